@@ -1,0 +1,259 @@
+//! Devices: what they are and how they are reached.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::template::{Values, fill};
+use crate::core::node::NodeName;
+
+/// A device of a level, with everything filled in for one node.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it is driven.
+    pub driver: Driver,
+}
+
+/// How a device is driven.
+#[derive(Clone, Debug)]
+pub enum Driver {
+    /// A BMC, by IPMI 2.0 over LAN.
+    Ipmi(IpmiDevice),
+    /// Any installed fence agent.
+    Agent(AgentDevice),
+    /// Another OOB program.
+    Exec(ExecDevice),
+}
+
+/// A BMC's privilege levels that can be asked for (IPMI 2.0, 6.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Privilege {
+    /// Enough to read the state, not to switch.
+    User,
+    /// Enough to switch: the least that is needed.
+    #[default]
+    Operator,
+    /// Everything.
+    Administrator,
+}
+
+/// A BMC.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IpmiDevice {
+    /// Host name or IP address; a template.
+    pub address: String,
+    /// UDP port.
+    #[serde(default = "ipmi_port")]
+    pub port: u16,
+    /// At most 16 bytes.
+    pub username: String,
+    /// A file with the password on its first line, at most 20 bytes; a template.
+    pub password_file: String,
+    /// A file with the BMC key K_g on its first line: 20 characters, or `0x` and 40 hex digits; a template.
+    #[serde(default)]
+    pub kg_file: Option<String>,
+    /// What is asked for at login.
+    #[serde(default)]
+    pub privilege: Privilege,
+    /// Tried in this order; a later one only when the BMC refuses to open a session with the one before.
+    #[serde(default = "cipher_suites")]
+    pub cipher_suites: Vec<u8>,
+    /// How long a silent BMC is asked, in seconds.
+    #[serde(default = "login_timeout")]
+    pub login_timeout: Seconds,
+}
+
+/// A fence agent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentDevice {
+    /// Its name (`fence_...`, found where Pacemaker finds it) or its path.
+    pub agent: String,
+    /// A file with the password on its first line; it reaches the agent on stdin only; a template.
+    #[serde(default)]
+    pub password_file: Option<String>,
+    /// What the agent reads on stdin, names as in its manual page; templates.
+    #[serde(default)]
+    pub options: BTreeMap<String, OptionValue>,
+}
+
+/// Another OOB program.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecDevice {
+    /// Its absolute path.
+    pub program: PathBuf,
+}
+
+/// A time in seconds, written as a whole number or with a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Number")]
+pub struct Seconds(pub Duration);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Whole(u64),
+    Fraction(f64),
+}
+
+impl TryFrom<Number> for Seconds {
+    type Error = String;
+
+    fn try_from(number: Number) -> Result<Self, String> {
+        const MOST: f64 = 3600.0;
+        let seconds = match number {
+            #[allow(clippy::cast_precision_loss, reason = "anything near the limit of f64 is refused below")]
+            Number::Whole(n) => n as f64,
+            Number::Fraction(n) => n,
+        };
+        if !(0.0..=MOST).contains(&seconds) {
+            return Err(format!("{seconds} is no time: give 0 to {MOST} seconds"));
+        }
+        Ok(Self(Duration::from_secs_f64(seconds)))
+    }
+}
+
+/// An agent's option: text, number or truth value.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OptionValue {
+    /// As it is.
+    Text(String),
+    /// Written in decimal.
+    Number(i64),
+    /// Written as 1 or 0.
+    Truth(bool),
+}
+
+impl OptionValue {
+    /// As the agent reads it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Truth(truth) => u8::from(*truth).to_string(),
+        }
+    }
+}
+
+const fn ipmi_port() -> u16 {
+    623
+}
+
+fn cipher_suites() -> Vec<u8> {
+    vec![17, 3]
+}
+
+const fn login_timeout() -> Seconds {
+    Seconds(Duration::from_secs(10))
+}
+
+/// Options of an agent that `ganeti-oob` sets itself.
+const RESERVED: [&str; 3] = ["action", "option", "nodename"];
+
+impl Driver {
+    /// The words for `driver =`.
+    pub(crate) const WORDS: [&str; 3] = ["ipmi", "agent", "exec"];
+
+    /// Checks what can be checked before a node is known.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Ipmi(bmc) => bmc.check(),
+            Self::Agent(agent) => agent.check(),
+            Self::Exec(exec) if exec.program.is_absolute() => Ok(()),
+            Self::Exec(exec) => Err(format!("program = {:?} must be an absolute path", exec.program)),
+        }
+    }
+
+    /// The same with its templates filled in for `node`.
+    pub(crate) fn filled_in(&self, node: &NodeName, values: &Values) -> Result<Self, String> {
+        let fill = |template: &str| fill(template, node, values);
+        Ok(match self {
+            Self::Ipmi(bmc) => {
+                let address = fill(&bmc.address)?;
+                check_address(&address)?;
+                Self::Ipmi(IpmiDevice {
+                    address,
+                    password_file: fill(&bmc.password_file)?,
+                    kg_file: bmc.kg_file.as_deref().map(fill).transpose()?,
+                    ..bmc.clone()
+                })
+            }
+            Self::Agent(agent) => {
+                let mut options = BTreeMap::new();
+                for (name, value) in &agent.options {
+                    let text = fill(&value.text())?;
+                    if text.contains(['\n', '\0']) {
+                        return Err(format!("option {name} holds a line break"));
+                    }
+                    options.insert(name.clone(), OptionValue::Text(text));
+                }
+                Self::Agent(AgentDevice {
+                    agent: agent.agent.clone(),
+                    password_file: agent.password_file.as_deref().map(fill).transpose()?,
+                    options,
+                })
+            }
+            Self::Exec(exec) => Self::Exec(exec.clone()),
+        })
+    }
+}
+
+impl IpmiDevice {
+    fn check(&self) -> Result<(), String> {
+        if self.username.len() > 16 {
+            return Err("username has more than 16 bytes, the most that IPMI knows".to_owned());
+        }
+        if self.cipher_suites.is_empty() {
+            return Err("cipher_suites is empty: 17 and 3 can be used".to_owned());
+        }
+        if let Some(weak) = self.cipher_suites.iter().find(|suite| ![3, 17].contains(*suite)) {
+            return Err(format!("cipher suite {weak} does not protect power control: 17 and 3 can be used"));
+        }
+        if self.port == 0 {
+            return Err("port 0 is none".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl AgentDevice {
+    fn check(&self) -> Result<(), String> {
+        let file = self.agent.rsplit('/').next().unwrap_or_default();
+        let plain = file.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        if !file.starts_with("fence_") || !plain || (self.agent.contains('/') && !self.agent.starts_with('/')) {
+            return Err(format!(
+                "agent = {:?} is no fence agent: give its name (fence_...) or absolute path",
+                self.agent
+            ));
+        }
+        for name in self.options.keys() {
+            if RESERVED.contains(&name.as_str()) {
+                return Err(format!("option {name} is set by ganeti-oob itself: take it out"));
+            }
+            if ["password", "passwd", "snmp_priv_passwd"].contains(&name.as_str()) {
+                return Err(format!("option {name} would put a secret into this file: use password_file"));
+            }
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
+                return Err(format!("option {name:?} is no name of an option"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A host name, an IPv4 or an IPv6 address; nothing that a resolver or a command could read as something else.
+fn check_address(address: &str) -> Result<(), String> {
+    if address.parse::<std::net::IpAddr>().is_ok() || NodeName::new(address).is_ok() {
+        return Ok(());
+    }
+    Err(format!("{address:?} is neither a host name nor an IP address"))
+}

@@ -1,0 +1,142 @@
+//! `/etc/gnt-ha/config.toml`: which devices switch which node.
+//!
+//! [`Config::parse`] reads the text, [`Config::load`] the file; [`Config::levels_of`] answers for one node.
+
+mod device;
+mod error;
+mod pattern;
+mod schema;
+mod template;
+
+pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege};
+pub use error::ConfigError;
+pub use pattern::Pattern;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::core::node::NodeName;
+use template::Values;
+
+/// Where the configuration is.
+pub const DEFAULT_PATH: &str = "/etc/gnt-ha/config.toml";
+
+/// Where the receipts are kept.
+pub const DEFAULT_STATE: &str = "/var/lib/gnt-ha";
+
+/// Where the locks are kept; empty after a boot.
+pub const DEFAULT_RUN: &str = "/run/gnt-ha";
+
+/// The devices of one level: all of them must succeed.
+pub type Level = Vec<Device>;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from, for errors.
+    pub path: PathBuf,
+    /// The time for one command, all levels together.
+    pub deadline: Duration,
+    /// The time between off and on in a power cycle.
+    pub dark_time: Duration,
+    /// The folder of the receipts.
+    pub state: PathBuf,
+    /// The folder of the locks.
+    pub run: PathBuf,
+    devices: BTreeMap<String, Driver>,
+    nodes: Vec<NodeRule>,
+    default: Option<Levels>,
+}
+
+/// Device names, level by level.
+pub(crate) type Levels = Vec<Vec<String>>;
+
+/// What one `[nodes."..."]` says.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeRule {
+    pub(crate) pattern: Pattern,
+    pub(crate) levels: Option<Levels>,
+    pub(crate) values: Values,
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: unreadable, writable by others (it names programs that root runs), or wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = crate::sys::guarded_file::read_config(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a configuration; `path` is for the errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the line and, for a misspelt key, the nearest right one.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        schema::parse(text, path)
+    }
+
+    /// The levels of devices that switch `node`, templates filled in.
+    ///
+    /// The rule with the exact name says it, else the one pattern that matches, else `[default]`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if none does, if several patterns match, or if a template cannot be filled in.
+    pub fn levels_of(&self, node: &NodeName) -> Result<Vec<Level>, ConfigError> {
+        let rule = self.rule_for(node)?;
+        let levels = rule
+            .and_then(|rule| rule.levels.as_ref())
+            .or(self.default.as_ref())
+            .ok_or_else(|| ConfigError::NoRule { path: self.path.clone(), node: node.clone() })?;
+        let empty = Values::new();
+        let values = rule.map_or(&empty, |rule| &rule.values);
+        levels.iter().map(|names| names.iter().map(|name| self.device_for(name, node, values)).collect()).collect()
+    }
+
+    /// The names of all devices.
+    pub fn device_names(&self) -> impl Iterator<Item = &str> {
+        self.devices.keys().map(String::as_str)
+    }
+
+    /// The nodes that are named exactly, not by a pattern.
+    #[must_use]
+    pub fn named_nodes(&self) -> Vec<NodeName> {
+        self.nodes.iter().filter_map(|rule| rule.pattern.exact()).collect()
+    }
+
+    fn rule_for(&self, node: &NodeName) -> Result<Option<&NodeRule>, ConfigError> {
+        let matching: Vec<&NodeRule> = self.nodes.iter().filter(|rule| rule.pattern.matches(node)).collect();
+        if let Some(exact) = matching.iter().find(|rule| rule.pattern.exact().is_some()) {
+            return Ok(Some(exact));
+        }
+        match matching.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            several => Err(ConfigError::SeveralRules {
+                path: self.path.clone(),
+                node: node.clone(),
+                patterns: several.iter().map(|rule| rule.pattern.to_string()).collect(),
+            }),
+        }
+    }
+
+    fn device_for(&self, name: &str, node: &NodeName, values: &Values) -> Result<Device, ConfigError> {
+        let driver = self.devices.get(name).ok_or_else(|| ConfigError::Device {
+            path: self.path.clone(),
+            device: name.to_owned(),
+            why: "is not configured".to_owned(),
+        })?;
+        let driver = driver.filled_in(node, values).map_err(|why| ConfigError::Device {
+            path: self.path.clone(),
+            device: name.to_owned(),
+            why: format!("cannot be used for node {node}: {why}"),
+        })?;
+        Ok(Device { name: name.to_owned(), driver })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! `{name}`, `{short}` and a node's own values, filled into addresses and options.
+
+use std::collections::BTreeMap;
+
+use crate::core::node::NodeName;
+
+/// A node's own values, as `values = { outlet = "3" }` gives them.
+pub(crate) type Values = BTreeMap<String, String>;
+
+/// Fills in `{name}` (the node's full name), `{short}` (up to the first dot) and `{KEY}` for each own value.
+///
+/// # Errors
+/// The reason, if a brace is open or a key unknown: a half-filled address would name another machine.
+pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<String, String> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(open) = rest.find(['{', '}']) {
+        filled.push_str(&rest[..open]);
+        let after = &rest[open + 1..];
+        let close = after
+            .find('}')
+            .filter(|_| rest[open..].starts_with('{'))
+            .ok_or_else(|| format!("{template:?} has a brace that is not part of a {{key}}"))?;
+        let key = &after[..close];
+        filled.push_str(match key {
+            "name" => node.as_str(),
+            "short" => node.short(),
+            own => values.get(own).ok_or_else(|| {
+                format!("{template:?} needs {{{own}}}, and the node's rule has no values = {{ {own} = ... }}")
+            })?,
+        });
+        rest = &after[close + 1..];
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(template: &str) -> Result<String, String> {
+        let values = Values::from([("outlet".to_owned(), "7".to_owned())]);
+        fill(template, &NodeName::new("n1.example.com").unwrap(), &values)
+    }
+
+    #[test]
+    fn names_and_own_values_are_filled_in() {
+        assert_eq!(filled("{short}-bmc.example.com"), Ok("n1-bmc.example.com".into()));
+        assert_eq!(filled("{name}/{outlet}"), Ok("n1.example.com/7".into()));
+        assert_eq!(filled("plain"), Ok("plain".into()));
+    }
+
+    #[test]
+    fn a_half_filled_template_is_an_error() {
+        for bad in ["{short", "short}", "{}", "{nmae}", "{{short}}", "a}b{short}"] {
+            assert!(filled(bad).is_err(), "{bad}");
+        }
+    }
+}

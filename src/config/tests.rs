@@ -1,0 +1,156 @@
+use super::*;
+use proptest::prelude::*;
+
+const SAMPLE: &str = r#"
+deadline = 45
+
+[devices.bmc]
+driver = "ipmi"
+address = "{short}-bmc.example.com"
+username = "fencing"
+password_file = "/etc/gnt-ha/bmc.password"
+
+[devices.pdu-a]
+driver = "agent"
+agent = "fence_apc_snmp"
+options = { ip = "pdu-a.example.com", plug = "{outlet}", ssl = true }
+
+[devices.script]
+driver = "exec"
+program = "/usr/local/sbin/our-oob"
+
+[default]
+levels = [["bmc"]]
+
+[nodes."n1.example.com"]
+levels = [["bmc"], ["pdu-a"]]
+values = { outlet = "3" }
+
+[nodes."old-*"]
+levels = [["script"]]
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("config.toml"))
+}
+
+fn node(name: &str) -> NodeName {
+    NodeName::new(name).unwrap()
+}
+
+fn error_of(change: impl Fn(&str) -> String) -> String {
+    parse(&change(SAMPLE)).unwrap_err().to_string()
+}
+
+#[test]
+fn the_exact_name_wins_then_the_pattern_then_the_default() {
+    let config = parse(SAMPLE).unwrap();
+    let levels = config.levels_of(&node("n1.example.com")).unwrap();
+    assert_eq!(levels.len(), 2);
+    let Driver::Agent(pdu) = &levels[1][0].driver else { panic!() };
+    assert_eq!(pdu.options["plug"].text(), "3");
+    assert_eq!(pdu.options["ssl"].text(), "1");
+
+    let levels = config.levels_of(&node("old-7")).unwrap();
+    assert!(matches!(&levels[0][0].driver, Driver::Exec(_)));
+
+    let levels = config.levels_of(&node("n2.example.com")).unwrap();
+    let Driver::Ipmi(bmc) = &levels[0][0].driver else { panic!() };
+    assert_eq!(bmc.address, "n2-bmc.example.com");
+    assert_eq!((bmc.port, bmc.cipher_suites.as_slice()), (623, &[17, 3][..]));
+}
+
+/// drbd-reactor's `monitor_inverval` was silently replaced by a default: unknown keys are errors here.
+#[test]
+fn a_misspelt_key_names_its_line_and_the_right_one() {
+    let error = error_of(|s| s.replace("username", "usrename"));
+    assert!(error.starts_with("config.toml:7: "), "{error}");
+    assert!(error.ends_with("did you mean \"username\"?"), "{error}");
+
+    let error = error_of(|s| s.replace("deadline", "dedline"));
+    assert!(error.starts_with("config.toml:2: ") && error.ends_with("did you mean \"deadline\"?"), "{error}");
+
+    let error = error_of(|s| s.replace("[default]", "[defalt]"));
+    assert!(error.ends_with("did you mean \"default\"?"), "{error}");
+}
+
+#[test]
+fn a_missing_key_names_its_device_line() {
+    let error = error_of(|s| s.replace("username = \"fencing\"\n", ""));
+    assert!(error.starts_with("config.toml:4: ") && error.contains("username"), "{error}");
+}
+
+#[test]
+fn a_level_must_name_a_device_that_there_is() {
+    let error = error_of(|s| s.replace("[[\"script\"]]", "[[\"scirpt\"]]"));
+    assert_eq!(error, "config.toml:27: no device \"scirpt\"; did you mean \"script\"?");
+    assert!(error_of(|s| s.replace("[[\"script\"]]", "[[]]")).contains("must name devices"));
+}
+
+/// Suite 0 is the classic bypass; 1, 2, 6, 7, 11, 15 and 16 protect too little for power control.
+#[test]
+fn weak_cipher_suites_are_refused() {
+    for weak in ["0", "1", "2", "6", "7", "11", "15", "16"] {
+        let suite = format!("driver = \"ipmi\"\ncipher_suites = [3, {weak}]");
+        let error = error_of(|s| s.replace("driver = \"ipmi\"", &suite));
+        assert!(error.contains("17 and 3 can be used"), "{error}");
+    }
+}
+
+/// Secrets stay in their own files; the CIB and this file are read by more people.
+#[test]
+fn a_password_in_the_file_is_refused() {
+    let error = error_of(|s| s.replace("ssl = true", "passwd = \"x\""));
+    assert!(error.contains("use password_file"), "{error}");
+    assert!(!error.contains("\"x\""));
+}
+
+#[test]
+fn a_template_that_cannot_be_filled_in_names_the_node() {
+    let config = parse(&SAMPLE.replace("values = { outlet = \"3\" }", "")).unwrap();
+    let error = config.levels_of(&node("n1.example.com")).unwrap_err().to_string();
+    assert!(error.contains("n1.example.com") && error.contains("outlet"), "{error}");
+}
+
+#[test]
+fn a_node_without_a_rule_and_one_with_two_are_errors() {
+    let config = parse(&SAMPLE.replace("[default]\nlevels = [[\"bmc\"]]", "")).unwrap();
+    let error = config.levels_of(&node("n9")).unwrap_err().to_string();
+    assert!(error.contains("says nothing about node n9"), "{error}");
+
+    let config = parse(&format!("{SAMPLE}\n[nodes.\"*-7\"]\nlevels = [[\"bmc\"]]\n")).unwrap();
+    let error = config.levels_of(&node("old-7")).unwrap_err().to_string();
+    assert!(error.contains("all match node old-7"), "{error}");
+}
+
+#[test]
+fn an_address_cannot_smuggle() {
+    let config = parse(&SAMPLE.replace("{short}-bmc.example.com", "{short};reboot")).unwrap();
+    assert!(config.levels_of(&node("n2")).is_err());
+}
+
+#[test]
+fn times_have_limits() {
+    assert!(error_of(|s| s.replace("deadline = 45", "deadline = 1")).contains("too short"));
+    assert!(error_of(|s| s.replace("deadline = 45", "deadline = -3")).starts_with("config.toml:2"));
+    assert_eq!(parse("deadline = 12.5").unwrap().deadline, Duration::from_millis(12_500));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+        let _ = parse(&text);
+    }
+
+    /// Each line of a good configuration, damaged in one place, is read or refused with a line that exists.
+    #[test]
+    fn damage_is_read_or_refused(at in 0usize..800, with in any::<char>()) {
+        let mut text: Vec<char> = SAMPLE.chars().collect();
+        let at = at % text.len();
+        text[at] = with;
+        let text: String = text.into_iter().collect();
+        if let Err(ConfigError::Text { line, .. }) = parse(&text) {
+            prop_assert!(line <= 1 + text.matches('\n').count());
+        }
+    }
+}

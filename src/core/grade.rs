@@ -1,0 +1,83 @@
+//! How strongly it is proven that a node can do no more harm.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The grade of a proof, weakest first, so that `>=` reads "is at least as strong as".
+///
+/// The four words are never mixed, and nothing turns [`Grade::Unknown`] into success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// None of the others: a time-out, a parse error, a refusal, silence.
+    Unknown,
+    /// Every survivor refuses the node; it may still run.
+    Isolated,
+    /// The node has stopped itself by now: it could not renew a lease, and a watchdog is armed.
+    Bounded,
+    /// Somebody who can see the power says that it is off.
+    Off,
+}
+
+impl Grade {
+    /// Every grade, weakest first.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Isolated, Self::Bounded, Self::Off];
+
+    /// The grades that a consumer may set as the least that it accepts.
+    pub const ACCEPTABLE: [Self; 3] = [Self::Isolated, Self::Bounded, Self::Off];
+
+    /// The word for this grade, as printed and read everywhere.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Isolated => "isolated",
+            Self::Bounded => "bounded",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The text is none of the four words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no grade of proof: use one of off, bounded, isolated")]
+pub struct NoSuchGrade(pub String);
+
+impl FromStr for Grade {
+    type Err = NoSuchGrade;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|grade| grade.word() == text).ok_or_else(|| NoSuchGrade(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DESIGN: "no method turns `unknown` into success": it is below everything that can be asked for.
+    #[test]
+    fn unknown_is_below_every_grade_that_can_be_asked_for() {
+        assert!(Grade::ACCEPTABLE.iter().all(|least| Grade::Unknown < *least));
+    }
+
+    #[test]
+    fn words_round_trip_and_nothing_else_is_read() {
+        for grade in Grade::ALL {
+            assert_eq!(grade.word().parse(), Ok(grade));
+            let json = serde_json::to_string(&grade).unwrap();
+            assert_eq!(json, format!("\"{grade}\""));
+        }
+        for wrong in ["OFF", "Off", "", "on", "off "] {
+            assert!(wrong.parse::<Grade>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Intents and receipts joined into what happened.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::node::NodeName;
+use super::receipt::{Entry, Intent, Receipt};
+
+/// One action: what was asked for, how it ended, and what other programs of ours did for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Story {
+    /// What was asked for.
+    pub intent: Intent,
+    /// How it ended; none if it was interrupted or still runs.
+    pub receipt: Option<Receipt>,
+    /// Actions that were part of this one.
+    pub parts: Vec<Story>,
+}
+
+impl Story {
+    /// When the last thing that is known of it happened, in milliseconds since 1970.
+    #[must_use]
+    pub fn ended_ms(&self) -> Option<u64> {
+        self.receipt.as_ref().map(|receipt| receipt.at.wall_ms)
+    }
+}
+
+/// Joins `entries`, which are in the order they were written, into stories in the order they began. With
+/// `node`, only those of that node.
+#[must_use]
+pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
+    let mut receipts: HashMap<String, Receipt> = HashMap::new();
+    let mut intents = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Intent(intent) => intents.push(intent),
+            Entry::Receipt(receipt) => {
+                receipts.insert(receipt.id.clone(), receipt);
+            }
+        }
+    }
+    let wanted = |intent: &Intent| node.is_none_or(|node| super::node::find(node, [&intent.node]).is_ok());
+    let ids: std::collections::HashSet<String> = intents.iter().map(|intent| intent.id.clone()).collect();
+    let mut parts: HashMap<String, Vec<Story>> = HashMap::new();
+    let mut whole = Vec::new();
+    // A part begins after what it is part of: from the end, each finds its own parts complete.
+    for intent in intents.into_iter().rev() {
+        if !wanted(&intent) {
+            continue;
+        }
+        let mut own_parts = parts.remove(&intent.id).unwrap_or_default();
+        own_parts.reverse();
+        let parent = intent.asked_by.request.clone().filter(|id| ids.contains(id) && *id != intent.id);
+        let story = Story { receipt: receipts.remove(&intent.id), intent, parts: own_parts };
+        match parent {
+            Some(parent) => parts.entry(parent).or_default().push(story),
+            None => whole.push(story),
+        }
+    }
+    // Whose parent came later in the file (clocks, merged ledgers) still is told.
+    whole.extend(parts.into_values().flatten());
+    whole.reverse();
+    whole.sort_by_key(|story| story.intent.at.wall_ms);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::receipt::tests::{intent, receipt};
+    use super::*;
+
+    fn part_of(id: &str, parent: &str) -> Intent {
+        let mut part = intent(id, "n3.lab");
+        part.asked_by.request = Some(parent.to_owned());
+        part
+    }
+
+    #[test]
+    fn a_part_is_told_inside_its_whole() {
+        let entries = vec![
+            Entry::Intent(intent("a", "n3.lab")),
+            Entry::Intent(part_of("b", "a")),
+            Entry::Receipt(receipt("b", "n3.lab")),
+            Entry::Receipt(receipt("a", "n3.lab")),
+        ];
+        let stories = stories(entries, None);
+        assert_eq!(stories.len(), 1);
+        assert_eq!(stories[0].parts[0].intent.id, "b");
+        assert!(stories[0].parts[0].receipt.is_some());
+    }
+
+    /// Pacemaker kills an agent without a warning: the intent alone must still be told.
+    #[test]
+    fn an_interrupted_action_has_no_receipt() {
+        let stories = stories(vec![Entry::Intent(intent("a", "n3.lab"))], None);
+        assert_eq!(stories[0].receipt, None);
+    }
+
+    #[test]
+    fn a_part_whose_whole_is_gone_is_told_alone() {
+        assert_eq!(stories(vec![Entry::Intent(part_of("b", "rotated away"))], None).len(), 1);
+        assert_eq!(stories(vec![Entry::Intent(part_of("b", "b"))], None).len(), 1);
+    }
+
+    #[test]
+    fn one_nodes_stories_by_its_short_name() {
+        let entries = vec![Entry::Intent(intent("a", "n3.lab")), Entry::Intent(intent("b", "n2.lab"))];
+        let found = stories(entries, Some(&NodeName::new("n2").unwrap()));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].intent.id, "b");
+    }
+}

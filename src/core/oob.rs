@@ -1,0 +1,307 @@
+//! Ganeti's out-of-band (OOB) contract: what a program is called with and what its answer means.
+//!
+//! Sources: Ganeti's `doc/design-oob.rst`; `lib/cmdlib/misc.py` (`LUOobCommand`), `lib/backend.py` (`RunOob`),
+//! `lib/server/noded.py` (`perspective_run_oob`). Both sides stand on this module: `ganeti-oob`, which Ganeti
+//! calls, and the runner with which we call anybody's program.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::grade::Grade;
+use super::power::Power;
+
+/// How long Ganeti lets a program run by default (`oobTimeout`, `src/Ganeti/Constants.hs`).
+pub const GANETI_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long Ganeti waits between SIGTERM and SIGKILL (`CHILD_LINGER_TIMEOUT`, `src/Ganeti/Constants.hs`).
+pub const GANETI_LINGER: Duration = Duration::from_secs(5);
+
+/// The most that is read of a program's stdout, and of its stderr, in bytes.
+pub const OUTPUT_LIMIT: usize = 64 * 1024;
+
+/// In a child's environment: the id of the receipt that it works for. Foreign programs ignore it.
+pub const REQUEST_VARIABLE: &str = "GNT_HA_REQUEST";
+
+/// In a child's environment: how many seconds it has. Foreign programs ignore it.
+pub const DEADLINE_VARIABLE: &str = "GNT_HA_DEADLINE";
+
+/// The five command words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Switch the host on.
+    PowerOn,
+    /// Switch the host off, hard.
+    PowerOff,
+    /// Off, then on.
+    PowerCycle,
+    /// Say whether the host has power.
+    PowerStatus,
+    /// Say how the hardware is.
+    Health,
+}
+
+impl Command {
+    /// Every command, in the contract's order.
+    pub const ALL: [Self; 5] = [Self::PowerOn, Self::PowerOff, Self::PowerCycle, Self::PowerStatus, Self::Health];
+
+    /// The program's first argument.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::PowerOn => "power-on",
+            Self::PowerOff => "power-off",
+            Self::PowerCycle => "power-cycle",
+            Self::PowerStatus => "power-status",
+            Self::Health => "health",
+        }
+    }
+
+    /// The command that brings a host to `power`.
+    #[must_use]
+    pub const fn to(power: Power) -> Self {
+        match power {
+            Power::On => Self::PowerOn,
+            Power::Off => Self::PowerOff,
+        }
+    }
+
+    /// True for the commands that change something; their stdout must stay empty, as Ganeti reads any byte of
+    /// it as a payload, and a payload as a failure.
+    #[must_use]
+    pub const fn acts(self) -> bool {
+        matches!(self, Self::PowerOn | Self::PowerOff | Self::PowerCycle)
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The answer to `power-status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the host has power.
+    pub power: Power,
+    /// The grade that the program names for an `off`; programs of other people name none.
+    pub grade: Option<Grade>,
+}
+
+impl Status {
+    /// The grade to reckon with: none for a host that is on; for one that is off the grade that the program
+    /// names, or [`Grade::Off`] at the word of a program that names none.
+    #[must_use]
+    pub fn proves(&self) -> Grade {
+        match (self.power, self.grade) {
+            (Power::On, _) => Grade::Unknown,
+            (Power::Off, Some(grade)) => grade,
+            (Power::Off, None) => Grade::Off,
+        }
+    }
+}
+
+/// How one item of a host is (`OOB_STATUSES` in Ganeti's constants).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// Not known.
+    Unknown,
+    /// To be looked after.
+    Warning,
+    /// Broken.
+    Critical,
+}
+
+/// One line of the answer to `health`: serialised as `["item", "STATUS"]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthItem(pub String, pub Health);
+
+/// Why an answer is not what the contract asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnswer {
+    /// Output where there must be none.
+    #[error("it printed {0:?} on stdout, where the contract wants nothing")]
+    NotSilent(String),
+    /// Nothing where there must be JSON.
+    #[error("it printed nothing on stdout, where the contract wants JSON")]
+    Silent,
+    /// No JSON.
+    #[error("its stdout is not JSON ({why}): {start:?}")]
+    NotJson {
+        /// What the parser says.
+        why: String,
+        /// How the output begins.
+        start: String,
+    },
+    /// JSON of another shape.
+    #[error("its answer has no {0}")]
+    Lacks(&'static str),
+    /// A grade that is no grade.
+    #[error("its answer names the grade {0}, which is none of off, bounded, isolated")]
+    Grade(String),
+    /// It says itself that it does not know.
+    #[error("its answer says powered=false with the grade unknown, which proves nothing")]
+    UnknownOff,
+}
+
+/// Checks that a command that acts was silent.
+///
+/// # Errors
+/// [`BadAnswer::NotSilent`] otherwise: Ganeti would take the command as failed.
+pub fn parse_silence(stdout: &[u8]) -> Result<(), BadAnswer> {
+    if stdout.is_empty() { Ok(()) } else { Err(BadAnswer::NotSilent(start_of(stdout))) }
+}
+
+/// Reads the answer to `power-status`: a JSON object with a boolean `powered`.
+///
+/// `{"powered": null}`, which Ganeti shows as "unpowered", is not an answer here.
+///
+/// # Errors
+/// [`BadAnswer`], when it is anything else.
+pub fn parse_status(stdout: &[u8]) -> Result<Status, BadAnswer> {
+    let answer = parse_json(stdout)?;
+    let powered = answer.get("powered").and_then(Value::as_bool).ok_or(BadAnswer::Lacks("boolean \"powered\""))?;
+    let grade = match answer.get("grade") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(word)) => Some(word.parse::<Grade>().map_err(|_| BadAnswer::Grade(format!("{word:?}")))?),
+        Some(other) => return Err(BadAnswer::Grade(other.to_string())),
+    };
+    let power = Power::from(powered);
+    if power == Power::Off && grade == Some(Grade::Unknown) {
+        return Err(BadAnswer::UnknownOff);
+    }
+    Ok(Status { power, grade })
+}
+
+/// Reads the answer to `health`: a JSON list of `[item, STATUS]`.
+///
+/// # Errors
+/// [`BadAnswer`], when it is anything else.
+pub fn parse_health(stdout: &[u8]) -> Result<Vec<HealthItem>, BadAnswer> {
+    let answer = parse_json(stdout)?;
+    serde_json::from_value(answer).map_err(|_| BadAnswer::Lacks("list of [item, OK|WARNING|CRITICAL|UNKNOWN]"))
+}
+
+fn parse_json(stdout: &[u8]) -> Result<Value, BadAnswer> {
+    if stdout.iter().all(u8::is_ascii_whitespace) {
+        return Err(BadAnswer::Silent);
+    }
+    serde_json::from_slice(stdout)
+        .map_err(|error| BadAnswer::NotJson { why: error.to_string(), start: start_of(stdout) })
+}
+
+/// The first characters of what a program printed, for one line of an error.
+#[must_use]
+pub fn start_of(output: &[u8]) -> String {
+    const SHOWN: usize = 120;
+    let text = String::from_utf8_lossy(&output[..output.len().min(SHOWN * 4)]);
+    let line = text.trim_end();
+    if line.chars().count() <= SHOWN && output.len() <= SHOWN * 4 {
+        return line.to_owned();
+    }
+    line.chars().take(SHOWN).chain("...".chars()).collect()
+}
+
+/// The last line of a program's stderr that says something: its reason, by the contract.
+#[must_use]
+pub fn reason_in(stderr: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(start_of(line.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn status(power: Power, grade: Option<Grade>) -> Result<Status, BadAnswer> {
+        Ok(Status { power, grade })
+    }
+
+    #[test]
+    fn a_program_of_somebody_else_names_no_grade_and_is_taken_at_its_word() {
+        let off = parse_status(br#"{"powered": false}"#);
+        assert_eq!(off, status(Power::Off, None));
+        assert_eq!(off.unwrap().proves(), Grade::Off);
+    }
+
+    #[test]
+    fn our_own_answer_names_its_grade() {
+        let off = parse_status(br#"{"powered": false, "grade": "isolated", "more": [1]}"#).unwrap();
+        assert_eq!(off.proves(), Grade::Isolated);
+        assert_eq!(parse_status(br#"{"powered": true, "grade": null}"#), status(Power::On, None));
+    }
+
+    #[test]
+    fn a_node_that_runs_proves_nothing() {
+        let on = parse_status(br#"{"powered": true, "grade": "off"}"#).unwrap();
+        assert_eq!(on.proves(), Grade::Unknown);
+    }
+
+    /// Prior art: fence_rhevm took a missing status element as off; Ganeti shows null as "unpowered".
+    #[test]
+    fn what_is_not_a_plain_answer_is_never_off() {
+        for bad in [
+            "",
+            "\n",
+            "off",
+            "false",
+            "[]",
+            "{}",
+            r#"{"powered": null}"#,
+            r#"{"powered": "false"}"#,
+            r#"{"powered": 0}"#,
+            r#"{"Powered": false}"#,
+            r#"{"powered": false"#,
+            r#"{"powered": false} x"#,
+            r#"{"powered": false, "grade": "unknown"}"#,
+            r#"{"powered": false, "grade": "OFF"}"#,
+            r#"{"powered": false, "grade": 1}"#,
+        ] {
+            assert!(parse_status(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    /// `lib/server/noded.py`: any byte on stdout of power-on/off/cycle is parsed, and a payload is a failure.
+    #[test]
+    fn a_lone_newline_breaks_silence() {
+        assert!(parse_silence(b"\n").is_err());
+        assert!(parse_silence(b"").is_ok());
+    }
+
+    #[test]
+    fn health_is_a_list_of_pairs() {
+        let items = parse_health(br#"[["PSU0", "OK"], ["FAN1", "CRITICAL"]]"#).unwrap();
+        assert_eq!(items[1], HealthItem("FAN1".into(), Health::Critical));
+        assert!(parse_health(br#"[["PSU0", "FINE"]]"#).is_err());
+    }
+
+    #[test]
+    fn the_reason_is_the_last_line_that_says_something() {
+        assert_eq!(reason_in(b"Connecting\nBMC: no route\n\n"), Some("BMC: no route".into()));
+        assert_eq!(reason_in(b" \n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parsers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _ = (parse_status(&bytes), parse_health(&bytes), reason_in(&bytes), start_of(&bytes));
+        }
+
+        /// Only a JSON object that says `"powered": false` may ever be read as off.
+        #[test]
+        fn off_needs_the_words(text in ".{0,80}") {
+            if let Ok(Status { power: Power::Off, .. }) = parse_status(text.as_bytes()) {
+                prop_assert!(text.contains("powered") && text.contains("false"));
+            }
+        }
+    }
+}

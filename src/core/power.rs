@@ -1,0 +1,65 @@
+//! The power state of a host.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody who can see the power says of it. Not knowing is not a state: it is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// The host has power.
+    On,
+    /// The host has none.
+    Off,
+}
+
+impl Power {
+    /// `"on"` or `"off"`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+
+    /// True for [`Power::On`]: the `powered` of Ganeti's OOB contract.
+    #[must_use]
+    pub const fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
+}
+
+impl From<bool> for Power {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// What several devices of one level say together: the host has power while any of them feeds it.
+///
+/// `None` for no device at all: nothing is known.
+#[must_use]
+pub fn together(states: impl IntoIterator<Item = Power>) -> Option<Power> {
+    states.into_iter().reduce(|a, b| Power::from(a.is_on() || b.is_on()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host with two power supplies is off only when both are (Pacemaker Explained, "Fencing topologies").
+    #[test]
+    fn one_live_feed_is_on() {
+        assert_eq!(together([Power::Off, Power::On]), Some(Power::On));
+        assert_eq!(together([Power::Off, Power::Off]), Some(Power::Off));
+        assert_eq!(together([]), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! The records that every removal and admission leaves: an intent before, a receipt after.
+//!
+//! One JSON object a line, each with the version of its format. An intent without a receipt is an action that
+//! was interrupted; nothing is known of its end.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::grade::Grade;
+use super::node::NodeName;
+
+/// The version of the format that is written. A reader takes any version up to this one.
+pub const VERSION: u32 = 1;
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Entry {
+    /// Written and flushed before anything is touched.
+    Intent(Intent),
+    /// Written and flushed when it is over.
+    Receipt(Receipt),
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Power on.
+    On,
+    /// Power off.
+    Off,
+    /// Off, proven, then on, asked of an OOB program (`power-cycle`).
+    Cycle,
+    /// Off, proven, then on, asked of the fence agent (`reboot`).
+    Reboot,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Cycle => "cycle",
+            Self::Reboot => "reboot",
+        })
+    }
+}
+
+/// Who asked for an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// The program that called ours (the parent process's name).
+    pub program: String,
+    /// Its process id.
+    pub pid: u32,
+    /// The user, by name or number; for somebody who used sudo, the one before.
+    pub user: String,
+    /// The receipt that this action is part of, when one program of ours called another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+}
+
+/// A point in time, on two clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct When {
+    /// Milliseconds since 1970, the wall clock (CLOCK_REALTIME).
+    pub wall_ms: u64,
+    /// Milliseconds since the host's boot, sleep included (CLOCK_BOOTTIME).
+    pub boottime_ms: u64,
+}
+
+/// What is about to be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The format's version.
+    pub version: u32,
+    /// Joins the intent and its receipt.
+    pub id: String,
+    /// The program that acts.
+    pub program: String,
+    /// What it was asked for.
+    pub action: Action,
+    /// The node.
+    pub node: NodeName,
+    /// Who asked.
+    pub asked_by: Asker,
+    /// The host that the program runs on.
+    pub host: String,
+    /// That host's boot id (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+    /// When.
+    pub at: When,
+}
+
+/// How an action ended. Only the first two are success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Done, and proven.
+    Done,
+    /// The state was there before; proven.
+    AlreadySo,
+    /// The off part of a reboot or cycle is proven, the on part failed.
+    OffOnly,
+    /// Not done, on purpose.
+    Refused,
+    /// Not proven: nothing is known of the node.
+    Unknown,
+}
+
+/// What was done and what came back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The format's version.
+    pub version: u32,
+    /// The intent's id.
+    pub id: String,
+    /// The node.
+    pub node: NodeName,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How strongly it is proven that the node was stopped; `unknown` for a power-on.
+    pub grade: Grade,
+    /// Whose word the grade stands on.
+    pub word_of: String,
+    /// What was tried, in order.
+    pub steps: Vec<Step>,
+    /// The error, when it failed; a remark otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What Ganeti was told, or why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// When it was over.
+    pub at: When,
+    /// How long it took, in milliseconds (monotonic clock).
+    pub took_ms: u64,
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Milliseconds since the action began (monotonic clock).
+    pub at_ms: u64,
+    /// The device or the program.
+    pub by: String,
+    /// What it was asked.
+    pub did: String,
+    /// What came back.
+    pub saw: String,
+}
+
+/// Why a line is no entry.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLine {
+    /// Not JSON of this shape: torn by a crash, or of another program.
+    #[error("it is no record: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// Written by a newer program.
+    #[error("it has version {0}, and this program reads up to {VERSION}")]
+    Newer(u64),
+}
+
+impl Entry {
+    /// The entry as one line, without the newline.
+    ///
+    /// # Errors
+    /// None in practice; serialisation of these types cannot fail.
+    pub fn to_line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// [`BadLine`].
+    pub fn from_line(line: &str) -> Result<Self, BadLine> {
+        let value: serde_json::Value = serde_json::from_str(line)?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version > u64::from(VERSION) => Err(BadLine::Newer(version)),
+            _ => Ok(serde_json::from_value(value)?),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn intent(id: &str, node: &str) -> Intent {
+        Intent {
+            version: VERSION,
+            id: id.to_owned(),
+            program: "fence_ganeti".to_owned(),
+            action: Action::Reboot,
+            node: NodeName::new(node).unwrap(),
+            asked_by: Asker { program: "pacemaker-fenced".into(), pid: 7, user: "root".into(), request: None },
+            host: "n1.lab".to_owned(),
+            boot_id: "b".to_owned(),
+            at: When { wall_ms: 1_000, boottime_ms: 10 },
+        }
+    }
+
+    pub(crate) fn receipt(id: &str, node: &str) -> Receipt {
+        Receipt {
+            version: VERSION,
+            id: id.to_owned(),
+            node: NodeName::new(node).unwrap(),
+            outcome: Outcome::Done,
+            grade: Grade::Off,
+            word_of: "bmc".to_owned(),
+            steps: vec![Step { at_ms: 3, by: "bmc".into(), did: "read".into(), saw: "off".into() }],
+            reason: None,
+            record: None,
+            at: When { wall_ms: 1_300, boottime_ms: 310 },
+            took_ms: 300,
+        }
+    }
+
+    /// The format is pinned: receipts of today must be readable for as long as there is a ledger.
+    #[test]
+    fn version_1_is_pinned() {
+        let line = Entry::Intent(intent("a1", "n3.lab")).to_line().unwrap();
+        assert_eq!(
+            line,
+            r#"{"kind":"intent","version":1,"id":"a1","program":"fence_ganeti","action":"reboot","node":"n3.lab","asked_by":{"program":"pacemaker-fenced","pid":7,"user":"root"},"host":"n1.lab","boot_id":"b","at":{"wall_ms":1000,"boottime_ms":10}}"#
+        );
+        let line = Entry::Receipt(receipt("a1", "n3.lab")).to_line().unwrap();
+        assert_eq!(
+            line,
+            r#"{"kind":"receipt","version":1,"id":"a1","node":"n3.lab","outcome":"done","grade":"off","word_of":"bmc","steps":[{"at_ms":3,"by":"bmc","did":"read","saw":"off"}],"at":{"wall_ms":1300,"boottime_ms":310},"took_ms":300}"#
+        );
+        assert_eq!(Entry::from_line(&line).unwrap(), Entry::Receipt(receipt("a1", "n3.lab")));
+    }
+
+    #[test]
+    fn a_newer_version_is_named_not_guessed_at() {
+        let error = Entry::from_line(r#"{"kind":"intent","version":2}"#).unwrap_err();
+        assert!(matches!(error, BadLine::Newer(2)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(line in ".{0,200}") {
+            let _ = Entry::from_line(&line);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What the programs of gnt-ha share.
+//!
+//! | module | what belongs there | what it may touch |
+//! |---|---|---|
+//! | [`core`] | decisions, the words of the field, text formats | nothing: no clock, no I/O, no process |
+//! | [`config`] | `/etc/gnt-ha/config.toml`: its keys, its errors | the configuration file |
+//! | [`sys`] | thin adapters to the world | processes, files, sockets, clocks |
+//!
+//! The programs (`fence_ganeti`, `ganeti-oob`, `gnt-ha`) stand on top: they parse, call and print.
+
+pub mod config;
+pub mod core;
+pub mod sys;

@@ -1,0 +1,173 @@
+//! Files whose owner and mode matter: the configuration and secrets.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+
+/// The most that is read of a configuration.
+const CONFIG_LIMIT: u64 = 1024 * 1024;
+
+/// The most that is read of a secret.
+const SECRET_LIMIT: u64 = 4096;
+
+/// Why a file is not read, or not trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardedFileError {
+    /// It cannot be opened or read.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// A folder, a device, a pipe.
+    #[error("it is no regular file")]
+    NotRegular,
+    /// Somebody else's.
+    #[error("it belongs to user {owner} and must be root's: chown root")]
+    Owner {
+        /// The owner's number.
+        owner: u32,
+    },
+    /// Others may change or read it.
+    #[error("its mode is {mode:04o} and {who}: chmod {mend}")]
+    Mode {
+        /// The mode.
+        mode: u32,
+        /// Who may do what.
+        who: &'static str,
+        /// What to give to chmod.
+        mend: &'static str,
+    },
+    /// Larger than such a file can be.
+    #[error("it is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Bytes that are no text.
+    #[error("it is no UTF-8 text")]
+    NotText,
+    /// Nothing in it.
+    #[error("its first line is empty")]
+    Empty,
+}
+
+/// A secret that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the secret file {}: {error}", path.display())]
+pub struct SecretError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub error: GuardedFileError,
+}
+
+/// Reads a configuration: it names programs that run as root, so nobody else may be able to write it.
+///
+/// # Errors
+/// [`GuardedFileError`].
+pub fn read_config(path: &Path) -> Result<String, GuardedFileError> {
+    const WRITABLE: u32 = 0o022;
+    read(path, CONFIG_LIMIT, WRITABLE, "others may write it", "go-w")
+}
+
+/// Reads the first line of a secret file, which must be root's (or the caller's own) and closed to others.
+///
+/// # Errors
+/// [`SecretError`]; it never holds the secret.
+pub fn read_secret(path: &Path) -> Result<String, SecretError> {
+    const ANYTHING: u32 = 0o077;
+    let wrong = |error| SecretError { path: path.to_owned(), error };
+    let text = read(path, SECRET_LIMIT, ANYTHING, "others may read it", "0600").map_err(wrong)?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => Err(wrong(GuardedFileError::Empty)),
+    }
+}
+
+/// Looks at the open file, not at the path, so that nothing can be exchanged in between.
+fn read(
+    path: &Path,
+    limit: u64,
+    forbidden: u32,
+    who: &'static str,
+    mend: &'static str,
+) -> Result<String, GuardedFileError> {
+    let file = File::options().read(true).custom_flags_nonblock().open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(GuardedFileError::NotRegular);
+    }
+    let owner = metadata.uid();
+    if owner != 0 && owner != geteuid().as_raw() {
+        return Err(GuardedFileError::Owner { owner });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Err(GuardedFileError::Mode { mode, who, mend });
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(GuardedFileError::TooLarge { limit });
+    }
+    String::from_utf8(bytes).map_err(|_| GuardedFileError::NotText)
+}
+
+/// A named pipe in the place of the file must not hang its reader.
+trait NonBlocking {
+    fn custom_flags_nonblock(&mut self) -> &mut Self;
+}
+
+impl NonBlocking for std::fs::OpenOptions {
+    fn custom_flags_nonblock(&mut self) -> &mut Self {
+        use std::os::unix::fs::OpenOptionsExt;
+        self.custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn file(mode: u32, text: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    /// House rule: "secrets in their own files, 0600 and root's, looser ones refused".
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        for mode in [0o644, 0o640, 0o604, 0o666] {
+            let (_folder, path) = file(mode, b"secret");
+            let error = read_secret(&path).unwrap_err().to_string();
+            assert!(error.contains("chmod 0600") && !error.contains("secret\""), "{error}");
+        }
+        for mode in [0o600, 0o400] {
+            let (_folder, path) = file(mode, b"word with spaces \nrest");
+            assert_eq!(read_secret(&path).unwrap(), "word with spaces ");
+        }
+    }
+
+    #[test]
+    fn empty_huge_binary_and_missing_secrets_are_errors() {
+        for text in [&b""[..], b"\nx", &[b'x'; 5000], b"\xff\xfe"] {
+            let (_folder, path) = file(0o600, text);
+            assert!(read_secret(&path).is_err());
+        }
+        assert!(read_secret(Path::new("/nonexistent")).is_err());
+        assert!(read_secret(Path::new("/dev/null")).is_err());
+    }
+
+    #[test]
+    fn a_named_pipe_does_not_hang() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert!(matches!(read_secret(&path).unwrap_err().error, GuardedFileError::NotRegular));
+    }
+}

@@ -1,0 +1,84 @@
+//! Who asks, and where we are.
+
+use std::path::Path;
+
+use nix::unistd::{gethostname, getppid, getuid};
+
+use crate::core::node::NodeName;
+use crate::core::oob::REQUEST_VARIABLE;
+use crate::core::receipt::Asker;
+
+/// This host's name as the kernel has it; `"unknown"` if it has none.
+#[must_use]
+pub fn host() -> String {
+    gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// This host's name as Ganeti has it, if it is one of `names`.
+#[must_use]
+pub fn node_among<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> Option<NodeName> {
+    let host = NodeName::new(&host()).ok()?;
+    crate::core::node::find(&host, names).ok().cloned()
+}
+
+/// Tells this boot from every other (`proc_sys_kernel(5)`).
+#[must_use]
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+/// Who called this program.
+#[must_use]
+pub fn asker() -> Asker {
+    let parent = getppid().as_raw();
+    let command = Path::new("/proc").join(parent.to_string()).join("comm");
+    let program = std::fs::read_to_string(command).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned());
+    Asker {
+        program,
+        pid: u32::try_from(parent).unwrap_or_default(),
+        user: user(),
+        request: std::env::var(REQUEST_VARIABLE).ok().filter(|id| is_id(id)),
+    }
+}
+
+/// True under Pacemaker's fencer, which sets this for its children (`lib/common/logging.c`).
+#[must_use]
+pub fn under_pacemaker() -> bool {
+    std::env::var_os("PCMK_service").is_some()
+}
+
+fn user() -> String {
+    let before_sudo = std::env::var("SUDO_USER").ok();
+    before_sudo.filter(|name| NodeName::new(name).is_ok()).unwrap_or_else(|| match getuid().as_raw() {
+        0 => "root".to_owned(),
+        number => number.to_string(),
+    })
+}
+
+/// A new id for an intent: the time, so that ids sort, and 32 random bits.
+#[must_use]
+pub fn new_id(wall_ms: u64) -> String {
+    let mut random = [0; 4];
+    // Without randomness the process id still keeps the ids of one moment apart.
+    if getrandom::fill(&mut random).is_err() {
+        random = std::process::id().to_be_bytes();
+    }
+    format!("{wall_ms:012x}-{:08x}", u32::from_be_bytes(random))
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 40 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_back_and_nothing_else_is() {
+        assert!(is_id(&new_id(1_790_000_000_000)));
+        assert!(new_id(1) < new_id(2));
+        assert!(!is_id("../x") && !is_id("") && !is_id(&"a".repeat(41)));
+    }
+}

@@ -1,0 +1,227 @@
+//! Receipts on disk: `receipts.jsonl` in the state folder, one entry a line, flushed before it counts.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::clock::Deadline;
+use super::lock::{Lock, LockError};
+use crate::core::receipt::Entry;
+
+/// The file grows to this size, in bytes, before it is set aside.
+const ROTATE_AT: u64 = 4 * 1024 * 1024;
+
+/// How many files that were set aside are kept.
+const KEPT: u32 = 4;
+
+/// How long another program's append is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// The receipts of one host.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    folder: PathBuf,
+    rotate_at: u64,
+}
+
+/// Why an entry was not written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another program kept the ledger to itself.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The file system refused.
+    #[error("cannot {what} {}: {error}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What a ledger holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Every entry that can be read, oldest first.
+    pub entries: Vec<Entry>,
+    /// Every line that cannot: `FILE:LINE: reason`.
+    pub unreadable: Vec<String>,
+}
+
+impl Ledger {
+    /// The ledger in `folder`, which is made at the first entry.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), rotate_at: ROTATE_AT }
+    }
+
+    /// Adds an entry; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`]. A line that was torn then is no entry to any reader, and harms no later one.
+    pub fn append(&self, entry: &Entry) -> Result<(), LedgerError> {
+        let path = self.current();
+        let failed = |what| {
+            let path = path.clone();
+            move |error| LedgerError::Io { what, path, error }
+        };
+        let mut line = entry.to_line().map_err(|error| failed("write to")(error.into()))?;
+        line.push('\n');
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed("make the folder of"))?;
+        let _lock = Lock::take(&self.folder.join("receipts.lock"), Deadline::after(LOCK_WAIT))?;
+        let made = !path.exists();
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(failed("open"))?;
+        if ends_torn(&mut file).map_err(failed("read"))? {
+            line.insert(0, '\n');
+        }
+        file.write_all(line.as_bytes()).map_err(failed("write to"))?;
+        file.sync_data().map_err(failed("flush"))?;
+        let size = file.metadata().map_err(failed("read"))?.len();
+        if size >= self.rotate_at {
+            self.rotate().map_err(failed("set aside"))?;
+        }
+        if made || size >= self.rotate_at {
+            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("flush the folder of"))?;
+        }
+        Ok(())
+    }
+
+    /// Reads everything, oldest first. A torn or foreign line is reported, not fatal; an empty or missing
+    /// ledger is empty.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`], when a file is there and cannot be read.
+    pub fn read(&self) -> Result<Contents, LedgerError> {
+        let mut contents = Contents::default();
+        for path in (1..=KEPT).rev().map(|n| self.aside(n)).chain([self.current()]) {
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(LedgerError::Io { what: "read", path, error }),
+            };
+            for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+                match Entry::from_line(&String::from_utf8_lossy(line)) {
+                    Ok(entry) => contents.entries.push(entry),
+                    Err(error) => {
+                        contents.unreadable.push(format!("{}:{}: {error}", path.display(), number + 1));
+                    }
+                }
+            }
+        }
+        Ok(contents)
+    }
+
+    fn rotate(&self) -> io::Result<()> {
+        for n in (1..KEPT).rev() {
+            match std::fs::rename(self.aside(n), self.aside(n + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        std::fs::rename(self.current(), self.aside(1))
+    }
+
+    fn current(&self) -> PathBuf {
+        self.folder.join("receipts.jsonl")
+    }
+
+    fn aside(&self, n: u32) -> PathBuf {
+        self.folder.join(format!("receipts.{n}.jsonl"))
+    }
+}
+
+/// Whether the last line has no end: a crash or a full disk cut it.
+fn ends_torn(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::receipt::tests::{intent, receipt};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(&folder.path().join("state"));
+        (folder, ledger)
+    }
+
+    #[test]
+    fn entries_are_read_back_in_order_and_closed_to_others() {
+        let (_folder, ledger) = ledger();
+        let entries = [Entry::Intent(intent("a", "n1")), Entry::Receipt(receipt("a", "n1"))];
+        for entry in &entries {
+            ledger.append(entry).unwrap();
+        }
+        assert_eq!(ledger.read().unwrap().entries, entries);
+        let mode = std::fs::metadata(ledger.current()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// A power cut tears the last line at any byte: nothing before it and nothing after it may be lost.
+    #[test]
+    fn a_torn_last_line_is_recovered_at_every_byte() {
+        let whole = Entry::Receipt(receipt("b", "n1")).to_line().unwrap();
+        for cut in 1..whole.len() {
+            let (_folder, ledger) = ledger();
+            ledger.append(&Entry::Intent(intent("a", "n1"))).unwrap();
+            let mut file = OpenOptions::new().append(true).open(ledger.current()).unwrap();
+            file.write_all(&whole.as_bytes()[..cut]).unwrap();
+            ledger.append(&Entry::Intent(intent("c", "n1"))).unwrap();
+            let contents = ledger.read().unwrap();
+            assert_eq!(contents.entries, [Entry::Intent(intent("a", "n1")), Entry::Intent(intent("c", "n1"))]);
+            assert_eq!(contents.unreadable.len(), 1, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn old_files_are_set_aside_and_still_read() {
+        let (_folder, mut ledger) = ledger();
+        ledger.rotate_at = 600;
+        for n in 0..8 {
+            ledger.append(&Entry::Intent(intent(&n.to_string(), "n1"))).unwrap();
+        }
+        assert!(ledger.aside(2).exists());
+        let ids: Vec<String> = ledger
+            .read()
+            .unwrap()
+            .entries
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Intent(intent) => intent.id,
+                Entry::Receipt(receipt) => receipt.id,
+            })
+            .collect();
+        assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    }
+
+    /// Issue: "full disk under the receipts": the error names the file, and no half line counts as an entry.
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        std::os::unix::fs::symlink("/dev/full", state.join("receipts.jsonl")).unwrap();
+        let error = Ledger::new(&state).append(&Entry::Intent(intent("a", "n1"))).unwrap_err().to_string();
+        assert!(error.contains("receipts.jsonl") && error.contains("No space left"), "{error}");
+    }
+
+    #[test]
+    fn nothing_there_is_nothing_to_tell() {
+        let (_folder, ledger) = ledger();
+        assert!(ledger.read().unwrap().entries.is_empty());
+    }
+}

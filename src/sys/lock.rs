@@ -1,0 +1,85 @@
+//! Locks that a dead process cannot leave behind: the kernel drops them with the file (`flock(2)`).
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::clock::Deadline;
+
+/// How often a taken lock is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A held lock; it is let go when this value is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held, not used")] Flock<File>);
+
+/// Why a lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file cannot be made or opened.
+    #[error("cannot open the lock file {}: {error}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Somebody else held it to the end.
+    #[error("another command was using it for {waited:.1} s (lock {})", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for, in seconds.
+        waited: f64,
+    },
+}
+
+impl Lock {
+    /// Takes the lock `path`, making the file and its folder if need be; waits until `deadline`.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn take(path: &Path, deadline: Deadline) -> Result<Self, LockError> {
+        let waiting = deadline.left();
+        let mut file = open(path).map_err(|error| LockError::Open { path: path.to_owned(), error })?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Self(lock)),
+                Err((_, Errno::EWOULDBLOCK)) if deadline.passed() => {
+                    return Err(LockError::Busy { path: path.to_owned(), waited: waiting.as_secs_f64() });
+                }
+                Err((same, Errno::EWOULDBLOCK | Errno::EINTR)) => file = same,
+                Err((_, errno)) => return Err(LockError::Open { path: path.to_owned(), error: errno.into() }),
+            }
+            deadline.sleep(PAUSE);
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_waited_for_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/bmc.lock");
+        let held = Lock::take(&path, Deadline::after(Duration::ZERO)).unwrap();
+        let error = Lock::take(&path, Deadline::after(Duration::from_millis(30))).unwrap_err();
+        assert!(matches!(error, LockError::Busy { .. }));
+        drop(held);
+        Lock::take(&path, Deadline::after(Duration::ZERO)).unwrap();
+    }
+}

@@ -1,0 +1,193 @@
+//! LUXI, the protocol of Ganeti's query daemon: a Unix socket, JSON, and one byte 03h after each message.
+//!
+//! Source: Ganeti's `lib/luxi.py`, `lib/rpc/transport.py`, `src/Ganeti/Luxi.hs`. Only what fencing needs: to
+//! submit a job and not to wait for it.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use serde_json::{Value, json};
+
+use super::clock::Deadline;
+
+/// The end of a message (`luxiEom`, `src/Ganeti/Constants.hs`).
+const END: u8 = 3;
+
+/// The version that is spoken (`LUXI_VERSION`: Ganeti 3.0; luxid does not look at it).
+const VERSION: u64 = 3_000_000;
+
+/// The most that is read of an answer, in bytes.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// Why luxid did not take a request.
+#[derive(Debug, thiserror::Error)]
+pub enum LuxiError {
+    /// Nobody listens there: this host is not the master, or its daemons are down.
+    #[error("no luxid answers at {}: {error}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It did not answer in time, or hung up.
+    #[error("luxid took the request and did not answer: {0}")]
+    Exchange(#[from] io::Error),
+    /// The answer is no answer.
+    #[error("luxid's answer cannot be read: {0}")]
+    Answer(String),
+    /// Ganeti refused.
+    #[error("Ganeti refused: {0}")]
+    Refused(String),
+}
+
+/// A connection to luxid.
+#[derive(Debug)]
+pub struct Luxi {
+    stream: UnixStream,
+    deadline: Deadline,
+}
+
+impl Luxi {
+    /// Connects; nothing here waits past `deadline`, not even for a luxid that is stopped.
+    ///
+    /// # Errors
+    /// [`LuxiError::Connect`].
+    pub fn connect(path: &Path, deadline: Deadline) -> Result<Self, LuxiError> {
+        let stream = open(path, deadline).map_err(|error| LuxiError::Connect { path: path.to_owned(), error })?;
+        Ok(Self { stream, deadline })
+    }
+
+    /// Submits one job and returns its number.
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn submit_job(&mut self, opcodes: &[Value]) -> Result<u64, LuxiError> {
+        let answer = self.call("SubmitJob", &json!([opcodes]))?;
+        answer
+            .as_u64()
+            .or_else(|| answer.as_str().and_then(|text| text.parse().ok()))
+            .ok_or_else(|| LuxiError::Answer(format!("{answer} is no job number")))
+    }
+
+    fn call(&mut self, method: &str, arguments: &Value) -> Result<Value, LuxiError> {
+        let mut request = json!({"method": method, "args": arguments, "version": VERSION}).to_string().into_bytes();
+        request.push(END);
+        self.stream.set_write_timeout(Some(self.time()?))?;
+        self.stream.write_all(&request)?;
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        while answer.last() != Some(&END) {
+            self.stream.set_read_timeout(Some(self.time()?))?;
+            match self.stream.read(&mut buffer)? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                n => answer.extend_from_slice(&buffer[..n]),
+            }
+            if answer.len() > ANSWER_LIMIT {
+                return Err(LuxiError::Answer(format!("it has more than {ANSWER_LIMIT} bytes")));
+            }
+        }
+        answer.pop();
+        result_of(&answer)
+    }
+
+    fn time(&self) -> io::Result<Duration> {
+        let left = self.deadline.left();
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// `{"success": true, "result": ...}`, or `[ExceptionName, [arguments]]` as the result of a failure.
+fn result_of(answer: &[u8]) -> Result<Value, LuxiError> {
+    let mut answer: Value = serde_json::from_slice(answer).map_err(|error| LuxiError::Answer(error.to_string()))?;
+    let result = answer.get_mut("result").map(Value::take).unwrap_or_default();
+    match answer.get("success").and_then(Value::as_bool) {
+        Some(true) => Ok(result),
+        Some(false) => Err(LuxiError::Refused(result.to_string())),
+        None => Err(LuxiError::Answer("it does not say whether it succeeded".to_owned())),
+    }
+}
+
+/// A blocking connect would wait for ever once a stopped luxid's backlog (5) is full; this one is asked again.
+fn open(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let address = UnixAddr::new(path)?;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    loop {
+        match connect(fd.as_raw_fd(), &address) {
+            Ok(()) => break,
+            Err(Errno::EAGAIN | Errno::EINTR) if !deadline.passed() => deadline.sleep(PAUSE),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    let stream = UnixStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    fn served(answer: &'static [u8]) -> Result<u64, LuxiError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("luxi");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while byte != [END] {
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            let _ = stream.write_all(answer);
+            request
+        });
+        let result =
+            Luxi::connect(&path, Deadline::after(Duration::from_secs(5)))?.submit_job(&[json!({"OP_ID": "X"})]);
+        let request = server.join().unwrap();
+        let request: Value = serde_json::from_slice(&request[..request.len() - 1]).unwrap();
+        assert_eq!(request["args"], json!([[{"OP_ID": "X"}]]));
+        result
+    }
+
+    #[test]
+    fn a_job_is_submitted() {
+        assert_eq!(served(b"{\"success\": true, \"result\": 42}\x03").unwrap(), 42);
+        assert_eq!(served(b"{\"success\": true, \"result\": \"7\"}\x03").unwrap(), 7);
+    }
+
+    #[test]
+    fn refusals_and_broken_answers_are_told_apart() {
+        let refused = served(b"{\"success\": false, \"result\": [\"GenericError\", [\"Queue drained\"]]}\x03");
+        assert!(matches!(refused, Err(LuxiError::Refused(why)) if why.contains("Queue drained")));
+        assert!(matches!(served(b"{\"success\": tr\x03"), Err(LuxiError::Answer(_))));
+        assert!(matches!(served(b"{\"result\": 1}\x03"), Err(LuxiError::Answer(_))));
+        assert!(matches!(served(b"{\"success\": true"), Err(LuxiError::Exchange(_))));
+    }
+
+    #[test]
+    fn nobody_there_is_an_error_at_once() {
+        let gone = Luxi::connect(Path::new("/nonexistent/luxi"), Deadline::after(Duration::from_secs(60)));
+        assert!(matches!(gone, Err(LuxiError::Connect { .. })));
+    }
+
+    /// SIGSTOP of luxid: its backlog fills and a plain connect would hang past every deadline.
+    #[test]
+    fn a_stopped_luxid_does_not_hang_us() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("luxi");
+        let _never_accepts = UnixListener::bind(&path).unwrap();
+        let deadline = || Deadline::after(Duration::from_millis(50));
+        let first = Luxi::connect(&path, deadline()).unwrap().submit_job(&[]);
+        assert!(matches!(first, Err(LuxiError::Exchange(_))));
+    }
+}

@@ -1,0 +1,12 @@
+//! Thin adapters to the world. Each file touches one thing, named by the file.
+
+pub mod clock;
+pub mod ganeti_files;
+pub mod guarded_file;
+pub mod identity;
+pub mod ledger;
+pub mod lock;
+pub mod luxi;
+pub mod oob_program;
+pub mod process;
+pub mod road;

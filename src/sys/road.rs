@@ -1,0 +1,109 @@
+//! What every removal and admission goes through: an intent before anything is touched, a receipt at the end.
+//!
+//! A ledger that cannot be written stops nothing (a host that must be fenced is fenced), but it is said loudly.
+
+use std::time::Instant;
+
+use super::clock::{millis, now};
+use super::identity;
+use super::ledger::Ledger;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::receipt::{Action, Entry, Intent, Outcome, Receipt, Step, VERSION};
+
+/// One action under way.
+#[derive(Debug)]
+pub struct Road {
+    ledger: Ledger,
+    intent: Intent,
+    begun: Instant,
+    steps: Vec<Step>,
+    warnings: Vec<String>,
+}
+
+/// How it ended, for the receipt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    /// How.
+    pub outcome: Outcome,
+    /// How strongly it is proven that the node was stopped.
+    pub grade: Grade,
+    /// Whose word that is.
+    pub word_of: String,
+    /// The error or the remark.
+    pub reason: Option<String>,
+    /// What Ganeti was told, or why not.
+    pub record: Option<String>,
+}
+
+impl Road {
+    /// Writes the intent. Nothing may be touched before.
+    #[must_use]
+    pub fn enter(ledger: Ledger, program: &str, action: Action, node: &NodeName) -> Self {
+        let at = now();
+        let intent = Intent {
+            version: VERSION,
+            id: identity::new_id(at.wall_ms),
+            program: program.to_owned(),
+            action,
+            node: node.clone(),
+            asked_by: identity::asker(),
+            host: identity::host(),
+            boot_id: identity::boot_id(),
+            at,
+        };
+        let mut road = Self { ledger, intent, begun: Instant::now(), steps: Vec::new(), warnings: Vec::new() };
+        road.write(&Entry::Intent(road.intent.clone()));
+        road
+    }
+
+    /// The id that joins the intent, the receipt and the parts.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.intent.id
+    }
+
+    /// What went wrong with the ledger so far, a line each: to be said at once, as we may be killed later.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Notes one thing that was tried, and what came back.
+    pub fn step(&mut self, by: &str, did: &str, saw: &str) {
+        let step =
+            Step { at_ms: millis(self.begun.elapsed()), by: by.to_owned(), did: did.to_owned(), saw: saw.to_owned() };
+        tracing::debug!(at_ms = step.at_ms, by, did, saw, "step");
+        self.steps.push(step);
+    }
+
+    /// Writes the receipt. Returns what went wrong with the ledger since [`Road::take_warnings`].
+    #[must_use]
+    pub fn leave(mut self, finish: Finish) -> Vec<String> {
+        let receipt = Receipt {
+            version: VERSION,
+            id: self.intent.id.clone(),
+            node: self.intent.node.clone(),
+            outcome: finish.outcome,
+            grade: finish.grade,
+            word_of: finish.word_of,
+            steps: std::mem::take(&mut self.steps),
+            reason: finish.reason,
+            record: finish.record,
+            at: now(),
+            took_ms: millis(self.begun.elapsed()),
+        };
+        self.write(&Entry::Receipt(receipt));
+        self.warnings
+    }
+
+    fn write(&mut self, entry: &Entry) {
+        let what = match entry {
+            Entry::Intent(_) => "intent",
+            Entry::Receipt(_) => "receipt",
+        };
+        if let Err(error) = self.ledger.append(entry) {
+            let Intent { action, node, .. } = &self.intent;
+            self.warnings.push(format!("{node}: no {what} of this {action} is on disk, the action goes on: {error}"));
+        }
+    }
+}
