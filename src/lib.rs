@@ -5,9 +5,13 @@
 //! | [`core`] | decisions, the words of the field, text formats | nothing: no clock, no I/O, no process |
 //! | [`config`] | `/etc/gnt-ha/config.toml`: its keys, its errors | the configuration file |
 //! | [`sys`] | thin adapters to the world | processes, files, sockets, clocks |
+//! | [`cli`] | what the command lines share | stdout and stderr |
+//! | [`commands`] | the commands of `gnt-ha` | what each of them is for |
 //!
 //! The programs (`fence_ganeti`, `ganeti-oob`, `gnt-ha`) stand on top: they parse, call and print.
 
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod core;
 pub mod sys;

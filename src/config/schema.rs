@@ -126,6 +126,10 @@ impl Reader<'_> {
         let DeValue::Table(mut table) = device.into_inner() else {
             return Err(self.error(at, format!("device {name} must be a table: [devices.{name}]")));
         };
+        // The name becomes part of a lock's file name and of a line that Ganeti shows.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
+            return Err(self.error(at, format!("{name:?} is no name for a device: letters, digits, '_', '-'")));
+        }
         let words = Driver::WORDS;
         let Some(word) = table.remove("driver") else {
             return Err(self.error(at, format!("device {name} has no driver: one of {}", words.join(", "))));

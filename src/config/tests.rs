@@ -130,6 +130,12 @@ fn an_address_cannot_smuggle() {
 }
 
 #[test]
+fn a_device_name_is_no_path() {
+    let error = error_of(|s| s.replace("[devices.bmc]", "[devices.\"../bmc\"]"));
+    assert!(error.contains("no name for a device"), "{error}");
+}
+
+#[test]
 fn times_have_limits() {
     assert!(error_of(|s| s.replace("deadline = 45", "deadline = 1")).contains("too short"));
     assert!(error_of(|s| s.replace("deadline = 45", "deadline = -3")).starts_with("config.toml:2"));

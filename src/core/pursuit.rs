@@ -77,6 +77,11 @@ impl Pursuit {
         }
     }
 
+    /// Believes `readings` in a row from now on: whoever reads twice itself need be asked only once.
+    pub fn believe_after(&mut self, readings: u32) {
+        self.rules.readings = readings;
+    }
+
     /// Takes in what was read `elapsed` after the beginning.
     pub fn read(&mut self, seen: Result<Power, Unread>, elapsed: Duration) -> Next {
         match seen {
@@ -99,7 +104,8 @@ impl Pursuit {
                 if unread.is_final {
                     return Next::Failed(self.last_seen.clone());
                 }
-                self.again(self.rules.poll_pause, elapsed)
+                // The command is idempotent and was asked for: what cannot be read may still be switched.
+                if self.sent == 0 { Next::Send } else { self.again(self.rules.poll_pause, elapsed) }
             }
         }
     }
@@ -114,7 +120,8 @@ impl Pursuit {
             Err(unread) if unread.is_final => return Next::Failed(unread.why),
             Err(unread) => self.refused = Some(unread.why),
         }
-        self.again(self.rules.settle, elapsed)
+        // However long the command took: without a reading it was for nothing.
+        Next::Read(self.rules.settle)
     }
 
     fn readings(&self) -> u32 {
@@ -131,17 +138,20 @@ impl Pursuit {
     }
 
     fn again(&self, pause: Duration, elapsed: Duration) -> Next {
-        if elapsed + pause < self.rules.limit {
-            return Next::Read(pause);
-        }
+        if elapsed < self.rules.limit { Next::Read(pause) } else { Next::Failed(self.give_up(elapsed)) }
+    }
+
+    /// Why the state is not proven, `elapsed` after the beginning: for whoever has no more time.
+    #[must_use]
+    pub fn give_up(&self, elapsed: Duration) -> String {
         let seconds = elapsed.as_secs_f64();
         let refused = self.refused.as_ref().map(|why| format!("; the command was answered: {why}")).unwrap_or_default();
-        Next::Failed(format!(
-            "not proven {} after {seconds:.1} s ({} sent): {}{refused}",
+        format!(
+            "timed out, not proven {} after {seconds:.1} s ({} sent): {}{refused}",
             self.want,
             times(self.sent),
             self.last_seen
-        ))
+        )
     }
 }
 
@@ -211,13 +221,25 @@ mod tests {
         assert!(why.contains("it still says on"), "{why}");
     }
 
-    /// "A BMC that does not answer is unknown, never off."
+    /// "A BMC that does not answer is unknown, never off": the command goes out, nothing is believed.
     #[test]
-    fn silence_is_a_failure_and_sends_nothing() {
+    fn silence_is_a_failure() {
         let mut off = Pursuit::new(Power::Off, rules());
-        assert_eq!(off.read(unread("no answer"), MS(10_000)), Next::Read(MS(500)));
-        let next = off.read(unread("no answer"), MS(19_900));
+        assert_eq!(off.read(unread("no answer"), MS(5_000)), Next::Send);
+        let unsent = Err(Unread { why: "no answer".into(), is_final: false });
+        assert_eq!(off.sent(unsent, MS(10_000)), Next::Read(MS(0)));
+        assert_eq!(off.read(unread("no answer"), MS(15_000)), Next::Read(MS(500)));
+        let next = off.read(unread("no answer"), MS(20_100));
         assert!(matches!(&next, Next::Failed(why) if why.contains("no answer")), "{next:?}");
+    }
+
+    /// A command that took all of the time is still judged by what is read after it.
+    #[test]
+    fn there_is_always_a_reading_after_the_command() {
+        let mut off = Pursuit::new(Power::Off, Rules { readings: 1, ..rules() });
+        assert_eq!(off.read(Ok(Power::On), MS(10)), Next::Send);
+        assert_eq!(off.sent(Ok(()), MS(30_000)), Next::Read(MS(0)));
+        assert_eq!(off.read(Ok(Power::Off), MS(30_010)), Next::Reached { already: false });
     }
 
     /// "A failed login is never tried again": BMCs lock accounts.

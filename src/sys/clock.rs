@@ -52,6 +52,12 @@ impl Deadline {
         self.left().is_zero()
     }
 
+    /// That much after this one.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Self {
+        Self(self.0 + by)
+    }
+
     /// That much before this one.
     #[must_use]
     pub fn earlier(self, by: Duration) -> Self {

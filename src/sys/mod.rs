@@ -6,6 +6,7 @@ pub mod guarded_file;
 pub mod identity;
 pub mod ledger;
 pub mod lock;
+pub mod log;
 pub mod luxi;
 pub mod oob_program;
 pub mod process;

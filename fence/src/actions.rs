@@ -1,0 +1,291 @@
+//! The actions, and what each of them prints and exits with.
+
+use std::process::ExitCode;
+
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::power::{Power, together};
+use gnt_ha::core::receipt::{self, Outcome};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ledger::Ledger;
+use gnt_ha::sys::oob_program::OobProgram;
+use gnt_ha::sys::road::{Finish, Road};
+
+use crate::options::{Action, Options};
+use crate::switch::{self, Proof};
+use crate::target::{Cluster, Target, TargetError};
+use crate::{metadata, record, survey};
+
+/// How an action ended: what goes to stdout, what to stderr, and the exit code.
+///
+/// Pacemaker logs each line on stderr as a warning, so a plain success has none there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Lines for stdout.
+    pub say: Vec<String>,
+    /// Lines for stderr.
+    pub complain: Vec<String>,
+    /// The exit code.
+    pub code: Code,
+}
+
+/// The exit codes of a fence agent (`doc/FenceAgentAPI.md`; agents of the library know no others).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// Success; for `status`: on.
+    #[default]
+    Success,
+    /// Failure, or not known.
+    Failure,
+    /// `status`: off.
+    Off,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(match code {
+            Code::Success => 0,
+            Code::Failure => 1,
+            Code::Off => 2,
+        })
+    }
+}
+
+impl Report {
+    fn success(line: impl Into<String>) -> Self {
+        Self { say: vec![line.into()], ..Self::default() }
+    }
+
+    fn failure(line: impl Into<String>) -> Self {
+        Self { complain: vec![line.into()], code: Code::Failure, ..Self::default() }
+    }
+}
+
+/// Does what the options ask for. `deadline` covers everything, beginning with the process.
+#[must_use]
+pub fn run(options: &Options, deadline: Deadline) -> Report {
+    match options.action {
+        Action::Metadata => match metadata::document() {
+            Ok(document) => Report::success(document.trim_end()),
+            Err(error) => Report::failure(format!("cannot make the metadata: {error}")),
+        },
+        Action::ValidateAll => validate(options),
+        Action::List => list(options),
+        Action::ListStatus => list_status(options, deadline),
+        Action::Monitor => monitor(options, deadline),
+        Action::Status => status(options, deadline),
+        Action::On | Action::Off | Action::Reboot => fence(options, deadline),
+    }
+}
+
+/// The options are typed by now; what is left is whether this host has what they need.
+fn validate(options: &Options) -> Report {
+    if let Some(path) = &options.oob_program {
+        return match OobProgram::find(path) {
+            Ok(_) => Report::default(),
+            Err(error) => Report::failure(error.to_string()),
+        };
+    }
+    match Cluster::read(options).nodes_with_program() {
+        Ok(_) => Report::default(),
+        Err(error) => Report::failure(error.to_string()),
+    }
+}
+
+fn list(options: &Options) -> Report {
+    match Cluster::read(options).nodes_with_program() {
+        Ok(nodes) => Report {
+            say: nodes.iter().map(|(node, _)| survey::names(node, &options.separator)).collect(),
+            ..Report::default()
+        },
+        Err(error) => Report::failure(format!("cannot list nodes: {error}")),
+    }
+}
+
+fn list_status(options: &Options, deadline: Deadline) -> Report {
+    let nodes = match Cluster::read(options).nodes_with_program() {
+        Ok(nodes) => nodes,
+        Err(error) => return Report::failure(format!("cannot list nodes: {error}")),
+    };
+    let mut report = Report::default();
+    for ((node, _), power) in nodes.iter().zip(survey::ask(&nodes, options, deadline)) {
+        let separator = &options.separator;
+        let word = match &power {
+            Ok(Power::On) => "ON",
+            Ok(Power::Off) => "OFF",
+            Err(_) => "UNKNOWN",
+        };
+        report.say.push(format!("{node}{separator}{}{separator}{word}", node.short()));
+        report.complain.extend(power.err().map(|why| format!("{node}: {why}")));
+    }
+    report
+}
+
+/// Cheap on purpose: a monitor that asks every device is the root of most time-outs of fence devices.
+fn monitor(options: &Options, deadline: Deadline) -> Report {
+    let cluster = Cluster::read(options);
+    let nodes = match (cluster.nodes_with_program(), &options.oob_program) {
+        (Ok(nodes), _) => nodes,
+        (Err(_), Some(path)) if !options.deep => {
+            return OobProgram::find(path)
+                .map_or_else(|error| Report::failure(error.to_string()), |_| Report::default());
+        }
+        (Err(error), _) => return Report::failure(format!("cannot fence any node: {error}")),
+    };
+    if nodes.is_empty() {
+        return Report::failure(
+            "no node has an OOB program: set the node parameter oob_program (gnt-cluster modify --node-parameters \
+             oob_program=/usr/lib/gnt-ha/ganeti-oob)",
+        );
+    }
+    if let Err(error) = survey::programs_are_there(&nodes) {
+        return Report::failure(error.to_string());
+    }
+    let mut report = Report::default();
+    if options.deep {
+        for ((node, _), power) in nodes.iter().zip(survey::ask(&nodes, options, deadline)) {
+            if let Err(why) = power {
+                report.complain.push(format!("{node}: {why}"));
+                report.code = Code::Failure;
+            }
+        }
+    }
+    report
+}
+
+/// Several plugs are off only when all of them are; one that is not known makes the whole unknown.
+fn status(options: &Options, deadline: Deadline) -> Report {
+    let cluster = Cluster::read(options);
+    let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target(plug) {
+        Ok(target) => switch::judge(&target.program.status(&target.node, deadline), options.minimum_grade)
+            .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
+        Err(_) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
+        Err(error) => Err(format!("{plug}: status unknown: {error}")),
+    });
+    let mut states = Vec::new();
+    let mut report = Report::default();
+    for answer in answers {
+        match answer {
+            Ok(power) => states.push(power),
+            Err(why) => report.complain.push(why),
+        }
+    }
+    // One that is known to be on decides; off needs every one.
+    match together(states) {
+        Some(Power::On) => report.say.push("Status: ON".to_owned()),
+        Some(Power::Off) if report.complain.is_empty() => {
+            report.say.push("Status: OFF".to_owned());
+            report.code = Code::Off;
+        }
+        _ => report.code = Code::Failure,
+    }
+    report
+}
+
+fn fence(options: &Options, deadline: Deadline) -> Report {
+    let cluster = Cluster::read(options);
+    if options.action != Action::On {
+        deadline.sleep(options.delay);
+    }
+    let reports = survey::each(&options.plugs, options.plugs.len(), |plug| match cluster.target(plug) {
+        Ok(target) => fence_one(&cluster, target, options, deadline),
+        Err(error) => unfenceable(&cluster, plug, &error, options),
+    });
+    let mut whole = Report::default();
+    for report in reports {
+        whole.say.extend(report.say);
+        whole.complain.extend(report.complain);
+        if report.code != Code::Success {
+            whole.code = Code::Failure;
+        }
+    }
+    whole.say.dedup();
+    if whole.code != Code::Success {
+        whole.say.clear();
+    }
+    whole
+}
+
+fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetError, options: &Options) -> Report {
+    if options.missing_as_off && cluster.certainly_lacks(plug) && options.action != Action::On {
+        let mut report = Report::success("Success: Already OFF");
+        report.complain.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
+        return report;
+    }
+    Report::failure(format!("{plug}: cannot fence it: {error}"))
+}
+
+fn fence_one(cluster: &Cluster, target: Target, options: &Options, deadline: Deadline) -> Report {
+    let action = match options.action {
+        Action::On => receipt::Action::On,
+        Action::Off => receipt::Action::Off,
+        _ => receipt::Action::Reboot,
+    };
+    let mut road = Road::enter(Ledger::new(&options.state_dir), "fence_ganeti", action, &target.node);
+    let mut complain = road.take_warnings();
+    let node = target.node.clone();
+    let target = Target { program: target.program.for_request(road.id()), ..target };
+    let want = if action == receipt::Action::On { Power::On } else { Power::Off };
+
+    let (finish, mut report) = match switch::pursue(&target, want, options, deadline, &mut road) {
+        Err(why) => {
+            let line = format!("{node}: {action} failed, its state is unknown: {why}");
+            (finish_of(Outcome::Unknown, None, Some(why)), Report::failure(line))
+        }
+        Ok(proof) if want == Power::On => {
+            let outcome = if proof.already { Outcome::AlreadySo } else { Outcome::Done };
+            let line = if proof.already { "Success: Already ON" } else { "Success: Powered ON" };
+            (finish_of(outcome, Some(&proof), None), Report::success(line))
+        }
+        Ok(proof) => after_off(cluster, &target, action, &proof, options, deadline, &mut road),
+    };
+    complain.extend(road.leave(finish));
+    complain.append(&mut report.complain);
+    Report { complain, ..report }
+}
+
+/// The node is proven off: what is left of a reboot, and the record, can no longer make this a failure.
+fn after_off(
+    cluster: &Cluster,
+    target: &Target,
+    action: receipt::Action,
+    proof: &Proof,
+    options: &Options,
+    deadline: Deadline,
+    road: &mut Road,
+) -> (Finish, Report) {
+    let node = &target.node;
+    let outcome = if proof.already { Outcome::AlreadySo } else { Outcome::Done };
+    let mut finish = finish_of(outcome, Some(proof), None);
+    let mut report = Report::success(if proof.already { "Success: Already OFF" } else { "Success: Powered OFF" });
+    let mut power = Power::Off;
+    if action == receipt::Action::Reboot {
+        report = Report::success("Success: Rebooted");
+        match switch::pursue(target, Power::On, options, deadline, road) {
+            Ok(_) => {
+                power = Power::On;
+                finish.outcome = Outcome::Done;
+            }
+            Err(why) => {
+                finish.outcome = Outcome::OffOnly;
+                finish.reason = Some(format!("power-on failed: {why}"));
+                report
+                    .complain
+                    .push(format!("{node}: is off, proven ({}), and was not switched on again: {why}", proof.grade));
+            }
+        }
+    }
+    if options.record {
+        finish.record = Some(record::offline(cluster, node, power, deadline));
+    }
+    (finish, report)
+}
+
+fn finish_of(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> Finish {
+    Finish {
+        outcome,
+        grade: proof.map_or(gnt_ha::core::grade::Grade::Unknown, |proof| proof.grade),
+        word_of: proof.map_or_else(|| "nobody".to_owned(), |proof| proof.word_of.clone()),
+        reason,
+        record: None,
+    }
+}

@@ -1,0 +1,169 @@
+//! Where options come from: the command line if there is one, else `key=value` lines on stdin.
+
+use std::io::Read;
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::options::{Given, Kind, OPTIONS, Spec};
+
+/// The most that is read of stdin, in bytes: Pacemaker's pipe holds no more and cuts what is beyond it
+/// (`lib/services/services_linux.c`).
+pub const STDIN_LIMIT: u64 = 64 * 1024;
+
+/// Reads `key=value` lines: any order, the last of a key wins, unknown keys are ignored
+/// (`doc/FenceAgentAPI.md`). `plug` wins over its old name `port`, and both over `nodename`.
+#[must_use]
+pub fn from_lines(text: &str) -> Given {
+    let mut given = Given::new();
+    let mut old_names = Given::new();
+    let mut nodename = None;
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };
+        let key = key.trim().replace('-', "_");
+        let value = unquoted(value);
+        if let Some(spec) = OPTIONS.iter().find(|spec| spec.name == key) {
+            given.insert(spec.name, value);
+        } else if let Some(spec) = OPTIONS.iter().find(|spec| spec.old == Some(&key)) {
+            old_names.insert(spec.name, value);
+        } else if key == "nodename" {
+            nodename = Some(value);
+        } else {
+            tracing::debug!(key, "ignored: no option of this agent");
+        }
+    }
+    for (name, value) in old_names {
+        given.entry(name).or_insert(value);
+    }
+    if let Some(nodename) = nodename {
+        given.entry("plug").or_insert(nodename);
+    }
+    given
+}
+
+/// Reads stdin to its end.
+///
+/// # Errors
+/// A line for the user, when there is too much of it or it cannot be read.
+pub fn from_stdin(stdin: impl Read) -> Result<Given, String> {
+    let mut bytes = Vec::new();
+    stdin
+        .take(STDIN_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot read the options on stdin: {error}"))?;
+    if bytes.len() as u64 > STDIN_LIMIT {
+        return Err(format!("the options on stdin have more than {STDIN_LIMIT} bytes: Pacemaker would cut them there"));
+    }
+    Ok(from_lines(&String::from_utf8_lossy(&bytes)))
+}
+
+/// Reads the command line; `Err` is also how help and version come out.
+///
+/// # Errors
+/// clap's, which knows what to print and where.
+pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Given, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let mut given = Given::new();
+    for spec in OPTIONS {
+        if spec.kind == Kind::Flag {
+            if matches.get_flag(spec.name) {
+                given.insert(spec.name, "1".to_owned());
+            }
+        } else if let Some(value) = matches.get_one::<String>(spec.name) {
+            given.insert(spec.name, value.clone());
+        }
+    }
+    Ok(given)
+}
+
+/// The command line, for parsing, help, completions and the manual page.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("fence_ganeti")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Fence agent: Ganeti's out-of-band (OOB) power interface as a stonith device for Pacemaker")
+        .after_help("Without any option, key=value lines are read on stdin, as Pacemaker gives them.")
+        .disable_version_flag(true)
+        .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"))
+        .args(OPTIONS.iter().map(argument))
+}
+
+fn argument(spec: &'static Spec) -> Arg {
+    let argument = Arg::new(spec.name).long(spec.name.replace('_', "-")).help(spec.help).alias(spec.name);
+    let argument = match spec.short {
+        Some(short) => argument.short(short),
+        None => argument,
+    };
+    if spec.kind == Kind::Flag {
+        return argument.action(ArgAction::SetTrue).overrides_with(spec.name);
+    }
+    let help = match spec.default {
+        Some(default) => format!("{} [default: {default}]", spec.help),
+        None => spec.help.to_owned(),
+    };
+    argument
+        .action(ArgAction::Set)
+        .value_name(spec.value)
+        .overrides_with(spec.name)
+        .help(help)
+        .allow_hyphen_values(false)
+}
+
+fn unquoted(value: &str) -> String {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.unwrap_or(value).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plug(text: &str) -> Option<String> {
+        from_lines(text).get("plug").cloned()
+    }
+
+    /// Pacemaker 2.1 sends `port` (by its default), 3 sends `plug`, both send `nodename`; the order is a hash
+    /// table's.
+    #[test]
+    fn both_generations_of_pacemaker_are_understood() {
+        assert_eq!(plug("nodename=n1\nport=n1.lab\naction=off"), Some("n1.lab".into()));
+        assert_eq!(plug("action=off\nplug=n1.lab\nnodename=n1"), Some("n1.lab".into()));
+        assert_eq!(plug("plug=a\nport=b"), Some("a".into()));
+        assert_eq!(plug("nodename=n1"), Some("n1".into()));
+        assert_eq!(from_lines("option=status")["action"], "status");
+    }
+
+    #[test]
+    fn lines_follow_the_fence_agent_api() {
+        let given = from_lines("# plug=no\naction=on\nACTION=x\nunknown=1\nnoequals\naction=off\npower-wait=\"2\"\n");
+        assert_eq!(given["action"], "off");
+        assert_eq!(given["power_wait"], "2");
+        assert_eq!(given.len(), 2);
+    }
+
+    #[test]
+    fn the_command_line_is_that_of_fence_agents() {
+        let arguments = ["fence_ganeti", "-o", "off", "-n", "n1", "-vv", "--power-timeout", "5", "--missing-as-off"];
+        let given = from_arguments(arguments.map(Into::into)).unwrap();
+        assert_eq!(given["action"], "off");
+        assert_eq!(given["verbose"], "1");
+        assert_eq!(given["power_timeout"], "5");
+        assert_eq!(given["missing_as_off"], "1");
+        assert!(from_arguments(["fence_ganeti", "--no-such"].map(Into::into)).is_err());
+        command().debug_assert();
+    }
+
+    #[test]
+    fn too_much_stdin_is_refused_not_cut() {
+        let much = "plug=n1\n".repeat(10_000);
+        assert!(from_stdin(much.as_bytes()).is_err());
+        assert!(from_stdin(&b""[..]).unwrap().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
+            let _ = from_stdin(&bytes[..]);
+        }
+    }
+}

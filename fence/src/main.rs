@@ -1,0 +1,62 @@
+//! Parses, calls, prints.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use fence_ganeti::actions::{self, Code};
+use fence_ganeti::input;
+use fence_ganeti::options::{Given, Options};
+use gnt_ha::cli;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::log;
+
+const PROGRAM: &str = "fence_ganeti";
+
+fn main() -> ExitCode {
+    let started = Deadline::after(Duration::ZERO);
+    let given = match given() {
+        Ok(given) => given,
+        Err(code) => return code.into(),
+    };
+    let options = match Options::new(&given) {
+        Ok(options) => options,
+        Err(error) => return fail(&error.to_string()).into(),
+    };
+    if options.verbose {
+        log::to_stderr();
+    } else if let Some(path) = &options.debug_file
+        && let Err(error) = log::to_file(path)
+    {
+        return fail(&format!("cannot write the debug file {}: {error}", path.display())).into();
+    }
+    let report = actions::run(&options, started.later(options.deadline));
+    if !options.quiet {
+        for line in &report.complain {
+            complain(line);
+        }
+    }
+    let text: String = report.say.iter().map(|line| format!("{line}\n")).collect();
+    if let Err(error) = cli::print(&text) {
+        // The list is lost; a fencing that is done stays done.
+        complain(&error);
+    }
+    report.code.into()
+}
+
+/// The command line if there is one, else stdin, as the agents' library does it.
+fn given() -> Result<Given, Code> {
+    if std::env::args_os().len() > 1 {
+        return input::from_arguments(std::env::args_os())
+            .map_err(|error| if cli::answer(PROGRAM, &error) { Code::Failure } else { Code::Success });
+    }
+    input::from_stdin(std::io::stdin().lock()).map_err(|error| fail(&error))
+}
+
+fn fail(line: &str) -> Code {
+    complain(line);
+    Code::Failure
+}
+
+fn complain(line: &str) {
+    cli::complain(PROGRAM, line);
+}

@@ -1,0 +1,131 @@
+//! The metadata document, made from the table of options; validates against fence-agents' `metadata.rng`.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use crate::options::{Action, Kind, OPTIONS, Spec};
+
+const SHORT: &str = "Fence agent for Ganeti's out-of-band power interface";
+
+const LONG: &str = "fence_ganeti fences the nodes of a Ganeti cluster through their out-of-band (OOB) program, the \
+node parameter oob_program. It runs the program itself, on any master candidate, and never needs Ganeti's master, \
+job queue or locks: so the node that is the master can be fenced too. Success is only what was read back from \
+power-status afterwards, never an exit code. After a proven off the node is recorded offline in Ganeti where that is \
+possible from here. Receipts of everything are kept: see gnt-ha history.";
+
+/// The whole document.
+///
+/// # Errors
+/// None in practice: it is written to memory.
+pub fn document() -> io::Result<String> {
+    let mut writer = Writer::new_with_indent(Vec::new(), b'\t', 1);
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
+    writer
+        .create_element("resource-agent")
+        .with_attributes([("name", "fence_ganeti"), ("shortdesc", SHORT)])
+        .write_inner_content(|writer| {
+            text_element(writer, "longdesc", LONG)?;
+            text_element(writer, "vendor-url", "https://ganeti.org/")?;
+            writer.create_element("parameters").write_inner_content(|writer| {
+                for spec in OPTIONS {
+                    parameter(writer, spec, spec.name, false)?;
+                    if let Some(old) = spec.old.filter(|old| SHOWN_OLD.contains(old)) {
+                        parameter(writer, spec, old, true)?;
+                    }
+                }
+                Ok(())
+            })?;
+            writer.create_element("actions").write_inner_content(|writer| {
+                for (word, _) in Action::WORDS {
+                    let action = writer.create_element("action").with_attribute(("name", word));
+                    // Nobody is to be switched on by itself: admission is an administrator's decision.
+                    if word == "on" { action.with_attribute(("automatic", "0")) } else { action }.write_empty()?;
+                }
+                Ok(())
+            })?;
+            Ok(())
+        })?;
+    let mut document = String::from_utf8(writer.into_inner()).map_err(io::Error::other)?;
+    document.push('\n');
+    Ok(document)
+}
+
+/// Pacemaker 2.1 chooses the name under which it sends the node by looking for `port` in the metadata.
+const SHOWN_OLD: [&str; 1] = ["port"];
+
+fn parameter(writer: &mut Writer<Vec<u8>>, spec: &Spec, name: &str, deprecated: bool) -> io::Result<()> {
+    // Pacemaker gives the action and the node itself; it shows them as not required either way.
+    let required = if spec.name == "action" { "1" } else { "0" };
+    let mut element =
+        writer.create_element("parameter").with_attributes([("name", name), ("unique", "0"), ("required", required)]);
+    if deprecated {
+        element = element.with_attribute(("deprecated", "1"));
+    } else if let Some(old) = spec.old.filter(|old| SHOWN_OLD.contains(old)) {
+        element = element.with_attribute(("obsoletes", old));
+    }
+    element.write_inner_content(|writer| {
+        writer.create_element("getopt").with_attribute(("mixed", getopt(spec).as_str())).write_empty()?;
+        let mut content = writer.create_element("content").with_attribute(("type", kind(spec.kind)));
+        if let Some(default) = spec.default {
+            content = content.with_attribute(("default", default));
+        }
+        match spec.kind {
+            Kind::Select(words) => {
+                content.write_inner_content(|writer| {
+                    for word in words {
+                        writer.create_element("option").with_attribute(("value", *word)).write_empty()?;
+                    }
+                    Ok(())
+                })?;
+            }
+            _ => {
+                content.write_empty()?;
+            }
+        }
+        writer
+            .create_element("shortdesc")
+            .with_attribute(("lang", "en"))
+            .write_text_content(BytesText::new(spec.help))?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn text_element(writer: &mut Writer<Vec<u8>>, name: &str, text: &str) -> io::Result<()> {
+    writer.create_element(name).write_text_content(BytesText::new(text))?;
+    Ok(())
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Flag => "boolean",
+        Kind::Truth | Kind::Text => "string",
+        Kind::Second => "second",
+        Kind::Integer => "integer",
+        Kind::Select(_) => "select",
+    }
+}
+
+fn getopt(spec: &Spec) -> String {
+    let long = spec.name.replace('_', "-");
+    let short = spec.short.map(|short| format!("-{short}, ")).unwrap_or_default();
+    match spec.kind {
+        Kind::Flag => format!("{short}--{long}"),
+        _ => format!("{short}--{long}=[{}]", spec.value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pacemaker 2.1.5 looks for `port`, 3 for `plug` first; both must be there.
+    #[test]
+    fn both_names_of_the_node_are_there() {
+        let document = document().unwrap();
+        assert!(document.contains(r#"<parameter name="plug" unique="0" required="0" obsoletes="port">"#));
+        assert!(document.contains(r#"<parameter name="port" unique="0" required="0" deprecated="1">"#));
+    }
+}

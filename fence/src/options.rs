@@ -1,0 +1,489 @@
+//! The options, once: the command line, stdin, the metadata and the typed values all come from this table.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::{BadNodeName, NodeName};
+use gnt_ha::sys::{ganeti_files, identity};
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing on the command line; 1/yes/on/true or 0/no/off/false on stdin.
+    Flag,
+    /// The same words, on the command line too.
+    Truth,
+    /// Text.
+    Text,
+    /// A time in seconds.
+    Second,
+    /// A whole number.
+    Integer,
+    /// One of these words.
+    Select(&'static [&'static str]),
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name on stdin and in the metadata; with `-` for `_` the long option.
+    pub name: &'static str,
+    /// Its short option.
+    pub short: Option<char>,
+    /// Its old name, which still works on stdin.
+    pub old: Option<&'static str>,
+    /// What it takes.
+    pub kind: Kind,
+    /// Its value when it is not given.
+    pub default: Option<&'static str>,
+    /// How the value is called in the help.
+    pub value: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+/// A word that starts an action that `fence_ganeti` can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Power on.
+    On,
+    /// Power off, proven.
+    Off,
+    /// Off, proven, then on.
+    Reboot,
+    /// Says whether the node has power.
+    Status,
+    /// The nodes that can be fenced.
+    List,
+    /// The same with their power.
+    ListStatus,
+    /// Can this device do its work?
+    Monitor,
+    /// Are the options right?
+    ValidateAll,
+    /// The metadata document.
+    Metadata,
+}
+
+impl Action {
+    /// The words, as the metadata lists them.
+    pub const WORDS: [(&'static str, Self); 10] = [
+        ("on", Self::On),
+        ("off", Self::Off),
+        ("reboot", Self::Reboot),
+        ("status", Self::Status),
+        ("list", Self::List),
+        ("list-status", Self::ListStatus),
+        ("monitor", Self::Monitor),
+        ("metadata", Self::Metadata),
+        ("manpage", Self::Metadata),
+        ("validate-all", Self::ValidateAll),
+    ];
+
+    fn from_word(word: &str) -> Result<Self, OptionError> {
+        let lower = word.to_ascii_lowercase();
+        // The agents' library takes this spelling of resource agents too.
+        let lower = if lower == "meta-data" { "metadata" } else { &lower };
+        Self::WORDS
+            .into_iter()
+            .find(|(known, _)| *known == lower)
+            .map(|(_, action)| action)
+            .ok_or_else(|| OptionError::Action(word.to_owned()))
+    }
+
+    /// Whether it needs a node to act on.
+    #[must_use]
+    pub const fn needs_plug(self) -> bool {
+        matches!(self, Self::On | Self::Off | Self::Reboot | Self::Status)
+    }
+}
+
+const GRADES: &[&str] = &["isolated", "bounded", "off"];
+
+const fn spec(name: &'static str, short: Option<char>, kind: Kind, value: &'static str, help: &'static str) -> Spec {
+    Spec { name, short, old: None, kind, default: None, value, help }
+}
+
+const fn with_default(spec: Spec, default: &'static str) -> Spec {
+    Spec { default: Some(default), ..spec }
+}
+
+const fn formerly(spec: Spec, old: &'static str) -> Spec {
+    Spec { old: Some(old), ..spec }
+}
+
+/// Every option. The first block has the names and meanings of fence-agents' library; the second is ours.
+pub const OPTIONS: &[Spec] = &[
+    with_default(
+        formerly(
+            spec(
+                "action",
+                Some('o'),
+                Kind::Text,
+                "action",
+                "Fencing action: on, off, reboot, status, list, list-status, monitor, metadata, manpage or validate-all",
+            ),
+            "option",
+        ),
+        "reboot",
+    ),
+    formerly(
+        spec(
+            "plug",
+            Some('n'),
+            Kind::Text,
+            "node",
+            "Name of the node, full or short; several with the plug separator between them",
+        ),
+        "port",
+    ),
+    with_default(spec("plug_separator", None, Kind::Text, "char", "Separator of several plugs"), ","),
+    with_default(
+        spec("separator", Some('C'), Kind::Text, "char", "Separator in the output of list and list-status"),
+        ",",
+    ),
+    with_default(
+        spec("delay", None, Kind::Second, "seconds", "Wait before off and reboot; counts towards the deadline"),
+        "0",
+    ),
+    with_default(
+        spec(
+            "power_timeout",
+            None,
+            Kind::Second,
+            "seconds",
+            "Time for the power to be on or off after the action began",
+        ),
+        "20",
+    ),
+    with_default(
+        spec(
+            "power_wait",
+            None,
+            Kind::Second,
+            "seconds",
+            "Wait between a power command and the first look at its effect",
+        ),
+        "0",
+    ),
+    with_default(
+        spec("stonith_status_sleep", None, Kind::Second, "seconds", "Wait between two looks at the power"),
+        "1",
+    ),
+    with_default(
+        spec("retry_on", None, Kind::Integer, "attempts", "How often a power-on that had no effect is sent again"),
+        "1",
+    ),
+    spec(
+        "missing_as_off",
+        None,
+        Kind::Flag,
+        "",
+        "Take a node that Ganeti does not know for off. Dangerous: a misspelt name is a node that Ganeti does not know",
+    ),
+    spec(
+        "disable_timeout",
+        None,
+        Kind::Truth,
+        "true|false",
+        "Let the deadline alone limit the action, not power_timeout (default: true under Pacemaker)",
+    ),
+    spec("verbose", Some('v'), Kind::Flag, "", "Say on stderr what is done, step by step"),
+    spec("verbose_level", None, Kind::Integer, "level", "The same as verbose when above 0"),
+    formerly(
+        spec("debug_file", Some('D'), Kind::Text, "file", "Write to this file what is done, step by step"),
+        "debug",
+    ),
+    spec("quiet", Some('q'), Kind::Flag, "", "No errors on stderr; the exit code alone tells"),
+    spec(
+        "oob_program",
+        None,
+        Kind::Text,
+        "path",
+        "OOB program for every node, instead of the one in Ganeti's configuration; needed where this host is no master candidate",
+    ),
+    with_default(
+        spec(
+            "minimum_grade",
+            None,
+            Kind::Select(GRADES),
+            "grade",
+            "Least proof that counts as off: off (somebody who sees the power says so), bounded (the node stopped itself by a watchdog), isolated (the other nodes refuse it; it may still run and write to storage that is not theirs)",
+        ),
+        "bounded",
+    ),
+    with_default(
+        spec(
+            "deadline",
+            None,
+            Kind::Second,
+            "seconds",
+            "Time for the whole action; must be below Pacemaker's timeout for it (stonith-timeout, pcmk_off_timeout and the like)",
+        ),
+        "55",
+    ),
+    spec(
+        "deep",
+        None,
+        Kind::Flag,
+        "",
+        "Let monitor ask every node's device, not only look at the configuration and the programs",
+    ),
+    with_default(spec("fanout", None, Kind::Integer, "count", "How many nodes are asked at the same time"), "32"),
+    with_default(
+        spec(
+            "record",
+            None,
+            Kind::Truth,
+            "true|false",
+            "After a proven off, have Ganeti record the node as offline, where this host is the master",
+        ),
+        "true",
+    ),
+    with_default(
+        spec("data_dir", None, Kind::Text, "folder", "Ganeti's data folder, with config.data"),
+        ganeti_files::DATA_DIR,
+    ),
+    with_default(
+        spec("state_dir", None, Kind::Text, "folder", "Folder of the receipts"),
+        gnt_ha::config::DEFAULT_STATE,
+    ),
+];
+
+/// Option values as text, by the names in [`OPTIONS`].
+pub type Given = BTreeMap<&'static str, String>;
+
+/// The options, typed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to do.
+    pub action: Action,
+    /// The nodes to do it to; none if none were given.
+    pub plugs: Vec<NodeName>,
+    /// Separates columns in lists.
+    pub separator: String,
+    /// Before off and reboot.
+    pub delay: Duration,
+    /// For one change of power; `None` when the deadline alone limits it.
+    pub power_timeout: Option<Duration>,
+    /// Between a command and the first reading.
+    pub power_wait: Duration,
+    /// Between two readings.
+    pub status_sleep: Duration,
+    /// Further attempts to switch on.
+    pub retry_on: u32,
+    /// An unknown node counts as off.
+    pub missing_as_off: bool,
+    /// Steps on stderr.
+    pub verbose: bool,
+    /// Steps into a file.
+    pub debug_file: Option<PathBuf>,
+    /// No errors on stderr.
+    pub quiet: bool,
+    /// Instead of Ganeti's `oob_program`.
+    pub oob_program: Option<PathBuf>,
+    /// The least proof that counts.
+    pub minimum_grade: Grade,
+    /// For everything.
+    pub deadline: Duration,
+    /// A monitor that asks the devices.
+    pub deep: bool,
+    /// Nodes asked at once.
+    pub fanout: usize,
+    /// Tell Ganeti.
+    pub record: bool,
+    /// Ganeti's data folder.
+    pub data_dir: PathBuf,
+    /// The receipts' folder.
+    pub state_dir: PathBuf,
+}
+
+/// An option that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// No such action. The words are those that Pacemaker looks for (`stonith__result2rc`).
+    #[error("Unrecognised action '{}': use one of on, off, reboot, status, list, list-status, monitor, metadata, validate-all", .0.escape_debug())]
+    Action(String),
+    /// The action needs a node.
+    #[error("no node was named: give plug=NODE on stdin, or -n NODE")]
+    NoPlug,
+    /// A plug that is no node name.
+    #[error("{0}")]
+    Plug(#[from] BadNodeName),
+    /// A value of the wrong kind.
+    #[error("option {name}: {value:?} is not {wanted}")]
+    Value {
+        /// The option.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it takes.
+        wanted: String,
+    },
+}
+
+impl Options {
+    /// Makes typed values of what was given.
+    ///
+    /// # Errors
+    /// [`OptionError`].
+    pub fn new(given: &Given) -> Result<Self, OptionError> {
+        let values = Values(given);
+        let action = Action::from_word(values.text("action").unwrap_or("reboot"))?;
+        let separator = values.text("plug_separator").filter(|s| !s.is_empty()).unwrap_or(",");
+        let plugs = match values.text("plug").filter(|plug| !plug.trim().is_empty()) {
+            Some(plugs) => plugs.split(separator).map(|plug| NodeName::new(plug.trim())).collect::<Result<_, _>>()?,
+            None => Vec::new(),
+        };
+        if action.needs_plug() && plugs.is_empty() {
+            return Err(OptionError::NoPlug);
+        }
+        let disable_timeout = values.truth("disable_timeout")?.unwrap_or_else(identity::under_pacemaker);
+        let power_timeout = values.seconds("power_timeout")?;
+        let verbose_level = values.integer("verbose_level")?;
+        let deadline = values.seconds("deadline")?;
+        let delay = values.seconds("delay")?;
+        if deadline < Duration::from_secs(1) || deadline <= delay {
+            return Err(values.wrong("deadline", "at least 1 second and more than delay".to_owned()));
+        }
+        let minimum_grade = values.text("minimum_grade").and_then(|word| word.parse().ok());
+        let Some(minimum_grade) = minimum_grade.filter(|grade| Grade::ACCEPTABLE.contains(grade)) else {
+            return Err(values.wrong("minimum_grade", GRADES.join(", ")));
+        };
+        Ok(Self {
+            action,
+            plugs,
+            separator: values.text("separator").unwrap_or(",").to_owned(),
+            delay,
+            power_timeout: (!disable_timeout).then_some(power_timeout),
+            power_wait: values.seconds("power_wait")?,
+            status_sleep: values.seconds("stonith_status_sleep")?,
+            retry_on: values.integer("retry_on")?,
+            missing_as_off: values.truth("missing_as_off")?.unwrap_or(false),
+            verbose: values.truth("verbose")?.unwrap_or(false) || verbose_level > 0,
+            debug_file: values.path("debug_file"),
+            quiet: values.truth("quiet")?.unwrap_or(false),
+            oob_program: values.path("oob_program"),
+            minimum_grade,
+            deadline,
+            deep: values.truth("deep")?.unwrap_or(false),
+            fanout: usize::try_from(values.integer("fanout")?).unwrap_or(1).clamp(1, 256),
+            record: values.truth("record")?.unwrap_or(true),
+            data_dir: values.path("data_dir").unwrap_or_default(),
+            state_dir: values.path("state_dir").unwrap_or_default(),
+        })
+    }
+}
+
+/// The given values over the defaults.
+struct Values<'a>(&'a Given);
+
+impl Values<'_> {
+    fn text(&self, name: &'static str) -> Option<&str> {
+        let default = OPTIONS.iter().find(|spec| spec.name == name).and_then(|spec| spec.default);
+        self.0.get(name).map(String::as_str).or(default)
+    }
+
+    fn path(&self, name: &'static str) -> Option<PathBuf> {
+        self.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    fn seconds(&self, name: &'static str) -> Result<Duration, OptionError> {
+        const A_DAY: f64 = 86_400.0;
+        let seconds = self.text(name).and_then(|text| text.trim().parse::<f64>().ok());
+        match seconds {
+            Some(seconds) if (0.0..=A_DAY).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+            _ => Err(self.wrong(name, "a time in seconds".to_owned())),
+        }
+    }
+
+    fn integer(&self, name: &'static str) -> Result<u32, OptionError> {
+        match self.text(name) {
+            None => Ok(0),
+            Some(text) => text.trim().parse().map_err(|_| self.wrong(name, "a whole number".to_owned())),
+        }
+    }
+
+    fn truth(&self, name: &'static str) -> Result<Option<bool>, OptionError> {
+        match self.text(name).map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(None),
+            Some("1" | "yes" | "on" | "true") => Ok(Some(true)),
+            Some("0" | "no" | "off" | "false" | "") => Ok(Some(false)),
+            Some(_) => Err(self.wrong(name, "1, yes, on, true, 0, no, off or false".to_owned())),
+        }
+    }
+
+    fn wrong(&self, name: &'static str, wanted: String) -> OptionError {
+        let value = self.text(name).unwrap_or_default().chars().take(60).collect();
+        OptionError::Value { name, value, wanted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(given: &[(&'static str, &str)]) -> Result<Options, OptionError> {
+        Options::new(&given.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn the_defaults_are_those_that_are_documented() {
+        let options = options(&[("plug", "n1")]).unwrap();
+        assert_eq!(options.action, Action::Reboot);
+        assert_eq!(options.minimum_grade, Grade::Bounded);
+        assert_eq!(options.deadline, Duration::from_secs(55));
+        assert!(options.record && !options.missing_as_off && !options.deep);
+        assert_eq!(options.power_timeout, Some(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn several_plugs_are_split_and_each_is_checked() {
+        let both = options(&[("plug", "n1.lab, n2.lab")]).unwrap();
+        assert_eq!(both.plugs.len(), 2);
+        assert!(matches!(options(&[("plug", "n1;reboot")]), Err(OptionError::Plug(_))));
+        assert!(matches!(options(&[("plug", "n1,")]), Err(OptionError::Plug(_))));
+        assert_eq!(options(&[("action", "off")]).unwrap_err(), OptionError::NoPlug);
+    }
+
+    /// Pacemaker looks for these words to tell "unsupported" from "failed" (`stonith__result2rc`).
+    #[test]
+    fn an_unknown_action_is_unrecognised() {
+        let error = options(&[("action", "explode\n")]).unwrap_err().to_string();
+        assert!(error.starts_with("Unrecognised action 'explode\\n'"), "{error}");
+        assert_eq!(options(&[("action", "META-DATA")]).unwrap().action, Action::Metadata);
+    }
+
+    #[test]
+    fn the_least_grade_can_never_be_unknown() {
+        for wrong in ["unknown", "OFF", "", "none"] {
+            assert!(options(&[("plug", "n1"), ("minimum_grade", wrong)]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_name_their_option() {
+        for (name, value) in [
+            ("power_timeout", "soon"),
+            ("delay", "-1"),
+            ("retry_on", "1.5"),
+            ("deep", "maybe"),
+            ("deadline", "0"),
+            ("deadline", "nan"),
+            ("delay", "60"),
+        ] {
+            assert!(options(&[("plug", "n1"), (name, value)]).is_err(), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn every_option_of_the_table_has_one_name_and_a_help() {
+        let mut names: Vec<_> = OPTIONS.iter().map(|spec| spec.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), OPTIONS.len());
+        assert!(OPTIONS.iter().all(|spec| !spec.help.is_empty()));
+    }
+}

@@ -1,0 +1,80 @@
+//! Looking at many nodes: list, list-status, monitor.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::power::Power;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::oob_program::{OobError, OobProgram};
+
+use crate::options::Options;
+use crate::switch::judge;
+
+/// Every name under which Pacemaker may know a node: its full name and its short one.
+///
+/// No state column: Pacemaker would take a word like `UNKNOWN` for a node (`lib/fencing/st_client.c`).
+#[must_use]
+pub fn names(node: &NodeName, separator: &str) -> String {
+    if node.short() == node.as_str() { node.to_string() } else { format!("{node}{separator}{}", node.short()) }
+}
+
+/// Does `work` for each item, at most `fanout` at the same time; the results are in the items' order.
+pub fn each<T: Sync, R: Send>(items: &[T], fanout: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..fanout.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { break };
+                    let result = work(item);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What each node's program says of its power.
+#[must_use]
+pub fn ask(nodes: &[(NodeName, PathBuf)], options: &Options, deadline: Deadline) -> Vec<Result<Power, String>> {
+    each(nodes, options.fanout, |(node, path)| {
+        let answer = OobProgram::find(path).and_then(|program| program.status(node, deadline));
+        judge(&answer, options.minimum_grade).map_err(|unread| unread.why)
+    })
+}
+
+/// Looks whether each program can be run, each once.
+///
+/// # Errors
+/// The first that cannot.
+pub fn programs_are_there(nodes: &[(NodeName, PathBuf)]) -> Result<(), OobError> {
+    let mut paths: Vec<&PathBuf> = nodes.iter().map(|(_, path)| path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.into_iter().try_for_each(|path| OobProgram::find(path).map(drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_the_order_of_the_items() {
+        let items: Vec<usize> = (0..100).collect();
+        assert_eq!(each(&items, 7, |n| n * 2), items.iter().map(|n| n * 2).collect::<Vec<_>>());
+        assert!(each(&[] as &[u8], 7, |n| *n).is_empty());
+    }
+
+    #[test]
+    fn a_node_without_a_domain_is_named_once() {
+        assert_eq!(names(&NodeName::new("n1").unwrap(), ","), "n1");
+        assert_eq!(names(&NodeName::new("n1.lab").unwrap(), ","), "n1.lab,n1");
+    }
+}

@@ -1,0 +1,134 @@
+//! Bringing one node's power about through its OOB program, and proving it by reading back.
+
+use std::time::{Duration, Instant};
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::oob::{Command, Status};
+use gnt_ha::core::power::Power;
+use gnt_ha::core::pursuit::{Next, Pursuit, Rules, Unread};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::oob_program::OobError;
+use gnt_ha::sys::road::Road;
+
+use crate::options::Options;
+use crate::target::Target;
+
+/// The most that one look at the power may take: a slow device must leave time to act.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Kept back from a power command, so that its effect can still be read.
+const RESERVE: Duration = Duration::from_secs(5);
+
+/// A proven state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// It was there before.
+    pub already: bool,
+    /// How strongly an off is proven; `unknown` for an on.
+    pub grade: Grade,
+    /// Whose word it is.
+    pub word_of: String,
+}
+
+/// Pursues `want` until it is proven or the time is over.
+///
+/// # Errors
+/// Why it is not proven, in one line without the node's name.
+pub fn pursue(
+    target: &Target,
+    want: Power,
+    options: &Options,
+    deadline: Deadline,
+    road: &mut Road,
+) -> Result<Proof, String> {
+    let begun = Instant::now();
+    let limit = options.power_timeout.unwrap_or(Duration::MAX).min(deadline.left());
+    let sends = match want {
+        Power::On => options.retry_on.saturating_add(1),
+        Power::Off => 2,
+    };
+    let rules = Rules {
+        // Somebody else's program may have looked at a dark moment; ours looks twice itself (see below).
+        readings: 2,
+        confirm_pause: options.status_sleep,
+        poll_pause: options.status_sleep,
+        settle: options.power_wait,
+        limit,
+        sends,
+    };
+    let mut pursuit = Pursuit::new(want, rules);
+    let mut next = Next::Read(Duration::ZERO);
+    let mut seen: Option<Status> = None;
+    loop {
+        next = match next {
+            Next::Read(pause) => {
+                deadline.sleep(pause);
+                let answer = target.program.status(&target.node, deadline.at_most(LOOK));
+                let reading = judge(&answer, options.minimum_grade);
+                note(road, target, Command::PowerStatus, &describe(&answer));
+                seen = answer.ok();
+                if want == Power::On || seen.as_ref().is_some_and(|status| status.grade.is_some()) {
+                    pursuit.believe_after(1);
+                }
+                pursuit.read(reading, begun.elapsed())
+            }
+            Next::Send => {
+                let command = Command::to(want);
+                let answer = target.program.act(command, &target.node, deadline.earlier(RESERVE));
+                note(road, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
+                pursuit.sent(answer.map_err(unread), begun.elapsed())
+            }
+            Next::Reached { already } => return Ok(proof(already, seen.as_ref(), target)),
+            Next::Failed(why) => return Err(why),
+        };
+        if deadline.passed() && !matches!(next, Next::Reached { .. } | Next::Failed(_)) {
+            return Err(pursuit.give_up(begun.elapsed()));
+        }
+    }
+}
+
+/// What a status means for this consumer: an off below the least grade is no off.
+///
+/// # Errors
+/// Why it tells nothing.
+pub fn judge(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, Unread> {
+    match answer {
+        Ok(status) if status.power == Power::Off && status.proves() < least => Err(Unread {
+            why: format!("its off is only {}, and minimum_grade is {least}", status.proves()),
+            is_final: false,
+        }),
+        Ok(status) => Ok(status.power),
+        Err(error) => Err(Unread { why: error.to_string(), is_final: error.is_final() }),
+    }
+}
+
+fn unread(error: OobError) -> Unread {
+    Unread { why: error.to_string(), is_final: error.is_final() }
+}
+
+fn proof(already: bool, seen: Option<&Status>, target: &Target) -> Proof {
+    let program = target.program.path().display();
+    match seen {
+        Some(Status { power: Power::Off, grade: Some(grade) }) => {
+            Proof { already, grade: *grade, word_of: program.to_string() }
+        }
+        Some(status @ Status { power: Power::Off, grade: None }) => Proof {
+            already,
+            grade: status.proves(),
+            word_of: format!("{program}, which names no grade: taken at its word"),
+        },
+        _ => Proof { already, grade: Grade::Unknown, word_of: program.to_string() },
+    }
+}
+
+fn describe(answer: &Result<Status, OobError>) -> String {
+    match answer {
+        Ok(Status { power: Power::Off, grade: Some(grade) }) => format!("off, grade {grade}"),
+        Ok(status) => status.power.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn note(road: &mut Road, target: &Target, command: Command, saw: &str) {
+    road.step(&target.program.path().display().to_string(), command.word(), saw);
+}

@@ -1,0 +1,47 @@
+//! What the command lines share: one line for each error, and output that may be closed at any time.
+
+use std::io::{self, Write};
+
+/// Prints one line on stderr, behind the program's name. Unlike `eprintln!` it does not panic when stderr is closed.
+pub fn complain(program: &str, line: &str) {
+    // One line is the promise: what other programs said may hold more.
+    let line = line.trim_end().replace('\n', "; ");
+    let _ = writeln!(io::stderr(), "{program}: {line}");
+}
+
+/// Prints text on stdout and flushes it.
+///
+/// # Errors
+/// The line to complain of; a reader that has gone away (`| head`) is not one.
+pub fn print(text: &str) -> Result<(), String> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// Says what is wrong with a command line, in one line; or prints the help or the version that was asked for.
+///
+/// Returns whether it was an error.
+pub fn answer(program: &str, error: &clap::Error) -> bool {
+    if !error.use_stderr() {
+        // A reader that has gone away is no failure.
+        let _ = error.print();
+        return false;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Nothing was given: whoever types that wants to know what there is.
+        let _ = error.print();
+        return true;
+    }
+    let text = error.render().to_string();
+    let what: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .map(|line| line.trim().trim_start_matches("error: "))
+        .filter(|line| !line.is_empty())
+        .collect();
+    complain(program, &format!("{} (see {program} --help)", what.join("; ")));
+    true
+}

@@ -1,0 +1,251 @@
+//! `gnt-ha history`: what was done to nodes, by whom, and how it was proven.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::cli;
+use crate::config::{Config, DEFAULT_PATH, DEFAULT_STATE};
+use crate::core::grade::Grade;
+use crate::core::history::{Story, stories};
+use crate::core::node::NodeName;
+use crate::core::receipt::{Action, Asker, Outcome, Receipt};
+use crate::sys::ledger::Ledger;
+
+/// What is shown without `--all`.
+const SHOWN: usize = 20;
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only this node
+    #[arg(value_name = "NODE")]
+    node: Option<NodeName>,
+
+    /// One JSON object a line: intent, receipt (null if it was interrupted), parts
+    #[arg(long)]
+    json: bool,
+
+    /// Everything, not only the last 20
+    #[arg(long)]
+    all: bool,
+
+    /// Folder of the receipts, instead of the configured one
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Reads the receipts of this host and prints them, oldest first.
+///
+/// # Errors
+/// One line, when they cannot be read.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
+    let folder = state_folder(arguments, config)?;
+    let contents = Ledger::new(&folder).read().map_err(|error| error.to_string())?;
+    for line in &contents.unreadable {
+        cli::complain("gnt-ha", &format!("left out {line}"));
+    }
+    let mut stories = stories(contents.entries, arguments.node.as_ref());
+    let older = if arguments.all { 0 } else { stories.len().saturating_sub(SHOWN) };
+    stories.drain(..older);
+    if arguments.json {
+        return cli::print(&json_lines(&stories)?);
+    }
+    if stories.is_empty() {
+        let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
+        return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", folder.display()));
+    }
+    let look = Look { zone: TimeZone::system(), colour: std::io::stdout().is_terminal() };
+    let mut text = String::new();
+    if older > 0 {
+        text.push_str(&format!("({older} older ones are left out: --all shows them)\n\n"));
+    }
+    for story in &stories {
+        look.tell(story, &mut text);
+        text.push('\n');
+    }
+    cli::print(&text)
+}
+
+/// The receipts' folder does not need the configuration: a host may have none, or a broken one, at 3 a.m.
+fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
+    if let Some(folder) = &arguments.state_dir {
+        return Ok(folder.clone());
+    }
+    match Config::load(config) {
+        Ok(config) => Ok(config.state),
+        Err(error) if config == Path::new(DEFAULT_PATH) => {
+            if config.exists() {
+                cli::complain("gnt-ha", &format!("{error}; looking in {DEFAULT_STATE}"));
+            }
+            Ok(DEFAULT_STATE.into())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn json_lines(stories: &[Story]) -> Result<String, String> {
+    let mut text = String::new();
+    for story in stories {
+        text.push_str(&serde_json::to_string(story).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// How stories are shown.
+struct Look {
+    zone: TimeZone,
+    colour: bool,
+}
+
+impl Look {
+    fn tell(&self, story: &Story, text: &mut String) {
+        let intent = &story.intent;
+        text.push_str(&format!(
+            "{}  {}  {}  {}\n",
+            self.time(intent.at.wall_ms),
+            intent.node,
+            intent.action,
+            self.result(intent.action, story.receipt.as_ref()),
+        ));
+        text.push_str(&format!(
+            "    asked by {} on {}, through {}\n",
+            asker(&intent.asked_by),
+            intent.host,
+            intent.program
+        ));
+        self.tell_steps(story, intent.at.boottime_ms, text, "    ");
+        if let Some(receipt) = &story.receipt {
+            for (name, line) in [("remark", &receipt.reason), ("Ganeti", &receipt.record)] {
+                if let Some(line) = line {
+                    text.push_str(&format!("    {name}: {line}\n"));
+                }
+            }
+        }
+    }
+
+    /// The steps of a story and of its parts on one time line, in seconds since the whole began.
+    fn tell_steps(&self, story: &Story, zero: u64, text: &mut String, indent: &str) {
+        let mut lines: Vec<(u64, String)> = Vec::new();
+        collect(story, zero, 0, &mut lines);
+        lines.sort_by_key(|(at, _)| *at);
+        for (at, line) in lines {
+            #[allow(clippy::cast_precision_loss, reason = "milliseconds of one action")]
+            let seconds = at as f64 / 1000.0;
+            text.push_str(&format!("{indent}{seconds:8.3} s  {line}\n"));
+        }
+    }
+
+    fn result(&self, action: Action, receipt: Option<&Receipt>) -> String {
+        let Some(receipt) = receipt else {
+            return self.painted(Paint::Red, "NO END: killed, or still running; nothing is known");
+        };
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds of one action")]
+        let took = format!("{:.1} s", receipt.took_ms as f64 / 1000.0);
+        let proof = match receipt.grade {
+            Grade::Unknown => String::new(),
+            grade => format!(", proven {grade} by {}", receipt.word_of),
+        };
+        let already = if action == Action::On { "was on" } else { "was off" };
+        match receipt.outcome {
+            Outcome::Done => self.painted(Paint::Green, &format!("done in {took}{proof}")),
+            Outcome::AlreadySo => self.painted(Paint::Green, &format!("{already} before{proof}")),
+            Outcome::OffOnly => self.painted(Paint::Yellow, &format!("OFF, NOT ON AGAIN, after {took}{proof}")),
+            Outcome::Refused => self.painted(Paint::Red, &format!("REFUSED after {took}")),
+            Outcome::Unknown => self.painted(Paint::Red, &format!("FAILED after {took}: its state is unknown")),
+        }
+    }
+
+    fn time(&self, wall_ms: u64) -> String {
+        i64::try_from(wall_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).map_or_else(
+            || "(no time)".to_owned(),
+            |at| at.to_zoned(self.zone.clone()).strftime("%F %T %Z").to_string(),
+        )
+    }
+
+    fn painted(&self, paint: Paint, text: &str) -> String {
+        if self.colour { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
+    }
+}
+
+/// The colours of a terminal (ECMA-48, SGR).
+#[derive(Clone, Copy)]
+enum Paint {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
+fn collect(story: &Story, zero: u64, depth: usize, lines: &mut Vec<(u64, String)>) {
+    let begun = story.intent.at.boottime_ms.saturating_sub(zero);
+    let indent = "  ".repeat(depth);
+    if let Some(receipt) = &story.receipt {
+        for step in &receipt.steps {
+            lines.push((begun + step.at_ms, format!("{indent}{}: {}: {}", step.by, step.did, step.saw)));
+        }
+    }
+    for part in &story.parts {
+        collect(part, zero, depth + 1, lines);
+    }
+}
+
+fn asker(asker: &Asker) -> String {
+    let user = if asker.user == "root" { String::new() } else { format!(", user {}", asker.user) };
+    format!("{} (process {}{user})", asker.program, asker.pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::receipt::Entry;
+    use crate::core::receipt::tests::{intent, receipt};
+
+    fn told(entries: Vec<Entry>) -> String {
+        let look = Look { zone: TimeZone::UTC, colour: false };
+        let mut text = String::new();
+        stories(entries, None).iter().for_each(|story| look.tell(story, &mut text));
+        text
+    }
+
+    #[test]
+    fn a_story_reads_as_a_story() {
+        let mut part = intent("b", "n3.lab");
+        part.asked_by.request = Some("a".into());
+        part.at.boottime_ms = 15;
+        let mut whole = receipt("a", "n3.lab");
+        whole.steps[0].did = "power-off".into();
+        whole.steps[0].by = "/usr/lib/gnt-ha/ganeti-oob".into();
+        whole.steps[0].saw = "done".into();
+        whole.steps[0].at_ms = 290;
+        whole.record = Some("job 7 records it offline".into());
+        let text = told(vec![
+            Entry::Intent(intent("a", "n3.lab")),
+            Entry::Intent(part),
+            Entry::Receipt(receipt("b", "n3.lab")),
+            Entry::Receipt(whole),
+        ]);
+        assert_eq!(
+            text,
+            "1970-01-01 00:00:01 UTC  n3.lab  reboot  done in 0.3 s, proven off by bmc\n    \
+             asked by pacemaker-fenced (process 7) on n1.lab, through fence_ganeti\n       \
+             0.008 s    bmc: read: off\n       \
+             0.290 s  /usr/lib/gnt-ha/ganeti-oob: power-off: done\n    \
+             Ganeti: job 7 records it offline\n"
+        );
+    }
+
+    /// CloudStack 13376: alerts said "fencing performed" on each failure. A failure must not read like a success.
+    #[test]
+    fn what_failed_or_was_killed_says_so_loudly() {
+        assert!(told(vec![Entry::Intent(intent("a", "n3"))]).contains("NO END: killed, or still running"));
+        let mut failed = receipt("a", "n3");
+        failed.outcome = Outcome::Unknown;
+        failed.grade = Grade::Unknown;
+        let text = told(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(failed)]);
+        assert!(text.contains("FAILED") && !text.contains("proven"), "{text}");
+    }
+}

@@ -1,0 +1,3 @@
+//! The commands of `gnt-ha`: a file each.
+
+pub mod history;

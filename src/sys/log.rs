@@ -1,0 +1,38 @@
+//! What the programs do, step by step, for whoever asks (`-v`, a debug file). Secrets never get here.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use tracing::Level;
+
+/// Sends events to stderr from now on.
+pub fn to_stderr() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(Level::DEBUG)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .finish();
+    // A second call changes nothing: the first one's choice stays.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Adds events to the file `path` from now on; the file is made 0600.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn to_file(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(Level::DEBUG)
+        .with_writer(Mutex::new(file))
+        .with_ansi(false)
+        .with_target(false)
+        .finish();
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
