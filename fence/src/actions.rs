@@ -226,7 +226,7 @@ fn fence_one(cluster: &Cluster, target: Target, options: &Options, deadline: Dea
     let target = Target { program: target.program.for_request(road.id()), ..target };
     let want = if action == receipt::Action::On { Power::On } else { Power::Off };
 
-    let (finish, mut report) = match switch::pursue(&target, want, options, deadline, &mut road) {
+    let (finish, mut report) = match switch::pursue(&target, want, None, options, deadline, &mut road) {
         Err(why) => {
             let line = format!("{node}: {action} failed, its state is unknown: {why}");
             (finish_of(Outcome::Unknown, None, Some(why)), Report::failure(line))
@@ -260,7 +260,7 @@ fn after_off(
     let mut power = Power::Off;
     if action == receipt::Action::Reboot {
         report = Report::success("Success: Rebooted");
-        match switch::pursue(target, Power::On, options, deadline, road) {
+        match switch::pursue(target, Power::On, Some(Power::Off), options, deadline, road) {
             Ok(_) => {
                 power = Power::On;
                 finish.outcome = Outcome::Done;

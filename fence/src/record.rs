@@ -7,13 +7,13 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::record::{self, RecordPlan};
 use gnt_ha::sys::clock::{Deadline, wall_nanos};
-use gnt_ha::sys::luxi::Luxi;
+use gnt_ha::sys::luxi::{Luxi, LuxiError};
 use gnt_ha::sys::{ganeti_files, identity};
 
 use crate::target::Cluster;
 
-/// The most that telling Ganeti may add to a fencing.
-const LIMIT: Duration = Duration::from_secs(2);
+/// The most that telling Ganeti may add to a fencing: Pacemaker recovers nothing before the agent has ended.
+const LIMIT: Duration = Duration::from_millis(300);
 
 /// Has the node recorded as offline. Returns what became of it, for the receipt: whatever it is, the fencing
 /// stands, and whoever is master has to see to the record.
@@ -38,6 +38,10 @@ pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, deadline: Deadl
                 .and_then(|mut luxi| luxi.submit_job(&[opcode]));
             match submitted {
                 Ok(number) => format!("job {number} records it offline"),
+                Err(LuxiError::Unconfirmed) => {
+                    "a job to record it offline is handed over; Ganeti confirms it when it has waited for the dead"
+                        .to_owned()
+                }
                 Err(error) => format!("left: {error}"),
             }
         }

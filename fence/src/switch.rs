@@ -30,13 +30,14 @@ pub struct Proof {
     pub word_of: String,
 }
 
-/// Pursues `want` until it is proven or the time is over.
+/// Pursues `want` until it is proven or the time is over. What is `known` of the power need not be asked first.
 ///
 /// # Errors
 /// Why it is not proven, in one line without the node's name.
 pub fn pursue(
     target: &Target,
     want: Power,
+    known: Option<Power>,
     options: &Options,
     deadline: Deadline,
     road: &mut Road,
@@ -57,7 +58,10 @@ pub fn pursue(
         sends,
     };
     let mut pursuit = Pursuit::new(want, rules);
-    let mut next = Next::Read(Duration::ZERO);
+    let mut next = match known {
+        Some(power) => pursuit.read(Ok(power), Duration::ZERO),
+        None => Next::Read(Duration::ZERO),
+    };
     let mut seen: Option<Status> = None;
     loop {
         next = match next {

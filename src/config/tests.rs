@@ -129,6 +129,20 @@ fn an_address_cannot_smuggle() {
     assert!(config.levels_of(&node("n2")).is_err());
 }
 
+/// What is installed as the sample must work as it is, and with every commented line switched on.
+#[test]
+fn the_sample_is_right_with_and_without_its_comments() {
+    let sample = include_str!("../../docs/config.toml");
+    parse(sample).unwrap().levels_of(&node("node1.example.com")).unwrap();
+    let uncommented: String = sample
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| rest.contains(" = ") || rest.starts_with('[')).unwrap_or(line))
+        .flat_map(|line| [line.replace("\"pdu-a\", \"pdu-b\"", "\"pdu-a\""), "\n".to_owned()])
+        .collect();
+    let levels = parse(&uncommented).unwrap().levels_of(&node("node1.example.com")).unwrap();
+    assert_eq!(levels.len(), 2);
+}
+
 #[test]
 fn a_device_name_is_no_path() {
     let error = error_of(|s| s.replace("[devices.bmc]", "[devices.\"../bmc\"]"));

@@ -32,14 +32,28 @@ pub fn boot_id() -> String {
 #[must_use]
 pub fn asker() -> Asker {
     let parent = getppid().as_raw();
-    let command = Path::new("/proc").join(parent.to_string()).join("comm");
-    let program = std::fs::read_to_string(command).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned());
     Asker {
-        program,
+        program: program_of(parent),
         pid: u32::try_from(parent).unwrap_or_default(),
         user: user(),
         request: std::env::var(REQUEST_VARIABLE).ok().filter(|id| is_id(id)),
     }
+}
+
+/// The name of a process: the kernel's, which for a script is the script's and holds no more than 15 bytes; where it
+/// was cut, the file name of what was started.
+fn program_of(pid: i32) -> String {
+    const KERNEL_KEEPS: usize = 15;
+    let folder = Path::new("/proc").join(pid.to_string());
+    let Ok(name) = std::fs::read_to_string(folder.join("comm")) else { return "unknown".to_owned() };
+    let name = name.trim().to_owned();
+    if name.len() < KERNEL_KEEPS {
+        return name;
+    }
+    let words = std::fs::read(folder.join("cmdline")).unwrap_or_default();
+    let started = words.split(|byte| *byte == 0).take(2).map(String::from_utf8_lossy);
+    let mut files = started.map(|word| word.rsplit('/').next().unwrap_or_default().to_owned());
+    files.find(|file| file.starts_with(&name)).unwrap_or(name)
 }
 
 /// True under Pacemaker's fencer, which sets this for its children (`lib/common/logging.c`).

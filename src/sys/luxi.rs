@@ -35,8 +35,12 @@ pub enum LuxiError {
         /// Why.
         error: io::Error,
     },
-    /// It did not answer in time, or hung up.
-    #[error("luxid took the request and did not answer: {0}")]
+    /// The request is out, the answer is not in yet. Ganeti asks every master candidate before it confirms a job, and
+    /// waits 5 s for each that is dead (`lib/jqueue`, connect time-out): the job is usually done all the same.
+    #[error("luxid has the request and has not confirmed it yet")]
+    Unconfirmed,
+    /// It hung up.
+    #[error("luxid took the request and hung up: {0}")]
     Exchange(#[from] io::Error),
     /// The answer is no answer.
     #[error("luxid's answer cannot be read: {0}")]
@@ -83,10 +87,13 @@ impl Luxi {
         let mut answer = Vec::new();
         let mut buffer = [0; 4096];
         while answer.last() != Some(&END) {
-            self.stream.set_read_timeout(Some(self.time()?))?;
-            match self.stream.read(&mut buffer)? {
-                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                n => answer.extend_from_slice(&buffer[..n]),
+            let Ok(time) = self.time() else { return Err(LuxiError::Unconfirmed) };
+            self.stream.set_read_timeout(Some(time))?;
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(n) => answer.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(LuxiError::Unconfirmed),
+                Err(error) => return Err(error.into()),
             }
             if answer.len() > ANSWER_LIMIT {
                 return Err(LuxiError::Answer(format!("it has more than {ANSWER_LIMIT} bytes")));
@@ -188,6 +195,6 @@ mod tests {
         let _never_accepts = UnixListener::bind(&path).unwrap();
         let deadline = || Deadline::after(Duration::from_millis(50));
         let first = Luxi::connect(&path, deadline()).unwrap().submit_job(&[]);
-        assert!(matches!(first, Err(LuxiError::Exchange(_))));
+        assert!(matches!(first, Err(LuxiError::Unconfirmed)));
     }
 }

@@ -1,0 +1,54 @@
+# Builds, installs and tests gnt-ha. `make help` lists what there is.
+
+PREFIX ?= /usr
+DESTDIR ?=
+CARGO ?= cargo
+OUT := target/release
+MANUALS := target/manuals
+
+SBIN := $(DESTDIR)$(PREFIX)/sbin
+LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
+SHARE := $(DESTDIR)$(PREFIX)/share
+
+.PHONY: help build install demo test test-quick test-real lint deny bench fuzz
+
+help:
+	@echo 'make build       the programs, their manual pages and completions'
+	@echo 'make install     into DESTDIR (now "$(DESTDIR)") and PREFIX (now "$(PREFIX)")'
+	@echo 'make demo        a real cluster on this machine, a killed host, and how it is fenced (Debian 12, root)'
+	@echo 'make test        everything: lint, quick tests, real parts (Debian 12, root)'
+	@echo 'make test-quick  what needs no daemon: seconds'
+	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
+	@echo 'make bench       against what people use today, in one run'
+	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs clang and cargo-fuzz'
+	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
+
+build:
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --quiet --package manuals -- $(MANUALS)
+
+install: build
+	install -D -m 0755 $(OUT)/fence_ganeti $(SBIN)/fence_ganeti
+	install -D -m 0755 $(OUT)/gnt-ha $(SBIN)/gnt-ha
+	install -D -m 0755 $(OUT)/ganeti-oob $(LIB)/ganeti-oob
+	install -d -m 0755 $(SHARE)/man/man8
+	install -m 0644 $(MANUALS)/man8/*.8 $(SHARE)/man/man8/
+	for program in fence_ganeti ganeti-oob gnt-ha; do \
+	    install -D -m 0644 $(MANUALS)/completions/$$program.bash \
+	        $(SHARE)/bash-completion/completions/$$program && \
+	    install -D -m 0644 $(MANUALS)/completions/_$$program \
+	        $(SHARE)/zsh/vendor-completions/_$$program && \
+	    install -D -m 0644 $(MANUALS)/completions/$$program.fish \
+	        $(SHARE)/fish/vendor_completions.d/$$program.fish || exit 1; \
+	done
+	install -D -m 0644 docs/config.toml $(SHARE)/doc/gnt-ha/examples/config.toml
+	install -D -m 0644 README.md $(SHARE)/doc/gnt-ha/README.md
+	install -d -m 0755 $(DESTDIR)/etc/gnt-ha
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deny:
+	$(CARGO) fetch --locked
+	$(CARGO) deny --offline check licenses bans sources

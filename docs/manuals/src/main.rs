@@ -1,0 +1,132 @@
+//! Writes the manual pages and shell completions into a folder, from the definitions that the programs parse with, so
+//! that help, manual and completion cannot disagree.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory};
+use clap_complete::{Shell, generate_to};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+/// A section that clap's definitions do not hold.
+type Section = (&'static str, &'static [&'static str]);
+
+const RECEIPTS: Section = (
+    "FILES",
+    &[
+        "/etc/gnt-ha/config.toml: devices and nodes; see the sample beside it.",
+        "/var/lib/gnt-ha/receipts.jsonl: an intent before and a receipt after every action; gnt-ha history prints them.",
+    ],
+);
+
+const FENCE: &[Section] = &[
+    (
+        "STDIN",
+        &[
+            "Without any option, the options are read on stdin, one key=value a line, as Pacemaker gives them. The keys \
+             are the long options with _ for -. Unknown keys are ignored; port is the old name of plug, option of \
+             action.",
+        ],
+    ),
+    (
+        "EXIT STATUS",
+        &[
+            "0: success; for status, the node is on.",
+            "2: for status, the node is off, proven at least as strongly as minimum_grade asks.",
+            "1: failure, or not known. Not knowing is never success.",
+        ],
+    ),
+    RECEIPTS,
+    ("SEE ALSO", &["ganeti-oob(8), gnt-ha(8), gnt-node(8), stonith_admin(8)"]),
+];
+
+const OOB: &[Section] = &[
+    (
+        "EXIT STATUS",
+        &["0: done and proven by reading back, or known.", "1: everything else. Not knowing is never an answer."],
+    ),
+    (
+        "ENVIRONMENT",
+        &[
+            "GNT_HA_DEADLINE: seconds that the caller has left; a shorter time than the configured deadline wins.",
+            "GNT_HA_REQUEST: the id of the receipt that this call is a part of.",
+        ],
+    ),
+    RECEIPTS,
+    ("SEE ALSO", &["fence_ganeti(8), gnt-ha(8), gnt-node(8), gnt-cluster(8)"]),
+];
+
+const GNT_HA: &[Section] = &[
+    ("EXIT STATUS", &["0: success.", "1: failure.", "2: the command line cannot be understood."]),
+    RECEIPTS,
+    ("SEE ALSO", &["fence_ganeti(8), ganeti-oob(8)"]),
+];
+
+fn main() -> ExitCode {
+    let Some(folder) = std::env::args_os().nth(1) else {
+        eprintln!("manuals: give the folder to write to");
+        return ExitCode::FAILURE;
+    };
+    match write_all(Path::new(&folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("manuals: {}: {error}", Path::new(&folder).display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_all(folder: &Path) -> io::Result<()> {
+    let programs: [(Command, &[Section]); 3] = [
+        (fence_ganeti::input::command(), FENCE),
+        (ganeti_oob::cli::command(), OOB),
+        (gnt_ha::commands::Cli::command(), GNT_HA),
+    ];
+    let completions = folder.join("completions");
+    let pages = folder.join("man8");
+    fs::create_dir_all(&completions)?;
+    fs::create_dir_all(&pages)?;
+    for (mut command, sections) in programs {
+        let name = command.get_name().to_owned();
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            generate_to(shell, &mut command, &name, &completions)?;
+        }
+        fs::write(pages.join(format!("{name}.8")), page(command, sections)?)?;
+    }
+    Ok(())
+}
+
+fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
+    let subcommands: Vec<Command> =
+        command.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect();
+    let page = Man::new(command.disable_help_subcommand(true)).section("8").source("gnt-ha").manual("gnt-ha");
+    let mut text = Vec::new();
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    let mut roff = Roff::new();
+    if !subcommands.is_empty() {
+        roff.control("SH", ["COMMANDS"]);
+        for mut subcommand in subcommands {
+            let usage = subcommand.render_usage().to_string();
+            let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
+            roff.control("TP", []);
+            roff.text([bold(usage)]);
+            roff.text([roman(subcommand.get_about().map(ToString::to_string).unwrap_or_default())]);
+        }
+    }
+    for (title, paragraphs) in sections {
+        roff.control("SH", [*title]);
+        for paragraph in *paragraphs {
+            roff.control("PP", []);
+            roff.text([roman(*paragraph)]);
+        }
+    }
+    text.extend(roff.render().into_bytes());
+    Ok(text)
+}

@@ -1,0 +1,313 @@
+//! What can go wrong, by what an operator can do about it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::command::{completion_text, name};
+use crate::ignored::IgnoredTally;
+use crate::status::describe;
+use crate::{CipherSuite, Privilege, TargetError};
+
+/// Why a session or a command failed. None of these says anything about the power of the machine.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration is unusable.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The BMC's name could not be resolved.
+    #[error("BMC {host}: cannot resolve the name: {reason}")]
+    Resolve {
+        /// The configured name.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// The local system refused to open or use a socket.
+    #[error("BMC {peer}: {doing}: {source}")]
+    Socket {
+        /// The BMC.
+        peer: SocketAddr,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing listens on the BMC's port (ICMP port unreachable).
+    #[error("BMC {peer}: sent {tries} packets, each was refused: nothing listens on this UDP port")]
+    Refused {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Refusals seen in a row.
+        tries: u32,
+    },
+    /// The network says that the BMC cannot be reached (ICMP host or network unreachable, no route).
+    #[error("BMC {peer}: tried to reach it {tries} times: {source}")]
+    Unreachable {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Refusals seen in a row.
+        tries: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Silence until the deadline.
+    #[error("BMC {peer}: no answer to {asked}, sent {sent} times in {:.1} s; {ignored}", waited.as_secs_f32())]
+    NoAnswer {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The message left without an answer.
+        asked: &'static str,
+        /// How often it was sent.
+        sent: u32,
+        /// How long was waited.
+        waited: Duration,
+        /// What came back instead.
+        ignored: IgnoredTally,
+    },
+    /// The deadline had passed before anything could be sent.
+    #[error("BMC {peer}: the time was up before {asked} could be sent")]
+    DeadlinePassed {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The message not sent.
+        asked: &'static str,
+    },
+    /// The BMC says that it does not speak IPMI 2.0.
+    #[error("BMC {peer}: asked for its authentication capabilities, it does not offer IPMI 2.0 sessions")]
+    NoIpmi20 {
+        /// The BMC.
+        peer: SocketAddr,
+    },
+    /// No allowed cipher suite is offered.
+    #[error("BMC {peer}: proposed cipher suite {suite}, refused with status {status:02X}h ({})", describe(*status))]
+    CipherSuiteRefused {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The last suite proposed.
+        suite: CipherSuite,
+        /// RMCP+ status code.
+        status: u8,
+    },
+    /// The BMC chose other algorithms than those proposed.
+    #[error("BMC {peer}: proposed cipher suite {suite}, it answered with other algorithms")]
+    CipherSuiteChanged {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The suite proposed.
+        suite: CipherSuite,
+    },
+    /// All sessions of the BMC are taken.
+    #[error("BMC {peer}: asked {tries} times for a session, all sessions are taken (status {status:02X}h)")]
+    NoSessionSlot {
+        /// The BMC.
+        peer: SocketAddr,
+        /// How often was asked.
+        tries: u32,
+        /// RMCP+ status code.
+        status: u8,
+    },
+    /// The BMC does not know the user name.
+    #[error("BMC {peer}: login as {username:?}: user refused with status {status:02X}h ({})", describe(*status))]
+    UserRefused {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The user.
+        username: String,
+        /// RMCP+ status code.
+        status: u8,
+    },
+    /// The password differs from the BMC's.
+    #[error("BMC {peer}: login as {username:?}: the password is not the one the BMC has (RAKP message {message})")]
+    WrongPassword {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The user.
+        username: String,
+        /// The message that showed it: 2 (our check) or 4 (the BMC's).
+        message: u8,
+    },
+    /// The session keys differ although the password fits.
+    #[error("BMC {peer}: login as {username:?}: the password fits but the session key does not (RAKP message 4, {})",
+        if *kg_given { "K_g given" } else { "no K_g given" })]
+    WrongKg {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The user.
+        username: String,
+        /// Whether a K_g was configured.
+        kg_given: bool,
+    },
+    /// The user may not have the privilege level asked for.
+    #[error("BMC {peer}: login as {username:?}: privilege level {privilege} refused ({reason})")]
+    PrivilegeRefused {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The user.
+        username: String,
+        /// The level asked for.
+        privilege: Privilege,
+        /// Status or completion code in words.
+        reason: String,
+    },
+    /// The handshake was refused for another reason.
+    #[error("BMC {peer}: {asked} refused with status {status:02X}h ({})", describe(*status))]
+    HandshakeRefused {
+        /// The BMC.
+        peer: SocketAddr,
+        /// The message refused.
+        asked: &'static str,
+        /// RMCP+ status code.
+        status: u8,
+    },
+    /// The session's privilege level is too low for the command (D4h).
+    #[error("BMC {peer}: {} refused: the privilege level of the session is too low (D4h)", name(*net_fn, *command))]
+    InsufficientPrivilege {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Network function of the request.
+        net_fn: u8,
+        /// Command number.
+        command: u8,
+    },
+    /// The BMC does not have the command (C1h).
+    #[error("BMC {peer}: {} is not supported by the BMC (C1h)", name(*net_fn, *command))]
+    Unsupported {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Network function of the request.
+        net_fn: u8,
+        /// Command number.
+        command: u8,
+    },
+    /// The BMC stayed busy until the deadline (C0h, C3h, C4h, D2h).
+    #[error("BMC {peer}: {} put off until the time was up: {} ({code:02X}h)", name(*net_fn, *command), completion_text(*code))]
+    Busy {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Network function of the request.
+        net_fn: u8,
+        /// Command number.
+        command: u8,
+        /// The last completion code.
+        code: u8,
+    },
+    /// The command failed with another completion code.
+    #[error("BMC {peer}: {} failed: {} ({code:02X}h)", name(*net_fn, *command), completion_text(*code))]
+    Completion {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Network function of the request.
+        net_fn: u8,
+        /// Command number.
+        command: u8,
+        /// Completion code.
+        code: u8,
+    },
+    /// An authentic reply that makes no sense.
+    #[error("BMC {peer}: {} answered with {len} bytes that cannot be read: {detail}", name(*net_fn, *command))]
+    MalformedReply {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Network function of the request.
+        net_fn: u8,
+        /// Command number.
+        command: u8,
+        /// Bytes after the completion code.
+        len: usize,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The request is for another controller than the BMC itself, which needs bridging.
+    #[error("BMC {peer}: {} is for the controller at {address:02X}h on channel {channel}, only the BMC itself can be asked",
+        name(*net_fn, *command))]
+    NotBridged {
+        /// The BMC.
+        peer: SocketAddr,
+        /// Network function of the request.
+        net_fn: u8,
+        /// Command number.
+        command: u8,
+        /// Slave address asked for.
+        address: u8,
+        /// Channel asked for.
+        channel: u8,
+    },
+    /// The request is longer than an IPMI message may be, or nothing was asked.
+    #[error("BMC {peer}: {what}")]
+    Misuse {
+        /// The BMC.
+        peer: SocketAddr,
+        /// What the calling program did wrong.
+        what: &'static str,
+    },
+    /// The system gave no random numbers.
+    #[error("no random numbers for the session keys: {0}")]
+    Random(String),
+}
+
+impl Error {
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "correct the BMC's entry in the configuration",
+            Self::Resolve { .. } => "use the BMC's IP address, so that power control does not depend on DNS",
+            Self::Socket { .. } => "check local firewall rules and resource limits",
+            Self::Refused { .. } => {
+                "enable IPMI over LAN in the BMC, check address and port; after a BMC reset wait a minute"
+            }
+            Self::Unreachable { .. } => "check cable, switch, VLAN and address of the BMC's network port",
+            Self::NoAnswer { asked, .. } if asked.starts_with("RAKP") => {
+                "the BMC is there but does not finish the login: check packet loss, reset the BMC if it persists"
+            }
+            Self::NoAnswer { .. } | Self::DeadlinePassed { .. } => {
+                "check that the BMC has power, its address, and that UDP 623 passes the firewall; allow more time"
+            }
+            Self::NoIpmi20 { .. } => "update the BMC's firmware or use another fencing device; IPMI 1.5 is not safe",
+            Self::CipherSuiteRefused { .. } | Self::CipherSuiteChanged { .. } => {
+                "enable cipher suite 17 (or 3) for this user's privilege level in the BMC, and allow it in the configuration"
+            }
+            Self::NoSessionSlot { .. } => "close other IPMI sessions (monitoring, consoles) or wait for their timeout",
+            Self::UserRefused { .. } => {
+                "check the user name; enable the user for IPMI over LAN; see whether the account is locked"
+            }
+            Self::WrongPassword { .. } => {
+                "correct the password (it was tried once only); a password changed lately may need a fresh entry in the BMC"
+            }
+            Self::WrongKg { kg_given: true, .. } => "correct the BMC key (K_g), or remove it if the BMC has none",
+            Self::WrongKg { kg_given: false, .. } => "configure the BMC key (K_g) that the BMC has set",
+            Self::PrivilegeRefused { .. } => {
+                "grant the user this privilege level on the LAN channel, or ask for a lower one"
+            }
+            Self::HandshakeRefused { .. } => "look up the status in the BMC's manual; update its firmware",
+            Self::InsufficientPrivilege { .. } => "configure privilege level operator (or administrator) for this user",
+            Self::Unsupported { .. } => "this BMC cannot do that; leave the check out",
+            Self::Busy { .. } => "the BMC is busy or starting: try again later, reset it if it persists",
+            Self::Completion { .. } | Self::MalformedReply { .. } => "see the BMC's own log; update its firmware",
+            Self::NotBridged { .. } | Self::Misuse { .. } => "this is a mistake in the calling program: report it",
+            Self::Random(_) => "the system's random number source is broken: repair the host",
+        }
+    }
+
+    /// Whether a login was tried and refused. Such a login must not be repeated: accounts get locked.
+    pub fn is_login_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::UserRefused { .. }
+                | Self::WrongPassword { .. }
+                | Self::WrongKg { .. }
+                | Self::PrivilegeRefused { .. }
+        )
+    }
+
+    /// Whether this is silence or an ICMP refusal: nobody was there.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::DeadlinePassed { .. }
+        )
+    }
+}

@@ -1,0 +1,214 @@
+//! One attempt at opening a session, as a state machine without socket, clock or randomness.
+//!
+//! IPMI 2.0 section 13.15: Open Session, RAKP 1 to 4.
+
+use crate::keys::{Exchange, SessionKeys};
+use crate::open_session::{OpenSessionRequest, OpenSessionResponse, SessionOffer};
+use crate::rakp::{Rakp1, Rakp2, Rakp2Body, Rakp3, Rakp4};
+use crate::rmcp::{PayloadType, encode_plain};
+use crate::{CipherSuite, Ignored, Target};
+
+/// The random choices of one attempt.
+#[derive(Clone, Copy)]
+pub(crate) struct Choice {
+    /// Not 0.
+    pub(crate) console_session_id: u32,
+    pub(crate) console_random: [u8; 16],
+}
+
+/// How far an attempt has come; later stages compare greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    OpenSession,
+    Rakp1,
+    Rakp3,
+}
+
+impl Stage {
+    /// The message that is waiting for its answer, for error messages.
+    pub(crate) fn asked(self) -> &'static str {
+        match self {
+            Self::OpenSession => "Open Session Request",
+            Self::Rakp1 => "RAKP Message 1",
+            Self::Rakp3 => "RAKP Message 3",
+        }
+    }
+}
+
+/// What an accepted answer leads to.
+pub(crate) enum Step {
+    /// The next message is ready in [`Attempt::packet`].
+    Next,
+    /// The session is open.
+    Done(Box<Established>),
+    /// The BMC refused with this status code.
+    Refused(u8),
+    /// The code in RAKP 2 or 4 is not what password and K_g give.
+    ///
+    /// The BMC is not told (section 13.22 would allow it): it might count that as a bad login and lock the account.
+    Mismatch,
+    /// The BMC chose other algorithms.
+    SuiteChanged,
+}
+
+/// An open session.
+pub(crate) struct Established {
+    pub(crate) console_session_id: u32,
+    pub(crate) managed_session_id: u32,
+    pub(crate) keys: SessionKeys,
+}
+
+enum State {
+    OpenSession,
+    Rakp1 { managed_session_id: u32 },
+    Rakp3 { code: Vec<u8>, managed_session_id: u32, keys: SessionKeys },
+}
+
+pub(crate) struct Attempt<'t> {
+    target: &'t Target,
+    suite: CipherSuite,
+    choice: Choice,
+    /// Tag of the first message; those of the later ones follow.
+    first_tag: u8,
+    state: State,
+}
+
+impl<'t> Attempt<'t> {
+    /// Tags used by one attempt.
+    pub(crate) const TAGS: u8 = 3;
+
+    pub(crate) fn new(target: &'t Target, suite: CipherSuite, choice: Choice, first_tag: u8) -> Self {
+        Self { target, suite, choice, first_tag, state: State::OpenSession }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        match self.state {
+            State::OpenSession => Stage::OpenSession,
+            State::Rakp1 { .. } => Stage::Rakp1,
+            State::Rakp3 { .. } => Stage::Rakp3,
+        }
+    }
+
+    pub(crate) fn suite(&self) -> CipherSuite {
+        self.suite
+    }
+
+    fn tag(&self) -> u8 {
+        self.first_tag.wrapping_add(match self.stage() {
+            Stage::OpenSession => 0,
+            Stage::Rakp1 => 1,
+            Stage::Rakp3 => 2,
+        })
+    }
+
+    /// The datagram to send, and to send again while no answer comes.
+    pub(crate) fn packet(&self) -> Vec<u8> {
+        match &self.state {
+            State::OpenSession => {
+                let request = OpenSessionRequest {
+                    message_tag: self.tag(),
+                    max_privilege: self.target.privilege().value(),
+                    console_session_id: self.choice.console_session_id,
+                    algorithms: self.suite.algorithms(),
+                };
+                encode_plain(PayloadType::OpenSessionRequest, &request.encode())
+            }
+            State::Rakp1 { managed_session_id } => {
+                let message = Rakp1 {
+                    message_tag: self.tag(),
+                    managed_session_id: *managed_session_id,
+                    console_random: self.choice.console_random,
+                    role: self.target.role(),
+                    username: self.target.username().as_bytes().to_vec(),
+                };
+                encode_plain(PayloadType::Rakp1, &message.encode())
+            }
+            State::Rakp3 { managed_session_id, code, .. } => {
+                let message = Rakp3 {
+                    message_tag: self.tag(),
+                    managed_session_id: *managed_session_id,
+                    outcome: Ok(code.clone()),
+                };
+                encode_plain(PayloadType::Rakp3, &message.encode())
+            }
+        }
+    }
+
+    /// Takes one payload from the BMC. What is not the answer to the present message changes nothing.
+    pub(crate) fn receive(&mut self, kind: PayloadType, payload: &[u8]) -> Result<Step, Ignored> {
+        match (&self.state, kind) {
+            (State::OpenSession, PayloadType::OpenSessionResponse) => {
+                let response = OpenSessionResponse::decode(payload)?;
+                self.check(response.message_tag, response.console_session_id)?;
+                Ok(self.opened(response.outcome))
+            }
+            (State::Rakp1 { managed_session_id }, PayloadType::Rakp2) => {
+                let managed_session_id = *managed_session_id;
+                let message = Rakp2::decode(payload)?;
+                self.check(message.message_tag, message.console_session_id)?;
+                match message.outcome {
+                    Ok(body) => self.proven(managed_session_id, &body),
+                    Err(status) => Ok(Step::Refused(status)),
+                }
+            }
+            (State::Rakp3 { managed_session_id, keys, .. }, PayloadType::Rakp4) => {
+                let message = Rakp4::decode(payload)?;
+                self.check(message.message_tag, message.console_session_id)?;
+                match message.outcome {
+                    Ok(value) if keys.accepts_rakp4(&value) => Ok(Step::Done(Box::new(Established {
+                        console_session_id: self.choice.console_session_id,
+                        managed_session_id: *managed_session_id,
+                        keys: keys.clone(),
+                    }))),
+                    Ok(_) => Ok(Step::Mismatch),
+                    Err(status) => Ok(Step::Refused(status)),
+                }
+            }
+            _ => Err(Ignored::Unexpected),
+        }
+    }
+
+    fn check(&self, tag: u8, console_session_id: Option<u32>) -> Result<(), Ignored> {
+        if tag != self.tag() {
+            return Err(Ignored::MessageTag);
+        }
+        match console_session_id {
+            Some(id) if id != self.choice.console_session_id => Err(Ignored::SessionId),
+            _ => Ok(()),
+        }
+    }
+
+    fn opened(&mut self, outcome: Result<SessionOffer, u8>) -> Step {
+        match outcome {
+            Err(status) => Step::Refused(status),
+            Ok(offer) if offer.algorithms != self.suite.algorithms() => Step::SuiteChanged,
+            Ok(offer) => {
+                self.state = State::Rakp1 { managed_session_id: offer.managed_session_id };
+                Step::Next
+            }
+        }
+    }
+
+    fn proven(&mut self, managed_session_id: u32, body: &Rakp2Body) -> Result<Step, Ignored> {
+        let exchange = Exchange {
+            suite: self.suite,
+            console_session_id: self.choice.console_session_id,
+            managed_session_id,
+            console_random: self.choice.console_random,
+            managed_random: body.managed_random,
+            managed_guid: body.managed_guid,
+            role: self.target.role(),
+            username: self.target.username().as_bytes().to_vec(),
+        };
+        if body.code.len() != self.suite.code_len() {
+            return Err(Ignored::Length);
+        }
+        if !exchange.rakp2_code(self.target.password()).matches(&body.code, self.suite.code_len()) {
+            return Ok(Step::Mismatch);
+        }
+        let code = exchange.rakp3_code(self.target.password()).as_bytes().to_vec();
+        let keys = exchange.session_keys(self.target.session_secret());
+        self.state = State::Rakp3 { code, managed_session_id, keys };
+        Ok(Step::Next)
+    }
+}

@@ -1,0 +1,347 @@
+//! Opening a session over a socket: sends, listens, starts over, and knows when not to.
+
+use std::time::{Duration, Instant};
+
+use ipmi_rs::app::auth::{GetChannelAuthenticationCapabilities, PrivilegeLevel};
+use ipmi_rs::connection::{Channel, IpmiCommand, Message};
+
+use crate::handshake::{Attempt, Choice, Established, Stage, Step};
+use crate::ignored::IgnoredTally;
+use crate::lan_message::{LanReply, LanRequest};
+use crate::rmcp::{decode_plain, decode_v15, encode_v15};
+use crate::status::{Refusal, classify, describe};
+use crate::timers::{
+    ATTEMPTS_HEARD, OPEN_SENDS, RAKP1_SENDS, RAKP3_SENDS, SESSION_GONE_PAUSE, exchange_wait, open_wait, rakp_wait,
+    slot_pause,
+};
+use crate::transport::Transport;
+use crate::{CipherSuite, Error, Ignored, Privilege, Target};
+
+const CAPABILITIES: &str = "Get Channel Authentication Capabilities";
+
+/// Opens a session at user level.
+pub(crate) fn log_in(transport: &mut Transport, target: &Target, deadline: Instant) -> Result<Established, Error> {
+    let mut login = Login {
+        transport,
+        target,
+        deadline,
+        started: Instant::now(),
+        suites: target.cipher_suites().iter().copied(),
+        suite: CipherSuite::Suite17,
+        attempts: Vec::new(),
+        rounds: 0,
+        sent: 0,
+        sent_total: 0,
+        timer: deadline,
+        rakp_began: false,
+        loss_seen: false,
+        round_trip: None,
+        pausing: false,
+        slots_refused: 0,
+        refusal: None,
+        failure: None,
+        ignored: IgnoredTally::default(),
+    };
+    login.run()
+}
+
+struct Login<'a> {
+    transport: &'a mut Transport,
+    target: &'a Target,
+    deadline: Instant,
+    started: Instant,
+    suites: std::iter::Copied<std::slice::Iter<'a, CipherSuite>>,
+    suite: CipherSuite,
+    /// The last one leads: its message is sent again. The others are listened to.
+    attempts: Vec<Attempt<'a>>,
+    rounds: u32,
+    /// Sends of the leading attempt's present message.
+    sent: u32,
+    sent_total: u32,
+    timer: Instant,
+    rakp_began: bool,
+    loss_seen: bool,
+    /// Time to the answer to the authentication capabilities, counted from their last send.
+    round_trip: Option<Duration>,
+    pausing: bool,
+    slots_refused: u32,
+    /// The last refusal after which another attempt was worth while.
+    refusal: Option<(Stage, u8)>,
+    /// A login failure, reported when the timer ends without a better answer.
+    failure: Option<Error>,
+    ignored: IgnoredTally,
+}
+
+impl Login<'_> {
+    fn run(&mut self) -> Result<Established, Error> {
+        self.authentication_capabilities()?;
+        if let Some(suite) = self.suites.next() {
+            self.suite = suite;
+        }
+        self.start_attempt()?;
+        loop {
+            let received = self.transport.receive(self.timer.min(self.deadline))?;
+            let step = received.map(|datagram| deliver(&mut self.attempts, datagram));
+            match step {
+                None => self.timer_ended()?,
+                Some(Err(reason)) => self.ignored.add(reason),
+                Some(Ok((index, step))) => {
+                    if let Some(established) = self.advance(index, step)? {
+                        return Ok(established);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds out early whether the BMC speaks IPMI 2.0 at all. Any readable answer but a clear no will do.
+    fn authentication_capabilities(&mut self) -> Result<(), Error> {
+        let level = match self.target.privilege() {
+            Privilege::User => PrivilegeLevel::User,
+            Privilege::Operator => PrivilegeLevel::Operator,
+            Privilege::Administrator => PrivilegeLevel::Administrator,
+        };
+        let message = Message::from(GetChannelAuthenticationCapabilities::new(Channel::Current, level));
+        let request = LanRequest {
+            net_fn: message.netfn_raw(),
+            lun: 0,
+            sequence: 0,
+            command: message.cmd(),
+            data: message.data().to_vec(),
+        };
+        let packet = encode_v15(&request.encode());
+        for sent in 1.. {
+            if Instant::now() >= self.deadline {
+                return Err(self.silence(CAPABILITIES, sent - 1));
+            }
+            self.transport.send(&packet)?;
+            let sent_at = Instant::now();
+            let timer = (sent_at + exchange_wait(sent)).min(self.deadline);
+            while let Some(datagram) = self.transport.receive(timer)? {
+                match capabilities_reply(&request, datagram) {
+                    Ok(reply) => {
+                        self.loss_seen = sent > 1;
+                        self.round_trip = Some(sent_at.elapsed());
+                        return self.judge_capabilities(&reply);
+                    }
+                    Err(reason) => self.ignored.add(reason),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_capabilities(&self, reply: &LanReply) -> Result<(), Error> {
+        let parsed = GetChannelAuthenticationCapabilities::parse_success_response(&reply.data);
+        match parsed {
+            Ok(capabilities) if reply.completion_code == 0 && !capabilities.ipmi2_connections_supported => {
+                Err(Error::NoIpmi20 { peer: self.transport.peer() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start_attempt(&mut self) -> Result<(), Error> {
+        let choice = random_choice()?;
+        let tag = u8::try_from(self.rounds % 64).unwrap_or_default() * Attempt::TAGS;
+        self.attempts.push(Attempt::new(self.target, self.suite, choice, tag));
+        if self.attempts.len() > ATTEMPTS_HEARD {
+            self.attempts.remove(0);
+        }
+        self.rounds += 1;
+        self.pausing = false;
+        self.sent = 0;
+        self.transmit()
+    }
+
+    /// Sends the leading attempt's message and sets the timer.
+    fn transmit(&mut self) -> Result<(), Error> {
+        let Some(attempt) = self.attempts.last() else { return Ok(()) };
+        let stage = attempt.stage();
+        self.transport.send(&attempt.packet())?;
+        self.rakp_began |= stage > Stage::OpenSession;
+        self.sent += 1;
+        self.sent_total += 1;
+        let wait = match stage {
+            Stage::OpenSession => open_wait(self.sent, self.round_trip),
+            Stage::Rakp1 | Stage::Rakp3 => rakp_wait(self.rounds.saturating_sub(1), self.loss_seen, self.round_trip),
+        };
+        self.timer = Instant::now() + wait;
+        Ok(())
+    }
+
+    fn timer_ended(&mut self) -> Result<(), Error> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if Instant::now() >= self.deadline {
+            return Err(self.out_of_time());
+        }
+        let Some(lead) = self.attempts.last().filter(|_| !self.pausing) else {
+            return self.start_attempt();
+        };
+        let sends = match lead.stage() {
+            Stage::OpenSession => OPEN_SENDS,
+            Stage::Rakp1 => RAKP1_SENDS,
+            Stage::Rakp3 => RAKP3_SENDS,
+        };
+        if self.sent < sends {
+            self.loss_seen |= lead.stage() == Stage::OpenSession;
+            self.transmit()
+        } else {
+            self.start_attempt()
+        }
+    }
+
+    fn advance(&mut self, index: usize, step: Step) -> Result<Option<Established>, Error> {
+        let Some(stage) = self.attempts.get(index).map(Attempt::stage) else { return Ok(None) };
+        match step {
+            Step::Done(established) => return Ok(Some(*established)),
+            Step::Next => {
+                let led = index + 1 == self.attempts.len();
+                let attempt = self.attempts.remove(index);
+                // A late answer that brings its attempt no further than the leading one is of no use any more.
+                if led || self.attempts.last().is_none_or(|lead| lead.stage() < stage) {
+                    self.attempts.push(attempt);
+                    (self.failure, self.pausing, self.sent) = (None, false, 0);
+                    self.transmit()?;
+                }
+            }
+            Step::Mismatch => {
+                let failure = self.mismatch(stage);
+                self.failure.get_or_insert(failure);
+                let attempt = self.attempts.remove(index);
+                self.attempts.push(attempt);
+            }
+            Step::SuiteChanged => {
+                let failure = Error::CipherSuiteChanged { peer: self.transport.peer(), suite: self.suite };
+                self.failure.get_or_insert(failure);
+            }
+            Step::Refused(status) => self.refused(index, stage, status)?,
+        }
+        Ok(None)
+    }
+
+    fn refused(&mut self, index: usize, stage: Stage, status: u8) -> Result<(), Error> {
+        match classify(status) {
+            Refusal::NoSlot => {
+                self.slots_refused += 1;
+                self.start_over(index, stage, status, slot_pause(self.slots_refused));
+            }
+            Refusal::SessionGone if stage != Stage::OpenSession => {
+                self.start_over(index, stage, status, SESSION_GONE_PAUSE);
+            }
+            Refusal::CipherSuite if stage == Stage::OpenSession => {
+                let refused = self.attempts.get(index).map_or(self.suite, Attempt::suite);
+                match self.suites.next() {
+                    Some(next) if !self.rakp_began => {
+                        self.suite = next;
+                        self.attempts.clear();
+                        self.start_attempt()?;
+                    }
+                    _ => {
+                        let peer = self.transport.peer();
+                        return Err(Error::CipherSuiteRefused { peer, suite: refused, status });
+                    }
+                }
+            }
+            kind => {
+                let failure = self.refusal(kind, stage, status);
+                if stage == Stage::OpenSession {
+                    return Err(failure);
+                }
+                self.failure.get_or_insert(failure);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_over(&mut self, index: usize, stage: Stage, status: u8, pause: Duration) {
+        let led = index + 1 == self.attempts.len();
+        self.attempts.remove(index);
+        self.refusal = Some((stage, status));
+        if led {
+            self.pausing = true;
+            self.timer = Instant::now() + pause;
+        }
+    }
+
+    fn mismatch(&self, stage: Stage) -> Error {
+        let (peer, username) = (self.transport.peer(), self.target.username().to_owned());
+        if stage == Stage::Rakp3 {
+            Error::WrongKg { peer, username, kg_given: self.target.has_kg() }
+        } else {
+            Error::WrongPassword { peer, username, message: 2 }
+        }
+    }
+
+    fn refusal(&self, kind: Refusal, stage: Stage, status: u8) -> Error {
+        let (peer, username) = (self.transport.peer(), self.target.username().to_owned());
+        match kind {
+            Refusal::Username => Error::UserRefused { peer, username, status },
+            Refusal::Password => {
+                Error::WrongPassword { peer, username, message: if stage == Stage::Rakp3 { 4 } else { 2 } }
+            }
+            Refusal::Privilege => {
+                let reason = format!("status {status:02X}h, {}", describe(status));
+                Error::PrivilegeRefused { peer, username, privilege: self.target.privilege(), reason }
+            }
+            _ => Error::HandshakeRefused { peer, asked: stage.asked(), status },
+        }
+    }
+
+    fn out_of_time(&self) -> Error {
+        let peer = self.transport.peer();
+        match self.refusal {
+            Some((_, status)) if self.slots_refused > 0 => {
+                Error::NoSessionSlot { peer, tries: self.slots_refused, status }
+            }
+            Some((stage, status)) => Error::HandshakeRefused { peer, asked: stage.asked(), status },
+            None => {
+                let stage = self.attempts.last().map_or(Stage::OpenSession, Attempt::stage);
+                self.silence(stage.asked(), self.sent_total)
+            }
+        }
+    }
+
+    fn silence(&self, asked: &'static str, sent: u32) -> Error {
+        let peer = self.transport.peer();
+        if sent == 0 {
+            return Error::DeadlinePassed { peer, asked };
+        }
+        Error::NoAnswer { peer, asked, sent, waited: self.started.elapsed(), ignored: self.ignored }
+    }
+}
+
+/// Gives a datagram to the attempt it belongs to.
+fn deliver(attempts: &mut [Attempt<'_>], datagram: &[u8]) -> Result<(usize, Step), Ignored> {
+    let (kind, payload) = decode_plain(datagram)?;
+    let mut reason = Ignored::Unexpected;
+    for (index, attempt) in attempts.iter_mut().enumerate().rev() {
+        match attempt.receive(kind, payload) {
+            Ok(step) => return Ok((index, step)),
+            Err(why) => reason = why,
+        }
+    }
+    Err(reason)
+}
+
+fn capabilities_reply(request: &LanRequest, datagram: &[u8]) -> Result<LanReply, Ignored> {
+    let reply = LanReply::decode(decode_v15(datagram)?)?;
+    request.accept(&reply)?;
+    Ok(reply)
+}
+
+fn random_choice() -> Result<Choice, Error> {
+    let mut id = [0u8; 4];
+    let mut console_random = [0u8; 16];
+    fill_random(&mut id)?;
+    fill_random(&mut console_random)?;
+    // Session ID 0 means "no session" (section 13.6).
+    Ok(Choice { console_session_id: u32::from_le_bytes(id).max(1), console_random })
+}
+
+/// Unpredictable bytes from the operating system.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|error| Error::Random(error.to_string()))
+}

@@ -1,0 +1,143 @@
+//! Cipher suites, reduced to the two that protect a power command.
+
+use std::fmt;
+
+use hmac::digest::KeyInit;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// The cipher suites this library speaks (IPMI 2.0, table 22-20).
+///
+/// All others lack authentication, integrity or encryption, or rest on MD5; there is no way to name them here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CipherSuite {
+    /// RAKP-HMAC-SHA256, HMAC-SHA256-128, AES-CBC-128.
+    Suite17,
+    /// RAKP-HMAC-SHA1, HMAC-SHA1-96, AES-CBC-128.
+    Suite3,
+}
+
+impl CipherSuite {
+    /// The preferred order: 17 first, 3 for BMCs that refuse it.
+    pub const DEFAULT_ORDER: [Self; 2] = [Self::Suite17, Self::Suite3];
+
+    /// The suite of this number, if it is one that may be used.
+    pub fn from_id(id: u8) -> Option<Self> {
+        match id {
+            17 => Some(Self::Suite17),
+            3 => Some(Self::Suite3),
+            _ => None,
+        }
+    }
+
+    /// The cipher suite ID.
+    pub fn id(self) -> u8 {
+        match self {
+            Self::Suite17 => 17,
+            Self::Suite3 => 3,
+        }
+    }
+
+    /// The algorithm numbers of Open Session (tables 13-17 to 13-19).
+    pub fn algorithms(self) -> Algorithms {
+        match self {
+            Self::Suite17 => Algorithms { authentication: 0x03, integrity: 0x04, confidentiality: 0x01 },
+            Self::Suite3 => Algorithms { authentication: 0x01, integrity: 0x01, confidentiality: 0x01 },
+        }
+    }
+
+    /// Bytes in the key exchange code of RAKP 2 and 3.
+    pub fn code_len(self) -> usize {
+        match self {
+            Self::Suite17 => 32,
+            Self::Suite3 => 20,
+        }
+    }
+
+    /// Bytes of a code kept on the wire in RAKP 4 and in the session trailer.
+    pub fn integrity_len(self) -> usize {
+        match self {
+            Self::Suite17 => 16,
+            Self::Suite3 => 12,
+        }
+    }
+
+    /// The suite's HMAC over the concatenated parts.
+    pub(crate) fn mac(self, key: &[u8], parts: &[&[u8]]) -> Code {
+        // HMAC pads keys with zeros to the block; every key here (20 byte passwords, 20 or 32 byte codes) is shorter.
+        let mut block = Zeroizing::new([0u8; 64]);
+        for (slot, byte) in block.iter_mut().zip(key) {
+            *slot = *byte;
+        }
+        let mut code = Code { bytes: Zeroizing::new([0; 32]), len: self.code_len() };
+        match self {
+            Self::Suite17 => {
+                let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
+                parts.iter().for_each(|part| mac.update(part));
+                code.fill(&mac.finalize().into_bytes());
+            }
+            Self::Suite3 => {
+                let mut mac = <Hmac<Sha1> as KeyInit>::new((&*block).into());
+                parts.iter().for_each(|part| mac.update(part));
+                code.fill(&mac.finalize().into_bytes());
+            }
+        }
+        code
+    }
+}
+
+impl fmt::Display for CipherSuite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id())
+    }
+}
+
+/// The three algorithm numbers that Open Session negotiates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Algorithms {
+    /// Authentication algorithm, table 13-17.
+    pub authentication: u8,
+    /// Integrity algorithm, table 13-18.
+    pub integrity: u8,
+    /// Confidentiality algorithm, table 13-19.
+    pub confidentiality: u8,
+}
+
+/// The result of the suite's HMAC: compared in constant time, overwritten when dropped.
+#[derive(Clone)]
+pub struct Code {
+    bytes: Zeroizing<[u8; 32]>,
+    len: usize,
+}
+
+impl Code {
+    fn fill(&mut self, digest: &[u8]) {
+        for (slot, byte) in self.bytes.iter_mut().zip(digest) {
+            *slot = *byte;
+        }
+    }
+
+    /// All bytes, 20 or 32 of them.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The first bytes, as the wire carries them in RAKP 4 and trailers.
+    pub fn truncated(&self, len: usize) -> &[u8] {
+        self.as_bytes().get(..len).unwrap_or_default()
+    }
+
+    /// Whether all of `other` equals the same number of leading bytes; `len` is what the wire must carry.
+    pub fn matches(&self, other: &[u8], len: usize) -> bool {
+        len > 0 && other.len() == len && bool::from(self.truncated(len).ct_eq(other))
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(..)")
+    }
+}

@@ -1,0 +1,211 @@
+//! What to log in to, and as whom.
+
+use thiserror::Error;
+
+use crate::{CipherSuite, Secret};
+
+/// The UDP port of RMCP.
+pub const DEFAULT_PORT: u16 = 623;
+/// The longest user name of IPMI 2.0, in bytes.
+pub const MAX_USERNAME: usize = 16;
+/// The longest password and the exact length of a BMC key (K_g) of IPMI 2.0, in bytes.
+pub const MAX_PASSWORD: usize = 20;
+
+/// Privilege levels of a session (IPMI 2.0 section 6.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Privilege {
+    /// Enough to read chassis status, sensors and logs.
+    User,
+    /// Enough for chassis control as well.
+    Operator,
+    /// Everything.
+    Administrator,
+}
+
+impl Privilege {
+    /// The number on the wire.
+    pub fn value(self) -> u8 {
+        match self {
+            Self::User => 2,
+            Self::Operator => 3,
+            Self::Administrator => 4,
+        }
+    }
+
+    /// The level of this number.
+    pub fn from_value(value: u8) -> Option<Self> {
+        match value {
+            2 => Some(Self::User),
+            3 => Some(Self::Operator),
+            4 => Some(Self::Administrator),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Privilege {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Operator => "operator",
+            Self::Administrator => "administrator",
+        })
+    }
+}
+
+/// A BMC and the account to use there. Valid by construction: nothing is ever cut to fit.
+#[derive(Clone, Debug)]
+pub struct Target {
+    host: String,
+    port: u16,
+    username: String,
+    password: Secret,
+    kg: Option<Secret>,
+    privilege: Privilege,
+    cipher_suites: Vec<CipherSuite>,
+    name_only: bool,
+}
+
+/// What is wrong with the configuration of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// No host name or address.
+    #[error("the BMC's host name is empty")]
+    EmptyHost,
+    /// User name too long.
+    #[error("the BMC user name has {0} bytes, IPMI allows {MAX_USERNAME}")]
+    LongUsername(usize),
+    /// Password too long.
+    #[error("the BMC password has {0} bytes, IPMI allows {MAX_PASSWORD}")]
+    LongPassword(usize),
+    /// A zero byte in the password, where BMCs would end it.
+    #[error("the BMC password contains a zero byte")]
+    ZeroInPassword,
+    /// A BMC key of the wrong length.
+    #[error("the BMC key (K_g) has {0} bytes, IPMI wants {MAX_PASSWORD}")]
+    KgLength(usize),
+    /// No suite, or one twice.
+    #[error("the list of cipher suites is empty or names one twice")]
+    CipherSuites,
+}
+
+impl Target {
+    /// A target with the defaults: port 623, no K_g, operator, suites 17 then 3, user looked up by name alone.
+    ///
+    /// # Errors
+    /// If host is empty, the user name has more than 16 bytes or the password more than 20.
+    pub fn new(host: impl Into<String>, username: impl Into<String>, password: Secret) -> Result<Self, TargetError> {
+        let (host, username) = (host.into(), username.into());
+        if host.is_empty() {
+            return Err(TargetError::EmptyHost);
+        }
+        if username.len() > MAX_USERNAME {
+            return Err(TargetError::LongUsername(username.len()));
+        }
+        if password.len() > MAX_PASSWORD {
+            return Err(TargetError::LongPassword(password.len()));
+        }
+        if password.expose().contains(&0) {
+            return Err(TargetError::ZeroInPassword);
+        }
+        Ok(Self {
+            host,
+            port: DEFAULT_PORT,
+            username,
+            password,
+            kg: None,
+            privilege: Privilege::Operator,
+            cipher_suites: CipherSuite::DEFAULT_ORDER.to_vec(),
+            name_only: true,
+        })
+    }
+
+    /// Another UDP port.
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The BMC key, 20 bytes.
+    ///
+    /// # Errors
+    /// If it has another length.
+    pub fn with_kg(mut self, kg: Secret) -> Result<Self, TargetError> {
+        if kg.len() != MAX_PASSWORD {
+            return Err(TargetError::KgLength(kg.len()));
+        }
+        self.kg = Some(kg);
+        Ok(self)
+    }
+
+    /// The privilege level to ask for.
+    #[must_use]
+    pub fn with_privilege(mut self, privilege: Privilege) -> Self {
+        self.privilege = privilege;
+        self
+    }
+
+    /// The cipher suites allowed, the preferred one first.
+    ///
+    /// # Errors
+    /// If the list is empty or names a suite twice.
+    pub fn with_cipher_suites(mut self, suites: impl Into<Vec<CipherSuite>>) -> Result<Self, TargetError> {
+        let suites = suites.into();
+        if !matches!(suites.as_slice(), [_]) && !matches!(suites.as_slice(), [a, b] if a != b) {
+            return Err(TargetError::CipherSuites);
+        }
+        self.cipher_suites = suites;
+        Ok(self)
+    }
+
+    /// Whether the BMC shall look the user up by name alone (the default) or by name and privilege level.
+    #[must_use]
+    pub fn with_name_only_lookup(mut self, name_only: bool) -> Self {
+        self.name_only = name_only;
+        self
+    }
+
+    /// Host name or address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// UDP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// User name.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// Privilege level asked for.
+    pub fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    /// Cipher suites in the order of preference.
+    pub fn cipher_suites(&self) -> &[CipherSuite] {
+        &self.cipher_suites
+    }
+
+    pub(crate) fn password(&self) -> &[u8] {
+        self.password.expose()
+    }
+
+    /// What the session key is made from: K_g, or the password where there is none.
+    pub(crate) fn session_secret(&self) -> &[u8] {
+        // A K_g of zeros is what a BMC calls "no K_g" (section 13.31).
+        self.kg.as_ref().map(Secret::expose).filter(|kg| kg.iter().any(|byte| *byte != 0)).unwrap_or(self.password())
+    }
+
+    pub(crate) fn has_kg(&self) -> bool {
+        self.kg.is_some()
+    }
+
+    pub(crate) fn role(&self) -> u8 {
+        self.privilege.value() | if self.name_only { 0x10 } else { 0 }
+    }
+}

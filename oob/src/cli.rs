@@ -1,0 +1,62 @@
+//! The command line: Ganeti's five words with a node, and `check`.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use gnt_ha::core::node::NodeName;
+
+/// Out-of-band (OOB) program for Ganeti: real power control, proven by reading back.
+///
+/// Ganeti calls it as COMMAND NODE. power-on, power-off and power-cycle print nothing and succeed only when the new
+/// state was read back; power-status and health print JSON. The exit code is 0 for success and 1 for everything else;
+/// not knowing is a failure, never an answer.
+#[derive(Debug, Parser)]
+#[command(name = "ganeti-oob", version, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = gnt_ha::config::DEFAULT_PATH)]
+    pub config: PathBuf,
+
+    /// Say on stderr what is done, step by step
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Switch the node on and read back that it is
+    PowerOn(Node),
+    /// Switch the node off, hard, and read back twice that it is
+    PowerOff(Node),
+    /// Off, proven, dark time, on, proven
+    PowerCycle(Node),
+    /// Print {"powered": true|false, "grade": ...}; fails when it is not known
+    PowerStatus(Node),
+    /// Print [["item", "OK|WARNING|CRITICAL|UNKNOWN"], ...]
+    Health(Node),
+    /// Read the configuration, log in to the devices and read their state; change nothing
+    Check {
+        /// The node; without it, every node that the configuration names
+        #[arg(value_name = "NODE")]
+        node: Option<NodeName>,
+    },
+}
+
+/// The node to do it to.
+#[derive(Debug, Args)]
+pub struct Node {
+    /// The node's name, as Ganeti has it
+    #[arg(value_name = "NODE")]
+    pub node: NodeName,
+}
+
+/// For help, completions and the manual page.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

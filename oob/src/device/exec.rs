@@ -1,0 +1,64 @@
+//! Driver `exec`: another OOB program, called by Ganeti's contract.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use gnt_ha::config::ExecDevice;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::oob::{Command, HealthItem};
+use gnt_ha::core::power::Power;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::oob_program::{OobError, OobProgram};
+
+use super::{Device, DeviceError, Reading};
+
+pub(super) struct Exec {
+    program: OobProgram,
+    node: NodeName,
+}
+
+impl Exec {
+    pub(super) fn new(exec: &ExecDevice, node: &NodeName) -> Result<Self, DeviceError> {
+        let program = OobProgram::find(&exec.program).map_err(DeviceError::hopeless)?;
+        if is_this_program(program.path()) {
+            return Err(DeviceError::hopeless(format!(
+                "{} is ganeti-oob itself, which would call itself for ever: name another program",
+                program.path().display()
+            )));
+        }
+        Ok(Self { program, node: node.clone() })
+    }
+}
+
+/// By the file, not by the path: a link to ourselves is ourselves.
+fn is_this_program(path: &Path) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let ours = file(Path::new("/proc/self/exe"));
+    ours.is_some() && ours == file(path)
+}
+
+impl From<OobError> for DeviceError {
+    fn from(error: OobError) -> Self {
+        if error.is_final() { Self::hopeless(error) } else { Self::later(error) }
+    }
+}
+
+impl Device for Exec {
+    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        let status = self.program.status(&self.node, deadline)?;
+        let detail = match (status.power, status.grade) {
+            (Power::Off, None) => "off, at its word".to_owned(),
+            (Power::Off, Some(grade)) => format!("off, grade {grade}"),
+            (Power::On, _) => "on".to_owned(),
+        };
+        Ok(Reading { power: status.power, grade: status.proves(), detail })
+    }
+
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
+        Ok(self.program.act(Command::to(to), &self.node, deadline)?)
+    }
+
+    fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
+        Ok(self.program.health(&self.node, deadline)?)
+    }
+}

@@ -1,0 +1,211 @@
+//! Driver `ipmi`: a BMC by IPMI 2.0 over LAN.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gnt_ha::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::oob::{Health, HealthItem};
+use gnt_ha::core::power::Power;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::guarded_file::read_secret;
+use gnt_ha::sys::lock::{Lock, LockError};
+use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
+
+use super::{Device, DeviceError, Hope, Reading, sensors};
+
+pub(super) struct Bmc {
+    target: Target,
+    login_timeout: Duration,
+    lock_path: PathBuf,
+    lock: Option<Lock>,
+    session: Option<Session>,
+    /// What this session was last told to do.
+    told: Option<Power>,
+}
+
+impl Bmc {
+    pub(super) fn new(bmc: &IpmiDevice, config: &Config) -> Result<Self, DeviceError> {
+        let suites: Option<Vec<CipherSuite>> = bmc.cipher_suites.iter().map(|id| CipherSuite::from_id(*id)).collect();
+        let privilege = match bmc.privilege {
+            ConfiguredPrivilege::User => Privilege::User,
+            ConfiguredPrivilege::Operator => Privilege::Operator,
+            ConfiguredPrivilege::Administrator => Privilege::Administrator,
+        };
+        let password = read_secret(Path::new(&bmc.password_file)).map_err(DeviceError::hopeless)?;
+        let mut target = Target::new(bmc.address.clone(), bmc.username.clone(), Secret::new(password))
+            .and_then(|target| target.with_cipher_suites(suites.unwrap_or_default()))
+            .map_err(DeviceError::hopeless)?
+            .with_port(bmc.port)
+            .with_privilege(privilege);
+        if let Some(file) = &bmc.kg_file {
+            let key = read_secret(Path::new(file)).map_err(DeviceError::hopeless)?;
+            let key = bmc_key(&key).ok_or_else(|| {
+                DeviceError::hopeless(format!("{file} holds no BMC key: 20 characters, or 0x and 40 hex digits"))
+            })?;
+            target = target.with_kg(Secret::new(key)).map_err(DeviceError::hopeless)?;
+        }
+        let lock_path = config.run.join("lock").join(format!("ipmi-{}-{}", bmc.address, bmc.port));
+        Ok(Self { target, login_timeout: bmc.login_timeout.0, lock_path, lock: None, session: None, told: None })
+    }
+
+    /// Runs `ask` in the session; one that went silent is opened anew, once, while there is time.
+    fn ask<T>(
+        &mut self,
+        deadline: Deadline,
+        mut ask: impl FnMut(&mut Session) -> Result<T, Error>,
+    ) -> Result<T, DeviceError> {
+        if self.lock.is_none() {
+            self.lock = take_lock(&self.lock_path, deadline)?;
+        }
+        let mut was_open = self.session.is_some();
+        loop {
+            let error = match self.session(deadline) {
+                Ok(session) => match ask(session) {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                },
+                Err(error) => {
+                    was_open = false;
+                    error
+                }
+            };
+            if !error.is_unreachable() {
+                return Err(device_error(&error));
+            }
+            self.session = None;
+            if !was_open || deadline.passed() {
+                return Err(device_error(&error));
+            }
+            was_open = false;
+        }
+    }
+
+    fn session(&mut self, deadline: Deadline) -> Result<&mut Session, Error> {
+        let until = deadline.at_most(self.login_timeout).instant();
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                self.told = None;
+                let session = Session::open(&self.target, until)?;
+                tracing::debug!(peer = %session.peer(), suite = %session.cipher_suite(), "logged in");
+                session
+            }
+        };
+        let session = self.session.insert(session);
+        session.set_deadline(until);
+        Ok(session)
+    }
+}
+
+impl Device for Bmc {
+    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        let (status, suite) = self.ask(deadline, |session| Ok((session.chassis_status()?, session.cipher_suite())))?;
+        let power = Power::from(status.power_on);
+        Ok(Reading {
+            power,
+            grade: Grade::Off,
+            detail: format!("{power} (chassis status, cipher suite {})", suite.id()),
+        })
+    }
+
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
+        // A copy of the opposite command may still be on its way in this session.
+        if self.told.is_some_and(|told| told != to) {
+            self.session = None;
+        }
+        let control = match to {
+            Power::On => ChassisControl::PowerUp,
+            Power::Off => ChassisControl::PowerDown,
+        };
+        let answer = self.ask(deadline, |session| session.chassis_control(control));
+        self.told = Some(to);
+        answer
+    }
+
+    fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
+        let status = self.ask(deadline, Session::chassis_status)?;
+        let mut items = chassis_items(&status);
+        items.push(self_test_item(self.ask(deadline, Session::self_test)));
+        items.push(match self.ask(deadline, Session::sel_info) {
+            Ok(sel) if sel.overflow => {
+                HealthItem(format!("event log ({} entries, overflowed)", sel.entries), Health::Warning)
+            }
+            Ok(sel) => HealthItem(format!("event log ({} entries)", sel.entries), Health::Ok),
+            Err(_) => HealthItem("event log".to_owned(), Health::Unknown),
+        });
+        let sensors = self.ask(deadline, |session| Ok(sensors::read(session, deadline)));
+        items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), Health::Unknown)]));
+        Ok(items)
+    }
+}
+
+/// A lock that cannot be made stops nothing: two sessions at a BMC are better than a host that is not fenced.
+pub(super) fn take_lock(path: &Path, deadline: Deadline) -> Result<Option<Lock>, DeviceError> {
+    match Lock::take(path, deadline) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::Busy { .. }) => Err(DeviceError::later(error)),
+        Err(error @ LockError::Open { .. }) => {
+            tracing::warn!(%error, "goes on without a lock");
+            Ok(None)
+        }
+    }
+}
+
+fn device_error(error: &Error) -> DeviceError {
+    let hope = match error {
+        _ if error.is_unreachable() => Hope::AfterSilence,
+        Error::Busy { .. } | Error::Completion { .. } | Error::MalformedReply { .. } | Error::NoSessionSlot { .. } => {
+            Hope::Later
+        }
+        _ => Hope::None,
+    };
+    DeviceError { why: format!("{error}: {}", error.hint()), hope }
+}
+
+/// The BMC key as administrators write it: the 20 characters themselves, or `0x` and 40 hex digits.
+fn bmc_key(text: &str) -> Option<Vec<u8>> {
+    let Some(digits) = text.strip_prefix("0x").filter(|digits| digits.len() == 40) else {
+        return (text.len() == 20).then(|| text.as_bytes().to_vec());
+    };
+    (0..40).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// Get Chassis Status, IPMI 2.0 section 28.2.
+fn chassis_items(status: &ChassisStatus) -> Vec<HealthItem> {
+    let item = |name: &str, fault: bool, bad: Health| HealthItem(name.to_owned(), if fault { bad } else { Health::Ok });
+    vec![
+        item("power overload", status.power_overload, Health::Critical),
+        item("main power fault", status.power_fault, Health::Critical),
+        item("power control fault", status.power_control_fault, Health::Critical),
+        item("interlock", status.interlock, Health::Critical),
+        item("drive fault", status.drive_fault, Health::Critical),
+        item("cooling or fan fault", status.cooling_fault, Health::Critical),
+        item("chassis intrusion", status.intrusion, Health::Warning),
+    ]
+}
+
+fn self_test_item(result: Result<SelfTest, DeviceError>) -> HealthItem {
+    let name = "BMC self test".to_owned();
+    match result {
+        Ok(SelfTest::Passed) => HealthItem(name, Health::Ok),
+        Ok(SelfTest::Failed(failures)) => HealthItem(format!("{name}: {failures:?}"), Health::Warning),
+        Ok(SelfTest::Fatal(_)) => HealthItem(name, Health::Critical),
+        _ => HealthItem(name, Health::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bmc_key_is_text_or_hex() {
+        assert_eq!(bmc_key("0123456789abcdefghij").unwrap().len(), 20);
+        let hex = format!("0x{}", "0f".repeat(20));
+        assert_eq!(bmc_key(&hex), Some(vec![15; 20]));
+        for bad in ["", "short", "0x12", &format!("0x{}", "zz".repeat(20)), &"x".repeat(21)] {
+            assert_eq!(bmc_key(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Devices that switch a host: one trait, a driver a file.
+
+mod agent;
+mod exec;
+mod ipmi;
+mod sensors;
+
+use gnt_ha::config::{Config, Device as Configured, Driver};
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::oob::HealthItem;
+use gnt_ha::core::power::Power;
+use gnt_ha::sys::clock::Deadline;
+
+/// What a device says of a host's power.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// On or off.
+    pub power: Power,
+    /// How strong its off is; of no meaning for an on.
+    pub grade: Grade,
+    /// In words, for receipts and `power-status`.
+    pub detail: String,
+}
+
+/// What another attempt could bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hope {
+    /// It answered, but not with what was asked for: it may yet.
+    Later,
+    /// It does not answer: it may after a power change, not before.
+    AfterSilence,
+    /// Never: a refused login, a wrong configuration.
+    None,
+}
+
+/// Why a device told or did nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct DeviceError {
+    /// What was tried, what came back, what to do about it.
+    pub why: String,
+    /// What another attempt could bring.
+    pub hope: Hope,
+}
+
+impl DeviceError {
+    pub(crate) fn hopeless(why: impl ToString) -> Self {
+        Self { why: why.to_string(), hope: Hope::None }
+    }
+
+    pub(crate) fn later(why: impl ToString) -> Self {
+        Self { why: why.to_string(), hope: Hope::Later }
+    }
+}
+
+/// A device, for one host.
+pub trait Device {
+    /// Reads the power state once.
+    ///
+    /// # Errors
+    /// [`DeviceError`]: whatever is not a plain on or off.
+    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError>;
+
+    /// Sends the command. Success is an acknowledgement, never proof.
+    ///
+    /// # Errors
+    /// [`DeviceError`]; the command may have had its effect all the same.
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError>;
+
+    /// What the device knows of the hardware's health; what it could not read is `UNKNOWN`.
+    ///
+    /// # Errors
+    /// [`DeviceError`], when nothing at all could be read.
+    fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError>;
+}
+
+/// A device with its name in the configuration.
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// The device.
+    pub device: Box<dyn Device>,
+}
+
+/// Makes the devices of a level ready for `node`. Nothing is sent yet.
+///
+/// # Errors
+/// What is wrong with the configuration of one, naming it.
+pub fn open(level: &[Configured], node: &NodeName, config: &Config) -> Result<Vec<Named>, DeviceError> {
+    level
+        .iter()
+        .map(|configured| {
+            let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
+                Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
+                Driver::Agent(agent) => {
+                    agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _)
+                }
+                Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
+            };
+            device
+                .map(|device| Named { name: configured.name.clone(), device })
+                .map_err(|error| DeviceError { why: format!("device {}: {}", configured.name, error.why), ..error })
+        })
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! `ganeti-oob`: an out-of-band program for Ganeti.
+//!
+//! The contract with Ganeti is [`gnt_ha::core::oob`]; what is configured for a node, [`gnt_ha::config`]. Here are the
+//! [`device`]s, what is done with them level by level ([`power`], [`health`], [`check`]), and the command line
+//! ([`cli`]).
+
+pub mod check;
+pub mod cli;
+pub mod device;
+pub mod health;
+pub mod levels;
+pub mod power;

@@ -1,0 +1,158 @@
+//! One BMC: datagrams in, datagrams out, no socket.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use ipmi_lan::Ignored;
+use ipmi_lan::lan_message::LanRequest;
+use ipmi_lan::rmcp::{PayloadType, SessionHeader, decode_plain, decode_v15, encode_v15};
+
+use crate::behaviour::{Behaviour, PowerActs};
+use crate::random::Random;
+use crate::session::BmcSession;
+
+/// What a BMC has seen so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Datagrams received, lost ones not counted.
+    pub datagrams: u32,
+    /// Open Session Requests, by the authentication algorithm proposed (1 for suite 3, 3 for suite 17).
+    pub open_sessions: Vec<u8>,
+    /// RAKP Messages 1.
+    pub rakp1: u32,
+    /// RAKP Messages 3 that claim success.
+    pub rakp3: u32,
+    /// Logins that failed: unknown user, refused role, wrong proof, or the console giving up on the password.
+    pub failed_logins: u32,
+    /// Logins that succeeded.
+    pub logins: u32,
+    /// Close Session commands.
+    pub closes: u32,
+    /// Control numbers of Chassis Control.
+    pub controls: Vec<u8>,
+    /// Session sequence number, `rqSeq`, network function and command of each request in a session.
+    pub requests: Vec<(u32, u8, u8, u8)>,
+}
+
+/// A datagram to send after a delay.
+pub(crate) type Reply = (Duration, Vec<u8>);
+
+/// State of one BMC.
+#[derive(Debug)]
+pub struct Bmc {
+    /// How it behaves; may be changed at any time.
+    pub behaviour: Behaviour,
+    /// What it has seen.
+    pub seen: Seen,
+    pub(crate) sessions: BTreeMap<u32, BmcSession>,
+    pub(crate) random: Random,
+    pub(crate) busy_until: Option<Instant>,
+    pending_power: Option<(Instant, bool)>,
+}
+
+impl Bmc {
+    /// A BMC of this behaviour.
+    pub fn new(behaviour: Behaviour) -> Self {
+        let random = Random::new(behaviour.noise.seed);
+        Self {
+            behaviour,
+            seen: Seen::default(),
+            sessions: BTreeMap::new(),
+            random,
+            busy_until: None,
+            pending_power: None,
+        }
+    }
+
+    /// The true power at this moment.
+    pub fn power(&mut self, now: Instant) -> bool {
+        if let Some((when, power)) = self.pending_power
+            && now >= when
+        {
+            self.behaviour.chassis.power_on = power;
+            self.pending_power = None;
+        }
+        self.behaviour.chassis.power_on
+    }
+
+    pub(crate) fn control(&mut self, power: bool, now: Instant) {
+        match self.behaviour.power_acts {
+            PowerActs::AtOnce => self.behaviour.chassis.power_on = power,
+            PowerActs::After(delay) => self.pending_power = Some((now + delay, power)),
+            PowerActs::Never => {}
+        }
+    }
+
+    /// Takes one datagram; what to send comes out, bad network included.
+    pub(crate) fn receive(&mut self, datagram: &[u8], now: Instant) -> Vec<Reply> {
+        if self.behaviour.silent || self.random.chance(self.behaviour.noise.lose_requests) {
+            return Vec::new();
+        }
+        self.seen.datagrams += 1;
+        let replies = self.answer(datagram, now).unwrap_or_default();
+        self.disturb(replies)
+    }
+
+    fn answer(&mut self, datagram: &[u8], now: Instant) -> Result<Vec<Reply>, Ignored> {
+        if let Some(pong) = self.pong(datagram) {
+            return Ok(vec![(Duration::ZERO, pong)]);
+        }
+        if let Ok(message) = decode_v15(datagram) {
+            let request = LanRequest::decode(message)?;
+            let (code, data) = self.capabilities(&request);
+            return Ok(vec![(Duration::ZERO, encode_v15(&request.reply(code, data).encode()))]);
+        }
+        let (header, _, _) = SessionHeader::decode(datagram)?;
+        if header.sealed {
+            return self.in_session(header.session_id, datagram, now);
+        }
+        let (kind, payload) = decode_plain(datagram)?;
+        match kind {
+            PayloadType::OpenSessionRequest => self.open_session(payload, now),
+            PayloadType::Rakp1 => self.rakp1(payload, now),
+            PayloadType::Rakp3 => self.rakp3(payload),
+            _ => Err(Ignored::PayloadType),
+        }
+    }
+
+    /// ASF presence pong (IPMI 2.0 section 13.2.4).
+    fn pong(&self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let &[0x06, _, _, 0x06, a, b, c, d, 0x80, tag, ..] = datagram else { return None };
+        let mut out = vec![0x06, 0x00, 0xFF, 0x06, a, b, c, d, 0x40, tag, 0, 16, a, b, c, d, 0, 0, 0, 0, 0x81];
+        out.extend([0; 7]);
+        self.behaviour.asf_pong.then_some(out)
+    }
+
+    fn capabilities(&self, request: &LanRequest) -> (u8, Vec<u8>) {
+        if (request.net_fn, request.command) != (0x06, 0x38) {
+            return (0xD4, Vec::new());
+        }
+        let kg = if self.behaviour.kg.is_some() { 0x20 } else { 0 };
+        let versions = if self.behaviour.ipmi20 { 0x03 } else { 0x01 };
+        (0, vec![0x01, 0x80, 0x04 | kg, versions, 0, 0, 0, 0])
+    }
+
+    fn disturb(&mut self, replies: Vec<Reply>) -> Vec<Reply> {
+        let noise = self.behaviour.noise;
+        let mut out = Vec::new();
+        for (mut delay, mut bytes) in replies {
+            if self.random.chance(noise.lose_replies) {
+                continue;
+            }
+            if self.random.chance(noise.corrupt) {
+                let bit = self.random.below(bytes.len() * 8);
+                if let Some(byte) = bytes.get_mut(bit / 8) {
+                    *byte ^= 1 << (bit % 8);
+                }
+            }
+            if self.random.chance(noise.reorder) {
+                delay += noise.delay;
+            }
+            if self.random.chance(noise.duplicate) {
+                out.push((delay + noise.delay, bytes.clone()));
+            }
+            out.push((delay, bytes));
+        }
+        out
+    }
+}

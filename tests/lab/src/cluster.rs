@@ -1,0 +1,77 @@
+//! corosync and Pacemaker on the hosts.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command::{Output, require};
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::state::Spec;
+
+/// How a command gets to a host: from outside, or from its own boot.
+pub(crate) type Runner<'a> = dyn Fn(&[&str]) -> Result<Output> + Sync + 'a;
+
+pub(crate) fn corosync_conf(spec: &Spec) -> String {
+    let mut nodes = String::new();
+    for i in 1..=spec.hosts {
+        nodes += &format!("    node {{\n        nodeid: {i}\n        name: n{i}.lab\n");
+        nodes += &format!("        ring0_addr: {}\n", Network::Primary.address(i));
+        if spec.two_links {
+            nodes += &format!("        ring1_addr: {}\n", Network::Secondary.address(i));
+        }
+        nodes += "    }\n";
+    }
+    let two_node = if spec.hosts == 2 { "    two_node: 1\n" } else { "" };
+    format!(
+        "totem {{\n    version: 2\n    cluster_name: {}\n    transport: knet\n    crypto_cipher: none\n    crypto_hash: none\n    \
+         token: 1000\n}}\nnodelist {{\n{nodes}}}\nquorum {{\n    provider: corosync_votequorum\n{two_node}}}\n\
+         logging {{\n    to_logfile: yes\n    logfile: /var/log/corosync/corosync.log\n    to_syslog: no\n    timestamp: hires\n}}\n",
+        spec.name
+    )
+}
+
+/// Starts corosync and, once it answers, Pacemaker.
+pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
+    require("start corosync", "corosync", run(&["corosync"])?)?;
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let output = run(&["corosync-cfgtool", "-s"])?;
+        if output.success() {
+            break;
+        }
+        if Instant::now() > end {
+            return Err(Error::TimedOut { what: "corosync's first answer".into(), seconds: 30, last: output.text() });
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    let words = ["setsid", "--fork", "env", "PCMK_logfile=/var/log/pacemaker/pacemaker.log", "pacemakerd"];
+    require("start pacemakerd", "pacemakerd", run(&words)?).map(drop)
+}
+
+/// The fence devices that Debian's own agent gives: one for each host, reached over its BMC.
+pub(crate) fn ipmilan(hosts: u8, user: &str, password: &str) -> String {
+    let mut devices = String::new();
+    for i in 1..=hosts {
+        let address = Network::Bmc.address(i);
+        let settings = [
+            ("ip", address.as_str()),
+            ("username", user),
+            ("password", password),
+            ("lanplus", "1"),
+            ("cipher", "3"),
+            ("pcmk_host_list", &format!("n{i}.lab")),
+        ];
+        devices += &format!(
+            "<primitive id=\"fence-n{i}\" class=\"stonith\" type=\"fence_ipmilan\"><instance_attributes id=\"fence-n{i}-settings\">"
+        );
+        for (name, value) in settings {
+            devices += &format!("<nvpair id=\"fence-n{i}-{name}\" name=\"{name}\" value=\"{value}\"/>");
+        }
+        devices += "</instance_attributes></primitive>";
+    }
+    format!(
+        "<crm_config><cluster_property_set id=\"cib-bootstrap-options\">\
+         <nvpair id=\"stonith-enabled\" name=\"stonith-enabled\" value=\"true\"/></cluster_property_set></crm_config>\
+         <resources>{devices}</resources>"
+    )
+}

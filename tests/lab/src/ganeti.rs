@@ -1,0 +1,48 @@
+//! Ganeti on the hosts: `fake` hypervisor and diskless instances.
+
+use crate::cluster::Runner;
+use crate::command::require;
+use crate::error::Result;
+use crate::network::Network;
+
+const DAEMON_UTIL: &str = "/usr/lib/ganeti/daemon-util";
+
+/// What Debian's boot script does; the master's daemons end by themselves elsewhere.
+pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
+    let ensure = "/usr/lib/ganeti/ensure-dirs";
+    require("prepare Ganeti's folders", ensure, run(&[ensure])?)?;
+    require("start Ganeti", DAEMON_UTIL, run(&[DAEMON_UTIL, "start-all"])?).map(drop)
+}
+
+/// Makes the cluster, on its first host.
+pub(crate) fn init(run: &Runner<'_>, hosts: u8) -> Result<()> {
+    let pool = format!("--candidate-pool-size={hosts}");
+    let secondary = format!("--secondary-ip={}", Network::Secondary.address(1));
+    let words = [
+        "gnt-cluster",
+        "init",
+        "--no-ssh-init",
+        "--no-etc-hosts",
+        "--enabled-hypervisors=fake",
+        "--enabled-disk-templates=diskless",
+        "--master-netdev=eth0",
+        "--nic-parameters=mode=routed,link=eth0",
+        &pool,
+        &secondary,
+        "cluster.lab",
+    ];
+    require("make the Ganeti cluster", "gnt-cluster init", run(&words)?).map(drop)
+}
+
+/// Adds a host, from the master.
+pub(crate) fn add(run: &Runner<'_>, index: u8) -> Result<()> {
+    let secondary = format!("--secondary-ip={}", Network::Secondary.address(index));
+    let name = format!("n{index}.lab");
+    let words = ["gnt-node", "add", "--no-ssh-key-check", &secondary, &name];
+    require("add a Ganeti node", &format!("gnt-node add {name}"), run(&words)?).map(drop)
+}
+
+/// On a new master candidate: elsewhere the watcher does this, from cron, minutes later.
+pub(crate) fn start_confd(run: &Runner<'_>) -> Result<()> {
+    require("start confd", DAEMON_UTIL, run(&[DAEMON_UTIL, "start", "ganeti-confd"])?).map(drop)
+}

@@ -1,0 +1,202 @@
+//! A host's first process: mounts, then reaping; and the start of its services.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use std::{env, thread};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::sys::signal::SigSet;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
+use nix::sys::wait::waitpid;
+use nix::unistd::{pivot_root, sethostname};
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Cancel, Output, require, run};
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::state::{self, Folder};
+use crate::{cluster, ganeti};
+
+/// What a host does at a boot, on its own disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Boot {
+    /// Seconds before the services start.
+    pub(crate) delay: u64,
+}
+
+/// [`Boot`] on a host's disk; without it a host starts sshd alone.
+pub(crate) const BOOT_FILE: &str = "/etc/gnt-ha-lab.json";
+/// How far a boot is; in `/run`, so that it is gone with the power.
+pub(crate) const STAGE_FILE: &str = "/run/lab-stage";
+const STAGE_SSHD: &str = "sshd";
+pub(crate) const STAGE_UP: &str = "up";
+/// The environment of everything that is run on a host.
+pub(crate) const ENVIRONMENT: [(&str, &str); 3] =
+    [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LANG", "C.UTF-8")];
+/// Run last at every boot, if it is there and executable.
+const RC_LOCAL: &str = "/etc/rc.local";
+
+/// Where another cluster's state would be, had the machine one; a host begins with none.
+const EMPTY: [&str; 7] = [
+    "/var/lib/corosync",
+    "/var/lib/ganeti",
+    "/var/lib/pacemaker/cib",
+    "/var/lib/pacemaker/pengine",
+    "/var/log/corosync",
+    "/var/log/ganeti",
+    "/var/log/pacemaker",
+];
+
+fn attach(source: &str, target: &str, kind: Option<&str>, flags: MsFlags, data: Option<&str>) -> Result<()> {
+    mount(Some(source), target, kind, flags, data).map_err(Error::system(format!("mount {target}")))
+}
+
+/// The PID 1 of a host; returns only if it cannot become one.
+pub fn main(lab: &str, host: &str) -> Result<()> {
+    let folder = Folder::of(lab)?;
+    // Daemons that inherit blocked signals cannot be stopped by their scripts.
+    SigSet::empty().thread_set_mask().map_err(Error::system("unblock signals"))?;
+    let me = Process::current()?;
+    let overlay = format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", folder.disk(host).display());
+    let root = folder.disk(host).join("root");
+    let root = root.to_string_lossy();
+    attach("overlay", &root, Some("overlay"), MsFlags::empty(), Some(&overlay))?;
+    sethostname(format!("{host}.lab")).map_err(Error::system("set the host's name"))?;
+    state::save(&folder.init(host), &me)?;
+
+    env::set_current_dir(&*root).map_err(Error::system("enter the new root"))?;
+    pivot_root(".", ".").map_err(Error::system("change the root"))?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(Error::system("leave the old root"))?;
+    env::set_current_dir("/").map_err(Error::system("enter the new root"))?;
+    file_systems()?;
+    masks()?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Error::system("forbid core files"))?;
+    // corosync and Ganeti lock their memory if they may; a machine that forbids it loses little.
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    Command::new("/proc/self/exe").arg("services").spawn().map_err(Error::system("start the services"))?;
+    loop {
+        if waitpid(None, None) == Err(Errno::ECHILD) {
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn file_systems() -> Result<()> {
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    attach("proc", "/proc", Some("proc"), quiet | MsFlags::MS_NOEXEC, None)?;
+    attach("sysfs", "/sys", Some("sysfs"), quiet | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY, None)?;
+    devices()?;
+    for (path, mode) in [("/run", "mode=0755"), ("/tmp", "mode=1777")] {
+        attach("tmpfs", path, Some("tmpfs"), quiet, Some(mode))?;
+    }
+    for folder in ["/run/lock", "/run/sshd"] {
+        fs::create_dir_all(folder).map_err(Error::file("create folder", Path::new(folder)))?;
+    }
+    Ok(())
+}
+
+/// Only harmless devices: neither the machine's disks nor its watchdog are in a host.
+fn devices() -> Result<()> {
+    attach("tmpfs", "/dev", Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0755"))?;
+    let before = umask(Mode::empty());
+    let numbers = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+    for (name, major, minor) in numbers {
+        let path = format!("/dev/{name}");
+        mknod(path.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(major, minor))
+            .map_err(Error::system(format!("make {path}")))?;
+    }
+    umask(before);
+    let links =
+        [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
+    for (name, target) in links {
+        symlink(target, format!("/dev/{name}")).map_err(Error::system(format!("link /dev/{name}")))?;
+    }
+    for (path, kind, options) in
+        [("/dev/shm", "tmpfs", "mode=1777"), ("/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620")]
+    {
+        fs::create_dir(path).map_err(Error::file("create folder", Path::new(path)))?;
+        attach(kind, path, Some(kind), MsFlags::MS_NOSUID, Some(options))?;
+    }
+    Ok(())
+}
+
+/// What would reach the machine itself: its kernel's settings, SysRq, and the programs that
+/// end it. (The system call `reboot` ends only the process namespace it is made in.)
+fn masks() -> Result<()> {
+    attach("/proc/sys/net", "/proc/sys/net", None, MsFlags::MS_BIND, None)?;
+    attach("/proc/sys", "/proc/sys", None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    attach(
+        "/proc/sys",
+        "/proc/sys",
+        None,
+        read_only | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        None,
+    )?;
+    let programs = ["reboot", "halt", "poweroff", "shutdown", "kexec", "telinit"];
+    let programs = programs.iter().map(|name| format!("/sbin/{name}"));
+    let paths = programs.chain(std::iter::once("/proc/sysrq-trigger".into()));
+    // Several may be links to one program.
+    let targets: BTreeSet<_> = paths.filter_map(|path| fs::canonicalize(path).ok()).collect();
+    for target in targets {
+        attach("/dev/null", &target.to_string_lossy(), None, MsFlags::MS_BIND, None)?;
+    }
+    Ok(())
+}
+
+fn local(words: &[&str]) -> Result<Output> {
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(Error::Answer { what: "a service's start".into(), detail: "no command".into() });
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(ENVIRONMENT);
+    run(&mut command, b"", Duration::from_secs(120), &Cancel::default())
+}
+
+fn stage(text: &str) {
+    if let Err(error) = fs::write(STAGE_FILE, text) {
+        eprintln!("{STAGE_FILE}: {error}");
+    }
+}
+
+/// Starts what runs on a host, as its boot scripts would.
+pub fn services() -> Result<()> {
+    let boot: Option<Boot> = state::load(Path::new(BOOT_FILE))?;
+    if boot.is_none() {
+        EMPTY.iter().for_each(|folder| empty(Path::new(folder)));
+    }
+    require("start sshd", "sshd", local(&["/usr/sbin/sshd"])?)?;
+    let Some(boot) = boot else {
+        stage(STAGE_UP);
+        return Ok(());
+    };
+    stage(STAGE_SSHD);
+    thread::sleep(Duration::from_secs(boot.delay));
+    let (cluster, ganeti) = thread::scope(|scope| {
+        let cluster = scope.spawn(|| cluster::start(&local));
+        let ganeti = ganeti::start(&local);
+        (cluster.join(), ganeti)
+    });
+    for failure in [cluster.unwrap_or(Ok(())).err(), ganeti.err()].into_iter().flatten() {
+        eprintln!("{failure}");
+    }
+    if fs::metadata(RC_LOCAL).is_ok_and(|m| m.permissions().mode() & 0o111 != 0) {
+        let output = local(&[RC_LOCAL])?;
+        eprintln!("{RC_LOCAL} ended with {}: {}", output.code, output.text());
+    }
+    stage(STAGE_UP);
+    Ok(())
+}
+
+fn empty(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    }
+}

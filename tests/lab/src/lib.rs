@@ -1,0 +1,63 @@
+//! Hosts on one machine, to try a cluster on: each with its own network, processes, disk and
+//! BMC, and with the real corosync, Pacemaker, Ganeti and sshd of the machine's packages.
+//!
+//! A host is a set of namespaces over an overlay of the machine's root. Its power can be cut
+//! (all its processes end in silence) and given back (it boots from its disk), by
+//! [`Host::power_off`] and [`Host::power_on`] or through its BMC, over IPMI from any host.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! # fn main() -> lab::Result<()> {
+//! let lab = lab::Lab::up(lab::Options { fencing: true, ..Default::default() })?;
+//! lab.host("n3")?.power_off()?;
+//! lab.wait_until("n3 is fenced", Duration::from_secs(60), || {
+//!     Ok(lab.fence_history()?.iter().any(|e| e.target == "n3.lab" && e.status == "success"))
+//! })?;
+//! # Ok(())
+//! # } // here the lab is taken down
+//! ```
+
+mod bmc;
+mod cluster;
+mod command;
+mod crm;
+mod disk;
+mod error;
+mod ganeti;
+mod host;
+mod init;
+mod lab;
+mod network;
+mod power;
+mod process;
+mod requirements;
+mod state;
+mod status;
+mod teardown;
+mod up;
+mod watch;
+
+pub use bmc::USER;
+pub use command::Output;
+pub use crm::{CrmMon, FenceEvent, Node, Resource};
+pub use error::{Error, Result};
+pub use host::{Host, RUN_LIMIT};
+pub use lab::{Lab, Options};
+pub use network::Network;
+pub use power::Power;
+pub use status::{HostStatus, Status};
+pub use watch::{Event, Watch};
+
+/// What the program `lab` is started for by a lab itself.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::bmc::{chassis, keep as keep_bmc};
+    pub use crate::init::{main as init, services};
+    pub use crate::power::supervise;
+    pub use crate::teardown::warden;
+}
+
+/// The labs of this machine, also those half built or half gone.
+pub fn names() -> Vec<String> {
+    state::names()
+}

@@ -1,0 +1,278 @@
+//! The program `lab`: hosts on one machine, to try a cluster on.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lab::{Error, Host, Lab, Network, Options, Result, Status, parts};
+
+#[derive(Parser)]
+#[command(
+    name = "lab",
+    version,
+    about = "Hosts with corosync, Pacemaker, Ganeti and BMCs, as namespaces of this machine",
+    max_term_width = 100
+)]
+struct Arguments {
+    /// Which lab: 1 to 15 of a-z, 0-9 and -
+    #[arg(long, global = true, default_value = "lab")]
+    name: String,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build a lab and leave it running
+    Up {
+        /// How many hosts: 2 to 7
+        #[arg(long, default_value_t = 3)]
+        hosts: u8,
+        /// Seconds a host waits at later boots before its services start
+        #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+        boot_delay: u64,
+        /// Have Pacemaker fence each host through its BMC (fence_ipmilan)
+        #[arg(long)]
+        fencing: bool,
+        /// Let corosync use the secondary network too
+        #[arg(long)]
+        two_links: bool,
+        /// Take down a lab of this name first
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Take a lab down, whatever state it is in; nothing of it stays
+    Down,
+    /// Show the hosts, as Pacemaker and Ganeti see them
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give or take a host's power, as its BMC would
+    Power {
+        /// What to do
+        action: Action,
+        /// Such as n1
+        host: String,
+    },
+    /// Take a cable out
+    Cut {
+        /// Such as n1
+        host: String,
+        /// primary, secondary or bmc
+        #[arg(default_value = "primary")]
+        network: Network,
+    },
+    /// Put a cable back; all of a host's if none is named
+    Mend {
+        /// Such as n1
+        host: String,
+        /// primary, secondary or bmc
+        network: Option<Network>,
+    },
+    /// Run a command on a host; its exit code is passed on (125: the lab's own failure)
+    Run {
+        /// End it after so many seconds (exit code 124)
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<f64>,
+        /// Such as n1
+        host: String,
+        /// The command and its arguments, after --
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// A shell on a host
+    Shell {
+        /// Such as n1
+        host: String,
+    },
+    /// Print what changes, a line each, until Ctrl-C
+    Watch,
+    /// Put a file on a host's disk, with its mode
+    Install {
+        /// Such as n1, or all
+        host: String,
+        /// The file on this machine
+        source: PathBuf,
+        /// Where it goes: a full path with the file's name
+        destination: String,
+    },
+    /// Print the password of the BMCs' user admin
+    Password,
+    #[command(hide = true)]
+    Chassis {
+        lab: String,
+        host: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    #[command(hide = true)]
+    Bmc { lab: String, host: String },
+    #[command(hide = true)]
+    Supervise { lab: String, host: String },
+    #[command(hide = true)]
+    Init { lab: String, host: String },
+    #[command(hide = true)]
+    Services,
+    #[command(hide = true)]
+    Warden { lab: String },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Action {
+    On,
+    Off,
+    Cycle,
+    Status,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let own_failure = if matches!(arguments.verb, Verb::Run { .. }) { 125 } else { 1 };
+    match act(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error}");
+            ExitCode::from(if matches!(error, Error::Cancelled) { 130 } else { own_failure })
+        }
+    }
+}
+
+fn act(arguments: Arguments) -> Result<ExitCode> {
+    let name = arguments.name;
+    let host = |host: &str| Lab::attach(&name)?.host(host);
+    match arguments.verb {
+        Verb::Up { hosts, boot_delay, fencing, two_links, replace } => {
+            let options = Options {
+                name,
+                hosts,
+                boot_delay: Duration::from_secs(boot_delay),
+                fencing,
+                two_links,
+                replace,
+                // A reader that has gone away is no reason to leave half a lab.
+                progress: Box::new(|line| drop(writeln!(io::stdout(), "{line}"))),
+                ..Options::default()
+            };
+            // Ctrl-C and other signals end this program at once; the lab's warden cleans up.
+            Lab::up(options)?.keep();
+        }
+        Verb::Down => {
+            let found = Lab::down(&name)?;
+            println!("{}", if found { format!("lab {name} is gone") } else { format!("there is no lab {name}") });
+        }
+        Verb::Status { json } => show(&Lab::attach(&name)?.status()?, json)?,
+        Verb::Power { action, host: of } => power(&host(&of)?, action)?,
+        Verb::Cut { host: of, network } => host(&of)?.cut(network)?,
+        Verb::Mend { host: of, network } => {
+            let host = host(&of)?;
+            let networks = network.map_or_else(|| host.cuts(), |n| Ok(vec![n]))?;
+            networks.into_iter().try_for_each(|network| host.mend(network))?;
+        }
+        Verb::Run { timeout, host: on, command } => {
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            return enter(&host(&on)?, &words, timeout);
+        }
+        Verb::Shell { host: on } => return enter(&host(&on)?, &["bash", "-l"], None),
+        Verb::Watch => watch(&Lab::attach(&name)?),
+        Verb::Install { host: on, source, destination } => install(&Lab::attach(&name)?, &on, &source, &destination)?,
+        Verb::Password => println!("{}", Lab::attach(&name)?.bmc_password()?),
+        Verb::Chassis { lab, host, words } => print!("{}", parts::chassis(&lab, &host, &words)?),
+        Verb::Bmc { lab, host } => parts::keep_bmc(&lab, &host)?,
+        Verb::Supervise { lab, host } => parts::supervise(&lab, &host)?,
+        Verb::Init { lab, host } => parts::init(&lab, &host)?,
+        Verb::Services => parts::services()?,
+        Verb::Warden { lab } => parts::warden(&lab)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn power(host: &Host, action: Action) -> Result<()> {
+    match action {
+        Action::On => host.power_on()?,
+        Action::Off => host.power_off()?,
+        Action::Cycle => {
+            host.power_off()?;
+            host.power_on()?;
+        }
+        Action::Status => {}
+    }
+    println!("{}: {}", host.name(), host.power_status().word());
+    Ok(())
+}
+
+fn enter(host: &Host, words: &[&str], timeout: Option<f64>) -> Result<ExitCode> {
+    let limit = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    let mut command = host.command(words, limit, io::stdin().is_terminal())?;
+    if let Some(terminal) = std::env::var_os("TERM") {
+        command.env("TERM", terminal);
+    }
+    let status = command.status().map_err(|source| Error::System { what: "start nsenter".into(), source })?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+fn install(lab: &Lab, on: &str, source: &PathBuf, destination: &str) -> Result<()> {
+    let failed = |e| Error::File { what: "read", path: source.clone(), source: e };
+    let bytes = fs::read(source).map_err(failed)?;
+    let mode = fs::metadata(source).map_err(failed)?.permissions().mode() & 0o7777;
+    let hosts = if on == "all" { lab.hosts() } else { vec![lab.host(on)?] };
+    hosts.iter().try_for_each(|host| host.write_file(destination, &bytes, mode))
+}
+
+fn show(status: &Status, json: bool) -> Result<()> {
+    if json {
+        let text = serde_json::to_string_pretty(status)
+            .map_err(|e| Error::Answer { what: "status".into(), detail: e.to_string() })?;
+        println!("{text}");
+        return Ok(());
+    }
+    let quorum = match status.quorum {
+        None => "no Pacemaker answers",
+        Some(true) => "quorum",
+        Some(false) => "NO quorum",
+    };
+    let dc = status.dc.as_deref().unwrap_or("none");
+    let unfinished = if status.ready { "" } else { ", not completely built" };
+    println!("lab {}: {quorum}, DC {dc}{unfinished}", status.name);
+    println!(
+        "{:<5} {:<8} {:<9} {:<10} {:<12} {:<14} CUT FROM",
+        "HOST", "POWER", "PACEMAKER", "GANETI", "ADDRESS", "BMC"
+    );
+    for host in &status.hosts {
+        let cuts: Vec<String> = host.cuts.iter().map(Network::to_string).collect();
+        let cuts = if cuts.is_empty() { "-".into() } else { cuts.join(",") };
+        println!(
+            "{:<5} {:<8} {:<9} {:<10} {:<12} {:<14} {cuts}",
+            host.name, host.power, host.member, host.ganeti, host.address, host.bmc
+        );
+    }
+    Ok(())
+}
+
+fn watch(lab: &Lab) {
+    let mut watch = lab.watch();
+    println!("{}  watching lab {} (times are UTC)", clock(SystemTime::now()), lab.name());
+    loop {
+        for event in watch.poll() {
+            println!("{}  {}", clock(event.at), event.text);
+        }
+        if io::stdout().flush().is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn clock(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs() % 86400;
+    format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, since.subsec_millis())
+}

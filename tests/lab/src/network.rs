@@ -1,0 +1,174 @@
+//! Namespaces, bridges and cables.
+//!
+//! A "switch" namespace holds one bridge for each network and, on the third, the addresses
+//! of the BMCs; each host has a namespace with one cable (veth) into the first two.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::tool;
+use crate::error::Result;
+
+/// One of a lab's networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// eth0: names resolve to it; corosync and Ganeti talk over it. 192.0.2.0/24.
+    Primary,
+    /// eth1: Ganeti's secondary addresses. 198.51.100.0/24.
+    Secondary,
+    /// The BMCs', routed from the primary one. 203.0.113.0/24.
+    Bmc,
+}
+
+impl Network {
+    /// The address of host number `index` (from 1) in this network.
+    pub(crate) fn address(self, index: u8) -> String {
+        format!("{}.{index}", self.prefix())
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Primary => "192.0.2",
+            Self::Secondary => "198.51.100",
+            Self::Bmc => "203.0.113",
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+            Self::Bmc => "bmc",
+        })
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        [Self::Primary, Self::Secondary, Self::Bmc]
+            .into_iter()
+            .find(|n| n.to_string() == text)
+            .ok_or_else(|| "a network is primary, secondary or bmc".into())
+    }
+}
+
+const SWITCH: &str = "switch";
+/// The cluster's (the master's) own address in the primary network.
+pub(crate) const CLUSTER: &str = "192.0.2.100";
+
+fn namespace(lab: &str, part: &str) -> String {
+    format!("gntha-{lab}-{part}")
+}
+
+/// The file that stands for a namespace.
+fn file(lab: &str, part: &str) -> PathBuf {
+    Path::new("/run/netns").join(namespace(lab, part))
+}
+
+pub(crate) fn host_file(lab: &str, host: &str) -> PathBuf {
+    file(lab, host)
+}
+
+pub(crate) fn switch_file(lab: &str) -> PathBuf {
+    file(lab, SWITCH)
+}
+
+/// The namespaces of this lab that exist, the switch first.
+pub(crate) fn existing(lab: &str) -> Vec<PathBuf> {
+    let parts = std::iter::once(SWITCH.to_owned()).chain((1..=7).map(|i| format!("n{i}")));
+    parts.map(|part| file(lab, &part)).filter(|path| path.exists()).collect()
+}
+
+pub(crate) fn delete(namespace: &Path) -> Result<()> {
+    let Some(name) = namespace.file_name().and_then(|n| n.to_str()) else { return Ok(()) };
+    tool("delete a network namespace", &["ip", "netns", "del", name], "").map(drop)
+}
+
+fn batch(lab: &str, part: &str, lines: &str) -> Result<()> {
+    let namespace = namespace(lab, part);
+    tool("set up the network", &["ip", "-n", &namespace, "-batch", "-"], lines).map(drop)
+}
+
+pub(crate) fn create_switch(lab: &str, hosts: u8) -> Result<()> {
+    tool("make the switch", &["ip", "netns", "add", &namespace(lab, SWITCH)], "")?;
+    let mut lines = String::from("link set lo up\n");
+    for (number, network) in [Network::Primary, Network::Secondary, Network::Bmc].into_iter().enumerate() {
+        // A bridge without an address of its own takes one of a port's, and another when ports
+        // come or go: the hosts' way to the BMCs would then be gone until they ask anew.
+        let mac = format!("02:00:00:00:{number:02x}:fe");
+        let address = network.address(254);
+        lines += &format!("link add {network} address {mac} type bridge\n");
+        lines += &format!("addr add {address}/24 dev {network}\nlink set {network} up\n");
+    }
+    for index in 1..=hosts {
+        lines += &format!("addr add {}/32 dev bmc\n", Network::Bmc.address(index));
+    }
+    batch(lab, SWITCH, &lines)
+}
+
+/// Lays a host's cables anew, as a boot finds them: nothing of an earlier life is left,
+/// neither addresses nor filter rules.
+pub(crate) fn connect(lab: &str, host: &str, index: u8, cuts: &[Network]) -> Result<()> {
+    forget(lab, host)?;
+    let own = namespace(lab, host);
+    tool("make a host's network", &["ip", "netns", "add", &own], "")?;
+    let (mut switch, mut inside) = (String::new(), String::from("link set lo up\n"));
+    for (number, network) in [Network::Primary, Network::Secondary].into_iter().enumerate() {
+        // A card keeps its address over a power cycle; the neighbours rely on that.
+        let mac = format!("02:00:00:00:{number:02x}:{index:02x}");
+        switch += &format!("link add {host}-{network} type veth peer name eth{number} address {mac} netns {own}\n");
+        switch += &format!("link set {host}-{network} master {network}\n");
+        if !cuts.contains(&network) {
+            switch += &format!("link set {host}-{network} up\n");
+        }
+        inside += &format!("addr add {}/24 dev eth{number}\nlink set eth{number} up\n", network.address(index));
+    }
+    inside += &format!("route add {}.0/24 via {}\n", Network::Bmc.prefix(), Network::Primary.address(254));
+    batch(lab, SWITCH, &switch)?;
+    batch(lab, host, &inside)
+}
+
+/// Removes a host's namespace and, at once and not some time later, its cables.
+fn forget(lab: &str, host: &str) -> Result<()> {
+    let own = file(lab, host);
+    if own.exists() {
+        let lines = format!("link del {host}-primary\nlink del {host}-secondary\n");
+        let _ = batch(lab, SWITCH, &lines);
+        delete(&own)?;
+    }
+    Ok(())
+}
+
+/// Both cables without a link: what a host without power looks like from the others.
+pub(crate) fn silence(lab: &str, host: &str) -> Result<()> {
+    batch(lab, SWITCH, &format!("link set {host}-primary down\nlink set {host}-secondary down\n"))
+}
+
+/// Takes one cable out or puts it back.
+pub(crate) fn set_link(lab: &str, host: &str, index: u8, network: Network, up: bool) -> Result<()> {
+    let lines = match network {
+        // Without its address the switch drops what is for the BMC: silence, as from a dead one.
+        Network::Bmc => format!("addr {} {}/32 dev bmc\n", if up { "add" } else { "del" }, network.address(index)),
+        _ => format!("link set {host}-{network} {}\n", if up { "up" } else { "down" }),
+    };
+    batch(lab, SWITCH, &lines)
+}
+
+/// The hosts' common `/etc/hosts`.
+pub(crate) fn hosts_file(hosts: u8) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n");
+    for i in 1..=hosts {
+        text += &format!("{} n{i}.lab n{i}\n", Network::Primary.address(i));
+        text += &format!("{} n{i}-secondary.lab\n", Network::Secondary.address(i));
+        text += &format!("{} n{i}-bmc.lab n{i}-bmc\n", Network::Bmc.address(i));
+    }
+    text + &format!("{CLUSTER} cluster.lab\n")
+}

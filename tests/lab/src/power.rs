@@ -1,0 +1,204 @@
+//! A host's mains: what its BMC, or a hand at the plug, does to it.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::error::{Error, Result};
+use crate::init::{STAGE_FILE, STAGE_UP};
+use crate::network::{self, Network};
+use crate::process::{Process, kill_inside};
+use crate::state::{self, Folder, Lock};
+
+/// A host's power, as its BMC would tell it, and how far its boot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// No process of the host exists.
+    Off,
+    /// It has power; its services are not started yet.
+    Booting,
+    /// It has power and its boot is over.
+    On,
+}
+
+/// Before every command of a host: the clock and the kernel's modules are the machine's.
+pub(crate) const HARMLESS: [&str; 2] = ["setpriv", "--bounding-set=-sys_time,-sys_module"];
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One host's power, addressed by the names of its lab and its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Mains {
+    folder: Folder,
+    lab: String,
+    host: String,
+    index: u8,
+}
+
+impl Mains {
+    pub(crate) fn of(lab: &str, host: &str) -> Result<Self> {
+        let index = host.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=7).contains(n));
+        let Some(index) = index else {
+            return Err(Error::NoHost { lab: lab.into(), host: host.into(), hosts: "n1, n2, ...".into() });
+        };
+        Ok(Self { folder: Folder::of(lab)?, lab: lab.into(), host: host.into(), index })
+    }
+
+    /// The host's PID 1, if it lives.
+    pub(crate) fn init(&self) -> Option<Process> {
+        Process::load(&self.folder.init(&self.host)).filter(|p| p.alive())
+    }
+
+    pub(crate) fn status(&self) -> Power {
+        match self.init() {
+            None => Power::Off,
+            Some(init) if stage(init).as_deref() == Some(STAGE_UP) => Power::On,
+            Some(_) if Process::load(&self.folder.supervisor(&self.host)).is_some_and(Process::alive) => Power::Booting,
+            // It is about to die, but not yet dead.
+            Some(_) => Power::On,
+        }
+    }
+
+    /// Silence first: the kernel closes a dying process' connections, and a host without
+    /// power says no good-bye.
+    pub(crate) fn off(&self) -> Result<()> {
+        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        if network::host_file(&self.lab, &self.host).exists() {
+            network::silence(&self.lab, &self.host)?;
+        }
+        self.kill()
+    }
+
+    fn kill(&self) -> Result<()> {
+        // The supervisor goes first: it is there to turn the host on again.
+        let supervisor = Process::load(&self.folder.supervisor(&self.host));
+        for process in [supervisor, self.init()].into_iter().flatten() {
+            process.kill();
+            if !process.wait_gone(Duration::from_secs(10)) {
+                return Err(Error::TimedOut {
+                    what: format!("end of process {} of {}", process.pid, self.host),
+                    seconds: 10,
+                    last: String::new(),
+                });
+            }
+        }
+        // Entered shells' outer halves, and what a supervisor that was just killed had begun.
+        kill_inside(&network::host_file(&self.lab, &self.host), Duration::from_secs(10));
+        Ok(())
+    }
+
+    /// Returns when the host answers (sshd is up), not when its services have started.
+    pub(crate) fn on(&self) -> Result<()> {
+        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        if self.init().is_some() {
+            return Ok(());
+        }
+        self.kill()?;
+        let _ = fs::remove_file(self.folder.init(&self.host));
+        let log = self.folder.host(&self.host).join("console.log");
+        let console = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::file("open", &log))?;
+        let copy = console.try_clone().map_err(Error::file("share", &log))?;
+        // In the switch's namespace: whatever ends the lab finds it there.
+        let switch = format!("--net={}", network::switch_file(&self.lab).display());
+        let status = Command::new("setsid")
+            .args(["--fork", "nsenter", &switch])
+            .arg(self.folder.program())
+            .args(["supervise", &self.lab, &self.host])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(console)
+            .stderr(copy)
+            .status()
+            .map_err(Error::system("start setsid"))?;
+        if !status.success() {
+            return Err(Error::Answer { what: "setsid".into(), detail: status.to_string() });
+        }
+        let begin = Instant::now();
+        while self.init().is_none_or(|init| stage(init).is_none()) {
+            let supervisor = Process::load(&self.folder.supervisor(&self.host));
+            let ended = begin.elapsed() > Duration::from_secs(2) && !supervisor.is_some_and(Process::alive);
+            if ended || begin.elapsed() > PATIENCE {
+                let last = fs::read_to_string(&log).unwrap_or_default();
+                let last = last.lines().last().unwrap_or_default().to_owned();
+                return Err(Error::TimedOut {
+                    what: format!("boot of {}", self.host),
+                    seconds: begin.elapsed().as_secs(),
+                    last,
+                });
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cuts(&self) -> Result<Vec<Network>> {
+        Ok(state::load(&self.folder.cuts(&self.host))?.unwrap_or_default())
+    }
+
+    /// The cable stays out or in over power cycles.
+    pub(crate) fn set_link(&self, network: Network, up: bool) -> Result<()> {
+        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        let mut cuts = self.cuts()?;
+        if cuts.contains(&network) != up {
+            return Ok(());
+        }
+        if network == Network::Bmc || self.init().is_some() {
+            network::set_link(&self.lab, &self.host, self.index, network, up)?;
+        }
+        cuts.retain(|n| *n != network);
+        if !up {
+            cuts.push(network);
+        }
+        state::save(&self.folder.cuts(&self.host), &cuts)
+    }
+
+    /// One life of the host; its end, from outside or from inside, leaves silence.
+    fn live(&self) -> Result<Option<i32>> {
+        network::connect(&self.lab, &self.host, self.index, &self.cuts()?)?;
+        crate::disk::fresh_work(&self.folder, &self.host)?;
+        let status = Command::new("nsenter")
+            .arg(format!("--net={}", network::host_file(&self.lab, &self.host).display()))
+            .args([
+                "unshare",
+                "--mount",
+                "--pid",
+                "--uts",
+                "--ipc",
+                "--fork",
+                "--kill-child=KILL",
+                "--propagation",
+                "private",
+            ])
+            .args(HARMLESS)
+            .arg(self.folder.program())
+            .args(["init", &self.lab, &self.host])
+            .status()
+            .map_err(Error::system("start nsenter"))?;
+        network::silence(&self.lab, &self.host)?;
+        Ok(status.signal())
+    }
+}
+
+/// None until the host's own `/run` has the file.
+fn stage(init: Process) -> Option<String> {
+    fs::read_to_string(
+        Path::new("/proc").join(init.pid.to_string()).join("root").join(STAGE_FILE.trim_start_matches('/')),
+    )
+    .ok()
+}
+
+/// Keeps a host under power: starts it, and again when it has restarted itself.
+pub fn supervise(lab: &str, host: &str) -> Result<()> {
+    let mains = Mains::of(lab, host)?;
+    state::save(&mains.folder.supervisor(host), &Process::current()?)?;
+    // The system call `reboot` made inside shows as this signal.
+    while mains.live()? == Some(Signal::SIGHUP as i32) {
+        eprintln!("{host} restarts itself");
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! The building of a lab.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command::Cancel;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::init::{BOOT_FILE, Boot};
+use crate::lab::{Lab, Options};
+use crate::state::{self, Folder, Lock, Spec, make_folder};
+use crate::teardown::{keep_logs, teardown};
+use crate::{bmc, cluster, disk, ganeti, network, requirements};
+
+pub(crate) fn up(options: Options) -> Result<Lab> {
+    let spec = Spec {
+        name: options.name.clone(),
+        hosts: options.hosts,
+        boot_delay: options.boot_delay.as_secs(),
+        two_links: options.two_links,
+        ready: false,
+    };
+    let folder = Folder::of(&spec.name)?;
+    if !(2..=7).contains(&spec.hosts) {
+        return Err(Error::HostCount(spec.hosts));
+    }
+    requirements::root()?;
+    requirements::programs()?;
+    let program = requirements::own_program()?;
+    let lock = Lock::of_lab(&spec.name, Duration::ZERO)?;
+    if folder.path().exists() || !network::existing(&spec.name).is_empty() {
+        if !options.replace {
+            return Err(Error::Exists(spec.name));
+        }
+        (options.progress)("taking down the lab of this name");
+        teardown(&spec.name, &lock)?;
+    }
+    make_folder(folder.path(), 0o700)?;
+    let copy = folder.program();
+    fs::copy(&program, &copy).map_err(Error::file("copy the program to", &copy))?;
+    let warden = Some(start_warden(&folder, &spec.name)?);
+    let mut lab = Lab { spec, folder, cancel: Arc::new(Cancel(Arc::clone(&options.cancel))), warden };
+    match build(&mut lab, &options) {
+        Ok(()) => Ok(lab),
+        Err(cause) => {
+            let (name, hosts) = (lab.spec.name.clone(), lab.spec.hosts);
+            (options.progress)("taking the lab down again");
+            let logs = keep_logs(&name, hosts);
+            let gone = teardown(&name, &lock);
+            lock.remove();
+            lab.keep();
+            gone?;
+            match (cause, logs) {
+                (cause @ Error::Cancelled, _) | (cause, Err(_)) => Err(cause),
+                (cause, Ok(logs)) => Err(Error::Up { name, cause: Box::new(cause), logs }),
+            }
+        }
+    }
+}
+
+fn start_warden(folder: &Folder, name: &str) -> Result<Child> {
+    Command::new(folder.program())
+        .args(["warden", name])
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(Error::system("start the warden"))
+}
+
+/// Runs the work for all hosts at the same time; the first real failure stops the rest.
+fn for_all(lab: &Lab, hosts: &[Host], work: impl Fn(&Host) -> Result<()> + Sync) -> Result<()> {
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            hosts.iter().map(|host| scope.spawn(|| work(host).inspect_err(|e| stop(lab, e)))).collect();
+        outcome(threads.into_iter().map(|t| t.join()))
+    })
+}
+
+fn stop(lab: &Lab, error: &Error) {
+    if !matches!(error, Error::Cancelled) {
+        lab.cancel.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn outcome(results: impl Iterator<Item = thread::Result<Result<()>>>) -> Result<()> {
+    let mut outcome = Ok(());
+    for result in results {
+        let result = result
+            .unwrap_or_else(|_| Err(Error::Answer { what: "a part of the work".into(), detail: "it panicked".into() }));
+        if outcome.is_ok() || matches!(outcome, Err(Error::Cancelled)) && result.is_err() {
+            outcome = result;
+        }
+    }
+    outcome
+}
+
+fn build(lab: &mut Lab, options: &Options) -> Result<()> {
+    let start = Instant::now();
+    let say = |text: &str| (options.progress)(&format!("{:5.1} s  {text}", start.elapsed().as_secs_f64()));
+    let (spec, folder) = (&lab.spec, &lab.folder);
+    say(&format!("making lab {}: disks, keys, networks", spec.name));
+    state::save(&folder.spec(), spec)?;
+    disk::create(folder, spec.hosts)?;
+    disk::make_keys(folder)?;
+    bmc::make_password(folder)?;
+    network::create_switch(&spec.name, spec.hosts)?;
+    lab.cancel.check()?;
+
+    let hosts = lab.hosts();
+    let corosync = cluster::corosync_conf(spec);
+    for_all(lab, &hosts, |host| {
+        make_folder(&folder.host(&host.name), 0o700)?;
+        disk::furnish(folder, spec.hosts, host.index, &corosync)?;
+        bmc::start(folder, &spec.name, host.index)?;
+        host.mains.on()
+    })?;
+    say(&format!("{} hosts have booted, each with a BMC", spec.hosts));
+    thread::scope(|scope| {
+        let cluster = scope.spawn(|| start_cluster(lab, &hosts, &say).inspect_err(|e| stop(lab, e)));
+        let ganeti = scope.spawn(|| start_ganeti(lab, &hosts, &say).inspect_err(|e| stop(lab, e)));
+        outcome([cluster.join(), ganeti.join()].into_iter())
+    })?;
+
+    let boot = Boot { delay: spec.boot_delay };
+    let boot =
+        serde_json::to_vec(&boot).map_err(|e| Error::Answer { what: BOOT_FILE.into(), detail: e.to_string() })?;
+    for_all(lab, &hosts, |host| host.write_file(BOOT_FILE, &boot, 0o644))?;
+    if options.fencing {
+        lab.configure_fencing()?;
+        let count = usize::from(spec.hosts);
+        lab.wait_until("all fence devices are started", Duration::from_secs(60), || {
+            Ok(lab.crm_mon()?.resources.iter().filter(|r| r.role == "Started").count() >= count)
+        })?;
+        say("Pacemaker fences through the BMCs");
+    }
+    lab.spec.ready = true;
+    state::save(&lab.folder.spec(), &lab.spec)?;
+    say(&format!("lab {} is up", lab.spec.name));
+    Ok(())
+}
+
+fn start_cluster(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Result<()> {
+    for_all(lab, hosts, |host| cluster::start(&|words| host.run(words)))?;
+    say("corosync and Pacemaker are started; waiting for quorum and a DC");
+    lab.wait_until("quorum, a DC and all hosts online", Duration::from_secs(120), || {
+        let seen = lab.crm_mon()?;
+        Ok(seen.quorum && seen.dc.is_some() && hosts.iter().all(|h| seen.is_online(&h.name)))
+    })?;
+    say("Pacemaker has quorum and a DC, all hosts are online");
+    Ok(())
+}
+
+fn start_ganeti(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Result<()> {
+    let Some((first, others)) = hosts.split_first() else { return Ok(()) };
+    let on_first = |words: &[&str]| first.run_within(words, Duration::from_secs(120));
+    ganeti::init(&on_first, lab.spec.hosts)?;
+    say("the Ganeti cluster is there, on n1");
+    for host in others {
+        ganeti::add(&on_first, host.index)?;
+        say(&format!("{} is a Ganeti node", host.name));
+    }
+    for_all(lab, others, |host| ganeti::start_confd(&|words| host.run(words)))
+}

@@ -1,0 +1,140 @@
+//! What happens in a lab, told line by line as it happens, with the time since something began.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gnt_ha::core::history::Story;
+use gnt_ha::core::receipt::{Action, Outcome};
+use lab::{Lab, Watch};
+
+use crate::receipts;
+
+/// Tells the changes of a lab and its receipts, each once.
+pub struct Teller<'lab> {
+    lab: &'lab Lab,
+    watch: Watch<'lab>,
+    zero: SystemTime,
+    told: BTreeSet<String>,
+}
+
+impl<'lab> Teller<'lab> {
+    /// Tells from now on.
+    #[must_use]
+    pub fn new(lab: &'lab Lab) -> Self {
+        let mut teller = Self { lab, watch: lab.watch(), zero: SystemTime::now(), told: BTreeSet::new() };
+        let _past = teller.from_receipts();
+        teller
+    }
+
+    /// The time is counted from now.
+    pub fn start_clock(&mut self) {
+        self.zero = SystemTime::now();
+    }
+
+    /// Prints a line of one's own, with the time.
+    pub fn say(&self, line: &str) {
+        self.print(SystemTime::now(), line);
+    }
+
+    /// Prints what is new.
+    pub fn look(&mut self) {
+        let mut lines: Vec<(SystemTime, String)> =
+            self.watch.poll().into_iter().map(|event| (event.at, event.text)).collect();
+        let receipts = self.from_receipts();
+        // A look takes a moment. What was seen only now came before the agent that it started.
+        if let Some((first, _)) = receipts.first() {
+            lines.iter_mut().for_each(|(at, _)| *at = (*at).min(*first));
+        }
+        lines.extend(receipts);
+        lines.sort_by_key(|(at, _)| *at);
+        for (at, line) in lines {
+            self.print(at, &line);
+        }
+    }
+
+    /// Looks until `done`, or until the time is over.
+    ///
+    /// # Errors
+    /// When the time is over.
+    pub fn look_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut done: impl FnMut(&Lab) -> bool,
+    ) -> Result<(), String> {
+        let begun = SystemTime::now();
+        loop {
+            self.look();
+            if done(self.lab) {
+                self.look();
+                return Ok(());
+            }
+            if begun.elapsed().unwrap_or_default() >= limit {
+                return Err(format!("waited {} s in vain: {what}", limit.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn print(&self, at: SystemTime, line: &str) {
+        let seconds = at.duration_since(self.zero).unwrap_or_default().as_secs_f64();
+        println!("  {seconds:6.1} s  {line}");
+    }
+
+    fn from_receipts(&mut self) -> Vec<(SystemTime, String)> {
+        let mut lines = Vec::new();
+        for story in receipts::on_all(self.lab) {
+            self.from_story(&story, &mut lines);
+        }
+        lines
+    }
+
+    fn from_story(&mut self, story: &Story, lines: &mut Vec<(SystemTime, String)>) {
+        let intent = &story.intent;
+        if self.told.insert(format!("{} intent", intent.id)) {
+            let line = format!(
+                "{}: {} {} {} (asked by {}); the intent is on disk",
+                intent.host, intent.program, intent.action, intent.node, intent.asked_by.program
+            );
+            lines.push((at(intent.at.wall_ms), line));
+        }
+        for part in &story.parts {
+            self.from_story(part, lines);
+        }
+        let Some(receipt) = &story.receipt else { return };
+        if !self.told.insert(format!("{} receipt", intent.id)) {
+            return;
+        }
+        // What a part did is told by the part.
+        for step in receipt.steps.iter().filter(|_| story.parts.is_empty()) {
+            let line = format!("{}:   {}: {}: {}", intent.host, step.by, step.did, step.saw);
+            lines.push((at(intent.at.wall_ms + step.at_ms), line));
+        }
+        let end = match receipt.outcome {
+            Outcome::Done | Outcome::AlreadySo if intent.action == Action::On => {
+                format!("{}: {} is on; the receipt is on disk", intent.host, intent.node)
+            }
+            Outcome::Done | Outcome::AlreadySo => {
+                format!(
+                    "{}: {} of {} proven {}, by {}; the receipt is on disk",
+                    intent.host, intent.action, intent.node, receipt.grade, receipt.word_of
+                )
+            }
+            outcome => format!(
+                "{}: {} of {}: {outcome:?}: {}",
+                intent.host,
+                intent.action,
+                intent.node,
+                receipt.reason.clone().unwrap_or_default()
+            ),
+        };
+        lines.push((at(receipt.at.wall_ms), end));
+        if let Some(record) = &receipt.record {
+            lines.push((at(receipt.at.wall_ms), format!("{}: Ganeti: {record}", intent.host)));
+        }
+    }
+}
+
+fn at(wall_ms: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(wall_ms)
+}
