@@ -84,7 +84,7 @@ impl Session {
             let mut session = Self::log_in(peer, target, deadline)?;
             session.deadline = deadline.min(Instant::now() + FIRST_ANSWER * patience);
             match session.raise_privilege(target) {
-                Err(Error::NoAnswer { .. }) if Instant::now() < deadline => {}
+                Err(Error::NoAnswer { .. } | Error::Busy { .. }) if Instant::now() < deadline => {}
                 result => return result.map(|()| session),
             }
         }

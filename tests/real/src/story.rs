@@ -22,7 +22,7 @@ impl<'lab> Teller<'lab> {
     #[must_use]
     pub fn new(lab: &'lab Lab) -> Self {
         let mut teller = Self { lab, watch: lab.watch(), zero: SystemTime::now(), told: BTreeSet::new() };
-        let _past = teller.from_receipts();
+        let _past = teller.new_in_receipts();
         teller
     }
 
@@ -40,7 +40,7 @@ impl<'lab> Teller<'lab> {
     pub fn look(&mut self) {
         let mut lines: Vec<(SystemTime, String)> =
             self.watch.poll().into_iter().map(|event| (event.at, event.text)).collect();
-        let receipts = self.from_receipts();
+        let receipts = self.new_in_receipts();
         // A look takes a moment. What was seen only now came before the agent that it started.
         if let Some((first, _)) = receipts.first() {
             lines.iter_mut().for_each(|(at, _)| *at = (*at).min(*first));
@@ -81,15 +81,15 @@ impl<'lab> Teller<'lab> {
         println!("  {seconds:6.1} s  {line}");
     }
 
-    fn from_receipts(&mut self) -> Vec<(SystemTime, String)> {
+    fn new_in_receipts(&mut self) -> Vec<(SystemTime, String)> {
         let mut lines = Vec::new();
         for story in receipts::on_all(self.lab) {
-            self.from_story(&story, &mut lines);
+            self.new_in_story(&story, &mut lines);
         }
         lines
     }
 
-    fn from_story(&mut self, story: &Story, lines: &mut Vec<(SystemTime, String)>) {
+    fn new_in_story(&mut self, story: &Story, lines: &mut Vec<(SystemTime, String)>) {
         let intent = &story.intent;
         if self.told.insert(format!("{} intent", intent.id)) {
             let line = format!(
@@ -99,7 +99,7 @@ impl<'lab> Teller<'lab> {
             lines.push((at(intent.at.wall_ms), line));
         }
         for part in &story.parts {
-            self.from_story(part, lines);
+            self.new_in_story(part, lines);
         }
         let Some(receipt) = &story.receipt else { return };
         if !self.told.insert(format!("{} receipt", intent.id)) {

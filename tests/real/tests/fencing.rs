@@ -1,1 +1,108 @@
-fn main() {}
+//! Whole fencings: a real Pacemaker, a real Ganeti, `fence_ganeti`, `ganeti-oob`, a BMC.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::time::Duration;
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::receipt::Outcome;
+use lab::{FenceEvent, Lab, Network, Options, Power};
+use real_parts::protect::{built_programs, protect};
+use real_parts::receipts;
+
+fn protected(name: &str, near: &str) -> Lab {
+    let options = Options {
+        name: name.into(),
+        boot_delay: Duration::from_secs(5),
+        replace: true,
+        progress: Box::new(|line| println!("{line}")),
+        ..Options::default()
+    };
+    let lab = Lab::up(options).unwrap();
+    protect(&lab, &built_programs().unwrap(), Some(near)).unwrap();
+    lab
+}
+
+fn events(lab: &Lab, target: &str, status: &str) -> Vec<FenceEvent> {
+    let events = lab.fence_history().unwrap();
+    events.into_iter().filter(|event| event.target == target && event.status == status).collect()
+}
+
+fn wait_fenced(lab: &Lab, target: &str) {
+    let fenced = lab.wait_until("fenced", Duration::from_secs(90), || Ok(!events(lab, target, "success").is_empty()));
+    println!("{target} fenced after {:?}", fenced.unwrap());
+}
+
+/// Exactly that host and no other was touched.
+fn assert_only_fenced(lab: &Lab, target: &str) {
+    let others: Vec<_> = lab.fence_history().unwrap().into_iter().filter(|event| event.target != target).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+/// The dangerous case: the host is silent, but runs and could still write. Only its BMC can tell.
+#[test]
+fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
+    let lab = protected("test-fencing", "n1.lab");
+    let (n1, n2, n3) = (lab.host("n1").unwrap(), lab.host("n2").unwrap(), lab.host("n3").unwrap());
+    let boot = n3.run(&["cat", "/proc/1/stat"]).unwrap().stdout;
+
+    n3.cut(Network::Primary).unwrap();
+    n3.cut(Network::Secondary).unwrap();
+    assert_eq!(n3.power_status(), Power::On);
+    wait_fenced(&lab, "n3.lab");
+    assert_only_fenced(&lab, "n3.lab");
+    let offline = || Ok(n1.run(&["gnt-node", "list", "--no-headers", "-o", "offline", "n3.lab"])?.stdout.trim() == "Y");
+    lab.wait_until("recorded offline", Duration::from_secs(90), offline).unwrap();
+
+    let stories = receipts::on(&n1);
+    assert_eq!(stories.len(), 1, "{stories:?}");
+    let receipt = stories[0].receipt.as_ref().unwrap();
+    assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off));
+    assert_eq!(stories[0].intent.asked_by.program, "pacemaker-fenced");
+    assert_eq!(stories[0].parts.len(), 2, "off and on by ganeti-oob");
+    assert!(n1.run(&["gnt-ha", "history", "n3"]).unwrap().stdout.contains("proven off by /usr/lib/gnt-ha/ganeti-oob"));
+    n3.mend(Network::Primary).unwrap();
+    n3.mend(Network::Secondary).unwrap();
+    lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();
+    assert_ne!(boot, n3.run(&["cat", "/proc/1/stat"]).unwrap().stdout, "n3 was never off");
+
+    // Power and BMC gone together: nobody can see the power, so nobody may say off (CloudStack 13589).
+    n2.cut(Network::Bmc).unwrap();
+    n2.power_off().unwrap();
+    lab.wait_until("a fencing of n2 failed", Duration::from_secs(120), || {
+        Ok(!events(&lab, "n2.lab", "failed").is_empty())
+    })
+    .unwrap();
+    assert!(events(&lab, "n2.lab", "success").is_empty());
+    assert!(lab.crm_mon().unwrap().node("n2").unwrap().unclean);
+    let last = receipts::on_all(&lab).into_iter().rfind(|story| story.intent.node.short() == "n2").unwrap();
+    let receipt = last.receipt.unwrap();
+    assert_eq!(receipt.outcome, Outcome::Unknown);
+    assert!(receipt.reason.unwrap().contains("no answer"));
+    let record = n1.run(&["gnt-node", "list", "--no-headers", "-o", "offline", "n2.lab"]).unwrap();
+    assert_eq!(record.stdout.trim(), "N", "nothing is recorded without proof");
+
+    // A human's word lets it go on.
+    n1.check(&["stonith_admin", "--confirm", "n2.lab"]).unwrap();
+    lab.wait_until("n2 is clean", Duration::from_secs(60), || {
+        Ok(lab.crm_mon()?.node("n2").is_some_and(|n2| !n2.unclean))
+    })
+    .unwrap();
+}
+
+/// DESIGN 3: an agent that needs the master can never fence it.
+#[test]
+fn the_masters_own_host_is_fenced() {
+    let lab = protected("test-master", "n1.lab");
+    lab.host("n1").unwrap().power_off().unwrap();
+    wait_fenced(&lab, "n1.lab");
+    assert_only_fenced(&lab, "n1.lab");
+    let stories = receipts::on_all(&lab);
+    let story = stories
+        .iter()
+        .find(|story| story.intent.node.short() == "n1" && story.intent.program == "fence_ganeti")
+        .unwrap();
+    let receipt = story.receipt.as_ref().unwrap();
+    assert_eq!(receipt.grade, Grade::Off);
+    assert!(receipt.record.as_ref().unwrap().contains("its successor has to record it"), "{receipt:?}");
+}
