@@ -3,6 +3,8 @@
 PREFIX ?= /usr
 DESTDIR ?=
 CARGO ?= cargo
+# nextest where it is installed: each test in a process of its own.
+NEXTEST := $(shell command -v cargo-nextest)
 OUT := target/release
 MANUALS := target/manuals
 
@@ -10,7 +12,7 @@ SBIN := $(DESTDIR)$(PREFIX)/sbin
 LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
 SHARE := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help build install demo test test-quick test-real lint deny bench fuzz
+.PHONY: help requirements build install demo test test-quick test-real lint deny bench fuzz
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -52,3 +54,26 @@ lint:
 deny:
 	$(CARGO) fetch --locked
 	$(CARGO) deny --offline check licenses bans sources
+
+requirements:
+	tests/requirements
+
+demo: requirements build
+	$(CARGO) build --release --locked --package lab --package real-parts
+	$(OUT)/demo
+
+test: requirements lint test-quick test-real
+
+test-quick:
+ifdef NEXTEST
+	$(CARGO) nextest run --locked --workspace
+	$(CARGO) test --locked --workspace --doc --quiet
+else
+	$(CARGO) test --locked --workspace
+endif
+
+# One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
+test-real: requirements
+	$(CARGO) build --locked
+	$(CARGO) build --locked --package lab
+	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture

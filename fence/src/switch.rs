@@ -16,6 +16,10 @@ use crate::target::Target;
 /// The most that one look at the power may take: a slow device must leave time to act.
 const LOOK: Duration = Duration::from_secs(15);
 
+/// A look before and one after the power command that both tell nothing are the end: the program has tried hard
+/// itself by then, and Pacemaker asks other peers only when this agent fails before it is killed.
+const UNREAD: u32 = 2;
+
 /// Kept back from a power command, so that its effect can still be read.
 const RESERVE: Duration = Duration::from_secs(5);
 
@@ -56,6 +60,7 @@ pub fn pursue(
         settle: options.power_wait,
         limit,
         sends,
+        unread: UNREAD,
     };
     let mut pursuit = Pursuit::new(want, rules);
     let mut next = match known {

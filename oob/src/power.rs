@@ -171,6 +171,7 @@ fn pursue(named: &mut Named, want: Power, until: Deadline, road: &mut Road) -> R
         settle: Duration::ZERO,
         limit: until.left(),
         sends: 2,
+        unread: u32::MAX,
     };
     let mut pursuit = Pursuit::new(want, rules);
     let mut grade = Grade::Unknown;

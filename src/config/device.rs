@@ -153,7 +153,7 @@ fn cipher_suites() -> Vec<u8> {
 }
 
 const fn login_timeout() -> Seconds {
-    Seconds(Duration::from_secs(10))
+    Seconds(Duration::from_secs(8))
 }
 
 /// Options of an agent that `ganeti-oob` sets itself.

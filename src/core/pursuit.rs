@@ -23,6 +23,8 @@ pub struct Rules {
     pub limit: Duration,
     /// How often the command may be sent; 0 counts as 1.
     pub sends: u32,
+    /// How many readings in a row may tell nothing, once the command was sent, before that is the end.
+    pub unread: u32,
 }
 
 /// What to do next.
@@ -56,6 +58,7 @@ pub struct Pursuit {
     want: Power,
     rules: Rules,
     in_a_row: u32,
+    unread: u32,
     sent: u32,
     sent_at: Duration,
     refused: Option<String>,
@@ -70,6 +73,7 @@ impl Pursuit {
             want,
             rules,
             in_a_row: 0,
+            unread: 0,
             sent: 0,
             sent_at: Duration::ZERO,
             refused: None,
@@ -84,6 +88,7 @@ impl Pursuit {
 
     /// Takes in what was read `elapsed` after the beginning.
     pub fn read(&mut self, seen: Result<Power, Unread>, elapsed: Duration) -> Next {
+        self.unread = if seen.is_ok() { 0 } else { self.unread.saturating_add(1) };
         match seen {
             Ok(power) if power == self.want => {
                 self.in_a_row += 1;
@@ -105,7 +110,13 @@ impl Pursuit {
                     return Next::Failed(self.last_seen.clone());
                 }
                 // The command is idempotent and was asked for: what cannot be read may still be switched.
-                if self.sent == 0 { Next::Send } else { self.again(self.rules.poll_pause, elapsed) }
+                if self.sent == 0 {
+                    Next::Send
+                } else if self.unread >= self.rules.unread {
+                    Next::Failed(self.give_up(elapsed))
+                } else {
+                    self.again(self.rules.poll_pause, elapsed)
+                }
             }
         }
     }
@@ -146,8 +157,9 @@ impl Pursuit {
     pub fn give_up(&self, elapsed: Duration) -> String {
         let seconds = elapsed.as_secs_f64();
         let refused = self.refused.as_ref().map(|why| format!("; the command was answered: {why}")).unwrap_or_default();
+        let timed_out = if elapsed >= self.rules.limit { "timed out, " } else { "" };
         format!(
-            "timed out, not proven {} after {seconds:.1} s ({} sent): {}{refused}",
+            "{timed_out}not proven {} after {seconds:.1} s ({} sent): {}{refused}",
             self.want,
             times(self.sent),
             self.last_seen
@@ -171,7 +183,15 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn rules() -> Rules {
-        Rules { readings: 2, confirm_pause: MS(200), poll_pause: MS(500), settle: MS(0), limit: MS(20_000), sends: 2 }
+        Rules {
+            readings: 2,
+            confirm_pause: MS(200),
+            poll_pause: MS(500),
+            settle: MS(0),
+            limit: MS(20_000),
+            sends: 2,
+            unread: u32::MAX,
+        }
     }
 
     fn unread(why: &str) -> Result<Power, Unread> {
@@ -231,6 +251,15 @@ mod tests {
         assert_eq!(off.read(unread("no answer"), MS(15_000)), Next::Read(MS(500)));
         let next = off.read(unread("no answer"), MS(20_100));
         assert!(matches!(&next, Next::Failed(why) if why.contains("no answer")), "{next:?}");
+    }
+
+    /// Pacemaker asks other peers only when an agent fails in time: silence must not use up everything.
+    #[test]
+    fn nothing_read_before_and_after_the_command_is_the_end() {
+        let mut off = Pursuit::new(Power::Off, Rules { unread: 2, ..rules() });
+        assert_eq!(off.read(unread("no answer"), MS(8_000)), Next::Send);
+        off.sent(Err(Unread { why: "no answer".into(), is_final: false }), MS(16_000));
+        assert!(matches!(off.read(unread("no answer"), MS(19_000)), Next::Failed(_)));
     }
 
     /// A command that took all of the time is still judged by what is read after it.

@@ -11,3 +11,4 @@ pub mod luxi;
 pub mod oob_program;
 pub mod process;
 pub mod road;
+pub mod state_file;

@@ -12,6 +12,7 @@ use gnt_ha::sys::guarded_file::read_secret;
 use gnt_ha::sys::lock::{Lock, LockError};
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
+use super::refusal::Refusal;
 use super::{Device, DeviceError, Hope, Reading, sensors};
 
 pub(super) struct Bmc {
@@ -19,6 +20,7 @@ pub(super) struct Bmc {
     login_timeout: Duration,
     lock_path: PathBuf,
     lock: Option<Lock>,
+    refusal: Refusal,
     session: Option<Session>,
     /// What this session was last told to do.
     told: Option<Power>,
@@ -45,8 +47,23 @@ impl Bmc {
             })?;
             target = target.with_kg(Secret::new(key)).map_err(DeviceError::hopeless)?;
         }
-        let lock_path = config.run.join("lock").join(format!("ipmi-{}-{}", bmc.address, bmc.port));
-        Ok(Self { target, login_timeout: bmc.login_timeout.0, lock_path, lock: None, session: None, told: None })
+        let place = format!("ipmi-{}-{}", bmc.address, bmc.port);
+        let lock_path = config.run.join("lock").join(&place);
+        let files: Vec<&Path> = std::iter::once(&bmc.password_file)
+            .chain(&bmc.kg_file)
+            .map(Path::new)
+            .chain([config.path.as_path()])
+            .collect();
+        let refusal = Refusal::new(config.run.join(format!("refused-{place}")), &files);
+        Ok(Self {
+            target,
+            login_timeout: bmc.login_timeout.0,
+            lock_path,
+            lock: None,
+            refusal,
+            session: None,
+            told: None,
+        })
     }
 
     /// Runs `ask` in the session; one that went silent is opened anew, once, while there is time.
@@ -57,6 +74,9 @@ impl Bmc {
     ) -> Result<T, DeviceError> {
         if self.lock.is_none() {
             self.lock = take_lock(&self.lock_path, deadline)?;
+        }
+        if let Some(why) = self.refusal.stands().filter(|_| self.session.is_none()) {
+            return Err(DeviceError::hopeless(why));
         }
         let mut was_open = self.session.is_some();
         loop {
@@ -70,6 +90,9 @@ impl Bmc {
                     error
                 }
             };
+            if error.is_login_failure() {
+                self.refusal.note(&device_error(&error).why);
+            }
             if !error.is_unreachable() {
                 return Err(device_error(&error));
             }

@@ -3,6 +3,7 @@
 mod agent;
 mod exec;
 mod ipmi;
+mod refusal;
 mod sensors;
 
 use gnt_ha::config::{Config, Device as Configured, Driver};

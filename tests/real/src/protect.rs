@@ -86,6 +86,8 @@ pub fn fencing_sections(near: Option<&str>) -> String {
            <resources><primitive id="fence-ganeti" class="stonith" type="fence_ganeti">
              <instance_attributes id="fence-ganeti-ia">
                <nvpair id="fence-ganeti-limit" name="pcmk_action_limit" value="-1"/>
+               <nvpair id="fence-ganeti-off-retries" name="pcmk_off_retries" value="1"/>
+               <nvpair id="fence-ganeti-reboot-retries" name="pcmk_reboot_retries" value="1"/>
              </instance_attributes>
              <operations><op id="fence-ganeti-monitor" name="monitor" interval="60s" timeout="30s"/></operations>
            </primitive></resources>{preference}"#

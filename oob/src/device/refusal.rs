@@ -1,0 +1,89 @@
+//! A BMC's refused login, remembered for a while: BMCs lock accounts, and one fencing asks several times.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gnt_ha::sys::{clock, state_file};
+use serde::{Deserialize, Serialize};
+
+/// For how long a refused login is not tried again with the same credentials: as long as one fencing of Pacemaker's may
+/// take, so that each costs one bad login.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Where a refusal by one BMC is noted. The folder is empty after a boot.
+pub(super) struct Refusal {
+    note: PathBuf,
+    credentials: Vec<(u64, i64, i64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// Milliseconds since boot (CLOCK_BOOTTIME).
+    at_ms: u64,
+    /// Which files the credentials came from: inode and time of the last change of each. Never what is in them.
+    credentials: Vec<(u64, i64, i64)>,
+    why: String,
+}
+
+impl Refusal {
+    /// `files` hold the credentials: one that was changed since is worth another login.
+    pub(super) fn new(note: PathBuf, files: &[&Path]) -> Self {
+        let version = |file: &&Path| {
+            let metadata = std::fs::metadata(file).ok()?;
+            Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+        };
+        Self { note, credentials: files.iter().filter_map(version).collect() }
+    }
+
+    /// Why a login is not worth trying now; none if it is.
+    pub(super) fn stands(&self) -> Option<String> {
+        let note: Note = state_file::read(&self.note).ok()??;
+        let age = Duration::from_millis(clock::now().boottime_ms.checked_sub(note.at_ms)?);
+        (age < QUIET && note.credentials == self.credentials).then(|| {
+            format!(
+                "{} (that was {:.0} s ago; it is not tried again for {:.0} s, so that the BMC does not lock the account; \
+                 new credentials are tried at once)",
+                note.why,
+                age.as_secs_f64(),
+                (QUIET - age).as_secs_f64()
+            )
+        })
+    }
+
+    /// Notes a refusal. Best effort: without the note the next command costs another bad login.
+    pub(super) fn note(&self, why: &str) {
+        let note = Note { at_ms: clock::now().boottime_ms, credentials: self.credentials.clone(), why: why.to_owned() };
+        let written = state_file::write(&self.note, &note);
+        if let Err(error) = written {
+            tracing::warn!(%error, "a refused login was not noted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_refusal_stands_until_the_credentials_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "old").unwrap();
+        let refusal = || Refusal::new(folder.path().join("run/refused-ipmi-x"), &[&secret]);
+        assert_eq!(refusal().stands(), None);
+        refusal().note("wrong password");
+        assert!(refusal().stands().unwrap().starts_with("wrong password"));
+        fs::remove_file(&secret).unwrap();
+        fs::write(&secret, "new").unwrap();
+        assert_eq!(refusal().stands(), None);
+    }
+
+    #[test]
+    fn a_damaged_note_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("note"), "{\"at_ms\":").unwrap();
+        assert_eq!(Refusal::new(folder.path().join("note"), &[]).stands(), None);
+    }
+}
