@@ -7,6 +7,8 @@ CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest)
 OUT := target/release
 MANUALS := target/manuals
+FUZZ := target/fuzz
+FUZZ_SECONDS ?= 30
 
 SBIN := $(DESTDIR)$(PREFIX)/sbin
 LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
@@ -21,8 +23,8 @@ help:
 	@echo 'make test        everything: lint, quick tests, real parts (Debian 12, root)'
 	@echo 'make test-quick  what needs no daemon: seconds'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
-	@echo 'make bench       against what people use today, in one run'
-	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs clang and cargo-fuzz'
+	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
+	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
 
 build:
@@ -66,7 +68,7 @@ test: requirements lint test-quick test-real
 
 test-quick:
 ifdef NEXTEST
-	$(CARGO) nextest run --locked --workspace
+	$(CARGO) nextest run --locked --workspace --test-threads 8
 	$(CARGO) test --locked --workspace --doc --quiet
 else
 	$(CARGO) test --locked --workspace
@@ -77,3 +79,20 @@ test-real: requirements
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
 	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture
+
+# BENCH=--json=FILE keeps the figures.
+bench: requirements
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --quiet --package bench -- $(BENCH)
+
+# The sanitizers are behind a flag of the compiler that RUSTC_BOOTSTRAP opens on a stable one.
+fuzz:
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || \
+	    { echo 'make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked' >&2; exit 1; }
+	@failed=; for target in $(basename $(notdir $(wildcard tests/fuzz/targets/*.rs))); do \
+	    mkdir -p $(FUZZ)/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz --target-dir $(FUZZ) $$target \
+	        $(FUZZ)/corpus/$$target tests/fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 || failed="$$failed $$target"; \
+	done; \
+	[ -z "$$failed" ] || { echo "make fuzz: failed:$$failed" >&2; exit 1; }

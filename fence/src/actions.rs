@@ -2,18 +2,13 @@
 
 use std::process::ExitCode;
 
-use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::{Power, together};
-use gnt_ha::core::receipt::{self, Outcome};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::oob_program::OobProgram;
-use gnt_ha::sys::road::{Finish, Road};
 
 use crate::options::{Action, Options};
-use crate::switch::{self, Proof};
-use crate::target::{Cluster, Target, TargetError};
-use crate::{metadata, record, survey};
+use crate::target::Cluster;
+use crate::{fencing, metadata, survey, switch};
 
 /// How an action ended: what goes to stdout, what to stderr, and the exit code.
 ///
@@ -51,11 +46,11 @@ impl From<Code> for ExitCode {
 }
 
 impl Report {
-    fn success(line: impl Into<String>) -> Self {
+    pub(crate) fn success(line: impl Into<String>) -> Self {
         Self { say: vec![line.into()], ..Self::default() }
     }
 
-    fn failure(line: impl Into<String>) -> Self {
+    pub(crate) fn failure(line: impl Into<String>) -> Self {
         Self { complain: vec![line.into()], code: Code::Failure, ..Self::default() }
     }
 }
@@ -155,8 +150,10 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
 /// Several plugs are off only when all of them are; one that is not known makes the whole unknown.
 fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
+    // Pacemaker may ask this before it chooses a device, and then every other device waits for the answer.
+    let look = deadline.at_most(switch::LOOK);
     let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target(plug) {
-        Ok(target) => switch::judge(&target.program.status(&target.node, deadline), options.minimum_grade)
+        Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
         Err(_) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
         Err(error) => Err(format!("{plug}: status unknown: {error}")),
@@ -186,9 +183,9 @@ fn fence(options: &Options, deadline: Deadline) -> Report {
     if options.action != Action::On {
         deadline.sleep(options.delay);
     }
-    let reports = survey::each(&options.plugs, options.plugs.len(), |plug| match cluster.target(plug) {
-        Ok(target) => fence_one(&cluster, target, options, deadline),
-        Err(error) => unfenceable(&cluster, plug, &error, options),
+    let reports = survey::each(&options.plugs, options.fanout, |plug| match cluster.target(plug) {
+        Ok(target) => fencing::fence(&cluster, target, options, deadline),
+        Err(error) => fencing::unfenceable(&cluster, plug, &error, options),
     });
     let mut whole = Report::default();
     for report in reports {
@@ -203,89 +200,4 @@ fn fence(options: &Options, deadline: Deadline) -> Report {
         whole.say.clear();
     }
     whole
-}
-
-fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetError, options: &Options) -> Report {
-    if options.missing_as_off && cluster.certainly_lacks(plug) && options.action != Action::On {
-        let mut report = Report::success("Success: Already OFF");
-        report.complain.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
-        return report;
-    }
-    Report::failure(format!("{plug}: cannot fence it: {error}"))
-}
-
-fn fence_one(cluster: &Cluster, target: Target, options: &Options, deadline: Deadline) -> Report {
-    let action = match options.action {
-        Action::On => receipt::Action::On,
-        Action::Off => receipt::Action::Off,
-        _ => receipt::Action::Reboot,
-    };
-    let mut road = Road::enter(Ledger::new(&options.state_dir), "fence_ganeti", action, &target.node);
-    let mut complain = road.take_warnings();
-    let node = target.node.clone();
-    let target = Target { program: target.program.for_request(road.id()), ..target };
-    let want = if action == receipt::Action::On { Power::On } else { Power::Off };
-
-    let (finish, mut report) = match switch::pursue(&target, want, None, options, deadline, &mut road) {
-        Err(why) => {
-            let line = format!("{node}: {action} failed, its state is unknown: {why}");
-            (finish_of(Outcome::Unknown, None, Some(why)), Report::failure(line))
-        }
-        Ok(proof) if want == Power::On => {
-            let outcome = if proof.already { Outcome::AlreadySo } else { Outcome::Done };
-            let line = if proof.already { "Success: Already ON" } else { "Success: Powered ON" };
-            (finish_of(outcome, Some(&proof), None), Report::success(line))
-        }
-        Ok(proof) => after_off(cluster, &target, action, &proof, options, deadline, &mut road),
-    };
-    complain.extend(road.leave(finish));
-    complain.append(&mut report.complain);
-    Report { complain, ..report }
-}
-
-/// The node is proven off: what is left of a reboot, and the record, can no longer make this a failure.
-fn after_off(
-    cluster: &Cluster,
-    target: &Target,
-    action: receipt::Action,
-    proof: &Proof,
-    options: &Options,
-    deadline: Deadline,
-    road: &mut Road,
-) -> (Finish, Report) {
-    let node = &target.node;
-    let outcome = if proof.already { Outcome::AlreadySo } else { Outcome::Done };
-    let mut finish = finish_of(outcome, Some(proof), None);
-    let mut report = Report::success(if proof.already { "Success: Already OFF" } else { "Success: Powered OFF" });
-    let mut power = Power::Off;
-    if action == receipt::Action::Reboot {
-        report = Report::success("Success: Rebooted");
-        match switch::pursue(target, Power::On, Some(Power::Off), options, deadline, road) {
-            Ok(_) => {
-                power = Power::On;
-                finish.outcome = Outcome::Done;
-            }
-            Err(why) => {
-                finish.outcome = Outcome::OffOnly;
-                finish.reason = Some(format!("power-on failed: {why}"));
-                report
-                    .complain
-                    .push(format!("{node}: is off, proven ({}), and was not switched on again: {why}", proof.grade));
-            }
-        }
-    }
-    if options.record {
-        finish.record = Some(record::offline(cluster, node, power, deadline));
-    }
-    (finish, report)
-}
-
-fn finish_of(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> Finish {
-    Finish {
-        outcome,
-        grade: proof.map_or(gnt_ha::core::grade::Grade::Unknown, |proof| proof.grade),
-        word_of: proof.map_or_else(|| "nobody".to_owned(), |proof| proof.word_of.clone()),
-        reason,
-        record: None,
-    }
 }

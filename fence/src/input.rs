@@ -17,7 +17,7 @@ pub fn from_lines(text: &str) -> Given {
     let mut given = Given::new();
     let mut old_names = Given::new();
     let mut nodename = None;
-    for line in text.lines() {
+    for line in text.lines().map(str::trim) {
         let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };
         let key = key.trim().replace('-', "_");
         let value = unquoted(value);

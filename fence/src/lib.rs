@@ -6,6 +6,7 @@
 //! `config.data` and run here ([`target`], [`switch`]); what can be told to Ganeti afterwards is told ([`record`]).
 
 pub mod actions;
+mod fencing;
 pub mod input;
 pub mod metadata;
 pub mod options;

@@ -9,10 +9,12 @@ use fence_ganeti::options::{Given, Options};
 use gnt_ha::cli;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log;
+use gnt_ha::sys::start::start;
 
 const PROGRAM: &str = "fence_ganeti";
 
 fn main() -> ExitCode {
+    start();
     let started = Deadline::after(Duration::ZERO);
     let given = match given() {
         Ok(given) => given,
@@ -22,12 +24,14 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => return fail(&error.to_string()).into(),
     };
-    if options.verbose {
-        log::to_stderr();
-    } else if let Some(path) = &options.debug_file
-        && let Err(error) = log::to_file(path)
-    {
-        return fail(&format!("cannot write the debug file {}: {error}", path.display())).into();
+    // What is said of the work must never stop the work.
+    match options.debug_file.as_deref().map(|path| (path, log::to_file(path))) {
+        Some((path, Err(error))) => {
+            complain(&format!("cannot write the debug file {}, goes on without: {error}", path.display()));
+        }
+        Some((_, Ok(()))) => {}
+        None if options.verbose => log::to_stderr(),
+        None => {}
     }
     let report = actions::run(&options, started.later(options.deadline));
     if !options.quiet {

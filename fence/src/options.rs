@@ -313,7 +313,7 @@ pub enum OptionError {
     #[error("{0}")]
     Plug(#[from] BadNodeName),
     /// A value of the wrong kind.
-    #[error("option {name}: {value:?} is not {wanted}")]
+    #[error("option {name} cannot be {value:?}: give {wanted}")]
     Value {
         /// The option.
         name: &'static str,
@@ -331,9 +331,10 @@ impl Options {
     /// [`OptionError`].
     pub fn new(given: &Given) -> Result<Self, OptionError> {
         let values = Values(given);
-        let action = Action::from_word(values.text("action").unwrap_or("reboot"))?;
-        let separator = values.text("plug_separator").filter(|s| !s.is_empty()).unwrap_or(",");
-        let plugs = match values.text("plug").filter(|plug| !plug.trim().is_empty()) {
+        // An empty action is no request to reboot anything.
+        let action = Action::from_word(given.get("action").map_or("reboot", |word| word.trim()))?;
+        let separator = values.text("plug_separator").unwrap_or(",");
+        let plugs = match values.text("plug") {
             Some(plugs) => plugs.split(separator).map(|plug| NodeName::new(plug.trim())).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
@@ -342,7 +343,8 @@ impl Options {
         }
         let disable_timeout = values.truth("disable_timeout")?.unwrap_or_else(identity::under_pacemaker);
         let power_timeout = values.seconds("power_timeout")?;
-        let verbose_level = values.integer("verbose_level")?;
+        // How much is said must never stop the work: what is not a no is a yes.
+        let verbose = |name| !matches!(values.text(name), None | Some("0" | "no" | "off" | "false"));
         let deadline = values.seconds("deadline")?;
         let delay = values.seconds("delay")?;
         if deadline < Duration::from_secs(1) || deadline <= delay {
@@ -362,7 +364,7 @@ impl Options {
             status_sleep: values.seconds("stonith_status_sleep")?,
             retry_on: values.integer("retry_on")?,
             missing_as_off: values.truth("missing_as_off")?.unwrap_or(false),
-            verbose: values.truth("verbose")?.unwrap_or(false) || verbose_level > 0,
+            verbose: verbose("verbose") || verbose("verbose_level"),
             debug_file: values.path("debug_file"),
             quiet: values.truth("quiet")?.unwrap_or(false),
             oob_program: values.path("oob_program"),
@@ -383,7 +385,8 @@ struct Values<'a>(&'a Given);
 impl Values<'_> {
     fn text(&self, name: &'static str) -> Option<&str> {
         let default = OPTIONS.iter().find(|spec| spec.name == name).and_then(|spec| spec.default);
-        self.0.get(name).map(String::as_str).or(default)
+        // Pacemaker sends a parameter without a value as an empty one.
+        self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty()).or(default)
     }
 
     fn path(&self, name: &'static str) -> Option<PathBuf> {
@@ -410,7 +413,7 @@ impl Values<'_> {
         match self.text(name).map(str::to_ascii_lowercase).as_deref() {
             None => Ok(None),
             Some("1" | "yes" | "on" | "true") => Ok(Some(true)),
-            Some("0" | "no" | "off" | "false" | "") => Ok(Some(false)),
+            Some("0" | "no" | "off" | "false") => Ok(Some(false)),
             Some(_) => Err(self.wrong(name, "1, yes, on, true, 0, no, off or false".to_owned())),
         }
     }
@@ -451,14 +454,14 @@ mod tests {
     /// Pacemaker looks for these words to tell "unsupported" from "failed" (`stonith__result2rc`).
     #[test]
     fn an_unknown_action_is_unrecognised() {
-        let error = options(&[("action", "explode\n")]).unwrap_err().to_string();
-        assert!(error.starts_with("Unrecognised action 'explode\\n'"), "{error}");
+        let error = options(&[("action", "explode\nnow")]).unwrap_err().to_string();
+        assert!(error.starts_with("Unrecognised action 'explode\\nnow'"), "{error}");
         assert_eq!(options(&[("action", "META-DATA")]).unwrap().action, Action::Metadata);
     }
 
     #[test]
     fn the_least_grade_can_never_be_unknown() {
-        for wrong in ["unknown", "OFF", "", "none"] {
+        for wrong in ["unknown", "OFF", "none"] {
             assert!(options(&[("plug", "n1"), ("minimum_grade", wrong)]).is_err(), "{wrong}");
         }
     }

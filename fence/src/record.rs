@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_millis(300);
 /// Has the node recorded as offline. Returns what became of it, for the receipt: whatever it is, the fencing
 /// stands, and whoever is master has to see to the record.
 #[must_use]
-pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, deadline: Deadline) -> String {
+pub fn offline(cluster: &Cluster, node: &NodeName, power: Power) -> String {
     let Ok(config) = cluster.config() else {
         return "left: this host has no Ganeti configuration".to_owned();
     };
@@ -33,11 +33,10 @@ pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, deadline: Deadl
         RecordPlan::Left(why) => format!("left: {why}"),
         RecordPlan::Submit(job) => {
             let opcode = job.opcode(&format!("fenced: {node} was proven off"), wall_nanos());
-            let deadline = deadline.at_most(LIMIT);
-            let submitted = Luxi::connect(Path::new(ganeti_files::LUXI_SOCKET), deadline)
+            let submitted = Luxi::connect(Path::new(ganeti_files::LUXI_SOCKET), Deadline::after(LIMIT))
                 .and_then(|mut luxi| luxi.submit_job(&[opcode]));
             match submitted {
-                Ok(number) => format!("job {number} records it offline"),
+                Ok(number) => format!("job {number} is submitted, to record it offline"),
                 Err(LuxiError::Unconfirmed) => {
                     "a job to record it offline is handed over; Ganeti confirms it when it has waited for the dead"
                         .to_owned()

@@ -14,11 +14,11 @@ use crate::options::Options;
 use crate::target::Target;
 
 /// The most that one look at the power may take: a slow device must leave time to act.
-const LOOK: Duration = Duration::from_secs(15);
+pub const LOOK: Duration = Duration::from_secs(15);
 
-/// A look before and one after the power command that both tell nothing are the end: the program has tried hard
-/// itself by then, and Pacemaker asks other peers only when this agent fails before it is killed.
-const UNREAD: u32 = 2;
+/// For how long after the command looks at the power may tell nothing: a BMC on a shared port is away for seconds. Not
+/// longer, as Pacemaker asks other peers only when this agent fails before it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Kept back from a power command, so that its effect can still be read.
 const RESERVE: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ pub fn pursue(
         settle: options.power_wait,
         limit,
         sends,
-        unread: UNREAD,
+        patience: PATIENCE,
     };
     let mut pursuit = Pursuit::new(want, rules);
     let mut next = match known {
@@ -72,7 +72,10 @@ pub fn pursue(
         next = match next {
             Next::Read(pause) => {
                 deadline.sleep(pause);
-                let answer = target.program.status(&target.node, deadline.at_most(LOOK));
+                if deadline.passed() {
+                    return Err(pursuit.give_up(begun.elapsed()));
+                }
+                let answer = target.program.status(&target.node, deadline.at_most(LOOK.min(deadline.left() / 3)));
                 let reading = judge(&answer, options.minimum_grade);
                 note(road, target, Command::PowerStatus, &describe(&answer));
                 seen = answer.ok();
@@ -83,7 +86,8 @@ pub fn pursue(
             }
             Next::Send => {
                 let command = Command::to(want);
-                let answer = target.program.act(command, &target.node, deadline.earlier(RESERVE));
+                let answer =
+                    target.program.act(command, &target.node, deadline.earlier(RESERVE.min(deadline.left() / 3)));
                 note(road, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
                 pursuit.sent(answer.map_err(unread), begun.elapsed())
             }

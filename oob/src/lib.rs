@@ -8,5 +8,6 @@ pub mod check;
 pub mod cli;
 pub mod device;
 pub mod health;
+pub mod level;
 pub mod levels;
 pub mod power;

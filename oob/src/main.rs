@@ -18,6 +18,7 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::log;
 use gnt_ha::sys::road::Road;
+use gnt_ha::sys::start::start;
 
 const PROGRAM: &str = "ganeti-oob";
 
@@ -25,6 +26,7 @@ const PROGRAM: &str = "ganeti-oob";
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
+    start();
     let parsed = match Cli::try_parse() {
         Ok(parsed) => parsed,
         Err(error) if cli::answer(PROGRAM, &error) => return FAILURE.into(),

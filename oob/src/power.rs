@@ -1,29 +1,17 @@
 //! The power commands: state first, then the command, then the proof.
 
-use std::time::{Duration, Instant};
-
 use gnt_ha::config::Config;
 use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::{Power, together};
-use gnt_ha::core::pursuit::{Next, Pursuit, Rules, Unread};
+use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::road::{Finish, Road};
 use serde::Serialize;
 
-use crate::device::{DeviceError, Hope, Named};
-use crate::levels::walk;
-
-/// Between two readings that are to agree.
-const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
-
-/// Between two readings while the power has not changed yet.
-const POLL_PAUSE: Duration = Duration::from_millis(500);
-
-/// An off is believed when it was read twice: one reading may fall into the dark moment of somebody's cycle.
-const OFF_READINGS: u32 = 2;
+use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
+use crate::levels::{none_is_on, walk};
 
 /// The answer to `power-status`: what Ganeti wants, and what else is known. Ganeti 3.0.2 ignores the other keys.
 #[derive(Debug, Serialize)]
@@ -41,52 +29,27 @@ pub struct StatusAnswer {
     pub failed: Vec<String>,
 }
 
-/// What one device said.
-#[derive(Debug, Serialize)]
-pub struct Seen {
-    /// Its name in the configuration.
-    pub device: String,
-    /// What it said.
-    pub said: String,
-}
-
 /// Reads the power state; changes nothing.
 ///
 /// # Errors
 /// Why it is unknown, in one line.
 pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<StatusAnswer, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
-    let found = walk(&levels, node, config, deadline, |devices, until| {
-        let mut seen = Vec::new();
-        let mut grade = Grade::Off;
-        let mut states = Vec::new();
-        for named in devices.iter_mut() {
-            let reading = read_believed(named, until).map_err(|error| in_device(named, &error))?;
-            states.push(reading.power);
-            grade = grade.min(reading.grade);
-            seen.push(Seen { device: named.name.clone(), said: reading.detail });
+    let least = config.minimum_grade;
+    let found = walk(&levels, node, config, deadline, |devices, until, were_on| {
+        let reading = read_all(devices, least, until)?;
+        if reading.power == Power::Off {
+            none_is_on(&levels, were_on, node, config, until)?;
         }
-        let power = together(states).ok_or("the level has no device")?;
-        Ok((power, grade, seen))
+        Ok(reading)
     })?;
-    let (power, grade, seen) = found.value;
     Ok(StatusAnswer {
-        powered: power.is_on(),
-        grade: (power == Power::Off).then_some(grade),
+        powered: found.value.power.is_on(),
+        grade: (found.value.power == Power::Off).then_some(found.value.grade),
         level: found.level,
-        seen,
+        seen: found.value.seen,
         failed: found.failed_before,
     })
-}
-
-/// An on is what it is; an off is read again before it is believed.
-fn read_believed(named: &mut Named, until: Deadline) -> Result<crate::device::Reading, DeviceError> {
-    let first = named.device.read(until)?;
-    if first.power == Power::On {
-        return Ok(first);
-    }
-    until.sleep(CONFIRM_PAUSE);
-    named.device.read(until)
 }
 
 /// How a power command ended, for the receipt and for the caller.
@@ -103,8 +66,15 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
         Ok(levels) => levels,
         Err(error) => return failed(Outcome::Refused, error.to_string()),
     };
-    let result = walk(&levels, node, config, deadline, |devices, until| pursue_all(devices, want, until, road));
-    match result {
+    let least = config.minimum_grade;
+    let done = walk(&levels, node, config, deadline, |devices, until, were_on| {
+        let done = pursue_all(devices, want, least, until, road)?;
+        if want == Power::Off {
+            none_is_on(&levels, were_on, node, config, until)?;
+        }
+        Ok(done)
+    });
+    match done {
         Ok(done) => proven(want, done.value, done.failed_before),
         Err(why) => failed(Outcome::Unknown, why),
     }
@@ -117,109 +87,32 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Ro
         Ok(levels) => levels,
         Err(error) => return failed(Outcome::Refused, error.to_string()),
     };
-    let result = walk(&levels, node, config, deadline, |devices, until| {
+    let least = config.minimum_grade;
+    let done = walk(&levels, node, config, deadline, |devices, until, were_on| {
         // The dark time and as much again are kept for the on half.
         let kept = config.dark_time + share(until.left().saturating_sub(config.dark_time), 3);
-        let off = pursue_all(devices, Power::Off, until.earlier(kept), road)?;
+        let off = pursue_all(devices, Power::Off, least, until.earlier(kept), road)
+            .and_then(|off| none_is_on(&levels, were_on, node, config, until.earlier(kept)).map(|()| off))
+            .inspect_err(|_| give_back(devices, until, road))?;
         road.step("ganeti-oob", "dark time", &format!("{:.1} s", config.dark_time.as_secs_f64()));
         until.sleep(config.dark_time);
         // A level that was proven off and does not come on is not a reason to try the next one's off.
-        Ok((off, pursue_all(devices, Power::On, until, road)))
+        Ok((off, pursue_all(devices, Power::On, least, until, road)))
     });
-    match result {
+    match done {
         Ok(done) => {
             let (off, on) = done.value;
             let mut ended = proven(Power::Off, off, done.failed_before);
             ended.finish.outcome = Outcome::Done;
-            if let Err(why) = on {
+            if let Err(lost) = on {
                 ended.finish.outcome = Outcome::OffOnly;
-                ended.finish.reason = Some(format!("power-on failed: {why}"));
-                ended.error = Some(format!("is off, proven, and was not switched on again: {why}"));
+                ended.finish.reason = Some(format!("power-on failed: {}", lost.why));
+                ended.error = Some(format!("is off, proven, and was not switched on again: {}", lost.why));
             }
             ended
         }
         Err(why) => failed(Outcome::Unknown, why),
     }
-}
-
-/// What the devices of a level proved together.
-struct Proven {
-    already: bool,
-    grade: Grade,
-    devices: Vec<String>,
-}
-
-fn pursue_all(devices: &mut [Named], want: Power, until: Deadline, road: &mut Road) -> Result<Proven, String> {
-    let mut proven = Proven { already: true, grade: Grade::Off, devices: Vec::new() };
-    let count = devices.len();
-    for (index, named) in devices.iter_mut().enumerate() {
-        let until = until.at_most(share(until.left(), count - index));
-        let (already, grade) = pursue(named, want, until, road)?;
-        proven.already &= already;
-        proven.grade = proven.grade.min(grade);
-        proven.devices.push(named.name.clone());
-    }
-    Ok(proven)
-}
-
-fn pursue(named: &mut Named, want: Power, until: Deadline, road: &mut Road) -> Result<(bool, Grade), String> {
-    let begun = Instant::now();
-    let rules = Rules {
-        readings: if want == Power::Off { OFF_READINGS } else { 1 },
-        confirm_pause: CONFIRM_PAUSE,
-        poll_pause: POLL_PAUSE,
-        settle: Duration::ZERO,
-        limit: until.left(),
-        sends: 2,
-        unread: u32::MAX,
-    };
-    let mut pursuit = Pursuit::new(want, rules);
-    let mut grade = Grade::Unknown;
-    let mut sent = false;
-    let mut next = Next::Read(Duration::ZERO);
-    loop {
-        next = match next {
-            Next::Read(pause) => {
-                until.sleep(pause);
-                let reading = named.device.read(until);
-                let saw = reading.as_ref().map_or_else(|error| error.why.clone(), |reading| reading.detail.clone());
-                road.step(&named.name, "read the power", &saw);
-                grade = reading.as_ref().map_or(Grade::Unknown, |reading| reading.grade);
-                let seen = reading.map(|reading| reading.power).map_err(|error| unread(named, &error, sent));
-                pursuit.read(seen, begun.elapsed())
-            }
-            Next::Send => {
-                let answer = named.device.switch(want, until);
-                sent = true;
-                let saw = answer.as_ref().map_or_else(|error| error.why.clone(), |()| "accepted".to_owned());
-                road.step(&named.name, &format!("power {want}"), &saw);
-                pursuit.sent(answer.map_err(|error| unread(named, &error, sent)), begun.elapsed())
-            }
-            Next::Reached { already } => return Ok((already, grade)),
-            Next::Failed(why) => return Err(why),
-        };
-        if until.passed() && matches!(next, Next::Read(_) | Next::Send) {
-            return Err(in_device_why(named, &pursuit.give_up(begun.elapsed())));
-        }
-    }
-}
-
-/// Silence before anything was sent stays silence; after a power change a BMC on a shared port may be back in seconds.
-fn unread(named: &Named, error: &DeviceError, sent: bool) -> Unread {
-    let is_final = match error.hope {
-        Hope::Later => false,
-        Hope::AfterSilence => !sent,
-        Hope::None => true,
-    };
-    Unread { why: in_device(named, error), is_final }
-}
-
-fn in_device(named: &Named, error: &DeviceError) -> String {
-    in_device_why(named, &error.why)
-}
-
-fn in_device_why(named: &Named, why: &str) -> String {
-    format!("{}: {why}", named.name)
 }
 
 fn proven(want: Power, proven: Proven, failed_before: Vec<String>) -> Ended {

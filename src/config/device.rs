@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::template::{Values, fill};
+use super::template::{Values, fill, has_key};
+use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 
 /// A device of a level, with everything filled in for one node.
@@ -33,8 +34,6 @@ pub enum Driver {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Privilege {
-    /// Enough to read the state, not to switch.
-    User,
     /// Enough to switch: the least that is needed.
     #[default]
     Operator,
@@ -78,6 +77,15 @@ pub struct AgentDevice {
     /// A file with the password on its first line; it reaches the agent on stdin only; a template.
     #[serde(default)]
     pub password_file: Option<String>,
+    /// Files with other secrets, by the option that they are for (`snmp_priv_passwd`, `token`); templates.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// The agent says nothing on stdout: its exit code alone tells on (0) from off (2).
+    #[serde(default)]
+    pub status_by_exit_code: bool,
+    /// What its off proves, if not what is known of the agent.
+    #[serde(default)]
+    pub grade: Option<Grade>,
     /// What the agent reads on stdin, names as in its manual page; templates.
     #[serde(default)]
     pub options: BTreeMap<String, OptionValue>,
@@ -159,6 +167,23 @@ const fn login_timeout() -> Seconds {
 /// Options of an agent that `ganeti-oob` sets itself.
 const RESERVED: [&str; 3] = ["action", "option", "nodename"];
 
+/// Options of fence-agents' library and of its agents that are secrets.
+const SECRET_OPTIONS: [&str; 8] =
+    ["password", "passwd", "snmp_priv_passwd", "community", "token", "secret_key", "apikey", "session_token"];
+
+/// Agents that switch off a path and not a power supply (`fabric_fencing` in fence-agents 4.12): the host runs on.
+const FABRIC_AGENTS: [&str; 9] = [
+    "fence_aws_vpc_net",
+    "fence_brocade",
+    "fence_cisco_mds",
+    "fence_compute",
+    "fence_evacuate",
+    "fence_ifmib",
+    "fence_mpath",
+    "fence_sanbox2",
+    "fence_scsi",
+];
+
 impl Driver {
     /// The words for `driver =`.
     pub(crate) const WORDS: [&str; 3] = ["ipmi", "agent", "exec"];
@@ -170,6 +195,29 @@ impl Driver {
             Self::Agent(agent) => agent.check(),
             Self::Exec(exec) if exec.program.is_absolute() => Ok(()),
             Self::Exec(exec) => Err(format!("program = {:?} must be an absolute path", exec.program)),
+        }
+    }
+
+    /// Whether it would be the same machine for every node: one that is named by no template.
+    pub(crate) fn is_one_for_all(&self) -> bool {
+        match self {
+            Self::Ipmi(bmc) => !has_key(&bmc.address),
+            Self::Agent(agent) => !agent.options.values().any(|value| has_key(&value.text())),
+            // The program is told which node is meant.
+            Self::Exec(_) => false,
+        }
+    }
+
+    /// What it switches, once filled in: no two nodes may have the same. None for a program, which is told the node.
+    pub(crate) fn switches(&self) -> Option<String> {
+        match self {
+            Self::Ipmi(bmc) => Some(format!("{} port {}", bmc.address, bmc.port)),
+            Self::Agent(agent) => {
+                let options: Vec<String> =
+                    agent.options.iter().map(|(name, value)| format!("{name}={}", value.text())).collect();
+                Some(format!("{} {}", agent.agent, options.join(" ")))
+            }
+            Self::Exec(_) => None,
         }
     }
 
@@ -197,9 +245,14 @@ impl Driver {
                     options.insert(name.clone(), OptionValue::Text(text));
                 }
                 Self::Agent(AgentDevice {
-                    agent: agent.agent.clone(),
                     password_file: agent.password_file.as_deref().map(fill).transpose()?,
+                    secrets: agent
+                        .secrets
+                        .iter()
+                        .map(|(name, file)| Ok((name.clone(), fill(file)?)))
+                        .collect::<Result<_, String>>()?,
                     options,
+                    ..agent.clone()
                 })
             }
             Self::Exec(exec) => Self::Exec(exec.clone()),
@@ -218,6 +271,12 @@ impl IpmiDevice {
         if let Some(weak) = self.cipher_suites.iter().find(|suite| ![3, 17].contains(*suite)) {
             return Err(format!("cipher suite {weak} does not protect power control: 17 and 3 can be used"));
         }
+        if self.cipher_suites.len() > 2 || self.cipher_suites.first() == self.cipher_suites.get(1) {
+            return Err("cipher_suites names one twice".to_owned());
+        }
+        if self.login_timeout.0 < Duration::from_secs(1) {
+            return Err("login_timeout is below 1 second, too short for any BMC".to_owned());
+        }
         if self.port == 0 {
             return Err("port 0 is none".to_owned());
         }
@@ -226,6 +285,20 @@ impl IpmiDevice {
 }
 
 impl AgentDevice {
+    /// What its off proves: a fabric agent only isolates.
+    #[must_use]
+    pub fn grade(&self) -> Grade {
+        let file = self.agent.rsplit('/').next().unwrap_or_default();
+        let known = if FABRIC_AGENTS.contains(&file) { Grade::Isolated } else { Grade::Off };
+        self.grade.unwrap_or(known)
+    }
+
+    /// The options that are secrets, each with its file.
+    pub fn secret_files(&self) -> impl Iterator<Item = (&str, &str)> {
+        let password = self.password_file.iter().map(|file| ("password", file.as_str()));
+        password.chain(self.secrets.iter().map(|(option, file)| (option.as_str(), file.as_str())))
+    }
+
     fn check(&self) -> Result<(), String> {
         let file = self.agent.rsplit('/').next().unwrap_or_default();
         let plain = file.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
@@ -235,12 +308,19 @@ impl AgentDevice {
                 self.agent
             ));
         }
-        for name in self.options.keys() {
-            if RESERVED.contains(&name.as_str()) {
+        if file == "fence_ganeti" {
+            return Err("agent = \"fence_ganeti\" would call this program for ever: name another agent".to_owned());
+        }
+        for name in self.options.keys().chain(self.secrets.keys()) {
+            // The agents' library takes one for the other.
+            let plain = name.replace('-', "_");
+            if RESERVED.contains(&plain.as_str()) {
                 return Err(format!("option {name} is set by ganeti-oob itself: take it out"));
             }
-            if ["password", "passwd", "snmp_priv_passwd"].contains(&name.as_str()) {
-                return Err(format!("option {name} would put a secret into this file: use password_file"));
+            if SECRET_OPTIONS.contains(&plain.as_str()) && self.options.contains_key(name) {
+                return Err(format!(
+                    "option {name} would put a secret into this file: use password_file, or secrets = {{ {name} = FILE }}"
+                ));
             }
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
                 return Err(format!("option {name:?} is no name of an option"));

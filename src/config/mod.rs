@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::node::NodeName;
+use crate::core::grade::Grade;
+use crate::core::node::{self, NoSuchNode, NodeName};
 use template::Values;
 
 /// Where the configuration is.
@@ -40,6 +41,8 @@ pub struct Config {
     pub deadline: Duration,
     /// The time between off and on in a power cycle.
     pub dark_time: Duration,
+    /// The least proof that counts as off.
+    pub minimum_grade: Grade,
     /// The folder of the receipts.
     pub state: PathBuf,
     /// The folder of the locks.
@@ -81,7 +84,7 @@ impl Config {
 
     /// The levels of devices that switch `node`, templates filled in.
     ///
-    /// The rule with the exact name says it, else the one pattern that matches, else `[default]`.
+    /// The rule with its name says it, else the one pattern that matches, else `[default]`.
     ///
     /// # Errors
     /// [`ConfigError`], if none does, if several patterns match, or if a template cannot be filled in.
@@ -108,18 +111,20 @@ impl Config {
     }
 
     fn rule_for(&self, node: &NodeName) -> Result<Option<&NodeRule>, ConfigError> {
-        let matching: Vec<&NodeRule> = self.nodes.iter().filter(|rule| rule.pattern.matches(node)).collect();
-        if let Some(exact) = matching.iter().find(|rule| rule.pattern.exact().is_some()) {
-            return Ok(Some(exact));
+        let several = |patterns| ConfigError::SeveralRules { path: self.path.clone(), node: node.clone(), patterns };
+        // A name here means what it means everywhere: the full one, or the short one where that is nobody else's.
+        let names: Vec<(NodeName, &NodeRule)> =
+            self.nodes.iter().filter_map(|rule| Some((rule.pattern.exact()?, rule))).collect();
+        match node::find(node, names.iter().map(|(name, _)| name)) {
+            Ok(found) => return Ok(names.iter().find(|(name, _)| name == found).map(|(_, rule)| *rule)),
+            Err(NoSuchNode::Ambiguous { candidates, .. }) => return Err(several(candidates)),
+            Err(NoSuchNode::Unknown { .. }) => {}
         }
+        let matching: Vec<&NodeRule> = self.nodes.iter().filter(|rule| rule.pattern.matches(node)).collect();
         match matching.as_slice() {
             [] => Ok(None),
             [one] => Ok(Some(one)),
-            several => Err(ConfigError::SeveralRules {
-                path: self.path.clone(),
-                node: node.clone(),
-                patterns: several.iter().map(|rule| rule.pattern.to_string()).collect(),
-            }),
+            more => Err(several(more.iter().map(|rule| rule.pattern.to_string()).collect())),
         }
     }
 

@@ -12,6 +12,9 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::template::Values;
 use super::{Config, ConfigError, Levels, NodeRule, Pattern};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::oob::GANETI_TIMEOUT;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +22,9 @@ struct Document {
     #[serde(default = "fifty_seconds")]
     deadline: Spanned<Seconds>,
     #[serde(default = "five_seconds")]
-    dark_time: Seconds,
+    dark_time: Spanned<Seconds>,
+    #[serde(default = "bounded")]
+    minimum_grade: Spanned<Grade>,
     #[serde(default = "state")]
     state_directory: PathBuf,
     #[serde(default = "run")]
@@ -52,8 +57,12 @@ fn fifty_seconds() -> Spanned<Seconds> {
     Spanned::new(0..0, Seconds(Duration::from_secs(50)))
 }
 
-const fn five_seconds() -> Seconds {
-    Seconds(Duration::from_secs(5))
+fn five_seconds() -> Spanned<Seconds> {
+    Spanned::new(0..0, Seconds(Duration::from_secs(5)))
+}
+
+fn bounded() -> Spanned<Grade> {
+    Spanned::new(0..0, Grade::Bounded)
 }
 
 fn state() -> PathBuf {
@@ -82,29 +91,78 @@ impl Reader<'_> {
         debug_assert!(document.devices.is_none());
         let devices = self.devices(devices)?;
 
-        let deadline = document.deadline.get_ref().0;
-        if deadline < Duration::from_secs(5) {
-            return Err(
-                self.error(document.deadline.span().start, "deadline is below 5 s, too short to prove anything")
-            );
+        let (deadline, dark_time) = self.times(&document.deadline, &document.dark_time)?;
+        let minimum_grade = *document.minimum_grade.get_ref();
+        if !Grade::ACCEPTABLE.contains(&minimum_grade) {
+            let at = document.minimum_grade.span().start;
+            return Err(self.error(at, "minimum_grade unknown would take anything for off: off, bounded or isolated"));
         }
-        let mut nodes = Vec::new();
+        let mut nodes: Vec<NodeRule> = Vec::new();
+        let mut places = Vec::new();
         for (name, rule) in document.nodes {
-            let pattern = Pattern::new(name.get_ref()).map_err(|why| self.error(name.span().start, why))?;
-            let levels = rule.levels.map(|levels| self.levels(levels, &devices)).transpose()?;
+            let at = name.span().start;
+            let pattern = Pattern::new(name.get_ref()).map_err(|why| self.error(at, why))?;
+            if nodes.iter().any(|other| other.pattern == pattern) {
+                return Err(self.error(at, format!("{pattern} is there twice (case does not count)")));
+            }
+            if let Some(own) = rule.values.keys().find(|key| ["name", "short"].contains(&key.as_str())) {
+                return Err(self.error(at, format!("values cannot set {own}: {{{own}}} is the node's own")));
+            }
+            let many = pattern.exact().is_none();
+            let levels = rule.levels.map(|levels| self.levels(levels, &devices, many)).transpose()?;
             nodes.push(NodeRule { pattern, levels, values: rule.values });
+            places.push(at);
         }
-        let default = document.default.map(|default| self.levels(default.levels, &devices)).transpose()?;
-        Ok(Config {
+        let default = document.default.map(|default| self.levels(default.levels, &devices, true)).transpose()?;
+        let config = Config {
             path: self.path.to_owned(),
             deadline,
-            dark_time: document.dark_time.0,
+            dark_time,
+            minimum_grade,
             state: document.state_directory,
             run: document.run_directory,
             devices,
             nodes,
             default,
-        })
+        };
+        self.no_machine_twice(&config, &places)?;
+        Ok(config)
+    }
+
+    fn times(&self, deadline: &Spanned<Seconds>, dark: &Spanned<Seconds>) -> Result<(Duration, Duration), ConfigError> {
+        let (limit, dark_time) = (deadline.get_ref().0, dark.get_ref().0);
+        if limit < Duration::from_secs(5) {
+            return Err(self.error(deadline.span().start, "deadline is below 5 s, too short to prove anything"));
+        }
+        if limit >= GANETI_TIMEOUT {
+            return Err(self.error(deadline.span().start, "deadline must be below the 60 s after which Ganeti kills"));
+        }
+        if dark_time > limit / 2 {
+            return Err(self.error(dark.span().start, "dark_time leaves too little of deadline: at most half of it"));
+        }
+        Ok((limit, dark_time))
+    }
+
+    /// Two names for one machine would have it switched off for both, and proven off for the wrong one.
+    fn no_machine_twice(&self, config: &Config, places: &[usize]) -> Result<(), ConfigError> {
+        let mut seen: BTreeMap<String, NodeName> = BTreeMap::new();
+        for (rule, at) in config.nodes.iter().zip(places) {
+            let Some(node) = rule.pattern.exact() else { continue };
+            // A rule that cannot be filled in is an error of its own, when the node is asked for.
+            let Ok(levels) = config.levels_of(&node) else { continue };
+            for device in levels.into_iter().flatten() {
+                let Some(machine) = device.driver.switches() else { continue };
+                match seen.insert(machine.clone(), node.clone()) {
+                    Some(other) if other != node => {
+                        let why =
+                            format!("device {} is the same machine for {other} and {node}: {machine}", device.name);
+                        return Err(self.error(*at, why));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     fn devices(&self, devices: Option<Spanned<DeValue<'_>>>) -> Result<BTreeMap<String, Driver>, ConfigError> {
@@ -155,15 +213,28 @@ impl Reader<'_> {
         T::deserialize(ValueDeserializer::from(table)).map_err(|error| self.explain(&error))
     }
 
-    fn levels(&self, levels: Spanned<Levels>, devices: &BTreeMap<String, Driver>) -> Result<Levels, ConfigError> {
+    /// `many`: the rule is for more than one node.
+    fn levels(
+        &self,
+        levels: Spanned<Levels>,
+        devices: &BTreeMap<String, Driver>,
+        many: bool,
+    ) -> Result<Levels, ConfigError> {
         let at = levels.span().start;
         if levels.get_ref().is_empty() || levels.get_ref().iter().any(Vec::is_empty) {
             return Err(self.error(at, "levels must name devices: levels = [[\"bmc\"]]"));
         }
         for name in levels.get_ref().iter().flatten() {
-            if !devices.contains_key(name) {
+            let Some(device) = devices.get(name) else {
                 let hint = nearest(name, devices.keys().map(String::as_str));
                 return Err(self.error(at, format!("no device {name:?}{hint}")));
+            };
+            if many && device.is_one_for_all() {
+                let why = format!(
+                    "device {name} is one machine, and this rule is for many nodes: name it by {{name}}, {{short}} or a \
+                     value of the node's own"
+                );
+                return Err(self.error(at, why));
             }
         }
         Ok(levels.into_inner())

@@ -35,6 +35,11 @@ pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<S
     Ok(filled)
 }
 
+/// Whether anything is filled in.
+pub(crate) fn has_key(template: &str) -> bool {
+    template.contains('{')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

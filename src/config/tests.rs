@@ -143,6 +143,37 @@ fn the_sample_is_right_with_and_without_its_comments() {
     assert_eq!(levels.len(), 2);
 }
 
+/// Fencing n5 must never switch off the machine of another node.
+#[test]
+fn one_machine_is_never_two_nodes() {
+    let error = error_of(|s| s.replace("{short}-bmc.example.com", "10.0.0.7"));
+    assert!(error.contains("is one machine, and this rule is for many nodes"), "{error}");
+    let twice = "[nodes.\"n1.west\"]\nlevels = [[\"bmc\"]]\n";
+    let error = error_of(|s| format!("{s}{twice}"));
+    assert!(error.contains("same machine for n1.example.com and n1.west"), "{error}");
+}
+
+#[test]
+fn a_rule_by_the_short_name_is_for_that_node() {
+    let config = parse(&SAMPLE.replace("n1.example.com\"", "n1\"")).unwrap();
+    assert_eq!(config.levels_of(&node("n1.example.com")).unwrap().len(), 2);
+    let error = error_of(|s| format!("{s}[nodes.\"N1.EXAMPLE.COM\"]\n"));
+    assert!(error.contains("is there twice"), "{error}");
+    assert!(error_of(|s| s.replace("{ outlet =", "{ short =")).contains("cannot set short"));
+}
+
+/// Fabric agents take a path away, not the power: the host runs on.
+#[test]
+fn a_fabric_agents_off_is_only_isolated() {
+    let grade = |text: &str| {
+        let levels = parse(text).unwrap().levels_of(&node("n1.example.com")).unwrap();
+        let Driver::Agent(agent) = &levels[1][0].driver else { panic!() };
+        agent.grade()
+    };
+    assert_eq!(grade(SAMPLE), Grade::Off);
+    assert_eq!(grade(&SAMPLE.replace("fence_apc_snmp", "fence_brocade")), Grade::Isolated);
+}
+
 #[test]
 fn a_device_name_is_no_path() {
     let error = error_of(|s| s.replace("[devices.bmc]", "[devices.\"../bmc\"]"));

@@ -200,7 +200,7 @@ fn parse_json(stdout: &[u8]) -> Result<Value, BadAnswer> {
 /// The first characters of what a program printed, for one line of an error.
 #[must_use]
 pub fn start_of(output: &[u8]) -> String {
-    const SHOWN: usize = 120;
+    const SHOWN: usize = 400;
     let text = String::from_utf8_lossy(&output[..output.len().min(SHOWN * 4)]);
     let line = text.trim_end();
     if line.chars().count() <= SHOWN && output.len() <= SHOWN * 4 {

@@ -23,8 +23,8 @@ pub struct Rules {
     pub limit: Duration,
     /// How often the command may be sent; 0 counts as 1.
     pub sends: u32,
-    /// How many readings in a row may tell nothing, once the command was sent, before that is the end.
-    pub unread: u32,
+    /// For how long after the command readings may tell nothing before that is the end.
+    pub patience: Duration,
 }
 
 /// What to do next.
@@ -58,7 +58,7 @@ pub struct Pursuit {
     want: Power,
     rules: Rules,
     in_a_row: u32,
-    unread: u32,
+    unread: bool,
     sent: u32,
     sent_at: Duration,
     refused: Option<String>,
@@ -73,7 +73,7 @@ impl Pursuit {
             want,
             rules,
             in_a_row: 0,
-            unread: 0,
+            unread: false,
             sent: 0,
             sent_at: Duration::ZERO,
             refused: None,
@@ -88,7 +88,7 @@ impl Pursuit {
 
     /// Takes in what was read `elapsed` after the beginning.
     pub fn read(&mut self, seen: Result<Power, Unread>, elapsed: Duration) -> Next {
-        self.unread = if seen.is_ok() { 0 } else { self.unread.saturating_add(1) };
+        self.unread = seen.is_err();
         match seen {
             Ok(power) if power == self.want => {
                 self.in_a_row += 1;
@@ -112,7 +112,7 @@ impl Pursuit {
                 // The command is idempotent and was asked for: what cannot be read may still be switched.
                 if self.sent == 0 {
                     Next::Send
-                } else if self.unread >= self.rules.unread {
+                } else if elapsed.saturating_sub(self.sent_at) >= self.rules.patience {
                     Next::Failed(self.give_up(elapsed))
                 } else {
                     self.again(self.rules.poll_pause, elapsed)
@@ -156,7 +156,9 @@ impl Pursuit {
     #[must_use]
     pub fn give_up(&self, elapsed: Duration) -> String {
         let seconds = elapsed.as_secs_f64();
-        let refused = self.refused.as_ref().map(|why| format!("; the command was answered: {why}")).unwrap_or_default();
+        // Whoever cannot read gave the reason for both already.
+        let refused = self.refused.as_ref().filter(|_| !self.unread);
+        let refused = refused.map(|why| format!("; the command was answered: {why}")).unwrap_or_default();
         let timed_out = if elapsed >= self.rules.limit { "timed out, " } else { "" };
         format!(
             "{timed_out}not proven {} after {seconds:.1} s ({} sent): {}{refused}",
@@ -190,7 +192,7 @@ mod tests {
             settle: MS(0),
             limit: MS(20_000),
             sends: 2,
-            unread: u32::MAX,
+            patience: Duration::MAX,
         }
     }
 
@@ -255,11 +257,12 @@ mod tests {
 
     /// Pacemaker asks other peers only when an agent fails in time: silence must not use up everything.
     #[test]
-    fn nothing_read_before_and_after_the_command_is_the_end() {
-        let mut off = Pursuit::new(Power::Off, Rules { unread: 2, ..rules() });
+    fn silence_after_the_command_is_put_up_with_for_a_while() {
+        let mut off = Pursuit::new(Power::Off, Rules { patience: MS(5_000), ..rules() });
         assert_eq!(off.read(unread("no answer"), MS(8_000)), Next::Send);
         off.sent(Err(Unread { why: "no answer".into(), is_final: false }), MS(16_000));
-        assert!(matches!(off.read(unread("no answer"), MS(19_000)), Next::Failed(_)));
+        assert_eq!(off.read(unread("away for a moment"), MS(17_000)), Next::Read(MS(500)));
+        assert!(matches!(off.read(unread("no answer"), MS(21_000)), Next::Failed(_)));
     }
 
     /// A command that took all of the time is still judged by what is read after it.

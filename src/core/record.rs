@@ -25,8 +25,9 @@ pub enum RecordPlan {
 pub struct OfflineJob {
     /// The node.
     pub node: NodeName,
-    /// What is recorded as its power.
-    pub powered: bool,
+    /// What is recorded as its power; none for a node without an OOB program, where Ganeti takes none
+    /// (`lib/cmdlib/node.py`).
+    pub powered: Option<bool>,
     /// Let Ganeti promote another node to master candidate.
     pub auto_promote: bool,
 }
@@ -36,15 +37,18 @@ impl OfflineJob {
     /// 1970 goes into Ganeti's reason trail.
     #[must_use]
     pub fn opcode(&self, reason: &str, now: u64) -> Value {
-        json!({
+        let mut opcode = json!({
             "OP_ID": "OP_NODE_SET_PARAMS",
             "node_name": self.node,
             "offline": true,
-            "powered": self.powered,
             "auto_promote": self.auto_promote,
             "priority": HIGH_PRIORITY,
             "reason": [["gnt:extern:gnt-ha", reason, now]],
-        })
+        });
+        if let Some(powered) = self.powered {
+            opcode["powered"] = json!(powered);
+        }
+        opcode
     }
 }
 
@@ -63,12 +67,13 @@ pub fn plan(config: &GanetiConfig, node: &Node, power: Power, here: &NodeName) -
     if !master.as_str().eq_ignore_ascii_case(here.as_str()) {
         return RecordPlan::Left(format!("the master, {master}, has to record it, and this is {here}"));
     }
-    if node.offline && node.powered == power.is_on() {
+    let powered = node.oob_program.as_ref().map(|_| power.is_on());
+    if node.offline && powered.is_none_or(|powered| node.powered == powered) {
         return RecordPlan::AlreadySo;
     }
     RecordPlan::Submit(OfflineJob {
         node: node.name.clone(),
-        powered: power.is_on(),
+        powered,
         auto_promote: config.needs_promotion_without(node),
     })
 }
@@ -79,7 +84,7 @@ mod tests {
 
     fn config() -> GanetiConfig {
         let text = br#"{"version": 3000000, "serial_no": 1,
-            "cluster": {"master_node": "u1", "candidate_pool_size": 10},
+            "cluster": {"master_node": "u1", "candidate_pool_size": 10, "ndparams": {"oob_program": "/oob"}},
             "nodegroups": {"g": {}},
             "nodes": {"u1": {"name": "n1.lab", "group": "g", "master_candidate": true},
                       "u2": {"name": "n2.lab", "group": "g", "master_candidate": true},
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn the_master_records_a_fenced_node() {
         let RecordPlan::Submit(job) = planned("n2.lab", "n1.lab") else { panic!("no job") };
-        assert_eq!(job, OfflineJob { node: name("n2.lab"), powered: false, auto_promote: false });
+        assert_eq!(job, OfflineJob { node: name("n2.lab"), powered: Some(false), auto_promote: false });
         assert_eq!(job.opcode("x", 5)["reason"][0][2], 5);
     }
 

@@ -6,12 +6,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
+use zeroize::Zeroizing;
 
 /// The most that is read of a configuration.
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 
 /// The most that is read of a secret.
 const SECRET_LIMIT: u64 = 4096;
+
+/// A text that is wiped from memory when it is no longer used.
+pub type Secret = Zeroizing<String>;
 
 /// Why a file is not read, or not trusted.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +79,12 @@ pub fn read_config(path: &Path) -> Result<String, GuardedFileError> {
 ///
 /// # Errors
 /// [`SecretError`]; it never holds the secret.
-pub fn read_secret(path: &Path) -> Result<String, SecretError> {
+pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     const ANYTHING: u32 = 0o077;
     let wrong = |error| SecretError { path: path.to_owned(), error };
-    let text = read(path, SECRET_LIMIT, ANYTHING, "others may read it", "0600").map_err(wrong)?;
+    let text = Secret::new(read(path, SECRET_LIMIT, ANYTHING, "others may read it", "0600").map_err(wrong)?);
     match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
         _ => Err(wrong(GuardedFileError::Empty)),
     }
 }
@@ -149,7 +153,7 @@ mod tests {
         }
         for mode in [0o600, 0o400] {
             let (_folder, path) = file(mode, b"word with spaces \nrest");
-            assert_eq!(read_secret(&path).unwrap(), "word with spaces ");
+            assert_eq!(read_secret(&path).unwrap().as_str(), "word with spaces ");
         }
     }
 

@@ -17,7 +17,7 @@ const ROTATE_AT: u64 = 4 * 1024 * 1024;
 const KEPT: u32 = 4;
 
 /// How long another program's append is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The receipts of one host.
 #[derive(Clone, Debug)]
@@ -83,8 +83,11 @@ impl Ledger {
         file.write_all(line.as_bytes()).map_err(failed("write to"))?;
         file.sync_data().map_err(failed("flush"))?;
         let size = file.metadata().map_err(failed("read"))?.len();
-        if size >= self.rotate_at {
-            self.rotate().map_err(failed("set aside"))?;
+        if size >= self.rotate_at
+            && let Err(error) = self.rotate()
+        {
+            // The entry is safe; the file is only larger than it should be.
+            tracing::warn!(%error, "{} cannot be set aside", path.display());
         }
         if made || size >= self.rotate_at {
             File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("flush the folder of"))?;
@@ -99,6 +102,9 @@ impl Ledger {
     /// [`LedgerError::Io`], when a file is there and cannot be read.
     pub fn read(&self) -> Result<Contents, LedgerError> {
         let mut contents = Contents::default();
+        // Against a rotation in between; a reader who may not write reads without.
+        let lock = self.folder.join("receipts.lock");
+        let _lock = lock.exists().then(|| Lock::take(&lock, Deadline::after(LOCK_WAIT)));
         for path in (1..=KEPT).rev().map(|n| self.aside(n)).chain([self.current()]) {
             let bytes = match std::fs::read(&path) {
                 Ok(bytes) => bytes,

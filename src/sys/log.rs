@@ -14,6 +14,7 @@ pub fn to_stderr() {
         .with_max_level(Level::DEBUG)
         .with_writer(io::stderr)
         .with_ansi(false)
+        .log_internal_errors(false)
         .without_time()
         .with_target(false)
         .finish();
@@ -31,6 +32,7 @@ pub fn to_file(path: &Path) -> io::Result<()> {
         .with_max_level(Level::DEBUG)
         .with_writer(Mutex::new(file))
         .with_ansi(false)
+        .log_internal_errors(false)
         .with_target(false)
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod ganeti_files;
+mod guard;
 pub mod guarded_file;
 pub mod identity;
 pub mod ledger;
@@ -11,4 +12,5 @@ pub mod luxi;
 pub mod oob_program;
 pub mod process;
 pub mod road;
+pub mod start;
 pub mod state_file;

@@ -186,6 +186,7 @@ impl OobProgram {
             arguments: &[OsStr::new(command.word()), OsStr::new(node.as_str())],
             stdin: &[],
             environment: &environment,
+            without: &[],
             deadline: term,
             linger,
             output_limit: OUTPUT_LIMIT,

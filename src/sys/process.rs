@@ -1,8 +1,7 @@
 //! Running a program with a deadline: its own process group, bounded output, no shell.
 //!
-//! The program is the leader of a process group of its own, so that everything it starts can be ended with it;
-//! and it gets SIGKILL when we die, because Pacemaker kills an agent without a warning and must not leave a
-//! power command running behind (`pacemaker.md`: SIGKILL to the agent's group; ours is another one).
+//! The program is the leader of a process group of its own, so that everything it starts can be ended with it; a
+//! [guard](super::guard) in that group ends it when we are killed ourselves.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -15,15 +14,18 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::clock::Deadline;
+use super::guard::{self, Guard};
 
 /// How long a pipe that somebody else still holds open is waited for after the program itself has ended.
 const HELD_PIPE: Duration = Duration::from_secs(1);
+
+/// How long a process may take to die of SIGKILL; one that hangs in the kernel (a dead NFS server) is left behind.
+const UNKILLABLE: Duration = Duration::from_secs(1);
 
 /// How long one poll waits at most before it looks whether the program has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +41,8 @@ pub struct Job<'a> {
     pub stdin: &'a [u8],
     /// Added to the environment, beside `LC_ALL=C`.
     pub environment: &'a [(&'a str, String)],
+    /// Taken out of the environment.
+    pub without: &'a [&'a str],
     /// When SIGTERM goes out.
     pub deadline: Deadline,
     /// The time between SIGTERM and SIGKILL.
@@ -80,7 +84,8 @@ impl Job<'_> {
     /// When it cannot be started, or its end cannot be learnt; never because of what it did.
     pub fn run(&self) -> io::Result<Ended> {
         let begun = Instant::now();
-        let mut child = Group(self.start()?);
+        let (child, guard) = self.start()?;
+        let mut child = Group(child);
         let mut stdin = child.0.stdin.take();
         let mut stdout = Stream::new(child.0.stdout.take(), self.output_limit)?;
         let mut stderr = Stream::new(child.0.stderr.take(), self.output_limit)?;
@@ -105,6 +110,9 @@ impl Job<'_> {
             }
             if timed_out && self.deadline.instant().elapsed() >= self.linger {
                 child.signal(Signal::SIGKILL);
+                if self.deadline.instant().elapsed() >= self.linger + UNKILLABLE && ended_at.is_none() {
+                    break;
+                }
             }
             wait_for_news(stdin.as_ref(), &stdout, &stderr)?;
             if stdin.is_some() && !feed(stdin.as_mut(), &mut input) {
@@ -116,12 +124,12 @@ impl Job<'_> {
         if timed_out || !(stdout.done() && stderr.done()) {
             child.signal(Signal::SIGKILL);
         }
-        let status = child.0.wait()?;
-        let end = if timed_out { End::TimedOut } else { end_of(status) };
+        let end = if timed_out { End::TimedOut } else { end_of(child.0.wait()?) };
+        guard.dismiss();
         Ok(Ended { end, flooded: stdout.flooded, stdout: stdout.kept, stderr: stderr.kept, took: begun.elapsed() })
     }
 
-    fn start(&self) -> io::Result<Child> {
+    fn start(&self) -> io::Result<(Child, Guard)> {
         let mut command = Command::new(self.program);
         command
             .args(self.arguments)
@@ -132,17 +140,17 @@ impl Job<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        let parent = nix::unistd::getpid();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl(2) and getppid(2).
-        #[allow(unsafe_code, reason = "the only way to tie a child's life to ours before it runs")]
-        unsafe {
-            command.pre_exec(move || {
-                prctl::set_pdeathsig(Signal::SIGKILL)?;
-                // The parent may have died before the line above took effect.
-                if nix::unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
-            });
+        for name in self.without {
+            command.env_remove(name);
         }
-        command.spawn()
+        let guard = Guard::new()?;
+        let post = guard.post();
+        // SAFETY: between fork and exec only async-signal-safe calls are made (see `guard`).
+        #[allow(unsafe_code, reason = "the guard must stand before the program runs")]
+        unsafe {
+            command.pre_exec(move || guard::stand(post));
+        }
+        Ok((command.spawn()?, guard))
     }
 }
 
@@ -177,7 +185,9 @@ impl Drop for Group {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(None)) {
             self.signal(Signal::SIGKILL);
-            let _ = self.0.wait();
+            // Usually dead at once; what is not is init's to reap, as we do not wait without end.
+            std::thread::sleep(Duration::from_millis(5));
+            let _ = self.0.try_wait();
         }
     }
 }

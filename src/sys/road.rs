@@ -2,7 +2,8 @@
 //!
 //! A ledger that cannot be written stops nothing (a host that must be fenced is fenced), but it is said loudly.
 
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use super::clock::{millis, now};
 use super::identity;
@@ -10,6 +11,9 @@ use super::ledger::Ledger;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Entry, Intent, Outcome, Receipt, Step, VERSION};
+
+/// How long the disk may take for an entry.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One action under way.
 #[derive(Debug)]
@@ -101,9 +105,23 @@ impl Road {
             Entry::Intent(_) => "intent",
             Entry::Receipt(_) => "receipt",
         };
-        if let Err(error) = self.ledger.append(entry) {
+        if let Err(error) = append_within(&self.ledger, entry.clone()) {
             let Intent { action, node, .. } = &self.intent;
             self.warnings.push(format!("{node}: no {what} of this {action} is on disk, the action goes on: {error}"));
         }
     }
+}
+
+/// A disk that hangs must not stop a fencing: the append goes on behind it, if it can.
+fn append_within(ledger: &Ledger, entry: Entry) -> Result<(), String> {
+    let (done, answer) = mpsc::channel();
+    let ledger = ledger.clone();
+    let work = move || {
+        // Nobody listens any more when it took too long.
+        let _ = done.send(ledger.append(&entry).map_err(|error| error.to_string()));
+    };
+    std::thread::Builder::new().spawn(work).map_err(|error| error.to_string())?;
+    answer
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| Err(format!("the disk did not take it in {} s", PATIENCE.as_secs())))
 }

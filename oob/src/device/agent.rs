@@ -8,24 +8,24 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::guarded_file::read_secret;
-use gnt_ha::sys::lock::Lock;
+use gnt_ha::sys::guarded_file::{Secret, read_secret};
 use gnt_ha::sys::process::{End, Ended, Job};
 
-use super::{Device, DeviceError, Reading};
+use super::{Device, DeviceError, Reading, take_lock};
 
 /// Where Pacemaker has its agents (`PCMK__FENCE_BINDIR`).
 const AGENT_FOLDER: &str = "/usr/sbin";
 
-/// Between SIGTERM and SIGKILL.
+/// The most between SIGTERM and SIGKILL.
 const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) struct Agent {
     program: PathBuf,
-    /// Everything but the action, as lines.
-    options: String,
+    options: Vec<(String, String)>,
+    secrets: Vec<(String, Secret)>,
+    by_exit_code: bool,
+    grade: Grade,
     lock_path: PathBuf,
-    lock: Option<Lock>,
 }
 
 impl Agent {
@@ -38,28 +38,44 @@ impl Agent {
                 program.display()
             )));
         }
-        let mut options: String =
-            agent.options.iter().map(|(name, value)| format!("{name}={}\n", value.text())).collect();
-        if let Some(file) = &agent.password_file {
-            let password = read_secret(Path::new(file)).map_err(DeviceError::hopeless)?;
-            options.push_str(&format!("password={password}\n"));
-        }
-        // A PDU serves many hosts and often takes one login at a time: the lock is the device's, not the host's.
-        let lock_path = config.run.join("lock").join(format!("agent-{name}"));
-        Ok(Self { program, options, lock_path, lock: None })
+        let secrets = agent
+            .secret_files()
+            .map(|(option, file)| Ok((option.to_owned(), read_secret(Path::new(file)).map_err(DeviceError::hopeless)?)))
+            .collect::<Result<_, DeviceError>>()?;
+        Ok(Self {
+            program,
+            options: agent.options.iter().map(|(name, value)| (name.clone(), value.text())).collect(),
+            secrets,
+            by_exit_code: agent.status_by_exit_code,
+            grade: agent.grade(),
+            // A PDU serves many hosts and often takes one login at a time: the lock is the device's, not the host's.
+            lock_path: config.run.join("lock").join(format!("agent-{name}")),
+        })
     }
 
+    /// The lock is held for one call only: two hosts on the same two PDUs must be able to take turns.
     fn call(&mut self, action: &str, deadline: Deadline) -> Result<Ended, DeviceError> {
-        if self.lock.is_none() {
-            self.lock = super::ipmi::take_lock(&self.lock_path, deadline)?;
+        let _lock = take_lock(&self.lock_path, deadline)?;
+        let mut stdin = Secret::new(format!("action={action}\n"));
+        for (name, value) in &self.options {
+            stdin.push_str(&format!("{name}={value}\n"));
         }
+        for (name, secret) in &self.secrets {
+            stdin.push_str(name);
+            stdin.push('=');
+            stdin.push_str(secret);
+            stdin.push('\n');
+        }
+        let linger = LINGER.min(deadline.left() / 10);
         Job {
             program: &self.program,
             arguments: &[],
-            stdin: format!("action={action}\n{}", self.options).as_bytes(),
+            stdin: stdin.as_bytes(),
             environment: &[],
-            deadline: deadline.earlier(LINGER.min(deadline.left() / 10)),
-            linger: LINGER,
+            // With it the agents' library waits without end, and nothing is left for reading back.
+            without: &["PCMK_service"],
+            deadline: deadline.earlier(linger),
+            linger,
             output_limit: OUTPUT_LIMIT,
         }
         .run()
@@ -72,13 +88,20 @@ impl Agent {
             End::Killed(signal) => format!("was killed by signal {signal}"),
             End::TimedOut => format!("timed out after {:.1} s and was killed", ended.took.as_secs_f64()),
         };
+        self.error(&format!("{action} {how}"), ended)
+    }
+
+    fn error(&self, what: &str, ended: &Ended) -> DeviceError {
         let reason = oob::reason_in(&ended.stderr).map(|reason| format!(": {reason}")).unwrap_or_default();
-        DeviceError::later(format!("{} {action} {how}{reason}", self.program.display()))
+        // Some agents repeat what they were told.
+        let reason = self.secrets.iter().fold(reason, |reason, (_, secret)| reason.replace(secret.as_str(), "***"));
+        DeviceError::later(format!("{} {what}{reason}", self.program.display()))
     }
 }
 
 impl Device for Agent {
-    /// Exit code 0 is on, 2 is off, any other is not known.
+    /// Exit code 2 is off, and what the library prints must agree: 2 is also what a shell and Perl end with when the
+    /// agent itself is broken.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let ended = self.call("status", deadline)?;
         let power = match ended.end {
@@ -86,7 +109,15 @@ impl Device for Agent {
             End::Exited(2) => Power::Off,
             _ => return Err(self.failed("status", &ended)),
         };
-        Ok(Reading { power, grade: Grade::Off, detail: power.to_string() })
+        if !self.by_exit_code && said(&ended.stdout) != Some(power) {
+            return Err(self.error(
+                &format!(
+                    "status ended as for {power} and did not say so (if that is its way: status_by_exit_code = true)"
+                ),
+                &ended,
+            ));
+        }
+        Ok(Reading { power, grade: self.grade, detail: power.to_string() })
     }
 
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
@@ -101,5 +132,30 @@ impl Device for Agent {
             return Err(self.failed("monitor", &ended));
         }
         Ok(vec![HealthItem("device answers".to_owned(), Health::Ok)])
+    }
+}
+
+/// `Status: ON` or `Status: OFF`, as `fence_action` of the agents' library prints it.
+fn said(stdout: &[u8]) -> Option<Power> {
+    let text = String::from_utf8_lossy(stdout);
+    let mut words = text.lines().filter_map(|line| line.trim().strip_prefix("Status:")).map(str::trim);
+    match (words.next(), words.next()) {
+        (Some(word), None) if word.eq_ignore_ascii_case("on") => Some(Power::On),
+        (Some(word), None) if word.eq_ignore_ascii_case("off") => Some(Power::Off),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_plain_word_counts() {
+        assert_eq!(said(b"Status: OFF\n"), Some(Power::Off));
+        assert_eq!(said(b"noise\nStatus: ON"), Some(Power::On));
+        for no in [&b""[..], b"OFF", b"Status: UNKNOWN", b"Status: OFF\nStatus: ON"] {
+            assert_eq!(said(no), None);
+        }
     }
 }

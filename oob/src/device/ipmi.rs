@@ -9,11 +9,14 @@ use gnt_ha::core::oob::{Health, HealthItem};
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::guarded_file::read_secret;
-use gnt_ha::sys::lock::{Lock, LockError};
+use gnt_ha::sys::lock::Lock;
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
 use super::refusal::Refusal;
-use super::{Device, DeviceError, Hope, Reading, sensors};
+use super::{Device, DeviceError, Hope, Reading, sensors, take_lock};
+
+/// The most that reading the sensors may take.
+const SENSORS: Duration = Duration::from_secs(10);
 
 pub(super) struct Bmc {
     target: Target,
@@ -30,12 +33,11 @@ impl Bmc {
     pub(super) fn new(bmc: &IpmiDevice, config: &Config) -> Result<Self, DeviceError> {
         let suites: Option<Vec<CipherSuite>> = bmc.cipher_suites.iter().map(|id| CipherSuite::from_id(*id)).collect();
         let privilege = match bmc.privilege {
-            ConfiguredPrivilege::User => Privilege::User,
             ConfiguredPrivilege::Operator => Privilege::Operator,
             ConfiguredPrivilege::Administrator => Privilege::Administrator,
         };
         let password = read_secret(Path::new(&bmc.password_file)).map_err(DeviceError::hopeless)?;
-        let mut target = Target::new(bmc.address.clone(), bmc.username.clone(), Secret::new(password))
+        let mut target = Target::new(bmc.address.clone(), bmc.username.clone(), Secret::new(password.as_bytes()))
             .and_then(|target| target.with_cipher_suites(suites.unwrap_or_default()))
             .map_err(DeviceError::hopeless)?
             .with_port(bmc.port)
@@ -157,27 +159,22 @@ impl Device for Bmc {
             Ok(sel) => HealthItem(format!("event log ({} entries)", sel.entries), Health::Ok),
             Err(_) => HealthItem("event log".to_owned(), Health::Unknown),
         });
-        let sensors = self.ask(deadline, |session| Ok(sensors::read(session, deadline)));
+        // The BMC is ours meanwhile: a fencing must not wait long for it.
+        let until = deadline.at_most(SENSORS);
+        let sensors = self.ask(until, |session| {
+            session.set_deadline(until.instant());
+            Ok(sensors::read(session, until))
+        });
         items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), Health::Unknown)]));
         Ok(items)
     }
 }
 
-/// A lock that cannot be made stops nothing: two sessions at a BMC are better than a host that is not fenced.
-pub(super) fn take_lock(path: &Path, deadline: Deadline) -> Result<Option<Lock>, DeviceError> {
-    match Lock::take(path, deadline) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error @ LockError::Busy { .. }) => Err(DeviceError::later(error)),
-        Err(error @ LockError::Open { .. }) => {
-            tracing::warn!(%error, "goes on without a lock");
-            Ok(None)
-        }
-    }
-}
-
 fn device_error(error: &Error) -> DeviceError {
     let hope = match error {
+        // The name service or the local network may be back in a moment, too.
         _ if error.is_unreachable() => Hope::AfterSilence,
+        Error::Socket { .. } | Error::Resolve { .. } => Hope::AfterSilence,
         Error::Busy { .. } | Error::Completion { .. } | Error::MalformedReply { .. } | Error::NoSessionSlot { .. } => {
             Hope::Later
         }

@@ -6,12 +6,15 @@ mod ipmi;
 mod refusal;
 mod sensors;
 
+use std::path::Path;
+
 use gnt_ha::config::{Config, Device as Configured, Driver};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::oob::HealthItem;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::lock::{Lock, LockError};
 
 /// What a device says of a host's power.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,4 +107,16 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config) -> Result<Ve
                 .map_err(|error| DeviceError { why: format!("device {}: {}", configured.name, error.why), ..error })
         })
         .collect()
+}
+
+/// A lock that cannot be made stops nothing: two sessions at a BMC are better than a host that is not fenced.
+fn take_lock(path: &Path, deadline: Deadline) -> Result<Option<Lock>, DeviceError> {
+    match Lock::take(path, deadline) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::Busy { .. }) => Err(DeviceError::later(error)),
+        Err(error @ LockError::Open { .. }) => {
+            tracing::warn!(%error, "goes on without a lock");
+            Ok(None)
+        }
+    }
 }

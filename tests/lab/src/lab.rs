@@ -24,6 +24,9 @@ use crate::watch::Watch;
 /// With less than 3 as its level crm_mon leaves out fencing that it takes for the same.
 const CRM_MON: [&str; 3] = ["crm_mon", "--fence-history=3", "--output-as=xml"];
 
+/// Without `--verbose` failed actions are left out that a later one made good.
+const HISTORY: [&str; 5] = ["stonith_admin", "--history", "*", "--verbose", "--output-as=xml"];
+
 /// What kind of lab to build.
 pub struct Options {
     /// 1 to 15 of a-z, 0-9 and -; labs of different names do not see each other.
@@ -188,7 +191,7 @@ impl Lab {
 
     /// All fencing actions that Pacemaker remembers, the latest first.
     pub fn fence_history(&self) -> Result<Vec<FenceEvent>> {
-        fence_history(&self.first_answer(&["stonith_admin", "--history", "*", "--output-as=xml"], "")?)
+        fence_history(&self.first_answer(&HISTORY, "")?)
     }
 
     /// Adds to or changes Pacemaker's configuration in one step: `sections` is the inside of

@@ -1,0 +1,153 @@
+//! Switching one node: on, off, or off and on again; with its intent, its receipt and its record in Ganeti.
+
+use std::time::Duration;
+
+use gnt_ha::cli;
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::power::Power;
+use gnt_ha::core::receipt::{Action as Asked, Outcome};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ledger::Ledger;
+use gnt_ha::sys::lock::{Lock, LockError};
+use gnt_ha::sys::road::{Finish, Road};
+
+use crate::actions::Report;
+use crate::options::{Action, Options};
+use crate::record;
+use crate::switch::{self, Proof};
+use crate::target::{Cluster, Target, TargetError};
+
+const PROGRAM: &str = "fence_ganeti";
+
+/// Kept back from the work for the record and the receipt.
+const RESERVE: Duration = Duration::from_secs(2);
+
+/// The most that the second half of a reboot may take: the node is proven off, and Pacemaker recovers nothing before
+/// this agent has ended.
+const ON_HALF: Duration = Duration::from_secs(20);
+
+/// Fences a node whose program was found.
+pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadline: Deadline) -> Report {
+    let asked = asked(options.action);
+    let node = target.node.clone();
+    let mut road = enter(options, &node);
+    let target = Target { program: target.program.for_request(road.id()), ..target };
+    let work = deadline.earlier(RESERVE.min(deadline.left() / 10));
+
+    let (finish, mut report) = match lock(options, &node, work) {
+        Err(why) => failed(&node, asked, Outcome::Unknown, why),
+        // Held to the end: another agent must not take the dark moment of a reboot for an off.
+        Ok(_lock) => act(cluster, &target, asked, options, work, &mut road),
+    };
+    report.complain.splice(0..0, road.leave(finish));
+    report
+}
+
+/// A node that cannot be fenced from here: said, and kept like every other end.
+pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetError, options: &Options) -> Report {
+    if options.missing_as_off && cluster.certainly_lacks(plug) && options.action != Action::On {
+        let mut report = Report::success("Success: Already OFF");
+        report.complain.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
+        return report;
+    }
+    let road = enter(options, plug);
+    let (finish, mut report) =
+        failed(plug, asked(options.action), Outcome::Refused, format!("cannot fence it: {error}"));
+    report.complain.splice(0..0, road.leave(finish));
+    report
+}
+
+fn enter(options: &Options, node: &NodeName) -> Road {
+    let mut road = Road::enter(Ledger::new(&options.state_dir), PROGRAM, asked(options.action), node);
+    // At once: we may be killed later.
+    for line in road.take_warnings().iter().filter(|_| !options.quiet) {
+        cli::complain(PROGRAM, line);
+    }
+    road
+}
+
+const fn asked(action: Action) -> Asked {
+    match action {
+        Action::On => Asked::On,
+        Action::Off => Asked::Off,
+        _ => Asked::Reboot,
+    }
+}
+
+/// One action on a node at a time on this host. A lock that cannot be made stops no fencing.
+fn lock(options: &Options, node: &NodeName, deadline: Deadline) -> Result<Option<Lock>, String> {
+    let path = options.state_dir.join("lock").join(format!("node-{node}"));
+    match Lock::take(&path, deadline) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::Busy { .. }) => Err(format!("timed out: {error}")),
+        Err(error @ LockError::Open { .. }) => {
+            tracing::warn!(%error, "goes on without a lock");
+            Ok(None)
+        }
+    }
+}
+
+fn act(
+    cluster: &Cluster,
+    target: &Target,
+    asked: Asked,
+    options: &Options,
+    deadline: Deadline,
+    road: &mut Road,
+) -> (Finish, Report) {
+    let want = if asked == Asked::On { Power::On } else { Power::Off };
+    let proof = match switch::pursue(target, want, None, options, deadline, road) {
+        Ok(proof) => proof,
+        Err(why) => return failed(&target.node, asked, Outcome::Unknown, why),
+    };
+    let outcome = if proof.already { Outcome::AlreadySo } else { Outcome::Done };
+    let mut finish = finish(outcome, Some(&proof), None);
+    let mut report = Report::success(match (want, proof.already) {
+        (Power::On, true) => "Success: Already ON",
+        (Power::On, false) => "Success: Powered ON",
+        (Power::Off, true) => "Success: Already OFF",
+        (Power::Off, false) => "Success: Powered OFF",
+    });
+    if want == Power::On {
+        return (finish, report);
+    }
+    // The node is proven off: nothing that follows can make this a failure.
+    let mut power = Power::Off;
+    if asked == Asked::Reboot {
+        report = Report::success("Success: Rebooted");
+        match switch::pursue(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), road) {
+            Ok(_) => {
+                power = Power::On;
+                finish.outcome = Outcome::Done;
+            }
+            Err(why) => {
+                finish.outcome = Outcome::OffOnly;
+                finish.reason = Some(format!("power-on failed: {why}"));
+                let node = &target.node;
+                report
+                    .complain
+                    .push(format!("{node}: is off, proven ({}), and was not switched on again: {why}", proof.grade));
+            }
+        }
+    }
+    if options.record {
+        finish.record = Some(record::offline(cluster, &target.node, power));
+    }
+    (finish, report)
+}
+
+fn failed(node: &NodeName, asked: Asked, outcome: Outcome, why: String) -> (Finish, Report) {
+    let line = format!("{node}: {asked} failed: {why}");
+    (finish(outcome, None, Some(why)), Report::failure(line))
+}
+
+fn finish(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> Finish {
+    Finish {
+        outcome,
+        grade: proof.map_or(Grade::Unknown, |proof| proof.grade),
+        word_of: proof.map_or_else(|| "nobody".to_owned(), |proof| proof.word_of.clone()),
+        reason,
+        record: None,
+    }
+}

@@ -1,0 +1,287 @@
+//! A Ganeti cluster on disk, as the agent sees it: `config.data`, OOB programs with their hosts' power in files, the
+//! receipts; and the two ways in which the agent is called.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test crate uses a part of it, and a broken test stops at once"
+)]
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The agent.
+pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_fence_ganeti");
+
+/// Short waits, so that a test is over soon; what Pacemaker's `disable_timeout` would lengthen is kept short too.
+const BRISK: &str = "stonith_status_sleep=0.05\ndisable_timeout=false\npower_timeout=1\n";
+
+/// A test that hangs is killed after this many seconds.
+const GIVE_UP: &str = "60";
+
+/// A cluster of n1.lab (the master), n2.lab and n3.lab, all on, with one well-behaved OOB program.
+pub(crate) struct Cluster {
+    folder: TempDir,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Self {
+        Self::with_program("")
+    }
+
+    /// `vice` is shell text that runs before the program's good part, with `$1` the command and `$2` the node.
+    pub(crate) fn with_program(vice: &str) -> Self {
+        let cluster = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(cluster.path("data")).unwrap();
+        cluster.write_config(&cluster.config());
+        cluster.program("oob", vice);
+        for node in ["n1.lab", "n2.lab", "n3.lab"] {
+            cluster.set_power(node, "on");
+        }
+        cluster
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// The configuration, for a test to change and give to [`Cluster::write_config`].
+    pub(crate) fn config(&self) -> Value {
+        json!({
+            "version": 3_000_000, "serial_no": 17, "mtime": 1.5,
+            "cluster": {"master_node": "u1", "candidate_pool_size": 10,
+                        "ndparams": {"oob_program": self.path("oob"), "ssh_port": 22}},
+            "nodegroups": {"g1": {"name": "default", "ndparams": {}}},
+            "nodes": {
+                "u1": {"name": "n1.lab", "group": "g1", "master_candidate": true, "ndparams": {}},
+                "u2": {"name": "n2.lab", "group": "g1", "master_candidate": true, "ndparams": {}},
+                "u3": {"name": "n3.lab", "group": "g1", "ndparams": {}}},
+            "instances": {}, "networks": {}, "disks": {}, "filters": {}
+        })
+    }
+
+    pub(crate) fn write_config(&self, config: &Value) {
+        self.write_config_text(config.to_string().as_bytes());
+    }
+
+    pub(crate) fn write_config_text(&self, text: &[u8]) {
+        std::fs::write(self.path("data/config.data"), text).unwrap();
+    }
+
+    /// An OOB program called `name`: the vice, then the good part, which logs its calls and keeps the power.
+    pub(crate) fn program(&self, name: &str, vice: &str) -> PathBuf {
+        let folder = self.folder.path().display();
+        let body = format!(
+            r#"#!/bin/sh
+cd "{folder}" || exit 9
+echo "$1 $2" >> calls
+{vice}
+case "$1" in
+power-on) echo on > "power-$2" ;;
+power-off) echo off > "power-$2" ;;
+power-status)
+    case "$(cat "power-$2")" in
+    on) echo '{{"powered": true}}' ;;
+    off) echo '{{"powered": false}}' ;;
+    *) echo "no such host" >&2; exit 1 ;;
+    esac ;;
+*) exit 1 ;;
+esac
+"#
+        );
+        install(&self.path(name), &body)
+    }
+
+    pub(crate) fn set_power(&self, node: &str, power: &str) {
+        std::fs::write(self.path(&format!("power-{node}")), format!("{power}\n")).unwrap();
+    }
+
+    pub(crate) fn power(&self, node: &str) -> String {
+        self.text(&format!("power-{node}")).trim().to_owned()
+    }
+
+    /// Every call of an OOB program, as `COMMAND NODE`.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.text("calls").lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn called(&self, call: &str) -> usize {
+        self.calls().iter().filter(|known| *known == call).count()
+    }
+
+    /// What Pacemaker would put before the action's own lines.
+    pub(crate) fn settings(&self) -> String {
+        format!(
+            "{BRISK}data_dir={}\nstate_dir={}\n",
+            self.folder.path().join("data").display(),
+            self.folder.path().join("state").display()
+        )
+    }
+
+    /// As Pacemaker calls it: no argument, `key=value` lines on stdin.
+    pub(crate) fn pacemaker(&self, lines: &str) -> Ran {
+        feed(pacemakers_command(), format!("{}{lines}\n", self.settings()).as_bytes())
+    }
+
+    /// As a person calls it; the folders are added.
+    pub(crate) fn person(&self, arguments: &[&str]) -> Ran {
+        let mut command = bounded();
+        command.args(arguments).args(["--stonith-status-sleep", "0.05", "--power-timeout", "1"]);
+        command.arg("--data-dir").arg(self.path("data")).arg("--state-dir").arg(self.path("state"));
+        feed(command, b"")
+    }
+
+    /// Every line of the receipts.
+    pub(crate) fn ledger(&self) -> Vec<Value> {
+        self.text("state/receipts.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The one receipt, after checking that it follows its intent.
+    pub(crate) fn receipt(&self) -> Value {
+        let ledger = self.ledger();
+        let [intent, receipt] = ledger.as_slice() else { panic!("not one intent and one receipt: {ledger:#?}") };
+        assert_eq!((&intent["kind"], &receipt["kind"]), (&json!("intent"), &json!("receipt")));
+        assert_eq!(intent["id"], receipt["id"]);
+        receipt.clone()
+    }
+}
+
+impl Ran {
+    /// Exit code 0 and nothing on stderr, as Pacemaker logs each line there as a warning.
+    #[track_caller]
+    pub(crate) fn succeeded(&self) -> &Self {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn said(&self, stdout: &str) -> &Self {
+        assert_eq!(self.stdout, stdout, "{self:?}");
+        self
+    }
+
+    /// Exit code 1, nothing on stdout, and one line on stderr that holds every one of `words`.
+    #[track_caller]
+    pub(crate) fn failed(&self, words: &[&str]) -> &Self {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        self.complained(words)
+    }
+
+    /// One line on stderr, which begins with the agent's name and holds every one of `words`.
+    #[track_caller]
+    pub(crate) fn complained(&self, words: &[&str]) -> &Self {
+        assert_eq!(self.stderr.matches('\n').count(), 1, "one line: {self:?}");
+        assert!(self.stderr.starts_with("fence_ganeti: "), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
+        }
+        self
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+/// The agent, ended if it hangs.
+pub(crate) fn bounded() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", GIVE_UP, AGENT]).env_remove("PCMK_service");
+    command
+}
+
+/// The same under Pacemaker's fencer (`lib/common/logging.c` sets this for its children).
+pub(crate) fn pacemakers_command() -> Command {
+    let mut command = bounded();
+    command.env("PCMK_service", "pacemaker-fenced");
+    command
+}
+
+/// Runs `command` with `input` on stdin. A reader that does not want all of it is no error.
+pub(crate) fn feed(mut command: Command, input: &[u8]) -> Ran {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap_or_default());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output.into()
+}
+
+/// Runs shell text with `$0` the agent and `$1` a file with the lines for stdin; for odd file descriptors.
+pub(crate) fn in_shell(cluster: &Cluster, text: &str, lines: &str) -> Ran {
+    let input = cluster.path("stdin");
+    std::fs::write(&input, format!("{}{lines}\n", cluster.settings())).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", GIVE_UP, "sh", "-c", text, AGENT]).arg(input);
+    feed(command, b"")
+}
+
+/// Makes an executable file by another process: a file that a thread of ours still has open cannot be run.
+pub(crate) fn install(path: &Path, body: &str) -> PathBuf {
+    let mut command = Command::new("install");
+    command.args(["-m", "0755", "/dev/stdin"]).arg(path);
+    let made = feed(command, body.as_bytes());
+    assert_eq!(made.code, Some(0), "{made:?}");
+    path.to_owned()
+}
+
+/// Starts the agent as Pacemaker does, as the leader of a process group (`lib/services/services_linux.c`).
+pub(crate) fn start(cluster: &Cluster, lines: &str) -> Child {
+    std::fs::write(cluster.path("stdin"), format!("{}{lines}\n", cluster.settings())).unwrap();
+    Command::new(AGENT)
+        .stdin(std::fs::File::open(cluster.path("stdin")).unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// What Pacemaker does when the time is up.
+pub(crate) fn kill_group(agent: &Child) {
+    let killed = Command::new("kill").args(["-KILL", "--", &format!("-{}", agent.id())]).status().unwrap();
+    assert!(killed.success());
+}
+
+/// Waits for something that comes; a test that waits for ever is ended here.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut seen: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if seen() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("in vain: {what}");
+}
+
+/// Whether the process is alive.
+pub(crate) fn runs(pid: &str) -> bool {
+    // A process that was killed and not yet reaped is dead too.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with(['Z', 'X']))
+}

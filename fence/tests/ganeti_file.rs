@@ -1,0 +1,90 @@
+//! Ganeti's `config.data`: whole, half-written, of another version, or not there.
+
+mod common;
+
+use common::Cluster;
+use serde_json::json;
+
+/// The Ganeti file: a node must never be taken for missing, nor a program for unset, because the file was half-written.
+#[test]
+fn a_half_written_configuration_fences_nobody() {
+    let whole = Cluster::new().config().to_string().into_bytes();
+    for cut in [0, 1, 20, whole.len() / 4, whole.len() / 2, whole.len() - 2, whole.len() - 1] {
+        let cluster = Cluster::new();
+        cluster.write_config_text(&whole[..cut]);
+        for lines in
+            ["action=off\nplug=n2.lab", "action=off\nplug=n9.lab\nmissing_as_off=1", "action=list", "action=monitor"]
+        {
+            cluster.pacemaker(lines).failed(&["config.data", "not Ganeti's configuration"]);
+        }
+        assert!(cluster.calls().is_empty());
+    }
+}
+
+/// A Ganeti that this program does not know may mean something else by the same keys.
+#[test]
+fn other_versions_and_empty_clusters_are_refused() {
+    let cluster = Cluster::new();
+    let mut config = cluster.config();
+    config["version"] = json!(4_000_000);
+    cluster.write_config(&config);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "version is 4000000"]);
+    let mut config = cluster.config();
+    config["nodes"] = json!({});
+    cluster.write_config(&config);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "holds no node"]);
+}
+
+/// DESIGN 3: a host that is no master candidate fences with `oob_program=`, by the name that Pacemaker gives.
+#[test]
+fn without_the_file_only_oob_program_helps() {
+    let cluster = Cluster::new();
+    std::fs::remove_file(cluster.path("data/config.data")).unwrap();
+    let ran = cluster.pacemaker("action=off\nplug=n2.lab");
+    ran.failed(&["n2.lab", "no master candidate", "oob_program="]);
+    assert_eq!(cluster.power("n2.lab"), "on");
+
+    let option = format!("oob_program={}", cluster.path("oob").display());
+    cluster.pacemaker(&format!("action=monitor\n{option}")).succeeded();
+    cluster.pacemaker(&format!("action=validate-all\n{option}")).succeeded();
+    cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{option}")).succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker(&format!("action=list\n{option}")).failed(&["cannot list nodes", "config.data"]);
+    cluster.pacemaker("action=monitor\noob_program=/nonexistent").failed(&["/nonexistent"]);
+}
+
+/// `lib/objects.py`, `FillND`: node, else group, else cluster.
+#[test]
+fn the_nearest_program_is_run() {
+    let cluster = Cluster::new();
+    let group = cluster.program("group-oob", "echo group >> who");
+    let node = cluster.program("node-oob", "echo node >> who");
+    let mut config = cluster.config();
+    config["nodegroups"]["g1"]["ndparams"]["oob_program"] = json!(group);
+    cluster.write_config(&config);
+    cluster.pacemaker("action=status\nplug=n2.lab").succeeded();
+    config["nodes"]["u2"]["ndparams"]["oob_program"] = json!(node);
+    cluster.write_config(&config);
+    cluster.pacemaker("action=status\nplug=n2.lab").succeeded();
+    assert_eq!(cluster.text("who"), "group\nnode\n");
+}
+
+/// DESIGN 3: the record in Ganeti is best effort; the master that is dead records nothing, and is fenced all the same.
+#[test]
+fn the_master_itself_can_be_fenced() {
+    let cluster = Cluster::new();
+    cluster.pacemaker("action=off\nplug=n1.lab").succeeded().said("Success: Powered OFF\n");
+    let record = cluster.receipt()["record"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(record.starts_with("left: "), "{record}");
+}
+
+/// A node that is recorded offline already can be fenced and switched on: the flags of the record decide nothing.
+#[test]
+fn an_offline_node_can_be_fenced() {
+    let cluster = Cluster::new();
+    let mut config = cluster.config();
+    config["nodes"]["u2"]["offline"] = json!(true);
+    config["nodes"]["u2"]["powered"] = json!(false);
+    cluster.write_config(&config);
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    assert_eq!(cluster.power("n2.lab"), "off");
+}

@@ -1,0 +1,170 @@
+//! What counts as proof: only a state that was read back, of a grade that was asked for (DESIGN 2).
+
+mod common;
+
+use common::Cluster;
+
+/// Prints `answer` for power-status as long as the host is off.
+fn off_answer(answer: &str) -> String {
+    format!(r#"[ "$1" = power-status ] && grep -q off "power-$2" && {{ printf '%s' '{answer}'; exit 0; }}"#)
+}
+
+/// IPMI and PDUs acknowledge before they act, or instead of it: an exit code is never proof.
+#[test]
+fn a_program_that_lies_about_power_off_is_found_out() {
+    for action in ["off", "reboot"] {
+        let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && exit 0"#);
+        let ran = cluster.pacemaker(&format!("action={action}\nplug=n2.lab"));
+        ran.failed(&["n2.lab", "not proven off", "it still says on"]);
+        assert_eq!(cluster.called("power-on n2.lab"), 0, "no reboot goes on without its off");
+        assert_eq!(
+            (&cluster.receipt()["outcome"], &cluster.receipt()["grade"]),
+            (&"unknown".into(), &"unknown".into())
+        );
+    }
+}
+
+/// Under Pacemaker the deadline alone ends it (`disable_timeout`): the line tells what the device last said, not that the
+/// clock ran out while it was asked once more, or whoever is woken looks for a time-out that there never was.
+#[test]
+fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
+    let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && exit 0"#);
+    let ran = cluster.pacemaker("action=off\nplug=n2.lab\ndisable_timeout=true\ndeadline=2\nstonith_status_sleep=0.3");
+    ran.failed(&["n2.lab", "not proven off", "it still says on"]);
+}
+
+/// A command that went unheard is sent once more, not for ever.
+#[test]
+fn an_off_that_takes_effect_the_second_time_is_success() {
+    let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && [ "$(grep -c "$1" calls)" -lt 2 ] && exit 0"#);
+    cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=2").succeeded().said("Success: Powered OFF\n");
+    assert_eq!(cluster.called("power-off n2.lab"), 2);
+}
+
+/// A refusal is no proof either: a command that reports an error and works all the same is success.
+#[test]
+fn an_off_that_reports_an_error_and_works_is_success() {
+    let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo off > "power-$2"; exit 3; }"#);
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+}
+
+/// The reason that the program gave for refusing must reach the person who is woken.
+#[test]
+fn a_refused_off_fails_with_the_programs_own_reason() {
+    let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo "outlet is locked" >&2; exit 4; }"#);
+    let ran = cluster.pacemaker("action=off\nplug=n2.lab");
+    ran.failed(&["n2.lab", "it still says on", "exit code 4", "outlet is locked"]);
+}
+
+/// A dark moment inside somebody's power cycle must not pass as off.
+#[test]
+fn a_program_that_says_on_and_off_in_turn_proves_nothing() {
+    let vice = r#"
+    if [ "$1" = power-status ]; then
+        if [ -e turn ]; then rm turn; echo '{"powered": false}'; else touch turn; echo '{"powered": true}'; fi
+        exit 0
+    fi"#;
+    Cluster::with_program(vice).pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "not proven off"]);
+}
+
+/// DESIGN 2: the words are never mixed; `isolated` must be asked for by name.
+#[test]
+fn isolated_is_off_only_for_who_asks_for_it() {
+    let cluster = Cluster::with_program(&off_answer(r#"{"powered": false, "grade": "isolated"}"#));
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&[
+        "n2.lab",
+        "its off is only isolated",
+        "minimum_grade is bounded",
+    ]);
+    cluster.pacemaker("action=status\nplug=n2.lab").failed(&["n2.lab", "status unknown", "isolated"]);
+    let listed = cluster.pacemaker("action=list-status").stdout;
+    assert!(listed.contains("n2.lab,n2,UNKNOWN"), "{listed}");
+
+    cluster.pacemaker("action=off\nplug=n2.lab\nminimum_grade=isolated").succeeded().said("Success: Already OFF\n");
+    let ledger = cluster.ledger();
+    assert_eq!((&ledger[1]["grade"], &ledger[3]["grade"]), (&"unknown".into(), &"isolated".into()));
+}
+
+/// The order of the grades: what is stronger than the least is accepted, what is weaker is not.
+#[test]
+fn each_least_grade_takes_what_is_as_strong() {
+    for (answered, least, accepted) in [
+        ("bounded", "bounded", true),
+        ("bounded", "off", false),
+        ("off", "off", true),
+        ("off", "isolated", true),
+        ("isolated", "off", false),
+    ] {
+        let cluster = Cluster::with_program(&off_answer(&format!(r#"{{"powered": false, "grade": "{answered}"}}"#)));
+        cluster.set_power("n2.lab", "off");
+        let ran = cluster.pacemaker(&format!("action=status\nplug=n2.lab\nminimum_grade={least}"));
+        assert_eq!(ran.code, Some(if accepted { 2 } else { 1 }), "{answered} for {least}: {ran:?}");
+    }
+}
+
+/// Prior art: fence_rhevm took a missing status element for off; Ganeti shows null as "unpowered". Nothing but a plain
+/// `"powered": false` is off.
+#[test]
+fn garbage_is_never_off() {
+    for answer in [
+        "",
+        "off",
+        "false",
+        "{}",
+        "[]",
+        r#"{"powered": null}"#,
+        r#"{"powered": "false"}"#,
+        r#"{"powered": 0}"#,
+        r#"{"powered": false"#,
+        r#"{"powered": false}{"powered": false}"#,
+        r#"{"powered": false, "grade": "unknown"}"#,
+        r#"{"powered": false, "grade": "OFF"}"#,
+        r#"{"powered": false, "grade": 1}"#,
+        r#"{"error": "session timeout", "was": {"powered": false}}"#,
+    ] {
+        let cluster = Cluster::with_program(&off_answer(answer));
+        cluster.set_power("n2.lab", "off");
+        cluster.pacemaker("action=status\nplug=n2.lab").failed(&["n2.lab", "status unknown"]);
+        cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=0.2").failed(&["n2.lab", "not proven off"]);
+    }
+}
+
+/// Ganeti takes any byte on stdout of power-off for a failure; the state that is read back decides here.
+#[test]
+fn a_program_that_prints_on_power_off_is_judged_by_the_state() {
+    let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && echo "Chassis Power Control: Down/Off""#);
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo "Down/Off"; exit 0; }"#);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "it still says on", "Down/Off"]);
+}
+
+/// A device that cannot be read may still be switched, and may answer afterwards (a BMC on a shared port).
+#[test]
+fn a_node_that_cannot_be_read_at_first_is_switched_off_all_the_same() {
+    let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && ! grep -q power-off calls && exit 1"#);
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    assert_eq!(cluster.called("power-off n2.lab"), 1);
+}
+
+/// A BMC on the host's own network port is away for some seconds after a power change, and a script that asks it fails
+/// at once: that is no reason to give up while there is time.
+#[test]
+fn a_device_that_is_away_after_the_command_is_waited_for() {
+    let vice = r#"
+    if [ "$1" = power-status ] && [ "$(sed '1,/power-off/d' calls | wc -l)" -gt 0 ] && [ "$(wc -l < calls)" -le 8 ]; then
+        echo "no answer" >&2
+        exit 1
+    fi"#;
+    let cluster = Cluster::with_program(vice);
+    cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=5").succeeded().said("Success: Powered OFF\n");
+    assert_eq!(cluster.called("power-off n2.lab"), 1);
+}
+
+/// Nothing was ever read, before the command or after it: the end comes by itself, is unknown, and says why.
+#[test]
+fn a_device_that_never_answers_is_unknown() {
+    let cluster = Cluster::with_program("echo \"no answer\" >&2; exit 1");
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "not proven off", "no answer"]);
+    assert!(cluster.called("power-off n2.lab") >= 1, "what cannot be read may still be switched");
+    assert_eq!(cluster.receipt()["grade"], "unknown");
+}

@@ -1,0 +1,133 @@
+//! The lines on stdin, as both generations of Pacemaker and the fence-agent API have them.
+
+mod common;
+
+use common::{Cluster, bounded, feed, in_shell, pacemakers_command};
+
+/// Pacemaker 2.1 sends `port`, 3 sends `plug`, both send `nodename`; the order is a hash table's
+/// (`lib/fencing/st_actions.c`).
+#[test]
+fn both_generations_of_pacemaker_fence_the_node_they_mean() {
+    for lines in [
+        "action=off\nport=n2.lab\nnodename=n2.lab",
+        "nodename=n2\nplug=n2\naction=off",
+        "nodename=n3.lab\nport=n2.lab\naction=off",
+        "plug=n2.lab\nport=n3.lab\naction=off\nnodename=n3.lab",
+        "port=n3.lab\naction=off\nnodename=n3.lab\nplug=n2.lab",
+        "option=off\nnodename=n2.lab",
+        "nodeid=2\naction=off\nport=N2.LAB",
+    ] {
+        let cluster = Cluster::new();
+        cluster.pacemaker(lines).succeeded().said("Success: Powered OFF\n");
+        assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "on".into()), "{lines}");
+    }
+}
+
+/// FenceAgentAPI.md: unknown arguments are ignored, `#` begins a comment, the last of a key wins, the action's case
+/// does not count. The agents' library strips a pair of quotes.
+#[test]
+fn the_rules_of_the_api_hold() {
+    for lines in [
+        "pcmk_host_map=a:b\nCRM_meta_timeout=20000\nfuture_key=x=y=z\naction=off\nplug=n2.lab",
+        "# plug=n3.lab\n\nno equals sign\naction=off\nplug=n2.lab",
+        "action=status\nplug=n3.lab\naction=off\nplug=n2.lab",
+        "action=OFF\nplug=n2.lab",
+        "action=\"off\"\nplug=\"n2.lab\"",
+        "action=off\r\nplug=n2.lab\r\n",
+        "stonith-status-sleep=0.05\naction=off\nplug=n2.lab",
+    ] {
+        let cluster = Cluster::new();
+        cluster.pacemaker(lines).succeeded();
+        assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "on".into()), "{lines}");
+    }
+}
+
+/// The agents' library strips each line (`fencing.py`, `_parse_input_stdin`): a here-document that is indented, or has
+/// a blank at a line's end, works with every other agent.
+#[test]
+fn blanks_around_a_line_do_not_count() {
+    let cluster = Cluster::new();
+    cluster.pacemaker("  action=off \n\tplug=n2.lab\t\n  # plug=n3.lab").succeeded();
+    assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "on".into()));
+}
+
+/// FenceAgentAPI.md: without an action the agent reboots.
+#[test]
+fn without_an_action_it_reboots() {
+    let cluster = Cluster::new();
+    cluster.pacemaker("plug=n2.lab").succeeded().said("Success: Rebooted\n");
+    assert_eq!((cluster.called("power-off n2.lab"), cluster.called("power-on n2.lab")), (1, 1));
+}
+
+/// Pacemaker looks for the word on stderr to say "not supported" instead of a plain error (`stonith__result2rc`).
+#[test]
+fn an_unknown_action_is_unrecognised() {
+    let cluster = Cluster::new();
+    for action in ["diag", "power-off", "", "off;reboot", "offf"] {
+        let ran = cluster.pacemaker(&format!("action={action}\nplug=n2.lab"));
+        ran.failed(&["Unrecognised action", action, "use one of on, off"]);
+    }
+    cluster.person(&["-o", "diag", "-n", "n2.lab"]).failed(&["Unrecognised action 'diag'"]);
+    assert!(cluster.calls().is_empty());
+}
+
+/// A wrong value never becomes a default: whoever sets a limit relies on it.
+#[test]
+fn a_wrong_value_touches_nothing_and_names_its_option() {
+    for (name, value) in [
+        ("deadline", "soon"),
+        ("delay", "-1"),
+        ("minimum_grade", "unknown"),
+        ("missing_as_off", "maybe"),
+        ("retry_on", "1.5"),
+        ("deadline", "0"),
+    ] {
+        let cluster = Cluster::new();
+        let ran = cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{name}={value}"));
+        ran.failed(&[name, value]);
+        assert!(cluster.calls().is_empty() && cluster.ledger().is_empty(), "{name}={value}");
+    }
+}
+
+/// Pacemaker's pipe cuts at 64 KiB (`lib/services/services_linux.c`): what arrives whole is taken, what may be cut is
+/// refused, as the missing lines may be those that matter.
+#[test]
+fn stdin_is_taken_up_to_what_a_pipe_holds() {
+    const LIMIT: usize = 64 * 1024;
+    let cluster = Cluster::new();
+    let begin = format!("{}action=off\nplug=n2.lab\n#", cluster.settings());
+    let full = format!("{begin}{}\n", "x".repeat(LIMIT - begin.len() - 1));
+    feed(pacemakers_command(), full.as_bytes()).succeeded();
+
+    let cluster = Cluster::new();
+    for more in ["x".repeat(LIMIT), "x\n".repeat(4 * LIMIT)] {
+        let ran = cluster.pacemaker(&format!("action=off\nplug=n2.lab\n#{more}"));
+        ran.failed(&["65536 bytes"]);
+    }
+    assert!(cluster.calls().is_empty());
+}
+
+/// An agent that is started by hand, by cron or by a broken wrapper without stdin: an error, never a fencing.
+#[test]
+fn no_stdin_at_all_is_a_plain_error() {
+    feed(bounded(), b"").failed(&["no node was named"]);
+    let cluster = Cluster::new();
+    for text in [r#""$0" < /dev/null"#, r#"exec "$0" <&-"#] {
+        in_shell(&cluster, text, "").failed(&["no node was named"]);
+    }
+    assert!(cluster.calls().is_empty());
+}
+
+/// Bytes that are no text are refused where they matter and ignored where they do not.
+#[test]
+fn bytes_that_are_no_text_reach_no_program() {
+    let cluster = Cluster::new();
+    let mut input = cluster.settings().into_bytes();
+    input.extend(b"action=off\nplug=n2.lab\xff\n");
+    feed(pacemakers_command(), &input).failed(&["no node name"]);
+    assert!(cluster.calls().is_empty());
+
+    let mut input = cluster.settings().into_bytes();
+    input.extend(b"\xff\xfe\x00=\x00\naction=off\nplug=n2.lab\n");
+    feed(pacemakers_command(), &input).succeeded();
+}

@@ -1,0 +1,283 @@
+//! A site on disk, as `ganeti-oob` sees it: a configuration, secrets, scripts as devices with their power in files, the
+//! receipts; and the way in which Ganeti calls it.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test crate uses a part of it, and a broken test stops at once"
+)]
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use bmc_responder::{Behaviour, Responder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ganeti-oob");
+
+/// The node that every test switches.
+pub(crate) const NODE: &str = "n1.lab";
+
+/// The password of [`Behaviour::default`]'s user and of every device that needs one; it must never come out again.
+pub(crate) const PASSWORD: &str = "secret16";
+
+/// A test that hangs is killed after this many seconds.
+const GIVE_UP: &str = "60";
+
+/// A folder with everything in it.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Site {
+    /// `config` is added to the folders, a deadline of 6 s and a short dark time; `{dir}` in it is the folder.
+    pub(crate) fn new(config: &str) -> Self {
+        let site = Self { folder: tempfile::tempdir().unwrap() };
+        site.write("password", &format!("{PASSWORD}\n"), 0o600);
+        let folders =
+            "deadline = 6\ndark_time = 0.1\nstate_directory = \"{dir}/state\"\nrun_directory = \"{dir}/run\"\n";
+        site.configure(&format!("{folders}{config}"));
+        site
+    }
+
+    /// With one script for each name, all of them on, and these levels.
+    pub(crate) fn with_scripts(names: &[&str], levels: &str) -> Self {
+        let mut config = format!("[default]\nlevels = {levels}\n");
+        for name in names {
+            config.push_str(&format!("[devices.{name}]\ndriver = \"exec\"\nprogram = \"{{dir}}/{name}\"\n"));
+        }
+        let site = Self::new(&config);
+        for name in names {
+            site.script(name, "");
+            site.set_power(name, "on");
+        }
+        site
+    }
+
+    /// With one fence agent, which is on; `more` is added to its keys.
+    pub(crate) fn with_agent(vice: &str, more: &str) -> Self {
+        let site = Self::new(&format!(
+            "[nodes.\"n1.lab\"]\nlevels = [[\"pdu\"]]\n[devices.pdu]\ndriver = \"agent\"\nagent = \"{{dir}}/fence_fake\"\n\
+             password_file = \"{{dir}}/password\"\n{more}\n"
+        ));
+        site.agent("fence_fake", vice);
+        site.set_power("fence_fake", "on");
+        site
+    }
+
+    /// With one BMC; `more` is added to its keys.
+    pub(crate) fn with_bmc(port: u16, more: &str) -> Self {
+        Self::new(&format!(
+            "[nodes.\"n1.lab\"]\nlevels = [[\"bmc\"]]\n[devices.bmc]\ndriver = \"ipmi\"\naddress = \"127.0.0.1\"\nport = {port}\n\
+             username = \"admin\"\npassword_file = \"{{dir}}/password\"\n{more}\n"
+        ))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        std::fs::write(self.path(name), text).unwrap();
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Writes the whole configuration.
+    pub(crate) fn configure(&self, text: &str) {
+        self.write("config.toml", &text.replace("{dir}", &self.folder.path().display().to_string()), 0o600);
+    }
+
+    pub(crate) fn set_power(&self, name: &str, power: &str) {
+        std::fs::write(self.path(&format!("power-{name}")), format!("{power}\n")).unwrap();
+    }
+
+    pub(crate) fn power(&self, name: &str) -> String {
+        self.text(&format!("power-{name}")).trim().to_owned()
+    }
+
+    /// What the script or agent `name` was asked, in order.
+    pub(crate) fn calls(&self, name: &str) -> Vec<String> {
+        self.text(&format!("calls-{name}")).lines().map(str::to_owned).collect()
+    }
+
+    /// An OOB program: `vice` is shell text that runs before the good part, with `$1` the command and `$2` the node.
+    pub(crate) fn script(&self, name: &str, vice: &str) {
+        let folder = self.folder.path().display();
+        let body = format!(
+            r#"#!/bin/sh
+cd "{folder}" || exit 9
+echo "$1 $2" >> calls-{name}
+{vice}
+case "$1" in
+power-on) echo on > power-{name} ;;
+power-off) echo off > power-{name} ;;
+power-status)
+    case "$(cat power-{name})" in
+    on) echo '{{"powered": true}}' ;;
+    off) echo '{{"powered": false}}' ;;
+    *) echo "no such host" >&2; exit 1 ;;
+    esac ;;
+health) echo '[["fan", "OK"]]' ;;
+*) exit 1 ;;
+esac
+"#
+        );
+        install(&self.path(name), &body);
+    }
+
+    /// A fence agent that keeps all that it can see of its call; `vice` sees the action in `$action`.
+    pub(crate) fn agent(&self, name: &str, vice: &str) {
+        let folder = self.folder.path().display();
+        let body = format!(
+            r#"#!/bin/sh
+cd "{folder}" || exit 9
+cat > stdin-{name}
+action=$(sed -n 's/^action=//p' stdin-{name})
+echo "$action" >> calls-{name}
+tr '\0' '\n' < /proc/$$/cmdline >> argv-{name}
+tr '\0' '\n' < /proc/$$/environ >> environ-{name}
+{vice}
+case "$action" in
+on|off) echo "$action" > power-{name} ;;
+status)
+    case "$(cat power-{name})" in
+    on) echo "Status: ON"; exit 0 ;;
+    off) echo "Status: OFF"; exit 2 ;;
+    *) echo "no such plug" >&2; exit 1 ;;
+    esac ;;
+monitor) ;;
+*) exit 1 ;;
+esac
+"#
+        );
+        install(&self.path(name), &body);
+    }
+
+    /// As Ganeti calls it, with the node of these tests.
+    pub(crate) fn oob(&self, command: &str) -> Ran {
+        self.run(&[command, NODE], &[])
+    }
+
+    /// The same with a caller that has only `seconds` left.
+    pub(crate) fn oob_within(&self, seconds: &str, command: &str) -> Ran {
+        self.run(&[command, NODE], &[("GNT_HA_DEADLINE", seconds)])
+    }
+
+    /// Any arguments, any environment; the configuration is added, stdin is empty.
+    pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new("timeout");
+        command.args(["-s", "KILL", GIVE_UP, PROGRAM]).args(arguments).arg("--config").arg(self.path("config.toml"));
+        command.env_remove("GNT_HA_DEADLINE").env_remove("GNT_HA_REQUEST").env("LC_ALL", "C");
+        command.envs(environment.iter().copied());
+        feed(command, b"")
+    }
+
+    /// How the first item of `health` is whose name begins with `item`.
+    #[track_caller]
+    pub(crate) fn health_of(&self, item: &str) -> String {
+        let items = self.oob("health").answered();
+        let found = items.as_array().unwrap().iter().find(|known| known[0].as_str().unwrap().starts_with(item));
+        let status = found.and_then(|found| found[1].as_str());
+        status.unwrap_or_else(|| panic!("no {item} in {items}")).to_owned()
+    }
+
+    /// Every line of the receipts.
+    pub(crate) fn ledger(&self) -> Vec<Value> {
+        self.text("state/receipts.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The one receipt, after checking that it follows its intent.
+    pub(crate) fn receipt(&self) -> Value {
+        let ledger = self.ledger();
+        let [intent, receipt] = ledger.as_slice() else { panic!("not one intent and one receipt: {ledger:#?}") };
+        assert_eq!((&intent["kind"], &receipt["kind"]), (&json!("intent"), &json!("receipt")));
+        assert_eq!(intent["id"], receipt["id"]);
+        receipt.clone()
+    }
+}
+
+impl Ran {
+    /// Exit code 0 and no word: Ganeti takes any byte on stdout of a power command for a failure.
+    #[track_caller]
+    pub(crate) fn silent(&self) -> &Self {
+        assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (Some(0), "", ""), "{self:?}");
+        self
+    }
+
+    /// Exit code 0, and JSON on stdout.
+    #[track_caller]
+    pub(crate) fn answered(&self) -> Value {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Exit code 1, nothing on stdout, one line on stderr that holds every one of `words`.
+    #[track_caller]
+    pub(crate) fn failed(&self, words: &[&str]) -> &Self {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        assert_eq!(self.stderr.matches('\n').count(), 1, "one line: {self:?}");
+        assert!(self.stderr.starts_with("ganeti-oob: "), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
+        }
+        self
+    }
+
+    /// The same, and the node is named.
+    #[track_caller]
+    pub(crate) fn failed_for_node(&self, words: &[&str]) -> &Self {
+        self.failed(&[NODE]).failed(words)
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+/// Runs `command` with `input` on stdin. A reader that does not want all of it is no error.
+pub(crate) fn feed(mut command: Command, input: &[u8]) -> Ran {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap_or_default();
+    child.wait_with_output().unwrap().into()
+}
+
+/// Makes an executable file by another process: a file that a thread of ours still has open cannot be run.
+pub(crate) fn install(path: &Path, body: &str) {
+    let mut command = Command::new("install");
+    command.args(["-m", "0755", "/dev/stdin"]).arg(path);
+    let made = feed(command, body.as_bytes());
+    assert_eq!(made.code, Some(0), "{made:?}");
+}
+
+/// A BMC of this behaviour and a site that uses it.
+pub(crate) fn bmc(behaviour: Behaviour) -> (Responder, Site) {
+    bmc_with(behaviour, "")
+}
+
+/// The same with more keys for the device.
+pub(crate) fn bmc_with(behaviour: Behaviour, more: &str) -> (Responder, Site) {
+    let responder = Responder::start(behaviour).unwrap();
+    let site = Site::with_bmc(responder.addr().port(), more);
+    (responder, site)
+}

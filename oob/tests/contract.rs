@@ -1,0 +1,180 @@
+//! Ganeti's contract, word for word (`doc/design-oob.rst`, `lib/backend.py`, `lib/server/noded.py`).
+
+mod common;
+
+use std::process::Command;
+
+use common::{NODE, PROGRAM, Site, feed};
+use serde_json::json;
+
+/// `lib/server/noded.py`: any byte on stdout of a power command is read as a payload, and a payload is a failure.
+#[test]
+fn the_power_commands_are_silent() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    for (command, power) in
+        [("power-off", "off"), ("power-off", "off"), ("power-on", "on"), ("power-on", "on"), ("power-cycle", "on")]
+    {
+        site.oob(command).silent();
+        assert_eq!(site.power("dev"), power, "{command}");
+    }
+    let acts: Vec<String> = site.calls("dev").into_iter().filter(|call| !call.starts_with("power-status")).collect();
+    let expected = ["power-off", "power-on", "power-off", "power-on"].map(|command| format!("{command} {NODE}"));
+    assert_eq!(acts, expected, "what is so already needs no command");
+}
+
+/// Ganeti wants `{"powered": bool}` and takes more keys (tried with 3.0.2); the grade is ours (DESIGN 2).
+#[test]
+fn power_status_is_json_with_the_grade() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    let on = site.oob("power-status").answered();
+    assert_eq!((&on["powered"], &on["grade"], &on["level"]), (&json!(true), &json!(null), &json!(1)));
+    site.set_power("dev", "off");
+    let off = site.oob("power-status").answered();
+    assert_eq!((&off["powered"], &off["grade"]), (&json!(false), &json!("off")));
+    assert_eq!(site.calls("dev").len(), 3, "an off is read twice");
+    assert!(site.ledger().is_empty(), "reading leaves no receipt");
+}
+
+/// Not knowing is exit code 1 and nothing on stdout: `{"powered": null}` is shown as "unpowered" by Ganeti.
+#[test]
+fn not_knowing_is_a_failure() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    site.set_power("dev", "burning");
+    site.oob("power-status").failed_for_node(&["its power is unknown", "dev", "no such host"]);
+    site.script("dev", r#"[ "$1" = power-status ] && { echo '{"powered": null}'; exit 0; }"#);
+    site.oob("power-status").failed_for_node(&["its power is unknown", "dev"]);
+    site.oob_within("1.5", "power-off").failed_for_node(&["power-off failed", "dev"]);
+}
+
+/// Off, then on: one dark moment is no off.
+#[test]
+fn an_off_that_is_on_a_moment_later_is_no_off() {
+    let turn = r#"if [ "$1" = power-status ]; then
+        if [ -e turn ]; then rm turn; echo '{"powered": true}'; else touch turn; echo '{"powered": false}'; fi
+        exit 0
+    fi"#;
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    site.script("dev", turn);
+    assert_eq!(site.oob("power-status").answered()["powered"], true);
+    site.oob_within("2", "power-off").failed_for_node(&["not proven off"]);
+}
+
+/// An acknowledgement is no proof, an error no refutation: the state that is read back decides.
+#[test]
+fn only_the_state_that_is_read_back_counts() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    site.script("dev", r#"[ "$1" = power-off ] && exit 0"#);
+    site.oob_within("1.5", "power-off").failed_for_node(&["power-off failed", "dev", "not proven off"]);
+    assert_eq!(site.receipt()["outcome"], "unknown");
+    site.script("dev", r#"[ "$1" = power-off ] && { echo off > power-dev; exit 7; }"#);
+    site.oob("power-off").silent();
+}
+
+/// The line tells what the device last said, not that the clock ran out while it was asked once more: a device that
+/// acknowledges and does not act is another search at night than one that does not answer.
+#[test]
+fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    site.script("dev", r#"[ "$1" = power-off ] && exit 0"#);
+    site.oob_within("1.5", "power-off").failed_for_node(&["dev", "it still says on"]);
+    site.script("dev", "echo 'outlet is locked' >&2; exit 1");
+    site.oob_within("1.5", "power-off").failed_for_node(&["dev", "power-status failed", "outlet is locked"]);
+}
+
+/// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised (DESIGN 2).
+#[test]
+fn a_weaker_grade_is_passed_on() {
+    let site = Site::with_scripts(&["dev", "other"], r#"[["dev", "other"]]"#);
+    site.set_power("dev", "off");
+    site.set_power("other", "off");
+    site.script("dev", r#"[ "$1" = power-status ] && { echo '{"powered": false, "grade": "isolated"}'; exit 0; }"#);
+    for command in ["power-status", "power-off"] {
+        site.oob(command).failed_for_node(&["dev", "only isolated", "minimum_grade is bounded"]);
+    }
+    std::fs::remove_dir_all(site.path("state")).unwrap();
+    site.configure(&format!("minimum_grade = \"isolated\"\n{}", site.text("config.toml")));
+    assert_eq!(site.oob("power-status").answered()["grade"], "isolated");
+    site.oob("power-off").silent();
+    assert_eq!(site.receipt()["grade"], "isolated");
+}
+
+/// `OOB_STATUSES`: a list of [item, status]; a device that does not answer is an item too.
+#[test]
+fn health_is_a_list_of_pairs() {
+    let site = Site::with_scripts(&["dev", "dead"], r#"[["dev"], ["dead"]]"#);
+    site.script("dead", "echo broken >&2; exit 1");
+    let ran = site.oob("health");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let items: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(items, json!([["dev fan", "OK"], ["dead answers", "UNKNOWN"]]));
+    assert!(ran.stderr.contains(NODE) && ran.stderr.contains("broken"), "{ran:?}");
+    site.script("dev", "exit 1");
+    site.oob("health").failed_for_node(&["its health is unknown", "broken"]);
+}
+
+/// The contract knows the exit codes 0 and 1; a wrong call is one line, and never an action.
+#[test]
+fn a_wrong_call_is_exit_code_1_and_one_line() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    for arguments in [
+        &["power-of", NODE][..],
+        &["power-off"],
+        &["power-off", NODE, "more"],
+        &["power-off", ""],
+        &["power-off", "n1;reboot"],
+        &["power-off", "../n1"],
+        &["power-off", "-n1"],
+        &["power-off", "--force", NODE],
+        &["POWER-OFF", NODE],
+    ] {
+        site.run(arguments, &[]).failed(&["--help"]);
+    }
+    assert!(site.calls("dev").is_empty() && site.ledger().is_empty());
+    let nothing = feed(Command::new(PROGRAM), b"");
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(1), ""), "{nothing:?}");
+    for help in ["--help", "--version"] {
+        let ran = site.run(&[help], &[]);
+        assert!(ran.code == Some(0) && ran.stdout.contains("ganeti-oob"), "{ran:?}");
+    }
+}
+
+/// Intent and receipt, and the caller's receipt that this action is a part of.
+#[test]
+fn receipts_are_linked_to_the_callers() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    site.script("dev", r#"[ -e state/receipts.jsonl ] && cp state/receipts.jsonl "at-$1""#);
+    site.run(&["power-off", NODE], &[("GNT_HA_REQUEST", "0199aabbccdd-01234567")]).silent();
+    assert_eq!(site.text("at-power-status").lines().count(), 1);
+    let intent = site.ledger().remove(0);
+    assert_eq!((&intent["program"], &intent["action"]), (&json!("ganeti-oob"), &json!("off")));
+    assert_eq!(intent["asked_by"]["request"], "0199aabbccdd-01234567");
+    let receipt = site.receipt();
+    assert_eq!(
+        (&receipt["outcome"], &receipt["grade"], &receipt["word_of"]),
+        (&json!("done"), &json!("off"), &json!("dev"))
+    );
+}
+
+/// A full disk must not keep a host from being switched off; the exit code stays Ganeti's.
+#[test]
+fn a_full_disk_stops_nothing_and_is_said() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    std::fs::create_dir(site.path("state")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", site.path("state/receipts.jsonl")).unwrap();
+    let ran = site.oob("power-off");
+    assert_eq!((ran.code, ran.stdout.as_str(), site.power("dev")), (Some(0), "", "off".into()), "{ran:?}");
+    assert!(ran.stderr.contains(NODE) && ran.stderr.contains("no intent"), "{ran:?}");
+}
+
+/// `ganeti-oob -v ... 2>&1 | head`: the reader goes away in the middle, the command goes on. The same on a full disk.
+#[test]
+fn verbose_output_that_nobody_takes_breaks_nothing_off() {
+    for redirection in ["2> /dev/full", "2>&-"] {
+        let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+        let text = format!(r#"exec "$0" -v power-off {NODE} --config "$1" < /dev/null {redirection}"#);
+        let mut command = Command::new("sh");
+        command.args(["-c", &text, PROGRAM]).arg(site.path("config.toml"));
+        let ran = feed(command, b"");
+        assert_eq!((ran.code, site.power("dev")), (Some(0), "off".into()), "{redirection}: {ran:?}");
+    }
+}

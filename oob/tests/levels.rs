@@ -1,0 +1,195 @@
+//! Levels of devices: all of one must succeed, the next is tried when one fails, and the time is split over them.
+
+mod common;
+
+use common::{NODE, PROGRAM, Site};
+use serde_json::json;
+
+const LIES: &str = r#"[ "$1" = power-off ] && exit 0"#;
+
+/// Pacemaker's fencing topologies are the model: what one level cannot do, the next may.
+#[test]
+fn the_second_level_is_used_when_the_first_fails() {
+    for vice in ["exit 1", "echo rubbish"] {
+        let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
+        site.script("one", vice);
+        site.set_power("two", "off");
+        let answer = site.oob_within("3", "power-status").answered();
+        assert_eq!((&answer["powered"], &answer["level"]), (&json!(false), &json!(2)), "{vice}");
+        assert!(answer["failed"][0].as_str().unwrap().contains("one"), "{answer}");
+        site.set_power("two", "on");
+        site.oob_within("3", "power-off").silent();
+        assert_eq!(site.power("two"), "off");
+        assert_eq!(site.receipt()["word_of"], "two");
+        let reason = site.receipt()["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("level 1: ") && reason.contains("one: "), "{reason}");
+    }
+}
+
+/// A first level that succeeds is enough; the second is not touched.
+#[test]
+fn the_second_level_is_left_alone_when_the_first_succeeds() {
+    let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
+    site.oob("power-off").silent();
+    assert_eq!((site.power("one"), site.power("two"), site.calls("two").len()), ("off".into(), "on".into(), 0));
+}
+
+/// Two power supplies: the host is off when both feeds are (Pacemaker Explained, "Fencing topologies").
+#[test]
+fn a_level_of_two_devices_needs_both() {
+    let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
+    site.oob("power-off").silent();
+    assert_eq!((site.power("a"), site.power("b")), ("off".into(), "off".into()));
+    assert_eq!(site.oob("power-status").answered()["powered"], false);
+    site.set_power("b", "on");
+    assert_eq!(site.oob("power-status").answered()["powered"], true, "one live feed is on");
+
+    for liar in ["a", "b"] {
+        let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
+        site.script(liar, LIES);
+        site.oob_within("1", "power-off").failed_for_node(&[liar, "not proven off"]);
+        assert_eq!(site.receipt()["grade"], "unknown");
+    }
+    let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
+    site.set_power("a", "off");
+    site.set_power("b", "burning");
+    site.oob("power-status").failed_for_node(&["b", "no such host"]);
+}
+
+/// Every level's reason is in the one line: the person who is woken has to know which device to look at.
+#[test]
+fn all_levels_failing_is_one_line_with_every_reason() {
+    let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
+    site.script("one", "echo 'no route to BMC' >&2; exit 1");
+    site.script("two", "echo 'outlet is locked' >&2; exit 1");
+    for command in ["power-off", "power-status"] {
+        let ran = site.oob_within("2", command);
+        ran.failed_for_node(&["level 1: ", "no route to BMC", "level 2: ", "outlet is locked"]);
+    }
+}
+
+/// A device that hangs must leave time to those behind it, within the deadline of the configuration.
+#[test]
+fn a_device_that_hangs_leaves_time_for_the_next() {
+    let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
+    site.script("one", "exec sleep 1000");
+    site.oob("power-off").silent();
+    assert_eq!((site.power("two"), &site.receipt()["word_of"]), ("off".into(), &json!("two")));
+}
+
+/// The caller's time counts where it is less than the configuration's: without it this test would be killed.
+#[test]
+fn the_callers_deadline_is_kept() {
+    let site = Site::with_scripts(&["one"], r#"[["one"]]"#);
+    site.configure(&site.text("config.toml").replace("deadline = 6", "deadline = 55"));
+    site.script("one", "exec sleep 1000");
+    site.oob_within("1", "power-status").failed_for_node(&["timed out"]);
+    site.oob_within("1", "power-off").failed_for_node(&["timed out"]);
+}
+
+/// No time at all is not knowing; nonsense is no limit.
+#[test]
+fn strange_deadlines_of_the_caller_never_make_an_off() {
+    let site = Site::with_scripts(&["one"], r#"[["one"]]"#);
+    site.set_power("one", "off");
+    for seconds in ["0", "0.000"] {
+        site.oob_within(seconds, "power-status").failed_for_node(&["its power is unknown"]);
+        site.oob_within(seconds, "power-off").failed_for_node(&["power-off failed"]);
+    }
+    for seconds in ["soon", "-1", "nan", "inf", "1e300", ""] {
+        assert_eq!(site.oob_within(seconds, "power-status").answered()["powered"], false, "{seconds}");
+    }
+}
+
+/// DESIGN 2: off, proven, before it is on again; never a device's own cycle.
+#[test]
+fn a_cycle_is_off_proven_and_then_on() {
+    let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
+    site.oob("power-cycle").silent();
+    let without_status =
+        |name| site.calls(name).into_iter().filter(|call| !call.contains("status")).collect::<Vec<_>>();
+    for name in ["a", "b"] {
+        assert_eq!(without_status(name), [format!("power-off {NODE}"), format!("power-on {NODE}")]);
+    }
+    let receipt = site.receipt();
+    assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("done"), &json!("off")));
+    let steps = receipt["steps"].as_array().unwrap();
+    let at = |what: &str| steps.iter().position(|step| step["did"] == what).unwrap();
+    assert!(at("power off") < at("dark time") && at("dark time") < at("power on"), "{steps:#?}");
+}
+
+/// Without a proven off nothing is switched on: a host that was never off was not cycled.
+#[test]
+fn a_cycle_without_a_proven_off_switches_nothing_on() {
+    let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
+    site.script("b", LIES);
+    site.oob_within("3", "power-cycle").failed_for_node(&["power-cycle failed", "b", "not proven off"]);
+    assert_eq!(site.receipt()["outcome"], "unknown");
+}
+
+/// The off is done, the on is not: exit code 1 for Ganeti, and the line says what the host is now.
+#[test]
+fn a_cycle_that_does_not_come_on_says_that_it_is_off() {
+    let site = Site::with_scripts(&["a", "b"], r#"[["a"], ["b"]]"#);
+    site.script("a", r#"[ "$1" = power-on ] && exit 0"#);
+    site.oob_within("3", "power-cycle").failed_for_node(&["is off, proven", "not switched on again", "a"]);
+    let receipt = site.receipt();
+    assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("off-only"), &json!("off")));
+    assert!(site.calls("b").is_empty(), "the next level is not for the on half");
+}
+
+/// A first level that gave up in the middle has switched a feed off: a cycle that the second level completes must not
+/// leave the host on one power supply and call that a success.
+#[test]
+fn a_cycle_leaves_no_feed_of_a_failed_level_off() {
+    let site = Site::with_scripts(&["a", "b", "c"], r#"[["a", "b"], ["c"]]"#);
+    site.script("b", LIES);
+    let ran = site.oob_within("5", "power-cycle");
+    assert!(ran.code != Some(0) || site.power("a") == "on", "a is {}: {ran:?}", site.power("a"));
+}
+
+/// A program that is `ganeti-oob` itself would call itself until the time is up, whatever name it has.
+#[test]
+fn ganeti_oob_does_not_drive_itself() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    std::fs::remove_file(site.path("dev")).unwrap();
+    std::os::unix::fs::symlink(PROGRAM, site.path("dev")).unwrap();
+    for command in ["power-status", "power-off", "power-cycle", "health"] {
+        site.oob(command).failed_for_node(&["dev", "ganeti-oob itself"]);
+    }
+}
+
+/// The same behind a wrapper cannot be seen beforehand; it has to end, and must not end as an off.
+#[test]
+fn a_wrapper_around_ganeti_oob_ends() {
+    let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+    let config = site.path("config.toml");
+    site.script("dev", &format!(r#"exec "{PROGRAM}" --config "{}" "$@""#, config.display()));
+    for command in ["power-status", "power-off"] {
+        site.oob_within("2", command).failed_for_node(&["dev"]);
+    }
+    assert!(site.calls("dev").len() < 100);
+}
+
+/// A BMC that sees the host run outweighs a PDU outlet that is off: the outlet is somebody else's.
+#[test]
+fn a_level_that_says_on_is_not_overruled_by_a_wrong_outlet() {
+    for outlet in ["off", "on"] {
+        let site = Site::with_scripts(&["bmc", "pdu"], r#"[["bmc"], ["pdu"]]"#);
+        site.script("bmc", r#"[ "$1" = power-off ] && { echo 'insufficient privilege' >&2; exit 1; }"#);
+        site.set_power("pdu", outlet);
+        site.oob_within("4", "power-off").failed_for_node(&["level 1 still says on", "check which outlets"]);
+        assert_eq!(site.receipt()["outcome"], "unknown");
+    }
+}
+
+/// One feed comes back while the other is being switched: the host was never without power.
+#[test]
+fn feeds_must_be_off_in_the_same_moment() {
+    let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
+    // Whoever switches b off switches a on again.
+    site.script("b", r#"[ "$1" = power-off ] && echo on > power-a"#);
+    site.oob("power-off").silent();
+    assert_eq!((site.power("a"), site.power("b")), ("off".into(), "off".into()));
+    assert_eq!(site.calls("a").iter().filter(|call| call.starts_with("power-off")).count(), 2);
+}

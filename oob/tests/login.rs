@@ -1,0 +1,131 @@
+//! Logging in to a BMC: what is refused is said, is never an off, and is never tried until the account is locked.
+
+mod common;
+
+use bmc_responder::{Behaviour, User};
+use common::{PASSWORD, Site, bmc, bmc_with};
+use ipmi_lan::Privilege;
+
+/// 20 bytes, as K_g has to be.
+const KG: &str = "0123456789abcdefghij";
+
+const COMMANDS: [&str; 4] = ["power-status", "power-off", "power-cycle", "health"];
+
+/// BMCs lock an account after a few refused logins: the remedy would be gone when it is needed. One a command at most,
+/// and one only for the several commands of a fencing; new credentials are tried at once.
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let (bmc, site) = bmc(Behaviour::default());
+    for (done, wrong) in [(1, "not-the-password"), (2, "x")] {
+        site.write("password", &format!("{wrong}\n"), 0o600);
+        for command in COMMANDS {
+            site.oob(command).failed_for_node(&["bmc", "the password is not the one the BMC has"]);
+            assert_eq!(bmc.seen().rakp1, done, "{command}");
+        }
+    }
+    assert!(bmc.power());
+    site.write("password", PASSWORD, 0o600);
+    site.oob("power-off").silent();
+    assert!(!bmc.power());
+}
+
+/// The same BMC may stand in several levels (alone, and together with a PDU): still one refused login a command.
+#[test]
+fn a_wrong_password_is_tried_once_although_two_levels_have_the_bmc() {
+    let (bmc, site) = bmc(Behaviour::default());
+    site.write("password", "not-the-password\n", 0o600);
+    let text = site.text("config.toml").replace(r#"[["bmc"]]"#, r#"[["bmc"], ["bmc", "dev"]]"#);
+    site.configure(&format!("{text}[devices.dev]\ndriver = \"exec\"\nprogram = \"{{dir}}/dev\"\n"));
+    site.script("dev", "");
+    site.set_power("dev", "on");
+    site.oob("power-off").failed_for_node(&["bmc", "password"]);
+    assert_eq!(bmc.seen().rakp1, 1);
+}
+
+/// Every way in which a BMC refuses a login: once, with its reason, and an off is never made of it.
+#[test]
+fn refused_logins_are_said_and_not_repeated() {
+    let user = |privilege| vec![User { name: "admin".to_owned(), password: PASSWORD.into(), privilege }];
+    for (behaviour, words) in [
+        (Behaviour { users: vec![], ..Behaviour::default() }, ["user refused", "check the user name"]),
+        (Behaviour { lock_after: Some(0), ..Behaviour::default() }, ["0Dh", "locked"]),
+        (Behaviour { users: user(Privilege::User), ..Behaviour::default() }, ["privilege level", "operator"]),
+        (Behaviour { rakp3_statuses: [0x0F].into(), ..Behaviour::default() }, ["password", "RAKP message 4"]),
+    ] {
+        let (bmc, site) = bmc(behaviour);
+        bmc.set_power(false);
+        site.oob("power-off").failed_for_node(&["bmc"]).failed(&words);
+        assert_eq!(bmc.seen().rakp1, 1, "{words:?}");
+        assert_eq!(site.receipt()["grade"], "unknown");
+    }
+}
+
+/// The user level can read and not switch: a check would pass, and the fencing fail.
+#[test]
+fn a_privilege_that_cannot_switch_is_refused_beforehand() {
+    let (bmc, site) = bmc_with(Behaviour::default(), "privilege = \"user\"");
+    site.oob("power-status").failed(&["unknown variant `user`", "`operator`"]);
+    assert_eq!(bmc.seen().rakp1, 0);
+}
+
+/// K_g (13.31): as text or in hex; without it, or with another, the login fails and the line says which key it is.
+#[test]
+fn the_bmc_key_is_used() {
+    let locked = || Behaviour { kg: Some(KG.into()), ..Behaviour::default() };
+    let hex: String = KG.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for file in [KG.to_owned(), format!("0x{hex}")] {
+        let (_bmc, site) = bmc_with(locked(), "kg_file = \"{dir}/kg\"");
+        site.write("kg", &file, 0o600);
+        assert_eq!(site.oob("power-status").answered()["powered"], true);
+        site.oob("power-off").silent();
+    }
+    let (bmc, site) = bmc(locked());
+    site.oob("power-off").failed_for_node(&["bmc", "K_g"]);
+    assert!(bmc.power());
+    assert_eq!(bmc.seen().rakp1, 1);
+    let (bmc, site) = bmc_with(locked(), "kg_file = \"{dir}/kg\"");
+    site.write("kg", "jihgfedcba9876543210", 0o600);
+    site.oob("power-off").failed_for_node(&["bmc", "K_g"]);
+    site.write("kg", "too short", 0o600);
+    site.oob("power-off").failed_for_node(&["bmc", "no BMC key"]);
+    site.write("kg", KG, 0o644);
+    site.oob("power-off").failed_for_node(&["bmc", "others may read it"]);
+    assert!(bmc.power());
+}
+
+/// A password with more than 20 bytes can be no BMC's: said before anything is sent.
+#[test]
+fn a_password_that_no_bmc_has_is_refused_before_the_login() {
+    let (bmc, site) = bmc(Behaviour::default());
+    site.write("password", &"p".repeat(21), 0o600);
+    let ran = site.oob("power-off");
+    ran.failed_for_node(&["bmc"]);
+    assert!(!ran.stderr.contains("ppp"), "{ran:?}");
+    assert_eq!(bmc.seen().datagrams, 0);
+}
+
+fn everything(site: &Site, into: &mut String) {
+    for command in COMMANDS.into_iter().chain(["check"]) {
+        let ran = site.run(&["-v", command, common::NODE], &[("GNT_HA_DEADLINE", "2")]);
+        into.push_str(&ran.stdout);
+        into.push_str(&ran.stderr);
+    }
+    into.push_str(&site.text("state/receipts.jsonl"));
+}
+
+/// Logs, receipts and errors are read by many, and sent to others in bug reports.
+#[test]
+fn no_secret_of_a_bmc_comes_out() {
+    let mut all = String::new();
+    let (_bmc, site) = bmc_with(Behaviour { kg: Some(KG.into()), ..Behaviour::default() }, "kg_file = \"{dir}/kg\"");
+    site.write("kg", KG, 0o600);
+    everything(&site, &mut all);
+    site.write("password", "wrong-secret16", 0o600);
+    everything(&site, &mut all);
+    site.write("kg", &KG[..19], 0o600);
+    everything(&site, &mut all);
+    assert!(all.contains("chassis status") && all.contains("password is not the one"), "{all}");
+    for secret in [PASSWORD, &KG[..19], "0x303132"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+}
