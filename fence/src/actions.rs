@@ -1,59 +1,13 @@
 //! The actions, and what each of them prints and exits with.
 
-use std::process::ExitCode;
-
 use gnt_ha::core::power::{Power, together};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::oob_program::OobProgram;
 
 use crate::options::{Action, Options};
+use crate::report::{Code, Report};
 use crate::target::Cluster;
 use crate::{fencing, metadata, survey, switch};
-
-/// How an action ended: what goes to stdout, what to stderr, and the exit code.
-///
-/// Pacemaker logs each line on stderr as a warning, so a plain success has none there.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Lines for stdout.
-    pub say: Vec<String>,
-    /// Lines for stderr.
-    pub complain: Vec<String>,
-    /// The exit code.
-    pub code: Code,
-}
-
-/// The exit codes of a fence agent (`doc/FenceAgentAPI.md`; agents of the library know no others).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Code {
-    /// Success; for `status`: on.
-    #[default]
-    Success,
-    /// Failure, or not known.
-    Failure,
-    /// `status`: off.
-    Off,
-}
-
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(match code {
-            Code::Success => 0,
-            Code::Failure => 1,
-            Code::Off => 2,
-        })
-    }
-}
-
-impl Report {
-    pub(crate) fn success(line: impl Into<String>) -> Self {
-        Self { say: vec![line.into()], ..Self::default() }
-    }
-
-    pub(crate) fn failure(line: impl Into<String>) -> Self {
-        Self { complain: vec![line.into()], code: Code::Failure, ..Self::default() }
-    }
-}
 
 /// Does what the options ask for. `deadline` covers everything, beginning with the process.
 #[must_use]

@@ -12,9 +12,9 @@ use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::lock::{Lock, LockError};
 use gnt_ha::sys::road::{Finish, Road};
 
-use crate::actions::Report;
 use crate::options::{Action, Options};
 use crate::record;
+use crate::report::Report;
 use crate::switch::{self, Proof};
 use crate::target::{Cluster, Target, TargetError};
 

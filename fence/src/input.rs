@@ -4,7 +4,8 @@ use std::io::Read;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::options::{Given, Kind, OPTIONS, Spec};
+use crate::options::Given;
+use crate::spec::{Kind, OPTIONS, Spec};
 
 /// The most that is read of stdin, in bytes: Pacemaker's pipe holds no more and cuts what is beyond it
 /// (`lib/services/services_linux.c`).

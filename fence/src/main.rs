@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fence_ganeti::actions::{self, Code};
+use fence_ganeti::actions;
 use fence_ganeti::input;
 use fence_ganeti::options::{Given, Options};
+use fence_ganeti::report::Code;
 use gnt_ha::cli;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log;

@@ -5,7 +5,8 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::options::{Action, Kind, OPTIONS, Spec};
+use crate::options::Action;
+use crate::spec::{Kind, OPTIONS, Spec};
 
 const SHORT: &str = "Fence agent for Ganeti's out-of-band power interface";
 

@@ -11,7 +11,6 @@ use gnt_ha::sys::road::Road;
 use serde::Serialize;
 
 use crate::device::{DeviceError, Hope, Named, Reading};
-use crate::levels::Lost;
 
 /// Between two readings that are to agree.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
@@ -21,6 +20,21 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 
 /// An off is believed when it was read twice: one reading may fall into the dark moment of somebody's cycle.
 const OFF_READINGS: u32 = 2;
+
+/// Why a level failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// In one line.
+    pub why: String,
+    /// A device of it said that the host has power.
+    pub was_on: bool,
+}
+
+impl From<DeviceError> for Lost {
+    fn from(error: DeviceError) -> Self {
+        Self { why: error.why, was_on: false }
+    }
+}
 
 /// What the devices of a level say together.
 #[derive(Debug)]

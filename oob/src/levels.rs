@@ -6,8 +6,8 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 
-use crate::device::{self, DeviceError, Named};
-use crate::level;
+use crate::device::{self, Named};
+use crate::level::{self, Lost};
 
 /// A level that succeeded.
 #[derive(Debug)]
@@ -18,21 +18,6 @@ pub struct Succeeded<T> {
     pub value: T,
     /// Why the levels before it failed, a line each.
     pub failed_before: Vec<String>,
-}
-
-/// Why a level failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// In one line.
-    pub why: String,
-    /// A device of it said that the host has power.
-    pub was_on: bool,
-}
-
-impl From<DeviceError> for Lost {
-    fn from(error: DeviceError) -> Self {
-        Self { why: error.why, was_on: false }
-    }
 }
 
 /// Does `work` with the devices of each level until one succeeds, the time split over those that are left. It is also

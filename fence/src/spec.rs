@@ -1,0 +1,212 @@
+//! The table of options, once: the command line, stdin and the metadata come from it.
+
+use gnt_ha::sys::ganeti_files;
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing on the command line; 1/yes/on/true or 0/no/off/false on stdin.
+    Flag,
+    /// The same words, on the command line too.
+    Truth,
+    /// Text.
+    Text,
+    /// A time in seconds.
+    Second,
+    /// A whole number.
+    Integer,
+    /// One of these words.
+    Select(&'static [&'static str]),
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name on stdin and in the metadata; with `-` for `_` the long option.
+    pub name: &'static str,
+    /// Its short option.
+    pub short: Option<char>,
+    /// Its old name, which still works on stdin.
+    pub old: Option<&'static str>,
+    /// What it takes.
+    pub kind: Kind,
+    /// Its value when it is not given.
+    pub default: Option<&'static str>,
+    /// How the value is called in the help.
+    pub value: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+/// The grades that may be asked for, as in [`gnt_ha::core::grade::Grade::ACCEPTABLE`].
+pub const GRADES: &[&str] = &["isolated", "bounded", "off"];
+
+const fn spec(name: &'static str, short: Option<char>, kind: Kind, value: &'static str, help: &'static str) -> Spec {
+    Spec { name, short, old: None, kind, default: None, value, help }
+}
+
+const fn with_default(spec: Spec, default: &'static str) -> Spec {
+    Spec { default: Some(default), ..spec }
+}
+
+const fn formerly(spec: Spec, old: &'static str) -> Spec {
+    Spec { old: Some(old), ..spec }
+}
+
+/// Every option. The first block has the names and meanings of fence-agents' library; the second is ours.
+pub const OPTIONS: &[Spec] = &[
+    with_default(
+        formerly(
+            spec(
+                "action",
+                Some('o'),
+                Kind::Text,
+                "action",
+                "Fencing action: on, off, reboot, status, list, list-status, monitor, metadata, manpage or validate-all",
+            ),
+            "option",
+        ),
+        "reboot",
+    ),
+    formerly(
+        spec(
+            "plug",
+            Some('n'),
+            Kind::Text,
+            "node",
+            "Name of the node, full or short; several with the plug separator between them",
+        ),
+        "port",
+    ),
+    with_default(spec("plug_separator", None, Kind::Text, "char", "Separator of several plugs"), ","),
+    with_default(
+        spec("separator", Some('C'), Kind::Text, "char", "Separator in the output of list and list-status"),
+        ",",
+    ),
+    with_default(
+        spec("delay", None, Kind::Second, "seconds", "Wait before off and reboot; counts towards the deadline"),
+        "0",
+    ),
+    with_default(
+        spec(
+            "power_timeout",
+            None,
+            Kind::Second,
+            "seconds",
+            "Time for the power to be on or off after the action began",
+        ),
+        "20",
+    ),
+    with_default(
+        spec(
+            "power_wait",
+            None,
+            Kind::Second,
+            "seconds",
+            "Wait between a power command and the first look at its effect",
+        ),
+        "0",
+    ),
+    with_default(
+        spec("stonith_status_sleep", None, Kind::Second, "seconds", "Wait between two looks at the power"),
+        "1",
+    ),
+    with_default(
+        spec("retry_on", None, Kind::Integer, "attempts", "How often a power-on that had no effect is sent again"),
+        "1",
+    ),
+    spec(
+        "missing_as_off",
+        None,
+        Kind::Flag,
+        "",
+        "Take a node that Ganeti does not know for off. Dangerous: a misspelt name is a node that Ganeti does not know",
+    ),
+    spec(
+        "disable_timeout",
+        None,
+        Kind::Truth,
+        "true|false",
+        "Let the deadline alone limit the action, not power_timeout (default: true under Pacemaker)",
+    ),
+    spec("verbose", Some('v'), Kind::Flag, "", "Say on stderr what is done, step by step"),
+    spec("verbose_level", None, Kind::Integer, "level", "The same as verbose when above 0"),
+    formerly(
+        spec("debug_file", Some('D'), Kind::Text, "file", "Write to this file what is done, step by step"),
+        "debug",
+    ),
+    spec("quiet", Some('q'), Kind::Flag, "", "No errors on stderr; the exit code alone tells"),
+    spec(
+        "oob_program",
+        None,
+        Kind::Text,
+        "path",
+        "OOB program for every node, instead of the one in Ganeti's configuration; needed where this host is no master candidate",
+    ),
+    with_default(
+        spec(
+            "minimum_grade",
+            None,
+            Kind::Select(GRADES),
+            "grade",
+            "Least proof that counts as off: off (somebody who sees the power says so), bounded (the node stopped itself by a watchdog), isolated (the other nodes refuse it; it may still run and write to storage that is not theirs)",
+        ),
+        "bounded",
+    ),
+    with_default(
+        spec(
+            "deadline",
+            None,
+            Kind::Second,
+            "seconds",
+            "Time for the whole action; must be below Pacemaker's timeout for it (stonith-timeout, pcmk_off_timeout and the like)",
+        ),
+        "55",
+    ),
+    spec(
+        "deep",
+        None,
+        Kind::Flag,
+        "",
+        "Let monitor ask every node's device, not only look at the configuration and the programs",
+    ),
+    with_default(spec("fanout", None, Kind::Integer, "count", "How many nodes are asked at the same time"), "32"),
+    with_default(
+        spec(
+            "record",
+            None,
+            Kind::Truth,
+            "true|false",
+            "After a proven off, have Ganeti record the node as offline, where this host is the master",
+        ),
+        "true",
+    ),
+    with_default(
+        spec("data_dir", None, Kind::Text, "folder", "Ganeti's data folder, with config.data"),
+        ganeti_files::DATA_DIR,
+    ),
+    with_default(
+        spec("state_dir", None, Kind::Text, "folder", "Folder of the receipts"),
+        gnt_ha::config::DEFAULT_STATE,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gnt_ha::core::grade::Grade;
+
+    #[test]
+    fn the_grades_are_those_that_there_are() {
+        assert_eq!(GRADES, Grade::ACCEPTABLE.map(Grade::word));
+    }
+
+    #[test]
+    fn every_option_of_the_table_has_one_name_and_a_help() {
+        let mut names: Vec<_> = OPTIONS.iter().map(|spec| spec.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), OPTIONS.len());
+        assert!(OPTIONS.iter().all(|spec| !spec.help.is_empty()));
+    }
+}
