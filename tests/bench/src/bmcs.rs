@@ -1,0 +1,80 @@
+//! Many BMCs in one process, each with an address of its own, as slow to log in to as real ones are.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bmc_responder::{Behaviour, Bmc, User};
+use ipmi_lan::Privilege;
+
+use crate::Result;
+use crate::site::{PASSWORD, USER};
+
+/// How many.
+pub(crate) const COUNT: u8 = 200;
+
+/// What a BMC's processor takes for its part of the login.
+const LOGIN: Duration = Duration::from_millis(200);
+
+const READY: &str = "ready";
+
+/// The address of the `number`-th.
+pub(crate) const fn address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 1, 0, number)
+}
+
+/// The part of the process that is all of them.
+pub(crate) fn serve() -> Result<()> {
+    let mut banks = Vec::new();
+    for number in 1..=COUNT {
+        let mut behaviour = Behaviour {
+            users: vec![User {
+                name: USER.to_owned(),
+                password: PASSWORD.as_bytes().to_vec(),
+                privilege: Privilege::Administrator,
+            }],
+            rakp2_delay: LOGIN,
+            ..Behaviour::default()
+        };
+        behaviour.chassis.power_on = true;
+        behaviour.noise.seed = number.into();
+        let socket = UdpSocket::bind((address(number), ipmi_lan::DEFAULT_PORT))?;
+        banks.push((socket, Arc::new(Mutex::new(Bmc::new(behaviour)))));
+    }
+    println!("{READY}");
+    Ok(bmc_responder::serve(&banks, &AtomicBool::new(false))?)
+}
+
+/// That process, ended when dropped.
+pub(crate) struct Bmcs(Child);
+
+impl Bmcs {
+    /// Starts it and waits until every BMC has its address.
+    pub(crate) fn start() -> Result<Self> {
+        let mut child =
+            Command::new(std::env::current_exe()?).arg("bmcs").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take();
+        let bmcs = Self(child);
+        let mut line = String::new();
+        BufReader::new(stdout.ok_or("no stdout")?).read_line(&mut line)?;
+        if line.trim() == READY { Ok(bmcs) } else { Err("the BMCs did not start".into()) }
+    }
+
+    /// The processor time it has used (`/proc/PID/schedstat`, first field, nanoseconds; it has one thread).
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.0.id()))?;
+        let nanos = text.split(' ').next().unwrap_or_default().parse()?;
+        Ok(Duration::from_nanos(nanos))
+    }
+}
+
+impl Drop for Bmcs {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

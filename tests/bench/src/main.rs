@@ -1,0 +1,88 @@
+//! `make bench`: the programs of gnt-ha against what people use today, in one run, against the same simulators.
+//!
+//! The program runs itself again in namespaces of its own ([`sandbox`]), where the configuration has its usual path and
+//! packets can be lost, and again for each command that is measured ([`measure`]). Nothing outlives it.
+
+mod bmcs;
+mod cases;
+mod measure;
+mod sandbox;
+mod simulator;
+mod site;
+mod table;
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the functions here return: an error is one line for the person at the terminal.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Measures the programs of gnt-ha against what people use today, and prints the ratios and what is to be reached.
+#[derive(Parser)]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// Write the table to this file too, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Runs of each command whose time is compared
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(3..))]
+    runs: u16,
+
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the program runs itself again for.
+#[derive(Subcommand)]
+enum Part {
+    /// All cases, inside the namespaces
+    #[command(hide = true)]
+    Inside { runs: u16 },
+    /// One command, measured
+    #[command(hide = true)]
+    Measure(measure::Order),
+    /// Many BMCs
+    #[command(hide = true)]
+    Bmcs,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.part {
+        None => outside(arguments.runs, arguments.json),
+        Some(Part::Inside { runs }) => inside(runs),
+        Some(Part::Measure(order)) => measure::carry_out(&order),
+        Some(Part::Bmcs) => bmcs::serve(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn outside(runs: u16, json: Option<PathBuf>) -> Result<()> {
+    site::check_tools()?;
+    let rows: Vec<table::Row> = serde_json::from_slice(&sandbox::run_inside(runs)?)?;
+    print!("{}", table::text(&rows));
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&table::document(&rows))? + "\n";
+        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn inside(runs: u16) -> Result<()> {
+    sandbox::furnish()?;
+    let site = site::Site::make()?;
+    let rows = cases::all(&site, runs.into())?;
+    println!("{}", serde_json::to_string(&rows)?);
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! One command, measured by a process that does nothing else: its children are the command's tree and no other.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::time::TimeVal;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// What the measuring process is started with.
+#[derive(Args)]
+pub(crate) struct Order {
+    /// Seconds after which the command is killed.
+    seconds: u64,
+    /// The command.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    command: Vec<String>,
+}
+
+/// A command, and what it must print to have done its work.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The program: a path, or a name to be found in `PATH`.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) arguments: Vec<String>,
+    /// Part of its stdout when it did what it was asked.
+    pub(crate) says: &'static str,
+    /// When it is killed.
+    pub(crate) limit: Duration,
+}
+
+/// How a command ran.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// From its start to its end.
+    pub(crate) wall: Duration,
+    /// User and system time of its whole tree.
+    pub(crate) cpu: Duration,
+    /// The most memory that one process of the tree had, in bytes; never below what the measuring process has itself.
+    pub(crate) peak: u64,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Call {
+    /// A call that is killed after a minute.
+    pub(crate) fn new(program: impl AsRef<Path>, arguments: &[&str], says: &'static str) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
+            says,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    /// Runs it, whatever comes of it.
+    pub(crate) fn try_run(&self) -> Result<Run> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["measure", &self.limit.as_secs().to_string(), "--"]).arg(&self.program).args(&self.arguments);
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {error}", self.program.display()).into())
+    }
+
+    /// Runs it; a run that did not do its work is an error, so that a failure never counts as speed.
+    pub(crate) fn run(&self) -> Result<Run> {
+        let run = self.try_run()?;
+        if self.answered(&run) {
+            return Ok(run);
+        }
+        let Run { code, stdout, stderr, .. } = run;
+        Err(format!("{} {:?} ended with {code:?}: {stdout}{stderr}", self.program.display(), self.arguments).into())
+    }
+
+    /// Whether a run did what it was asked.
+    pub(crate) fn answered(&self, run: &Run) -> bool {
+        run.code == Some(0) && run.stdout.contains(self.says)
+    }
+}
+
+impl Run {
+    /// How many lines of its stdout hold this text.
+    pub(crate) fn lines_with(&self, text: &str) -> usize {
+        self.stdout.lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+/// The part of the measuring process.
+pub(crate) fn carry_out(order: &Order) -> Result<()> {
+    let (program, arguments) = order.command.split_first().ok_or("no command")?;
+    let mut command = Command::new(program);
+    command.args(arguments).process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let begun = Instant::now();
+    let child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
+    let group = Pid::from_raw(i32::try_from(child.id())?);
+    let limit = Duration::from_secs(order.seconds);
+    // Ends with the process, so that it never signals a group of a later time.
+    thread::spawn(move || {
+        thread::sleep(limit);
+        let _ = killpg(group, Signal::SIGKILL);
+    });
+    let output = child.wait_with_output()?;
+    let wall = begun.elapsed();
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let run = Run {
+        wall,
+        cpu: duration(usage.user_time()) + duration(usage.system_time()),
+        peak: u64::try_from(usage.max_rss())? * 1024,
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    println!("{}", serde_json::to_string(&run)?);
+    Ok(())
+}
+
+fn duration(time: TimeVal) -> Duration {
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
+    let micros = u64::try_from(time.tv_usec()).unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_micros(micros)
+}
+
+/// Runs both in turn, after a warm-up, so that whatever else the machine does meets both.
+pub(crate) fn in_turn(ours: &Call, theirs: &Call, runs: usize) -> Result<(Vec<Run>, Vec<Run>)> {
+    const WARM_UP: usize = 3;
+    let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
+    for _ in 0..WARM_UP + runs {
+        of_ours.push(ours.run()?);
+        of_theirs.push(theirs.run()?);
+    }
+    Ok((of_ours.split_off(WARM_UP), of_theirs.split_off(WARM_UP)))
+}
+
+/// The middle one; zero of none.
+pub(crate) fn median(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
