@@ -84,6 +84,7 @@ pub fn command() -> Command {
         .about("Fence agent: Ganeti's out-of-band (OOB) power interface as a stonith device for Pacemaker")
         .after_help("Without any option, key=value lines are read on stdin, as Pacemaker gives them.")
         .disable_version_flag(true)
+        .max_term_width(100)
         .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"))
         .args(OPTIONS.iter().map(argument))
 }

@@ -170,7 +170,7 @@ pub const OPTIONS: &[Spec] = &[
         "",
         "Let monitor ask every node's device, not only look at the configuration and the programs",
     ),
-    with_default(spec("fanout", None, Kind::Integer, "count", "How many nodes are asked at the same time"), "32"),
+    with_default(spec("fanout", None, Kind::Integer, "count", "How many nodes are asked at the same time"), "200"),
     with_default(
         spec(
             "record",

@@ -47,6 +47,21 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The node that is meant, if one is.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::PowerOn(arg)
+            | Self::PowerOff(arg)
+            | Self::PowerCycle(arg)
+            | Self::PowerStatus(arg)
+            | Self::Health(arg) => Some(&arg.node),
+            Self::Check { node } => node.as_ref(),
+        }
+    }
+}
+
 /// The node to do it to.
 #[derive(Debug, Args)]
 pub struct Node {

@@ -45,7 +45,10 @@ fn main() -> ExitCode {
 }
 
 fn run(parsed: &Cli) -> Result<(), String> {
-    let config = Config::load(&parsed.config).map_err(|error| error.to_string())?;
+    let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
+        Some(node) => format!("{node}: {error}"),
+        None => error.to_string(),
+    })?;
     let deadline = Deadline::after(time_allowed(&config));
     match &parsed.command {
         Command::PowerOn(arg) => {

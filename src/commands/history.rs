@@ -44,13 +44,13 @@ pub struct Arguments {
 /// One line, when they cannot be read.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let folder = state_folder(arguments, config)?;
-    let contents = Ledger::new(&folder).read().map_err(|error| error.to_string())?;
+    let count = if arguments.all { usize::MAX } else { SHOWN };
+    let (contents, older) =
+        Ledger::new(&folder).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
     for line in &contents.unreadable {
         cli::complain("gnt-ha", &format!("left out {line}"));
     }
-    let mut stories = stories(contents.entries, arguments.node.as_ref());
-    let older = if arguments.all { 0 } else { stories.len().saturating_sub(SHOWN) };
-    stories.drain(..older);
+    let stories = stories(contents.entries, arguments.node.as_ref());
     if arguments.json {
         return cli::print(&json_lines(&stories)?);
     }

@@ -1,11 +1,11 @@
 //! Intents and receipts joined into what happened.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::node::NodeName;
-use super::receipt::{Entry, Intent, Receipt};
+use super::receipt::{Entry, Head, Intent, Receipt};
 
 /// One action: what was asked for, how it ended, and what other programs of ours did for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,7 +41,7 @@ pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
         }
     }
     let wanted = |intent: &Intent| node.is_none_or(|node| super::node::find(node, [&intent.node]).is_ok());
-    let ids: std::collections::HashSet<String> = intents.iter().map(|intent| intent.id.clone()).collect();
+    let ids: HashSet<String> = intents.iter().map(|intent| intent.id.clone()).collect();
     let mut parts: HashMap<String, Vec<Story>> = HashMap::new();
     let mut whole = Vec::new();
     // A part begins after what it is part of: from the end, each finds its own parts complete.
@@ -63,6 +63,50 @@ pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
     whole.reverse();
     whole.sort_by_key(|story| story.intent.at.wall_ms);
     whole
+}
+
+/// Which intents a ledger holds, without what they say.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// Id, node, and the id of the whole that it is a part of; in the order they were written.
+    intents: Vec<(String, String, Option<String>)>,
+}
+
+impl Index {
+    /// Takes a line in.
+    pub fn add(&mut self, head: Head) {
+        if head.kind == "intent" {
+            let whole = head.asked_by.and_then(|asker| asker.request);
+            self.intents.push((head.id, head.node, whole));
+        }
+    }
+
+    /// The ids of the last `count` stories and of all their parts, of `node` if one is given; and how many stories
+    /// there are before them.
+    #[must_use]
+    pub fn last(&self, count: usize, node: Option<&NodeName>) -> (HashSet<String>, usize) {
+        let ids: HashSet<&str> = self.intents.iter().map(|(id, ..)| id.as_str()).collect();
+        let is_whole =
+            |id: &str, whole: &Option<String>| whole.as_deref().is_none_or(|whole| whole == id || !ids.contains(whole));
+        let of_node = |name: &str| {
+            node.is_none_or(|node| NodeName::new(name).is_ok_and(|name| super::node::find(node, [&name]).is_ok()))
+        };
+        let wholes: Vec<&str> = self
+            .intents
+            .iter()
+            .filter(|(id, name, whole)| is_whole(id, whole) && of_node(name))
+            .map(|(id, ..)| id.as_str())
+            .collect();
+        let older = wholes.len().saturating_sub(count);
+        let mut wanted: HashSet<String> = wholes[older..].iter().map(|id| (*id).to_owned()).collect();
+        // A part is written after its whole, so one pass finds the parts of parts too.
+        for (id, _, whole) in &self.intents {
+            if whole.as_ref().is_some_and(|whole| wanted.contains(whole)) {
+                wanted.insert(id.clone());
+            }
+        }
+        (wanted, older)
+    }
 }
 
 #[cfg(test)]

@@ -163,6 +163,43 @@ pub enum BadLine {
     Newer(u64),
 }
 
+/// What tells where a line belongs; reading no more keeps a long ledger out of memory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    /// The format's version.
+    pub version: u64,
+    /// Intent or receipt.
+    #[serde(default)]
+    pub kind: String,
+    /// What joins the two.
+    #[serde(default)]
+    pub id: String,
+    /// The node.
+    #[serde(default)]
+    pub node: String,
+    /// Who asked, in an intent.
+    #[serde(default)]
+    pub asked_by: Option<HeadAsker>,
+}
+
+/// What an intent is a part of.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct HeadAsker {
+    /// The id of the whole.
+    #[serde(default)]
+    pub request: Option<String>,
+}
+
+impl Head {
+    /// Reads as much of a line.
+    ///
+    /// # Errors
+    /// When it is no JSON object with a version.
+    pub fn from_line(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+}
+
 impl Entry {
     /// The entry as one line, without the newline.
     ///
@@ -177,11 +214,11 @@ impl Entry {
     /// # Errors
     /// [`BadLine`].
     pub fn from_line(line: &str) -> Result<Self, BadLine> {
-        let value: serde_json::Value = serde_json::from_str(line)?;
-        match value.get("version").and_then(serde_json::Value::as_u64) {
-            Some(version) if version > u64::from(VERSION) => Err(BadLine::Newer(version)),
-            _ => Ok(serde_json::from_value(value)?),
+        let Head { version, .. } = Head::from_line(line)?;
+        if version > u64::from(VERSION) {
+            return Err(BadLine::Newer(version));
         }
+        Ok(serde_json::from_str(line)?)
     }
 }
 

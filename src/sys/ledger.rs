@@ -1,14 +1,16 @@
 //! Receipts on disk: `receipts.jsonl` in the state folder, one entry a line, flushed before it counts.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock::Deadline;
 use super::lock::{Lock, LockError};
-use crate::core::receipt::Entry;
+use crate::core::history::Index;
+use crate::core::node::NodeName;
+use crate::core::receipt::{Entry, Head};
 
 /// The file grows to this size, in bytes, before it is set aside.
 const ROTATE_AT: u64 = 4 * 1024 * 1024;
@@ -102,25 +104,71 @@ impl Ledger {
     /// [`LedgerError::Io`], when a file is there and cannot be read.
     pub fn read(&self) -> Result<Contents, LedgerError> {
         let mut contents = Contents::default();
-        // Against a rotation in between; a reader who may not write reads without.
+        let _lock = self.lock_for_reading();
+        self.scan(|place, line| match Entry::from_line(line) {
+            Ok(entry) => contents.entries.push(entry),
+            Err(error) => contents.unreadable.push(format!("{place}: {error}")),
+        })?;
+        Ok(contents)
+    }
+
+    /// Reads the last `count` stories, of `node` if one is given, whatever the ledger's size; and how many there are
+    /// before them.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    pub fn read_last(&self, count: usize, node: Option<&NodeName>) -> Result<(Contents, usize), LedgerError> {
+        let mut contents = Contents::default();
+        // Two passes must see the same files.
+        let _lock = self.lock_for_reading();
+        let mut index = Index::default();
+        self.scan(|place, line| match Head::from_line(line) {
+            Ok(head) => index.add(head),
+            Err(error) => contents.unreadable.push(format!("{place}: it is no record: {error}")),
+        })?;
+        let (wanted, older) = index.last(count, node);
+        self.scan(|place, line| {
+            // What has no head was reported by the first pass.
+            if !Head::from_line(line).is_ok_and(|head| wanted.contains(&head.id)) {
+                return;
+            }
+            match Entry::from_line(line) {
+                Ok(entry) => contents.entries.push(entry),
+                Err(error) => contents.unreadable.push(format!("{place}: {error}")),
+            }
+        })?;
+        Ok((contents, older))
+    }
+
+    /// Against a rotation in between; a reader who may not write reads without.
+    fn lock_for_reading(&self) -> Option<Lock> {
         let lock = self.folder.join("receipts.lock");
-        let _lock = lock.exists().then(|| Lock::take(&lock, Deadline::after(LOCK_WAIT)));
+        lock.exists().then(|| Lock::take(&lock, Deadline::after(LOCK_WAIT)).ok()).flatten()
+    }
+
+    /// Shows every line that is not empty, with its place (`FILE:LINE`).
+    fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), LedgerError> {
         for path in (1..=KEPT).rev().map(|n| self.aside(n)).chain([self.current()]) {
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
+            let failed = |error| LedgerError::Io { what: "read", path: path.clone(), error };
+            let mut file = match File::open(&path) {
+                Ok(file) => BufReader::new(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(LedgerError::Io { what: "read", path, error }),
+                Err(error) => return Err(failed(error)),
             };
-            for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-                match Entry::from_line(&String::from_utf8_lossy(line)) {
-                    Ok(entry) => contents.entries.push(entry),
-                    Err(error) => {
-                        contents.unreadable.push(format!("{}:{}: {error}", path.display(), number + 1));
-                    }
+            let mut line = Vec::new();
+            for number in 1_usize.. {
+                line.clear();
+                if file.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+                    break;
+                }
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end_matches('\n');
+                if !text.is_empty() {
+                    visit(&format!("{}:{number}", path.display()), text);
                 }
             }
         }
-        Ok(contents)
+        Ok(())
     }
 
     fn rotate(&self) -> io::Result<()> {
@@ -223,6 +271,28 @@ mod tests {
         std::os::unix::fs::symlink("/dev/full", state.join("receipts.jsonl")).unwrap();
         let error = Ledger::new(&state).append(&Entry::Intent(intent("a", "n1"))).unwrap_err().to_string();
         assert!(error.contains("receipts.jsonl") && error.contains("No space left"), "{error}");
+    }
+
+    #[test]
+    fn the_last_stories_come_with_their_parts() {
+        let (_folder, ledger) = ledger();
+        for id in ["a", "b", "c"] {
+            ledger.append(&Entry::Intent(intent(id, if id == "b" { "n2.lab" } else { "n1.lab" }))).unwrap();
+            let mut part = intent(&format!("{id}1"), if id == "b" { "n2.lab" } else { "n1.lab" });
+            part.asked_by.request = Some(id.to_owned());
+            ledger.append(&Entry::Intent(part)).unwrap();
+            ledger.append(&Entry::Receipt(receipt(id, "n1.lab"))).unwrap();
+        }
+        let ids = |(contents, older): (Contents, usize)| {
+            let ids = contents.entries.iter().map(|entry| match entry {
+                Entry::Intent(intent) => intent.id.clone(),
+                Entry::Receipt(receipt) => format!("{}!", receipt.id),
+            });
+            (ids.collect::<Vec<_>>().join(" "), older)
+        };
+        assert_eq!(ids(ledger.read_last(1, None).unwrap()), ("c c1 c!".to_owned(), 2));
+        let n2 = NodeName::new("n2").unwrap();
+        assert_eq!(ids(ledger.read_last(9, Some(&n2)).unwrap()), ("b b1 b!".to_owned(), 0));
     }
 
     #[test]

@@ -187,6 +187,7 @@ impl OobProgram {
             stdin: &[],
             environment: &environment,
             without: &[],
+            guarded: command.acts(),
             deadline: term,
             linger,
             output_limit: OUTPUT_LIMIT,

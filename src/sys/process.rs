@@ -47,6 +47,9 @@ pub struct Job<'a> {
     pub deadline: Deadline,
     /// The time between SIGTERM and SIGKILL.
     pub linger: Duration,
+    /// It changes something, and must not go on when we are dead: a guard stands in its group. What only looks is
+    /// started without one, which is cheaper.
+    pub guarded: bool,
     /// The most that is kept of stdout, and of stderr, in bytes. What is beyond is read and dropped.
     pub output_limit: usize,
 }
@@ -125,11 +128,13 @@ impl Job<'_> {
             child.signal(Signal::SIGKILL);
         }
         let end = if timed_out { End::TimedOut } else { end_of(child.0.wait()?) };
-        guard.dismiss();
+        if let Some(guard) = guard {
+            guard.dismiss();
+        }
         Ok(Ended { end, flooded: stdout.flooded, stdout: stdout.kept, stderr: stderr.kept, took: begun.elapsed() })
     }
 
-    fn start(&self) -> io::Result<(Child, Guard)> {
+    fn start(&self) -> io::Result<(Child, Option<Guard>)> {
         let mut command = Command::new(self.program);
         command
             .args(self.arguments)
@@ -143,6 +148,9 @@ impl Job<'_> {
         for name in self.without {
             command.env_remove(name);
         }
+        if !self.guarded {
+            return Ok((command.spawn()?, None));
+        }
         let guard = Guard::new()?;
         let post = guard.post();
         // SAFETY: between fork and exec only async-signal-safe calls are made (see `guard`).
@@ -150,7 +158,7 @@ impl Job<'_> {
         unsafe {
             command.pre_exec(move || guard::stand(post));
         }
-        Ok((command.spawn()?, guard))
+        Ok((command.spawn()?, Some(guard)))
     }
 }
 

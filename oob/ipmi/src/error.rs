@@ -284,7 +284,9 @@ impl Error {
             }
             Self::HandshakeRefused { .. } => "look up the status in the BMC's manual; update its firmware",
             Self::InsufficientPrivilege { .. } => "configure privilege level operator (or administrator) for this user",
-            Self::Unsupported { .. } => "this BMC cannot do that; leave the check out",
+            Self::Unsupported { .. } => {
+                "this BMC does not have the command: update its firmware, or use another device for this host"
+            }
             Self::Busy { .. } => "the BMC is busy or starting: try again later, reset it if it persists",
             Self::Completion { .. } | Self::MalformedReply { .. } => "see the BMC's own log; update its firmware",
             Self::NotBridged { .. } | Self::Misuse { .. } => "this is a mistake in the calling program: report it",

@@ -74,6 +74,7 @@ impl Agent {
             environment: &[],
             // With it the agents' library waits without end, and nothing is left for reading back.
             without: &["PCMK_service"],
+            guarded: ["on", "off"].contains(&action),
             deadline: deadline.earlier(linger),
             linger,
             output_limit: OUTPUT_LIMIT,

@@ -2,10 +2,9 @@
 
 use gnt_ha::core::oob::{Health, HealthItem};
 use gnt_ha::sys::clock::Deadline;
+use ipmi_lan::command::GetSensorRecord;
 use ipmi_lan::ipmi_rs::sensor_event::{GetSensorReading, ThresholdReading, ThresholdStatus};
-use ipmi_lan::ipmi_rs::storage::sdr::event_reading_type_code::EventReadingTypeCodes;
-use ipmi_lan::ipmi_rs::storage::sdr::record::{InstancedSensor, RecordContents, SensorKey};
-use ipmi_lan::ipmi_rs::storage::sdr::{GetDeviceSdr, RecordId};
+use ipmi_lan::ipmi_rs::storage::sdr::RecordId;
 use ipmi_lan::{Error, Session};
 
 /// More records than any real BMC has: the list is linked, and a broken BMC may link it in a circle.
@@ -23,40 +22,29 @@ pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem>
         if deadline.passed() {
             break;
         }
-        let info = match session.run(GetDeviceSdr::new(None, next)) {
-            Ok(info) => info,
+        let record = match session.run(GetSensorRecord(next)) {
+            Ok(record) => record,
             // CBh for the first record: the BMC describes no sensor.
             Err(Error::Completion { code: 0xCB, .. }) if next.is_first() => return items,
             Err(_) => break,
         };
-        if info.next_entry == next {
+        if record.next == next {
             break;
         }
-        next = info.next_entry;
-        let contents = &info.record.contents;
-        let sensor = match contents {
-            RecordContents::FullSensor(full) => threshold_key(full),
-            RecordContents::CompactSensor(compact) => threshold_key(compact),
-            _ => None,
-        };
-        if let Some(key) = sensor {
-            let name = contents.id().map_or_else(|| "without a name".to_owned(), ToString::to_string);
-            let health = match session.run(GetSensorReading::for_sensor_key(key)) {
+        next = record.next;
+        if let Some(sensor) = record.sensor {
+            let health = match session.run(GetSensorReading::for_sensor_key(&sensor.key)) {
                 Ok(reading) => grade(&ThresholdReading::from(&reading)),
                 // CBh: the sensor's part is not there (an empty slot).
                 Err(Error::Completion { code: 0xCB, .. }) => continue,
                 Err(_) => Health::Unknown,
             };
+            let name = if sensor.name.is_empty() { "without a name" } else { &sensor.name };
             items.push(HealthItem(format!("sensor {name}"), health));
         }
     }
     items.push(HealthItem("sensors not read".to_owned(), Health::Unknown));
     items
-}
-
-fn threshold_key(sensor: &impl InstancedSensor) -> Option<&SensorKey> {
-    let is_threshold = *sensor.event_reading_type_codes() == EventReadingTypeCodes::Threshold;
-    is_threshold.then(|| sensor.key_data())
 }
 
 /// A sensor that is switched off or not available (usual while the host is off) is not known.

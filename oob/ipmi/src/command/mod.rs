@@ -4,12 +4,14 @@ mod chassis_control;
 mod chassis_status;
 mod close_session;
 mod self_test;
+mod sensor_record;
 mod set_privilege;
 
 pub use chassis_control::ChassisControl;
 pub use chassis_status::{ChassisStatus, GetChassisStatus, LastPowerEvent, PowerRestorePolicy};
 pub use close_session::CloseSession;
 pub use self_test::{GetSelfTestResults, SelfTest, SelfTestFailures};
+pub use sensor_record::{GetSensorRecord, SensorRecord, ThresholdSensor};
 pub use set_privilege::SetSessionPrivilegeLevel;
 
 /// A command's name in the specification, for messages.

@@ -1,0 +1,77 @@
+//! Get SDR (IPMI 2.0 section 33.12), as much of a sensor's record as its reading needs.
+//!
+//! `ipmi-rs` reads whole records, and panics at some that a BMC may send: it indexes past short ones and takes reserved
+//! bits for impossible. Here a record that cannot be read is passed over, and the next one is known all the same.
+
+use ipmi_rs::connection::{IpmiCommand, Message, NetFn, NotEnoughData};
+use ipmi_rs::storage::sdr::RecordId;
+use ipmi_rs::storage::sdr::record::SensorKey;
+
+/// Asks for one record of the sensor data repository, in one piece. Needs user level.
+#[derive(Clone, Copy, Debug)]
+pub struct GetSensorRecord(pub RecordId);
+
+/// One record, and which comes after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SensorRecord {
+    /// The record after this one.
+    pub next: RecordId,
+    /// The threshold sensor that the record describes; none if it describes anything else, or cannot be read.
+    pub sensor: Option<ThresholdSensor>,
+}
+
+/// A sensor that the BMC compares with thresholds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThresholdSensor {
+    /// Where and how to ask for its reading.
+    pub key: SensorKey,
+    /// Its name in the record; empty if that is not 8-bit text.
+    pub name: String,
+}
+
+/// Record type, and where its ID string type/length byte is, behind the 5 bytes of the header (tables 43-1 and 43-2).
+const RECORDS: [(u8, usize); 2] = [(0x01, 42), (0x02, 26)];
+
+/// Where the event/reading type code is, and its value for threshold sensors (table 42-1).
+const READING_TYPE: (usize, u8) = (8, 0x01);
+
+impl From<GetSensorRecord> for Message {
+    fn from(value: GetSensorRecord) -> Self {
+        const WHOLE: u8 = 0xFF;
+        let [low, high] = value.0.value().to_le_bytes();
+        Self::new_request(NetFn::Storage, 0x23, vec![0, 0, low, high, 0, WHOLE])
+    }
+}
+
+impl IpmiCommand for GetSensorRecord {
+    type Output = SensorRecord;
+    type Error = NotEnoughData;
+
+    fn parse_success_response(data: &[u8]) -> Result<Self::Output, Self::Error> {
+        let (next, record) = data.split_first_chunk::<2>().ok_or(NotEnoughData)?;
+        Ok(SensorRecord { next: RecordId::new_raw(u16::from_le_bytes(*next)), sensor: threshold_sensor(record) })
+    }
+}
+
+fn threshold_sensor(record: &[u8]) -> Option<ThresholdSensor> {
+    let ([_, _, _, kind, _], body) = record.split_first_chunk::<5>()?;
+    let (_, name_at) = RECORDS.iter().find(|(known, _)| known == kind)?;
+    if *body.get(READING_TYPE.0)? != READING_TYPE.1 {
+        return None;
+    }
+    let key = SensorKey::parse(body.get(..3)?).ok()?;
+    let name = body.get(*name_at..).map(name).unwrap_or_default();
+    Some(ThresholdSensor { key, name })
+}
+
+/// A type/length byte and text (section 43.15); whatever is no 8-bit text stays unnamed.
+fn name(bytes: &[u8]) -> String {
+    const EIGHT_BIT: u8 = 0b11;
+    let Some((&type_length, text)) = bytes.split_first() else { return String::new() };
+    if type_length >> 6 != EIGHT_BIT {
+        return String::new();
+    }
+    let length = usize::from(type_length & 0x1F).min(text.len());
+    let text = text.iter().take(length).map(|byte| char::from(*byte));
+    text.map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+}
