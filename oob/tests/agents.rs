@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{PASSWORD, Site};
+use common::{NODE, PASSWORD, Site};
 
 /// The API: options on stdin, no argument; status is 0 for on and 2 for off.
 #[test]
@@ -43,8 +43,8 @@ fn every_other_exit_code_is_unknown() {
     ] {
         let site = Site::with_agent(&format!("echo 'connection lost' >&2; {end}"), "");
         site.set_power("fence_fake", "off");
-        site.oob("power-status").failed_for_node(&["pdu", what, "connection lost"]);
-        site.oob_within("1", "power-off").failed_for_node(&["pdu", "power-off failed"]);
+        site.oob("power-status").failed_for(NODE, &["pdu", what, "connection lost"]);
+        site.oob_within("1", "power-off").failed_for(NODE, &["pdu", "power-off failed"]);
     }
 }
 
@@ -52,7 +52,7 @@ fn every_other_exit_code_is_unknown() {
 #[test]
 fn an_agents_word_is_read_back() {
     let site = Site::with_agent(r#"[ "$action" = off ] && exit 0"#, "");
-    site.oob_within("1.5", "power-off").failed_for_node(&["pdu", "not proven off"]);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["pdu", "not proven off"]);
     let site = Site::with_agent(r#"[ "$action" = off ] && { echo off > power-fence_fake; exit 1; }"#, "");
     site.oob("power-off").silent();
 }
@@ -61,7 +61,7 @@ fn an_agents_word_is_read_back() {
 #[test]
 fn an_agent_that_hangs_is_ended() {
     let site = Site::with_agent("exec sleep 1000", "");
-    site.oob_within("1.5", "power-status").failed_for_node(&["pdu", "timed out"]);
+    site.oob_within("1.5", "power-status").failed_for(NODE, &["pdu", "timed out"]);
 }
 
 /// What to install, and where, is in the line.
@@ -69,7 +69,7 @@ fn an_agent_that_hangs_is_ended() {
 fn an_agent_that_is_not_there_is_named() {
     let site = Site::with_agent("", "");
     std::fs::remove_file(site.path("fence_fake")).unwrap();
-    site.oob("power-off").failed_for_node(&["pdu", "no fence agent", "fence_fake", "install the package"]);
+    site.oob("power-off").failed_for(NODE, &["pdu", "no fence agent", "fence_fake", "install the package"]);
 }
 
 /// Debian's own dummy agent, made with the agents' library: the API as it really is.
@@ -98,7 +98,7 @@ fn debians_dummy_agent_is_driven() {
 fn exit_code_2_alone_is_not_off() {
     let site = Site::with_agent("exit 2", "");
     for command in ["power-status", "power-off"] {
-        site.oob_within("2", command).failed_for_node(&["pdu", "did not say so"]);
+        site.oob_within("2", command).failed_for(NODE, &["pdu", "did not say so"]);
     }
     let site = Site::with_agent("[ \"$action\" = status ] && exit 2", "status_by_exit_code = true");
     assert_eq!(site.oob("power-status").answered()["powered"], false);
@@ -109,5 +109,5 @@ fn exit_code_2_alone_is_not_off() {
 fn a_fabric_agents_off_is_not_off() {
     let site = Site::with_agent("", "grade = \"isolated\"");
     site.set_power("fence_fake", "off");
-    site.oob("power-status").failed_for_node(&["pdu", "only isolated"]);
+    site.oob("power-status").failed_for(NODE, &["pdu", "only isolated"]);
 }

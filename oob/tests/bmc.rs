@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use bmc_responder::{Behaviour, Completion, Forgery, Noise, PowerActs};
-use common::{Site, bmc, bmc_with};
+use common::{NODE, Site, bmc, bmc_with};
 use ipmi_lan::{ChassisStatus, CipherSuite};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn answering(command: (u8, u8), code: u8, times: u32) -> Behaviour {
 }
 
 fn off_is_failure(site: &Site, words: &[&str]) {
-    site.oob_within("1.5", "power-off").failed_for_node(&["bmc"]).failed(words);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["bmc"]).failed(words);
     assert_eq!(site.receipt()["grade"], "unknown");
 }
 
@@ -49,7 +49,7 @@ fn a_bmc_is_switched_and_read_with_suite_17_and_3() {
 fn a_suite_that_is_not_allowed_is_not_used() {
     let offered = Behaviour { suites: vec![CipherSuite::Suite3], ..Behaviour::default() };
     let (bmc, site) = bmc_with(offered, "cipher_suites = [17]");
-    site.oob("power-status").failed_for_node(&["bmc", "cipher suite 17", "refused"]);
+    site.oob("power-status").failed_for(NODE, &["bmc", "cipher suite 17", "refused"]);
     assert_eq!(bmc.seen().rakp1, 0);
 }
 
@@ -84,7 +84,7 @@ fn completion_codes_are_never_an_off() {
     for code in [0xC1, 0xCC, 0xFF] {
         let (bmc, site) = common::bmc(answering(STATUS, code, 99));
         bmc.set_power(false);
-        site.oob_within("2", "power-status").failed_for_node(&["bmc", &format!("{code:02X}h")]);
+        site.oob_within("2", "power-status").failed_for(NODE, &["bmc", &format!("{code:02X}h")]);
         off_is_failure(&site, &["power-off failed"]);
     }
 }
@@ -95,7 +95,7 @@ fn a_reply_that_is_cut_short_is_unknown() {
     for cut in [2, 3, 4] {
         let (bmc, site) = bmc(Behaviour { cut, ..Behaviour::default() });
         bmc.set_power(false);
-        site.oob_within("2", "power-status").failed_for_node(&["bmc"]);
+        site.oob_within("2", "power-status").failed_for(NODE, &["bmc"]);
     }
 }
 
@@ -123,11 +123,8 @@ fn a_lossy_network_is_overcome() {
 fn a_full_session_table_is_unknown() {
     let (bmc, site) = bmc(Behaviour { slots: 0, ..Behaviour::default() });
     bmc.set_power(false);
-    site.oob_within("1", "power-status").failed_for_node(&[
-        "bmc",
-        "all sessions are taken",
-        "close other IPMI sessions",
-    ]);
+    site.oob_within("1", "power-status")
+        .failed_for(NODE, &["bmc", "all sessions are taken", "close other IPMI sessions"]);
     off_is_failure(&site, &["all sessions are taken"]);
 }
 
@@ -150,7 +147,7 @@ fn two_commands_share_a_bmc_with_one_session() {
 fn a_silent_bmc_is_unknown() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let site = Site::with_bmc(socket.local_addr().unwrap().port(), "login_timeout = 1");
-    site.oob("power-status").failed_for_node(&["bmc", "no answer", "check that the BMC has power"]);
+    site.oob("power-status").failed_for(NODE, &["bmc", "no answer", "check that the BMC has power"]);
     off_is_failure(&site, &["no answer"]);
 }
 
@@ -160,7 +157,7 @@ fn a_closed_port_is_unknown() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let site = Site::with_bmc(socket.local_addr().unwrap().port(), "login_timeout = 1");
     drop(socket);
-    site.oob("power-status").failed_for_node(&["bmc", "nothing listens"]);
+    site.oob("power-status").failed_for(NODE, &["bmc", "nothing listens"]);
     off_is_failure(&site, &["nothing listens"]);
 }
 

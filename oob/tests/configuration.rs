@@ -4,7 +4,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::{PASSWORD, Site};
+use common::{NODE, PASSWORD, Site};
 
 const BMC: &str = r#"
 [nodes."n1.lab"]
@@ -117,12 +117,12 @@ fn a_secret_under_the_other_spelling_is_refused_too() {
 fn a_node_without_one_rule_is_named() {
     let site =
         Site::new("[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n[nodes.n9]\nlevels = [[\"dev\"]]\n");
-    site.oob("power-off").failed_for_node(&["says nothing about node", "[default]"]);
+    site.oob("power-off").failed_for(NODE, &["says nothing about node", "[default]"]);
     assert_eq!(site.receipt()["outcome"], "refused");
     let rule = |pattern| format!("[nodes.\"{pattern}\"]\nlevels = [[\"dev\"]]\n");
     let both = format!("{}{}", rule("n1*"), rule("*.lab"));
     let site = Site::new(&format!("[devices.dev]\ndriver = \"exec\"\nprogram = \"{{dir}}/dev\"\n{both}"));
-    site.oob("power-off").failed_for_node(&["n1*", "*.lab", "all match"]);
+    site.oob("power-off").failed_for(NODE, &["n1*", "*.lab", "all match"]);
 }
 
 /// `check` logs in, reads, says what each device said, and changes nothing.

@@ -40,10 +40,10 @@ fn power_status_is_json_with_the_grade() {
 fn not_knowing_is_a_failure() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     site.set_power("dev", "burning");
-    site.oob("power-status").failed_for_node(&["its power is unknown", "dev", "no such host"]);
+    site.oob("power-status").failed_for(NODE, &["its power is unknown", "dev", "no such host"]);
     site.script("dev", r#"[ "$1" = power-status ] && { echo '{"powered": null}'; exit 0; }"#);
-    site.oob("power-status").failed_for_node(&["its power is unknown", "dev"]);
-    site.oob_within("1.5", "power-off").failed_for_node(&["power-off failed", "dev"]);
+    site.oob("power-status").failed_for(NODE, &["its power is unknown", "dev"]);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["power-off failed", "dev"]);
 }
 
 /// Off, then on: one dark moment is no off.
@@ -56,7 +56,7 @@ fn an_off_that_is_on_a_moment_later_is_no_off() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     site.script("dev", turn);
     assert_eq!(site.oob("power-status").answered()["powered"], true);
-    site.oob_within("2", "power-off").failed_for_node(&["not proven off"]);
+    site.oob_within("2", "power-off").failed_for(NODE, &["not proven off"]);
 }
 
 /// An acknowledgement is no proof, an error no refutation: the state that is read back decides.
@@ -64,7 +64,7 @@ fn an_off_that_is_on_a_moment_later_is_no_off() {
 fn only_the_state_that_is_read_back_counts() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     site.script("dev", r#"[ "$1" = power-off ] && exit 0"#);
-    site.oob_within("1.5", "power-off").failed_for_node(&["power-off failed", "dev", "not proven off"]);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["power-off failed", "dev", "not proven off"]);
     assert_eq!(site.receipt()["outcome"], "unknown");
     site.script("dev", r#"[ "$1" = power-off ] && { echo off > power-dev; exit 7; }"#);
     site.oob("power-off").silent();
@@ -76,9 +76,9 @@ fn only_the_state_that_is_read_back_counts() {
 fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     site.script("dev", r#"[ "$1" = power-off ] && exit 0"#);
-    site.oob_within("1.5", "power-off").failed_for_node(&["dev", "it still says on"]);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "it still says on"]);
     site.script("dev", "echo 'outlet is locked' >&2; exit 1");
-    site.oob_within("1.5", "power-off").failed_for_node(&["dev", "power-status failed", "outlet is locked"]);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "power-status failed", "outlet is locked"]);
 }
 
 /// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised (DESIGN 2).
@@ -89,7 +89,7 @@ fn a_weaker_grade_is_passed_on() {
     site.set_power("other", "off");
     site.script("dev", r#"[ "$1" = power-status ] && { echo '{"powered": false, "grade": "isolated"}'; exit 0; }"#);
     for command in ["power-status", "power-off"] {
-        site.oob(command).failed_for_node(&["dev", "only isolated", "minimum_grade is bounded"]);
+        site.oob(command).failed_for(NODE, &["dev", "only isolated", "minimum_grade is bounded"]);
     }
     std::fs::remove_dir_all(site.path("state")).unwrap();
     site.configure(&format!("minimum_grade = \"isolated\"\n{}", site.text("config.toml")));
@@ -109,7 +109,7 @@ fn health_is_a_list_of_pairs() {
     assert_eq!(items, json!([["dev fan", "OK"], ["dead answers", "UNKNOWN"]]));
     assert!(ran.stderr.contains(NODE) && ran.stderr.contains("broken"), "{ran:?}");
     site.script("dev", "exit 1");
-    site.oob("health").failed_for_node(&["its health is unknown", "broken"]);
+    site.oob("health").failed_for(NODE, &["its health is unknown", "broken"]);
 }
 
 /// The contract knows the exit codes 0 and 1; a wrong call is one line, and never an action.

@@ -47,13 +47,13 @@ fn a_level_of_two_devices_needs_both() {
     for liar in ["a", "b"] {
         let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
         site.script(liar, LIES);
-        site.oob_within("1", "power-off").failed_for_node(&[liar, "not proven off"]);
+        site.oob_within("1", "power-off").failed_for(NODE, &[liar, "not proven off"]);
         assert_eq!(site.receipt()["grade"], "unknown");
     }
     let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
     site.set_power("a", "off");
     site.set_power("b", "burning");
-    site.oob("power-status").failed_for_node(&["b", "no such host"]);
+    site.oob("power-status").failed_for(NODE, &["b", "no such host"]);
 }
 
 /// Every level's reason is in the one line: the person who is woken has to know which device to look at.
@@ -64,7 +64,7 @@ fn all_levels_failing_is_one_line_with_every_reason() {
     site.script("two", "echo 'outlet is locked' >&2; exit 1");
     for command in ["power-off", "power-status"] {
         let ran = site.oob_within("2", command);
-        ran.failed_for_node(&["level 1: ", "no route to BMC", "level 2: ", "outlet is locked"]);
+        ran.failed_for(NODE, &["level 1: ", "no route to BMC", "level 2: ", "outlet is locked"]);
     }
 }
 
@@ -83,8 +83,8 @@ fn the_callers_deadline_is_kept() {
     let site = Site::with_scripts(&["one"], r#"[["one"]]"#);
     site.configure(&site.text("config.toml").replace("deadline = 6", "deadline = 55"));
     site.script("one", "exec sleep 1000");
-    site.oob_within("1", "power-status").failed_for_node(&["timed out"]);
-    site.oob_within("1", "power-off").failed_for_node(&["timed out"]);
+    site.oob_within("1", "power-status").failed_for(NODE, &["timed out"]);
+    site.oob_within("1", "power-off").failed_for(NODE, &["timed out"]);
 }
 
 /// No time at all is not knowing; nonsense is no limit.
@@ -93,8 +93,8 @@ fn strange_deadlines_of_the_caller_never_make_an_off() {
     let site = Site::with_scripts(&["one"], r#"[["one"]]"#);
     site.set_power("one", "off");
     for seconds in ["0", "0.000"] {
-        site.oob_within(seconds, "power-status").failed_for_node(&["its power is unknown"]);
-        site.oob_within(seconds, "power-off").failed_for_node(&["power-off failed"]);
+        site.oob_within(seconds, "power-status").failed_for(NODE, &["its power is unknown"]);
+        site.oob_within(seconds, "power-off").failed_for(NODE, &["power-off failed"]);
     }
     for seconds in ["soon", "-1", "nan", "inf", "1e300", ""] {
         assert_eq!(site.oob_within(seconds, "power-status").answered()["powered"], false, "{seconds}");
@@ -123,7 +123,7 @@ fn a_cycle_is_off_proven_and_then_on() {
 fn a_cycle_without_a_proven_off_switches_nothing_on() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
     site.script("b", LIES);
-    site.oob_within("3", "power-cycle").failed_for_node(&["power-cycle failed", "b", "not proven off"]);
+    site.oob_within("3", "power-cycle").failed_for(NODE, &["power-cycle failed", "b", "not proven off"]);
     assert_eq!(site.receipt()["outcome"], "unknown");
 }
 
@@ -132,7 +132,7 @@ fn a_cycle_without_a_proven_off_switches_nothing_on() {
 fn a_cycle_that_does_not_come_on_says_that_it_is_off() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a"], ["b"]]"#);
     site.script("a", r#"[ "$1" = power-on ] && exit 0"#);
-    site.oob_within("3", "power-cycle").failed_for_node(&["is off, proven", "not switched on again", "a"]);
+    site.oob_within("3", "power-cycle").failed_for(NODE, &["is off, proven", "not switched on again", "a"]);
     let receipt = site.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("off-only"), &json!("off")));
     assert!(site.calls("b").is_empty(), "the next level is not for the on half");
@@ -155,7 +155,7 @@ fn ganeti_oob_does_not_drive_itself() {
     std::fs::remove_file(site.path("dev")).unwrap();
     std::os::unix::fs::symlink(PROGRAM, site.path("dev")).unwrap();
     for command in ["power-status", "power-off", "power-cycle", "health"] {
-        site.oob(command).failed_for_node(&["dev", "ganeti-oob itself"]);
+        site.oob(command).failed_for(NODE, &["dev", "ganeti-oob itself"]);
     }
 }
 
@@ -166,7 +166,7 @@ fn a_wrapper_around_ganeti_oob_ends() {
     let config = site.path("config.toml");
     site.script("dev", &format!(r#"exec "{PROGRAM}" --config "{}" "$@""#, config.display()));
     for command in ["power-status", "power-off"] {
-        site.oob_within("2", command).failed_for_node(&["dev"]);
+        site.oob_within("2", command).failed_for(NODE, &["dev"]);
     }
     assert!(site.calls("dev").len() < 100);
 }
@@ -178,7 +178,7 @@ fn a_level_that_says_on_is_not_overruled_by_a_wrong_outlet() {
         let site = Site::with_scripts(&["bmc", "pdu"], r#"[["bmc"], ["pdu"]]"#);
         site.script("bmc", r#"[ "$1" = power-off ] && { echo 'insufficient privilege' >&2; exit 1; }"#);
         site.set_power("pdu", outlet);
-        site.oob_within("4", "power-off").failed_for_node(&["level 1 still says on", "check which outlets"]);
+        site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on", "check which outlets"]);
         assert_eq!(site.receipt()["outcome"], "unknown");
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use bmc_responder::{Behaviour, User};
-use common::{PASSWORD, Site, bmc, bmc_with};
+use common::{NODE, PASSWORD, Site, bmc, bmc_with};
 use ipmi_lan::Privilege;
 
 /// 20 bytes, as K_g has to be.
@@ -19,7 +19,7 @@ fn a_wrong_password_is_tried_once() {
     for (done, wrong) in [(1, "not-the-password"), (2, "x")] {
         site.write("password", &format!("{wrong}\n"), 0o600);
         for command in COMMANDS {
-            site.oob(command).failed_for_node(&["bmc", "the password is not the one the BMC has"]);
+            site.oob(command).failed_for(NODE, &["bmc", "the password is not the one the BMC has"]);
             assert_eq!(bmc.seen().rakp1, done, "{command}");
         }
     }
@@ -38,7 +38,7 @@ fn a_wrong_password_is_tried_once_although_two_levels_have_the_bmc() {
     site.configure(&format!("{text}[devices.dev]\ndriver = \"exec\"\nprogram = \"{{dir}}/dev\"\n"));
     site.script("dev", "");
     site.set_power("dev", "on");
-    site.oob("power-off").failed_for_node(&["bmc", "password"]);
+    site.oob("power-off").failed_for(NODE, &["bmc", "password"]);
     assert_eq!(bmc.seen().rakp1, 1);
 }
 
@@ -54,7 +54,7 @@ fn refused_logins_are_said_and_not_repeated() {
     ] {
         let (bmc, site) = bmc(behaviour);
         bmc.set_power(false);
-        site.oob("power-off").failed_for_node(&["bmc"]).failed(&words);
+        site.oob("power-off").failed_for(NODE, &["bmc"]).failed(&words);
         assert_eq!(bmc.seen().rakp1, 1, "{words:?}");
         assert_eq!(site.receipt()["grade"], "unknown");
     }
@@ -80,16 +80,16 @@ fn the_bmc_key_is_used() {
         site.oob("power-off").silent();
     }
     let (bmc, site) = bmc(locked());
-    site.oob("power-off").failed_for_node(&["bmc", "K_g"]);
+    site.oob("power-off").failed_for(NODE, &["bmc", "K_g"]);
     assert!(bmc.power());
     assert_eq!(bmc.seen().rakp1, 1);
     let (bmc, site) = bmc_with(locked(), "kg_file = \"{dir}/kg\"");
     site.write("kg", "jihgfedcba9876543210", 0o600);
-    site.oob("power-off").failed_for_node(&["bmc", "K_g"]);
+    site.oob("power-off").failed_for(NODE, &["bmc", "K_g"]);
     site.write("kg", "too short", 0o600);
-    site.oob("power-off").failed_for_node(&["bmc", "no BMC key"]);
+    site.oob("power-off").failed_for(NODE, &["bmc", "no BMC key"]);
     site.write("kg", KG, 0o644);
-    site.oob("power-off").failed_for_node(&["bmc", "others may read it"]);
+    site.oob("power-off").failed_for(NODE, &["bmc", "others may read it"]);
     assert!(bmc.power());
 }
 
@@ -99,7 +99,7 @@ fn a_password_that_no_bmc_has_is_refused_before_the_login() {
     let (bmc, site) = bmc(Behaviour::default());
     site.write("password", &"p".repeat(21), 0o600);
     let ran = site.oob("power-off");
-    ran.failed_for_node(&["bmc"]);
+    ran.failed_for(NODE, &["bmc"]);
     assert!(!ran.stderr.contains("ppp"), "{ran:?}");
     assert_eq!(bmc.seen().datagrams, 0);
 }

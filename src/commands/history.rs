@@ -110,7 +110,7 @@ impl Look {
             self.time(intent.at.wall_ms),
             intent.node,
             intent.action,
-            self.result(intent.action, story.receipt.as_ref()),
+            self.result(story),
         ));
         text.push_str(&format!(
             "    asked by {} on {}, through {}\n",
@@ -140,15 +140,16 @@ impl Look {
         }
     }
 
-    fn result(&self, action: Action, receipt: Option<&Receipt>) -> String {
-        let Some(receipt) = receipt else {
+    fn result(&self, story: &Story) -> String {
+        let action = story.intent.action;
+        let Some(receipt) = &story.receipt else {
             return self.painted(Paint::Red, "NO END: killed, or still running; nothing is known");
         };
         #[allow(clippy::cast_precision_loss, reason = "milliseconds of one action")]
         let took = format!("{:.1} s", receipt.took_ms as f64 / 1000.0);
         let proof = match receipt.grade {
             Grade::Unknown => String::new(),
-            grade => format!(", proven {grade} by {}", receipt.word_of),
+            grade => format!(", proven {grade} by {}", witness(story, receipt)),
         };
         let already = if action == Action::On { "was on" } else { "was off" };
         match receipt.outcome {
@@ -193,6 +194,15 @@ fn collect(story: &Story, zero: u64, depth: usize, lines: &mut Vec<(u64, String)
     }
 }
 
+/// Whose word the proof is: the device's, where a part of the story asked it, else as the receipt says.
+fn witness(story: &Story, receipt: &Receipt) -> String {
+    let parts = story.parts.iter().filter_map(|part| part.receipt.as_ref());
+    parts
+        .rev()
+        .find(|part| part.grade == receipt.grade)
+        .map_or_else(|| receipt.word_of.clone(), |part| format!("{}, through {}", part.word_of, receipt.word_of))
+}
+
 fn asker(asker: &Asker) -> String {
     let user = if asker.user == "root" { String::new() } else { format!(", user {}", asker.user) };
     format!("{} (process {}{user})", asker.program, asker.pid)
@@ -221,6 +231,7 @@ mod tests {
         whole.steps[0].by = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.steps[0].saw = "done".into();
         whole.steps[0].at_ms = 290;
+        whole.word_of = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.record = Some("job 7 records it offline".into());
         let text = told(vec![
             Entry::Intent(intent("a", "n3.lab")),
@@ -230,7 +241,7 @@ mod tests {
         ]);
         assert_eq!(
             text,
-            "1970-01-01 00:00:01 UTC  n3.lab  reboot  done in 0.3 s, proven off by bmc\n    \
+            "1970-01-01 00:00:01 UTC  n3.lab  reboot  done in 0.3 s, proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob\n    \
              asked by pacemaker-fenced (process 7) on n1.lab, through fence_ganeti\n       \
              0.008 s    bmc: read: off\n       \
              0.290 s  /usr/lib/gnt-ha/ganeti-oob: power-off: done\n    \

@@ -8,12 +8,12 @@
     reason = "each test crate uses a part of it, and a broken test stops at once"
 )]
 
-use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+pub(crate) use outside::{Ran, install};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,15 +29,6 @@ const GIVE_UP: &str = "60";
 /// A cluster of n1.lab (the master), n2.lab and n3.lab, all on, with one well-behaved OOB program.
 pub(crate) struct Cluster {
     folder: TempDir,
-}
-
-/// How a call ended.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// `None` when a signal ended it.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl Cluster {
@@ -153,56 +144,12 @@ esac
 
     /// Every line of the receipts.
     pub(crate) fn ledger(&self) -> Vec<Value> {
-        self.text("state/receipts.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        outside::ledger(&self.text("state/receipts.jsonl"))
     }
 
     /// The one receipt, after checking that it follows its intent.
     pub(crate) fn receipt(&self) -> Value {
-        let ledger = self.ledger();
-        let [intent, receipt] = ledger.as_slice() else { panic!("not one intent and one receipt: {ledger:#?}") };
-        assert_eq!((&intent["kind"], &receipt["kind"]), (&json!("intent"), &json!("receipt")));
-        assert_eq!(intent["id"], receipt["id"]);
-        receipt.clone()
-    }
-}
-
-impl Ran {
-    /// Exit code 0 and nothing on stderr, as Pacemaker logs each line there as a warning.
-    #[track_caller]
-    pub(crate) fn succeeded(&self) -> &Self {
-        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn said(&self, stdout: &str) -> &Self {
-        assert_eq!(self.stdout, stdout, "{self:?}");
-        self
-    }
-
-    /// Exit code 1, nothing on stdout, and one line on stderr that holds every one of `words`.
-    #[track_caller]
-    pub(crate) fn failed(&self, words: &[&str]) -> &Self {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
-        self.complained(words)
-    }
-
-    /// One line on stderr, which begins with the agent's name and holds every one of `words`.
-    #[track_caller]
-    pub(crate) fn complained(&self, words: &[&str]) -> &Self {
-        assert_eq!(self.stderr.matches('\n').count(), 1, "one line: {self:?}");
-        assert!(self.stderr.starts_with("fence_ganeti: "), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
-        }
-        self
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        outside::receipt(&self.ledger())
     }
 }
 
@@ -220,15 +167,9 @@ pub(crate) fn pacemakers_command() -> Command {
     command
 }
 
-/// Runs `command` with `input` on stdin. A reader that does not want all of it is no error.
-pub(crate) fn feed(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap_or_default());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output.into()
+/// Runs `command` with `input` on stdin.
+pub(crate) fn feed(command: Command, input: &[u8]) -> Ran {
+    outside::feed("fence_ganeti", command, input)
 }
 
 /// Runs shell text with `$0` the agent and `$1` a file with the lines for stdin; for odd file descriptors.
@@ -238,15 +179,6 @@ pub(crate) fn in_shell(cluster: &Cluster, text: &str, lines: &str) -> Ran {
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", GIVE_UP, "sh", "-c", text, AGENT]).arg(input);
     feed(command, b"")
-}
-
-/// Makes an executable file by another process: a file that a thread of ours still has open cannot be run.
-pub(crate) fn install(path: &Path, body: &str) -> PathBuf {
-    let mut command = Command::new("install");
-    command.args(["-m", "0755", "/dev/stdin"]).arg(path);
-    let made = feed(command, body.as_bytes());
-    assert_eq!(made.code, Some(0), "{made:?}");
-    path.to_owned()
 }
 
 /// Starts the agent as Pacemaker does, as the leader of a process group (`lib/services/services_linux.c`).

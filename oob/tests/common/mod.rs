@@ -8,13 +8,13 @@
     reason = "each test crate uses a part of it, and a broken test stops at once"
 )]
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
 use bmc_responder::{Behaviour, Responder};
-use serde_json::{Value, json};
+pub(crate) use outside::{Ran, install};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program.
@@ -32,15 +32,6 @@ const GIVE_UP: &str = "60";
 /// A folder with everything in it.
 pub(crate) struct Site {
     folder: TempDir,
-}
-
-/// How a call ended.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// `None` when a signal ended it.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl Site {
@@ -201,73 +192,18 @@ esac
 
     /// Every line of the receipts.
     pub(crate) fn ledger(&self) -> Vec<Value> {
-        self.text("state/receipts.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        outside::ledger(&self.text("state/receipts.jsonl"))
     }
 
     /// The one receipt, after checking that it follows its intent.
     pub(crate) fn receipt(&self) -> Value {
-        let ledger = self.ledger();
-        let [intent, receipt] = ledger.as_slice() else { panic!("not one intent and one receipt: {ledger:#?}") };
-        assert_eq!((&intent["kind"], &receipt["kind"]), (&json!("intent"), &json!("receipt")));
-        assert_eq!(intent["id"], receipt["id"]);
-        receipt.clone()
+        outside::receipt(&self.ledger())
     }
 }
 
-impl Ran {
-    /// Exit code 0 and no word: Ganeti takes any byte on stdout of a power command for a failure.
-    #[track_caller]
-    pub(crate) fn silent(&self) -> &Self {
-        assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (Some(0), "", ""), "{self:?}");
-        self
-    }
-
-    /// Exit code 0, and JSON on stdout.
-    #[track_caller]
-    pub(crate) fn answered(&self) -> Value {
-        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// Exit code 1, nothing on stdout, one line on stderr that holds every one of `words`.
-    #[track_caller]
-    pub(crate) fn failed(&self, words: &[&str]) -> &Self {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
-        assert_eq!(self.stderr.matches('\n').count(), 1, "one line: {self:?}");
-        assert!(self.stderr.starts_with("ganeti-oob: "), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
-        }
-        self
-    }
-
-    /// The same, and the node is named.
-    #[track_caller]
-    pub(crate) fn failed_for_node(&self, words: &[&str]) -> &Self {
-        self.failed(&[NODE]).failed(words)
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-}
-
-/// Runs `command` with `input` on stdin. A reader that does not want all of it is no error.
-pub(crate) fn feed(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap_or_default();
-    child.wait_with_output().unwrap().into()
-}
-
-/// Makes an executable file by another process: a file that a thread of ours still has open cannot be run.
-pub(crate) fn install(path: &Path, body: &str) {
-    let mut command = Command::new("install");
-    command.args(["-m", "0755", "/dev/stdin"]).arg(path);
-    let made = feed(command, body.as_bytes());
-    assert_eq!(made.code, Some(0), "{made:?}");
+/// Runs `command` with `input` on stdin.
+pub(crate) fn feed(command: Command, input: &[u8]) -> Ran {
+    outside::feed("ganeti-oob", command, input)
 }
 
 /// A BMC of this behaviour and a site that uses it.

@@ -60,7 +60,12 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off));
     assert_eq!(stories[0].intent.asked_by.program, "pacemaker-fenced");
     assert_eq!(stories[0].parts.len(), 2, "off and on by ganeti-oob");
-    assert!(n1.run(&["gnt-ha", "history", "n3"]).unwrap().stdout.contains("proven off by /usr/lib/gnt-ha/ganeti-oob"));
+    assert!(
+        n1.run(&["gnt-ha", "history", "n3"])
+            .unwrap()
+            .stdout
+            .contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob")
+    );
     n3.mend(Network::Primary).unwrap();
     n3.mend(Network::Secondary).unwrap();
     lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();
