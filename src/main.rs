@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, history};
+use gnt_ha::commands::{Cli, Command, history, record};
 
 const PROGRAM: &str = "gnt-ha";
 
@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     };
     let result = match &parsed.command {
         Command::History(arguments) => history::run(arguments, &parsed.config),
+        Command::Record(arguments) => record::run(arguments),
+        Command::Pause(arguments) => record::pause(arguments),
+        Command::Resume(places) => record::resume(places),
+        Command::Breaker(command) => record::breaker(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
+use gnt_ha::core::reconcile::Pause;
 use gnt_ha::core::record::{self, RecordPlan};
 use gnt_ha::sys::clock::{Deadline, wall_nanos};
 use gnt_ha::sys::luxi::{Luxi, LuxiError};
-use gnt_ha::sys::{ganeti_files, identity};
+use gnt_ha::sys::recorder::PAUSE_FILE;
+use gnt_ha::sys::{ganeti_files, identity, state_file};
 
 use crate::target::Cluster;
 
@@ -18,7 +20,12 @@ const LIMIT: Duration = Duration::from_millis(300);
 /// Has the node recorded as offline. Returns what became of it, for the receipt: whatever it is, the fencing
 /// stands, and whoever is master has to see to the record.
 #[must_use]
-pub fn offline(cluster: &Cluster, node: &NodeName, power: Power) -> String {
+pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, state_dir: &Path) -> String {
+    match state_file::read::<Pause>(&state_dir.join(PAUSE_FILE)) {
+        Ok(None) => {}
+        Ok(Some(pause)) => return format!("left: paused by {}: {} (gnt-ha resume)", pause.by, pause.reason),
+        Err(error) => return format!("left: it cannot be known whether there is a pause: {error}"),
+    }
     let Ok(config) = cluster.config() else {
         return "left: this host has no Ganeti configuration".to_owned();
     };

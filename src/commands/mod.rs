@@ -1,6 +1,7 @@
 //! The commands of `gnt-ha`: a file each.
 
 pub mod history;
+pub mod record;
 
 use std::path::PathBuf;
 
@@ -24,4 +25,16 @@ pub struct Cli {
 pub enum Command {
     /// Print what was done to nodes, by whom, and how it was proven
     History(history::Arguments),
+    /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove
+    ///
+    /// Runs by itself at each monitor of the master; by hand it says what is blocked, and why: `*` is done, `!` is
+    /// refused.
+    Record(record::Arguments),
+    /// Stop recording on this host, for a reason
+    Pause(record::PauseArguments),
+    /// Let recording go on
+    Resume(record::Places),
+    /// Too many nodes at once: the breaker
+    #[command(subcommand)]
+    Breaker(record::BreakerCommand),
 }

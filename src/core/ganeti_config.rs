@@ -21,6 +21,16 @@ pub struct GanetiConfig {
     nodes: Vec<Node>,
     master: Option<NodeName>,
     candidate_pool_size: usize,
+    notes: BTreeMap<NodeName, Notes>,
+}
+
+/// What else is known of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// When its record was last written (`mtime`), in milliseconds since 1970.
+    pub changed_ms: Option<u64>,
 }
 
 /// One node.
@@ -90,6 +100,10 @@ struct RawNode {
     master_capable: bool,
     #[serde(default)]
     ndparams: RawNodeParameters,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    mtime: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +121,15 @@ const fn yes() -> bool {
     true
 }
 
+impl RawNode {
+    fn notes(&self) -> Notes {
+        let milliseconds = self.mtime.filter(|mtime| mtime.is_finite() && *mtime >= 0.0).map(|mtime| mtime * 1000.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
+        let changed_ms = milliseconds.map(|milliseconds| milliseconds as u64);
+        Notes { tags: self.tags.clone(), changed_ms }
+    }
+}
+
 impl GanetiConfig {
     /// Reads the text of `config.data`.
     ///
@@ -122,6 +145,7 @@ impl GanetiConfig {
         }
         let master = raw.nodes.get(&raw.cluster.master_node).map(|node| node.name.clone());
         let cluster_program = raw.cluster.ndparams.oob_program.as_deref();
+        let notes = raw.nodes.values().map(|node| (node.name.clone(), node.notes())).collect();
         let mut nodes: Vec<Node> = raw
             .nodes
             .into_values()
@@ -149,13 +173,25 @@ impl GanetiConfig {
             })
             .collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { serial: raw.serial_no, nodes, master, candidate_pool_size: raw.cluster.candidate_pool_size })
+        Ok(Self { serial: raw.serial_no, nodes, master, candidate_pool_size: raw.cluster.candidate_pool_size, notes })
     }
 
     /// Every node, by name.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Tags and times of a node.
+    #[must_use]
+    pub fn notes(&self, node: &NodeName) -> Notes {
+        self.notes.get(node).cloned().unwrap_or_default()
+    }
+
+    /// How many master candidates Ganeti wants.
+    #[must_use]
+    pub const fn candidate_pool_size(&self) -> usize {
+        self.candidate_pool_size
     }
 
     /// The master as recorded; `None` if its record points nowhere.

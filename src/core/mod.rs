@@ -1,6 +1,8 @@
 //! Decisions and the words they are made of. Pure: state goes in, a plan or a value comes out.
 
+pub mod breaker;
 pub mod budget;
+pub mod crm_mon;
 pub mod ganeti_config;
 pub mod grade;
 pub mod history;
@@ -9,4 +11,6 @@ pub mod oob;
 pub mod power;
 pub mod pursuit;
 pub mod receipt;
+pub mod reconcile;
 pub mod record;
+pub mod tags;

@@ -1,0 +1,245 @@
+//! Pacemaker's state and fence history, as `crm_mon --output-as=xml` writes them (`/usr/share/pacemaker/api/*.rng`).
+
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use super::node::{self, NodeName};
+use super::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
+
+/// What Pacemaker said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrmMon {
+    /// This host's partition has quorum.
+    pub quorum: bool,
+    /// `maintenance-mode` of the whole cluster.
+    pub maintenance: bool,
+    /// Its nodes.
+    pub nodes: Vec<(NodeName, Membership)>,
+    /// Its fence history, the latest first, each with its target.
+    pub fences: Vec<(NodeName, Fence)>,
+    /// Where the master role is.
+    pub master_role: Role,
+}
+
+/// Why an answer is none.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCrmMon {
+    /// No XML.
+    #[error("crm_mon's answer is no XML: {0}")]
+    Xml(#[from] quick_xml::Error),
+    /// XML of something else, or of a cluster that is not up.
+    #[error("crm_mon's answer names no node")]
+    NoNodes,
+}
+
+impl CrmMon {
+    /// Reads the whole output. Quorum that is not named is none, maintenance that is not named is on.
+    ///
+    /// # Errors
+    /// [`BadCrmMon`].
+    pub fn parse(xml: &str) -> Result<Self, BadCrmMon> {
+        let mut found = Self {
+            quorum: false,
+            maintenance: true,
+            nodes: Vec::new(),
+            fences: Vec::new(),
+            master_role: Role::Unmanaged,
+        };
+        let mut reader = Reader::from_str(xml);
+        let mut in_nodes = false;
+        let mut role_here = false;
+        loop {
+            let (tag, is_empty) = match reader.read_event()? {
+                Event::Eof => break,
+                Event::Start(tag) => (tag, false),
+                Event::Empty(tag) => (tag, true),
+                Event::End(tag) => {
+                    in_nodes &= tag.name().as_ref() != "nodes";
+                    role_here &= tag.name().as_ref() != "resource";
+                    continue;
+                }
+                _ => continue,
+            };
+            match tag.name().as_ref() {
+                "nodes" => in_nodes = !is_empty,
+                "current_dc" => found.quorum = flag(&tag, "with_quorum"),
+                "cluster_options" => found.maintenance = attribute(&tag, "maintenance-mode") != "false",
+                "resource" if is_master_role(&tag) => {
+                    role_here = !is_empty && holds_role(&tag);
+                    if found.master_role == Role::Unmanaged {
+                        found.master_role = Role::Nowhere;
+                    }
+                }
+                "node" if in_nodes => found.nodes.extend(name(&tag, "name").map(|name| (name, membership(&tag)))),
+                "node" if role_here => {
+                    if let Some(host) = name(&tag, "name") {
+                        found.master_role = Role::On(host);
+                    }
+                }
+                "fence_event" => found.fences.extend(fence(&tag)),
+                _ => {}
+            }
+        }
+        if found.nodes.is_empty() { Err(BadCrmMon::NoNodes) } else { Ok(found) }
+    }
+
+    /// How Pacemaker sees Ganeti's node `wanted`; [`Membership::Unknown`] for one that it does not have.
+    #[must_use]
+    pub fn membership(&self, wanted: &NodeName) -> Membership {
+        let found = node::find(wanted, self.nodes.iter().map(|(name, _)| name)).ok();
+        found
+            .and_then(|found| self.nodes.iter().find(|(name, _)| name == found))
+            .map_or(Membership::Unknown, |(_, membership)| *membership)
+    }
+
+    /// The fence history of Ganeti's node `wanted`.
+    #[must_use]
+    pub fn fences_of(&self, wanted: &NodeName) -> Vec<Fence> {
+        let same = |target: &NodeName| node::find(wanted, [target]).is_ok();
+        self.fences.iter().filter(|(target, _)| same(target)).map(|(_, fence)| fence.clone()).collect()
+    }
+}
+
+fn membership(tag: &BytesStart<'_>) -> Membership {
+    match () {
+        () if flag(tag, "unclean") => Membership::Unclean,
+        () if !flag(tag, "online") => Membership::Absent,
+        () if flag(tag, "pending") => Membership::Pending,
+        () if flag(tag, "shutdown") => Membership::ShuttingDown,
+        () if flag(tag, "standby") => Membership::Standby,
+        () => Membership::Online,
+    }
+}
+
+fn is_master_role(tag: &BytesStart<'_>) -> bool {
+    attribute(tag, "resource_agent").ends_with(":ganeti-master-role")
+}
+
+/// A primitive that runs, or the promoted instance of a clone; the names of roles changed in Pacemaker 2.1.
+fn holds_role(tag: &BytesStart<'_>) -> bool {
+    flag(tag, "active")
+        && matches!(attribute(tag, "role").as_str(), "Started" | "Starting" | "Promoted" | "Promoting" | "Master")
+}
+
+fn fence(tag: &BytesStart<'_>) -> Option<(NodeName, Fence)> {
+    let fence = Fence {
+        action: match attribute(tag, "action").as_str() {
+            "off" => FenceAction::Off,
+            "reboot" => FenceAction::Reboot,
+            "on" => FenceAction::On,
+            _ => return None,
+        },
+        status: match attribute(tag, "status").as_str() {
+            "success" => FenceStatus::Success,
+            "failed" => FenceStatus::Failed,
+            _ => FenceStatus::Pending,
+        },
+        completed_ms: completed_ms(&attribute(tag, "completed")),
+        delegate: match attribute(tag, "delegate").as_str() {
+            "" => Delegate::Nobody,
+            "a human" => Delegate::Human,
+            host => NodeName::new(host).map_or(Delegate::Nobody, Delegate::Host),
+        },
+    };
+    Some((name(tag, "target")?, fence))
+}
+
+/// Milliseconds since 1970 of a time as Pacemaker writes it: with its offset, or in UTC (`crm_time_as_string`).
+#[must_use]
+pub fn completed_ms(text: &str) -> Option<u64> {
+    const WITH_OFFSET: [&str; 2] = ["%Y-%m-%d %H:%M:%S%.f %:z", "%Y-%m-%d %H:%M:%S%.f%:z"];
+    let with_offset = |format: &&str| strtime::parse(format, text).ok()?.to_timestamp().ok();
+    let in_utc = || {
+        let time = strtime::parse("%Y-%m-%d %H:%M:%S%.fZ", text).ok()?.to_datetime().ok()?;
+        Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    let time = WITH_OFFSET.iter().find_map(with_offset).or_else(in_utc)?;
+    u64::try_from(time.as_millisecond()).ok()
+}
+
+fn flag(tag: &BytesStart<'_>, name: &str) -> bool {
+    attribute(tag, name) == "true"
+}
+
+fn name(tag: &BytesStart<'_>, attribute_name: &str) -> Option<NodeName> {
+    NodeName::new(&attribute(tag, attribute_name)).ok()
+}
+
+fn attribute(tag: &BytesStart<'_>, name: &str) -> String {
+    let found = tag.attributes().flatten().find(|attribute| attribute.key.as_ref() == name);
+    found.and_then(|found| Some(quick_xml::escape::unescape(&found.value).ok()?.into_owned())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Taken from Pacemaker 2.1.5, shortened.
+    const XML: &str = r#"<pacemaker-result api-version="2.25" request="crm_mon">
+        <summary><current_dc present="true" name="n1.lab" with_quorum="true"/>
+          <cluster_options stonith-enabled="true" maintenance-mode="false"/></summary>
+        <nodes>
+          <node name="n1.lab" online="true" standby="false" pending="false" unclean="false" shutdown="false"/>
+          <node name="n2.lab" online="true" standby="true" pending="false" unclean="false" shutdown="false"/>
+          <node name="n3.lab" online="false" standby="false" pending="false" unclean="true" shutdown="false"/>
+          <node name="n4.lab" online="false" standby="false" pending="false" unclean="false" shutdown="false"/>
+        </nodes>
+        <resources>
+          <resource id="master" resource_agent="ocf:ganeti:ganeti-master-role" role="Started" active="true"><node name="n1.lab"/></resource>
+          <resource id="other" resource_agent="ocf:heartbeat:Dummy" role="Started" active="true"><node name="n2.lab"/></resource>
+        </resources>
+        <fence_history status="0">
+          <fence_event status="success" action="reboot" target="n4.lab" client="c" origin="n1.lab" delegate="n2.lab" completed="2026-11-22 19:40:00Z"/>
+          <fence_event status="failed" action="off" target="n3.lab" delegate="a human" completed="2026-11-22 20:40:00 +01:00"/>
+          <fence_event status="pending" action="reboot" target="n3.lab" extended-status="1"/>
+        </fence_history></pacemaker-result>"#;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    #[test]
+    fn everything_that_counts_is_read() {
+        let found = CrmMon::parse(XML).unwrap();
+        assert!(found.quorum && !found.maintenance);
+        let seen = |node: &str| found.membership(&name(node));
+        assert_eq!([seen("n1"), seen("n2.lab")], [Membership::Online, Membership::Standby]);
+        assert_eq!([seen("n3.lab"), seen("n4.lab")], [Membership::Unclean, Membership::Absent]);
+        assert_eq!(seen("n9.lab"), Membership::Unknown);
+        assert_eq!(found.master_role, Role::On(name("n1.lab")));
+        let stopped = XML.replace("role=\"Started\" active=\"true\"", "role=\"Stopped\" active=\"false\"");
+        assert_eq!(CrmMon::parse(&stopped).unwrap().master_role, Role::Nowhere);
+        let other = XML.replace("ganeti-master-role", "other");
+        assert_eq!(CrmMon::parse(&other).unwrap().master_role, Role::Unmanaged);
+        let fences = found.fences_of(&name("n3.lab"));
+        assert_eq!(
+            fences.iter().map(|fence| fence.status).collect::<Vec<_>>(),
+            [FenceStatus::Failed, FenceStatus::Pending]
+        );
+        assert_eq!(fences[0].delegate, Delegate::Human);
+        assert_eq!(fences[0].completed_ms, found.fences_of(&name("n4"))[0].completed_ms);
+    }
+
+    /// What Pacemaker does not say must allow nothing.
+    #[test]
+    fn what_is_missing_allows_least() {
+        let found = CrmMon::parse(r#"<r><nodes><node name="n1" online="true"/></nodes></r>"#).unwrap();
+        assert!(!found.quorum && found.maintenance);
+        for bad in ["", "<a/>", "<a", "not xml"] {
+            assert!(CrmMon::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}", at in 0usize..1500) {
+            let _ = CrmMon::parse(&text);
+            let at = (0..=at.min(XML.len())).rev().find(|at| XML.is_char_boundary(*at)).unwrap_or(0);
+            let _ = CrmMon::parse(&XML[..at]);
+            let _ = completed_ms(&text);
+        }
+    }
+}

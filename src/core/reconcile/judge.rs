@@ -1,0 +1,240 @@
+//! What is to be done about one node, before anybody asks whether this host may do it now.
+
+use std::collections::BTreeSet;
+
+use super::memory::{Memory, NodeMemory};
+use super::proof::{Proof, proofs};
+use super::reason::{Quiet, Refusal};
+use super::state::{FenceAction, FenceStatus, Membership, NodeState, Settings, State};
+use crate::core::grade::Grade;
+
+/// How long after a fencing Pacemaker may still show the node running, in milliseconds: the membership takes its time to
+/// notice (corosync's token and consensus). What is seen after that is a return.
+const STALE_VIEW_MS: u64 = 30_000;
+
+/// How long a node that was fenced runs nothing for certain, in milliseconds: a host does not boot faster. After that, a
+/// power button and Ganeti's watcher may have started its instances there, and Pacemaker need not be among what started.
+const BOOT_MS: u64 = 60_000;
+
+/// How far the clocks of two hosts may differ, in milliseconds. No administrator admits a node within a minute of its
+/// fencing.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// What should be done about a node.
+pub(super) enum Wish {
+    Offline(Proof),
+    Powered(Proof),
+    Drain,
+    UnDrain,
+    ForgetDrain,
+    Leave(Quiet),
+    Refuse(Refusal),
+}
+
+impl Wish {
+    /// What is done first.
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Self::Offline(_) => 0,
+            Self::Powered(_) => 1,
+            Self::Drain => 2,
+            Self::UnDrain => 3,
+            Self::ForgetDrain => 4,
+            Self::Refuse(_) => 5,
+            Self::Leave(_) => 6,
+        }
+    }
+}
+
+/// One look at all nodes.
+pub(super) struct Judge<'a> {
+    state: &'a State,
+    settings: &'a Settings,
+    memory: Memory,
+    /// The last look was a moment ago.
+    watched: bool,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(state: &'a State, settings: &'a Settings, memory: Memory) -> Self {
+        let watched = memory.is_fresh(state.now);
+        Self { state, settings, memory, watched }
+    }
+
+    pub(super) fn into_memory(mut self) -> Memory {
+        let is_node = |name: &_| self.state.nodes.iter().any(|node| node.ganeti.name == *name);
+        self.memory.nodes.retain(|name, _| is_node(name));
+        self.memory.looked = self.state.now;
+        self.memory
+    }
+
+    /// Judges one node, and remembers what was seen of it.
+    pub(super) fn judge(&mut self, node: &NodeState) -> Wish {
+        let name = &node.ganeti.name;
+        let mut known = self.memory.nodes.remove(name).unwrap_or_default();
+        let seen = proofs(node, self.state, self.settings.device_grade);
+        let open: Vec<Proof> = seen.iter().filter(|proof| !known.is_settled(proof)).cloned().collect();
+        let mut waiting = BTreeSet::new();
+        let wish = if node.ganeti.offline {
+            if !open.is_empty() && known.offline != Some(true) {
+                self.memory.breaker.recorded(name);
+            }
+            open.iter().for_each(|proof| known.settle(proof));
+            offline_already(node, open)
+        } else {
+            self.memory.breaker.admitted(name, node.member == Membership::Online);
+            let wish = self.online_in_ganeti(node, open.clone(), &mut known);
+            for proof in open.iter().filter(|proof| !known.is_settled(proof)) {
+                if self.watched && known.was_waiting(proof) || !changed_since(node, proof) {
+                    waiting.extend(proof.keys.iter().cloned());
+                }
+            }
+            wish
+        };
+        known.offline = Some(node.ganeti.offline);
+        // Whoever is admitted again and does not join has not left.
+        known.was_member = !node.ganeti.offline && (known.was_member || node.member.is_member());
+        known.tidy(&seen, waiting);
+        self.memory.nodes.insert(name.clone(), known);
+        wish
+    }
+
+    fn online_in_ganeti(&self, node: &NodeState, mut open: Vec<Proof>, known: &mut NodeMemory) -> Wish {
+        let is_master = self.state.master.as_ref() == Some(&node.ganeti.name);
+        if !open.is_empty() && is_seen_running(node) {
+            let (over, moment_ago): (Vec<Proof>, Vec<Proof>) =
+                open.into_iter().partition(|proof| self.is_return(node, proof));
+            for proof in &over {
+                known.settle(proof);
+                // It came back, with or without Pacemaker: it has not left gracefully.
+                known.was_member = false;
+            }
+            if !moment_ago.is_empty() {
+                return Wish::Refuse(if is_master { Refusal::OwnNode } else { Refusal::StillSeen });
+            }
+            if !over.is_empty() && !is_master {
+                return Wish::Refuse(Refusal::Returned);
+            }
+            open = Vec::new();
+        }
+        if is_master {
+            let fenced = !open.is_empty();
+            return if fenced { Wish::Refuse(Refusal::OwnNode) } else { Wish::Leave(Quiet::IsMaster) };
+        }
+        if node.member == Membership::Unclean {
+            return Wish::Refuse(if open.is_empty() {
+                Refusal::NotFenced { failed: failed(node) }
+            } else {
+                Refusal::Unclean
+            });
+        }
+        // The strongest first; of two that are as strong, the newer. An old one must not hide a newer that is enough.
+        open.sort_by_key(|proof| std::cmp::Reverse((proof.grade, proof.at_ms)));
+        let mut refusal = None;
+        for proof in open {
+            match self.against(node, &proof, known) {
+                Some(why) => refusal = refusal.or(Some(why)),
+                None => return Wish::Offline(proof),
+            }
+        }
+        refusal.map_or_else(|| self.without_proof(node, known), Wish::Refuse)
+    }
+
+    /// Why a proof does not offline the node.
+    fn against(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> Option<Refusal> {
+        let now = self.state.now.wall_ms;
+        let age_ms = now.abs_diff(proof.at_ms);
+        let least = self.settings.least_grade.max(Grade::Isolated);
+        if proof.grade < least {
+            return Some(Refusal::Grade { grade: proof.grade, least, word: proof.word.clone() });
+        }
+        let started_ms = self.state.stack_started_ms;
+        let left_ms = self.settings.start_up_grace_ms.saturating_sub(now.saturating_sub(started_ms));
+        if left_ms > 0 && proof.at_ms < started_ms {
+            return Some(Refusal::StartUp { left_ms });
+        }
+        if age_ms > self.settings.oldest_proof_ms {
+            return Some(Refusal::WrongAge { age_ms });
+        }
+        let waited = self.watched && known.was_waiting(proof);
+        if changed_since(node, proof) && !waited {
+            return Some(Refusal::ChangedSince);
+        }
+        let may_run_unseen = node.member == Membership::Unknown || age_ms > BOOT_MS;
+        if may_run_unseen && node.answers != Some(false) {
+            return Some(Refusal::NotAsked { age_ms });
+        }
+        None
+    }
+
+    /// A node that nobody fenced: it is there, or it left gracefully.
+    fn without_proof(&self, node: &NodeState, known: &mut NodeMemory) -> Wish {
+        let ours = node.drained_by_us;
+        known.was_member |= node.member.is_member();
+        if ours && !node.ganeti.drained {
+            known.drain_undone = true;
+        } else if !ours && node.member == Membership::Online {
+            known.drain_undone = false;
+        }
+        if ours && known.drain_undone {
+            return Wish::ForgetDrain;
+        }
+        match node.member {
+            Membership::Unknown => Wish::Leave(Quiet::NotInPacemaker),
+            Membership::Online if ours => Wish::UnDrain,
+            Membership::Online | Membership::Pending | Membership::Unclean => Wish::Leave(Quiet::AsItShould),
+            Membership::Absent | Membership::Standby | Membership::ShuttingDown => {
+                if node.ganeti.drained {
+                    Wish::Leave(Quiet::AlreadyDrained)
+                } else if !self.settings.drain || known.drain_undone || !known.was_member {
+                    Wish::Leave(Quiet::LeftAlone)
+                } else {
+                    self.drain()
+                }
+            }
+        }
+    }
+
+    /// Right after a start of the cluster stack, who is missing may still be on its way in.
+    fn drain(&self) -> Wish {
+        let age_ms = self.state.now.wall_ms.saturating_sub(self.state.stack_started_ms);
+        match self.settings.start_up_grace_ms.saturating_sub(age_ms) {
+            0 => Wish::Drain,
+            left_ms => Wish::Refuse(Refusal::StartUp { left_ms }),
+        }
+    }
+
+    /// Whether what is seen running is a return after the fencing, and not a view that lags behind it.
+    fn is_return(&self, node: &NodeState, proof: &Proof) -> bool {
+        node.member_since_ms.is_some_and(|since| node.member.is_member() && since > proof.at_ms)
+            || self.state.now.wall_ms.abs_diff(proof.at_ms) > STALE_VIEW_MS
+    }
+}
+
+fn offline_already(node: &NodeState, open: Vec<Proof>) -> Wish {
+    let newest = open.into_iter().max_by_key(|proof| proof.at_ms);
+    match newest {
+        Some(proof)
+            if node.ganeti.oob_program.is_some()
+                && proof.powered.is_some_and(|powered| powered != node.ganeti.powered) =>
+        {
+            Wish::Powered(proof)
+        }
+        _ if node.drained_by_us => Wish::ForgetDrain,
+        _ => Wish::Leave(Quiet::AlreadyOffline),
+    }
+}
+
+fn is_seen_running(node: &NodeState) -> bool {
+    node.member.is_member() || node.answers == Some(true)
+}
+
+/// Whether Ganeti's record, which says online, was written after the fencing: then it may be an admission.
+fn changed_since(node: &NodeState, proof: &Proof) -> bool {
+    node.changed_ms.is_some_and(|changed| changed > proof.at_ms.saturating_add(CLOCKS_DIFFER_MS))
+}
+
+fn failed(node: &NodeState) -> usize {
+    let is_failed = |fence: &&super::Fence| fence.status == FenceStatus::Failed && fence.action != FenceAction::On;
+    node.fences.iter().filter(is_failed).count()
+}

@@ -1,0 +1,32 @@
+//! Ganeti's pool of master candidates, while one node after another leaves it.
+
+use super::state::State;
+use crate::core::ganeti_config::Node;
+use crate::core::node::NodeName;
+
+/// The nodes that are still in.
+pub(super) struct Pool<'a> {
+    nodes: Vec<&'a Node>,
+    size: usize,
+    /// Nodes that Ganeti promotes for those that left; which ones is Ganeti's choice.
+    promoted: usize,
+}
+
+impl<'a> Pool<'a> {
+    pub(super) fn new(state: &'a State) -> Self {
+        let nodes = state.nodes.iter().map(|node| &node.ganeti).collect();
+        Self { nodes, size: state.candidate_pool_size, promoted: 0 }
+    }
+
+    /// Takes `name` out, and says whether Ganeti must promote another node for it: without `auto_promote` it would refuse
+    /// (`lib/cmdlib/node.py`, `LUNodeSetParams`), and with it it locks every node.
+    pub(super) fn leave(&mut self, name: &NodeName) -> bool {
+        let was_candidate = self.nodes.iter().any(|node| node.name == *name && node.master_candidate);
+        self.nodes.retain(|node| node.name != *name);
+        let candidates = self.nodes.iter().filter(|node| node.master_candidate).count() + self.promoted;
+        let eligible = self.nodes.iter().filter(|node| node.master_capable && !node.offline && !node.drained).count();
+        let needed = was_candidate && candidates < eligible.min(self.size);
+        self.promoted += usize::from(needed);
+        needed
+    }
+}

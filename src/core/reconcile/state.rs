@@ -1,0 +1,222 @@
+//! What a reconciliation looks at.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::breaker::Limits;
+use crate::core::ganeti_config::Node;
+use crate::core::grade::Grade;
+use crate::core::history::Story;
+use crate::core::node::NodeName;
+use crate::core::receipt::{Action, Outcome, When};
+
+/// What the administrator can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The least grade of proof that offlines a node.
+    pub least_grade: Grade,
+    /// How long after the start of this host's cluster stack only what was fenced since counts, in milliseconds: others
+    /// are still on their way in.
+    pub start_up_grace_ms: u64,
+    /// Drain a node that leaves gracefully, and un-drain it when it returns.
+    pub drain: bool,
+    /// How many nodes may be down by our record at once.
+    pub limits: Limits,
+    /// What Pacemaker's success proves at least when the receipts of the host that fenced cannot be read: the lowest
+    /// `minimum_grade` of any `fence_ganeti` device in the CIB.
+    pub device_grade: Grade,
+    /// A proof that is older than this, in milliseconds, offlines nothing: too much may have happened since.
+    pub oldest_proof_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            least_grade: Grade::Bounded,
+            start_up_grace_ms: 300_000,
+            drain: true,
+            limits: Limits::default(),
+            device_grade: Grade::Bounded,
+            oldest_proof_ms: 86_400_000,
+        }
+    }
+}
+
+/// The cluster, as the host that reconciles sees it. What it could not find out is given as the value that allows
+/// least, which each field names.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Now.
+    pub now: When,
+    /// When the cluster stack of this host started, in milliseconds since 1970. Not known: now.
+    pub stack_started_ms: u64,
+    /// Pacemaker has quorum here. Not known: false.
+    pub quorum: bool,
+    /// Pacemaker's `maintenance-mode`. Not known: true.
+    pub maintenance: bool,
+    /// This host.
+    pub here: NodeName,
+    /// Ganeti's master, by this host's own configuration.
+    pub master: Option<NodeName>,
+    /// Where Pacemaker has the master role. Not known: nowhere.
+    pub role: Role,
+    /// The administrator's pause.
+    pub pause: Option<Pause>,
+    /// Ganeti's `candidate_pool_size`.
+    pub candidate_pool_size: usize,
+    /// The hosts whose receipts are among those of the nodes below.
+    pub ledgers: BTreeSet<NodeName>,
+    /// Ganeti's nodes.
+    pub nodes: Vec<NodeState>,
+}
+
+/// Where Pacemaker has the master role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It manages no such resource: Ganeti's own configuration decides alone.
+    Unmanaged,
+    /// It is active nowhere: stopped, or on its way.
+    Nowhere,
+    /// Active there: starting, started or promoted.
+    On(NodeName),
+}
+
+/// Automation is stopped, by somebody and for a reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+/// One of Ganeti's nodes.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// Ganeti's flags.
+    pub ganeti: Node,
+    /// When Ganeti last wrote this node's record (`mtime`), in milliseconds since 1970: no admission is later.
+    pub changed_ms: Option<u64>,
+    /// Our mark that it was us who drained it. Set after the drain, in the same job.
+    pub drained_by_us: bool,
+    /// Pacemaker's view.
+    pub member: Membership,
+    /// Since when it is a member, in milliseconds since 1970 (`in_ccm`, from Pacemaker 2.1.7 on).
+    pub member_since_ms: Option<u64>,
+    /// Whether its noded answered just now; none if it was not asked. Silence proves nothing, an answer does: a connection
+    /// that is taken is one. Asking is needed only where a plan says [`NotAsked`](super::Refusal::NotAsked).
+    pub answers: Option<bool>,
+    /// Pacemaker's fence history of it.
+    pub fences: Vec<Fence>,
+    /// What the receipts say that was done to it.
+    pub receipts: Vec<Removal>,
+}
+
+/// What Pacemaker holds of a node (`crm_mon`'s `<node online standby pending unclean shutdown>`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// Pacemaker has no such node, or could not be asked.
+    Unknown,
+    /// No member, and clean: it was fenced, or left gracefully. Only the fence history tells which.
+    Absent,
+    /// To be fenced, whether it is a member or not.
+    Unclean,
+    /// In the membership, and not yet in the cluster.
+    Pending,
+    /// A member.
+    Online,
+    /// A member that shall run nothing.
+    Standby,
+    /// A member that is leaving gracefully.
+    ShuttingDown,
+}
+
+impl Membership {
+    /// Whether it is seen running.
+    #[must_use]
+    pub const fn is_member(self) -> bool {
+        matches!(self, Self::Pending | Self::Online | Self::Standby | Self::ShuttingDown)
+    }
+}
+
+/// One entry of Pacemaker's fence history (`<fence_event>` of `stonith_admin -H`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// What was asked for.
+    pub action: FenceAction,
+    /// How it ended.
+    pub status: FenceStatus,
+    /// When it ended, in milliseconds since 1970; none while it is pending.
+    pub completed_ms: Option<u64>,
+    /// Who did it.
+    pub delegate: Delegate,
+}
+
+/// The action of a [`Fence`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceAction {
+    /// Off.
+    Off,
+    /// Off and on again.
+    Reboot,
+    /// On: unfencing, no proof of anything.
+    On,
+}
+
+/// The status of a [`Fence`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceStatus {
+    /// It succeeded.
+    Success,
+    /// It failed: nothing is known of the node.
+    Failed,
+    /// It has not ended.
+    Pending,
+}
+
+/// Who executed a [`Fence`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delegate {
+    /// A device, run by this host.
+    Host(NodeName),
+    /// `a human`: `stonith_admin --confirm`.
+    Human,
+    /// The history does not say.
+    Nobody,
+}
+
+/// A receipt that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The receipt's id.
+    pub id: String,
+    /// What was asked for.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it proves.
+    pub grade: Grade,
+    /// Whose word that is.
+    pub word_of: String,
+    /// When it ended, in milliseconds since 1970, by the clock of the host that did it.
+    pub ended_ms: u64,
+}
+
+impl Removal {
+    /// What a story tells, once it has ended. Its parts tell the same again, and are left out.
+    #[must_use]
+    pub fn of(story: &Story) -> Option<Self> {
+        let receipt = story.receipt.as_ref()?;
+        Some(Self {
+            id: receipt.id.clone(),
+            action: story.intent.action,
+            outcome: receipt.outcome,
+            grade: receipt.grade,
+            word_of: receipt.word_of.clone(),
+            ended_ms: receipt.at.wall_ms,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! The cluster tags that configure the roles, cluster-wide: `gnt-cluster add-tags ocf:master-role:full`.
+//!
+//! Ganeti's tags hold letters, digits and `.+*/:@-_` only, at most 128 characters (`src/Ganeti/Constants.hs`,
+//! `lib/objects.py`), so a value follows a colon. The first two are those of Ganeti's example agents.
+
+/// How much a role looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Only which role the node has; nothing fails because a daemon does.
+    #[default]
+    Partial,
+    /// Also whether what the role needs works.
+    Full,
+}
+
+/// What the cluster's tags say to the roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tags {
+    /// Of `ganeti-master-role`.
+    pub master_mode: Mode,
+    /// Of `ganeti-node-role`.
+    pub node_mode: Mode,
+    /// The job queue is drained before a planned move of the master.
+    pub drain_queue: bool,
+    /// A node that leaves gracefully is drained.
+    pub drain_node: bool,
+    /// A node that goes offline is power-cycled (Ganeti's `powercycle`).
+    pub use_powercycle: bool,
+    /// A node that goes offline is powered off, by its OOB program.
+    pub use_poweroff: bool,
+    /// A candidate becomes master though another one has a newer configuration.
+    pub any_serial: bool,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self {
+            master_mode: Mode::Partial,
+            node_mode: Mode::Partial,
+            drain_queue: true,
+            drain_node: true,
+            use_powercycle: false,
+            use_poweroff: false,
+            any_serial: false,
+        }
+    }
+}
+
+/// One tag: how it is written and what it does.
+pub struct Tag {
+    /// The tag.
+    pub text: &'static str,
+    /// What it does, for the manual.
+    pub meaning: &'static str,
+    set: fn(&mut Tags),
+}
+
+const fn tag(text: &'static str, meaning: &'static str, set: fn(&mut Tags)) -> Tag {
+    Tag { text, meaning, set }
+}
+
+/// Every tag. Of two that contradict each other the one further down holds.
+pub const TAGS: &[Tag] = &[
+    tag("ocf:node-offline:use-powercycle", "a node that goes offline is power-cycled before it is recorded", |tags| {
+        tags.use_powercycle = true
+    }),
+    tag(
+        "ocf:node-offline:use-poweroff",
+        "a node that goes offline is powered off, by its OOB program, before it is recorded",
+        |tags| tags.use_poweroff = true,
+    ),
+    tag("ocf:master-role:full", "monitors of the master look at its daemons, its IP and its peers", |tags| {
+        tags.master_mode = Mode::Full;
+    }),
+    tag("ocf:master-role:partial", "monitors of the master look at who is master only (default)", |tags| {
+        tags.master_mode = Mode::Partial;
+    }),
+    tag("ocf:node-role:full", "monitors of a node look at noded, confd and the root file system", |tags| {
+        tags.node_mode = Mode::Full;
+    }),
+    tag("ocf:node-role:partial", "monitors of a node always succeed (default)", |tags| {
+        tags.node_mode = Mode::Partial;
+    }),
+    tag("ocf:drain-queue:off", "the master stops without waiting for running jobs", |tags| tags.drain_queue = false),
+    tag("ocf:drain-queue:on", "a planned move of the master waits for running jobs, bounded (default)", |tags| {
+        tags.drain_queue = true;
+    }),
+    tag("ocf:drain-node:off", "a node that leaves gracefully keeps its flags", |tags| tags.drain_node = false),
+    tag("ocf:drain-node:on", "a node that leaves gracefully is drained (default)", |tags| tags.drain_node = true),
+    tag(
+        "ocf:failover:any-serial",
+        "a candidate becomes master though another one has a newer configuration, which is lost then",
+        |tags| tags.any_serial = true,
+    ),
+];
+
+/// The beginning of every tag that is for the roles.
+pub const PREFIX: &str = "ocf:";
+
+impl Tags {
+    /// Reads the cluster's tags; those of others are left alone.
+    #[must_use]
+    pub fn read<'a>(tags: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+        let mut read = Self::default();
+        for tag in TAGS {
+            if tags.clone().into_iter().any(|given| given == tag.text) {
+                (tag.set)(&mut read);
+            }
+        }
+        read
+    }
+}
+
+/// The tags that look like ours and mean nothing: misspelt, or of a newer version.
+#[must_use]
+pub fn unknown<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let known = |tag: &str| TAGS.iter().any(|known| known.text == tag);
+    tags.into_iter().filter(|tag| tag.starts_with(PREFIX) && !known(tag)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_tag_can_be_given_to_ganeti_and_stands_once() {
+        for tag in TAGS {
+            assert!(tag.text.len() <= 128 && tag.text.starts_with(PREFIX), "{}", tag.text);
+            assert!(tag.text.bytes().all(|b| b.is_ascii_alphanumeric() || b".+*/:@-_".contains(&b)), "{}", tag.text);
+            assert_eq!(TAGS.iter().filter(|other| other.text == tag.text).count(), 1, "{}", tag.text);
+        }
+    }
+
+    #[test]
+    fn defaults_are_partial_and_tags_change_them() {
+        assert_eq!(Tags::read([]), Tags::default());
+        let full = Tags::read(["ocf:master-role:full", "backup", "ocf:drain-queue:off"]);
+        assert_eq!((full.master_mode, full.node_mode, full.drain_queue), (Mode::Full, Mode::Partial, false));
+        assert_eq!(Tags::read(["ocf:master-role:partial", "ocf:master-role:full"]).master_mode, Mode::Partial);
+        assert!(Tags::read(["ocf:node-offline:use-poweroff"]).use_poweroff);
+    }
+
+    #[test]
+    fn a_misspelt_tag_is_found() {
+        assert_eq!(unknown(["ocf:master-role:ful", "x", "ocf:node-role:full"]), ["ocf:master-role:ful"]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_the_file_does_not_matter(order in Just((0..TAGS.len()).collect::<Vec<_>>()).prop_shuffle(),
+                                                 take in 0..TAGS.len()) {
+            let given: Vec<&str> = order[..take].iter().map(|n| TAGS[*n].text).collect();
+            let mut sorted = given.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(Tags::read(given), Tags::read(sorted));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::clock::{Deadline, now};
+use super::process::{End, Job};
+use crate::core::crm_mon::{BadCrmMon, CrmMon};
+use crate::core::oob::reason_in;
+
+/// The most that is read of an answer, in bytes: some 500 fencings and a few hundred resources.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Why Pacemaker's state is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum PacemakerError {
+    /// The tool is not there, or cannot be started.
+    #[error("cannot run crm_mon: {0} (Debian: pacemaker-cli-utils)")]
+    Start(#[from] std::io::Error),
+    /// It ended with an error, or not at all.
+    #[error("crm_mon {how}: is Pacemaker running here?")]
+    Failed {
+        /// How it ended and what it said.
+        how: String,
+    },
+    /// Its answer cannot be read.
+    #[error(transparent)]
+    Answer(#[from] BadCrmMon),
+}
+
+/// Asks for nodes, fence history and where the master role is.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
+    // Below level 3 crm_mon leaves out fencing that it takes for the same as another.
+    let words = ["--one-shot", "--fence-history=3", "--output-as=xml"].map(OsStr::new);
+    let ended = Job {
+        program: Path::new("crm_mon"),
+        arguments: &words,
+        stdin: &[],
+        environment: &[],
+        without: &[],
+        guarded: false,
+        deadline,
+        linger: Duration::from_millis(100),
+        output_limit: ANSWER_LIMIT,
+    }
+    .run()?;
+    if ended.end != End::Exited(0) || ended.flooded {
+        let reason = reason_in(&ended.stderr).map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Err(PacemakerError::Failed { how: format!("{:?}{reason}", ended.end) });
+    }
+    Ok(CrmMon::parse(&String::from_utf8_lossy(&ended.stdout))?)
+}
+
+/// When Pacemaker started on this host, in milliseconds since 1970; none if it does not run here.
+#[must_use]
+pub fn started_ms() -> Option<u64> {
+    let at = now();
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let stat = processes
+        .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
+        .find(|stat| stat.contains("(pacemakerd)"))?;
+    // Field 22, counted from behind the name, which may hold blanks (proc_pid_stat(5)); in ticks since boot.
+    let ticks: u64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
+    let since_boot_ms = ticks.saturating_mul(1000) / u64::try_from(per_second).ok()?;
+    Some(at.wall_ms.saturating_sub(at.boottime_ms.saturating_sub(since_boot_ms)))
+}

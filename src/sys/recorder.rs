@@ -1,0 +1,276 @@
+//! Keeps Ganeti's record true: gathers what is known, lets the core decide, and submits the jobs.
+//!
+//! Whoever is master runs it, after becoming it, at each monitor and on notifications; every other candidate runs it to
+//! remember. It waits for no job: what became of one is seen at the next look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::clock::{Deadline, now, wall_nanos};
+use super::ganeti_files::{self, GanetiFilesError};
+use super::ledger::{Ledger, LedgerError};
+use super::lock::{Lock, LockError};
+use super::luxi::{Luxi, LuxiError};
+use super::pacemaker::{self, PacemakerError};
+use super::{identity, state_file};
+use crate::core::history::{Story, stories};
+use crate::core::node::{self, NodeName};
+use crate::core::reconcile::{Decision, Memory, NodeState, Pause, Plan, Removal, Settings, State, Verdict, reconcile};
+
+/// The administrator's pause, in the state folder.
+pub const PAUSE_FILE: &str = "pause.json";
+
+/// Our mark at a node that we drained.
+const DRAINED_BY_US: &str = "gnt-ha:drained";
+
+/// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
+/// times.
+const PATIENCE_MS: u64 = 90_000;
+
+/// How long luxid may take to confirm a job.
+const SUBMIT: Duration = Duration::from_secs(2);
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// Ours: receipts, memory, pause.
+    pub state_dir: PathBuf,
+    /// Ganeti's.
+    pub data_dir: PathBuf,
+    /// luxid's socket.
+    pub luxi: PathBuf,
+    /// What the administrator has set.
+    pub settings: Settings,
+}
+
+/// Why nothing was looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// Ganeti's configuration.
+    #[error(transparent)]
+    Ganeti(#[from] GanetiFilesError),
+    /// Pacemaker.
+    #[error(transparent)]
+    Pacemaker(#[from] PacemakerError),
+    /// Our receipts.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Another look is under way.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A state file of ours.
+    #[error("cannot use {}: {error}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// This host is no node of this cluster.
+    #[error("this host, {0}, is none of Ganeti's nodes")]
+    Stranger(String),
+}
+
+/// A job that was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Submitted {
+    what: String,
+    at_ms: u64,
+}
+
+impl Recorder {
+    /// Looks, decides, and has it done. Returns what was decided, and what became of each job, a line each.
+    ///
+    /// # Errors
+    /// [`RecorderError`]: then nothing was done.
+    pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
+        let _lock = Lock::take(&self.state_dir.join("lock").join("record"), deadline)?;
+        let state = self.look(deadline)?;
+        let memory = self.read::<Memory>("record.json")?.unwrap_or_default();
+        let plan = reconcile(&state, &self.settings, memory);
+        // Before anything of it is done: whoever acts and forgets would act again.
+        self.write("record.json", &plan.memory)?;
+        let lines = self.act(&plan, deadline)?;
+        Ok((plan, lines))
+    }
+
+    /// Looks and decides; changes nothing.
+    ///
+    /// # Errors
+    /// [`RecorderError`].
+    pub fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
+        let state = self.look(deadline)?;
+        let memory = self.read::<Memory>("record.json")?.unwrap_or_default();
+        Ok(reconcile(&state, &self.settings, memory))
+    }
+
+    /// The administrator's pause, if there is one.
+    ///
+    /// # Errors
+    /// [`RecorderError::State`]. A pause that cannot be read is no licence to act.
+    pub fn pause(&self) -> Result<Option<Pause>, RecorderError> {
+        self.read(PAUSE_FILE)
+    }
+
+    /// Stops all recording, for a reason.
+    ///
+    /// # Errors
+    /// [`RecorderError::State`].
+    pub fn set_pause(&self, pause: &Pause) -> Result<(), RecorderError> {
+        self.write(PAUSE_FILE, pause)
+    }
+
+    /// Lets recording go on. Returns whether there was a pause.
+    ///
+    /// # Errors
+    /// [`RecorderError::State`].
+    pub fn resume(&self) -> Result<bool, RecorderError> {
+        let path = self.state_dir.join(PAUSE_FILE);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(RecorderError::State { path, error }),
+        }
+    }
+
+    /// Lets through what the breaker holds back.
+    ///
+    /// # Errors
+    /// [`RecorderError`].
+    pub fn reset_breaker(&self, deadline: Deadline) -> Result<(), RecorderError> {
+        let _lock = Lock::take(&self.state_dir.join("lock").join("record"), deadline)?;
+        let mut memory = self.read::<Memory>("record.json")?.unwrap_or_default();
+        memory.breaker = memory.breaker.reset();
+        self.write("record.json", &memory)
+    }
+
+    fn look(&self, deadline: Deadline) -> Result<State, RecorderError> {
+        let config = ganeti_files::read_config(&self.data_dir)?;
+        let here = identity::node_among(config.nodes().iter().map(|node| &node.name))
+            .ok_or_else(|| RecorderError::Stranger(identity::host()))?;
+        let pacemaker = pacemaker::status(deadline)?;
+        let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
+        let at = now();
+        Ok(State {
+            now: at,
+            stack_started_ms: pacemaker::started_ms().unwrap_or(at.wall_ms),
+            quorum: pacemaker.quorum,
+            maintenance: pacemaker.maintenance,
+            role: pacemaker.master_role.clone(),
+            master: config.master().cloned(),
+            pause: self.pause()?,
+            candidate_pool_size: config.candidate_pool_size(),
+            ledgers: BTreeSet::from([here.clone()]),
+            here,
+            nodes: config
+                .nodes()
+                .iter()
+                .map(|node| NodeState {
+                    ganeti: node.clone(),
+                    changed_ms: config.notes(&node.name).changed_ms,
+                    drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
+                    member: pacemaker.membership(&node.name),
+                    member_since_ms: None,
+                    answers: None,
+                    fences: pacemaker.fences_of(&node.name),
+                    receipts: removals(&stories, &node.name),
+                })
+                .collect(),
+        })
+    }
+
+    fn act(&self, plan: &Plan, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+        let before = self.read::<BTreeMap<NodeName, Submitted>>("submitted.json")?.unwrap_or_default();
+        let mut submitted = BTreeMap::new();
+        let mut lines = Vec::new();
+        let at_ms = now().boottime_ms;
+        for Verdict { node, decision } in &plan.verdicts {
+            let Some(opcodes) = opcodes(node, decision) else { continue };
+            let what = decision.to_string();
+            let pending =
+                before.get(node).filter(|job| at_ms.checked_sub(job.at_ms).is_some_and(|age| age < PATIENCE_MS));
+            if let Some(job) = pending {
+                lines.push(format!("{node}: a job is under way: {}", job.what));
+                submitted.insert(node.clone(), job.clone());
+                continue;
+            }
+            match submit(&self.luxi, &opcodes, deadline.at_most(SUBMIT)) {
+                Ok(number) => lines.push(format!("{node}: {what}: job {number} is submitted")),
+                Err(LuxiError::Unconfirmed) => lines.push(format!("{node}: {what}: a job is handed over")),
+                Err(error) => {
+                    lines.push(format!("{node}: {what}: not submitted, the next look tries again: {error}"));
+                    continue;
+                }
+            }
+            submitted.insert(node.clone(), Submitted { what, at_ms });
+        }
+        if submitted != before {
+            self.write("submitted.json", &submitted)?;
+        }
+        Ok(lines)
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecorderError> {
+        let path = self.state_dir.join(name);
+        state_file::read(&path).map_err(|error| RecorderError::State { path, error })
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), RecorderError> {
+        let path = self.state_dir.join(name);
+        state_file::write(&path, value).map_err(|error| RecorderError::State { path, error })
+    }
+}
+
+fn submit(luxi: &Path, opcodes: &[Value], deadline: Deadline) -> Result<u64, LuxiError> {
+    Luxi::connect(luxi, deadline)?.submit_job(opcodes)
+}
+
+/// What was done to a node, by whichever of our programs; parts of a story tell the same again.
+fn removals(stories: &[Story], wanted: &NodeName) -> Vec<Removal> {
+    let same = |story: &&Story| node::find(wanted, [&story.intent.node]).is_ok();
+    stories.iter().filter(same).filter_map(Removal::of).collect()
+}
+
+/// The job that does what was decided; none if there is nothing to do.
+fn opcodes(node: &NodeName, decision: &Decision) -> Option<Vec<Value>> {
+    let set = |flags: Value| {
+        let mut opcode = json!({
+            "OP_ID": "OP_NODE_SET_PARAMS",
+            "node_name": node,
+            "reason": [["gnt:extern:gnt-ha", decision.to_string(), wall_nanos()]],
+        });
+        if let (Some(opcode), Value::Object(flags)) = (opcode.as_object_mut(), flags) {
+            opcode.extend(flags);
+        }
+        opcode
+    };
+    let tag = |operation: &str| json!({"OP_ID": operation, "kind": "node", "name": node, "tags": [DRAINED_BY_US], "reason": []});
+    match decision {
+        Decision::Offline { job, .. } | Decision::Powered { job, .. } => {
+            Some(vec![job.opcode(&decision.to_string(), wall_nanos())])
+        }
+        Decision::Drain { auto_promote } => {
+            Some(vec![set(json!({"drained": true, "auto_promote": auto_promote})), tag("OP_TAGS_SET")])
+        }
+        Decision::UnDrain => Some(vec![set(json!({"drained": false})), tag("OP_TAGS_DEL")]),
+        Decision::ForgetDrain => Some(vec![tag("OP_TAGS_DEL")]),
+        Decision::Nothing(_) | Decision::Refused(_) => None,
+    }
+}
+
+impl Recorder {
+    /// With the places of an ordinary host, and the cluster's tags as settings.
+    #[must_use]
+    pub fn new(state_dir: &Path, data_dir: &Path, settings: Settings) -> Self {
+        Self {
+            state_dir: state_dir.to_owned(),
+            data_dir: data_dir.to_owned(),
+            luxi: ganeti_files::LUXI_SOCKET.into(),
+            settings,
+        }
+    }
+}

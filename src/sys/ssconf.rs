@@ -1,0 +1,190 @@
+//! Ganeti's ssconf files: what every node that is not offline knows of the cluster, one item a line.
+//!
+//! Source: `lib/ssconf.py` (`SimpleStore`; the limit is its `_MAX_SIZE`), `src/Ganeti/WConfd/Ssconf.hs`. A file
+//! tells what this node was told last, not what is: a node that was offline or dead keeps its old files.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::core::node::NodeName;
+
+/// The most that one of these files may hold, in bytes.
+pub const LIMIT: u64 = 128 * 1024;
+
+/// What `ssconf_master_node` holds while nobody is master (`lib/bootstrap.py`).
+const NO_MASTER: &str = "NO MASTER";
+
+/// The ssconf files of one data folder.
+#[derive(Clone, Debug)]
+pub struct Ssconf {
+    data_dir: PathBuf,
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum SsconfError {
+    /// No such file: no Ganeti node.
+    #[error("there is no {}: this host is no node of a Ganeti cluster (or set data_dir)", .0.display())]
+    Absent(PathBuf),
+    /// It is there and cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Larger than Ganeti would have written it, or no text.
+    #[error("{} is no file of Ganeti's: {reason}", path.display())]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Ssconf {
+    /// The files in Ganeti's data folder.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        Self { data_dir: data_dir.to_owned() }
+    }
+
+    /// The lines of the file `ssconf_<key>`, without those that are empty.
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn lines(&self, key: &str) -> Result<Vec<String>, SsconfError> {
+        let path = self.data_dir.join(format!("ssconf_{key}"));
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SsconfError::Absent(path)),
+            Err(error) => return Err(SsconfError::Unreadable { path, error }),
+        }
+        if bytes.len() as u64 > LIMIT {
+            return Err(SsconfError::Bad { path, reason: format!("it has more than {LIMIT} bytes") });
+        }
+        lines_of(&bytes).map_err(|reason| SsconfError::Bad { path, reason })
+    }
+
+    /// The first line of the file `ssconf_<key>`; `None` if it holds none.
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn line(&self, key: &str) -> Result<Option<String>, SsconfError> {
+        Ok(self.lines(key)?.into_iter().next())
+    }
+
+    /// Who is master, as this node was told last; `None` for nobody.
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn master(&self) -> Result<Option<NodeName>, SsconfError> {
+        let line = self.line("master_node")?.filter(|name| name != NO_MASTER);
+        line.map(|name| self.name("master_node", &name)).transpose()
+    }
+
+    /// The node names in the file `ssconf_<key>` (`node_list`, `online_nodes`, `master_candidates`...).
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn names(&self, key: &str) -> Result<Vec<NodeName>, SsconfError> {
+        self.lines(key)?.iter().map(|name| self.name(key, name)).collect()
+    }
+
+    /// The addresses in `ssconf_<key>` (`master_candidates_ips`); lines that hold none are skipped.
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn addresses(&self, key: &str) -> Result<Vec<IpAddr>, SsconfError> {
+        Ok(self.lines(key)?.iter().filter_map(|line| line.trim().parse().ok()).collect())
+    }
+
+    /// The lines `name ip` of `ssconf_<key>` (`node_primary_ips`, `node_secondary_ips`).
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn name_addresses(&self, key: &str) -> Result<Vec<(NodeName, IpAddr)>, SsconfError> {
+        let pair = |line: &String| {
+            let (name, address) = line.split_once(' ')?;
+            Some((NodeName::new(name).ok()?, address.trim().parse().ok()?))
+        };
+        Ok(self.lines(key)?.iter().filter_map(pair).collect())
+    }
+
+    /// The cluster's tags.
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn cluster_tags(&self) -> Result<Vec<String>, SsconfError> {
+        self.lines("cluster_tags")
+    }
+
+    fn name(&self, key: &str, name: &str) -> Result<NodeName, SsconfError> {
+        let path = || self.data_dir.join(format!("ssconf_{key}"));
+        NodeName::new(name).map_err(|error| SsconfError::Bad { path: path(), reason: error.to_string() })
+    }
+}
+
+fn lines_of(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
+    Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ssconf(key: &str, text: &[u8]) -> (tempfile::TempDir, Ssconf) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(format!("ssconf_{key}")), text).unwrap();
+        let ssconf = Ssconf::new(folder.path());
+        (folder, ssconf)
+    }
+
+    #[test]
+    fn names_and_addresses_are_read() {
+        let (_folder, ssconf) = ssconf("node_primary_ips", b"n1.lab 192.0.2.1\nn2.lab 2001:db8::2\n");
+        let pairs = ssconf.name_addresses("node_primary_ips").unwrap();
+        assert_eq!(pairs.len(), 2);
+        assert_eq!(pairs[1].1.to_string(), "2001:db8::2");
+        assert!(matches!(ssconf.master(), Err(SsconfError::Absent(_))));
+    }
+
+    #[test]
+    fn no_master_is_nobody() {
+        let (_folder, nobody) = ssconf("master_node", b"NO MASTER\n");
+        assert_eq!(nobody.master().unwrap(), None);
+        let (_folder, hostile) = ssconf("master_node", b"$(reboot)\n");
+        assert!(matches!(hostile.master(), Err(SsconfError::Bad { .. })));
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_not_cut() {
+        let (_folder, ssconf) = ssconf("cluster_tags", &vec![b'x'; 128 * 1024 + 1]);
+        assert!(matches!(ssconf.cluster_tags(), Err(SsconfError::Bad { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let (_folder, ssconf) = ssconf("master_node", &bytes);
+            let _ = ssconf.master();
+            let _ = ssconf.addresses("master_node");
+            let _ = ssconf.name_addresses("master_node");
+        }
+
+        #[test]
+        fn what_ganeti_writes_is_read_back(items in proptest::collection::vec("[!-~][ -~]{0,20}", 0..20)) {
+            let text: String = items.iter().map(|item| format!("{item}\n")).collect();
+            let (_folder, ssconf) = ssconf("cluster_tags", text.as_bytes());
+            prop_assert_eq!(ssconf.cluster_tags().unwrap(), items);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The record that follows a fencing which another host did: `gnt-ha record` on Ganeti's master.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::time::Duration;
+
+use gnt_ha::core::grade::Grade;
+use lab::{Host, Lab, Network, Options};
+use real_parts::protect::{built_programs, protect};
+use real_parts::receipts;
+
+fn record(master: &Host) -> String {
+    let output = master.run(&["gnt-ha", "record"]).unwrap();
+    println!("# gnt-ha record\n{}", output.text());
+    assert!(output.success(), "{}", output.text());
+    output.stdout
+}
+
+fn is_offline(master: &Host, node: &str) -> bool {
+    let words = ["gnt-node", "list", "--no-headers", "-o", "offline", node];
+    master.run(&words).unwrap().stdout.trim() == "Y"
+}
+
+fn line_of(text: &str, node: &str) -> String {
+    text.lines().find(|line| line.contains(node)).unwrap_or_default().to_owned()
+}
+
+/// DESIGN 4: recording is a reconciliation. Whoever fenced, and whatever was missed, the master finds it; a pause holds
+/// it back; without proof there is no record, and a human's word is one.
+#[test]
+fn the_master_records_what_others_fenced_and_nothing_without_proof() {
+    let options = Options {
+        name: "test-record".into(),
+        boot_delay: Duration::from_secs(20),
+        replace: true,
+        progress: Box::new(|line| println!("{line}")),
+        ..Options::default()
+    };
+    let lab = Lab::up(options).unwrap();
+    protect(&lab, &built_programs().unwrap(), Some("n2.lab")).unwrap();
+    let (n1, n3) = (lab.host("n1").unwrap(), lab.host("n3").unwrap());
+    assert!(!record(&n1).contains(['*', '!']), "a healthy cluster is left alone");
+
+    // Power and BMC gone together: lost, and nothing proves it off.
+    n3.cut(Network::Bmc).unwrap();
+    n3.power_off().unwrap();
+    let unclean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| n3.unclean));
+    lab.wait_until("n3 is lost", Duration::from_secs(30), unclean).unwrap();
+    let told = record(&n1);
+    assert!(line_of(&told, "n3.lab").contains("refused: lost, and not fenced yet"), "{told}");
+    assert!(!is_offline(&n1, "n3.lab"));
+
+    // A human's word, while recording is paused, is found afterwards.
+    n1.check(&["gnt-ha", "pause", "changing a fan"]).unwrap();
+    n1.check(&["stonith_admin", "--confirm", "n3.lab"]).unwrap();
+    let clean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| !n3.unclean));
+    lab.wait_until("n3 is clean", Duration::from_secs(60), clean).unwrap();
+    let told = record(&n1);
+    assert!(line_of(&told, "n3.lab").contains("refused: paused by root: changing a fan"), "{told}");
+    n1.check(&["gnt-ha", "resume"]).unwrap();
+    let told = record(&n1);
+    assert!(line_of(&told, "n3.lab").contains("offline"), "{told}");
+    lab.wait_until("n3 is recorded offline", Duration::from_secs(90), || Ok(is_offline(&n1, "n3.lab"))).unwrap();
+
+    // No program of ours saw it off, and no other node was touched.
+    let stories = receipts::on_all(&lab);
+    let grades =
+        stories.iter().filter(|story| story.intent.node.short() == "n3").filter_map(|story| story.receipt.as_ref());
+    assert!(grades.map(|receipt| receipt.grade).all(|grade| grade == Grade::Unknown));
+    assert!(!is_offline(&n1, "n2.lab"));
+}

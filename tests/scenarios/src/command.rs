@@ -1,0 +1,113 @@
+//! The commands of a script.
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::receipt::{Action, Outcome};
+use gnt_ha::core::reconcile::FenceAction;
+
+/// A node, by its place: n1 is 0.
+pub type Host = usize;
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The host loses its power; its BMC stays.
+    PowerCut(Host),
+    /// Somebody presses the button.
+    PowerOn(Host),
+    /// The kernel dies, the power stays.
+    Crash(Host),
+    /// The host's network is cut.
+    Cut(Host),
+    /// And mended.
+    Mend(Host),
+    /// The BMC answers or not.
+    Bmc(Host, bool),
+    /// noded answers or not, while the host is up.
+    Noded(Host, bool),
+    /// The cluster stack is stopped gracefully.
+    StopStack(Host),
+    /// And started.
+    StartStack(Host),
+    /// Whether the cluster stack starts at boot.
+    Autostart(Host, bool),
+    /// Pacemaker's standby.
+    Standby(Host, bool),
+    /// Somebody has Pacemaker fence it: action, and whether it succeeds.
+    Fence(Host, FenceAction, bool),
+    /// `stonith_admin --confirm`.
+    Confirm(Host),
+    /// `fence_ganeti` by hand on the master's host.
+    Receipt(Host, Action, Outcome, Grade),
+    /// The pause, with its reason.
+    Pause(String),
+    /// Its end.
+    Resume,
+    /// Pacemaker's maintenance mode.
+    Maintenance(bool),
+    /// Quorum is lost, or as the members make it.
+    QuorumLost(bool),
+    /// The setting.
+    LeastGrade(Grade),
+    /// The setting.
+    DeviceGrade(Grade),
+    /// The setting.
+    Drain(bool),
+    /// What Pacemaker's devices are.
+    Device(Device),
+    /// What Pacemaker does with a lost node.
+    FenceWith(FenceAction),
+    /// Notifications are muted or not.
+    NotifyMuted(bool),
+    /// The administrator's `gnt-cluster master-failover`.
+    MasterFailover(Host),
+    /// Pacemaker manages no master role.
+    RoleUnmanaged,
+    /// The node is none of Pacemaker's.
+    Outside(Host),
+    /// The administrator's `gnt-node add --readd`.
+    Readd(Host),
+    /// The administrator's `gnt-node modify`.
+    Modify(Host, Flag, bool),
+    /// The administrator changes something of the node's record that is no flag.
+    Touch(Host),
+    /// Pacemaker's fence history of the node is gone.
+    HistoryGone(Host),
+    /// The host's memory is gone.
+    Forget(Host),
+    /// The host's wall clock is set by so many seconds.
+    Clock(Host, i64),
+    /// The administrator resets the breaker.
+    BreakerReset,
+    /// Ganeti's jobs work or fail.
+    Jobs(bool),
+    /// The receipts of all hosts are read, or only one's own.
+    LedgersOfAll(bool),
+    /// noded is asked or not.
+    AskNoded(bool),
+    /// The host looks now.
+    Reconcile(Host),
+}
+
+/// What a fence device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// `fence_ganeti`, with a BMC.
+    Ganeti,
+    /// Another agent, with a BMC: it leaves no receipt.
+    Other,
+    /// `fence_ganeti`, which only isolates.
+    Shun,
+}
+
+/// A flag of Ganeti's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `offline`.
+    Offline,
+    /// `drained`.
+    Drained,
+    /// `master_capable`.
+    MasterCapable,
+    /// Whether it has an OOB program.
+    OobProgram,
+}

@@ -1,0 +1,184 @@
+//! Ganeti: its flags, its master, its watcher, and what the administrator does with them.
+
+use gnt_ha::core::reconcile::Decision;
+
+use crate::command::{Flag, Host};
+use crate::world::World;
+
+/// Ganeti's watcher comes this often, in seconds.
+const WATCHER: u64 = 300;
+
+impl World {
+    /// A host becomes Ganeti's master, and tells those that Ganeti does not hold for offline.
+    pub(crate) fn becomes_master(&mut self, host: Host) {
+        self.master = host;
+        self.say(&format!("n{} is master", host + 1));
+        self.hosts[host].believes_master = host;
+        self.push_configuration();
+        self.triggered.push(host);
+    }
+
+    /// Whether Ganeti's master serves.
+    pub(crate) fn serves(&self) -> bool {
+        let master = &self.hosts[self.master];
+        master.up && master.linked
+    }
+
+    fn push_configuration(&mut self) {
+        let master = self.master;
+        for state in self.hosts.iter_mut().filter(|state| state.up && state.linked && !state.ganeti.offline) {
+            state.believes_master = master;
+        }
+    }
+
+    pub(crate) fn master_failover(&mut self, host: Host) {
+        if self.hosts[host].up && self.hosts[host].linked && self.hosts[host].ganeti.master_candidate {
+            self.becomes_master(host);
+            // The role agent follows at its next monitor.
+            if self.role_managed {
+                self.role_on = Some(host);
+            }
+        }
+    }
+
+    /// The watcher on the master starts the instances that should run, wherever Ganeti says online and noded answers.
+    pub(crate) fn watcher(&mut self) {
+        if self.now == 0 || !self.now.is_multiple_of(WATCHER) || !self.serves() {
+            return;
+        }
+        self.push_configuration();
+        for state in self.hosts.iter_mut().filter(|state| state.up && state.linked && !state.ganeti.offline) {
+            state.instances = true;
+        }
+    }
+
+    pub(crate) fn readd(&mut self, host: Host) {
+        let up = self.hosts[host].up && self.hosts[host].linked;
+        if !self.serves() || !up || host == self.master {
+            return;
+        }
+        self.hosts[host].ganeti.powered = true;
+        self.hosts[host].ganeti.drained = false;
+        self.set_offline(host, false);
+        self.say(&format!("the administrator re-adds n{}", host + 1));
+        self.hosts[host].our_drain = false;
+        self.push_configuration();
+    }
+
+    fn set_offline(&mut self, host: Host, offline: bool) {
+        if self.hosts[host].ganeti.offline && !offline {
+            self.hosts[host].admitted = Some(self.now);
+        }
+        self.hosts[host].ganeti.offline = offline;
+        self.hosts[host].changed = self.now;
+    }
+
+    pub(crate) fn modify(&mut self, host: Host, flag: Flag, value: bool) {
+        if !self.serves() {
+            return;
+        }
+        match flag {
+            // Ganeti refuses these for its master.
+            Flag::Offline | Flag::Drained if host == self.master => {}
+            // Leaving offline needs an answer of noded.
+            Flag::Offline if !(value || self.hosts[host].up && self.hosts[host].linked) => {}
+            Flag::Offline => {
+                self.set_offline(host, value);
+                self.hosts[host].ganeti.master_candidate &= !value;
+                self.hosts[host].ganeti.drained &= !value;
+                self.hosts[host].our_drain = false;
+            }
+            Flag::Drained if self.hosts[host].ganeti.offline => {}
+            // It changes nothing, and nobody can tell that it was said.
+            Flag::Drained if self.hosts[host].ganeti.drained == value => {}
+            Flag::Drained => {
+                self.hosts[host].ganeti.drained = value;
+                self.hosts[host].ganeti.master_candidate &= !value;
+                self.hosts[host].our_drain = false;
+                self.hosts[host].changed = self.now;
+            }
+            Flag::MasterCapable => self.hosts[host].ganeti.master_capable = value,
+            Flag::OobProgram => self.hosts[host].ganeti.oob_program = value.then(|| "/oob".into()),
+        }
+    }
+
+    /// Does one decision. An error is Ganeti's refusal, which a plan must not run into.
+    pub(crate) fn carry_out(&mut self, node: Host, decision: &Decision) -> Result<(), String> {
+        if !self.jobs_work {
+            return Ok(());
+        }
+        match decision {
+            Decision::Offline { job, .. } => {
+                self.demote(node, job.auto_promote)?;
+                self.hosts[node].ganeti.drained = false;
+                self.hosts[node].our_drain = false;
+                if let Some(powered) = job.powered {
+                    self.hosts[node].ganeti.powered = powered;
+                }
+                self.set_offline(node, true);
+            }
+            Decision::Powered { job, .. } => {
+                self.hosts[node].ganeti.powered = job.powered.unwrap_or(self.hosts[node].ganeti.powered);
+                self.hosts[node].changed = self.now;
+            }
+            Decision::Drain { auto_promote } => {
+                self.demote(node, *auto_promote)?;
+                self.hosts[node].ganeti.drained = true;
+                self.hosts[node].marked = true;
+                self.hosts[node].our_drain = true;
+                self.hosts[node].changed = self.now;
+            }
+            Decision::UnDrain => {
+                self.hosts[node].ganeti.drained = false;
+                self.hosts[node].marked = false;
+                self.hosts[node].our_drain = false;
+                self.hosts[node].changed = self.now;
+                self.hosts[node].ganeti.master_candidate = self.candidates() < self.pool;
+            }
+            Decision::ForgetDrain => {
+                self.hosts[node].marked = false;
+                self.hosts[node].changed = self.now;
+            }
+            Decision::Nothing(_) | Decision::Refused(_) => {}
+        }
+        Ok(())
+    }
+
+    fn candidates(&self) -> usize {
+        self.hosts.iter().filter(|state| state.ganeti.master_candidate).count()
+    }
+
+    /// A node stops being a master candidate (`LUNodeSetParams`).
+    fn demote(&mut self, node: Host, auto_promote: bool) -> Result<(), String> {
+        if node == self.master {
+            return Err("Ganeti refuses: the master's flags change only via master-failover".to_owned());
+        }
+        if !std::mem::take(&mut self.hosts[node].ganeti.master_candidate) {
+            return Ok(());
+        }
+        let others = || self.hosts.iter().enumerate().filter(|(host, _)| *host != node).map(|(_, state)| &state.ganeti);
+        let eligible = others().filter(|n| n.master_capable && !n.offline && !n.drained).count();
+        let short = self.candidates() < eligible.min(self.pool);
+        if short && !auto_promote {
+            return Err(format!("Ganeti refuses: too few master candidates without n{}", node + 1));
+        }
+        if !short && auto_promote {
+            return Err(format!("every node is locked for nothing: no promotion is needed without n{}", node + 1));
+        }
+        if short {
+            // Ganeti chooses at random; the worst choice here is one that is dead.
+            let choice = (0..self.hosts.len())
+                .filter(|host| {
+                    let n = &self.hosts[*host].ganeti;
+                    *host != node && n.master_capable && !n.offline && !n.drained && !n.master_candidate
+                })
+                .min_by_key(|host| self.hosts[*host].up);
+            if let Some(choice) = choice {
+                self.hosts[choice].ganeti.master_candidate = true;
+                self.hosts[choice].changed = self.now;
+                self.say(&format!("Ganeti promotes n{}", choice + 1));
+            }
+        }
+        Ok(())
+    }
+}

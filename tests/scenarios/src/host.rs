@@ -1,0 +1,118 @@
+//! What is true of one host, whoever knows it.
+
+use gnt_ha::core::breaker::Breaker;
+use gnt_ha::core::ganeti_config::Node;
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::reconcile::{Fence, Membership, Memory, Removal};
+
+/// One host, and everything about it.
+#[derive(Clone, Debug)]
+pub(crate) struct HostState {
+    pub(crate) name: NodeName,
+    // The machine.
+    pub(crate) powered: bool,
+    pub(crate) up: bool,
+    pub(crate) boots_at: Option<u64>,
+    pub(crate) linked: bool,
+    pub(crate) bmc: bool,
+    pub(crate) noded: bool,
+    /// Instances run on it.
+    pub(crate) instances: bool,
+    /// What its wall clock is ahead, in seconds.
+    pub(crate) ahead: i64,
+    // Pacemaker on it, and Pacemaker's view of it.
+    pub(crate) stack: bool,
+    pub(crate) autostart: bool,
+    pub(crate) stack_started: u64,
+    pub(crate) member: Membership,
+    pub(crate) standby: bool,
+    pub(crate) lost_at: Option<u64>,
+    pub(crate) leaves_at: Option<u64>,
+    pub(crate) joins_at: Option<u64>,
+    pub(crate) fence_at: Option<u64>,
+    pub(crate) fences: Vec<Fence>,
+    // Ganeti's record of it, and its own belief.
+    pub(crate) ganeti: Node,
+    pub(crate) changed: u64,
+    pub(crate) marked: bool,
+    pub(crate) believes_master: usize,
+    // What it keeps on disk: receipts of what it did to whom, and its memory.
+    pub(crate) ledger: Vec<(usize, Removal)>,
+    pub(crate) memory: Memory,
+    // For the invariants.
+    /// Every fencing that truly succeeded, and when.
+    pub(crate) truly_fenced: Vec<(u64, Grade)>,
+    /// When Ganeti last said online again.
+    pub(crate) admitted: Option<u64>,
+    /// The drain is ours, and nobody touched it.
+    pub(crate) our_drain: bool,
+}
+
+impl HostState {
+    /// A host that runs, in a cluster where everything is well.
+    pub(crate) fn new(name: NodeName, master: usize, is_candidate: bool) -> Self {
+        let ganeti = Node {
+            name: name.clone(),
+            offline: false,
+            drained: false,
+            powered: true,
+            master_candidate: is_candidate,
+            master_capable: true,
+            oob_program: Some("/oob".into()),
+        };
+        Self {
+            name,
+            powered: true,
+            up: true,
+            boots_at: None,
+            linked: true,
+            bmc: true,
+            noded: true,
+            instances: true,
+            ahead: 0,
+            stack: true,
+            autostart: true,
+            stack_started: 0,
+            member: Membership::Online,
+            standby: false,
+            lost_at: None,
+            leaves_at: None,
+            joins_at: None,
+            fence_at: None,
+            fences: Vec::new(),
+            ganeti,
+            changed: 0,
+            marked: false,
+            believes_master: master,
+            ledger: Vec::new(),
+            memory: Memory::default(),
+            truly_fenced: Vec::new(),
+            admitted: None,
+            our_drain: false,
+        }
+    }
+
+    /// Whether the others hear its cluster stack.
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.up && self.stack && self.linked
+    }
+
+    /// Whether it is able to reconcile.
+    pub(crate) const fn looks(&self) -> bool {
+        self.up && self.stack
+    }
+
+    /// It stops, whatever it did.
+    pub(crate) const fn stop(&mut self) {
+        self.up = false;
+        self.stack = false;
+        self.instances = false;
+        self.boots_at = None;
+    }
+
+    pub(crate) fn reset_breaker(&mut self) {
+        let breaker: Breaker = std::mem::take(&mut self.memory.breaker);
+        self.memory.breaker = breaker.reset();
+    }
+}

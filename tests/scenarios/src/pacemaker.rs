@@ -1,0 +1,254 @@
+//! Pacemaker, as far as the decisions see it: membership, fencing, the master role, notifications.
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::receipt::{Action, Outcome};
+use gnt_ha::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Removal};
+
+use crate::command::{Device, Host};
+use crate::world::World;
+
+/// corosync's token, in seconds.
+const TOKEN: u64 = 3;
+
+/// From a loss that is known to the end of its fencing, in seconds.
+const FENCING: u64 = 1;
+
+/// Until a fencing that failed is tried again, in seconds.
+const AGAIN: u64 = 60;
+
+/// From the start of the cluster stack until the node is online, in seconds.
+const JOIN: u64 = 2;
+
+/// How long the master role takes to start elsewhere, in seconds.
+const TAKEOVER: u64 = 10;
+
+impl World {
+    /// One second of Pacemaker.
+    pub(crate) fn pacemaker(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.membership(host);
+        }
+        let mut fenced = Vec::new();
+        if self.has_quorum() && !self.maintenance {
+            for host in 0..self.hosts.len() {
+                let due = self.hosts[host].fence_at.is_some_and(|at| at <= self.now);
+                if due && self.hosts[host].member == Membership::Unclean {
+                    self.fence(host, self.fence_with, self.hosts[host].bmc || self.device == Device::Shun);
+                    if self.hosts[host].member == Membership::Absent {
+                        fenced.push(host);
+                    }
+                }
+            }
+        }
+        // Pacemaker 2.1.5 names one of them only.
+        if let Some(named) = fenced.first().filter(|_| !self.muted) {
+            self.say(&format!("notify: post-stop, stonith, n{}", named + 1));
+            self.triggered.extend(0..self.hosts.len());
+        }
+        self.role();
+    }
+
+    fn membership(&mut self, host: Host) {
+        let now = self.now;
+        let state = &mut self.hosts[host];
+        let heard = state.is_heard();
+        match state.member {
+            Membership::ShuttingDown if state.leaves_at.is_some_and(|at| at <= now) => {
+                state.leaves_at = None;
+                state.stack = false;
+                state.member = Membership::Absent;
+                self.say(&format!("n{} has left", host + 1));
+            }
+            Membership::Unknown => {}
+            Membership::Absent if heard => {
+                state.member = Membership::Pending;
+                state.joins_at = Some(now + JOIN);
+            }
+            Membership::Unclean if heard && self.maintenance => {
+                state.member = Membership::Pending;
+                state.joins_at = Some(now + JOIN);
+                state.lost_at = None;
+            }
+            Membership::Absent | Membership::Unclean => {}
+            member if heard => {
+                state.lost_at = None;
+                if member == Membership::Pending && state.joins_at.is_some_and(|at| at <= now) {
+                    state.joins_at = None;
+                    state.member = if state.standby { Membership::Standby } else { Membership::Online };
+                    self.say(&format!("n{} has joined", host + 1));
+                }
+            }
+            _ => {
+                let lost_at = *state.lost_at.get_or_insert(now);
+                if lost_at + TOKEN <= now {
+                    state.member = Membership::Unclean;
+                    state.leaves_at = None;
+                    state.fence_at = Some(now + FENCING);
+                    self.say(&format!("n{} is lost", host + 1));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_quorum(&self) -> bool {
+        let heard = self.hosts.iter().filter(|host| host.is_heard()).count();
+        let of = self.hosts.iter().filter(|host| host.member != Membership::Unknown).count();
+        // corosync's two_node: either of two is enough.
+        !self.quorum_lost && (heard * 2 > of || of == 2 && heard == 1)
+    }
+
+    /// Who runs the fence agent.
+    fn delegate(&self, victim: Host) -> Option<Host> {
+        (0..self.hosts.len()).find(|host| *host != victim && self.hosts[*host].is_heard())
+    }
+
+    /// Pacemaker fences a node, by itself or for somebody.
+    pub(crate) fn fence(&mut self, host: Host, action: FenceAction, succeeds: bool) {
+        let Some(by) = self.delegate(host) else { return };
+        let status = if succeeds { FenceStatus::Success } else { FenceStatus::Failed };
+        let (word, end) = match action {
+            FenceAction::Off => ("off", "success"),
+            FenceAction::Reboot => ("reboot", "success"),
+            FenceAction::On => ("on", "success"),
+        };
+        let end = if succeeds { end } else { "failed" };
+        self.say(&format!("fence {word} n{}: {end}, by n{}", host + 1, by + 1));
+        let asked = match action {
+            FenceAction::Off => Action::Off,
+            FenceAction::Reboot => Action::Reboot,
+            FenceAction::On => Action::On,
+        };
+        let grade = match (self.device, action) {
+            _ if !succeeds => Grade::Unknown,
+            (_, FenceAction::On) => Grade::Unknown,
+            (Device::Shun, _) => Grade::Isolated,
+            _ => Grade::Off,
+        };
+        if self.device != Device::Other {
+            let outcome = if succeeds { Outcome::Done } else { Outcome::Unknown };
+            let word_of = if self.device == Device::Shun { "peers" } else { "bmc" };
+            let removal = self.removal(by, asked, outcome, grade, word_of);
+            self.hosts[by].ledger.push((host, removal));
+        }
+        let completed_ms = Some(self.wall_ms(by, self.now));
+        let delegate = Delegate::Host(self.hosts[by].name.clone());
+        self.hosts[host].fences.push(Fence { action, status, completed_ms, delegate });
+        if !succeeds {
+            self.hosts[host].fence_at = Some(self.now + AGAIN);
+            return;
+        }
+        match self.device {
+            Device::Shun => self.hosts[host].linked = false,
+            Device::Ganeti | Device::Other => self.switch(host, action),
+        }
+        if action != FenceAction::On {
+            self.hosts[host].truly_fenced.push((self.now, grade));
+            self.is_fenced(host);
+        }
+    }
+
+    /// What Pacemaker holds of a node whose fencing succeeded.
+    fn is_fenced(&mut self, host: Host) {
+        let state = &mut self.hosts[host];
+        state.lost_at = None;
+        state.leaves_at = None;
+        state.joins_at = None;
+        state.fence_at = None;
+        if state.member != Membership::Unknown {
+            state.member = Membership::Absent;
+        }
+        // Whoever learns that it was fenced stops its cluster stack (fence-reaction=stop).
+        state.stack = false;
+    }
+
+    /// A human's word; nothing happens to the machine.
+    pub(crate) fn confirm(&mut self, host: Host) {
+        let completed_ms = Some((crate::world::BEGIN + self.now) * 1_000);
+        let (action, status) = (FenceAction::Off, FenceStatus::Success);
+        self.hosts[host].fences.push(Fence { action, status, completed_ms, delegate: Delegate::Human });
+        self.hosts[host].truly_fenced.push((self.now, Grade::Off));
+        self.is_fenced(host);
+    }
+
+    /// `fence_ganeti` by hand: Pacemaker is told nothing.
+    pub(crate) fn by_hand(&mut self, host: Host, removal: Removal) {
+        let stopped = removal.grade == Grade::Off && matches!(removal.outcome, Outcome::Done | Outcome::OffOnly);
+        match removal.action {
+            Action::On if removal.outcome == Outcome::Done => self.switch(host, FenceAction::On),
+            Action::Off if stopped => self.switch(host, FenceAction::Off),
+            Action::Reboot | Action::Cycle if stopped && removal.outcome == Outcome::OffOnly => {
+                self.switch(host, FenceAction::Off);
+            }
+            Action::Reboot | Action::Cycle if stopped => self.switch(host, FenceAction::Reboot),
+            _ => {}
+        }
+        let proves = matches!(removal.outcome, Outcome::Done | Outcome::OffOnly | Outcome::AlreadySo);
+        if proves && removal.action != Action::On && removal.grade > Grade::Unknown {
+            self.hosts[host].truly_fenced.push((self.now, removal.grade));
+        }
+        let master = self.master;
+        self.hosts[master].ledger.push((host, removal));
+    }
+
+    pub(crate) fn mend(&mut self, host: Host) {
+        self.hosts[host].linked = true;
+    }
+
+    pub(crate) fn stop_stack(&mut self, host: Host) {
+        let now = self.now;
+        let state = &mut self.hosts[host];
+        if state.member.is_member() && state.is_heard() {
+            state.member = Membership::ShuttingDown;
+            state.leaves_at = Some(now + 1);
+        }
+    }
+
+    pub(crate) fn start_stack(&mut self, host: Host) {
+        let now = self.now;
+        let state = &mut self.hosts[host];
+        if state.up && !state.stack && state.member != Membership::Unknown {
+            state.stack = true;
+            state.stack_started = now.max(1);
+        }
+    }
+
+    pub(crate) fn standby(&mut self, host: Host, on: bool) {
+        let state = &mut self.hosts[host];
+        state.standby = on;
+        state.member = match state.member {
+            Membership::Online if on => Membership::Standby,
+            Membership::Standby if !on => Membership::Online,
+            other => other,
+        };
+    }
+
+    /// The master role: it leaves a node that may not run it, and starts on another after a while.
+    fn role(&mut self) {
+        if !self.role_managed || !self.has_quorum() || self.maintenance {
+            return;
+        }
+        if let Some(host) = self.role_on {
+            match self.hosts[host].member {
+                Membership::Online => return,
+                // Nothing moves before it is fenced.
+                Membership::Unclean => return,
+                _ if self.hosts[host].lost_at.is_some() => return,
+                _ => {
+                    self.role_on = None;
+                    self.role_moves_at = Some(self.now + TAKEOVER);
+                }
+            }
+        }
+        if self.role_moves_at.is_some_and(|at| at <= self.now) {
+            let next = (0..self.hosts.len()).find(|host| {
+                let state = &self.hosts[*host];
+                state.member == Membership::Online && state.is_heard() && state.ganeti.master_candidate
+            });
+            if let Some(next) = next {
+                self.role_moves_at = None;
+                self.role_on = Some(next);
+                self.becomes_master(next);
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A script, from its beginning to its end.
+
+use std::collections::HashMap;
+
+use gnt_ha::core::reconcile::{Decision, Quiet, reconcile};
+
+use crate::command::Host;
+use crate::invariants;
+use crate::script::Script;
+use crate::world::World;
+
+/// Monitors come this often, in seconds.
+const MONITOR: u64 = 10;
+
+/// How it went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What happened and what was decided, a line each.
+    pub log: String,
+    /// The invariants that were broken: none, or something is wrong with the decisions.
+    pub broken: Vec<String>,
+    /// How many decisions were checked.
+    pub looks: usize,
+}
+
+/// Runs a script.
+///
+/// # Errors
+/// None for a script that could be parsed.
+pub fn run(script: &Script) -> Result<Outcome, String> {
+    let mut world = World::new(script).map_err(|error| error.to_string())?;
+    let mut told = HashMap::new();
+    let mut outcome = Outcome { log: String::new(), broken: Vec::new(), looks: 0 };
+    let mut commands = script.commands.iter().peekable();
+    for now in 0..=script.until {
+        world.now = now;
+        while let Some((_, command)) = commands.next_if(|(at, _)| *at <= now) {
+            world.command(command);
+        }
+        world.tick();
+        let mut looking = std::mem::take(&mut world.triggered);
+        if now.is_multiple_of(MONITOR) {
+            looking.extend(0..world.hosts.len());
+        }
+        looking.sort_unstable();
+        looking.dedup();
+        for host in looking {
+            if world.hosts[host].looks() {
+                look(&mut world, host, &mut told, &mut outcome);
+            }
+        }
+    }
+    world.log.push(summary(&world));
+    outcome.log = world.log.join("\n") + "\n";
+    Ok(outcome)
+}
+
+/// One host looks, and does what is decided.
+fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
+    let state = world.view(host);
+    let plan = reconcile(&state, &world.settings, world.hosts[host].memory.clone());
+    outcome.looks += 1;
+    outcome.broken.extend(invariants::check(world, host, &state, &plan).err());
+    world.hosts[host].memory = plan.memory;
+    for verdict in plan.verdicts {
+        let text = verdict.decision.to_string();
+        let place = (host, verdict.node.to_string());
+        // Ages change with each look; the rest is told when it changes.
+        let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let is_new = told.insert(place, gist.clone()).is_none_or(|before| before != gist);
+        let is_quiet = match verdict.decision {
+            Decision::Nothing(Quiet::LeftAlone) => host != world.master,
+            Decision::Nothing(_) => true,
+            _ => false,
+        };
+        if invariants::acts(&verdict.decision) || is_new && !is_quiet {
+            world.say(&format!("n{}: {} {text}", host + 1, verdict.node));
+        }
+        let Some(node) = world.hosts.iter().position(|host| host.name == verdict.node) else { continue };
+        if host == world.master
+            && let Err(why) = world.carry_out(node, &verdict.decision)
+        {
+            outcome.broken.push(format!("{}: {why}", verdict.node));
+        }
+    }
+}
+
+/// The end: each node in Ganeti's words.
+fn summary(world: &World) -> String {
+    let nodes = world.hosts.iter().enumerate().map(|(host, state)| {
+        let role = if host == world.master {
+            "master"
+        } else if state.ganeti.master_candidate {
+            "candidate"
+        } else if state.ganeti.drained {
+            "drained"
+        } else if state.ganeti.offline {
+            "offline"
+        } else {
+            "regular"
+        };
+        let power = if state.ganeti.powered { "" } else { " powered=no" };
+        format!("{} {role}{power}", state.name)
+    });
+    format!("  end: {}", nodes.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,207 @@
+//! The language of `cmdlist`; README.md has it in words.
+
+use gnt_ha::core::reconcile::FenceAction;
+
+use crate::command::{Command, Device, Flag, Host};
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// What it guards, from the first line.
+    pub guards: String,
+    /// How many hosts.
+    pub hosts: usize,
+    /// Ganeti's master at the beginning.
+    pub master: Host,
+    /// The master candidates at the beginning; empty for all.
+    pub candidates: Vec<Host>,
+    /// `candidate_pool_size`.
+    pub pool: usize,
+    /// How long a host takes to boot, in seconds.
+    pub boot: u64,
+    /// When it ends, in seconds.
+    pub until: u64,
+    /// The commands and their times, in seconds.
+    pub commands: Vec<(u64, Command)>,
+}
+
+/// A line that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {text:?}: {why}")]
+pub struct ScriptError {
+    line: usize,
+    text: String,
+    why: String,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            guards: String::new(),
+            hosts: 3,
+            master: 0,
+            candidates: Vec::new(),
+            pool: 10,
+            boot: 120,
+            until: 120,
+            commands: Vec::new(),
+        }
+    }
+}
+
+impl Script {
+    /// Reads `cmdlist`.
+    ///
+    /// # Errors
+    /// The first line that cannot be understood.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        let mut script = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            script.line(line, index == 0).map_err(|why| ScriptError { line: index + 1, text: line.to_owned(), why })?;
+        }
+        script.commands.sort_by_key(|(at, _)| *at);
+        Ok(script)
+    }
+
+    fn line(&mut self, line: &str, first: bool) -> Result<(), String> {
+        if first {
+            let guards = line.strip_prefix("# guards: ").filter(|guards| !guards.is_empty());
+            self.guards = guards.ok_or("the first line is `# guards: ...`")?.to_owned();
+            return Ok(());
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            [comment, ..] if comment.starts_with('#') => {}
+            ["hosts", n] => self.hosts = number(n)?,
+            ["master", n] => self.master = self.host(n)?,
+            ["candidates", names @ ..] => {
+                self.candidates = names.iter().map(|name| self.host(name)).collect::<Result<_, _>>()?;
+            }
+            ["pool", n] => self.pool = number(n)?,
+            ["boot", time] => self.boot = seconds(time)?,
+            ["until", time] => self.until = seconds(time)?,
+            ["at", time, words @ ..] => {
+                let at = seconds(time)?;
+                let command = self.command(words)?;
+                self.commands.push((at, command));
+            }
+            words => {
+                let command = self.command(words)?;
+                self.commands.push((0, command));
+            }
+        }
+        Ok(())
+    }
+
+    fn host(&self, name: &str) -> Result<Host, String> {
+        let number: usize = name
+            .strip_prefix('n')
+            .ok_or("a node is n1, n2, ...")
+            .and_then(|n| n.parse().map_err(|_| "a node is n1, n2, ..."))?;
+        number.checked_sub(1).filter(|host| *host < self.hosts).ok_or_else(|| format!("there is no {name}"))
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Command, String> {
+        Ok(match words {
+            ["power-cut", n] => Command::PowerCut(self.host(n)?),
+            ["power-on", n] => Command::PowerOn(self.host(n)?),
+            ["crash", n] => Command::Crash(self.host(n)?),
+            ["cut", n] => Command::Cut(self.host(n)?),
+            ["mend", n] => Command::Mend(self.host(n)?),
+            ["bmc", n, word] => Command::Bmc(self.host(n)?, either(word, "alive", "dead")?),
+            ["noded", n, word] => Command::Noded(self.host(n)?, either(word, "answers", "hung")?),
+            ["stop-stack", n] => Command::StopStack(self.host(n)?),
+            ["start-stack", n] => Command::StartStack(self.host(n)?),
+            ["autostart", n, word] => Command::Autostart(self.host(n)?, either(word, "on", "off")?),
+            ["standby", n] => Command::Standby(self.host(n)?, true),
+            ["unstandby", n] => Command::Standby(self.host(n)?, false),
+            ["fence", n, action, end] => {
+                Command::Fence(self.host(n)?, fence_action(action)?, either(end, "success", "failed")?)
+            }
+            ["confirm", n] => Command::Confirm(self.host(n)?),
+            ["receipt", n, asked, outcome, grade] => Command::Receipt(
+                self.host(n)?,
+                word(&[("off", A::Off), ("on", A::On), ("reboot", A::Reboot), ("cycle", A::Cycle)], asked)?,
+                word(
+                    &[
+                        ("done", O::Done),
+                        ("already-so", O::AlreadySo),
+                        ("off-only", O::OffOnly),
+                        ("refused", O::Refused),
+                        ("unknown", O::Unknown),
+                    ],
+                    outcome,
+                )?,
+                grade.parse().map_err(|error| format!("{error}"))?,
+            ),
+            ["pause", reason @ ..] if !reason.is_empty() => {
+                Command::Pause(reason.join(" ").trim_matches('"').to_owned())
+            }
+            ["resume"] => Command::Resume,
+            ["maintenance", word] => Command::Maintenance(either(word, "on", "off")?),
+            ["quorum", word] => Command::QuorumLost(either(word, "lost", "back")?),
+            ["set", "least-grade", grade] => Command::LeastGrade(grade.parse().map_err(|error| format!("{error}"))?),
+            ["set", "device-grade", grade] => Command::DeviceGrade(grade.parse().map_err(|error| format!("{error}"))?),
+            ["set", "drain", word] => Command::Drain(either(word, "on", "off")?),
+            ["device", device] => Command::Device(word(
+                &[("fence_ganeti", Device::Ganeti), ("other", Device::Other), ("shun", Device::Shun)],
+                device,
+            )?),
+            ["fence-with", action] => Command::FenceWith(fence_action(action)?),
+            ["notify", word] => Command::NotifyMuted(either(word, "muted", "on")?),
+            ["master-failover", n] => Command::MasterFailover(self.host(n)?),
+            ["role", "unmanaged"] => Command::RoleUnmanaged,
+            ["outside", n] => Command::Outside(self.host(n)?),
+            ["readd", n] => Command::Readd(self.host(n)?),
+            ["modify", n, change] => {
+                let (flag, value) = change.split_once('=').ok_or("modify NODE FLAG=yes|no")?;
+                let flags = [
+                    ("offline", Flag::Offline),
+                    ("drained", Flag::Drained),
+                    ("master_capable", Flag::MasterCapable),
+                    ("oob_program", Flag::OobProgram),
+                ];
+                Command::Modify(self.host(n)?, word(&flags, flag)?, either(value, "yes", "no")?)
+            }
+            ["touch", n] => Command::Touch(self.host(n)?),
+            ["history-gone", n] => Command::HistoryGone(self.host(n)?),
+            ["forget", n] => Command::Forget(self.host(n)?),
+            ["clock", n, by] => Command::Clock(
+                self.host(n)?,
+                by.strip_suffix('s').and_then(|by| by.parse().ok()).ok_or("a clock is set by +10s or -10s")?,
+            ),
+            ["breaker-reset"] => Command::BreakerReset,
+            ["jobs", word] => Command::Jobs(either(word, "work", "fail")?),
+            ["ledgers", word] => Command::LedgersOfAll(either(word, "all", "own")?),
+            ["ask-noded", word] => Command::AskNoded(either(word, "on", "off")?),
+            ["reconcile", n] => Command::Reconcile(self.host(n)?),
+            _ => return Err("no such command".to_owned()),
+        })
+    }
+}
+
+use gnt_ha::core::receipt::{Action as A, Outcome as O};
+
+fn fence_action(text: &str) -> Result<FenceAction, String> {
+    word(&[("off", FenceAction::Off), ("reboot", FenceAction::Reboot), ("on", FenceAction::On)], text)
+}
+
+fn word<T: Copy>(known: &[(&str, T)], text: &str) -> Result<T, String> {
+    known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        format!("{text} is none of {}", names.join(", "))
+    })
+}
+
+fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
+    word(&[(yes, true), (no, false)], text)
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    text.strip_suffix('s').and_then(|text| text.parse().ok()).ok_or_else(|| format!("{text} is no time (10s)"))
+}

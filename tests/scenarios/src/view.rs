@@ -1,0 +1,70 @@
+//! What one host sees of the world: the input of a decision.
+
+use std::collections::BTreeSet;
+
+use gnt_ha::core::receipt::When;
+use gnt_ha::core::reconcile::{Membership, NodeState, Role, State};
+
+use crate::command::Host;
+use crate::world::{WELL_FOR, World};
+
+impl World {
+    /// The state as `here` sees it.
+    pub(crate) fn view(&self, here: Host) -> State {
+        let own = &self.hosts[here];
+        let readable = |host: &Host| {
+            *host == here || self.ledgers_of_all && own.linked && self.hosts[*host].up && self.hosts[*host].linked
+        };
+        let ledgers: Vec<Host> = (0..self.hosts.len()).filter(readable).collect();
+        let started = if own.stack_started == 0 {
+            self.wall_ms(here, 0) - WELL_FOR * 1_000
+        } else {
+            self.wall_ms(here, own.stack_started)
+        };
+        let role = match self.role_on.filter(|_| own.linked) {
+            _ if !self.role_managed => Role::Unmanaged,
+            Some(host) => Role::On(self.hosts[host].name.clone()),
+            None => Role::Nowhere,
+        };
+        State {
+            now: When { wall_ms: self.wall_ms(here, self.now), boottime_ms: (WELL_FOR + self.now) * 1_000 },
+            stack_started_ms: started,
+            quorum: own.linked && self.has_quorum(),
+            maintenance: self.maintenance,
+            here: own.name.clone(),
+            master: Some(self.hosts[own.believes_master].name.clone()),
+            role,
+            pause: self.pause.clone(),
+            candidate_pool_size: self.pool,
+            ledgers: ledgers.iter().map(|host| self.hosts[*host].name.clone()).collect::<BTreeSet<_>>(),
+            nodes: (0..self.hosts.len()).map(|node| self.node(here, node, &ledgers)).collect(),
+        }
+    }
+
+    fn node(&self, here: Host, node: Host, ledgers: &[Host]) -> NodeState {
+        let own = &self.hosts[here];
+        let state = &self.hosts[node];
+        let member = match state.member {
+            member if own.linked => member,
+            Membership::Unknown => Membership::Unknown,
+            _ if node == here => Membership::Online,
+            _ => Membership::Unclean,
+        };
+        let receipts = ledgers
+            .iter()
+            .flat_map(|host| &self.hosts[*host].ledger)
+            .filter(|(of, _)| *of == node)
+            .map(|(_, removal)| removal.clone())
+            .collect();
+        NodeState {
+            ganeti: state.ganeti.clone(),
+            changed_ms: Some(self.wall_ms(self.master, state.changed)),
+            drained_by_us: state.marked,
+            member,
+            member_since_ms: None,
+            answers: self.ask_noded.then_some(own.linked && state.up && state.linked && state.noded),
+            fences: state.fences.clone(),
+            receipts,
+        }
+    }
+}

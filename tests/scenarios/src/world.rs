@@ -1,0 +1,207 @@
+//! The world: its hosts, its settings, its clock, and its log.
+
+use gnt_ha::core::node::{BadNodeName, NodeName};
+use gnt_ha::core::receipt::Outcome;
+use gnt_ha::core::reconcile::{FenceAction, Membership, Pause, Removal, Settings};
+
+use crate::command::{Command, Device, Host};
+use crate::host::HostState;
+use crate::script::Script;
+
+/// When the world begins, in seconds since 1970; it has been well for a day then.
+pub(crate) const BEGIN: u64 = 1_700_000_000;
+
+/// How long before the beginning everything was started, in seconds.
+pub(crate) const WELL_FOR: u64 = 86_400;
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    /// Seconds since the beginning.
+    pub(crate) now: u64,
+    pub(crate) hosts: Vec<HostState>,
+    pub(crate) master: Host,
+    /// Where Pacemaker has the role; none while it moves.
+    pub(crate) role_on: Option<Host>,
+    pub(crate) role_managed: bool,
+    pub(crate) role_moves_at: Option<u64>,
+    pub(crate) pool: usize,
+    pub(crate) boot: u64,
+    pub(crate) pause: Option<Pause>,
+    pub(crate) maintenance: bool,
+    pub(crate) quorum_lost: bool,
+    pub(crate) settings: Settings,
+    pub(crate) device: Device,
+    pub(crate) fence_with: FenceAction,
+    pub(crate) muted: bool,
+    pub(crate) jobs_work: bool,
+    pub(crate) ledgers_of_all: bool,
+    pub(crate) ask_noded: bool,
+    pub(crate) receipts: u64,
+    /// Who looks now, beside the monitors.
+    pub(crate) triggered: Vec<Host>,
+    pub(crate) log: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(script: &Script) -> Result<Self, BadNodeName> {
+        let hosts = (0..script.hosts)
+            .map(|host| {
+                let is_candidate = script.candidates.is_empty() || script.candidates.contains(&host);
+                Ok(HostState::new(NodeName::new(&format!("n{}", host + 1))?, script.master, is_candidate))
+            })
+            .collect::<Result<_, BadNodeName>>()?;
+        Ok(Self {
+            now: 0,
+            hosts,
+            master: script.master,
+            role_on: Some(script.master),
+            role_managed: true,
+            role_moves_at: None,
+            pool: script.pool,
+            boot: script.boot,
+            pause: None,
+            maintenance: false,
+            quorum_lost: false,
+            settings: Settings::default(),
+            device: Device::Ganeti,
+            fence_with: FenceAction::Reboot,
+            muted: false,
+            jobs_work: true,
+            ledgers_of_all: true,
+            ask_noded: true,
+            receipts: 0,
+            triggered: Vec::new(),
+            log: Vec::new(),
+        })
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.log.push(format!("{:>5}s {text}", self.now));
+    }
+
+    /// The wall clock of a host, in milliseconds since 1970.
+    pub(crate) fn wall_ms(&self, host: Host, at: u64) -> u64 {
+        (BEGIN + at).saturating_add_signed(self.hosts[host].ahead) * 1_000
+    }
+
+    /// Does what a command says.
+    pub(crate) fn command(&mut self, command: &Command) {
+        match *command {
+            Command::PowerCut(host) => {
+                self.hosts[host].stop();
+                self.hosts[host].powered = false;
+            }
+            Command::PowerOn(host) => self.power_on(host),
+            Command::Crash(host) => self.hosts[host].stop(),
+            Command::Cut(host) => self.hosts[host].linked = false,
+            Command::Mend(host) => self.mend(host),
+            Command::Bmc(host, alive) => self.hosts[host].bmc = alive,
+            Command::Noded(host, answers) => self.hosts[host].noded = answers,
+            Command::StopStack(host) => self.stop_stack(host),
+            Command::StartStack(host) => self.start_stack(host),
+            Command::Autostart(host, on) => self.hosts[host].autostart = on,
+            Command::Standby(host, on) => self.standby(host, on),
+            Command::Fence(host, action, succeeds) => self.fence(host, action, succeeds && self.hosts[host].bmc),
+            Command::Confirm(host) => self.confirm(host),
+            Command::Receipt(host, action, outcome, grade) => {
+                let removal = self.removal(self.master, action, outcome, grade, "bmc");
+                self.by_hand(host, removal);
+            }
+            Command::Pause(ref reason) => {
+                let since_ms = (BEGIN + self.now) * 1_000;
+                self.pause = Some(Pause { reason: reason.clone(), by: "admin".to_owned(), since_ms });
+            }
+            Command::Resume => self.pause = None,
+            Command::Maintenance(on) => self.maintenance = on,
+            Command::QuorumLost(lost) => self.quorum_lost = lost,
+            Command::LeastGrade(grade) => self.settings.least_grade = grade,
+            Command::DeviceGrade(grade) => self.settings.device_grade = grade,
+            Command::Drain(on) => self.settings.drain = on,
+            Command::Device(device) => self.device = device,
+            Command::FenceWith(action) => self.fence_with = action,
+            Command::NotifyMuted(muted) => self.muted = muted,
+            Command::MasterFailover(host) => self.master_failover(host),
+            Command::RoleUnmanaged => {
+                self.role_managed = false;
+                self.role_on = None;
+            }
+            Command::Outside(host) => {
+                self.hosts[host].stack = false;
+                self.hosts[host].autostart = false;
+                self.hosts[host].member = Membership::Unknown;
+            }
+            Command::Readd(host) => self.readd(host),
+            Command::Modify(host, flag, value) => self.modify(host, flag, value),
+            Command::Touch(host) => self.hosts[host].changed = self.now,
+            Command::HistoryGone(host) => self.hosts[host].fences.clear(),
+            Command::Forget(host) => self.hosts[host].memory = gnt_ha::core::reconcile::Memory::default(),
+            Command::Clock(host, by) => self.hosts[host].ahead += by,
+            Command::BreakerReset => self.hosts.iter_mut().for_each(HostState::reset_breaker),
+            Command::Jobs(work) => self.jobs_work = work,
+            Command::LedgersOfAll(all) => self.ledgers_of_all = all,
+            Command::AskNoded(ask) => self.ask_noded = ask,
+            Command::Reconcile(host) => self.triggered.push(host),
+        }
+    }
+
+    /// One second passes.
+    pub(crate) fn tick(&mut self) {
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].boots_at.is_some_and(|at| at <= self.now) {
+                self.hosts[host].boots_at = None;
+                self.hosts[host].up = true;
+                self.say(&format!("n{} has booted", host + 1));
+                if self.hosts[host].autostart {
+                    self.start_stack(host);
+                }
+            }
+        }
+        self.pacemaker();
+        self.watcher();
+    }
+
+    fn power_on(&mut self, host: Host) {
+        let at = self.now + self.boot;
+        let state = &mut self.hosts[host];
+        state.powered = true;
+        if !state.up && state.boots_at.is_none() {
+            state.boots_at = Some(at);
+        }
+    }
+
+    /// The machine is switched by somebody.
+    pub(crate) fn switch(&mut self, host: Host, action: FenceAction) {
+        match action {
+            FenceAction::On => self.power_on(host),
+            FenceAction::Off => {
+                self.hosts[host].stop();
+                self.hosts[host].powered = false;
+            }
+            FenceAction::Reboot => {
+                self.hosts[host].stop();
+                self.power_on(host);
+            }
+        }
+    }
+
+    /// A receipt that was written on `by`.
+    pub(crate) fn removal(
+        &mut self,
+        by: Host,
+        action: gnt_ha::core::receipt::Action,
+        outcome: Outcome,
+        grade: gnt_ha::core::grade::Grade,
+        word_of: &str,
+    ) -> Removal {
+        self.receipts += 1;
+        Removal {
+            id: format!("r{}", self.receipts),
+            action,
+            outcome,
+            grade,
+            word_of: word_of.to_owned(),
+            ended_ms: self.wall_ms(by, self.now),
+        }
+    }
+}
