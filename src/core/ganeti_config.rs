@@ -4,6 +4,7 @@
 //! are named here are read; the rest is skipped.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub struct Notes {
     pub tags: Vec<String>,
     /// When its record was last written (`mtime`), in milliseconds since 1970.
     pub changed_ms: Option<u64>,
+    /// Its address in the primary network, where its noded listens.
+    pub primary_ip: Option<IpAddr>,
 }
 
 /// One node.
@@ -104,6 +107,8 @@ struct RawNode {
     tags: Vec<String>,
     #[serde(default)]
     mtime: Option<f64>,
+    #[serde(default)]
+    primary_ip: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +131,11 @@ impl RawNode {
         let milliseconds = self.mtime.filter(|mtime| mtime.is_finite() && *mtime >= 0.0).map(|mtime| mtime * 1000.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
         let changed_ms = milliseconds.map(|milliseconds| milliseconds as u64);
-        Notes { tags: self.tags.clone(), changed_ms }
+        Notes {
+            tags: self.tags.clone(),
+            changed_ms,
+            primary_ip: self.primary_ip.as_deref().and_then(|ip| ip.parse().ok()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! remember. It waits for no job: what became of one is seen at the next look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use super::pacemaker::{self, PacemakerError};
 use super::{identity, state_file};
 use crate::core::history::{Story, stories};
 use crate::core::node::{self, NodeName};
-use crate::core::reconcile::{Decision, Memory, NodeState, Pause, Plan, Removal, Settings, State, Verdict, reconcile};
+use crate::core::reconcile::{
+    Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, Verdict, reconcile,
+};
 
 /// The administrator's pause, in the state folder.
 pub const PAUSE_FILE: &str = "pause.json";
@@ -30,6 +33,12 @@ const DRAINED_BY_US: &str = "gnt-ha:drained";
 /// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
 /// times.
 const PATIENCE_MS: u64 = 90_000;
+
+/// noded's port (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
+const NODED_PORT: u16 = 1811;
+
+/// How long a noded may take for a connection.
+const NODED: Duration = Duration::from_secs(1);
 
 /// How long luxid may take to confirm a job.
 const SUBMIT: Duration = Duration::from_secs(2);
@@ -89,9 +98,7 @@ impl Recorder {
     /// [`RecorderError`]: then nothing was done.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
         let _lock = Lock::take(&self.state_dir.join("lock").join("record"), deadline)?;
-        let state = self.look(deadline)?;
-        let memory = self.read::<Memory>("record.json")?.unwrap_or_default();
-        let plan = reconcile(&state, &self.settings, memory);
+        let plan = self.plan(deadline)?;
         // Before anything of it is done: whoever acts and forgets would act again.
         self.write("record.json", &plan.memory)?;
         let lines = self.act(&plan, deadline)?;
@@ -103,8 +110,23 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError`].
     pub fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
-        let state = self.look(deadline)?;
+        let (mut state, addresses) = self.look(deadline)?;
         let memory = self.read::<Memory>("record.json")?.unwrap_or_default();
+        let plan = reconcile(&state, &self.settings, memory.clone());
+        // Who was fenced a while ago may be back: whether it is, its noded tells, and is asked only then.
+        let unasked: BTreeSet<&NodeName> = plan
+            .verdicts
+            .iter()
+            .filter(|verdict| matches!(verdict.decision, Decision::Refused(Refusal::NotAsked { .. })))
+            .map(|verdict| &verdict.node)
+            .collect();
+        if unasked.is_empty() {
+            return Ok(plan);
+        }
+        for node in state.nodes.iter_mut().filter(|node| unasked.contains(&node.ganeti.name)) {
+            let address = addresses.get(&node.ganeti.name);
+            node.answers = address.map(|address| noded_answers(*address, deadline));
+        }
         Ok(reconcile(&state, &self.settings, memory))
     }
 
@@ -148,14 +170,19 @@ impl Recorder {
         self.write("record.json", &memory)
     }
 
-    fn look(&self, deadline: Deadline) -> Result<State, RecorderError> {
+    fn look(&self, deadline: Deadline) -> Result<(State, BTreeMap<NodeName, IpAddr>), RecorderError> {
         let config = ganeti_files::read_config(&self.data_dir)?;
         let here = identity::node_among(config.nodes().iter().map(|node| &node.name))
             .ok_or_else(|| RecorderError::Stranger(identity::host()))?;
         let pacemaker = pacemaker::status(deadline)?;
         let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
         let at = now();
-        Ok(State {
+        let addresses = config
+            .nodes()
+            .iter()
+            .filter_map(|node| Some((node.name.clone(), config.notes(&node.name).primary_ip?)))
+            .collect();
+        let state = State {
             now: at,
             stack_started_ms: pacemaker::started_ms().unwrap_or(at.wall_ms),
             quorum: pacemaker.quorum,
@@ -180,7 +207,8 @@ impl Recorder {
                     receipts: removals(&stories, &node.name),
                 })
                 .collect(),
-        })
+        };
+        Ok((state, addresses))
     }
 
     fn act(&self, plan: &Plan, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
@@ -223,6 +251,12 @@ impl Recorder {
         let path = self.state_dir.join(name);
         state_file::write(&path, value).map_err(|error| RecorderError::State { path, error })
     }
+}
+
+/// Whether a node's noded takes a connection: that proves that it runs. Silence and refusals prove nothing.
+fn noded_answers(address: IpAddr, deadline: Deadline) -> bool {
+    let time = NODED.min(deadline.left());
+    !time.is_zero() && TcpStream::connect_timeout(&SocketAddr::new(address, NODED_PORT), time).is_ok()
 }
 
 fn submit(luxi: &Path, opcodes: &[Value], deadline: Deadline) -> Result<u64, LuxiError> {
