@@ -1,7 +1,7 @@
 //! LUXI, the protocol of Ganeti's query daemon: a Unix socket, JSON, and one byte 03h after each message.
 //!
-//! Source: Ganeti's `lib/luxi.py`, `lib/rpc/transport.py`, `src/Ganeti/Luxi.hs`. Only what fencing needs: to
-//! submit a job and not to wait for it.
+//! Source: Ganeti's `lib/luxi.py`, `lib/rpc/transport.py`, `src/Ganeti/Luxi.hs`. Only what fencing and
+//! the roles need.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -79,7 +79,51 @@ impl Luxi {
             .ok_or_else(|| LuxiError::Answer(format!("{answer} is no job number")))
     }
 
-    fn call(&mut self, method: &str, arguments: &Value) -> Result<Value, LuxiError> {
+    /// What luxid says of the cluster (`QueryClusterInfo`), its master by the key `master`. It is what
+    /// `gnt-cluster master-ping` asks: whoever answers it serves.
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn cluster_info(&mut self) -> Result<Value, LuxiError> {
+        self.call("QueryClusterInfo", &json!([]))
+    }
+
+    /// Whether the daemon at the other end answers: wconfd speaks the same frames and has this method for it
+    /// (`src/Ganeti/WConfd/Core.hs`).
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn echo(&mut self) -> Result<(), LuxiError> {
+        self.call("echo", &json!(["gnt-ha"])).map(drop)
+    }
+
+    /// Drains the job queue, or lets it take jobs again (`SetDrainFlag`).
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn set_drain_flag(&mut self, drain: bool) -> Result<(), LuxiError> {
+        self.call("SetDrainFlag", &json!([drain])).map(drop)
+    }
+
+    /// How many jobs are under way: running, or waiting for their locks.
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn jobs_under_way(&mut self) -> Result<usize, LuxiError> {
+        let filter = json!(["|", ["=", "status", "running"], ["=", "status", "waiting"]]);
+        let answer = self.call("Query", &json!(["job", ["id"], filter]))?;
+        answer
+            .get("data")
+            .and_then(Value::as_array)
+            .map(Vec::len)
+            .ok_or_else(|| LuxiError::Answer("it holds no list of jobs".to_owned()))
+    }
+
+    /// Asks anything of luxid.
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn call(&mut self, method: &str, arguments: &Value) -> Result<Value, LuxiError> {
         let mut request = json!({"method": method, "args": arguments, "version": VERSION}).to_string().into_bytes();
         request.push(END);
         self.stream.set_write_timeout(Some(self.time()?))?;

@@ -1,6 +1,9 @@
 //! Thin adapters to the world. Each file touches one thing, named by the file.
 
+pub mod addresses;
 pub mod clock;
+pub mod confd;
+pub mod daemon_util;
 pub mod ganeti_files;
 mod guard;
 pub mod guarded_file;
@@ -12,8 +15,11 @@ pub mod luxi;
 pub mod oob_program;
 pub mod pacemaker;
 pub mod process;
+pub mod reachable;
 pub mod recorder;
 pub mod road;
+pub mod routes;
+pub mod simulate;
 pub mod ssconf;
 pub mod start;
 pub mod state_file;

@@ -1,0 +1,161 @@
+//! One call of an agent: the action, and the environment as Pacemaker gives it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::notice::Notice;
+use gnt_ha::sys::clock::Deadline;
+
+use crate::spec::{Agent, PARAMETERS};
+
+/// What every parameter's variable begins with.
+const PARAMETER: &str = "OCF_RESKEY_";
+
+/// What the variables of Pacemaker's own begin with; `-` in a name becomes `_`.
+const META: &str = "OCF_RESKEY_CRM_meta_";
+
+/// A call.
+#[derive(Debug)]
+pub struct Call {
+    /// What is asked for.
+    pub action: String,
+    /// By when it must be over: below Pacemaker's own time-out, at which we would be killed.
+    pub deadline: Deadline,
+    variables: HashMap<String, String>,
+}
+
+/// What is wrong with a parameter.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadParameter(pub String);
+
+impl Call {
+    /// A call of `agent` for `action`, with these environment variables.
+    #[must_use]
+    pub fn new(agent: &Agent, action: &str, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let wanted = |(name, _): &(String, String)| name.starts_with("OCF_");
+        let variables: HashMap<String, String> = variables.into_iter().filter(wanted).collect();
+        let given = variables.get(&format!("{META}timeout")).and_then(|text| text.parse().ok()).filter(|ms| *ms > 0);
+        let timeout = given.map_or_else(|| Duration::from_secs(agent.timeout(action)), Duration::from_millis);
+        Self { action: action.to_owned(), deadline: Deadline::after(timeout - margin(timeout)), variables }
+    }
+
+    /// A parameter's value, or its default. An empty value counts as none, as Pacemaker passes on what is empty.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let given = self.variables.get(&format!("{PARAMETER}{name}")).map(String::as_str);
+        let default = || PARAMETERS.iter().find(|known| known.name == name).and_then(|known| known.default);
+        given.filter(|value| !value.is_empty()).or_else(default)
+    }
+
+    /// A parameter that is a folder.
+    ///
+    /// # Errors
+    /// [`BadParameter`], when it is no absolute path.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, BadParameter> {
+        let path = PathBuf::from(self.parameter(name).unwrap_or_default());
+        if path.is_absolute() {
+            Ok(path)
+        } else {
+            Err(BadParameter(format!("{name}={} is no absolute path", path.display())))
+        }
+    }
+
+    /// The parameter `node_name`.
+    ///
+    /// # Errors
+    /// [`BadParameter`].
+    pub fn node_name(&self) -> Result<Option<NodeName>, BadParameter> {
+        let given = self.parameter("node_name").map(NodeName::new).transpose();
+        given.map_err(|error| BadParameter(format!("node_name: {error}")))
+    }
+
+    /// The resource's id, without the number of a clone's instance.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        let instance = self.variables.get("OCF_RESOURCE_INSTANCE").map_or("", String::as_str);
+        instance.split(':').next().unwrap_or(instance)
+    }
+
+    /// Whether Pacemaker runs the resource as a promotable clone (`promoted-max`, before 2.1 `master-max`).
+    #[must_use]
+    pub fn is_promotable(&self) -> bool {
+        ["promoted_max", "master_max"].iter().any(|name| self.meta(name).is_some())
+    }
+
+    /// Whether this is a first look, not a recurring one: anything may be found.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.action == "monitor" && self.meta("interval").is_none_or(|interval| interval == "0")
+    }
+
+    /// What a notification tells. An empty list comes as one space.
+    #[must_use]
+    pub fn notice(&self) -> Notice {
+        let text = |name: &str| self.meta(&format!("notify_{name}")).unwrap_or_default().trim().to_owned();
+        Notice {
+            kind: text("type"),
+            operation: text("operation"),
+            key_operation: text("key_operation"),
+            stopping: text("stop_uname").split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+
+    fn meta(&self, name: &str) -> Option<&str> {
+        self.variables.get(&format!("{META}{name}")).map(String::as_str)
+    }
+}
+
+/// Time to report before Pacemaker's own time-out: a tenth, between a fifth of a second and two seconds.
+fn margin(timeout: Duration) -> Duration {
+    let tenth = timeout / 10;
+    tenth.clamp(Duration::from_millis(200), Duration::from_secs(2)).min(timeout / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::MASTER_ROLE;
+
+    fn call(variables: &[(&str, &str)]) -> Call {
+        Call::new(&MASTER_ROLE, "start", variables.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+    }
+
+    #[test]
+    fn our_deadline_ends_before_pacemakers() {
+        for (ms, least, most) in [("20000", 17.5, 18.0), ("1000", 0.7, 0.8), ("100", 0.0, 0.05), ("x", 297.0, 298.0)] {
+            let left = call(&[("OCF_RESKEY_CRM_meta_timeout", ms)]).deadline.left().as_secs_f64();
+            assert!((least..=most).contains(&left), "{ms}: {left}");
+        }
+    }
+
+    #[test]
+    fn parameters_have_defaults_and_are_checked() {
+        assert_eq!(call(&[]).folder("data_dir"), Ok("/var/lib/ganeti".into()));
+        assert_eq!(call(&[("OCF_RESKEY_data_dir", "/x")]).folder("data_dir"), Ok("/x".into()));
+        assert!(call(&[("OCF_RESKEY_data_dir", "x")]).folder("data_dir").is_err());
+        assert!(call(&[("OCF_RESKEY_node_name", "a;b")]).node_name().is_err());
+        assert_eq!(call(&[("OCF_RESKEY_node_name", "")]).node_name(), Ok(None));
+    }
+
+    #[test]
+    fn a_clones_instance_and_its_role_are_told() {
+        let clone = call(&[("OCF_RESOURCE_INSTANCE", "master:1"), ("OCF_RESKEY_CRM_meta_promoted_max", "1")]);
+        assert_eq!((clone.resource(), clone.is_promotable()), ("master", true));
+        assert!(!call(&[]).is_promotable());
+    }
+
+    /// Pacemaker gives a list that is empty as one space.
+    #[test]
+    fn empty_lists_of_a_notification_are_empty() {
+        let notice = call(&[
+            ("OCF_RESKEY_CRM_meta_notify_type", "post"),
+            ("OCF_RESKEY_CRM_meta_notify_operation", "stop"),
+            ("OCF_RESKEY_CRM_meta_notify_stop_uname", " "),
+        ]);
+        assert!(notice.notice().stopping.is_empty());
+        let two = call(&[("OCF_RESKEY_CRM_meta_notify_stop_uname", "n1.lab n2.lab")]);
+        assert_eq!(two.notice().stopping, ["n1.lab", "n2.lab"]);
+    }
+}

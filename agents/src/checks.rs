@@ -1,0 +1,119 @@
+//! The checks of full mode: each has its own deadline, a daemon that hangs is a failure within it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use gnt_ha::core::roles::{Failure, Rank};
+use gnt_ha::core::simulate::Simulated;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::confd::Confd;
+use gnt_ha::sys::luxi::Luxi;
+use gnt_ha::sys::{addresses, reachable};
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::site::{Place, Site};
+
+/// How long each check may take; the monitor's own deadline may be nearer.
+const EACH: Duration = Duration::from_secs(4);
+
+fn failure(check: &'static str, found: impl Into<String>) -> Failure {
+    Failure { check, found: found.into() }
+}
+
+const SIMULATED: &str = "simulated by a file";
+
+/// What is wrong with the master role on this host.
+#[must_use]
+pub fn master(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    if site.simulated.contains(&Simulated::FailedMasterDaemon) {
+        failures.push(failure("luxid", SIMULATED));
+    } else {
+        match place.luxids_master(deadline.at_most(EACH)) {
+            Ok(master) if site.is_here(&master) => {}
+            Ok(master) => failures.push(failure("luxid", format!("it takes {master} for the master"))),
+            Err(error) => failures.push(failure("luxid", error.to_string())),
+        }
+    }
+    let wconfd = Luxi::connect(&place.wconfd(), deadline.at_most(EACH)).and_then(|mut wconfd| wconfd.echo());
+    if let Err(error) = wconfd {
+        // The client's errors speak of luxid, whose protocol it is.
+        failures.push(failure("wconfd", error.to_string().replace("luxid", "wconfd")));
+    }
+    failures.extend(master_ip(site));
+    failures
+}
+
+fn master_ip(site: &Site) -> Option<Failure> {
+    if site.simulated.contains(&Simulated::MissingMasterIp) {
+        return Some(failure("master IP", SIMULATED));
+    }
+    let Some((address, device)) = site.master_ip() else {
+        return Some(failure("master IP", "Ganeti's files name none"));
+    };
+    match addresses::has(address, device.as_deref()) {
+        Ok(true) => None,
+        Ok(false) => {
+            let device = device.map(|device| format!(" on {device}")).unwrap_or_default();
+            Some(failure("master IP", format!("{address} is not{device}")))
+        }
+        Err(error) => Some(failure("master IP", error.to_string())),
+    }
+}
+
+/// What is wrong with this node.
+#[must_use]
+pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let own = site.own_address();
+    if site.simulated.contains(&Simulated::UnresponsiveNoded) {
+        failures.push(failure("noded", SIMULATED));
+    } else if let Some(own) = own {
+        // The version call wants a certificate that only master candidates have: the handshake is what any node can ask.
+        if let Err(error) = reachable::speaks_tls(own, reachable::NODED, deadline.at_most(EACH)) {
+            failures.push(failure("noded", format!("no answer from {own}: {error}")));
+        }
+    }
+    if site.simulated.contains(&Simulated::UnresponsiveConfd) {
+        failures.push(failure("confd", SIMULATED));
+    } else if site.rank != Rank::Other
+        && let Some(own) = own
+    {
+        match Confd::new(&place.data_dir).and_then(|confd| confd.answers(own, deadline.at_most(EACH))) {
+            Ok(true) => {}
+            Ok(false) => failures.push(failure("confd", format!("no answer from {own}"))),
+            Err(error) => failures.push(failure("confd", error.to_string())),
+        }
+    }
+    if site.simulated.contains(&Simulated::ReadOnlyRoot) {
+        failures.push(failure("root file system", SIMULATED));
+    } else if let Err(error) = writable(&place.state_dir, deadline.at_most(EACH)) {
+        failures.push(failure("root file system", error.to_string()));
+    }
+    failures
+}
+
+/// Whether `/` is mounted for writing, and a file can be written in `folder`. A disk that hangs hangs a thread, not us.
+fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
+    if statvfs("/")?.flags().contains(FsFlags::ST_RDONLY) {
+        return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    let (sender, receiver) = mpsc::channel();
+    let folder = folder.to_owned();
+    std::thread::spawn(move || sender.send(write_and_remove(&folder)));
+    receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("a write did not end in time")))
+}
+
+fn write_and_remove(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let path: PathBuf = folder.join(format!("writable.{}", std::process::id()));
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(b"x")?;
+        file.sync_data()
+    });
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
+}

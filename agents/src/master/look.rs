@@ -1,0 +1,103 @@
+//! Looking: is this host the serving master?
+
+use std::time::Duration;
+
+use gnt_ha::core::node;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master, successor};
+use gnt_ha::core::tags::Mode;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::routes;
+
+use super::{PEERS, give_up, offer};
+use crate::call::Call;
+use crate::checks;
+use crate::markers::Marker;
+use crate::pacemaker;
+use crate::record::trigger_record;
+use crate::site::{Place, Site};
+
+/// How long Pacemaker's tools may take within a monitor.
+const TOOLS: Duration = Duration::from_secs(5);
+
+pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
+    routes::undo_left_over(&place.markers.unreachable());
+    let run_as = place.run_as(call);
+    let site = match place.site() {
+        Ok(site) => site,
+        // No Ganeti here, or not yet: the role is not here, and can not come.
+        Err(error) if run_as == RunAs::Primitive => {
+            return Verdict::because(OcfCode::ErrInstalled, error.to_string());
+        }
+        Err(_) => return idle(run_as),
+    };
+    let view = view(call, place, &site, run_as);
+    let verdict = monitor_master(&view);
+    if view.successor.is_some() && (view.listening || site.has_master_ip()) {
+        // It came back and took up what is another's now: it is taken down before anybody uses it.
+        let taken_down = give_up::take_down(place, Some(&site), call.deadline);
+        if let Err(error) = taken_down {
+            return Verdict::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
+        }
+    }
+    if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted)
+        && site.rank == Rank::Master
+        && view.listening
+    {
+        trigger_record();
+    }
+    if run_as == RunAs::Primitive
+        && !call.is_probe()
+        && let Some(master) = moved_to(&view, &site)
+    {
+        follow(call, &master);
+    }
+    offer(call, place, &site, call.is_probe());
+    verdict
+}
+
+fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
+    if site.rank != Rank::Master {
+        let rank = site.rank;
+        return MasterView { rank, run_as, successor: None, stopped: false, listening: false, failures: None };
+    }
+    let listening = place.is_listening();
+    let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
+    let successor = successor(&site.here, &words, listening);
+    let stopped = place.markers.has(Marker::MasterStopped);
+    let asked = successor.is_none() && (listening || !stopped);
+    let full = asked && site.tags().master_mode == Mode::Full;
+    let failures = full.then(|| checks::master(place, site, call.deadline));
+    MasterView { rank: site.rank, run_as, successor, stopped, listening, failures }
+}
+
+/// Who holds the role instead of this node: by its own files, or by its peers' newer configuration, which in a failover
+/// comes a moment before the files.
+fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
+    match (&view.successor, site.rank) {
+        (Some(successor), _) => NodeName::new(successor).ok(),
+        (None, Rank::Candidate) => site.master.clone(),
+        (None, Rank::Master | Rank::Other) => None,
+    }
+}
+
+/// The administrator moved the role with Ganeti's own command: Pacemaker is told to follow, before it learns from this
+/// monitor that the role is not here any more and would start it here again.
+///
+/// A recurring monitor runs only where Pacemaker has the role, and another node holds it only when that one has taken
+/// it: so nobody but the administrator can have been it.
+fn follow(call: &Call, master: &NodeName) {
+    let deadline = call.deadline.at_most(TOOLS);
+    if let Some(name) = members_name(master, deadline) {
+        // A preference that cannot be set leaves it to the guard of the next start.
+        let _ = pacemaker::prefer(call.resource(), &name, deadline);
+    }
+}
+
+/// What Pacemaker calls a node, if it is a member.
+fn members_name(master: &NodeName, deadline: Deadline) -> Option<String> {
+    let status = pacemaker::status(deadline)?;
+    let is_it = |name: &str| NodeName::new(name).is_ok_and(|name| node::find(master, [&name]).is_ok());
+    let node = status.nodes.into_iter().find(|node| is_it(&node.name))?;
+    (node.online && !node.unclean).then_some(node.name)
+}

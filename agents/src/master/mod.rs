@@ -1,0 +1,83 @@
+//! `ganeti-master-role`: as one resource, or as a promotable clone.
+
+mod give_up;
+mod look;
+mod take;
+
+use std::time::Duration;
+
+use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict, promotion_score, successor};
+
+use crate::call::Call;
+use crate::markers::Marker;
+use crate::pacemaker;
+use crate::site::{Place, Site};
+
+/// How long the peers' confd are waited for; on a network that works they answer within a millisecond.
+const PEERS: Duration = Duration::from_millis(300);
+
+/// Does what is asked.
+#[must_use]
+pub fn run(call: &Call, place: &Place) -> Verdict {
+    let promotable = call.is_promotable();
+    match call.action.as_str() {
+        "monitor" => look::monitor(call, place),
+        "start" if promotable => start_instance(call, place),
+        "start" => take::take(call, place),
+        "promote" if promotable => take::take(call, place),
+        "demote" if promotable => give_up::give_up(call, place),
+        "stop" => stop(call, place),
+        "notify" | "reload" => Verdict::plain(OcfCode::Success),
+        "validate-all" => match place.site() {
+            Ok(_) => Verdict::plain(OcfCode::Success),
+            Err(error) => Verdict::because(OcfCode::ErrInstalled, error.to_string()),
+        },
+        // promote and demote of a single resource.
+        _ => Verdict::plain(OcfCode::ErrUnimplemented),
+    }
+}
+
+/// A clone's instance is only a seat: the role comes with the promotion.
+fn start_instance(call: &Call, place: &Place) -> Verdict {
+    if let Err(error) = place.markers.set(Marker::MasterStarted) {
+        return Verdict::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}"));
+    }
+    if let Ok(site) = place.site() {
+        offer(call, place, &site, true);
+    }
+    Verdict::plain(OcfCode::Success)
+}
+
+fn stop(call: &Call, place: &Place) -> Verdict {
+    let verdict = give_up::give_up(call, place);
+    if verdict.code == OcfCode::Success && call.is_promotable() {
+        // What cannot be cleared only makes a later probe say "unpromoted"; a failure here would fence the node.
+        let _ = place.markers.clear(Marker::MasterStarted);
+        let _ = pacemaker::offer(call.resource(), None, call.deadline);
+        let _ = place.markers.write_note(&note(call), "");
+    }
+    verdict
+}
+
+/// Tells Pacemaker how recent this candidate's configuration is, when that has changed. `anew`: also when it has not,
+/// as Pacemaker forgets it when it is restarted.
+fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
+    if place.run_as(call) == RunAs::Primitive {
+        return;
+    }
+    let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
+    let successor = (site.rank == Rank::Master).then(|| successor(&site.here, &words, place.is_listening())).flatten();
+    let score = promotion_score(site.rank, successor.as_deref(), &words);
+    let text = score.map(|score| score.to_string()).unwrap_or_default();
+    if !anew && place.markers.note(&note(call)).as_deref() == Some(&text) {
+        return;
+    }
+    if pacemaker::offer(call.resource(), score, call.deadline).is_ok() {
+        let _ = place.markers.write_note(&note(call), &text);
+    }
+}
+
+/// The name of the file with the score that was offered last. A resource's id has no `/` (it is an XML id).
+fn note(call: &Call) -> String {
+    format!("{}.promotion", call.resource().replace('/', "_"))
+}

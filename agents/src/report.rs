@@ -1,0 +1,54 @@
+//! From a call to an exit code, the same for both agents.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use gnt_ha::cli;
+use gnt_ha::core::roles::{OcfCode, Verdict};
+use gnt_ha::sys::start::start;
+
+use crate::call::Call;
+use crate::metadata;
+use crate::site::Place;
+use crate::spec::Agent;
+
+/// What comes before an exit reason on stderr, if `OCF_EXIT_REASON_PREFIX` does not say.
+const PREFIX: &str = "ocf-exit-reason:";
+
+/// The whole of an agent: the action is the first argument, all others are ignored as OCF wants it.
+pub fn main(agent: &Agent, run: fn(&Call, &Place) -> Verdict) -> ExitCode {
+    start();
+    let action = std::env::args().nth(1).unwrap_or_default();
+    let verdict = match action.as_str() {
+        // Asked before anything is configured, by any user.
+        "meta-data" => print_metadata(agent),
+        action => {
+            let call = Call::new(agent, action, std::env::vars());
+            answer(agent, &call, run)
+        }
+    };
+    if let Some(reason) = &verdict.reason {
+        let prefix = std::env::var("OCF_EXIT_REASON_PREFIX").unwrap_or_else(|_| PREFIX.to_owned());
+        // One line: Pacemaker takes the last one. A closed stderr changes nothing of the result.
+        let _ = writeln!(std::io::stderr(), "{prefix}{}", reason.replace('\n', " "));
+    }
+    ExitCode::from(verdict.code.number())
+}
+
+fn answer(agent: &Agent, call: &Call, run: fn(&Call, &Place) -> Verdict) -> Verdict {
+    if !agent.actions.iter().any(|known| known.name == call.action) {
+        return Verdict::because(OcfCode::ErrUnimplemented, format!("{} has no action {:?}", agent.name, call.action));
+    }
+    match Place::new(call) {
+        Ok(place) => run(call, &place),
+        Err(error) => Verdict::because(OcfCode::ErrConfigured, error.0),
+    }
+}
+
+fn print_metadata(agent: &Agent) -> Verdict {
+    let printed = metadata::document(agent).map_err(|error| error.to_string()).and_then(|text| cli::print(&text));
+    match printed {
+        Ok(()) => Verdict::plain(OcfCode::Success),
+        Err(error) => Verdict::because(OcfCode::ErrGeneric, error),
+    }
+}

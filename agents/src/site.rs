@@ -1,0 +1,215 @@
+//! Where we are: the folders of this host, and what Ganeti has told it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gnt_ha::core::node::{self, NodeName};
+use gnt_ha::core::roles::{Rank, RunAs, Word};
+use gnt_ha::core::simulate::Simulated;
+use gnt_ha::core::tags::Tags;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::confd::Confd;
+use gnt_ha::sys::daemon_util::Daemons;
+use gnt_ha::sys::luxi::{Luxi, LuxiError};
+use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
+use gnt_ha::sys::{addresses, identity, simulate};
+use serde_json::Value;
+
+use crate::call::{BadParameter, Call};
+use crate::markers::{Marker, Markers};
+
+/// The folders that the parameters name.
+#[derive(Debug)]
+pub struct Place {
+    /// Ganeti's data.
+    pub data_dir: PathBuf,
+    /// Pidfiles and sockets of Ganeti's daemons.
+    pub run_dir: PathBuf,
+    /// Our receipts.
+    pub state_dir: PathBuf,
+    /// What is true until the next boot.
+    pub markers: Markers,
+    /// Ganeti's daemons.
+    pub daemons: Daemons,
+    node_name: Option<NodeName>,
+}
+
+impl Place {
+    /// The folders of a call.
+    ///
+    /// # Errors
+    /// [`BadParameter`].
+    pub fn new(call: &Call) -> Result<Self, BadParameter> {
+        let run_dir = call.folder("run_dir")?;
+        Ok(Self {
+            data_dir: call.folder("data_dir")?,
+            state_dir: call.folder("state_dir")?,
+            markers: Markers::new(&call.folder("marker_dir")?),
+            daemons: Daemons::new(&call.folder("program_dir")?, &run_dir),
+            run_dir,
+            node_name: call.node_name()?,
+        })
+    }
+
+    /// luxid's socket.
+    #[must_use]
+    pub fn luxid(&self) -> PathBuf {
+        self.run_dir.join("socket/ganeti-query")
+    }
+
+    /// wconfd's socket.
+    #[must_use]
+    pub fn wconfd(&self) -> PathBuf {
+        self.run_dir.join("socket/ganeti-wconfd")
+    }
+
+    /// The conditions that are simulated here.
+    #[must_use]
+    pub fn simulated(&self) -> BTreeSet<Simulated> {
+        simulate::present(&self.state_dir.join(simulate::FOLDER))
+    }
+
+    /// How Pacemaker runs the master role.
+    #[must_use]
+    pub fn run_as(&self, call: &Call) -> RunAs {
+        if call.is_promotable() {
+            RunAs::Promotable { started: self.markers.has(Marker::MasterStarted) }
+        } else {
+            RunAs::Primitive
+        }
+    }
+
+    /// Whether luxid listens: a look at its socket, no question.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        Luxi::connect(&self.luxid(), Deadline::after(Duration::from_millis(200))).is_ok()
+    }
+
+    /// Who the master is by the luxid of this host.
+    ///
+    /// # Errors
+    /// [`LuxiError`], also when it does not answer by the deadline.
+    pub fn luxids_master(&self, deadline: Deadline) -> Result<String, LuxiError> {
+        let info = Luxi::connect(&self.luxid(), deadline)?.cluster_info()?;
+        let master = info.get("master").and_then(Value::as_str).map(str::to_owned);
+        master.ok_or_else(|| LuxiError::Answer("it names no master".to_owned()))
+    }
+
+    /// What Ganeti has told this host.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn site(&self) -> Result<Site, SiteError> {
+        let ssconf = Ssconf::new(&self.data_dir);
+        let nodes = ssconf.names("node_list")?;
+        let wanted = self.node_name.clone().map_or_else(|| NodeName::new(&identity::host()), Ok);
+        let here = wanted.ok().and_then(|wanted| node::find(&wanted, &nodes).ok().cloned());
+        let Some(here) = here else {
+            return Err(SiteError::NoNode(self.node_name.as_ref().map_or_else(identity::host, ToString::to_string)));
+        };
+        let (master, candidates) = (ssconf.master()?, ssconf.names("master_candidates")?);
+        let simulated = self.simulated();
+        let rank = Rank::of(&here, master.as_ref(), &candidates, &simulated);
+        Ok(Site { ssconf, here, nodes, master, candidates, rank, simulated })
+    }
+}
+
+/// What Ganeti has told this host.
+#[derive(Debug)]
+pub struct Site {
+    /// Its ssconf files.
+    pub ssconf: Ssconf,
+    /// This node's name.
+    pub here: NodeName,
+    /// All nodes, those offline too.
+    pub nodes: Vec<NodeName>,
+    /// Who is master.
+    pub master: Option<NodeName>,
+    /// The master candidates, the master too.
+    pub candidates: Vec<NodeName>,
+    /// Who this node is.
+    pub rank: Rank,
+    /// What is simulated.
+    pub simulated: BTreeSet<Simulated>,
+}
+
+/// Why this host is no place for the roles.
+#[derive(Debug)]
+pub enum SiteError {
+    /// Ganeti's files.
+    Ssconf(SsconfError),
+    /// None of Ganeti's nodes has this host's name.
+    NoNode(String),
+}
+
+impl From<SsconfError> for SiteError {
+    fn from(error: SsconfError) -> Self {
+        Self::Ssconf(error)
+    }
+}
+
+impl std::fmt::Display for SiteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ssconf(error) => error.fmt(f),
+            Self::NoNode(host) => write!(f, "none of Ganeti's nodes is called {host} (set node_name)"),
+        }
+    }
+}
+
+impl Site {
+    /// What the cluster's tags say; the defaults if they cannot be read.
+    #[must_use]
+    pub fn tags(&self) -> Tags {
+        let tags = self.ssconf.cluster_tags().unwrap_or_default();
+        Tags::read(tags.iter().map(String::as_str))
+    }
+
+    /// Whether Ganeti's name of a node is this host's.
+    #[must_use]
+    pub fn is_here(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.here.as_str())
+    }
+
+    /// This node's address.
+    #[must_use]
+    pub fn own_address(&self) -> Option<IpAddr> {
+        self.address(&self.here)
+    }
+
+    /// A node's primary address.
+    #[must_use]
+    pub fn address(&self, node: &NodeName) -> Option<IpAddr> {
+        let all = self.ssconf.name_addresses("node_primary_ips").unwrap_or_default();
+        all.into_iter().find(|(name, _)| name == node).map(|(_, address)| address)
+    }
+
+    /// What the candidates' confd say who is master; this node's own is among them.
+    #[must_use]
+    pub fn words(&self, data_dir: &Path, deadline: Deadline) -> Vec<Word> {
+        let candidates = self.ssconf.addresses("master_candidates_ips").unwrap_or_default();
+        let own = self.own_address();
+        let answers = Confd::new(data_dir).and_then(|confd| confd.masters(&candidates, deadline)).unwrap_or_default();
+        let word = |answer: gnt_ha::sys::confd::MasterAnswer| Word {
+            own: Some(answer.from) == own,
+            master: answer.master,
+            serial: answer.serial,
+        };
+        answers.into_iter().map(word).collect()
+    }
+
+    /// The master IP, and the device that it belongs on.
+    #[must_use]
+    pub fn master_ip(&self) -> Option<(IpAddr, Option<String>)> {
+        let address = self.ssconf.line("master_ip").ok()??.trim().parse().ok()?;
+        Some((address, self.ssconf.line("master_netdev").ok().flatten().map(|device| device.trim().to_owned())))
+    }
+
+    /// Whether the master IP is on this host, on any device.
+    #[must_use]
+    pub fn has_master_ip(&self) -> bool {
+        self.master_ip().is_some_and(|(address, _)| addresses::has(address, None).unwrap_or(false))
+    }
+}

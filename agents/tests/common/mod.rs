@@ -1,0 +1,212 @@
+//! A scene: Ganeti's folders of one node, with programs of our own in the place of Ganeti's.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub(crate) const MASTER: &str = env!("CARGO_BIN_EXE_ganeti-master-role");
+pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_ganeti-node-role");
+
+/// A luxid that serves: it answers one question and goes on, as the process `ganeti-luxid`.
+const LUXID: &str = r#"#!/usr/bin/env python3
+import ctypes, json, os, socket, sys
+if os.fork(): os._exit(0)
+os.setsid()
+for n in range(3): os.dup2(os.open(os.devnull, os.O_RDWR), n)
+ctypes.CDLL(None).prctl(15, b"ganeti-luxid", 0, 0, 0)
+run, here = sys.argv[1:3]
+open(run + "/ganeti-luxid.pid", "w").write(str(os.getpid()))
+path = run + "/socket/ganeti-query"
+if os.path.exists(path): os.unlink(path)
+s = socket.socket(socket.AF_UNIX)
+s.bind(path)
+s.listen(5)
+s.settimeout(60)
+while True:
+    c, _ = s.accept()
+    while (data := c.recv(65536)):
+        method = json.loads(data[:-1])["method"]
+        result = {"QueryClusterInfo": {"master": here}, "Query": {"data": []}}.get(method)
+        c.sendall(json.dumps({"success": True, "result": result}).encode() + b"\x03")
+"#;
+
+/// Folders of one node of four: n1 is master, n2 and n3 are candidates, n4 is neither.
+pub(crate) struct Scene {
+    folder: tempfile::TempDir,
+    here: String,
+    _noded: Option<TcpListener>,
+}
+
+/// How a program ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Scene {
+    pub(crate) fn new(here: &str) -> Self {
+        let scene = Self { folder: tempfile::tempdir().unwrap(), here: here.to_owned(), _noded: None };
+        for folder in ["data", "run/socket", "programs", "state", "markers"] {
+            fs::create_dir_all(scene.path(folder)).unwrap();
+        }
+        scene.file("ssconf_master_node", "n1.lab\n");
+        scene.file("ssconf_master_candidates", "n1.lab\nn2.lab\nn3.lab\n");
+        scene.file("ssconf_node_list", "n1.lab\nn2.lab\nn3.lab\nn4.lab\n");
+        scene.file("ssconf_online_nodes", "n1.lab\nn2.lab\nn3.lab\nn4.lab\n");
+        scene.file("ssconf_offline_nodes", "");
+        scene.file("ssconf_cluster_tags", "");
+        // Nobody has these addresses (RFC 5737), nor answers on them.
+        scene.file("ssconf_master_candidates_ips", "127.3.9.1\n127.3.9.2\n127.3.9.3\n");
+        scene.file(
+            "ssconf_node_primary_ips",
+            "n1.lab 127.3.9.1\nn2.lab 127.3.9.2\nn3.lab 127.3.9.3\nn4.lab 127.3.9.4\n",
+        );
+        scene.program("crm_mon", "exit 102");
+        scene.program("crm_attribute", "exit 0");
+        scene.program("gnt-cluster", "exit 1");
+        fs::write(scene.path("programs/luxid"), LUXID).unwrap();
+        executable(&scene.path("programs/luxid"));
+        fs::write(
+            scene.path("programs/gnt-cluster.luxid"),
+            format!("#!/bin/sh\nexec $(dirname $0)/luxid {} {here}\n", scene.path("run").display()),
+        )
+        .unwrap();
+        executable(&scene.path("programs/gnt-cluster.luxid"));
+        scene.program(
+            "daemon-util",
+            "case $1 in start) [ $2 != ganeti-luxid ] || $0/../gnt-cluster.luxid;; stop-master) kill $(cat $RUN/ganeti-luxid.pid);; esac"
+                .replace("$0/..", "$(dirname $0)")
+                .as_str(),
+        );
+        scene
+    }
+
+    /// A cluster of this node alone: it needs nobody's vote.
+    pub(crate) fn alone(self) -> Self {
+        for file in ["node_list", "online_nodes", "master_candidates"] {
+            self.file(&format!("ssconf_{file}"), &format!("{}\n", self.here));
+        }
+        self
+    }
+
+    /// Three nodes of which n1 is dead and n3's noded takes connections: with n2 that is a majority.
+    pub(crate) fn of_two_living(mut self) -> Self {
+        // Each scene has an address of its own, as tests run side by side.
+        let n = std::process::id() % 200 + 20;
+        let m = self.folder.path().to_string_lossy().bytes().map(u32::from).sum::<u32>() % 200 + 20;
+        let address = format!("127.{n}.{m}.{}", rand());
+        let listener = TcpListener::bind((address.as_str(), 1811)).unwrap();
+        self._noded = Some(listener);
+        self.file("ssconf_node_list", "n1.lab\nn2.lab\nn3.lab\n");
+        self.file("ssconf_online_nodes", "n1.lab\nn2.lab\nn3.lab\n");
+        self.file("ssconf_node_primary_ips", &format!("n1.lab 127.3.9.1\nn2.lab 127.3.9.2\nn3.lab {address}\n"));
+        self
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) {
+        fs::write(self.data().join(name), text).unwrap();
+    }
+
+    pub(crate) fn simulate(&self, name: &str) {
+        fs::create_dir_all(self.path("state/simulate")).unwrap();
+        fs::write(self.path("state/simulate").join(name), "").unwrap();
+    }
+
+    /// A program in the place of Ganeti's or Pacemaker's.
+    pub(crate) fn program(&self, name: &str, body: &str) {
+        let path = self.path("programs").join(name);
+        let (data, run) = (self.data(), self.path("run"));
+        let text = format!("#!/bin/sh\nDATA={}\nRUN={}\n{body}\n", data.display(), run.display());
+        fs::write(&path, text).unwrap();
+        executable(&path);
+    }
+
+    /// A socket of a daemon that never accepts.
+    pub(crate) fn listen(&self, name: &str) -> UnixListener {
+        UnixListener::bind(self.path("run/socket").join(name)).unwrap()
+    }
+
+    pub(crate) fn run(&self, agent: &str, action: &str, variables: &[(&str, &str)]) -> Ended {
+        let mut command = Command::new(agent);
+        command.arg(action);
+        ended(self.dressed(&mut command).envs(variables.iter().copied()).output().unwrap())
+    }
+
+    pub(crate) fn limited(&self, agent: &str, action: &str, limits: &[&str]) -> Ended {
+        let mut command = Command::new("prlimit");
+        command.args(limits).arg(agent).arg(action);
+        ended(self.dressed(&mut command).output().unwrap())
+    }
+
+    pub(crate) fn ocf_tester(&self, agent: &str) -> Ended {
+        let mut command = Command::new("ocf-tester");
+        command.args(["-n", "test"]);
+        for (name, value) in self.parameters() {
+            command.arg("-o").arg(format!("{name}={value}"));
+        }
+        command.arg(agent);
+        ended(self.dressed(&mut command).env("OCF_ROOT", "/usr/lib/ocf").output().unwrap())
+    }
+
+    fn dressed<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("programs").display());
+        command.env_clear().env("PATH", path).env("OCF_RESOURCE_INSTANCE", "master");
+        for (name, value) in self.parameters() {
+            command.env(format!("OCF_RESKEY_{name}"), value);
+        }
+        command
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let folder = |name: &str| self.path(name).display().to_string();
+        vec![
+            ("data_dir", folder("data")),
+            ("run_dir", folder("run")),
+            ("program_dir", folder("programs")),
+            ("state_dir", folder("state")),
+            ("marker_dir", folder("markers")),
+            ("node_name", self.here.clone()),
+        ]
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let pid = fs::read_to_string(self.path("run/ganeti-luxid.pid")).unwrap_or_default();
+        let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
+        if name.trim() == "ganeti-luxid" {
+            let _ = Command::new("kill").arg(pid.trim()).status();
+        }
+    }
+}
+
+fn executable(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A number that other scenes are unlikely to have.
+fn rand() -> u32 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed) % 250 + 1
+}
+
+fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

@@ -1,0 +1,214 @@
+//! The programs from outside, called as Pacemaker calls them, on folders of their own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+mod common;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{MASTER, NODE, Scene};
+
+#[test]
+fn the_role_is_where_ganetis_files_say() {
+    for (here, expected) in [("n1.lab", 0), ("n2.lab", 7), ("n4.lab", 5)] {
+        let scene = Scene::new(here);
+        assert_eq!(scene.run(MASTER, "monitor", &[]).code, expected, "{here}");
+    }
+    for (here, expected) in [("n1.lab", 8), ("n2.lab", 7), ("n4.lab", 7)] {
+        let scene = Scene::new(here);
+        let clone = [("OCF_RESKEY_CRM_meta_promoted_max", "1")];
+        assert_eq!(scene.run(MASTER, "monitor", &clone).code, expected, "{here} as a clone");
+        assert_eq!(scene.run(MASTER, "start", &clone).code, 0, "{here} as a clone");
+        let expected = if here == "n1.lab" { 8 } else { 0 };
+        assert_eq!(scene.run(MASTER, "monitor", &clone).code, expected, "{here} as a clone, started");
+    }
+}
+
+#[test]
+fn every_failure_has_one_line_of_reason() {
+    let scene = Scene::new("n4.lab");
+    let ended = scene.run(MASTER, "start", &[]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (5, "ocf-exit-reason:this node is no master candidate\n"));
+    let prefix = [("OCF_EXIT_REASON_PREFIX", "why:")];
+    assert_eq!(scene.run(MASTER, "start", &prefix).stderr, "why:this node is no master candidate\n");
+    let elsewhere = Scene::new("n9.lab");
+    let ended = elsewhere.run(MASTER, "validate-all", &[]);
+    assert_eq!(ended.code, 5);
+    assert!(ended.stderr.contains("none of Ganeti's nodes is called n9.lab (set node_name)"), "{}", ended.stderr);
+    let relative = scene.run(NODE, "monitor", &[("OCF_RESKEY_data_dir", "x")]);
+    assert_eq!(relative.code, 6);
+}
+
+#[test]
+fn what_is_no_action_is_unimplemented() {
+    let scene = Scene::new("n1.lab");
+    for (agent, action) in [(MASTER, "recover"), (MASTER, ""), (MASTER, "promote"), (NODE, "promote"), (NODE, "x")] {
+        assert_eq!(scene.run(agent, action, &[]).code, 3, "{agent} {action}");
+    }
+    for action in ["notify", "reload", "validate-all"] {
+        assert_eq!(scene.run(MASTER, action, &[]).code, 0, "{action}");
+        assert_eq!(scene.run(NODE, action, &[]).code, 0, "{action}");
+    }
+}
+
+/// A stop that fails has the node fenced: the examples' stop always fails.
+#[test]
+fn stop_succeeds_everywhere_and_is_kept() {
+    for here in ["n1.lab", "n2.lab", "n4.lab", "n9.lab"] {
+        let scene = Scene::new(here);
+        for _ in 0..2 {
+            assert_eq!(scene.run(MASTER, "stop", &[]).code, 0, "{here}");
+            assert_eq!(scene.run(NODE, "stop", &[]).code, 0, "{here}");
+        }
+        assert_eq!(scene.run(NODE, "monitor", &[]).code, 7);
+        assert_eq!(scene.run(NODE, "start", &[]).code, 0);
+        assert_eq!(scene.run(NODE, "monitor", &[]).code, 0);
+    }
+    let scene = Scene::new("n1.lab");
+    scene.run(MASTER, "stop", &[]);
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 7);
+}
+
+#[test]
+fn a_start_brings_luxid_up_and_a_stop_takes_it_down() {
+    let scene = Scene::new("n1.lab").alone();
+    scene.run(MASTER, "stop", &[]);
+    let started = scene.run(MASTER, "start", &[]);
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 0);
+    assert_eq!(scene.run(MASTER, "start", &[]).code, 0, "again");
+    assert_eq!(scene.run(MASTER, "stop", &[]).code, 0);
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 7);
+}
+
+/// Exit 1 of `gnt-cluster master-failover` does not mean that it failed: luxid is asked.
+#[test]
+fn a_failover_that_complains_and_serves_is_a_success() {
+    let scene = Scene::new("n2.lab").of_two_living();
+    scene.program("gnt-cluster", "echo n2.lab > $DATA/ssconf_master_node; $0.luxid & echo oh >&2; exit 1");
+    let ended = scene.run(MASTER, "start", &[]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 0);
+}
+
+#[test]
+fn a_failover_that_fails_says_why_at_once() {
+    let scene = Scene::new("n2.lab").of_two_living();
+    scene.program("gnt-cluster", "echo 'I have a wrong configuration' >&2; exit 1");
+    let begun = Instant::now();
+    let ended = scene.run(MASTER, "start", &[]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("gnt-cluster master-failover ended with 1: I have a wrong"), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// Pacemaker kills an agent at its time-out: ours ends before, with a reason.
+#[test]
+fn a_failover_that_hangs_ends_before_pacemakers_timeout() {
+    let scene = Scene::new("n2.lab").of_two_living();
+    scene.program("gnt-cluster", "exec sleep 60");
+    let begun = Instant::now();
+    let ended = scene.run(MASTER, "start", &[("OCF_RESKEY_CRM_meta_timeout", "7000")]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("did not end within"), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+}
+
+/// Without a majority and without a proof nothing is touched.
+#[test]
+fn without_votes_and_without_proof_the_role_is_not_taken() {
+    let scene = Scene::new("n2.lab");
+    scene.program("gnt-cluster", "touch $DATA/touched");
+    let ended = scene.run(MASTER, "start", &[]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("1 of 4 nodes can vote"), "{}", ended.stderr);
+    assert!(!scene.data().join("touched").exists());
+}
+
+/// A daemon that is stopped (SIGSTOP) keeps its socket: a failure within the deadline, no hang.
+#[test]
+fn full_mode_finds_a_hung_luxid_in_time() {
+    let scene = Scene::new("n1.lab");
+    scene.file("ssconf_cluster_tags", "ocf:master-role:full\n");
+    let _never_accepts = scene.listen("ganeti-query");
+    let begun = Instant::now();
+    let ended = scene.run(MASTER, "monitor", &[("OCF_RESKEY_CRM_meta_timeout", "3000")]);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("luxid: ") && ended.stderr.contains("wconfd: "), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn each_simulation_file_of_a_node_is_a_failure_in_full_mode_only() {
+    for file in ["unresponsive-noded", "unresponsive-confd", "read-only-root"] {
+        let scene = Scene::new("n1.lab");
+        scene.simulate(file);
+        assert_eq!(scene.run(NODE, "monitor", &[]).code, 0, "{file} in partial mode");
+        scene.file("ssconf_cluster_tags", "ocf:node-role:full\n");
+        let ended = scene.run(NODE, "monitor", &[("OCF_RESKEY_CRM_meta_timeout", "2000")]);
+        assert_eq!(ended.code, 1);
+        assert!(ended.stderr.contains("simulated by a file"), "{file}: {}", ended.stderr);
+    }
+    let scene = Scene::new("n1.lab");
+    scene.simulate("wrong-role");
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
+}
+
+/// The target: 4 ms of CPU time, 8 MB, no child process. The limits here are for an unoptimised build.
+#[test]
+fn a_partial_monitor_starts_nothing_and_is_cheap() {
+    let scene = Scene::new("n1.lab");
+    for agent in [MASTER, NODE] {
+        // No child process: the limit on processes forbids one. (Threads of the agent's own count, too.)
+        let ended = scene.limited(agent, "monitor", &["--as=67108864", "--cpu=1"]);
+        assert_eq!(ended.code, 0, "{agent}: {}", ended.stderr);
+    }
+}
+
+fn installed(program: &str) -> bool {
+    Command::new("which").arg(program).output().is_ok_and(|output| output.status.success())
+}
+
+/// `ocf-tester` of resource-agents, and the schema that comes with it.
+#[test]
+fn the_metadata_passes_resource_agents_schema_and_dtd() {
+    const FOLDER: &str = "/usr/share/resource-agents";
+    if !installed("xmllint") || !std::path::Path::new(FOLDER).exists() {
+        eprintln!("skipped: resource-agents or libxml2-utils is not installed");
+        return;
+    }
+    for agent in [MASTER, NODE] {
+        let document = Command::new(agent).arg("meta-data").output().unwrap();
+        assert!(document.status.success() && document.stderr.is_empty());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), document.stdout).unwrap();
+        for check in [
+            ["--dtdvalid", "/usr/share/resource-agents/ra-api-1.dtd"],
+            ["--relaxng", "/usr/share/resource-agents/metadata.rng"],
+        ] {
+            let ended =
+                Command::new("xmllint").arg("--noout").arg("--nonet").args(check).arg(file.path()).output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert!(ended.status.success(), "{agent} {check:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn ocf_tester_passes_both() {
+    if !installed("ocf-tester") || !nix_is_root() {
+        eprintln!("skipped: ocf-tester is not installed, or this is not root");
+        return;
+    }
+    for agent in [MASTER, NODE] {
+        let scene = Scene::new("n1.lab").alone();
+        let ended = scene.ocf_tester(agent);
+        assert!(ended.code == 0, "{agent}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains("passed all tests"), "{}", ended.stdout);
+    }
+}
+
+fn nix_is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}

@@ -1,0 +1,63 @@
+//! Pacemaker's notifications to the instances of a clone, and what they mean for a node.
+//!
+//! Source: `lib/pengine/pe_notif.c`. They are triggers only: one may be lost, and after the loss of several nodes
+//! Pacemaker 2.1.5 names one of them.
+
+/// What Pacemaker tells an instance of a clone (`OCF_RESKEY_CRM_meta_notify_*`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notice {
+    /// `pre` or `post`.
+    pub kind: String,
+    /// `start`, `stop`, `promote`, `demote`.
+    pub operation: String,
+    /// Why (`key_operation`): `stonith` after a fencing, `stopped` after a graceful stop. Pacemaker 2.1.5 and later.
+    pub key_operation: String,
+    /// The nodes whose instance stops (`stop_uname`).
+    pub stopping: Vec<String>,
+}
+
+/// What a notification means for the record that Ganeti keeps of its nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nodes were fenced; Pacemaker 2.1.5 may name only one of several.
+    Fenced(Vec<String>),
+    /// Nodes left gracefully, or their instance is restarted.
+    Left(Vec<String>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Reads a notification.
+#[must_use]
+pub fn meaning(notice: &Notice) -> Meaning {
+    match (notice.kind.as_str(), notice.operation.as_str(), notice.key_operation.as_str()) {
+        _ if notice.stopping.is_empty() => Meaning::Nothing,
+        ("post", "stop", "stonith") => Meaning::Fenced(notice.stopping.clone()),
+        ("post", "stop", _) => Meaning::Left(notice.stopping.clone()),
+        _ => Meaning::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `pe_notif.c`: a fencing and a graceful stop differ by `key_operation` alone.
+    #[test]
+    fn a_fencing_is_told_from_a_graceful_leave() {
+        let notice = Notice {
+            kind: "post".into(),
+            operation: "stop".into(),
+            key_operation: "stonith".into(),
+            stopping: vec!["n3.lab".into()],
+        };
+        assert_eq!(meaning(&notice), Meaning::Fenced(vec!["n3.lab".into()]));
+        assert_eq!(
+            meaning(&Notice { key_operation: "stopped".into(), ..notice.clone() }),
+            Meaning::Left(vec!["n3.lab".into()])
+        );
+        assert_eq!(meaning(&Notice { kind: "pre".into(), ..notice.clone() }), Meaning::Nothing);
+        assert_eq!(meaning(&Notice { operation: "start".into(), ..notice.clone() }), Meaning::Nothing);
+        assert_eq!(meaning(&Notice { stopping: vec![], ..notice }), Meaning::Nothing);
+    }
+}

@@ -1,0 +1,368 @@
+//! What Ganeti's roles mean to Pacemaker: who this node is and what works here go in, an OCF result comes out.
+//!
+//! Facts: the exit codes are OCF's (`ra/1.1/resource-agent-api.md`); what the scheduler makes of them is
+//! Pacemaker's `lib/pengine/unpack.c`. A monitor that finds an *unexpected* state has the resource recovered; 5 bans
+//! it from the node; anything but 0 from `stop` has the node fenced.
+
+use std::collections::BTreeSet;
+
+use super::node::NodeName;
+use super::simulate::Simulated;
+
+/// The exit codes of an OCF resource agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OcfCode {
+    /// Done; for a monitor: running, or unpromoted.
+    Success,
+    /// A failure that another attempt may mend.
+    ErrGeneric,
+    /// The parameters make no sense on this node.
+    ErrArgs,
+    /// There is no such action.
+    ErrUnimplemented,
+    /// Something that the resource needs is not on this node.
+    ErrInstalled,
+    /// The parameters make no sense anywhere.
+    ErrConfigured,
+    /// Not running.
+    NotRunning,
+    /// Running, and promoted.
+    RunningPromoted,
+    /// Promoted, and failed.
+    FailedPromoted,
+}
+
+impl OcfCode {
+    /// The number, as Pacemaker sees it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::ErrGeneric => 1,
+            Self::ErrArgs => 2,
+            Self::ErrUnimplemented => 3,
+            Self::ErrInstalled => 5,
+            Self::ErrConfigured => 6,
+            Self::NotRunning => 7,
+            Self::RunningPromoted => 8,
+            Self::FailedPromoted => 9,
+        }
+    }
+}
+
+/// What an action comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The exit code.
+    pub code: OcfCode,
+    /// Why, if it is no plain success: Pacemaker shows it beside the failure.
+    pub reason: Option<String>,
+}
+
+impl Verdict {
+    /// Without a reason.
+    #[must_use]
+    pub const fn plain(code: OcfCode) -> Self {
+        Self { code, reason: None }
+    }
+
+    /// With a reason.
+    #[must_use]
+    pub fn because(code: OcfCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: Some(reason.into()) }
+    }
+}
+
+/// Who this node is, by its own ssconf: what it was told last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// The master.
+    Master,
+    /// A master candidate that is not the master.
+    Candidate,
+    /// Neither, and it can never become the master.
+    Other,
+}
+
+impl Rank {
+    /// The rank of `here`.
+    #[must_use]
+    pub fn of(
+        here: &NodeName,
+        master: Option<&NodeName>,
+        candidates: &[NodeName],
+        simulated: &BTreeSet<Simulated>,
+    ) -> Self {
+        let is_here = |name: &NodeName| name.as_str().eq_ignore_ascii_case(here.as_str());
+        if simulated.contains(&Simulated::WrongRole) {
+            Self::Other
+        } else if master.is_some_and(is_here) {
+            Self::Master
+        } else if candidates.iter().any(is_here) {
+            Self::Candidate
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// How Pacemaker runs `ganeti-master-role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunAs {
+    /// One resource: where it is started is the master.
+    Primitive,
+    /// A clone on every node: the promoted instance is the master.
+    Promotable {
+        /// This node's instance was started since the host booted.
+        started: bool,
+    },
+}
+
+/// What a master candidate's confd says of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// It is this node's own.
+    pub own: bool,
+    /// Who is master, in the configuration that it has.
+    pub master: String,
+    /// That configuration's serial number.
+    pub serial: u64,
+}
+
+/// Whom the peers take for the master against this node's own belief that it is the master itself.
+///
+/// A master that was dead for a while comes back with the files of then. A newer configuration settles it. The serial
+/// alone does not: what it wrote in its last seconds, cut off, may count further than its successor has got. Then the
+/// majority of the peers settles it, unless the role is served here: luxid asked all nodes when it started, and a
+/// peer's confd may lag behind a fresh failover for a moment.
+#[must_use]
+pub fn successor(here: &NodeName, words: &[Word], serving: bool) -> Option<String> {
+    let own = words.iter().filter(|word| word.own).map(|word| word.serial).max();
+    let others = |word: &&Word| !word.own && !word.master.eq_ignore_ascii_case(here.as_str());
+    let newest = words.iter().filter(others).max_by_key(|word| word.serial)?;
+    if own.is_some_and(|own| newest.serial > own) {
+        return Some(newest.master.clone());
+    }
+    let against = words.iter().filter(others).count();
+    let peers = words.iter().filter(|word| !word.own).count();
+    (!serving && 2 * against > peers).then(|| newest.master.clone())
+}
+
+/// The score with which a candidate offers itself for promotion, by how recent its configuration is; none if it
+/// cannot become master.
+///
+/// A master with a [`successor`] has files of the past: it cannot take the role before Ganeti has told it anew.
+///
+/// Equal copies have equal scores, so that a change of Ganeti's configuration does not have Pacemaker compute anew.
+#[must_use]
+pub fn promotion_score(rank: Rank, successor: Option<&str>, words: &[Word]) -> Option<i32> {
+    const MASTER: i32 = 10_000;
+    const NEWEST: i32 = 1_000;
+    match rank {
+        Rank::Master => successor.is_none().then_some(MASTER),
+        Rank::Other => None,
+        Rank::Candidate => {
+            let newest = words.iter().map(|word| word.serial).max()?;
+            // A candidate whose own confd is silent has a copy of unknown age: better than no master, after all others.
+            let own = words.iter().find(|word| word.own)?.serial;
+            let behind = i32::try_from(newest - own).unwrap_or(i32::MAX);
+            Some(NEWEST.saturating_sub(behind).max(1))
+        }
+    }
+}
+
+/// A candidate that has a newer configuration than this node: what it knows and we do not would be lost. Ganeti's
+/// failover does not compare (issue 1242).
+#[must_use]
+pub fn newer_copy(words: &[Word]) -> Option<(u64, u64)> {
+    let own = words.iter().find(|word| word.own)?.serial;
+    let newest = words.iter().filter(|word| !word.own).map(|word| word.serial).max()?;
+    (newest > own).then_some((own, newest))
+}
+
+/// A check of full mode that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which.
+    pub check: &'static str,
+    /// What it found.
+    pub found: String,
+}
+
+/// One line for Pacemaker of all failures.
+#[must_use]
+pub fn tell(failures: &[Failure]) -> String {
+    let all: Vec<String> = failures.iter().map(|failure| format!("{}: {}", failure.check, failure.found)).collect();
+    all.join("; ")
+}
+
+/// What a monitor of `ganeti-master-role` sees.
+#[derive(Clone, Debug)]
+pub struct MasterView {
+    /// Who this node takes itself for.
+    pub rank: Rank,
+    /// How Pacemaker runs the role.
+    pub run_as: RunAs,
+    /// Who the master is by the peers' word, against this node's own belief ([`successor`]).
+    pub successor: Option<String>,
+    /// The role was stopped here on purpose since the host booted.
+    pub stopped: bool,
+    /// luxid listens here.
+    pub listening: bool,
+    /// What full mode found; `None` in partial mode.
+    pub failures: Option<Vec<Failure>>,
+}
+
+/// What a monitor of `ganeti-master-role` answers.
+#[must_use]
+pub fn monitor_master(view: &MasterView) -> Verdict {
+    match view.rank {
+        Rank::Other => elsewhere(view.run_as),
+        Rank::Candidate => idle(view.run_as),
+        Rank::Master => monitor_believed_master(view),
+    }
+}
+
+fn monitor_believed_master(view: &MasterView) -> Verdict {
+    if let Some(successor) = &view.successor {
+        let Verdict { code, .. } = idle(view.run_as);
+        return Verdict::because(code, format!("this node takes itself for the master, its peers know {successor}"));
+    }
+    if view.stopped && !view.listening {
+        return idle(view.run_as);
+    }
+    match view.failures.as_deref() {
+        None | Some([]) => Verdict::plain(match view.run_as {
+            RunAs::Primitive => OcfCode::Success,
+            RunAs::Promotable { .. } => OcfCode::RunningPromoted,
+        }),
+        Some(failures) if view.listening => {
+            let code = match view.run_as {
+                RunAs::Primitive => OcfCode::ErrGeneric,
+                RunAs::Promotable { .. } => OcfCode::FailedPromoted,
+            };
+            Verdict::because(code, tell(failures))
+        }
+        // Nothing of it runs: that is "not running", which needs no stop that could fail.
+        Some(failures) => Verdict { reason: Some(tell(failures)), ..idle(view.run_as) },
+    }
+}
+
+/// The role is not here, and that is well.
+#[must_use]
+pub const fn idle(run_as: RunAs) -> Verdict {
+    Verdict::plain(match run_as {
+        RunAs::Primitive | RunAs::Promotable { started: false } => OcfCode::NotRunning,
+        RunAs::Promotable { started: true } => OcfCode::Success,
+    })
+}
+
+/// The role can never be here. A primitive is banned; a clone's instance waits for ever and harms nobody.
+fn elsewhere(run_as: RunAs) -> Verdict {
+    match run_as {
+        RunAs::Primitive => Verdict::because(OcfCode::ErrInstalled, "this node is no master candidate"),
+        RunAs::Promotable { .. } => idle(run_as),
+    }
+}
+
+/// How the role comes to this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// It is here by Ganeti's files: the daemons are started if they do not serve.
+    StartDaemons {
+        /// Without asking the other nodes, and what proves that this is safe.
+        no_voting: Option<String>,
+    },
+    /// `gnt-cluster master-failover`.
+    Failover {
+        /// Without asking the other nodes, and what proves that this is safe.
+        no_voting: Option<String>,
+    },
+    /// It cannot, and why.
+    Refused(Verdict),
+}
+
+/// What is known before the role is taken.
+#[derive(Clone, Debug)]
+pub struct TakeoverView {
+    /// Who this node takes itself for.
+    pub rank: Rank,
+    /// Who the master is by the peers' word, when this node takes itself for it ([`successor`]).
+    pub successor: Option<String>,
+    /// The master that this node knows.
+    pub old_master: Option<NodeName>,
+    /// The master IP answers, and it is not on this host.
+    pub served_elsewhere: bool,
+    /// A candidate that can be reached has a newer configuration: own serial, its serial ([`newer_copy`]).
+    pub newer_copy: Option<(u64, u64)>,
+    /// A newer configuration elsewhere is no hindrance (tag).
+    pub any_serial: bool,
+    /// How many nodes the cluster has, those offline too: Ganeti counts them.
+    pub nodes: usize,
+    /// How many can be expected to vote: nodes that are not offline and whose noded takes connections, with this one.
+    pub voters: usize,
+    /// What proves that the old master, or each node that cannot vote, is gone.
+    pub gone: Option<String>,
+}
+
+/// Decides how the role comes here.
+#[must_use]
+pub fn take_over(view: &TakeoverView) -> Takeover {
+    let refuse = |code, reason: String| Takeover::Refused(Verdict::because(code, reason));
+    if view.rank == Rank::Other {
+        return refuse(OcfCode::ErrInstalled, "this node is no master candidate".to_owned());
+    }
+    if let Some(successor) = &view.successor {
+        let reason = format!(
+            "this node takes itself for the master, its peers know {successor}: Ganeti's files here are out of date \
+             (on the master: gnt-cluster redist-conf)"
+        );
+        return refuse(OcfCode::ErrGeneric, reason);
+    }
+    if view.served_elsewhere {
+        let reason = "the master IP answers and is not on this host: the role is held elsewhere".to_owned();
+        return refuse(OcfCode::ErrGeneric, reason);
+    }
+    if let Some((own, newest)) = view.newer_copy.filter(|_| view.rank == Rank::Candidate && !view.any_serial) {
+        let reason = format!(
+            "another candidate has a newer configuration (serial {newest}, here {own}), which would be lost (let it \
+             take the role, or: gnt-cluster add-tags ocf:failover:any-serial)"
+        );
+        return refuse(OcfCode::ErrGeneric, reason);
+    }
+    // Both the command and luxid want more than half of all nodes (lib/bootstrap.py, src/Ganeti/Daemon/Utils.hs).
+    let no_voting = if 2 * view.voters > view.nodes {
+        None
+    } else if let Some(proof) = &view.gone {
+        Some(proof.clone())
+    } else {
+        let old = view.old_master.as_ref().map_or("the old master", NodeName::as_str);
+        let reason = format!(
+            "{} of {} nodes can vote, Ganeti wants more than half, and nothing proves that {old} is gone (bring nodes \
+             back, or confirm that it is off: stonith_admin --confirm {old})",
+            view.voters, view.nodes
+        );
+        return refuse(OcfCode::ErrGeneric, reason);
+    };
+    match view.rank {
+        Rank::Master => Takeover::StartDaemons { no_voting },
+        Rank::Candidate | Rank::Other => Takeover::Failover { no_voting },
+    }
+}
+
+/// What a monitor of `ganeti-node-role` answers: `stopped` since the host booted, the failures of full mode.
+#[must_use]
+pub fn monitor_node(stopped: bool, failures: &[Failure]) -> Verdict {
+    if stopped {
+        return Verdict::plain(OcfCode::NotRunning);
+    }
+    if failures.is_empty() {
+        Verdict::plain(OcfCode::Success)
+    } else {
+        Verdict::because(OcfCode::ErrGeneric, tell(failures))
+    }
+}
+
+#[cfg(test)]
+#[path = "roles_tests.rs"]
+mod tests;

@@ -1,0 +1,56 @@
+//! The conditions that a file on one host simulates, to rehearse what the roles would do.
+
+/// A simulated condition. Its file is in `/var/lib/gnt-ha/simulate/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Simulated {
+    /// luxid is taken for one that does not answer.
+    FailedMasterDaemon,
+    /// The master IP is taken for one that is not there.
+    MissingMasterIp,
+    /// This node is taken for one that is neither master nor master candidate.
+    WrongRole,
+    /// noded is taken for one that does not answer.
+    UnresponsiveNoded,
+    /// confd is taken for one that does not answer.
+    UnresponsiveConfd,
+    /// The root file system is taken for one that cannot be written.
+    ReadOnlyRoot,
+}
+
+impl Simulated {
+    /// Every one, in the order of the manual.
+    pub const ALL: [Self; 6] = [
+        Self::FailedMasterDaemon,
+        Self::MissingMasterIp,
+        Self::WrongRole,
+        Self::UnresponsiveNoded,
+        Self::UnresponsiveConfd,
+        Self::ReadOnlyRoot,
+    ];
+
+    /// The name of its file.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::FailedMasterDaemon => "failed-master-daemon",
+            Self::MissingMasterIp => "missing-master-ip",
+            Self::WrongRole => "wrong-role",
+            Self::UnresponsiveNoded => "unresponsive-noded",
+            Self::UnresponsiveConfd => "unresponsive-confd",
+            Self::ReadOnlyRoot => "read-only-root",
+        }
+    }
+
+    /// What it does, for the manual.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::FailedMasterDaemon => "ganeti-master-role: luxid does not answer (full mode)",
+            Self::MissingMasterIp => "ganeti-master-role: the master IP is not on this host (full mode)",
+            Self::WrongRole => "ganeti-master-role: this node is neither the master nor a master candidate",
+            Self::UnresponsiveNoded => "ganeti-node-role: noded does not answer (full mode)",
+            Self::UnresponsiveConfd => "ganeti-node-role: confd does not answer (full mode)",
+            Self::ReadOnlyRoot => "ganeti-node-role: the root file system cannot be written (full mode)",
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Ganeti's daemons on this host: `daemon-util`, their pidfiles, their processes.
+//!
+//! Source: `daemons/daemon-util.in`, `lib/daemon.py`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::clock::Deadline;
+use super::process::{End, Job};
+
+/// The daemons that only the master runs, in the order of their start.
+pub const MASTER_DAEMONS: [&str; 3] = ["ganeti-wconfd", "ganeti-rapi", "ganeti-luxid"];
+
+/// Every daemon that has a pidfile.
+const DAEMONS: [&str; 8] = [
+    "ganeti-noded",
+    "ganeti-confd",
+    "ganeti-wconfd",
+    "ganeti-rapi",
+    "ganeti-luxid",
+    "ganeti-mond",
+    "ganeti-kvmd",
+    "ganeti-metad",
+];
+
+/// The most that is kept of a program's output.
+const OUTPUT_LIMIT: usize = 16 * 1024;
+
+/// A program ran, and not well.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// It was not started.
+    #[error("cannot run {}: {error}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It ended with another code than 0.
+    #[error("{what} ended with {code}: {said}")]
+    Failed {
+        /// The command.
+        what: String,
+        /// The exit code.
+        code: i32,
+        /// The end of its output.
+        said: String,
+    },
+    /// It was still at it when its time was over.
+    #[error("{what} did not end within {seconds:.1} s: {said}")]
+    TimedOut {
+        /// The command.
+        what: String,
+        /// How long it had.
+        seconds: f64,
+        /// The end of its output.
+        said: String,
+    },
+}
+
+/// Runs a program that changes something, to its end or the deadline.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn run(
+    program: &Path,
+    words: &[&str],
+    environment: &[(&str, String)],
+    deadline: Deadline,
+) -> Result<String, ProgramError> {
+    let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    let given = deadline.left();
+    let job = Job {
+        program,
+        arguments: &arguments,
+        stdin: &[],
+        environment,
+        without: &[],
+        guarded: true,
+        deadline,
+        linger: Duration::from_millis(500),
+        output_limit: OUTPUT_LIMIT,
+    };
+    let ended = job.run().map_err(|error| ProgramError::Start { program: program.to_owned(), error })?;
+    let what = || format!("{} {}", program.display(), words.join(" "));
+    let said = || last_lines(&[ended.stdout.as_slice(), b"\n", ended.stderr.as_slice()].concat());
+    match ended.end {
+        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        End::Exited(code) => Err(ProgramError::Failed { what: what(), code, said: said() }),
+        End::Killed(signal) => Err(ProgramError::Failed { what: what(), code: 128 + signal, said: said() }),
+        End::TimedOut => Err(ProgramError::TimedOut { what: what(), seconds: given.as_secs_f64(), said: said() }),
+    }
+}
+
+/// An exit reason is one line: the last three, joined.
+fn last_lines(output: &[u8]) -> String {
+    const KEPT: usize = 300;
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let joined = lines[lines.len().saturating_sub(3)..].join("; ");
+    let skip = joined.chars().count().saturating_sub(KEPT);
+    joined.chars().skip(skip).collect()
+}
+
+/// The daemons of one installation.
+#[derive(Clone, Debug)]
+pub struct Daemons {
+    program_dir: PathBuf,
+    run_dir: PathBuf,
+}
+
+impl Daemons {
+    /// With `daemon-util` in `program_dir` and pidfiles in `run_dir`.
+    #[must_use]
+    pub fn new(program_dir: &Path, run_dir: &Path) -> Self {
+        Self { program_dir: program_dir.to_owned(), run_dir: run_dir.to_owned() }
+    }
+
+    /// `daemon-util <words>`.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn daemon_util(&self, words: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
+        run(&self.program_dir.join("daemon-util"), words, &[], deadline).map(drop)
+    }
+
+    /// Starts those of the master's daemons that do not run; with `no_voting` without asking the other nodes.
+    ///
+    /// One by one: `daemon-util start-master` ends at the first one that runs already, as Debian's `start-stop-daemon`
+    /// refuses a pidfile that is not root's even then. As arguments the options reach the daemons under systemd, too.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn start_master(&self, no_voting: bool, deadline: Deadline) -> Result<(), ProgramError> {
+        for daemon in MASTER_DAEMONS.into_iter().filter(|daemon| self.process(daemon).is_none()) {
+            // rapi does not vote and does not know the options.
+            let words: &[&str] = if no_voting && daemon != "ganeti-rapi" {
+                &["start", daemon, "--no-voting", "--yes-do-it"]
+            } else {
+                &["start", daemon]
+            };
+            self.daemon_util(words, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// The process of a daemon, by its pidfile, if there is one of that pid and that name.
+    #[must_use]
+    pub fn process(&self, daemon: &str) -> Option<Pid> {
+        let text = fs::read_to_string(self.pidfile(daemon)).ok()?;
+        let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 1)?;
+        (name_of(pid)? == kernel_name(daemon)).then(|| Pid::from_raw(pid))
+    }
+
+    /// SIGKILL for those of `daemons` that run; returns which.
+    #[must_use]
+    pub fn kill<'a>(&self, daemons: &[&'a str]) -> Vec<&'a str> {
+        let killed = |daemon: &&str| self.process(daemon).is_some_and(|pid| kill(pid, Signal::SIGKILL).is_ok());
+        daemons.iter().copied().filter(killed).collect()
+    }
+
+    /// Removes the pidfiles that belong to another user than root and to no living process; returns whose.
+    ///
+    /// With such a file Debian's `start-stop-daemon` refuses to start the daemon ("matching only on non-root pidfile
+    /// is insecure", Ganeti issue 1623): after a power cut with a `/run` that persists, or a SIGKILL.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn clear_stale_pidfiles(&self) -> io::Result<Vec<&'static str>> {
+        let mut cleared = Vec::new();
+        for daemon in DAEMONS {
+            let path = self.pidfile(daemon);
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            if metadata.uid() == 0 || !metadata.is_file() || self.process(daemon).is_some() {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => cleared.push(daemon),
+            }
+        }
+        Ok(cleared)
+    }
+
+    fn pidfile(&self, daemon: &str) -> PathBuf {
+        self.run_dir.join(format!("{daemon}.pid"))
+    }
+}
+
+/// Whether a `gnt-cluster master-failover` runs on this host, whoever started it.
+#[must_use]
+pub fn failover_under_way() -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    processes.flatten().any(|entry| {
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let mut words = words.split(|byte| *byte == 0);
+        // The interpreter comes first: "python3 /usr/sbin/gnt-cluster master-failover".
+        words.by_ref().take(3).any(|word| word.ends_with(b"/gnt-cluster")) && words.next() == Some(b"master-failover")
+    })
+}
+
+fn name_of(pid: i32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // A zombie has its name still, and holds nothing any more.
+    let zombie = state.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
+    (!zombie).then(|| name.trim().to_owned())
+}
+
+/// The kernel keeps 15 bytes of a name (`proc_pid_comm(5)`).
+fn kernel_name(daemon: &str) -> &str {
+    daemon.get(..15).unwrap_or(daemon)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_name() -> String {
+        fs::read_to_string("/proc/self/comm").unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn a_living_process_of_another_name_is_not_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let daemons = Daemons::new(Path::new("/nonexistent"), folder.path());
+        fs::write(folder.path().join("ganeti-luxid.pid"), format!("{}\n", std::process::id())).unwrap();
+        assert_ne!(own_name(), "ganeti-luxid");
+        assert_eq!(daemons.process("ganeti-luxid"), None);
+        assert!(daemons.kill(&["ganeti-luxid"]).is_empty());
+        for text in ["", "1", "-1", "x", "99999999999999"] {
+            fs::write(folder.path().join("ganeti-luxid.pid"), text).unwrap();
+            assert_eq!(daemons.process("ganeti-luxid"), None, "{text:?}");
+        }
+    }
+
+    /// Ganeti issue 1623: only such files are touched. Root's are not: `start-stop-daemon` takes those.
+    #[test]
+    fn only_stale_pidfiles_of_others_are_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        let daemons = Daemons::new(Path::new("/nonexistent"), folder.path());
+        let (luxid, noded) = (folder.path().join("ganeti-luxid.pid"), folder.path().join("ganeti-noded.pid"));
+        fs::write(&luxid, "999999\n").unwrap();
+        fs::write(&noded, "999999\n").unwrap();
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&luxid, Some(65534), None).unwrap();
+            assert_eq!(daemons.clear_stale_pidfiles().unwrap(), ["ganeti-luxid"]);
+            assert!(!luxid.exists() && noded.exists());
+        }
+    }
+
+    #[test]
+    fn a_program_that_fails_says_why() {
+        let late = || Deadline::after(Duration::from_secs(5));
+        let failed = run(Path::new("/bin/ls"), &["/nonexistent"], &[], late()).unwrap_err();
+        assert!(failed.to_string().contains("No such file"), "{failed}");
+        let absent = run(Path::new("/nonexistent"), &[], &[], late()).unwrap_err();
+        assert!(matches!(absent, ProgramError::Start { .. }));
+        let slow = run(Path::new("/bin/sleep"), &["9"], &[], Deadline::after(Duration::from_millis(50))).unwrap_err();
+        assert!(matches!(slow, ProgramError::TimedOut { .. }));
+    }
+}

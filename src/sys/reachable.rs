@@ -1,0 +1,127 @@
+//! Who can be reached over TCP: every address at once, each within one deadline.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::clock::Deadline;
+
+/// noded's port (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
+pub const NODED: u16 = 1811;
+
+/// The least TLS 1.2 ClientHello: one cipher suite, no extension. Any server that lives answers it, be it by an alert.
+const CLIENT_HELLO: [u8; 50] = {
+    let mut hello = [0; 50];
+    let head = [22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3];
+    let mut n = 0;
+    while n < head.len() {
+        hello[n] = head[n];
+        n += 1;
+    }
+    // 32 bytes of "random" and the empty session id stay zero.
+    hello[44] = 0;
+    hello[45] = 2;
+    hello[46] = 0xc0;
+    hello[47] = 0x2f;
+    hello[48] = 1;
+    hello
+};
+
+/// Those of `addresses` whose `port` takes a connection by the deadline; the rest is not waited for once there are
+/// `enough`.
+#[must_use]
+pub fn accepting(addresses: &[IpAddr], port: u16, enough: usize, deadline: Deadline) -> BTreeSet<IpAddr> {
+    let (sender, receiver) = mpsc::channel();
+    for address in addresses.iter().copied() {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let _ = sender.send((address, connect(address, port, deadline).is_ok()));
+        });
+    }
+    drop(sender);
+    let mut found = BTreeSet::new();
+    while found.len() < enough
+        && let Ok((address, accepts)) = receiver.recv_timeout(deadline.left())
+    {
+        if accepts {
+            found.insert(address);
+        }
+    }
+    found
+}
+
+/// Whether something at `address` refuses or takes connections: Ganeti's own idea of an address that is in use
+/// (`netutils.TcpPing`).
+#[must_use]
+pub fn is_there(address: IpAddr, port: u16, deadline: Deadline) -> bool {
+    match connect(address, port, deadline) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+    }
+}
+
+/// Whether a TLS server at `address` answers, not only its kernel: a stopped daemon's backlog takes connections too.
+///
+/// # Errors
+/// Why not.
+pub fn speaks_tls(address: IpAddr, port: u16, deadline: Deadline) -> io::Result<()> {
+    const HANDSHAKE: u8 = 22;
+    const ALERT: u8 = 21;
+    let mut stream = connect(address, port, deadline)?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    stream.write_all(&CLIENT_HELLO)?;
+    stream.set_read_timeout(Some(left(deadline)?))?;
+    let mut first = [0];
+    match stream.read(&mut first) {
+        Ok(1) if matches!(first[0], HANDSHAKE | ALERT) => Ok(()),
+        Ok(_) => Err(io::Error::other("it hung up, or speaks no TLS")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(address: IpAddr, port: u16, deadline: Deadline) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&SocketAddr::new(address, port), left(deadline)?)
+}
+
+fn left(deadline: Deadline) -> io::Result<Duration> {
+    let left = deadline.left();
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_listener_accepts_and_a_closed_port_is_there_all_the_same() {
+        let listener = TcpListener::bind((LOCAL, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let soon = || Deadline::after(Duration::from_secs(2));
+        assert_eq!(accepting(&[LOCAL], port, 1, soon()).len(), 1);
+        assert!(is_there(LOCAL, port, soon()));
+        drop(listener);
+        assert!(accepting(&[LOCAL], port, 1, soon()).is_empty());
+        assert!(is_there(LOCAL, port, soon()));
+    }
+
+    /// SIGSTOP of noded: the kernel takes the connection, nobody answers.
+    #[test]
+    fn a_stopped_server_does_not_speak() {
+        let listener = TcpListener::bind((LOCAL, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = speaks_tls(LOCAL, port, Deadline::after(Duration::from_millis(80))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_hello_is_as_long_as_it_says() {
+        assert_eq!(usize::from(CLIENT_HELLO[4]) + 5, CLIENT_HELLO.len());
+        assert_eq!(usize::from(CLIENT_HELLO[8]) + 9, CLIENT_HELLO.len());
+    }
+}

@@ -1,0 +1,44 @@
+//! Which conditions are simulated on this host: files in one folder, each named after what it simulates.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::core::simulate::Simulated;
+
+/// The folder of these files, in the state folder.
+pub const FOLDER: &str = "simulate";
+
+/// Whether anything in `folder`, and what. A folder that is not there simulates nothing.
+#[must_use]
+pub fn present(folder: &Path) -> BTreeSet<Simulated> {
+    // One look for the folder: it is hardly ever there, and every monitor asks.
+    if !folder.is_dir() {
+        return BTreeSet::new();
+    }
+    Simulated::ALL.into_iter().filter(|condition| folder.join(condition.file()).exists()).collect()
+}
+
+/// The files in `folder` that simulate nothing: misspelt names, left-overs.
+#[must_use]
+pub fn unknown(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| Simulated::ALL.iter().all(|condition| condition.file() != name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_by_their_names_and_none_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let simulate = folder.path().join(FOLDER);
+        assert!(present(&simulate).is_empty() && unknown(&simulate).is_empty());
+        std::fs::create_dir(&simulate).unwrap();
+        std::fs::write(simulate.join("wrong-role"), "").unwrap();
+        std::fs::write(simulate.join("wrong-roll"), "").unwrap();
+        assert_eq!(present(&simulate), BTreeSet::from([Simulated::WrongRole]));
+        assert_eq!(unknown(&simulate), ["wrong-roll"]);
+    }
+}
