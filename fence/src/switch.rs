@@ -79,9 +79,9 @@ pub fn pursue(
                 let reading = judge(&answer, options.minimum_grade);
                 note(road, target, Command::PowerStatus, &describe(&answer));
                 seen = answer.ok();
-                if want == Power::On || seen.as_ref().is_some_and(|status| status.grade.is_some()) {
-                    pursuit.believe_after(1);
-                }
+                // The answer at hand decides: a grade in an earlier one does not vouch for it.
+                let graded = seen.as_ref().is_some_and(|status| status.grade.is_some());
+                pursuit.believe_after(if want == Power::On || graded { 1 } else { 2 });
                 pursuit.read(reading, begun.elapsed())
             }
             Next::Send => {

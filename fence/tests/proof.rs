@@ -168,3 +168,21 @@ fn a_device_that_never_answers_is_unknown() {
     assert!(cluster.called("power-off n2.lab") >= 1, "what cannot be read may still be switched");
     assert_eq!(cluster.receipt()["grade"], "unknown");
 }
+
+/// A grade named once does not vouch for a later answer without one: that off is somebody's plain word, and is asked twice.
+#[test]
+fn a_grade_counts_for_its_own_answer_only() {
+    // Off with too weak a grade first; then one plain off, a dark moment, between two ons.
+    let cluster = Cluster::with_program(
+        r#"if [ "$1" = power-status ]; then
+            echo x >> asked
+            case "$(wc -l < asked)" in
+            1) echo '{"powered": false, "grade": "isolated"}';;
+            2) echo '{"powered": false}';;
+            *) echo '{"powered": true}';;
+            esac
+            exit 0
+        fi"#,
+    );
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "still says on"]);
+}
