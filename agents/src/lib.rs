@@ -11,7 +11,6 @@ pub mod markers;
 pub mod master;
 pub mod metadata;
 pub mod node;
-pub mod pacemaker;
 pub mod proof;
 pub mod record;
 pub mod report;

@@ -70,18 +70,8 @@ impl Markers {
         fs::write(self.0.join(name), text)
     }
 
-    /// Makes their folder.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub fn make_folder(&self) -> io::Result<()> {
+    fn make_folder(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0)
-    }
-
-    /// Where it is noted what was made unreachable for a while.
-    #[must_use]
-    pub fn unreachable(&self) -> PathBuf {
-        self.0.join("unreachable")
     }
 
     fn path(&self, marker: Marker) -> PathBuf {

@@ -1,13 +1,13 @@
 //! `ganeti-node-role`: every node's, as a clone with notify.
 
 use gnt_ha::core::notice::{Meaning, meaning};
-use gnt_ha::core::roles::{OcfCode, Verdict, monitor_node};
+use gnt_ha::core::roles::{OcfCode, Rank, Verdict, monitor_node};
 use gnt_ha::core::tags::Mode;
 
 use crate::call::Call;
 use crate::checks;
 use crate::markers::Marker;
-use crate::record::trigger_record;
+use crate::record::{keep_record, record_now};
 use crate::site::Place;
 
 /// The file in Ganeti's data folder that mutes notifications, as with Ganeti's example agent.
@@ -51,17 +51,20 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
         return monitor_node(stopped, &[]);
     }
     // A host whose Ganeti files cannot be read is in no mode: partial mode never fails.
-    let failures = match place.site() {
-        Ok(site) if site.tags().node_mode == Mode::Full => checks::node(place, &site, call.deadline),
-        _ => Vec::new(),
-    };
+    let Ok(site) = place.site() else { return monitor_node(stopped, &[]) };
+    let full = site.tags().node_mode == Mode::Full;
+    let failures = if full { checks::node(place, &site, call.deadline) } else { Vec::new() };
+    // Where the master role is no resource of Pacemaker's, this is who looks.
+    if site.rank != Rank::Other && !call.is_probe() {
+        keep_record(place, call.deadline);
+    }
     monitor_node(stopped, &failures)
 }
 
 /// Always a success: Pacemaker ignores a failure, and the master's next monitor finds what was missed.
 fn notify(call: &Call, place: &Place) -> Verdict {
     if !place.data_dir.join(MUTE).exists() && meaning(&call.notice()) != Meaning::Nothing {
-        trigger_record();
+        record_now(place, call.deadline);
     }
     Verdict::plain(OcfCode::Success)
 }

@@ -1,9 +1,42 @@
-//! The record in Ganeti of what became of a node.
+//! The record in Ganeti of what became of its nodes, started from here and from nowhere else in the agents.
 
-/// Starts the reconciliation of Ganeti's flags with what Pacemaker and the receipts know.
+use std::time::Duration;
+
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::pacemaker::PacemakerError;
+use gnt_ha::sys::recorder::{Recorder, RecorderError};
+
+use crate::site::Place;
+
+/// The most that a look may take of an agent's time: Pacemaker's tools, a silent noded, luxid.
+const LOOK: Duration = Duration::from_secs(8);
+
+/// What is left of an agent's time for its own answer.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// Looks at once: the role has just come here, or Pacemaker has told of a fencing.
 ///
-/// Called after a start or promotion, at each monitor of the serving master, and on notifications. It must not be
-/// needed for the caller's own success: a failure here is logged and found again by the next call.
-pub const fn trigger_record() {
-    // The reconciliation is called from here, and from nowhere else in the agents.
+/// As with [`keep_record`], nothing of it is needed for the caller's own success.
+pub fn record_now(place: &Place, deadline: Deadline) {
+    tell(recorder(place).run_now(deadline.earlier(KEPT).at_most(LOOK)));
+}
+
+/// Looks if it is time: at monitors, on every node that holds Ganeti's configuration, as whoever is master next has to
+/// remember what was before.
+pub fn keep_record(place: &Place, deadline: Deadline) {
+    tell(recorder(place).run_if_due(deadline.earlier(KEPT).at_most(LOOK)));
+}
+
+fn recorder(place: &Place) -> Recorder {
+    Recorder::new(&place.state_dir, &place.data_dir, &place.luxid())
+}
+
+/// Pacemaker puts an agent's stderr into its log. What is refused is said there when it is new, not at each monitor.
+fn tell(looked: Result<Vec<String>, RecorderError>) {
+    match looked {
+        Ok(lines) => lines.iter().for_each(|line| eprintln!("record: {line}")),
+        // Whoever tries the agent by hand on a host without Pacemaker asks for no record.
+        Err(RecorderError::Pacemaker(PacemakerError::NotHere)) => {}
+        Err(error) => eprintln!("record: nothing is looked at: {error}"),
+    }
 }

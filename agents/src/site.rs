@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{self, NodeName};
+use gnt_ha::core::reconcile::Settings;
 use gnt_ha::core::roles::{Rank, RunAs, Word};
 use gnt_ha::core::simulate::Simulated;
 use gnt_ha::core::tags::Tags;
@@ -79,6 +81,12 @@ impl Place {
         } else {
             RunAs::Primitive
         }
+    }
+
+    /// What Pacemaker's success proves at least, where the receipt is out of reach.
+    #[must_use]
+    pub fn device_grade(&self) -> Grade {
+        Settings::default().device_grade
     }
 
     /// Whether luxid listens: a look at its socket, no question.

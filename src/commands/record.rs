@@ -7,11 +7,9 @@ use clap::{Args, Subcommand};
 
 use crate::cli;
 use crate::config::DEFAULT_STATE;
-use crate::core::reconcile::{Decision, Pause, Plan, Settings};
-use crate::core::tags::Tags;
+use crate::core::reconcile::{Decision, Pause, Plan};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::recorder::Recorder;
-use crate::sys::ssconf::Ssconf;
 use crate::sys::{ganeti_files, identity};
 
 /// The time for one look.
@@ -104,16 +102,8 @@ pub fn breaker(command: &BreakerCommand) -> Result<(), String> {
 
 impl Places {
     fn recorder(&self) -> Recorder {
-        Recorder::new(&self.state_dir, &self.data_dir, settings(&self.data_dir))
+        Recorder::new(&self.state_dir, &self.data_dir, Path::new(ganeti_files::LUXI_SOCKET))
     }
-}
-
-/// The defaults, and what the cluster's tags say.
-#[must_use]
-pub fn settings(data_dir: &Path) -> Settings {
-    let tags = Ssconf::new(data_dir).cluster_tags().unwrap_or_default();
-    let tags = Tags::read(tags.iter().map(String::as_str));
-    Settings { drain: tags.drain_node, ..Settings::default() }
 }
 
 fn show(plan: &Plan) -> Result<(), String> {

@@ -19,10 +19,10 @@ use super::record::OfflineJob;
 use judge::{Judge, Wish};
 pub use memory::Memory;
 use promotion::Pool;
-pub use proof::{Proof, Word};
+pub use proof::{Proof, Word, Written, last_on, proofs};
 pub use reason::{Quiet, Refusal};
 pub use state::{
-    Delegate, Fence, FenceAction, FenceStatus, Membership, NodeState, Pause, Removal, Role, Settings, State,
+    Delegate, Fence, FenceAction, FenceStatus, Membership, NodeState, Pause, PowerToo, Removal, Role, Settings, State,
 };
 
 /// What to do, and what to remember.
@@ -52,6 +52,8 @@ pub enum Decision {
         job: OfflineJob,
         /// What proves that it may.
         proof: Proof,
+        /// What is done to its power beside.
+        power_too: PowerToo,
     },
     /// It is offline already, and a newer fencing tells of its power: correct that.
     Powered {
@@ -86,7 +88,9 @@ impl fmt::Display for Decision {
             format!("{powered}{}", if job.auto_promote { ", auto_promote" } else { "" })
         };
         match self {
-            Self::Offline { job, proof } => write!(f, "offline{}: {} ({})", flags(job), proof.grade, proof.word),
+            Self::Offline { job, proof, power_too } => {
+                write!(f, "offline{}{power_too}: {} ({})", flags(job), proof.grade, proof.word)
+            }
             Self::Powered { job, proof } => write!(f, "power{}: {} ({})", flags(job), proof.grade, proof.word),
             Self::Drain { auto_promote } => {
                 write!(f, "drain{}: it left gracefully", if *auto_promote { ", auto_promote" } else { "" })
@@ -128,14 +132,14 @@ pub fn reconcile(state: &State, settings: &Settings, memory: Memory) -> Plan {
                 // What is wrong with this node is the nearer reason.
                 (_, Wish::Refuse(refusal)) => Decision::Refused(refusal),
                 (Some(refusal), _) => Decision::Refused(refusal.clone()),
-                (None, wish) => decide(node, wish, &mut pool),
+                (None, wish) => decide(node, wish, &mut pool, settings.power_too),
             },
         })
         .collect();
     Plan { verdicts, memory }
 }
 
-fn decide(node: &NodeState, wish: Wish, pool: &mut Pool<'_>) -> Decision {
+fn decide(node: &NodeState, wish: Wish, pool: &mut Pool<'_>, power_too: PowerToo) -> Decision {
     let job = |proof: &Proof, auto_promote| OfflineJob {
         node: node.ganeti.name.clone(),
         // Ganeti takes no power state of a node without an OOB program (`lib/cmdlib/node.py`).
@@ -143,7 +147,15 @@ fn decide(node: &NodeState, wish: Wish, pool: &mut Pool<'_>) -> Decision {
         auto_promote,
     };
     match wish {
-        Wish::Offline(proof) => Decision::Offline { job: job(&proof, pool.leave(&node.ganeti.name)), proof },
+        Wish::Offline(proof) => Decision::Offline {
+            job: job(&proof, pool.leave(&node.ganeti.name)),
+            power_too: PowerToo {
+                // Not where it is off already, nor where nothing could switch it off.
+                off: power_too.off && node.ganeti.oob_program.is_some() && proof.powered != Some(false),
+                ..power_too
+            },
+            proof,
+        },
         Wish::Powered(proof) => Decision::Powered { job: job(&proof, false), proof },
         Wish::Drain => Decision::Drain { auto_promote: pool.leave(&node.ganeti.name) },
         Wish::UnDrain => Decision::UnDrain,

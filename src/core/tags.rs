@@ -61,12 +61,14 @@ const fn tag(text: &'static str, meaning: &'static str, set: fn(&mut Tags)) -> T
 
 /// Every tag. Of two that contradict each other the one further down holds.
 pub const TAGS: &[Tag] = &[
-    tag("ocf:node-offline:use-powercycle", "a node that goes offline is power-cycled before it is recorded", |tags| {
-        tags.use_powercycle = true
-    }),
+    tag(
+        "ocf:node-offline:use-powercycle",
+        "a node is power-cycled by its noded (gnt-node powercycle) before it is recorded offline",
+        |tags| tags.use_powercycle = true,
+    ),
     tag(
         "ocf:node-offline:use-poweroff",
-        "a node that goes offline is powered off, by its OOB program, before it is recorded",
+        "a node is powered off by its OOB program (gnt-node power off) when it is recorded offline, if it was fenced in a way that leaves it on",
         |tags| tags.use_poweroff = true,
     ),
     tag("ocf:master-role:full", "monitors of the master look at its daemons, its IP and its peers", |tags| {

@@ -73,10 +73,29 @@ impl Luxi {
     /// [`LuxiError`].
     pub fn submit_job(&mut self, opcodes: &[Value]) -> Result<u64, LuxiError> {
         let answer = self.call("SubmitJob", &json!([opcodes]))?;
-        answer
-            .as_u64()
-            .or_else(|| answer.as_str().and_then(|text| text.parse().ok()))
-            .ok_or_else(|| LuxiError::Answer(format!("{answer} is no job number")))
+        number_of(&answer).ok_or_else(|| LuxiError::Answer(format!("{answer} is no job number")))
+    }
+
+    /// Submits jobs that belong together (`SubmitManyJobs`) and returns the number of the last.
+    ///
+    /// # Errors
+    /// [`LuxiError`]; [`LuxiError::Refused`] as soon as one was refused.
+    pub fn submit_jobs(&mut self, jobs: &[Vec<Value>]) -> Result<u64, LuxiError> {
+        if let [job] = jobs {
+            return self.submit_job(job);
+        }
+        let answer = self.call("SubmitManyJobs", &json!([jobs]))?;
+        let unreadable = || LuxiError::Answer(format!("{answer} is no list of jobs"));
+        let mut last = Err(unreadable());
+        // Each is [true, number] or [false, reason].
+        for job in answer.as_array().ok_or_else(unreadable)? {
+            last = match (job.get(0).and_then(Value::as_bool), job.get(1)) {
+                (Some(true), Some(number)) => number_of(number).ok_or_else(unreadable),
+                (Some(false), Some(reason)) => return Err(LuxiError::Refused(reason.to_string())),
+                _ => return Err(unreadable()),
+            };
+        }
+        last
     }
 
     /// What luxid says of the cluster (`QueryClusterInfo`), its master by the key `master`. It is what
@@ -151,6 +170,11 @@ impl Luxi {
         let left = self.deadline.left();
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
+}
+
+/// A job's number; newer versions send it as text.
+fn number_of(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// `{"success": true, "result": ...}`, or `[ExceptionName, [arguments]]` as the result of a failure.

@@ -6,20 +6,27 @@ use std::time::Duration;
 
 use super::clock::{Deadline, now};
 use super::process::{End, Job};
+use super::program::{ProgramError, run};
 use crate::core::crm_mon::{BadCrmMon, CrmMon};
 use crate::core::oob::reason_in;
 
 /// The most that is read of an answer, in bytes: some 500 fencings and a few hundred resources.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 
+/// What its first process is called, on a member and on a remote node; the kernel keeps 15 bytes of a name.
+const NAMES: [&str; 2] = ["(pacemakerd)", "(pacemaker-remo)"];
+
 /// Why Pacemaker's state is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum PacemakerError {
+    /// It does not run: its tools would wait for it.
+    #[error("Pacemaker does not run on this host")]
+    NotHere,
     /// The tool is not there, or cannot be started.
     #[error("cannot run crm_mon: {0} (Debian: pacemaker-cli-utils)")]
     Start(#[from] std::io::Error),
     /// It ended with an error, or not at all.
-    #[error("crm_mon {how}: is Pacemaker running here?")]
+    #[error("crm_mon {how} (is it still starting? crm_mon --one-shot tells)")]
     Failed {
         /// How it ended and what it said.
         how: String,
@@ -34,6 +41,9 @@ pub enum PacemakerError {
 /// # Errors
 /// [`PacemakerError`].
 pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
+    if started_ms().is_none() {
+        return Err(PacemakerError::NotHere);
+    }
     // Below level 3 crm_mon leaves out fencing that it takes for the same as another.
     let words = ["--one-shot", "--fence-history=3", "--output-as=xml"].map(OsStr::new);
     let ended = Job {
@@ -55,6 +65,31 @@ pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
     Ok(CrmMon::parse(&String::from_utf8_lossy(&ended.stdout))?)
 }
 
+/// Offers this node for promotion with `score`, or no more (crm_attribute(8)).
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn offer(resource: &str, score: Option<i32>, deadline: Deadline) -> Result<(), ProgramError> {
+    let promotion = format!("--promotion={resource}");
+    let number = score.map(|score| score.to_string()).unwrap_or_default();
+    let words: &[&str] = match score {
+        Some(_) => &[&promotion, "-v", &number],
+        None => &[&promotion, "-D"],
+    };
+    run(Path::new("crm_attribute"), words, &[], deadline).map(drop)
+}
+
+/// Has Pacemaker move `resource` to `node`, by constraints that end after a few minutes. An infinite stickiness, as
+/// Ganeti's examples have it, is as strong as a preference: the present place is banned as well (`--force`).
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn prefer(resource: &str, node: &str, deadline: Deadline) -> Result<(), ProgramError> {
+    const LIFETIME: &str = "--lifetime=PT5M";
+    let words = ["--move", "--resource", resource, "--node", node, LIFETIME, "--force"];
+    run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
+}
+
 /// When Pacemaker started on this host, in milliseconds since 1970; none if it does not run here.
 #[must_use]
 pub fn started_ms() -> Option<u64> {
@@ -63,7 +98,7 @@ pub fn started_ms() -> Option<u64> {
     let stat = processes
         .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
         .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
-        .find(|stat| stat.contains("(pacemakerd)"))?;
+        .find(|stat| NAMES.iter().any(|name| stat.contains(name)))?;
     // Field 22, counted from behind the name, which may hold blanks (proc_pid_stat(5)); in ticks since boot.
     let ticks: u64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;

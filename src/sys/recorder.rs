@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::clock::{Deadline, now, wall_nanos};
 use super::ganeti_files::{self, GanetiFilesError};
@@ -17,18 +16,20 @@ use super::ledger::{Ledger, LedgerError};
 use super::lock::{Lock, LockError};
 use super::luxi::{Luxi, LuxiError};
 use super::pacemaker::{self, PacemakerError};
+use super::ssconf::Ssconf;
+use super::unreachable::{make_reachable, make_unreachable};
 use super::{identity, state_file};
-use crate::core::history::{Story, stories};
-use crate::core::node::{self, NodeName};
+use crate::core::history::stories;
+use crate::core::jobs::{self, DRAINED_BY_US, Job};
+use crate::core::node::NodeName;
+use crate::core::receipt::When;
 use crate::core::reconcile::{
     Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, Verdict, reconcile,
 };
+use crate::core::tags::Tags;
 
 /// The administrator's pause, in the state folder.
 pub const PAUSE_FILE: &str = "pause.json";
-
-/// Our mark at a node that we drained.
-const DRAINED_BY_US: &str = "gnt-ha:drained";
 
 /// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
 /// times.
@@ -42,6 +43,16 @@ const NODED: Duration = Duration::from_secs(1);
 
 /// How long luxid may take to confirm a job.
 const SUBMIT: Duration = Duration::from_secs(2);
+
+/// For how long a node that is being recorded offline is unreachable from here. No host boots faster.
+const UNREACHABLE: Duration = Duration::from_secs(20);
+
+/// How old the last look may be, in milliseconds since boot, before a monitor looks again: one look costs as much as
+/// ten monitors, and what cannot wait comes with a notification.
+const QUIET_MS: u64 = 30_000;
+
+/// The same where the last look found something that was not done yet.
+const OPEN_MS: u64 = 2_000;
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -91,18 +102,92 @@ struct Submitted {
     at_ms: u64,
 }
 
+/// Each node's address in the primary network.
+type Addresses = BTreeMap<NodeName, IpAddr>;
+
+/// When the last look was, what it left open, and why it was none.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Looked {
+    at: When,
+    open: Vec<String>,
+    failed: Option<String>,
+}
+
+impl Looked {
+    fn is_due(&self, now: When) -> bool {
+        let patience = if self.open.is_empty() || self.failed.is_some() { QUIET_MS } else { OPEN_MS };
+        // A boot since then makes the time since boot go back.
+        now.boottime_ms.checked_sub(self.at.boottime_ms).is_none_or(|age_ms| age_ms >= patience)
+    }
+}
+
 impl Recorder {
+    /// With our state and Ganeti's data in these folders, and luxid's socket there. The settings are the defaults, and
+    /// what the cluster's tags say.
+    #[must_use]
+    pub fn new(state_dir: &Path, data_dir: &Path, luxi: &Path) -> Self {
+        let tags = Ssconf::new(data_dir).cluster_tags().unwrap_or_default();
+        let settings = Settings::of_tags(&Tags::read(tags.iter().map(String::as_str)));
+        Self { state_dir: state_dir.to_owned(), data_dir: data_dir.to_owned(), luxi: luxi.to_owned(), settings }
+    }
+
     /// Looks, decides, and has it done. Returns what was decided, and what became of each job, a line each.
     ///
     /// # Errors
     /// [`RecorderError`]: then nothing was done.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
         let _lock = Lock::take(&self.state_dir.join("lock").join("record"), deadline)?;
-        let plan = self.plan(deadline)?;
+        let (plan, addresses) = self.look_and_decide(deadline)?;
         // Before anything of it is done: whoever acts and forgets would act again.
         self.write("record.json", &plan.memory)?;
-        let lines = self.act(&plan, deadline)?;
+        let lines = self.act(&plan, &addresses, deadline)?;
+        let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
+        let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision)).collect();
+        self.write("looked.json", &Looked { at: now(), open, failed: None })?;
         Ok((plan, lines))
+    }
+
+    /// As [`Recorder::run`], for whoever does it again and again: only if the last look is a while ago, or left something
+    /// open. Returns what was not said at the last look, a line each.
+    ///
+    /// # Errors
+    /// [`RecorderError`], when it is another than at the last look.
+    pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+        let last = self.last_look();
+        if last.as_ref().is_some_and(|last| !last.is_due(now())) {
+            return Ok(Vec::new());
+        }
+        self.run_and_tell(last, deadline)
+    }
+
+    /// As [`Recorder::run`]. Returns what was not said at the last look, a line each.
+    ///
+    /// # Errors
+    /// [`RecorderError`], when it is another than at the last look.
+    pub fn run_now(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+        self.run_and_tell(self.last_look(), deadline)
+    }
+
+    fn run_and_tell(&self, last: Option<Looked>, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+        let last = last.unwrap_or_default();
+        let error = match self.run(deadline) {
+            Ok((_, mut lines)) => {
+                let open = self.last_look().map(|look| look.open).unwrap_or_default();
+                lines.splice(0..0, open.into_iter().filter(|line| !last.open.contains(line)));
+                return Ok(lines);
+            }
+            Err(error) => error,
+        };
+        let failed = error.to_string();
+        let is_new = last.failed.as_ref() != Some(&failed);
+        // Best effort: what cannot be kept is only tried and said again.
+        let _ = self.write("looked.json", &Looked { at: now(), open: last.open, failed: Some(failed) });
+        if is_new { Err(error) } else { Ok(Vec::new()) }
+    }
+
+    /// The last look; none if there was none, or it cannot be read: then it is time for one.
+    fn last_look(&self) -> Option<Looked> {
+        self.read("looked.json").ok().flatten()
     }
 
     /// Looks and decides; changes nothing.
@@ -110,6 +195,10 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError`].
     pub fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
+        self.look_and_decide(deadline).map(|(plan, _)| plan)
+    }
+
+    fn look_and_decide(&self, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
         let (mut state, addresses) = self.look(deadline)?;
         let memory = self.read::<Memory>("record.json")?.unwrap_or_default();
         let plan = reconcile(&state, &self.settings, memory.clone());
@@ -121,13 +210,13 @@ impl Recorder {
             .map(|verdict| &verdict.node)
             .collect();
         if unasked.is_empty() {
-            return Ok(plan);
+            return Ok((plan, addresses));
         }
         for node in state.nodes.iter_mut().filter(|node| unasked.contains(&node.ganeti.name)) {
             let address = addresses.get(&node.ganeti.name);
             node.answers = address.map(|address| noded_answers(*address, deadline));
         }
-        Ok(reconcile(&state, &self.settings, memory))
+        Ok((reconcile(&state, &self.settings, memory), addresses))
     }
 
     /// The administrator's pause, if there is one.
@@ -170,7 +259,7 @@ impl Recorder {
         self.write("record.json", &memory)
     }
 
-    fn look(&self, deadline: Deadline) -> Result<(State, BTreeMap<NodeName, IpAddr>), RecorderError> {
+    fn look(&self, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
         let config = ganeti_files::read_config(&self.data_dir)?;
         let here = identity::node_among(config.nodes().iter().map(|node| &node.name))
             .ok_or_else(|| RecorderError::Stranger(identity::host()))?;
@@ -204,20 +293,23 @@ impl Recorder {
                     member_since_ms: None,
                     answers: None,
                     fences: pacemaker.fences_of(&node.name),
-                    receipts: removals(&stories, &node.name),
+                    receipts: Removal::all_of(&stories, &node.name),
                 })
                 .collect(),
         };
         Ok((state, addresses))
     }
 
-    fn act(&self, plan: &Plan, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+    fn act(&self, plan: &Plan, addresses: &Addresses, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
         let before = self.read::<BTreeMap<NodeName, Submitted>>("submitted.json")?.unwrap_or_default();
         let mut submitted = BTreeMap::new();
         let mut lines = Vec::new();
         let at_ms = now().boottime_ms;
         for Verdict { node, decision } in &plan.verdicts {
-            let Some(opcodes) = opcodes(node, decision) else { continue };
+            let jobs = jobs::jobs(node, decision, wall_nanos());
+            if jobs.is_empty() {
+                continue;
+            }
             let what = decision.to_string();
             let pending =
                 before.get(node).filter(|job| at_ms.checked_sub(job.at_ms).is_some_and(|age| age < PATIENCE_MS));
@@ -226,7 +318,13 @@ impl Recorder {
                 submitted.insert(node.clone(), job.clone());
                 continue;
             }
-            match submit(&self.luxi, &opcodes, deadline.at_most(SUBMIT)) {
+            if let Decision::Offline { power_too, .. } = decision
+                && !power_too.cycle
+                && let Some(address) = addresses.get(node)
+            {
+                make_unreachable(&[*address], UNREACHABLE);
+            }
+            match submit(&self.luxi, &jobs, deadline.at_most(SUBMIT)) {
                 Ok(number) => lines.push(format!("{node}: {what}: job {number} is submitted")),
                 Err(LuxiError::Unconfirmed) => lines.push(format!("{node}: {what}: a job is handed over")),
                 Err(error) => {
@@ -238,6 +336,10 @@ impl Recorder {
         }
         if submitted != before {
             self.write("submitted.json", &submitted)?;
+        }
+        if submitted.is_empty() && !before.is_empty() {
+            // What was submitted is done, or is not wanted any more.
+            make_reachable();
         }
         Ok(lines)
     }
@@ -259,52 +361,6 @@ fn noded_answers(address: IpAddr, deadline: Deadline) -> bool {
     !time.is_zero() && TcpStream::connect_timeout(&SocketAddr::new(address, NODED_PORT), time).is_ok()
 }
 
-fn submit(luxi: &Path, opcodes: &[Value], deadline: Deadline) -> Result<u64, LuxiError> {
-    Luxi::connect(luxi, deadline)?.submit_job(opcodes)
-}
-
-/// What was done to a node, by whichever of our programs; parts of a story tell the same again.
-fn removals(stories: &[Story], wanted: &NodeName) -> Vec<Removal> {
-    let same = |story: &&Story| node::find(wanted, [&story.intent.node]).is_ok();
-    stories.iter().filter(same).filter_map(Removal::of).collect()
-}
-
-/// The job that does what was decided; none if there is nothing to do.
-fn opcodes(node: &NodeName, decision: &Decision) -> Option<Vec<Value>> {
-    let set = |flags: Value| {
-        let mut opcode = json!({
-            "OP_ID": "OP_NODE_SET_PARAMS",
-            "node_name": node,
-            "reason": [["gnt:extern:gnt-ha", decision.to_string(), wall_nanos()]],
-        });
-        if let (Some(opcode), Value::Object(flags)) = (opcode.as_object_mut(), flags) {
-            opcode.extend(flags);
-        }
-        opcode
-    };
-    let tag = |operation: &str| json!({"OP_ID": operation, "kind": "node", "name": node, "tags": [DRAINED_BY_US], "reason": []});
-    match decision {
-        Decision::Offline { job, .. } | Decision::Powered { job, .. } => {
-            Some(vec![job.opcode(&decision.to_string(), wall_nanos())])
-        }
-        Decision::Drain { auto_promote } => {
-            Some(vec![set(json!({"drained": true, "auto_promote": auto_promote})), tag("OP_TAGS_SET")])
-        }
-        Decision::UnDrain => Some(vec![set(json!({"drained": false})), tag("OP_TAGS_DEL")]),
-        Decision::ForgetDrain => Some(vec![tag("OP_TAGS_DEL")]),
-        Decision::Nothing(_) | Decision::Refused(_) => None,
-    }
-}
-
-impl Recorder {
-    /// With the places of an ordinary host, and the cluster's tags as settings.
-    #[must_use]
-    pub fn new(state_dir: &Path, data_dir: &Path, settings: Settings) -> Self {
-        Self {
-            state_dir: state_dir.to_owned(),
-            data_dir: data_dir.to_owned(),
-            luxi: ganeti_files::LUXI_SOCKET.into(),
-            settings,
-        }
-    }
+fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<u64, LuxiError> {
+    Luxi::connect(luxi, deadline)?.submit_jobs(jobs)
 }

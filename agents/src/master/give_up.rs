@@ -6,8 +6,9 @@ use std::time::Duration;
 use gnt_ha::core::roles::{OcfCode, Verdict};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::daemon_util::{MASTER_DAEMONS, run};
+use gnt_ha::sys::daemon_util::MASTER_DAEMONS;
 use gnt_ha::sys::luxi::Luxi;
+use gnt_ha::sys::program::run;
 
 use crate::call::Call;
 use crate::markers::Marker;

@@ -4,24 +4,23 @@ use std::time::Duration;
 
 use gnt_ha::core::node;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master, successor};
 use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::routes;
+use gnt_ha::sys::pacemaker;
 
 use super::{PEERS, give_up, offer};
 use crate::call::Call;
 use crate::checks;
 use crate::markers::Marker;
-use crate::pacemaker;
-use crate::record::trigger_record;
+use crate::record::keep_record;
 use crate::site::{Place, Site};
 
 /// How long Pacemaker's tools may take within a monitor.
 const TOOLS: Duration = Duration::from_secs(5);
 
 pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
-    routes::undo_left_over(&place.markers.unreachable());
     let run_as = place.run_as(call);
     let site = match place.site() {
         Ok(site) => site,
@@ -40,12 +39,6 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
             return Verdict::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
         }
     }
-    if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted)
-        && site.rank == Rank::Master
-        && view.listening
-    {
-        trigger_record();
-    }
     if run_as == RunAs::Primitive
         && !call.is_probe()
         && let Some(master) = moved_to(&view, &site)
@@ -53,6 +46,9 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         follow(call, &master);
     }
     offer(call, place, &site, call.is_probe());
+    if site.rank != Rank::Other && !call.is_probe() {
+        keep_record(place, call.deadline);
+    }
     verdict
 }
 
@@ -96,8 +92,7 @@ fn follow(call: &Call, master: &NodeName) {
 
 /// What Pacemaker calls a node, if it is a member.
 fn members_name(master: &NodeName, deadline: Deadline) -> Option<String> {
-    let status = pacemaker::status(deadline)?;
-    let is_it = |name: &str| NodeName::new(name).is_ok_and(|name| node::find(master, [&name]).is_ok());
-    let node = status.nodes.into_iter().find(|node| is_it(&node.name))?;
-    (node.online && !node.unclean).then_some(node.name)
+    let status = pacemaker::status(deadline).ok()?;
+    let (name, member) = status.nodes.into_iter().find(|(name, _)| node::find(master, [name]).is_ok())?;
+    matches!(member, Membership::Online).then(|| name.to_string())
 }

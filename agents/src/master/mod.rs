@@ -7,10 +7,10 @@ mod take;
 use std::time::Duration;
 
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict, promotion_score, successor};
+use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;
 use crate::markers::Marker;
-use crate::pacemaker;
 use crate::site::{Place, Site};
 
 /// How long the peers' confd are waited for; on a network that works they answer within a millisecond.

@@ -8,16 +8,17 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, newer_copy, successor, take_over};
 use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::daemon_util::{self, ProgramError, run};
+use gnt_ha::sys::daemon_util;
 use gnt_ha::sys::luxi::Luxi;
+use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
-use gnt_ha::sys::routes::Unreachable;
+use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
 
 use super::{PEERS, offer};
 use crate::call::Call;
 use crate::markers::Marker;
 use crate::proof::proof_that_gone;
-use crate::record::trigger_record;
+use crate::record::record_now;
 use crate::site::{Place, Site};
 
 /// How long nodes are waited for that may vote.
@@ -28,6 +29,9 @@ const MASTER_IP: Duration = Duration::from_millis(500);
 
 /// How long Pacemaker is waited for when a proof is needed.
 const PROOF: Duration = Duration::from_secs(5);
+
+/// For how long what is gone is unreachable while the role is taken: a failover that takes longer takes its time.
+const UNREACHABLE: Duration = Duration::from_secs(30);
 
 /// How long one question to luxid may take while it starts.
 const QUESTION: Duration = Duration::from_secs(2);
@@ -68,9 +72,12 @@ pub(super) fn take(call: &Call, place: &Place) -> Verdict {
         return Verdict::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
     }
     // The command may fail though the role was taken, and not fail though it was not: luxid is asked.
-    let dead = unreachable(call, place, &site, &silent);
+    let gone = gone_addresses(call, place, &site, &silent);
+    make_unreachable(&gone, UNREACHABLE);
     let ended = execute(place, &command, call.deadline.earlier(VERIFY));
-    drop(dead);
+    if !gone.is_empty() {
+        make_reachable();
+    }
     let patience = call.deadline.at_most(LUXID_APPEARS);
     loop {
         if let Ok(site) = place.site()
@@ -108,8 +115,8 @@ fn execute(place: &Place, command: &Takeover, deadline: Deadline) -> Result<(), 
 }
 
 /// Nodes that are silent and proven to be gone are not waited for; nor is the master IP, which went with them.
-fn unreachable(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> Option<Unreachable> {
-    let is_gone = |node: &&NodeName| proof_that_gone(&place.state_dir, node, call.deadline.at_most(PROOF)).is_some();
+fn gone_addresses(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> Vec<IpAddr> {
+    let is_gone = |node: &&NodeName| proof_that_gone(place, site, node, call.deadline.at_most(PROOF)).is_some();
     let gone: Vec<&NodeName> = silent.iter().filter(is_gone).collect();
     let mut addresses: Vec<IpAddr> = gone.iter().filter_map(|node| site.address(node)).collect();
     if gone.iter().any(|node| Some(*node) == site.master.as_ref())
@@ -117,9 +124,7 @@ fn unreachable(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> 
     {
         addresses.push(address);
     }
-    // The folder of the note is there once a marker was set.
-    (!addresses.is_empty() && place.markers.make_folder().is_ok())
-        .then(|| Unreachable::set(&addresses, &place.markers.unreachable()))
+    addresses
 }
 
 /// Whether luxid here answers, and takes this host for the master.
@@ -145,7 +150,7 @@ fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
         }
     }
     offer(call, place, site, true);
-    trigger_record();
+    record_now(place, call.deadline);
     match cleared {
         Ok(()) => Verdict::plain(OcfCode::Success),
         Err(error) => Verdict::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
@@ -207,7 +212,7 @@ fn gone(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> Option<
     };
     let mut proofs = Vec::new();
     for node in needed {
-        proofs.push(proof_that_gone(&place.state_dir, node, call.deadline.at_most(PROOF))?);
+        proofs.push(proof_that_gone(place, site, node, call.deadline.at_most(PROOF))?);
     }
     Some(if proofs.is_empty() { "every other node is recorded offline".to_owned() } else { proofs.join("; ") })
 }

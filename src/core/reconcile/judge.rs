@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::memory::{Memory, NodeMemory};
-use super::proof::{Proof, proofs};
+use super::proof::{Proof, Written, proofs};
 use super::reason::{Quiet, Refusal};
 use super::state::{FenceAction, FenceStatus, Membership, NodeState, Settings, State};
 use crate::core::grade::Grade;
@@ -72,7 +72,12 @@ impl<'a> Judge<'a> {
     pub(super) fn judge(&mut self, node: &NodeState) -> Wish {
         let name = &node.ganeti.name;
         let mut known = self.memory.nodes.remove(name).unwrap_or_default();
-        let seen = proofs(node, self.state, self.settings.device_grade);
+        let seen = proofs(&Written {
+            fences: &node.fences,
+            receipts: &node.receipts,
+            ledgers: &self.state.ledgers,
+            device_grade: self.settings.device_grade,
+        });
         let open: Vec<Proof> = seen.iter().filter(|proof| !known.is_settled(proof)).cloned().collect();
         let mut waiting = BTreeSet::new();
         let wish = if node.ganeti.offline {

@@ -1,8 +1,9 @@
 //! What proves that a node was stopped: Pacemaker's fence history and our receipts, put together.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::state::{Delegate, Fence, FenceAction, FenceStatus, NodeState, Removal, State};
+use super::state::{Delegate, Fence, FenceAction, FenceStatus, Removal};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Outcome};
@@ -57,10 +58,24 @@ impl fmt::Display for Word {
     }
 }
 
-/// The fencings of `node` that succeeded, oldest first. `device_grade` as in the settings.
-pub(super) fn proofs(node: &NodeState, state: &State, device_grade: Grade) -> Vec<Proof> {
-    let fences: Vec<(&Fence, u64)> = node.fences.iter().filter_map(succeeded).collect();
-    let receipts: Vec<&Removal> = node.receipts.iter().filter(|receipt| is_proof(receipt)).collect();
+/// What is written of a node's fencings.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// Pacemaker's fence history of it.
+    pub fences: &'a [Fence],
+    /// What the receipts say that was done to it.
+    pub receipts: &'a [Removal],
+    /// The hosts whose receipts are among these.
+    pub ledgers: &'a BTreeSet<NodeName>,
+    /// As in [`Settings`](super::Settings::device_grade).
+    pub device_grade: Grade,
+}
+
+/// A node's fencings that succeeded, oldest first.
+#[must_use]
+pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
+    let fences: Vec<(&Fence, u64)> = written.fences.iter().filter_map(succeeded).collect();
+    let receipts: Vec<&Removal> = written.receipts.iter().filter(|receipt| is_proof(receipt)).collect();
     let pairs = pairs(&fences, &receipts);
     let alone: Vec<&Removal> = (0..receipts.len())
         .filter(|receipt| !pairs.iter().any(|pair| pair.1 == *receipt))
@@ -76,12 +91,12 @@ pub(super) fn proofs(node: &NodeState, state: &State, device_grade: Grade) -> Ve
                 proof.at_ms = *at_ms;
                 proof
             }
-            None => by_word(fence, *at_ms, key, weakest_near(&alone, *at_ms), state, device_grade),
+            None => by_word(fence, *at_ms, key, weakest_near(&alone, *at_ms), written),
         };
         proofs.push(proof);
     }
     proofs.sort_by_key(|proof| proof.at_ms);
-    let on_ms = last_on(node);
+    let on_ms = last_on(written);
     for proof in &mut proofs {
         if on_ms.is_some_and(|on_ms| on_ms > proof.at_ms) {
             proof.powered = Some(true);
@@ -135,13 +150,13 @@ fn by_receipt(receipt: &Removal) -> Proof {
 }
 
 /// A fencing without a receipt of ours.
-fn by_word(fence: &Fence, at_ms: u64, key: String, weaker: Option<Grade>, state: &State, device_grade: Grade) -> Proof {
+fn by_word(fence: &Fence, at_ms: u64, key: String, weaker: Option<Grade>, written: &Written<'_>) -> Proof {
     let (grade, word) = match &fence.delegate {
         Delegate::Human => (Grade::Off, Word::Human),
         // Its ledger was read and has nothing of this: another device did it.
-        Delegate::Host(host) if state.ledgers.contains(host) => (Grade::Off, Word::Device(Some(host.clone()))),
-        Delegate::Host(host) => (device_grade, Word::Device(Some(host.clone()))),
-        Delegate::Nobody => (device_grade, Word::Device(None)),
+        Delegate::Host(host) if written.ledgers.contains(host) => (Grade::Off, Word::Device(Some(host.clone()))),
+        Delegate::Host(host) => (written.device_grade, Word::Device(Some(host.clone()))),
+        Delegate::Nobody => (written.device_grade, Word::Device(None)),
     };
     let grade = if word == Word::Human { grade } else { weaker.map_or(grade, |weaker| grade.min(weaker)) };
     Proof {
@@ -159,13 +174,14 @@ fn weakest_near(alone: &[&Removal], at_ms: u64) -> Option<Grade> {
 }
 
 /// When the node was last switched on, and only that.
-fn last_on(node: &NodeState) -> Option<u64> {
-    let fences = node
+#[must_use]
+pub fn last_on(written: &Written<'_>) -> Option<u64> {
+    let fences = written
         .fences
         .iter()
         .filter(|fence| fence.action == FenceAction::On && fence.status == FenceStatus::Success)
         .filter_map(|fence| fence.completed_ms);
-    let receipts = node
+    let receipts = written
         .receipts
         .iter()
         .filter(|receipt| receipt.action == Action::On && receipt.outcome != Outcome::Refused)
@@ -185,12 +201,7 @@ fn fence_key(fence: &Fence, at_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::state::{Membership, Role};
     use super::*;
-    use crate::core::ganeti_config::Node;
-    use crate::core::receipt::When;
 
     fn fence(at_ms: u64) -> Fence {
         let delegate = Delegate::Host(NodeName::new("n1").unwrap());
@@ -204,40 +215,9 @@ mod tests {
 
     /// What is proven, as (grade, keys), where the ledger of n1 was read or not.
     fn found(fences: Vec<Fence>, receipts: Vec<Removal>, read: bool) -> Vec<(Grade, Vec<String>)> {
-        let name = NodeName::new("n3").unwrap();
-        let state = State {
-            now: When::default(),
-            stack_started_ms: 0,
-            quorum: true,
-            maintenance: false,
-            here: name.clone(),
-            master: None,
-            role: Role::Unmanaged,
-            pause: None,
-            candidate_pool_size: 10,
-            ledgers: NodeName::new("n1").into_iter().filter(|_| read).collect::<BTreeSet<_>>(),
-            nodes: Vec::new(),
-        };
-        let ganeti = Node {
-            name,
-            offline: false,
-            drained: false,
-            powered: true,
-            master_candidate: false,
-            master_capable: true,
-            oob_program: None,
-        };
-        let node = NodeState {
-            ganeti,
-            changed_ms: None,
-            drained_by_us: false,
-            member: Membership::Absent,
-            member_since_ms: None,
-            answers: None,
-            fences,
-            receipts,
-        };
-        proofs(&node, &state, Grade::Bounded).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
+        let ledgers = NodeName::new("n1").into_iter().filter(|_| read).collect();
+        let written = Written { fences: &fences, receipts: &receipts, ledgers: &ledgers, device_grade: Grade::Bounded };
+        proofs(&written).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
     }
 
     fn keys(keys: &[&str]) -> Vec<String> {

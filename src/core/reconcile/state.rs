@@ -1,6 +1,7 @@
 //! What a reconciliation looks at.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +9,9 @@ use crate::core::breaker::Limits;
 use crate::core::ganeti_config::Node;
 use crate::core::grade::Grade;
 use crate::core::history::Story;
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 use crate::core::receipt::{Action, Outcome, When};
+use crate::core::tags::Tags;
 
 /// What the administrator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,33 @@ pub struct Settings {
     pub device_grade: Grade,
     /// A proof that is older than this, in milliseconds, offlines nothing: too much may have happened since.
     pub oldest_proof_ms: u64,
+    /// What is done to the power of a node that is recorded offline.
+    pub power_too: PowerToo,
+}
+
+/// What is done to a node's power when it is recorded offline (tags `ocf:node-offline:...`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PowerToo {
+    /// Ganeti's own powercycle, by the node's noded.
+    pub cycle: bool,
+    /// Off, by its OOB program.
+    pub off: bool,
+}
+
+impl fmt::Display for PowerToo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |on: bool, word| if on { word } else { "" };
+        write!(f, "{}{}", word(self.cycle, ", powercycle"), word(self.off, ", power off"))
+    }
+}
+
+impl Settings {
+    /// The defaults, and what the cluster's tags say.
+    #[must_use]
+    pub fn of_tags(tags: &Tags) -> Self {
+        let power_too = PowerToo { cycle: tags.use_powercycle, off: tags.use_poweroff };
+        Self { drain: tags.drain_node, power_too, ..Self::default() }
+    }
 }
 
 impl Default for Settings {
@@ -39,6 +68,7 @@ impl Default for Settings {
             limits: Limits::default(),
             device_grade: Grade::Bounded,
             oldest_proof_ms: 86_400_000,
+            power_too: PowerToo::default(),
         }
     }
 }
@@ -206,6 +236,13 @@ pub struct Removal {
 }
 
 impl Removal {
+    /// What was done to a node, by whichever of our programs.
+    #[must_use]
+    pub fn all_of(stories: &[Story], wanted: &NodeName) -> Vec<Self> {
+        let same = |story: &&Story| node::find(wanted, [&story.intent.node]).is_ok();
+        stories.iter().filter(same).filter_map(Self::of).collect()
+    }
+
     /// What a story tells, once it has ended. Its parts tell the same again, and are left out.
     #[must_use]
     pub fn of(story: &Story) -> Option<Self> {

@@ -52,6 +52,8 @@ pub enum Command {
     DeviceGrade(Grade),
     /// The setting.
     Drain(bool),
+    /// The setting.
+    PowerOff(bool),
     /// What Pacemaker's devices are.
     Device(Device),
     /// What Pacemaker does with a lost node.

@@ -2,7 +2,7 @@
 
 use gnt_ha::core::reconcile::Decision;
 
-use crate::command::{Flag, Host};
+use crate::command::{Command, Flag, Host};
 use crate::world::World;
 
 /// Ganeti's watcher comes this often, in seconds.
@@ -108,7 +108,7 @@ impl World {
             return Ok(());
         }
         match decision {
-            Decision::Offline { job, .. } => {
+            Decision::Offline { job, power_too, .. } => {
                 self.demote(node, job.auto_promote)?;
                 self.hosts[node].ganeti.drained = false;
                 self.hosts[node].our_drain = false;
@@ -116,6 +116,10 @@ impl World {
                     self.hosts[node].ganeti.powered = powered;
                 }
                 self.set_offline(node, true);
+                if power_too.off {
+                    self.hosts[node].ganeti.powered = false;
+                    self.command(&Command::PowerCut(node));
+                }
             }
             Decision::Powered { job, .. } => {
                 self.hosts[node].ganeti.powered = job.powered.unwrap_or(self.hosts[node].ganeti.powered);

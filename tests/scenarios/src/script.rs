@@ -143,6 +143,7 @@ impl Script {
             ["quorum", word] => Command::QuorumLost(either(word, "lost", "back")?),
             ["set", "least-grade", grade] => Command::LeastGrade(grade.parse().map_err(|error| format!("{error}"))?),
             ["set", "device-grade", grade] => Command::DeviceGrade(grade.parse().map_err(|error| format!("{error}"))?),
+            ["set", "use-poweroff", word] => Command::PowerOff(either(word, "on", "off")?),
             ["set", "drain", word] => Command::Drain(either(word, "on", "off")?),
             ["device", device] => Command::Device(word(
                 &[("fence_ganeti", Device::Ganeti), ("other", Device::Other), ("shun", Device::Shun)],

@@ -117,6 +117,7 @@ impl World {
             Command::QuorumLost(lost) => self.quorum_lost = lost,
             Command::LeastGrade(grade) => self.settings.least_grade = grade,
             Command::DeviceGrade(grade) => self.settings.device_grade = grade,
+            Command::PowerOff(on) => self.settings.power_too.off = on,
             Command::Drain(on) => self.settings.drain = on,
             Command::Device(device) => self.device = device,
             Command::FenceWith(action) => self.fence_with = action,

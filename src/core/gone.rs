@@ -1,0 +1,89 @@
+//! Whether a node is proven to be gone, so that the master role may be taken without its vote.
+
+use super::grade::Grade;
+use super::reconcile::{Membership, Proof, Written, last_on, proofs};
+
+/// How old a proof may be, in milliseconds: a fenced node may be back, and be lost again in a way that nobody fenced it
+/// for. Once it is recorded offline, that is the proof, and does not age.
+const FRESH_MS: u64 = 600_000;
+
+/// How far the clocks of two hosts may differ, in milliseconds.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// What proves that a node is gone that could not be reached just now. `member` is Pacemaker's view; none if it could
+/// not be asked: then only receipts speak.
+///
+/// A member of the cluster is not gone, nor one that is still to be fenced, whatever happened to it before. After a
+/// power-on nothing before it proves anything.
+#[must_use]
+pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms: u64) -> Option<Proof> {
+    let may_be_gone = member.is_none_or(|member| !member.is_member() && member != Membership::Unclean);
+    if !may_be_gone {
+        return None;
+    }
+    let is_fresh = |at_ms: u64| at_ms <= now_ms + CLOCKS_DIFFER_MS && now_ms.saturating_sub(at_ms) <= FRESH_MS;
+    let on_ms = last_on(written);
+    proofs(written).into_iter().rev().find(|proof| {
+        proof.grade >= Grade::Bounded && is_fresh(proof.at_ms) && on_ms.is_none_or(|on_ms| on_ms < proof.at_ms)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::core::receipt::{Action, Outcome};
+    use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Removal};
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn fence(action: FenceAction, ago_ms: u64) -> Fence {
+        let status = FenceStatus::Success;
+        Fence { action, status, completed_ms: Some(NOW - ago_ms), delegate: Delegate::Human }
+    }
+
+    fn receipt(action: Action, grade: Grade, ago_ms: u64) -> Removal {
+        let (outcome, word_of) = (Outcome::Done, "bmc".to_owned());
+        Removal { id: "a".to_owned(), action, outcome, grade, word_of, ended_ms: NOW - ago_ms }
+    }
+
+    fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
+        let ledgers = BTreeSet::new();
+        let written = Written { fences, receipts, ledgers: &ledgers, device_grade: Grade::Bounded };
+        proof_that_gone(member, &written, NOW).is_some()
+    }
+
+    #[test]
+    fn only_a_fresh_off_proves() {
+        let absent = Some(Membership::Absent);
+        for action in [FenceAction::Off, FenceAction::Reboot] {
+            assert!(is_gone(absent, &[fence(action, 5_000)], &[]));
+            assert!(is_gone(absent, &[fence(action, 599_000)], &[]));
+            assert!(!is_gone(absent, &[fence(action, 601_000)], &[]));
+        }
+        assert!(!is_gone(absent, &[fence(FenceAction::On, 0)], &[]));
+        assert!(!is_gone(absent, &[], &[]));
+    }
+
+    #[test]
+    fn who_is_a_member_or_still_to_be_fenced_is_not_gone() {
+        let fences = [fence(FenceAction::Off, 5_000)];
+        for member in [Membership::Unknown, Membership::Absent] {
+            assert!(is_gone(Some(member), &fences, &[]), "{member:?}");
+        }
+        for member in [Membership::Online, Membership::Pending, Membership::Standby, Membership::Unclean] {
+            assert!(!is_gone(Some(member), &fences, &[]), "{member:?}");
+        }
+    }
+
+    /// A node that every survivor refuses may still serve: its role is not taken without a vote.
+    #[test]
+    fn isolation_is_not_enough_and_a_power_on_ends_every_proof() {
+        let off = |grade| receipt(Action::Off, grade, 5_000);
+        assert!(is_gone(None, &[], &[off(Grade::Off)]));
+        assert!(is_gone(None, &[], &[off(Grade::Bounded)]));
+        assert!(!is_gone(None, &[], &[off(Grade::Isolated)]));
+        assert!(!is_gone(None, &[], &[off(Grade::Off), receipt(Action::On, Grade::Unknown, 1_000)]));
+    }
+}

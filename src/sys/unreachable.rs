@@ -1,0 +1,87 @@
+//! Addresses that are unreachable from this host for a while: connections to them fail at once.
+//!
+//! Ganeti waits 5 s for a connection to a dead node (`lib/rpc/node.py`): seven times in one failover, and for each
+//! dead candidate at every step of a job. An *unreachable* address ends each of these at once, and ends its wait for
+//! the master IP to vanish, too (`lib/bootstrap.py`). Only for what is proven to be gone.
+//!
+//! The kernel itself ends it, as the addresses are elements with a time-out of a set in a table of our own (nft(8)):
+//! a host that comes back must find this one, or corosync would see a cluster with a hole, whatever became of us.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::clock::Deadline;
+use super::program::{ProgramError, run};
+
+/// The table; all of it is ours.
+const TABLE: &str = "gnt-ha-unreachable";
+
+/// How long `nft` may take.
+const EACH: Duration = Duration::from_secs(2);
+
+/// Makes `addresses` unreachable from this host for `time`, in whole seconds, as far as that works: it saves time, and
+/// nothing depends on it. An address that is unreachable already keeps the time that it has left.
+pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
+    if !addresses.is_empty() {
+        told(nft(&rules(addresses, time.as_secs())));
+    }
+}
+
+/// Makes reachable again what [`make_unreachable`] has made unreachable and the kernel has not let go yet.
+pub fn make_reachable() {
+    // Adding it first lets the removal succeed where there is none.
+    told(nft(&json!([{"add": {"table": table()}}, {"delete": {"table": table()}}])));
+}
+
+fn told(done: Result<(), ProgramError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "what is reachable is as it was");
+    }
+}
+
+fn nft(commands: &Value) -> Result<(), ProgramError> {
+    let input = json!({ "nftables": commands }).to_string();
+    run(Path::new("nft"), &["--json", "--file", "-"], input.as_bytes(), Deadline::after(EACH)).map(drop)
+}
+
+fn table() -> Value {
+    json!({"family": "inet", "name": TABLE})
+}
+
+/// One transaction (libnftables-json(5)): the kernel takes all of it or nothing.
+fn rules(addresses: &[IpAddr], seconds: u64) -> Value {
+    let of_ours = |name: &str| json!({"family": "inet", "table": TABLE, "name": name});
+    let with = |mut base: Value, more: Value| {
+        if let (Some(base), Value::Object(more)) = (base.as_object_mut(), more) {
+            base.extend(more);
+        }
+        base
+    };
+    let set = |name: &str, kind: &str| json!({"add": {"set": with(of_ours(name), json!({"type": kind, "flags": ["timeout"]}))}});
+    // Ahead of connection tracking, which lets through what is established.
+    let hook = json!({"type": "filter", "hook": "output", "prio": -300, "policy": "accept"});
+    let reject = |protocol: &str, set: &str, answer: (&str, &str)| {
+        let to_them = json!({"match": {
+            "op": "==", "left": {"payload": {"protocol": protocol, "field": "daddr"}}, "right": format!("@{set}")}});
+        let refusal = json!({"reject": {"type": answer.0, "expr": answer.1}});
+        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [to_them, refusal]}}})
+    };
+    let mut commands = vec![
+        json!({"add": {"table": table()}}),
+        set("lost4", "ipv4_addr"),
+        set("lost6", "ipv6_addr"),
+        json!({"add": {"chain": with(of_ours("output"), hook)}}),
+        json!({"flush": {"chain": of_ours("output")}}),
+        reject("ip", "lost4", ("icmp", "host-unreachable")),
+        reject("ip6", "lost6", ("icmpv6", "addr-unreachable")),
+    ];
+    for address in addresses {
+        let name = if address.is_ipv4() { "lost4" } else { "lost6" };
+        let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
+        commands.push(json!({"add": {"element": with(of_ours(name), json!({"elem": element}))}}));
+    }
+    Value::Array(commands)
+}
