@@ -63,11 +63,13 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Value {
     let set = |name: &str, kind: &str| json!({"add": {"set": with(of_ours(name), json!({"type": kind, "flags": ["timeout"]}))}});
     // Ahead of connection tracking, which lets through what is established.
     let hook = json!({"type": "filter", "hook": "output", "prio": -300, "policy": "accept"});
+    // An address that this host takes over meanwhile, the master IP, is reached over lo from then on.
+    let leaves = json!({"match": {"op": "!=", "left": {"meta": {"key": "oifname"}}, "right": "lo"}});
     let reject = |protocol: &str, set: &str, answer: (&str, &str)| {
         let to_them = json!({"match": {
             "op": "==", "left": {"payload": {"protocol": protocol, "field": "daddr"}}, "right": format!("@{set}")}});
         let refusal = json!({"reject": {"type": answer.0, "expr": answer.1}});
-        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [to_them, refusal]}}})
+        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [leaves, to_them, refusal]}}})
     };
     let mut commands = vec![
         json!({"add": {"table": table()}}),
