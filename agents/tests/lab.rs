@@ -123,12 +123,6 @@ fn kill_the_master(lab: &Lab, role: &str, old: &str) -> Host {
     .unwrap_or_else(|error| panic!("{error}: {:#?}", lab.crm_mon()));
     let new = new.unwrap();
     println!("{} serves LUXI {:.1} s after the kill", new.name(), begun.elapsed().as_secs_f64());
-    let offline = ["gnt-node", "list", "--no-headers", "-o", "offline,powered", &target];
-    lab.wait_until("recorded offline", Duration::from_secs(90), || {
-        Ok(new.run(&offline)?.stdout.trim().starts_with('Y'))
-    })
-    .unwrap_or_else(|error| panic!("{error}: {}", new.run(&["gnt-ha", "record", "--dry-run"]).unwrap().text()));
-    println!("{old} is recorded offline {:.1} s after the kill", begun.elapsed().as_secs_f64());
     wait_role(lab, role, &new.fqdn(), 100);
     println!("Pacemaker has the role on {} {:.1} s after the kill", new.name(), begun.elapsed().as_secs_f64());
     new
