@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use gnt_ha::core::roles::{Failure, Rank};
+use gnt_ha::core::roles::{Failure, Rank, Word, disagreement};
 use gnt_ha::core::simulate::Simulated;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::confd::Confd;
@@ -25,10 +25,10 @@ fn failure(check: &'static str, found: impl Into<String>) -> Failure {
 
 const SIMULATED: &str = "simulated by a file";
 
-/// What is wrong with the master role on this host.
+/// What is wrong with the master role on this host; `words` are what the candidates say who is master.
 #[must_use]
-pub fn master(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
-    let mut failures = Vec::new();
+pub fn master(place: &Place, site: &Site, words: &[Word], deadline: Deadline) -> Vec<Failure> {
+    let mut failures: Vec<Failure> = disagreement(&site.here, words).into_iter().collect();
     if site.simulated.contains(&Simulated::FailedMasterDaemon) {
         failures.push(failure("luxid", SIMULATED));
     } else {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::log::warn_system;
 use gnt_ha::sys::pacemaker::PacemakerError;
 use gnt_ha::sys::recorder::{Recorder, RecorderError};
 
@@ -31,12 +32,17 @@ fn recorder(place: &Place) -> Recorder {
     Recorder::new(&place.state_dir, &place.data_dir, &place.luxid())
 }
 
-/// Pacemaker puts an agent's stderr into its log. What is refused is said there when it is new, not at each monitor.
+/// Both into Pacemaker's log, which takes in an agent's stderr, and into the system's. What is refused is said when it is
+/// new, not at each monitor.
 fn tell(looked: Result<Vec<String>, RecorderError>) {
-    match looked {
-        Ok(lines) => lines.iter().for_each(|line| eprintln!("record: {line}")),
+    let lines = match looked {
+        Ok(lines) => lines,
         // Whoever tries the agent by hand on a host without Pacemaker asks for no record.
-        Err(RecorderError::Pacemaker(PacemakerError::NotHere)) => {}
-        Err(error) => eprintln!("record: nothing is looked at: {error}"),
+        Err(RecorderError::Pacemaker(PacemakerError::NotHere)) => Vec::new(),
+        Err(error) => vec![format!("nothing is looked at: {error}")],
+    };
+    for line in lines {
+        eprintln!("record: {line}");
+        warn_system("gnt-ha", &format!("record: {line}"));
     }
 }

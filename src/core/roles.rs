@@ -148,6 +148,19 @@ pub fn successor(here: &NodeName, words: &[Word], serving: bool) -> Option<Strin
     (!serving && 2 * against > peers).then(|| newest.master.clone())
 }
 
+/// What full mode finds where the peers' word is against a master that serves, with no newer configuration to settle
+/// it: more than half of those that answer take somebody else for the master.
+#[must_use]
+pub fn disagreement(here: &NodeName, words: &[Word]) -> Option<Failure> {
+    let peers: Vec<&Word> = words.iter().filter(|word| !word.own).collect();
+    let against: Vec<&&Word> = peers.iter().filter(|word| !word.master.eq_ignore_ascii_case(here.as_str())).collect();
+    let named = against.first()?;
+    (2 * against.len() > peers.len()).then(|| Failure {
+        check: "peers",
+        found: format!("{} of {} that answer take {} for the master", against.len(), peers.len(), named.master),
+    })
+}
+
 /// The score with which a candidate offers itself for promotion, by how recent its configuration is; none if it
 /// cannot become master.
 ///

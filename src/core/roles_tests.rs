@@ -83,6 +83,19 @@ fn a_stale_master_is_found() {
     assert_eq!(code(&MasterView { run_as: CLONE, ..stale }), 0);
 }
 
+/// Full mode: the agreement of the peers. Whoever is silent has no word.
+#[test]
+fn a_majority_of_the_peers_that_answer_is_a_disagreement() {
+    let n1 = name("n1.lab");
+    let found = |words: &[Word]| disagreement(&n1, words).map(|failure| failure.found);
+    let own = word(true, "n1.lab", 5);
+    assert_eq!(found(std::slice::from_ref(&own)), None);
+    assert_eq!(found(&[own.clone(), word(false, "N1.lab", 5)]), None);
+    assert_eq!(found(&[own.clone(), word(false, "n2.lab", 5), word(false, "n1.lab", 5)]), None);
+    let against = [own, word(false, "n2.lab", 5), word(false, "n2.lab", 5), word(false, "n1.lab", 5)];
+    assert_eq!(found(&against).as_deref(), Some("2 of 3 that answer take n2.lab for the master"));
+}
+
 /// Ganeti issue 1242: its failover takes whichever configuration it finds.
 #[test]
 fn the_most_recent_candidate_is_preferred() {

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -37,4 +38,15 @@ pub fn to_file(path: &Path) -> io::Result<()> {
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
+}
+
+/// Sends one line to the system's log, as a warning of the facility `daemon` (syslog(3)). Without a log it is lost.
+pub fn warn_system(program: &str, line: &str) {
+    const DAEMON_WARNING: u8 = 3 << 3 | 4;
+    let text = format!("<{DAEMON_WARNING}>{program}[{}]: {}", std::process::id(), line.replace('\n', " "));
+    // A log that is full must not hold us: the line is also on stderr.
+    let _ = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(text.as_bytes(), "/dev/log")
+    });
 }

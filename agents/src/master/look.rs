@@ -63,7 +63,7 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     let stopped = place.markers.has(Marker::MasterStopped);
     let asked = successor.is_none() && (listening || !stopped);
     let full = asked && site.tags().master_mode == Mode::Full;
-    let failures = full.then(|| checks::master(place, site, call.deadline));
+    let failures = full.then(|| checks::master(place, site, &words, call.deadline));
     MasterView { rank: site.rank, run_as, successor, stopped, listening, failures }
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, newer_copy, successor, take_over};
+use gnt_ha::core::roles::{
+    OcfCode, Rank, Takeover, TakeoverView, Verdict, disagreement, newer_copy, successor, take_over,
+};
 use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::daemon_util;
@@ -45,8 +47,8 @@ const LUXID_APPEARS: Duration = Duration::from_secs(2);
 /// What is kept of the time for the verification, when the command does not end.
 const VERIFY: Duration = Duration::from_secs(3);
 
-/// How long the master IP may take to come up after luxid has; Ganeti waits as long.
-const IP_COMES_UP: Duration = Duration::from_secs(30);
+/// How long the master IP may take to come up after luxid has, and the peers to agree; Ganeti waits as long for the IP.
+const SETTLES: Duration = Duration::from_secs(30);
 
 pub(super) fn take(call: &Call, place: &Place) -> Verdict {
     if let Err(error) = place.site() {
@@ -143,9 +145,11 @@ fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
         }
     }
     if site.tags().master_mode == Mode::Full {
-        // The next monitor will want it: luxid has it brought up a moment after it starts.
-        let until = call.deadline.at_most(IP_COMES_UP);
-        while !site.has_master_ip() && !until.passed() {
+        // The next monitor will want both: luxid has the master IP brought up a moment after it starts, and the peers
+        // learn of their new master about then.
+        let until = call.deadline.at_most(SETTLES);
+        let agree = || disagreement(&site.here, &site.words(&place.data_dir, until.at_most(PEERS))).is_none();
+        while !(until.passed() || site.has_master_ip() && agree()) {
             until.sleep(PAUSE);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::memory::{Memory, NodeMemory};
 use super::proof::{Proof, Written, proofs};
 use super::reason::{Quiet, Refusal};
-use super::state::{FenceAction, FenceStatus, Membership, NodeState, Settings, State};
+use super::state::{FenceAction, FenceStatus, Membership, NodeState, PowerToo, Settings, State};
 use crate::core::grade::Grade;
 
 /// How long after a fencing Pacemaker may still show the node running, in milliseconds: the membership takes its time to
@@ -85,7 +85,7 @@ impl<'a> Judge<'a> {
                 self.memory.breaker.recorded(name);
             }
             open.iter().for_each(|proof| known.settle(proof));
-            offline_already(node, open)
+            offline_already(node, open, self.settings.power_too)
         } else {
             self.memory.breaker.admitted(name, node.member == Membership::Online);
             let wish = self.online_in_ganeti(node, open.clone(), &mut known);
@@ -216,12 +216,14 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn offline_already(node: &NodeState, open: Vec<Proof>) -> Wish {
+fn offline_already(node: &NodeState, open: Vec<Proof>, power_too: PowerToo) -> Wish {
+    // Where it was switched off with the record, Ganeti knows better than the fencing before.
+    let stale = |powered: bool| powered && power_too.off;
     let newest = open.into_iter().max_by_key(|proof| proof.at_ms);
     match newest {
         Some(proof)
             if node.ganeti.oob_program.is_some()
-                && proof.powered.is_some_and(|powered| powered != node.ganeti.powered) =>
+                && proof.powered.is_some_and(|powered| powered != node.ganeti.powered && !stale(powered)) =>
         {
             Wish::Powered(proof)
         }
