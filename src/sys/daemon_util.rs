@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::clock::Deadline;
+use super::processes;
 use super::program::{ProgramError, run};
 
 /// The daemons that only the master runs, in the order of their start.
@@ -116,13 +117,14 @@ impl Daemons {
 /// Whether a `gnt-cluster master-failover` runs on this host, whoever started it.
 #[must_use]
 pub fn failover_under_way() -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    processes.flatten().any(|entry| {
-        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    let is_one = |folder: &Path| {
+        let words = fs::read(folder.join("cmdline")).ok()?;
         let mut words = words.split(|byte| *byte == 0);
         // The interpreter comes first: "python3 /usr/sbin/gnt-cluster master-failover".
-        words.by_ref().take(3).any(|word| word.ends_with(b"/gnt-cluster")) && words.next() == Some(b"master-failover")
-    })
+        let is_cluster = words.by_ref().take(3).any(|word| word.ends_with(b"/gnt-cluster"));
+        (is_cluster && words.next() == Some(b"master-failover")).then_some(())
+    };
+    processes::find(is_one).is_some()
 }
 
 fn name_of(pid: i32) -> Option<String> {

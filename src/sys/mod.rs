@@ -15,6 +15,7 @@ pub mod luxi;
 pub mod oob_program;
 pub mod pacemaker;
 pub mod process;
+pub mod processes;
 pub mod program;
 pub mod reachable;
 pub mod recorder;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::clock::{Deadline, now};
 use super::process::{End, Job};
+use super::processes;
 use super::program::{ProgramError, run};
 use crate::core::crm_mon::{BadCrmMon, CrmMon};
 use crate::core::oob::reason_in;
@@ -94,11 +95,10 @@ pub fn prefer(resource: &str, node: &str, deadline: Deadline) -> Result<(), Prog
 #[must_use]
 pub fn started_ms() -> Option<u64> {
     let at = now();
-    let processes = std::fs::read_dir("/proc").ok()?.flatten();
-    let stat = processes
-        .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
-        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
-        .find(|stat| NAMES.iter().any(|name| stat.contains(name)))?;
+    let stat = processes::find(|folder| {
+        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+        NAMES.iter().any(|name| stat.contains(name)).then_some(stat)
+    })?;
     // Field 22, counted from behind the name, which may hold blanks (proc_pid_stat(5)); in ticks since boot.
     let ticks: u64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;

@@ -140,6 +140,14 @@ impl Scene {
         ended(self.dressed(&mut command).envs(variables.iter().copied()).output().unwrap())
     }
 
+    /// As Pacemaker does it: told the time-out, and killed when that is over (then the code is 137).
+    pub(crate) fn run_or_kill(&self, agent: &str, action: &str, seconds: u32) -> Ended {
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", &seconds.to_string(), agent, action]);
+        let timeout = format!("{seconds}000");
+        ended(self.dressed(&mut command).env("OCF_RESKEY_CRM_meta_timeout", timeout).output().unwrap())
+    }
+
     pub(crate) fn limited(&self, agent: &str, action: &str, limits: &[&str]) -> Ended {
         let mut command = Command::new("prlimit");
         command.args(limits).arg(agent).arg(action);
