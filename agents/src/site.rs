@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{self, NodeName};
-use gnt_ha::core::reconcile::Settings;
 use gnt_ha::core::roles::{Rank, RunAs, Word};
 use gnt_ha::core::simulate::Simulated;
 use gnt_ha::core::tags::Tags;
@@ -16,7 +15,7 @@ use gnt_ha::sys::confd::Confd;
 use gnt_ha::sys::daemon_util::Daemons;
 use gnt_ha::sys::luxi::{Luxi, LuxiError};
 use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
-use gnt_ha::sys::{addresses, identity, simulate};
+use gnt_ha::sys::{addresses, cib, identity, simulate};
 use serde_json::Value;
 
 use crate::call::{BadParameter, Call};
@@ -86,7 +85,7 @@ impl Place {
     /// What Pacemaker's success proves at least, where the receipt is out of reach.
     #[must_use]
     pub fn device_grade(&self) -> Grade {
-        Settings::default().device_grade
+        cib::device_grade(Path::new(cib::FILE))
     }
 
     /// Whether luxid listens: a look at its socket, no question.

@@ -132,7 +132,7 @@ fn act(
         }
     }
     if options.record {
-        finish.record = Some(record::offline(cluster, &target.node, power, &options.state_dir));
+        finish.record = Some(record::offline(cluster, &target.node, power, proof.grade, options));
     }
     (finish, report)
 }

@@ -112,6 +112,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The receipts' folder.
     pub state_dir: PathBuf,
+    /// Pacemaker's configuration.
+    pub cib: PathBuf,
 }
 
 /// An option that cannot be used.
@@ -189,6 +191,7 @@ impl Options {
             record: values.truth("record")?.unwrap_or(true),
             data_dir: values.path("data_dir").unwrap_or_default(),
             state_dir: values.path("state_dir").unwrap_or_default(),
+            cib: values.path("cib").unwrap_or_default(),
         })
     }
 }
@@ -250,7 +253,8 @@ mod tests {
     fn the_defaults_are_those_that_are_documented() {
         let options = options(&[("plug", "n1")]).unwrap();
         assert_eq!(options.action, Action::Reboot);
-        assert_eq!(options.minimum_grade, Grade::Bounded);
+        // What the record takes a device for that does not say.
+        assert_eq!(options.minimum_grade, gnt_ha::core::reconcile::Settings::DEVICE_GRADE);
         assert_eq!(options.deadline, Duration::from_secs(55));
         assert!(options.record && !options.missing_as_off && !options.deep);
         assert_eq!(options.power_timeout, Some(Duration::from_secs(20)));

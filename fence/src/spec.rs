@@ -177,7 +177,7 @@ pub const OPTIONS: &[Spec] = &[
             None,
             Kind::Truth,
             "true|false",
-            "After a proven off, have Ganeti record the node as offline, where this host is the master",
+            "After a proven off, have Ganeti record the node as offline, where this host is the master and does not run the roles' agents, which record it themselves; a pause and the breaker hold it back",
         ),
         "true",
     ),
@@ -188,6 +188,16 @@ pub const OPTIONS: &[Spec] = &[
     with_default(
         spec("state_dir", None, Kind::Text, "folder", "Folder of the receipts"),
         gnt_ha::config::DEFAULT_STATE,
+    ),
+    with_default(
+        spec(
+            "cib",
+            None,
+            Kind::Text,
+            "file",
+            "Pacemaker's configuration on this host, which may hold a pause of the record",
+        ),
+        gnt_ha::sys::cib::FILE,
     ),
 ];
 

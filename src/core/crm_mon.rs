@@ -7,6 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::node::{self, NodeName};
 use super::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
+use super::xml;
 
 /// What Pacemaker said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,8 +169,7 @@ fn name(tag: &BytesStart<'_>, attribute_name: &str) -> Option<NodeName> {
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> String {
-    let found = tag.attributes().flatten().find(|attribute| attribute.key.as_ref() == name);
-    found.and_then(|found| Some(quick_xml::escape::unescape(&found.value).ok()?.into_owned())).unwrap_or_default()
+    xml::attribute(tag, name).unwrap_or_default()
 }
 
 #[cfg(test)]

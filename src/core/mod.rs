@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod cib;
 pub mod crm_mon;
 pub mod ganeti_config;
 pub mod gone;
@@ -11,6 +12,7 @@ pub mod jobs;
 pub mod node;
 pub mod notice;
 pub mod oob;
+pub mod pause;
 pub mod power;
 pub mod pursuit;
 pub mod receipt;
@@ -19,3 +21,4 @@ pub mod record;
 pub mod roles;
 pub mod simulate;
 pub mod tags;
+mod xml;

@@ -194,9 +194,9 @@ fn hold_back(wishes: &mut [(&NodeState, Wish)], state: &State, settings: &Settin
     let Err(latch) = memory.breaker.pass(&offline, settings.limits, state.nodes.len(), state.now) else {
         return;
     };
+    let refusal = Refusal::from(latch);
     for (_, wish) in wishes.iter_mut().filter(|(_, wish)| matches!(wish, Wish::Offline(_) | Wish::Drain)) {
-        *wish =
-            Wish::Refuse(Refusal::Breaker { held: latch.held.clone(), down: latch.down.clone(), limit: latch.limit });
+        *wish = Wish::Refuse(refusal.clone());
     }
 }
 

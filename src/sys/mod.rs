@@ -1,10 +1,12 @@
 //! Thin adapters to the world. Each file touches one thing, named by the file.
 
 pub mod addresses;
+pub mod cib;
 pub mod clock;
 pub mod confd;
 pub mod daemon_util;
 pub mod ganeti_files;
+pub mod gate;
 mod guard;
 pub mod guarded_file;
 pub mod identity;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cib::{self, CibError};
 use super::clock::{Deadline, now, wall_nanos};
 use super::ganeti_files::{self, GanetiFilesError};
 use super::ledger::{Ledger, LedgerError};
@@ -30,6 +31,12 @@ use crate::core::tags::Tags;
 
 /// The administrator's pause, in the state folder.
 pub const PAUSE_FILE: &str = "pause.json";
+
+/// What is remembered from look to look.
+pub(super) const MEMORY_FILE: &str = "record.json";
+
+/// The jobs that were handed over.
+pub(super) const SUBMITTED_FILE: &str = "submitted.json";
 
 /// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
 /// times.
@@ -63,6 +70,8 @@ pub struct Recorder {
     pub data_dir: PathBuf,
     /// luxid's socket.
     pub luxi: PathBuf,
+    /// Pacemaker's configuration: the pause of the cluster, and what its devices promise.
+    pub cib: PathBuf,
     /// What the administrator has set.
     pub settings: Settings,
 }
@@ -76,6 +85,9 @@ pub enum RecorderError {
     /// Pacemaker.
     #[error(transparent)]
     Pacemaker(#[from] PacemakerError),
+    /// Pacemaker's configuration.
+    #[error(transparent)]
+    Cib(#[from] CibError),
     /// Our receipts.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -97,9 +109,17 @@ pub enum RecorderError {
 
 /// A job that was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Submitted {
-    what: String,
-    at_ms: u64,
+pub(super) struct Submitted {
+    pub(super) what: String,
+    /// Milliseconds since boot.
+    pub(super) at_ms: u64,
+}
+
+impl Submitted {
+    /// Whether it may still do what it was handed over for.
+    pub(super) fn is_pending(&self, now: When) -> bool {
+        now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < PATIENCE_MS)
+    }
 }
 
 /// Each node's address in the primary network.
@@ -128,7 +148,13 @@ impl Recorder {
     pub fn new(state_dir: &Path, data_dir: &Path, luxi: &Path) -> Self {
         let tags = Ssconf::new(data_dir).cluster_tags().unwrap_or_default();
         let settings = Settings::of_tags(&Tags::read(tags.iter().map(String::as_str)));
-        Self { state_dir: state_dir.to_owned(), data_dir: data_dir.to_owned(), luxi: luxi.to_owned(), settings }
+        Self {
+            state_dir: state_dir.to_owned(),
+            data_dir: data_dir.to_owned(),
+            luxi: luxi.to_owned(),
+            cib: cib::FILE.into(),
+            settings,
+        }
     }
 
     /// Looks, decides, and has it done. Returns what was decided, and what became of each job, a line each.
@@ -136,10 +162,10 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError`]: then nothing was done.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
-        let _lock = Lock::take(&self.state_dir.join("lock").join("record"), deadline)?;
+        let _lock = self.lock(deadline)?;
         let (plan, addresses) = self.look_and_decide(deadline)?;
         // Before anything of it is done: whoever acts and forgets would act again.
-        self.write("record.json", &plan.memory)?;
+        self.write(MEMORY_FILE, &plan.memory)?;
         let lines = self.act(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision)).collect();
@@ -200,8 +226,9 @@ impl Recorder {
 
     fn look_and_decide(&self, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
         let (mut state, addresses) = self.look(deadline)?;
-        let memory = self.read::<Memory>("record.json")?.unwrap_or_default();
-        let plan = reconcile(&state, &self.settings, memory.clone());
+        let settings = Settings { device_grade: cib::read(&self.cib)?.device_grade, ..self.settings };
+        let memory = self.memory()?;
+        let plan = reconcile(&state, &settings, memory.clone());
         // Who was fenced a while ago may be back: whether it is, its noded tells, and is asked only then.
         let unasked: BTreeSet<&NodeName> = plan
             .verdicts
@@ -216,14 +243,25 @@ impl Recorder {
             let address = addresses.get(&node.ganeti.name);
             node.answers = address.map(|address| noded_answers(*address, deadline));
         }
-        Ok((reconcile(&state, &self.settings, memory), addresses))
+        Ok((reconcile(&state, &settings, memory), addresses))
     }
 
-    /// The administrator's pause, if there is one.
+    /// The administrator's pause, if there is one: of this host, else of the cluster.
     ///
     /// # Errors
-    /// [`RecorderError::State`]. A pause that cannot be read is no licence to act.
+    /// [`RecorderError`]. A pause that cannot be read is no licence to act.
     pub fn pause(&self) -> Result<Option<Pause>, RecorderError> {
+        Ok(match self.pause_here()? {
+            Some(pause) => Some(pause),
+            None => cib::read(&self.cib)?.pause,
+        })
+    }
+
+    /// The pause of this host alone.
+    ///
+    /// # Errors
+    /// [`RecorderError::State`].
+    pub fn pause_here(&self) -> Result<Option<Pause>, RecorderError> {
         self.read(PAUSE_FILE)
     }
 
@@ -253,10 +291,10 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError`].
     pub fn reset_breaker(&self, deadline: Deadline) -> Result<(), RecorderError> {
-        let _lock = Lock::take(&self.state_dir.join("lock").join("record"), deadline)?;
-        let mut memory = self.read::<Memory>("record.json")?.unwrap_or_default();
+        let _lock = self.lock(deadline)?;
+        let mut memory = self.memory()?;
         memory.breaker = memory.breaker.reset();
-        self.write("record.json", &memory)
+        self.write(MEMORY_FILE, &memory)
     }
 
     fn look(&self, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
@@ -301,19 +339,17 @@ impl Recorder {
     }
 
     fn act(&self, plan: &Plan, addresses: &Addresses, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
-        let before = self.read::<BTreeMap<NodeName, Submitted>>("submitted.json")?.unwrap_or_default();
+        let before = self.submitted()?;
         let mut submitted = BTreeMap::new();
         let mut lines = Vec::new();
-        let at_ms = now().boottime_ms;
+        let at = now();
         for Verdict { node, decision } in &plan.verdicts {
             let jobs = jobs::jobs(node, decision, wall_nanos());
             if jobs.is_empty() {
                 continue;
             }
             let what = decision.to_string();
-            let pending =
-                before.get(node).filter(|job| at_ms.checked_sub(job.at_ms).is_some_and(|age| age < PATIENCE_MS));
-            if let Some(job) = pending {
+            if let Some(job) = before.get(node).filter(|job| job.is_pending(at)) {
                 lines.push(format!("{node}: a job is under way: {}", job.what));
                 submitted.insert(node.clone(), job.clone());
                 continue;
@@ -332,10 +368,10 @@ impl Recorder {
                     continue;
                 }
             }
-            submitted.insert(node.clone(), Submitted { what, at_ms });
+            submitted.insert(node.clone(), Submitted { what, at_ms: at.boottime_ms });
         }
         if submitted != before {
-            self.write("submitted.json", &submitted)?;
+            self.write(SUBMITTED_FILE, &submitted)?;
         }
         if submitted.is_empty() && !before.is_empty() {
             // What was submitted is done, or is not wanted any more.
@@ -344,12 +380,29 @@ impl Recorder {
         Ok(lines)
     }
 
+    /// One at a time remembers and hands over.
+    pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
+        Lock::take(&self.state_dir.join("lock").join("record"), deadline)
+    }
+
+    /// What is remembered.
+    ///
+    /// # Errors
+    /// [`RecorderError::State`].
+    pub fn memory(&self) -> Result<Memory, RecorderError> {
+        Ok(self.read(MEMORY_FILE)?.unwrap_or_default())
+    }
+
+    pub(super) fn submitted(&self) -> Result<BTreeMap<NodeName, Submitted>, RecorderError> {
+        Ok(self.read(SUBMITTED_FILE)?.unwrap_or_default())
+    }
+
     fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecorderError> {
         let path = self.state_dir.join(name);
         state_file::read(&path).map_err(|error| RecorderError::State { path, error })
     }
 
-    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), RecorderError> {
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), RecorderError> {
         let path = self.state_dir.join(name);
         state_file::write(&path, value).map_err(|error| RecorderError::State { path, error })
     }
@@ -361,6 +414,6 @@ fn noded_answers(address: IpAddr, deadline: Deadline) -> bool {
     !time.is_zero() && TcpStream::connect_timeout(&SocketAddr::new(address, NODED_PORT), time).is_ok()
 }
 
-fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<u64, LuxiError> {
+pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<u64, LuxiError> {
     Luxi::connect(luxi, deadline)?.submit_jobs(jobs)
 }

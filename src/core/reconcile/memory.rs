@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::proof::Proof;
-use crate::core::breaker::Breaker;
+use super::reason::Refusal;
+use crate::core::breaker::{Breaker, Limits};
 use crate::core::node::NodeName;
 use crate::core::receipt::When;
 
@@ -46,9 +47,32 @@ pub(super) struct NodeMemory {
 
 impl Memory {
     /// Whether the last look was a moment ago, on both clocks.
-    pub(super) fn is_fresh(&self, now: When) -> bool {
+    #[must_use]
+    pub fn is_fresh(&self, now: When) -> bool {
         self.looked.wall_ms.abs_diff(now.wall_ms) <= FRESH_MS
             && self.looked.boottime_ms.abs_diff(now.boottime_ms) <= FRESH_MS
+    }
+
+    /// Asks the breaker for one node that was fenced, outside of a look, and counts it as recorded. `online` are the
+    /// other nodes that Ganeti has online and nobody is about to record: those that were down are back.
+    ///
+    /// # Errors
+    /// Why it is held back. What is remembered has changed then, too.
+    pub fn let_through(
+        &mut self,
+        node: &NodeName,
+        online: &[NodeName],
+        limits: Limits,
+        total: usize,
+        now: When,
+    ) -> Result<(), Refusal> {
+        for back in online.iter().filter(|back| *back != node) {
+            self.breaker.admitted(back, false);
+        }
+        let one = BTreeSet::from([node.clone()]);
+        self.breaker.pass(&one, limits, total, now).map_err(Refusal::from)?;
+        self.breaker.recorded(node);
+        Ok(())
     }
 }
 
@@ -83,6 +107,38 @@ impl NodeMemory {
             times.sort_unstable();
             let from = times[times.len() - KEPT];
             self.settled.retain(|key, at_ms| *at_ms >= from || visible.contains(key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    /// Fencings one after the other, with no look between them, are as many as at once.
+    #[test]
+    fn the_third_of_five_that_is_let_through_alone_latches() {
+        let mut memory = Memory::default();
+        let mut ask = |node: &str, online: &[NodeName]| {
+            memory.let_through(&name(node), online, Limits::default(), 5, When::default())
+        };
+        assert_eq!([ask("n3", &[]), ask("n4", &[]), ask("n4", &[])], [Ok(()), Ok(()), Ok(())]);
+        let Err(Refusal::Breaker { held, down, limit }) = ask("n5", &[]) else { panic!("let through") };
+        assert_eq!((held, down, limit), ([name("n5")].into(), [name("n3"), name("n4")].into(), 2));
+        assert!(ask("n3", &[]).is_err(), "it latches");
+    }
+
+    /// Without the agents nobody else sees who was admitted: years of single losses must not add up.
+    #[test]
+    fn who_is_online_again_counts_no_more() {
+        let mut memory = Memory::default();
+        for node in ["n2", "n3", "n4", "n5"] {
+            let online: Vec<NodeName> = ["n1", "n2", "n3", "n4", "n5"].map(name).into();
+            assert_eq!(memory.let_through(&name(node), &online, Limits::default(), 5, When::default()), Ok(()));
         }
     }
 }

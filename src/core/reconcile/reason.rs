@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::proof::Word;
 use super::state::Pause;
+use crate::core::breaker::Latch;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 
@@ -70,6 +71,12 @@ pub enum Refusal {
     },
     /// Ganeti's record of the node was written after the fencing, and says online.
     ChangedSince,
+}
+
+impl From<&Latch> for Refusal {
+    fn from(latch: &Latch) -> Self {
+        Self::Breaker { held: latch.held.clone(), down: latch.down.clone(), limit: latch.limit }
+    }
 }
 
 /// What lets a refused record go on by a human's word.

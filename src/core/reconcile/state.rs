@@ -51,6 +51,9 @@ impl fmt::Display for PowerToo {
 }
 
 impl Settings {
+    /// What a `fence_ganeti` device promises that does not say (its `minimum_grade`).
+    pub const DEVICE_GRADE: Grade = Grade::Bounded;
+
     /// The defaults, and what the cluster's tags say.
     #[must_use]
     pub fn of_tags(tags: &Tags) -> Self {
@@ -66,7 +69,7 @@ impl Default for Settings {
             start_up_grace_ms: 300_000,
             drain: true,
             limits: Limits::default(),
-            device_grade: Grade::Bounded,
+            device_grade: Self::DEVICE_GRADE,
             oldest_proof_ms: 86_400_000,
             power_too: PowerToo::default(),
         }

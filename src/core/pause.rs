@@ -1,0 +1,123 @@
+//! The administrator's pause in words: the reason that is taken, and the cluster property that it becomes.
+
+use std::fmt::Write;
+
+use super::reconcile::Pause;
+
+/// The longest reason, in characters: it stands in one line of a log.
+const LONGEST: usize = 200;
+
+/// Why a reason is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadReason {
+    /// Nothing is said.
+    #[error("the reason is empty: say why, for whoever looks at three in the morning")]
+    Empty,
+    /// Too much is said.
+    #[error("the reason has {0} characters: say it in {LONGEST}")]
+    TooLong(usize),
+    /// A line end, an escape sequence of a terminal, and the like.
+    #[error("the reason has a control character ({0:?}): say it in one line of plain text")]
+    Control(char),
+}
+
+impl Pause {
+    /// A pause for `reason`, by the user `by`.
+    ///
+    /// # Errors
+    /// [`BadReason`].
+    pub fn new(reason: &str, by: &str, since_ms: u64) -> Result<Self, BadReason> {
+        let reason = reason.trim();
+        if let Some(control) = reason.chars().find(|c| is_control(*c)) {
+            return Err(BadReason::Control(control));
+        }
+        match reason.chars().count() {
+            0 => Err(BadReason::Empty),
+            length if length > LONGEST => Err(BadReason::TooLong(length)),
+            _ => Ok(Self { reason: reason.to_owned(), by: by.to_owned(), since_ms }),
+        }
+    }
+
+    /// As a property of the cluster: JSON in ASCII, as Pacemaker's tools refuse other characters in some locales.
+    #[must_use]
+    pub fn to_property(&self) -> String {
+        let json = serde_json::json!({"reason": self.reason, "by": self.by, "since_ms": self.since_ms}).to_string();
+        let mut ascii = String::with_capacity(json.len());
+        for character in json.chars() {
+            if character.is_ascii() {
+                ascii.push(character);
+                continue;
+            }
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(ascii, "\\u{unit:04x}");
+            }
+        }
+        ascii
+    }
+
+    /// What such a property says. Whatever else somebody wrote there is a pause too, for that reason: a pause that
+    /// cannot be read is no licence to act.
+    #[must_use]
+    pub fn of_property(text: &str) -> Self {
+        let read = serde_json::from_str::<Self>(text).ok();
+        read.and_then(|read| Self::new(&read.reason, &harmless(&read.by), read.since_ms).ok()).unwrap_or_else(|| Self {
+            reason: harmless(text),
+            by: "somebody".to_owned(),
+            since_ms: 0,
+        })
+    }
+}
+
+/// What would move the cursor, or turn the text of a line around.
+fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !is_control(*c)).take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_reason_is_one_line_of_plain_text() {
+        assert_eq!(Pause::new("  a fan ", "root", 1).unwrap().reason, "a fan");
+        assert_eq!(Pause::new(" ", "root", 1), Err(BadReason::Empty));
+        assert_eq!(Pause::new(&"\u{fc}".repeat(201), "root", 1), Err(BadReason::TooLong(201)));
+        assert!(Pause::new(&"\u{fc}".repeat(200), "root", 1).is_ok());
+        for bad in ["a\nb", "\u{1b}[31m", "a\0", "a\u{202e}b"] {
+            assert!(matches!(Pause::new(bad, "root", 1), Err(BadReason::Control(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_a_pause() {
+        for text in ["", "true", "false", "{}", "[1]", "{\"reason\": \"\\u001b[31m\", \"by\": \"x\", \"since_ms\": 1}"]
+        {
+            let pause = Pause::of_property(text);
+            assert_eq!((pause.reason.as_str(), pause.by.as_str()), (text, "somebody"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_read_back_from_ascii(reason in "\\PC{1,60}", by in "[a-z]{1,8}", since_ms in 0u64..1 << 50) {
+            if let Ok(pause) = Pause::new(&reason, &by, since_ms) {
+                let text = pause.to_property();
+                prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", text);
+                prop_assert_eq!(Pause::of_property(&text), pause);
+            }
+        }
+
+        #[test]
+        fn any_property_is_a_pause_that_can_be_printed(text in ".{0,400}") {
+            let pause = Pause::of_property(&text);
+            prop_assert!(!pause.reason.chars().chain(pause.by.chars()).any(is_control));
+        }
+    }
+}

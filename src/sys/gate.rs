@@ -1,0 +1,116 @@
+//! The record of one node by the program that has just fenced it and cannot wait for a whole look: the same guards.
+
+use super::cib::{self, CibError};
+use super::clock::{Deadline, now, wall_nanos};
+use super::lock::LockError;
+use super::luxi::LuxiError;
+use super::recorder::{MEMORY_FILE, Recorder, RecorderError, SUBMITTED_FILE, Submitted, submit};
+use crate::core::ganeti_config::{GanetiConfig, Node};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::reconcile::Refusal;
+use crate::core::record::OfflineJob;
+
+/// Why a record is left to others.
+#[derive(Debug, thiserror::Error)]
+pub enum Withheld {
+    /// Somebody reconciles here, with every guard.
+    #[error("the roles' next look records it")]
+    Watched,
+    /// A guard.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The proof is weaker than what the record asks for.
+    #[error("it is only proven {grade}, and at least {least} is asked for")]
+    Grade {
+        /// Its grade.
+        grade: Grade,
+        /// The least.
+        least: Grade,
+    },
+    /// Ganeti.
+    #[error(transparent)]
+    Luxi(LuxiError),
+    /// What the guards need to know is not known.
+    #[error(transparent)]
+    Unknown(#[from] RecorderError),
+}
+
+impl From<LockError> for Withheld {
+    fn from(error: LockError) -> Self {
+        Self::Unknown(error.into())
+    }
+}
+
+impl From<CibError> for Withheld {
+    fn from(error: CibError) -> Self {
+        Self::Unknown(error.into())
+    }
+}
+
+/// A job that Ganeti has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handed {
+    /// It has this number.
+    Job(u64),
+    /// It was taken, and its number was not waited for.
+    Unconfirmed,
+}
+
+impl Recorder {
+    /// Has one node recorded that is proven `grade` just now, if no guard is against it. From then on it counts as
+    /// recorded, and a look in a moment does not do it again.
+    ///
+    /// # Errors
+    /// [`Withheld`].
+    pub fn record_fenced(
+        &self,
+        config: &GanetiConfig,
+        job: &OfflineJob,
+        grade: Grade,
+        deadline: Deadline,
+    ) -> Result<Handed, Withheld> {
+        let _lock = self.lock(deadline)?;
+        let mut memory = self.memory()?;
+        let at = now();
+        // By when it looked, not by when the file was written: it is written here, too.
+        if memory.is_fresh(at) {
+            return Err(Withheld::Watched);
+        }
+        self.check(grade)?;
+        let mut submitted = self.submitted()?;
+        // Ganeti shows a node online until its job has run.
+        let is_back = |node: &Node| !node.offline && submitted.get(&node.name).is_none_or(|job| !job.is_pending(at));
+        let nodes = config.nodes();
+        let online: Vec<NodeName> = nodes.iter().filter(|node| is_back(node)).map(|node| node.name.clone()).collect();
+        let passed = memory.let_through(&job.node, &online, self.settings.limits, nodes.len(), at);
+        // Before anything is done, and when it is held back: whoever acts and forgets would act again.
+        self.write(MEMORY_FILE, &memory)?;
+        passed.map_err(Withheld::Refused)?;
+        let what = format!("offline: {grade}, fenced just now");
+        let handed = match submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline) {
+            Ok(number) => Handed::Job(number),
+            Err(LuxiError::Unconfirmed) => Handed::Unconfirmed,
+            Err(error) => return Err(Withheld::Luxi(error)),
+        };
+        submitted.insert(job.node.clone(), Submitted { what, at_ms: at.boottime_ms });
+        // The job is there: what cannot be kept of it is only done again.
+        let _ = self.write(SUBMITTED_FILE, &submitted);
+        Ok(handed)
+    }
+
+    /// The guards that a single fencing knows of; quorum it had, as Pacemaker fences only with it.
+    fn check(&self, grade: Grade) -> Result<(), Withheld> {
+        let least = self.settings.least_grade;
+        if grade < least {
+            return Err(Withheld::Grade { grade, least });
+        }
+        if let Some(pause) = self.pause()? {
+            return Err(Withheld::Refused(Refusal::Paused(pause)));
+        }
+        if cib::read(&self.cib)?.maintenance {
+            return Err(Withheld::Refused(Refusal::Maintenance));
+        }
+        Ok(())
+    }
+}
