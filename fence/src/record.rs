@@ -8,7 +8,6 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::record::{self, RecordPlan};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::gate::Handed;
 use gnt_ha::sys::recorder::Recorder;
 use gnt_ha::sys::{ganeti_files, identity};
 
@@ -41,8 +40,8 @@ pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, grade: Grade, o
     let mut recorder = Recorder::new(&options.state_dir, &options.data_dir, luxi);
     recorder.cib.clone_from(&options.cib);
     match recorder.record_fenced(config, &job, grade, deadline) {
-        Ok(Handed::Job(number)) => format!("job {number} is submitted, to record it offline"),
-        Ok(Handed::Unconfirmed) => {
+        Ok(Some(number)) => format!("job {number} is submitted, to record it offline"),
+        Ok(None) => {
             "a job to record it offline is handed over; Ganeti confirms it when it has waited for the dead".to_owned()
         }
         Err(why) => format!("left: {why}"),

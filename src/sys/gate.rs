@@ -2,9 +2,10 @@
 
 use super::cib::{self, CibError};
 use super::clock::{Deadline, now, wall_nanos};
+use super::hand_over::{Submitted, submit};
 use super::lock::LockError;
 use super::luxi::LuxiError;
-use super::recorder::{MEMORY_FILE, Recorder, RecorderError, SUBMITTED_FILE, Submitted, submit};
+use super::recorder::{MEMORY_FILE, Recorder, RecorderError};
 use crate::core::ganeti_config::{GanetiConfig, Node};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -48,18 +49,9 @@ impl From<CibError> for Withheld {
     }
 }
 
-/// A job that Ganeti has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handed {
-    /// It has this number.
-    Job(u64),
-    /// It was taken, and its number was not waited for.
-    Unconfirmed,
-}
-
 impl Recorder {
     /// Has one node recorded that is proven `grade` just now, if no guard is against it. From then on it counts as
-    /// recorded, and a look in a moment does not do it again.
+    /// recorded, and a look in a moment does not do it again. Returns the job's number, if that was confirmed in time.
     ///
     /// # Errors
     /// [`Withheld`].
@@ -69,7 +61,7 @@ impl Recorder {
         job: &OfflineJob,
         grade: Grade,
         deadline: Deadline,
-    ) -> Result<Handed, Withheld> {
+    ) -> Result<Option<u64>, Withheld> {
         let _lock = self.lock(deadline)?;
         let mut memory = self.memory()?;
         let at = now();
@@ -88,15 +80,11 @@ impl Recorder {
         self.write(MEMORY_FILE, &memory)?;
         passed.map_err(Withheld::Refused)?;
         let what = format!("offline: {grade}, fenced just now");
-        let handed = match submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline) {
-            Ok(number) => Handed::Job(number),
-            Err(LuxiError::Unconfirmed) => Handed::Unconfirmed,
-            Err(error) => return Err(Withheld::Luxi(error)),
-        };
-        submitted.insert(job.node.clone(), Submitted { what, at_ms: at.boottime_ms });
+        let number = submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline).map_err(Withheld::Luxi)?;
+        submitted.insert(job.node.clone(), Submitted::new(what, at, number));
         // The job is there: what cannot be kept of it is only done again.
-        let _ = self.write(SUBMITTED_FILE, &submitted);
-        Ok(handed)
+        let _ = self.keep_submitted(&submitted);
+        Ok(number)
     }
 
     /// The guards that a single fencing knows of; quorum it had, as Pacemaker fences only with it.

@@ -138,6 +138,15 @@ impl Luxi {
             .ok_or_else(|| LuxiError::Answer("it holds no list of jobs".to_owned()))
     }
 
+    /// What became of a job.
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn job_state(&mut self, number: u64) -> Result<JobState, LuxiError> {
+        let answer = self.call("Query", &json!(["job", ["status", "opresult"], ["=", "id", number]]))?;
+        JobState::read(&answer).ok_or_else(|| LuxiError::Answer(format!("it does not tell of job {number}")))
+    }
+
     /// Asks anything of luxid.
     ///
     /// # Errors
@@ -170,6 +179,43 @@ impl Luxi {
         let left = self.deadline.left();
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It waits or runs.
+    UnderWay,
+    /// It succeeded.
+    Done,
+    /// It failed or was cancelled, and why.
+    Failed(String),
+    /// Ganeti does not know it any more.
+    Gone,
+}
+
+impl JobState {
+    /// Of `{"data": [[[kind, status], [kind, results]]]}`; kind 0 is an answer, 3 none as there is no such job
+    /// (`RSNormal`, `RSUnavail`: `src/Ganeti/Constants.hs`).
+    fn read(answer: &Value) -> Option<Self> {
+        let row = answer.get("data")?.as_array()?.first()?.as_array()?;
+        let [status, results] = row.as_slice() else { return None };
+        if status.get(0)?.as_u64()? != 0 {
+            return Some(Self::Gone);
+        }
+        Some(match status.get(1)?.as_str()? {
+            "success" => Self::Done,
+            "error" | "canceled" => Self::Failed(failure_in(results.get(1).unwrap_or(&Value::Null))),
+            _ => Self::UnderWay,
+        })
+    }
+}
+
+/// The first text of an opcode's result that is an error: `["OpPrereqError", ["why", "kind"]]`.
+fn failure_in(results: &Value) -> String {
+    let error = |result: &Value| result.get(1)?.get(0)?.as_str().map(str::to_owned);
+    let results = results.as_array().map(Vec::as_slice).unwrap_or_default();
+    results.iter().find_map(error).unwrap_or_else(|| "it was cancelled, or does not say why".to_owned())
 }
 
 /// A job's number; newer versions send it as text.
@@ -247,6 +293,21 @@ mod tests {
         assert!(matches!(served(b"{\"success\": tr\x03"), Err(LuxiError::Answer(_))));
         assert!(matches!(served(b"{\"result\": 1}\x03"), Err(LuxiError::Answer(_))));
         assert!(matches!(served(b"{\"success\": true"), Err(LuxiError::Exchange(_))));
+    }
+
+    /// As luxid 3.0.2 answers.
+    #[test]
+    fn what_became_of_a_job_is_told() {
+        let state = |row: Value| JobState::read(&json!({"fields": [], "data": [row]}));
+        let failed = json!([[0, "error"], [0, [["OpPrereqError", ["Node n9 not known", "unknown_entity"]], null]]]);
+        assert_eq!(state(failed), Some(JobState::Failed("Node n9 not known".to_owned())));
+        assert_eq!(state(json!([[0, "success"], [0, [[["offline", "True"]]]]])), Some(JobState::Done));
+        assert_eq!(state(json!([[0, "running"], [0, [null]]])), Some(JobState::UnderWay));
+        assert_eq!(state(json!([[3, null], [3, null]])), Some(JobState::Gone));
+        assert!(matches!(state(json!([[0, "canceled"], [0, [null]]])), Some(JobState::Failed(_))));
+        for bad in [json!([]), json!([[0, 1], [0, null]]), json!(null)] {
+            assert_eq!(state(bad), None);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod ganeti_files;
 pub mod gate;
 mod guard;
 pub mod guarded_file;
+mod hand_over;
 pub mod identity;
 pub mod ledger;
 pub mod lock;

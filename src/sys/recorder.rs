@@ -11,22 +11,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cib::{self, CibError};
-use super::clock::{Deadline, now, wall_nanos};
+use super::clock::{Deadline, now};
 use super::ganeti_files::{self, GanetiFilesError};
 use super::ledger::{Ledger, LedgerError};
 use super::lock::{Lock, LockError};
-use super::luxi::{Luxi, LuxiError};
 use super::pacemaker::{self, PacemakerError};
 use super::ssconf::Ssconf;
-use super::unreachable::{make_reachable, make_unreachable};
 use super::{identity, state_file};
 use crate::core::history::stories;
-use crate::core::jobs::{self, DRAINED_BY_US, Job};
+use crate::core::jobs::DRAINED_BY_US;
 use crate::core::node::NodeName;
 use crate::core::receipt::When;
-use crate::core::reconcile::{
-    Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, Verdict, reconcile,
-};
+use crate::core::reconcile::{Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile};
 use crate::core::tags::Tags;
 
 /// The administrator's pause, in the state folder.
@@ -35,24 +31,11 @@ pub const PAUSE_FILE: &str = "pause.json";
 /// What is remembered from look to look.
 pub(super) const MEMORY_FILE: &str = "record.json";
 
-/// The jobs that were handed over.
-pub(super) const SUBMITTED_FILE: &str = "submitted.json";
-
-/// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
-/// times.
-const PATIENCE_MS: u64 = 90_000;
-
 /// noded's port (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
 const NODED_PORT: u16 = 1811;
 
 /// How long a noded may take for a connection.
 const NODED: Duration = Duration::from_secs(1);
-
-/// How long luxid may take to confirm a job.
-const SUBMIT: Duration = Duration::from_secs(2);
-
-/// For how long a node that is being recorded offline is unreachable from here. No host boots faster.
-const UNREACHABLE: Duration = Duration::from_secs(20);
 
 /// How old the last look may be, in milliseconds since boot, before a monitor looks again: one look costs as much as
 /// ten monitors, and what cannot wait comes with a notification.
@@ -107,23 +90,8 @@ pub enum RecorderError {
     Stranger(String),
 }
 
-/// A job that was handed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Submitted {
-    pub(super) what: String,
-    /// Milliseconds since boot.
-    pub(super) at_ms: u64,
-}
-
-impl Submitted {
-    /// Whether it may still do what it was handed over for.
-    pub(super) fn is_pending(&self, now: When) -> bool {
-        now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < PATIENCE_MS)
-    }
-}
-
 /// Each node's address in the primary network.
-type Addresses = BTreeMap<NodeName, IpAddr>;
+pub(super) type Addresses = BTreeMap<NodeName, IpAddr>;
 
 /// When the last look was, what it left open, and why it was none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -166,7 +134,7 @@ impl Recorder {
         let (plan, addresses) = self.look_and_decide(deadline)?;
         // Before anything of it is done: whoever acts and forgets would act again.
         self.write(MEMORY_FILE, &plan.memory)?;
-        let lines = self.act(&plan, &addresses, deadline)?;
+        let lines = self.hand_over(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision)).collect();
         self.write("looked.json", &Looked { at: now(), open, failed: None })?;
@@ -338,48 +306,6 @@ impl Recorder {
         Ok((state, addresses))
     }
 
-    fn act(&self, plan: &Plan, addresses: &Addresses, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
-        let before = self.submitted()?;
-        let mut submitted = BTreeMap::new();
-        let mut lines = Vec::new();
-        let at = now();
-        for Verdict { node, decision } in &plan.verdicts {
-            let jobs = jobs::jobs(node, decision, wall_nanos());
-            if jobs.is_empty() {
-                continue;
-            }
-            let what = decision.to_string();
-            if let Some(job) = before.get(node).filter(|job| job.is_pending(at)) {
-                lines.push(format!("{node}: a job is under way: {}", job.what));
-                submitted.insert(node.clone(), job.clone());
-                continue;
-            }
-            if let Decision::Offline { power_too, .. } = decision
-                && !power_too.cycle
-                && let Some(address) = addresses.get(node)
-            {
-                make_unreachable(&[*address], UNREACHABLE);
-            }
-            match submit(&self.luxi, &jobs, deadline.at_most(SUBMIT)) {
-                Ok(number) => lines.push(format!("{node}: {what}: job {number} is submitted")),
-                Err(LuxiError::Unconfirmed) => lines.push(format!("{node}: {what}: a job is handed over")),
-                Err(error) => {
-                    lines.push(format!("{node}: {what}: not submitted, the next look tries again: {error}"));
-                    continue;
-                }
-            }
-            submitted.insert(node.clone(), Submitted { what, at_ms: at.boottime_ms });
-        }
-        if submitted != before {
-            self.write(SUBMITTED_FILE, &submitted)?;
-        }
-        if submitted.is_empty() && !before.is_empty() {
-            // What was submitted is done, or is not wanted any more.
-            make_reachable();
-        }
-        Ok(lines)
-    }
-
     /// One at a time remembers and hands over.
     pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
         Lock::take(&self.state_dir.join("lock").join("record"), deadline)
@@ -393,11 +319,7 @@ impl Recorder {
         Ok(self.read(MEMORY_FILE)?.unwrap_or_default())
     }
 
-    pub(super) fn submitted(&self) -> Result<BTreeMap<NodeName, Submitted>, RecorderError> {
-        Ok(self.read(SUBMITTED_FILE)?.unwrap_or_default())
-    }
-
-    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecorderError> {
+    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecorderError> {
         let path = self.state_dir.join(name);
         state_file::read(&path).map_err(|error| RecorderError::State { path, error })
     }
@@ -412,8 +334,4 @@ impl Recorder {
 fn noded_answers(address: IpAddr, deadline: Deadline) -> bool {
     let time = NODED.min(deadline.left());
     !time.is_zero() && TcpStream::connect_timeout(&SocketAddr::new(address, NODED_PORT), time).is_ok()
-}
-
-pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<u64, LuxiError> {
-    Luxi::connect(luxi, deadline)?.submit_jobs(jobs)
 }
