@@ -1,0 +1,69 @@
+//! What an administrator configures in Pacemaker for the roles.
+
+/// With 300 s to take the role, as the manual has it.
+const OPERATIONS: &str = r#"<operations>
+    <op id="master-start" name="start" interval="0" timeout="300s"/>
+    <op id="master-stop" name="stop" interval="0" timeout="60s"/>
+    <op id="master-promote" name="promote" interval="0" timeout="300s"/>
+    <op id="master-demote" name="demote" interval="0" timeout="60s"/>
+    MONITORS</operations>"#;
+
+/// A fenced host stays off. A lab's host that is rebooted is on the network again at once and refuses connections, long
+/// before a real server would: one that stays off is silent, and every connection to it waits for its time-out.
+pub(crate) const STAYS_OFF: &str = r#"<crm_config><cluster_property_set id="cib-bootstrap-options">
+    <nvpair id="opt-action" name="stonith-action" value="off"/></cluster_property_set></crm_config>"#;
+
+/// `ganeti-node-role` on all nodes.
+pub(crate) const NODE_ROLE: &str = r#"<clone id="node-clone"><meta_attributes id="node-meta">
+    <nvpair id="node-notify" name="notify" value="true"/></meta_attributes>
+    <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role"><operations>
+    <op id="node-monitor" name="monitor" interval="10s" timeout="30s"/></operations></primitive></clone>"#;
+
+/// How Pacemaker runs the master role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Roles {
+    /// As one resource.
+    Primitive,
+    /// As a promotable clone.
+    Promotable,
+}
+
+impl Roles {
+    /// The role that the master's instance has.
+    pub(crate) fn active(self) -> &'static str {
+        match self {
+            Self::Primitive => "Started",
+            Self::Promotable => "Promoted",
+        }
+    }
+
+    /// Both roles, as sections of a CIB.
+    pub(crate) fn sections(self) -> String {
+        let master = match self {
+            Self::Primitive => primitive(),
+            Self::Promotable => promotable(),
+        };
+        format!("{STAYS_OFF}<resources>{master}{NODE_ROLE}</resources>")
+    }
+}
+
+fn primitive() -> String {
+    let monitors = r#"<op id="master-monitor" name="monitor" interval="3s" timeout="30s"/>"#;
+    format!(
+        r#"<primitive id="master" class="ocf" provider="ganeti" type="ganeti-master-role">{}
+           <meta_attributes id="master-meta"><nvpair id="master-stickiness" name="resource-stickiness" value="INFINITY"/>
+           </meta_attributes></primitive>"#,
+        OPERATIONS.replace("MONITORS", monitors)
+    )
+}
+
+fn promotable() -> String {
+    let monitors = r#"<op id="master-promoted" name="monitor" role="Promoted" interval="3s" timeout="30s"/>
+        <op id="master-unpromoted" name="monitor" role="Unpromoted" interval="4s" timeout="30s"/>"#;
+    format!(
+        r#"<clone id="master-clone"><meta_attributes id="master-meta">
+           <nvpair id="master-promotable" name="promotable" value="true"/></meta_attributes>
+           <primitive id="master" class="ocf" provider="ganeti" type="ganeti-master-role">{}</primitive></clone>"#,
+        OPERATIONS.replace("MONITORS", monitors)
+    )
+}

@@ -1,0 +1,10 @@
+//! The roles on real parts: a real Pacemaker, a real Ganeti, fencing by `fence_ganeti`.
+//!
+//! Each scenario ends with what was fenced, who is master, what is offline or drained, and that nothing else was touched.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+mod cib;
+mod death;
+mod moves;
+mod scene;

@@ -1,0 +1,249 @@
+//! A cluster with the roles up; what can be done to it, and what is seen of it from outside. Hosts go by their short names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use lab::{Host, Lab, Options, Power};
+use real_parts::protect::{built_programs, protect};
+use real_parts::receipts;
+
+use crate::cib::Roles;
+
+const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
+
+/// Set before the names of all labs, so that these tests can run twice on one machine.
+const PREFIX: &str = "GNT_HA_LAB_PREFIX";
+
+/// Long enough for every connection to a dead node to wait for its time-out.
+const TAKE_OVER: Duration = Duration::from_secs(200);
+
+/// Several monitors of every resource: what an agent does wrong it has done by then.
+const SETTLED: Duration = Duration::from_secs(12);
+
+/// What Ganeti has recorded of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flags {
+    /// `M` master, `C` candidate, `R` regular, `D` drained, `O` offline.
+    pub(crate) role: String,
+    pub(crate) offline: bool,
+    pub(crate) drained: bool,
+    pub(crate) powered: bool,
+}
+
+/// A lab with the roles in it.
+pub(crate) struct Scene {
+    pub(crate) lab: Lab,
+    active: &'static str,
+    boots: BTreeMap<String, String>,
+}
+
+impl Scene {
+    /// A cluster that works: n1 is master, all others are candidates.
+    pub(crate) fn up(name: &str, hosts: u8, roles: Roles) -> Self {
+        Self::with_cib(name, hosts, &roles.sections(), roles.active())
+    }
+
+    /// With a CIB of one's own, in which the resource `master` is `active` where the master is.
+    pub(crate) fn with_cib(name: &str, hosts: u8, sections: &str, active: &'static str) -> Self {
+        let prefix = std::env::var(PREFIX).unwrap_or_default();
+        let options = Options {
+            name: format!("{prefix}{name}"),
+            hosts,
+            boot_delay: Duration::from_secs(20),
+            replace: true,
+            progress: Box::new(|line| println!("{line}")),
+            ..Options::default()
+        };
+        let lab = Lab::up(options).unwrap();
+        let programs = built_programs().unwrap();
+        for (host, agent) in lab.hosts().iter().flat_map(|host| AGENTS.map(|agent| (host.clone(), agent))) {
+            let bytes = std::fs::read(programs.join(agent)).unwrap();
+            host.write_file(&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), &bytes, 0o755).unwrap();
+        }
+        protect(&lab, &programs, None).unwrap();
+        lab.configure_cib(sections).unwrap();
+        let mut scene = Self { lab, active, boots: BTreeMap::new() };
+        scene.boots = scene.boots_now();
+        scene.wait_role("n1", 60);
+        scene
+    }
+
+    pub(crate) fn host(&self, name: &str) -> Host {
+        self.lab.host(name).unwrap()
+    }
+
+    /// All hosts but one.
+    pub(crate) fn others(&self, name: &str) -> Vec<Host> {
+        self.lab.hosts().into_iter().filter(|host| host.name() != name).collect()
+    }
+
+    /// Waits until something is so; the cluster's state is in the failure.
+    pub(crate) fn wait(&self, what: &str, seconds: u64, done: impl FnMut() -> lab::Result<bool>) -> Duration {
+        self.lab.wait_until(what, Duration::from_secs(seconds), done).unwrap_or_else(|error| {
+            panic!("{error}; serving {:?}, {:#?}, {:#?}", self.serving(), self.lab.crm_mon(), self.flags())
+        })
+    }
+
+    /// Where the role is, by Pacemaker.
+    pub(crate) fn holder(&self) -> Option<String> {
+        let resources = self.lab.crm_mon().ok()?.resources;
+        let held = |resource: &lab::Resource| resource.id == "master" && resource.role == self.active;
+        resources.into_iter().find(held)?.nodes.first().map(|name| short(name))
+    }
+
+    pub(crate) fn wait_role(&self, name: &str, seconds: u64) {
+        self.wait(&format!("the role is on {name}"), seconds, || Ok(self.holder().as_deref() == Some(name)));
+    }
+
+    /// The hosts whose luxid answers.
+    pub(crate) fn serving(&self) -> Vec<String> {
+        self.lab.hosts().iter().filter(|host| serves(host)).map(|host| host.name().to_owned()).collect()
+    }
+
+    /// What Ganeti's master has recorded of each node; empty while nobody answers.
+    pub(crate) fn flags(&self) -> BTreeMap<String, Flags> {
+        let words = ["gnt-node", "list", "--no-headers", "--separator=:", "-o", "name,role,offline,drained,powered"];
+        let all = self.lab.hosts();
+        let output = all.iter().filter(|host| serves(host)).find_map(|host| host.check(&words).ok());
+        let flags = |line: &str| {
+            let [name, role, offline, drained, powered] = line.split(':').collect::<Vec<_>>().try_into().ok()?;
+            let [offline, drained, powered] = [offline, drained, powered].map(|word: &str| word == "Y");
+            Some((short(name), Flags { role: role.to_owned(), offline, drained, powered }))
+        };
+        output.map(|output| output.stdout.lines().filter_map(flags).collect()).unwrap_or_default()
+    }
+
+    fn flagged(&self, flag: impl Fn(&Flags) -> bool) -> Vec<String> {
+        self.flags().into_iter().filter(|(_, flags)| flag(flags)).map(|(name, _)| name).collect()
+    }
+
+    /// Waits until Ganeti has recorded exactly these as offline.
+    pub(crate) fn wait_offline(&self, names: &[&str]) {
+        let took = self.wait(&format!("Ganeti has {names:?} offline"), 90, || {
+            Ok(!self.flags().is_empty() && self.flagged(|flags| flags.offline) == names)
+        });
+        println!("Ganeti has {names:?} offline, {:.1} s after it was asked for", took.as_secs_f64());
+    }
+
+    pub(crate) fn wait_fenced(&self, name: &str, seconds: u64) -> Duration {
+        self.wait(&format!("{name} is fenced"), seconds, || {
+            let is_it = |event: &lab::FenceEvent| short(&event.target) == name && event.status == "success";
+            Ok(self.lab.fence_history()?.iter().any(is_it))
+        })
+    }
+
+    /// A moment in which several monitors have run.
+    pub(crate) fn settle(&self) {
+        std::thread::sleep(SETTLED);
+    }
+
+    /// The end of a scenario: who is master, who was fenced, is offline, is drained; and nothing else was touched.
+    pub(crate) fn assert_end(&self, end: &End<'_>) {
+        assert_eq!(self.holder().as_deref(), Some(end.master), "{:#?}", self.lab.crm_mon());
+        assert_eq!(self.serving(), [end.master]);
+        assert_eq!(self.with_master_ip(), [end.master]);
+        self.assert_only_fenced(end.fenced);
+        let flags = self.flags();
+        let having = |flag: fn(&Flags) -> bool| {
+            flags.iter().filter(|(_, flags)| flag(flags)).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(having(|flags| flags.role == "M"), [end.master], "{flags:#?}");
+        assert_eq!(having(|flags| flags.offline), end.offline, "{flags:#?}");
+        assert_eq!(having(|flags| !flags.powered), end.offline, "{flags:#?}");
+        assert_eq!(having(|flags| flags.drained), end.drained, "{flags:#?}");
+    }
+
+    /// Exactly these hosts were fenced, no attempt was made at any other, and no other lost its power for a moment.
+    pub(crate) fn assert_only_fenced(&self, names: &[&str]) {
+        let history = self.lab.fence_history().unwrap();
+        let targets: BTreeSet<String> = history.iter().map(|event| short(&event.target)).collect();
+        assert_eq!(targets.iter().collect::<Vec<_>>(), names, "{history:#?}");
+        let stories = receipts::on_all(&self.lab);
+        let removed: BTreeSet<String> = stories.iter().map(|story| story.intent.node.short().to_owned()).collect();
+        assert!(removed.iter().all(|name| names.contains(&name.as_str())), "{stories:#?}");
+        let now = self.boots_now();
+        for (name, boot) in self.boots.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+            assert_eq!(now.get(name), Some(boot), "{name} was booted");
+        }
+    }
+
+    /// Which boot of each host that has power this is.
+    fn boots_now(&self) -> BTreeMap<String, String> {
+        let on = self.lab.hosts().into_iter().filter(|host| host.power_status() == Power::On);
+        on.filter_map(|host| Some((host.name().to_owned(), host.read_file("/proc/1/stat").ok()?)))
+            .map(|(name, stat)| (name, stat.split(' ').nth(21).unwrap().to_owned()))
+            .collect()
+    }
+
+    /// The hosts that have the master IP.
+    pub(crate) fn with_master_ip(&self) -> Vec<String> {
+        self.lab.hosts().iter().filter(|host| has_master_ip(host)).map(|host| host.name().to_owned()).collect()
+    }
+
+    /// Power is cut, it is fenced, and a new master serves, in Pacemaker's eyes too; returns its name.
+    pub(crate) fn kill_the_master(&self, old: &str) -> String {
+        let begun = Instant::now();
+        self.host(old).power_off().unwrap();
+        self.wait_fenced(old, 60);
+        println!("{old} fenced {:.1} s after the kill", begun.elapsed().as_secs_f64());
+        let new = self.wait_new_master(old);
+        println!("{new} serves, and Pacemaker knows, {:.1} s after the kill", begun.elapsed().as_secs_f64());
+        new
+    }
+
+    /// Another host serves, and Pacemaker has the role there.
+    pub(crate) fn wait_new_master(&self, old: &str) -> String {
+        let mut new = None;
+        self.wait("a new master serves", TAKE_OVER.as_secs(), || {
+            new = self.others(old).iter().find(|host| serves(host)).map(|host| host.name().to_owned());
+            Ok(new.is_some())
+        });
+        let new = new.unwrap();
+        self.wait_role(&new, 100);
+        new
+    }
+
+    /// Power is given; Pacemaker has it as a member again, and several monitors have run.
+    pub(crate) fn bring_back(&self, name: &str) {
+        self.host(name).power_on().unwrap();
+        self.wait(&format!("{name} is back"), 120, || Ok(self.lab.crm_mon()?.is_online(name)));
+        self.settle();
+    }
+
+    /// Pacemaker's standby.
+    pub(crate) fn standby(&self, name: &str, on: bool) {
+        let (node, value) = (format!("{name}.lab"), if on { "on" } else { "off" });
+        let words = ["crm_attribute", "--node", &node, "--name", "standby", "--update", value];
+        self.lab.hosts().iter().find(|host| host.run(&words).is_ok_and(|output| output.success())).unwrap();
+    }
+}
+
+/// How a scenario has to end. Lists are in the order of the names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct End<'a> {
+    pub(crate) master: &'a str,
+    pub(crate) fenced: &'a [&'a str],
+    pub(crate) offline: &'a [&'a str],
+    pub(crate) drained: &'a [&'a str],
+}
+
+/// Whether luxid answers on a host, and takes it for the master.
+pub(crate) fn serves(host: &Host) -> bool {
+    const ASK: &str = "import socket,sys,json\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(2)\n\
+        s.connect('/var/run/ganeti/socket/ganeti-query')\ns.sendall(b'{\"method\":\"QueryClusterInfo\",\"args\":[]}\\x03')\n\
+        a=b''\nwhile not a.endswith(b'\\x03'): a+=s.recv(65536) or sys.exit(1)\n\
+        sys.exit(0 if json.loads(a[:-1])['success'] else 1)";
+    host.power_status() == Power::On && host.run(&["python3", "-c", ASK]).is_ok_and(|output| output.success())
+}
+
+/// Whether a host has the master IP on a device.
+pub(crate) fn has_master_ip(host: &Host) -> bool {
+    const MASTER_IP: &str = "192.0.2.100/";
+    host.power_status() == Power::On
+        && host.run(&["ip", "-o", "addr", "show"]).is_ok_and(|output| output.stdout.contains(MASTER_IP))
+}
+
+/// `n1` of `n1.lab`.
+pub(crate) fn short(name: &str) -> String {
+    name.split('.').next().unwrap_or_default().to_owned()
+}
