@@ -67,3 +67,18 @@ fn promotable() -> String {
         OPERATIONS.replace("MONITORS", monitors)
     )
 }
+
+/// Ganeti's `design-linuxha.rst` with its example agents: "a sticky resource that is active on only one node", "a cloned
+/// resource that is active on all nodes", with notifications; the times are those of the examples' metadata.
+pub(crate) const EXAMPLES: &str = r#"<resources>
+    <primitive id="master" class="ocf" provider="ganeti" type="ganeti-master-role">
+    <meta_attributes id="master-meta"><nvpair id="master-sticky" name="resource-stickiness" value="INFINITY"/></meta_attributes>
+    <operations><op id="master-start" name="start" interval="0" timeout="300s"/>
+    <op id="master-stop" name="stop" interval="0" timeout="50s"/>
+    <op id="master-monitor" name="monitor" interval="30s" timeout="10s"/></operations></primitive>
+    <clone id="node-clone"><meta_attributes id="node-meta"><nvpair id="node-notify" name="notify" value="true"/></meta_attributes>
+    <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role">
+    <operations><op id="node-start" name="start" interval="0" timeout="10s"/>
+    <op id="node-stop" name="stop" interval="0" timeout="10s"/>
+    <op id="node-monitor" name="monitor" interval="30s" timeout="10s"/>
+    <op id="node-notification" name="notify" interval="0" timeout="1000s"/></operations></primitive></clone></resources>"#;

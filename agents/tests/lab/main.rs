@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
 mod cib;
+mod cut;
 mod death;
+mod examples;
 mod moves;
 mod scene;
+mod two_nodes;
+mod witness;

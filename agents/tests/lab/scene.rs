@@ -7,7 +7,7 @@ use lab::{Host, Lab, Options, Power};
 use real_parts::protect::{built_programs, protect};
 use real_parts::receipts;
 
-use crate::cib::Roles;
+use crate::cib::{EXAMPLES, Roles};
 
 const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
 
@@ -27,7 +27,8 @@ pub(crate) struct Flags {
     pub(crate) role: String,
     pub(crate) offline: bool,
     pub(crate) drained: bool,
-    pub(crate) powered: bool,
+    /// It has an OOB program, and its power is recorded as off.
+    pub(crate) unpowered: bool,
 }
 
 /// A lab with the roles in it.
@@ -45,22 +46,20 @@ impl Scene {
 
     /// With a CIB of one's own, in which the resource `master` is `active` where the master is.
     pub(crate) fn with_cib(name: &str, hosts: u8, sections: &str, active: &'static str) -> Self {
-        let prefix = std::env::var(PREFIX).unwrap_or_default();
-        let options = Options {
-            name: format!("{prefix}{name}"),
-            hosts,
-            boot_delay: Duration::from_secs(20),
-            replace: true,
-            progress: Box::new(|line| println!("{line}")),
-            ..Options::default()
-        };
-        let lab = Lab::up(options).unwrap();
-        let programs = built_programs().unwrap();
-        for (host, agent) in lab.hosts().iter().flat_map(|host| AGENTS.map(|agent| (host.clone(), agent))) {
-            let bytes = std::fs::read(programs.join(agent)).unwrap();
-            host.write_file(&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), &bytes, 0o755).unwrap();
-        }
-        protect(&lab, &programs, None).unwrap();
+        let lab = lab_up(name, hosts, false, Duration::from_secs(20));
+        install_agents(&lab);
+        protect(&lab, &built_programs().unwrap(), None).unwrap();
+        Self::configured(lab, sections, active)
+    }
+
+    /// As Ganeti's documentation has it, with our agents in the place of the examples, and nothing else of ours.
+    pub(crate) fn with_examples(name: &str) -> Self {
+        let lab = lab_up(name, 3, true, Duration::from_secs(60));
+        install_agents(&lab);
+        Self::configured(lab, EXAMPLES, Roles::Primitive.active())
+    }
+
+    fn configured(lab: Lab, sections: &str, active: &'static str) -> Self {
         lab.configure_cib(sections).unwrap();
         let mut scene = Self { lab, active, boots: BTreeMap::new() };
         scene.boots = scene.boots_now();
@@ -107,8 +106,13 @@ impl Scene {
         let output = all.iter().filter(|host| serves(host)).find_map(|host| host.check(&words).ok());
         let flags = |line: &str| {
             let [name, role, offline, drained, powered] = line.split(':').collect::<Vec<_>>().try_into().ok()?;
-            let [offline, drained, powered] = [offline, drained, powered].map(|word: &str| word == "Y");
-            Some((short(name), Flags { role: role.to_owned(), offline, drained, powered }))
+            let flags = Flags {
+                role: role.to_owned(),
+                offline: offline == "Y",
+                drained: drained == "Y",
+                unpowered: powered == "N",
+            };
+            Some((short(name), flags))
         };
         output.map(|output| output.stdout.lines().filter_map(flags).collect()).unwrap_or_default()
     }
@@ -149,22 +153,48 @@ impl Scene {
         };
         assert_eq!(having(|flags| flags.role == "M"), [end.master], "{flags:#?}");
         assert_eq!(having(|flags| flags.offline), end.offline, "{flags:#?}");
-        assert_eq!(having(|flags| !flags.powered), end.offline, "{flags:#?}");
+        assert!(flags.values().all(|flags| flags.offline || !flags.unpowered), "{flags:#?}");
         assert_eq!(having(|flags| flags.drained), end.drained, "{flags:#?}");
     }
 
     /// Exactly these hosts were fenced, no attempt was made at any other, and no other lost its power for a moment.
     pub(crate) fn assert_only_fenced(&self, names: &[&str]) {
         let history = self.lab.fence_history().unwrap();
-        let targets: BTreeSet<String> = history.iter().map(|event| short(&event.target)).collect();
-        assert_eq!(targets.iter().collect::<Vec<_>>(), names, "{history:#?}");
         let stories = receipts::on_all(&self.lab);
-        let removed: BTreeSet<String> = stories.iter().map(|story| story.intent.node.short().to_owned()).collect();
-        assert!(removed.iter().all(|name| names.contains(&name.as_str())), "{stories:#?}");
+        let targets = history.iter().map(|event| event.target.as_str());
+        // Pacemaker's history can be deleted, receipts stay.
+        let all = targets.chain(stories.iter().map(|story| story.intent.node.as_str()));
+        let touched: BTreeSet<String> = all.map(short).collect();
+        assert_eq!(touched.iter().collect::<Vec<_>>(), names, "{history:#?} {stories:#?}");
         let now = self.boots_now();
         for (name, boot) in self.boots.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
             assert_eq!(now.get(name), Some(boot), "{name} was booted");
         }
+    }
+
+    /// The hosts that offer themselves for promotion.
+    pub(crate) fn promotable(&self) -> Vec<String> {
+        let words = ["attrd_updater", "--query", "--all", "--name", "master-master"];
+        let running = self.lab.hosts().into_iter().find(|host| host.power_status() == Power::On).unwrap();
+        let output = running.check(&words).unwrap().stdout;
+        let host = |line: &str| {
+            let value = |key: &str| line.split(key).nth(1)?.split('"').next().map(str::to_owned);
+            value("value=\"").filter(|score| !score.is_empty())?;
+            value("host=\"").map(|name| short(&name))
+        };
+        let mut names: Vec<String> = output.lines().filter_map(host).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// No resource failed anywhere, and none is kept from a node.
+    pub(crate) fn assert_nobody_banned(&self) {
+        let words = ["crm_mon", "--one-shot", "--output-as=xml"];
+        let running = self.lab.hosts().into_iter().find(|host| host.power_status() == Power::On).unwrap();
+        let status = running.check(&words).unwrap().stdout;
+        let bad: Vec<&str> =
+            status.lines().filter(|line| line.contains("<failure ") || line.contains("<ban ")).collect();
+        assert!(bad.is_empty(), "{bad:#?}");
     }
 
     /// Which boot of each host that has power this is.
@@ -203,11 +233,27 @@ impl Scene {
         new
     }
 
+    pub(crate) fn wait_back(&self, name: &str) {
+        self.wait(&format!("{name} is back"), 120, || Ok(self.lab.crm_mon()?.is_online(name)));
+    }
+
     /// Power is given; Pacemaker has it as a member again, and several monitors have run.
     pub(crate) fn bring_back(&self, name: &str) {
         self.host(name).power_on().unwrap();
-        self.wait(&format!("{name} is back"), 120, || Ok(self.lab.crm_mon()?.is_online(name)));
+        self.wait_back(name);
         self.settle();
+    }
+
+    /// The administrator has Ganeti take a node that was offline again.
+    pub(crate) fn add_again(&self, name: &str, master: &str) {
+        let node = format!("{name}.lab");
+        let words = ["gnt-node", "add", "--readd", "--no-ssh-key-check", &node];
+        self.host(master).check(&words).unwrap();
+        // The watcher's work, from cron.
+        self.host(name).check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
+        self.wait(&format!("{name} is a node again"), 30, || {
+            Ok(self.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
+        });
     }
 
     /// Pacemaker's standby.
@@ -215,6 +261,29 @@ impl Scene {
         let (node, value) = (format!("{name}.lab"), if on { "on" } else { "off" });
         let words = ["crm_attribute", "--node", &node, "--name", "standby", "--update", value];
         self.lab.hosts().iter().find(|host| host.run(&words).is_ok_and(|output| output.success())).unwrap();
+    }
+}
+
+/// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
+fn lab_up(name: &str, hosts: u8, ipmilan: bool, boot_delay: Duration) -> Lab {
+    let prefix = std::env::var(PREFIX).unwrap_or_default();
+    let options = Options {
+        name: format!("{prefix}{name}"),
+        hosts,
+        boot_delay,
+        fencing: ipmilan,
+        replace: true,
+        progress: Box::new(|line| println!("{line}")),
+        ..Options::default()
+    };
+    Lab::up(options).unwrap()
+}
+
+fn install_agents(lab: &Lab) {
+    let programs = built_programs().unwrap();
+    for (host, agent) in lab.hosts().iter().flat_map(|host| AGENTS.map(|agent| (host.clone(), agent))) {
+        let bytes = std::fs::read(programs.join(agent)).unwrap();
+        host.write_file(&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), &bytes, 0o755).unwrap();
     }
 }
 

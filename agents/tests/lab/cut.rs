@@ -1,0 +1,58 @@
+//! The master loses its network, and runs on: the dangerous death.
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::receipt::Outcome;
+use lab::{Network, Power};
+use real_parts::receipts;
+
+use crate::scene::{End, Scene};
+use crate::witness::{Sign, Witness};
+
+/// The master n1 is cut off from all others; its BMC is not. It goes on to serve whoever is with it until it is fenced, and
+/// nobody else serves before that. At the end it has power and network again, and is offline in Ganeti. Returns the new
+/// master.
+pub(crate) fn the_master_is_cut_off(scene: &Scene) -> String {
+    let n1 = scene.host("n1");
+    let mut witness = Witness::new(&scene.lab);
+    n1.cut(Network::Primary).unwrap();
+    n1.cut(Network::Secondary).unwrap();
+    assert_eq!(n1.power_status(), Power::On);
+    let fenced = scene.wait_fenced("n1", 60);
+    let new = scene.wait_new_master("n1");
+    scene.wait_offline(&["n1"]);
+    let end = End { master: &new, fenced: &["n1"], offline: &["n1"], ..End::default() };
+    scene.assert_end(&end);
+
+    // It comes back with the files of then, and is watched again.
+    n1.mend(Network::Primary).unwrap();
+    n1.mend(Network::Secondary).unwrap();
+    n1.power_on().unwrap();
+    witness.watch(&n1);
+    scene.wait_back("n1");
+    scene.settle();
+    scene.assert_end(&end);
+
+    let timeline = witness.end();
+    timeline.assert_never_two();
+    for sign in [Sign::Luxid, Sign::MasterIp] {
+        // The witness is one only if it saw both masters.
+        let (old, taken) = (timeline.of(sign, "n1"), timeline.of(sign, &new));
+        let until = old.first().and_then(|span| span.to).unwrap_or_else(|| panic!("{timeline:#?}"));
+        let from = taken.first().unwrap_or_else(|| panic!("{timeline:#?}")).from;
+        println!(
+            "{sign:?}: n1 until {:.2} s, {new} from {:.2} s; fenced by Pacemaker's word at about {:.2} s",
+            until.as_secs_f64(),
+            from.as_secs_f64(),
+            fenced.as_secs_f64()
+        );
+        assert!(until < from, "{timeline:#?}");
+    }
+    // Somebody who can see the power saw it off, over the BMC that was not cut.
+    let receipt = receipts::on_all(&scene.lab)
+        .into_iter()
+        .filter(|story| story.intent.program == "fence_ganeti" && story.intent.node.short() == "n1")
+        .find_map(|story| story.receipt);
+    let receipt = receipt.unwrap();
+    assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off), "{receipt:?}");
+    new
+}

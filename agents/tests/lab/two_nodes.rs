@@ -1,0 +1,56 @@
+//! Two nodes: no vote can be won (Ganeti issue 1212), so the fencing is the proof, and later the record.
+
+use crate::cib::Roles;
+use crate::scene::{End, Scene};
+
+const PIDS: [&str; 2] = ["ganeti-luxid", "ganeti-wconfd"];
+
+fn kill_the_daemons(scene: &Scene, name: &str) {
+    for daemon in PIDS {
+        let line = format!("kill -9 $(cat /run/ganeti/{daemon}.pid)");
+        scene.host(name).check(&["sh", "-c", &line]).unwrap();
+    }
+    assert!(scene.serving().is_empty());
+}
+
+/// Ganeti's watcher would start what it finds missing its own way, with a vote.
+fn run_the_watcher(scene: &Scene, name: &str) {
+    let output = scene.host(name).run(&["ganeti-watcher", "--ignore-pause"]).unwrap();
+    println!("ganeti-watcher on {name}: {} {}", output.code, output.text());
+}
+
+#[test]
+fn of_two_nodes_the_survivor_serves_and_can_start_again() {
+    let scene = Scene::up("two", 2, Roles::Primitive);
+    scene.host("n1").check(&["gnt-cluster", "add-tags", "ocf:master-role:full"]).unwrap();
+    assert_eq!(scene.kill_the_master("n1"), "n2");
+    scene.wait_offline(&["n1"]);
+    let end = End { master: "n2", fenced: &["n1"], offline: &["n1"], ..End::default() };
+    scene.assert_end(&end);
+    run_the_watcher(&scene, "n2");
+    scene.assert_end(&end);
+
+    // With a fencing of a moment ago and with none that anybody knows of: the record is a proof that does not age.
+    for forgotten in [false, true] {
+        if forgotten {
+            let n2 = scene.host("n2");
+            n2.check(&["stonith_admin", "--cleanup", "--history", "*"]).unwrap();
+            n2.check(&["mv", "/var/lib/gnt-ha/receipts.jsonl", "/root/receipts.jsonl"]).unwrap();
+        }
+        kill_the_daemons(&scene, "n2");
+        if forgotten {
+            run_the_watcher(&scene, "n2");
+        }
+        let took = scene.wait("n2 serves again", 120, || Ok(scene.serving() == ["n2"]));
+        println!("n2 serves again {:.1} s after its daemons were killed", took.as_secs_f64());
+        run_the_watcher(&scene, "n2");
+        scene.settle();
+        assert_eq!(scene.serving(), ["n2"]);
+        assert_eq!(scene.holder().as_deref(), Some("n2"));
+    }
+    scene.host("n2").check(&["mv", "/root/receipts.jsonl", "/var/lib/gnt-ha/receipts.jsonl"]).unwrap();
+    scene.bring_back("n1");
+    run_the_watcher(&scene, "n1");
+    run_the_watcher(&scene, "n2");
+    scene.assert_end(&end);
+}

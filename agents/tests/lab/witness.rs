@@ -1,0 +1,153 @@
+//! Who served when, and who had the master IP: each host is asked many times a second, by a process of its own on it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lab::{Host, Lab};
+
+/// Says on its output when one of the two changes, until its input ends. An address can be bound only where it is on a device. A luxid that
+/// hangs serves nobody.
+const LOOK: &str = r#"
+import json, select, socket, sys
+def serves():
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(1)
+    try:
+        s.connect('/var/run/ganeti/socket/ganeti-query')
+        s.sendall(b'{"method":"QueryClusterInfo","args":[]}\x03')
+        answer = b''
+        while not answer.endswith(b'\x03'):
+            part = s.recv(65536)
+            if not part: return False
+            answer += part
+        return json.loads(answer[:-1])['success']
+    except (OSError, ValueError): return False
+    finally: s.close()
+def has_ip():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        s.bind(('192.0.2.100', 0))
+        return True
+    except OSError: return False
+    finally: s.close()
+was = None
+while not select.select([sys.stdin], [], [], 0.03)[0]:
+    now = (serves(), has_ip())
+    if now != was: print(int(now[0]), int(now[1]), flush=True)
+    was = now
+"#;
+
+/// What is done by the master alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sign {
+    /// luxid answers.
+    Luxid,
+    /// The master IP is on a device.
+    MasterIp,
+}
+
+/// A time in which a host gave a sign, counted from the witness's start; without an end if it still does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) from: Duration,
+    pub(crate) to: Option<Duration>,
+}
+
+struct Seen {
+    host: String,
+    at: Duration,
+    signs: BTreeMap<Sign, bool>,
+}
+
+/// Watches all hosts that have power at its start; one that is booted later is to be watched anew.
+pub(crate) struct Witness {
+    begun: Instant,
+    sender: Option<Sender<Seen>>,
+    seen: Receiver<Seen>,
+    looking: Vec<(Child, JoinHandle<()>)>,
+}
+
+impl Witness {
+    /// Begins, and returns when every host was seen once.
+    pub(crate) fn new(lab: &Lab) -> Self {
+        let (sender, seen) = channel();
+        let mut witness = Self { begun: Instant::now(), sender: Some(sender), seen, looking: Vec::new() };
+        lab.hosts().iter().for_each(|host| witness.watch(host));
+        witness
+    }
+
+    /// Watches a host, until it dies.
+    pub(crate) fn watch(&mut self, host: &Host) {
+        let mut command = host.command(&["python3", "-c", LOOK], None, false).unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (begun, name, sender) = (self.begun, host.name().to_owned(), self.sender.clone().unwrap());
+        let thread = std::thread::spawn(move || {
+            let tell = |luxid, ip| {
+                let signs = BTreeMap::from([(Sign::Luxid, luxid), (Sign::MasterIp, ip)]);
+                let _ = sender.send(Seen { host: name.clone(), at: begun.elapsed(), signs });
+            };
+            for line in output.lines().map_while(Result::ok) {
+                tell(line.starts_with('1'), line.ends_with('1'));
+            }
+            // It is dead: nothing of it runs.
+            tell(false, false);
+        });
+        self.looking.push((child, thread));
+    }
+
+    /// Ends, and tells who gave which sign when.
+    pub(crate) fn end(mut self) -> Timeline {
+        let until = self.begun.elapsed();
+        for (child, _) in &mut self.looking {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+        for (_, thread) in self.looking.drain(..) {
+            thread.join().unwrap();
+        }
+        self.sender = None;
+        let mut timeline = Timeline::default();
+        for seen in self.seen.iter().filter(|seen| seen.at <= until) {
+            timeline.add(&seen);
+        }
+        timeline
+    }
+}
+
+/// The spans of each sign on each host.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline(pub(crate) BTreeMap<(Sign, String), Vec<Span>>);
+
+impl Timeline {
+    fn add(&mut self, seen: &Seen) {
+        for (sign, given) in &seen.signs {
+            let spans = self.0.entry((*sign, seen.host.clone())).or_default();
+            match (spans.last_mut().filter(|span| span.to.is_none()), given) {
+                (None, true) => spans.push(Span { from: seen.at, to: None }),
+                (Some(span), false) => span.to = Some(seen.at),
+                (Some(_), true) | (None, false) => {}
+            }
+        }
+    }
+
+    /// The spans of a sign on a host.
+    pub(crate) fn of(&self, sign: Sign, host: &str) -> &[Span] {
+        self.0.get(&(sign, host.to_owned())).map_or(&[], Vec::as_slice)
+    }
+
+    /// No two hosts gave a sign at the same moment.
+    pub(crate) fn assert_never_two(&self) {
+        let overlap = |a: &Span, b: &Span| a.to.is_none_or(|to| b.from < to) && b.to.is_none_or(|to| a.from < to);
+        for ((sign, host), spans) in &self.0 {
+            for ((_, other), others) in self.0.iter().filter(|((same, other), _)| same == sign && other > host) {
+                let both = spans.iter().any(|span| others.iter().any(|other| overlap(span, other)));
+                assert!(!both, "{host} and {other} at once, {sign:?}: {self:#?}");
+            }
+        }
+    }
+}
