@@ -81,6 +81,7 @@ fn of_five_hosts_the_master_is_cut_off_then_two_die_at_once() {
     scene.wait_fenced(&second, 60);
     scene.wait_fenced("n5", 60);
     let third = scene.wait_new_master(&second);
+    println!("{third} serves after {second} and n5 died at once");
     let mut dead = [second.as_str(), "n5"];
     dead.sort_unstable();
     scene.wait_offline(&dead);

@@ -11,6 +11,16 @@ use crate::cib::{EXAMPLES, Roles};
 
 const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
 
+/// What tells why a scenario failed.
+const LOGS: [&str; 6] = [
+    "/var/log/pacemaker/pacemaker.log",
+    "/var/log/corosync/corosync.log",
+    "/var/log/ganeti/master-daemon.log",
+    "/var/log/ganeti/node-daemon.log",
+    "/var/log/ganeti/luxi-daemon.log",
+    "/var/log/ganeti/commands.log",
+];
+
 /// Set before the names of all labs, so that these tests can run twice on one machine.
 const PREFIX: &str = "GNT_HA_LAB_PREFIX";
 
@@ -261,6 +271,24 @@ impl Scene {
         let (node, value) = (format!("{name}.lab"), if on { "on" } else { "off" });
         let words = ["crm_attribute", "--node", &node, "--name", "standby", "--update", value];
         self.lab.hosts().iter().find(|host| host.run(&words).is_ok_and(|output| output.success())).unwrap();
+    }
+}
+
+/// What the hosts logged outlives a scenario that failed.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let folder = std::env::temp_dir().join("gnt-ha-lab").join(self.lab.name());
+        let _ = std::fs::create_dir_all(&folder);
+        for (host, log) in self.lab.hosts().iter().flat_map(|host| LOGS.map(|log| (host.clone(), log))) {
+            let name = log.rsplit('/').next().unwrap_or_default();
+            if let Ok(text) = host.read_file(log) {
+                let _ = std::fs::write(folder.join(format!("{}.{name}", host.name())), text);
+            }
+        }
+        eprintln!("the hosts' logs are in {}", folder.display());
     }
 }
 
