@@ -26,6 +26,10 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// What is kept of the time to kill daemons that do not end, and to take the master IP down.
 const KILL: Duration = Duration::from_secs(4);
 
+/// How long the daemons may take to end by themselves; it is more than ten times what they need. One that hangs has the
+/// role down for as long.
+const ENDS: Duration = Duration::from_secs(10);
+
 /// How long a killed daemon may take to vanish.
 const VANISH: Duration = Duration::from_secs(2);
 
@@ -60,8 +64,9 @@ pub(super) fn take_down(place: &Place, site: Option<&Site>, deadline: Deadline) 
     let runs = || MASTER_DAEMONS.into_iter().filter(|daemon| place.daemons.process(daemon).is_some());
     let mut failed = None;
     if runs().next().is_some() || place.is_listening() {
-        // It waits half a minute for a daemon that hangs, which is too long for most time-outs of a stop.
-        let ended = place.daemons.daemon_util(&["stop-master"], deadline.earlier(KILL).at_most(deadline.left() / 2));
+        // Of itself it waits half a minute for a daemon that hangs.
+        let patience = deadline.earlier(KILL).at_most(ENDS.min(deadline.left() / 2));
+        let ended = place.daemons.daemon_util(&["stop-master"], patience);
         failed = ended.err();
         let _ = place.daemons.kill(&MASTER_DAEMONS);
         let until = deadline.at_most(VANISH);
