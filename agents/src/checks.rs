@@ -25,6 +25,21 @@ fn failure(check: &'static str, found: impl Into<String>) -> Failure {
 
 const SIMULATED: &str = "simulated by a file";
 
+const NODED: &str = "noded";
+const CONFD: &str = "confd";
+
+/// The daemons that a node's checks found not to answer. One that is only simulated is left alone.
+#[must_use]
+pub fn silent_daemons(failures: &[Failure]) -> Vec<&'static str> {
+    let real = failures.iter().filter(|failure| failure.found != SIMULATED);
+    real.filter_map(|failure| match failure.check {
+        NODED => Some("ganeti-noded"),
+        CONFD => Some("ganeti-confd"),
+        _ => None,
+    })
+    .collect()
+}
+
 /// What is wrong with the master role on this host; `words` are what the candidates say who is master.
 #[must_use]
 pub fn master(place: &Place, site: &Site, words: &[Word], deadline: Deadline) -> Vec<Failure> {
@@ -70,22 +85,22 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     let mut failures = Vec::new();
     let own = site.own_address();
     if site.simulated.contains(&Simulated::UnresponsiveNoded) {
-        failures.push(failure("noded", SIMULATED));
+        failures.push(failure(NODED, SIMULATED));
     } else if let Some(own) = own {
         // The version call wants a certificate that only master candidates have: the handshake is what any node can ask.
         if let Err(error) = reachable::speaks_tls(own, reachable::NODED, deadline.at_most(EACH)) {
-            failures.push(failure("noded", format!("no answer from {own}: {error}")));
+            failures.push(failure(NODED, format!("no answer from {own}: {error}")));
         }
     }
     if site.simulated.contains(&Simulated::UnresponsiveConfd) {
-        failures.push(failure("confd", SIMULATED));
+        failures.push(failure(CONFD, SIMULATED));
     } else if site.rank != Rank::Other
         && let Some(own) = own
     {
         match Confd::new(&place.data_dir).and_then(|confd| confd.answers(own, deadline.at_most(EACH))) {
             Ok(true) => {}
-            Ok(false) => failures.push(failure("confd", format!("no answer from {own}"))),
-            Err(error) => failures.push(failure("confd", error.to_string())),
+            Ok(false) => failures.push(failure(CONFD, format!("no answer from {own}"))),
+            Err(error) => failures.push(failure(CONFD, error.to_string())),
         }
     }
     if site.simulated.contains(&Simulated::ReadOnlyRoot) {
@@ -116,4 +131,17 @@ fn write_and_remove(folder: &Path) -> io::Result<()> {
     });
     let removed = std::fs::remove_file(&path);
     written.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rehearsal must not kill a daemon that works; nor is there one behind a file system.
+    #[test]
+    fn only_a_daemon_that_is_really_silent_is_named() {
+        let found = [failure(NODED, SIMULATED), failure(CONFD, "no answer"), failure("root file system", "no answer")];
+        assert_eq!(silent_daemons(&found), ["ganeti-confd"]);
+        assert!(silent_daemons(&[]).is_empty());
+    }
 }

@@ -1,23 +1,35 @@
 //! `ganeti-node-role`: every node's, as a clone with notify.
 
+use std::time::Duration;
+
 use gnt_ha::core::notice::{Meaning, meaning};
-use gnt_ha::core::roles::{OcfCode, Rank, Verdict, monitor_node};
+use gnt_ha::core::roles::{Failure, OcfCode, Rank, Verdict, monitor_node};
 use gnt_ha::core::tags::Mode;
+use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;
 use crate::checks;
 use crate::markers::Marker;
 use crate::record::{keep_record, record_now};
-use crate::site::Place;
+use crate::site::{Place, Site};
 
 /// The file in Ganeti's data folder that mutes notifications, as with Ganeti's example agent.
 const MUTE: &str = "ha_node_role_config";
+
+/// The part of the time of a start that a failure is waited for.
+const MEND_SHARE: u32 = 2;
+
+/// How often it is looked whether the failure is gone.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a killed daemon may take to vanish.
+const VANISH: Duration = Duration::from_secs(2);
 
 /// Does what is asked.
 #[must_use]
 pub fn run(call: &Call, place: &Place) -> Verdict {
     match call.action.as_str() {
-        "start" => marked(place.markers.clear(Marker::NodeStopped)),
+        "start" => start(call, place),
         "stop" => stop(place),
         "monitor" => monitor(call, place),
         "notify" => notify(call, place),
@@ -30,11 +42,51 @@ pub fn run(call: &Call, place: &Place) -> Verdict {
     }
 }
 
-fn marked(done: std::io::Result<()>) -> Verdict {
-    match done {
+/// What was stopped since the host booted may have failed, in full mode: then it is mended first.
+///
+/// It succeeds all the same. A start that fails takes the role from this node until somebody cleans up, also when the
+/// failure is long gone; the next monitor tells it as well.
+fn start(call: &Call, place: &Place) -> Verdict {
+    if place.markers.has(Marker::NodeStopped) {
+        mend(place, call.deadline.at_most(call.deadline.left() / MEND_SHARE));
+    }
+    match place.markers.clear(Marker::NodeStopped) {
         Ok(()) => Verdict::plain(OcfCode::Success),
         Err(error) => Verdict::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
     }
+}
+
+/// Restarts what does not answer, once, and waits for what does not come right: without that Pacemaker stops, starts and
+/// finds the failure again several times a second.
+fn mend(place: &Place, until: Deadline) {
+    let mut restarted = false;
+    // A host whose Ganeti files cannot be read is in no mode: partial mode never fails.
+    while let Ok(site) = place.site() {
+        let failures = failures(place, &site, until);
+        if failures.is_empty() || until.passed() {
+            return;
+        }
+        if !restarted {
+            checks::silent_daemons(&failures).into_iter().for_each(|daemon| restart(place, daemon, until));
+            restarted = true;
+        } else {
+            until.sleep(PAUSE);
+        }
+    }
+}
+
+/// Only what ran since the boot: what did not is still to come, or shall not run. A failure is found by the next check.
+fn restart(place: &Place, daemon: &str, until: Deadline) {
+    if !place.daemons.has_run(daemon) {
+        return;
+    }
+    let _ = place.daemons.kill(&[daemon]);
+    let vanished = until.at_most(VANISH);
+    while place.daemons.process(daemon).is_some() && !vanished.passed() {
+        vanished.sleep(Duration::from_millis(20));
+    }
+    let _ = place.daemons.clear_stale_pidfiles();
+    let _ = place.daemons.daemon_util(&["start", daemon], until);
 }
 
 /// There is nothing to stop, and a failure would have the node fenced: a marker that cannot be set is not worth that.
@@ -50,15 +102,19 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
     if stopped {
         return monitor_node(stopped, &[]);
     }
-    // A host whose Ganeti files cannot be read is in no mode: partial mode never fails.
     let Ok(site) = place.site() else { return monitor_node(stopped, &[]) };
-    let full = site.tags().node_mode == Mode::Full;
-    let failures = if full { checks::node(place, &site, call.deadline) } else { Vec::new() };
+    let failures = failures(place, &site, call.deadline);
     // Where the master role is no resource of Pacemaker's, this is who looks.
     if site.rank != Rank::Other && !call.is_probe() {
         keep_record(place, call.deadline);
     }
     monitor_node(stopped, &failures)
+}
+
+/// What full mode finds.
+fn failures(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
+    let full = site.tags().node_mode == Mode::Full;
+    if full { checks::node(place, site, deadline) } else { Vec::new() }
 }
 
 /// Always a success: Pacemaker ignores a failure, and the master's next monitor finds what was missed.

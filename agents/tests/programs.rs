@@ -148,6 +148,35 @@ fn each_simulation_file_of_a_node_is_a_failure_in_full_mode_only() {
     assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
 }
 
+/// Stop and start of the role alone mend nothing. What never ran, or was stopped by hand, is left to whoever starts it;
+/// a rehearsal kills nothing.
+#[test]
+fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {
+    for (ran, simulated, tag, restarted) in [
+        (true, false, "ocf:node-role:full", true),
+        (false, false, "ocf:node-role:full", false),
+        (true, true, "ocf:node-role:full", false),
+        (true, false, "ocf:node-role:partial", false),
+    ] {
+        let scene = Scene::new("n4.lab");
+        scene.file("ssconf_cluster_tags", &format!("{tag}\n"));
+        scene.program("daemon-util", "echo $* >> $DATA/asked");
+        if ran {
+            scene.dead("ganeti-noded");
+        }
+        if simulated {
+            scene.simulate("unresponsive-noded");
+        }
+        let start = || assert_eq!(scene.run(NODE, "start", &[("OCF_RESKEY_CRM_meta_timeout", "2000")]).code, 0);
+        let asked = || std::fs::read_to_string(scene.data().join("asked")).unwrap_or_default();
+        start();
+        assert_eq!(asked(), "", "the first start since the boot");
+        assert_eq!(scene.run(NODE, "stop", &[]).code, 0);
+        start();
+        assert_eq!(asked(), if restarted { "start ganeti-noded\n" } else { "" }, "{ran} {simulated} {tag}");
+    }
+}
+
 /// The target: 4 ms of CPU time, 8 MB, no child process. The limits here are for an unoptimised build.
 #[test]
 fn a_partial_monitor_starts_nothing_and_is_cheap() {

@@ -79,6 +79,12 @@ impl Daemons {
         (name_of(pid)? == kernel_name(daemon)).then(|| Pid::from_raw(pid))
     }
 
+    /// Whether a daemon was started since the host booted and was not stopped on purpose: its pidfile is there.
+    #[must_use]
+    pub fn has_run(&self, daemon: &str) -> bool {
+        self.pidfile(daemon).exists()
+    }
+
     /// SIGKILL for those of `daemons` that run; returns which.
     #[must_use]
     pub fn kill<'a>(&self, daemons: &[&'a str]) -> Vec<&'a str> {

@@ -115,6 +115,11 @@ impl Scene {
         fs::write(self.data().join(name), text).unwrap();
     }
 
+    /// The pidfile of a daemon that is dead.
+    pub(crate) fn dead(&self, daemon: &str) {
+        fs::write(self.path("run").join(format!("{daemon}.pid")), "999999\n").unwrap();
+    }
+
     pub(crate) fn simulate(&self, name: &str) {
         fs::create_dir_all(self.path("state/simulate")).unwrap();
         fs::write(self.path("state/simulate").join(name), "").unwrap();
