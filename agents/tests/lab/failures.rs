@@ -1,0 +1,41 @@
+//! What Pacemaker shows of failures, and whether everything is as it should be.
+
+use std::time::Duration;
+
+use lab::{Host, Output};
+
+use crate::scene::Scene;
+
+impl Scene {
+    /// Runs a command on the first host that has an answer.
+    pub(crate) fn anywhere(&self, words: &[&str]) -> Output {
+        let all = self.lab.hosts();
+        let answer = |host: &Host| host.run_within(words, Duration::from_secs(120)).ok().filter(Output::success);
+        all.iter().find_map(answer).unwrap_or_else(|| panic!("no host runs {words:?}: {:#?}", self.lab.crm_mon()))
+    }
+
+    /// The failed actions that Pacemaker shows: which, where, why.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let all = self.anywhere(&["crm_mon", "--one-shot", "--output-as=xml"]).stdout;
+        all.lines().filter(|line| line.contains("<failure ")).map(|line| line.trim().to_owned()).collect()
+    }
+
+    /// Has Pacemaker forget them, as an administrator does when all is mended, and do what it wants to do then.
+    pub(crate) fn forget_failures(&self) {
+        self.anywhere(&["crm_resource", "--cleanup"]);
+        self.anywhere(&["crm_resource", "--wait", "--timeout=90"]);
+    }
+
+    /// Every resource is active and has not failed, and `master` serves with the master IP.
+    pub(crate) fn is_well(&self, master: &str) -> bool {
+        let Ok(seen) = self.lab.crm_mon() else { return false };
+        let online = seen.nodes.iter().filter(|node| node.online && !node.standby).count();
+        let here = |resource: &&lab::Resource| !resource.failed && !resource.nodes.is_empty();
+        let nodes = seen.resources.iter().filter(|resource| resource.id == "node").filter(here).count();
+        seen.resources.iter().all(|resource| !resource.failed)
+            && nodes == online
+            && self.holder().as_deref() == Some(master)
+            && self.serving() == [master]
+            && self.with_master_ip() == [master]
+    }
+}

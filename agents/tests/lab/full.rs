@@ -1,0 +1,71 @@
+//! Full mode: what the roles need and does not work is found within its deadline and recovered where it is.
+
+use std::time::Instant;
+
+use lab::{Host, Output};
+
+use crate::cib::Roles;
+use crate::graceful;
+use crate::scene::{End, Scene};
+use crate::simulate;
+
+/// A check may take 4 s of a monitor every 3 s; then Pacemaker stops and starts the role.
+const FOUND: u64 = 30;
+
+/// A stop waits 10 s for a daemon that hangs.
+const RECOVERED: u64 = 60;
+
+/// One lab for what needs a primitive, first in full mode and then in partial mode. The graceful moves come last: a
+/// master drains nobody in the first 300 s of its cluster stack.
+#[test]
+fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
+    let scene = Scene::up("full-one", 3, Roles::Primitive);
+    tag(&scene, "add-tags");
+    daemons(&scene);
+    simulate::each_file(&scene);
+    tag(&scene, "remove-tags");
+    graceful::each_way(&scene);
+}
+
+/// Both roles into full mode, or out of it.
+fn tag(scene: &Scene, command: &str) {
+    let master = scene.host(&scene.holder().unwrap());
+    master.check(&["gnt-cluster", command, "ocf:master-role:full", "ocf:node-role:full"]).unwrap();
+    scene.settle();
+    assert_eq!(scene.failures(), Vec::<String>::new(), "a cluster that works has no failures in any mode");
+}
+
+/// Issue, scenario 8. n1 is master and stays it: the failure is recovered on its host, and nobody is fenced.
+fn daemons(scene: &Scene) {
+    let (n1, n3) = (scene.host("n1"), scene.host("n3"));
+    recovered(scene, "luxid", || shell(&n1, "kill -KILL $(cat /var/run/ganeti/ganeti-luxid.pid)"));
+    recovered(scene, "wconfd", || shell(&n1, "kill -STOP $(cat /var/run/ganeti/ganeti-wconfd.pid)"));
+    recovered(scene, "master IP", || shell(&n1, "ip addr del 192.0.2.100/32 dev eth0"));
+    let before = shell(&n3, "cat /var/run/ganeti/ganeti-noded.pid").stdout;
+    recovered(scene, "noded", || shell(&n3, "kill -STOP $(cat /var/run/ganeti/ganeti-noded.pid)"));
+    assert_ne!(shell(&n3, "cat /var/run/ganeti/ganeti-noded.pid").stdout, before, "a noded that hung is another now");
+    recovered(scene, "confd", || shell(&n3, "kill -STOP $(cat /var/run/ganeti/ganeti-confd.pid)"));
+}
+
+/// Breaks something: a monitor finds it, Pacemaker recovers it there, nobody else is touched.
+fn recovered(scene: &Scene, check: &str, broken: impl FnOnce() -> Output) {
+    scene.forget_failures();
+    let begun = Instant::now();
+    broken();
+    let mut failures = Vec::new();
+    scene.wait(&format!("a monitor finds {check}"), FOUND, || {
+        failures = scene.failures();
+        Ok(failures.iter().any(|failure| failure.contains(&format!("{check}: "))))
+    });
+    println!("{check}: found after {:.1} s: {failures:?}", begun.elapsed().as_secs_f64());
+    scene.wait(&format!("{check} is recovered"), RECOVERED, || Ok(scene.is_well("n1")));
+    println!("{check}: recovered after {:.1} s", begun.elapsed().as_secs_f64());
+    scene.settle();
+    assert!(scene.is_well("n1"), "{:#?}", scene.lab.crm_mon());
+    scene.assert_end(&End { master: "n1", ..End::default() });
+}
+
+/// A line for the host's shell, which has to succeed.
+pub(crate) fn shell(host: &Host, line: &str) -> Output {
+    host.check(&["sh", "-c", line]).unwrap()
+}

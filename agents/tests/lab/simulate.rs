@@ -1,0 +1,50 @@
+//! The files that simulate a condition: found by a monitor, and gone when the file is.
+
+use gnt_ha::core::simulate::Simulated;
+use lab::Host;
+
+use crate::full::shell;
+use crate::scene::{End, Scene};
+
+const FOLDER: &str = "/var/lib/gnt-ha/simulate";
+
+/// Which agent's monitor finds it, on the master, and with what code. Of a primitive, in full mode.
+const fn finds(condition: Simulated) -> (&'static str, i32) {
+    match condition {
+        Simulated::FailedMasterDaemon | Simulated::MissingMasterIp => ("ganeti-master-role", 1),
+        Simulated::WrongRole => ("ganeti-master-role", 5),
+        Simulated::UnresponsiveNoded | Simulated::UnresponsiveConfd | Simulated::ReadOnlyRoot => {
+            ("ganeti-node-role", 1)
+        }
+    }
+}
+
+/// Issue, scenario 9: every file there is, by a monitor of Pacemaker's own and by one run by hand.
+pub(crate) fn each_file(scene: &Scene) {
+    for condition in Simulated::ALL {
+        let before = scene.holder().unwrap();
+        let master = scene.host(&before);
+        let (agent, code) = finds(condition);
+        let file = format!("{FOLDER}/{}", condition.file());
+        scene.forget_failures();
+        shell(&master, &format!("mkdir -p {FOLDER}; touch {file}"));
+        assert_eq!(monitor(&master, agent), code, "{file}");
+        scene.wait(&format!("Pacemaker finds {file}"), 30, || {
+            Ok(scene.failures().iter().any(|failure| failure.contains(&master.fqdn())))
+        });
+        println!("{file}: {:?}", scene.failures());
+        // Nobody keeps a role that it cannot have: it moves, without a fencing. Any other failure is recovered in place.
+        let holder = if condition == Simulated::WrongRole { scene.wait_new_master(&before) } else { before.clone() };
+        shell(&master, &format!("rm {file}"));
+        scene.wait(&format!("{file} is forgotten"), 60, || Ok(scene.is_well(&holder)));
+        let expected = if agent == "ganeti-master-role" && holder != before { 7 } else { 0 };
+        assert_eq!(monitor(&master, agent), expected, "{file} is gone");
+        scene.settle();
+        scene.assert_end(&End { master: &holder, ..End::default() });
+    }
+}
+
+/// A monitor by hand, of what Pacemaker runs as one resource.
+fn monitor(host: &Host, agent: &str) -> i32 {
+    host.run(&[&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), "monitor"]).unwrap().code
+}
