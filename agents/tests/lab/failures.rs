@@ -1,10 +1,11 @@
 //! What Pacemaker shows of failures, and whether everything is as it should be.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lab::{Host, Output};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, short};
 
 impl Scene {
     /// Runs a command on the first host that has an answer.
@@ -17,13 +18,23 @@ impl Scene {
     /// The failed actions that Pacemaker shows: which, where, why.
     pub(crate) fn failures(&self) -> Vec<String> {
         let all = self.anywhere(&["crm_mon", "--one-shot", "--output-as=xml"]).stdout;
-        all.lines().filter(|line| line.contains("<failure ")).map(|line| line.trim().to_owned()).collect()
+        let failure = |line: &str| {
+            let value = |key: &str| line.split(&format!(" {key}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+            let words = ["op_key", "node", "exitstatus", "exitreason"].map(|key| value(key).unwrap_or("?"));
+            line.contains("<failure ").then(|| words.join(" "))
+        };
+        all.lines().filter_map(failure).collect()
     }
 
     /// Has Pacemaker forget them, as an administrator does when all is mended, and do what it wants to do then.
     pub(crate) fn forget_failures(&self) {
         self.anywhere(&["crm_resource", "--cleanup"]);
         self.anywhere(&["crm_resource", "--wait", "--timeout=90"]);
+    }
+
+    /// Whom Pacemaker has fenced, or tried to.
+    pub(crate) fn touched(&self) -> BTreeSet<String> {
+        self.lab.fence_history().unwrap().iter().map(|event| short(&event.target)).collect()
     }
 
     /// Every resource is active and has not failed, and `master` serves with the master IP.

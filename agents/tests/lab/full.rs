@@ -23,6 +23,7 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     tag(&scene, "add-tags");
     daemons(&scene);
     simulate::each_file(&scene);
+    scene.forget_failures();
     tag(&scene, "remove-tags");
     graceful::each_way(&scene);
 }
@@ -60,8 +61,6 @@ fn recovered(scene: &Scene, check: &str, broken: impl FnOnce() -> Output) {
     println!("{check}: found after {:.1} s: {failures:?}", begun.elapsed().as_secs_f64());
     scene.wait(&format!("{check} is recovered"), RECOVERED, || Ok(scene.is_well("n1")));
     println!("{check}: recovered after {:.1} s", begun.elapsed().as_secs_f64());
-    scene.settle();
-    assert!(scene.is_well("n1"), "{:#?}", scene.lab.crm_mon());
     scene.assert_end(&End { master: "n1", ..End::default() });
 }
 

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
+mod bmc_dead;
+mod breaker;
 mod cib;
 mod cut;
 mod death;
@@ -11,6 +13,7 @@ mod examples;
 mod failures;
 mod full;
 mod graceful;
+mod held_back;
 mod moves;
 mod scene;
 mod simulate;

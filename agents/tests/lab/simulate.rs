@@ -39,7 +39,6 @@ pub(crate) fn each_file(scene: &Scene) {
         scene.wait(&format!("{file} is forgotten"), 60, || Ok(scene.is_well(&holder)));
         let expected = if agent == "ganeti-master-role" && holder != before { 7 } else { 0 };
         assert_eq!(monitor(&master, agent), expected, "{file} is gone");
-        scene.settle();
         scene.assert_end(&End { master: &holder, ..End::default() });
     }
 }

@@ -1,0 +1,40 @@
+//! Power and BMC are gone together: nothing can be proven, and a human has to say it.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use lab::Network;
+
+use crate::scene::{End, Scene};
+
+/// Issue, scenario 11: nobody takes over from a master that is not proven off, until a human confirms that it is.
+pub(crate) fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
+    let dead = scene.host(old);
+    let survivors = scene.others(old);
+    let before = scene.touched();
+    dead.cut(Network::Bmc).unwrap();
+    dead.power_off().unwrap();
+    let failed = |event: &lab::FenceEvent| event.target == dead.fqdn() && event.status == "failed";
+    scene.wait("fencing fails", 120, || Ok(scene.lab.fence_history()?.iter().any(failed)));
+    scene.settle();
+    assert_eq!(scene.holder(), None, "nobody has the role");
+    assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]));
+    for host in &survivors {
+        let offline = host.read_file("/var/lib/ganeti/ssconf_offline_nodes").unwrap();
+        assert_eq!(offline.trim(), "", "{}: nothing is recorded", host.name());
+        println!("{}: {}", host.name(), host.run(&["gnt-ha", "record", "--dry-run"]).unwrap().text());
+    }
+    let told: Vec<String> = survivors.iter().map(|host| host.run(&["gnt-ha", "history"]).unwrap().text()).collect();
+    println!("{}", told.join("\n"));
+    assert!(told.iter().any(|told| told.contains("does not answer") || told.contains("no answer")), "{told:#?}");
+
+    let begun = Instant::now();
+    survivors[0].check(&["stonith_admin", "--confirm", &dead.fqdn()]).unwrap();
+    let new = scene.wait_new_master(old);
+    println!("a human confirms: {new} serves after {:.1} s", begun.elapsed().as_secs_f64());
+    scene.wait_offline(&[old]);
+    scene.settle();
+    let fenced: Vec<&str> =
+        before.iter().map(String::as_str).chain([old]).collect::<BTreeSet<_>>().into_iter().collect();
+    scene.assert_end(&End { master: &new, fenced: &fenced, offline: &[old], ..End::default() });
+}

@@ -1,0 +1,40 @@
+//! The breaker: the third host that is down by our record is no longer the loss of hosts.
+
+use crate::cib::Roles;
+use crate::scene::{End, Scene};
+
+/// Issue, scenario 10: two of five die and are recorded. They run again, and are still offline in Ganeti, when a third
+/// dies: it is fenced, its record is held back, until the administrator resets the breaker.
+#[test]
+fn the_third_of_five_is_held_back_until_the_administrator_says_so() {
+    let scene = Scene::up("breaker", 5, Roles::Primitive);
+    let host = scene.host("n1");
+    for name in ["n4", "n5"] {
+        scene.host(name).power_off().unwrap();
+    }
+    scene.wait_fenced("n4", 60);
+    scene.wait_fenced("n5", 60);
+    scene.wait_offline(&["n4", "n5"]);
+    for name in ["n4", "n5"] {
+        scene.host(name).power_on().unwrap();
+    }
+    scene.wait("both are back", 120, || {
+        let seen = scene.lab.crm_mon()?;
+        Ok(seen.is_online("n4") && seen.is_online("n5"))
+    });
+    scene.settle();
+    let two = End { master: "n1", fenced: &["n4", "n5"], offline: &["n4", "n5"], drained: &[] };
+    scene.assert_end(&two);
+
+    scene.host("n3").power_off().unwrap();
+    scene.wait_fenced("n3", 60);
+    scene.wait_refused("n1", "n3", "the breaker holds back n3.lab beside n4.lab, n5.lab: at most 2 at once");
+    scene.settle();
+    scene.assert_end(&End { fenced: &["n3", "n4", "n5"], ..two });
+
+    host.check(&["gnt-ha", "breaker", "reset"]).unwrap();
+    scene.wait_offline(&["n3", "n4", "n5"]);
+    scene.settle();
+    let all = ["n3", "n4", "n5"];
+    scene.assert_end(&End { fenced: &all, offline: &all, ..two });
+}

@@ -1,0 +1,102 @@
+//! What keeps Ganeti from being told of a fencing, loudly, and only for as long as its reason lasts.
+
+use std::time::{Duration, Instant};
+
+use lab::Network;
+
+use crate::bmc_dead;
+use crate::cib::Roles;
+use crate::scene::{End, Scene};
+
+/// One lab for what needs a promotable clone and no particular time.
+#[test]
+fn a_clone_follows_the_administrator_and_holds_back_what_is_not_proven() {
+    let scene = Scene::up("held-back", 3, Roles::Promotable);
+    let master = the_administrators_move(&scene, "n1");
+    one_reason_after_the_other(&scene, &master);
+    bmc_dead::the_masters_power_and_bmc_die(&scene, &master);
+}
+
+/// Issue, scenario 6: Pacemaker follows `gnt-cluster master-failover`. Returns who is master then.
+fn the_administrators_move(scene: &Scene, from: &str) -> String {
+    let to = scene.others(from).swap_remove(0);
+    let begun = Instant::now();
+    let moved = to.run_within(&["gnt-cluster", "master-failover"], Duration::from_secs(120)).unwrap();
+    println!("gnt-cluster master-failover on {}: {} {}", to.name(), moved.code, moved.text());
+    scene.wait_role(to.name(), 60);
+    scene.wait("all are well", 60, || Ok(scene.is_well(to.name())));
+    println!("a promotable clone follows after {:.1} s", begun.elapsed().as_secs_f64());
+    scene.settle();
+    scene.assert_end(&End { master: to.name(), ..End::default() });
+    to.name().to_owned()
+}
+
+/// Issue, scenario 10. A host dies in a pause, quorum is lost and comes back, the pause ends in maintenance mode, and
+/// that ends: only then is it recorded. Each reason is said where the administrator looks.
+fn one_reason_after_the_other(scene: &Scene, master: &str) {
+    let host = scene.host(master);
+    let [other, dead] = scene.others(master).try_into().unwrap();
+    host.check(&["gnt-ha", "pause", "the network is being rebuilt"]).unwrap();
+    dead.power_off().unwrap();
+    scene.wait_fenced(dead.name(), 60);
+    scene.wait_refused(master, dead.name(), "paused by root: the network is being rebuilt (gnt-ha resume)");
+    let held = End { master, fenced: &[dead.name()], ..End::default() };
+    scene.settle();
+    scene.assert_end(&held);
+
+    other.cut(Network::Primary).unwrap();
+    scene.wait("quorum is lost", 30, || Ok(!host.crm_mon()?.quorum));
+    scene.wait_refused(master, dead.name(), "Pacemaker has no quorum here");
+    scene.settle();
+    assert_eq!(scene.holder(), None, "who has no quorum runs nothing");
+    assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]), "nobody else has taken it");
+    scene.assert_only_fenced(held.fenced);
+    other.mend(Network::Primary).unwrap();
+    scene.wait("all are well", 120, || Ok(scene.is_well(master)));
+    scene.settle();
+    scene.assert_end(&held);
+
+    scene.maintenance(true);
+    host.check(&["gnt-ha", "resume"]).unwrap();
+    scene.wait_refused(master, dead.name(), "Pacemaker is in maintenance mode");
+    scene.settle();
+    scene.assert_end(&held);
+    scene.maintenance(false);
+    scene.wait_offline(&[dead.name()]);
+    scene.assert_end(&End { offline: &[dead.name()], ..held });
+    scene.readmit(master, dead.name());
+    scene.assert_end(&held);
+}
+
+impl Scene {
+    /// Waits until a node's record is refused for this reason: for who asks, and in Pacemaker's log.
+    pub(crate) fn wait_refused(&self, master: &str, node: &str, reason: &str) {
+        let host = self.host(master);
+        let line = format!("refused: {reason}");
+        self.wait(&format!("the record of {node} is {line}"), 60, || {
+            let told = host.check(&["gnt-ha", "record", "--dry-run"])?.stdout;
+            let log = host.read_file("/var/log/pacemaker/pacemaker.log")?;
+            let of_it =
+                |text: &str| text.lines().any(|told| told.contains(&format!("{node}.lab")) && told.contains(&line));
+            Ok(of_it(&told) && of_it(&log))
+        });
+        println!("{node}: {line}");
+    }
+
+    /// Pacemaker's maintenance mode.
+    fn maintenance(&self, on: bool) {
+        let value = if on { "true" } else { "false" };
+        self.anywhere(&["crm_attribute", "--name", "maintenance-mode", "--update", value]);
+    }
+
+    /// A fenced host is repaired: it boots, and its administrator admits it.
+    fn readmit(&self, master: &str, name: &str) {
+        self.bring_back(name);
+        let node = format!("{name}.lab");
+        let words = ["gnt-node", "modify", "--offline=no", "--node-powered=yes", &node];
+        let readmitted = self.host(master).run_within(&words, Duration::from_secs(120)).unwrap();
+        assert!(readmitted.success(), "{}", readmitted.text());
+        self.wait("all are well", 60, || Ok(self.is_well(master)));
+        self.settle();
+    }
+}
