@@ -76,7 +76,9 @@ impl Place {
     #[must_use]
     pub fn run_as(&self, call: &Call) -> RunAs {
         if call.is_promotable() {
-            RunAs::Promotable { started: self.markers.has(Marker::MasterStarted) }
+            // An instance that a first look found promoted is never started: it is looked at again and again.
+            let recurring = call.action == "monitor" && !call.is_probe();
+            RunAs::Promotable { started: recurring || self.markers.has(Marker::MasterStarted) }
         } else {
             RunAs::Primitive
         }

@@ -161,18 +161,28 @@ pub fn disagreement(here: &NodeName, words: &[Word]) -> Option<Failure> {
     })
 }
 
+/// The least score of a master, and what a node is offered with that has just become it.
+pub const MASTER_SCORE: i32 = 10_000;
+
 /// The score with which a candidate offers itself for promotion, by how recent its configuration is; none if it
-/// cannot become master.
+/// cannot become master. `offered` is what it offered itself with last.
 ///
-/// A master with a [`successor`] has files of the past: it cannot take the role before Ganeti has told it anew.
+/// A master with a [`successor`] has files of the past: it cannot take the role before Ganeti has told it anew. Of two
+/// that take themselves for the master, until the first of them has looked, the later one has the higher score.
 ///
-/// Equal copies have equal scores, so that a change of Ganeti's configuration does not have Pacemaker compute anew.
+/// Equal copies have equal scores, and a master keeps its own, so that a change of Ganeti's configuration does not have
+/// Pacemaker compute anew.
 #[must_use]
-pub fn promotion_score(rank: Rank, successor: Option<&str>, words: &[Word]) -> Option<i32> {
-    const MASTER: i32 = 10_000;
+pub fn promotion_score(rank: Rank, successor: Option<&str>, words: &[Word], offered: Option<i32>) -> Option<i32> {
     const NEWEST: i32 = 1_000;
+    // All scores stay below Pacemaker's infinity, a million.
+    const SERIALS: u64 = 900_000;
     match rank {
-        Rank::Master => successor.is_none().then_some(MASTER),
+        Rank::Master if successor.is_some() => None,
+        Rank::Master => offered.filter(|score| *score >= MASTER_SCORE).or_else(|| {
+            let serial = words.iter().filter(|word| word.own).map(|word| word.serial % SERIALS).max().unwrap_or(0);
+            Some(MASTER_SCORE + i32::try_from(serial).unwrap_or(0))
+        }),
         Rank::Other => None,
         Rank::Candidate => {
             let newest = words.iter().map(|word| word.serial).max()?;

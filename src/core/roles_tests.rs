@@ -100,15 +100,29 @@ fn a_majority_of_the_peers_that_answer_is_a_disagreement() {
 #[test]
 fn the_most_recent_candidate_is_preferred() {
     let words = |own| [word(true, "n1.lab", own), word(false, "n1.lab", 40)];
-    assert_eq!(promotion_score(Rank::Candidate, None, &words(40)), Some(1000));
-    assert_eq!(promotion_score(Rank::Candidate, None, &words(37)), Some(997));
-    assert_eq!(promotion_score(Rank::Candidate, None, &[word(true, "n1.lab", 0), word(false, "x", u64::MAX)]), Some(1));
-    assert_eq!(promotion_score(Rank::Candidate, None, &words(40)[1..]), None);
-    assert_eq!(promotion_score(Rank::Other, None, &words(40)), None);
-    assert_eq!(promotion_score(Rank::Master, None, &words(40)), Some(10_000));
-    assert_eq!(promotion_score(Rank::Master, Some("n2.lab"), &words(40)), None, "a stale master is not chosen again");
+    assert_eq!(promotion_score(Rank::Candidate, None, &words(40), None), Some(1000));
+    assert_eq!(promotion_score(Rank::Candidate, None, &words(37), None), Some(997));
+    assert_eq!(
+        promotion_score(Rank::Candidate, None, &[word(true, "n1.lab", 0), word(false, "x", u64::MAX)], None),
+        Some(1)
+    );
+    assert_eq!(promotion_score(Rank::Candidate, None, &words(40)[1..], None), None);
+    assert_eq!(promotion_score(Rank::Other, None, &words(40), None), None);
+    assert_eq!(promotion_score(Rank::Master, Some("n2.lab"), &words(40), None), None, "a stale master is not chosen");
     assert_eq!(newer_copy(&words(37)), Some((37, 40)));
     assert_eq!(newer_copy(&words(41)), None);
+}
+
+/// The administrator's `gnt-cluster master-failover`, seen on the new master before the old one has looked again.
+#[test]
+fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
+    let score = |serial, offered| promotion_score(Rank::Master, None, &[word(true, "n1.lab", serial)], offered);
+    let old = score(40, None);
+    assert_eq!(old, Some(10_040));
+    assert_eq!(score(47, old), old, "no change with each change of the configuration");
+    assert!(score(41, Some(1000)) > old, "a candidate that became master");
+    assert_eq!(promotion_score(Rank::Master, None, &[], None), Some(MASTER_SCORE), "confd is silent");
+    assert!(score(u64::MAX, None) < Some(1_000_000), "Pacemaker's infinity");
 }
 
 fn takeover() -> TakeoverView {
@@ -233,7 +247,7 @@ proptest! {
 
     #[test]
     fn scores_are_below_infinity_and_follow_the_serial(words in any_words()) {
-        if let Some(score) = promotion_score(Rank::Candidate, None, &words) {
+        if let Some(score) = promotion_score(Rank::Candidate, None, &words, None) {
             prop_assert!((1..=1000).contains(&score));
         }
     }

@@ -66,18 +66,22 @@ pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
     Ok(CrmMon::parse(&String::from_utf8_lossy(&ended.stdout))?)
 }
 
-/// Offers this node for promotion with `score`, or no more (crm_attribute(8)).
+/// Offers `node`, or this one, for promotion with `score`, or no more (crm_attribute(8)).
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn offer(resource: &str, score: Option<i32>, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn offer(resource: &str, node: Option<&str>, score: Option<i32>, deadline: Deadline) -> Result<(), ProgramError> {
     let promotion = format!("--promotion={resource}");
     let number = score.map(|score| score.to_string()).unwrap_or_default();
-    let words: &[&str] = match score {
-        Some(_) => &[&promotion, "-v", &number],
-        None => &[&promotion, "-D"],
-    };
-    run(Path::new("crm_attribute"), words, &[], deadline).map(drop)
+    let mut words = vec![promotion.as_str()];
+    match score {
+        Some(_) => words.extend(["-v", &number]),
+        None => words.push("-D"),
+    }
+    if let Some(node) = node {
+        words.extend(["--node", node]);
+    }
+    run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
 
 /// Has Pacemaker move `resource` to `node`, by constraints that end after a few minutes. An infinite stickiness, as

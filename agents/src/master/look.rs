@@ -5,12 +5,12 @@ use std::time::Duration;
 use gnt_ha::core::node;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master, successor};
+use gnt_ha::core::roles::{MASTER_SCORE, MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master, successor};
 use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::pacemaker;
+use gnt_ha::sys::{daemon_util, pacemaker};
 
-use super::{PEERS, give_up, offer};
+use super::{PEERS, give_up, offer, offered};
 use crate::call::Call;
 use crate::checks;
 use crate::markers::Marker;
@@ -30,6 +30,9 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         }
         Err(_) => return idle(run_as),
     };
+    if run_as != RunAs::Primitive && is_being_taken(call, place, &site) {
+        return idle(run_as);
+    }
     let view = view(call, place, &site, run_as);
     let verdict = monitor_master(&view);
     if view.successor.is_some() && (view.listening || site.has_master_ip()) {
@@ -39,11 +42,12 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
             return Verdict::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
         }
     }
-    if run_as == RunAs::Primitive
+    let had_it = run_as == RunAs::Primitive || was_master(call, place);
+    if had_it
         && !call.is_probe()
         && let Some(master) = moved_to(&view, &site)
     {
-        follow(call, &master);
+        follow(call, run_as, &master);
     }
     offer(call, place, &site, call.is_probe());
     if site.rank != Rank::Other && !call.is_probe() {
@@ -77,16 +81,30 @@ fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
     }
 }
 
+/// Whether this candidate is becoming the master by Ganeti's own command, which still runs here: Pacemaker is told when it
+/// is done. Until then it would find two masters, and demote one.
+fn is_being_taken(call: &Call, place: &Place, site: &Site) -> bool {
+    site.rank == Rank::Master && !call.is_probe() && !was_master(call, place) && daemon_util::failover_under_way()
+}
+
+/// Whether this clone's instance offered itself as the master last.
+fn was_master(call: &Call, place: &Place) -> bool {
+    offered(call, place).is_some_and(|score| score >= MASTER_SCORE)
+}
+
 /// The administrator moved the role with Ganeti's own command: Pacemaker is told to follow, before it learns from this
-/// monitor that the role is not here any more and would start it here again.
+/// monitor that the role is not here any more and would start it here again, or promote whomever.
 ///
-/// A recurring monitor runs only where Pacemaker has the role, and another node holds it only when that one has taken
-/// it: so nobody but the administrator can have been it.
-fn follow(call: &Call, master: &NodeName) {
+/// A recurring monitor of a single resource runs only where Pacemaker has the role, and another node holds it only when
+/// that one has taken it: so nobody but the administrator can have been it.
+fn follow(call: &Call, run_as: RunAs, master: &NodeName) {
     let deadline = call.deadline.at_most(TOOLS);
     if let Some(name) = members_name(master, deadline) {
-        // A preference that cannot be set leaves it to the guard of the next start.
-        let _ = pacemaker::prefer(call.resource(), &name, deadline);
+        // What cannot be set leaves it to the guard of the next start.
+        let _ = match run_as {
+            RunAs::Primitive => pacemaker::prefer(call.resource(), &name, deadline),
+            RunAs::Promotable { .. } => pacemaker::offer(call.resource(), Some(&name), Some(MASTER_SCORE), deadline),
+        };
     }
 }
 

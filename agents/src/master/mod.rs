@@ -53,7 +53,7 @@ fn stop(call: &Call, place: &Place) -> Verdict {
     if verdict.code == OcfCode::Success && call.is_promotable() {
         // What cannot be cleared only makes a later probe say "unpromoted"; a failure here would fence the node.
         let _ = place.markers.clear(Marker::MasterStarted);
-        let _ = pacemaker::offer(call.resource(), None, call.deadline);
+        let _ = pacemaker::offer(call.resource(), None, None, call.deadline);
         let _ = place.markers.write_note(&note(call), "");
     }
     verdict
@@ -67,14 +67,20 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     }
     let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
     let successor = (site.rank == Rank::Master).then(|| successor(&site.here, &words, place.is_listening())).flatten();
-    let score = promotion_score(site.rank, successor.as_deref(), &words);
+    let last = place.markers.note(&note(call));
+    let score = promotion_score(site.rank, successor.as_deref(), &words, offered(call, place));
     let text = score.map(|score| score.to_string()).unwrap_or_default();
-    if !anew && place.markers.note(&note(call)).as_deref() == Some(&text) {
+    if !anew && last.as_deref() == Some(&text) {
         return;
     }
-    if pacemaker::offer(call.resource(), score, call.deadline).is_ok() {
+    if pacemaker::offer(call.resource(), None, score, call.deadline).is_ok() {
         let _ = place.markers.write_note(&note(call), &text);
     }
+}
+
+/// The score that was offered last.
+fn offered(call: &Call, place: &Place) -> Option<i32> {
+    place.markers.note(&note(call))?.parse().ok()
 }
 
 /// The name of the file with the score that was offered last. A resource's id has no `/` (it is an XML id).
