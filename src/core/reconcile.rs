@@ -128,6 +128,12 @@ pub fn reconcile(state: &State, settings: &Settings, memory: Memory) -> Plan {
             node: node.ganeti.name.clone(),
             decision: match (&general, wish) {
                 (_, Wish::Leave(quiet)) => Decision::Nothing(quiet),
+                // The master itself is lost: nobody else tells why nothing goes on.
+                (_, Wish::Refuse(refusal @ Refusal::NotFenced { .. }))
+                    if state.quorum && state.master.as_ref() == Some(&node.ganeti.name) =>
+                {
+                    Decision::Refused(refusal)
+                }
                 _ if !is_master => Decision::Nothing(Quiet::NotMaster),
                 // What is wrong with this node is the nearer reason.
                 (_, Wish::Refuse(refusal)) => Decision::Refused(refusal),

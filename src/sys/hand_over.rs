@@ -83,10 +83,15 @@ impl Recorder {
             if jobs.is_empty() {
                 continue;
             }
+            let what = decision.to_string();
             if let Some(pending) = before.get(node).filter(|job| job.is_pending(at)) {
-                lines.push(format!("{node}: {}", self.became_of(pending, deadline)));
-                submitted.insert(node.clone(), pending.clone());
-                continue;
+                let state = self.state_of(pending, deadline);
+                // What was wanted before is done, and something else is wanted since: it does not wait.
+                if is_same(&pending.what, &what) || !matches!(state, Ok(Some(JobState::Done | JobState::Failed(_)))) {
+                    lines.push(format!("{node}: {}", became_of(pending, state)));
+                    submitted.insert(node.clone(), pending.clone());
+                    continue;
+                }
             }
             if let Decision::Offline { power_too, .. } = decision
                 && !power_too.cycle
@@ -94,7 +99,6 @@ impl Recorder {
             {
                 make_unreachable(&[*address], UNREACHABLE);
             }
-            let what = decision.to_string();
             match submit(&self.luxi, &jobs, deadline.at_most(ANSWER)) {
                 Ok(number) => {
                     lines.push(match number {
@@ -128,7 +132,7 @@ impl Recorder {
             while matches!(self.state_of(&job, deadline), Ok(Some(JobState::UnderWay))) && !deadline.passed() {
                 deadline.sleep(LOOK);
             }
-            format!("{node}: {}", self.became_of(&job, deadline))
+            format!("{node}: {}", became_of(&job, self.state_of(&job, deadline)))
         };
         Ok(pending.map(ended).collect())
     }
@@ -138,25 +142,45 @@ impl Recorder {
         Luxi::connect(&self.luxi, deadline.at_most(ANSWER))?.job_state(number).map(Some)
     }
 
-    fn became_of(&self, job: &Submitted, deadline: Deadline) -> String {
-        let what = &job.what;
-        let number = job.job.unwrap_or_default();
-        match self.state_of(job, deadline) {
-            Ok(Some(JobState::Failed(why))) => {
-                format!("job {number} failed: {why} ({what}; it is tried again within {} s)", PATIENCE_MS / 1000)
-            }
-            Ok(Some(JobState::Done)) => format!("job {number} is done: {what}"),
-            Ok(Some(JobState::UnderWay)) => format!("job {number} is under way: {what}"),
-            Ok(Some(JobState::Gone) | None) => format!("a job is under way: {what}"),
-            Err(error) => format!("a job is under way: {what} (not asked how far it is: {error})"),
-        }
-    }
-
     pub(super) fn submitted(&self) -> Result<Submissions, RecorderError> {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
 
     pub(super) fn keep_submitted(&self, submitted: &Submissions) -> Result<(), RecorderError> {
         self.write(FILE, submitted)
+    }
+}
+
+/// Whether two decisions want the same of a node; the reasons do not count.
+fn is_same(one: &str, other: &str) -> bool {
+    let verb = |text: &str| text.split([':', ',']).next().map(str::to_owned);
+    verb(one) == verb(other)
+}
+
+fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> String {
+    let what = &job.what;
+    let number = job.job.unwrap_or_default();
+    match state {
+        Ok(Some(JobState::Failed(why))) => {
+            format!("job {number} failed: {why} ({what}; it is tried again within {} s)", PATIENCE_MS / 1000)
+        }
+        Ok(Some(JobState::Done)) => format!("job {number} is done: {what}"),
+        Ok(Some(JobState::UnderWay)) => format!("job {number} is under way: {what}"),
+        Ok(Some(JobState::Gone) | None) => format!("a job is under way: {what}"),
+        Err(error) => format!("a job is under way: {what} (not asked how far it is: {error})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that returns a moment after it was drained is not to wait for the patience of its drain's job.
+    #[test]
+    fn a_reason_makes_no_other_decision() {
+        assert!(is_same("drain: it left gracefully", "drain, auto_promote: it left gracefully"));
+        assert!(is_same("offline, powered=no: off (a, receipt r1)", "offline: off, fenced just now"));
+        assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::Drain { auto_promote: false }.to_string()));
+        assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::ForgetDrain.to_string()));
     }
 }

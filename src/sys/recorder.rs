@@ -93,7 +93,7 @@ pub enum RecorderError {
 /// Each node's address in the primary network.
 pub(super) type Addresses = BTreeMap<NodeName, IpAddr>;
 
-/// When the last look was, what it left open, and why it was none.
+/// When the last look was, what it left open and did, and why it was none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Looked {
     at: When,
@@ -136,7 +136,8 @@ impl Recorder {
         self.write(MEMORY_FILE, &plan.memory)?;
         let lines = self.hand_over(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
-        let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision)).collect();
+        let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
+        let open = open.chain(lines.iter().cloned()).collect();
         self.write("looked.json", &Looked { at: now(), open, failed: None })?;
         Ok((plan, lines))
     }
@@ -165,10 +166,10 @@ impl Recorder {
     fn run_and_tell(&self, last: Option<Looked>, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
         let last = last.unwrap_or_default();
         let error = match self.run(deadline) {
-            Ok((_, mut lines)) => {
+            Ok(_) => {
                 let open = self.last_look().map(|look| look.open).unwrap_or_default();
-                lines.splice(0..0, open.into_iter().filter(|line| !last.open.contains(line)));
-                return Ok(lines);
+                let is_new = |line: &String| !last.open.iter().any(|said| says_the_same(said, line));
+                return Ok(open.into_iter().filter(is_new).collect());
             }
             Err(error) => error,
         };
@@ -334,4 +335,30 @@ impl Recorder {
 fn noded_answers(address: IpAddr, deadline: Deadline) -> bool {
     let time = NODED.min(deadline.left());
     !time.is_zero() && TcpStream::connect_timeout(&SocketAddr::new(address, NODED_PORT), time).is_ok()
+}
+
+/// Whether two lines say the same, but for how many seconds are left or have passed.
+fn says_the_same(one: &str, other: &str) -> bool {
+    fn timeless(line: &str) -> impl Iterator<Item = &str> {
+        let next = line.split(' ').skip(1).chain([""]);
+        let is_time = |(word, next): &(&str, &str)| *next == "s" && word.parse::<u64>().is_ok();
+        line.split(' ').zip(next).map(move |pair| if is_time(&pair) { "" } else { pair.0 })
+    }
+    timeless(one).eq(timeless(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line for each second of the start-up grace hides the others in the log.
+    #[test]
+    fn a_time_that_runs_is_nothing_new() {
+        let left =
+            |seconds| format!("n1.lab: refused: this host's cluster stack has only started: waits {seconds} s more");
+        assert!(says_the_same(&left(8), &left(120)));
+        assert!(!says_the_same(&left(8), &left(8).replace("n1", "n2")));
+        assert!(!says_the_same("n1.lab: job 7 is done", "n1.lab: job 8 is done"));
+        assert!(!says_the_same("n1.lab: paused", "n1.lab: paused again"));
+    }
 }

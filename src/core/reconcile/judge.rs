@@ -123,8 +123,13 @@ impl<'a> Judge<'a> {
             open = Vec::new();
         }
         if is_master {
-            let fenced = !open.is_empty();
-            return if fenced { Wish::Refuse(Refusal::OwnNode) } else { Wish::Leave(Quiet::IsMaster) };
+            return if !open.is_empty() {
+                Wish::Refuse(Refusal::OwnNode)
+            } else if node.member == Membership::Unclean {
+                Wish::Refuse(Refusal::NotFenced { failed: failed(node) })
+            } else {
+                Wish::Leave(Quiet::IsMaster)
+            };
         }
         if node.member == Membership::Unclean {
             return Wish::Refuse(if open.is_empty() {
