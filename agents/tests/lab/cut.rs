@@ -9,18 +9,18 @@ use crate::scene::{End, Scene};
 use crate::witness::{Sign, Witness};
 
 /// The master n1 is cut off from all others; its BMC is not. It goes on to serve whoever is with it until it is fenced, and
-/// nobody else serves before that. At the end it has power and network again, and is offline in Ganeti. Returns the new
-/// master.
-pub(crate) fn the_master_is_cut_off(scene: &Scene) -> String {
+/// nobody else serves before that. At the end it has power and network again, and is offline in Ganeti. `fenced`: with it,
+/// all that were fenced until then. Returns the new master.
+pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     let n1 = scene.host("n1");
     let mut witness = Witness::new(&scene.lab);
     n1.cut(Network::Primary).unwrap();
     n1.cut(Network::Secondary).unwrap();
     assert_eq!(n1.power_status(), Power::On);
-    let fenced = scene.wait_fenced("n1", 60);
+    let took = scene.wait_fenced("n1", 60);
     let new = scene.wait_new_master("n1");
     scene.wait_offline(&["n1"]);
-    let end = End { master: &new, fenced: &["n1"], offline: &["n1"], ..End::default() };
+    let end = End { master: &new, fenced, offline: &["n1"], ..End::default() };
     scene.assert_end(&end);
 
     // It comes back with the files of then, and is watched again.
@@ -43,7 +43,7 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene) -> String {
             "{sign:?}: n1 until {:.2} s, {new} from {:.2} s; fenced by Pacemaker's word at about {:.2} s",
             until.as_secs_f64(),
             from.as_secs_f64(),
-            fenced.as_secs_f64()
+            took.as_secs_f64()
         );
         assert!(until < from, "{timeline:#?}");
     }

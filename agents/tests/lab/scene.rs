@@ -24,11 +24,14 @@ const LOGS: [&str; 6] = [
 /// Set before the names of all labs, so that these tests can run twice on one machine.
 const PREFIX: &str = "GNT_HA_LAB_PREFIX";
 
+/// Set: what the hosts logged is kept also of scenarios that end well.
+const KEEP_LOGS: &str = "GNT_HA_LAB_KEEP_LOGS";
+
 /// Long enough for every connection to a dead node to wait for its time-out.
 const TAKE_OVER: Duration = Duration::from_secs(200);
 
 /// Several monitors of every resource: what an agent does wrong it has done by then.
-const SETTLED: Duration = Duration::from_secs(12);
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// What Ganeti has recorded of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +59,8 @@ impl Scene {
 
     /// With a CIB of one's own, in which the resource `master` is `active` where the master is.
     pub(crate) fn with_cib(name: &str, hosts: u8, sections: &str, active: &'static str) -> Self {
-        let lab = lab_up(name, hosts, false, Duration::from_secs(20));
+        // What is fenced stays off until a scenario gives it power: it need not be slow then.
+        let lab = lab_up(name, hosts, false, Duration::from_secs(3));
         install_agents(&lab);
         protect(&lab, &built_programs().unwrap(), None).unwrap();
         Self::configured(lab, sections, active)
@@ -140,10 +144,23 @@ impl Scene {
     }
 
     pub(crate) fn wait_fenced(&self, name: &str, seconds: u64) -> Duration {
-        self.wait(&format!("{name} is fenced"), seconds, || {
-            let is_it = |event: &lab::FenceEvent| short(&event.target) == name && event.status == "success";
-            Ok(self.lab.fence_history()?.iter().any(is_it))
-        })
+        self.wait(&format!("{name} is fenced"), seconds, || Ok(self.times_fenced(name)? > 0))
+    }
+
+    fn times_fenced(&self, name: &str) -> lab::Result<usize> {
+        let is_it = |event: &&lab::FenceEvent| short(&event.target) == name && event.status == "success";
+        Ok(self.lab.fence_history()?.iter().filter(is_it).count())
+    }
+
+    /// Power is cut, of all at once, and each is fenced, once more than before.
+    pub(crate) fn kill(&self, names: &[&str]) {
+        let before: Vec<usize> = names.iter().map(|name| self.times_fenced(name).unwrap()).collect();
+        let begun = Instant::now();
+        names.iter().for_each(|name| self.host(name).power_off().unwrap());
+        for (name, before) in names.iter().zip(before) {
+            self.wait(&format!("{name} is fenced"), 60, || Ok(self.times_fenced(name)? > before));
+            println!("{name} fenced {:.1} s after the kill", begun.elapsed().as_secs_f64());
+        }
     }
 
     /// A moment in which several monitors have run.
@@ -223,9 +240,7 @@ impl Scene {
     /// Power is cut, it is fenced, and a new master serves, in Pacemaker's eyes too; returns its name.
     pub(crate) fn kill_the_master(&self, old: &str) -> String {
         let begun = Instant::now();
-        self.host(old).power_off().unwrap();
-        self.wait_fenced(old, 60);
-        println!("{old} fenced {:.1} s after the kill", begun.elapsed().as_secs_f64());
+        self.kill(&[old]);
         let new = self.wait_new_master(old);
         println!("{new} serves, and Pacemaker knows, {:.1} s after the kill", begun.elapsed().as_secs_f64());
         new
@@ -274,10 +289,10 @@ impl Scene {
     }
 }
 
-/// What the hosts logged outlives a scenario that failed.
+/// What the hosts logged outlives a scenario that failed, and any other if that is asked for.
 impl Drop for Scene {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && std::env::var_os(KEEP_LOGS).is_none() {
             return;
         }
         let folder = std::env::temp_dir().join("gnt-ha-lab").join(self.lab.name());
