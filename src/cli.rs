@@ -2,6 +2,37 @@
 
 use std::io::{self, Write};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The colours of a terminal (ECMA-48, SGR).
+#[derive(Clone, Copy, Debug)]
+pub enum Paint {
+    /// What is wrong.
+    Red = 31,
+    /// What is right.
+    Green = 32,
+    /// What is neither.
+    Yellow = 33,
+}
+
+impl Paint {
+    /// The text in this colour.
+    #[must_use]
+    pub fn on(self, text: &str) -> String {
+        format!("\x1b[{}m{text}\x1b[0m", self as u8)
+    }
+}
+
+/// A point in time as people read it.
+#[must_use]
+pub fn time(wall_ms: u64, zone: &TimeZone) -> String {
+    i64::try_from(wall_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| "(no time)".to_owned(), |at| at.to_zoned(zone.clone()).strftime("%F %T %Z").to_string())
+}
+
 /// Prints one line on stderr, behind the program's name. Unlike `eprintln!` it does not panic when stderr is closed.
 pub fn complain(program: &str, line: &str) {
     // One line is the promise: what other programs said may hold more.

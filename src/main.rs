@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, history, record};
+use gnt_ha::commands::{Cli, Command, history, pause, record, status};
+use gnt_ha::core::status::Level;
 
 const PROGRAM: &str = "gnt-ha";
 
@@ -19,10 +20,17 @@ fn main() -> ExitCode {
         Err(_) => return ExitCode::SUCCESS,
     };
     let result = match &parsed.command {
+        Command::Status(arguments) => match status::run(arguments) {
+            Ok(level) => return level.code().into(),
+            Err(line) => {
+                cli::complain(PROGRAM, &line);
+                return Level::Unknown.code().into();
+            }
+        },
         Command::History(arguments) => history::run(arguments, &parsed.config),
         Command::Record(arguments) => record::run(arguments),
-        Command::Pause(arguments) => record::pause(arguments),
-        Command::Resume(places) => record::resume(places),
+        Command::Pause(arguments) => pause::pause(arguments),
+        Command::Resume(places) => pause::resume(places),
         Command::Breaker(command) => record::breaker(command),
     };
     match result {

@@ -4,10 +4,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli;
+use crate::cli::{self, Paint};
 use crate::config::{Config, DEFAULT_PATH, DEFAULT_STATE};
 use crate::core::grade::Grade;
 use crate::core::history::{Story, stories};
@@ -107,7 +106,7 @@ impl Look {
         let intent = &story.intent;
         text.push_str(&format!(
             "{}  {}  {}  {}\n",
-            self.time(intent.at.wall_ms),
+            cli::time(intent.at.wall_ms, &self.zone),
             intent.node,
             intent.action,
             self.result(story),
@@ -161,24 +160,9 @@ impl Look {
         }
     }
 
-    fn time(&self, wall_ms: u64) -> String {
-        i64::try_from(wall_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).map_or_else(
-            || "(no time)".to_owned(),
-            |at| at.to_zoned(self.zone.clone()).strftime("%F %T %Z").to_string(),
-        )
-    }
-
     fn painted(&self, paint: Paint, text: &str) -> String {
-        if self.colour { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
+        if self.colour { paint.on(text) } else { text.to_owned() }
     }
-}
-
-/// The colours of a terminal (ECMA-48, SGR).
-#[derive(Clone, Copy)]
-enum Paint {
-    Red = 31,
-    Green = 32,
-    Yellow = 33,
 }
 
 fn collect(story: &Story, zero: u64, depth: usize, lines: &mut Vec<(u64, String)>) {

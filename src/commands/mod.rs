@@ -1,7 +1,10 @@
 //! The commands of `gnt-ha`: a file each.
 
 pub mod history;
+pub mod pause;
+pub mod places;
 pub mod record;
+pub mod status;
 
 use std::path::PathBuf;
 
@@ -23,6 +26,14 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show each node, what is about to happen to its record in Ganeti, and what is in the way
+    ///
+    /// Changes nothing, and works on every node as far as its files tell. In front of a line: `!` needs a look, `*` is
+    /// about to be done, `?` cannot be known. Below the nodes stands what holds for all of them: quorum, maintenance, a
+    /// pause, the breaker, simulated conditions, tags that mean nothing.
+    ///
+    /// Exit code: 0 all is well, 1 something is refused or needs a look, 2 something cannot be known.
+    Status(status::Arguments),
     /// Print what was done to nodes, by whom, and how it was proven
     History(history::Arguments),
     /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove
@@ -30,10 +41,16 @@ pub enum Command {
     /// Runs by itself at each monitor of the master; by hand it says what is blocked, and why: `*` is done, `!` is
     /// refused.
     Record(record::Arguments),
-    /// Stop recording on this host, for a reason
-    Pause(record::PauseArguments),
-    /// Let recording go on
-    Resume(record::Places),
+    /// Stop recording in the whole cluster, for a reason
+    ///
+    /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the
+    /// master role go on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause), so run it where
+    /// Pacemaker runs; elsewhere it pauses that host alone, says so, and fails.
+    Pause(pause::Arguments),
+    /// Let recording go on, in the whole cluster
+    ///
+    /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
+    Resume(places::Places),
     /// Too many nodes at once: the breaker
     #[command(subcommand)]
     Breaker(record::BreakerCommand),

@@ -1,31 +1,17 @@
-//! `gnt-ha record`, `pause`, `resume`, `breaker reset`: Ganeti's record of what became of its nodes.
+//! `gnt-ha record`, `breaker reset`: Ganeti's record of what became of its nodes.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::places::Places;
 use crate::cli;
-use crate::config::DEFAULT_STATE;
-use crate::core::reconcile::{Decision, Pause, Plan};
-use crate::sys::clock::{Deadline, now};
-use crate::sys::recorder::Recorder;
-use crate::sys::{ganeti_files, identity};
+use crate::core::reconcile::Plan;
+use crate::core::status::Next;
+use crate::sys::clock::Deadline;
 
 /// The time for one look.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Where things are, for whoever has them elsewhere.
-#[derive(Debug, Args)]
-pub struct Places {
-    /// Folder of the receipts and of what is remembered
-    #[arg(long, value_name = "FOLDER", default_value = DEFAULT_STATE)]
-    state_dir: PathBuf,
-
-    /// Ganeti's data folder
-    #[arg(long, value_name = "FOLDER", default_value = ganeti_files::DATA_DIR)]
-    data_dir: PathBuf,
-}
 
 /// The command line of `record`.
 #[derive(Debug, Args)]
@@ -38,21 +24,15 @@ pub struct Arguments {
     places: Places,
 }
 
-/// The command line of `pause`.
-#[derive(Debug, Args)]
-pub struct PauseArguments {
-    /// Why, for whoever looks at three in the morning
-    #[arg(value_name = "REASON")]
-    reason: String,
-
-    #[command(flatten)]
-    places: Places,
-}
-
 /// The commands of `breaker`.
 #[derive(Debug, Subcommand)]
 pub enum BreakerCommand {
-    /// Let through what the breaker holds back, and count anew
+    /// Let through what the breaker holds back, and count anew: on Ganeti's master
+    ///
+    /// The breaker holds where more nodes are to be recorded offline than 2 or 30 % of all, whichever is more. It lets go
+    /// by itself when the cluster was whole for 10 minutes. Each host counts for itself, by what it sees, so the one that
+    /// counts is the master's; after the master role moved, look at gnt-ha status there. Before you reset it, make sure
+    /// that the nodes it holds are really gone: once they are recorded offline, their instances may be started elsewhere.
     Reset(Places),
 }
 
@@ -71,25 +51,6 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     cli::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
-/// Stops recording on this host.
-///
-/// # Errors
-/// One line.
-pub fn pause(arguments: &PauseArguments) -> Result<(), String> {
-    let pause = Pause { reason: arguments.reason.clone(), by: identity::asker().user, since_ms: now().wall_ms };
-    arguments.places.recorder().set_pause(&pause).map_err(|error| error.to_string())?;
-    cli::print("Paused on this host: nothing is recorded offline or drained until gnt-ha resume.\n")
-}
-
-/// Lets recording go on.
-///
-/// # Errors
-/// One line.
-pub fn resume(places: &Places) -> Result<(), String> {
-    let was = places.recorder().resume().map_err(|error| error.to_string())?;
-    cli::print(if was { "Goes on.\n" } else { "There was no pause on this host.\n" })
-}
-
 /// `gnt-ha breaker`.
 ///
 /// # Errors
@@ -97,25 +58,15 @@ pub fn resume(places: &Places) -> Result<(), String> {
 pub fn breaker(command: &BreakerCommand) -> Result<(), String> {
     let BreakerCommand::Reset(places) = command;
     places.recorder().reset_breaker(Deadline::after(LIMIT)).map_err(|error| error.to_string())?;
-    cli::print("The breaker is reset on this host.\n")
-}
-
-impl Places {
-    fn recorder(&self) -> Recorder {
-        Recorder::new(&self.state_dir, &self.data_dir, Path::new(ganeti_files::LUXI_SOCKET))
-    }
+    cli::print("The breaker of this host is reset.\n")
 }
 
 fn show(plan: &Plan) -> Result<(), String> {
     let width = plan.verdicts.iter().map(|verdict| verdict.node.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
     for verdict in &plan.verdicts {
-        let mark = match verdict.decision {
-            Decision::Nothing(_) => " ",
-            Decision::Refused(_) => "!",
-            _ => "*",
-        };
-        text.push_str(&format!("{mark} {:width$}  {}\n", verdict.node, verdict.decision));
+        let next = Next::of(&verdict.decision);
+        text.push_str(&format!("{} {:width$}  {}\n", next.mark(), verdict.node, next.text));
     }
     cli::print(&text)
 }

@@ -20,5 +20,6 @@ pub mod reconcile;
 pub mod record;
 pub mod roles;
 pub mod simulate;
+pub mod status;
 pub mod tags;
 mod xml;

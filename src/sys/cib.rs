@@ -21,7 +21,10 @@ pub const FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 const LIMIT: u64 = 32 * 1024 * 1024;
 
 /// The set of properties that is ours.
-const SET: &str = "gnt-ha";
+const SET: &str = "--set-name=gnt-ha";
+
+/// For how long the file may show what was there before.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How often the file is looked at while a change is waited for.
 const LOOK: Duration = Duration::from_millis(20);
@@ -99,8 +102,9 @@ pub fn device_grade(path: &Path) -> Grade {
 pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), ChangeError> {
     // One word with its value, which may begin with a dash.
     let update = format!("--update={}", pause.to_property());
-    change(&update, deadline)?;
-    wait_until(path, deadline, |cib| cib.pause.as_ref() == Some(pause))
+    change(&[SET, &update], deadline)?;
+    // Somebody else's may stand before it.
+    wait_until(path, deadline, |cib| cib.pause.is_some())
 }
 
 /// Takes the pause of the cluster away, and returns when this host's file has none.
@@ -108,12 +112,17 @@ pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), C
 /// # Errors
 /// [`ChangeError`].
 pub fn delete_pause(path: &Path, deadline: Deadline) -> Result<(), ChangeError> {
-    change("--delete", deadline)?;
+    change(&[SET, "--delete"], deadline)?;
+    match wait_until(path, deadline.at_most(SOON), |cib| cib.pause.is_none()) {
+        // Somebody put one into another set.
+        Err(ChangeError::NotSeen(_)) => change(&["--delete"], deadline)?,
+        seen => return seen,
+    }
     wait_until(path, deadline, |cib| cib.pause.is_none())
 }
 
-fn change(what: &str, deadline: Deadline) -> Result<(), ProgramError> {
-    let words = ["--type=crm_config", &format!("--set-name={SET}"), &format!("--name={PAUSE}"), what];
+fn change(what: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
+    let words = [&["--type=crm_config", "--name", PAUSE], what].concat();
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
 

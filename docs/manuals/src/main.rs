@@ -60,7 +60,14 @@ const OOB: &[Section] = &[
 ];
 
 const GNT_HA: &[Section] = &[
-    ("EXIT STATUS", &["0: success.", "1: failure.", "2: the command line cannot be understood."]),
+    (
+        "EXIT STATUS",
+        &[
+            "0: success; for status, all is well.",
+            "1: failure; for status, something is refused or needs a look.",
+            "2: the command line cannot be understood; for status, something cannot be known.",
+        ],
+    ),
     RECEIPTS,
     ("SEE ALSO", &["fence_ganeti(8), ganeti-oob(8)"]),
 ];

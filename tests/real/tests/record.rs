@@ -16,6 +16,13 @@ fn record(master: &Host) -> String {
     output.stdout
 }
 
+/// What `gnt-ha status` says on a host, with its exit code.
+fn status(host: &Host) -> (i32, String) {
+    let output = host.run(&["gnt-ha", "status"]).unwrap();
+    println!("# {}: gnt-ha status\n{}", host.fqdn(), output.text());
+    (output.code, output.stdout)
+}
+
 fn is_offline(master: &Host, node: &str) -> bool {
     let words = ["gnt-node", "list", "--no-headers", "-o", "offline", node];
     master.run(&words).unwrap().stdout.trim() == "Y"
@@ -38,8 +45,11 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     };
     let lab = Lab::up(options).unwrap();
     protect(&lab, &built_programs().unwrap(), Some("n2.lab")).unwrap();
-    let (n1, n3) = (lab.host("n1").unwrap(), lab.host("n3").unwrap());
+    let (n1, n2, n3) = (lab.host("n1").unwrap(), lab.host("n2").unwrap(), lab.host("n3").unwrap());
     assert!(!record(&n1).contains(['*', '!']), "a healthy cluster is left alone");
+    for host in [&n1, &n2, &n3] {
+        assert_eq!(status(host).0, 0, "all is well");
+    }
 
     // Power and BMC gone together: lost, and nothing proves it off.
     n3.cut(Network::Bmc).unwrap();
@@ -49,18 +59,39 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     let told = record(&n1);
     assert!(line_of(&told, "n3.lab").contains("refused: lost, and not fenced yet"), "{told}");
     assert!(!is_offline(&n1, "n3.lab"));
+    let (code, told) = status(&n1);
+    let line = line_of(&told, "n3.lab");
+    assert!(code == 1 && line.starts_with('!') && line.contains("UNCLEAN") && line.contains("refused"), "{told}");
 
-    // A human's word, while recording is paused, is found afterwards.
-    n1.check(&["gnt-ha", "pause", "changing a fan"]).unwrap();
+    // A human's word, while recording is paused, is found afterwards. The pause is of the cluster, wherever it is set.
+    n2.check(&["gnt-ha", "pause", "changing a \"fan\" & more \u{fc}"]).unwrap();
+    for host in [&n1, &n2] {
+        let (code, told) = status(host);
+        let is_told = told.contains("! paused by root: changing a \"fan\" & more \u{fc} (gnt-ha resume); since ");
+        assert!(code == 1 && is_told, "{told}");
+    }
     n1.check(&["stonith_admin", "--confirm", "n3.lab"]).unwrap();
     let clean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| !n3.unclean));
     lab.wait_until("n3 is clean", Duration::from_secs(60), clean).unwrap();
     let told = record(&n1);
-    assert!(line_of(&told, "n3.lab").contains("refused: paused by root: changing a fan"), "{told}");
+    assert!(line_of(&told, "n3.lab").contains("refused: paused by root: changing a \"fan\""), "{told}");
+    let json = n1.run(&["gnt-ha", "status", "--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&json["pause"]["by"], &json["master"]), (&"root".into(), &"n1.lab".into()), "{json}");
     n1.check(&["gnt-ha", "resume"]).unwrap();
+    assert!(!status(&n2).1.contains("paused"));
     let told = record(&n1);
     assert!(line_of(&told, "n3.lab").contains("offline"), "{told}");
     lab.wait_until("n3 is recorded offline", Duration::from_secs(90), || Ok(is_offline(&n1, "n3.lab"))).unwrap();
+
+    // Recorded offline, that it is out of the cluster needs no look; what is simulated or misspelt does.
+    let (code, told) = status(&n1);
+    assert!(code == 0 && line_of(&told, "n3.lab").contains(", offline"), "{told}");
+    n2.write_file("/var/lib/gnt-ha/simulate/wrong-role", b"", 0o644).unwrap();
+    n1.check(&["gnt-cluster", "add-tags", "ocf:master-role:ful"]).unwrap();
+    let (code, told) = status(&n2);
+    assert!(code == 1 && told.contains("rm /var/lib/gnt-ha/simulate/wrong-role"), "{told}");
+    assert!(told.contains("ocf:master-role:ful means nothing"), "{told}");
 
     // No program of ours saw it off, and no other node was touched.
     let stories = receipts::on_all(&lab);

@@ -1,0 +1,143 @@
+//! Ganeti's record of a fenced node, which this agent makes by itself only where nobody with more guards does.
+
+#![allow(clippy::unwrap_used, reason = "a broken test stops at once")]
+
+mod common;
+
+use common::Cluster;
+use gnt_ha::core::receipt::When;
+use gnt_ha::sys::clock::now;
+use serde_json::{Value, json};
+
+/// A cluster whose master is the host that the test runs on, so that it may record; and Pacemaker's file.
+fn where_we_are_master(properties: &str) -> Cluster {
+    let cluster = Cluster::new();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let mut config = cluster.config();
+    config["nodes"]["u1"]["name"] = json!(host.trim());
+    for (id, name) in [("u4", "n4.lab"), ("u5", "n5.lab")] {
+        config["nodes"][id] = json!({"name": name, "group": "g1", "ndparams": {}});
+        cluster.set_power(name, "on");
+    }
+    cluster.write_config(&config);
+    let text = format!(
+        "<cib><configuration><crm_config><cluster_property_set id=\"s\">{properties}</cluster_property_set></crm_config>\
+         </configuration></cib>"
+    );
+    std::fs::write(cluster.path("cib.xml"), text).unwrap();
+    cluster
+}
+
+/// Fences `node` as Pacemaker does, which must succeed whatever becomes of the record; returns what became of that.
+fn fence(cluster: &Cluster, node: &str, more: &str) -> String {
+    let cib = cluster.path("cib.xml");
+    cluster.pacemaker(&format!("action=off\nplug={node}\ncib={}\n{more}", cib.display())).succeeded();
+    assert_eq!(cluster.power(node), "off");
+    let ledger = cluster.ledger();
+    ledger.last().unwrap()["record"].as_str().map(str::to_owned).unwrap_or_default()
+}
+
+/// What the reconciliation would have left when it looked last.
+fn looked(cluster: &Cluster, at: When) {
+    let memory = json!({
+        "breaker": {"latched": null, "down": [], "excused": [], "whole": null}, "looked": at, "nodes": {}
+    });
+    std::fs::create_dir_all(cluster.path("state")).unwrap();
+    std::fs::write(cluster.path("state/record.json"), memory.to_string()).unwrap();
+}
+
+fn breaker(cluster: &Cluster) -> Value {
+    let memory: Value = serde_json::from_str(&cluster.text("state/record.json")).unwrap_or_default();
+    memory["breaker"].clone()
+}
+
+/// No luxid runs here: it comes as far as that when no guard is against it.
+const TRIED: &str = "left: no luxid answers at";
+
+#[test]
+fn the_master_records_and_counts_it() {
+    let cluster = where_we_are_master("");
+    let told = fence(&cluster, "n2.lab", "");
+    assert!(told.starts_with(TRIED), "{told}");
+    assert_eq!(breaker(&cluster)["down"], json!(["n2.lab"]));
+}
+
+/// Two programs that record the same node a second apart are one too many; the one with more guards stays.
+#[test]
+fn where_the_agents_look_it_is_left_to_them() {
+    let cluster = where_we_are_master("");
+    looked(&cluster, now());
+    assert_eq!(fence(&cluster, "n2.lab", ""), "left: the roles' next look records it");
+    assert_eq!(breaker(&cluster)["down"], json!([]));
+    // Agents that are gone record nothing any more, though their file is being written to.
+    let at = now();
+    looked(&cluster, When { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
+    for node in ["n3.lab", "n4.lab"] {
+        let told = fence(&cluster, node, "");
+        assert!(told.starts_with(TRIED), "{told}");
+    }
+}
+
+#[test]
+fn the_third_at_once_latches_the_breaker() {
+    let cluster = where_we_are_master("");
+    for (id, node) in [("u2", "n2.lab"), ("u3", "n3.lab")] {
+        assert!(fence(&cluster, node, "").starts_with(TRIED));
+        // As if Ganeti had done it; without, the node would be taken for one that is back.
+        let mut config: Value = serde_json::from_str(&cluster.text("data/config.data")).unwrap();
+        config["nodes"][id]["offline"] = json!(true);
+        cluster.write_config(&config);
+    }
+    let told = fence(&cluster, "n4.lab", "");
+    assert!(told.starts_with("left: the breaker holds back n4.lab beside n2.lab, n3.lab"), "{told}");
+    assert_eq!(breaker(&cluster)["latched"]["held"], json!(["n4.lab"]), "it latches");
+    assert!(fence(&cluster, "n5.lab", "").starts_with("left: the breaker holds back n4.lab, n5.lab"));
+}
+
+/// A pause that cannot be known is no licence to act.
+#[test]
+fn a_pause_of_the_cluster_or_of_this_host_holds_it_back() {
+    let pause = r#"{"reason":"a fan","by":"root","since_ms":1}"#;
+    let property = format!(r#"<nvpair id="p" name="gnt-ha-pause" value="{}"/>"#, pause.replace('"', "&quot;"));
+    let cluster = where_we_are_master(&property);
+    assert_eq!(fence(&cluster, "n2.lab", ""), "left: paused by root: a fan (gnt-ha resume)");
+
+    let cluster = where_we_are_master("");
+    std::fs::create_dir_all(cluster.path("state")).unwrap();
+    std::fs::write(cluster.path("state/pause.json"), pause).unwrap();
+    assert_eq!(fence(&cluster, "n2.lab", ""), "left: paused by root: a fan (gnt-ha resume)");
+
+    let cluster = where_we_are_master("");
+    std::fs::remove_file(cluster.path("cib.xml")).unwrap();
+    let told = fence(&cluster, "n2.lab", "");
+    assert!(told.contains("cib.xml: Pacemaker has never run on this host"), "{told}");
+    std::fs::write(cluster.path("cib.xml"), "<cib><configuration>").unwrap();
+    let told = fence(&cluster, "n3.lab", "");
+    assert!(told.contains("it is no whole CIB"), "{told}");
+}
+
+#[test]
+fn maintenance_and_a_weak_proof_hold_it_back() {
+    let cluster = where_we_are_master(r#"<nvpair id="m" name="maintenance-mode" value="true"/>"#);
+    assert_eq!(fence(&cluster, "n2.lab", ""), "left: Pacemaker is in maintenance mode");
+
+    let cluster = where_we_are_master("");
+    cluster.program(
+        "oob",
+        r#"case "$1 $(cat "power-$2")" in "power-status off") echo '{"powered": false, "grade": "isolated"}'; exit 0 ;; esac"#,
+    );
+    let told = fence(&cluster, "n2.lab", "minimum_grade=isolated");
+    assert_eq!(told, "left: it is only proven isolated, and at least bounded is asked for");
+    assert_eq!(breaker(&cluster), Value::Null, "what is not recorded does not count");
+}
+
+/// Fencing must not wait: a look that holds the lock costs it no more than a moment, and never the fencing.
+#[test]
+fn a_look_under_way_is_not_waited_for() {
+    let cluster = where_we_are_master("");
+    std::fs::create_dir_all(cluster.path("state/lock")).unwrap();
+    let file = std::fs::File::create(cluster.path("state/lock/record")).unwrap();
+    file.lock().unwrap();
+    let told = fence(&cluster, "n2.lab", "");
+    assert!(told.starts_with("left: another command was using it"), "{told}");
+}

@@ -1,0 +1,82 @@
+//! `gnt-ha pause`, `resume`: the administrator stops the record, and lets it go on.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::places::Places;
+use crate::cli;
+use crate::core::reconcile::Pause;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::{cib, identity, pacemaker};
+
+/// The time for Pacemaker's tool and for what it changed to be seen.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The command line of `pause`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Why, in one line, for whoever looks at three in the morning
+    #[arg(value_name = "REASON", allow_hyphen_values = true)]
+    reason: String,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Stops the record in the whole cluster. This host's own file holds the pause until the cluster has it, and goes on to
+/// hold it where that fails: two places that outlive each other would be resumed in one and forgotten in the other.
+///
+/// # Errors
+/// One line; also when only this host is paused.
+pub fn pause(arguments: &Arguments) -> Result<(), String> {
+    let pause = Pause::new(&arguments.reason, &identity::asker().user, now().wall_ms).map_err(text)?;
+    let recorder = arguments.places.recorder();
+    recorder.set_pause(&pause).map_err(text)?;
+    let in_cluster = match pacemaker::started_ms() {
+        None => Err("Pacemaker does not run on this host".to_owned()),
+        Some(_) => cib::set_pause(&arguments.places.cib, &pause, Deadline::after(LIMIT)).map_err(text),
+    };
+    if let Err(why) = in_cluster {
+        return Err(format!(
+            "only this host is paused, and another one that is or becomes Ganeti's master is not: {why} (run it on a \
+             host where Pacemaker runs)"
+        ));
+    }
+    recorder.resume().map_err(text)?;
+    cli::print(
+        "The cluster is paused: nothing is recorded offline or drained, on any host, until gnt-ha resume. Fencing goes \
+         on.\n",
+    )
+}
+
+/// Lets the record go on, in the whole cluster.
+///
+/// # Errors
+/// One line; also when the pause of the cluster is out of reach.
+pub fn resume(places: &Places) -> Result<(), String> {
+    let was_here = places.recorder().resume().map_err(text)?;
+    let here = if was_here { "the pause of this host is over" } else { "there was no pause of this host alone" };
+    if pacemaker::started_ms().is_none() {
+        return Err(format!(
+            "{here}; Pacemaker does not run on this host: if the cluster is paused, it still is (run it on a host where \
+             Pacemaker runs)"
+        ));
+    }
+    let in_cluster = cib::read(&places.cib).map_err(text).and_then(|before| {
+        cib::delete_pause(&places.cib, Deadline::after(LIMIT)).map_err(text)?;
+        Ok(before.pause)
+    });
+    match in_cluster {
+        Err(why) => Err(format!("{here}; if the cluster is paused, it still is: {why}")),
+        Ok(Some(pause)) => {
+            cli::print(&format!("Goes on, on every host. It was paused by {}: {}\n", pause.by, pause.reason))
+        }
+        Ok(None) if was_here => cli::print("Goes on. Only this host was paused.\n"),
+        Ok(None) => cli::print("There was no pause.\n"),
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

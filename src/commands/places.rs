@@ -1,0 +1,36 @@
+//! Where things are, for whoever has them elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::config::DEFAULT_STATE;
+use crate::sys::recorder::Recorder;
+use crate::sys::{cib, ganeti_files};
+
+/// The folders and files of one host.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where things are")]
+pub struct Places {
+    /// Folder of the receipts and of what is remembered
+    #[arg(long, value_name = "FOLDER", default_value = DEFAULT_STATE)]
+    pub state_dir: PathBuf,
+
+    /// Ganeti's data folder
+    #[arg(long, value_name = "FOLDER", default_value = ganeti_files::DATA_DIR)]
+    pub data_dir: PathBuf,
+
+    /// Pacemaker's configuration on this host
+    #[arg(long, value_name = "FILE", default_value = cib::FILE)]
+    pub cib: PathBuf,
+}
+
+impl Places {
+    /// The record, with these places.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        let luxi = Path::new(ganeti_files::LUXI_SOCKET);
+        let recorder = Recorder::new(&self.state_dir, &self.data_dir, luxi);
+        Recorder { cib: self.cib.clone(), ..recorder }
+    }
+}

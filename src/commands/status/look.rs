@@ -1,0 +1,201 @@
+//! What a status is made of, as far as this host knows it: what one source does not tell, another one may.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::places::Places;
+use crate::core::crm_mon::CrmMon;
+use crate::core::history::{Story, stories};
+use crate::core::node::{self, NodeName};
+use crate::core::reconcile::{Decision, Refusal, Role as RoleAt};
+use crate::core::status::{Flags, Last, Level, Line, Next, Note, Role, Status, VERSION};
+use crate::core::tags;
+use crate::sys::cib;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::ganeti_files::{self, GanetiFilesError};
+use crate::sys::ledger::Ledger;
+use crate::sys::pacemaker;
+use crate::sys::recorder::{Recorder, RecorderError};
+use crate::sys::ssconf::{Ssconf, SsconfError};
+use crate::sys::{identity, simulate};
+
+/// The time for everything.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Ganeti's nodes, by the files of this host.
+struct Ganeti {
+    master: Option<NodeName>,
+    nodes: Vec<(NodeName, Flags)>,
+}
+
+/// Looks.
+pub(super) fn look(places: &Places) -> Result<Status, String> {
+    let deadline = Deadline::after(LIMIT);
+    let recorder = places.recorder();
+    let mut notes = Vec::new();
+    let (ganeti, pacemaker) = match (ganeti(places, &mut notes), pacemaker::status(deadline)) {
+        (Err(SsconfError::Absent(file)), Err(_)) if !places.cib.exists() => {
+            return Err(format!(
+                "this host has neither Ganeti (no {}) nor Pacemaker (no {}): run it on a node of the cluster",
+                file.display(),
+                places.cib.display()
+            ));
+        }
+        (ganeti, pacemaker) => (known(ganeti, "ganeti", &mut notes), known(pacemaker, "pacemaker", &mut notes)),
+    };
+    let decided = decisions(&recorder, pacemaker.is_some(), deadline, &mut notes);
+    if let Some(pacemaker) = &pacemaker {
+        of_pacemaker(pacemaker, ganeti.as_ref(), &recorder, &mut notes);
+    }
+    let pause = known(recorder.pause(), "pause", &mut notes).flatten();
+    if let Some(pause) = &pause {
+        let alone = cib::read(&places.cib).is_ok_and(|cib| cib.pause.is_none());
+        let whom = if alone { "this host alone is " } else { "" };
+        notes.push(Note::new(Level::Look, "pause", format!("{whom}{}", Refusal::Paused(pause.clone()))));
+    }
+    let breaker = known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.latch().cloned());
+    if let Some(latch) = &breaker {
+        let text = format!("{} (gnt-ha breaker reset)", Refusal::from(latch));
+        notes.push(Note::new(Level::Look, "breaker", text));
+    }
+    of_this_host(places, &mut notes);
+    let told = Ledger::new(&places.state_dir).read().map(|contents| stories(contents.entries, None));
+    let told = known(told, "receipts", &mut notes).unwrap_or_default();
+    let status = Status {
+        version: VERSION,
+        host: identity::host(),
+        level: Level::Well,
+        master: ganeti.as_ref().and_then(|ganeti| ganeti.master.clone()),
+        quorum: pacemaker.as_ref().map(|pacemaker| pacemaker.quorum),
+        maintenance: pacemaker.as_ref().map(|pacemaker| pacemaker.maintenance),
+        pause,
+        breaker,
+        nodes: lines(ganeti.as_ref(), pacemaker.as_ref(), &told, &decided),
+        notes,
+    };
+    Ok(status.judged())
+}
+
+/// What is not known is said.
+fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut Vec<Note>) -> Option<T> {
+    found.map_err(|error| notes.push(Note::new(Level::Unknown, about, error.to_string()))).ok()
+}
+
+/// A master candidate has everything; any other node that is not offline has the ssconf files.
+fn ganeti(places: &Places, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
+    match ganeti_files::read_config(&places.data_dir) {
+        Ok(config) => {
+            let master = config.master().cloned();
+            let flags = |node: &crate::core::ganeti_config::Node| Flags {
+                role: Role::of(master.as_ref() == Some(&node.name), node.master_candidate),
+                offline: node.offline,
+                drained: Some(node.drained),
+                powered: Some(node.powered),
+            };
+            let nodes = config.nodes().iter().map(|node| (node.name.clone(), flags(node))).collect();
+            return Ok(Ganeti { master, nodes });
+        }
+        Err(GanetiFilesError::NotCandidate(_)) => {}
+        Err(error) => notes.push(Note::new(Level::Unknown, "ganeti", error.to_string())),
+    }
+    let ssconf = Ssconf::new(&places.data_dir);
+    let all = ssconf.names("node_list")?;
+    let master = ssconf.master()?;
+    let (online, candidates) = (ssconf.names("online_nodes")?, ssconf.names("master_candidates")?);
+    let flags = |node: &NodeName| Flags {
+        role: Role::of(master.as_ref() == Some(node), candidates.contains(node)),
+        offline: !online.contains(node),
+        drained: None,
+        powered: None,
+    };
+    let nodes = all.iter().map(|node| (node.clone(), flags(node))).collect();
+    let text = "this host is no master candidate: what is decided of each node, and more of its flags, is seen on one";
+    notes.push(Note::new(Level::Well, "ganeti", text));
+    Ok(Ganeti { master, nodes })
+}
+
+/// What `gnt-ha record --dry-run` says. Why there is nothing is said only if it was not said already.
+fn decisions(
+    recorder: &Recorder,
+    has_pacemaker: bool,
+    deadline: Deadline,
+    notes: &mut Vec<Note>,
+) -> BTreeMap<NodeName, Decision> {
+    match recorder.plan(deadline) {
+        Ok(plan) => return plan.verdicts.into_iter().map(|verdict| (verdict.node, verdict.decision)).collect(),
+        Err(RecorderError::Ganeti(_)) => {}
+        Err(RecorderError::Pacemaker(_)) if !has_pacemaker => {}
+        // Said with the pause.
+        Err(RecorderError::Cib(_)) => {}
+        Err(error) => notes.push(Note::new(Level::Unknown, "record", format!("nothing is decided: {error}"))),
+    }
+    BTreeMap::new()
+}
+
+fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &Recorder, notes: &mut Vec<Note>) {
+    if !pacemaker.quorum {
+        notes.push(Note::new(Level::Look, "quorum", Refusal::NoQuorum.to_string()));
+    }
+    if pacemaker.maintenance {
+        notes.push(Note::new(Level::Look, "maintenance", Refusal::Maintenance.to_string()));
+    }
+    let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
+    let elsewhere = match (&pacemaker.master_role, master) {
+        (RoleAt::Nowhere, _) => Some("Pacemaker has the master role nowhere".to_owned()),
+        (RoleAt::On(host), Some(master)) if node::find(host, [master]).is_err() => {
+            Some(format!("Pacemaker has the master role on {host}, and Ganeti's master is {master} by the files here"))
+        }
+        _ => None,
+    };
+    notes.extend(elsewhere.map(|text| Note::new(Level::Look, "role", text)));
+    let age_ms = pacemaker::started_ms().map(|started_ms| now().wall_ms.saturating_sub(started_ms));
+    let left_ms = recorder.settings.start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
+    if left_ms > 0 {
+        let text = format!(
+            "this host's cluster stack has only started: for {} s more only what was fenced since is recorded here",
+            left_ms.div_ceil(1_000)
+        );
+        notes.push(Note::new(Level::Well, "start-up", text));
+    }
+}
+
+/// What is simulated, and what means nothing.
+fn of_this_host(places: &Places, notes: &mut Vec<Note>) {
+    let folder = places.state_dir.join(simulate::FOLDER);
+    for condition in simulate::present(&folder) {
+        let file = folder.join(condition.file());
+        let text = format!("simulated on this host: {} (rm {})", condition.meaning(), file.display());
+        notes.push(Note::new(Level::Look, "simulated", text));
+    }
+    for name in simulate::unknown(&folder) {
+        let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, folder.display());
+        notes.push(Note::new(Level::Look, "simulated", text));
+    }
+    // A host without Ganeti has said so.
+    let cluster_tags = Ssconf::new(&places.data_dir).cluster_tags().unwrap_or_default();
+    for tag in tags::unknown(cluster_tags.iter().map(String::as_str)) {
+        let text = format!("the cluster tag {tag} means nothing: is it misspelt? (gnt-cluster remove-tags {tag})");
+        notes.push(Note::new(Level::Look, "tag", text));
+    }
+}
+
+/// Ganeti's nodes, and those that only Pacemaker has.
+fn lines(
+    ganeti: Option<&Ganeti>,
+    pacemaker: Option<&CrmMon>,
+    told: &[Story],
+    decided: &BTreeMap<NodeName, Decision>,
+) -> Vec<Line> {
+    let nodes = ganeti.map(|ganeti| ganeti.nodes.as_slice()).unwrap_or_default();
+    let of_ganeti = nodes.iter().map(|(name, flags)| (name, Some(*flags)));
+    let members = pacemaker.map(|pacemaker| pacemaker.nodes.as_slice()).unwrap_or_default();
+    let others = members.iter().filter(|(name, _)| node::find(name, nodes.iter().map(|(name, _)| name)).is_err());
+    of_ganeti
+        .chain(others.map(|(name, _)| (name, None)))
+        .map(|(name, flags)| {
+            let last = told.iter().rev().find(|story| node::find(name, [&story.intent.node]).is_ok());
+            let member = pacemaker.map(|pacemaker| pacemaker.membership(name));
+            Line::new(name.clone(), member, flags, last.map(Last::of), decided.get(name).map(Next::of))
+        })
+        .collect()
+}
