@@ -199,3 +199,96 @@ fn lines(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn places(folder: &Path) -> Places {
+        Places { state_dir: folder.join("state"), data_dir: folder.join("data"), cib: folder.join("cib.xml") }
+    }
+
+    /// A host that is only a node, with what a status must not leave out: (about, level).
+    fn node(folder: &Path, files: &[(&str, &str)]) -> Status {
+        for sub in ["data", "state/simulate"] {
+            fs::create_dir_all(folder.join(sub)).unwrap();
+        }
+        let ssconf = [
+            ("node_list", "n1.lab\nn2.lab\nn3.lab\n"),
+            ("online_nodes", "n1.lab\nn2.lab\n"),
+            ("master_candidates", "n1.lab\n"),
+            ("master_node", "n1.lab\n"),
+            ("cluster_tags", "ocf:master-role:full\nocf:drain:off\nother\n"),
+        ];
+        for (key, text) in ssconf {
+            fs::write(folder.join(format!("data/ssconf_{key}")), text).unwrap();
+        }
+        fs::write(folder.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        look(&places(folder)).unwrap()
+    }
+
+    fn levels(status: &Status, about: &str) -> Vec<Level> {
+        status.notes.iter().filter(|note| note.about == about).map(|note| note.level).collect()
+    }
+
+    #[test]
+    fn a_host_of_no_cluster_is_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = look(&places(folder.path())).unwrap_err();
+        assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
+    }
+
+    #[test]
+    fn a_node_without_the_configuration_tells_what_it_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let status = node(folder.path(), &[]);
+        let roles: Vec<(Role, bool)> =
+            status.nodes.iter().filter_map(|line| line.ganeti).map(|flags| (flags.role, flags.offline)).collect();
+        assert_eq!(roles, [(Role::Master, false), (Role::Regular, false), (Role::Regular, true)]);
+        assert_eq!(levels(&status, "ganeti"), [Level::Well]);
+        assert_eq!(levels(&status, "tag"), [Level::Look]);
+        for about in ["pause", "breaker", "simulated", "record"] {
+            assert!(levels(&status, about).is_empty(), "{about}");
+        }
+    }
+
+    /// DESIGN 6: simulated conditions are listed, so that none is forgotten.
+    #[test]
+    fn what_is_in_the_way_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let latch = r#"{"since_ms": 1, "held": ["n3.lab"], "down": [], "limit": 2}"#;
+        let memory = format!(
+            r#"{{"breaker": {{"latched": {latch}, "down": [], "excused": [], "whole": null}},
+                "looked": {{"wall_ms": 1, "boottime_ms": 1}}, "nodes": {{}}}}"#
+        );
+        let files = [
+            ("state/pause.json", r#"{"reason": "a fan", "by": "root", "since_ms": 1}"#),
+            ("state/record.json", memory.as_str()),
+            ("state/simulate/wrong-role", ""),
+            ("state/simulate/wrong-roll", ""),
+        ];
+        let status = node(folder.path(), &files);
+        assert_eq!(levels(&status, "pause"), [Level::Look]);
+        assert_eq!(levels(&status, "breaker"), [Level::Look]);
+        assert_eq!(levels(&status, "simulated"), [Level::Look, Level::Look]);
+        let told = |about: &str| status.notes.iter().find(|note| note.about == about).unwrap().text.clone();
+        assert_eq!(told("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
+        assert!(told("breaker").starts_with("the breaker holds back n3.lab"), "{}", told("breaker"));
+    }
+
+    /// Unknown is not success.
+    #[test]
+    fn what_cannot_be_read_is_unknown() {
+        for (file, about) in [("cib.xml", "pause"), ("state/pause.json", "pause"), ("state/record.json", "breaker")] {
+            let folder = tempfile::tempdir().unwrap();
+            let status = node(folder.path(), &[(file, "{")]);
+            assert_eq!(levels(&status, about), [Level::Unknown], "{file}");
+            assert_eq!(status.level, Level::Unknown);
+        }
+    }
+}
