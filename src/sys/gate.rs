@@ -102,3 +102,80 @@ impl Recorder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    const CONFIG: &[u8] = br#"{"version": 3000000, "serial_no": 1,
+        "cluster": {"master_node": "u1", "candidate_pool_size": 10},
+        "nodegroups": {"g": {}},
+        "nodes": {"u1": {"name": "n1.lab", "group": "g"}, "u2": {"name": "n2.lab", "group": "g"},
+                  "u3": {"name": "n3.lab", "group": "g"}, "u4": {"name": "n4.lab", "group": "g"}}}"#;
+
+    fn recorder(folder: &Path) -> Recorder {
+        std::fs::write(folder.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
+        let recorder = Recorder::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"));
+        Recorder { cib: folder.join("cib.xml"), ..recorder }
+    }
+
+    fn ask(recorder: &Recorder, node: &str) -> Result<Handed, Withheld> {
+        let config = GanetiConfig::parse(CONFIG).unwrap();
+        let job = OfflineJob { node: NodeName::new(node).unwrap(), powered: None, auto_promote: false };
+        recorder.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
+    }
+
+    /// Takes `count` jobs.
+    fn luxid(path: &Path, count: usize) -> std::thread::JoinHandle<()> {
+        let listener = UnixListener::bind(path).unwrap();
+        std::thread::spawn(move || {
+            for _ in 0..count {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut byte = [0];
+                while byte != [3] {
+                    stream.read_exact(&mut byte).unwrap();
+                }
+                stream.write_all(b"{\"success\": true, \"result\": 42}\x03").unwrap();
+            }
+        })
+    }
+
+    /// Ganeti shows a node online until its job has run: two that are on their way and a third are three.
+    #[test]
+    fn jobs_that_are_on_their_way_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path());
+        let luxid = luxid(&recorder.luxi, 2);
+        for node in ["n2.lab", "n3.lab"] {
+            assert_eq!(ask(&recorder, node).unwrap(), Handed::Job(42));
+        }
+        let refused = ask(&recorder, "n4.lab").unwrap_err();
+        assert!(matches!(refused, Withheld::Refused(Refusal::Breaker { .. })), "{refused}");
+        let noted = recorder.submitted().unwrap();
+        assert!(noted.keys().map(NodeName::as_str).eq(["n2.lab", "n3.lab"]), "no look hands them over again");
+        luxid.join().unwrap();
+    }
+
+    /// What Ganeti did not take must be handed over at the next look.
+    #[test]
+    fn a_job_that_ganeti_did_not_take_is_not_on_its_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path());
+        assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Luxi(_))));
+        assert!(recorder.submitted().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_and_cannot_be_read_holds_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path());
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        std::fs::write(folder.path().join("state/record.json"), "{").unwrap();
+        assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Unknown(_))));
+    }
+}

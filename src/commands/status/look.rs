@@ -55,8 +55,7 @@ pub(super) fn look(places: &Places) -> Result<Status, String> {
     }
     let breaker = known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.latch().cloned());
     if let Some(latch) = &breaker {
-        let text = format!("{} (gnt-ha breaker reset)", Refusal::from(latch));
-        notes.push(Note::new(Level::Look, "breaker", text));
+        notes.push(Note::new(Level::Look, "breaker", Refusal::from(latch).to_string()));
     }
     of_this_host(places, &mut notes);
     let told = Ledger::new(&places.state_dir).read().map(|contents| stories(contents.entries, None));

@@ -103,7 +103,7 @@ impl fmt::Display for Refusal {
                 if !down.is_empty() {
                     write!(f, " beside {}", Names(down))?;
                 }
-                write!(f, ": at most {limit} at once (reset it, or 10 minutes of a whole cluster)")
+                write!(f, ": at most {limit} at once (gnt-ha breaker reset, or 10 minutes of a whole cluster)")
             }
             Self::StartUp { left_ms } => {
                 write!(f, "this host's cluster stack has only started: waits {} s more", left_ms.div_ceil(1_000))
