@@ -13,13 +13,15 @@ FUZZ_SECONDS ?= 30
 SBIN := $(DESTDIR)$(PREFIX)/sbin
 LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
 SHARE := $(DESTDIR)$(PREFIX)/share
+# Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
+OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 
 .PHONY: help requirements build install demo test test-quick test-real lint deny bench fuzz
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
 	@echo 'make install     into DESTDIR (now "$(DESTDIR)") and PREFIX (now "$(PREFIX)")'
-	@echo 'make demo        a real cluster on this machine, a killed host, and how it is fenced (Debian 12, root)'
+	@echo 'make demo        a real cluster on this machine; its master dies, another takes over (Debian 12, root)'
 	@echo 'make test        everything: lint, quick tests, real parts (Debian 12, root)'
 	@echo 'make test-quick  what needs no daemon: seconds'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
@@ -35,7 +37,10 @@ install: build
 	install -D -m 0755 $(OUT)/fence_ganeti $(SBIN)/fence_ganeti
 	install -D -m 0755 $(OUT)/gnt-ha $(SBIN)/gnt-ha
 	install -D -m 0755 $(OUT)/ganeti-oob $(LIB)/ganeti-oob
-	install -d -m 0755 $(SHARE)/man/man8
+	install -d -m 0755 $(OCF)
+	install -m 0755 $(OUT)/ganeti-master-role $(OUT)/ganeti-node-role $(OCF)/
+	install -d -m 0755 $(SHARE)/man/man7 $(SHARE)/man/man8
+	install -m 0644 $(MANUALS)/man7/*.7 $(SHARE)/man/man7/
 	install -m 0644 $(MANUALS)/man8/*.8 $(SHARE)/man/man8/
 	for program in fence_ganeti ganeti-oob gnt-ha; do \
 	    install -D -m 0644 $(MANUALS)/completions/$$program.bash \
@@ -52,7 +57,8 @@ install: build
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked --package real-parts --features real --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package real-parts --package ganeti-agents --features real-parts/real,ganeti-agents/real \
+	    --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir $(FUZZ) -- -D warnings
 
@@ -82,10 +88,12 @@ test-real: requirements
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
 	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture
+	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture
 
-# BENCH=--json=FILE keeps the figures.
+# BENCH=--json=FILE keeps the figures; BENCH=--examples=FOLDER compares with Ganeti's example agents, built.
 bench: requirements
 	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --package lab
 	$(CARGO) run --release --locked --quiet --package bench -- $(BENCH)
 
 # The sanitizers are behind a flag of the compiler that RUSTC_BOOTSTRAP opens on a stable one.

@@ -1,5 +1,9 @@
 //! Writes the manual pages and shell completions into a folder, from the definitions that the programs parse with, so
-//! that help, manual and completion cannot disagree.
+//! that help, manual and completion cannot disagree. What is no command line comes from the tables that the code uses.
+
+mod agents;
+mod page;
+mod tags;
 
 use std::fs;
 use std::io;
@@ -10,6 +14,8 @@ use clap::{Command, CommandFactory};
 use clap_complete::{Shell, generate_to};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+
+use page::Page;
 
 /// A section that clap's definitions do not hold.
 type Section = (&'static str, &'static [&'static str]);
@@ -69,7 +75,11 @@ const GNT_HA: &[Section] = &[
         ],
     ),
     RECEIPTS,
-    ("SEE ALSO", &["fence_ganeti(8), ganeti-oob(8)"]),
+    (
+        "SEE ALSO",
+        &["gnt-ha-tags(7), fence_ganeti(8), ganeti-oob(8), ocf_ganeti_ganeti-master-role(7), \
+             ocf_ganeti_ganeti-node-role(7)"],
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -103,13 +113,23 @@ fn write_all(folder: &Path) -> io::Result<()> {
         }
         fs::write(pages.join(format!("{name}.8")), page(command, sections)?)?;
     }
-    Ok(())
+    [agents::master_role(), agents::node_role(), tags::page()].into_iter().try_for_each(|page| write(page, folder))
+}
+
+fn write(page: Page, folder: &Path) -> io::Result<()> {
+    let folder = folder.join(format!("man{}", Page::SECTION));
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(page.file()), page.text())
 }
 
 fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
     let subcommands: Vec<Command> =
         command.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect();
-    let page = Man::new(command.disable_help_subcommand(true)).section("8").source("gnt-ha").manual("gnt-ha");
+    let page = Man::new(command.disable_help_subcommand(true))
+        .section("8")
+        .date(page::NO_DATE)
+        .source("gnt-ha")
+        .manual("gnt-ha");
     let mut text = Vec::new();
     page.render_title(&mut text)?;
     page.render_name_section(&mut text)?;
@@ -129,8 +149,10 @@ fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
     }
     for (title, paragraphs) in sections {
         roff.control("SH", [*title]);
-        for paragraph in *paragraphs {
-            roff.control("PP", []);
+        for (index, paragraph) in paragraphs.iter().enumerate() {
+            if index > 0 {
+                roff.control("PP", []);
+            }
             roff.text([roman(*paragraph)]);
         }
     }

@@ -1,0 +1,156 @@
+//! The pages of the OCF agents, named and laid out as resource-agents does it.
+
+use clap_mangen::roff::{bold, roman};
+use ganeti_agents::spec::{Action, Agent, MASTER_ROLE, NODE_ROLE, PARAMETERS};
+
+use crate::page::Page;
+
+/// How an administrator's cluster shell is told what is the same for all of them.
+struct Shell {
+    section: &'static str,
+    /// The commands for these operations, a line each.
+    commands: fn(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String>,
+}
+
+/// A clone's id and its one meta attribute.
+struct Clone {
+    id: &'static str,
+    meta: &'static str,
+}
+
+const PROMOTABLE: &str = "promotable=true";
+
+const SHELLS: [Shell; 2] =
+    [Shell { section: "EXAMPLE PCS", commands: pcs }, Shell { section: "EXAMPLE CRM SHELL", commands: crm }];
+
+/// What follows `clone ID` is the clone's in one version of pcs and, after the word `meta`, the resource's in another: a
+/// command of its own means the same in all.
+fn pcs(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String> {
+    let mut words = vec![format!("pcs resource create {} ocf:ganeti:{}", way.id, agent.name)];
+    words.extend(operations);
+    let clone = way.clone.as_ref().map(|Clone { id, meta }| (id, meta, *meta == PROMOTABLE));
+    words.extend(clone.map(|(id, _, promotable)| format!("{} {id}", if promotable { "promotable" } else { "clone" })));
+    let mut lines = continued(words);
+    lines.extend(
+        clone.filter(|(.., promotable)| !promotable).map(|(id, meta, _)| format!("pcs resource meta {id} {meta}")),
+    );
+    lines
+}
+
+/// In one step: of two, the first would start what the second turns into a clone.
+fn crm(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String> {
+    let mut words = vec![format!("primitive {} ocf:ganeti:{}", way.id, agent.name)];
+    words.extend(operations);
+    let mut lines = vec!["crm configure <<'END'".to_owned()];
+    lines.extend(continued(words));
+    lines.extend(way.clone.as_ref().map(|Clone { id, meta }| format!("clone {id} {} meta {meta}", way.id)));
+    lines.push("END".to_owned());
+    lines
+}
+
+/// One command on several lines.
+fn continued(words: Vec<String>) -> Vec<String> {
+    let last = words.len().saturating_sub(1);
+    let line = |(index, word): (usize, String)| {
+        let indent = if index == 0 { "" } else { "    " };
+        let end = if index == last { "" } else { " \\" };
+        format!("{indent}{word}{end}")
+    };
+    words.into_iter().enumerate().map(line).collect()
+}
+
+/// A way to run an agent.
+struct Way {
+    heading: &'static str,
+    id: &'static str,
+    meta: Option<&'static str>,
+    clone: Option<Clone>,
+    wanted: fn(&Action) -> bool,
+}
+
+/// `ocf_ganeti_ganeti-master-role(7)`.
+pub(crate) fn master_role() -> Page {
+    const WAYS: [Way; 2] = [
+        Way {
+            heading: "As one resource:",
+            id: "ganeti-master",
+            meta: Some("resource-stickiness=INFINITY"),
+            clone: None,
+            wanted: |action| {
+                matches!(action.name, "start" | "stop") || (action.name == "monitor" && action.role.is_none())
+            },
+        },
+        Way {
+            heading: "As a promotable clone on all nodes:",
+            id: "ganeti-master",
+            meta: None,
+            clone: Some(Clone { id: "ganeti-masters", meta: PROMOTABLE }),
+            wanted: |action| {
+                matches!(action.name, "start" | "stop" | "promote" | "demote")
+                    || (action.name == "monitor" && action.role.is_some())
+            },
+        },
+    ];
+    page(&MASTER_ROLE, &WAYS)
+}
+
+/// `ocf_ganeti_ganeti-node-role(7)`.
+pub(crate) fn node_role() -> Page {
+    const WAYS: [Way; 1] = [Way {
+        heading: "On all nodes:",
+        id: "ganeti-node",
+        meta: None,
+        clone: Some(Clone { id: "ganeti-nodes", meta: "notify=true" }),
+        wanted: |action| action.name == "monitor",
+    }];
+    page(&NODE_ROLE, &WAYS)
+}
+
+fn page(agent: &Agent, ways: &[Way]) -> Page {
+    let actions: Vec<&str> = agent.actions.iter().map(|action| action.name).collect();
+    let mut unique = actions.clone();
+    unique.dedup();
+    let mut page = Page::new(&format!("ocf_ganeti_{}", agent.name), agent.short)
+        .section("SYNOPSIS")
+        .paragraph_of([bold(agent.name), roman(format!(" [{}]", unique.join(" | ")))])
+        .section("DESCRIPTION")
+        .paragraph(agent.long)
+        .section("SUPPORTED PARAMETERS");
+    for parameter in PARAMETERS {
+        let default = parameter.default.map_or_else(String::new, |default| format!(", default {default}"));
+        page = page.item(parameter.name, &format!(" (optional{default})"), parameter.long);
+    }
+    page = page.section("SUPPORTED ACTIONS").paragraph("The suggested minimum values are those of the metadata.");
+    for action in agent.actions {
+        page = page.item(action.name, "", &suggestion(action, ": ", ", "));
+    }
+    for shell in &SHELLS {
+        page = page.section(shell.section);
+        for way in ways {
+            page = page.paragraph(way.heading).lines(&(shell.commands)(agent, way, operations(agent, way)));
+        }
+    }
+    page.section("SEE ALSO").paragraph(&see_also(agent))
+}
+
+/// What is suggested for an operation.
+fn suggestion(action: &Action, is: &str, and: &str) -> String {
+    let interval = action.interval.map(|seconds| format!("interval{is}{seconds}s"));
+    let role = action.role.map(|role| format!("role{is}{role}"));
+    let timeout = Some(format!("timeout{is}{}s", action.timeout));
+    [role, interval, timeout].into_iter().flatten().collect::<Vec<_>>().join(and)
+}
+
+fn operations(agent: &Agent, way: &Way) -> Vec<String> {
+    let operations = agent.actions.iter().filter(|action| (way.wanted)(action));
+    let mut lines: Vec<String> =
+        operations.map(|action| format!("op {} {}", action.name, suggestion(action, "=", " "))).collect();
+    lines.extend(way.meta.map(|meta| format!("meta {meta}")));
+    lines
+}
+
+fn see_also(agent: &Agent) -> String {
+    let other = [&MASTER_ROLE, &NODE_ROLE].into_iter().find(|other| other.name != agent.name);
+    let other = other.map_or_else(String::new, |other| format!("ocf_ganeti_{}(7), ", other.name));
+    format!("{other}gnt-ha-tags(7), gnt-ha(8), fence_ganeti(8), gnt-cluster(8)")
+}

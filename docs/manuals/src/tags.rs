@@ -1,0 +1,48 @@
+//! The page of what sets the roles: cluster tags, and files on one host.
+
+use std::path::Path;
+
+use gnt_ha::config::DEFAULT_STATE;
+use gnt_ha::core::simulate::Simulated;
+use gnt_ha::core::tags::TAGS;
+use gnt_ha::sys::simulate::FOLDER;
+
+use crate::page::Page;
+
+/// `gnt-ha-tags(7)`.
+pub(crate) fn page() -> Page {
+    let line = |text: &str| vec![text.to_owned()];
+    let mut page = Page::new("gnt-ha-tags", "cluster tags and simulation files of Ganeti's roles under Pacemaker")
+        .section("CLUSTER TAGS")
+        .paragraph(
+            "Set for the whole cluster, on the master. Every node reads its own copy, which Ganeti writes: a node that is \
+             offline keeps the tags of then.",
+        )
+        .lines(&line("gnt-cluster add-tags ocf:master-role:full"))
+        .paragraph("Of two tags that contradict each other the one further down this list holds.");
+    for tag in TAGS {
+        page = page.item(tag.text, "", &sentence(tag.meaning));
+    }
+    let folder = Path::new(DEFAULT_STATE).join(FOLDER).display().to_string();
+    page = page
+        .section("SIMULATION FILES")
+        .paragraph(&format!(
+            "A file in {folder} on one host has the agents there take a condition for true, to rehearse what would happen: \
+             Pacemaker acts on it. What the file holds does not matter. Remove it to end the rehearsal; the folder \
+             survives a boot."
+        ))
+        .lines(&line(&format!("mkdir -p {folder} && touch {folder}/{}", Simulated::FailedMasterDaemon.file())));
+    for condition in Simulated::ALL {
+        page = page.item(condition.file(), "", &sentence(condition.meaning()));
+    }
+    page.section("SEE ALSO")
+        .paragraph("ocf_ganeti_ganeti-master-role(7), ocf_ganeti_ganeti-node-role(7), gnt-ha(8), gnt-cluster(8)")
+}
+
+/// The tables hold parts of sentences.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    // The name of an agent keeps its letters.
+    let first = letters.next().filter(|_| !text.starts_with("ganeti-"));
+    first.map_or_else(|| text.to_owned(), |first| format!("{}{}", first.to_uppercase(), letters.as_str())) + "."
+}
