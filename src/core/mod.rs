@@ -20,6 +20,7 @@ pub mod reconcile;
 pub mod record;
 pub mod roles;
 pub mod simulate;
+pub mod ssconf;
 pub mod status;
 pub mod tags;
 mod xml;

@@ -8,13 +8,11 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::core::node::NodeName;
+use crate::core::node::{BadNodeName, NodeName};
+use crate::core::ssconf;
 
 /// The most that one of these files may hold, in bytes.
 pub const LIMIT: u64 = 128 * 1024;
-
-/// What `ssconf_master_node` holds while nobody is master (`lib/bootstrap.py`).
-const NO_MASTER: &str = "NO MASTER";
 
 /// The ssconf files of one data folder.
 #[derive(Clone, Debug)]
@@ -69,7 +67,7 @@ impl Ssconf {
         if bytes.len() as u64 > LIMIT {
             return Err(SsconfError::Bad { path, reason: format!("it has more than {LIMIT} bytes") });
         }
-        lines_of(&bytes).map_err(|reason| SsconfError::Bad { path, reason })
+        ssconf::lines(&bytes).ok_or_else(|| SsconfError::Bad { path, reason: "it is no UTF-8 text".to_owned() })
     }
 
     /// The first line of the file `ssconf_<key>`; `None` if it holds none.
@@ -85,8 +83,8 @@ impl Ssconf {
     /// # Errors
     /// [`SsconfError`].
     pub fn master(&self) -> Result<Option<NodeName>, SsconfError> {
-        let line = self.line("master_node")?.filter(|name| name != NO_MASTER);
-        line.map(|name| self.name("master_node", &name)).transpose()
+        const KEY: &str = "master_node";
+        self.checked(KEY, ssconf::master(&self.lines(KEY)?))
     }
 
     /// The node names in the file `ssconf_<key>` (`node_list`, `online_nodes`, `master_candidates`...).
@@ -94,7 +92,7 @@ impl Ssconf {
     /// # Errors
     /// [`SsconfError`].
     pub fn names(&self, key: &str) -> Result<Vec<NodeName>, SsconfError> {
-        self.lines(key)?.iter().map(|name| self.name(key, name)).collect()
+        self.checked(key, ssconf::names(&self.lines(key)?))
     }
 
     /// The addresses in `ssconf_<key>` (`master_candidates_ips`); lines that hold none are skipped.
@@ -102,7 +100,7 @@ impl Ssconf {
     /// # Errors
     /// [`SsconfError`].
     pub fn addresses(&self, key: &str) -> Result<Vec<IpAddr>, SsconfError> {
-        Ok(self.lines(key)?.iter().filter_map(|line| line.trim().parse().ok()).collect())
+        Ok(ssconf::addresses(&self.lines(key)?))
     }
 
     /// The lines `name ip` of `ssconf_<key>` (`node_primary_ips`, `node_secondary_ips`).
@@ -110,11 +108,7 @@ impl Ssconf {
     /// # Errors
     /// [`SsconfError`].
     pub fn name_addresses(&self, key: &str) -> Result<Vec<(NodeName, IpAddr)>, SsconfError> {
-        let pair = |line: &String| {
-            let (name, address) = line.split_once(' ')?;
-            Some((NodeName::new(name).ok()?, address.trim().parse().ok()?))
-        };
-        Ok(self.lines(key)?.iter().filter_map(pair).collect())
+        Ok(ssconf::name_addresses(&self.lines(key)?))
     }
 
     /// The cluster's tags.
@@ -125,15 +119,10 @@ impl Ssconf {
         self.lines("cluster_tags")
     }
 
-    fn name(&self, key: &str, name: &str) -> Result<NodeName, SsconfError> {
+    fn checked<T>(&self, key: &str, read: Result<T, BadNodeName>) -> Result<T, SsconfError> {
         let path = || self.data_dir.join(format!("ssconf_{key}"));
-        NodeName::new(name).map_err(|error| SsconfError::Bad { path: path(), reason: error.to_string() })
+        read.map_err(|error| SsconfError::Bad { path: path(), reason: error.to_string() })
     }
-}
-
-fn lines_of(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
-    Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]

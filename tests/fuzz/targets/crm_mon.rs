@@ -1,0 +1,23 @@
+//! crm_mon's XML: any text is refused, or names at least one node; what it does not say allows nothing.
+#![no_main]
+
+use gnt_ha::core::crm_mon::CrmMon;
+use gnt_ha::core::reconcile::{FenceStatus, Membership};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let Ok(found) = CrmMon::parse(text) else { return };
+    assert!(!found.nodes.is_empty());
+    // An attribute's value may spell any letter as an entity; the name of an attribute it may not.
+    assert!(!found.quorum || text.contains("with_quorum"), "quorum from nowhere");
+    assert!(found.maintenance || text.contains("maintenance-mode"), "no maintenance from nowhere");
+    for (name, membership) in &found.nodes {
+        if *membership == Membership::Online {
+            assert!(text.contains("online"), "{name} is online from nowhere");
+        }
+        let _ = found.membership(name);
+        for fence in found.fences_of(name) {
+            assert!(fence.status != FenceStatus::Success || text.contains("fence_event"), "a fencing from nowhere");
+        }
+    }
+});
