@@ -1,6 +1,13 @@
 //! A lab whose cluster gnt-ha protects: our programs installed on each host, Ganeti told of `ganeti-oob`, Pacemaker of
-//! `fence_ganeti`.
+//! `fence_ganeti` and the roles.
 
 pub mod protect;
 pub mod receipts;
+pub mod roles;
 pub mod story;
+
+/// The name of a lab; `GNT_HA_LAB_PREFIX` comes before it, so that two of a kind can run on one machine.
+#[must_use]
+pub fn lab_name(name: &str) -> String {
+    std::env::var("GNT_HA_LAB_PREFIX").unwrap_or_default() + name
+}

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use lab::{Host, Lab};
 
 /// Where the programs are installed, as `make install` does it.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("fence_ganeti", "/usr/sbin/fence_ganeti"),
     ("ganeti-oob", "/usr/lib/gnt-ha/ganeti-oob"),
     ("gnt-ha", "/usr/sbin/gnt-ha"),
+    ("ganeti-master-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-master-role"),
+    ("ganeti-node-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role"),
 ];
 
 /// The OOB program's path on the hosts.
@@ -25,7 +27,7 @@ pub fn built_programs() -> Result<PathBuf, String> {
         .ancestors()
         .skip(1)
         .find(|folder| PROGRAMS.iter().all(|(name, _)| folder.join(name).is_file()))
-        .ok_or("fence_ganeti, ganeti-oob and gnt-ha are not built: run `make build` first")?;
+        .ok_or("the programs are not all built: run `make build` first")?;
     Ok(folder.to_owned())
 }
 

@@ -52,7 +52,7 @@ impl<'lab> Teller<'lab> {
         }
     }
 
-    /// Looks until `done`, or until the time is over.
+    /// Looks until `done`, or until the time is over. Returns the time since the clock was started.
     ///
     /// # Errors
     /// When the time is over.
@@ -61,13 +61,14 @@ impl<'lab> Teller<'lab> {
         what: &str,
         limit: Duration,
         mut done: impl FnMut(&Lab) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<Duration, String> {
         let begun = SystemTime::now();
         loop {
             self.look();
             if done(self.lab) {
+                let since = self.zero.elapsed().unwrap_or_default();
                 self.look();
-                return Ok(());
+                return Ok(since);
             }
             if begun.elapsed().unwrap_or_default() >= limit {
                 return Err(format!("waited {} s in vain: {what}", limit.as_secs()));
