@@ -34,7 +34,7 @@ pub(crate) fn all(site: &Site, runs: usize) -> Result<Vec<Row>> {
 }
 
 /// Says on stderr what takes its time now.
-fn progress(what: &str) {
+pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }
 
@@ -250,6 +250,7 @@ fn memory(site: &Site, agents_peak: u64) -> Result<Vec<Row>> {
     ])
 }
 
-fn millis(time: Duration) -> String {
+/// As text.
+pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }

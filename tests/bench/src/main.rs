@@ -1,15 +1,18 @@
 //! `make bench`: the programs of gnt-ha against what people use today, in one run, against the same simulators.
 //!
 //! The program runs itself again in namespaces of its own ([`sandbox`]), where the configuration has its usual path and
-//! packets can be lost, and again for each command that is measured ([`measure`]). Nothing outlives it.
+//! packets can be lost, and again for each command that is measured ([`measure`]). The roles are measured in labs
+//! ([`takeover`]). Nothing outlives it.
 
 mod bmcs;
 mod cases;
 mod measure;
+mod monitors;
 mod sandbox;
 mod simulator;
 mod site;
 mod table;
+mod takeover;
 
 use std::error::Error;
 use std::fs;
@@ -33,6 +36,14 @@ struct Arguments {
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(3..))]
     runs: u16,
 
+    /// How often the master's host is killed, in a lab of its own each time; 0 leaves everything out that needs a lab
+    #[arg(long, default_value_t = 3)]
+    labs: u8,
+
+    /// Folder with Ganeti's example agents, as its build makes them (doc/examples/*.ocf), to compare with
+    #[arg(long, value_name = "FOLDER", default_value = "/usr/share/doc/ganeti/examples")]
+    examples: PathBuf,
+
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -53,10 +64,10 @@ enum Part {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.part {
-        None => outside(arguments.runs, arguments.json),
-        Some(Part::Inside { runs }) => inside(runs),
-        Some(Part::Measure(order)) => measure::carry_out(&order),
+    let result = match &arguments.part {
+        None => outside(&arguments),
+        Some(Part::Inside { runs }) => inside(*runs),
+        Some(Part::Measure(order)) => measure::carry_out(order),
         Some(Part::Bmcs) => bmcs::serve(),
     };
     match result {
@@ -68,13 +79,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn outside(runs: u16, json: Option<PathBuf>) -> Result<()> {
+fn outside(arguments: &Arguments) -> Result<()> {
     site::check_tools()?;
-    let rows: Vec<table::Row> = serde_json::from_slice(&sandbox::run_inside(runs)?)?;
+    let mut rows: Vec<table::Row> = serde_json::from_slice(&sandbox::run_inside(arguments.runs)?)?;
+    if arguments.labs > 0 {
+        rows.extend(takeover::all(arguments.labs, arguments.runs.into(), &arguments.examples)?);
+    }
     print!("{}", table::text(&rows));
-    if let Some(file) = json {
+    if let Some(file) = &arguments.json {
         let text = serde_json::to_string_pretty(&table::document(&rows))? + "\n";
-        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
 }

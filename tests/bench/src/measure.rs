@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use lab::Host;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeVal;
@@ -20,6 +21,9 @@ use crate::Result;
 pub(crate) struct Order {
     /// Seconds after which the command is killed.
     seconds: u64,
+    /// Variables in its environment, as NAME=VALUE.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
     /// The command.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     command: Vec<String>,
@@ -36,7 +40,14 @@ pub(crate) struct Call {
     pub(crate) says: &'static str,
     /// When it is killed.
     pub(crate) limit: Duration,
+    /// Variables in its environment, as NAME=VALUE, beside those of the machine.
+    pub(crate) variables: Vec<String>,
+    /// The host of a lab on which it runs; this program is there as [`ON_HOSTS`].
+    pub(crate) on: Option<Host>,
 }
+
+/// Where this program is on the hosts of a lab.
+pub(crate) const ON_HOSTS: &str = "/usr/local/lib/bench";
 
 /// How a command ran.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,15 +71,54 @@ impl Call {
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
             says,
             limit: Duration::from_secs(60),
+            variables: Vec::new(),
+            on: None,
         }
     }
 
     /// Runs it, whatever comes of it.
     pub(crate) fn try_run(&self) -> Result<Run> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["measure", &self.limit.as_secs().to_string(), "--"]).arg(&self.program).args(&self.arguments);
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {error}", self.program.display()).into())
+        let mut order = vec!["measure".to_owned(), self.limit.as_secs().to_string()];
+        order.extend(self.variables.iter().map(|variable| format!("--set={variable}")));
+        order.push("--".to_owned());
+        order.extend(self.words());
+        let stdout = match &self.on {
+            None => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(order).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?.stdout
+            }
+            Some(host) => {
+                let words: Vec<&str> = std::iter::once(ON_HOSTS).chain(order.iter().map(String::as_str)).collect();
+                host.check(&words)?.stdout.into_bytes()
+            }
+        };
+        serde_json::from_slice(&stdout).map_err(|error| format!("{}: {error}", self.program.display()).into())
+    }
+
+    /// The command line.
+    fn words(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.program.display().to_string()).chain(self.arguments.iter().cloned())
+    }
+
+    /// How many processes and threads it starts beside itself, on the host where it runs: in a namespace of its own the
+    /// numbers of processes count up by one.
+    pub(crate) fn offspring(&self) -> Result<u64> {
+        const COUNT: &str = r#""$@" >/dev/null 2>&1; code=$?; sh -c 'echo $0 $$' $code; :"#;
+        // The shell is the first, the command the second, the one that tells comes after all others.
+        const TELLER: u64 = 3;
+        let host = self.on.as_ref().ok_or("only counted on the host of a lab")?;
+        let variables = self.variables.iter().map(String::as_str);
+        let words: Vec<String> = self.words().collect();
+        let line: Vec<&str> = ["env"]
+            .into_iter()
+            .chain(variables)
+            .chain(["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", COUNT, "sh"])
+            .chain(words.iter().map(String::as_str))
+            .collect();
+        let told = host.check(&line)?.stdout;
+        let told = told.trim().strip_prefix("0 ").and_then(|number| number.parse::<u64>().ok());
+        let count = told.and_then(|number| number.checked_sub(TELLER));
+        Ok(count.ok_or_else(|| format!("{}: its processes were not counted", self.program.display()))?)
     }
 
     /// Runs it; a run that did not do its work is an error, so that a failure never counts as speed.
@@ -98,6 +148,7 @@ impl Run {
 pub(crate) fn carry_out(order: &Order) -> Result<()> {
     let (program, arguments) = order.command.split_first().ok_or("no command")?;
     let mut command = Command::new(program);
+    command.envs(order.variables.iter().filter_map(|variable| variable.split_once('=')));
     command.args(arguments).process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let begun = Instant::now();
     let child = command.spawn().map_err(|error| format!("{program}: {error}"))?;

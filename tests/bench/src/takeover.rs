@@ -1,0 +1,155 @@
+//! The master's host is killed: until another one serves, until the dead one is recorded, and who else is touched, also
+//! when the old master is given power again and comes back with the files of then.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::{Host, Lab, Options, Power};
+use real_parts::protect::{built_programs, protect};
+use real_parts::{lab_name, receipts, roles};
+
+use crate::Result;
+use crate::cases::progress;
+use crate::measure::{ON_HOSTS, median};
+use crate::monitors::{self, AGENTS, example};
+use crate::table::{Goal, Row};
+
+/// The host that is master, and killed.
+const OLD: &str = "n1";
+
+/// What is given up after, with whatever agents: twice what Ganeti's examples need for a new master.
+const PATIENCE: Duration = Duration::from_secs(85);
+
+/// How long a boot may take here, until Pacemaker has the host back.
+const BOOT: Duration = Duration::from_secs(60);
+
+/// How long the hosts are watched when the old master is back: several monitors, and what comes of them.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// What came of a kill.
+struct Takeover {
+    serves: Option<Duration>,
+    recorded: Option<Duration>,
+    /// Fenced, or without power, beside the one that was killed.
+    touched: BTreeSet<String>,
+}
+
+/// All rows that need a lab.
+pub(crate) fn all(labs: u8, runs: usize, examples: &Path) -> Result<Vec<Row>> {
+    let programs = built_programs()?;
+    let mut rows = Vec::new();
+    let mut ours = Vec::new();
+    for number in 1..=labs {
+        progress(&format!("a lab, the {number}. of {labs}; the master's host is killed"));
+        let lab = up(false)?;
+        protect(&lab, &programs, None)?;
+        let master = lab.host(OLD)?;
+        roles::configure(&lab, &master)?;
+        if number == 1 {
+            master.write_file(ON_HOSTS, &std::fs::read(std::env::current_exe()?)?, 0o755)?;
+            rows = monitors::rows(&master, examples, runs)?;
+        }
+        ours.push(kill(&lab, &master)?);
+    }
+    rows.extend(table(&ours, with_examples(examples)?.as_ref()));
+    Ok(rows)
+}
+
+fn up(ipmilan: bool) -> Result<Lab> {
+    let options = Options { name: lab_name("bench"), fencing: ipmilan, replace: true, ..Options::default() };
+    Ok(Lab::up(options)?)
+}
+
+/// The same with Ganeti's example agents and `fence_ipmilan`, where they are installed.
+fn with_examples(folder: &Path) -> Result<Option<Takeover>> {
+    let agents = AGENTS.map(|agent| (agent, example(folder, agent)));
+    if agents.iter().any(|(_, bytes)| bytes.is_none()) {
+        return Ok(None);
+    }
+    progress("a lab with Ganeti's example agents and fence_ipmilan; the master's host is killed");
+    let lab = up(true)?;
+    for host in lab.hosts() {
+        for (agent, bytes) in &agents {
+            let bytes = bytes.as_deref().unwrap_or_default();
+            host.write_file(&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), bytes, 0o755)?;
+        }
+    }
+    let master = lab.host(OLD)?;
+    roles::configure(&lab, &master)?;
+    kill(&lab, &master).map(Some)
+}
+
+fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
+    let begun = Instant::now();
+    old.power_off()?;
+    let others: Vec<Host> = lab.hosts().into_iter().filter(|host| host.name() != old.name()).collect();
+    let mut takeover = Takeover { serves: None, recorded: None, touched: BTreeSet::new() };
+    while begun.elapsed() < PATIENCE && takeover.recorded.is_none() && takeover.touched.is_empty() {
+        if let Some(master) = others.iter().find(|host| roles::serves(host)) {
+            takeover.serves.get_or_insert_with(|| begun.elapsed());
+            takeover.recorded = roles::has_offline(master, &old.fqdn()).then(|| begun.elapsed());
+        }
+        takeover.touched = touched(lab, old, &others);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    old.power_on()?;
+    // Where everybody is fenced nobody comes back: that is seen below.
+    let _ = lab.wait_until("the old master is back", BOOT, || Ok(lab.crm_mon()?.is_online(old.name())));
+    let back = Instant::now();
+    while back.elapsed() < SETTLED {
+        takeover.touched.append(&mut touched(lab, old, &others));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    Ok(takeover)
+}
+
+fn touched(lab: &Lab, old: &Host, others: &[Host]) -> BTreeSet<String> {
+    let history = lab.fence_history().unwrap_or_default().into_iter().map(|event| event.target);
+    let stories = receipts::on_all(lab).into_iter().map(|story| story.intent.node.as_str().to_owned());
+    let dark = others.iter().filter(|host| host.power_status() != Power::On).map(Host::fqdn);
+    history.chain(stories).chain(dark).filter(|name| *name != old.fqdn()).collect()
+}
+
+fn table(ours: &[Takeover], theirs: Option<&Takeover>) -> Vec<Row> {
+    /// Nothing that never happens may look like a figure.
+    const NEVER: Duration = Duration::MAX;
+    let row = |what: &str, time: fn(&Takeover) -> Option<Duration>, limit: f64| {
+        let times = || ours.iter().map(|takeover| time(takeover).unwrap_or(NEVER));
+        let middle = median(times());
+        let all: Vec<String> = times().map(text).collect();
+        Row {
+            what: what.to_owned(),
+            ours: text(middle),
+            theirs: theirs.map_or_else(|| "-".to_owned(), |theirs| text(time(theirs).unwrap_or(NEVER))),
+            figure: if middle == NEVER { f64::MAX } else { middle.as_secs_f64() },
+            goal: Goal::AtMost(limit),
+            note: note(&all.join(", "), middle, theirs.and_then(time)),
+        }
+    };
+    let names = |takeover: &Takeover| takeover.touched.iter().cloned().collect::<Vec<_>>().join(", ");
+    let most = ours.iter().map(|takeover| takeover.touched.len()).max().unwrap_or_default();
+    let whose: Vec<String> = ours.iter().map(names).filter(|names| !names.is_empty()).collect();
+    vec![
+        row("master's host killed, until another answers LUXI, s", |takeover| takeover.serves, 15.0),
+        row("master's host killed, until Ganeti has it offline, s", |takeover| takeover.recorded, 20.0),
+        Row {
+            what: "master's host killed and given power again, other hosts touched".to_owned(),
+            ours: most.to_string(),
+            theirs: theirs.map_or_else(|| "-".to_owned(), |theirs| theirs.touched.len().to_string()),
+            figure: u32::try_from(most).unwrap_or(u32::MAX).into(),
+            goal: Goal::AtMost(0.0),
+            note: whose.join("; "),
+        },
+    ]
+}
+
+fn note(all: &str, ours: Duration, theirs: Option<Duration>) -> String {
+    let ratio = theirs.map(|theirs| ours.as_secs_f64() / theirs.as_secs_f64());
+    let ratio = ratio.map_or_else(String::new, |ratio| format!("; {ratio:.3} of what Ganeti's examples take"));
+    format!("the runs: {all}{ratio}")
+}
+
+fn text(time: Duration) -> String {
+    if time == Duration::MAX { "never".to_owned() } else { format!("{:.1} s", time.as_secs_f64()) }
+}
