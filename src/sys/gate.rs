@@ -124,7 +124,7 @@ mod tests {
         Recorder { cib: folder.join("cib.xml"), ..recorder }
     }
 
-    fn ask(recorder: &Recorder, node: &str) -> Result<Handed, Withheld> {
+    fn ask(recorder: &Recorder, node: &str) -> Result<Option<u64>, Withheld> {
         let config = GanetiConfig::parse(CONFIG).unwrap();
         let job = OfflineJob { node: NodeName::new(node).unwrap(), powered: None, auto_promote: false };
         recorder.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
@@ -152,7 +152,7 @@ mod tests {
         let recorder = recorder(folder.path());
         let luxid = luxid(&recorder.luxi, 2);
         for node in ["n2.lab", "n3.lab"] {
-            assert_eq!(ask(&recorder, node).unwrap(), Handed::Job(42));
+            assert_eq!(ask(&recorder, node).unwrap(), Some(42));
         }
         let refused = ask(&recorder, "n4.lab").unwrap_err();
         assert!(matches!(refused, Withheld::Refused(Refusal::Breaker { .. })), "{refused}");
