@@ -78,6 +78,12 @@ impl Call {
         instance.split(':').next().unwrap_or(instance)
     }
 
+    /// What Pacemaker calls this node.
+    #[must_use]
+    pub fn on_node(&self) -> Option<&str> {
+        self.meta("on_node").filter(|name| !name.is_empty())
+    }
+
     /// Whether Pacemaker runs the resource as a promotable clone (`promoted-max`, before 2.1 `master-max`).
     #[must_use]
     pub fn is_promotable(&self) -> bool {

@@ -10,6 +10,7 @@ use gnt_ha::sys::clock::Deadline;
 use crate::call::Call;
 use crate::checks;
 use crate::markers::Marker;
+use crate::master;
 use crate::record::{keep_record, record_now};
 use crate::site::{Place, Site};
 
@@ -104,8 +105,9 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
     }
     let Ok(site) = place.site() else { return monitor_node(stopped, &[]) };
     let failures = failures(place, &site, call.deadline);
-    // Where the master role is no resource of Pacemaker's, this is who looks.
     if site.rank != Rank::Other && !call.is_probe() {
+        master::unbar(call, place);
+        // Where the master role is no resource of Pacemaker's, this is who looks.
         keep_record(place, call.deadline);
     }
     monitor_node(stopped, &failures)

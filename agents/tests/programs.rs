@@ -177,6 +177,26 @@ fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {
     }
 }
 
+/// A node that left gracefully is drained, and no candidate when Pacemaker looks at it again: it was kept from the role for
+/// good, though it was un-drained a moment later.
+#[test]
+fn a_node_that_becomes_a_candidate_is_looked_at_again() {
+    let scene = Scene::new("n2.lab");
+    scene.program("crm_resource", "echo $* >> $DATA/asked");
+    let asked = || std::fs::read_to_string(scene.data().join("asked")).unwrap_or_default();
+    let recurring = [("OCF_RESKEY_CRM_meta_interval", "10000"), ("OCF_RESKEY_CRM_meta_on_node", "n2.lab")];
+    let candidates = |text: &str| scene.file("ssconf_master_candidates", text);
+    candidates("n1.lab\n");
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
+    assert_eq!(scene.run(NODE, "monitor", &recurring).code, 0);
+    assert_eq!(asked(), "", "still no candidate");
+    candidates("n1.lab\nn2.lab\n");
+    for _ in 0..2 {
+        assert_eq!(scene.run(NODE, "monitor", &recurring).code, 0);
+        assert_eq!(asked(), "--refresh --resource master --node n2.lab\n", "once");
+    }
+}
+
 /// The target: 4 ms of CPU time, 8 MB, no child process. The limits here are for an unoptimised build.
 #[test]
 fn a_partial_monitor_starts_nothing_and_is_cheap() {

@@ -95,6 +95,14 @@ pub fn prefer(resource: &str, node: &str, deadline: Deadline) -> Result<(), Prog
     run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }
 
+/// Has Pacemaker forget what it knows of `resource` on `node`, and look again.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn refresh(resource: &str, node: &str, deadline: Deadline) -> Result<(), ProgramError> {
+    run(Path::new("crm_resource"), &["--refresh", "--resource", resource, "--node", node], &[], deadline).map(drop)
+}
+
 /// When Pacemaker started on this host, in milliseconds since 1970; none if it does not run here.
 #[must_use]
 pub fn started_ms() -> Option<u64> {

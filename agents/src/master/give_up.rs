@@ -52,8 +52,9 @@ pub(super) fn give_up(call: &Call, place: &Place) -> Verdict {
 fn drain(place: &Place, deadline: Deadline) {
     let until = deadline.at_most(deadline.left() / DRAIN_SHARE);
     let question = || Luxi::connect(&place.luxid(), until.at_most(QUESTION));
-    let Ok(()) = question().and_then(|mut luxi| luxi.set_drain_flag(true)) else { return };
+    // Before it is true: Ganeti waits 5 s for each dead candidate, and the flag is set long before it confirms that.
     let _ = place.markers.set(Marker::QueueDrained);
+    let _ = question().and_then(|mut luxi| luxi.set_drain_flag(true));
     while question().and_then(|mut luxi| luxi.jobs_under_way()).is_ok_and(|jobs| jobs > 0) && !until.passed() {
         until.sleep(DRAIN_PAUSE);
     }

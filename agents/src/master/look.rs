@@ -10,7 +10,7 @@ use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{daemon_util, pacemaker};
 
-use super::{PEERS, give_up, offer, offered};
+use super::{PEERS, give_up, offer, offered, take_jobs};
 use crate::call::Call;
 use crate::checks;
 use crate::markers::Marker;
@@ -48,6 +48,9 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         && let Some(master) = moved_to(&view, &site)
     {
         follow(call, run_as, &master);
+    }
+    if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted) && view.listening && !call.is_probe() {
+        take_jobs(place, call.deadline);
     }
     offer(call, place, &site, call.is_probe());
     if site.rank != Rank::Other && !call.is_probe() {

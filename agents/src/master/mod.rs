@@ -7,6 +7,8 @@ mod take;
 use std::time::Duration;
 
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict, promotion_score, successor};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::luxi::Luxi;
 use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;
@@ -16,14 +18,23 @@ use crate::site::{Place, Site};
 /// How long the peers' confd are waited for; on a network that works they answer within a millisecond.
 const PEERS: Duration = Duration::from_millis(300);
 
+/// How long one question to luxid may take.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// How long Pacemaker may take to forget.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// The note with the resource that Pacemaker keeps from this node, as we told it that the role can not be here.
+const BARRED: &str = "master-role.barred";
+
 /// Does what is asked.
 #[must_use]
 pub fn run(call: &Call, place: &Place) -> Verdict {
     let promotable = call.is_promotable();
     match call.action.as_str() {
-        "monitor" => look::monitor(call, place),
+        "monitor" => barring(call, place, look::monitor(call, place)),
         "start" if promotable => start_instance(call, place),
-        "start" => take::take(call, place),
+        "start" => barring(call, place, take::take(call, place)),
         "promote" if promotable => take::take(call, place),
         "demote" if promotable => give_up::give_up(call, place),
         "stop" => stop(call, place),
@@ -34,6 +45,25 @@ pub fn run(call: &Call, place: &Place) -> Verdict {
         },
         // promote and demote of a single resource.
         _ => Verdict::plain(OcfCode::ErrUnimplemented),
+    }
+}
+
+/// Keeps in mind that Pacemaker will keep the role from this node.
+fn barring(call: &Call, place: &Place, verdict: Verdict) -> Verdict {
+    if verdict.code == OcfCode::ErrInstalled {
+        // What cannot be kept leaves it to the administrator's `crm_resource --cleanup`.
+        let _ = place.markers.write_note(BARRED, call.resource());
+    }
+    verdict
+}
+
+/// Has Pacemaker look at this node again, which is a candidate now and was none when Pacemaker looked: a node that left
+/// gracefully is drained, and un-drained only after it is back. Nobody would take the role from a master that dies.
+pub fn unbar(call: &Call, place: &Place) {
+    let Some(resource) = place.markers.note(BARRED).filter(|resource| !resource.is_empty()) else { return };
+    let Some(node) = call.on_node() else { return };
+    if pacemaker::refresh(&resource, node, call.deadline.at_most(REFRESH)).is_ok() {
+        let _ = place.markers.write_note(BARRED, "");
     }
 }
 
@@ -57,6 +87,18 @@ fn stop(call: &Call, place: &Place) -> Verdict {
         let _ = place.markers.write_note(&note(call), "");
     }
     verdict
+}
+
+/// The queue takes jobs again, if we drained it for a move and the role is here after all. What is not confirmed is tried
+/// again at the next monitor: a queue that stays drained takes no record of a dead node either.
+fn take_jobs(place: &Place, deadline: Deadline) {
+    if place.markers.has(Marker::QueueDrained) {
+        let undrained =
+            Luxi::connect(&place.luxid(), deadline.at_most(QUESTION)).and_then(|mut luxi| luxi.set_drain_flag(false));
+        if undrained.is_ok() {
+            let _ = place.markers.clear(Marker::QueueDrained);
+        }
+    }
 }
 
 /// Tells Pacemaker how recent this candidate's configuration is, when that has changed. `anew`: also when it has not,

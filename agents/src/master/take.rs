@@ -11,12 +11,11 @@ use gnt_ha::core::roles::{
 use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::daemon_util;
-use gnt_ha::sys::luxi::Luxi;
 use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
 use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
 
-use super::{PEERS, offer};
+use super::{PEERS, QUESTION, offer, take_jobs};
 use crate::call::Call;
 use crate::markers::Marker;
 use crate::proof::proof_that_gone;
@@ -34,9 +33,6 @@ const PROOF: Duration = Duration::from_secs(5);
 
 /// For how long what is gone is unreachable while the role is taken: a failover that takes longer takes its time.
 const UNREACHABLE: Duration = Duration::from_secs(30);
-
-/// How long one question to luxid may take while it starts.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// How often luxid is asked whether it serves by now.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -137,13 +133,7 @@ fn serves(place: &Place, site: &Site, within: Duration) -> bool {
 /// The role is here and serves.
 fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
     let cleared = place.markers.clear(Marker::MasterStopped);
-    if place.markers.has(Marker::QueueDrained) {
-        let deadline = call.deadline.at_most(QUESTION);
-        let undrained = Luxi::connect(&place.luxid(), deadline).and_then(|mut luxi| luxi.set_drain_flag(false));
-        if undrained.is_ok() {
-            let _ = place.markers.clear(Marker::QueueDrained);
-        }
-    }
+    take_jobs(place, call.deadline);
     if site.tags().master_mode == Mode::Full {
         // The next monitor will want both: luxid has the master IP brought up a moment after it starts, and the peers
         // learn of their new master about then.

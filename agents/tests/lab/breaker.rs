@@ -9,11 +9,11 @@ use crate::scene::{End, Scene};
 fn the_third_of_five_is_held_back_until_the_administrator_says_so() {
     let scene = Scene::up("breaker", 5, Roles::Primitive);
     let host = scene.host("n1");
+    // One after the other: of two that are lost together with Pacemaker's DC among them, 2.1.5 has been seen to fence one.
     for name in ["n4", "n5"] {
         scene.host(name).power_off().unwrap();
+        scene.wait_fenced(name, 60);
     }
-    scene.wait_fenced("n4", 60);
-    scene.wait_fenced("n5", 60);
     scene.wait_offline(&["n4", "n5"]);
     for name in ["n4", "n5"] {
         scene.host(name).power_on().unwrap();

@@ -41,7 +41,7 @@ impl Scene {
     pub(crate) fn is_well(&self, master: &str) -> bool {
         let Ok(seen) = self.lab.crm_mon() else { return false };
         let online = seen.nodes.iter().filter(|node| node.online && !node.standby).count();
-        let here = |resource: &&lab::Resource| !resource.failed && !resource.nodes.is_empty();
+        let here = |resource: &&lab::Resource| !resource.failed && resource.role == "Started";
         let nodes = seen.resources.iter().filter(|resource| resource.id == "node").filter(here).count();
         seen.resources.iter().all(|resource| !resource.failed)
             && nodes == online

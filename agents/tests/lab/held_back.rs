@@ -95,7 +95,7 @@ impl Scene {
         let node = format!("{name}.lab");
         let words = ["gnt-node", "modify", "--offline=no", "--node-powered=yes", &node];
         let readmitted = self.host(master).run_within(&words, Duration::from_secs(120)).unwrap();
-        assert!(readmitted.success(), "{}", readmitted.text());
+        assert!(readmitted.success(), "{}: {}", readmitted.code, readmitted.text());
         self.wait("all are well", 60, || Ok(self.is_well(master)));
         self.settle();
     }
