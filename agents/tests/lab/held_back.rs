@@ -58,7 +58,8 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 
     scene.maintenance(true);
     host.check(&["gnt-ha", "resume"]).unwrap();
-    scene.wait_refused(master, dead.name(), "Pacemaker is in maintenance mode");
+    // It runs no monitor in that mode: whoever asks is told.
+    scene.wait_told(master, dead.name(), "Pacemaker is in maintenance mode");
     scene.settle();
     scene.assert_end(&held);
     scene.maintenance(false);
@@ -71,16 +72,20 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 impl Scene {
     /// Waits until a node's record is refused for this reason: for who asks, and in Pacemaker's log.
     pub(crate) fn wait_refused(&self, master: &str, node: &str, reason: &str) {
+        self.wait_told(master, node, reason);
         let host = self.host(master);
-        let line = format!("refused: {reason}");
-        self.wait(&format!("the record of {node} is {line}"), 60, || {
-            let told = host.check(&["gnt-ha", "record", "--dry-run"])?.stdout;
-            let log = host.read_file("/var/log/pacemaker/pacemaker.log")?;
-            let of_it =
-                |text: &str| text.lines().any(|told| told.contains(&format!("{node}.lab")) && told.contains(&line));
-            Ok(of_it(&told) && of_it(&log))
+        self.wait(&format!("the log has: {node}: {reason}"), 60, || {
+            Ok(is_refused(&host.read_file("/var/log/pacemaker/pacemaker.log")?, node, reason))
         });
-        println!("{node}: {line}");
+    }
+
+    /// Waits until `gnt-ha record` refuses a node's record for this reason.
+    fn wait_told(&self, master: &str, node: &str, reason: &str) {
+        let host = self.host(master);
+        self.wait(&format!("the record of {node} is refused: {reason}"), 60, || {
+            Ok(is_refused(&host.check(&["gnt-ha", "record", "--dry-run"])?.stdout, node, reason))
+        });
+        println!("{node}: refused: {reason}");
     }
 
     /// Pacemaker's maintenance mode.
@@ -99,4 +104,10 @@ impl Scene {
         self.wait("all are well", 60, || Ok(self.is_well(master)));
         self.settle();
     }
+}
+
+/// Whether a line says that the record of this node is refused for this reason.
+fn is_refused(text: &str, node: &str, reason: &str) -> bool {
+    let line = format!("refused: {reason}");
+    text.lines().any(|told| told.contains(&format!("{node}.lab")) && told.contains(&line))
 }
