@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod checks;
+pub mod heard;
 pub mod markers;
 pub mod master;
 pub mod metadata;

@@ -9,6 +9,7 @@ use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;
 use crate::checks;
+use crate::heard;
 use crate::markers::Marker;
 use crate::master;
 use crate::record::{keep_record, record_now};
@@ -107,7 +108,8 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
     let failures = failures(place, &site, call.deadline);
     if site.rank != Rank::Other && !call.is_probe() {
         master::unbar(call, place);
-        // Where the master role is no resource of Pacemaker's, this is who looks.
+        // Where the master role is a single resource, or none of Pacemaker's, only this looks at each candidate.
+        heard::listen(place, &site, call.deadline);
         keep_record(place, call.deadline);
     }
     monitor_node(stopped, &failures)

@@ -1,32 +1,57 @@
-//! What proves that a node is gone: our receipts, and Pacemaker's fence history.
+//! What proves that a node is gone: our receipts, and Pacemaker's fence history. Asked for once in a take-over.
 
 use std::collections::BTreeSet;
 
+use gnt_ha::core::crm_mon::CrmMon;
 use gnt_ha::core::gone;
-use gnt_ha::core::history::stories;
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::{Removal, Written};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ledger::Ledger;
-use gnt_ha::sys::pacemaker;
+use gnt_ha::sys::pacemaker::{self, PacemakerError};
 
 use crate::site::{Place, Site};
 
-/// What proves that `node` is gone, in words; `None` without a proof. Whoever asks has tried to reach it and could not.
-#[must_use]
-pub fn proof_that_gone(place: &Place, site: &Site, node: &NodeName, deadline: Deadline) -> Option<String> {
-    let pacemaker = pacemaker::status(deadline).ok();
-    let fences = pacemaker.as_ref().map(|pacemaker| pacemaker.fences_of(node)).unwrap_or_default();
-    let ledger = Ledger::new(&place.state_dir).read();
-    let ledgers: BTreeSet<NodeName> = ledger.iter().map(|_| site.here.clone()).collect();
-    let stories = ledger.map(|contents| stories(contents.entries, None)).unwrap_or_default();
-    let written = Written {
-        fences: &fences,
-        receipts: &Removal::all_of(&stories, node),
-        ledgers: &ledgers,
-        device_grade: place.device_grade(),
-    };
-    let member = pacemaker.map(|pacemaker| pacemaker.membership(node));
-    let proof = gone::proof_that_gone(member, &written, now().wall_ms)?;
-    Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
+/// What is known of what was done to nodes.
+#[derive(Debug)]
+pub struct Evidence {
+    pacemaker: Result<CrmMon, PacemakerError>,
+    stories: Vec<Story>,
+    ledgers: BTreeSet<NodeName>,
+    device_grade: Grade,
+}
+
+impl Evidence {
+    /// Asks Pacemaker, and reads this host's receipts.
+    #[must_use]
+    pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
+        let ledger = Ledger::new(&place.state_dir).read();
+        Self {
+            pacemaker: pacemaker::status(deadline),
+            ledgers: ledger.iter().map(|_| site.here.clone()).collect(),
+            stories: ledger.map(|contents| stories(contents.entries, None)).unwrap_or_default(),
+            device_grade: place.device_grade(),
+        }
+    }
+
+    /// What proves that `node` is gone, in words; `None` without a proof. Whoever asks has tried to reach it and could not.
+    #[must_use]
+    pub fn proof_that_gone(&self, node: &NodeName) -> Option<String> {
+        let (member, fences) = match &self.pacemaker {
+            Ok(pacemaker) => (Some(pacemaker.membership(node)), pacemaker.fences_of(node)),
+            Err(PacemakerError::NotHere) => (None, Vec::new()),
+            // It runs and does not answer: the node may be a member.
+            Err(_) => return None,
+        };
+        let written = Written {
+            fences: &fences,
+            receipts: &Removal::all_of(&self.stories, node),
+            ledgers: &self.ledgers,
+            device_grade: self.device_grade,
+        };
+        let proof = gone::proof_that_gone(member, &written, now().wall_ms)?;
+        Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
+    }
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{self, NodeName};
-use gnt_ha::core::roles::{Rank, RunAs, Word};
+use gnt_ha::core::roles::{Rank, RunAs};
 use gnt_ha::core::simulate::Simulated;
 use gnt_ha::core::tags::Tags;
+use gnt_ha::core::words::Word;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::confd::Confd;
 use gnt_ha::sys::daemon_util::Daemons;
 use gnt_ha::sys::luxi::{Luxi, LuxiError};
 use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
-use gnt_ha::sys::{addresses, cib, identity, simulate};
+use gnt_ha::sys::{addresses, cib, ganeti_files, identity, simulate};
 use serde_json::Value;
 
 use crate::call::{BadParameter, Call};
@@ -201,12 +202,20 @@ impl Site {
         let candidates = self.ssconf.addresses("master_candidates_ips").unwrap_or_default();
         let own = self.own_address();
         let answers = Confd::new(data_dir).and_then(|confd| confd.masters(&candidates, deadline)).unwrap_or_default();
+        let master_address = |master: &str| NodeName::new(master).ok().and_then(|master| self.address(&master));
         let word = |answer: gnt_ha::sys::confd::MasterAnswer| Word {
             own: Some(answer.from) == own,
+            of_itself: master_address(&answer.master) == Some(answer.from),
             master: answer.master,
             serial: answer.serial,
         };
         answers.into_iter().map(word).collect()
+    }
+
+    /// The serial number of this node's own copy of the configuration.
+    #[must_use]
+    pub fn serial(&self, data_dir: &Path) -> Option<u64> {
+        ganeti_files::read_config(data_dir).ok().map(|config| config.serial)
     }
 
     /// The master IP, and the device that it belongs on.

@@ -8,20 +8,33 @@ use std::process::Command;
 
 use common::{MASTER, NODE, Scene};
 
+/// A monitor that Pacemaker runs again and again, not a first look.
+const RECURRING: (&str, &str) = ("OCF_RESKEY_CRM_meta_interval", "10000");
+
 #[test]
 fn the_role_is_where_ganetis_files_say() {
     for (here, expected) in [("n1.lab", 0), ("n2.lab", 7), ("n4.lab", 5)] {
         let scene = Scene::new(here);
-        assert_eq!(scene.run(MASTER, "monitor", &[]).code, expected, "{here}");
+        assert_eq!(scene.run(MASTER, "monitor", &[RECURRING]).code, expected, "{here}");
     }
-    for (here, expected) in [("n1.lab", 8), ("n2.lab", 7), ("n4.lab", 7)] {
+    for (here, expected) in [("n1.lab", 8), ("n2.lab", 0), ("n4.lab", 0)] {
         let scene = Scene::new(here);
-        let clone = [("OCF_RESKEY_CRM_meta_promoted_max", "1")];
-        assert_eq!(scene.run(MASTER, "monitor", &clone).code, expected, "{here} as a clone");
-        assert_eq!(scene.run(MASTER, "start", &clone).code, 0, "{here} as a clone");
-        let expected = if here == "n1.lab" { 8 } else { 0 };
-        assert_eq!(scene.run(MASTER, "monitor", &clone).code, expected, "{here} as a clone, started");
+        let clone = ("OCF_RESKEY_CRM_meta_promoted_max", "1");
+        assert_eq!(scene.run(MASTER, "start", &[clone]).code, 0, "{here} as a clone");
+        assert_eq!(scene.run(MASTER, "monitor", &[clone, RECURRING]).code, expected, "{here} as a clone, started");
     }
+}
+
+/// At a first look the node's own files alone are not believed: it may be back from the dead, and its peers silent.
+/// Where there is no other candidate, there is nobody to ask.
+#[test]
+fn a_first_look_wants_a_peers_word() {
+    let clone = ("OCF_RESKEY_CRM_meta_promoted_max", "1");
+    for call in [&[][..], &[clone]] {
+        assert_eq!(Scene::new("n1.lab").run(MASTER, "monitor", call).code, 7);
+    }
+    assert_eq!(Scene::new("n1.lab").alone().run(MASTER, "monitor", &[]).code, 0);
+    assert_eq!(Scene::new("n1.lab").alone().run(MASTER, "monitor", &[clone]).code, 8);
 }
 
 #[test]
@@ -115,9 +128,21 @@ fn a_failover_that_hangs_ends_before_pacemakers_timeout() {
 fn without_votes_and_without_proof_the_role_is_not_taken() {
     let scene = Scene::new("n2.lab");
     scene.program("gnt-cluster", "touch $DATA/touched");
-    let ended = scene.run(MASTER, "start", &[]);
+    let ended = scene.run_or_kill(MASTER, "start", 4);
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("1 of 4 nodes can vote"), "{}", ended.stderr);
+    assert!(!scene.data().join("touched").exists());
+}
+
+/// An offline node that rejoined Pacemaker without being re-added, when the last one dies that had a newer configuration.
+#[test]
+fn what_was_heard_and_missed_keeps_the_role_away() {
+    let scene = Scene::new("n2.lab").of_two_living();
+    scene.program("gnt-cluster", "touch $DATA/touched");
+    scene.state("heard.json", r#"{"serial": 150, "master": "n1.lab", "missed": true}"#);
+    let ended = scene.run_or_kill(MASTER, "start", 10);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("n1.lab had 150"), "{}", ended.stderr);
     assert!(!scene.data().join("touched").exists());
 }
 
@@ -200,7 +225,7 @@ fn a_node_that_becomes_a_candidate_is_looked_at_again() {
 /// The target: 4 ms of CPU time, 8 MB, no child process. The limits here are for an unoptimised build.
 #[test]
 fn a_partial_monitor_starts_nothing_and_is_cheap() {
-    let scene = Scene::new("n1.lab");
+    let scene = Scene::new("n1.lab").alone();
     for agent in [MASTER, NODE] {
         // No child process: the limit on processes forbids one. (Threads of the agent's own count, too.)
         let ended = scene.limited(agent, "monitor", &["--as=67108864", "--cpu=1"]);

@@ -21,11 +21,11 @@ pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms
     if !may_be_gone {
         return None;
     }
-    let is_fresh = |at_ms: u64| at_ms <= now_ms + CLOCKS_DIFFER_MS && now_ms.saturating_sub(at_ms) <= FRESH_MS;
-    let on_ms = last_on(written);
-    proofs(written).into_iter().rev().find(|proof| {
-        proof.grade >= Grade::Bounded && is_fresh(proof.at_ms) && on_ms.is_none_or(|on_ms| on_ms < proof.at_ms)
-    })
+    // The last one counts: what was stronger before it is of another loss.
+    let proof = proofs(written).into_iter().next_back()?;
+    let is_fresh = proof.at_ms <= now_ms + CLOCKS_DIFFER_MS && now_ms.saturating_sub(proof.at_ms) <= FRESH_MS;
+    let is_void = last_on(written).is_some_and(|on_ms| on_ms >= proof.at_ms);
+    (proof.grade >= Grade::Bounded && is_fresh && !is_void).then_some(proof)
 }
 
 #[cfg(test)]
@@ -85,5 +85,7 @@ mod tests {
         assert!(is_gone(None, &[], &[off(Grade::Bounded)]));
         assert!(!is_gone(None, &[], &[off(Grade::Isolated)]));
         assert!(!is_gone(None, &[], &[off(Grade::Off), receipt(Action::On, Grade::Unknown, 1_000)]));
+        let before = receipt(Action::Reboot, Grade::Off, 500_000);
+        assert!(!is_gone(None, &[], &[before, off(Grade::Isolated)]), "it came back in between");
     }
 }

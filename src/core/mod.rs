@@ -23,4 +23,5 @@ pub mod simulate;
 pub mod ssconf;
 pub mod status;
 pub mod tags;
+pub mod words;
 mod xml;

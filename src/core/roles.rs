@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::node::NodeName;
 use super::simulate::Simulated;
+use super::words::Heard;
 
 /// The exit codes of an OCF resource agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,91 +119,6 @@ pub enum RunAs {
     },
 }
 
-/// What a master candidate's confd says of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// It is this node's own.
-    pub own: bool,
-    /// Who is master, in the configuration that it has.
-    pub master: String,
-    /// That configuration's serial number.
-    pub serial: u64,
-}
-
-/// Whom the peers take for the master against this node's own belief that it is the master itself.
-///
-/// A master that was dead for a while comes back with the files of then. A newer configuration settles it. The serial
-/// alone does not: what it wrote in its last seconds, cut off, may count further than its successor has got. Then the
-/// majority of the peers settles it, unless the role is served here: luxid asked all nodes when it started, and a
-/// peer's confd may lag behind a fresh failover for a moment.
-#[must_use]
-pub fn successor(here: &NodeName, words: &[Word], serving: bool) -> Option<String> {
-    let own = words.iter().filter(|word| word.own).map(|word| word.serial).max();
-    let others = |word: &&Word| !word.own && !word.master.eq_ignore_ascii_case(here.as_str());
-    let newest = words.iter().filter(others).max_by_key(|word| word.serial)?;
-    if own.is_some_and(|own| newest.serial > own) {
-        return Some(newest.master.clone());
-    }
-    let against = words.iter().filter(others).count();
-    let peers = words.iter().filter(|word| !word.own).count();
-    (!serving && 2 * against > peers).then(|| newest.master.clone())
-}
-
-/// What full mode finds where the peers' word is against a master that serves, with no newer configuration to settle
-/// it: more than half of those that answer take somebody else for the master.
-#[must_use]
-pub fn disagreement(here: &NodeName, words: &[Word]) -> Option<Failure> {
-    let peers: Vec<&Word> = words.iter().filter(|word| !word.own).collect();
-    let against: Vec<&&Word> = peers.iter().filter(|word| !word.master.eq_ignore_ascii_case(here.as_str())).collect();
-    let named = against.first()?;
-    (2 * against.len() > peers.len()).then(|| Failure {
-        check: "peers",
-        found: format!("{} of {} that answer take {} for the master", against.len(), peers.len(), named.master),
-    })
-}
-
-/// The least score of a master, and what a node is offered with that has just become it.
-pub const MASTER_SCORE: i32 = 10_000;
-
-/// The score with which a candidate offers itself for promotion, by how recent its configuration is; none if it
-/// cannot become master. `offered` is what it offered itself with last.
-///
-/// A master with a [`successor`] has files of the past: it cannot take the role before Ganeti has told it anew. Of two
-/// that take themselves for the master, until the first of them has looked, the later one has the higher score.
-///
-/// Equal copies have equal scores, and a master keeps its own, so that a change of Ganeti's configuration does not have
-/// Pacemaker compute anew.
-#[must_use]
-pub fn promotion_score(rank: Rank, successor: Option<&str>, words: &[Word], offered: Option<i32>) -> Option<i32> {
-    const NEWEST: i32 = 1_000;
-    // All scores stay below Pacemaker's infinity, a million.
-    const SERIALS: u64 = 900_000;
-    match rank {
-        Rank::Master if successor.is_some() => None,
-        Rank::Master => offered.filter(|score| *score >= MASTER_SCORE).or_else(|| {
-            let serial = words.iter().filter(|word| word.own).map(|word| word.serial % SERIALS).max().unwrap_or(0);
-            Some(MASTER_SCORE + i32::try_from(serial).unwrap_or(0))
-        }),
-        Rank::Other => None,
-        Rank::Candidate => {
-            let newest = words.iter().map(|word| word.serial).max()?;
-            // A candidate whose own confd is silent has a copy of unknown age: better than no master, after all others.
-            let own = words.iter().find(|word| word.own)?.serial;
-            let behind = i32::try_from(newest - own).unwrap_or(i32::MAX);
-            Some(NEWEST.saturating_sub(behind).max(1))
-        }
-    }
-}
-
-/// A candidate that has a newer configuration than this node: what it knows and we do not would be lost. Ganeti's
-/// failover does not compare (issue 1242).
-#[must_use]
-pub fn newer_copy(words: &[Word]) -> Option<(u64, u64)> {
-    let own = words.iter().find(|word| word.own)?.serial;
-    let newest = words.iter().filter(|word| !word.own).map(|word| word.serial).max()?;
-    (newest > own).then_some((own, newest))
-}
-
 /// A check of full mode that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -226,8 +142,10 @@ pub struct MasterView {
     pub rank: Rank,
     /// How Pacemaker runs the role.
     pub run_as: RunAs,
-    /// Who the master is by the peers' word, against this node's own belief ([`successor`]).
+    /// Who the master is by the peers' word, against this node's own belief ([`successor`](super::words::successor)).
     pub successor: Option<String>,
+    /// At a first look, luxid does not listen and no peer says that this node is the master.
+    pub unconfirmed: bool,
     /// The role was stopped here on purpose since the host booted.
     pub stopped: bool,
     /// luxid listens here.
@@ -251,7 +169,7 @@ fn monitor_believed_master(view: &MasterView) -> Verdict {
         let Verdict { code, .. } = idle(view.run_as);
         return Verdict::because(code, format!("this node takes itself for the master, its peers know {successor}"));
     }
-    if view.stopped && !view.listening {
+    if view.unconfirmed || view.stopped && !view.listening {
         return idle(view.run_as);
     }
     match view.failures.as_deref() {
@@ -303,6 +221,8 @@ pub enum Takeover {
     },
     /// It cannot, and why.
     Refused(Verdict),
+    /// It cannot yet: what is in the way may go away by itself.
+    NotYet(Verdict),
 }
 
 /// What is known before the role is taken.
@@ -310,14 +230,17 @@ pub enum Takeover {
 pub struct TakeoverView {
     /// Who this node takes itself for.
     pub rank: Rank,
-    /// Who the master is by the peers' word, when this node takes itself for it ([`successor`]).
+    /// Who the master is by the peers' word, when this node takes itself for it ([`successor`](super::words::successor)).
     pub successor: Option<String>,
     /// The master that this node knows.
     pub old_master: Option<NodeName>,
     /// The master IP answers, and it is not on this host.
     pub served_elsewhere: bool,
-    /// A candidate that can be reached has a newer configuration: own serial, its serial ([`newer_copy`]).
+    /// A candidate that can be reached has a newer configuration: own serial, its serial
+    /// ([`newer_copy`](super::words::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
+    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::words::hear)).
+    pub missed: Option<(u64, Heard)>,
     /// A newer configuration elsewhere is no hindrance (tag).
     pub any_serial: bool,
     /// How many nodes the cluster has, those offline too: Ganeti counts them.
@@ -342,14 +265,22 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         );
         return refuse(OcfCode::ErrGeneric, reason);
     }
+    if let Some((own, heard)) = view.missed.as_ref().filter(|_| !view.any_serial) {
+        let Heard { serial, master, .. } = heard;
+        let reason = format!(
+            "the configuration here has the serial {own}, {master} had {serial}, which would be lost (bring {master} \
+             back; or, if that cannot be, remove /var/lib/gnt-ha/heard.json here)"
+        );
+        return refuse(OcfCode::ErrGeneric, reason);
+    }
     if view.served_elsewhere {
         let reason = "the master IP answers and is not on this host: the role is held elsewhere".to_owned();
-        return refuse(OcfCode::ErrGeneric, reason);
+        return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));
     }
     if let Some((own, newest)) = view.newer_copy.filter(|_| view.rank == Rank::Candidate && !view.any_serial) {
         let reason = format!(
             "another candidate has a newer configuration (serial {newest}, here {own}), which would be lost (let it \
-             take the role, or: gnt-cluster add-tags ocf:failover:any-serial)"
+             take the role; a cluster with the tag ocf:failover:any-serial does not ask)"
         );
         return refuse(OcfCode::ErrGeneric, reason);
     }
@@ -365,7 +296,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
              back, or confirm that it is off: stonith_admin --confirm {old})",
             view.voters, view.nodes
         );
-        return refuse(OcfCode::ErrGeneric, reason);
+        return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));
     };
     match view.rank {
         Rank::Master => Takeover::StartDaemons { no_voting },

@@ -9,7 +9,7 @@ fn name(text: &str) -> NodeName {
 }
 
 fn view(rank: Rank, run_as: RunAs) -> MasterView {
-    MasterView { rank, run_as, successor: None, stopped: false, listening: true, failures: None }
+    MasterView { rank, run_as, successor: None, unconfirmed: false, stopped: false, listening: true, failures: None }
 }
 
 fn code(view: &MasterView) -> u8 {
@@ -32,6 +32,14 @@ fn a_healthy_cluster_in_each_way_to_run_it() {
     ] {
         assert_eq!(code(&view(rank, run_as)), expected, "{rank:?} {run_as:?}");
     }
+}
+
+/// A returned master whose peers are silent at the first look would have Pacemaker stop both, the healthy one too.
+#[test]
+fn nobody_is_believed_at_a_first_look_alone() {
+    let alone = MasterView { unconfirmed: true, listening: false, ..view(Rank::Master, RunAs::Primitive) };
+    assert_eq!(code(&alone), 7);
+    assert_eq!(code(&MasterView { run_as: NEW_CLONE, ..alone }), 7);
 }
 
 /// An administrator who restarts luxid by hand must not cause a failover in partial mode.
@@ -59,70 +67,12 @@ fn full_mode_tells_failed_from_not_running() {
     assert_eq!(code(&MasterView { listening: false, ..failed }), 7);
 }
 
-fn word(own: bool, master: &str, serial: u64) -> Word {
-    Word { own, master: master.to_owned(), serial }
-}
-
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
 #[test]
-fn a_stale_master_is_found() {
-    let n1 = name("n1.lab");
-    let newer = [word(true, "n1.lab", 20), word(false, "n2.lab", 25), word(false, "n2.lab", 25)];
-    assert_eq!(successor(&n1, &newer, true).as_deref(), Some("n2.lab"));
-    // Its last writes counted further than its successor has got: not served, and the majority against it.
-    let forked = [word(true, "n1.lab", 30), word(false, "n2.lab", 25), word(false, "n2.lab", 25)];
-    assert_eq!(successor(&n1, &forked, false).as_deref(), Some("n2.lab"));
-    // Just failed over to n1, and the peers' confd has not read its file yet.
-    assert_eq!(successor(&n1, &forked, true), None);
-    let silence = [word(true, "n1.lab", 30)];
-    assert_eq!(successor(&n1, &silence, false), None);
-    let agreed = [word(true, "n1.lab", 30), word(false, "n1.lab", 30), word(false, "n2.lab", 12)];
-    assert_eq!(successor(&n1, &agreed, false), None);
+fn a_stale_master_is_not_running() {
     let stale = MasterView { successor: Some("n2.lab".into()), ..view(Rank::Master, RunAs::Primitive) };
     assert_eq!(code(&stale), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stale }), 0);
-}
-
-/// Full mode: the agreement of the peers. Whoever is silent has no word.
-#[test]
-fn a_majority_of_the_peers_that_answer_is_a_disagreement() {
-    let n1 = name("n1.lab");
-    let found = |words: &[Word]| disagreement(&n1, words).map(|failure| failure.found);
-    let own = word(true, "n1.lab", 5);
-    assert_eq!(found(std::slice::from_ref(&own)), None);
-    assert_eq!(found(&[own.clone(), word(false, "N1.lab", 5)]), None);
-    assert_eq!(found(&[own.clone(), word(false, "n2.lab", 5), word(false, "n1.lab", 5)]), None);
-    let against = [own, word(false, "n2.lab", 5), word(false, "n2.lab", 5), word(false, "n1.lab", 5)];
-    assert_eq!(found(&against).as_deref(), Some("2 of 3 that answer take n2.lab for the master"));
-}
-
-/// Ganeti issue 1242: its failover takes whichever configuration it finds.
-#[test]
-fn the_most_recent_candidate_is_preferred() {
-    let words = |own| [word(true, "n1.lab", own), word(false, "n1.lab", 40)];
-    assert_eq!(promotion_score(Rank::Candidate, None, &words(40), None), Some(1000));
-    assert_eq!(promotion_score(Rank::Candidate, None, &words(37), None), Some(997));
-    assert_eq!(
-        promotion_score(Rank::Candidate, None, &[word(true, "n1.lab", 0), word(false, "x", u64::MAX)], None),
-        Some(1)
-    );
-    assert_eq!(promotion_score(Rank::Candidate, None, &words(40)[1..], None), None);
-    assert_eq!(promotion_score(Rank::Other, None, &words(40), None), None);
-    assert_eq!(promotion_score(Rank::Master, Some("n2.lab"), &words(40), None), None, "a stale master is not chosen");
-    assert_eq!(newer_copy(&words(37)), Some((37, 40)));
-    assert_eq!(newer_copy(&words(41)), None);
-}
-
-/// The administrator's `gnt-cluster master-failover`, seen on the new master before the old one has looked again.
-#[test]
-fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
-    let score = |serial, offered| promotion_score(Rank::Master, None, &[word(true, "n1.lab", serial)], offered);
-    let old = score(40, None);
-    assert_eq!(old, Some(10_040));
-    assert_eq!(score(47, old), old, "no change with each change of the configuration");
-    assert!(score(41, Some(1000)) > old, "a candidate that became master");
-    assert_eq!(promotion_score(Rank::Master, None, &[], None), Some(MASTER_SCORE), "confd is silent");
-    assert!(score(u64::MAX, None) < Some(1_000_000), "Pacemaker's infinity");
 }
 
 fn takeover() -> TakeoverView {
@@ -132,6 +82,7 @@ fn takeover() -> TakeoverView {
         old_master: Some(name("n1.lab")),
         served_elsewhere: false,
         newer_copy: None,
+        missed: None,
         any_serial: false,
         nodes: 3,
         voters: 2,
@@ -141,7 +92,7 @@ fn takeover() -> TakeoverView {
 
 fn refusal(view: &TakeoverView) -> String {
     match take_over(view) {
-        Takeover::Refused(verdict) => verdict.reason.unwrap(),
+        Takeover::Refused(verdict) | Takeover::NotYet(verdict) => verdict.reason.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -175,6 +126,11 @@ fn a_role_that_is_held_elsewhere_is_not_taken() {
     let older = TakeoverView { newer_copy: Some((3, 4)), ..takeover() };
     assert!(refusal(&older).contains("any-serial"));
     assert_eq!(take_over(&TakeoverView { any_serial: true, ..older }), Takeover::Failover { no_voting: None });
+    let heard = Heard { serial: 150, master: "n2.lab".into(), missed: true };
+    for rank in [Rank::Master, Rank::Candidate] {
+        let behind = TakeoverView { rank, missed: Some((100, heard.clone())), ..takeover() };
+        assert!(refusal(&behind).contains("n2.lab had 150"));
+    }
     assert!(matches!(
         take_over(&TakeoverView { rank: Rank::Other, ..takeover() }),
         Takeover::Refused(Verdict { code: OcfCode::ErrInstalled, .. })
@@ -197,11 +153,6 @@ fn any_run_as() -> impl Strategy<Value = RunAs> {
     prop_oneof![Just(RunAs::Primitive), Just(CLONE), Just(NEW_CLONE)]
 }
 
-fn any_words() -> impl Strategy<Value = Vec<Word>> {
-    let word = (any::<bool>(), 1..4_u8, 0..5_u64).prop_map(|(own, n, serial)| word(own, &format!("n{n}.lab"), serial));
-    proptest::collection::vec(word, 0..6)
-}
-
 proptest! {
     /// A node that is not the master by its own files never reports the role, whatever else it sees.
     #[test]
@@ -214,7 +165,7 @@ proptest! {
             _ => Some(vec![Failure { check: "luxid", found: "x".into() }]),
         };
         let successor = stale.then(|| "n9.lab".to_owned());
-        let seen = MasterView { rank, run_as, successor, stopped, listening, failures };
+        let seen = MasterView { rank, run_as, successor, unconfirmed: false, stopped, listening, failures };
         let code = monitor_master(&seen).code;
         let holds = match run_as {
             RunAs::Primitive => code == OcfCode::Success,
@@ -234,21 +185,6 @@ proptest! {
         let seen = TakeoverView { rank, nodes, voters, gone, served_elsewhere: elsewhere, ..takeover() };
         if let Takeover::StartDaemons { no_voting: Some(_) } | Takeover::Failover { no_voting: Some(_) } = take_over(&seen) {
             prop_assert!(proven && 2 * voters <= nodes && !elsewhere);
-        }
-    }
-
-    #[test]
-    fn a_successor_is_another_node_that_a_peer_named(words in any_words(), serving: bool) {
-        if let Some(other) = successor(&name("n1.lab"), &words, serving) {
-            prop_assert!(other != "n1.lab");
-            prop_assert!(words.iter().any(|word| !word.own && word.master == other));
-        }
-    }
-
-    #[test]
-    fn scores_are_below_infinity_and_follow_the_serial(words in any_words()) {
-        if let Some(score) = promotion_score(Rank::Candidate, None, &words, None) {
-            prop_assert!((1..=1000).contains(&score));
         }
     }
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use gnt_ha::core::node;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::{MASTER_SCORE, MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master, successor};
+use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master};
 use gnt_ha::core::tags::Mode;
+use gnt_ha::core::words::{MASTER_SCORE, successor};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{daemon_util, pacemaker};
 
-use super::{PEERS, give_up, offer, offered, take_jobs};
+use super::{give_up, offer, offered, take_jobs};
 use crate::call::Call;
 use crate::checks;
+use crate::heard::{self, PEERS};
 use crate::markers::Marker;
 use crate::record::keep_record;
 use crate::site::{Place, Site};
@@ -54,6 +56,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
     }
     offer(call, place, &site, call.is_probe());
     if site.rank != Rank::Other && !call.is_probe() {
+        heard::listen(place, &site, call.deadline);
         keep_record(place, call.deadline);
     }
     verdict
@@ -61,17 +64,27 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
 
 fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     if site.rank != Rank::Master {
-        let rank = site.rank;
-        return MasterView { rank, run_as, successor: None, stopped: false, listening: false, failures: None };
+        return MasterView {
+            rank: site.rank,
+            run_as,
+            successor: None,
+            unconfirmed: false,
+            stopped: false,
+            listening: false,
+            failures: None,
+        };
     }
     let listening = place.is_listening();
     let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
     let successor = successor(&site.here, &words, listening);
+    // A master that returns while its peers are silent must not be taken for a second one that runs.
+    let is_alone = words.iter().all(|word| word.own) && site.candidates.len() > 1;
+    let unconfirmed = call.is_probe() && !listening && is_alone;
     let stopped = place.markers.has(Marker::MasterStopped);
     let asked = successor.is_none() && (listening || !stopped);
     let full = asked && site.tags().master_mode == Mode::Full;
     let failures = full.then(|| checks::master(place, site, &words, call.deadline));
-    MasterView { rank: site.rank, run_as, successor, stopped, listening, failures }
+    MasterView { rank: site.rank, run_as, successor, unconfirmed, stopped, listening, failures }
 }
 
 /// Who holds the role instead of this node: by its own files, or by its peers' newer configuration, which in a failover

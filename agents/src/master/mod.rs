@@ -6,17 +6,16 @@ mod take;
 
 use std::time::Duration;
 
-use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict, promotion_score, successor};
+use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict};
+use gnt_ha::core::words::{promotion_score, successor};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::luxi::Luxi;
 use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;
+use crate::heard::{self, PEERS};
 use crate::markers::Marker;
 use crate::site::{Place, Site};
-
-/// How long the peers' confd are waited for; on a network that works they answer within a millisecond.
-const PEERS: Duration = Duration::from_millis(300);
 
 /// How long one question to luxid may take.
 const QUESTION: Duration = Duration::from_secs(2);
@@ -110,7 +109,9 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
     let successor = (site.rank == Rank::Master).then(|| successor(&site.here, &words, place.is_listening())).flatten();
     let last = place.markers.note(&note(call));
-    let score = promotion_score(site.rank, successor.as_deref(), &words, offered(call, place));
+    let own = words.iter().find(|word| word.own).map(|word| word.serial);
+    let score = promotion_score(site.rank, successor.as_deref(), &words, offered(call, place))
+        .filter(|_| site.tags().any_serial || heard::missed(place, own).is_none());
     let text = score.map(|score| score.to_string()).unwrap_or_default();
     if !anew && last.as_deref() == Some(&text) {
         return;

@@ -2,31 +2,35 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::roles::{
-    OcfCode, Rank, Takeover, TakeoverView, Verdict, disagreement, newer_copy, successor, take_over,
-};
+use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
 use gnt_ha::core::tags::Mode;
+use gnt_ha::core::words::{disagreement, newer_copy, successor};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::daemon_util;
 use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
 use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
 
-use super::{PEERS, QUESTION, offer, take_jobs};
+use super::{QUESTION, offer, take_jobs};
 use crate::call::Call;
+use crate::heard::{self, PEERS};
 use crate::markers::Marker;
-use crate::proof::proof_that_gone;
+use crate::proof::Evidence;
 use crate::record::record_now;
 use crate::site::{Place, Site};
 
 /// How long nodes are waited for that may vote.
 const VOTERS: Duration = Duration::from_secs(1);
 
-/// How long the master IP is waited for, on its own network.
-const MASTER_IP: Duration = Duration::from_millis(500);
+/// How long the master IP and the old master are waited for, on their own network.
+const THERE: Duration = Duration::from_millis(500);
+
+/// How often it is looked again at what is in the way.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How long Pacemaker is waited for when a proof is needed.
 const PROOF: Duration = Duration::from_secs(5);
@@ -40,6 +44,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a luxid may take to appear after a command that failed.
 const LUXID_APPEARS: Duration = Duration::from_secs(2);
 
+/// The same after one that did not: luxid asks the nodes for their votes, three times.
+const LUXID_VOTES: Duration = Duration::from_secs(40);
+
 /// What is kept of the time for the verification, when the command does not end.
 const VERIFY: Duration = Duration::from_secs(3);
 
@@ -50,33 +57,48 @@ pub(super) fn take(call: &Call, place: &Place) -> Verdict {
     if let Err(error) = place.site() {
         return Verdict::because(OcfCode::ErrInstalled, error.to_string());
     }
+    // What is in the way may go away: at a boot of the whole cluster noded comes up after Pacemaker, and a start that
+    // fails takes the role from this node for good.
+    let patience = call.deadline.at_most(call.deadline.left() / 2);
     // The administrator's own command is not to be disturbed: it starts and stops wconfd several times.
-    while daemon_util::failover_under_way() && !call.deadline.passed() {
+    while daemon_util::failover_under_way() {
+        if patience.passed() {
+            let reason =
+                "a gnt-cluster master-failover runs on this host and does not end (does it wait for an answer?)";
+            return Verdict::because(OcfCode::ErrGeneric, reason);
+        }
         call.deadline.sleep(PAUSE);
     }
-    // It may have changed who this node is.
-    let Ok(site) = place.site() else {
-        return Verdict::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
-    };
-    if site.rank == Rank::Master && serves(place, &site, QUESTION) {
-        return taken(call, place, &site);
+    loop {
+        // Each time anew: who this node is may have changed.
+        let Ok(site) = place.site() else {
+            return Verdict::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
+        };
+        if site.rank == Rank::Master && serves(place, &site, QUESTION) {
+            return taken(call, place, &site);
+        }
+        let (view, gone) = view(call, place, &site);
+        match take_over(&view) {
+            Takeover::NotYet(_) if !patience.passed() => patience.sleep(AGAIN),
+            Takeover::NotYet(verdict) | Takeover::Refused(verdict) => return verdict,
+            command => return carry_out(call, place, &command, &gone),
+        }
     }
-    let (view, silent) = view(call, place, &site);
-    let command = match take_over(&view) {
-        Takeover::Refused(verdict) => return verdict,
-        taking => taking,
-    };
+}
+
+/// Does what was decided; `gone` are addresses that are not to be waited for.
+fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) -> Verdict {
     if let Err(error) = place.daemons.clear_stale_pidfiles() {
         return Verdict::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
     }
     // The command may fail though the role was taken, and not fail though it was not: luxid is asked.
-    let gone = gone_addresses(call, place, &site, &silent);
-    make_unreachable(&gone, UNREACHABLE);
-    let ended = execute(place, &command, call.deadline.earlier(VERIFY));
+    make_unreachable(gone, UNREACHABLE);
+    let ended = execute(place, command, call.deadline.earlier(VERIFY));
     if !gone.is_empty() {
         make_reachable();
     }
-    let patience = call.deadline.at_most(LUXID_APPEARS);
+    // While it asks for votes it has no pidfile yet.
+    let appears = call.deadline.at_most(if ended.is_ok() { LUXID_VOTES } else { LUXID_APPEARS });
     loop {
         if let Ok(site) = place.site()
             && site.rank == Rank::Master
@@ -84,9 +106,8 @@ pub(super) fn take(call: &Call, place: &Place) -> Verdict {
         {
             return taken(call, place, &site);
         }
-        // A command that failed and left no luxid behind: nothing comes up any more.
-        let hopeless = ended.is_err() && place.daemons.process("ganeti-luxid").is_none() && !place.is_listening();
-        if call.deadline.passed() || hopeless && patience.passed() {
+        let is_absent = place.daemons.process("ganeti-luxid").is_none() && !place.is_listening();
+        if call.deadline.passed() || is_absent && appears.passed() {
             break;
         }
         call.deadline.sleep(PAUSE);
@@ -108,21 +129,8 @@ fn execute(place: &Place, command: &Takeover, deadline: Deadline) -> Result<(), 
             };
             run(Path::new("gnt-cluster"), words, &[], deadline).map(drop)
         }
-        Takeover::Refused(_) => Ok(()),
+        Takeover::Refused(_) | Takeover::NotYet(_) => Ok(()),
     }
-}
-
-/// Nodes that are silent and proven to be gone are not waited for; nor is the master IP, which went with them.
-fn gone_addresses(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> Vec<IpAddr> {
-    let is_gone = |node: &&NodeName| proof_that_gone(place, site, node, call.deadline.at_most(PROOF)).is_some();
-    let gone: Vec<&NodeName> = silent.iter().filter(is_gone).collect();
-    let mut addresses: Vec<IpAddr> = gone.iter().filter_map(|node| site.address(node)).collect();
-    if gone.iter().any(|node| Some(*node) == site.master.as_ref())
-        && let Some((address, _)) = site.master_ip()
-    {
-        addresses.push(address);
-    }
-    addresses
 }
 
 /// Whether luxid here answers, and takes this host for the master.
@@ -151,48 +159,81 @@ fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
     }
 }
 
-/// Everything that the decision needs; nodes, master IP and confd are asked at once.
-/// Beside it, the nodes that should answer and did not by then.
-fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<NodeName>) {
+/// Everything that the decision needs; nodes, master IP and confd are asked at once. Beside it, the addresses that need
+/// not be waited for: of nodes that are silent and proven to be gone, and of the master IP that went with them.
+fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) {
     let online = site.ssconf.names("online_nodes").unwrap_or_else(|_| site.nodes.clone());
     let others: Vec<&NodeName> = online.iter().filter(|node| **node != site.here).collect();
     let addresses: Vec<_> = others.iter().filter_map(|node| site.address(node)).collect();
-    let (voting, served_elsewhere, words) = std::thread::scope(|scope| {
-        let voting = scope.spawn(|| {
-            let enough = site.nodes.len() / 2;
-            reachable::accepting(&addresses, reachable::NODED, enough, call.deadline.at_most(VOTERS))
-        });
-        let elsewhere = scope.spawn(|| {
-            !site.has_master_ip()
-                && site.master_ip().is_some_and(|(address, _)| {
-                    reachable::is_there(address, reachable::NODED, call.deadline.at_most(MASTER_IP))
-                })
-        });
+    let enough = site.nodes.len() / 2;
+    let old_master = site.master.clone().filter(|master| *master != site.here);
+    let is_there = |address: IpAddr| reachable::is_there(address, reachable::NODED, call.deadline.at_most(THERE));
+    // What could not be asked is taken for there.
+    let (voting, served_elsewhere, old_is_there, words) = std::thread::scope(|scope| {
+        let voting =
+            spawn(scope, || reachable::accepting(&addresses, reachable::NODED, enough, call.deadline.at_most(VOTERS)));
+        let elsewhere =
+            spawn(scope, || !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address)));
+        let old = spawn(scope, || old_master.as_ref().and_then(|old| site.address(old)).is_none_or(is_there));
         let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
-        (voting.join().unwrap_or_default(), elsewhere.join().unwrap_or_default(), words)
+        (answer(voting).unwrap_or_default(), answer(elsewhere).unwrap_or(true), answer(old).unwrap_or(true), words)
     });
     let voters = 1 + voting.len();
-    let answers = |node: &NodeName| site.address(node).is_some_and(|address| voting.contains(&address));
-    let silent: Vec<NodeName> = others.into_iter().filter(|node| !answers(node)).cloned().collect();
-    // A proof costs a question to Pacemaker: only where voting cannot be won.
-    let gone = if 2 * voters > site.nodes.len() { None } else { gone(call, place, site, &silent) };
+    // Once there were enough voters the rest was not waited for, but the old master was.
+    let is_silent = |node: &NodeName| {
+        let answers = site.address(node).is_none_or(|address| voting.contains(&address));
+        if Some(node) == old_master.as_ref() { !old_is_there } else { voting.len() < enough && !answers }
+    };
+    let silent: Vec<NodeName> = others.into_iter().filter(|node| is_silent(node)).cloned().collect();
+    // A proof costs a question to Pacemaker: only where somebody is silent.
+    let evidence = (!silent.is_empty() || 2 * voters <= site.nodes.len())
+        .then(|| Evidence::gather(place, site, call.deadline.at_most(PROOF)));
+    let proof = |node: &NodeName| evidence.as_ref().and_then(|evidence| evidence.proof_that_gone(node));
+    let own = site.serial(&place.data_dir).or_else(|| words.iter().find(|word| word.own).map(|word| word.serial));
+    let gone = gone_addresses(site, &silent, proof);
     let view = TakeoverView {
         rank: site.rank,
         successor: (site.rank == Rank::Master).then(|| successor(&site.here, &words, false)).flatten(),
-        old_master: site.master.clone().filter(|master| *master != site.here),
         served_elsewhere,
-        newer_copy: newer_copy(&words),
+        newer_copy: newer_copy(own, &words),
+        missed: heard::missed(place, own),
         any_serial: site.tags().any_serial,
         nodes: site.nodes.len(),
         voters,
-        gone,
+        gone: if 2 * voters > site.nodes.len() { None } else { proof_of_all(site, &silent, proof) },
+        old_master,
     };
-    (view, silent)
+    (view, gone)
+}
+
+type Asked<'scope, T> = std::io::Result<ScopedJoinHandle<'scope, T>>;
+
+/// A host that is out of threads must not make an agent fail: what is asked is not known then.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    ask: impl FnOnce() -> T + Send + 'scope,
+) -> Asked<'scope, T> {
+    std::thread::Builder::new().spawn_scoped(scope, ask)
+}
+
+fn answer<T>(asked: Asked<'_, T>) -> Option<T> {
+    asked.ok()?.join().ok()
+}
+
+fn gone_addresses(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) -> Option<String>) -> Vec<IpAddr> {
+    let gone: Vec<&NodeName> = silent.iter().filter(|node| proof(node).is_some()).collect();
+    let mut addresses: Vec<IpAddr> = gone.iter().filter_map(|node| site.address(node)).collect();
+    if gone.iter().any(|node| Some(*node) == site.master.as_ref())
+        && let Some((address, _)) = site.master_ip()
+    {
+        addresses.push(address);
+    }
+    addresses
 }
 
 /// What proves that nobody else can hold the role: for a failover, that the old master is gone; for a start on the
 /// master itself, that every node is that does not answer. One that Ganeti has recorded offline is proven already.
-fn gone(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> Option<String> {
+fn proof_of_all(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) -> Option<String>) -> Option<String> {
     let needed: Vec<&NodeName> = if site.rank == Rank::Master {
         silent.iter().collect()
     } else {
@@ -204,9 +245,6 @@ fn gone(call: &Call, place: &Place, site: &Site, silent: &[NodeName]) -> Option<
         }
         vec![old]
     };
-    let mut proofs = Vec::new();
-    for node in needed {
-        proofs.push(proof_that_gone(place, site, node, call.deadline.at_most(PROOF))?);
-    }
+    let proofs: Vec<String> = needed.into_iter().map(proof).collect::<Option<_>>()?;
     Some(if proofs.is_empty() { "every other node is recorded offline".to_owned() } else { proofs.join("; ") })
 }

@@ -120,6 +120,11 @@ impl Scene {
         fs::write(self.path("run").join(format!("{daemon}.pid")), "999999\n").unwrap();
     }
 
+    /// A state file of ours.
+    pub(crate) fn state(&self, name: &str, text: &str) {
+        fs::write(self.path("state").join(name), text).unwrap();
+    }
+
     pub(crate) fn simulate(&self, name: &str) {
         fs::create_dir_all(self.path("state/simulate")).unwrap();
         fs::write(self.path("state/simulate").join(name), "").unwrap();
