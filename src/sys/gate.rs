@@ -87,7 +87,7 @@ impl Recorder {
         Ok(number)
     }
 
-    /// The guards that a single fencing knows of; quorum it had, as Pacemaker fences only with it.
+    /// The guards that a single fencing knows of. Pacemaker fences only with quorum; whoever fences by hand answers for it.
     fn check(&self, grade: Grade) -> Result<(), Withheld> {
         let least = self.settings.least_grade;
         if grade < least {
