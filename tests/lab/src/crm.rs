@@ -88,11 +88,14 @@ impl CrmMon {
     pub(crate) fn parse(xml: &str) -> Result<Self> {
         let mut found = Self::default();
         let mut inside_nodes = false;
+        // Attributes, bans and histories name nodes, too.
+        let mut inside_resources = false;
         walk(xml, |name, tag, ends| {
             let text = |key: &str| tag.get(key).cloned().unwrap_or_default();
             let flag = |key: &str| tag.get(key).is_some_and(|v| v == "true");
             match name {
                 "nodes" => inside_nodes = !ends,
+                "resources" => inside_resources = !ends,
                 _ if ends => {}
                 "current_dc" => {
                     found.quorum = flag("with_quorum");
@@ -113,7 +116,7 @@ impl CrmMon {
                     blocked: flag("blocked"),
                     nodes: Vec::new(),
                 }),
-                "node" => {
+                "node" if inside_resources => {
                     if let Some(resource) = found.resources.last_mut() {
                         resource.nodes.push(text("name"));
                     }
@@ -202,6 +205,7 @@ mod tests {
             <node name="n2.lab" online="false" unclean="true"/></nodes>
             <resources><resource id="a" role="Started" failed="false"><node name="n1.lab" id="1"/></resource>
             <resource id="b" role="Stopped"/></resources>
+            <node_history><node name="n1.lab"/></node_history>
             <fence_history status="0"><fence_event status="success" action="off" target="n2.lab" delegate="n1.lab"/></fence_history>
             </pacemaker-result>"#;
         let seen = CrmMon::parse(xml).unwrap();
