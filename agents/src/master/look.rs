@@ -22,6 +22,11 @@ use crate::site::{Place, Site};
 /// How long Pacemaker's tools may take within a monitor.
 const TOOLS: Duration = Duration::from_secs(5);
 
+/// How long the peers are waited for by a first look at a host that takes itself for the master and serves nobody. It may
+/// have just booted, with the files of then; without a word of theirs Pacemaker would be told of a second master, and
+/// stop both.
+const PEERS_OF_A_PROBE: Duration = Duration::from_secs(2);
+
 pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
     let run_as = place.run_as(call);
     let site = match place.site() {
@@ -75,7 +80,8 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
         };
     }
     let listening = place.is_listening();
-    let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
+    let patience = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEERS };
+    let words = site.words(&place.data_dir, call.deadline.at_most(patience));
     let successor = successor(&site.here, &words, listening);
     // A master that returns while its peers are silent must not be taken for a second one that runs.
     let is_alone = words.iter().all(|word| word.own) && site.candidates.len() > 1;
