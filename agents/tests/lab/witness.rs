@@ -151,3 +151,21 @@ impl Timeline {
         }
     }
 }
+
+/// The witness's own judgement: two masters at once are found, one after the other are not.
+#[test]
+fn a_witness_tells_two_at_once_from_one_after_the_other() {
+    let seen = |host: &str, at: u64, luxid| Seen {
+        host: host.to_owned(),
+        at: Duration::from_millis(at),
+        signs: BTreeMap::from([(Sign::Luxid, luxid), (Sign::MasterIp, false)]),
+    };
+    let judge = |second_from: u64| {
+        let mut timeline = Timeline::default();
+        let told = [seen("n1", 0, true), seen("n2", 0, false), seen("n2", second_from, true), seen("n1", 500, false)];
+        told.iter().for_each(|seen| timeline.add(seen));
+        std::panic::catch_unwind(|| timeline.assert_never_two()).is_ok()
+    };
+    assert!(judge(501));
+    assert!(!judge(499));
+}
