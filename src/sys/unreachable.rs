@@ -4,6 +4,10 @@
 //! dead candidate at every step of a job. An *unreachable* address ends each of these at once, and ends its wait for
 //! the master IP to vanish, too (`lib/bootstrap.py`). Only for what is proven to be gone.
 //!
+//! TCP alone, which is all that Ganeti waits for. corosync has one UDP socket for all its peers: what is refused for one
+//! of them is an error of the next datagram, to another. Survivors lost each other within a second and a half of it, and
+//! the master role stopped for want of a quorum (libknet 1.25).
+//!
 //! The kernel itself ends it, as the addresses are elements with a time-out of a set in a table of our own (nft(8)):
 //! a host that comes back must find this one, or corosync would see a cluster with a hole, whatever became of us.
 
@@ -65,11 +69,12 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Value {
     let hook = json!({"type": "filter", "hook": "output", "prio": -300, "policy": "accept"});
     // An address that this host takes over meanwhile, the master IP, is reached over lo from then on.
     let leaves = json!({"match": {"op": "!=", "left": {"meta": {"key": "oifname"}}, "right": "lo"}});
+    let of_tcp = json!({"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}});
     let reject = |protocol: &str, set: &str, answer: (&str, &str)| {
         let to_them = json!({"match": {
             "op": "==", "left": {"payload": {"protocol": protocol, "field": "daddr"}}, "right": format!("@{set}")}});
         let refusal = json!({"reject": {"type": answer.0, "expr": answer.1}});
-        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [leaves, to_them, refusal]}}})
+        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [leaves, of_tcp, to_them, refusal]}}})
     };
     let mut commands = vec![
         json!({"add": {"table": table()}}),
