@@ -80,7 +80,6 @@ fn returned(scene: &Scene, way: Way, name: &str, master: &str) {
     way.come_back(scene, name);
     wait_drained(scene, &[], way);
     scene.wait("all are well", 60, || Ok(scene.is_well(master)));
-    scene.settle();
     scene.assert_end(&End { master, ..End::default() });
     assert_eq!(scene.flags()[name].role, "C", "it is a candidate again");
     assert_eq!(scene.failures(), Vec::<String>::new(), "{name} can take the role again");
