@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
 use real_parts::protect::{built_programs, protect};
-use real_parts::receipts;
+pub(crate) use real_parts::roles::serves;
+use real_parts::{lab_name, receipts};
 
 use crate::cib::{EXAMPLES, Roles};
 
@@ -20,9 +21,6 @@ const LOGS: [&str; 6] = [
     "/var/log/ganeti/luxi-daemon.log",
     "/var/log/ganeti/commands.log",
 ];
-
-/// Set before the names of all labs, so that these tests can run twice on one machine.
-const PREFIX: &str = "GNT_HA_LAB_PREFIX";
 
 /// Set: what the hosts logged is kept also of scenarios that end well.
 const KEEP_LOGS: &str = "GNT_HA_LAB_KEEP_LOGS";
@@ -61,7 +59,6 @@ impl Scene {
     pub(crate) fn with_cib(name: &str, hosts: u8, sections: &str, active: &'static str) -> Self {
         // What is fenced stays off until a scenario gives it power: it need not be slow then.
         let lab = lab_up(name, hosts, false, Duration::from_secs(3));
-        install_agents(&lab);
         protect(&lab, &built_programs().unwrap(), None).unwrap();
         Self::configured(lab, sections, active)
     }
@@ -309,9 +306,8 @@ impl Drop for Scene {
 
 /// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
 fn lab_up(name: &str, hosts: u8, ipmilan: bool, boot_delay: Duration) -> Lab {
-    let prefix = std::env::var(PREFIX).unwrap_or_default();
     let options = Options {
-        name: format!("{prefix}{name}"),
+        name: lab_name(name),
         hosts,
         boot_delay,
         fencing: ipmilan,
@@ -337,15 +333,6 @@ pub(crate) struct End<'a> {
     pub(crate) fenced: &'a [&'a str],
     pub(crate) offline: &'a [&'a str],
     pub(crate) drained: &'a [&'a str],
-}
-
-/// Whether luxid answers on a host, and takes it for the master.
-pub(crate) fn serves(host: &Host) -> bool {
-    const ASK: &str = "import socket,sys,json\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(2)\n\
-        s.connect('/var/run/ganeti/socket/ganeti-query')\ns.sendall(b'{\"method\":\"QueryClusterInfo\",\"args\":[]}\\x03')\n\
-        a=b''\nwhile not a.endswith(b'\\x03'): a+=s.recv(65536) or sys.exit(1)\n\
-        sys.exit(0 if json.loads(a[:-1])['success'] else 1)";
-    host.power_status() == Power::On && host.run(&["python3", "-c", ASK]).is_ok_and(|output| output.success())
 }
 
 /// Whether a host has the master IP on a device.
