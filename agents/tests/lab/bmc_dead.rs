@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use lab::Network;
 
+use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
 /// Issue, scenario 11: nobody takes over from a master that is not proven off, until a human confirms that it is.
-pub(crate) fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
+fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     let dead = scene.host(old);
     let survivors = scene.others(old);
     let before = scene.touched();
@@ -37,4 +38,10 @@ pub(crate) fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     let fenced: Vec<&str> =
         before.iter().map(String::as_str).chain([old]).collect::<BTreeSet<_>>().into_iter().collect();
     scene.assert_end(&End { master: &new, fenced: &fenced, offline: &[old], ..End::default() });
+}
+
+#[test]
+fn a_master_without_power_and_bmc_is_followed_by_nobody_until_a_human_confirms() {
+    let scene = Scene::up("bmc-dead", 3, Roles::Promotable);
+    the_masters_power_and_bmc_die(&scene, "n1");
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use lab::Network;
 
-use crate::bmc_dead;
 use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
@@ -14,7 +13,6 @@ fn a_clone_follows_the_administrator_and_holds_back_what_is_not_proven() {
     let scene = Scene::up("held-back", 3, Roles::Promotable);
     let master = the_administrators_move(&scene, "n1");
     one_reason_after_the_other(&scene, &master);
-    bmc_dead::the_masters_power_and_bmc_die(&scene, &master);
 }
 
 /// Issue, scenario 6: Pacemaker follows `gnt-cluster master-failover`. Returns who is master then.
@@ -65,8 +63,6 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
     scene.maintenance(false);
     scene.wait_offline(&[dead.name()]);
     scene.assert_end(&End { offline: &[dead.name()], ..held });
-    scene.readmit(master, dead.name());
-    scene.assert_end(&held);
 }
 
 impl Scene {
@@ -92,17 +88,6 @@ impl Scene {
     fn maintenance(&self, on: bool) {
         let value = if on { "true" } else { "false" };
         self.anywhere(&["crm_attribute", "--name", "maintenance-mode", "--update", value]);
-    }
-
-    /// A fenced host is repaired: it boots, and its administrator admits it.
-    fn readmit(&self, master: &str, name: &str) {
-        self.bring_back(name);
-        let node = format!("{name}.lab");
-        let words = ["gnt-node", "modify", "--offline=no", "--node-powered=yes", &node];
-        let readmitted = self.host(master).run_within(&words, Duration::from_secs(120)).unwrap();
-        assert!(readmitted.success(), "{}: {}", readmitted.code, readmitted.text());
-        self.wait("all are well", 60, || Ok(self.is_well(master)));
-        self.settle();
     }
 }
 
