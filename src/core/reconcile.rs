@@ -14,7 +14,7 @@ mod state;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::node::NodeName;
+use super::node::{self, NodeName};
 use super::record::OfflineJob;
 use judge::{Judge, Wish};
 pub use memory::Memory;
@@ -178,7 +178,7 @@ fn general_refusal(state: &State) -> Option<Refusal> {
     }
     // A returning old master still believes its own configuration.
     match &state.role {
-        Role::On(host) if *host != state.here => {
+        Role::On(host) if node::find(host, names(state)) != Ok(&state.here) => {
             return Some(Refusal::MasterElsewhere { role_on: Some(host.clone()) });
         }
         Role::Nowhere => return Some(Refusal::MasterElsewhere { role_on: None }),
@@ -188,6 +188,10 @@ fn general_refusal(state: &State) -> Option<Refusal> {
         return Some(Refusal::Maintenance);
     }
     state.pause.clone().map(Refusal::Paused)
+}
+
+fn names(state: &State) -> impl Iterator<Item = &NodeName> {
+    state.nodes.iter().map(|node| &node.ganeti.name)
 }
 
 /// Asks the breaker about those that are to be recorded offline; while it holds, nothing is drained either.

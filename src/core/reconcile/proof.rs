@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::state::{Delegate, Fence, FenceAction, FenceStatus, Removal};
 use crate::core::grade::Grade;
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 use crate::core::receipt::{Action, Outcome};
 
 /// A receipt and an entry of the history that ended this close together, in milliseconds, are the same fencing. They
@@ -154,7 +154,7 @@ fn by_word(fence: &Fence, at_ms: u64, key: String, weaker: Option<Grade>, writte
     let (grade, word) = match &fence.delegate {
         Delegate::Human => (Grade::Off, Word::Human),
         // Its ledger was read and has nothing of this: another device did it.
-        Delegate::Host(host) if written.ledgers.contains(host) => (Grade::Off, Word::Device(Some(host.clone()))),
+        Delegate::Host(host) if node::find(host, written.ledgers).is_ok() => (Grade::Off, Word::Device(Some(host.clone()))),
         Delegate::Host(host) => (written.device_grade, Word::Device(Some(host.clone()))),
         Delegate::Nobody => (written.device_grade, Word::Device(None)),
     };

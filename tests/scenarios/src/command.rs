@@ -64,6 +64,8 @@ pub enum Command {
     MasterFailover(Host),
     /// Pacemaker manages no master role.
     RoleUnmanaged,
+    /// Pacemaker has the nodes by names with a domain, Ganeti without one, or both have the same.
+    NamesDiffer(bool),
     /// The node is none of Pacemaker's.
     Outside(Host),
     /// The administrator's `gnt-node add --readd`.

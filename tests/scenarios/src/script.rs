@@ -153,6 +153,7 @@ impl Script {
             ["notify", word] => Command::NotifyMuted(either(word, "muted", "on")?),
             ["master-failover", n] => Command::MasterFailover(self.host(n)?),
             ["role", "unmanaged"] => Command::RoleUnmanaged,
+            ["names", word] => Command::NamesDiffer(either(word, "differ", "same")?),
             ["outside", n] => Command::Outside(self.host(n)?),
             ["readd", n] => Command::Readd(self.host(n)?),
             ["modify", n, change] => {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use gnt_ha::core::node::NodeName;
 use gnt_ha::core::receipt::When;
-use gnt_ha::core::reconcile::{Membership, NodeState, Role, State};
+use gnt_ha::core::reconcile::{Delegate, Fence, Membership, NodeState, Role, State};
 
 use crate::command::Host;
 use crate::world::{WELL_FOR, World};
@@ -23,7 +24,7 @@ impl World {
         };
         let role = match self.role_on.filter(|_| own.linked) {
             _ if !self.role_managed => Role::Unmanaged,
-            Some(host) => Role::On(self.hosts[host].name.clone()),
+            Some(host) => Role::On(self.in_pacemaker(&self.hosts[host].name)),
             None => Role::Nowhere,
         };
         State {
@@ -39,6 +40,20 @@ impl World {
             ledgers: ledgers.iter().map(|host| self.hosts[*host].name.clone()).collect::<BTreeSet<_>>(),
             nodes: (0..self.hosts.len()).map(|node| self.node(here, node, &ledgers)).collect(),
         }
+    }
+
+    /// Pacemaker's name of a node.
+    fn in_pacemaker(&self, name: &NodeName) -> NodeName {
+        let full = NodeName::new(&format!("{name}.lab")).ok().filter(|_| self.names_differ);
+        full.unwrap_or_else(|| name.clone())
+    }
+
+    fn fence_in_pacemaker(&self, fence: &Fence) -> Fence {
+        let delegate = match &fence.delegate {
+            Delegate::Host(host) => Delegate::Host(self.in_pacemaker(host)),
+            other => other.clone(),
+        };
+        Fence { delegate, ..fence.clone() }
     }
 
     fn node(&self, here: Host, node: Host, ledgers: &[Host]) -> NodeState {
@@ -63,7 +78,7 @@ impl World {
             member,
             member_since_ms: None,
             answers: self.ask_noded.then_some(own.linked && state.up && state.linked && state.noded),
-            fences: state.fences.clone(),
+            fences: state.fences.iter().map(|fence| self.fence_in_pacemaker(fence)).collect(),
             receipts,
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) role_on: Option<Host>,
     pub(crate) role_managed: bool,
     pub(crate) role_moves_at: Option<u64>,
+    /// Pacemaker's names of the nodes are not Ganeti's.
+    pub(crate) names_differ: bool,
     pub(crate) pool: usize,
     pub(crate) boot: u64,
     pub(crate) pause: Option<Pause>,
@@ -58,6 +60,7 @@ impl World {
             role_on: Some(script.master),
             role_managed: true,
             role_moves_at: None,
+            names_differ: false,
             pool: script.pool,
             boot: script.boot,
             pause: None,
@@ -127,6 +130,7 @@ impl World {
                 self.role_managed = false;
                 self.role_on = None;
             }
+            Command::NamesDiffer(differ) => self.names_differ = differ,
             Command::Outside(host) => {
                 self.hosts[host].stack = false;
                 self.hosts[host].autostart = false;
