@@ -130,6 +130,13 @@ impl Breaker {
         self.whole = Some(Whole { since, seen: now });
     }
 
+    /// As if the whole cluster, if it is whole, had been seen at `now` last.
+    pub(super) fn seen_at(&mut self, now: When) {
+        if let Some(whole) = &mut self.whole {
+            whole.seen = now;
+        }
+    }
+
     /// Asks to let `nodes` through. All of them or none: which of three are recorded must not be chance.
     ///
     /// # Errors

@@ -12,6 +12,10 @@ use crate::core::grade::Grade;
 /// notice (corosync's token and consensus). What is seen after that is a return.
 const STALE_VIEW_MS: u64 = 30_000;
 
+/// How far apart the clocks of two hosts are at most believed to be, in milliseconds: a fencing that is further from now
+/// is long over. One that is nearer must have been known for [`STALE_VIEW_MS`] here, too.
+const CLOCKS_APART_MS: u64 = 600_000;
+
 /// How long a node that was fenced runs nothing for certain, in milliseconds: a host does not boot faster. After that, a
 /// power button and Ganeti's watcher may have started its instances there, and Pacemaker need not be among what started.
 const BOOT_MS: u64 = 60_000;
@@ -79,6 +83,9 @@ impl<'a> Judge<'a> {
             device_grade: self.settings.device_grade,
         });
         let open: Vec<Proof> = seen.iter().filter(|proof| !known.is_settled(proof)).cloned().collect();
+        for proof in &open {
+            known.notice(proof, self.state.now);
+        }
         let mut waiting = BTreeSet::new();
         let wish = if node.ganeti.offline {
             if !open.is_empty() && known.offline != Some(true) {
@@ -108,7 +115,7 @@ impl<'a> Judge<'a> {
         let is_master = self.state.master.as_ref() == Some(&node.ganeti.name);
         if !open.is_empty() && is_seen_running(node) {
             let (over, moment_ago): (Vec<Proof>, Vec<Proof>) =
-                open.into_iter().partition(|proof| self.is_return(node, proof));
+                open.into_iter().partition(|proof| self.is_return(node, proof, known));
             for proof in &over {
                 known.settle(proof);
                 // It came back, with or without Pacemaker: it has not left gracefully.
@@ -214,10 +221,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether what is seen running is a return after the fencing, and not a view that lags behind it.
-    fn is_return(&self, node: &NodeState, proof: &Proof) -> bool {
+    /// Whether what is seen running is a return after the fencing, and not a view that lags behind it. The fencing is
+    /// dated by the clock of another host.
+    fn is_return(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> bool {
+        let age_ms = self.state.now.wall_ms.abs_diff(proof.at_ms);
+        let is_known = || known.noticed_for(proof, self.state.now).is_none_or(|known_ms| known_ms > STALE_VIEW_MS);
         node.member_since_ms.is_some_and(|since| node.member.is_member() && since > proof.at_ms)
-            || self.state.now.wall_ms.abs_diff(proof.at_ms) > STALE_VIEW_MS
+            || age_ms > CLOCKS_APART_MS
+            || age_ms > STALE_VIEW_MS && is_known()
     }
 }
 

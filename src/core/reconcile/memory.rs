@@ -37,6 +37,9 @@ pub(super) struct NodeMemory {
     settled: BTreeMap<String, u64>,
     /// Fencings that were seen waiting for their record at the last look.
     waiting: BTreeSet<String>,
+    /// Fencings that are not over, by their keys, with the time since boot when they were first seen here.
+    #[serde(default)]
+    noticed: BTreeMap<String, u64>,
     /// Ganeti's `offline` at the last look.
     pub(super) offline: Option<bool>,
     /// It was seen in Pacemaker's membership since it was last recorded offline: it can leave.
@@ -51,6 +54,26 @@ impl Memory {
     pub fn is_fresh(&self, now: When) -> bool {
         self.looked.wall_ms.abs_diff(now.wall_ms) <= FRESH_MS
             && self.looked.boottime_ms.abs_diff(now.boottime_ms) <= FRESH_MS
+    }
+
+    /// Whether it holds no more than `before`, but for when that was.
+    #[must_use]
+    pub fn is_only_later_than(&self, before: &Self) -> bool {
+        let mut same = Self { looked: self.looked, ..before.clone() };
+        same.breaker.seen_at(self.looked);
+        same == *self
+    }
+
+    /// How long ago the last look was, in milliseconds by the clock since boot; none if this host has booted since.
+    #[must_use]
+    pub fn age_ms(&self, now: When) -> Option<u64> {
+        now.boottime_ms.checked_sub(self.looked.boottime_ms)
+    }
+
+    /// Whether Ganeti had the node offline at the last look.
+    #[must_use]
+    pub fn is_offline(&self, node: &NodeName) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.offline == Some(true))
     }
 
     /// Asks the breaker for one node that was fenced, outside of a look, and counts it as recorded. `online` are the
@@ -85,6 +108,20 @@ impl NodeMemory {
         proof.keys.iter().any(|key| self.waiting.contains(key))
     }
 
+    /// The fencing is seen here at `now`, if not before.
+    pub(super) fn notice(&mut self, proof: &Proof, now: When) {
+        let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min().copied();
+        for key in &proof.keys {
+            self.noticed.entry(key.clone()).or_insert(first.unwrap_or(now.boottime_ms));
+        }
+    }
+
+    /// For how long, in milliseconds, the fencing is known here; none if this host has booted since.
+    pub(super) fn noticed_for(&self, proof: &Proof, now: When) -> Option<u64> {
+        let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min()?;
+        now.boottime_ms.checked_sub(*first)
+    }
+
     /// The fencing is over: it never again offlines the node.
     pub(super) fn settle(&mut self, proof: &Proof) {
         for key in &proof.keys {
@@ -96,6 +133,9 @@ impl NodeMemory {
     /// forgotten, but none that can still be seen.
     pub(super) fn tidy(&mut self, seen: &[Proof], waiting: BTreeSet<String>) {
         self.waiting = waiting;
+        let open: BTreeSet<&String> =
+            seen.iter().filter(|proof| !self.is_settled(proof)).flat_map(|proof| &proof.keys).collect();
+        self.noticed.retain(|key, _| open.contains(key));
         for proof in seen {
             if self.is_settled(proof) {
                 self.settle(proof);
@@ -130,6 +170,23 @@ mod tests {
         let Err(Refusal::Breaker { held, down, limit }) = ask("n5", &[]) else { panic!("let through") };
         assert_eq!((held, down, limit), ([name("n5")].into(), [name("n3"), name("n4")].into(), 2));
         assert!(ask("n3", &[]).is_err(), "it latches");
+    }
+
+    /// What is remembered is flushed to disk when it has changed; that time has passed is no change, that the cluster
+    /// became whole is one.
+    #[test]
+    fn a_later_look_at_the_same_is_no_change() {
+        let look = |whole, s: u64| {
+            let mut memory = Memory { looked: When { wall_ms: s, boottime_ms: s }, ..Memory::default() };
+            memory.breaker.look(true, When::default());
+            memory.breaker.look(whole, memory.looked);
+            memory
+        };
+        assert!(look(true, 7).is_only_later_than(&look(true, 5)));
+        assert!(!look(false, 7).is_only_later_than(&look(true, 5)));
+        let mut other = look(true, 7);
+        other.nodes.insert(name("n2"), NodeMemory::default());
+        assert!(!other.is_only_later_than(&look(true, 5)));
     }
 
     /// Without the agents nobody else sees who was admitted: years of single losses must not add up.

@@ -154,7 +154,9 @@ fn by_word(fence: &Fence, at_ms: u64, key: String, weaker: Option<Grade>, writte
     let (grade, word) = match &fence.delegate {
         Delegate::Human => (Grade::Off, Word::Human),
         // Its ledger was read and has nothing of this: another device did it.
-        Delegate::Host(host) if node::find(host, written.ledgers).is_ok() => (Grade::Off, Word::Device(Some(host.clone()))),
+        Delegate::Host(host) if node::find(host, written.ledgers).is_ok() => {
+            (Grade::Off, Word::Device(Some(host.clone())))
+        }
         Delegate::Host(host) => (written.device_grade, Word::Device(Some(host.clone()))),
         Delegate::Nobody => (written.device_grade, Word::Device(None)),
     };
