@@ -1,15 +1,15 @@
-//! Addresses that are unreachable from this host for a while: connections to them fail at once.
+//! Nodes whose noded is unreachable from this host for a while: connections to it fail at once.
 //!
 //! Ganeti waits 5 s for a connection to a dead node (`lib/rpc/node.py`): seven times in one failover, and for each
 //! dead candidate at every step of a job. An *unreachable* address ends each of these at once, and ends its wait for
-//! the master IP to vanish, too (`lib/bootstrap.py`). Only for what is proven to be gone.
+//! the master IP to vanish, too (`lib/bootstrap.py`, `TcpPing`). Only for what is proven to be gone.
 //!
-//! TCP alone, which is all that Ganeti waits for. corosync has one UDP socket for all its peers: what is refused for one
-//! of them is an error of the next datagram, to another. Survivors lost each other within a second and a half of it, and
-//! the master role stopped for want of a quorum (libknet 1.25).
+//! Both ask noded's TCP port, and nothing else is touched. corosync has one UDP socket for all its peers: what is refused
+//! for one of them is an error of the next datagram, to another. Survivors lost each other within a second and a half of
+//! it, and the master role stopped for want of a quorum (libknet 1.25).
 //!
-//! The kernel itself ends it, as the addresses are elements with a time-out of a set in a table of our own (nft(8)):
-//! a host that comes back must find this one, or corosync would see a cluster with a hole, whatever became of us.
+//! The kernel itself ends it, whatever became of us, as the addresses are elements with a time-out of a set in a table of
+//! our own (nft(8)): a host that comes back must find this one.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::clock::Deadline;
 use super::program::{ProgramError, run};
+use super::reachable::NODED;
 
 /// The table; all of it is ours.
 const TABLE: &str = "gnt-ha-unreachable";
@@ -26,7 +27,7 @@ const TABLE: &str = "gnt-ha-unreachable";
 /// How long `nft` may take.
 const EACH: Duration = Duration::from_secs(2);
 
-/// Makes `addresses` unreachable from this host for `time`, in whole seconds, as far as that works: it saves time, and
+/// Makes the noded of `addresses` unreachable from this host for `time`, in whole seconds, as far as that works: it saves time, and
 /// nothing depends on it. An address that is unreachable already keeps the time that it has left.
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
@@ -69,12 +70,13 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Value {
     let hook = json!({"type": "filter", "hook": "output", "prio": -300, "policy": "accept"});
     // An address that this host takes over meanwhile, the master IP, is reached over lo from then on.
     let leaves = json!({"match": {"op": "!=", "left": {"meta": {"key": "oifname"}}, "right": "lo"}});
-    let of_tcp = json!({"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}});
     let reject = |protocol: &str, set: &str, answer: (&str, &str)| {
         let to_them = json!({"match": {
             "op": "==", "left": {"payload": {"protocol": protocol, "field": "daddr"}}, "right": format!("@{set}")}});
+        let noded = json!({"match": {
+            "op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": NODED}});
         let refusal = json!({"reject": {"type": answer.0, "expr": answer.1}});
-        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [leaves, of_tcp, to_them, refusal]}}})
+        json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [leaves, to_them, noded, refusal]}}})
     };
     let mut commands = vec![
         json!({"add": {"table": table()}}),

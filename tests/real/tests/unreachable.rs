@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
+use gnt_ha::sys::reachable::NODED;
 use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
 use nix::sched::{CloneFlags, unshare};
 
@@ -19,13 +20,17 @@ fn ip(words: &str) {
 }
 
 fn connect(address: &str) -> Result<(), ErrorKind> {
-    let target = SocketAddr::new(address.parse().unwrap(), 1811);
+    connect_to(address, NODED)
+}
+
+fn connect_to(address: &str, port: u16) -> Result<(), ErrorKind> {
+    let target = SocketAddr::new(address.parse().unwrap(), port);
     TcpStream::connect_timeout(&target, Duration::from_millis(300)).map(drop).map_err(|error| error.kind())
 }
 
 /// A dead node costs Ganeti 5 s a call, an unreachable one nothing. What this host has itself is reached all the same:
-/// once it waited 30 s for a master IP that it had just taken over. Datagrams are let go as before: a refusal would reach
-/// corosync as an error of a datagram to a peer that lives. Nothing stays: neither after an undo nor by itself.
+/// once it waited 30 s for a master IP that it had just taken over. Nothing but noded's port is refused: a refused datagram
+/// would reach corosync as an error of one to a peer that lives. Nothing stays: neither after an undo nor by itself.
 #[test]
 fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
@@ -41,6 +46,7 @@ fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
     make_unreachable(&addresses, Duration::from_secs(60));
     assert_eq!(connect(DEAD), Err(ErrorKind::HostUnreachable));
     assert_eq!(connect(HERE), Ok(()));
+    assert_eq!(connect_to(DEAD, 22), Err(ErrorKind::TimedOut), "another port is not refused by us");
     let corosync = UdpSocket::bind((HERE, 5405)).unwrap();
     assert_eq!(corosync.send_to(b"ping", (DEAD, 5405)).unwrap(), 4);
     make_unreachable(&addresses, Duration::from_secs(60));
