@@ -13,7 +13,7 @@ use super::unreachable::{make_reachable, make_unreachable};
 use crate::core::jobs::{self, Job};
 use crate::core::node::NodeName;
 use crate::core::receipt::When;
-use crate::core::reconcile::{Decision, Plan, Verdict};
+use crate::core::reconcile::{Decision, Plan, Quiet, Verdict};
 
 /// The jobs that were handed over, in the state folder.
 const FILE: &str = "submitted.json";
@@ -25,8 +25,12 @@ const PATIENCE_MS: u64 = 90_000;
 /// How long luxid may take to confirm a job, or to tell of one.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// For how long a node that is being recorded offline is unreachable from here. No host boots faster.
+/// For how long the noded of a node that is being recorded offline is unreachable from here.
 const UNREACHABLE: Duration = Duration::from_secs(20);
+
+/// How old a fencing may be, in milliseconds, for that: with [`UNREACHABLE`] no more than the minute in which no host boots.
+/// After that noded is asked whether it runs again, and our own refusal would look like its silence.
+const UNREACHABLE_UNTIL_MS: u64 = 40_000;
 
 /// How often a job that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -43,17 +47,32 @@ pub(super) struct Submitted {
     /// Its number, if that was confirmed in time.
     #[serde(default)]
     job: Option<u64>,
+    /// The node's noded was made unreachable for it.
+    #[serde(default)]
+    unreachable: bool,
 }
 
 impl Submitted {
     /// A job for `what`, handed over now.
     pub(super) fn new(what: String, at: When, job: Option<u64>) -> Self {
-        Self { what, at_ms: at.boottime_ms, job }
+        Self { what, at_ms: at.boottime_ms, job, unreachable: false }
     }
 
     /// Whether it may still do what it was handed over for.
     pub(super) fn is_pending(&self, now: When) -> bool {
         now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < PATIENCE_MS)
+    }
+
+    /// Whether nothing else is to be handed over, by what Ganeti says of it: a job that waits for its locks may wait for
+    /// long, and does what it was handed over for all the same. `same` says that this is still wanted.
+    fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: When) -> bool {
+        match state {
+            Ok(Some(JobState::UnderWay)) => true,
+            Ok(Some(JobState::Done | JobState::Failed(_))) => same && self.is_pending(now),
+            // Nobody there, or nobody who answers in time: it says nothing of the job.
+            Err(LuxiError::Connect { .. } | LuxiError::Unconfirmed | LuxiError::Exchange(_)) => true,
+            Ok(Some(JobState::Gone) | None) | Err(_) => self.is_pending(now),
+        }
     }
 }
 
@@ -67,7 +86,8 @@ pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<Op
 }
 
 impl Recorder {
-    /// Hands over what a plan wants and was not handed over yet. Returns what became of it, a line each.
+    /// Hands over what a plan wants and was not handed over yet, and calls back what is not wanted any more. Returns what
+    /// became of it, a line each.
     pub(super) fn hand_over(
         &self,
         plan: &Plan,
@@ -79,24 +99,22 @@ impl Recorder {
         let mut lines = Vec::new();
         let at = now();
         for Verdict { node, decision } in &plan.verdicts {
+            if let Some(pending) = before.get(node) {
+                let is_recorded = plan.memory.is_offline(node);
+                let (stays, line) = self.pursue(pending, decision, is_recorded, at, deadline);
+                lines.extend(line.map(|line| format!("{node}: {line}")));
+                if let Some(pending) = stays {
+                    submitted.insert(node.clone(), pending);
+                    continue;
+                }
+            }
             let jobs = jobs::jobs(node, decision, wall_nanos());
             if jobs.is_empty() {
                 continue;
             }
             let what = decision.to_string();
-            if let Some(pending) = before.get(node).filter(|job| job.is_pending(at)) {
-                let state = self.state_of(pending, deadline);
-                // What was wanted before is done, and something else is wanted since: it does not wait.
-                if is_same(&pending.what, &what) || !matches!(state, Ok(Some(JobState::Done | JobState::Failed(_)))) {
-                    lines.push(format!("{node}: {}", became_of(pending, state)));
-                    submitted.insert(node.clone(), pending.clone());
-                    continue;
-                }
-            }
-            if let Decision::Offline { power_too, .. } = decision
-                && !power_too.cycle
-                && let Some(address) = addresses.get(node)
-            {
+            let unreachable = addresses.get(node).filter(|_| may_be_unreachable(decision, at));
+            if let Some(address) = unreachable {
                 make_unreachable(&[*address], UNREACHABLE);
             }
             match submit(&self.luxi, &jobs, deadline.at_most(ANSWER)) {
@@ -105,21 +123,67 @@ impl Recorder {
                         Some(number) => format!("{node}: {what}: job {number} is submitted"),
                         None => format!("{node}: {what}: a job is handed over"),
                     });
-                    submitted.insert(node.clone(), Submitted::new(what, at, number));
+                    let unreachable = unreachable.is_some();
+                    submitted.insert(node.clone(), Submitted { unreachable, ..Submitted::new(what, at, number) });
                 }
                 Err(error) => {
+                    if unreachable.is_some() {
+                        make_reachable();
+                    }
                     lines.push(format!("{node}: {what}: not submitted, the next look tries again: {error}"));
                 }
             }
         }
-        if submitted != before {
-            self.keep_submitted(&submitted)?;
-        }
-        if submitted.is_empty() && !before.is_empty() {
+        let is_unreachable = |of: &Submissions| of.values().any(|job| job.unreachable);
+        if is_unreachable(&before) && !is_unreachable(&submitted) {
             // What was submitted is done, or is not wanted any more.
             make_reachable();
         }
+        if submitted != before {
+            self.keep_submitted(&submitted)?;
+        }
         Ok(lines)
+    }
+
+    /// What becomes of a job that was handed over for a node of which `decision` is true now: what stays of it, so that
+    /// nothing else is handed over for the node, and what is to be said.
+    fn pursue(
+        &self,
+        pending: &Submitted,
+        decision: &Decision,
+        is_recorded: bool,
+        at: When,
+        deadline: Deadline,
+    ) -> (Option<Submitted>, Option<String>) {
+        if *decision == Decision::Nothing(Quiet::NotMaster) {
+            // Its number is the cluster's: whoever is master again here asks.
+            return (Some(pending.clone()), None);
+        }
+        let state = self.state_of(pending, deadline);
+        let is_same = is_same(&pending.what, &decision.to_string());
+        if !pending.stays(&state, is_same, at) {
+            return (None, None);
+        }
+        if is_offline(&pending.what) && !is_same && !is_recorded {
+            // It waits for a lock, and the node is back, or the administrator is against it.
+            let line = format!("{}; it is not wanted any more ({decision})", self.call_back(pending, deadline));
+            return (Some(Submitted { unreachable: false, ..pending.clone() }), Some(line));
+        }
+        let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Refused(_));
+        (Some(pending.clone()), is_waited_for.then(|| became_of(pending, state)))
+    }
+
+    /// Cancels a job, as far as that is possible.
+    fn call_back(&self, job: &Submitted, deadline: Deadline) -> String {
+        let what = &job.what;
+        let Some(number) = job.job else {
+            return format!("a job may be under way that cannot be cancelled, as its number is not known: {what}");
+        };
+        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
+        match connection.and_then(|mut luxi| luxi.cancel_job(number)) {
+            Ok(_) => format!("job {number} is cancelled: {what}"),
+            Err(error) => format!("job {number} cannot be cancelled: {error}: {what}"),
+        }
     }
 
     /// Waits for the jobs that were handed over, and returns how each ended, a line each.
@@ -129,10 +193,12 @@ impl Recorder {
     pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
         let pending = self.submitted()?.into_iter().filter(|(_, job)| job.job.is_some() && job.is_pending(now()));
         let ended = |(node, job): (NodeName, Submitted)| {
-            while matches!(self.state_of(&job, deadline), Ok(Some(JobState::UnderWay))) && !deadline.passed() {
+            let mut state = self.state_of(&job, deadline);
+            while matches!(state, Ok(Some(JobState::UnderWay))) && deadline.left() > LOOK {
                 deadline.sleep(LOOK);
+                state = self.state_of(&job, deadline);
             }
-            format!("{node}: {}", became_of(&job, self.state_of(&job, deadline)))
+            format!("{node}: {}", became_of(&job, state))
         };
         Ok(pending.map(ended).collect())
     }
@@ -153,8 +219,21 @@ impl Recorder {
 
 /// Whether two decisions want the same of a node; the reasons do not count.
 fn is_same(one: &str, other: &str) -> bool {
-    let verb = |text: &str| text.split([':', ',']).next().map(str::to_owned);
     verb(one) == verb(other)
+}
+
+fn is_offline(what: &str) -> bool {
+    verb(what) == "offline"
+}
+
+fn verb(what: &str) -> &str {
+    what.split([':', ',']).next().unwrap_or_default()
+}
+
+/// Whether the noded of the node is in the way of its own record, and surely silent for as long as it is unreachable.
+fn may_be_unreachable(decision: &Decision, now: When) -> bool {
+    matches!(decision, Decision::Offline { power_too, proof, .. }
+        if !power_too.cycle && now.wall_ms.abs_diff(proof.at_ms) <= UNREACHABLE_UNTIL_MS)
 }
 
 fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> String {
@@ -172,15 +251,5 @@ fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A node that returns a moment after it was drained is not to wait for the patience of its drain's job.
-    #[test]
-    fn a_reason_makes_no_other_decision() {
-        assert!(is_same("drain: it left gracefully", "drain, auto_promote: it left gracefully"));
-        assert!(is_same("offline, powered=no: off (a, receipt r1)", "offline: off, fenced just now"));
-        assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::Drain { auto_promote: false }.to_string()));
-        assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::ForgetDrain.to_string()));
-    }
-}
+#[path = "hand_over_tests.rs"]
+mod tests;

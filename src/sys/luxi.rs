@@ -147,6 +147,19 @@ impl Luxi {
         JobState::read(&answer).ok_or_else(|| LuxiError::Answer(format!("it does not tell of job {number}")))
     }
 
+    /// Cancels a job that has not begun (`CancelJob`; one that runs goes on). Returns what Ganeti says of it.
+    ///
+    /// # Errors
+    /// [`LuxiError`]; [`LuxiError::Refused`] when it is not cancelled.
+    pub fn cancel_job(&mut self, number: u64) -> Result<String, LuxiError> {
+        let answer = self.call("CancelJob", &json!([number, false]))?;
+        match (answer.get(0).and_then(Value::as_bool), answer.get(1).and_then(Value::as_str)) {
+            (Some(true), Some(told)) => Ok(told.to_owned()),
+            (Some(false), Some(told)) => Err(LuxiError::Refused(told.to_owned())),
+            _ => Err(LuxiError::Answer(format!("{answer} does not tell whether it is cancelled"))),
+        }
+    }
+
     /// Asks anything of luxid.
     ///
     /// # Errors
