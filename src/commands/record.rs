@@ -10,7 +10,7 @@ use crate::core::reconcile::Plan;
 use crate::core::status::Next;
 use crate::sys::clock::Deadline;
 
-/// The time for one look.
+/// The time for one look, and for its jobs to end.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The command line of `record`.
@@ -36,7 +36,7 @@ pub enum BreakerCommand {
     Reset(Places),
 }
 
-/// Looks, decides and submits; prints what was decided of each node.
+/// Looks, decides and submits; prints what was decided of each node, and how the jobs ended.
 ///
 /// # Errors
 /// One line, when nothing could be looked at.
@@ -48,7 +48,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let (plan, lines) = recorder.run(deadline).map_err(|error| error.to_string())?;
     show(&plan)?;
-    cli::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+    print_lines(&lines)?;
+    let ended = recorder.wait_for_jobs(deadline).map_err(|error| error.to_string())?;
+    print_lines(&ended.into_iter().filter(|line| !lines.contains(line)).collect::<Vec<_>>())
 }
 
 /// `gnt-ha breaker`.
@@ -59,6 +61,10 @@ pub fn breaker(command: &BreakerCommand) -> Result<(), String> {
     let BreakerCommand::Reset(places) = command;
     places.recorder().reset_breaker(Deadline::after(LIMIT)).map_err(|error| error.to_string())?;
     cli::print("The breaker of this host is reset.\n")
+}
+
+fn print_lines(lines: &[String]) -> Result<(), String> {
+    cli::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
 fn show(plan: &Plan) -> Result<(), String> {
