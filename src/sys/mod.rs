@@ -1,6 +1,7 @@
 //! Thin adapters to the world. Each file touches one thing, named by the file.
 
 pub mod addresses;
+mod alive;
 pub mod cib;
 pub mod clock;
 pub mod confd;

@@ -4,12 +4,12 @@
 //! remember. It waits for no job: what became of one is seen at the next look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::alive::nodeds_answer;
 use super::cib::{self, CibError};
 use super::clock::{Deadline, now};
 use super::ganeti_files::{self, GanetiFilesError};
@@ -17,10 +17,11 @@ use super::ledger::{Ledger, LedgerError};
 use super::lock::{Lock, LockError};
 use super::pacemaker::{self, PacemakerError};
 use super::ssconf::Ssconf;
+use super::unreachable::NODED_PORT;
 use super::{identity, state_file};
 use crate::core::history::stories;
 use crate::core::jobs::DRAINED_BY_US;
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 use crate::core::receipt::When;
 use crate::core::reconcile::{Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile};
 use crate::core::tags::Tags;
@@ -31,18 +32,22 @@ pub const PAUSE_FILE: &str = "pause.json";
 /// What is remembered from look to look.
 pub(super) const MEMORY_FILE: &str = "record.json";
 
-/// noded's port (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
-const NODED_PORT: u16 = 1811;
-
-/// How long a noded may take for a connection.
-const NODED: Duration = Duration::from_secs(1);
-
 /// How old the last look may be, in milliseconds since boot, before a monitor looks again: one look costs as much as
 /// ten monitors, and what cannot wait comes with a notification.
 const QUIET_MS: u64 = 30_000;
 
-/// The same where the last look found something that was not done yet.
+/// The same where the last look found something that was not done yet, or was due at once and failed.
 const OPEN_MS: u64 = 2_000;
+
+/// How long, in milliseconds, what keeps us from looking is not said again while it lasts.
+const SAID_MS: u64 = 600_000;
+
+/// How long, in milliseconds, what is remembered may be older on disk than it is, where only the time differs. With
+/// [`QUIET_MS`] and a monitor's interval it stays within what still counts as watched (the breaker: 60 s).
+const LATER_MS: u64 = 15_000;
+
+/// When the last look was, in the state folder.
+const LOOKED_FILE: &str = "looked.json";
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -55,6 +60,8 @@ pub struct Recorder {
     pub luxi: PathBuf,
     /// Pacemaker's configuration: the pause of the cluster, and what its devices promise.
     pub cib: PathBuf,
+    /// This host's name in Ganeti, where it is not the host's own.
+    pub own_name: Option<NodeName>,
     /// What the administrator has set.
     pub settings: Settings,
 }
@@ -99,11 +106,17 @@ struct Looked {
     at: When,
     open: Vec<String>,
     failed: Option<String>,
+    /// When that was said last, in milliseconds since boot.
+    #[serde(default)]
+    said_ms: u64,
+    /// It failed, and somebody had a reason to look at once.
+    #[serde(default)]
+    soon: bool,
 }
 
 impl Looked {
     fn is_due(&self, now: When) -> bool {
-        let patience = if self.open.is_empty() || self.failed.is_some() { QUIET_MS } else { OPEN_MS };
+        let patience = if self.open.is_empty() && !self.soon { QUIET_MS } else { OPEN_MS };
         // A boot since then makes the time since boot go back.
         now.boottime_ms.checked_sub(self.at.boottime_ms).is_none_or(|age_ms| age_ms >= patience)
     }
@@ -121,6 +134,7 @@ impl Recorder {
             data_dir: data_dir.to_owned(),
             luxi: luxi.to_owned(),
             cib: cib::FILE.into(),
+            own_name: None,
             settings,
         }
     }
@@ -131,14 +145,18 @@ impl Recorder {
     /// [`RecorderError`]: then nothing was done.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
         let _lock = self.lock(deadline)?;
+        let before = self.memory()?;
         let (plan, addresses) = self.look_and_decide(deadline)?;
-        // Before anything of it is done: whoever acts and forgets would act again.
-        self.write(MEMORY_FILE, &plan.memory)?;
+        let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
+        if !(is_young && plan.memory.is_only_later_than(&before)) {
+            // Before anything of it is done: whoever acts and forgets would act again.
+            self.write(MEMORY_FILE, &plan.memory)?;
+        }
         let lines = self.hand_over(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
         let open = open.chain(lines.iter().cloned()).collect();
-        self.write("looked.json", &Looked { at: now(), open, failed: None })?;
+        self.keep_look(&Looked { at: now(), open, ..Looked::default() })?;
         Ok((plan, lines))
     }
 
@@ -146,24 +164,29 @@ impl Recorder {
     /// open. Returns what was not said at the last look, a line each.
     ///
     /// # Errors
-    /// [`RecorderError`], when it is another than at the last look.
+    /// [`RecorderError`], when it is another than at the last look, or lasts since 10 minutes.
     pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
         let last = self.last_look();
         if last.as_ref().is_some_and(|last| !last.is_due(now())) {
             return Ok(Vec::new());
         }
-        self.run_and_tell(last, deadline)
+        self.run_and_tell(last, false, deadline)
     }
 
-    /// As [`Recorder::run`]. Returns what was not said at the last look, a line each.
+    /// As [`Recorder::run`], for whoever has a reason to look now. Returns what was not said at the last look, a line each.
     ///
     /// # Errors
-    /// [`RecorderError`], when it is another than at the last look.
+    /// [`RecorderError`].
     pub fn run_now(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
-        self.run_and_tell(self.last_look(), deadline)
+        self.run_and_tell(self.last_look(), true, deadline)
     }
 
-    fn run_and_tell(&self, last: Option<Looked>, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+    fn run_and_tell(
+        &self,
+        last: Option<Looked>,
+        has_reason: bool,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, RecorderError> {
         let last = last.unwrap_or_default();
         let error = match self.run(deadline) {
             Ok(_) => {
@@ -173,16 +196,27 @@ impl Recorder {
             }
             Err(error) => error,
         };
-        let failed = error.to_string();
-        let is_new = last.failed.as_ref() != Some(&failed);
+        let (at, failed) = (now(), error.to_string());
+        let is_said = last.failed.as_ref().is_some_and(|said| says_the_same(said, &failed))
+            && at.boottime_ms.checked_sub(last.said_ms).is_some_and(|age_ms| age_ms < SAID_MS);
+        let is_told = has_reason || !is_said;
+        // Whoever looks meanwhile may have looked before what is to be found had happened.
+        let soon = has_reason || matches!(error, RecorderError::Lock(LockError::Busy { .. }));
+        let said_ms = if is_told { at.boottime_ms } else { last.said_ms };
         // Best effort: what cannot be kept is only tried and said again.
-        let _ = self.write("looked.json", &Looked { at: now(), open: last.open, failed: Some(failed) });
-        if is_new { Err(error) } else { Ok(Vec::new()) }
+        let _ = self.keep_look(&Looked { at, open: last.open, failed: Some(failed), said_ms, soon });
+        if is_told { Err(error) } else { Ok(Vec::new()) }
+    }
+
+    /// If it is lost, it is only time for another look.
+    fn keep_look(&self, look: &Looked) -> Result<(), RecorderError> {
+        let path = self.state_dir.join(LOOKED_FILE);
+        state_file::write_unflushed(&path, look).map_err(|error| RecorderError::State { path, error })
     }
 
     /// The last look; none if there was none, or it cannot be read: then it is time for one.
     fn last_look(&self) -> Option<Looked> {
-        self.read("looked.json").ok().flatten()
+        self.read(LOOKED_FILE).ok().flatten()
     }
 
     /// Looks and decides; changes nothing.
@@ -208,9 +242,10 @@ impl Recorder {
         if unasked.is_empty() {
             return Ok((plan, addresses));
         }
-        for node in state.nodes.iter_mut().filter(|node| unasked.contains(&node.ganeti.name)) {
-            let address = addresses.get(&node.ganeti.name);
-            node.answers = address.map(|address| noded_answers(*address, deadline));
+        let asked = unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
+        let answers = nodeds_answer(&asked, NODED_PORT, deadline);
+        for node in &mut state.nodes {
+            node.answers = answers.get(&node.ganeti.name).copied();
         }
         Ok((reconcile(&state, &settings, memory), addresses))
     }
@@ -268,8 +303,7 @@ impl Recorder {
 
     fn look(&self, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
         let config = ganeti_files::read_config(&self.data_dir)?;
-        let here = identity::node_among(config.nodes().iter().map(|node| &node.name))
-            .ok_or_else(|| RecorderError::Stranger(identity::host()))?;
+        let here = self.here(config.nodes().iter().map(|node| &node.name))?;
         let pacemaker = pacemaker::status(deadline)?;
         let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
         let at = now();
@@ -307,6 +341,16 @@ impl Recorder {
         Ok((state, addresses))
     }
 
+    /// This host, among Ganeti's nodes.
+    fn here<'a>(&self, names: impl IntoIterator<Item = &'a NodeName>) -> Result<NodeName, RecorderError> {
+        let found = match &self.own_name {
+            Some(own) => node::find(own, names).ok().cloned(),
+            None => identity::node_among(names),
+        };
+        let name = || self.own_name.as_ref().map_or_else(identity::host, ToString::to_string);
+        found.ok_or_else(|| RecorderError::Stranger(name()))
+    }
+
     /// One at a time remembers and hands over.
     pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
         Lock::take(&self.state_dir.join("lock").join("record"), deadline)
@@ -331,34 +375,16 @@ impl Recorder {
     }
 }
 
-/// Whether a node's noded takes a connection: that proves that it runs. Silence and refusals prove nothing.
-fn noded_answers(address: IpAddr, deadline: Deadline) -> bool {
-    let time = NODED.min(deadline.left());
-    !time.is_zero() && TcpStream::connect_timeout(&SocketAddr::new(address, NODED_PORT), time).is_ok()
-}
-
 /// Whether two lines say the same, but for how many seconds are left or have passed.
 fn says_the_same(one: &str, other: &str) -> bool {
     fn timeless(line: &str) -> impl Iterator<Item = &str> {
         let next = line.split(' ').skip(1).chain([""]);
-        let is_time = |(word, next): &(&str, &str)| *next == "s" && word.parse::<u64>().is_ok();
+        let is_time = |(word, next): &(&str, &str)| *next == "s" && word.parse::<f64>().is_ok();
         line.split(' ').zip(next).map(move |pair| if is_time(&pair) { "" } else { pair.0 })
     }
     timeless(one).eq(timeless(other))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A line for each second of the start-up grace hides the others in the log.
-    #[test]
-    fn a_time_that_runs_is_nothing_new() {
-        let left =
-            |seconds| format!("n1.lab: refused: this host's cluster stack has only started: waits {seconds} s more");
-        assert!(says_the_same(&left(8), &left(120)));
-        assert!(!says_the_same(&left(8), &left(8).replace("n1", "n2")));
-        assert!(!says_the_same("n1.lab: job 7 is done", "n1.lab: job 8 is done"));
-        assert!(!says_the_same("n1.lab: paused", "n1.lab: paused again"));
-    }
-}
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -15,6 +15,19 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// What the file system says.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    replace(path, value, File::sync_all)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// As [`write`], for what may be lost: after a crash of the host it may be the old, the new, or damaged.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    replace(path, value, |_| Ok(()))
+}
+
+fn replace(path: &Path, value: &impl Serialize, flush: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let bytes = serde_json::to_vec(value)?;
     let folder = path.parent().ok_or_else(|| io::Error::other("a state file needs a folder"))?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -22,9 +35,8 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     name.push(format!(".new-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&name)?;
     file.write_all(&bytes)?;
-    file.sync_all()?;
-    fs::rename(&name, path)?;
-    File::open(folder)?.sync_all()
+    flush(&file)?;
+    fs::rename(&name, path)
 }
 
 /// Reads what [`write`] wrote; `None` if there is no such file.
@@ -52,6 +64,8 @@ mod tests {
         write(&path, &[1, 2]).unwrap();
         write(&path, &[3]).unwrap();
         assert_eq!(read::<Vec<u8>>(&path).unwrap(), Some(vec![3]));
+        write_unflushed(&path, &[4]).unwrap();
+        assert_eq!(read::<Vec<u8>>(&path).unwrap(), Some(vec![4]));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
     }

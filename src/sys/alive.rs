@@ -1,0 +1,73 @@
+//! Whether nodes run again: their nodeds are asked.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::clock::Deadline;
+use super::recorder::Addresses;
+use super::unreachable::make_reachable;
+use crate::core::node::NodeName;
+
+/// How long a noded may take for a connection.
+const NODED: Duration = Duration::from_secs(1);
+
+/// Whether each node's noded takes a connection: that proves that it runs. All are asked at once, and those that could not
+/// be asked are not among the answers.
+pub(super) fn nodeds_answer(asked: &Addresses, port: u16, deadline: Deadline) -> BTreeMap<NodeName, bool> {
+    std::thread::scope(|scope| {
+        let ask = |(node, address): (&NodeName, &IpAddr)| {
+            let (node, target) = (node.clone(), SocketAddr::new(*address, port));
+            let question = move || Some((node, noded_answers(target, deadline)?));
+            std::thread::Builder::new().spawn_scoped(scope, question).ok()
+        };
+        let questions: Vec<_> = asked.iter().filter_map(ask).collect();
+        questions.into_iter().filter_map(|question| question.join().ok().flatten()).collect()
+    })
+}
+
+/// Whether a noded takes a connection; none if that is not known: there was no time for it, or it failed on this host.
+fn noded_answers(target: SocketAddr, deadline: Deadline) -> Option<bool> {
+    let connect = || {
+        let is_time = deadline.left() >= NODED;
+        is_time.then(|| TcpStream::connect_timeout(&target, NODED).map(drop).map_err(|error| error.kind()))
+    };
+    let answer = match connect()? {
+        // That may be our own refusal.
+        Err(ErrorKind::HostUnreachable) => {
+            make_reachable();
+            connect()?
+        }
+        answer => answer,
+    };
+    match answer {
+        Ok(()) => Some(true),
+        Err(
+            ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::WouldBlock,
+        ) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No time to ask is no silence: it would offline who runs again.
+    #[test]
+    fn a_noded_that_cannot_be_asked_is_not_silent() {
+        let noded = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = noded.local_addr().unwrap().port();
+        let node = NodeName::new("n3").unwrap();
+        let asked = Addresses::from([(node.clone(), "127.0.0.1".parse().unwrap())]);
+        assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED * 5)), BTreeMap::from([(node.clone(), true)]));
+        assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED / 2)), BTreeMap::new(), "no time left");
+        drop(noded);
+        assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED * 5)), BTreeMap::from([(node, false)]));
+    }
+}
