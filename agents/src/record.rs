@@ -1,5 +1,6 @@
 //! The record in Ganeti of what became of its nodes, started from here and from nowhere else in the agents.
 
+use std::io::Write;
 use std::time::Duration;
 
 use gnt_ha::sys::clock::Deadline;
@@ -29,7 +30,8 @@ pub fn keep_record(place: &Place, deadline: Deadline) {
 }
 
 fn recorder(place: &Place) -> Recorder {
-    Recorder::new(&place.state_dir, &place.data_dir, &place.luxid())
+    let recorder = Recorder::new(&place.state_dir, &place.data_dir, &place.luxid());
+    Recorder { own_name: place.node_name().cloned(), ..recorder }
 }
 
 /// Both into Pacemaker's log, which takes in an agent's stderr, and into the system's. What is refused is said when it is
@@ -42,7 +44,8 @@ fn tell(looked: Result<Vec<String>, RecorderError>) {
         Err(error) => vec![format!("nothing is looked at: {error}")],
     };
     for line in lines {
-        eprintln!("record: {line}");
+        // Whoever read it may have hung up; that is no reason to end here.
+        let _ = writeln!(std::io::stderr(), "record: {line}");
         warn_system("gnt-ha", &format!("record: {line}"));
     }
 }

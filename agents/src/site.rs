@@ -55,6 +55,12 @@ impl Place {
         })
     }
 
+    /// This node's name, where it is given.
+    #[must_use]
+    pub const fn node_name(&self) -> Option<&NodeName> {
+        self.node_name.as_ref()
+    }
+
     /// luxid's socket.
     #[must_use]
     pub fn luxid(&self) -> PathBuf {
