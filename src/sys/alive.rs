@@ -58,13 +58,16 @@ fn noded_answers(target: SocketAddr, deadline: Deadline) -> Option<bool> {
 mod tests {
     use super::*;
 
+    /// No other test listens there: a port that is closed here may be another's on 127.0.0.1.
+    const OWN: &str = "127.0.18.11";
+
     /// No time to ask is no silence: it would offline who runs again.
     #[test]
     fn a_noded_that_cannot_be_asked_is_not_silent() {
-        let noded = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let noded = std::net::TcpListener::bind((OWN, 0)).unwrap();
         let port = noded.local_addr().unwrap().port();
         let node = NodeName::new("n3").unwrap();
-        let asked = Addresses::from([(node.clone(), "127.0.0.1".parse().unwrap())]);
+        let asked = Addresses::from([(node.clone(), OWN.parse().unwrap())]);
         assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED * 5)), BTreeMap::from([(node.clone(), true)]));
         assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED / 2)), BTreeMap::new(), "no time left");
         drop(noded);

@@ -50,12 +50,15 @@ pub(super) struct Submitted {
     /// The node's noded was made unreachable for it.
     #[serde(default)]
     unreachable: bool,
+    /// It was cancelled: that it fails is no reason to wait before it is handed over again.
+    #[serde(default)]
+    called_back: bool,
 }
 
 impl Submitted {
     /// A job for `what`, handed over now.
     pub(super) fn new(what: String, at: When, job: Option<u64>) -> Self {
-        Self { what, at_ms: at.boottime_ms, job, unreachable: false }
+        Self { what, at_ms: at.boottime_ms, job, unreachable: false, called_back: false }
     }
 
     /// Whether it may still do what it was handed over for.
@@ -68,7 +71,7 @@ impl Submitted {
     fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: When) -> bool {
         match state {
             Ok(Some(JobState::UnderWay)) => true,
-            Ok(Some(JobState::Done | JobState::Failed(_))) => same && self.is_pending(now),
+            Ok(Some(JobState::Done | JobState::Failed(_))) => same && self.is_pending(now) && !self.called_back,
             // Nobody there, or nobody who answers in time: it says nothing of the job.
             Err(LuxiError::Connect { .. } | LuxiError::Unconfirmed | LuxiError::Exchange(_)) => true,
             Ok(Some(JobState::Gone) | None) | Err(_) => self.is_pending(now),
@@ -166,23 +169,25 @@ impl Recorder {
         }
         if is_offline(&pending.what) && !is_same && !is_recorded {
             // It waits for a lock, and the node is back, or the administrator is against it.
-            let line = format!("{}; it is not wanted any more ({decision})", self.call_back(pending, deadline));
-            return (Some(Submitted { unreachable: false, ..pending.clone() }), Some(line));
+            let (is_cancelled, told) = self.call_back(pending, deadline);
+            let called_back = pending.called_back || is_cancelled;
+            let line = format!("{told}; it is not wanted any more ({decision})");
+            return (Some(Submitted { unreachable: false, called_back, ..pending.clone() }), Some(line));
         }
         let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Refused(_));
         (Some(pending.clone()), is_waited_for.then(|| became_of(pending, state)))
     }
 
-    /// Cancels a job, as far as that is possible.
-    fn call_back(&self, job: &Submitted, deadline: Deadline) -> String {
+    /// Cancels a job, as far as that is possible. Returns whether it is, and what is to be said.
+    fn call_back(&self, job: &Submitted, deadline: Deadline) -> (bool, String) {
         let what = &job.what;
         let Some(number) = job.job else {
-            return format!("a job may be under way that cannot be cancelled, as its number is not known: {what}");
+            return (false, format!("a job may be under way that cannot be cancelled without its number: {what}"));
         };
         let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
         match connection.and_then(|mut luxi| luxi.cancel_job(number)) {
-            Ok(_) => format!("job {number} is cancelled: {what}"),
-            Err(error) => format!("job {number} cannot be cancelled: {error}: {what}"),
+            Ok(_) => (true, format!("job {number} is cancelled: {what}")),
+            Err(error) => (false, format!("job {number} cannot be cancelled: {error}: {what}")),
         }
     }
 
@@ -191,7 +196,8 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::State`].
     pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
-        let pending = self.submitted()?.into_iter().filter(|(_, job)| job.job.is_some() && job.is_pending(now()));
+        let is_waited_for = |job: &Submitted| job.job.is_some() && job.is_pending(now()) && !job.called_back;
+        let pending = self.submitted()?.into_iter().filter(|(_, job)| is_waited_for(job));
         let ended = |(node, job): (NodeName, Submitted)| {
             let mut state = self.state_of(&job, deadline);
             while matches!(state, Ok(Some(JobState::UnderWay))) && deadline.left() > LOOK {

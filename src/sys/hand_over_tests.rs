@@ -133,6 +133,18 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
 }
 
+/// A reason that is gone for a moment, as without quorum, costs the record no more than that moment.
+#[test]
+fn what_was_cancelled_is_handed_over_again_at_once() {
+    let scene = Scene::new();
+    scene.look(offline(0, false));
+    scene.look(Decision::Refused(Refusal::NoQuorum));
+    scene.luxid.say("canceled");
+    let deadline = Deadline::after(Duration::from_secs(5));
+    assert_eq!(scene.recorder.wait_for_jobs(deadline).unwrap(), [""; 0], "nobody waits for it");
+    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+}
+
 /// Whoever is not master has no luxid to ask, and may be master again before the job has its lock.
 #[test]
 fn a_job_is_not_forgotten_while_another_host_is_master() {
