@@ -14,7 +14,7 @@ use gnt_ha::core::words::Word;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::confd::Confd;
 use gnt_ha::sys::daemon_util::Daemons;
-use gnt_ha::sys::luxi::{Luxi, LuxiError};
+use gnt_ha::sys::luxi::{self, Luxi, LuxiError};
 use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
 use gnt_ha::sys::{addresses, cib, ganeti_files, identity, simulate};
 use serde_json::Value;
@@ -100,7 +100,7 @@ impl Place {
     /// Whether luxid listens: a look at its socket, no question.
     #[must_use]
     pub fn is_listening(&self) -> bool {
-        Luxi::connect(&self.luxid(), Deadline::after(Duration::from_millis(200))).is_ok()
+        luxi::is_listening(&self.luxid(), Deadline::after(Duration::from_millis(200)))
     }
 
     /// Who the master is by the luxid of this host.

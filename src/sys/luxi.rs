@@ -116,6 +116,16 @@ impl Luxi {
         self.call("echo", &json!(["gnt-ha"])).map(drop)
     }
 
+    /// Whether the job queue is drained, by whomever.
+    ///
+    /// # Errors
+    /// [`LuxiError`].
+    pub fn is_drained(&mut self) -> Result<bool, LuxiError> {
+        let answer = self.call("QueryConfigValues", &json!([["drain_flag"]]))?;
+        let flag = answer.get(0).and_then(Value::as_bool);
+        flag.ok_or_else(|| LuxiError::Answer(format!("{answer} does not tell whether the queue is drained")))
+    }
+
     /// Drains the job queue, or lets it take jobs again (`SetDrainFlag`).
     ///
     /// # Errors
@@ -194,6 +204,16 @@ impl Luxi {
     }
 }
 
+/// Whether somebody listens at `path`: a look at the socket, no question. A full backlog has a listener behind it, who
+/// does not take what comes.
+#[must_use]
+pub fn is_listening(path: &Path, deadline: Deadline) -> bool {
+    match open(path, deadline) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 /// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
@@ -268,6 +288,7 @@ fn open(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::{Backlog, bind, listen};
     use std::os::unix::net::UnixListener;
 
     fn served(answer: &'static [u8]) -> Result<u64, LuxiError> {
@@ -327,6 +348,26 @@ mod tests {
     fn nobody_there_is_an_error_at_once() {
         let gone = Luxi::connect(Path::new("/nonexistent/luxi"), Deadline::after(Duration::from_secs(60)));
         assert!(matches!(gone, Err(LuxiError::Connect { .. })));
+    }
+
+    /// A luxid that hangs while questions queue up is still there: what takes it for gone would leave it running.
+    #[test]
+    fn a_full_backlog_is_a_listener() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("luxi");
+        let soon = || Deadline::after(Duration::from_millis(50));
+        assert!(!is_listening(&path, soon()));
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(connection) = Luxi::connect(&path, soon()) {
+            waiting.push(connection);
+            assert!(waiting.len() < 100, "a backlog without an end");
+        }
+        assert!(is_listening(&path, soon()));
+        drop((listener, waiting));
+        assert!(!is_listening(&path, soon()));
     }
 
     /// SIGSTOP of luxid: its backlog fills and a plain connect would hang past every deadline.
