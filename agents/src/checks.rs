@@ -54,13 +54,17 @@ pub fn master(place: &Place, site: &Site, words: &[Word], deadline: Deadline) ->
             Err(error) => failures.push(failure("luxid", error.to_string())),
         }
     }
-    let wconfd = Luxi::connect(&place.wconfd(), deadline.at_most(EACH)).and_then(|mut wconfd| wconfd.echo());
-    if let Err(error) = wconfd {
-        // The client's errors speak of luxid, whose protocol it is.
-        failures.push(failure("wconfd", error.to_string().replace("luxid", "wconfd")));
-    }
+    failures.extend(wconfd(place, deadline));
     failures.extend(master_ip(site));
     failures
+}
+
+/// What is wrong with wconfd.
+#[must_use]
+pub fn wconfd(place: &Place, deadline: Deadline) -> Option<Failure> {
+    let answer = Luxi::connect(&place.wconfd(), deadline.at_most(EACH)).and_then(|mut wconfd| wconfd.echo());
+    // The client's errors speak of luxid, whose protocol it is.
+    answer.err().map(|error| failure("wconfd", error.to_string().replace("luxid", "wconfd")))
 }
 
 fn master_ip(site: &Site) -> Option<Failure> {
@@ -119,7 +123,8 @@ fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
     }
     let (sender, receiver) = mpsc::channel();
     let folder = folder.to_owned();
-    std::thread::spawn(move || sender.send(write_and_remove(&folder)));
+    // A host that has no thread to spare: it cannot be known, which is no success.
+    std::thread::Builder::new().spawn(move || sender.send(write_and_remove(&folder)))?;
     receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("a write did not end in time")))
 }
 

@@ -1,5 +1,6 @@
 //! From a call to an exit code, the same for both agents.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -18,12 +19,12 @@ const PREFIX: &str = "ocf-exit-reason:";
 /// The whole of an agent: the action is the first argument, all others are ignored as OCF wants it.
 pub fn main(agent: &Agent, run: fn(&Call, &Place) -> Verdict) -> ExitCode {
     start();
-    let action = std::env::args().nth(1).unwrap_or_default();
+    let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let verdict = match action.as_str() {
         // Asked before anything is configured, by any user.
         "meta-data" => print_metadata(agent),
         action => {
-            let call = Call::new(agent, action, std::env::vars());
+            let call = Call::new(agent, action, variables());
             answer(agent, &call, run)
         }
     };
@@ -33,6 +34,12 @@ pub fn main(agent: &Agent, run: fn(&Call, &Place) -> Verdict) -> ExitCode {
         let _ = writeln!(std::io::stderr(), "{prefix}{}", reason.replace('\n', " "));
     }
     ExitCode::from(verdict.code.number())
+}
+
+/// The environment. What is no text in a name or a value that is ours is seen where it is checked.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn answer(agent: &Agent, call: &Call, run: fn(&Call, &Place) -> Verdict) -> Verdict {
