@@ -12,8 +12,6 @@ pub enum Marker {
     MasterStopped,
     /// An instance of the promotable clone was started here.
     MasterStarted,
-    /// We drained the job queue for a move, and have to let it take jobs again if the role stays.
-    QueueDrained,
     /// The node role was stopped here.
     NodeStopped,
 }
@@ -78,7 +76,6 @@ impl Markers {
         self.0.join(match marker {
             Marker::MasterStopped => "master-role.stopped",
             Marker::MasterStarted => "master-role.started",
-            Marker::QueueDrained => "master-role.drained",
             Marker::NodeStopped => "node-role.stopped",
         })
     }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
 mod common;
+#[path = "programs/stop.rs"]
+mod stop;
 
 use std::process::Command;
 

@@ -6,16 +6,42 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
-/// Whether `address` is on one of this host's interfaces; with `device`, on that one (labels such as `eth0:0` are
-/// addresses of `eth0`).
+/// Where an address is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The device.
+    pub device: String,
+    /// The length of its prefix.
+    pub prefix: u32,
+}
+
+/// Where `address` is on this host; on more than one device if somebody has put it there twice.
+///
+/// # Errors
+/// What the system says.
+pub fn find(address: IpAddr) -> io::Result<Vec<Found>> {
+    let here = getifaddrs()?.filter(|interface| interface.address.as_ref().and_then(ip) == Some(address));
+    let found = here.map(|interface| Found {
+        // Labels such as `eth0:0` are addresses of `eth0`.
+        device: interface.interface_name.split(':').next().unwrap_or_default().to_owned(),
+        prefix: interface.netmask.as_ref().and_then(ip).map_or(if address.is_ipv4() { 32 } else { 128 }, ones),
+    });
+    Ok(found.collect())
+}
+
+/// Whether `address` is on one of this host's interfaces; with `device`, on that one.
 ///
 /// # Errors
 /// What the system says.
 pub fn has(address: IpAddr, device: Option<&str>) -> io::Result<bool> {
-    let on_device = |name: &str| device.is_none_or(|device| name.split(':').next() == Some(device));
-    Ok(getifaddrs()?
-        .filter(|interface| on_device(&interface.interface_name))
-        .any(|interface| interface.address.as_ref().and_then(ip) == Some(address)))
+    Ok(find(address)?.iter().any(|found| device.is_none_or(|device| found.device == device)))
+}
+
+fn ones(mask: IpAddr) -> u32 {
+    match mask {
+        IpAddr::V4(mask) => u32::from(mask).count_ones(),
+        IpAddr::V6(mask) => u128::from(mask).count_ones(),
+    }
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -35,5 +61,13 @@ mod tests {
         assert!(has("127.0.0.1".parse().unwrap(), Some("lo")).unwrap());
         assert!(!has("127.0.0.1".parse().unwrap(), Some("eth9")).unwrap());
         assert!(!has("192.0.2.253".parse().unwrap(), None).unwrap());
+    }
+
+    /// `ip addr del` wants the prefix that the address has, not the one that somebody has written down.
+    #[test]
+    fn device_and_prefix_are_those_of_the_address() {
+        let found = find("127.0.0.1".parse().unwrap()).unwrap();
+        assert_eq!(found, [Found { device: "lo".to_owned(), prefix: 8 }]);
+        assert_eq!(ones("ffff:ffff::".parse().unwrap()), 32);
     }
 }

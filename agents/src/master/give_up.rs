@@ -1,5 +1,7 @@
 //! Giving the role up, so that nothing of it is left: a stop that fails has the node fenced.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,21 +9,16 @@ use gnt_ha::core::roles::{OcfCode, Verdict};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::daemon_util::MASTER_DAEMONS;
-use gnt_ha::sys::luxi::Luxi;
 use gnt_ha::sys::program::run;
+use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
 
+use super::queue;
 use crate::call::Call;
 use crate::markers::Marker;
 use crate::site::{Place, Site};
 
-/// The part of the time that running jobs are waited for.
-const DRAIN_SHARE: u32 = 3;
-
-/// How often running jobs are counted.
-const DRAIN_PAUSE: Duration = Duration::from_millis(200);
-
-/// How long one question to luxid may take. One that hangs is not waited for: then nothing is planned any more.
-const QUESTION: Duration = Duration::from_secs(2);
+/// The note with the master IP that served here.
+const MASTER_IP: &str = "master-role.ip";
 
 /// What is kept of the time to kill daemons that do not end, and to take the master IP down.
 const KILL: Duration = Duration::from_secs(4);
@@ -35,12 +32,15 @@ const VANISH: Duration = Duration::from_secs(2);
 
 pub(super) fn give_up(call: &Call, place: &Place) -> Verdict {
     let site = place.site().ok();
-    if place.is_listening() && site.as_ref().is_none_or(|site| site.tags().drain_queue) {
-        drain(place, call.deadline);
+    if place.is_listening()
+        && site.as_ref().is_none_or(|site| site.tags().drain_queue)
+        && queue::is_planned(place, site.as_ref(), call.deadline)
+    {
+        queue::drain(place, call.deadline);
     }
     // Before it is true: between the two a monitor must not take it for a failure.
     let marked = place.markers.set(Marker::MasterStopped);
-    match (take_down(place, site.as_ref(), call.deadline), marked) {
+    match (take_down(place, call.deadline), marked) {
         (Ok(()), Ok(())) => Verdict::plain(OcfCode::Success),
         // Stopped is stopped. In partial mode a probe would take it for running, and nothing worse.
         (Ok(()), Err(error)) => Verdict::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}")),
@@ -48,23 +48,12 @@ pub(super) fn give_up(call: &Call, place: &Place) -> Verdict {
     }
 }
 
-/// Lets running jobs end, for a part of the time. Whatever goes wrong here, the stop goes on.
-fn drain(place: &Place, deadline: Deadline) {
-    let until = deadline.at_most(deadline.left() / DRAIN_SHARE);
-    let question = || Luxi::connect(&place.luxid(), until.at_most(QUESTION));
-    // Before it is true: Ganeti waits 5 s for each dead candidate, and the flag is set long before it confirms that.
-    let _ = place.markers.set(Marker::QueueDrained);
-    let _ = question().and_then(|mut luxi| luxi.set_drain_flag(true));
-    while question().and_then(|mut luxi| luxi.jobs_under_way()).is_ok_and(|jobs| jobs > 0) && !until.passed() {
-        until.sleep(DRAIN_PAUSE);
-    }
-}
-
 /// Stops the master's daemons and takes the master IP down; then looks whether that is so.
-pub(super) fn take_down(place: &Place, site: Option<&Site>, deadline: Deadline) -> Result<(), String> {
+pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String> {
     let runs = || MASTER_DAEMONS.into_iter().filter(|daemon| place.daemons.process(daemon).is_some());
     let mut failed = None;
-    if runs().next().is_some() || place.is_listening() {
+    let served = runs().next().is_some() || place.is_listening();
+    if served {
         // Of itself it waits half a minute for a daemon that hangs.
         let patience = deadline.earlier(KILL).at_most(ENDS.min(deadline.left() / 2));
         let ended = place.daemons.daemon_util(&["stop-master"], patience);
@@ -75,7 +64,7 @@ pub(super) fn take_down(place: &Place, site: Option<&Site>, deadline: Deadline) 
             until.sleep(Duration::from_millis(20));
         }
     }
-    let ip = site.map_or(Ok(()), |site| remove_master_ip(site, deadline));
+    let ip = remove_master_ip(place, served, deadline);
     let left: Vec<&str> = runs().collect();
     if !left.is_empty() || place.is_listening() {
         let why = failed.map(|error| format!(" ({error})")).unwrap_or_default();
@@ -84,21 +73,52 @@ pub(super) fn take_down(place: &Place, site: Option<&Site>, deadline: Deadline) 
     ip
 }
 
-/// `ip addr del`, as Ganeti's own `master-ip-setup stop` does it. It is looked for on every device.
-fn remove_master_ip(site: &Site, deadline: Deadline) -> Result<(), String> {
-    let Some((address, device)) = site.master_ip() else { return Ok(()) };
-    let is_here =
-        || addresses::has(address, None).map_err(|error| format!("cannot see this host's addresses: {error}"));
-    if !is_here()? {
+/// Keeps in mind the master IP of a role that serves here, for a stop that cannot read Ganeti's files any more.
+pub(super) fn remember_master_ip(place: &Place, site: &Site) {
+    let Some((address, _)) = site.master_ip() else { return };
+    let text = address.to_string();
+    if place.markers.note(MASTER_IP).as_ref() != Some(&text) {
+        // What cannot be kept is missed only if Ganeti's files become unreadable as well.
+        let _ = place.markers.write_note(MASTER_IP, &text);
+    }
+}
+
+/// The master IP by Ganeti's files, and the one that served here, which may be another after a change.
+///
+/// `served`: daemons of the role ran here. Of a role that did not serve here there is no IP to look for.
+fn master_ips(place: &Place, served: bool) -> Result<BTreeSet<IpAddr>, String> {
+    let recorded = match Ssconf::new(&place.data_dir).line("master_ip") {
+        Ok(Some(text)) => text.trim().parse().map(Some).map_err(|_| format!("{text:?} is no master IP")),
+        // No node of a cluster; Ganeti writes its files together.
+        Ok(None) | Err(SsconfError::Absent(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    };
+    let remembered = place.markers.note(MASTER_IP).and_then(|text| text.trim().parse().ok());
+    match (recorded, remembered) {
+        (Err(error), None) if served => Err(format!("the master IP is not known: {error}")),
+        (recorded, remembered) => Ok(recorded.ok().flatten().into_iter().chain(remembered).collect()),
+    }
+}
+
+fn remove_master_ip(place: &Place, served: bool, deadline: Deadline) -> Result<(), String> {
+    for address in master_ips(place, served)? {
+        remove(address, deadline)?;
+    }
+    Ok(())
+}
+
+/// `ip addr del`, as Ganeti's own `master-ip-setup stop` does it, but where the address is and as it is: what the files
+/// say of device and netmask may have changed since it was brought up.
+fn remove(address: IpAddr, deadline: Deadline) -> Result<(), String> {
+    let here = || addresses::find(address).map_err(|error| format!("cannot see this host's addresses: {error}"));
+    let mut failed = None;
+    for found in here()? {
+        let with_prefix = format!("{address}/{}", found.prefix);
+        let removed = run(Path::new("ip"), &["addr", "del", &with_prefix, "dev", &found.device], &[], deadline);
+        failed = removed.err().or(failed);
+    }
+    if here()?.is_empty() {
         return Ok(());
     }
-    let Some(device) = device else { return Err(format!("the master IP {address} is here, on an unknown device")) };
-    let mask = site.ssconf.line("master_netmask").ok().flatten();
-    let mask = mask.unwrap_or_else(|| if address.is_ipv4() { "32" } else { "128" }.to_owned());
-    let removed = run(Path::new("ip"), &["addr", "del", &format!("{address}/{mask}"), "dev", &device], &[], deadline);
-    match (is_here()?, removed) {
-        (false, _) => Ok(()),
-        (true, Ok(_)) => Err(format!("the master IP {address} is still here")),
-        (true, Err(error)) => Err(error.to_string()),
-    }
+    Err(failed.map_or_else(|| format!("the master IP {address} is still here"), |error| error.to_string()))
 }

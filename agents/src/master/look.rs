@@ -11,7 +11,7 @@ use gnt_ha::core::words::{MASTER_SCORE, successor};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{daemon_util, pacemaker};
 
-use super::{give_up, offer, offered, take_jobs};
+use super::{give_up, offer, offered, queue};
 use crate::call::Call;
 use crate::checks;
 use crate::heard::{self, PEERS};
@@ -44,7 +44,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
     let verdict = monitor_master(&view);
     if view.successor.is_some() && (view.listening || site.has_master_ip()) {
         // It came back and took up what is another's now: it is taken down before anybody uses it.
-        let taken_down = give_up::take_down(place, Some(&site), call.deadline);
+        let taken_down = give_up::take_down(place, call.deadline);
         if let Err(error) = taken_down {
             return Verdict::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
         }
@@ -57,7 +57,11 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         follow(call, run_as, &master);
     }
     if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted) && view.listening && !call.is_probe() {
-        take_jobs(place, call.deadline);
+        queue::take_jobs(place, call.deadline);
+        give_up::remember_master_ip(place, &site);
+    }
+    if site.rank != Rank::Master {
+        queue::forget(place);
     }
     offer(call, place, &site, call.is_probe());
     if site.rank != Rank::Other && !call.is_probe() {

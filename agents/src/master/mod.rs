@@ -2,14 +2,13 @@
 
 mod give_up;
 mod look;
+mod queue;
 mod take;
 
 use std::time::Duration;
 
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict};
 use gnt_ha::core::words::{promotion_score, successor};
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::luxi::Luxi;
 use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;
@@ -86,18 +85,6 @@ fn stop(call: &Call, place: &Place) -> Verdict {
         let _ = place.markers.write_note(&note(call), "");
     }
     verdict
-}
-
-/// The queue takes jobs again, if we drained it for a move and the role is here after all. What is not confirmed is tried
-/// again at the next monitor: a queue that stays drained takes no record of a dead node either.
-fn take_jobs(place: &Place, deadline: Deadline) {
-    if place.markers.has(Marker::QueueDrained) {
-        let undrained =
-            Luxi::connect(&place.luxid(), deadline.at_most(QUESTION)).and_then(|mut luxi| luxi.set_drain_flag(false));
-        if undrained.is_ok() {
-            let _ = place.markers.clear(Marker::QueueDrained);
-        }
-    }
 }
 
 /// Tells Pacemaker how recent this candidate's configuration is, when that has changed. `anew`: also when it has not,

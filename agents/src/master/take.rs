@@ -15,7 +15,8 @@ use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
 use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
 
-use super::{QUESTION, offer, take_jobs};
+use super::queue::take_jobs;
+use super::{QUESTION, give_up, offer};
 use crate::call::Call;
 use crate::heard::{self, PEERS};
 use crate::markers::Marker;
@@ -142,6 +143,7 @@ fn serves(place: &Place, site: &Site, within: Duration) -> bool {
 fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
     let cleared = place.markers.clear(Marker::MasterStopped);
     take_jobs(place, call.deadline);
+    give_up::remember_master_ip(place, site);
     if site.tags().master_mode == Mode::Full {
         // The next monitor will want both: luxid has the master IP brought up a moment after it starts, and the peers
         // learn of their new master about then.

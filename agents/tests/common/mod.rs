@@ -1,11 +1,15 @@
 //! A scene: Ganeti's folders of one node, with programs of our own in the place of Ganeti's.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use serde_json::{Value, json};
 
 pub(crate) const MASTER: &str = env!("CARGO_BIN_EXE_ganeti-master-role");
 pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_ganeti-node-role");
@@ -144,10 +148,56 @@ impl Scene {
         UnixListener::bind(self.path("run/socket").join(name)).unwrap()
     }
 
+    /// A daemon in this process: what it answers to a method and its arguments, as LUXI and wconfd frame it. Without an
+    /// answer the connection stays open.
+    pub(crate) fn serve(&self, name: &str, answer: impl Fn(&str, &Value) -> Option<Value> + Send + 'static) {
+        let _ = fs::remove_file(self.path("run/socket").join(name));
+        let listener = self.listen(name);
+        std::thread::spawn(move || {
+            let mut unanswered = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept() {
+                while let Some(request) = request(&mut stream) {
+                    let Some(result) = answer(request["method"].as_str().unwrap(), &request["args"]) else { break };
+                    let answer = json!({"success": true, "result": result}).to_string();
+                    stream.write_all(&[answer.as_bytes(), b"\x03"].concat()).unwrap();
+                }
+                unanswered.push(stream);
+            }
+        });
+    }
+
+    /// What the agents keep over a boot.
+    pub(crate) fn kept(&self, name: &str) -> PathBuf {
+        self.path("state").join(name)
+    }
+
+    /// What `/run` has after a boot.
+    pub(crate) fn boot(&self) {
+        fs::remove_dir_all(self.path("markers")).unwrap();
+    }
+
+    /// An agent in a network of its own, where `address` was put onto `lo`. Returns the addresses of `lo` after it, too.
+    /// It needs root.
+    pub(crate) fn with_address(&self, address: &str, agent: &str, action: &str) -> Ended {
+        let line = format!(
+            "ip link set lo up; ip addr add {address} dev lo; {agent} {action}; code=$?; ip -o addr; exit $code"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", &line]);
+        ended(self.dressed(&mut command).output().unwrap())
+    }
+
     pub(crate) fn run(&self, agent: &str, action: &str, variables: &[(&str, &str)]) -> Ended {
         let mut command = Command::new(agent);
         command.arg(action);
         ended(self.dressed(&mut command).envs(variables.iter().copied()).output().unwrap())
+    }
+
+    /// The master's agent with an action and a variable that need not be text.
+    pub(crate) fn run_strange(&self, action: &OsStr, (name, value): (&OsStr, &OsStr)) -> Ended {
+        let mut command = Command::new(MASTER);
+        command.arg(action);
+        ended(self.dressed(&mut command).env(name, value).output().unwrap())
     }
 
     /// As Pacemaker does it: told the time-out, and killed when that is over (then the code is 137).
@@ -206,6 +256,18 @@ impl Drop for Scene {
         let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
         if name.trim() == "ganeti-luxid" {
             let _ = Command::new("kill").arg(pid.trim()).status();
+        }
+    }
+}
+
+fn request(stream: &mut UnixStream) -> Option<Value> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    loop {
+        match stream.read(&mut byte) {
+            Ok(1) if byte != [3] => bytes.extend(byte),
+            Ok(1) => return serde_json::from_slice(&bytes).ok(),
+            _ => return None,
         }
     }
 }
