@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{self, NodeName};
-use gnt_ha::core::roles::{Rank, RunAs};
+use gnt_ha::core::roles::{OcfCode, Rank, RunAs};
 use gnt_ha::core::simulate::Simulated;
 use gnt_ha::core::tags::Tags;
 use gnt_ha::core::words::Word;
@@ -163,6 +163,18 @@ pub enum SiteError {
 impl From<SsconfError> for SiteError {
     fn from(error: SsconfError) -> Self {
         Self::Ssconf(error)
+    }
+}
+
+impl SiteError {
+    /// What it means to Pacemaker: "not installed", which bans the node, only where there is no Ganeti of this node. What
+    /// cannot be read may be readable in a moment.
+    #[must_use]
+    pub const fn code(&self) -> OcfCode {
+        match self {
+            Self::Ssconf(SsconfError::Absent(_)) | Self::NoNode(_) => OcfCode::ErrInstalled,
+            Self::Ssconf(SsconfError::Unreadable { .. } | SsconfError::Bad { .. }) => OcfCode::ErrGeneric,
+        }
     }
 }
 

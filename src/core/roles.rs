@@ -150,6 +150,8 @@ pub struct MasterView {
     pub stopped: bool,
     /// luxid listens here.
     pub listening: bool,
+    /// A daemon of the role runs here, or its IP is here. Only looked at where full mode found a failure.
+    pub left: bool,
     /// What full mode found; `None` in partial mode.
     pub failures: Option<Vec<Failure>>,
 }
@@ -177,7 +179,7 @@ fn monitor_believed_master(view: &MasterView) -> Verdict {
             RunAs::Primitive => OcfCode::Success,
             RunAs::Promotable { .. } => OcfCode::RunningPromoted,
         }),
-        Some(failures) if view.listening => {
+        Some(failures) if view.listening || view.left => {
             let code = match view.run_as {
                 RunAs::Primitive => OcfCode::ErrGeneric,
                 RunAs::Promotable { .. } => OcfCode::FailedPromoted,

@@ -9,7 +9,16 @@ fn name(text: &str) -> NodeName {
 }
 
 fn view(rank: Rank, run_as: RunAs) -> MasterView {
-    MasterView { rank, run_as, successor: None, unconfirmed: false, stopped: false, listening: true, failures: None }
+    MasterView {
+        rank,
+        run_as,
+        successor: None,
+        unconfirmed: false,
+        stopped: false,
+        listening: true,
+        left: false,
+        failures: None,
+    }
 }
 
 fn code(view: &MasterView) -> u8 {
@@ -65,6 +74,17 @@ fn full_mode_tells_failed_from_not_running() {
     assert_eq!(code(&failed), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..failed.clone() }), 9);
     assert_eq!(code(&MasterView { listening: false, ..failed }), 7);
+}
+
+/// luxid was killed, the master IP stayed: "not running" would have no stop run, and whoever takes the role next finds
+/// the IP answering here.
+#[test]
+fn what_is_left_of_a_failed_role_is_stopped() {
+    let failures = Some(vec![Failure { check: "luxid", found: "no answer".to_owned() }]);
+    let left = MasterView { failures, listening: false, left: true, ..view(Rank::Master, RunAs::Primitive) };
+    assert_eq!(code(&left), 1);
+    assert_eq!(code(&MasterView { run_as: CLONE, ..left.clone() }), 9);
+    assert_eq!(code(&MasterView { stopped: true, ..left }), 7);
 }
 
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
@@ -157,7 +177,8 @@ proptest! {
     /// A node that is not the master by its own files never reports the role, whatever else it sees.
     #[test]
     fn only_a_believed_master_holds_the_role(
-        rank in any_rank(), run_as in any_run_as(), stale: bool, stopped: bool, listening: bool, full in 0..3_u8,
+        rank in any_rank(), run_as in any_run_as(), stale: bool, stopped: bool, listening: bool, left: bool,
+        full in 0..3_u8,
     ) {
         let failures = match full {
             0 => None,
@@ -165,7 +186,7 @@ proptest! {
             _ => Some(vec![Failure { check: "luxid", found: "x".into() }]),
         };
         let successor = stale.then(|| "n9.lab".to_owned());
-        let seen = MasterView { rank, run_as, successor, unconfirmed: false, stopped, listening, failures };
+        let seen = MasterView { rank, run_as, successor, unconfirmed: false, stopped, listening, left, failures };
         let code = monitor_master(&seen).code;
         let holds = match run_as {
             RunAs::Primitive => code == OcfCode::Success,

@@ -73,6 +73,11 @@ pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String>
     ip
 }
 
+/// Whether something of the role is here, be it of a role that has failed: a master daemon, or the master IP.
+pub(super) fn is_left(place: &Place, site: &Site) -> bool {
+    MASTER_DAEMONS.into_iter().any(|daemon| place.daemons.process(daemon).is_some()) || site.has_master_ip()
+}
+
 /// Keeps in mind the master IP of a role that serves here, for a stop that cannot read Ganeti's files any more.
 pub(super) fn remember_master_ip(place: &Place, site: &Site) {
     let Some((address, _)) = site.master_ip() else { return };

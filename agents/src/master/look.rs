@@ -17,7 +17,7 @@ use crate::checks;
 use crate::heard::{self, PEERS};
 use crate::markers::Marker;
 use crate::record::keep_record;
-use crate::site::{Place, Site};
+use crate::site::{Place, Site, SiteError};
 
 /// How long Pacemaker's tools may take within a monitor.
 const TOOLS: Duration = Duration::from_secs(5);
@@ -31,11 +31,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
     let run_as = place.run_as(call);
     let site = match place.site() {
         Ok(site) => site,
-        // No Ganeti here, or not yet: the role is not here, and can not come.
-        Err(error) if run_as == RunAs::Primitive => {
-            return Verdict::because(OcfCode::ErrInstalled, error.to_string());
-        }
-        Err(_) => return idle(run_as),
+        Err(error) => return unknown(call, place, run_as, &error),
     };
     if run_as != RunAs::Primitive && is_being_taken(call, place, &site) {
         return idle(run_as);
@@ -80,6 +76,7 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
             unconfirmed: false,
             stopped: false,
             listening: false,
+            left: false,
             failures: None,
         };
     }
@@ -94,7 +91,23 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     let asked = successor.is_none() && (listening || !stopped);
     let full = asked && site.tags().master_mode == Mode::Full;
     let failures = full.then(|| checks::master(place, site, &words, call.deadline));
-    MasterView { rank: site.rank, run_as, successor, unconfirmed, stopped, listening, failures }
+    let failed = failures.as_ref().is_some_and(|failures| !failures.is_empty());
+    let left = failed && give_up::is_left(place, site);
+    MasterView { rank: site.rank, run_as, successor, unconfirmed, stopped, listening, left, failures }
+}
+
+/// Without Ganeti's files. Where there are none the role is not here, and can not come. Where they cannot be read it may
+/// be: that is no reason to ban the node, nor to call a master unpromoted.
+fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> Verdict {
+    let code = error.code();
+    let holds = || place.is_listening() || was_master(call, place) && !place.markers.has(Marker::MasterStopped);
+    match run_as {
+        RunAs::Primitive => Verdict::because(code, error.to_string()),
+        RunAs::Promotable { .. } if code == OcfCode::ErrGeneric && holds() => {
+            Verdict::because(OcfCode::FailedPromoted, error.to_string())
+        }
+        RunAs::Promotable { .. } => idle(run_as),
+    }
 }
 
 /// Who holds the role instead of this node: by its own files, or by its peers' newer configuration, which in a failover

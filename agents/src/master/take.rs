@@ -56,7 +56,7 @@ const SETTLES: Duration = Duration::from_secs(30);
 
 pub(super) fn take(call: &Call, place: &Place) -> Verdict {
     if let Err(error) = place.site() {
-        return Verdict::because(OcfCode::ErrInstalled, error.to_string());
+        return Verdict::because(error.code(), error.to_string());
     }
     // What is in the way may go away: at a boot of the whole cluster noded comes up after Pacemaker, and a start that
     // fails takes the role from this node for good.

@@ -175,6 +175,37 @@ fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
     assert_eq!(elsewhere.run(MASTER, "stop", &[]).code, 0, "no role was here");
 }
 
+/// "Not running" has no stop run, and the IP that is left keeps the role from every other node.
+#[test]
+fn a_master_ip_without_a_luxid_is_a_failure_in_full_mode() {
+    if !crate::nix_is_root() {
+        eprintln!("skipped: this is not root");
+        return;
+    }
+    let scene = Scene::new("n1.lab");
+    scene.file("ssconf_cluster_tags", "ocf:master-role:full\n");
+    scene.file("ssconf_master_ip", "192.0.2.100\n");
+    assert_eq!(scene.with_address("192.0.2.100/24", MASTER, "monitor").code, 1);
+    assert_eq!(scene.with_address("192.0.2.101/24", MASTER, "monitor").code, 7);
+}
+
+/// "Not installed" bans a node, "unpromoted" has another promoted beside a master that serves.
+#[test]
+fn files_that_cannot_be_read_are_a_failure_and_no_absence() {
+    let clone = [("OCF_RESKEY_CRM_meta_promoted_max", "1"), RECURRING[0]];
+    let scene = master();
+    fs::remove_file(scene.data().join("ssconf_node_list")).unwrap();
+    assert_eq!(scene.run(MASTER, "monitor", &RECURRING).code, 5);
+    assert_eq!(scene.run(MASTER, "monitor", &clone).code, 0);
+    fs::create_dir(scene.data().join("ssconf_node_list")).unwrap();
+    for action in ["monitor", "start"] {
+        assert_eq!(scene.run(MASTER, action, &RECURRING).code, 1, "{action}");
+    }
+    assert_eq!(scene.run(MASTER, "monitor", &clone).code, 9, "luxid listens");
+    fs::remove_dir_all(scene.data().join("../run/socket")).unwrap();
+    assert_eq!(scene.run(MASTER, "monitor", &clone).code, 0, "nothing serves");
+}
+
 /// An environment may hold anything.
 #[test]
 fn what_is_no_text_is_no_panic() {
