@@ -10,17 +10,16 @@ use crate::common::{MASTER, Scene};
 
 const RECURRING: [(&str, &str); 1] = [("OCF_RESKEY_CRM_meta_interval", "10000")];
 
-/// n1, alone, with a wconfd, and daemons that end when they are told to.
+/// n1, alone, with daemons that end when they are told to.
 fn master() -> Scene {
     let scene = Scene::new("n1.lab").alone();
     scene.program("daemon-util", "[ $1 != stop-master ] || rm -f $RUN/socket/*");
     serve(&scene, true);
-    scene.serve("ganeti-wconfd", |_, arguments| Some(arguments[0].clone()));
     scene
 }
 
 /// A luxid whose drain flag is a file. As the real one it cannot remove one that is not there; `confirms`: no candidate is
-/// dead, for which it would wait before it answers.
+/// dead, for which it would wait before it answers. Beside it a wconfd.
 fn serve(scene: &Scene, confirms: bool) {
     let flag = flag(scene);
     scene.serve("ganeti-query", move |method, arguments| match method {
@@ -37,6 +36,7 @@ fn serve(scene: &Scene, confirms: bool) {
         "Query" => Some(json!({"data": []})),
         _ => panic!("{method}"),
     });
+    scene.serve("ganeti-wconfd", |_, arguments| Some(arguments[0].clone()));
 }
 
 fn flag(scene: &Scene) -> PathBuf {
