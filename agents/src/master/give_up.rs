@@ -50,9 +50,8 @@ pub(super) fn give_up(call: &Call, place: &Place) -> Verdict {
 
 /// Stops the master's daemons and takes the master IP down; then looks whether that is so.
 pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String> {
-    let runs = || MASTER_DAEMONS.into_iter().filter(|daemon| place.daemons.process(daemon).is_some());
     let mut failed = None;
-    let served = runs().next().is_some() || place.is_listening();
+    let served = runs(place);
     if served {
         // Of itself it waits half a minute for a daemon that hangs.
         let patience = deadline.earlier(KILL).at_most(ENDS.min(deadline.left() / 2));
@@ -60,12 +59,12 @@ pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String>
         failed = ended.err();
         let _ = place.daemons.kill(&MASTER_DAEMONS);
         let until = deadline.at_most(VANISH);
-        while (runs().next().is_some() || place.is_listening()) && !until.passed() {
+        while runs(place) && !until.passed() {
             until.sleep(Duration::from_millis(20));
         }
     }
     let ip = remove_master_ip(place, served, deadline);
-    let left: Vec<&str> = runs().collect();
+    let left: Vec<&str> = MASTER_DAEMONS.into_iter().filter(|daemon| place.daemons.process(daemon).is_some()).collect();
     if !left.is_empty() || place.is_listening() {
         let why = failed.map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(format!("still running: {}{why}", left.join(", ")));
@@ -75,7 +74,12 @@ pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String>
 
 /// Whether something of the role is here, be it of a role that has failed: a master daemon, or the master IP.
 pub(super) fn is_left(place: &Place, site: &Site) -> bool {
-    MASTER_DAEMONS.into_iter().any(|daemon| place.daemons.process(daemon).is_some()) || site.has_master_ip()
+    runs(place) || site.has_master_ip()
+}
+
+/// Whether a master daemon runs here.
+pub(super) fn runs(place: &Place) -> bool {
+    MASTER_DAEMONS.into_iter().any(|daemon| place.daemons.process(daemon).is_some()) || place.is_listening()
 }
 
 /// Keeps in mind the master IP of a role that serves here, for a stop that cannot read Ganeti's files any more.

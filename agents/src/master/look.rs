@@ -97,16 +97,22 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
 }
 
 /// Without Ganeti's files. Where there are none the role is not here, and can not come. Where they cannot be read it may
-/// be: that is no reason to ban the node, nor to call a master unpromoted.
+/// be: that is no reason to ban the node, nor to call a master unpromoted. But a first look that finds nothing of it must
+/// not claim a failed one: Pacemaker would stop the master elsewhere as well.
 fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> Verdict {
     let code = error.code();
-    let holds = || place.is_listening() || was_master(call, place) && !place.markers.has(Marker::MasterStopped);
+    let should_be_here = || match run_as {
+        RunAs::Primitive => true,
+        RunAs::Promotable { .. } => was_master(call, place) && !place.markers.has(Marker::MasterStopped),
+    };
+    let may_be_here = || !call.is_probe() && should_be_here() || give_up::runs(place);
     match run_as {
-        RunAs::Primitive => Verdict::because(code, error.to_string()),
-        RunAs::Promotable { .. } if code == OcfCode::ErrGeneric && holds() => {
+        _ if code == OcfCode::ErrGeneric && !may_be_here() => idle(run_as),
+        RunAs::Promotable { .. } if code == OcfCode::ErrGeneric => {
             Verdict::because(OcfCode::FailedPromoted, error.to_string())
         }
         RunAs::Promotable { .. } => idle(run_as),
+        RunAs::Primitive => Verdict::because(code, error.to_string()),
     }
 }
 

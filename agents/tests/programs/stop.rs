@@ -182,7 +182,7 @@ fn a_master_ip_without_a_luxid_is_a_failure_in_full_mode() {
         eprintln!("skipped: this is not root");
         return;
     }
-    let scene = Scene::new("n1.lab");
+    let scene = Scene::new("n1.lab").alone();
     scene.file("ssconf_cluster_tags", "ocf:master-role:full\n");
     scene.file("ssconf_master_ip", "192.0.2.100\n");
     assert_eq!(scene.with_address("192.0.2.100/24", MASTER, "monitor").code, 1);
@@ -202,14 +202,18 @@ fn files_that_cannot_be_read_are_a_failure_and_no_absence() {
         assert_eq!(scene.run(MASTER, action, &RECURRING).code, 1, "{action}");
     }
     assert_eq!(scene.run(MASTER, "monitor", &clone).code, 9, "luxid listens");
+    assert_eq!(scene.run(MASTER, "monitor", &[]).code, 1, "a first look, and luxid listens");
     fs::remove_dir_all(scene.data().join("../run/socket")).unwrap();
     assert_eq!(scene.run(MASTER, "monitor", &clone).code, 0, "nothing serves");
+    assert_eq!(scene.run(MASTER, "monitor", &RECURRING).code, 1, "Pacemaker has the role here");
+    let first = scene.run(MASTER, "monitor", &[]).code;
+    assert_eq!(first, 7, "a second master that failed would have Pacemaker stop the first one, which serves elsewhere");
 }
 
 /// An environment may hold anything.
 #[test]
 fn what_is_no_text_is_no_panic() {
-    let scene = Scene::new("n1.lab");
+    let scene = Scene::new("n1.lab").alone();
     let bad = std::ffi::OsStr::from_bytes(b"/\xff");
     assert_eq!(scene.run_strange("monitor".as_ref(), ("LS_COLORS".as_ref(), bad)).code, 0);
     assert_eq!(scene.run_strange(bad, ("X".as_ref(), bad)).code, 3);
