@@ -16,8 +16,8 @@ use super::ganeti_files::{self, GanetiFilesError};
 use super::ledger::{Ledger, LedgerError};
 use super::lock::{Lock, LockError};
 use super::pacemaker::{self, PacemakerError};
+use super::reachable::NODED;
 use super::ssconf::Ssconf;
-use super::unreachable::NODED_PORT;
 use super::{identity, state_file};
 use crate::core::history::stories;
 use crate::core::jobs::DRAINED_BY_US;
@@ -243,7 +243,7 @@ impl Recorder {
             return Ok((plan, addresses));
         }
         let asked = unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
-        let answers = nodeds_answer(&asked, NODED_PORT, deadline);
+        let answers = nodeds_answer(&asked, NODED, deadline);
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();
         }
