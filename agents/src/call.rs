@@ -96,6 +96,12 @@ impl Call {
         self.action == "monitor" && self.meta("interval").is_none_or(|interval| interval == "0")
     }
 
+    /// Whether this recurring monitor is for where the resource shall not run (`role=Stopped`).
+    #[must_use]
+    pub fn is_for_stopped(&self) -> bool {
+        self.meta("role") == Some("Stopped")
+    }
+
     /// What a notification tells. An empty list comes as one space.
     #[must_use]
     pub fn notice(&self) -> Notice {

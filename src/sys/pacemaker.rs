@@ -84,13 +84,14 @@ pub fn offer(resource: &str, node: Option<&str>, score: Option<i32>, deadline: D
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
 
-/// Has Pacemaker move `resource` to `node`, by constraints that end after a few minutes. An infinite stickiness, as
-/// Ganeti's examples have it, is as strong as a preference: the present place is banned as well (`--force`).
+/// Has Pacemaker move `resource` to `node`, by constraints that end after a minute: until then it cannot come back. An
+/// infinite stickiness, as Ganeti's examples have it, is as strong as a preference: the present place is banned as well
+/// (`--force`).
 ///
 /// # Errors
 /// [`ProgramError`].
 pub fn prefer(resource: &str, node: &str, deadline: Deadline) -> Result<(), ProgramError> {
-    const LIFETIME: &str = "--lifetime=PT5M";
+    const LIFETIME: &str = "--lifetime=PT1M";
     let words = ["--move", "--resource", resource, "--node", node, LIFETIME, "--force"];
     run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }

@@ -45,7 +45,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
             return Verdict::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
         }
     }
-    let had_it = run_as == RunAs::Primitive || was_master(call, place);
+    let had_it = run_as == RunAs::Primitive && !call.is_for_stopped() || was_master(call, place);
     if had_it
         && !call.is_probe()
         && let Some(master) = moved_to(&view, &site)

@@ -153,9 +153,11 @@ fn by_receipt(receipt: &Removal) -> Proof {
 fn by_word(fence: &Fence, at_ms: u64, key: String, weaker: Option<Grade>, written: &Written<'_>) -> Proof {
     let (grade, word) = match &fence.delegate {
         Delegate::Human => (Grade::Off, Word::Human),
-        // Its ledger was read and has nothing of this: another device did it.
+        // Its ledger was read and has nothing of this: another device did it. Where some device of ours may only isolate,
+        // that one may have done it without a receipt, on a disk that was full.
         Delegate::Host(host) if node::find(host, written.ledgers).is_ok() => {
-            (Grade::Off, Word::Device(Some(host.clone())))
+            let isolates = written.device_grade < Grade::Bounded;
+            (if isolates { written.device_grade } else { Grade::Off }, Word::Device(Some(host.clone())))
         }
         Delegate::Host(host) => (written.device_grade, Word::Device(Some(host.clone()))),
         Delegate::Nobody => (written.device_grade, Word::Device(None)),
@@ -246,6 +248,17 @@ mod tests {
     fn without_the_ledger_of_its_host_a_fencing_is_worth_what_any_device_promises() {
         assert_eq!(found(vec![fence(100_000)], vec![], false)[0].0, Grade::Bounded);
         assert_eq!(found(vec![fence(100_000)], vec![], true)[0].0, Grade::Off);
+    }
+
+    /// A full disk takes no receipt: where a device may only isolate, silence of the ledger proves no more than that.
+    #[test]
+    fn without_a_receipt_a_device_that_may_only_isolate_proves_isolation() {
+        let ledgers = NodeName::new("n1").into_iter().collect();
+        let fences = [fence(100_000)];
+        for (device_grade, expected) in [(Grade::Isolated, Grade::Isolated), (Grade::Bounded, Grade::Off)] {
+            let written = Written { fences: &fences, receipts: &[], ledgers: &ledgers, device_grade };
+            assert_eq!(proofs(&written)[0].grade, expected);
+        }
     }
 
     /// Clocks that are further apart than a minute: the receipt matches nothing and still lowers the word.
