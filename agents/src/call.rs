@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::notice::Notice;
+use gnt_ha::core::pacemaker::notice::Notice;
 use gnt_ha::sys::clock::Deadline;
 
 use crate::spec::{Agent, PARAMETERS};

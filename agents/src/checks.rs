@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use gnt_ha::core::roles::simulate::Simulated;
+use gnt_ha::core::roles::words::{Word, disagreement};
 use gnt_ha::core::roles::{Failure, Rank};
-use gnt_ha::core::simulate::Simulated;
-use gnt_ha::core::words::{Word, disagreement};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::confd::Confd;
-use gnt_ha::sys::luxi::Luxi;
+use gnt_ha::sys::ganeti::confd::Confd;
+use gnt_ha::sys::ganeti::luxi::Luxi;
 use gnt_ha::sys::{addresses, reachable};
 use nix::sys::statvfs::{FsFlags, statvfs};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gnt_ha::core::roles::Rank;
-use gnt_ha::core::words::{Heard, Word, hear};
+use gnt_ha::core::roles::words::{Heard, Word, hear};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::state_file;
 

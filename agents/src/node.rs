@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gnt_ha::core::notice::{Meaning, meaning};
+use gnt_ha::core::ganeti::tags::Mode;
+use gnt_ha::core::pacemaker::notice::{Meaning, meaning};
 use gnt_ha::core::roles::{Failure, OcfCode, Rank, Verdict, monitor_node};
-use gnt_ha::core::tags::Mode;
 use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use gnt_ha::core::crm_mon::CrmMon;
-use gnt_ha::core::gone;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::reconcile::{Removal, Written};
+use gnt_ha::core::roles::gone;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};

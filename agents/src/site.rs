@@ -5,18 +5,20 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gnt_ha::core::ganeti::tags::Tags;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{self, NodeName};
+use gnt_ha::core::roles::simulate::Simulated;
+use gnt_ha::core::roles::words::Word;
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs};
-use gnt_ha::core::simulate::Simulated;
-use gnt_ha::core::tags::Tags;
-use gnt_ha::core::words::Word;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::confd::Confd;
-use gnt_ha::sys::daemon_util::Daemons;
-use gnt_ha::sys::luxi::{self, Luxi, LuxiError};
-use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
-use gnt_ha::sys::{addresses, cib, ganeti_files, identity, simulate};
+use gnt_ha::sys::ganeti::confd::Confd;
+use gnt_ha::sys::ganeti::daemon_util::Daemons;
+use gnt_ha::sys::ganeti::files;
+use gnt_ha::sys::ganeti::luxi::{self, Luxi, LuxiError};
+use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
+use gnt_ha::sys::pacemaker::cib;
+use gnt_ha::sys::{addresses, identity, simulate};
 use serde_json::Value;
 
 use crate::call::{BadParameter, Call};
@@ -221,7 +223,7 @@ impl Site {
         let own = self.own_address();
         let answers = Confd::new(data_dir).and_then(|confd| confd.masters(&candidates, deadline)).unwrap_or_default();
         let master_address = |master: &str| NodeName::new(master).ok().and_then(|master| self.address(&master));
-        let word = |answer: gnt_ha::sys::confd::MasterAnswer| Word {
+        let word = |answer: gnt_ha::sys::ganeti::confd::MasterAnswer| Word {
             own: Some(answer.from) == own,
             of_itself: master_address(&answer.master) == Some(answer.from),
             master: answer.master,
@@ -233,7 +235,7 @@ impl Site {
     /// The serial number of this node's own copy of the configuration.
     #[must_use]
     pub fn serial(&self, data_dir: &Path) -> Option<u64> {
-        ganeti_files::read_config(data_dir).ok().map(|config| config.serial)
+        files::read_config(data_dir).ok().map(|config| config.serial)
     }
 
     /// The master IP, and the device that it belongs on.

@@ -1,6 +1,6 @@
 //! The tables of what the agents take and do, once: parameters, actions, and the metadata come from them.
 
-use gnt_ha::sys::ganeti_files;
+use gnt_ha::sys::ganeti::files;
 
 /// What a parameter holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ const PROGRAM_DIR: &str = "/usr/lib/ganeti";
 pub const PARAMETERS: &[Parameter] = &[
     text(
         "data_dir",
-        Some(ganeti_files::DATA_DIR),
+        Some(files::DATA_DIR),
         "Ganeti's data directory",
         "Where Ganeti keeps its ssconf files and config.data.",
     ),

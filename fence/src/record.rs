@@ -8,8 +8,9 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::record::{self, RecordPlan};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::recorder::Recorder;
-use gnt_ha::sys::{ganeti_files, identity};
+use gnt_ha::sys::ganeti::files;
+use gnt_ha::sys::identity;
+use gnt_ha::sys::record::recorder::Recorder;
 
 use crate::options::Options;
 use crate::target::Cluster;
@@ -36,7 +37,7 @@ pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, grade: Grade, o
         RecordPlan::Left(why) => return format!("left: {why}"),
         RecordPlan::Submit(job) => job,
     };
-    let luxi = Path::new(ganeti_files::LUXI_SOCKET);
+    let luxi = Path::new(files::LUXI_SOCKET);
     let mut recorder = Recorder::new(&options.state_dir, &options.data_dir, luxi);
     recorder.cib.clone_from(&options.cib);
     match recorder.record_fenced(config, &job, grade, deadline) {

@@ -1,6 +1,6 @@
 //! The table of options, once: the command line, stdin and the metadata come from it.
 
-use gnt_ha::sys::ganeti_files;
+use gnt_ha::sys::ganeti::files;
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ pub const OPTIONS: &[Spec] = &[
     ),
     with_default(
         spec("data_dir", None, Kind::Text, "folder", "Ganeti's data folder, with config.data"),
-        ganeti_files::DATA_DIR,
+        files::DATA_DIR,
     ),
     with_default(
         spec("state_dir", None, Kind::Text, "folder", "Folder of the receipts"),
@@ -197,7 +197,7 @@ pub const OPTIONS: &[Spec] = &[
             "file",
             "Pacemaker's configuration on this host, which may hold a pause of the record",
         ),
-        gnt_ha::sys::cib::FILE,
+        gnt_ha::sys::pacemaker::cib::FILE,
     ),
 ];
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use gnt_ha::core::ganeti::oob::{Command, Status};
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::oob::{Command, Status};
 use gnt_ha::core::power::Power;
 use gnt_ha::core::pursuit::{Next, Pursuit, Rules, Unread};
 use gnt_ha::sys::clock::Deadline;

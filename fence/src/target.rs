@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use gnt_ha::core::ganeti_config::GanetiConfig;
+use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::node::{NoSuchNode, NodeName};
-use gnt_ha::sys::ganeti_files::{self, GanetiFilesError};
+use gnt_ha::sys::ganeti::files::{self, GanetiFilesError};
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
@@ -58,7 +58,7 @@ impl Cluster {
     #[must_use]
     pub fn read(options: &Options) -> Self {
         Self {
-            config: ganeti_files::read_config(&options.data_dir),
+            config: files::read_config(&options.data_dir),
             program: options.oob_program.clone(),
             data_dir: options.data_dir.clone(),
         }

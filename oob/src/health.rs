@@ -2,8 +2,8 @@
 
 use gnt_ha::config::Config;
 use gnt_ha::core::budget::share;
+use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::oob::{Health, HealthItem};
 use gnt_ha::sys::clock::Deadline;
 
 use crate::device;

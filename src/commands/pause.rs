@@ -8,7 +8,8 @@ use super::places::Places;
 use crate::cli;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::{Deadline, now};
-use crate::sys::{cib, identity, pacemaker};
+use crate::sys::identity;
+use crate::sys::pacemaker::{self, cib};
 
 /// The time for Pacemaker's tool and for what it changed to be seen.
 const LIMIT: Duration = Duration::from_secs(10);

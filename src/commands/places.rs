@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::config::DEFAULT_STATE;
-use crate::sys::recorder::Recorder;
-use crate::sys::{cib, ganeti_files};
+use crate::sys::ganeti::files;
+use crate::sys::pacemaker::cib;
+use crate::sys::record::recorder::Recorder;
 
 /// The folders and files of one host.
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub struct Places {
     pub state_dir: PathBuf,
 
     /// Ganeti's data folder
-    #[arg(long, value_name = "FOLDER", default_value = ganeti_files::DATA_DIR)]
+    #[arg(long, value_name = "FOLDER", default_value = files::DATA_DIR)]
     pub data_dir: PathBuf,
 
     /// Pacemaker's configuration on this host
@@ -29,7 +30,7 @@ impl Places {
     /// The record, with these places.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
-        let luxi = Path::new(ganeti_files::LUXI_SOCKET);
+        let luxi = Path::new(files::LUXI_SOCKET);
         let recorder = Recorder::new(&self.state_dir, &self.data_dir, luxi);
         Recorder { cib: self.cib.clone(), ..recorder }
     }

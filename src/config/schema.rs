@@ -12,9 +12,9 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::template::Values;
 use super::{Config, ConfigError, Levels, NodeRule, Pattern};
+use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::oob::GANETI_TIMEOUT;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,16 +2,11 @@
 
 pub mod breaker;
 pub mod budget;
-pub mod cib;
-pub mod crm_mon;
-pub mod ganeti_config;
-pub mod gone;
+pub mod ganeti;
 pub mod grade;
 pub mod history;
-pub mod jobs;
 pub mod node;
-pub mod notice;
-pub mod oob;
+pub mod pacemaker;
 pub mod pause;
 pub mod power;
 pub mod pursuit;
@@ -19,9 +14,4 @@ pub mod receipt;
 pub mod reconcile;
 pub mod record;
 pub mod roles;
-pub mod simulate;
-pub mod ssconf;
 pub mod status;
-pub mod tags;
-pub mod words;
-mod xml;

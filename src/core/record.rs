@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ganeti_config::{GanetiConfig, Node};
+use super::ganeti::config::{GanetiConfig, Node};
 use super::node::NodeName;
 use super::power::Power;
 

@@ -4,11 +4,15 @@
 //! Pacemaker's `lib/pengine/unpack.c`. A monitor that finds an *unexpected* state has the resource recovered; 5 bans
 //! it from the node; anything but 0 from `stop` has the node fenced.
 
+pub mod gone;
+pub mod simulate;
+pub mod words;
+
 use std::collections::BTreeSet;
 
 use super::node::NodeName;
-use super::simulate::Simulated;
-use super::words::Heard;
+use super::roles::simulate::Simulated;
+use super::roles::words::Heard;
 
 /// The exit codes of an OCF resource agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,7 +146,7 @@ pub struct MasterView {
     pub rank: Rank,
     /// How Pacemaker runs the role.
     pub run_as: RunAs,
-    /// Who the master is by the peers' word, against this node's own belief ([`successor`](super::words::successor)).
+    /// Who the master is by the peers' word, against this node's own belief ([`successor`](super::roles::words::successor)).
     pub successor: Option<String>,
     /// At a first look, luxid does not listen and no peer says that this node is the master.
     pub unconfirmed: bool,
@@ -232,16 +236,16 @@ pub enum Takeover {
 pub struct TakeoverView {
     /// Who this node takes itself for.
     pub rank: Rank,
-    /// Who the master is by the peers' word, when this node takes itself for it ([`successor`](super::words::successor)).
+    /// Who the master is by the peers' word, when this node takes itself for it ([`successor`](super::roles::words::successor)).
     pub successor: Option<String>,
     /// The master that this node knows.
     pub old_master: Option<NodeName>,
     /// The master IP answers, and it is not on this host.
     pub served_elsewhere: bool,
     /// A candidate that can be reached has a newer configuration: own serial, its serial
-    /// ([`newer_copy`](super::words::newer_copy)).
+    /// ([`newer_copy`](super::roles::words::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
-    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::words::hear)).
+    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::words::hear)).
     pub missed: Option<(u64, Heard)>,
     /// A newer configuration elsewhere is no hindrance (tag).
     pub any_serial: bool,
@@ -320,5 +324,4 @@ pub fn monitor_node(stopped: bool, failures: &[Failure]) -> Verdict {
 }
 
 #[cfg(test)]
-#[path = "roles_tests.rs"]
 mod tests;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use nix::unistd::{gethostname, getppid, getuid};
 
+use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
-use crate::core::oob::REQUEST_VARIABLE;
 use crate::core::receipt::Asker;
 
 /// This host's name as the kernel has it; `"unknown"` if it has none.

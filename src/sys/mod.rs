@@ -1,31 +1,22 @@
 //! Thin adapters to the world. Each file touches one thing, named by the file.
 
 pub mod addresses;
-mod alive;
-pub mod cib;
 pub mod clock;
-pub mod confd;
-pub mod daemon_util;
-pub mod ganeti_files;
-pub mod gate;
+pub mod ganeti;
 mod guard;
 pub mod guarded_file;
-mod hand_over;
 pub mod identity;
 pub mod ledger;
 pub mod lock;
 pub mod log;
-pub mod luxi;
 pub mod oob_program;
 pub mod pacemaker;
 pub mod process;
 pub mod processes;
 pub mod program;
 pub mod reachable;
-pub mod recorder;
+pub mod record;
 pub mod road;
 pub mod simulate;
-pub mod ssconf;
 pub mod start;
 pub mod state_file;
-pub mod unreachable;

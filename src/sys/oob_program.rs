@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::clock::Deadline;
 use super::process::{End, Ended, Job};
-use crate::core::node::NodeName;
-use crate::core::oob::{
+use crate::core::ganeti::oob::{
     self, BadAnswer, Command, DEADLINE_VARIABLE, GANETI_LINGER, GANETI_TIMEOUT, HealthItem, OUTPUT_LIMIT,
     REQUEST_VARIABLE, Status,
 };
+use crate::core::node::NodeName;
 
 /// How much earlier than we signal it the program is asked to end by itself.
 const COURTESY: Duration = Duration::from_millis(500);

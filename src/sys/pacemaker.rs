@@ -1,5 +1,7 @@
 //! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
 
+pub mod cib;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
@@ -8,8 +10,8 @@ use super::clock::{Deadline, now};
 use super::process::{End, Job};
 use super::processes;
 use super::program::{ProgramError, run};
-use crate::core::crm_mon::{BadCrmMon, CrmMon};
-use crate::core::oob::reason_in;
+use crate::core::ganeti::oob::reason_in;
+use crate::core::pacemaker::crm_mon::{BadCrmMon, CrmMon};
 
 /// The most that is read of an answer, in bytes: some 500 fencings and a few hundred resources.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;

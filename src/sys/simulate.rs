@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::core::simulate::Simulated;
+use crate::core::roles::simulate::Simulated;
 
 /// The folder of these files, in the state folder.
 pub const FOLDER: &str = "simulate";

@@ -8,9 +8,9 @@ use std::time::Duration;
 use gnt_ha::core::roles::{OcfCode, Verdict};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::daemon_util::MASTER_DAEMONS;
+use gnt_ha::sys::ganeti::daemon_util::MASTER_DAEMONS;
+use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use gnt_ha::sys::program::run;
-use gnt_ha::sys::ssconf::{Ssconf, SsconfError};
 
 use super::queue;
 use crate::call::Call;

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
+use gnt_ha::core::roles::words::{MASTER_SCORE, successor};
 use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master};
-use gnt_ha::core::tags::Mode;
-use gnt_ha::core::words::{MASTER_SCORE, successor};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::{daemon_util, pacemaker};
+use gnt_ha::sys::ganeti::daemon_util;
+use gnt_ha::sys::pacemaker;
 
 use super::{give_up, offer, offered, queue};
 use crate::call::Call;

@@ -7,8 +7,8 @@ mod take;
 
 use std::time::Duration;
 
+use gnt_ha::core::roles::words::{promotion_score, successor};
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict};
-use gnt_ha::core::words::{promotion_score, successor};
 use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;

@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gnt_ha::core::tags::Mode;
+use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::luxi::{Luxi, LuxiError};
+use gnt_ha::sys::ganeti::luxi::{Luxi, LuxiError};
 use gnt_ha::sys::state_file;
 
 use super::QUESTION;

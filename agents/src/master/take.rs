@@ -5,15 +5,15 @@ use std::path::Path;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
+use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::roles::words::{disagreement, newer_copy, successor};
 use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
-use gnt_ha::core::tags::Mode;
-use gnt_ha::core::words::{disagreement, newer_copy, successor};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::daemon_util;
+use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
-use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
+use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
 
 use super::queue::take_jobs;
 use super::{QUESTION, give_up, offer};

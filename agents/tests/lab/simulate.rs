@@ -1,6 +1,6 @@
 //! The files that simulate a condition: found by a monitor, and gone when the file is.
 
-use gnt_ha::core::simulate::Simulated;
+use gnt_ha::core::roles::simulate::Simulated;
 use lab::Host;
 
 use crate::full::shell;

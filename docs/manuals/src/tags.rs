@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use gnt_ha::config::DEFAULT_STATE;
-use gnt_ha::core::simulate::Simulated;
-use gnt_ha::core::tags::TAGS;
+use gnt_ha::core::ganeti::tags::TAGS;
+use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::sys::simulate::FOLDER;
 
 use crate::page::Page;

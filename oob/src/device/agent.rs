@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gnt_ha::config::{AgentDevice, Config};
+use gnt_ha::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::guarded_file::{Secret, read_secret};

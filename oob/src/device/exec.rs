@@ -4,8 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use gnt_ha::config::ExecDevice;
+use gnt_ha::core::ganeti::oob::{Command, HealthItem};
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::oob::{Command, HealthItem};
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::oob_program::{OobError, OobProgram};

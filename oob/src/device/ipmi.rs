@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gnt_ha::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
+use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::oob::{Health, HealthItem};
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::guarded_file::read_secret;

@@ -9,9 +9,9 @@ mod sensors;
 use std::path::Path;
 
 use gnt_ha::config::{Config, Device as Configured, Driver};
+use gnt_ha::core::ganeti::oob::HealthItem;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::oob::HealthItem;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::lock::{Lock, LockError};

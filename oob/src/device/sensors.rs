@@ -1,6 +1,6 @@
 //! A BMC's threshold sensors, for `health`: as many as the deadline allows, the rest is `UNKNOWN`.
 
-use gnt_ha::core::oob::{Health, HealthItem};
+use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::sys::clock::Deadline;
 use ipmi_lan::command::GetSensorRecord;
 use ipmi_lan::ipmi_rs::sensor_event::{GetSensorReading, ThresholdReading, ThresholdStatus};

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::places::Places;
-use crate::core::crm_mon::CrmMon;
+use crate::core::ganeti::tags;
 use crate::core::history::{Story, stories};
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Refusal, Role as RoleAt};
 use crate::core::status::{Flags, Last, Level, Line, Next, Note, Role, Status, VERSION};
-use crate::core::tags;
-use crate::sys::cib;
 use crate::sys::clock::{Deadline, now};
-use crate::sys::ganeti_files::{self, GanetiFilesError};
+use crate::sys::ganeti::files::{self, GanetiFilesError};
+use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker;
-use crate::sys::recorder::{Recorder, RecorderError};
-use crate::sys::ssconf::{Ssconf, SsconfError};
+use crate::sys::pacemaker::cib;
+use crate::sys::record::recorder::{Recorder, RecorderError};
 use crate::sys::{identity, simulate};
 
 /// The time for everything.
@@ -82,10 +82,10 @@ fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut V
 
 /// A master candidate has everything; any other node that is not offline has the ssconf files.
 fn ganeti(places: &Places, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
-    match ganeti_files::read_config(&places.data_dir) {
+    match files::read_config(&places.data_dir) {
         Ok(config) => {
             let master = config.master().cloned();
-            let flags = |node: &crate::core::ganeti_config::Node| Flags {
+            let flags = |node: &crate::core::ganeti::config::Node| Flags {
                 role: Role::of(master.as_ref() == Some(&node.name), node.master_candidate),
                 offline: node.offline,
                 drained: Some(node.drained),

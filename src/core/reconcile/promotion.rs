@@ -1,7 +1,7 @@
 //! Ganeti's pool of master candidates, while one node after another leaves it.
 
 use super::state::State;
-use crate::core::ganeti_config::Node;
+use crate::core::ganeti::config::Node;
 use crate::core::node::NodeName;
 
 /// The nodes that are still in.

@@ -6,12 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::core::breaker::Limits;
-use crate::core::ganeti_config::Node;
+use crate::core::ganeti::config::Node;
+use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
 use crate::core::receipt::{Action, Outcome, When};
-use crate::core::tags::Tags;
 
 /// What the administrator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Ganeti's `config.data`: any bytes are refused, or hold at least one node, each of which is found by its name.
 #![no_main]
 
-use gnt_ha::core::ganeti_config::GanetiConfig;
+use gnt_ha::core::ganeti::config::GanetiConfig;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

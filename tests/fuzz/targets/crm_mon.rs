@@ -1,7 +1,7 @@
 //! crm_mon's XML: any text is refused, or names at least one node; what it does not say allows nothing.
 #![no_main]
 
-use gnt_ha::core::crm_mon::CrmMon;
+use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::reconcile::{FenceStatus, Membership};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,8 +1,8 @@
 //! What an OOB program prints: only `"powered": false` may be read as off.
 #![no_main]
 
+use gnt_ha::core::ganeti::oob::{parse_health, parse_silence, parse_status, reason_in, start_of};
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::oob::{parse_health, parse_silence, parse_status, reason_in, start_of};
 use gnt_ha::core::power::Power;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,8 +1,8 @@
 //! Ganeti's ssconf files: any bytes are no text, or lines of which only sound names and addresses come through.
 #![no_main]
 
-use gnt_ha::core::ssconf::{addresses, lines, master, name_addresses, names};
-use gnt_ha::core::tags::{Tags, unknown};
+use gnt_ha::core::ganeti::ssconf::{addresses, lines, master, name_addresses, names};
+use gnt_ha::core::ganeti::tags::{Tags, unknown};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

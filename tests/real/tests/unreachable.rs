@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use gnt_ha::sys::reachable::NODED;
-use gnt_ha::sys::unreachable::{make_reachable, make_unreachable};
+use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
 use nix::sched::{CloneFlags, unshare};
 
 const HERE: &str = "192.0.2.1";

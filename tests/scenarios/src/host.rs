@@ -1,7 +1,7 @@
 //! What is true of one host, whoever knows it.
 
 use gnt_ha::core::breaker::Breaker;
-use gnt_ha::core::ganeti_config::Node;
+use gnt_ha::core::ganeti::config::Node;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::{Fence, Membership, Memory, Removal};

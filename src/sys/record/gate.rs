@@ -1,16 +1,16 @@
 //! The record of one node by the program that has just fenced it and cannot wait for a whole look: the same guards.
 
-use super::cib::{self, CibError};
-use super::clock::{Deadline, now, wall_nanos};
-use super::hand_over::{Submitted, submit};
-use super::lock::LockError;
-use super::luxi::LuxiError;
-use super::recorder::{MEMORY_FILE, Recorder, RecorderError};
-use crate::core::ganeti_config::{GanetiConfig, Node};
+use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::Refusal;
 use crate::core::record::OfflineJob;
+use crate::sys::clock::{Deadline, now, wall_nanos};
+use crate::sys::ganeti::luxi::LuxiError;
+use crate::sys::lock::LockError;
+use crate::sys::pacemaker::cib::{self, CibError};
+use crate::sys::record::hand_over::{Submitted, submit};
+use crate::sys::record::recorder::{MEMORY_FILE, Recorder, RecorderError};
 
 /// Why a record is left to others.
 #[derive(Debug, thiserror::Error)]

@@ -9,22 +9,22 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::alive::nodeds_answer;
-use super::cib::{self, CibError};
-use super::clock::{Deadline, now};
-use super::ganeti_files::{self, GanetiFilesError};
-use super::ledger::{Ledger, LedgerError};
-use super::lock::{Lock, LockError};
-use super::pacemaker::{self, PacemakerError};
-use super::reachable::NODED;
-use super::ssconf::Ssconf;
-use super::{identity, state_file};
+use crate::core::ganeti::jobs::DRAINED_BY_US;
+use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
-use crate::core::jobs::DRAINED_BY_US;
 use crate::core::node::{self, NodeName};
 use crate::core::receipt::When;
 use crate::core::reconcile::{Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile};
-use crate::core::tags::Tags;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::ganeti::files::{self, GanetiFilesError};
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::ledger::{Ledger, LedgerError};
+use crate::sys::lock::{Lock, LockError};
+use crate::sys::pacemaker::cib::{self, CibError};
+use crate::sys::pacemaker::{self, PacemakerError};
+use crate::sys::reachable::NODED;
+use crate::sys::record::alive::nodeds_answer;
+use crate::sys::{identity, state_file};
 
 /// The administrator's pause, in the state folder.
 pub const PAUSE_FILE: &str = "pause.json";
@@ -302,7 +302,7 @@ impl Recorder {
     }
 
     fn look(&self, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
-        let config = ganeti_files::read_config(&self.data_dir)?;
+        let config = files::read_config(&self.data_dir)?;
         let here = self.here(config.nodes().iter().map(|node| &node.name))?;
         let pacemaker = pacemaker::status(deadline)?;
         let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);

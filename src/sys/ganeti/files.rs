@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::core::ganeti_config::{BadConfigData, GanetiConfig};
+use crate::core::ganeti::config::{BadConfigData, GanetiConfig};
 
 /// Ganeti's data folder.
 pub const DATA_DIR: &str = "/var/lib/ganeti";

@@ -5,9 +5,9 @@ use jiff::tz::TimeZone;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::node::{self, NodeName};
-use super::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
-use super::xml;
+use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::xml;
+use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
 
 /// What Pacemaker said.
 #[derive(Clone, Debug, PartialEq, Eq)]

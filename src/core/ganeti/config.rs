@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::node::{self, NoSuchNode, NodeName};
+use crate::core::node::{self, NoSuchNode, NodeName};
 
 /// The `version` that is understood: Ganeti 3.x writes 3000000 and up (`CONFIG_VERSION`).
 const VERSIONS: std::ops::Range<u64> = 2_000_000..4_000_000;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::grade::Grade;
-use super::power::Power;
+use crate::core::grade::Grade;
+use crate::core::power::Power;
 
 /// How long Ganeti lets a program run by default (`oobTimeout`, `src/Ganeti/Constants.hs`).
 pub const GANETI_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
-//! What Ganeti's ssconf files hold: one item a line. The files themselves are read by [`crate::sys::ssconf`].
+//! What Ganeti's ssconf files hold: one item a line. The files themselves are read by [`crate::sys::ganeti::ssconf`].
 
 use std::net::IpAddr;
 
-use super::node::{BadNodeName, NodeName};
+use crate::core::node::{BadNodeName, NodeName};
 
 /// What `ssconf_master_node` holds while nobody is master (`lib/bootstrap.py`).
 const NO_MASTER: &str = "NO MASTER";

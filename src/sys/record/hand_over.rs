@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::{Deadline, now, wall_nanos};
-use super::luxi::{JobState, Luxi, LuxiError};
-use super::recorder::{Addresses, Recorder, RecorderError};
-use super::unreachable::{make_reachable, make_unreachable};
-use crate::core::jobs::{self, Job};
+use crate::core::ganeti::jobs::{self, Job};
 use crate::core::node::NodeName;
 use crate::core::receipt::When;
 use crate::core::reconcile::{Decision, Plan, Quiet, Verdict};
+use crate::sys::clock::{Deadline, now, wall_nanos};
+use crate::sys::ganeti::luxi::{JobState, Luxi, LuxiError};
+use crate::sys::record::recorder::{Addresses, Recorder, RecorderError};
+use crate::sys::record::unreachable::{make_reachable, make_unreachable};
 
 /// The jobs that were handed over, in the state folder.
 const FILE: &str = "submitted.json";

@@ -1,7 +1,7 @@
 //! Whether a node is proven to be gone, so that the master role may be taken without its vote.
 
-use super::grade::Grade;
-use super::reconcile::{Membership, Proof, Written, last_on, proofs};
+use crate::core::grade::Grade;
+use crate::core::reconcile::{Membership, Proof, Written, last_on, proofs};
 
 /// How old a proof may be, in milliseconds: a fenced node may be back, and be lost again in a way that nobody fenced it
 /// for. Once it is recorded offline, that is the proof, and does not age.

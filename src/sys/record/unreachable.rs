@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::clock::Deadline;
-use super::program::{ProgramError, run};
-use super::reachable::NODED;
+use crate::sys::clock::Deadline;
+use crate::sys::program::{ProgramError, run};
+use crate::sys::reachable::NODED;
 
 /// The table; all of it is ours.
 const TABLE: &str = "gnt-ha-unreachable";

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-use super::clock::{Deadline, wall_nanos};
+use crate::sys::clock::{Deadline, wall_nanos};
 
 /// The port (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
 pub const PORT: u16 = 1814;

@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::clock::Deadline;
-use super::recorder::Addresses;
-use super::unreachable::make_reachable;
 use crate::core::node::NodeName;
+use crate::sys::clock::Deadline;
+use crate::sys::record::recorder::Addresses;
+use crate::sys::record::unreachable::make_reachable;
 
 /// How long a noded may take for a connection.
 const NODED: Duration = Duration::from_secs(1);

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::clock::Deadline;
-use super::processes;
-use super::program::{ProgramError, run};
+use crate::sys::clock::Deadline;
+use crate::sys::processes;
+use crate::sys::program::{ProgramError, run};
 
 /// The daemons that only the master runs, in the order of their start.
 pub const MASTER_DAEMONS: [&str; 3] = ["ganeti-wconfd", "ganeti-rapi", "ganeti-luxid"];

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::node::NodeName;
-use super::reconcile::Decision;
+use crate::core::node::NodeName;
+use crate::core::reconcile::Decision;
 
 /// Our mark at a node that we drained: a tag of the node.
 pub const DRAINED_BY_US: &str = "gnt-ha:drained";

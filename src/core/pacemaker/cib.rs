@@ -6,9 +6,9 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::grade::Grade;
-use super::reconcile::{Pause, Settings};
-use super::xml::attribute;
+use crate::core::grade::Grade;
+use crate::core::pacemaker::xml::attribute;
+use crate::core::reconcile::{Pause, Settings};
 
 /// The cluster property that holds the administrator's pause.
 pub const PAUSE: &str = "gnt-ha-pause";

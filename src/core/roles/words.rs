@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::node::NodeName;
-use super::roles::{Failure, Rank};
+use crate::core::node::NodeName;
+use crate::core::roles::{Failure, Rank};
 
 /// What a master candidate's confd says of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

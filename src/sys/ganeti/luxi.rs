@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use serde_json::{Value, json};
 
-use super::clock::Deadline;
+use crate::sys::clock::Deadline;
 
 /// The end of a message (`luxiEom`, `src/Ganeti/Constants.hs`).
 const END: u8 = 3;

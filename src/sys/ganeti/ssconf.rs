@@ -8,8 +8,8 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::core::ganeti::ssconf;
 use crate::core::node::{BadNodeName, NodeName};
-use crate::core::ssconf;
 
 /// The most that one of these files may hold, in bytes.
 pub const LIMIT: u64 = 128 * 1024;

@@ -8,11 +8,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::clock::Deadline;
-use super::program::{ProgramError, run};
-use crate::core::cib::{BadCib, Cib, PAUSE};
 use crate::core::grade::Grade;
+use crate::core::pacemaker::cib::{BadCib, Cib, PAUSE};
 use crate::core::reconcile::Pause;
+use crate::sys::clock::Deadline;
+use crate::sys::program::{ProgramError, run};
 
 /// Where pacemaker-based keeps it.
 pub const FILE: &str = "/var/lib/pacemaker/cib/cib.xml";

@@ -1,0 +1,7 @@
+//! Ganeti's own words: its configuration, its tags, its jobs, its out-of-band contract.
+
+pub mod config;
+pub mod jobs;
+pub mod oob;
+pub mod ssconf;
+pub mod tags;

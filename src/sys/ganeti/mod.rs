@@ -1,0 +1,7 @@
+//! Ganeti on this host: its files, its daemons, and what they answer.
+
+pub mod confd;
+pub mod daemon_util;
+pub mod files;
+pub mod luxi;
+pub mod ssconf;
