@@ -26,6 +26,9 @@ fn failure(check: &'static str, found: impl Into<String>) -> Failure {
 
 const SIMULATED: &str = "simulated by a file";
 
+/// The ssconf files that name the folders of instances' disks (`lib/ssconf.py`).
+const STORAGE: [&str; 3] = ["file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir"];
+
 const NODED: &str = "noded";
 const CONFD: &str = "confd";
 
@@ -113,24 +116,51 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     } else if let Err(error) = writable(&place.state_dir, deadline.at_most(EACH)) {
         failures.push(failure("root file system", error.to_string()));
     }
+    if site.tags().check_storage {
+        failures.extend(storage(site, deadline));
+    }
     failures
 }
 
-/// Whether `/` is mounted for writing, and a file can be written in `folder`. A disk that hangs hangs a thread, not us.
+/// Ganeti's folders of instances' disks, where this node has them: one that hangs or is read-only is a failure.
+fn storage(site: &Site, deadline: Deadline) -> Vec<Failure> {
+    let folders = STORAGE.into_iter().filter_map(|name| site.ssconf.line(name).ok().flatten()).map(PathBuf::from);
+    let failed = |folder: PathBuf| {
+        let shown = folder.display().to_string();
+        let written =
+            in_time(
+                deadline.at_most(EACH),
+                move || {
+                    if folder.try_exists()? { write_and_remove(&folder) } else { Ok(()) }
+                },
+            );
+        written.err().map(|error| failure("storage", format!("{shown}: {error}")))
+    };
+    folders.filter(|folder| folder.is_absolute()).filter_map(failed).collect()
+}
+
+/// Whether `/` is mounted for writing, and a file can be written in `folder`.
 fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
     if statvfs("/")?.flags().contains(FsFlags::ST_RDONLY) {
         return Err(io::ErrorKind::ReadOnlyFilesystem.into());
     }
-    let (sender, receiver) = mpsc::channel();
     let folder = folder.to_owned();
+    in_time(deadline, move || {
+        std::fs::create_dir_all(&folder)?;
+        write_and_remove(&folder)
+    })
+}
+
+/// A disk that hangs hangs a thread, not us.
+fn in_time(deadline: Deadline, write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel();
     // A host that has no thread to spare: it cannot be known, which is no success.
-    std::thread::Builder::new().spawn(move || sender.send(write_and_remove(&folder)))?;
+    std::thread::Builder::new().spawn(move || sender.send(write()))?;
     receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("a write did not end in time")))
 }
 
 fn write_and_remove(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let path: PathBuf = folder.join(format!("writable.{}", std::process::id()));
+    let path: PathBuf = folder.join(format!(".gnt-ha.writable.{}", std::process::id()));
     let written = File::create(&path).and_then(|mut file| {
         file.write_all(b"x")?;
         file.sync_data()

@@ -224,6 +224,21 @@ fn a_node_that_becomes_a_candidate_is_looked_at_again() {
     }
 }
 
+/// What a tag adds: storage that this node has must take a write, what it does not have is not asked for.
+#[test]
+fn the_storage_that_a_tag_names_is_written_to() {
+    for (folder, told) in [("/proc", "storage: /proc: "), ("/nonexistent", "")] {
+        let scene = Scene::new("n1.lab");
+        scene.file("ssconf_shared_file_storage_dir", &format!("{folder}\n"));
+        scene.file("ssconf_cluster_tags", "ocf:node-role:full\nocf:node-role:check-storage\n");
+        let ended = scene.run(NODE, "monitor", &[("OCF_RESKEY_CRM_meta_timeout", "3000")]);
+        // noded and confd do not answer in this scene either.
+        assert_eq!(ended.code, 1);
+        assert_eq!(ended.stderr.contains("storage: "), !told.is_empty(), "{}", ended.stderr);
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}
+
 /// The target: 4 ms of CPU time, 8 MB, no child process. The limits here are for an unoptimised build.
 #[test]
 fn a_partial_monitor_starts_nothing_and_is_cheap() {

@@ -20,6 +20,8 @@ pub struct Tags {
     pub master_mode: Mode,
     /// Of `ganeti-node-role`.
     pub node_mode: Mode,
+    /// Full mode of `ganeti-node-role` also writes to Ganeti's file storage.
+    pub check_storage: bool,
     /// The job queue is drained before a planned move of the master.
     pub drain_queue: bool,
     /// A node that leaves gracefully is drained.
@@ -37,6 +39,7 @@ impl Default for Tags {
         Self {
             master_mode: Mode::Partial,
             node_mode: Mode::Partial,
+            check_storage: false,
             drain_queue: true,
             drain_node: true,
             use_powercycle: false,
@@ -83,6 +86,11 @@ pub const TAGS: &[Tag] = &[
     tag("ocf:node-role:partial", "monitors of a node always succeed (default)", |tags| {
         tags.node_mode = Mode::Partial;
     }),
+    tag(
+        "ocf:node-role:check-storage",
+        "in full mode, monitors of a node also write to Ganeti's file storage directories, where they exist",
+        |tags| tags.check_storage = true,
+    ),
     tag("ocf:drain-queue:off", "the master stops without waiting for running jobs", |tags| tags.drain_queue = false),
     tag("ocf:drain-queue:on", "a planned move of the master waits for running jobs, bounded (default)", |tags| {
         tags.drain_queue = true;
