@@ -13,7 +13,7 @@ use crate::sys::record::unreachable::make_reachable;
 /// How long a noded may take for a connection.
 const NODED: Duration = Duration::from_secs(1);
 
-/// Whether each node's noded takes a connection: that proves that it runs. All are asked at once, and those that could not
+/// Whether each node answers on its noded's port: that proves that it runs. All are asked at once, and those that could not
 /// be asked are not among the answers.
 pub(super) fn nodeds_answer(asked: &Addresses, port: u16, deadline: Deadline) -> BTreeMap<NodeName, bool> {
     std::thread::scope(|scope| {
@@ -27,7 +27,7 @@ pub(super) fn nodeds_answer(asked: &Addresses, port: u16, deadline: Deadline) ->
     })
 }
 
-/// Whether a noded takes a connection; none if that is not known: there was no time for it, or it failed on this host.
+/// Whether a noded's host answers; none if that is not known: there was no time for it, or it failed on this host.
 fn noded_answers(target: SocketAddr, deadline: Deadline) -> Option<bool> {
     let connect = || {
         let is_time = deadline.left() >= NODED;
@@ -42,14 +42,9 @@ fn noded_answers(target: SocketAddr, deadline: Deadline) -> Option<bool> {
         answer => answer,
     };
     match answer {
-        Ok(()) => Some(true),
-        Err(
-            ErrorKind::TimedOut
-            | ErrorKind::HostUnreachable
-            | ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::WouldBlock,
-        ) => Some(false),
+        // A refusal is the word of a host that runs, whose noded is not up yet.
+        Ok(()) | Err(ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => Some(true),
+        Err(ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::WouldBlock) => Some(false),
         Err(_) => None,
     }
 }
@@ -71,6 +66,7 @@ mod tests {
         assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED * 5)), BTreeMap::from([(node.clone(), true)]));
         assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED / 2)), BTreeMap::new(), "no time left");
         drop(noded);
-        assert_eq!(nodeds_answer(&asked, port, Deadline::after(NODED * 5)), BTreeMap::from([(node, false)]));
+        let refused = nodeds_answer(&asked, port, Deadline::after(NODED * 5));
+        assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that refuses runs");
     }
 }
