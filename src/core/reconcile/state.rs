@@ -140,7 +140,7 @@ pub struct NodeState {
     /// Since when it is a member, in milliseconds since 1970 (`in_ccm`, from Pacemaker 2.1.7 on).
     pub member_since_ms: Option<u64>,
     /// Whether its noded answered just now; none if it was not asked. Silence proves nothing, an answer does: a connection
-    /// that is taken is one. Asking is needed only where a plan says [`NotAsked`](super::Refusal::NotAsked).
+    /// that is taken or refused is one. Asking is needed only where a plan says [`NotAsked`](super::Refusal::NotAsked).
     pub answers: Option<bool>,
     /// Pacemaker's fence history of it.
     pub fences: Vec<Fence>,
