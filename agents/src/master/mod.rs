@@ -97,8 +97,11 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     let successor = (site.rank == Rank::Master).then(|| successor(&site.here, &words, place.is_listening())).flatten();
     let last = place.markers.note(&note(call));
     let own = words.iter().find(|word| word.own).map(|word| word.serial);
+    // A confd that hangs tells of an older copy than there is on disk: that is looked at where it matters only.
+    let is_behind =
+        || heard::missed(place, own).is_some() && heard::missed(place, site.serial(&place.data_dir)).is_some();
     let score = promotion_score(site.rank, successor.as_deref(), &words, offered(call, place))
-        .filter(|_| site.tags().any_serial || heard::missed(place, own).is_none());
+        .filter(|_| site.tags().any_serial || !is_behind());
     let text = score.map(|score| score.to_string()).unwrap_or_default();
     if !anew && last.as_deref() == Some(&text) {
         return;
