@@ -33,20 +33,44 @@ const CLIENT_HELLO: [u8; 50] = {
 /// `enough`.
 #[must_use]
 pub fn accepting(addresses: &[IpAddr], port: u16, enough: usize, deadline: Deadline) -> BTreeSet<IpAddr> {
+    those_that(addresses, enough, deadline, move |address| connect(address, port, deadline).is_ok())
+}
+
+/// Those of `addresses` that were asked, and neither took nor refused a connection by the deadline ([`is_there`]).
+#[must_use]
+pub fn silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<IpAddr> {
+    // The silent ones are known only when the deadline is over.
+    const TOLD: Duration = Duration::from_millis(100);
+    // With less time than that nobody was asked.
+    const LEAST: Duration = Duration::from_millis(300);
+    if deadline.left() < LEAST {
+        return BTreeSet::new();
+    }
+    let all = addresses.len();
+    those_that(addresses, all, deadline.later(TOLD), move |address| !is_there(address, port, deadline))
+}
+
+fn those_that(
+    addresses: &[IpAddr],
+    enough: usize,
+    deadline: Deadline,
+    is_so: impl Fn(IpAddr) -> bool + Copy + Send + 'static,
+) -> BTreeSet<IpAddr> {
     let (sender, receiver) = mpsc::channel();
     for address in addresses.iter().copied() {
         let sender = sender.clone();
-        // One that cannot be asked, as the system has no thread to spare, is not known to accept.
-        let _ = std::thread::Builder::new().spawn(move || {
-            let _ = sender.send((address, connect(address, port, deadline).is_ok()));
-        });
+        let ask = move || {
+            let _ = sender.send((address, is_so(address)));
+        };
+        // Of one that cannot be asked, as the system has no thread to spare, nothing is known.
+        let _ = std::thread::Builder::new().spawn(ask);
     }
     drop(sender);
     let mut found = BTreeSet::new();
     while found.len() < enough
-        && let Ok((address, accepts)) = receiver.recv_timeout(deadline.left())
+        && let Ok((address, is_so)) = receiver.recv_timeout(deadline.left())
     {
-        if accepts {
+        if is_so {
             found.insert(address);
         }
     }
@@ -98,6 +122,19 @@ mod tests {
     use std::net::TcpListener;
 
     const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// Nobody is taken for gone who takes a connection, or refuses one: the host runs.
+    #[test]
+    fn who_takes_or_refuses_is_not_silent() {
+        let soon = || Deadline::after(Duration::from_millis(500));
+        let own: IpAddr = "127.0.18.12".parse().unwrap();
+        let listener = TcpListener::bind((own, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(silent(&[own], port, soon()), BTreeSet::new(), "it takes");
+        drop(listener);
+        assert_eq!(silent(&[own], port, soon()), BTreeSet::new(), "it refuses");
+        assert_eq!(silent(&[own], port, Deadline::after(Duration::ZERO)), BTreeSet::new(), "there was no time to ask");
+    }
 
     #[test]
     fn a_listener_accepts_and_a_closed_port_is_there_all_the_same() {

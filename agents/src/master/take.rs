@@ -1,5 +1,6 @@
 //! Taking the role: guard, clear what is in the way, fail over or start, and see that it serves.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::thread::{Scope, ScopedJoinHandle};
@@ -169,24 +170,23 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let addresses: Vec<_> = others.iter().filter_map(|node| site.address(node)).collect();
     let enough = site.nodes.len() / 2;
     let old_master = site.master.clone().filter(|master| *master != site.here);
-    let is_there = |address: IpAddr| reachable::is_there(address, reachable::NODED, call.deadline.at_most(THERE));
     // What could not be asked is taken for there.
-    let (voting, served_elsewhere, old_is_there, words) = std::thread::scope(|scope| {
+    let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {
         let voting =
             spawn(scope, || reachable::accepting(&addresses, reachable::NODED, enough, call.deadline.at_most(VOTERS)));
-        let elsewhere =
-            spawn(scope, || !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address)));
-        let old = spawn(scope, || old_master.as_ref().and_then(|old| site.address(old)).is_none_or(is_there));
+        let silent = spawn(scope, || reachable::silent(&addresses, reachable::NODED, call.deadline.at_most(THERE)));
+        let elsewhere = spawn(scope, || {
+            let is_there = |address| reachable::is_there(address, reachable::NODED, call.deadline.at_most(THERE));
+            !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address))
+        });
         let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
-        (answer(voting).unwrap_or_default(), answer(elsewhere).unwrap_or(true), answer(old).unwrap_or(true), words)
+        let (voting, silent) = (answer(voting).unwrap_or_default(), answer(silent).unwrap_or_default());
+        (voting, answer(elsewhere).unwrap_or(true), silent, words)
     });
     let voters = 1 + voting.len();
-    // Once there were enough voters the rest was not waited for, but the old master was.
-    let is_silent = |node: &NodeName| {
-        let answers = site.address(node).is_none_or(|address| voting.contains(&address));
-        if Some(node) == old_master.as_ref() { !old_is_there } else { voting.len() < enough && !answers }
-    };
-    let silent: Vec<NodeName> = others.into_iter().filter(|node| is_silent(node)).cloned().collect();
+    let among = |found: &BTreeSet<IpAddr>, node: &NodeName| site.address(node).is_some_and(|at| found.contains(&at));
+    let not_voting: Vec<&NodeName> = others.iter().copied().filter(|node| !among(&voting, node)).collect();
+    let silent: Vec<NodeName> = others.into_iter().filter(|node| among(&silent, node)).cloned().collect();
     // A proof costs a question to Pacemaker: only where somebody is silent.
     let evidence = (!silent.is_empty() || 2 * voters <= site.nodes.len())
         .then(|| Evidence::gather(place, site, call.deadline.at_most(PROOF)));
@@ -202,7 +202,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
         any_serial: site.tags().any_serial,
         nodes: site.nodes.len(),
         voters,
-        gone: if 2 * voters > site.nodes.len() { None } else { proof_of_all(site, &silent, proof) },
+        gone: if 2 * voters > site.nodes.len() { None } else { proof_of_all(site, &not_voting, &silent, proof) },
         old_master,
     };
     (view, gone)
@@ -234,19 +234,20 @@ fn gone_addresses(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) ->
 }
 
 /// What proves that nobody else can hold the role: for a failover, that the old master is gone; for a start on the
-/// master itself, that every node is that does not answer. One that Ganeti has recorded offline is proven already.
-fn proof_of_all(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) -> Option<String>) -> Option<String> {
-    let needed: Vec<&NodeName> = if site.rank == Rank::Master {
-        silent.iter().collect()
-    } else {
-        let old = site.master.as_ref()?;
-        let offline = site.ssconf.names("offline_nodes").unwrap_or_default();
-        // An old master that answers is not gone, whatever was done to it before.
-        if !silent.contains(old) && !offline.contains(old) {
-            return None;
-        }
-        vec![old]
-    };
+/// master itself, that every node is that does not vote. One that Ganeti has recorded offline is proven already, and one
+/// that answers is not gone, whatever was done to it before.
+fn proof_of_all(
+    site: &Site,
+    not_voting: &[&NodeName],
+    silent: &[NodeName],
+    proof: impl Fn(&NodeName) -> Option<String>,
+) -> Option<String> {
+    let old = site.master.as_ref();
+    let needed: Vec<&NodeName> = if site.rank == Rank::Master { not_voting.to_vec() } else { vec![old?] };
+    let offline = site.ssconf.names("offline_nodes").unwrap_or_default();
+    if needed.iter().any(|node| !silent.contains(node) && !offline.contains(node)) {
+        return None;
+    }
     let proofs: Vec<String> = needed.into_iter().map(proof).collect::<Option<_>>()?;
     Some(if proofs.is_empty() { "every other node is recorded offline".to_owned() } else { proofs.join("; ") })
 }
