@@ -26,6 +26,10 @@ fn run_the_watcher(scene: &Scene, name: &str) {
 fn of_two_nodes_the_survivor_serves_and_can_start_again() {
     let scene = Scene::up("two", 2, Roles::Primitive);
     scene.host("n1").check(&["gnt-cluster", "add-tags", "ocf:master-role:full"]).unwrap();
+    // wconfd tells the other nodes a moment after the job has ended.
+    let n2 = scene.host("n2");
+    let tags = || Ok(n2.read_file("/var/lib/ganeti/ssconf_cluster_tags")?.contains("ocf:master-role:full"));
+    scene.wait("n2 knows the tag", 20, tags);
     assert_eq!(scene.kill_the_master("n1"), "n2");
     scene.wait_offline(&["n1"]);
     let end = End { master: "n2", fenced: &["n1"], offline: &["n1"], ..End::default() };
