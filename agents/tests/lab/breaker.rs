@@ -10,11 +10,14 @@ fn the_third_of_five_is_held_back_until_the_administrator_says_so() {
     let scene = Scene::up("breaker", 5, Roles::Primitive);
     let host = scene.host("n1");
     // One after the other: of two that are lost together with Pacemaker's DC among them, 2.1.5 has been seen to fence one.
-    for name in ["n4", "n5"] {
+    // Recorded, too: luxid may forget a job that it was given while another candidate had just died, and is asked again
+    // after 90 s.
+    for dead in [&["n4"][..], &["n4", "n5"]] {
+        let name = dead.last().unwrap();
         scene.host(name).power_off().unwrap();
         scene.wait_fenced(name, 60);
+        scene.wait_offline(dead);
     }
-    scene.wait_offline(&["n4", "n5"]);
     for name in ["n4", "n5"] {
         scene.host(name).power_on().unwrap();
     }
