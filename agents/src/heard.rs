@@ -1,5 +1,6 @@
 //! What this node has heard of newer configurations than its own, kept on disk: a boot must not make it forget.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
 fn keep(place: &Place, words: &[Word]) {
     // An own confd that is silent tells nothing of how old this node's copy is.
     let Some(own) = words.iter().find(|word| word.own).map(|word| word.serial) else { return };
-    let before = read(place);
+    // What cannot be read is left for whoever looks: it may hold what nobody else knows any more.
+    let Ok(before) = read(place) else { return };
     let after = hear(before.clone(), own, words);
     if after != before {
         let _ = match after {
@@ -43,11 +45,14 @@ fn keep(place: &Place, words: &[Word]) {
 #[must_use]
 pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, Heard)> {
     let own = own.unwrap_or(0);
-    read(place).filter(|heard| heard.missed && heard.serial > own).map(|heard| (own, heard))
+    // A file that cannot be read is no licence to take the role with a copy that may be old.
+    let unreadable = |_| Some(Heard { serial: u64::MAX, master: "a damaged heard.json".to_owned(), missed: true });
+    let heard = read(place).unwrap_or_else(unreadable);
+    heard.filter(|heard| heard.missed && heard.serial > own).map(|heard| (own, heard))
 }
 
-fn read(place: &Place) -> Option<Heard> {
-    state_file::read(&path(place)).ok().flatten()
+fn read(place: &Place) -> io::Result<Option<Heard>> {
+    state_file::read(&path(place))
 }
 
 fn path(place: &Place) -> PathBuf {

@@ -141,11 +141,14 @@ fn without_votes_and_without_proof_the_role_is_not_taken() {
 fn what_was_heard_and_missed_keeps_the_role_away() {
     let scene = Scene::new("n2.lab").of_two_living();
     scene.program("gnt-cluster", "touch $DATA/touched");
-    scene.state("heard.json", r#"{"serial": 150, "master": "n1.lab", "missed": true}"#);
-    let ended = scene.run_or_kill(MASTER, "start", 10);
-    assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("n1.lab had 150"), "{}", ended.stderr);
-    assert!(!scene.data().join("touched").exists());
+    let heard = r#"{"serial": 150, "master": "n1.lab", "missed": true}"#;
+    for (text, told) in [(heard, "n1.lab had 150"), ("{\"serial\": 15", "a damaged heard.json")] {
+        scene.state("heard.json", text);
+        let ended = scene.run_or_kill(MASTER, "start", 10);
+        assert_eq!(ended.code, 1);
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert!(!scene.data().join("touched").exists());
+    }
 }
 
 /// A daemon that is stopped (SIGSTOP) keeps its socket: a failure within the deadline, no hang.
