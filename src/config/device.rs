@@ -28,6 +28,8 @@ pub enum Driver {
     Agent(AgentDevice),
     /// Another OOB program.
     Exec(ExecDevice),
+    /// Every other node refuses this one; see `[shun]`.
+    Shun,
 }
 
 /// A BMC's privilege levels that can be asked for (IPMI 2.0, 6.8).
@@ -186,13 +188,14 @@ const FABRIC_AGENTS: [&str; 9] = [
 
 impl Driver {
     /// The words for `driver =`.
-    pub(crate) const WORDS: [&str; 3] = ["ipmi", "agent", "exec"];
+    pub(crate) const WORDS: [&str; 4] = ["ipmi", "agent", "exec", "shun"];
 
     /// Checks what can be checked before a node is known.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
             Self::Ipmi(bmc) => bmc.check(),
             Self::Agent(agent) => agent.check(),
+            Self::Shun => Ok(()),
             Self::Exec(exec) if exec.program.is_absolute() => Ok(()),
             Self::Exec(exec) => Err(format!("program = {:?} must be an absolute path", exec.program)),
         }
@@ -203,12 +206,12 @@ impl Driver {
         match self {
             Self::Ipmi(bmc) => !has_key(&bmc.address),
             Self::Agent(agent) => !agent.options.values().any(|value| has_key(&value.text())),
-            // The program is told which node is meant.
-            Self::Exec(_) => false,
+            // They are told which node is meant.
+            Self::Exec(_) | Self::Shun => false,
         }
     }
 
-    /// What it switches, once filled in: no two nodes may have the same. None for a program, which is told the node.
+    /// What it switches, once filled in: no two nodes may have the same. None for what is told the node.
     pub(crate) fn switches(&self) -> Option<String> {
         match self {
             Self::Ipmi(bmc) => Some(format!("{} port {}", bmc.address, bmc.port)),
@@ -217,7 +220,7 @@ impl Driver {
                     agent.options.iter().map(|(name, value)| format!("{name}={}", value.text())).collect();
                 Some(format!("{} {}", agent.agent, options.join(" ")))
             }
-            Self::Exec(_) => None,
+            Self::Exec(_) | Self::Shun => None,
         }
     }
 
@@ -256,6 +259,7 @@ impl Driver {
                 })
             }
             Self::Exec(exec) => Self::Exec(exec.clone()),
+            Self::Shun => Self::Shun,
         })
     }
 }

@@ -4,13 +4,17 @@
 
 mod device;
 mod error;
+mod leash;
 mod pattern;
 mod schema;
+mod shun;
 mod template;
 
-pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege};
+pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
 pub use error::ConfigError;
+pub use leash::Leash;
 pub use pattern::Pattern;
+pub use shun::{Network, Shun};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,6 +51,10 @@ pub struct Config {
     pub state: PathBuf,
     /// The folder of the locks.
     pub run: PathBuf,
+    /// What refusing a lost node may touch.
+    pub shun: Shun,
+    /// The watchdog of this node.
+    pub leash: Leash,
     devices: BTreeMap<String, Driver>,
     nodes: Vec<NodeRule>,
     default: Option<Levels>,

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::device::{Driver, Seconds};
 use super::template::Values;
-use super::{Config, ConfigError, Levels, NodeRule, Pattern};
+use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Shun};
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -29,6 +29,10 @@ struct Document {
     state_directory: PathBuf,
     #[serde(default = "run")]
     run_directory: PathBuf,
+    #[serde(default)]
+    shun: Shun,
+    #[serde(default)]
+    leash: Option<Spanned<Leash>>,
     #[serde(default)]
     nodes: BTreeMap<Spanned<String>, Rule>,
     #[serde(default)]
@@ -52,6 +56,11 @@ struct Rule {
 struct Default {
     levels: Spanned<Levels>,
 }
+
+/// A driver that is told everything elsewhere.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoKeys {}
 
 fn fifty_seconds() -> Spanned<Seconds> {
     Spanned::new(0..0, Seconds(Duration::from_secs(50)))
@@ -97,6 +106,8 @@ impl Reader<'_> {
             let at = document.minimum_grade.span().start;
             return Err(self.error(at, "minimum_grade unknown would take anything for off: off, bounded or isolated"));
         }
+        let leash = document.leash.unwrap_or_else(|| Spanned::new(0..0, Leash::default()));
+        leash.get_ref().check().map_err(|why| self.error(leash.span().start, format!("leash: {why}")))?;
         let mut nodes: Vec<NodeRule> = Vec::new();
         let mut places = Vec::new();
         for (name, rule) in document.nodes {
@@ -121,6 +132,8 @@ impl Reader<'_> {
             minimum_grade,
             state: document.state_directory,
             run: document.run_directory,
+            shun: document.shun,
+            leash: leash.into_inner(),
             devices,
             nodes,
             default,
@@ -197,6 +210,10 @@ impl Reader<'_> {
             Some("ipmi") => Driver::Ipmi(self.keys(keys)?),
             Some("agent") => Driver::Agent(self.keys(keys)?),
             Some("exec") => Driver::Exec(self.keys(keys)?),
+            Some("shun") => {
+                let NoKeys {} = self.keys(keys)?;
+                Driver::Shun
+            }
             other => {
                 let given = other.unwrap_or("that");
                 let hint = nearest(given, words.iter().copied());

@@ -14,4 +14,5 @@ pub mod receipt;
 pub mod reconcile;
 pub mod record;
 pub mod roles;
+pub mod shun;
 pub mod status;

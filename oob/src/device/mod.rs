@@ -101,6 +101,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config) -> Result<Ve
                     agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _)
                 }
                 Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
+                Driver::Shun => Err(DeviceError::hopeless("not yet")),
             };
             device
                 .map(|device| Named { name: configured.name.clone(), device })

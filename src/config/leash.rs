@@ -1,0 +1,84 @@
+//! `[leash]`: the watchdog of this node and the times that it keeps.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::device::Seconds;
+use crate::core::ganeti::oob::GANETI_TIMEOUT;
+use crate::core::shun::terms::Terms;
+
+/// The watchdog of this node and the times that it keeps.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Leash {
+    /// The watchdog device.
+    pub device: PathBuf,
+    /// How long a lease holds from the moment when its question was sent.
+    pub lease: Seconds,
+    /// What the watchdog is set to; what it says back counts.
+    pub watchdog: Seconds,
+    /// How wrong the rate of a clock may be, in parts per million.
+    pub drift_ppm: u32,
+    /// From the watchdog's bite until nothing is written any more.
+    pub stop: Seconds,
+    /// A program that stops what can be stopped before the watchdog bites, if one is named.
+    pub before_bite: Option<PathBuf>,
+}
+
+impl Default for Leash {
+    fn default() -> Self {
+        let seconds = |seconds| Seconds(Duration::from_secs(seconds));
+        Self {
+            device: PathBuf::from("/dev/watchdog0"),
+            lease: seconds(10),
+            watchdog: seconds(5),
+            drift_ppm: 10_000,
+            stop: seconds(5),
+            before_bite: None,
+        }
+    }
+}
+
+impl Leash {
+    /// The times, with the watchdog's as it is set.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let millis = |seconds: Seconds| u64::try_from(seconds.0.as_millis()).unwrap_or(u64::MAX);
+        Terms {
+            lease_ms: millis(self.lease),
+            watchdog_ms: millis(self.watchdog),
+            drift_ppm: self.drift_ppm,
+            stop_ms: millis(self.stop),
+        }
+    }
+
+    /// Checks that the times hold together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !self.device.is_absolute() {
+            return Err(format!("device = {:?} must be an absolute path", self.device));
+        }
+        if self.before_bite.as_ref().is_some_and(|program| !program.is_absolute()) {
+            return Err("before_bite must be an absolute path".to_owned());
+        }
+        let least = Duration::from_secs(2);
+        if self.lease.0 < least || self.watchdog.0 < least {
+            return Err("lease and watchdog must be 2 s or more".to_owned());
+        }
+        if self.drift_ppm > 100_000 {
+            return Err("drift_ppm is above 100000: no clock is wrong by more than a tenth".to_owned());
+        }
+        let bound = self.terms().bound();
+        // What is left is for telling every node.
+        let most = GANETI_TIMEOUT - Duration::from_secs(15);
+        if bound > most {
+            return Err(format!(
+                "lease, twice watchdog and stop come to {:.1} s, and with 15 s to tell every node that does not fit in the 60 s \
+                 that Ganeti gives an OOB program: shorten them",
+                bound.as_secs_f64()
+            ));
+        }
+        Ok(())
+    }
+}

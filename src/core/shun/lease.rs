@@ -1,0 +1,1 @@
+//! Whether a leashed node may run on: the one decision of the leash.

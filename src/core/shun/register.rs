@@ -1,0 +1,122 @@
+//! What a node remembers of who is refused: for each node a number that only grows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+
+/// How often a node was shunned and admitted: even while it is admitted, odd while it is shunned.
+///
+/// It only grows, and two registers are merged by the greater one, so an order that comes late, twice or by another way
+/// changes nothing: a shun of before an admission can not undo it, nor an admission a later shun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// Whether the node is shunned.
+    #[must_use]
+    pub const fn is_shunned(self) -> bool {
+        self.0 % 2 == 1
+    }
+
+    /// The epoch in which the node is shunned: this one, or the next.
+    #[must_use]
+    pub const fn shunned(self) -> Self {
+        Self(self.0 | 1)
+    }
+
+    /// The epoch in which the node is admitted: this one, or the next.
+    #[must_use]
+    pub const fn admitted(self) -> Self {
+        Self(self.0.saturating_add(self.0 & 1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What is refused of a shunned node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// TCP and confd: enough for a node whose power was seen off, which may return to the cluster stack with a new boot.
+    Tcp,
+    /// Everything.
+    Everything,
+}
+
+/// What is remembered of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Shunned or admitted.
+    pub epoch: Epoch,
+    /// All of its addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// What is refused.
+    pub reach: Reach,
+    /// How strongly it is proven to have stopped, in this epoch. Of no meaning while it is admitted.
+    pub grade: Grade,
+    /// The boot that is shunned (`proc_sys_kernel(5)`, `boot_id`), where it is known.
+    pub boot_id: Option<String>,
+    /// When this epoch began, in milliseconds since 1970, by the clock of whoever began it.
+    pub since_ms: u64,
+    /// Who began it: a person with the reason, or a program with its receipt's id.
+    pub by: String,
+}
+
+impl Entry {
+    /// Takes `other` in: the later epoch wins; of one epoch, the wider refusal and the stronger proof.
+    pub fn merge(&mut self, other: &Self) {
+        if other.epoch > self.epoch {
+            *self = other.clone();
+        } else if other.epoch == self.epoch {
+            self.addresses.extend(&other.addresses);
+            // A proven off narrows what is refused, so the stronger proof says what.
+            if other.grade > self.grade {
+                (self.grade, self.reach) = (other.grade, other.reach);
+            } else if other.grade == self.grade {
+                self.reach = self.reach.max(other.reach);
+            }
+            if self.boot_id.is_none() {
+                self.boot_id.clone_from(&other.boot_id);
+            }
+            if (other.since_ms, &other.by) < (self.since_ms, &self.by) {
+                (self.since_ms, self.by) = (other.since_ms, other.by.clone());
+            }
+        }
+    }
+}
+
+/// What a node remembers of all nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Register(pub BTreeMap<NodeName, Entry>);
+
+impl Register {
+    /// Takes in what another node remembers.
+    pub fn merge(&mut self, other: &Self) {
+        for (name, entry) in &other.0 {
+            self.0.entry(name.clone()).and_modify(|own| own.merge(entry)).or_insert_with(|| entry.clone());
+        }
+    }
+
+    /// The epoch that a node is in.
+    #[must_use]
+    pub fn epoch(&self, node: &NodeName) -> Epoch {
+        self.0.get(node).map_or_else(Epoch::default, |entry| entry.epoch)
+    }
+
+    /// The nodes that are shunned.
+    pub fn shunned(&self) -> impl Iterator<Item = (&NodeName, &Entry)> {
+        self.0.iter().filter(|(_, entry)| entry.epoch.is_shunned())
+    }
+}

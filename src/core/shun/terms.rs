@@ -1,0 +1,48 @@
+//! The times of a lease and its watchdog, and how long the shunning side has to wait.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The times that a leash keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terms {
+    /// How long a lease holds from the moment when its question was sent, in milliseconds of the node's clock since boot.
+    pub lease_ms: u64,
+    /// How long after the last pet the watchdog bites, in milliseconds, as read back from the device.
+    pub watchdog_ms: u64,
+    /// How wrong the rate of each clock may be, in parts per million.
+    pub drift_ppm: u32,
+    /// From the bite until nothing is written any more, in milliseconds.
+    pub stop_ms: u64,
+}
+
+impl Terms {
+    /// How long to wait, on a clock of the same bound, from the moment when enough candidates have refused: by then the
+    /// leashed node has stopped.
+    ///
+    /// Twice the watchdog: a leash that is stopped (SIGSTOP, a scheduler, a hypervisor) between its look at the lease and
+    /// its pet may pet up to a whole watchdog time after the lease has ended, and no process can exclude that.
+    #[must_use]
+    pub fn bound(self) -> Duration {
+        const MILLION: u128 = 1_000_000;
+        let drift = u128::from(self.drift_ppm.min(999_999));
+        let held = u128::from(self.lease_ms) + 2 * u128::from(self.watchdog_ms);
+        let stretched = (held * (MILLION + drift)).div_ceil(MILLION - drift);
+        let all = stretched + u128::from(self.stop_ms);
+        Duration::from_millis(u64::try_from(all).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_rounded_up_and_covers_both_clocks() {
+        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        assert_eq!(terms.bound(), Duration::from_millis(25_405));
+        assert_eq!(Terms { drift_ppm: 0, ..terms }.bound(), Duration::from_secs(25));
+    }
+}

@@ -1,0 +1,103 @@
+//! What nodes ask of each other, and answer: one question, `ganeti-oob peer`, that tells and asks in one.
+//!
+//! It goes by noded's `run_oob`, which hands on two arguments and reads JSON back (`lib/backend.py`, `RunOob`), or by SSH.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::register::{Epoch, Register};
+use super::terms::Terms;
+use crate::core::node::NodeName;
+
+/// The version of both.
+pub const VERSION: u32 = 1;
+
+/// The command word of `ganeti-oob` (noded's `command`); the question is the second argument, or stdin after `-`.
+pub const COMMAND: &str = "peer";
+
+/// The most that a question or an answer may hold, in bytes: what one argument of a process may (`MAX_ARG_STRLEN`, execve(2)).
+pub const LIMIT: usize = 128 * 1024 - 1;
+
+/// What a node is told and asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Who asks.
+    pub from: NodeName,
+    /// Entries to take in; none for a mere question.
+    #[serde(default)]
+    pub register: Register,
+    /// The nodes whose leash it is asked about; its own is always told.
+    #[serde(default)]
+    pub about: Vec<NodeName>,
+    /// The master IP of a proven-gone master: its noded's port is made unreachable for a while, so that a failover does not
+    /// wait for it.
+    #[serde(default)]
+    pub gone_master_ip: Option<IpAddr>,
+}
+
+/// What it answers, with all that it was told done, flushed to its disk, and read back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Who answers.
+    pub node: NodeName,
+    /// Its boot (`proc_sys_kernel(5)`, `boot_id`).
+    pub boot_id: String,
+    /// All that it remembers.
+    pub register: Register,
+    /// The nodes whose every address its kernel refuses now, read back, each with the epoch.
+    pub refuses: BTreeMap<NodeName, Epoch>,
+    /// The identity of the rules (the kernel's handles): another one means that they were gone for a moment.
+    pub seal: String,
+    /// What it was told and did not do, with the reason: an address of its own, one that is protected.
+    #[serde(default)]
+    pub refusals: BTreeMap<NodeName, String>,
+    /// Its own leash.
+    #[serde(default)]
+    pub leash: Option<LeashReport>,
+    /// What it was told of others' leashes, with the age in milliseconds by its own clock since boot.
+    #[serde(default)]
+    pub leashes: BTreeMap<NodeName, Attestation>,
+    /// The instances that run here, where that can be told without Ganeti's master.
+    #[serde(default)]
+    pub instances: Option<u32>,
+    /// The DRBD minors that are primary here.
+    #[serde(default)]
+    pub drbd_primaries: Option<u32>,
+}
+
+/// What a leash says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeashReport {
+    /// Its node's boot.
+    pub boot_id: String,
+    /// The watchdog's driver (`identity` in `/sys/class/watchdog`).
+    pub driver: String,
+    /// Whether closing the device leaves it armed.
+    pub nowayout: bool,
+    /// The times that it keeps; `watchdog` as read back from the device.
+    pub terms: Terms,
+    /// The candidates that it asks.
+    pub candidates: Vec<IpAddr>,
+    /// It keeps the leash's discipline for at least that long from now, in milliseconds, unless its node stops or boots.
+    pub kept_for_ms: u64,
+    /// How long ago the question was sent that its lease counts from, in milliseconds.
+    pub lease_age_ms: u64,
+}
+
+/// A leash's report with its age.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// What it said.
+    pub leash: LeashReport,
+    /// Milliseconds since it was *asked*, by the clock since boot of whoever holds it.
+    pub age_ms: u64,
+}
