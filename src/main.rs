@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, history, pause, record, status};
+use gnt_ha::commands::{Cli, Command, check, history, pause, record, status};
+use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
 const PROGRAM: &str = "gnt-ha";
@@ -25,6 +26,13 @@ fn main() -> ExitCode {
             Err(line) => {
                 cli::complain(PROGRAM, &line);
                 return Level::Unknown.code().into();
+            }
+        },
+        Command::Check(arguments) => match check::run(arguments, &parsed.config) {
+            Ok(severity) => return severity.code().into(),
+            Err(line) => {
+                cli::complain(PROGRAM, &line);
+                return Severity::Error.code().into();
             }
         },
         Command::History(arguments) => history::run(arguments, &parsed.config),

@@ -1,5 +1,6 @@
 //! The commands of `gnt-ha`: a file each.
 
+pub mod check;
 pub mod history;
 pub mod pause;
 pub mod places;
@@ -34,6 +35,14 @@ pub enum Command {
     ///
     /// Exit code: 0 all is well, 1 something is refused or needs a look, 2 something cannot be known.
     Status(status::Arguments),
+    /// Look for everything that would go wrong when a host dies, and say how to mend it
+    ///
+    /// Looks at Pacemaker's and Ganeti's configuration and state, at both together, at this host, and asks every node's
+    /// OOB program, which logs in to its device. Changes nothing. Run it on a master candidate: only those hold Ganeti's
+    /// configuration.
+    ///
+    /// Exit code: 0 nothing was found, 1 warnings, 2 errors, or this host could not be looked at.
+    Check(check::Arguments),
     /// Print what was done to nodes, by whom, and how it was proven
     History(history::Arguments),
     /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove

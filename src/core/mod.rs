@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod check;
 pub mod ganeti;
 pub mod grade;
 pub mod history;

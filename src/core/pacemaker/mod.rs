@@ -3,4 +3,6 @@
 pub mod cib;
 pub mod crm_mon;
 pub mod notice;
+pub mod resources;
+pub mod tree;
 mod xml;

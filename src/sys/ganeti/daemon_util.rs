@@ -101,18 +101,24 @@ impl Daemons {
     /// When a file cannot be removed.
     pub fn clear_stale_pidfiles(&self) -> io::Result<Vec<&'static str>> {
         let mut cleared = Vec::new();
-        for daemon in DAEMONS {
-            let path = self.pidfile(daemon);
-            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            if metadata.uid() == 0 || !metadata.is_file() || self.process(daemon).is_some() {
-                continue;
-            }
+        for (daemon, path) in self.stale_pidfiles() {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => cleared.push(daemon),
             }
         }
         Ok(cleared)
+    }
+
+    /// The daemons that do not run and whose pidfile belongs to another user than root, each with the file.
+    #[must_use]
+    pub fn stale_pidfiles(&self) -> Vec<(&'static str, PathBuf)> {
+        let is_stale = |daemon: &str, path: &Path| {
+            let metadata = fs::symlink_metadata(path).ok()?;
+            (metadata.uid() != 0 && metadata.is_file() && self.process(daemon).is_none()).then_some(())
+        };
+        let files = DAEMONS.into_iter().map(|daemon| (daemon, self.pidfile(daemon)));
+        files.filter(|(daemon, path)| is_stale(daemon, path).is_some()).collect()
     }
 
     fn pidfile(&self, daemon: &str) -> PathBuf {

@@ -1,0 +1,118 @@
+//! What the doctor's view is made of: files of this host, Pacemaker, confd of the candidates, and every node's OOB program.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::places::Places;
+use super::host;
+use crate::config::Config;
+use crate::core::check::View;
+use crate::core::check::view::Said;
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::pacemaker::resources::Resources;
+use crate::core::power::Power;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::confd::Confd;
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::oob_program::OobProgram;
+use crate::sys::pacemaker;
+
+/// How long confd is waited for; it answers within a millisecond.
+const CONFD: Duration = Duration::from_secs(1);
+
+/// How many OOB programs run at once.
+const AT_ONCE: usize = 32;
+
+/// Looks at everything.
+pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration) -> Result<View, String> {
+    let deadline = Deadline::after(time);
+    if !places.cib.exists() && !places.data_dir.join("ssconf_node_list").exists() {
+        return Err(format!(
+            "this host has neither Ganeti (no {}) nor Pacemaker (no {}): run it on a node of the cluster",
+            places.data_dir.join("ssconf_node_list").display(),
+            places.cib.display()
+        ));
+    }
+    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string());
+    let ssconf = Ssconf::new(&places.data_dir);
+    let programs = ganeti.as_ref().map(programs).unwrap_or_default();
+    let is_ours = |path: &PathBuf| path.ends_with("ganeti-oob");
+    let power = match &ganeti {
+        Ok(ganeti) if devices => power(ganeti, deadline),
+        _ => BTreeMap::new(),
+    };
+    Ok(View {
+        resources: resources(&places.cib),
+        pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
+        tags: ssconf.cluster_tags().unwrap_or_default(),
+        candidates: candidates(places, &ssconf, deadline),
+        config: programs.keys().any(is_ours).then(|| Config::load(config).map_err(|error| error.to_string())),
+        programs,
+        power,
+        host: host::look(places),
+        ganeti,
+    })
+}
+
+fn resources(cib: &Path) -> Result<Resources, String> {
+    let text = std::fs::read_to_string(cib).map_err(|error| format!("cannot read {}: {error}", cib.display()))?;
+    Resources::parse(&text).map_err(|error| format!("cannot use {}: {error}", cib.display()))
+}
+
+/// Each OOB program, and why it cannot be run.
+fn programs(ganeti: &GanetiConfig) -> BTreeMap<PathBuf, Option<String>> {
+    let all: BTreeSet<&PathBuf> = ganeti.nodes().iter().filter_map(|node| node.oob_program.as_ref()).collect();
+    all.into_iter().map(|path| (path.clone(), OobProgram::find(path).err().map(|error| error.to_string()))).collect()
+}
+
+fn candidates(places: &Places, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<NodeName, Said> {
+    let names = ssconf.names("master_candidates").unwrap_or_default();
+    let offline = ssconf.names("offline_nodes").unwrap_or_default();
+    let addresses = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
+    let mut asked: BTreeMap<NodeName, Said> = addresses
+        .into_iter()
+        .filter(|(name, _)| names.contains(name) && !offline.contains(name))
+        .map(|(name, address)| (name, Said { address, master: None }))
+        .collect();
+    let peers: Vec<_> = asked.values().map(|said| said.address).collect();
+    let answers = Confd::new(&places.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD)));
+    for answer in answers.unwrap_or_default() {
+        for said in asked.values_mut().filter(|said| said.address == answer.from) {
+            said.master = Some((answer.master.clone(), answer.serial));
+        }
+    }
+    asked
+}
+
+/// What every online node's OOB program says, some at a time.
+fn power(ganeti: &GanetiConfig, deadline: Deadline) -> BTreeMap<NodeName, Result<(Power, Grade), String>> {
+    let asked = ganeti.nodes().iter().filter(|node| !node.offline);
+    let programs = asked.filter_map(|node| Some((&node.name, OobProgram::find(node.oob_program.as_ref()?).ok()?)));
+    let all: Vec<_> = programs.collect();
+    let mut found = BTreeMap::new();
+    for some in all.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            let ask = |(node, program): &(&NodeName, OobProgram)| {
+                let (node, program) = ((*node).clone(), program.clone());
+                let question = move || {
+                    let answer = program.status(&node, deadline);
+                    (node, answer.map(|status| (status.power, status.proves())).map_err(|error| error.to_string()))
+                };
+                std::thread::Builder::new().spawn_scoped(scope, question).ok()
+            };
+            let questions: Vec<_> = some.iter().filter_map(ask).collect();
+            found.extend(questions.into_iter().filter_map(|question| question.join().ok()));
+        });
+    }
+    // One that could not even be asked is not known to work.
+    for (node, _) in all {
+        found
+            .entry(node.clone())
+            .or_insert_with(|| Err("it could not be asked: this host has no thread to spare".to_owned()));
+    }
+    found
+}

@@ -1,0 +1,57 @@
+//! `gnt-ha check`: what is wrong with the protection, why it matters, and how to mend it.
+
+mod host;
+mod look;
+mod report;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::places::Places;
+use crate::cli;
+use crate::core::check::{Finding, Severity, check};
+use report::Report;
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// One JSON object, for programs
+    ///
+    /// Keys: version (1), host, level, looked_at {nodes, devices, candidates}, findings [{rule, severity, about, what, why,
+    /// mend}]. level and severity are ok, warning or error. Later versions may add keys and rules.
+    #[arg(long)]
+    json: bool,
+
+    /// Do not ask the nodes' OOB programs, which log in to each device
+    #[arg(long)]
+    no_devices: bool,
+
+    /// Seconds for everything
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Looks and prints. Changes nothing.
+///
+/// # Errors
+/// One line, when this host knows nothing of either cluster, or stdout cannot be written.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
+    let time = Duration::from_secs(arguments.timeout);
+    let view = look::look(&arguments.places, config, !arguments.no_devices, time)?;
+    let findings = check(&view);
+    let level = findings.iter().map(|finding: &Finding| finding.severity).max().unwrap_or(Severity::Ok);
+    let report = Report::new(&view, level, &findings);
+    let text = if arguments.json {
+        serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"
+    } else {
+        report.text(std::io::stdout().is_terminal())
+    };
+    cli::print(&text)?;
+    Ok(level)
+}

@@ -1,0 +1,97 @@
+//! The findings as text for people, and as JSON.
+
+use serde::Serialize;
+
+use crate::cli::Paint;
+use crate::core::check::{Finding, Severity, VERSION, View};
+use crate::sys::identity;
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct Report<'a> {
+    version: u32,
+    host: String,
+    level: Severity,
+    looked_at: LookedAt,
+    findings: &'a [Finding],
+}
+
+#[derive(Debug, Serialize)]
+struct LookedAt {
+    nodes: usize,
+    devices: usize,
+    candidates: usize,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(view: &View, level: Severity, findings: &'a [Finding]) -> Self {
+        let looked_at = LookedAt {
+            nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
+            devices: view.power.len(),
+            candidates: view.candidates.len(),
+        };
+        Self { version: VERSION, host: identity::host(), level, looked_at, findings }
+    }
+
+    /// Each finding in three lines, the last line sums up.
+    pub(super) fn text(&self, colour: bool) -> String {
+        let mut text = String::new();
+        for Finding { severity, about, what, why, mend, .. } in self.findings {
+            let word = format!("{:7}", severity.word());
+            let word = match severity {
+                _ if !colour => word,
+                Severity::Ok => Paint::Green.on(&word),
+                Severity::Warning => Paint::Yellow.on(&word),
+                Severity::Error => Paint::Red.on(&word),
+            };
+            text.push_str(&format!("{word}  {about}: {what}\n         why:  {why}\n         mend: {mend}\n"));
+        }
+        let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let LookedAt { nodes, devices, candidates } = &self.looked_at;
+        let looked = format!(
+            "looked at Pacemaker, Ganeti and this host, {} of {}, {}",
+            counted(*devices, "device"),
+            counted(*nodes, "node"),
+            counted(*candidates, "candidate")
+        );
+        text.push_str(&match (errors, warnings) {
+            (0, 0) => format!("ok: {looked}\n"),
+            _ => format!("{}, {}; {looked}\n", counted(errors, "error"), counted(warnings, "warning")),
+        });
+        text
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_finding_says_what_why_and_how() {
+        let findings = [Finding {
+            rule: "quorum",
+            severity: Severity::Error,
+            about: "pacemaker".into(),
+            what: "no quorum".into(),
+            why: "nothing is fenced",
+            mend: "look".into(),
+        }];
+        let looked_at = LookedAt { nodes: 3, devices: 3, candidates: 1 };
+        let report =
+            Report { version: VERSION, host: "n1".into(), level: Severity::Error, looked_at, findings: &findings };
+        let text = report.text(false);
+        assert_eq!(
+            text,
+            "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         mend: look\n\
+             1 error, 0 warnings; looked at Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"
+        );
+        assert_eq!(report.text(true).replace("\x1b[31m", "").replace("\x1b[0m", ""), text);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["level"], &json["findings"][0]["rule"]), (&"error".into(), &"quorum".into()));
+    }
+}

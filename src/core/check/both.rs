@@ -1,0 +1,37 @@
+//! What Ganeti and Pacemaker say of the same nodes.
+
+use super::{Findings, View};
+use crate::core::ganeti::tags::{Mode, Tags};
+use crate::core::node;
+use crate::core::reconcile::Membership;
+
+pub(super) fn look(view: &View, findings: &mut Findings) {
+    let (Ok(ganeti), Ok(state)) = (&view.ganeti, &view.pacemaker) else { return };
+    for known in ganeti.nodes() {
+        match state.membership(&known.name) {
+            Membership::Unknown if !known.offline => {
+                findings.add("node-not-in-pacemaker", &known.name, "Pacemaker does not know it");
+            }
+            Membership::Online if known.offline => {
+                findings.add(
+                    "offline-but-online",
+                    &known.name,
+                    "it is online in Pacemaker, and recorded offline in Ganeti",
+                );
+            }
+            Membership::Absent if !known.offline && !known.drained => {
+                findings.add("lost-but-not-offline", &known.name, "it is gone from Pacemaker, and online in Ganeti");
+            }
+            _ => {}
+        }
+    }
+    for (name, _) in &state.nodes {
+        if node::find(name, ganeti.nodes().iter().map(|known| &known.name)).is_err() {
+            findings.add("node-not-in-ganeti", name, "Ganeti does not know it");
+        }
+    }
+    let mode = Tags::read(view.tags.iter().map(String::as_str)).master_mode;
+    if ganeti.nodes().len() == 2 && mode != Mode::Full {
+        findings.add("too-few-for-quorum", "ganeti", "it has two nodes, and the master role runs in partial mode");
+    }
+}

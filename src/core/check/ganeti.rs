@@ -1,0 +1,82 @@
+//! Ganeti: its nodes, their OOB programs, its candidates, its tags.
+
+use std::collections::BTreeSet;
+
+use super::{Findings, View};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::tags;
+use crate::core::grade::Grade;
+use crate::core::power::Power;
+
+pub(super) fn look(view: &View, findings: &mut Findings) {
+    match &view.ganeti {
+        Ok(ganeti) => look_at_nodes(ganeti, view, findings),
+        Err(why) => findings.add("ganeti-unknown", "ganeti", why),
+    }
+    for tag in tags::unknown(view.tags.iter().map(String::as_str)) {
+        findings.add("unknown-tag", tag, "this tag means nothing");
+    }
+    look_at_candidates(view, findings);
+    match &view.config {
+        Some(Err(why)) => findings.add("configuration-wrong", "ganeti-oob", why),
+        Some(Ok(config)) if config.minimum_grade == Grade::Isolated => {
+            findings.add("configuration-takes-isolated", config.path.display(), "minimum_grade is isolated");
+        }
+        _ => {}
+    }
+}
+
+fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
+    for (program, why) in &view.programs {
+        if let Some(why) = why {
+            findings.add("oob-program-missing", program.display(), why);
+        }
+    }
+    for node in ganeti.nodes() {
+        if node.drained {
+            findings.add("node-drained", &node.name, "it is recorded as drained");
+        }
+        let Some(program) = &node.oob_program else {
+            findings.add("no-oob-program", &node.name, "Ganeti has no OOB program for it");
+            continue;
+        };
+        if view.programs.get(program).is_some_and(Option::is_some) {
+            continue;
+        }
+        let levels =
+            view.config.as_ref().and_then(|config| config.as_ref().ok()).map(|config| config.levels_of(&node.name));
+        if let Some(Err(why)) = levels.filter(|_| program.ends_with("ganeti-oob")) {
+            findings.add("no-levels", &node.name, why.to_string());
+            continue;
+        }
+        match view.power.get(&node.name) {
+            Some(Err(why)) => findings.add("device-silent", &node.name, why),
+            Some(Ok((Power::Off, _))) if !node.offline => {
+                findings.add("device-silent", &node.name, "it is off by its OOB program, and online in Ganeti");
+            }
+            _ => {}
+        }
+    }
+    let candidates = ganeti.nodes().iter().filter(|node| node.master_candidate && !node.offline).count();
+    if candidates < 2 && ganeti.nodes().len() > 1 {
+        findings.add("one-candidate", "ganeti", format!("{candidates} master candidate is online"));
+    }
+}
+
+fn look_at_candidates(view: &View, findings: &mut Findings) {
+    let masters: BTreeSet<&str> =
+        view.candidates.values().filter_map(|said| Some(said.master.as_ref()?.0.as_str())).collect();
+    let newest = view.candidates.values().filter_map(|said| said.master.as_ref()).max_by_key(|(_, serial)| *serial);
+    for (node, said) in &view.candidates {
+        match (&said.master, newest) {
+            (None, _) => {
+                findings.add("candidate-silent", node, format!("its confd does not answer at {}", said.address))
+            }
+            (Some((master, serial)), Some((right, newer))) if masters.len() > 1 && master != right => {
+                let what = format!("it names {master} (serial {serial}), others {right} (serial {newer})");
+                findings.add("masters-disagree", node, what);
+            }
+            _ => {}
+        }
+    }
+}

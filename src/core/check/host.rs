@@ -1,0 +1,49 @@
+//! This host: what is installed, what is left over.
+
+use super::view::Installed;
+use super::{Findings, View};
+
+pub(super) fn look(view: &View, findings: &mut Findings) {
+    let host = &view.host;
+    if host.fence_agent == Installed::Missing {
+        findings.add("no-fence-agent", "fence_ganeti", "it is not where Pacemaker looks for it");
+    }
+    for (name, installed) in &host.agents {
+        match installed {
+            Installed::Program => {}
+            Installed::Script => findings.add("example-agent", name, "it is a script: Ganeti's example"),
+            Installed::Missing => findings.add("no-agent", name, "it is not installed"),
+        }
+    }
+    for file in &host.no_voting {
+        findings.add("no-voting-default", file.display(), "it gives Ganeti's daemons --no-voting");
+    }
+    for file in &host.stale_pidfiles {
+        findings.add("stale-pidfile", file.display(), "its daemon does not run, and it is not root's");
+    }
+    if let Some(file) = &host.watcher_absent {
+        findings.add("watcher-absent", file.display(), "there is no such file");
+    }
+    if host.watcher_paused.is_some() {
+        findings.add("watcher-paused", "ganeti-watcher", "it is paused");
+    }
+    for condition in &host.simulated {
+        findings.add("simulated", condition.file(), "this condition is simulated here");
+    }
+    for file in &host.simulates_nothing {
+        findings.add("simulates-nothing", file, "it is no name of a condition");
+    }
+    if let Some(pause) = &host.pause {
+        findings.add("paused", "gnt-ha", format!("paused by {}: {}", pause.by, pause.reason));
+    }
+    if let Some(latch) = &host.breaker {
+        findings.add(
+            "breaker-open",
+            "gnt-ha",
+            format!("{} nodes wait for you, {} may be lost at once", latch.held.len(), latch.limit),
+        );
+    }
+    for (node, by) in &host.shunned {
+        findings.add("shunned", node, format!("shunned by {by}"));
+    }
+}

@@ -1,0 +1,96 @@
+//! The doctor's rules: what is known of both clusters goes in, findings come out, each with its mend.
+//!
+//! [`rules::RULES`] is the one table of what can be found; the files beside it look: at Pacemaker's configuration and state,
+//! at Ganeti's, at both together, at this host.
+
+mod both;
+mod ganeti;
+mod host;
+mod pacemaker;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+pub mod view;
+
+use serde::Serialize;
+
+use rules::{Rule, rule};
+pub use view::View;
+
+/// The version of the JSON. Keys may be added to it; none changes its meaning.
+pub const VERSION: u32 = 1;
+
+/// How bad a finding is; the worst is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Looked at, and as it should be.
+    Ok,
+    /// It works now, and something will be worse than it could.
+    Warning,
+    /// A dead host will not be fenced, taken over or recorded; or too much will be.
+    Error,
+}
+
+impl Severity {
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// In front of a line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The rule's name: it stays the same.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// A node, a resource, a file: whatever it is about.
+    pub about: String,
+    /// What was found.
+    pub what: String,
+    /// Why it matters.
+    pub why: &'static str,
+    /// How to mend it.
+    pub mend: String,
+}
+
+/// What is found, while it is gathered.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// `name` is one of [`rules::RULES`]; `{}` in its mend stands for what it is about.
+    fn add(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
+        let about = about.to_string();
+        let Rule { name, severity, why, mend } = rule(name);
+        let mend = mend.replace("{}", &about);
+        self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, mend });
+    }
+}
+
+/// Everything that is wrong, the worst first. Nothing found is no proof that nothing is wrong: what could not be looked at
+/// is a finding, too.
+#[must_use]
+pub fn check(view: &View) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    pacemaker::look(view, &mut findings);
+    ganeti::look(view, &mut findings);
+    both::look(view, &mut findings);
+    host::look(view, &mut findings);
+    let mut found = findings.0;
+    found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.about.cmp(&b.about)));
+    found
+}

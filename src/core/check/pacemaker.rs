@@ -1,0 +1,229 @@
+//! Pacemaker: its configuration and its state.
+
+use std::time::Duration;
+
+use super::{Findings, View};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::grade::Grade;
+use crate::core::node;
+use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
+use crate::core::reconcile::{FenceStatus, Membership};
+
+/// Our agents.
+const MASTER_ROLE: &str = "ganeti-master-role";
+const NODE_ROLE: &str = "ganeti-node-role";
+const DEVICE: &str = "fence_ganeti";
+
+/// What a fencing may take: Ganeti gives an OOB program up to 60 s, and `fence_ganeti` needs it for a command and a look.
+const NEEDED: Duration = Duration::from_secs(60);
+
+/// What Pacemaker gives without being told (`stonith-timeout`).
+const GIVEN: u64 = 60_000;
+
+/// The least that a start of the master role needs, in milliseconds: several nodes that are waited for.
+const START: u64 = 120_000;
+
+pub(super) fn look(view: &View, findings: &mut Findings) {
+    match &view.pacemaker {
+        Ok(state) => look_at_state(state, findings),
+        Err(why) => findings.add("pacemaker-unknown", "pacemaker", why),
+    }
+    match &view.resources {
+        Ok(resources) => {
+            look_at_properties(resources, view, findings);
+            look_at_devices(resources, view, findings);
+            look_at_roles(resources, findings);
+        }
+        Err(why) => findings.add("cib-unknown", "pacemaker", why),
+    }
+}
+
+fn look_at_state(state: &CrmMon, findings: &mut Findings) {
+    if !state.quorum {
+        findings.add("quorum", "pacemaker", "this host's partition has no quorum");
+    }
+    for (name, member) in &state.nodes {
+        if *member == Membership::Unclean {
+            findings.add("node-unclean", name, "it is UNCLEAN");
+        }
+        // The latest comes first.
+        let last = state.fences.iter().find(|(target, _)| target == name).map(|(_, fence)| fence);
+        if last.is_some_and(|fence| fence.status == FenceStatus::Failed) {
+            findings.add("fencing-failed", name, "the latest event of its fence history is a failure");
+        }
+    }
+}
+
+fn look_at_properties(resources: &Resources, view: &View, findings: &mut Findings) {
+    let says = |names: &[&str]| resources.property(names).map(str::to_ascii_lowercase);
+    let is_off = |names: &[&str]| says(names).is_some_and(|value| !is_true(&value));
+    if is_off(&["stonith-enabled", "fencing-enabled"]) {
+        findings.add("fencing-disabled", "pacemaker", "stonith-enabled is off");
+    }
+    if is_off(&["startup-fencing"]) {
+        findings.add("startup-fencing-disabled", "pacemaker", "startup-fencing is off");
+    }
+    let many = view.pacemaker.as_ref().map_or(0, |state| state.nodes.len()) > 2;
+    if many && says(&["no-quorum-policy"]).as_deref() == Some("ignore") {
+        findings.add("quorum-ignored", "pacemaker", "no-quorum-policy is ignore");
+    }
+    let maintenance = says(&["maintenance-mode"]).is_some_and(|value| is_true(&value));
+    if maintenance || view.pacemaker.as_ref().is_ok_and(|state| state.maintenance) {
+        findings.add("maintenance", "pacemaker", "maintenance-mode is on");
+    }
+    if is_off(&["concurrent-fencing"]) {
+        findings.add("fencing-one-by-one", "pacemaker", "concurrent-fencing is off");
+    }
+}
+
+fn look_at_devices(resources: &Resources, view: &View, findings: &mut Findings) {
+    let ours: Vec<&Primitive> = resources.devices().filter(|device| device.kind == DEVICE).collect();
+    if resources.devices().next().is_none() {
+        findings.add("no-device", "pacemaker", "there is no fence device at all");
+    }
+    let stonith_timeout = resources.property(&["stonith-timeout", "fencing-timeout"]).and_then(milliseconds);
+    for device in &ours {
+        if is_held(device) {
+            findings.add("device-stopped", &device.id, "its target-role is Stopped, or it is not managed");
+        }
+        let interval = |device: &Primitive| {
+            device.operation("monitor")?.settings.get("interval").and_then(|text| milliseconds(text))
+        };
+        if interval(device).unwrap_or(0) == 0 {
+            findings.add("device-not-watched", &device.id, "it has no recurring monitor");
+        }
+        let limit = device.parameters.get("pcmk_action_limit").map_or("1", String::as_str);
+        if limit == "1" {
+            findings.add("device-action-limit", &device.id, format!("pcmk_action_limit is {limit}"));
+        }
+        if device.parameters.get("minimum_grade").is_some_and(|word| word == Grade::Isolated.word()) {
+            findings.add("device-takes-isolated", &device.id, "minimum_grade is isolated");
+        }
+        for action in ["off", "reboot"] {
+            let own = device.parameters.get(&format!("pcmk_{action}_timeout")).and_then(|text| milliseconds(text));
+            let given = own.or(stonith_timeout).unwrap_or(GIVEN);
+            if u128::from(given) < NEEDED.as_millis() {
+                let what = format!(
+                    "{action} has {} s; needed are {} s, the time that Ganeti gives an OOB program",
+                    given / 1_000,
+                    NEEDED.as_secs()
+                );
+                findings.add("budget", &device.id, what);
+                break;
+            }
+        }
+    }
+    if let Ok(ganeti) = &view.ganeti {
+        look_at_reach(resources, &ours, ganeti, view, findings);
+    }
+}
+
+/// Which nodes a device may fence, and where it may run.
+fn look_at_reach(
+    resources: &Resources,
+    ours: &[&Primitive],
+    ganeti: &GanetiConfig,
+    view: &View,
+    findings: &mut Findings,
+) {
+    // What other agents reach by themselves is their word.
+    let all = resources.devices().map(targets);
+    let reaches: Vec<Option<Vec<&str>>> = all.collect();
+    for node in ganeti.nodes().iter().filter(|node| !node.offline && !reaches.is_empty()) {
+        let is_it =
+            |name: &&str| node.name.as_str().eq_ignore_ascii_case(name) || node.name.short().eq_ignore_ascii_case(name);
+        if !reaches.iter().any(|reach| reach.as_ref().is_none_or(|names| names.iter().any(&is_it))) {
+            findings.add("device-misses-node", &node.name, "it is in no device's pcmk_host_list or pcmk_host_map");
+        }
+    }
+    let Ok(state) = &view.pacemaker else { return };
+    for device in ours {
+        for node in ganeti.nodes().iter().filter(|node| !node.master_candidate && !node.offline) {
+            let kept_off = resources.locations.iter().any(|location| {
+                location.resource == device.outer
+                    && location.score == "-INFINITY"
+                    && crate::core::node::NodeName::new(&location.node)
+                        .is_ok_and(|name| node::find(&node.name, [&name]).is_ok())
+            });
+            let is_opt_in = resources.property(&["symmetric-cluster"]).is_some_and(|value| !is_true(value));
+            if state.membership(&node.name) != Membership::Unknown && !kept_off && !is_opt_in {
+                findings.add("device-on-regular-nodes", &node.name, format!("{} may run there", device.id));
+            }
+        }
+    }
+}
+
+/// The names that a device is restricted to; none: it is asked.
+fn targets(device: &Primitive) -> Option<Vec<&str>> {
+    let list = device.parameters.get("pcmk_host_list");
+    let map = device.parameters.get("pcmk_host_map");
+    if list.is_none() && map.is_none()
+        || device.parameters.get("pcmk_host_check").is_some_and(|check| check != "static-list")
+    {
+        return None;
+    }
+    let of_list = list.into_iter().flat_map(|list| list.split([' ', ',', ';'])).filter(|name| !name.is_empty());
+    let of_map = map.into_iter().flat_map(|map| map.split([' ', ';'])).filter_map(|pair| pair.split(':').next());
+    Some(of_list.chain(of_map).collect())
+}
+
+fn look_at_roles(resources: &Resources, findings: &mut Findings) {
+    let masters: Vec<&Primitive> = resources.agents(MASTER_ROLE).collect();
+    if masters.is_empty() {
+        findings.add("master-role-missing", MASTER_ROLE, "no resource runs it");
+    }
+    for second in masters.iter().skip(1) {
+        findings.add("master-role-twice", &second.id, format!("{} keeps the role as well", masters[0].id));
+    }
+    for master in &masters {
+        if master.meta.get("resource-stickiness").is_none_or(|score| score == "0" || score.starts_with('-'))
+            && !master.is_clone
+        {
+            findings.add("master-role-loose", &master.id, "it has no resource-stickiness");
+        }
+        if master.meta.get("requires").is_some_and(|requires| !matches!(requires.as_str(), "fencing" | "unfencing")) {
+            findings.add("master-role-unfenced", &master.id, format!("it requires only {}", master.meta["requires"]));
+        }
+        let taking = if master.is_clone { "promote" } else { "start" };
+        let timeout = master.operation(taking).and_then(|operation| operation.settings.get("timeout"));
+        let given = timeout.and_then(|text| milliseconds(text)).unwrap_or(20_000);
+        if given < START {
+            findings.add("master-role-start-timeout", &master.id, format!("{taking} has {} s", given / 1_000));
+        }
+    }
+    let nodes: Vec<&Primitive> = resources.agents(NODE_ROLE).collect();
+    if nodes.is_empty() {
+        findings.add("node-role-missing", NODE_ROLE, "no resource runs it");
+    }
+    for role in &nodes {
+        if !role.is_clone {
+            findings.add("node-role-no-clone", &role.id, "it is no clone");
+        } else if role.meta_is_true("notify") != Some(true) {
+            findings.add("node-role-no-notify", &role.outer, "its clone does not notify");
+        }
+    }
+    for role in masters.iter().chain(&nodes) {
+        if is_held(role) {
+            findings.add("role-stopped", &role.outer, "its target-role is Stopped, or it is not managed");
+        }
+        let watched = |role: &Primitive| {
+            let monitors = role.operations.iter().filter(|operation| operation.name == "monitor");
+            monitors.filter_map(|monitor| milliseconds(monitor.settings.get("interval")?)).any(|interval| interval > 0)
+        };
+        if !watched(role) {
+            findings.add("role-not-watched", &role.id, "it has no recurring monitor");
+        }
+        let ignores = |operation: &&crate::core::pacemaker::resources::Operation| {
+            operation.settings.get("on-fail").is_some_and(|word| word == "ignore")
+        };
+        if let Some(operation) = role.operations.iter().find(ignores) {
+            findings.add("role-failure-ignored", &role.id, format!("{} has on-fail=ignore", operation.name));
+        }
+    }
+}
+
+fn is_held(primitive: &Primitive) -> bool {
+    primitive.meta.get("target-role").is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
+        || primitive.meta_is_true("is-managed") == Some(false)
+}

@@ -1,0 +1,364 @@
+//! What can be found: for each the name, how bad it is, why it matters, and how to mend it. The manual is made from it.
+
+use super::Severity::{self, Error, Warning};
+
+/// One thing that can be found.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, for programs.
+    pub name: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Why it matters.
+    pub why: &'static str,
+    /// How to mend it; `{}` stands for what it is about.
+    pub mend: &'static str,
+}
+
+const fn rule_of(name: &'static str, severity: Severity, why: &'static str, mend: &'static str) -> Rule {
+    Rule { name, severity, why, mend }
+}
+
+/// What could not be named: a fault of this program.
+const NO_RULE: Rule = rule_of("no-rule", Error, "this finding is not in the table of rules", "report it");
+
+/// The rule of that name.
+#[must_use]
+pub fn rule(name: &str) -> &'static Rule {
+    RULES.iter().find(|rule| rule.name == name).unwrap_or(&NO_RULE)
+}
+
+/// Everything that can be found.
+pub const RULES: &[Rule] = &[
+    // What cannot be looked at.
+    rule_of(
+        "pacemaker-unknown",
+        Error,
+        "nothing on this host is fenced or moved while its cluster stack does not run or answer",
+        "start it (systemctl start pacemaker), or run this check on a node where it runs",
+    ),
+    rule_of(
+        "cib-unknown",
+        Error,
+        "what Pacemaker will do cannot be checked",
+        "run this check on a full member of the cluster: cibadmin --query must print the configuration",
+    ),
+    rule_of(
+        "ganeti-unknown",
+        Error,
+        "which node has which OOB program is known on master candidates only",
+        "run this check on a master candidate: gnt-node list -o name,role",
+    ),
+    // Pacemaker.
+    rule_of(
+        "quorum",
+        Error,
+        "without quorum nothing is fenced, started or recorded here",
+        "find out which hosts are missing: crm_mon --one-shot; corosync-quorumtool",
+    ),
+    rule_of(
+        "fencing-disabled",
+        Error,
+        "Pacemaker would take over from a dead host without making sure that it is dead",
+        "crm_attribute --name stonith-enabled --update true",
+    ),
+    rule_of(
+        "startup-fencing-disabled",
+        Error,
+        "a host that was never seen is taken for off",
+        "crm_attribute --name startup-fencing --delete",
+    ),
+    rule_of(
+        "quorum-ignored",
+        Error,
+        "each half of a divided cluster would fence the other and serve",
+        "crm_attribute --name no-quorum-policy --update stop",
+    ),
+    rule_of(
+        "maintenance",
+        Warning,
+        "in maintenance mode nothing is fenced, moved or recorded",
+        "when the work is done: crm_attribute --name maintenance-mode --delete",
+    ),
+    rule_of(
+        "no-device",
+        Error,
+        "a dead host cannot be fenced, so nothing that it had is taken over",
+        "configure fence_ganeti as the README says: gnt-ha setup shows it",
+    ),
+    rule_of(
+        "device-stopped",
+        Error,
+        "a device that Pacemaker may not start is used for no fencing",
+        "crm_resource --resource {} --meta --set-parameter target-role --parameter-value Started",
+    ),
+    rule_of(
+        "device-misses-node",
+        Error,
+        "no device may fence this node: it stays UNCLEAN when it dies, and nothing of it is taken over",
+        "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device: it knows its nodes itself",
+    ),
+    rule_of(
+        "device-not-watched",
+        Warning,
+        "that the device does not work is found only when a host has died",
+        "give {} a monitor operation with an interval of 60 s",
+    ),
+    rule_of(
+        "device-action-limit",
+        Warning,
+        "of several hosts that die at once, one is fenced after the other",
+        "crm_resource --resource {} --set-parameter pcmk_action_limit --parameter-value=-1",
+    ),
+    rule_of(
+        "device-takes-isolated",
+        Warning,
+        "an off that is only isolated is taken for success: the host may still run, its own half of a DRBD disk goes on, and \
+         so does storage outside of the cluster",
+        "use a level that proves more (a BMC, a PDU, a leash), then: crm_resource --resource {} --delete-parameter minimum_grade",
+    ),
+    rule_of(
+        "device-on-regular-nodes",
+        Warning,
+        "only master candidates hold Ganeti's configuration: on other nodes the device fails",
+        "keep the device off this node: crm_resource --ban --resource fence-ganeti --node {}",
+    ),
+    rule_of(
+        "fencing-one-by-one",
+        Warning,
+        "of several hosts that die at once, one is fenced after the other",
+        "crm_attribute --name concurrent-fencing --update true",
+    ),
+    rule_of(
+        "budget",
+        Error,
+        "Pacemaker kills the agent before it can prove anything, and asks no other host after that",
+        "crm_attribute --name stonith-timeout --update 72s, and take pcmk_off_timeout and pcmk_reboot_timeout out of the device",
+    ),
+    rule_of(
+        "master-role-missing",
+        Error,
+        "nobody takes over when the master dies",
+        "configure ganeti-master-role as the README says",
+    ),
+    rule_of(
+        "master-role-twice",
+        Error,
+        "two resources would keep one role in two places",
+        "delete one of them: cibadmin --delete --xpath \"//primitive[@id='{}']\"",
+    ),
+    rule_of(
+        "master-role-loose",
+        Warning,
+        "the role moves back when a host returns, and each move stops Ganeti for a moment",
+        "crm_resource --resource {} --meta --set-parameter resource-stickiness --parameter-value INFINITY",
+    ),
+    rule_of(
+        "master-role-unfenced",
+        Error,
+        "the role is started before the old master is fenced: two masters",
+        "crm_resource --resource {} --meta --delete-parameter requires",
+    ),
+    rule_of(
+        "master-role-start-timeout",
+        Warning,
+        "a failover that waits for several dead nodes is cut off, and fails",
+        "give the start operation of {} (and promote, in a clone) a timeout of 300 s",
+    ),
+    rule_of(
+        "node-role-missing",
+        Error,
+        "what was fenced is recorded late, or not at all where no master role looks",
+        "configure ganeti-node-role as a clone, as the README says",
+    ),
+    rule_of(
+        "node-role-no-clone",
+        Error,
+        "it runs on one node only",
+        "configure ganeti-node-role as a clone, as the README says",
+    ),
+    rule_of(
+        "node-role-no-notify",
+        Warning,
+        "a fencing is recorded at the next monitor instead of at once",
+        "crm_resource --resource {} --meta --set-parameter notify --parameter-value true",
+    ),
+    rule_of(
+        "role-stopped",
+        Error,
+        "Pacemaker may not start it, or does not manage it",
+        "crm_resource --resource {} --meta --delete-parameter target-role (or is-managed)",
+    ),
+    rule_of(
+        "role-not-watched",
+        Error,
+        "without a monitor nothing is noticed, and what was missed is never recorded",
+        "give {} a monitor operation with an interval of 10 s (ganeti-node-role: 30 s)",
+    ),
+    rule_of(
+        "role-failure-ignored",
+        Warning,
+        "a master that cannot be stopped is served elsewhere all the same",
+        "take on-fail out of the operations of {}",
+    ),
+    rule_of(
+        "node-unclean",
+        Error,
+        "it is lost and not fenced: nothing of it is taken over",
+        "look why: stonith_admin --history {}; when you have seen that it is off: stonith_admin --confirm {}",
+    ),
+    rule_of(
+        "fencing-failed",
+        Warning,
+        "the last fencing of this node failed",
+        "ganeti-oob check {} says what its devices say; gnt-ha history {} what was tried",
+    ),
+    // Both.
+    rule_of(
+        "node-not-in-pacemaker",
+        Error,
+        "nobody notices when this Ganeti node dies",
+        "add it to the Pacemaker cluster (pcs cluster node add {}), or remove it from Ganeti",
+    ),
+    rule_of(
+        "node-not-in-ganeti",
+        Warning,
+        "it may be given the master role's resource and can never hold it",
+        "add it to Ganeti (gnt-node add {}), or take it out of Pacemaker",
+    ),
+    rule_of(
+        "offline-but-online",
+        Warning,
+        "Ganeti does not use a host that runs",
+        "when it is repaired, on the master: gnt-node add --readd {}",
+    ),
+    rule_of(
+        "lost-but-not-offline",
+        Warning,
+        "Ganeti goes on to use a host that is gone, and waits for it in each job",
+        "gnt-ha record on the master says what is in the way",
+    ),
+    rule_of(
+        "too-few-for-quorum",
+        Warning,
+        "of two nodes the survivor has no majority in Ganeti's own vote, and in partial mode a daemon that fails is not started \
+         again",
+        "with two nodes run the master role in full mode: gnt-cluster add-tags ocf:master-role:full",
+    ),
+    // Ganeti.
+    rule_of(
+        "no-oob-program",
+        Error,
+        "fence_ganeti has no way to switch this node",
+        "gnt-node modify --node-parameters oob_program=/usr/lib/gnt-ha/ganeti-oob {}",
+    ),
+    rule_of(
+        "oob-program-missing",
+        Error,
+        "the OOB program that Ganeti names cannot be run on this host, so this host can fence nobody with it",
+        "install it here (make install), or name another: gnt-cluster modify --node-parameters oob_program=FILE",
+    ),
+    rule_of(
+        "device-silent",
+        Error,
+        "this node cannot be fenced by its OOB program as it is now",
+        "ganeti-oob check {} asks each of its devices, and says what to do",
+    ),
+    rule_of(
+        "configuration-wrong",
+        Error,
+        "ganeti-oob can switch nobody from this host",
+        "correct it, then: ganeti-oob check",
+    ),
+    rule_of(
+        "no-levels",
+        Error,
+        "ganeti-oob does not know how to switch this node",
+        "add it to /etc/gnt-ha/config.toml: [nodes.\"{}\"], or [default]; then gnt-cluster copyfile /etc/gnt-ha/config.toml",
+    ),
+    rule_of(
+        "configuration-takes-isolated",
+        Warning,
+        "ganeti-oob takes an off that is only isolated for success: the host may still run",
+        "take minimum_grade out of {}",
+    ),
+    rule_of(
+        "one-candidate",
+        Error,
+        "only the master holds the configuration: when it dies, nobody can take over and all of it is lost",
+        "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=10",
+    ),
+    rule_of(
+        "candidate-silent",
+        Warning,
+        "its confd does not answer: who is stale cannot be told, and after a death its word is missing",
+        "on {}: /usr/lib/ganeti/daemon-util start ganeti-confd",
+    ),
+    rule_of(
+        "masters-disagree",
+        Error,
+        "candidates name different masters: one of them has an old configuration, and would lead with it",
+        "on the right master: gnt-cluster redist-conf; then look at {}: is it offline or cut off?",
+    ),
+    rule_of(
+        "node-drained",
+        Warning,
+        "Ganeti puts nothing on it, and does not make it a candidate",
+        "when it is well again: gnt-node modify --drained=no {}",
+    ),
+    rule_of("unknown-tag", Warning, "it does nothing: man gnt-ha-tags has those that do", "gnt-cluster remove-tags {}"),
+    // This host.
+    rule_of("no-fence-agent", Error, "Pacemaker on this host cannot run fence_ganeti", "install gnt-ha on this host"),
+    rule_of(
+        "example-agent",
+        Error,
+        "Ganeti's example does not take over: its stop fails, and the new master is fenced as well",
+        "install gnt-ha's agent over it (make install), on every node",
+    ),
+    rule_of("no-agent", Error, "Pacemaker cannot run the role on this host", "install gnt-ha on this host"),
+    rule_of(
+        "no-voting-default",
+        Error,
+        "with --no-voting in {} an old master serves again after each boot, whoever is master by then",
+        "take --no-voting out of {}: the agent gives it when it is proven that nobody else serves",
+    ),
+    rule_of(
+        "stale-pidfile",
+        Warning,
+        "on Debian 12 start-stop-daemon refuses to start a daemon whose old pidfile is not root's; the roles clear it, nobody \
+         else does",
+        "rm {}",
+    ),
+    rule_of(
+        "watcher-absent",
+        Warning,
+        "nobody starts again what died: ganeti-watcher does, from cron",
+        "install {} again: it comes with the package ganeti",
+    ),
+    rule_of("watcher-paused", Warning, "nobody starts again what died", "gnt-cluster watcher continue"),
+    rule_of(
+        "simulated",
+        Warning,
+        "a rehearsal goes on: the role behaves as if this were so",
+        "rm /var/lib/gnt-ha/simulate/{}",
+    ),
+    rule_of(
+        "simulates-nothing",
+        Warning,
+        "this file simulates nothing: a misspelt name",
+        "rm /var/lib/gnt-ha/simulate/{}",
+    ),
+    rule_of("paused", Warning, "nothing is recorded in Ganeti until it is resumed", "gnt-ha resume"),
+    rule_of(
+        "breaker-open",
+        Error,
+        "too many nodes were lost at once: nothing more is recorded until you have looked",
+        "gnt-ha status says which; then: gnt-ha breaker reset",
+    ),
+    rule_of(
+        "shunned",
+        Warning,
+        "this node is refused by the others until it is admitted",
+        "when it may come back: gnt-ha admit {}",
+    ),
+];

@@ -1,0 +1,302 @@
+//! A healthy cluster has no finding, and each fault that the table names is found when it is planted: alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::rules::RULES;
+use super::view::{Host, Installed, Said};
+use super::*;
+use crate::config::Config;
+use crate::core::breaker::Latch;
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::resources::Resources;
+use crate::core::power::Power;
+use crate::core::reconcile::Pause;
+use crate::core::roles::simulate::Simulated;
+
+const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
+  <nvpair id="a" name="stonith-enabled" value="true"/><nvpair id="b" name="stonith-timeout" value="72s"/>
+  <nvpair id="c" name="no-quorum-policy" value="stop"/></cluster_property_set></crm_config><nodes/><resources>
+  <primitive id="fence-ganeti" class="stonith" type="fence_ganeti"><instance_attributes id="i">
+    <nvpair id="l" name="pcmk_action_limit" value="-1"/></instance_attributes>
+    <operations><op id="m" name="monitor" interval="60s" timeout="30s"/></operations></primitive>
+  <primitive id="master" class="ocf" provider="ganeti" type="ganeti-master-role">
+    <meta_attributes id="s"><nvpair id="t" name="resource-stickiness" value="INFINITY"/></meta_attributes>
+    <operations><op id="ms" name="start" interval="0" timeout="300s"/><op id="mm" name="monitor" interval="10s" timeout="30s"/></operations></primitive>
+  <clone id="nodes"><meta_attributes id="n"><nvpair id="o" name="notify" value="true"/></meta_attributes>
+    <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role">
+    <operations><op id="nm" name="monitor" interval="30s" timeout="30s"/></operations></primitive></clone></resources>
+  <constraints><rsc_location id="k" rsc="fence-ganeti" node="n4" score="-INFINITY"/></constraints></configuration></cib>"#;
+
+const CRM_MON: &str = r#"<pacemaker-result><summary><current_dc with_quorum="true"/><cluster_options maintenance-mode="false"/></summary>
+  <nodes><node name="n1.lab" online="true" unclean="false"/><node name="n2.lab" online="true" unclean="false"/>
+  <node name="n3.lab" online="true" unclean="false"/><node name="n4.lab" online="true" unclean="false"/></nodes>
+  <fence_history><fence_event action="reboot" target="n3.lab" status="success" completed="2026-11-20 10:00:00Z"/></fence_history></pacemaker-result>"#;
+
+const CONFIG: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\n\
+                      [default]\nlevels = [[\"bmc\"]]\n";
+
+const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
+
+/// The texts that a fault is planted in, and what is read of them.
+struct Scene {
+    cib: String,
+    crm_mon: String,
+    config: String,
+    ganeti: serde_json::Value,
+    view: View,
+}
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+impl Scene {
+    fn healthy() -> Self {
+        let node = |number: u8, candidate: bool| {
+            let name = format!("n{number}.lab");
+            serde_json::json!({"name": name, "group": "g", "master_candidate": candidate, "ndparams": {}})
+        };
+        let ganeti = serde_json::json!({
+            "version": 3_000_000, "serial_no": 17,
+            "cluster": {"master_node": "u1", "candidate_pool_size": 10, "ndparams": {"oob_program": PROGRAM}},
+            "nodegroups": {"g": {"ndparams": {}}},
+            "nodes": {"u1": node(1, true), "u2": node(2, true), "u3": node(3, true), "u4": node(4, false)}
+        });
+        let said = |n: u8| Said { address: [192, 0, 2, n].into(), master: Some(("n1.lab".into(), 17)) };
+        let host = Host {
+            agents: [("ganeti-master-role", Installed::Program), ("ganeti-node-role", Installed::Program)].into(),
+            fence_agent: Installed::Program,
+            no_voting: vec![],
+            stale_pidfiles: vec![],
+            watcher_absent: None,
+            watcher_paused: None,
+            simulated: BTreeSet::new(),
+            simulates_nothing: vec![],
+            pause: None,
+            breaker: None,
+            shunned: BTreeMap::new(),
+        };
+        let view = View {
+            resources: Err("not read".into()),
+            pacemaker: Err("not read".into()),
+            ganeti: Err("not read".into()),
+            tags: vec!["ocf:master-role:full".into()],
+            candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
+            config: None,
+            programs: [(PathBuf::from(PROGRAM), None)].into(),
+            power: ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(|n| (name(n), Ok((Power::On, Grade::Unknown)))).into(),
+            host,
+        };
+        Self { cib: CIB.into(), crm_mon: CRM_MON.into(), config: CONFIG.into(), ganeti, view }
+    }
+
+    fn found(mut self) -> Vec<(&'static str, String)> {
+        self.view.resources = Resources::parse(&self.cib).map_err(|error| error.to_string());
+        self.view.pacemaker = CrmMon::parse(&self.crm_mon).map_err(|error| error.to_string());
+        self.view.ganeti = GanetiConfig::parse(self.ganeti.to_string().as_bytes()).map_err(|error| error.to_string());
+        self.view.config =
+            Some(Config::parse(&self.config, Path::new("config.toml")).map_err(|error| error.to_string()));
+        check(&self.view).into_iter().map(|finding| (finding.rule, finding.about)).collect()
+    }
+
+    fn cib(&mut self, from: &str, to: &str) {
+        assert!(self.cib.contains(from), "{from}");
+        self.cib = self.cib.replace(from, to);
+    }
+
+    fn state(&mut self, from: &str, to: &str) {
+        assert!(self.crm_mon.contains(from), "{from}");
+        self.crm_mon = self.crm_mon.replace(from, to);
+    }
+
+    fn property(&mut self, name: &str, value: &str) {
+        let pair = format!("<nvpair id=\"x\" name=\"{name}\" value=\"{value}\"/></cluster_property_set>");
+        self.cib("</cluster_property_set>", &pair);
+    }
+}
+
+type Plant = fn(&mut Scene);
+
+/// Each rule with a way to plant its fault, and what the finding is about.
+const FAULTS: &[(&str, &str, Plant)] = &[
+    ("pacemaker-unknown", "pacemaker", |s| s.crm_mon = "<pacemaker-result/>".into()),
+    ("cib-unknown", "pacemaker", |s| s.cib.truncate(200)),
+    ("ganeti-unknown", "ganeti", |s| s.ganeti = serde_json::json!({"version": 3_000_000})),
+    ("quorum", "pacemaker", |s| s.state("with_quorum=\"true\"", "with_quorum=\"false\"")),
+    ("fencing-disabled", "pacemaker", |s| {
+        s.cib("name=\"stonith-enabled\" value=\"true\"", "name=\"stonith-enabled\" value=\"false\"")
+    }),
+    ("startup-fencing-disabled", "pacemaker", |s| s.property("startup-fencing", "false")),
+    ("quorum-ignored", "pacemaker", |s| s.cib("value=\"stop\"", "value=\"ignore\"")),
+    ("maintenance", "pacemaker", |s| s.property("maintenance-mode", "true")),
+    ("no-device", "pacemaker", |s| {
+        let (before, rest) = s.cib.split_once("<primitive id=\"fence-ganeti\"").unwrap();
+        let after = rest.split_once("</primitive>").unwrap().1;
+        s.cib = format!("{before}{after}");
+    }),
+    ("device-stopped", "fence-ganeti", |s| {
+        s.cib("type=\"fence_ganeti\">", "type=\"fence_ganeti\"><meta_attributes id=\"z\"><nvpair id=\"y\" name=\"target-role\" value=\"Stopped\"/></meta_attributes>");
+    }),
+    ("device-misses-node", "n3.lab", |s| {
+        s.cib(
+            "<nvpair id=\"l\"",
+            "<nvpair id=\"hl\" name=\"pcmk_host_list\" value=\"n1.lab,n2.lab n4\"/><nvpair id=\"l\"",
+        );
+    }),
+    ("device-not-watched", "fence-ganeti", |s| {
+        s.cib("<op id=\"m\" name=\"monitor\" interval=\"60s\" timeout=\"30s\"/>", "")
+    }),
+    ("device-action-limit", "fence-ganeti", |s| {
+        s.cib("name=\"pcmk_action_limit\" value=\"-1\"", "name=\"pcmk_action_limit\" value=\"1\"")
+    }),
+    ("device-takes-isolated", "fence-ganeti", |s| {
+        s.cib("<nvpair id=\"l\"", "<nvpair id=\"g\" name=\"minimum_grade\" value=\"isolated\"/><nvpair id=\"l\"");
+    }),
+    ("device-on-regular-nodes", "n4.lab", |s| s.cib("node=\"n4\" score=\"-INFINITY\"", "node=\"n4\" score=\"-100\"")),
+    ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
+    ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
+    ("master-role-missing", "ganeti-master-role", |s| s.cib("type=\"ganeti-master-role\"", "type=\"other\"")),
+    ("master-role-twice", "second", |s| {
+        let (_, rest) = s.cib.split_once("<primitive id=\"master\"").unwrap();
+        let body = rest.split_once("</primitive>").unwrap().0;
+        let second = format!("<primitive id=\"second\"{body}</primitive><clone id=\"nodes\">");
+        s.cib("<clone id=\"nodes\">", &second);
+    }),
+    ("master-role-loose", "master", |s| {
+        s.cib("name=\"resource-stickiness\" value=\"INFINITY\"", "name=\"resource-stickiness\" value=\"0\"")
+    }),
+    ("master-role-unfenced", "master", |s| {
+        s.cib("<nvpair id=\"t\"", "<nvpair id=\"r\" name=\"requires\" value=\"quorum\"/><nvpair id=\"t\"")
+    }),
+    ("master-role-start-timeout", "master", |s| s.cib("timeout=\"300s\"", "timeout=\"20s\"")),
+    ("node-role-missing", "ganeti-node-role", |s| s.cib("type=\"ganeti-node-role\"", "type=\"other\"")),
+    ("node-role-no-clone", "node", |s| {
+        s.cib("<clone id=\"nodes\"><meta_attributes id=\"n\"><nvpair id=\"o\" name=\"notify\" value=\"true\"/></meta_attributes>", "");
+        s.cib("</clone>", "");
+    }),
+    ("node-role-no-notify", "nodes", |s| s.cib("name=\"notify\" value=\"true\"", "name=\"notify\" value=\"false\"")),
+    ("role-stopped", "nodes", |s| {
+        s.cib("<nvpair id=\"o\"", "<nvpair id=\"w\" name=\"is-managed\" value=\"false\"/><nvpair id=\"o\"")
+    }),
+    ("role-not-watched", "master", |s| s.cib("<op id=\"mm\" name=\"monitor\" interval=\"10s\" timeout=\"30s\"/>", "")),
+    ("role-failure-ignored", "master", |s| {
+        s.cib("<op id=\"ms\"", "<op id=\"mx\" name=\"stop\" interval=\"0\" on-fail=\"ignore\"/><op id=\"ms\"")
+    }),
+    ("node-unclean", "n2.lab", |s| {
+        s.state(
+            "name=\"n2.lab\" online=\"true\" unclean=\"false\"",
+            "name=\"n2.lab\" online=\"false\" unclean=\"true\"",
+        )
+    }),
+    ("fencing-failed", "n3.lab", |s| s.state("status=\"success\"", "status=\"failed\"")),
+    ("node-not-in-pacemaker", "n4.lab", |s| s.state("<node name=\"n4.lab\" online=\"true\" unclean=\"false\"/>", "")),
+    ("node-not-in-ganeti", "n5.lab", |s| {
+        s.state("</nodes>", "<node name=\"n5.lab\" online=\"true\" unclean=\"false\"/></nodes>")
+    }),
+    ("offline-but-online", "n4.lab", |s| s.ganeti["nodes"]["u4"]["offline"] = true.into()),
+    ("lost-but-not-offline", "n4.lab", |s| {
+        s.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"")
+    }),
+    ("too-few-for-quorum", "ganeti", |s| {
+        s.view.tags.clear();
+        for gone in ["u3", "u4"] {
+            s.ganeti["nodes"].as_object_mut().unwrap().remove(gone);
+        }
+        for gone in ["n3", "n4"] {
+            s.state(&format!("<node name=\"{gone}.lab\" online=\"true\" unclean=\"false\"/>"), "");
+        }
+    }),
+    ("no-oob-program", "n3.lab", |s| s.ganeti["nodes"]["u3"]["ndparams"]["oob_program"] = "".into()),
+    ("oob-program-missing", PROGRAM, |s| {
+        s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
+    }),
+    ("device-silent", "n2.lab", |s| {
+        s.view.power.insert(name("n2.lab"), Err("bmc: no answer".into()));
+    }),
+    ("configuration-wrong", "ganeti-oob", |s| s.config.push_str("[defalut]\n")),
+    ("no-levels", "n3.lab", |s| {
+        s.config = s.config.replace("[default]\n", "[nodes.\"n3.lab\"]\nvalues = {}\n[nodes.\"n[124]*\"]\n");
+        s.config = s.config.replace(
+            "[nodes.\"n[124]*\"]",
+            "[nodes.\"n1.lab\"]\nlevels = [[\"bmc\"]]\n[nodes.\"n2.lab\"]\nlevels = [[\"bmc\"]]\n[nodes.\"n4.lab\"]",
+        );
+    }),
+    ("configuration-takes-isolated", "config.toml", |s| s.config.insert_str(0, "minimum_grade = \"isolated\"\n")),
+    ("one-candidate", "ganeti", |s| {
+        for other in ["u2", "u3"] {
+            s.ganeti["nodes"][other]["master_candidate"] = false.into();
+        }
+        // They are kept off the device as it should be.
+        s.cib("</constraints>", "<rsc_location id=\"k2\" rsc=\"fence-ganeti\" node=\"n2\" score=\"-INFINITY\"/><rsc_location id=\"k3\" rsc=\"fence-ganeti\" node=\"n3\" score=\"-INFINITY\"/></constraints>");
+    }),
+    ("candidate-silent", "n3.lab", |s| s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = None),
+    ("masters-disagree", "n3.lab", |s| {
+        s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = Some(("n3.lab".into(), 9));
+    }),
+    ("node-drained", "n4.lab", |s| s.ganeti["nodes"]["u4"]["drained"] = true.into()),
+    ("unknown-tag", "ocf:master-role:ful", |s| s.view.tags.push("ocf:master-role:ful".into())),
+    ("no-fence-agent", "fence_ganeti", |s| s.view.host.fence_agent = Installed::Missing),
+    ("example-agent", "ganeti-master-role", |s| {
+        s.view.host.agents.insert("ganeti-master-role", Installed::Script);
+    }),
+    ("no-agent", "ganeti-node-role", |s| {
+        s.view.host.agents.insert("ganeti-node-role", Installed::Missing);
+    }),
+    ("no-voting-default", "/etc/default/ganeti", |s| s.view.host.no_voting.push("/etc/default/ganeti".into())),
+    ("stale-pidfile", "/run/ganeti/ganeti-luxid.pid", |s| {
+        s.view.host.stale_pidfiles.push("/run/ganeti/ganeti-luxid.pid".into());
+    }),
+    ("watcher-absent", "/etc/cron.d/ganeti", |s| s.view.host.watcher_absent = Some("/etc/cron.d/ganeti".into())),
+    ("watcher-paused", "ganeti-watcher", |s| s.view.host.watcher_paused = Some(1)),
+    ("simulated", "wrong-role", |s| {
+        s.view.host.simulated.insert(Simulated::WrongRole);
+    }),
+    ("simulates-nothing", "wrong-roll", |s| s.view.host.simulates_nothing.push("wrong-roll".into())),
+    ("paused", "gnt-ha", |s| s.view.host.pause = Some(Pause { reason: "x".into(), by: "root".into(), since_ms: 1 })),
+    ("breaker-open", "gnt-ha", |s| {
+        let held = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
+        s.view.host.breaker = Some(Latch { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
+    }),
+    ("shunned", "n4.lab", |s| {
+        s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
+    }),
+];
+
+#[test]
+fn a_healthy_cluster_has_no_finding() {
+    assert_eq!(Scene::healthy().found(), []);
+}
+
+/// Each fault is found where it was planted, and none is found that was not.
+#[test]
+fn every_planted_fault_is_found_alone() {
+    for (rule, about, plant) in FAULTS {
+        let mut scene = Scene::healthy();
+        plant(&mut scene);
+        assert_eq!(scene.found(), [(*rule, (*about).to_owned())], "{rule}");
+    }
+}
+
+/// A rule without a planted fault would be one that nobody has seen find anything.
+#[test]
+fn every_rule_has_its_fault_and_its_mend() {
+    let planted: BTreeSet<&str> = FAULTS.iter().map(|(rule, ..)| *rule).collect();
+    let rules: BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
+    assert_eq!(planted, rules);
+    assert_eq!(rules.len(), RULES.len(), "a name is there twice");
+    assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.mend.is_empty()));
+}
+
+#[test]
+fn the_mend_names_what_it_is_about() {
+    let mut scene = Scene::healthy();
+    scene.view.host.simulates_nothing.push("wrong-roll".into());
+    scene.view.resources = Resources::parse(CIB).map_err(|error| error.to_string());
+    let found = check(&scene.view);
+    let finding = found.iter().find(|finding| finding.rule == "simulates-nothing").unwrap();
+    assert_eq!(finding.mend, "rm /var/lib/gnt-ha/simulate/wrong-roll");
+}

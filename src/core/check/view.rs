@@ -1,0 +1,86 @@
+//! What the doctor knows when it begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::core::breaker::Latch;
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::resources::Resources;
+use crate::core::power::Power;
+use crate::core::reconcile::Pause;
+use crate::core::roles::simulate::Simulated;
+
+/// Everything that is looked at. What could not be read is the reason why.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Pacemaker's configuration.
+    pub resources: Result<Resources, String>,
+    /// Pacemaker's state.
+    pub pacemaker: Result<CrmMon, String>,
+    /// Ganeti's configuration.
+    pub ganeti: Result<GanetiConfig, String>,
+    /// The cluster's tags.
+    pub tags: Vec<String>,
+    /// What Ganeti's candidates answered when they were asked who is master.
+    pub candidates: BTreeMap<NodeName, Said>,
+    /// `/etc/gnt-ha/config.toml`; none where no node's OOB program reads it.
+    pub config: Option<Result<Config, String>>,
+    /// Each OOB program that Ganeti names, and why it cannot be run here.
+    pub programs: BTreeMap<PathBuf, Option<String>>,
+    /// What each node's OOB program said of its power.
+    pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
+    /// This host.
+    pub host: Host,
+}
+
+/// What a candidate's confd said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Where it was asked.
+    pub address: IpAddr,
+    /// The master that it names, and the serial number of its configuration; none: it was silent.
+    pub master: Option<(String, u64)>,
+}
+
+/// An agent as it is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// A program.
+    Program,
+    /// A script: Ganeti's example.
+    Script,
+    /// Nothing that can be run.
+    Missing,
+}
+
+/// What is on this host.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Each of the agents, by its file name.
+    pub agents: BTreeMap<&'static str, Installed>,
+    /// `fence_ganeti`, where Pacemaker looks for it.
+    pub fence_agent: Installed,
+    /// Files that give `--no-voting` to Ganeti's daemons.
+    pub no_voting: Vec<PathBuf>,
+    /// Pidfiles of daemons that do not run, which belong to another user than root.
+    pub stale_pidfiles: Vec<PathBuf>,
+    /// The watcher's line for cron; none where it is there.
+    pub watcher_absent: Option<PathBuf>,
+    /// The watcher is paused until then, in seconds since 1970.
+    pub watcher_paused: Option<u64>,
+    /// What is simulated.
+    pub simulated: BTreeSet<Simulated>,
+    /// Files that simulate nothing.
+    pub simulates_nothing: Vec<String>,
+    /// The administrator's pause.
+    pub pause: Option<Pause>,
+    /// Why the breaker holds, while it does.
+    pub breaker: Option<Latch>,
+    /// The nodes that this host refuses, each with who began it.
+    pub shunned: BTreeMap<NodeName, String>,
+}

@@ -1,0 +1,279 @@
+//! Pacemaker's configuration as the administrator wrote it: properties, resources, constraints.
+//!
+//! Sources: Pacemaker Explained; `/usr/share/pacemaker/resources-*.rng`, `constraints-*.rng`. Templates are followed, rules
+//! are not: of several values the first counts, as for Pacemaker without rules.
+
+use std::collections::BTreeMap;
+
+use super::cib::BadCib;
+use super::tree::Element;
+
+/// Names with their values.
+pub type Pairs = BTreeMap<String, String>;
+
+/// What is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Cluster properties.
+    pub properties: Pairs,
+    /// Every primitive.
+    pub primitives: Vec<Primitive>,
+    /// Locations: resource, node, score; those by rules are left out.
+    pub locations: Vec<Location>,
+    /// The levels of a fencing topology: target, index, devices.
+    pub topology: Vec<Level>,
+}
+
+/// One resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Primitive {
+    /// Its id.
+    pub id: String,
+    /// The id of the clone, group or bundle around it; its own without one.
+    pub outer: String,
+    /// `ocf`, `stonith`, `systemd`...
+    pub class: String,
+    /// Of an OCF agent.
+    pub provider: String,
+    /// The agent.
+    pub kind: String,
+    /// Its parameters.
+    pub parameters: Pairs,
+    /// Its meta-attributes, those of the clone around it included.
+    pub meta: Pairs,
+    /// Its operations.
+    pub operations: Vec<Operation>,
+    /// A clone is around it.
+    pub is_clone: bool,
+}
+
+/// One operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Operation {
+    /// `monitor`, `start`...
+    pub name: String,
+    /// Its attributes and meta-attributes.
+    pub settings: Pairs,
+}
+
+/// Where a resource may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The resource's id.
+    pub resource: String,
+    /// The node.
+    pub node: String,
+    /// How much it is wanted there.
+    pub score: String,
+}
+
+/// A level of a fencing topology.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// A node's name, or a pattern.
+    pub target: String,
+    /// Its devices.
+    pub devices: Vec<String>,
+}
+
+impl Resources {
+    /// Reads a whole CIB.
+    ///
+    /// # Errors
+    /// [`BadCib`].
+    pub fn parse(xml: &str) -> Result<Self, BadCib> {
+        let cib = Element::parse(xml)?;
+        if cib.name != "cib" || cib.children_named("configuration").next().is_none() {
+            return Err(BadCib::Shape);
+        }
+        let properties = cib.all("crm_config").into_iter().map(|config| pairs(config, "cluster_property_set"));
+        let templates: Vec<&Element> = cib.all("template");
+        let mut primitives = Vec::new();
+        for section in cib.all("resources") {
+            gather(section, &Around::default(), &templates, &mut primitives);
+        }
+        let location = |element: &Element| {
+            let get = |name| element.get(name).map(str::to_owned);
+            Some(Location { resource: get("rsc")?, node: get("node")?, score: get("score")? })
+        };
+        let level = |element: &Element| {
+            let target = ["target", "target-pattern", "target-attribute"].iter().find_map(|name| element.get(name))?;
+            let devices = element.get("devices")?.split(',').map(str::to_owned).collect();
+            Some(Level { target: target.to_owned(), devices })
+        };
+        Ok(Self {
+            properties: properties.reduce(earlier).unwrap_or_default(),
+            primitives,
+            locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
+            topology: cib.all("fencing-level").into_iter().filter_map(level).collect(),
+        })
+    }
+
+    /// The value of a property that has had one of these names (`stonith-*` became `fencing-*` in Pacemaker 3).
+    #[must_use]
+    pub fn property(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.properties.get(*name)).map(String::as_str)
+    }
+
+    /// The primitives of an OCF agent of ours.
+    pub fn agents<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Primitive> {
+        self.primitives.iter().filter(move |primitive| {
+            primitive.class == "ocf" && primitive.provider == "ganeti" && primitive.kind == kind
+        })
+    }
+
+    /// The fence devices.
+    pub fn devices(&self) -> impl Iterator<Item = &Primitive> {
+        self.primitives.iter().filter(|primitive| primitive.class == "stonith")
+    }
+}
+
+impl Primitive {
+    /// The first operation of that name; for a promotable clone's monitors each role has one.
+    #[must_use]
+    pub fn operation(&self, name: &str) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.name == name)
+    }
+
+    /// Whether a meta-attribute is one of Pacemaker's words for true (`crm_str_to_boolean`).
+    #[must_use]
+    pub fn meta_is_true(&self, name: &str) -> Option<bool> {
+        self.meta.get(name).map(|value| is_true(value))
+    }
+}
+
+/// Pacemaker's words for true (`crm_str_to_boolean`).
+#[must_use]
+pub fn is_true(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "true" | "on" | "yes" | "y" | "1")
+}
+
+/// A time in milliseconds, as Pacemaker writes it: a number with a unit, in seconds without one (`crm_get_msec`).
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text.get(..digits)?.parse().ok()?;
+    let factor = match text.get(digits..)?.trim() {
+        "" | "s" | "sec" => 1_000,
+        "ms" | "msec" => 1,
+        "m" | "min" => 60_000,
+        "h" | "hr" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+#[derive(Clone, Default)]
+struct Around {
+    outer: Option<String>,
+    meta: Pairs,
+    is_clone: bool,
+}
+
+fn gather(section: &Element, around: &Around, templates: &[&Element], found: &mut Vec<Primitive>) {
+    for element in &section.children {
+        let id = element.get("id").unwrap_or_default().to_owned();
+        match element.name.as_str() {
+            "primitive" => found.push(primitive(element, id, around, templates)),
+            "clone" | "master" | "group" | "bundle" => {
+                let around = Around {
+                    outer: around.outer.clone().or(Some(id)),
+                    meta: earlier(pairs(element, "meta_attributes"), around.meta.clone()),
+                    is_clone: around.is_clone || matches!(element.name.as_str(), "clone" | "master"),
+                };
+                gather(element, &around, templates, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn primitive(element: &Element, id: String, around: &Around, templates: &[&Element]) -> Primitive {
+    let template = element.get("template").and_then(|id| templates.iter().find(|known| known.get("id") == Some(id)));
+    let both = |set: &str| earlier(pairs(element, set), template.map(|known| pairs(known, set)).unwrap_or_default());
+    let get = |name| element.get(name).or_else(|| template?.get(name)).unwrap_or_default().to_owned();
+    let operations = |element: &Element| -> Vec<Operation> { element.all("op").into_iter().map(operation).collect() };
+    Primitive {
+        outer: around.outer.clone().unwrap_or_else(|| id.clone()),
+        id,
+        class: get("class"),
+        provider: get("provider"),
+        kind: get("type"),
+        parameters: both("instance_attributes"),
+        meta: earlier(both("meta_attributes"), around.meta.clone()),
+        operations: operations(element)
+            .into_iter()
+            .chain(template.map(|known| operations(known)).unwrap_or_default())
+            .collect(),
+        is_clone: around.is_clone,
+    }
+}
+
+fn operation(element: &Element) -> Operation {
+    let attributes = ["interval", "timeout", "role", "on-fail", "enabled"];
+    let own = attributes.iter().filter_map(|name| Some(((*name).to_owned(), element.get(name)?.to_owned())));
+    let settings = earlier(own.collect(), pairs(element, "meta_attributes"));
+    Operation { name: element.get("name").unwrap_or_default().to_owned(), settings }
+}
+
+/// The pairs of the sets of that name directly in an element.
+fn pairs(element: &Element, set: &str) -> Pairs {
+    let mut found = Pairs::new();
+    for pair in element.children_named(set).flat_map(|set| set.all("nvpair")) {
+        if let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) {
+            found.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    }
+    found
+}
+
+/// Of both, what the first one says where it says something.
+fn earlier(first: Pairs, second: Pairs) -> Pairs {
+    let mut all = second;
+    all.extend(first);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
+        <nvpair id="a" name="stonith-enabled" value="true"/></cluster_property_set></crm_config><nodes/>
+        <resources><template id="t" class="stonith" type="fence_ganeti"><operations><op id="o" name="monitor" interval="60s"/></operations></template>
+        <primitive id="f" template="t"><instance_attributes id="i"><nvpair id="l" name="pcmk_action_limit" value="-1"/></instance_attributes></primitive>
+        <clone id="nodes"><meta_attributes id="m"><nvpair id="n" name="notify" value="true"/></meta_attributes>
+        <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role"><operations><op id="q" name="start" interval="0" timeout="2min"/></operations></primitive></clone></resources>
+        <constraints><rsc_location id="c" rsc="f" node="n1" score="-INFINITY"/></constraints>
+        <fencing-topology><fencing-level id="l1" index="1" target="n1" devices="f,g"/></fencing-topology></configuration></cib>"#;
+
+    #[test]
+    fn templates_and_clones_give_what_they_have() {
+        let found = Resources::parse(CIB).unwrap();
+        assert_eq!(found.property(&["fencing-enabled", "stonith-enabled"]), Some("true"));
+        let device = found.devices().next().unwrap();
+        assert_eq!((device.kind.as_str(), device.parameters["pcmk_action_limit"].as_str()), ("fence_ganeti", "-1"));
+        assert_eq!(device.operation("monitor").unwrap().settings["interval"], "60s");
+        let node = found.agents("ganeti-node-role").next().unwrap();
+        assert_eq!((node.outer.as_str(), node.is_clone, node.meta_is_true("notify")), ("nodes", true, Some(true)));
+        assert_eq!(milliseconds(&node.operation("start").unwrap().settings["timeout"]), Some(120_000));
+        assert_eq!(found.locations[0].score, "-INFINITY");
+        assert_eq!(found.topology[0].devices, ["f", "g"]);
+    }
+
+    #[test]
+    fn what_is_no_cib_is_an_error() {
+        for bad in ["", "<cib/>", "<pacemaker-result/>", "<cib><configuration>"] {
+            assert!(Resources::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        let all = ["20", "20s", "20ms", "2min", "1h", "x", "", "5 parsecs", "99999999999999999999"];
+        let read: Vec<_> = all.iter().map(|text| milliseconds(text)).collect();
+        let seconds = |s: u64| Some(s * 1_000);
+        assert_eq!(read, [seconds(20), seconds(20), Some(20), seconds(120), seconds(3_600), None, None, None, None]);
+    }
+}
