@@ -20,7 +20,9 @@ pub struct Resources {
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
     pub locations: Vec<Location>,
-    /// The levels of a fencing topology: target, index, devices.
+    /// The ids of the sets that the properties are in.
+    pub property_sets: Vec<String>,
+    /// The levels of a fencing topology.
     pub topology: Vec<Level>,
 }
 
@@ -59,6 +61,8 @@ pub struct Operation {
 /// Where a resource may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
+    /// Its id.
+    pub id: String,
     /// The resource's id.
     pub resource: String,
     /// The node.
@@ -87,6 +91,8 @@ impl Resources {
             return Err(BadCib::Shape);
         }
         let properties = cib.all("crm_config").into_iter().map(|config| pairs(config, "cluster_property_set"));
+        let sets =
+            cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id").map(str::to_owned)).collect();
         let templates: Vec<&Element> = cib.all("template");
         let mut primitives = Vec::new();
         for section in cib.all("resources") {
@@ -94,7 +100,7 @@ impl Resources {
         }
         let location = |element: &Element| {
             let get = |name| element.get(name).map(str::to_owned);
-            Some(Location { resource: get("rsc")?, node: get("node")?, score: get("score")? })
+            Some(Location { id: get("id")?, resource: get("rsc")?, node: get("node")?, score: get("score")? })
         };
         let level = |element: &Element| {
             let target = ["target", "target-pattern", "target-attribute"].iter().find_map(|name| element.get(name))?;
@@ -103,6 +109,7 @@ impl Resources {
         };
         Ok(Self {
             properties: properties.reduce(earlier).unwrap_or_default(),
+            property_sets: sets,
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
             topology: cib.all("fencing-level").into_iter().filter_map(level).collect(),
