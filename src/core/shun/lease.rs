@@ -1,1 +1,181 @@
 //! Whether a leashed node may run on: the one decision of the leash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::terms::Terms;
+
+/// What one candidate said in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Word {
+    /// Its confd answered, signed and to this round's question, with a role that may run.
+    MayRun,
+    /// Its confd answered, signed, that this node is recorded offline.
+    Refuses,
+    /// Its confd is silent, and its kernel answered this round's echo: a kernel that shuns this node drops the echo, so it
+    /// does not. Without it a fault of confd everywhere, an upgrade that stops all daemons, would end every node at once.
+    Alive,
+    /// Nothing.
+    Silent,
+}
+
+impl Word {
+    /// Whether it lets this node run.
+    #[must_use]
+    pub const fn grants(self) -> bool {
+        matches!(self, Self::MayRun | Self::Alive)
+    }
+}
+
+/// The lease of this node.
+///
+/// It counts from the moment when the questions were *sent*: whatever was on its way, and however long, a candidate that
+/// refuses from some moment on has granted nothing that was sent later.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    length: Duration,
+    candidates: BTreeSet<IpAddr>,
+    granted_at: Option<Duration>,
+}
+
+impl Lease {
+    /// None yet, with the candidates to ask.
+    #[must_use]
+    pub fn new(terms: Terms, candidates: BTreeSet<IpAddr>) -> Self {
+        Self { length: Duration::from_millis(terms.lease_ms), candidates, granted_at: None }
+    }
+
+    /// The candidates whose majority counts.
+    #[must_use]
+    pub const fn candidates(&self) -> &BTreeSet<IpAddr> {
+        &self.candidates
+    }
+
+    /// Takes in what was said to the questions that were sent at `sent`, by the clock since boot; once or as often as
+    /// answers come in, of an old round too.
+    ///
+    /// `named` are the candidates that Ganeti names now. Another list than the one in force comes into force only by a
+    /// round that has a majority of both: else a master that was cut off with this node could make a list of the two.
+    pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, Word>) {
+        let grants = |list: &BTreeSet<IpAddr>| {
+            let granted =
+                list.iter().filter(|candidate| words.get(candidate).is_some_and(|word| word.grants())).count();
+            granted >= majority(list.len())
+        };
+        if !grants(&self.candidates) {
+            return;
+        }
+        self.granted_at = self.granted_at.max(Some(sent));
+        if *named != self.candidates && !named.is_empty() && grants(named) {
+            self.candidates = named.clone();
+        }
+    }
+
+    /// Whether the watchdog may be petted at `now`, read from the clock since boot in the moment before.
+    #[must_use]
+    pub fn may_pet(&self, now: Duration) -> bool {
+        self.ends().is_some_and(|ends| now < ends)
+    }
+
+    /// When it ends, by the clock since boot; none: there never was one.
+    #[must_use]
+    pub fn ends(&self) -> Option<Duration> {
+        self.granted_at.map(|sent| sent + self.length)
+    }
+}
+
+/// How many of `count` are more than half; of none, nobody is.
+#[must_use]
+pub const fn majority(count: usize) -> usize {
+    if count == 0 { usize::MAX } else { count / 2 + 1 }
+}
+
+/// Whether no majority of `candidates` is left that could grant, when those in `refusing` do not.
+#[must_use]
+pub fn blocks(candidates: &BTreeSet<IpAddr>, refusing: &BTreeSet<IpAddr>) -> bool {
+    let could_grant = candidates.difference(refusing).count();
+    !candidates.is_empty() && could_grant < majority(candidates.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn list(numbers: &[u8]) -> BTreeSet<IpAddr> {
+        numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
+    }
+
+    fn said(words: &[(u8, Word)]) -> BTreeMap<IpAddr, Word> {
+        words.iter().map(|(n, word)| (IpAddr::from([192, 0, 2, *n]), *word)).collect()
+    }
+
+    fn lease(numbers: &[u8]) -> Lease {
+        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
+        Lease::new(terms, list(numbers))
+    }
+
+    #[test]
+    fn it_counts_from_the_sending_and_an_old_round_shortens_nothing() {
+        let mut lease = lease(&[1, 2, 3]);
+        assert!(!lease.may_pet(S(0)), "there never was one");
+        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
+        assert_eq!(lease.ends(), Some(S(15)));
+        assert!(lease.may_pet(S(14)) && !lease.may_pet(S(15)));
+        lease.round(S(3), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (3, Word::MayRun)]));
+        assert_eq!(lease.ends(), Some(S(15)));
+    }
+
+    /// "Loss means loss of a majority of all candidates, never a peer's opinion."
+    #[test]
+    fn half_is_no_majority_and_one_refusal_is_no_loss() {
+        for (words, granted) in [
+            (said(&[(1, Word::MayRun), (2, Word::MayRun), (3, Word::Silent), (4, Word::Silent)]), false),
+            (said(&[(1, Word::MayRun), (2, Word::MayRun), (3, Word::MayRun), (4, Word::Refuses)]), true),
+            (said(&[(1, Word::Refuses), (2, Word::Refuses), (3, Word::MayRun), (4, Word::MayRun)]), false),
+            (said(&[(7, Word::MayRun), (8, Word::MayRun), (9, Word::MayRun)]), false),
+        ] {
+            let mut lease = lease(&[1, 2, 3, 4]);
+            lease.round(S(1), &list(&[1, 2, 3, 4]), &words);
+            assert_eq!(lease.may_pet(S(2)), granted, "{words:?}");
+        }
+        let mut nobody = lease(&[]);
+        nobody.round(S(1), &list(&[]), &said(&[]));
+        assert!(!nobody.may_pet(S(1)));
+    }
+
+    /// All confds down by an upgrade, all hosts there: nobody is ended.
+    #[test]
+    fn a_fault_of_confd_everywhere_ends_nobody() {
+        let mut lease = lease(&[1, 2, 3]);
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, Word::Alive), (2, Word::Alive)]));
+        assert!(lease.may_pet(S(2)));
+    }
+
+    /// A master that was cut off together with this node can write what it likes into the list.
+    #[test]
+    fn a_shorter_list_needs_the_longer_ones_majority() {
+        let mut lease = lease(&[1, 2, 3]);
+        lease.round(S(1), &list(&[1]), &said(&[(1, Word::MayRun)]));
+        assert!(!lease.may_pet(S(2)));
+        assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
+        lease.round(S(2), &list(&[1, 2]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
+        assert_eq!(*lease.candidates(), list(&[1, 2]));
+    }
+
+    proptest! {
+        /// What blocks leaves no lease, whoever else grants.
+        #[test]
+        fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), refusing in proptest::collection::btree_set(0u8..9, 0..9)) {
+            let candidates = list(&numbers.iter().copied().collect::<Vec<_>>());
+            let refusing = list(&refusing.into_iter().collect::<Vec<_>>());
+            let words = candidates.difference(&refusing).map(|candidate| (*candidate, Word::MayRun)).collect();
+            let mut lease = lease(&numbers.into_iter().collect::<Vec<_>>());
+            lease.round(S(1), &candidates, &words);
+            prop_assert_eq!(lease.may_pet(S(1)), !blocks(&candidates, &refusing) && !candidates.is_empty());
+        }
+    }
+}

@@ -81,14 +81,9 @@ impl Entry {
         } else if other.epoch == self.epoch {
             self.addresses.extend(&other.addresses);
             // A proven off narrows what is refused, so the stronger proof says what.
-            if other.grade > self.grade {
-                (self.grade, self.reach) = (other.grade, other.reach);
-            } else if other.grade == self.grade {
-                self.reach = self.reach.max(other.reach);
-            }
-            if self.boot_id.is_none() {
-                self.boot_id.clone_from(&other.boot_id);
-            }
+            (self.grade, self.reach) = (self.grade, self.reach).max((other.grade, other.reach));
+            // Of two the same one on every node.
+            self.boot_id = std::mem::take(&mut self.boot_id).max(other.boot_id.clone());
             if (other.since_ms, &other.by) < (self.since_ms, &self.by) {
                 (self.since_ms, self.by) = (other.since_ms, other.by.clone());
             }
@@ -118,5 +113,51 @@ impl Register {
     /// The nodes that are shunned.
     pub fn shunned(&self) -> impl Iterator<Item = (&NodeName, &Entry)> {
         self.0.iter().filter(|(_, entry)| entry.epoch.is_shunned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        let address = (1u8..5).prop_map(|n| IpAddr::from([192, 0, 2, n]));
+        let addresses = proptest::collection::btree_set(address, 0..3);
+        let grade = prop_oneof![Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
+        let reach = prop_oneof![Just(Reach::Tcp), Just(Reach::Everything)];
+        let boot_id = proptest::option::of("[ab]");
+        (0u64..5, addresses, reach, grade, boot_id, 0u64..3, "[ab]").prop_map(
+            |(epoch, addresses, reach, grade, boot_id, since_ms, by)| {
+                let epoch = Epoch(epoch);
+                Entry { epoch, addresses, reach, grade, boot_id, since_ms, by }
+            },
+        )
+    }
+
+    fn merged(a: &Entry, b: &Entry) -> Entry {
+        let mut all = a.clone();
+        all.merge(b);
+        all
+    }
+
+    proptest! {
+        /// In whatever order, how often and by which way entries arrive: everybody comes to the same.
+        #[test]
+        fn merging_is_the_same_in_any_order(a in entry(), b in entry(), c in entry()) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+            prop_assert_eq!(merged(&a, &a), a.clone());
+            prop_assert!(merged(&a, &b).epoch >= a.epoch.max(b.epoch));
+        }
+    }
+
+    #[test]
+    fn an_old_order_does_not_undo_a_later_one() {
+        let first = Epoch::default().shunned();
+        assert!(first.is_shunned() && first.shunned() == first);
+        let second = first.admitted().shunned();
+        assert!(second > first.admitted() && first.admitted() > first && !first.admitted().is_shunned());
+        assert_eq!(Epoch::default().admitted(), Epoch::default(), "who was never shunned needs no admission");
     }
 }

@@ -33,6 +33,16 @@ impl Terms {
         let all = stretched + u128::from(self.stop_ms);
         Duration::from_millis(u64::try_from(all).unwrap_or(u64::MAX))
     }
+
+    /// Whether a leash that promised, `age_ms` ago, to keep its discipline for `kept_for_ms` keeps it to the end of
+    /// [`Terms::bound`], whichever clock is the faster one: a leash that is disarmed before it has bitten does not bite.
+    #[must_use]
+    pub fn is_kept(self, age_ms: u64, kept_for_ms: u64) -> bool {
+        const MILLION: u128 = 1_000_000;
+        let drift = u128::from(self.drift_ppm.min(999_999));
+        let asked = u128::from(age_ms) + self.bound().as_millis();
+        asked * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)
+    }
 }
 
 #[cfg(test)]
@@ -44,5 +54,14 @@ mod tests {
         let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         assert_eq!(terms.bound(), Duration::from_millis(25_405));
         assert_eq!(Terms { drift_ppm: 0, ..terms }.bound(), Duration::from_secs(25));
+    }
+
+    #[test]
+    fn a_promise_has_to_last_for_the_whole_wait() {
+        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+        assert!(terms.is_kept(574_999, 600_000) && !terms.is_kept(575_000, 600_000));
+        let drifting = Terms { drift_ppm: 10_000, ..terms };
+        assert!(drifting.is_kept(560_000, 600_000) && !drifting.is_kept(570_000, 600_000));
+        assert!(!terms.is_kept(u64::MAX, u64::MAX));
     }
 }

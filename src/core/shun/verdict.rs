@@ -1,1 +1,211 @@
 //! What the survivors' answers prove of the node that they were told to refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::lease::{blocks, majority};
+use super::register::Epoch;
+use super::words::Attestation;
+use crate::core::node::NodeName;
+
+/// The driver word of a watchdog that dies with the kernel that it should reset.
+pub const SOFTDOG: &str = "Software Watchdog";
+
+/// How a peer stands to the node that is shunned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stand {
+    /// It refuses every address of it, read back from its kernel.
+    Refuses {
+        /// In this epoch.
+        epoch: Epoch,
+        /// By rules with this identity.
+        seal: String,
+    },
+    /// It is proven off itself, and how.
+    ProvenOff(String),
+    /// It serves no channel of the node, and refuses it or not as it may.
+    ServesNothing,
+    /// It does not say so.
+    Unconfirmed(String),
+}
+
+/// A node beside the one that is shunned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// Its name.
+    pub node: NodeName,
+    /// Its primary address.
+    pub address: IpAddr,
+    /// How it stands.
+    pub stand: Stand,
+    /// Who refuses it itself.
+    pub refused_by: BTreeSet<NodeName>,
+}
+
+/// A node that did not confirm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name.
+    pub node: NodeName,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.node, self.why)
+    }
+}
+
+/// A look at all peers at once in which nobody was missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// When the last answer was in, by this host's clock since boot.
+    pub at: Duration,
+    /// That boot.
+    pub boot_id: String,
+    /// The epoch in which all of them refuse.
+    pub epoch: Epoch,
+    /// The rules of each that refuses.
+    pub seals: BTreeMap<NodeName, String>,
+    /// The addresses of those that refuse.
+    pub refusing: BTreeSet<IpAddr>,
+}
+
+/// What is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every survivor refuses it; it may still run.
+    Isolated {
+        /// Why not more, and what to do about it.
+        why_not_bounded: String,
+    },
+    /// It will have stopped itself by then, on the clock of the looks.
+    Waiting {
+        /// Until then.
+        until: Duration,
+    },
+    /// It has stopped itself.
+    Bounded,
+}
+
+/// Judges one look: everyone who could serve the node has to refuse it.
+///
+/// A peer that cannot say so may be lost together with the node: then it counts if everyone who confirms refuses it as
+/// well, so that the lost ones can reach each other and no survivor.
+///
+/// # Errors
+/// Who is missing, and why.
+pub fn look(
+    target: &NodeName,
+    epoch: Epoch,
+    peers: &[Peer],
+    at: Duration,
+    boot_id: &str,
+) -> Result<Look, Vec<Missing>> {
+    let confirming: BTreeSet<&NodeName> =
+        peers.iter().filter(|peer| matches!(peer.stand, Stand::Refuses { .. })).map(|peer| &peer.node).collect();
+    let mut look = Look { at, boot_id: boot_id.to_owned(), epoch, seals: BTreeMap::new(), refusing: BTreeSet::new() };
+    let mut missing = Vec::new();
+    for peer in peers {
+        let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.refused_by.contains(*node));
+        match &peer.stand {
+            Stand::Refuses { epoch: theirs, seal } if *theirs == epoch => {
+                look.seals.insert(peer.node.clone(), seal.clone());
+                look.refusing.insert(peer.address);
+            }
+            Stand::Refuses { epoch: theirs, .. } => {
+                missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
+            }
+            Stand::ProvenOff(_) | Stand::ServesNothing => {}
+            Stand::Unconfirmed(_) if is_lost_too => {}
+            Stand::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
+        }
+    }
+    if confirming.is_empty() && missing.is_empty() {
+        missing.push(Missing { node: target.clone(), why: "has nobody left who could refuse it".to_owned() });
+    }
+    if missing.is_empty() { Ok(look) } else { Err(missing) }
+}
+
+/// What the asker knows beside the looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The address of the node that is shunned.
+    pub target: IpAddr,
+    /// The master candidates, by the configuration of whoever asks.
+    pub candidates: &'a BTreeSet<IpAddr>,
+    /// What the node's leash has attested, with its age at the first look.
+    pub leash: Option<&'a Attestation>,
+    /// The boot that is shunned, where it is known.
+    pub boot_id: Option<&'a str>,
+    /// A softdog counts.
+    pub accept_softdog: bool,
+}
+
+/// Judges two looks, the first one and the last one; they may be the same.
+///
+/// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody admitted the node in
+/// between; and so must the rules be: the kernel numbers them anew when they are made again.
+#[must_use]
+pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
+    let isolated = |why: String| Verdict::Isolated { why_not_bounded: why };
+    let Some(Attestation { leash, age_ms }) = known.leash else {
+        return isolated("no leash of it is known here: gnt-ha leash arm on it, before it is needed".to_owned());
+    };
+    if !leash.nowayout {
+        return isolated(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
+    }
+    if leash.driver == SOFTDOG && !known.accept_softdog {
+        return isolated("its watchdog is softdog, which dies with the kernel that it should reset".to_owned());
+    }
+    if known.boot_id.is_some_and(|boot_id| boot_id != leash.boot_id) {
+        return isolated("its leash was attested in another boot than the one that is shunned".to_owned());
+    }
+    if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {
+        return isolated(format!("its leash was attested {} s ago, and may have been disarmed since", age_ms / 1_000));
+    }
+    let attested: BTreeSet<IpAddr> = leash.candidates.iter().copied().collect();
+    let of_both = [("its leash asks", &attested), ("are configured", known.candidates)];
+    // Only who refuses in both looks has refused all the time.
+    let refusing: BTreeSet<IpAddr> = first.refusing.intersection(&last.refusing).copied().collect();
+    for (whose, candidates) in of_both {
+        if !blocks(candidates, &refusing) {
+            let own = if candidates.contains(&known.target) { ", itself one of them" } else { "" };
+            return isolated(format!(
+                "{} of the {} candidates that {whose} refuse it, and {} could still let it run{own}: it asks for {} of them",
+                candidates.intersection(&refusing).count(),
+                candidates.len(),
+                candidates.difference(&refusing).count(),
+                majority(candidates.len())
+            ));
+        }
+    }
+    if first.boot_id != last.boot_id || first.epoch != last.epoch {
+        return Verdict::Waiting { until: last.at + leash.terms.bound() };
+    }
+    let same = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_none_or(|now| now == seal);
+    if !first.seals.iter().all(same) {
+        return Verdict::Waiting { until: last.at + leash.terms.bound() };
+    }
+    let until = first.at + leash.terms.bound();
+    if last.at >= until { Verdict::Bounded } else { Verdict::Waiting { until } }
+}
+
+/// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.
+#[must_use]
+pub fn begins_anew(first: &Look, last: &Look) -> bool {
+    let changed = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_some_and(|now| now != seal);
+    first.boot_id != last.boot_id
+        || first.epoch != last.epoch
+        || first.at > last.at
+        || first.seals.iter().any(changed)
+        || !first.refusing.is_subset(&last.refusing)
+}
+
+#[cfg(test)]
+mod tests;

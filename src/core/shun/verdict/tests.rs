@@ -1,0 +1,137 @@
+use super::*;
+use crate::core::shun::terms::Terms;
+use crate::core::shun::words::LeashReport;
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+const EPOCH: Epoch = Epoch(3);
+
+fn node(n: u8) -> NodeName {
+    NodeName::new(&format!("n{n}.lab")).unwrap()
+}
+
+fn address(n: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, n])
+}
+
+fn peer(n: u8, stand: Stand) -> Peer {
+    Peer { node: node(n), address: address(n), stand, refused_by: BTreeSet::new() }
+}
+
+fn refuses(n: u8) -> Peer {
+    peer(n, Stand::Refuses { epoch: EPOCH, seal: format!("seal {n}") })
+}
+
+fn silent(n: u8) -> Peer {
+    peer(n, Stand::Unconfirmed("does not answer".into()))
+}
+
+fn seen(peers: &[Peer], at: u64) -> Result<Look, Vec<Missing>> {
+    look(&node(9), EPOCH, peers, S(at), "boot")
+}
+
+fn leash() -> Attestation {
+    let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+    let leash = LeashReport {
+        boot_id: "old".into(),
+        driver: "iTCO_wdt".into(),
+        nowayout: true,
+        terms,
+        candidates: [1, 2, 3].map(address).into(),
+        kept_for_ms: 600_000,
+        lease_age_ms: 500,
+    };
+    Attestation { leash, age_ms: 100_000 }
+}
+
+fn judged(first: &Look, last: &Look, target: u8, leash: Option<&Attestation>) -> Verdict {
+    let candidates = [1, 2, 3].map(address).into();
+    let target = address(target);
+    judge(first, last, Known { target, candidates: &candidates, leash, boot_id: Some("old"), accept_softdog: false })
+}
+
+fn why(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Isolated { why_not_bounded } => why_not_bounded,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// C1: "Quorum is not enough: two majorities intersect, but one unshunned DRBD secondary is a hole." C7: silence is none.
+#[test]
+fn everyone_has_to_confirm() {
+    assert!(seen(&[refuses(1), refuses(2), refuses(3)], 0).is_ok());
+    let missing = seen(&[refuses(1), refuses(2), silent(3)], 0).unwrap_err();
+    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n3.lab does not answer"]);
+    assert!(seen(&[refuses(1), peer(3, Stand::ProvenOff("fenced".into()))], 0).is_ok());
+    assert!(seen(&[refuses(1), peer(3, Stand::ServesNothing)], 0).is_ok());
+    assert!(seen(&[], 0).is_err() && seen(&[peer(3, Stand::ProvenOff("fenced".into()))], 0).is_err());
+    let old = peer(2, Stand::Refuses { epoch: Epoch(1), seal: "x".into() });
+    assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
+}
+
+/// Two that were lost together wait for each other for ever otherwise.
+#[test]
+fn who_is_lost_together_counts_when_every_survivor_refuses_it() {
+    let mut lost = silent(4);
+    lost.refused_by = [1, 2].map(node).into();
+    assert!(seen(&[refuses(1), refuses(2), lost.clone()], 0).is_ok());
+    assert!(seen(&[refuses(1), refuses(2), refuses(3), lost.clone()], 0).is_err(), "n3 still serves it");
+    assert!(seen(&[lost], 0).is_err());
+}
+
+#[test]
+fn bounded_is_said_after_the_wait_and_not_before() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3), refuses(4)], at).unwrap();
+    let until = S(50) + leash().leash.terms.bound();
+    assert_eq!(judged(&all(50), &all(50), 9, Some(&leash())), Verdict::Waiting { until });
+    assert_eq!(judged(&all(50), &all(75), 9, Some(&leash())), Verdict::Waiting { until });
+    assert_eq!(judged(&all(50), &all(76), 9, Some(&leash())), Verdict::Bounded);
+}
+
+/// "Without attestation it stays isolated, and says why."
+#[test]
+fn without_a_leash_that_can_be_believed_it_is_isolated() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let with = |change: fn(&mut Attestation)| {
+        let mut leash = leash();
+        change(&mut leash);
+        why(judged(&all(0), &all(90), 9, Some(&leash)))
+    };
+    assert!(why(judged(&all(0), &all(90), 9, None)).contains("no leash"));
+    assert!(with(|said| said.leash.nowayout = false).contains("nowayout"));
+    assert!(with(|said| said.leash.driver = SOFTDOG.into()).contains("softdog"));
+    assert!(with(|said| said.leash.boot_id = "new".into()).contains("another boot"));
+    assert!(with(|said| said.age_ms = 570_000).contains("may have been disarmed"));
+    assert!(with(|said| said.leash.candidates.extend([5, 6, 7, 8].map(address))).contains("its leash asks"));
+}
+
+/// n - majority + 1 candidates have to refuse; the one that is shunned grants to itself.
+#[test]
+fn enough_candidates_have_to_refuse() {
+    let two = |at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into()))], at).unwrap();
+    assert_eq!(judged(&two(0), &two(90), 9, Some(&leash())), Verdict::Bounded);
+    assert_eq!(judged(&two(0), &two(90), 3, Some(&leash())), Verdict::Bounded, "itself a candidate");
+    let one = |at| seen(&[refuses(1), peer(2, Stand::ProvenOff("fenced".into())), refuses(4)], at).unwrap();
+    let said = why(judged(&one(0), &one(90), 3, Some(&leash())));
+    assert!(said.contains("1 of the 3 candidates") && said.contains("itself one of them"), "{said}");
+}
+
+/// C2: rules that were gone for a moment, an epoch that went on, a boot of the asker: the wait begins anew.
+#[test]
+fn what_did_not_hold_all_the_time_proves_nothing() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let mut flushed = all(90);
+    flushed.seals.insert(node(2), "another".into());
+    let mut admitted = all(90);
+    admitted.epoch = Epoch(5);
+    let mut booted = all(90);
+    booted.boot_id = "another".into();
+    for last in [flushed, admitted, booted] {
+        assert!(begins_anew(&all(0), &last));
+        let until = S(90) + leash().leash.terms.bound();
+        assert_eq!(judged(&all(0), &last, 9, Some(&leash())), Verdict::Waiting { until });
+    }
+    assert!(!begins_anew(&all(0), &all(90)));
+    let fewer = seen(&[refuses(1), peer(2, Stand::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
+    assert!(begins_anew(&all(0), &fewer), "who left may have come back and granted");
+}
