@@ -12,13 +12,13 @@
 //! our own (nft(8)): a host that comes back must find this one.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::sys::clock::Deadline;
-use crate::sys::program::{ProgramError, run};
+use crate::sys::nft;
+use crate::sys::program::ProgramError;
 use crate::sys::reachable::NODED;
 
 /// The table; all of it is ours.
@@ -31,14 +31,15 @@ const EACH: Duration = Duration::from_secs(2);
 /// nothing depends on it. An address that is unreachable already keeps the time that it has left.
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
-        told(nft(&rules(addresses, time.as_secs())));
+        told(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
     }
 }
 
 /// Makes reachable again what [`make_unreachable`] has made unreachable and the kernel has not let go yet.
 pub fn make_reachable() {
     // Adding it first lets the removal succeed where there is none.
-    told(nft(&json!([{"add": {"table": table()}}, {"delete": {"table": table()}}])));
+    let both = [json!({"add": {"table": table()}}), json!({"delete": {"table": table()}})];
+    told(nft::apply(&both, Deadline::after(EACH)));
 }
 
 fn told(done: Result<(), ProgramError>) {
@@ -47,17 +48,12 @@ fn told(done: Result<(), ProgramError>) {
     }
 }
 
-fn nft(commands: &Value) -> Result<(), ProgramError> {
-    let input = json!({ "nftables": commands }).to_string();
-    run(Path::new("nft"), &["--json", "--file", "-"], input.as_bytes(), Deadline::after(EACH)).map(drop)
-}
-
 fn table() -> Value {
     json!({"family": "inet", "name": TABLE})
 }
 
 /// One transaction (libnftables-json(5)): the kernel takes all of it or nothing.
-fn rules(addresses: &[IpAddr], seconds: u64) -> Value {
+fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
     let of_ours = |name: &str| json!({"family": "inet", "table": TABLE, "name": name});
     let with = |mut base: Value, more: Value| {
         if let (Some(base), Value::Object(more)) = (base.as_object_mut(), more) {
@@ -92,5 +88,5 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Value {
         let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
         commands.push(json!({"add": {"element": with(of_ours(name), json!({"elem": element}))}}));
     }
-    Value::Array(commands)
+    commands
 }

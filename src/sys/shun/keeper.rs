@@ -1,0 +1,268 @@
+//! The register of this host, and the rules that follow from it: written first, applied, read back.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::known;
+use super::protected::Protected;
+use super::table::{self, Applied, Refused, Wanted};
+use super::{running, sockets};
+use crate::config::Config;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::shun::register::{Entry, Epoch, Reach, Register};
+use crate::core::shun::words::{Question, Report, VERSION};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::lock::{Lock, LockError};
+use crate::sys::program::ProgramError;
+use crate::sys::record::unreachable::make_unreachable;
+use crate::sys::{identity, state_file};
+
+/// For how long the master IP of a master that is gone is not waited for.
+const GONE_MASTER: Duration = Duration::from_secs(60);
+
+/// Why a node is not refused, or admitted, here.
+#[derive(Debug, thiserror::Error)]
+pub enum ShunError {
+    /// Another version of this program asks.
+    #[error(
+        "it was asked in version {0} of the words, and this program knows version {VERSION}: install the same one everywhere"
+    )]
+    Version(u32),
+    /// The register cannot be read: what it holds must not be forgotten.
+    #[error("cannot use {}: {error}; nothing was changed (repair it, or remove it once you know that nobody is shunned)", path.display())]
+    Register {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write {}: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Somebody else was at it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The kernel's rules.
+    #[error("the rules are not as they should be: {0}")]
+    Rules(#[from] ProgramError),
+}
+
+/// Keeps the register of this host.
+#[derive(Debug)]
+pub struct Keeper<'a> {
+    config: &'a Config,
+    ssconf: Ssconf,
+    here: NodeName,
+}
+
+impl<'a> Keeper<'a> {
+    /// With Ganeti's files in `data_dir`.
+    ///
+    /// # Errors
+    /// When this host's name is no name of a node.
+    pub fn new(config: &'a Config, data_dir: &Path) -> Result<Self, String> {
+        let ssconf = Ssconf::new(data_dir);
+        let nodes = ssconf.names("node_list").unwrap_or_default();
+        let here = match identity::node_among(&nodes) {
+            Some(here) => here,
+            None => NodeName::new(&identity::host()).map_err(|error| format!("this host's name: {error}"))?,
+        };
+        Ok(Self { config, ssconf, here })
+    }
+
+    /// This host's name, as Ganeti has it.
+    #[must_use]
+    pub const fn here(&self) -> &NodeName {
+        &self.here
+    }
+
+    /// Where the register is.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        file(&self.config.state)
+    }
+
+    /// What this host remembers.
+    ///
+    /// # Errors
+    /// [`ShunError::Register`].
+    pub fn register(&self) -> Result<Register, ShunError> {
+        register(&self.config.state)
+    }
+
+    /// Does what it is told, flushed to the disk before it is applied, and answers with what the kernel has then.
+    ///
+    /// # Errors
+    /// [`ShunError`]; what was written is applied at the next occasion.
+    pub fn tell(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+        if question.version != VERSION {
+            return Err(ShunError::Version(question.version));
+        }
+        let _lock = self.lock(deadline)?;
+        let before = self.register()?;
+        let protected = Protected::new(&self.config.shun, &self.here, &self.ssconf);
+        let mut refusals = BTreeMap::new();
+        let mut register = before.clone();
+        for (node, entry) in &question.register.0 {
+            match protected.why_not(node, entry).filter(|_| entry.epoch.is_shunned()) {
+                Some(why) => {
+                    tracing::warn!(%node, why, "is not refused, though it was asked for");
+                    refusals.insert(node.clone(), why);
+                }
+                None => register.merge(&Register(BTreeMap::from([(node.clone(), entry.clone())]))),
+            }
+        }
+        let applied = self.keep(&before, &register, deadline)?;
+        if let Some(address) = question.gone_master_ip
+            && protected_master(address)
+        {
+            make_unreachable(&[address], GONE_MASTER);
+        }
+        Ok(self.report(register, applied.refused(), refusals, question))
+    }
+
+    /// Makes the rules what they should be: after a boot, after the firewall was reloaded, or because somebody looks. Nodes
+    /// that Ganeti has recorded offline meanwhile are taken in.
+    ///
+    /// # Errors
+    /// [`ShunError`].
+    pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
+        let _lock = self.lock(deadline)?;
+        let before = self.register()?;
+        let register = self.with_offline(before.clone());
+        self.keep(&before, &register, deadline)
+    }
+
+    /// A look at what the kernel refuses, without changing anything.
+    ///
+    /// # Errors
+    /// [`ShunError::Rules`].
+    pub fn refused(&self, deadline: Deadline) -> Result<Refused, ShunError> {
+        Ok(table::refused(deadline)?)
+    }
+
+    fn lock(&self, deadline: Deadline) -> Result<Lock, ShunError> {
+        Ok(Lock::take(&self.config.run.join("shun.lock"), deadline)?)
+    }
+
+    fn keep(&self, before: &Register, register: &Register, deadline: Deadline) -> Result<Applied, ShunError> {
+        if register != before {
+            let path = self.file();
+            state_file::write(&path, register).map_err(|error| ShunError::Write { path, error })?;
+        }
+        let wanted = wanted(register);
+        let was = if wanted.is_empty() { Wanted::new() } else { table::refused(deadline)?.addresses };
+        let applied = table::apply(&wanted, deadline)?;
+        let new: Wanted = wanted.into_iter().filter(|(address, reach)| was.get(address) < Some(reach)).collect();
+        sockets::end(&new, deadline);
+        Ok(applied)
+    }
+
+    /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
+    /// admitted since is not: it could never be added again.
+    fn with_offline(&self, mut register: Register) -> Register {
+        if !self.config.shun.after_off {
+            return register;
+        }
+        let protected = Protected::new(&self.config.shun, &self.here, &self.ssconf);
+        let mut addresses: BTreeMap<NodeName, Vec<_>> = BTreeMap::new();
+        for key in ["node_primary_ips", "node_secondary_ips"] {
+            for (name, address) in self.ssconf.name_addresses(key).unwrap_or_default() {
+                addresses.entry(name).or_default().push(address);
+            }
+        }
+        for node in self.ssconf.names("offline_nodes").unwrap_or_default() {
+            if register.0.contains_key(&node) {
+                continue;
+            }
+            let entry = Entry {
+                epoch: Epoch::default().shunned(),
+                addresses: addresses.remove(&node).unwrap_or_default().into_iter().collect(),
+                // It may be there for a repair, and in the cluster stack.
+                reach: Reach::Tcp,
+                grade: Grade::Unknown,
+                boot_id: None,
+                since_ms: now().wall_ms,
+                by: "Ganeti's record that it is offline".to_owned(),
+            };
+            if protected.why_not(&node, &entry).is_none() {
+                register.0.insert(node, entry);
+            }
+        }
+        register
+    }
+
+    fn report(
+        &self,
+        register: Register,
+        refused: &Refused,
+        refusals: BTreeMap<NodeName, String>,
+        question: &Question,
+    ) -> Report {
+        let is_refused = |(_, entry): &(&NodeName, &Entry)| {
+            entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
+        };
+        let refuses = register.shunned().filter(is_refused).map(|(node, entry)| (node.clone(), entry.epoch)).collect();
+        let peers = if question.about.is_empty() { BTreeMap::new() } else { known::peers(&self.config.state) };
+        let attested = |node: &NodeName| Some((node.clone(), known::attestation(peers.get(node)?)?));
+        let boot_id = identity::boot_id();
+        Report {
+            version: VERSION,
+            node: self.here.clone(),
+            // Handles begin anew with each boot.
+            seal: format!("{boot_id} {}", refused.seal.trim_end()),
+            boot_id,
+            refuses,
+            refusals,
+            leash: known::own_leash(&self.config.run),
+            leashes: question.about.iter().filter_map(attested).collect(),
+            instances: running::instances(),
+            drbd_primaries: running::drbd_primaries(),
+            register,
+        }
+    }
+}
+
+/// Where the register is.
+#[must_use]
+pub fn file(state: &Path) -> PathBuf {
+    state.join("shunned.json")
+}
+
+/// What this host remembers.
+///
+/// # Errors
+/// [`ShunError::Register`]: a damaged register is never an empty one.
+pub fn register(state: &Path) -> Result<Register, ShunError> {
+    let path = file(state);
+    match state_file::read(&path) {
+        Ok(register) => Ok(register.unwrap_or_default()),
+        Err(error) => Err(ShunError::Register { path, error }),
+    }
+}
+
+/// What the kernel has to refuse; of an address that two nodes have, the wider refusal.
+fn wanted(register: &Register) -> Wanted {
+    let mut wanted = Wanted::new();
+    for (_, entry) in register.shunned() {
+        for address in &entry.addresses {
+            let reach = wanted.entry(*address).or_insert(entry.reach);
+            *reach = (*reach).max(entry.reach);
+        }
+    }
+    wanted
+}
+
+/// Its own address is never made unreachable.
+fn protected_master(address: std::net::IpAddr) -> bool {
+    crate::sys::addresses::has(address, None).is_ok_and(|is_here| !is_here)
+}

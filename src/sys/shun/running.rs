@@ -1,0 +1,35 @@
+//! What runs on this host, as far as that can be told without Ganeti's master.
+
+use std::fs;
+use std::path::Path;
+
+/// Pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
+const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
+
+/// Instances of Ganeti's fake hypervisor, a file each (`lib/hypervisor/hv_fake.py`).
+const FAKE: &str = "/run/ganeti/fake-hypervisor";
+
+/// How many instances run; none where that cannot be told: Xen's are not Ganeti's processes.
+pub(super) fn instances() -> Option<u32> {
+    if Path::new("/proc/xen/capabilities").exists() {
+        return None;
+    }
+    let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten();
+    let lives = |path: &Path| {
+        let pid = fs::read_to_string(path).ok()?;
+        let pid: u32 = pid.trim().parse().ok()?;
+        Path::new("/proc").join(pid.to_string()).exists().then_some(())
+    };
+    let kvm = entries(KVM).filter(|entry| lives(&entry.path()).is_some()).count();
+    let fake = entries(FAKE).filter(|entry| entry.path().is_file()).count();
+    u32::try_from(kvm + fake).ok()
+}
+
+/// How many DRBD devices are primary here (`/proc/drbd` of DRBD 8, which Ganeti uses; `drbdsetup(8)`).
+pub(super) fn drbd_primaries() -> Option<u32> {
+    match fs::read_to_string("/proc/drbd") {
+        Ok(text) => u32::try_from(text.matches("ro:Primary/").count()).ok(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(0),
+        Err(_) => None,
+    }
+}

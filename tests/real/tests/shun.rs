@@ -1,0 +1,326 @@
+//! What is refused, between two networks of the test's own with the real nft and the real kernel.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
+use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::shun::keeper::Keeper;
+use gnt_ha::sys::shun::table::Applied;
+use nix::sched::{CloneFlags, setns, unshare};
+
+const HERE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+const THERE: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
+const OTHER: &str = "192.0.2.3";
+
+const SOON: Duration = Duration::from_millis(500);
+
+fn run(words: &str) {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let done = Command::new(words[0]).args(&words[1..]).status().unwrap();
+    assert!(done.success(), "{words:?}");
+}
+
+/// This host, and another one on the same cable, in networks of their own.
+struct Scene {
+    other: File,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        run("ip link set lo up");
+        let other = std::thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            File::open("/proc/thread-self/ns/net").unwrap()
+        });
+        let other = other.join().unwrap();
+        let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&other));
+        run(&format!("ip link add v0 type veth peer name v1 netns {path}"));
+        let scene = Self { other, folder: tempfile::tempdir().unwrap() };
+        for address in ["192.0.2.1/24", "2001:db8::1/64"] {
+            run(&format!("ip addr add {address} dev v0 {}", nodad(address)));
+        }
+        run("ip link set v0 up");
+        scene.there(|| {
+            for address in ["192.0.2.2/24", "192.0.2.3/24", "2001:db8::2/64"] {
+                run(&format!("ip addr add {address} dev v1 {}", nodad(address)));
+            }
+            run("ip link set lo up");
+            run("ip link set v1 up");
+        });
+        scene
+    }
+
+    /// On the other host.
+    fn there<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let there = scope.spawn(|| {
+                setns(&self.other, CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            });
+            there.join().unwrap()
+        })
+    }
+
+    fn config(&self) -> Config {
+        let folder = self.folder.path().display();
+        let text = format!("state_directory = \"{folder}/state\"\nrun_directory = \"{folder}/run\"\n");
+        Config::parse(&text, Path::new("config.toml")).unwrap()
+    }
+
+    fn tell(&self, epoch: u64, reach: Reach) -> Report {
+        let config = self.config();
+        let keeper = Keeper::new(&config, self.folder.path()).unwrap();
+        let entry = Entry {
+            epoch: Epoch(epoch),
+            addresses: THERE.map(|text| text.parse().unwrap()).into(),
+            reach,
+            grade: Grade::Isolated,
+            boot_id: None,
+            since_ms: 1,
+            by: "a test".into(),
+        };
+        let question = Question {
+            version: VERSION,
+            from: node("n1"),
+            register: Register(BTreeMap::from([(node("n3"), entry)])),
+            about: vec![],
+            gone_master_ip: None,
+        };
+        keeper.tell(&question, Deadline::after(Duration::from_secs(5))).unwrap()
+    }
+
+    fn apply(&self) -> Applied {
+        let config = self.config();
+        Keeper::new(&config, self.folder.path()).unwrap().apply(Deadline::after(Duration::from_secs(5))).unwrap()
+    }
+}
+
+fn nodad(address: &str) -> &'static str {
+    if address.contains("::") { "nodad" } else { "" }
+}
+
+fn node(name: &str) -> NodeName {
+    NodeName::new(name).unwrap()
+}
+
+fn at(address: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(address.parse::<IpAddr>().unwrap(), port)
+}
+
+fn connect(address: &str, port: u16) -> Result<TcpStream, ErrorKind> {
+    TcpStream::connect_timeout(&at(address, port), SOON).map_err(|error| error.kind())
+}
+
+/// A connection that works, with both of its ends.
+fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) {
+    let listener = scene.there(|| TcpListener::bind(at(address, port)).unwrap());
+    // The neighbour has to be found first.
+    let mut here = TcpStream::connect_timeout(&at(address, port), SOON * 10).unwrap();
+    let (mut there, _) = listener.accept().unwrap();
+    here.write_all(b"x").unwrap();
+    there.read_exact(&mut [0]).unwrap();
+    there.set_read_timeout(Some(SOON)).unwrap();
+    here.set_read_timeout(Some(SOON)).unwrap();
+    (here, there)
+}
+
+/// "Its established TCP and UDP flows to every peer die, in both directions, both families"; and who connects to it is
+/// refused at once. Other hosts on the same socket are not touched by it: corosync has one for all its peers.
+#[test]
+fn flows_die_in_both_directions_and_nobody_else_is_touched() {
+    let scene = Scene::new();
+    let mut flows: Vec<(TcpStream, TcpStream)> =
+        THERE.iter().map(|address| connected(&scene, address, 7000)).collect();
+    let (mut with_other, mut others_end) = connected(&scene, OTHER, 7001);
+    let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
+    udp.set_read_timeout(Some(SOON)).unwrap();
+    let (udp_there, udp_other) =
+        scene.there(|| (UdpSocket::bind((THERE[0], 5405)).unwrap(), UdpSocket::bind((OTHER, 5405)).unwrap()));
+    udp.send_to(b"a", (THERE[0], 5405)).unwrap();
+    udp_there.recv_from(&mut [0; 9]).unwrap();
+
+    let report = scene.tell(1, Reach::Everything);
+    assert_eq!(report.refuses, BTreeMap::from([(node("n3"), Epoch(1))]));
+    for (here, there) in &mut flows {
+        // The kernel has ended ours; what the other one sends gets no answer, and what it is sent does not come.
+        assert!(here.write_all(b"y").and_then(|()| here.read_exact(&mut [0])).is_err());
+        let _ = there.write_all(b"z");
+        assert!(there.read_exact(&mut [0]).is_err(), "nothing came through");
+    }
+    for address in THERE {
+        assert_eq!(connect(address, 7000).unwrap_err(), ErrorKind::ConnectionRefused, "{address}");
+    }
+    for address in HERE {
+        let _listener = TcpListener::bind(at(address, 22)).unwrap();
+        let from_there = scene.there(|| connect(address, 22).map(drop));
+        assert_eq!(from_there, Err(ErrorKind::TimedOut), "{address} is silent to it");
+    }
+    assert_eq!(udp.send_to(b"b", (THERE[0], 5405)).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    udp_there.send_to(b"c", (HERE[0], 5405)).unwrap();
+    assert!(udp.recv_from(&mut [0; 9]).is_err(), "nothing of it comes in");
+    for _ in 0..3 {
+        udp.send_to(b"d", (OTHER, 5405)).unwrap();
+        udp_other.recv_from(&mut [0; 9]).unwrap();
+    }
+    with_other.write_all(b"x").unwrap();
+    others_end.read_exact(&mut [0]).unwrap();
+
+    assert_eq!(scene.tell(2, Reach::Everything).refuses, BTreeMap::new());
+    connected(&scene, THERE[0], 7002);
+    udp.send_to(b"e", (THERE[0], 5405)).unwrap();
+}
+
+/// A node whose power was seen off comes back into the cluster stack, and to nothing else.
+#[test]
+fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
+    let scene = Scene::new();
+    scene.tell(1, Reach::Tcp);
+    assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
+    let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
+    udp.set_read_timeout(Some(SOON)).unwrap();
+    let there = scene.there(|| UdpSocket::bind((THERE[0], 5405)).unwrap());
+    udp.send_to(b"a", (THERE[0], 5405)).unwrap();
+    there.recv_from(&mut [0; 9]).unwrap();
+    there.send_to(b"b", (HERE[0], 5405)).unwrap();
+    udp.recv_from(&mut [0; 9]).unwrap();
+}
+
+/// C2: rules that were gone for a moment are there again, and it can be seen that they were gone. Nothing is made anew that
+/// stands.
+#[test]
+fn after_a_flush_the_rules_are_there_again_with_another_seal() {
+    let scene = Scene::new();
+    let first = scene.tell(1, Reach::Everything);
+    assert!(matches!(scene.apply(), Applied::AlreadySo(_)));
+    assert_eq!(scene.tell(1, Reach::Everything).seal, first.seal);
+    for damage in [
+        "nft flush ruleset",
+        "nft flush chain inet gnt-ha-shunned output",
+        "nft insert rule inet gnt-ha-shunned prerouting accept",
+        "nft delete table inet gnt-ha-shunned",
+    ] {
+        run(damage);
+        assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
+        assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
+        let after = scene.tell(1, Reach::Everything);
+        assert_ne!(after.seal, first.seal, "{damage}");
+        assert_eq!(after.refuses, first.refuses, "{damage}");
+    }
+    run("nft delete element inet gnt-ha-shunned everything4 { 192.0.2.2 }");
+    assert!(matches!(scene.apply(), Applied::Done(_)));
+    assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
+}
+
+/// An order that comes late, twice, or to the wrong host.
+#[test]
+fn old_orders_and_own_addresses_change_nothing() {
+    let scene = Scene::new();
+    scene.tell(1, Reach::Everything);
+    scene.tell(2, Reach::Everything);
+    assert_eq!(scene.tell(1, Reach::Everything).refuses, BTreeMap::new(), "admitted since");
+    assert_eq!(scene.tell(3, Reach::Everything).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
+    run("ip addr add 192.0.2.2/32 dev lo");
+    let report = scene.tell(5, Reach::Everything);
+    assert!(report.refusals[&node("n3")].contains("an address of this host"), "{:?}", report.refusals);
+    assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
+}
+
+/// A damaged register is never an empty one: nobody is admitted by it.
+#[test]
+fn a_damaged_register_admits_nobody() {
+    let scene = Scene::new();
+    scene.tell(1, Reach::Everything);
+    std::fs::write(scene.folder.path().join("state/shunned.json"), "{\"n3\":").unwrap();
+    let config = scene.config();
+    let keeper = Keeper::new(&config, scene.folder.path()).unwrap();
+    let error = keeper.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
+    assert!(error.contains("shunned.json"), "{error}");
+    assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
+}
+
+/// Instances' traffic to and from it, routed or bridged by this host, is refused too.
+#[test]
+fn what_is_forwarded_is_refused_too() {
+    let scene = Scene::new();
+    // An instance behind this host, on a network of its own, routed.
+    let instance = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    let instance = instance.join().unwrap();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&instance));
+    run(&format!("ip link add i0 type veth peer name i1 netns {path}"));
+    run("ip addr add 198.51.100.1/24 dev i0");
+    run("ip link set i0 up");
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    let in_instance = |work: fn()| {
+        std::thread::scope(|scope| {
+            let done = scope.spawn(|| {
+                setns(&instance, CloneFlags::CLONE_NEWNET).unwrap();
+                work();
+            });
+            done.join().unwrap();
+        });
+    };
+    in_instance(|| {
+        run("ip addr add 198.51.100.7/24 dev i1");
+        run("ip link set i1 up");
+        run("ip route add default via 198.51.100.1");
+    });
+    scene.there(|| run("ip route add 198.51.100.0/24 via 192.0.2.1"));
+    let _listener = scene.there(|| TcpListener::bind((THERE[0], 7000)).unwrap());
+    in_instance(|| drop(connect("192.0.2.2", 7000).unwrap()));
+    scene.tell(1, Reach::Everything);
+    in_instance(|| assert_eq!(connect("192.0.2.2", 7000).unwrap_err(), ErrorKind::ConnectionRefused));
+}
+
+/// The bridge of the instances passes nothing from or to it.
+#[test]
+fn what_is_bridged_is_refused_too() {
+    let scene = Scene::new();
+    let instance = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    let instance = instance.join().unwrap();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&instance));
+    run(&format!("ip link add i0 type veth peer name i1 netns {path}"));
+    run("ip link add br0 type bridge");
+    for words in ["ip link set v0 master br0", "ip link set i0 master br0", "ip link set br0 up", "ip link set i0 up"] {
+        run(words);
+    }
+    run("ip addr flush dev v0");
+    run("ip addr add 192.0.2.1/24 dev br0");
+    let _listener = scene.there(|| TcpListener::bind((THERE[0], 7000)).unwrap());
+    let connects = || {
+        std::thread::scope(|scope| {
+            let done = scope.spawn(|| {
+                setns(&instance, CloneFlags::CLONE_NEWNET).unwrap();
+                run("ip addr replace 192.0.2.7/24 dev i1");
+                run("ip link set i1 up");
+                connect(THERE[0], 7000).map(drop)
+            });
+            done.join().unwrap()
+        })
+    };
+    assert_eq!(connects(), Ok(()));
+    scene.tell(1, Reach::Everything);
+    // By a reset where the kernel shows bridged packets to the other tables as well (br_netfilter).
+    assert!(connects().is_err());
+    scene.tell(2, Reach::Everything);
+    assert_eq!(connects(), Ok(()));
+}
