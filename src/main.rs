@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, check, history, pause, record, status};
+use gnt_ha::commands::{Cli, Command, check, history, pause, record, shun, status};
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
             }
         },
         Command::History(arguments) => history::run(arguments, &parsed.config),
+        Command::Shun(command) => match shun::run(command, &parsed.config) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(line) => Err(line),
+        },
         Command::Record(arguments) => record::run(arguments),
         Command::Pause(arguments) => pause::pause(arguments),
         Command::Resume(places) => pause::resume(places),

@@ -45,6 +45,13 @@ pub enum Command {
         #[arg(value_name = "NODE")]
         node: Option<NodeName>,
     },
+    /// Asked by other nodes: what this one refuses and knows; prints JSON
+    #[command(hide = true)]
+    Peer {
+        /// The question as JSON, or - for stdin
+        #[arg(value_name = "QUESTION", allow_hyphen_values = true)]
+        question: String,
+    },
 }
 
 impl Command {
@@ -58,6 +65,7 @@ impl Command {
             | Self::PowerStatus(arg)
             | Self::Health(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
+            Self::Peer { .. } => None,
         }
     }
 }

@@ -10,4 +10,5 @@ pub mod device;
 pub mod health;
 pub mod level;
 pub mod levels;
+pub mod peer;
 pub mod power;

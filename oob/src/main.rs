@@ -1,5 +1,6 @@
 //! Parses, calls, prints.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use clap::Parser;
 use ganeti_oob::check::check;
 use ganeti_oob::cli::{Cli, Command};
 use ganeti_oob::health::health;
+use ganeti_oob::peer;
 use ganeti_oob::power::{self, Ended};
 use gnt_ha::cli;
 use gnt_ha::config::Config;
@@ -15,6 +17,7 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::log;
 use gnt_ha::sys::road::Road;
@@ -45,6 +48,11 @@ fn main() -> ExitCode {
 }
 
 fn run(parsed: &Cli) -> Result<(), String> {
+    if let Command::Peer { question } = &parsed.command {
+        let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let deadline = Deadline::after(time_allowed(&config));
+        return print_json(&peer::answer(&config, Path::new(files::DATA_DIR), question, deadline)?);
+    }
     let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
         Some(node) => format!("{node}: {error}"),
         None => error.to_string(),
@@ -74,6 +82,8 @@ fn run(parsed: &Cli) -> Result<(), String> {
             print_json(&answer.items)
         }
         Command::Check { node } => print_check(&config, node.as_ref()),
+        // Answered above: it needs no configuration.
+        Command::Peer { .. } => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod history;
 pub mod pause;
 pub mod places;
 pub mod record;
+pub mod shun;
 pub mod status;
 
 use std::path::PathBuf;
@@ -60,6 +61,9 @@ pub enum Command {
     ///
     /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
     Resume(places::Places),
+    /// Nodes that this host refuses
+    #[command(subcommand)]
+    Shun(shun::Command),
     /// Too many nodes at once: the breaker
     #[command(subcommand)]
     Breaker(record::BreakerCommand),

@@ -82,6 +82,14 @@ impl Config {
         Self::parse(&text, path)
     }
 
+    /// As [`Config::load`], and the defaults where there is no such file: a node that switches no other needs none.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_or_default(path: &Path) -> Result<Self, ConfigError> {
+        if path.exists() { Self::load(path) } else { Self::parse("", path) }
+    }
+
     /// Reads the text of a configuration; `path` is for the errors.
     ///
     /// # Errors

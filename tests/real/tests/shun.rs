@@ -143,8 +143,7 @@ fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) 
 #[test]
 fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     let scene = Scene::new();
-    let mut flows: Vec<(TcpStream, TcpStream)> =
-        THERE.iter().map(|address| connected(&scene, address, 7000)).collect();
+    let mut flows: Vec<(TcpStream, TcpStream)> = THERE.iter().map(|address| connected(&scene, address, 7000)).collect();
     let (mut with_other, mut others_end) = connected(&scene, OTHER, 7001);
     let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
     udp.set_read_timeout(Some(SOON)).unwrap();

@@ -1,0 +1,171 @@
+//! The calls: all at once, each answer as it comes.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use curl::easy::{Easy2, Handler, List, WriteError};
+use curl::multi::{Easy2Handle, Multi};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The most that is read of one answer, in bytes.
+const ANSWER: usize = 4 * 1024 * 1024;
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    /// This host's certificate and key, in one file.
+    certificate: PathBuf,
+    /// What signed the nodes' certificate: the cluster's own, as it signs itself.
+    ca: PathBuf,
+    port: u16,
+    procedure: String,
+    connect_timeout_ms: u64,
+    timeout_ms: u64,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    node: String,
+    address: IpAddr,
+    arguments: Value,
+}
+
+/// What one node answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer<'a> {
+    node: &'a str,
+    #[serde(flatten)]
+    said: Said,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Said {
+    /// noded's payload.
+    Ok(Value),
+    /// noded's own word, or what became of the call.
+    Error(String),
+}
+
+/// What comes of one answer.
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Handler for Body {
+    fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        if self.0.len() + data.len() > ANSWER {
+            // Less than was given makes libcurl give up.
+            return Ok(0);
+        }
+        self.0.extend_from_slice(data);
+        Ok(data.len())
+    }
+}
+
+/// Makes all calls and tells each answer, in the order in which they come.
+pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result<(), String>) -> Result<(), String> {
+    let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if !plain(&request.procedure) {
+        return Err(format!("{:?} is no procedure of noded", request.procedure));
+    }
+    let mut multi = Multi::new();
+    multi.pipelining(false, false).map_err(|error| error.to_string())?;
+    let mut open: Vec<Option<Easy2Handle<Body>>> = Vec::new();
+    for (token, call) in request.calls.iter().enumerate() {
+        let added = easy(request, call).map_err(|error| error.to_string()).and_then(|easy| {
+            let mut handle = multi.add2(easy).map_err(|error| error.to_string())?;
+            handle.set_token(token).map_err(|error| error.to_string())?;
+            Ok(handle)
+        });
+        match added {
+            Ok(handle) => open.push(Some(handle)),
+            Err(why) => {
+                told(&Answer { node: &call.node, said: Said::Error(why) })?;
+                open.push(None);
+            }
+        }
+    }
+    loop {
+        let running = multi.perform().map_err(|error| error.to_string())?;
+        let mut ended = Vec::new();
+        multi.messages(|message| {
+            if let (Ok(token), Some(result)) = (message.token(), message.result()) {
+                ended.push((token, result));
+            }
+        });
+        for (token, result) in ended {
+            let Some(handle) = open.get_mut(token).and_then(Option::take) else { continue };
+            let mut easy = multi.remove2(handle).map_err(|error| error.to_string())?;
+            let said = result.map_err(|error| why(&error)).and_then(|()| payload(&mut easy));
+            let said = said.map_or_else(Said::Error, Said::Ok);
+            told(&Answer { node: &request.calls[token].node, said })?;
+        }
+        if running == 0 {
+            break;
+        }
+        multi.wait(&mut [], Duration::from_millis(500)).map_err(|error| error.to_string())?;
+    }
+    for (token, _) in open.iter().enumerate().filter(|(_, handle)| handle.is_some()) {
+        let said = Said::Error("the call had no end".to_owned());
+        told(&Answer { node: &request.calls[token].node, said })?;
+    }
+    Ok(())
+}
+
+/// As Ganeti calls its nodes (`lib/rpc/node.py`, `_ConfigRpcCurl`): the certificate is one for all nodes, so its name is not
+/// the node's.
+fn easy(request: &Request, call: &Call) -> Result<Easy2<Body>, curl::Error> {
+    let mut easy = Easy2::new(Body::default());
+    let host = match call.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    easy.url(&format!("https://{host}:{}/{}", request.port, request.procedure))?;
+    easy.post(true)?;
+    easy.post_fields_copy(call.arguments.to_string().as_bytes())?;
+    let mut headers = List::new();
+    headers.append("Content-Type: application/json")?;
+    headers.append("Expect:")?;
+    easy.http_headers(headers)?;
+    easy.ssl_cert(&request.certificate)?;
+    easy.ssl_key(&request.certificate)?;
+    easy.cainfo(&request.ca)?;
+    easy.ssl_verify_peer(true)?;
+    easy.ssl_verify_host(false)?;
+    easy.follow_location(false)?;
+    // What the environment says of proxies is for other hosts than the nodes.
+    easy.noproxy("*")?;
+    easy.signal(false)?;
+    easy.connect_timeout(Duration::from_millis(request.connect_timeout_ms.max(1)))?;
+    easy.timeout(Duration::from_millis(request.timeout_ms.max(1)))?;
+    Ok(easy)
+}
+
+fn why(error: &curl::Error) -> String {
+    let more = error.extra_description().map(|more| format!(": {more}")).unwrap_or_default();
+    format!("noded cannot be asked: {}{more}", error.description())
+}
+
+/// `[true, payload]` or `[false, message]` (`lib/rpc/node.py`, `RpcResult`).
+fn payload(easy: &mut Easy2<Body>) -> Result<Value, String> {
+    let code = easy.response_code().map_err(|error| error.to_string())?;
+    let body = std::mem::take(&mut easy.get_mut().0);
+    let start = || String::from_utf8_lossy(&body[..body.len().min(300)]).trim().to_owned();
+    if code != 200 {
+        return Err(format!("noded answered with HTTP {code}: {}", start()));
+    }
+    let answer: Value =
+        serde_json::from_slice(&body).map_err(|error| format!("noded's answer is no JSON ({error}): {}", start()))?;
+    match answer.as_array().map(Vec::as_slice) {
+        Some([Value::Bool(true), payload]) => Ok(payload.clone()),
+        Some([Value::Bool(false), message]) => {
+            Err(format!("it failed there: {}", message.as_str().map_or_else(|| message.to_string(), str::to_owned)))
+        }
+        _ => Err(format!("noded's answer is none: {}", start())),
+    }
+}

@@ -1,0 +1,37 @@
+//! `noded-call`: one procedure of Ganeti's node daemon (noded), on many nodes at once.
+//!
+//! A program of its own as it alone needs OpenSSL: Ganeti's certificates are X.509 version 1 (`lib/utils/x509.py`), which
+//! other TLS libraries refuse. It reads one JSON request on stdin, and prints one JSON line for each node as it answers:
+//! `{"node": ..., "ok": payload}` or `{"node": ..., "error": ...}`. Exit code 0 says that every node has its line.
+
+mod calls;
+
+use std::io::{Read, Write, stdin, stdout};
+use std::process::ExitCode;
+
+use calls::Request;
+
+/// The most that a request may hold, in bytes.
+const LIMIT: u64 = 64 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            let _ = writeln!(std::io::stderr(), "noded-call: {}", line.replace('\n', "; "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let mut text = Vec::new();
+    stdin().lock().take(LIMIT).read_to_end(&mut text).map_err(|error| format!("cannot read stdin: {error}"))?;
+    let request: Request = serde_json::from_slice(&text).map_err(|error| format!("the request is none: {error}"))?;
+    calls::all(&request, |answer| {
+        let mut line = serde_json::to_vec(answer).map_err(|error| error.to_string())?;
+        line.push(b'\n');
+        let mut out = stdout().lock();
+        out.write_all(&line).and_then(|()| out.flush()).map_err(|error| format!("cannot write to stdout: {error}"))
+    })
+}

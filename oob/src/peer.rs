@@ -1,0 +1,27 @@
+//! `ganeti-oob peer`: what another node tells and asks this one (by noded's `run_oob`, or by SSH).
+
+use std::io::{Read, stdin};
+use std::path::Path;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::shun::words::{LIMIT, Question, Report};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::shun::keeper::Keeper;
+
+/// Does what the question tells, and answers it. `text` is the question, or `-` for stdin.
+///
+/// # Errors
+/// Why not, in one line.
+pub fn answer(config: &Config, data_dir: &Path, text: &str, deadline: Deadline) -> Result<Report, String> {
+    let text = if text == "-" { read_stdin()? } else { text.to_owned() };
+    let question: Question = serde_json::from_str(&text).map_err(|error| format!("the question is none: {error}"))?;
+    let keeper = Keeper::new(config, data_dir)?;
+    keeper.tell(&question, deadline).map_err(|error| format!("{}: {error}", keeper.here()))
+}
+
+fn read_stdin() -> Result<String, String> {
+    let mut text = String::new();
+    let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
+    stdin().lock().take(most + 1).read_to_string(&mut text).map_err(|error| format!("cannot read stdin: {error}"))?;
+    if text.len() > LIMIT { Err(format!("the question has more than {LIMIT} bytes")) } else { Ok(text) }
+}

@@ -1,0 +1,111 @@
+//! `gnt-ha shun`: the rules of this host against nodes that are refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::cli;
+use crate::config::Config;
+use crate::core::shun::register::{Entry, Reach};
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::files;
+use crate::sys::shun::keeper::Keeper;
+use crate::sys::shun::table::Applied;
+
+/// The time for everything.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this host's rules what they should be, from its register and Ganeti's list of offline nodes
+    ///
+    /// For the boot, before the network and Ganeti's daemons are up, and after the firewall was reloaded. Running it again
+    /// changes nothing.
+    Apply,
+    /// Show which nodes this host refuses, since when, at whose word, and whether its kernel does
+    ///
+    /// Exit code: 0 it refuses whom it should, 1 it does not.
+    Status(Arguments),
+}
+
+/// The command line of `status`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// One JSON object, for programs
+    ///
+    /// Keys: version (1), nodes [{node, refused, entry {epoch, addresses, reach, grade, boot_id, since_ms, by}}]. Later
+    /// versions may add keys.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it; returns whether everything is as it should be.
+///
+/// # Errors
+/// One line.
+pub fn run(command: &Command, config: &Path) -> Result<bool, String> {
+    let config = Config::load_or_default(config).map_err(|error| error.to_string())?;
+    let keeper = Keeper::new(&config, Path::new(files::DATA_DIR))?;
+    let deadline = Deadline::after(LIMIT);
+    match command {
+        Command::Apply => {
+            let applied = keeper.apply(deadline).map_err(|error| error.to_string())?;
+            let (word, refused) = match &applied {
+                Applied::AlreadySo(refused) => ("already so", refused),
+                Applied::Done(refused) => ("done", refused),
+            };
+            cli::print(&format!("{word}: {} addresses are refused\n", refused.addresses.len()))?;
+            Ok(true)
+        }
+        Command::Status(arguments) => status(&keeper, arguments.json, deadline),
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    node: &'a str,
+    refused: bool,
+    entry: &'a Entry,
+}
+
+fn status(keeper: &Keeper<'_>, json: bool, deadline: Deadline) -> Result<bool, String> {
+    let register = keeper.register().map_err(|error| error.to_string())?;
+    let kernel = keeper.refused(deadline).map_err(|error| error.to_string())?;
+    let line = |(node, entry)| {
+        let Entry { addresses, reach, .. }: &Entry = entry;
+        let refused = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
+        let node: &crate::core::node::NodeName = node;
+        Line { node: node.as_str(), refused, entry }
+    };
+    let lines: Vec<Line<'_>> = register.shunned().map(line).collect();
+    let text = if json { serde_json::json!({"version": 1, "nodes": lines}).to_string() + "\n" } else { table(&lines) };
+    cli::print(&text)?;
+    Ok(lines.iter().all(|line| line.refused))
+}
+
+fn table(lines: &[Line<'_>]) -> String {
+    if lines.is_empty() {
+        return "this host refuses nobody\n".to_owned();
+    }
+    let zone = TimeZone::system();
+    let mut text = String::new();
+    for Line { node, refused, entry } in lines {
+        let mark = if *refused { ' ' } else { '!' };
+        let what = match entry.reach {
+            Reach::Tcp => "TCP",
+            Reach::Everything => "everything",
+        };
+        let kernel = if *refused { "refused" } else { "NOT refused by the kernel (gnt-ha shun apply)" };
+        text.push_str(&format!(
+            "{mark} {node}  {what} {kernel}, {}, since {} by {}\n",
+            entry.grade,
+            cli::time(entry.since_ms, &zone),
+            entry.by
+        ));
+    }
+    text
+}
