@@ -45,6 +45,17 @@ pub enum Command {
         #[arg(value_name = "NODE")]
         node: Option<NodeName>,
     },
+    /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
+    Admit {
+        /// The node
+        #[arg(value_name = "NODE")]
+        node: NodeName,
+        /// It may come back, whatever it says itself: you have looked
+        #[arg(long, value_name = "REASON")]
+        confirm: Option<String>,
+    },
+    /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
+    Tend,
     /// Asked by other nodes: what this one refuses and knows; prints JSON
     #[command(hide = true)]
     Peer {
@@ -65,7 +76,8 @@ impl Command {
             | Self::PowerStatus(arg)
             | Self::Health(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
-            Self::Peer { .. } => None,
+            Self::Admit { node, .. } => Some(node),
+            Self::Peer { .. } | Self::Tend => None,
         }
     }
 }

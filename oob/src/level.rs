@@ -99,7 +99,8 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline) -> Result<Tog
 
 fn strong_enough(reading: Reading, least: Grade) -> Result<Reading, DeviceError> {
     if reading.power == Power::Off && reading.grade < least {
-        return Err(DeviceError::hopeless(format!("its off is only {}, and minimum_grade is {least}", reading.grade)));
+        let Reading { grade, detail, .. } = reading;
+        return Err(DeviceError::hopeless(format!("its off is only {grade}, and minimum_grade is {least} ({detail})")));
     }
     Ok(reading)
 }

@@ -12,3 +12,4 @@ pub mod level;
 pub mod levels;
 pub mod peer;
 pub mod power;
+pub mod shun;

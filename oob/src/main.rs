@@ -10,6 +10,9 @@ use ganeti_oob::cli::{Cli, Command};
 use ganeti_oob::health::health;
 use ganeti_oob::peer;
 use ganeti_oob::power::{self, Ended};
+use ganeti_oob::shun::admit::{Admitted, admit};
+use ganeti_oob::shun::survivors::Survivors;
+use ganeti_oob::shun::tend::tend;
 use gnt_ha::cli;
 use gnt_ha::config::Config;
 use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
@@ -53,6 +56,12 @@ fn run(parsed: &Cli) -> Result<(), String> {
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&peer::answer(&config, Path::new(files::DATA_DIR), question, deadline)?);
     }
+    if let Command::Tend = &parsed.command {
+        return run_tend(&parsed.config);
+    }
+    if let Command::Admit { node, confirm } = &parsed.command {
+        return run_admit(&parsed.config, node, confirm.as_deref());
+    }
     let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
         Some(node) => format!("{node}: {error}"),
         None => error.to_string(),
@@ -82,8 +91,38 @@ fn run(parsed: &Cli) -> Result<(), String> {
             print_json(&answer.items)
         }
         Command::Check { node } => print_check(&config, node.as_ref()),
-        // Answered above: it needs no configuration.
-        Command::Peer { .. } => Ok(()),
+        // Answered above: they need no configuration.
+        Command::Peer { .. } | Command::Tend | Command::Admit { .. } => Ok(()),
+    }
+}
+
+fn run_tend(path: &Path) -> Result<(), String> {
+    let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
+    let tended = tend(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
+    if tended.open {
+        Err(format!("not everybody refuses who is shunned: {}", tended.failed.join("; ")))
+    } else {
+        Ok(())
+    }
+}
+
+fn run_admit(path: &Path, node: &NodeName, confirm: Option<&str>) -> Result<(), String> {
+    let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
+    let deadline = Deadline::after(time_allowed(&config));
+    let why = |why: String| format!("{node}: is not admitted: {why}");
+    let survivors = Survivors::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
+    match admit(&survivors, confirm, deadline).map_err(why)? {
+        Admitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),
+        Admitted::Done(answers) => {
+            let silent: Vec<String> = answers
+                .iter()
+                .filter_map(|(peer, answer)| Some(format!("{peer} {}", answer.as_ref().err()?)))
+                .collect();
+            for line in &silent {
+                complain(&format!("{node}: is admitted, and not yet by {line}"));
+            }
+            cli::print(&format!("{node}: is admitted by {} nodes\n", answers.len() - silent.len()))
+        }
     }
 }
 

@@ -1,17 +1,21 @@
 //! The power commands: state first, then the command, then the proof.
 
-use gnt_ha::config::Config;
+use std::path::Path;
+
+use gnt_ha::config::{Config, Driver};
 use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::road::{Finish, Road};
 use serde::Serialize;
 
 use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
 use crate::levels::{none_is_on, walk};
+use crate::shun::after::after_off;
 
 /// The answer to `power-status`: what Ganeti wants, and what else is known. Ganeti 3.0.2 ignores the other keys.
 #[derive(Debug, Serialize)]
@@ -75,7 +79,15 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
         Ok(done)
     });
     match done {
-        Ok(done) => proven(want, done.value, done.failed_before),
+        Ok(done) => {
+            let is_shun = levels
+                .get(done.level - 1)
+                .is_some_and(|level| level.iter().any(|device| matches!(device.driver, Driver::Shun)));
+            if want == Power::Off && !is_shun {
+                after_off(config, node, done.value.grade, deadline, Path::new(files::DATA_DIR), road);
+            }
+            proven(want, done.value, done.failed_before)
+        }
         Err(why) => failed(Outcome::Unknown, why),
     }
 }
@@ -87,6 +99,11 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Ro
         Ok(levels) => levels,
         Err(error) => return failed(Outcome::Refused, error.to_string()),
     };
+    if levels.iter().flatten().any(|device| matches!(device.driver, Driver::Shun)) {
+        let why =
+            "a level of it is shun, which cuts paths and no power: power-off it, reboot it by hand, then power-on";
+        return failed(Outcome::Refused, why.to_owned());
+    }
     let least = config.minimum_grade;
     let done = walk(&levels, node, config, deadline, |devices, until, were_on| {
         // The dark time and as much again are kept for the on half.

@@ -115,6 +115,12 @@ impl Config {
         levels.iter().map(|names| names.iter().map(|name| self.device_for(name, node, values)).collect()).collect()
     }
 
+    /// Whether any device has this driver, whatever its settings.
+    #[must_use]
+    pub fn has_driver(&self, driver: &Driver) -> bool {
+        self.devices.values().any(|known| std::mem::discriminant(known) == std::mem::discriminant(driver))
+    }
+
     /// The names of all devices.
     pub fn device_names(&self) -> impl Iterator<Item = &str> {
         self.devices.keys().map(String::as_str)

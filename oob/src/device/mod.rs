@@ -5,6 +5,7 @@ mod exec;
 mod ipmi;
 mod refusal;
 mod sensors;
+mod shun;
 
 use std::path::Path;
 
@@ -101,7 +102,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config) -> Result<Ve
                     agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _)
                 }
                 Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
-                Driver::Shun => Err(DeviceError::hopeless("not yet")),
+                Driver::Shun => Ok(Box::new(shun::Shun::new(node, config)) as _),
             };
             device
                 .map(|device| Named { name: configured.name.clone(), device })

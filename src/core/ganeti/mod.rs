@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod jobs;
+pub mod network;
 pub mod oob;
 pub mod ssconf;
 pub mod tags;

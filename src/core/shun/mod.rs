@@ -1,10 +1,11 @@
 //! Shunning: every survivor refuses a lost node, and what that proves.
 //!
 //! [`register`] is what each node remembers of who is refused; [`words`] is what nodes ask of each other; [`terms`] holds
-//! the times and the wait that a leash asks for; [`lease`] decides on the leashed node whether it may run on; [`verdict`]
+//! the times and the wait that a leash asks for; [`admission`] who comes back, [`lease`] decides on the leashed node whether it may run on; [`verdict`]
 //! decides on the shunning side what is proven. The argument is in `docs/shunning.md`, and the model that checks it
 //! (`tests/model`) runs these very functions.
 
+pub mod admission;
 pub mod lease;
 pub mod register;
 pub mod terms;

@@ -49,6 +49,9 @@ pub struct Report {
     pub node: NodeName,
     /// Its boot (`proc_sys_kernel(5)`, `boot_id`).
     pub boot_id: String,
+    /// How long it has been up, in milliseconds of its clock since boot.
+    #[serde(default)]
+    pub uptime_ms: Option<u64>,
     /// All that it remembers.
     pub register: Register,
     /// The nodes whose every address its kernel refuses now, read back, each with the epoch.

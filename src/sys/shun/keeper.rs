@@ -221,6 +221,7 @@ impl<'a> Keeper<'a> {
             // Handles begin anew with each boot.
             seal: format!("{boot_id} {}", refused.seal.trim_end()),
             boot_id,
+            uptime_ms: Some(now().boottime_ms),
             refuses,
             refusals,
             leash: known::own_leash(&self.config.run),

@@ -1,0 +1,120 @@
+//! Driver `shun`: every other node refuses the node. With a leash it is proven to have stopped itself; without, it may run.
+
+use std::path::PathBuf;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::ganeti::oob::{Health, HealthItem};
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::power::Power;
+use gnt_ha::core::shun::register::Reach;
+use gnt_ha::core::shun::verdict::Verdict;
+use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::ganeti::files;
+use gnt_ha::sys::identity;
+
+use super::{Device, DeviceError, Reading};
+use crate::shun::admit;
+use crate::shun::survivors::{Seen, Survivors, remembered};
+
+/// The driver, for one node.
+pub(super) struct Shun {
+    config: Config,
+    node: NodeName,
+    data_dir: PathBuf,
+}
+
+impl Shun {
+    pub(super) fn new(node: &NodeName, config: &Config) -> Self {
+        Self { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR) }
+    }
+
+    fn survivors(&self) -> Result<Survivors<'_>, DeviceError> {
+        Survivors::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::hopeless)
+    }
+
+    fn bounded(survivors: &Survivors<'_>, deadline: Deadline) -> Result<(), DeviceError> {
+        survivors.keep_bounded(deadline).map_err(DeviceError::later)
+    }
+}
+
+impl Device for Shun {
+    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        let entry = remembered(&self.config, &self.node).map_err(DeviceError::hopeless)?;
+        let Some(entry) = entry.filter(|entry| entry.epoch.is_shunned()) else {
+            let detail = "admitted: it is not shunned".to_owned();
+            return Ok(Reading { power: Power::On, grade: Grade::Unknown, detail });
+        };
+        let off = |grade: Grade, detail: String| Ok(Reading { power: Power::Off, grade, detail });
+        if entry.grade >= Grade::Bounded {
+            return off(
+                entry.grade,
+                format!("off, {}: shunned in epoch {}, by {}", entry.grade, entry.epoch, entry.by),
+            );
+        }
+        let survivors = self.survivors()?;
+        let seen = survivors.look(deadline).map_err(DeviceError::later)?;
+        match survivors.judge(&seen) {
+            None => Err(DeviceError::later(missing(&seen))),
+            Some(Verdict::Isolated { why_not_bounded }) => {
+                off(Grade::Isolated, format!("off, isolated: refused by {}; {why_not_bounded}", confirmed(&seen)))
+            }
+            Some(Verdict::Waiting { until }) if self.config.minimum_grade > Grade::Isolated => {
+                let left =
+                    until.as_secs_f64() - f64::from(u32::try_from(now().boottime_ms / 1_000).unwrap_or(u32::MAX));
+                Err(DeviceError::later(format!(
+                    "refused by {}; it will have stopped itself in {:.0} s",
+                    confirmed(&seen),
+                    left.max(0.0)
+                )))
+            }
+            Some(Verdict::Waiting { .. }) => {
+                off(Grade::Isolated, format!("off, isolated: refused by {}", confirmed(&seen)))
+            }
+            Some(Verdict::Bounded) => {
+                Self::bounded(&survivors, deadline)?;
+                off(Grade::Bounded, format!("off, bounded: refused by {}, and its leash has run out", confirmed(&seen)))
+            }
+        }
+    }
+
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
+        let survivors = self.survivors()?;
+        if to == Power::On {
+            return admit::admit(&survivors, None, deadline).map(drop).map_err(DeviceError::hopeless);
+        }
+        let by = format!("ganeti-oob on {}", identity::host());
+        let seen = survivors
+            .shun(Grade::Isolated, Reach::Everything, &by, deadline)
+            .and_then(|seen| survivors.wait(seen, self.config.minimum_grade, deadline))
+            .map_err(DeviceError::later)?;
+        match seen {
+            (_, Some(Verdict::Bounded)) => Self::bounded(&survivors, deadline),
+            (seen, None) => Err(DeviceError::later(missing(&seen))),
+            (_, Some(_)) => Ok(()),
+        }
+    }
+
+    fn health(&mut self, _deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
+        let survivors = self.survivors()?;
+        let told = gnt_ha::sys::shun::known::peers(&self.config.state);
+        let leash = told.get(survivors.target()).and_then(gnt_ha::sys::shun::known::attestation);
+        let health = if leash.is_some() { Health::Ok } else { Health::Unknown };
+        Ok(vec![HealthItem("leash".to_owned(), health)])
+    }
+}
+
+/// Who did not confirm, and why: each by its name.
+fn missing(seen: &Seen) -> String {
+    let all = seen.look.as_ref().err().map(|missing| {
+        let shown = missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let more = missing.len().saturating_sub(5);
+        if more > 0 { format!("{shown}; and {more} more") } else { shown }
+    });
+    format!("not everybody refuses it: {}", all.unwrap_or_default())
+}
+
+fn confirmed(seen: &Seen) -> String {
+    let refusing = seen.look.as_ref().map_or(0, |look| look.seals.len());
+    format!("{refusing} of {} nodes in epoch {}", seen.answers.len(), seen.epoch)
+}

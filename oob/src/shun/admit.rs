@@ -1,0 +1,81 @@
+//! Admitting a node again: for a boot that is proven to be another one, or at a person's word.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::admission::{Returned, why_not};
+use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::identity;
+use gnt_ha::sys::shun::table;
+
+use super::survivors::Survivors;
+
+/// For how long this host lets its own question to the node through, in seconds.
+const HOLE: u64 = 5;
+
+/// What admitting a node brought.
+pub enum Admitted {
+    /// It was not shunned.
+    AlreadySo,
+    /// Whoever answered has admitted it.
+    Done(super::peers::Answers),
+}
+
+/// Admits it: at the word of a person, who gives a reason, or because it has booted since and runs nothing.
+///
+/// # Errors
+/// Why not, and what to do about it.
+pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) -> Result<Admitted, String> {
+    let Some(mut entry) = survivors.entry()?.filter(|entry| entry.epoch.is_shunned()) else {
+        return Ok(Admitted::AlreadySo);
+    };
+    let because = match word {
+        Some(reason) => reason.to_owned(),
+        // Its power was seen off: whatever runs there now has booted since.
+        None if entry.grade == Grade::Off => "its power was seen off".to_owned(),
+        None => {
+            let returned = ask(survivors, deadline)?;
+            if let Some(why) = why_not(&entry, &returned, now().wall_ms) {
+                return Err(format!(
+                    "{why}; when you have seen that it may: gnt-ha admit {} --confirm REASON",
+                    survivors.target()
+                ));
+            }
+            "it has booted since, and runs nothing".to_owned()
+        }
+    };
+    entry.epoch = entry.epoch.admitted();
+    entry.grade = Grade::Unknown;
+    entry.boot_id = None;
+    entry.since_ms = now().wall_ms;
+    entry.by = format!("{} on {}: {because}", identity::asker().user, identity::host());
+    survivors.tell(entry, deadline).map(|seen| Admitted::Done(seen.answers))
+}
+
+/// Asks the node itself, through a hole in this host's own rules.
+fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String> {
+    const EACH: Duration = Duration::from_secs(4);
+    table::open_hole(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
+    let question = Question {
+        version: VERSION,
+        from: survivors.here().clone(),
+        register: gnt_ha::core::shun::register::Register::default(),
+        about: vec![],
+        gone_master_ip: None,
+    };
+    let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
+    let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
+    let report: Report = answers
+        .into_values()
+        .next()
+        .unwrap_or_else(|| Err("was not asked".to_owned()))
+        .map_err(|why| format!("whether it has booted since is not known: it {why}"))?;
+    Ok(Returned {
+        boot_id: report.boot_id,
+        uptime_ms: report.uptime_ms,
+        instances: report.instances,
+        drbd_primaries: report.drbd_primaries,
+    })
+}

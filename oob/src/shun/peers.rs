@@ -1,0 +1,172 @@
+//! Asking other nodes: all at once by their nodeds, and by SSH those that cannot be asked so.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::words::{COMMAND, Question, Report};
+use gnt_ha::sys::clock::{Deadline, millis};
+use gnt_ha::sys::process::{End, Job};
+use gnt_ha::sys::program::run;
+use gnt_ha::sys::reachable::NODED;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// How long a connection to a noded may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// The most that is read of all answers, in bytes.
+const ANSWERS: usize = 64 * 1024 * 1024;
+
+/// What each node answered, or why it did not.
+pub type Answers = BTreeMap<NodeName, Result<Report, String>>;
+
+/// How nodes are asked.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Ganeti's data folder, with this host's certificate.
+    pub data_dir: PathBuf,
+    /// The name of the cluster, which is its nodes' in SSH.
+    pub cluster: String,
+}
+
+/// One line of `noded-call`.
+#[derive(Deserialize)]
+struct Line {
+    node: NodeName,
+    #[serde(default)]
+    ok: Option<Value>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+impl Channel {
+    /// Asks all of `peers`, and returns when each has answered or the deadline is over.
+    #[must_use]
+    pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
+        let mut answers: Answers =
+            peers.keys().map(|node| (node.clone(), Err("did not answer in time".to_owned()))).collect();
+        if peers.is_empty() {
+            return answers;
+        }
+        let Ok(text) = serde_json::to_string(question) else { return answers };
+        let mut to_ask: BTreeMap<NodeName, IpAddr> = peers.clone();
+        for (node, answer) in self.by_noded(peers, &text, deadline) {
+            // Who answered, be it with an error of our program's, need not be asked in another way.
+            let is_word = answer.is_ok() || answer.as_ref().is_err_and(|why| !why.contains("noded cannot be asked"));
+            if is_word {
+                to_ask.remove(&node);
+            }
+            answers.insert(node, answer);
+        }
+        // A host whose noded alone is gone; there must be time for a login.
+        const LOGIN: Duration = Duration::from_millis(1_500);
+        if deadline.left() > LOGIN {
+            for (node, answer) in self.by_ssh(&to_ask, &text, deadline) {
+                let before = answers.get(&node).and_then(|before| before.as_ref().err().cloned()).unwrap_or_default();
+                answers.insert(node, answer.map_err(|why| format!("{before}; {why}")));
+            }
+        }
+        answers
+    }
+
+    fn by_noded(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
+        let Ok(own) = std::env::current_exe() else { return Answers::new() };
+        let timeout = deadline.left();
+        let call = |(node, address): (&NodeName, &IpAddr)| json!({"node": node, "address": address, "arguments": [own, COMMAND, question, timeout.as_secs().max(1)]});
+        let request = json!({
+            "certificate": self.data_dir.join("client.pem"), "ca": self.data_dir.join("server.pem"), "port": NODED,
+            "procedure": "run_oob", "connect_timeout_ms": millis(CONNECT.min(timeout)), "timeout_ms": millis(timeout),
+            "calls": peers.iter().map(call).collect::<Vec<_>>(),
+        });
+        let request = request.to_string();
+        let program = beside(&own, "noded-call");
+        let job = Job {
+            program: &program,
+            arguments: &[],
+            stdin: request.as_bytes(),
+            environment: &[],
+            without: &[],
+            guarded: false,
+            deadline: deadline.later(Duration::from_millis(200)),
+            linger: Duration::from_millis(100),
+            output_limit: ANSWERS,
+        };
+        let ended = match job.run() {
+            Ok(ended) => ended,
+            Err(error) => {
+                let why = format!("noded cannot be asked: cannot run {}: {error}", program.display());
+                return peers.keys().map(|node| (node.clone(), Err(why.clone()))).collect();
+            }
+        };
+        let lines =
+            ended.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+        let mut answers: Answers = lines.map(|line| (line.node.clone(), answer(line))).collect();
+        if ended.end != End::Exited(0) {
+            let why = format!("noded cannot be asked: {}", String::from_utf8_lossy(&ended.stderr).trim());
+            for node in peers.keys() {
+                answers.entry(node.clone()).or_insert_with(|| Err(why.clone()));
+            }
+        }
+        answers
+    }
+
+    /// With Ganeti's own options (`lib/ssh.py`, `SshRunner`): the host key is the cluster's. The question goes in on stdin,
+    /// as a shell stands at the other end.
+    fn by_ssh(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
+        let Ok(own) = std::env::current_exe() else { return Answers::new() };
+        let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
+        let command = [own, COMMAND, "-"];
+        let known_hosts = format!("-oGlobalKnownHostsFile={}", self.data_dir.join("known_hosts").display());
+        let alias = format!("-oHostKeyAlias={}", self.cluster);
+        let ask = |address: IpAddr| {
+            let target = format!("root@{address}");
+            let mut words = vec![
+                "-q",
+                "-oEscapeChar=none",
+                "-oHashKnownHosts=no",
+                &known_hosts,
+                "-oUserKnownHostsFile=/dev/null",
+                "-oCheckHostIp=no",
+                "-oConnectTimeout=2",
+                &alias,
+                "-oBatchMode=yes",
+                "-oStrictHostKeyChecking=yes",
+                &target,
+            ];
+            words.extend(command);
+            let text =
+                run(Path::new("ssh"), &words, question.as_bytes(), deadline).map_err(|error| error.to_string())?;
+            serde_json::from_str::<Report>(text.trim()).map_err(|error| format!("ssh: its answer is none: {error}"))
+        };
+        std::thread::scope(|scope| {
+            let asked = peers.iter().filter_map(|(node, address)| {
+                let question = move || (node.clone(), ask(*address));
+                std::thread::Builder::new().spawn_scoped(scope, question).ok()
+            });
+            let asked: Vec<_> = asked.collect();
+            asked.into_iter().filter_map(|one| one.join().ok()).collect()
+        })
+    }
+}
+
+fn answer(line: Line) -> Result<Report, String> {
+    match (line.ok, line.error) {
+        (Some(payload), _) => serde_json::from_value(payload).map_err(|error| format!("its answer is none: {error}")),
+        (None, Some(why)) => Err(why),
+        (None, None) => Err("its answer is empty".to_owned()),
+    }
+}
+
+/// A program of ours in the same folder.
+fn beside(own: &Path, name: &str) -> PathBuf {
+    own.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(OsStr::new(name)))
+}
+
+/// A path that means the same to any shell.
+fn is_plain(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+}

@@ -1,0 +1,338 @@
+//! Everybody beside the node that is shunned: who they are, what they are told, what they said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::ganeti::network::{Member, Network};
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
+use gnt_ha::core::shun::verdict::{Known, Look, Missing, Peer, Stand, Verdict, begins_anew, judge, look};
+use gnt_ha::core::shun::words::{Attestation, Question, Report, VERSION};
+use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::shun::keeper::{self, Keeper};
+use gnt_ha::sys::shun::known;
+use gnt_ha::sys::{identity, state_file};
+
+use super::peers::{Answers, Channel};
+
+/// Between two looks while a node that did not confirm is waited for.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How often an epoch that others are ahead of is tried anew.
+const AHEAD: usize = 3;
+
+/// What this host knows of the cluster, to shun one of its nodes.
+pub struct Survivors<'a> {
+    config: &'a Config,
+    network: Network,
+    keeper: Keeper<'a>,
+    channel: Channel,
+    target: NodeName,
+    member: Member,
+}
+
+/// Everything that a look brought.
+pub struct Seen {
+    /// What each node said.
+    pub answers: Answers,
+    /// The epoch that was looked for.
+    pub epoch: Epoch,
+    /// Everybody refuses it; or who does not, and why.
+    pub look: Result<Look, Vec<Missing>>,
+    /// What its leash attested, at the moment of the look.
+    pub leash: Option<Attestation>,
+}
+
+impl<'a> Survivors<'a> {
+    /// All nodes beside `target`, by this host's copy of Ganeti's configuration.
+    ///
+    /// # Errors
+    /// Why this host cannot shun it.
+    pub fn of(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
+        let path = data_dir.join("config.data");
+        let text = std::fs::read(&path).map_err(|error| {
+            format!(
+                "cannot read {}: {error}; only a master candidate can have the others refuse a node",
+                path.display()
+            )
+        })?;
+        let network = Network::parse(&text).map_err(|error| format!("cannot use {}: {error}", path.display()))?;
+        let target = network.find(target).map_err(|error| error.to_string())?.clone();
+        let keeper = Keeper::new(config, data_dir)?;
+        if *keeper.here() == target {
+            return Err("this is the node itself: it is shunned by the others".to_owned());
+        }
+        let member = network.members.get(&target).cloned().ok_or("it has no address in Ganeti")?;
+        let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster.clone() };
+        Ok(Self { config, network, keeper, channel, target, member })
+    }
+
+    /// The node's name in Ganeti.
+    #[must_use]
+    pub const fn target(&self) -> &NodeName {
+        &self.target
+    }
+
+    /// This host's name in Ganeti.
+    #[must_use]
+    pub const fn here(&self) -> &NodeName {
+        self.keeper.here()
+    }
+
+    /// Its primary address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.member.primary
+    }
+
+    /// How it is asked, and others are.
+    #[must_use]
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// What this host remembers of it.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn entry(&self) -> Result<Option<Entry>, String> {
+        let register = self.keeper.register().map_err(|error| error.to_string())?;
+        Ok(register.0.get(&self.target).cloned())
+    }
+
+    /// Everybody but the target, this host and those that are recorded offline, with their addresses.
+    #[must_use]
+    pub fn others(&self) -> BTreeMap<NodeName, IpAddr> {
+        let members = self.network.members.iter();
+        let is_other = |(name, member): &(&NodeName, &Member)| {
+            **name != self.target && *name != self.keeper.here() && !member.offline
+        };
+        members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
+    }
+
+    /// Has this host, and then everybody, refuse it. Returns what they said.
+    ///
+    /// # Errors
+    /// Why this host itself does not.
+    pub fn shun(&self, grade: Grade, reach: Reach, by: &str, deadline: Deadline) -> Result<Seen, String> {
+        let before = self.entry()?;
+        let mut epoch = before.as_ref().map_or_else(Epoch::default, |entry| entry.epoch).shunned();
+        let mut attempt = 0;
+        loop {
+            let told = known::peers(&self.config.state);
+            let is_new = before.as_ref().is_none_or(|entry| entry.epoch != epoch);
+            let entry = Entry {
+                epoch,
+                addresses: self.member.addresses.clone(),
+                reach,
+                grade,
+                boot_id: told.get(&self.target).map(|told| told.report.boot_id.clone()),
+                since_ms: if is_new { now().wall_ms } else { before.as_ref().map_or(0, |entry| entry.since_ms) },
+                by: before.as_ref().filter(|_| !is_new).map_or_else(|| by.to_owned(), |entry| entry.by.clone()),
+            };
+            let seen = self.tell(entry, deadline)?;
+            // Somebody admitted it meanwhile, or knew of an admission that this host had missed.
+            let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target)).max();
+            attempt += 1;
+            match ahead {
+                Some(ahead) if ahead > epoch && attempt < AHEAD => epoch = ahead.shunned(),
+                _ => return Ok(seen),
+            }
+        }
+    }
+
+    /// Tells an entry to this host first, and then to everybody.
+    ///
+    /// # Errors
+    /// Why this host itself does not take it.
+    pub fn tell(&self, entry: Entry, deadline: Deadline) -> Result<Seen, String> {
+        let gone = self.network.master.as_ref() == Some(&self.target)
+            && entry.grade >= Grade::Bounded
+            && entry.epoch.is_shunned();
+        let epoch = entry.epoch;
+        let question = Question {
+            version: VERSION,
+            from: self.keeper.here().clone(),
+            register: Register(BTreeMap::from([(self.target.clone(), entry)])),
+            about: vec![self.target.clone()],
+            gone_master_ip: self.network.master_ip.filter(|_| gone),
+        };
+        self.ask(&question, epoch, deadline)
+    }
+
+    /// Looks at everybody again. They are told what this host remembers, in case one of them has forgotten.
+    ///
+    /// # Errors
+    /// Why this host itself does not answer.
+    pub fn look(&self, deadline: Deadline) -> Result<Seen, String> {
+        let entry = self.entry()?.ok_or("it is not shunned")?;
+        self.tell(entry, deadline)
+    }
+
+    fn ask(&self, question: &Question, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
+        let own = self.keeper.tell(question, deadline).map_err(|error| error.to_string())?;
+        if let Some(why) = own.refusals.get(&self.target) {
+            return Err(format!("this host must not refuse it: {why}"));
+        }
+        let mut answers = self.channel.ask(&self.others(), question, deadline);
+        answers.insert(self.keeper.here().clone(), Ok(own));
+        let at = Duration::from_millis(now().boottime_ms);
+        let look = look(&self.target, epoch, &self.peers(&answers), at, &identity::boot_id());
+        let leash = self.leash(&answers);
+        Ok(Seen { answers, epoch, look, leash })
+    }
+
+    /// How everybody stands to it, by what they said.
+    fn peers(&self, answers: &Answers) -> Vec<Peer> {
+        let refused_by = |node: &NodeName| -> BTreeSet<NodeName> {
+            let refuse = |(from, answer): (&NodeName, &Result<Report, String>)| {
+                answer.as_ref().is_ok_and(|report| report.refuses.contains_key(node)).then(|| from.clone())
+            };
+            answers.iter().filter_map(refuse).collect()
+        };
+        let register = self.keeper.register().unwrap_or_default();
+        let members = self.network.members.iter().filter(|(name, _)| **name != self.target);
+        let peer = |(name, member): (&NodeName, &Member)| Peer {
+            node: name.clone(),
+            address: member.primary,
+            stand: self.stand(name, member, answers.get(name), &register),
+            refused_by: refused_by(name),
+        };
+        members.map(peer).collect()
+    }
+
+    fn stand(
+        &self,
+        name: &NodeName,
+        member: &Member,
+        answer: Option<&Result<Report, String>>,
+        register: &Register,
+    ) -> Stand {
+        if let Some(Ok(report)) = answer
+            && let Some(epoch) = report.refuses.get(&self.target)
+        {
+            return Stand::Refuses { epoch: *epoch, seal: report.seal.clone() };
+        }
+        let why = match answer {
+            Some(Ok(report)) => match report.refusals.get(&self.target) {
+                Some(why) => format!("does not refuse it: {why}"),
+                None => format!(
+                    "does not refuse it: it is admitted there, in epoch {}",
+                    report.register.epoch(&self.target)
+                ),
+            },
+            Some(Err(why)) => format!("does not say that it refuses it: {why}"),
+            None => "was not asked".to_owned(),
+        };
+        let proof = register.0.get(name).filter(|entry| entry.epoch.is_shunned() && entry.grade >= Grade::Bounded);
+        match (proof, answer) {
+            (_, Some(Ok(_))) => Stand::Unconfirmed(why),
+            (Some(entry), _) => Stand::ProvenOff(format!("{}, by {}", entry.grade, entry.by)),
+            // Ganeti records a node offline on proof only, or at a person's word.
+            (None, _) if member.offline => Stand::ProvenOff("recorded offline".to_owned()),
+            (None, _) if !self.network.serves(&self.target, name) => Stand::ServesNothing,
+            (None, _) => Stand::Unconfirmed(why),
+        }
+    }
+
+    /// The freshest that anybody holds.
+    fn leash(&self, answers: &Answers) -> Option<Attestation> {
+        let own = known::peers(&self.config.state).get(&self.target).and_then(known::attestation);
+        let others = answers.values().flatten().filter_map(|report| report.leashes.get(&self.target).cloned());
+        others.chain(own).min_by_key(|attestation| attestation.age_ms)
+    }
+
+    /// Judges a look, with the first one of this epoch, which is kept: an attempt that was killed goes on where it was.
+    #[must_use]
+    pub fn judge(&self, seen: &Seen) -> Option<Verdict> {
+        let last = seen.look.as_ref().ok()?;
+        let path = looks_file(&self.config.state);
+        let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
+        let first = match kept.get(&self.target) {
+            Some(kept) if !begins_anew(&kept.look, last) => kept.clone(),
+            _ => {
+                let new = Kept { look: last.clone(), leash: seen.leash.clone() };
+                kept.insert(self.target.clone(), new.clone());
+                // What cannot be kept makes a later attempt wait anew.
+                let _ = state_file::write_unflushed(&path, &kept);
+                new
+            }
+        };
+        let boot_id = self.entry().ok().flatten().and_then(|entry| entry.boot_id);
+        Some(judge(
+            &first.look,
+            last,
+            Known {
+                target: self.member.primary,
+                candidates: &self.network.candidates(),
+                leash: first.leash.as_ref(),
+                boot_id: boot_id.as_deref(),
+                accept_softdog: self.config.shun.accept_softdog,
+            },
+        ))
+    }
+
+    /// Looks again until everybody confirms and, where `least` asks for it, the node has stopped itself; or until the
+    /// deadline.
+    ///
+    /// # Errors
+    /// Why this host itself does not refuse it.
+    pub fn wait(&self, mut seen: Seen, least: Grade, deadline: Deadline) -> Result<(Seen, Option<Verdict>), String> {
+        loop {
+            let verdict = self.judge(&seen);
+            let pause = match &verdict {
+                Some(Verdict::Waiting { until }) if least > Grade::Isolated => {
+                    until.saturating_sub(Duration::from_millis(now().boottime_ms)) + Duration::from_millis(20)
+                }
+                Some(_) => return Ok((seen, verdict)),
+                None => AGAIN,
+            };
+            if deadline.left() <= pause {
+                return Ok((seen, verdict));
+            }
+            deadline.sleep(pause);
+            seen = self.look(deadline)?;
+        }
+    }
+
+    /// Keeps that it has stopped itself, here and everywhere.
+    ///
+    /// # Errors
+    /// Why it is not kept here.
+    pub fn keep_bounded(&self, deadline: Deadline) -> Result<(), String> {
+        let Some(mut entry) = self.entry()? else { return Ok(()) };
+        entry.grade = entry.grade.max(Grade::Bounded);
+        self.tell(entry, deadline).map(drop)
+    }
+}
+
+/// The first look, and what was known then.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Kept {
+    look: Look,
+    leash: Option<Attestation>,
+}
+
+fn looks_file(state: &Path) -> PathBuf {
+    state.join("looks.json")
+}
+
+/// Whether this host may shun at all: it has Ganeti's configuration and a candidate's certificate.
+#[must_use]
+pub fn can_shun(data_dir: &Path) -> bool {
+    data_dir.join("config.data").is_file() && data_dir.join("client.pem").is_file()
+}
+
+/// What this host remembers of a node, without Ganeti.
+///
+/// # Errors
+/// When the register cannot be read.
+pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, String> {
+    let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
+    let found = gnt_ha::core::node::find(node, register.0.keys()).ok().cloned();
+    Ok(found.and_then(|name| register.0.get(&name).cloned()))
+}

@@ -1,0 +1,85 @@
+//! `ganeti-oob tend`: keeps every node at what was decided, and keeps what they say of themselves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gnt_ha::config::{Config, Driver};
+use gnt_ha::core::ganeti::network::Network;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::words::{Question, VERSION};
+use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::identity;
+use gnt_ha::sys::shun::keeper::Keeper;
+use gnt_ha::sys::shun::known::{self, Peers, Told};
+
+use super::peers::Channel;
+use super::survivors::can_shun;
+
+/// What it brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tended {
+    /// Somebody is shunned, and not everybody refuses it yet.
+    pub open: bool,
+    /// What failed, a line each.
+    pub failed: Vec<String>,
+}
+
+/// Tells every node what this host remembers, learns what they remember, and keeps what they said. Does nothing where
+/// nobody is shunned and no node's configuration names the driver `shun`.
+///
+/// # Errors
+/// Why nobody was asked.
+pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tended, String> {
+    let keeper = Keeper::new(config, data_dir)?;
+    let register = keeper.register().map_err(|error| error.to_string())?;
+    if !can_shun(data_dir) || register == Register::default() && !config.has_driver(&Driver::Shun) {
+        return Ok(Tended::default());
+    }
+    let text = std::fs::read(data_dir.join("config.data")).map_err(|error| error.to_string())?;
+    let network = Network::parse(&text).map_err(|error| error.to_string())?;
+    let question = |register: Register| Question {
+        version: VERSION,
+        from: keeper.here().clone(),
+        register,
+        about: vec![],
+        gone_master_ip: None,
+    };
+    // Also a look at the own rules: somebody may have flushed them.
+    let own = keeper.tell(&question(Register::default()), deadline).map_err(|error| error.to_string())?;
+    let refused = |node: &NodeName| register.epoch(node).is_shunned();
+    let peers: BTreeMap<_, _> = network
+        .members
+        .iter()
+        .filter(|(name, member)| *name != keeper.here() && !member.offline && !refused(name))
+        .map(|(name, member)| (name.clone(), member.primary))
+        .collect();
+    let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster.clone() };
+    let asked_boottime_ms = now().boottime_ms;
+    let answers = channel.ask(&peers, &question(register.clone()), deadline);
+    let mut learnt = Register::default();
+    let mut tended = Tended::default();
+    let mut kept: Peers = known::peers(&config.state);
+    kept.retain(|node, _| network.members.contains_key(node));
+    let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
+    tended.open |= shunned.iter().any(|(node, epoch)| own.refuses.get(node) != Some(epoch));
+    for (node, answer) in answers {
+        match answer {
+            Ok(report) => {
+                learnt.merge(&report.register);
+                let lacks =
+                    |(target, epoch): &(NodeName, _)| *target != node && report.refuses.get(target) != Some(epoch);
+                tended.open |= shunned.iter().any(lacks);
+                kept.insert(node, Told { asked_boottime_ms, boot_id: identity::boot_id(), report });
+            }
+            Err(why) => {
+                tended.open |= !shunned.is_empty();
+                tended.failed.push(format!("{node}: {why}"));
+            }
+        }
+    }
+    learnt.0.retain(|node, _| node != keeper.here());
+    keeper.tell(&question(learnt), deadline).map_err(|error| error.to_string())?;
+    known::keep_peers(&config.state, &kept).map_err(|error| format!("cannot keep what the nodes said: {error}"))?;
+    Ok(tended)
+}

@@ -1,0 +1,170 @@
+//! What shunning needs of Ganeti's `config.data`: who has which addresses, and who serves whom.
+//!
+//! Apart from [`super::config`], which every fencing reads: disks make up most of the file (`src/Ganeti/Objects/Disk.hs`;
+//! a DRBD disk's `logical_id` begins with its two nodes).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::core::node::{self, NoSuchNode, NodeName};
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where its noded and confd are.
+    pub primary: IpAddr,
+    /// All of its addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Recorded as offline.
+    pub offline: bool,
+    /// Holds the configuration.
+    pub candidate: bool,
+}
+
+/// All nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The cluster's name: the key of all nodes is known by it.
+    pub cluster: String,
+    /// The nodes.
+    pub members: BTreeMap<NodeName, Member>,
+    /// The master.
+    pub master: Option<NodeName>,
+    /// Its IP.
+    pub master_ip: Option<IpAddr>,
+    drbd: BTreeSet<(NodeName, NodeName)>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    cluster: RawCluster,
+    nodes: BTreeMap<String, RawNode>,
+    #[serde(default)]
+    disks: BTreeMap<String, RawDisk>,
+}
+
+#[derive(Deserialize)]
+struct RawCluster {
+    cluster_name: String,
+    master_node: String,
+    #[serde(default)]
+    master_ip: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawNode {
+    name: NodeName,
+    primary_ip: IpAddr,
+    #[serde(default)]
+    secondary_ip: Option<String>,
+    #[serde(default)]
+    offline: bool,
+    #[serde(default)]
+    master_candidate: bool,
+}
+
+#[derive(Deserialize)]
+struct RawDisk {
+    dev_type: String,
+    #[serde(default)]
+    logical_id: Value,
+}
+
+impl Network {
+    /// Reads the text of `config.data`.
+    ///
+    /// # Errors
+    /// When it is none, or a node has no address.
+    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+        let raw: Raw = serde_json::from_slice(text)?;
+        let name = |uuid: &Value| raw.nodes.get(uuid.as_str()?).map(|node| node.name.clone());
+        let pair = |disk: &RawDisk| {
+            let ends = disk.logical_id.as_array().filter(|_| disk.dev_type.starts_with("drbd"))?;
+            Some((name(ends.first()?)?, name(ends.get(1)?)?))
+        };
+        let member = |node: &RawNode| {
+            let secondary = node.secondary_ip.as_deref().and_then(|text| text.parse().ok());
+            let addresses = [Some(node.primary_ip), secondary].into_iter().flatten().collect();
+            let (offline, candidate) = (node.offline, node.master_candidate);
+            (node.name.clone(), Member { primary: node.primary_ip, addresses, offline, candidate })
+        };
+        Ok(Self {
+            cluster: raw.cluster.cluster_name,
+            master: raw.nodes.get(&raw.cluster.master_node).map(|node| node.name.clone()),
+            master_ip: raw.cluster.master_ip.as_deref().and_then(|text| text.parse().ok()),
+            drbd: raw.disks.values().filter_map(pair).collect(),
+            members: raw.nodes.values().map(member).collect(),
+        })
+    }
+
+    /// The node that `given` stands for (see [`node::find`]).
+    ///
+    /// # Errors
+    /// [`NoSuchNode`].
+    pub fn find(&self, given: &NodeName) -> Result<&NodeName, NoSuchNode> {
+        node::find(given, self.members.keys())
+    }
+
+    /// The primary addresses of the master candidates that are not offline.
+    #[must_use]
+    pub fn candidates(&self) -> BTreeSet<IpAddr> {
+        self.members
+            .values()
+            .filter(|member| member.candidate && !member.offline)
+            .map(|member| member.primary)
+            .collect()
+    }
+
+    /// Whether `peer` serves any channel of `target`: a candidate may call every noded and holds leases, and two nodes may
+    /// share a DRBD disk.
+    #[must_use]
+    pub fn serves(&self, target: &NodeName, peer: &NodeName) -> bool {
+        let is_candidate = |node: &NodeName| self.members.get(node).is_none_or(|member| member.candidate);
+        let shares = |(a, b): &(NodeName, NodeName)| (a, b) == (target, peer) || (b, a) == (target, peer);
+        is_candidate(target) || is_candidate(peer) || self.drbd.iter().any(shares)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn sample() -> Value {
+        let node = |n: u8, candidate: bool| {
+            json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "secondary_ip": format!("198.51.100.{n}"),
+                   "master_candidate": candidate, "offline": false})
+        };
+        json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1", "master_ip": "192.0.2.100"},
+               "nodes": {"u1": node(1, true), "u3": node(3, false), "u4": node(4, false), "u5": node(5, false)},
+               "disks": {"d1": {"dev_type": "drbd", "logical_id": ["u3", "u4", 11000, 0, 0, "secret"]},
+                         "d2": {"dev_type": "plain", "logical_id": ["xenvg", "d2"]}}})
+    }
+
+    fn name(n: u8) -> NodeName {
+        NodeName::new(&format!("n{n}.lab")).unwrap()
+    }
+
+    #[test]
+    fn who_shares_a_disk_or_is_a_candidate_serves() {
+        let network = Network::parse(sample().to_string().as_bytes()).unwrap();
+        assert!(network.serves(&name(3), &name(4)) && network.serves(&name(4), &name(3)));
+        assert!(!network.serves(&name(3), &name(5)));
+        assert!(network.serves(&name(1), &name(5)) && network.serves(&name(5), &name(1)));
+        assert!(network.serves(&name(5), &name(9)), "of an unknown one nothing is proven");
+        assert_eq!(network.members[&name(3)].addresses.len(), 2);
+        assert_eq!(network.candidates(), BTreeSet::from(["192.0.2.1".parse().unwrap()]));
+        assert_eq!(network.master_ip, Some("192.0.2.100".parse().unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Network::parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Whether what runs on a shunned node now may be let in again: only another boot than the one that was shunned, and only
+//! while it runs nothing.
+
+use super::register::Entry;
+
+/// How far the clocks of two hosts may differ, in milliseconds.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// What a node says of itself when it is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Returned {
+    /// Its boot.
+    pub boot_id: String,
+    /// How long it has been up, in milliseconds.
+    pub uptime_ms: Option<u64>,
+    /// The instances that run there.
+    pub instances: Option<u32>,
+    /// The DRBD devices that are primary there.
+    pub drbd_primaries: Option<u32>,
+}
+
+/// Why it may not be admitted without a person's word; none if it may.
+///
+/// The boot's id alone is not enough: the one that is remembered may be that of an earlier boot, if the node was booted
+/// between the last question and the shunning. So it must also be up for less time than it has been shunned.
+#[must_use]
+pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String> {
+    if entry.boot_id.as_ref() == Some(&returned.boot_id) {
+        return Some("it still runs the boot that was shunned: reboot it".to_owned());
+    }
+    let shunned_for = now_ms.saturating_sub(entry.since_ms);
+    match returned.uptime_ms {
+        None => return Some("it does not say since when it runs: install the same version of gnt-ha there".to_owned()),
+        Some(uptime) if uptime.saturating_add(CLOCKS_DIFFER_MS) >= shunned_for => {
+            return Some(format!(
+                "it has been up for {} s and was shunned {} s ago: whether it has booted since is not proven (reboot it, or wait \
+                 a minute if it has)",
+                uptime / 1_000,
+                shunned_for / 1_000
+            ));
+        }
+        Some(_) => {}
+    }
+    match (returned.instances, returned.drbd_primaries) {
+        (Some(0), Some(0)) => None,
+        (None, _) | (_, None) => Some("it does not say whether instances run there".to_owned()),
+        (Some(instances), Some(primaries)) => {
+            Some(format!("{instances} instances run there, and {primaries} DRBD devices are primary: stop them"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::grade::Grade;
+    use crate::core::shun::register::{Epoch, Reach};
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn why(boot_id: &str, uptime_s: Option<u64>, instances: Option<u32>, primaries: Option<u32>) -> String {
+        let entry = Entry {
+            epoch: Epoch(1),
+            addresses: ["192.0.2.3".parse().unwrap()].into(),
+            reach: Reach::Everything,
+            grade: Grade::Bounded,
+            boot_id: Some("old".into()),
+            since_ms: NOW - 300_000,
+            by: "x".into(),
+        };
+        let uptime_ms = uptime_s.map(|s| s * 1_000);
+        let returned = Returned { boot_id: boot_id.into(), uptime_ms, instances, drbd_primaries: primaries };
+        why_not(&entry, &returned, NOW).unwrap_or_default()
+    }
+
+    /// C6: a returning member must present a new identity, and prove that it runs nothing.
+    #[test]
+    fn only_another_boot_that_runs_nothing_is_let_in() {
+        assert_eq!(why("new", Some(100), Some(0), Some(0)), "");
+        assert!(why("old", Some(100), Some(0), Some(0)).contains("still runs the boot"));
+        assert!(why("new", Some(290), Some(0), Some(0)).contains("not proven"), "booted before, and not told since");
+        assert!(why("new", Some(u64::MAX / 1_000), Some(0), Some(0)).contains("not proven"));
+        assert!(why("new", None, Some(0), Some(0)).contains("does not say"));
+        assert!(why("new", Some(100), Some(2), Some(0)).contains("2 instances"));
+        assert!(why("new", Some(100), Some(0), Some(1)).contains("1 DRBD"));
+        assert!(why("new", Some(100), None, Some(0)).contains("does not say"));
+    }
+}
