@@ -37,6 +37,7 @@ install: build
 	install -D -m 0755 $(OUT)/fence_ganeti $(SBIN)/fence_ganeti
 	install -D -m 0755 $(OUT)/gnt-ha $(SBIN)/gnt-ha
 	install -D -m 0755 $(OUT)/ganeti-oob $(LIB)/ganeti-oob
+	install -D -m 0755 $(OUT)/noded-call $(LIB)/noded-call
 	install -d -m 0755 $(OCF)
 	install -m 0755 $(OUT)/ganeti-master-role $(OUT)/ganeti-node-role $(OCF)/
 	install -d -m 0755 $(SHARE)/man/man7 $(SHARE)/man/man8

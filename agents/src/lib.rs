@@ -17,3 +17,4 @@ pub mod record;
 pub mod report;
 pub mod site;
 pub mod spec;
+pub mod tend;

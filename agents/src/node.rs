@@ -14,6 +14,7 @@ use crate::markers::Marker;
 use crate::master;
 use crate::record::{keep_record, record_now};
 use crate::site::{Place, Site};
+use crate::tend;
 
 /// The file in Ganeti's data folder that mutes notifications, as with Ganeti's example agent.
 const MUTE: &str = "ha_node_role_config";
@@ -111,6 +112,7 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
         // Where the master role is a single resource, or none of Pacemaker's, only this looks at each candidate.
         heard::listen(place, &site, call.deadline);
         keep_record(place, call.deadline);
+        tend::tend_if_due(place, call.deadline);
     }
     monitor_node(stopped, &failures)
 }

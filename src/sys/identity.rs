@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nix::unistd::{gethostname, getppid, getuid};
+use nix::unistd::{SysconfVar, gethostname, getppid, getuid, sysconf};
 
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
@@ -26,6 +26,31 @@ pub fn node_among<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> Option<N
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+/// Tells this run of this host from every other: its boot, and when its first process began, as a container shares the boot
+/// of its host.
+#[must_use]
+pub fn incarnation() -> String {
+    match first_process_began() {
+        Some(ticks) => format!("{}+{ticks}", boot_id()),
+        None => boot_id(),
+    }
+}
+
+/// For how long this host has been up, in milliseconds: since its first process began.
+#[must_use]
+pub fn uptime_ms() -> Option<u64> {
+    let hertz = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+    let began_ms = first_process_began()?.checked_mul(1_000)?.checked_div(hertz)?;
+    Some(super::clock::now().boottime_ms.saturating_sub(began_ms))
+}
+
+/// In ticks since boot (`proc_pid_stat(5)`, `starttime`).
+fn first_process_began() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/1/stat").ok()?;
+    // The name in brackets may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Who called this program.
@@ -88,6 +113,12 @@ fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_up_for_some_time_of_one_boot() {
+        assert!(uptime_ms().unwrap() <= super::super::clock::now().boottime_ms);
+        assert!(incarnation().starts_with(&boot_id()) && incarnation().len() > boot_id().len());
+    }
 
     #[test]
     fn ids_are_read_back_and_nothing_else_is() {

@@ -15,6 +15,7 @@ use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
 use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
+use gnt_ha::sys::shun::keeper::shunned_addresses;
 
 use super::queue::take_jobs;
 use super::{QUESTION, give_up, offer};
@@ -168,6 +169,10 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let online = site.ssconf.names("online_nodes").unwrap_or_else(|_| site.nodes.clone());
     let others: Vec<&NodeName> = online.iter().filter(|node| **node != site.here).collect();
     let addresses: Vec<_> = others.iter().filter_map(|node| site.address(node)).collect();
+    // Whoever this host refuses cannot be asked: a refusal would be its own kernel's.
+    let shunned = shunned_addresses(&place.state_dir);
+    let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.into_iter().partition(|address| shunned.contains(address));
     let enough = site.nodes.len() / 2;
     let old_master = site.master.clone().filter(|master| *master != site.here);
     // What could not be asked is taken for there.
@@ -183,6 +188,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
         let (voting, silent) = (answer(voting).unwrap_or_default(), answer(silent).unwrap_or_default());
         (voting, answer(elsewhere).unwrap_or(true), silent, words)
     });
+    let silent: BTreeSet<IpAddr> = silent.into_iter().chain(refused).collect();
     let voters = 1 + voting.len();
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| site.address(node).is_some_and(|at| found.contains(&at));
     let not_voting: Vec<&NodeName> = others.iter().copied().filter(|node| !among(&voting, node)).collect();

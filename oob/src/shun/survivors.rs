@@ -181,7 +181,7 @@ impl<'a> Survivors<'a> {
         let mut answers = self.channel.ask(&self.others(), question, deadline);
         answers.insert(self.keeper.here().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
-        let look = look(&self.target, epoch, &self.peers(&answers), at, &identity::boot_id());
+        let look = look(&self.target, epoch, &self.peers(&answers), at, &identity::incarnation());
         let leash = self.leash(&answers);
         Ok(Seen { answers, epoch, look, leash })
     }

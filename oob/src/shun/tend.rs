@@ -70,7 +70,7 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
                 let lacks =
                     |(target, epoch): &(NodeName, _)| *target != node && report.refuses.get(target) != Some(epoch);
                 tended.open |= shunned.iter().any(lacks);
-                kept.insert(node, Told { asked_boottime_ms, boot_id: identity::boot_id(), report });
+                kept.insert(node, Told { asked_boottime_ms, boot_id: identity::incarnation(), report });
             }
             Err(why) => {
                 tended.open |= !shunned.is_empty();

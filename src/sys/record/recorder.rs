@@ -24,6 +24,7 @@ use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::reachable::NODED;
 use crate::sys::record::alive::nodeds_answer;
+use crate::sys::shun::keeper::shunned_addresses;
 use crate::sys::{identity, state_file};
 
 /// The administrator's pause, in the state folder.
@@ -242,8 +243,14 @@ impl Recorder {
         if unasked.is_empty() {
             return Ok((plan, addresses));
         }
-        let asked = unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
-        let answers = nodeds_answer(&asked, NODED, deadline);
+        let asked: Addresses =
+            unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
+        // Of one that is shunned an answer would be this host's own refusal; it stays out until it is admitted.
+        let shunned = shunned_addresses(&self.state_dir);
+        let (refused, asked): (Addresses, Addresses) =
+            asked.into_iter().partition(|(_, address)| shunned.contains(address));
+        let mut answers = nodeds_answer(&asked, NODED, deadline);
+        answers.extend(refused.into_keys().map(|node| (node, false)));
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();
         }

@@ -1,7 +1,8 @@
 //! The register of this host, and the rules that follow from it: written first, applied, read back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -214,14 +215,14 @@ impl<'a> Keeper<'a> {
         let refuses = register.shunned().filter(is_refused).map(|(node, entry)| (node.clone(), entry.epoch)).collect();
         let peers = if question.about.is_empty() { BTreeMap::new() } else { known::peers(&self.config.state) };
         let attested = |node: &NodeName| Some((node.clone(), known::attestation(peers.get(node)?)?));
-        let boot_id = identity::boot_id();
+        let boot_id = identity::incarnation();
         Report {
             version: VERSION,
             node: self.here.clone(),
             // Handles begin anew with each boot.
             seal: format!("{boot_id} {}", refused.seal.trim_end()),
             boot_id,
-            uptime_ms: Some(now().boottime_ms),
+            uptime_ms: identity::uptime_ms(),
             refuses,
             refusals,
             leash: known::own_leash(&self.config.run),
@@ -251,6 +252,13 @@ pub fn register(state: &Path) -> Result<Register, ShunError> {
     }
 }
 
+/// The addresses of the nodes that are shunned: whether they answer cannot be asked from here. Of a register that cannot be
+/// read none, as for a host that shuns nobody.
+#[must_use]
+pub fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
+    wanted(&register(state).unwrap_or_default()).into_keys().collect()
+}
+
 /// What the kernel has to refuse; of an address that two nodes have, the wider refusal.
 fn wanted(register: &Register) -> Wanted {
     let mut wanted = Wanted::new();
@@ -264,6 +272,6 @@ fn wanted(register: &Register) -> Wanted {
 }
 
 /// Its own address is never made unreachable.
-fn protected_master(address: std::net::IpAddr) -> bool {
+fn protected_master(address: IpAddr) -> bool {
     crate::sys::addresses::has(address, None).is_ok_and(|is_here| !is_here)
 }

@@ -37,7 +37,7 @@ pub fn own_leash(run: &Path) -> Option<LeashReport> {
     let mut report = attested.report;
     report.lease_age_ms += age;
     report.kept_for_ms = report.kept_for_ms.saturating_sub(age);
-    (age <= FRESH_MS && report.boot_id == identity::boot_id()).then_some(report)
+    (age <= FRESH_MS && report.boot_id == identity::incarnation()).then_some(report)
 }
 
 /// What another node said, and when it was asked.
@@ -79,5 +79,5 @@ pub fn keep_peers(state: &Path, peers: &Peers) -> io::Result<()> {
 pub fn attestation(told: &Told) -> Option<Attestation> {
     let leash = told.report.leash.clone()?;
     let age_ms = now().boottime_ms.checked_sub(told.asked_boottime_ms)?;
-    (told.boot_id == identity::boot_id()).then_some(Attestation { leash, age_ms })
+    (told.boot_id == identity::incarnation()).then_some(Attestation { leash, age_ms })
 }

@@ -93,9 +93,9 @@ mod tests {
     fn what_would_cut_this_host_or_another_off_is_no_target() {
         let data = tempfile::tempdir().unwrap();
         for (key, text) in [
-            ("node_primary_ips", "n1 192.0.2.1\nn2 192.0.2.2\nn3 192.0.2.3\n"),
+            ("node_primary_ips", "n1 198.18.0.1\nn2 198.18.0.2\nn3 198.18.0.3\n"),
             ("node_secondary_ips", "n1 198.51.100.1\nn3 198.51.100.3\n"),
-            ("master_ip", "192.0.2.100\n"),
+            ("master_ip", "198.18.0.100\n"),
         ] {
             std::fs::write(data.path().join(format!("ssconf_{key}")), text).unwrap();
         }
@@ -104,14 +104,14 @@ mod tests {
         let protected = Protected::new(&shun, &here, &ssconf);
         let why =
             |node: &str, addresses: &[&str]| protected.why_not(&name(node), &entry(addresses)).unwrap_or_default();
-        assert_eq!(why("n3", &["192.0.2.3", "198.51.100.3", "2001:db8::3"]), "");
-        assert!(why("n1", &["192.0.2.1"]).contains("this node itself"));
+        assert_eq!(why("n3", &["198.18.0.3", "198.51.100.3", "2001:db8::3"]), "");
+        assert!(why("n1", &["198.18.0.1"]).contains("this node itself"));
         assert!(why("n3", &[]).contains("no address"));
         assert!(why("n3", &["127.0.0.1"]).contains("no address of a node"));
         assert!(why("n3", &["224.0.0.1"]).contains("no address of a node"));
         assert!(why("n3", &["255.255.255.255"]).contains("no address of a node"));
-        assert!(why("n3", &["192.0.2.100"]).contains("master IP"));
+        assert!(why("n3", &["198.18.0.100"]).contains("master IP"));
         assert!(why("n3", &["203.0.113.7"]).contains("protected"));
-        assert!(why("n3", &["192.0.2.2"]).contains("n2's in Ganeti"));
+        assert!(why("n3", &["198.18.0.2"]).contains("n2's in Ganeti"));
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use lab::{Host, Lab};
 
 /// Where the programs are installed, as `make install` does it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("fence_ganeti", "/usr/sbin/fence_ganeti"),
     ("ganeti-oob", "/usr/lib/gnt-ha/ganeti-oob"),
+    ("noded-call", "/usr/lib/gnt-ha/noded-call"),
     ("gnt-ha", "/usr/sbin/gnt-ha"),
     ("ganeti-master-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-master-role"),
     ("ganeti-node-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role"),

@@ -1,0 +1,48 @@
+//! Shunned nodes stay shunned: from time to time every node is told again, and asked, by `ganeti-oob tend`.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::program::{ProgramError, run};
+use gnt_ha::sys::shun::keeper;
+
+use crate::site::Place;
+
+/// Where `make install` puts it.
+const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
+
+/// How often, in milliseconds, while somebody is shunned: whoever was away has to be told.
+const SHUNNED_MS: u64 = 30_000;
+
+/// How often otherwise: what the nodes say of their boots and their leashes has to be fresh when one is lost.
+const QUIET_MS: u64 = 180_000;
+
+/// The most that it may take of a monitor.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// The note of when it ran last, in milliseconds of the clock since boot.
+const NOTE: &str = "tended";
+
+/// Runs it if it is time. What fails is said, and tried again at its next time.
+pub fn tend_if_due(place: &Place, deadline: Deadline) {
+    let shuns = keeper::file(&place.state_dir).exists();
+    let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
+    let now_ms = now().boottime_ms;
+    let last: Option<u64> = place.markers.note(NOTE).and_then(|text| text.parse().ok());
+    if last.is_some_and(|last| last <= now_ms && now_ms - last < pause) || !Path::new(PROGRAM).exists() {
+        return;
+    }
+    // Without the note it would run at each monitor.
+    if place.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
+        return;
+    }
+    if let Err(error) = run(Path::new(PROGRAM), &["tend"], &[], deadline.at_most(LIMIT)) {
+        let said = match error {
+            ProgramError::Failed { said, .. } => said,
+            error => error.to_string(),
+        };
+        let _ = writeln!(std::io::stderr(), "shun: {said}");
+    }
+}
