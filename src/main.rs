@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, check, history, pause, record, shun, status};
+use gnt_ha::commands::{Cli, Command, check, history, leash, pause, record, shun, status};
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
@@ -36,6 +36,13 @@ fn main() -> ExitCode {
             }
         },
         Command::History(arguments) => history::run(arguments, &parsed.config),
+        Command::Leash(command) => match leash::run(command, &parsed.config) {
+            Ok(code) => return code.into(),
+            Err(line) => {
+                cli::complain(PROGRAM, &line);
+                return Level::Unknown.code().into();
+            }
+        },
         Command::Shun(command) => match shun::run(command, &parsed.config) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

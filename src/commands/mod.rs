@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod history;
+pub mod leash;
 pub mod pause;
 pub mod places;
 pub mod record;
@@ -61,6 +62,12 @@ pub enum Command {
     ///
     /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
     Resume(places::Places),
+    /// A watchdog that resets this node when the master candidates do not let it run
+    ///
+    /// With it, a node that the others refuse is proven to have stopped itself after a while (grade bounded); without, it
+    /// may still run (isolated).
+    #[command(subcommand)]
+    Leash(leash::Command),
     /// Nodes that this host refuses
     #[command(subcommand)]
     Shun(shun::Command),

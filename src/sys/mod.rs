@@ -6,6 +6,7 @@ pub mod ganeti;
 mod guard;
 pub mod guarded_file;
 pub mod identity;
+pub mod leash;
 pub mod ledger;
 pub mod lock;
 pub mod log;

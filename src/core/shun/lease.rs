@@ -46,6 +46,18 @@ impl Lease {
         Self { length: Duration::from_millis(terms.lease_ms), candidates, granted_at: None }
     }
 
+    /// One that was granted before, to a process that is gone: by questions sent at `granted_at`.
+    #[must_use]
+    pub fn restored(terms: Terms, candidates: BTreeSet<IpAddr>, granted_at: Duration) -> Self {
+        Self { granted_at: Some(granted_at), ..Self::new(terms, candidates) }
+    }
+
+    /// When the questions were sent that it counts from.
+    #[must_use]
+    pub const fn granted_at(&self) -> Option<Duration> {
+        self.granted_at
+    }
+
     /// The candidates whose majority counts.
     #[must_use]
     pub const fn candidates(&self) -> &BTreeSet<IpAddr> {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
+use crate::core::node::NodeName;
 use crate::sys::clock::{Deadline, wall_nanos};
 
 /// The port (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
@@ -31,6 +32,18 @@ const PING: u8 = 0;
 
 /// `CONFD_REQ_CLUSTER_MASTER`.
 const CLUSTER_MASTER: u8 = 3;
+
+/// `CONFD_REQ_NODE_ROLE_BYNAME`.
+const NODE_ROLE: u8 = 1;
+
+/// What a configuration says of a node (`ConfdNodeRole`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// 2: recorded offline.
+    Offline,
+    /// Any other: it takes part.
+    Online,
+}
 
 /// Why nothing can be asked.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +109,25 @@ impl Confd {
         Ok(!self.ask(&[peer], PING, deadline)?.is_empty())
     }
 
+    /// The question which role `node` has, as a datagram; the answer is known by `salt`.
+    #[must_use]
+    pub fn role_question(&self, node: &NodeName, salt: &str) -> Vec<u8> {
+        self.request(NODE_ROLE, &json!(node), salt, wall_nanos())
+    }
+
+    /// The role in an answer, and the salt of its question; none if it is not signed, an error, or of another question.
+    #[must_use]
+    pub fn role(&self, datagram: &[u8]) -> Option<(String, Role)> {
+        const OFFLINE: u64 = 2;
+        const LAST: u64 = 4;
+        let (reply, salt) = self.reply(datagram)?;
+        match reply.answer.as_u64()? {
+            OFFLINE => Some((salt, Role::Offline)),
+            0..=LAST => Some((salt, Role::Online)),
+            _ => None,
+        }
+    }
+
     fn ask(&self, peers: &[IpAddr], what: u8, deadline: Deadline) -> io::Result<Vec<(IpAddr, Reply)>> {
         const AGAIN: Duration = Duration::from_millis(150);
         let mut answers = Vec::new();
@@ -112,7 +144,7 @@ impl Confd {
         while !open.is_empty() && !deadline.passed() {
             for (rsalt, peer) in &open {
                 // Unreachable is no answer.
-                let _ = socket.send_to(&self.request(what, rsalt, nanos), SocketAddr::new(*peer, PORT));
+                let _ = socket.send_to(&self.request(what, &Value::Null, rsalt, nanos), SocketAddr::new(*peer, PORT));
             }
             let round = deadline.at_most(AGAIN);
             while !open.is_empty() && !round.passed() {
@@ -129,8 +161,8 @@ impl Confd {
         Ok(answers)
     }
 
-    fn request(&self, what: u8, rsalt: &str, nanos: u64) -> Vec<u8> {
-        let message = json!({"protocol": 1, "type": what, "query": null, "rsalt": rsalt}).to_string();
+    fn request(&self, what: u8, query: &Value, rsalt: &str, nanos: u64) -> Vec<u8> {
+        let message = json!({"protocol": 1, "type": what, "query": query, "rsalt": rsalt}).to_string();
         let salt = (nanos / 1_000_000_000).to_string();
         let hmac = hex(&self.sign(&salt, &message).finalize().into_bytes());
         let mut datagram = MAGIC.to_vec();

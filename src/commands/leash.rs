@@ -1,0 +1,168 @@
+//! `gnt-ha leash`: a watchdog that resets this node when the master candidates do not let it run.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::cli;
+use crate::config::Config;
+use crate::sys::clock::now;
+use crate::sys::ganeti::files;
+use crate::sys::leash::daemon;
+use crate::sys::leash::wanted::{Phase, Status, Wanted, status_file, want, wanted};
+use crate::sys::state_file;
+
+/// How old the daemon's own word may be, in milliseconds.
+const FRESH_MS: u64 = 5_000;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Hold the leash; started by the unit gnt-ha-leash, at each boot
+    Run,
+    /// Show whether it is armed, for how long the lease holds, and who grants it
+    ///
+    /// Exit code: 0 armed and leased, 1 not armed, 2 the lease is lost or the leash does not run though it should.
+    Status(StatusArguments),
+    /// Arm the watchdog, from the first lease on, also after each boot
+    Arm,
+    /// Let go of the watchdog, once nobody relies on it any more
+    ///
+    /// Whoever was told that this node is leashed may rely on it for 10 minutes, so for that long the discipline is kept.
+    /// A watchdog that is loaded with nowayout cannot be closed: it is petted from then on until the next boot, whatever
+    /// comes.
+    Disarm(DisarmArguments),
+}
+
+/// The command line of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// One JSON object, for programs: the daemon's own word, null if it does not run
+    #[arg(long)]
+    json: bool,
+}
+
+/// The command line of `disarm`.
+#[derive(Debug, Args)]
+pub struct DisarmArguments {
+    /// Wait until it is done
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Runs it; returns the exit code.
+///
+/// # Errors
+/// One line.
+pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
+    let config = Config::load_or_default(config).map_err(|error| error.to_string())?;
+    match command {
+        Command::Run => daemon::run(&config, Path::new(files::DATA_DIR)).map(|()| 0),
+        Command::Status(arguments) => status(&config, arguments.json),
+        Command::Arm => {
+            keep(&config, true)?;
+            let bound = config.leash.terms().bound();
+            let runs =
+                if read(&config).is_some() { "" } else { "; the leash does not run yet: start the unit gnt-ha-leash" };
+            cli::print(&format!(
+                "armed from the first lease on: a node that nobody lets run is reset, and is proven to have stopped {:.1} s after \
+                 it was shunned{runs}\n",
+                bound.as_secs_f64()
+            ))?;
+            Ok(0)
+        }
+        Command::Disarm(arguments) => disarm(&config, arguments.wait),
+    }
+}
+
+fn keep(config: &Config, armed: bool) -> Result<(), String> {
+    want(&config.state, Wanted { armed })
+        .map_err(|error| format!("cannot keep it in {}: {error}", config.state.display()))
+}
+
+fn read(config: &Config) -> Option<Status> {
+    let status: Status = state_file::read(&status_file(&config.run)).ok().flatten()?;
+    (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
+}
+
+fn status(config: &Config, json: bool) -> Result<u8, String> {
+    let is_wanted = wanted(&config.state).map_err(|error| error.to_string())?.armed;
+    let status = read(config);
+    let code = match status.as_ref().map(|status| status.phase) {
+        Some(Phase::Armed) => 0,
+        Some(Phase::Lost) => 2,
+        None if is_wanted => 2,
+        _ => 1,
+    };
+    let text = if json {
+        serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n"
+    } else {
+        match &status {
+            Some(status) => text(status),
+            None if is_wanted => "NOT RUNNING, though it is to be armed: start the unit gnt-ha-leash\n".to_owned(),
+            None => "not armed, and not running\n".to_owned(),
+        }
+    };
+    cli::print(&text)?;
+    Ok(code)
+}
+
+fn text(status: &Status) -> String {
+    let word = match status.phase {
+        Phase::Off => "not armed",
+        Phase::Waiting => "waiting for a first lease: not armed yet",
+        Phase::Armed => "armed",
+        Phase::Disarming => "being disarmed: still armed, as others may rely on it",
+        Phase::Free => "disarmed; the watchdog is petted whatever comes, until the next boot",
+        Phase::Lost => "LEASE LOST: this node is about to be reset",
+    };
+    let mut text = format!("{word}\n");
+    if let (Some(driver), Some(ms)) = (&status.driver, status.watchdog_ms) {
+        let kept = if status.nowayout == Some(true) { "nowayout" } else { "can be closed" };
+        text.push_str(&format!("  watchdog   {driver}, {:.1} s, {kept}\n", seconds(ms)));
+    }
+    match status.lease_left_ms {
+        Some(ms) => text.push_str(&format!("  lease      {:.1} s left\n", seconds(ms))),
+        None => text.push_str("  lease      none\n"),
+    }
+    for (address, said) in &status.candidates {
+        text.push_str(&format!("  candidate  {address}  {said}\n"));
+    }
+    if let Some(until) = status.promised_until_ms {
+        text.push_str(&format!(
+            "  promised   for {:.0} s more\n",
+            seconds(until.saturating_sub(status.at_boottime_ms))
+        ));
+    }
+    if !status.real_time {
+        text.push_str("  priority   NOT real-time: start it by its unit, or by chrt --rr 50\n");
+    }
+    if let Some(why) = &status.why_not {
+        text.push_str(&format!("  {why}\n"));
+    }
+    text
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people to read")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+fn disarm(config: &Config, wait: bool) -> Result<u8, String> {
+    const LOOK: Duration = Duration::from_secs(1);
+    keep(config, false)?;
+    loop {
+        // The daemon looks each second.
+        std::thread::sleep(LOOK * 2);
+        let Some(status) = read(config) else {
+            cli::print("not running; it will not be armed at the next boot\n")?;
+            return Ok(0);
+        };
+        let over = matches!(status.phase, Phase::Off | Phase::Free);
+        if over || !wait {
+            cli::print(&text(&status))?;
+            return Ok(0);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The leash of this node: a watchdog that is petted only while a majority of the master candidates lets this node run.
+//!
+//! [`daemon`] is the loop, [`rounds`] asks the candidates, [`watchdog`] is the device, [`wanted`] what the administrator
+//! wants and what the daemon says of itself, [`last_words`] what is done before the watchdog bites. What is decided is
+//! [`crate::core::shun::lease`].
+
+pub mod daemon;
+mod echo;
+mod last_words;
+mod rounds;
+pub mod wanted;
+pub mod watchdog;
+mod watchdog_ioctl;

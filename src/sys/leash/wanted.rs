@@ -1,0 +1,89 @@
+//! What the administrator wants of the leash, and what it says of itself.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::state_file;
+
+/// What the administrator wants; it survives boots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The leash is to be armed.
+    pub armed: bool,
+}
+
+/// In the state folder.
+fn wanted_file(state: &Path) -> PathBuf {
+    state.join("leash.json")
+}
+
+/// What is wanted; nothing was said yet: not armed.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn wanted(state: &Path) -> io::Result<Wanted> {
+    Ok(state_file::read(&wanted_file(state))?.unwrap_or_default())
+}
+
+/// Keeps what is wanted.
+///
+/// # Errors
+/// What the file system says.
+pub fn want(state: &Path, wanted: Wanted) -> io::Result<()> {
+    state_file::write(&wanted_file(state), &wanted)
+}
+
+/// In which state the leash is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// It is not wanted, and the watchdog is not open.
+    Off,
+    /// It is wanted, and has had no lease yet: the watchdog is not open.
+    Waiting,
+    /// The watchdog is open, and others may rely on it.
+    Armed,
+    /// It is not wanted any more; its promise to others is not over.
+    Disarming,
+    /// Its promise is over; the watchdog cannot be closed and is petted whatever comes.
+    Free,
+    /// The lease has ended: nobody pets the watchdog.
+    Lost,
+}
+
+/// What the leash says of itself, refreshed each second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// When, in milliseconds of the clock since boot.
+    pub at_boottime_ms: u64,
+    /// Its process.
+    pub pid: u32,
+    /// In which state it is.
+    pub phase: Phase,
+    /// The watchdog's driver; none while it is not open.
+    pub driver: Option<String>,
+    /// Its time, in milliseconds.
+    pub watchdog_ms: Option<u64>,
+    /// Closing it leaves it armed.
+    pub nowayout: Option<bool>,
+    /// For how long the lease holds from now, in milliseconds; none without one.
+    pub lease_left_ms: Option<u64>,
+    /// What each candidate said last: `may run`, `refuses`, `alive`, `silent`.
+    pub candidates: BTreeMap<IpAddr, String>,
+    /// Until when the promise to others holds, in milliseconds of the clock since boot, while it is being disarmed.
+    pub promised_until_ms: Option<u64>,
+    /// What keeps it from being armed.
+    pub why_not: Option<String>,
+    /// It runs with real-time priority.
+    pub real_time: bool,
+}
+
+/// In the run folder: empty after a boot.
+#[must_use]
+pub fn status_file(run: &Path) -> PathBuf {
+    run.join("leash-status.json")
+}
