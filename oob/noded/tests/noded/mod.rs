@@ -1,0 +1,189 @@
+//! A noded for tests: HTTPS with certificates as Ganeti makes them, many nodes on one port, misbehaving on demand.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::ssl::{Ssl, SslAcceptor, SslFiletype, SslMethod, SslStream, SslVerifyMode};
+use openssl::x509::{X509, X509Builder, X509NameBuilder};
+
+/// The two files of a cluster: `server.pem`, the same on all nodes, and a candidate's `client.pem`, signed by it.
+pub(crate) struct Pki {
+    folder: tempfile::TempDir,
+}
+
+impl Pki {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server_key = key();
+        let server = certificate(&server_key, None);
+        let client_key = key();
+        let client = certificate(&client_key, Some((&server, &server_key)));
+        for (name, key, certificate) in [("server.pem", &server_key, &server), ("client.pem", &client_key, &client)] {
+            let pem = [key.private_key_to_pem_pkcs8().unwrap(), certificate.to_pem().unwrap()].concat();
+            std::fs::write(folder.path().join(name), pem).unwrap();
+        }
+        Self { folder }
+    }
+
+    pub(crate) fn server(&self) -> PathBuf {
+        self.folder.path().join("server.pem")
+    }
+
+    pub(crate) fn client(&self) -> PathBuf {
+        self.folder.path().join("client.pem")
+    }
+}
+
+fn key() -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+}
+
+/// X.509 version 1, and one name for all nodes (`lib/utils/x509.py`).
+fn certificate(key: &PKey<Private>, signer: Option<(&X509, &PKey<Private>)>) -> X509 {
+    let mut name = X509NameBuilder::new().unwrap();
+    let common = if signer.is_some() { "n1.lab" } else { "ganeti.example.com" };
+    name.append_entry_by_text("CN", common).unwrap();
+    let name = name.build();
+    let mut builder = X509Builder::new().unwrap();
+    builder.set_version(0).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(signer.map_or(&name, |(certificate, _)| certificate.subject_name())).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+    builder.sign(signer.map_or(key, |(_, key)| key), MessageDigest::sha256()).unwrap();
+    builder.build()
+}
+
+/// What the noded at an address does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Well,
+    Fails,
+    Garbage,
+    OtherShape,
+    Closes,
+    Redirects,
+    Endless,
+    Silent,
+}
+
+impl Manner {
+    /// By the last number of its address.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let IpAddr::V4(address) = address else { return Self::Well };
+        match address.octets()[3] {
+            50 => Self::Fails,
+            52 => Self::Garbage,
+            53 => Self::OtherShape,
+            54 => Self::Closes,
+            55 => Self::Redirects,
+            60 => Self::Endless,
+            61 => Self::Silent,
+            _ => Self::Well,
+        }
+    }
+}
+
+/// It serves as long as the test runs.
+pub(crate) struct Noded {
+    port: u16,
+    heard: Arc<AtomicUsize>,
+}
+
+impl Noded {
+    pub(crate) fn start(pki: &Pki) -> Self {
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+        acceptor.set_private_key_file(pki.server(), SslFiletype::PEM).unwrap();
+        acceptor.set_certificate_file(pki.server(), SslFiletype::PEM).unwrap();
+        // Any certificate gets in, and is looked at afterwards, as noded does.
+        acceptor.set_verify_callback(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT, |_, _| true);
+        let acceptor = Arc::new(acceptor.build());
+        let known = Arc::new(digest(&X509::from_pem(&read(&pki.client())).unwrap()));
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&heard);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (acceptor, known, count) = (Arc::clone(&acceptor), Arc::clone(&known), Arc::clone(&count));
+                thread::spawn(move || serve(stream, &acceptor, &known, &count));
+            }
+        });
+        Self { port, heard }
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many requests came through.
+    pub(crate) fn heard(&self) -> usize {
+        self.heard.load(Ordering::SeqCst)
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+fn digest(certificate: &X509) -> Vec<u8> {
+    certificate.digest(MessageDigest::sha1()).unwrap().to_vec()
+}
+
+/// One request, as `lib/http/server.py` answers it. Whatever goes wrong ends the connection.
+fn serve(stream: TcpStream, acceptor: &SslAcceptor, known: &[u8], heard: &AtomicUsize) -> Option<()> {
+    let manner = Manner::of(stream.local_addr().ok()?.ip());
+    let is_refused = matches!(stream.local_addr().ok()?.ip(), IpAddr::V4(ip) if ip.octets()[3] == 51);
+    let mut tls = SslStream::new(Ssl::new(acceptor.context()).ok()?, stream).ok()?;
+    tls.accept().ok()?;
+    let is_known = tls.ssl().peer_certificate().is_some_and(|certificate| digest(&certificate) == known);
+    let body = body_of(&mut tls)?;
+    heard.fetch_add(1, Ordering::SeqCst);
+    let mut answer = |head: &str, text: &[u8]| {
+        let head = format!("HTTP/1.0 {head}\r\nContent-Length: {}\r\n\r\n", text.len());
+        tls.write_all(head.as_bytes()).and_then(|()| tls.write_all(text)).ok()
+    };
+    if !is_known || is_refused {
+        return answer("403 Forbidden", b"{\"code\": 403}");
+    }
+    match manner {
+        Manner::Well => answer("200 OK", &[b"[true, ", body.as_slice(), b"]"].concat())?,
+        Manner::Fails => answer("200 OK", b"[false, \"no such program\"]")?,
+        Manner::Garbage => answer("200 OK", b"[true, ")?,
+        Manner::OtherShape => answer("200 OK", b"[1, 2, 3]")?,
+        Manner::Closes => return None,
+        Manner::Redirects => answer("301 Moved\r\nLocation: https://127.0.0.1/", b"[true, 1]")?,
+        Manner::Endless => answer("200 OK", &[b"[true, \"".as_slice(), &vec![b'x'; 5 << 20], b"\"]"].concat())?,
+        Manner::Silent => thread::sleep(Duration::from_secs(60)),
+    }
+    let _ = tls.shutdown();
+    Some(())
+}
+
+fn body_of(tls: &mut SslStream<TcpStream>) -> Option<Vec<u8>> {
+    let mut reader = BufReader::new(tls);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if let Some((_, value)) = line.to_ascii_lowercase().split_once("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(body)
+}
