@@ -114,7 +114,14 @@ fn act(
     }
     // The node is proven off: nothing that follows can make this a failure.
     let mut power = Power::Off;
-    if asked == Asked::Reboot {
+    if asked == Asked::Reboot && proof.grade < Grade::Off {
+        // Its power was not switched off: there is nothing to switch on, and nobody may undo what keeps it out.
+        let why = format!("its power was not switched ({}): it returns when it is rebooted and admitted", proof.grade);
+        report = Report::success("Success: Rebooted");
+        report.complain.push(format!("{}: is off, proven ({}), and {why}", target.node, proof.grade));
+        finish.outcome = Outcome::OffOnly;
+        finish.reason = Some(why);
+    } else if asked == Asked::Reboot {
         report = Report::success("Success: Rebooted");
         match switch::pursue(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), road) {
             Ok(_) => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gnt_ha::config::{Config, Driver};
+use gnt_ha::config::{Config, Driver, Level};
 use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
 use crate::levels::{none_is_on, walk};
-use crate::shun::after::after_off;
+use crate::shun::after::{after_off, after_on};
 
 /// The answer to `power-status`: what Ganeti wants, and what else is known. Ganeti 3.0.2 ignores the other keys.
 #[derive(Debug, Serialize)]
@@ -80,11 +80,12 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
     });
     match done {
         Ok(done) => {
-            let is_shun = levels
-                .get(done.level - 1)
-                .is_some_and(|level| level.iter().any(|device| matches!(device.driver, Driver::Shun)));
-            if want == Power::Off && !is_shun {
-                after_off(config, node, done.value.grade, deadline, Path::new(files::DATA_DIR), road);
+            let is_shun = levels.get(done.level - 1).is_some_and(has_shun);
+            let data_dir = Path::new(files::DATA_DIR);
+            match want {
+                _ if is_shun => {}
+                Power::Off => after_off(config, node, done.value.grade, deadline, data_dir, road),
+                Power::On => after_on(config, node, deadline, data_dir, road),
             }
             proven(want, done.value, done.failed_before)
         }
@@ -99,17 +100,21 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Ro
         Ok(levels) => levels,
         Err(error) => return failed(Outcome::Refused, error.to_string()),
     };
-    if levels.iter().flatten().any(|device| matches!(device.driver, Driver::Shun)) {
-        let why =
-            "a level of it is shun, which cuts paths and no power: power-off it, reboot it by hand, then power-on";
-        return failed(Outcome::Refused, why.to_owned());
-    }
     let least = config.minimum_grade;
-    let done = walk(&levels, node, config, deadline, |devices, until, were_on| {
+    let powers: Vec<Level> = levels.iter().filter(|level| !has_shun(level)).cloned().collect();
+    if powers.is_empty() {
+        return failed(
+            Outcome::Refused,
+            "it is only refused by the others, which switches no power: power-off it, reboot it by hand, then power-on"
+                .to_owned(),
+        );
+    }
+    // Refusing it is no dark time, and undoing that no boot.
+    let done = walk(&powers, node, config, deadline, |devices, until, were_on| {
         // The dark time and as much again are kept for the on half.
         let kept = config.dark_time + share(until.left().saturating_sub(config.dark_time), 3);
         let off = pursue_all(devices, Power::Off, least, until.earlier(kept), road)
-            .and_then(|off| none_is_on(&levels, were_on, node, config, until.earlier(kept)).map(|()| off))
+            .and_then(|off| none_is_on(&powers, were_on, node, config, until.earlier(kept)).map(|()| off))
             .inspect_err(|_| give_back(devices, until, road))?;
         road.step("ganeti-oob", "dark time", &format!("{:.1} s", config.dark_time.as_secs_f64()));
         until.sleep(config.dark_time);
@@ -130,6 +135,10 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Ro
         }
         Err(why) => failed(Outcome::Unknown, why),
     }
+}
+
+fn has_shun(level: &Level) -> bool {
+    level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
 fn proven(want: Power, proven: Proven, failed_before: Vec<String>) -> Ended {

@@ -1,13 +1,14 @@
 //! Driver `shun`: every other node refuses the node. With a leash it is proven to have stopped itself; without, it may run.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gnt_ha::config::Config;
 use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
-use gnt_ha::core::shun::register::Reach;
+use gnt_ha::core::shun::register::{Entry, Reach};
 use gnt_ha::core::shun::verdict::Verdict;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
@@ -46,6 +47,7 @@ impl Device for Shun {
             return Ok(Reading { power: Power::On, grade: Grade::Unknown, detail });
         };
         let off = |grade: Grade, detail: String| Ok(Reading { power: Power::Off, grade, detail });
+        tcp_only(&entry)?;
         if entry.grade >= Grade::Bounded {
             return off(
                 entry.grade,
@@ -54,18 +56,19 @@ impl Device for Shun {
         }
         let survivors = self.survivors()?;
         let seen = survivors.look(deadline).map_err(DeviceError::later)?;
+        // Another device may have proven it off meanwhile, and what is refused be less.
+        survivors.entry().map_err(DeviceError::later)?.as_ref().map_or(Ok(()), tcp_only)?;
         match survivors.judge(&seen) {
             None => Err(DeviceError::later(missing(&seen))),
             Some(Verdict::Isolated { why_not_bounded }) => {
                 off(Grade::Isolated, format!("off, isolated: refused by {}; {why_not_bounded}", confirmed(&seen)))
             }
             Some(Verdict::Waiting { until }) if self.config.minimum_grade > Grade::Isolated => {
-                let left =
-                    until.as_secs_f64() - f64::from(u32::try_from(now().boottime_ms / 1_000).unwrap_or(u32::MAX));
+                let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
                 Err(DeviceError::later(format!(
                     "refused by {}; it will have stopped itself in {:.0} s",
                     confirmed(&seen),
-                    left.max(0.0)
+                    left.as_secs_f64()
                 )))
             }
             Some(Verdict::Waiting { .. }) => {
@@ -85,7 +88,7 @@ impl Device for Shun {
         }
         let by = format!("ganeti-oob on {}", identity::host());
         let seen = survivors
-            .shun(Grade::Isolated, Reach::Everything, &by, deadline)
+            .shun(Grade::Unknown, Reach::Everything, &by, deadline)
             .and_then(|seen| survivors.wait(seen, self.config.minimum_grade, deadline))
             .map_err(DeviceError::later)?;
         match seen {
@@ -102,6 +105,18 @@ impl Device for Shun {
         let health = if leash.is_some() { Health::Ok } else { Health::Unknown };
         Ok(vec![HealthItem("leash".to_owned(), health)])
     }
+}
+
+/// A node that is refused TCP only, as its power was seen off or Ganeti has it recorded offline, may be in the cluster stack
+/// with a later boot, and its leash may be alive by echoes: of that boot nothing is proven.
+fn tcp_only(entry: &Entry) -> Result<(), DeviceError> {
+    if entry.reach == Reach::Everything {
+        return Ok(());
+    }
+    Err(DeviceError::later(format!(
+        "refused TCP only, in epoch {}, by {}: whether it has booted since cannot be told from here",
+        entry.epoch, entry.by
+    )))
 }
 
 /// Who did not confirm, and why: each by its name.

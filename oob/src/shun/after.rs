@@ -1,4 +1,5 @@
-//! Shunning what another device has proven off: so that nobody waits for it, and that it stays out when it returns.
+//! Shunning what another device has proven off: so that nobody waits for it, and that it stays out when it returns; and
+//! admitting what somebody has it switch on.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,9 +9,11 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::register::Reach;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::identity;
 use gnt_ha::sys::road::Road;
 
-use super::survivors::{Survivors, can_shun};
+use super::admit::{Admitted, admit};
+use super::survivors::{Survivors, can_shun, remembered};
 
 /// The most that it may add to a fencing: whoever is not reached by then is told by `ganeti-oob tend`.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -21,8 +24,10 @@ pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadl
         return;
     }
     let deadline = deadline.at_most(LIMIT);
-    let by = format!("ganeti-oob on {}, proven {grade} by another device", gnt_ha::sys::identity::host());
-    let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, Reach::Tcp, &by, deadline));
+    let by = format!("ganeti-oob on {}, proven {grade} by another device", identity::host());
+    // Only of one whose power was seen off nothing of before can be left in the cluster stack.
+    let reach = if grade == Grade::Off { Reach::Tcp } else { Reach::Everything };
+    let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let saw = match told {
         Ok(seen) => match &seen.look {
             Ok(look) => format!("refused by {} nodes in epoch {}", look.seals.len(), seen.epoch),
@@ -35,4 +40,26 @@ pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadl
         Err(why) => format!("left: {why}"),
     };
     road.step("shun", "have the others refuse it", &saw);
+}
+
+/// Has everybody let `node` in again, which another device has switched on for a person or for Ganeti; best effort. Not for
+/// a fencing: what it reboots stays out until somebody has it back.
+pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, road: &mut Road) {
+    let is_shunned = || remembered(config, node).ok().flatten().is_some_and(|entry| entry.epoch.is_shunned());
+    if identity::asker().request.is_some() || !can_shun(data_dir) || !is_shunned() {
+        return;
+    }
+    let told = Survivors::of(node, config, data_dir).and_then(|all| admit(&all, None, deadline));
+    let saw = match told {
+        Ok(Admitted::AlreadySo) => "it was not shunned".to_owned(),
+        Ok(Admitted::Done(answers)) => {
+            format!(
+                "admitted by {} of {} nodes",
+                answers.values().filter(|answer| answer.is_ok()).count(),
+                answers.len()
+            )
+        }
+        Err(why) => format!("left: {why}"),
+    };
+    road.step("shun", "have the others admit it", &saw);
 }

@@ -15,8 +15,18 @@ use gnt_ha::sys::reachable::NODED;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// What `noded-call` begins an error with that is the called program's.
+const ITS_WORD: &str = "it failed there";
+
 /// How long a connection to a noded may take.
 const CONNECT: Duration = Duration::from_secs(1);
+
+/// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
+/// SSH. A node answers in some ten milliseconds.
+const NODED_ANSWERS: Duration = Duration::from_secs(5);
+
+/// How long an answer by SSH may take.
+const SSH_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The most that is read of all answers, in bytes.
 const ANSWERS: usize = 64 * 1024 * 1024;
@@ -54,9 +64,13 @@ impl Channel {
         }
         let Ok(text) = serde_json::to_string(question) else { return answers };
         let mut to_ask: BTreeMap<NodeName, IpAddr> = peers.clone();
-        for (node, answer) in self.by_noded(peers, &text, deadline) {
-            // Who answered, be it with an error of our program's, need not be asked in another way.
-            let is_word = answer.is_ok() || answer.as_ref().is_err_and(|why| !why.contains("noded cannot be asked"));
+        for (node, answer) in self.by_noded(peers, &text, deadline.at_most(NODED_ANSWERS)) {
+            // Who answered, be it with an error of our program's, need not be asked in another way. A noded that does not
+            // know this host's certificate, or is another version's, has not answered.
+            let is_word = match &answer {
+                Ok(_) => true,
+                Err(why) => why.starts_with(ITS_WORD),
+            };
             if is_word {
                 to_ask.remove(&node);
             }
@@ -65,7 +79,7 @@ impl Channel {
         // A host whose noded alone is gone; there must be time for a login.
         const LOGIN: Duration = Duration::from_millis(1_500);
         if deadline.left() > LOGIN {
-            for (node, answer) in self.by_ssh(&to_ask, &text, deadline) {
+            for (node, answer) in self.by_ssh(&to_ask, &text, deadline.at_most(SSH_ANSWERS)) {
                 let before = answers.get(&node).and_then(|before| before.as_ref().err().cloned()).unwrap_or_default();
                 answers.insert(node, answer.map_err(|why| format!("{before}; {why}")));
             }

@@ -120,7 +120,7 @@ impl<'a> Survivors<'a> {
     /// Why this host itself does not.
     pub fn shun(&self, grade: Grade, reach: Reach, by: &str, deadline: Deadline) -> Result<Seen, String> {
         let before = self.entry()?;
-        let mut epoch = before.as_ref().map_or_else(Epoch::default, |entry| entry.epoch).shunned();
+        let mut epoch = before.as_ref().map_or_else(|| Epoch::default().shunned(), |entry| next(entry, reach));
         let mut attempt = 0;
         loop {
             let told = known::peers(&self.config.state);
@@ -308,6 +308,13 @@ impl<'a> Survivors<'a> {
         entry.grade = entry.grade.max(Grade::Bounded);
         self.tell(entry, deadline).map(drop)
     }
+}
+
+/// The epoch in which a node is shunned with this reach. What proved an earlier boot off says nothing of one that came
+/// after it into the cluster stack, and it outweighs whatever is said in the same epoch: so that one is shunned anew.
+fn next(before: &Entry, reach: Reach) -> Epoch {
+    let stale = before.epoch.is_shunned() && before.reach == Reach::Tcp && reach == Reach::Everything;
+    if stale { Epoch(before.epoch.0.saturating_add(2)) } else { before.epoch.shunned() }
 }
 
 /// The first look, and what was known then.
