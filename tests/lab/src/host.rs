@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::init::ENVIRONMENT;
 use crate::network::Network;
 use crate::power::{HARMLESS, Mains, Power};
+use crate::watchdog::Bite;
 
 /// How long [`Host::run`] lets a command take.
 pub const RUN_LIMIT: Duration = Duration::from_secs(60);
@@ -36,6 +37,11 @@ impl Host {
     /// Its address in the primary or secondary network, or its BMC's.
     pub fn address(&self, network: Network) -> String {
         network.address(self.index)
+    }
+
+    /// Its IPv6 address in the primary or secondary network.
+    pub fn address6(&self, network: Network) -> Option<String> {
+        network.address6(self.index)
     }
 
     /// Its BMC's address; port 623, user [`USER`](crate::USER), [`Lab::bmc_password`](crate::Lab::bmc_password).
@@ -119,6 +125,11 @@ impl Host {
     /// Gives it power; returns when it boots. Its services start after the boot delay.
     pub fn power_on(&self) -> Result<()> {
         self.mains.on()
+    }
+
+    /// When its watchdog took its power, the earliest first.
+    pub fn bites(&self) -> Result<Vec<Bite>> {
+        self.mains.bites()
     }
 
     /// Takes a cable out. For the BMC: it answers no more.

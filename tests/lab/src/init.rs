@@ -21,7 +21,7 @@ use crate::command::{Cancel, Output, require, run};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::state::{self, Folder};
-use crate::{cluster, ganeti};
+use crate::{cluster, ganeti, network};
 
 /// What a host does at a boot, on its own disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,8 +39,12 @@ pub(crate) const STAGE_UP: &str = "up";
 /// The environment of everything that is run on a host.
 pub(crate) const ENVIRONMENT: [(&str, &str); 3] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LANG", "C.UTF-8")];
+/// Run at every boot before the host is on the network, if it is there and executable.
+const RC_NETWORK: &str = "/etc/rc.network";
 /// Run last at every boot, if it is there and executable.
 const RC_LOCAL: &str = "/etc/rc.local";
+/// What names a boot (`proc_sys_kernel(5)`).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Where another cluster's state would be, had the machine one; a host begins with none.
 const EMPTY: [&str; 7] = [
@@ -79,7 +83,7 @@ pub fn main(lab: &str, host: &str) -> Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Error::system("forbid core files"))?;
     // corosync and Ganeti lock their memory if they may; a machine that forbids it loses little.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-    Command::new("/proc/self/exe").arg("services").spawn().map_err(Error::system("start the services"))?;
+    Command::new("/proc/self/exe").args(["services", host]).spawn().map_err(Error::system("start the services"))?;
     loop {
         if waitpid(None, None) == Err(Errno::ECHILD) {
             thread::sleep(Duration::from_millis(200));
@@ -139,6 +143,7 @@ fn masks() -> Result<()> {
         read_only | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
         None,
     )?;
+    boot_id(read_only)?;
     let programs = ["reboot", "halt", "poweroff", "shutdown", "kexec", "telinit"];
     let programs = programs.iter().map(|name| format!("/sbin/{name}"));
     let paths = programs.chain(std::iter::once("/proc/sysrq-trigger".into()));
@@ -148,6 +153,16 @@ fn masks() -> Result<()> {
         attach("/dev/null", &target.to_string_lossy(), None, MsFlags::MS_BIND, None)?;
     }
     Ok(())
+}
+
+/// A boot of its own for each boot of a host: the kernel's is the machine's.
+fn boot_id(read_only: MsFlags) -> Result<()> {
+    let (source, copy) = (Path::new("/proc/sys/kernel/random/uuid"), Path::new("/run/lab-boot-id"));
+    let id = fs::read(source).map_err(Error::file("read", source))?;
+    state::write(copy, &id, 0o444)?;
+    attach("/run/lab-boot-id", BOOT_ID, None, MsFlags::MS_BIND, None)?;
+    attach("/run/lab-boot-id", BOOT_ID, None, read_only, None)?;
+    fs::remove_file(copy).map_err(Error::file("remove", copy))
 }
 
 fn local(words: &[&str]) -> Result<Output> {
@@ -166,10 +181,14 @@ fn stage(text: &str) {
 }
 
 /// Starts what runs on a host, as its boot scripts would.
-pub fn services() -> Result<()> {
+pub fn services(host: &str) -> Result<()> {
     let boot: Option<Boot> = state::load(Path::new(BOOT_FILE))?;
     if boot.is_none() {
         EMPTY.iter().for_each(|folder| empty(Path::new(folder)));
+    }
+    script(RC_NETWORK)?;
+    if let Some(index) = network::index(host) {
+        network::raise(index)?;
     }
     require("start sshd", "sshd", local(&["/usr/sbin/sshd"])?)?;
     let Some(boot) = boot else {
@@ -186,11 +205,17 @@ pub fn services() -> Result<()> {
     for failure in [cluster.unwrap_or(Ok(())).err(), ganeti.err()].into_iter().flatten() {
         eprintln!("{failure}");
     }
-    if fs::metadata(RC_LOCAL).is_ok_and(|m| m.permissions().mode() & 0o111 != 0) {
-        let output = local(&[RC_LOCAL])?;
-        eprintln!("{RC_LOCAL} ended with {}: {}", output.code, output.text());
-    }
+    script(RC_LOCAL)?;
     stage(STAGE_UP);
+    Ok(())
+}
+
+/// Runs a script of the host's own, if it is there; whatever it ends with, the boot goes on.
+fn script(path: &str) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0) {
+        let output = local(&[path])?;
+        eprintln!("{path} ended with {}: {}", output.code, output.text());
+    }
     Ok(())
 }
 

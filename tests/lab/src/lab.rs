@@ -14,6 +14,7 @@ use crate::command::{Cancel, require};
 use crate::crm::{CrmMon, FenceEvent, fence_history};
 use crate::error::{Error, Result};
 use crate::host::{Host, RUN_LIMIT};
+use crate::network;
 use crate::power::Mains;
 use crate::requirements;
 use crate::state::{self, Folder, Spec};
@@ -40,6 +41,8 @@ pub struct Options {
     pub fencing: bool,
     /// Let corosync use the secondary network too, so that one cut makes no partition.
     pub two_links: bool,
+    /// A stand-in for a watchdog on each host, which takes its power when nobody has petted it for this long.
+    pub watchdog: Option<Duration>,
     /// Take down a lab of this name first, if there is one.
     pub replace: bool,
     /// Told what is being done, a line at a time, from any thread.
@@ -57,6 +60,7 @@ impl Default for Options {
             boot_delay: Duration::ZERO,
             fencing: false,
             two_links: false,
+            watchdog: None,
             replace: false,
             progress: Box::new(|_| {}),
             cancel: Arc::default(),
@@ -144,6 +148,13 @@ impl Lab {
                 Some(Host { name, index, mains, cancel: Arc::clone(&self.cancel) })
             })
             .collect()
+    }
+
+    /// Has the switch drop what goes from the first host of each pair to the second, in both networks, and nothing else
+    /// that it dropped before. Cables stay as they are.
+    pub fn block(&self, pairs: &[(Host, Host)]) -> Result<()> {
+        let names: Vec<_> = pairs.iter().map(|(from, to)| (from.name.clone(), to.name.clone())).collect();
+        network::block(&self.spec.name, &names)
     }
 
     /// The password of the user [`USER`](crate::USER) on all BMCs of this lab.

@@ -36,6 +36,7 @@ mod status;
 mod teardown;
 mod up;
 mod watch;
+mod watchdog;
 
 pub use bmc::USER;
 pub use command::Output;
@@ -47,6 +48,7 @@ pub use network::Network;
 pub use power::Power;
 pub use status::{HostStatus, Status};
 pub use watch::{Event, Watch};
+pub use watchdog::{Bite, SOCKET, now};
 
 /// What the program `lab` is started for by a lab itself.
 #[doc(hidden)]
@@ -55,6 +57,7 @@ pub mod parts {
     pub use crate::init::{main as init, services};
     pub use crate::power::supervise;
     pub use crate::teardown::warden;
+    pub use crate::watchdog::keep as keep_watchdog;
 }
 
 /// The labs of this machine, also those half built or half gone.

@@ -43,6 +43,9 @@ enum Verb {
         /// Let corosync use the secondary network too
         #[arg(long)]
         two_links: bool,
+        /// Give each host a watchdog that bites after so many seconds without a pet
+        #[arg(long, value_name = "SECONDS")]
+        watchdog: Option<u64>,
         /// Take down a lab of this name first
         #[arg(long)]
         replace: bool,
@@ -118,9 +121,11 @@ enum Verb {
     #[command(hide = true)]
     Supervise { lab: String, host: String },
     #[command(hide = true)]
+    Watchdog { lab: String, host: String },
+    #[command(hide = true)]
     Init { lab: String, host: String },
     #[command(hide = true)]
-    Services,
+    Services { host: String },
     #[command(hide = true)]
     Warden { lab: String },
 }
@@ -149,13 +154,14 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
     let name = arguments.name;
     let host = |host: &str| Lab::attach(&name)?.host(host);
     match arguments.verb {
-        Verb::Up { hosts, boot_delay, fencing, two_links, replace } => {
+        Verb::Up { hosts, boot_delay, fencing, two_links, watchdog, replace } => {
             let options = Options {
                 name,
                 hosts,
                 boot_delay: Duration::from_secs(boot_delay),
                 fencing,
                 two_links,
+                watchdog: watchdog.map(Duration::from_secs),
                 replace,
                 // A reader that has gone away is no reason to leave half a lab.
                 progress: Box::new(|line| drop(writeln!(io::stdout(), "{line}"))),
@@ -187,8 +193,9 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
         Verb::Chassis { lab, host, words } => print!("{}", parts::chassis(&lab, &host, &words)?),
         Verb::Bmc { lab, host } => parts::keep_bmc(&lab, &host)?,
         Verb::Supervise { lab, host } => parts::supervise(&lab, &host)?,
+        Verb::Watchdog { lab, host } => parts::keep_watchdog(&lab, &host)?,
         Verb::Init { lab, host } => parts::init(&lab, &host)?,
-        Verb::Services => parts::services()?,
+        Verb::Services { host } => parts::services(&host)?,
         Verb::Warden { lab } => parts::warden(&lab)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,8 @@
 //! Namespaces, bridges and cables.
 //!
 //! A "switch" namespace holds one bridge for each network and, on the third, the addresses
-//! of the BMCs; each host has a namespace with one cable (veth) into the first two.
+//! of the BMCs; each host has a namespace with one cable (veth) into the first two. A filter of
+//! the switch drops what goes from one host to another, where that is asked for.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,9 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// eth0: names resolve to it; corosync and Ganeti talk over it. 192.0.2.0/24.
+    /// eth0: names resolve to it; corosync and Ganeti talk over it. 192.0.2.0/24, 2001:db8:0:2::/64.
     Primary,
-    /// eth1: Ganeti's secondary addresses. 198.51.100.0/24.
+    /// eth1: Ganeti's secondary addresses. 198.51.100.0/24, 2001:db8:0:100::/64.
     Secondary,
     /// The BMCs', routed from the primary one. 203.0.113.0/24.
     Bmc,
@@ -28,6 +29,15 @@ impl Network {
     /// The address of host number `index` (from 1) in this network.
     pub(crate) fn address(self, index: u8) -> String {
         format!("{}.{index}", self.prefix())
+    }
+
+    /// The IPv6 address of host number `index`; the BMCs have none.
+    pub(crate) fn address6(self, index: u8) -> Option<String> {
+        match self {
+            Self::Primary => Some(format!("2001:db8:0:2::{index}")),
+            Self::Secondary => Some(format!("2001:db8:0:100::{index}")),
+            Self::Bmc => None,
+        }
     }
 
     fn prefix(self) -> &'static str {
@@ -111,11 +121,36 @@ pub(crate) fn create_switch(lab: &str, hosts: u8) -> Result<()> {
     for index in 1..=hosts {
         lines += &format!("addr add {}/32 dev bmc\n", Network::Bmc.address(index));
     }
-    batch(lab, SWITCH, &lines)
+    batch(lab, SWITCH, &lines)?;
+    nft(lab, FILTER)
+}
+
+/// Pairs of ports: what comes in by the first does not leave by the second.
+const FILTER: &str = "\
+add table bridge lab
+add set bridge lab blocked { type ifname . ifname; }
+add chain bridge lab forward { type filter hook forward priority 0; policy accept; }
+add rule bridge lab forward iifname . oifname @blocked drop
+";
+
+fn nft(lab: &str, lines: &str) -> Result<()> {
+    let switch = format!("--net={}", switch_file(lab).display());
+    tool("set the switch's filter", &["nsenter", &switch, "nft", "-f", "-"], lines).map(drop)
+}
+
+/// Replaces, in one step, what the switch drops: packets from a host to another, in both networks.
+pub(crate) fn block(lab: &str, pairs: &[(String, String)]) -> Result<()> {
+    let mut lines = String::from("flush set bridge lab blocked\n");
+    for (from, to) in pairs {
+        for network in [Network::Primary, Network::Secondary] {
+            lines += &format!("add element bridge lab blocked {{ \"{from}-{network}\" . \"{to}-{network}\" }}\n");
+        }
+    }
+    nft(lab, &lines)
 }
 
 /// Lays a host's cables anew, as a boot finds them: nothing of an earlier life is left,
-/// neither addresses nor filter rules.
+/// neither addresses nor filter rules. The host brings its own ends up, in its boot.
 pub(crate) fn connect(lab: &str, host: &str, index: u8, cuts: &[Network]) -> Result<()> {
     forget(lab, host)?;
     let own = namespace(lab, host);
@@ -129,11 +164,28 @@ pub(crate) fn connect(lab: &str, host: &str, index: u8, cuts: &[Network]) -> Res
         if !cuts.contains(&network) {
             switch += &format!("link set {host}-{network} up\n");
         }
-        inside += &format!("addr add {}/24 dev eth{number}\nlink set eth{number} up\n", network.address(index));
+        inside += &format!("addr add {}/24 dev eth{number}\n", network.address(index));
     }
-    inside += &format!("route add {}.0/24 via {}\n", Network::Bmc.prefix(), Network::Primary.address(254));
     batch(lab, SWITCH, &switch)?;
     batch(lab, host, &inside)
+}
+
+/// Brings up a host's own ends; called on the host.
+pub(crate) fn raise(index: u8) -> Result<()> {
+    let mut lines = String::new();
+    for (number, network) in [Network::Primary, Network::Secondary].into_iter().enumerate() {
+        lines += &format!("link set eth{number} up\n");
+        if let Some(address) = network.address6(index) {
+            lines += &format!("addr add {address}/64 dev eth{number} nodad\n");
+        }
+    }
+    lines += &format!("route add {}.0/24 via {}\n", Network::Bmc.prefix(), Network::Primary.address(254));
+    tool("bring up the network", &["ip", "-batch", "-"], &lines).map(drop)
+}
+
+/// The number of a host, from its short name.
+pub(crate) fn index(host: &str) -> Option<u8> {
+    host.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=7).contains(n))
 }
 
 /// Removes a host's namespace and, at once and not some time later, its cables.

@@ -14,6 +14,7 @@ use crate::init::{STAGE_FILE, STAGE_UP};
 use crate::network::{self, Network};
 use crate::process::{Process, kill_inside};
 use crate::state::{self, Folder, Lock};
+use crate::watchdog::{self, Bite};
 
 /// A host's power, as its BMC would tell it, and how far its boot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,7 @@ pub(crate) struct Mains {
 
 impl Mains {
     pub(crate) fn of(lab: &str, host: &str) -> Result<Self> {
-        let index = host.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=7).contains(n));
-        let Some(index) = index else {
+        let Some(index) = network::index(host) else {
             return Err(Error::NoHost { lab: lab.into(), host: host.into(), hosts: "n1, n2, ...".into() });
         };
         Ok(Self { folder: Folder::of(lab)?, lab: lab.into(), host: host.into(), index })
@@ -140,6 +140,10 @@ impl Mains {
         Ok(state::load(&self.folder.cuts(&self.host))?.unwrap_or_default())
     }
 
+    pub(crate) fn bites(&self) -> Result<Vec<Bite>> {
+        Ok(state::load(&self.folder.bites(&self.host))?.unwrap_or_default())
+    }
+
     /// The cable stays out or in over power cycles.
     pub(crate) fn set_link(&self, network: Network, up: bool) -> Result<()> {
         let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
@@ -161,6 +165,7 @@ impl Mains {
     fn live(&self) -> Result<Option<i32>> {
         network::connect(&self.lab, &self.host, self.index, &self.cuts()?)?;
         crate::disk::fresh_work(&self.folder, &self.host)?;
+        let watchdog = watchdog::start(&self.folder, &self.lab, &self.host)?;
         let status = Command::new("nsenter")
             .arg(format!("--net={}", network::host_file(&self.lab, &self.host).display()))
             .args([
@@ -180,6 +185,10 @@ impl Mains {
             .status()
             .map_err(Error::system("start nsenter"))?;
         network::silence(&self.lab, &self.host)?;
+        if let Some(mut watchdog) = watchdog {
+            let _ = watchdog.kill();
+            let _ = watchdog.wait();
+        }
         Ok(status.signal())
     }
 }

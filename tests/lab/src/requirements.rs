@@ -8,8 +8,9 @@ use nix::unistd::geteuid;
 use crate::error::{Error, Result};
 
 /// Programs and the Debian packages that carry them.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("nsenter", "util-linux"),
     ("corosync", "corosync"),
     ("pacemakerd", "pacemaker"),

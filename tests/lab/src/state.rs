@@ -25,6 +25,9 @@ pub(crate) struct Spec {
     pub(crate) boot_delay: u64,
     /// corosync on the primary and the secondary network, not on the primary alone.
     pub(crate) two_links: bool,
+    /// After how many milliseconds without a pet the watchdog of a host bites; without it there is none.
+    #[serde(default)]
+    pub(crate) watchdog_ms: Option<u64>,
     /// Set when `up` has finished.
     pub(crate) ready: bool,
 }
@@ -87,6 +90,10 @@ impl Folder {
 
     pub(crate) fn supervisor(&self, host: &str) -> PathBuf {
         self.host(host).join("supervisor.json")
+    }
+
+    pub(crate) fn bites(&self, host: &str) -> PathBuf {
+        self.host(host).join("bites.json")
     }
 
     pub(crate) fn cuts(&self, host: &str) -> PathBuf {

@@ -23,6 +23,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
         hosts: options.hosts,
         boot_delay: options.boot_delay.as_secs(),
         two_links: options.two_links,
+        watchdog_ms: options.watchdog.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         ready: false,
     };
     let folder = Folder::of(&spec.name)?;

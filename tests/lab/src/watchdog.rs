@@ -1,0 +1,129 @@
+//! A stand-in for a host's watchdog: outside of the host, as the real one is outside of its kernel.
+//!
+//! On the host it is a socket. To whoever connects it says, in one line of JSON, what it is; each byte that comes is a pet.
+//! After the first one it takes the host's power when none came for its time, also when nobody is connected any more. Only
+//! a new boot disarms it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::power::Mains;
+use crate::process::Process;
+use crate::state::{self, Folder, Spec};
+
+/// Where it is on a host.
+pub const SOCKET: &str = "/run/watchdog.sock";
+
+/// How often it looks whether its host lives.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A time when a watchdog took its host's power; all by [`now`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bite {
+    /// The last pet.
+    pub petted: Duration,
+    /// The power went.
+    pub bitten: Duration,
+}
+
+/// The machine's clock since its boot, which is that of every host.
+pub fn now() -> Result<Duration> {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).map_err(Error::system("read the clock"))
+}
+
+/// Starts the watchdog for the coming boot of a host, if the lab has any.
+pub(crate) fn start(folder: &Folder, lab: &str, host: &str) -> Result<Option<Child>> {
+    let spec: Option<Spec> = state::load(&folder.spec())?;
+    if spec.and_then(|spec| spec.watchdog_ms).is_none() {
+        return Ok(None);
+    }
+    let mut command = Command::new(folder.program());
+    command.args(["watchdog", lab, host]).stdin(Stdio::null());
+    command.spawn().map(Some).map_err(Error::system("start the watchdog"))
+}
+
+/// The watchdog of one boot of a host: returns when that is over.
+pub fn keep(lab: &str, host: &str) -> Result<()> {
+    let folder = Folder::of(lab)?;
+    let spec: Spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
+    let time = Duration::from_millis(spec.watchdog_ms.unwrap_or(u64::MAX));
+    let mains = Mains::of(lab, host)?;
+    let Some((boot, path)) = booted(&mains) else { return Ok(()) };
+    let listener = UnixListener::bind(&path).map_err(Error::file("make the socket", &path))?;
+    listener.set_nonblocking(true).map_err(Error::system("set up the socket"))?;
+    let hello = format!("{{\"identity\":\"stand-in\",\"timeout_ms\":{},\"nowayout\":true}}\n", time.as_millis());
+    let mut petters: Vec<UnixStream> = Vec::new();
+    let mut petted: Option<Duration> = None;
+    while boot.alive() {
+        wait(&listener, &petters, petted, time)?;
+        while let Ok((mut petter, _)) = listener.accept() {
+            if petter.set_nonblocking(true).is_ok() && petter.write_all(hello.as_bytes()).is_ok() {
+                petters.push(petter);
+            }
+        }
+        let mut pet = false;
+        petters.retain_mut(|petter| read(petter, &mut pet));
+        let seen = now()?;
+        if pet {
+            petted = Some(seen);
+        }
+        let Some(last) = petted.filter(|last| seen >= *last + time) else { continue };
+        mains.off()?;
+        let mut bites = mains.bites()?;
+        bites.push(Bite { petted: last, bitten: now()? });
+        state::save(&folder.bites(host), &bites)?;
+        eprintln!("{host}: the watchdog has bitten");
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// The first process of a boot whose own `/run` is there, and where the socket goes, as seen from outside.
+fn booted(mains: &Mains) -> Option<(Process, PathBuf)> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < end {
+        if let Some(boot) = mains.init() {
+            let root = Path::new("/proc").join(boot.pid.to_string()).join("root");
+            if root.join("run/sshd").is_dir() && root.join("run/lock").is_dir() {
+                return Some((boot, root.join(SOCKET.trim_start_matches('/'))));
+            }
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+/// Until something comes, the time is over, or it is time to look whether the host lives.
+fn wait(listener: &UnixListener, petters: &[UnixStream], petted: Option<Duration>, time: Duration) -> Result<()> {
+    let left = petted.map_or(LOOK, |last| (last + time).saturating_sub(now().unwrap_or_default()));
+    let left = PollTimeout::try_from(left.min(LOOK)).unwrap_or(PollTimeout::ZERO);
+    let all = std::iter::once(listener.as_fd()).chain(petters.iter().map(AsFd::as_fd));
+    let mut all: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    match poll(&mut all, left) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(error) => Err(Error::system("wait for a pet")(error)),
+    }
+}
+
+/// Takes what came; false when the connection is over.
+fn read(petter: &mut UnixStream, pet: &mut bool) -> bool {
+    let mut bytes = [0; 64];
+    loop {
+        match petter.read(&mut bytes) {
+            Ok(0) => return false,
+            Ok(_) => *pet = true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+}
