@@ -4,9 +4,9 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::Outcome;
 use lab::{Network, Power};
 use real_parts::receipts;
+use real_parts::witness::{Sign, Witness};
 
 use crate::scene::{End, Scene};
-use crate::witness::{Sign, Witness};
 
 /// The master n1 is cut off from all others; its BMC is not. It goes on to serve whoever is with it until it is fenced, and
 /// nobody else serves before that. At the end it has power and network again, and is offline in Ganeti. `fenced`: with it,

@@ -18,4 +18,3 @@ mod moves;
 mod scene;
 mod simulate;
 mod two_nodes;
-mod witness;

@@ -60,6 +60,13 @@ impl Settings {
         let power_too = PowerToo { cycle: tags.use_powercycle, off: tags.use_poweroff };
         Self { drain: tags.drain_node, power_too, ..Self::default() }
     }
+
+    /// With what Pacemaker's fence devices promise. Where one is content with less than is asked for here, Pacemaker goes on
+    /// after less, and so does the record: a node that Pacemaker recovers from and Ganeti has online would be neither.
+    #[must_use]
+    pub fn promised(self, device_grade: Grade) -> Self {
+        Self { device_grade, least_grade: self.least_grade.min(device_grade), ..self }
+    }
 }
 
 impl Default for Settings {

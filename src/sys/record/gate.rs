@@ -89,14 +89,15 @@ impl Recorder {
 
     /// The guards that a single fencing knows of. Pacemaker fences only with quorum; whoever fences by hand answers for it.
     fn check(&self, grade: Grade) -> Result<(), Withheld> {
-        let least = self.settings.least_grade;
+        let cib = cib::read(&self.cib)?;
+        let least = self.settings.promised(cib.device_grade).least_grade;
         if grade < least {
             return Err(Withheld::Grade { grade, least });
         }
         if let Some(pause) = self.pause()? {
             return Err(Withheld::Refused(Refusal::Paused(pause)));
         }
-        if cib::read(&self.cib)?.maintenance {
+        if cib.maintenance {
             return Err(Withheld::Refused(Refusal::Maintenance));
         }
         Ok(())
@@ -168,6 +169,20 @@ mod tests {
         let recorder = recorder(folder.path());
         assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Luxi(_))));
         assert!(recorder.submitted().unwrap().is_empty());
+    }
+
+    /// Where Pacemaker was told by name to go on after less, the record follows; nowhere else.
+    #[test]
+    fn isolated_is_recorded_only_where_a_fence_device_is_content_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path());
+        assert!(matches!(recorder.check(Grade::Isolated), Err(Withheld::Grade { least: Grade::Bounded, .. })));
+        let device = r#"<cib><configuration><resources><primitive id="f" class="stonith" type="fence_ganeti">
+            <instance_attributes id="i"><nvpair id="n" name="minimum_grade" value="isolated"/></instance_attributes>
+            </primitive></resources></configuration></cib>"#;
+        std::fs::write(&recorder.cib, device).unwrap();
+        recorder.check(Grade::Isolated).unwrap();
+        assert!(recorder.check(Grade::Unknown).is_err());
     }
 
     #[test]

@@ -230,7 +230,7 @@ impl Recorder {
 
     fn look_and_decide(&self, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
         let (mut state, addresses) = self.look(deadline)?;
-        let settings = Settings { device_grade: cib::read(&self.cib)?.device_grade, ..self.settings };
+        let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);
         let memory = self.memory()?;
         let plan = reconcile(&state, &settings, memory.clone());
         // Who was fenced a while ago may be back: whether it is, its noded tells, and is asked only then.

@@ -1,6 +1,8 @@
 //! What a lab can do to its hosts, seen from the hosts: needs root and the packages that `lab up` asks for.
 //! Run with `cargo test -p lab -- --ignored`.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
 use std::time::Duration;
 
 use lab::{Host, Lab, Network, Options, Power};

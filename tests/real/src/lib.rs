@@ -5,6 +5,7 @@ pub mod protect;
 pub mod receipts;
 pub mod roles;
 pub mod story;
+pub mod witness;
 
 /// The name of a lab; `GNT_HA_LAB_PREFIX` comes before it, so that two of a kind can run on one machine.
 #[must_use]

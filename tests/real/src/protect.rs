@@ -1,7 +1,10 @@
 //! What an administrator does to a running Ganeti and a running Pacemaker, done to a lab.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Lab};
 
 /// Where the programs are installed, as `make install` does it.
@@ -9,10 +12,13 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("fence_ganeti", "/usr/sbin/fence_ganeti"),
     ("ganeti-oob", "/usr/lib/gnt-ha/ganeti-oob"),
     ("noded-call", "/usr/lib/gnt-ha/noded-call"),
-    ("gnt-ha", "/usr/sbin/gnt-ha"),
+    ("gnt-ha", GNT_HA),
     ("ganeti-master-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-master-role"),
     ("ganeti-node-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role"),
 ];
+
+/// The administrator's program on the hosts.
+pub const GNT_HA: &str = "/usr/sbin/gnt-ha";
 
 /// The OOB program's path on the hosts.
 pub const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
@@ -32,11 +38,30 @@ pub fn built_programs() -> Result<PathBuf, String> {
     Ok(folder.to_owned())
 }
 
+/// How a lost host is proven to be gone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Proof {
+    /// No host has a BMC that could be asked: the others refuse a lost host.
+    pub shun: bool,
+    /// The least grade that is taken; without it, the default of the programs.
+    pub least: Option<Grade>,
+    /// The terms of each host's leash, where it has one; the watchdog's time is the lab's.
+    pub leash: Option<Terms>,
+}
+
+/// As the units that are installed with the programs do it: what is refused is refused before the network is up.
+const BEFORE_NETWORK: &str = "#!/bin/sh\nexec /usr/sbin/gnt-ha shun apply\n";
+
+/// As the leash's unit does it: what ends is started again at once.
+const LEASH: &str = "#!/bin/sh\nexec setsid --fork sh -c 'while :; do /usr/sbin/gnt-ha leash run; sleep 0.1; done' \
+     </dev/null >>/var/log/gnt-ha-leash.log 2>&1\n";
+const LEASH_SCRIPT: &str = "/etc/rc.local";
+
 /// Puts our programs and their configuration on every host.
 ///
 /// # Errors
 /// What failed, where.
-pub fn install(lab: &Lab, programs: &Path) -> Result<(), String> {
+pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> {
     let password = lab.bmc_password().map_err(text)?;
     for host in lab.hosts() {
         for (name, destination) in PROGRAMS {
@@ -44,10 +69,50 @@ pub fn install(lab: &Lab, programs: &Path) -> Result<(), String> {
             let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             host.write_file(destination, &bytes, 0o755).map_err(text)?;
         }
-        host.write_file("/etc/gnt-ha/bmc.password", format!("{password}\n").as_bytes(), 0o600).map_err(text)?;
-        host.write_file("/etc/gnt-ha/config.toml", configuration(lab).as_bytes(), 0o644).map_err(text)?;
+        let configuration = if proof.shun {
+            shunning(proof)
+        } else {
+            host.write_file("/etc/gnt-ha/bmc.password", format!("{password}\n").as_bytes(), 0o600).map_err(text)?;
+            configuration(lab)
+        };
+        host.write_file("/etc/gnt-ha/config.toml", configuration.as_bytes(), 0o644).map_err(text)?;
+        host.write_file("/etc/rc.network", BEFORE_NETWORK.as_bytes(), 0o755).map_err(text)?;
+        if proof.leash.is_some() {
+            host.write_file(LEASH_SCRIPT, LEASH.as_bytes(), 0o755).map_err(text)?;
+            start_leash(&host)?;
+        }
     }
     Ok(())
+}
+
+/// What a host does at its boot: the leash is armed when enough candidates have answered.
+///
+/// # Errors
+/// What failed, where.
+pub fn start_leash(host: &Host) -> Result<(), String> {
+    host.check(&[LEASH_SCRIPT]).map(drop).map_err(text)
+}
+
+/// `/etc/gnt-ha/config.toml` where nobody can see the power.
+#[must_use]
+fn shunning(proof: &Proof) -> String {
+    let mut text = String::new();
+    if let Some(least) = proof.least {
+        text += &format!("minimum_grade = \"{least}\"\n");
+    }
+    text += "\n[devices.others]\ndriver = \"shun\"\n\n[default]\nlevels = [[\"others\"]]\n";
+    if let Some(terms) = proof.leash {
+        let seconds = |millis: u64| format!("{:.1}", Duration::from_millis(millis).as_secs_f64());
+        text += &format!(
+            "\n[leash]\ndevice = \"{}\"\nlease = {}\nwatchdog = {}\nstop = {}\ndrift_ppm = {}\n",
+            lab::SOCKET,
+            seconds(terms.lease_ms),
+            seconds(terms.watchdog_ms),
+            seconds(terms.stop_ms),
+            terms.drift_ppm
+        );
+    }
+    text
 }
 
 /// `/etc/gnt-ha/config.toml` for a lab: each host's BMC, by its address.
@@ -75,7 +140,10 @@ pub fn tell_ganeti(master: &Host) -> Result<(), String> {
 
 /// The CIB sections that make `fence_ganeti` the fence device; it stays on the host `near` while that is there.
 #[must_use]
-pub fn fencing_sections(near: Option<&str>) -> String {
+pub fn fencing_sections(near: Option<&str>, least: Option<Grade>) -> String {
+    let least = least.map_or_else(String::new, |grade| {
+        format!("<nvpair id=\"fence-ganeti-least\" name=\"minimum_grade\" value=\"{grade}\"/>")
+    });
     let preference = near.map_or_else(String::new, |node| {
         format!(
             "<constraints><rsc_location id=\"fence-near\" rsc=\"fence-ganeti\" node=\"{node}\" score=\"100\"/></constraints>"
@@ -90,7 +158,7 @@ pub fn fencing_sections(near: Option<&str>) -> String {
              <instance_attributes id="fence-ganeti-ia">
                <nvpair id="fence-ganeti-limit" name="pcmk_action_limit" value="-1"/>
                <nvpair id="fence-ganeti-off-retries" name="pcmk_off_retries" value="1"/>
-               <nvpair id="fence-ganeti-reboot-retries" name="pcmk_reboot_retries" value="1"/>
+               <nvpair id="fence-ganeti-reboot-retries" name="pcmk_reboot_retries" value="1"/>{least}
              </instance_attributes>
              <operations><op id="fence-ganeti-monitor" name="monitor" interval="60s" timeout="30s"/></operations>
            </primitive></resources>{preference}"#
@@ -102,10 +170,18 @@ pub fn fencing_sections(near: Option<&str>) -> String {
 /// # Errors
 /// What failed, where.
 pub fn protect(lab: &Lab, programs: &Path, near: Option<&str>) -> Result<(), String> {
-    install(lab, programs)?;
+    protect_by(lab, programs, near, &Proof::default())
+}
+
+/// As [`protect`], with another proof than the BMCs'.
+///
+/// # Errors
+/// What failed, where.
+pub fn protect_by(lab: &Lab, programs: &Path, near: Option<&str>, proof: &Proof) -> Result<(), String> {
+    install(lab, programs, proof)?;
     tell_ganeti(&lab.host("n1").map_err(text)?)?;
-    lab.configure_cib(&fencing_sections(near)).map_err(text)?;
-    lab.wait_until("fence_ganeti has started", std::time::Duration::from_secs(60), || {
+    lab.configure_cib(&fencing_sections(near, proof.least)).map_err(text)?;
+    lab.wait_until("fence_ganeti has started", Duration::from_secs(60), || {
         Ok(lab.crm_mon()?.resources.iter().any(|resource| {
             resource.id == "fence-ganeti"
                 && resource.role == "Started"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gnt_ha::core::receipt::{Action, Outcome};
 use lab::{Host, Lab, Network, Options, Output, Power};
-use real_parts::protect::{built_programs, install, tell_ganeti};
+use real_parts::protect::{Proof, built_programs, install, tell_ganeti};
 use real_parts::receipts;
 
 fn lab() -> Lab {
@@ -17,7 +17,7 @@ fn lab() -> Lab {
         ..Options::default()
     };
     let lab = Lab::up(options).unwrap();
-    install(&lab, &built_programs().unwrap()).unwrap();
+    install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
     tell_ganeti(&lab.host("n1").unwrap()).unwrap();
     lab
 }

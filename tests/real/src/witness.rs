@@ -1,5 +1,7 @@
 //! Who served when, and who had the master IP: each host is asked many times a second, by a process of its own on it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -43,7 +45,7 @@ while not select.select([sys.stdin], [], [], 0.03)[0]:
 
 /// What is done by the master alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Sign {
+pub enum Sign {
     /// luxid answers.
     Luxid,
     /// The master IP is on a device.
@@ -52,9 +54,11 @@ pub(crate) enum Sign {
 
 /// A time in which a host gave a sign, counted from the witness's start; without an end if it still does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) from: Duration,
-    pub(crate) to: Option<Duration>,
+pub struct Span {
+    /// Its beginning.
+    pub from: Duration,
+    /// Its end.
+    pub to: Option<Duration>,
 }
 
 struct Seen {
@@ -64,7 +68,7 @@ struct Seen {
 }
 
 /// Watches all hosts that have power at its start; one that is booted later is to be watched anew.
-pub(crate) struct Witness {
+pub struct Witness {
     begun: Instant,
     sender: Option<Sender<Seen>>,
     seen: Receiver<Seen>,
@@ -73,7 +77,7 @@ pub(crate) struct Witness {
 
 impl Witness {
     /// Begins, and returns when every host was seen once.
-    pub(crate) fn new(lab: &Lab) -> Self {
+    pub fn new(lab: &Lab) -> Self {
         let (sender, seen) = channel();
         let mut witness = Self { begun: Instant::now(), sender: Some(sender), seen, looking: Vec::new() };
         lab.hosts().iter().for_each(|host| witness.watch(host));
@@ -81,7 +85,7 @@ impl Witness {
     }
 
     /// Watches a host, until it dies.
-    pub(crate) fn watch(&mut self, host: &Host) {
+    pub fn watch(&mut self, host: &Host) {
         let mut command = host.command(&["python3", "-c", LOOK], None, false).unwrap();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -101,7 +105,7 @@ impl Witness {
     }
 
     /// Ends, and tells who gave which sign when.
-    pub(crate) fn end(mut self) -> Timeline {
+    pub fn end(mut self) -> Timeline {
         let until = self.begun.elapsed();
         for (child, _) in &mut self.looking {
             drop(child.stdin.take());
@@ -121,7 +125,7 @@ impl Witness {
 
 /// The spans of each sign on each host.
 #[derive(Debug, Default)]
-pub(crate) struct Timeline(pub(crate) BTreeMap<(Sign, String), Vec<Span>>);
+pub struct Timeline(pub BTreeMap<(Sign, String), Vec<Span>>);
 
 impl Timeline {
     fn add(&mut self, seen: &Seen) {
@@ -136,12 +140,12 @@ impl Timeline {
     }
 
     /// The spans of a sign on a host.
-    pub(crate) fn of(&self, sign: Sign, host: &str) -> &[Span] {
+    pub fn of(&self, sign: Sign, host: &str) -> &[Span] {
         self.0.get(&(sign, host.to_owned())).map_or(&[], Vec::as_slice)
     }
 
     /// No two hosts gave a sign at the same moment.
-    pub(crate) fn assert_never_two(&self) {
+    pub fn assert_never_two(&self) {
         let overlap = |a: &Span, b: &Span| a.to.is_none_or(|to| b.from < to) && b.to.is_none_or(|to| a.from < to);
         for ((sign, host), spans) in &self.0 {
             for ((_, other), others) in self.0.iter().filter(|((same, other), _)| same == sign && other > host) {
