@@ -1,5 +1,6 @@
 //! One host of a lab.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,6 +110,11 @@ impl Host {
     /// The content of a file on the host.
     pub fn read_file(&self, path: &str) -> Result<String> {
         Ok(self.check(&["cat", path])?.stdout)
+    }
+
+    /// Its files as they are seen from outside, while it has power: to look often, and without a process on it.
+    pub fn root(&self) -> Option<PathBuf> {
+        Some(Path::new("/proc").join(self.mains.init()?.pid.to_string()).join("root"))
     }
 
     /// Does it have power?

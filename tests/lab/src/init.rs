@@ -28,6 +28,8 @@ use crate::{cluster, ganeti, network};
 pub(crate) struct Boot {
     /// Seconds before the services start.
     pub(crate) delay: u64,
+    /// Whether corosync and Pacemaker are among them.
+    pub(crate) pacemaker: bool,
 }
 
 /// [`Boot`] on a host's disk; without it a host starts sshd alone.
@@ -198,7 +200,7 @@ pub fn services(host: &str) -> Result<()> {
     stage(STAGE_SSHD);
     thread::sleep(Duration::from_secs(boot.delay));
     let (cluster, ganeti) = thread::scope(|scope| {
-        let cluster = scope.spawn(|| cluster::start(&local));
+        let cluster = scope.spawn(|| if boot.pacemaker { cluster::start(&local) } else { Ok(()) });
         let ganeti = ganeti::start(&local);
         (cluster.join(), ganeti)
     });

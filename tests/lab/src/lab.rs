@@ -41,6 +41,8 @@ pub struct Options {
     pub fencing: bool,
     /// Let corosync use the secondary network too, so that one cut makes no partition.
     pub two_links: bool,
+    /// Run corosync and Pacemaker. Without them a boot is faster, and nobody fences.
+    pub pacemaker: bool,
     /// A stand-in for a watchdog on each host, which takes its power when nobody has petted it for this long.
     pub watchdog: Option<Duration>,
     /// Take down a lab of this name first, if there is one.
@@ -60,6 +62,7 @@ impl Default for Options {
             boot_delay: Duration::ZERO,
             fencing: false,
             two_links: false,
+            pacemaker: true,
             watchdog: None,
             replace: false,
             progress: Box::new(|_| {}),

@@ -25,11 +25,18 @@ pub(crate) struct Spec {
     pub(crate) boot_delay: u64,
     /// corosync on the primary and the secondary network, not on the primary alone.
     pub(crate) two_links: bool,
+    /// Whether corosync and Pacemaker run; without them, Ganeti alone.
+    #[serde(default = "yes")]
+    pub(crate) pacemaker: bool,
     /// After how many milliseconds without a pet the watchdog of a host bites; without it there is none.
     #[serde(default)]
     pub(crate) watchdog_ms: Option<u64>,
     /// Set when `up` has finished.
     pub(crate) ready: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A lab's name becomes part of namespace names and paths.

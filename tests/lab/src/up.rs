@@ -23,6 +23,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
         hosts: options.hosts,
         boot_delay: options.boot_delay.as_secs(),
         two_links: options.two_links,
+        pacemaker: options.pacemaker,
         watchdog_ms: options.watchdog.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         ready: false,
     };
@@ -129,7 +130,7 @@ fn build(lab: &mut Lab, options: &Options) -> Result<()> {
         outcome([cluster.join(), ganeti.join()].into_iter())
     })?;
 
-    let boot = Boot { delay: spec.boot_delay };
+    let boot = Boot { delay: spec.boot_delay, pacemaker: spec.pacemaker };
     let boot =
         serde_json::to_vec(&boot).map_err(|e| Error::Answer { what: BOOT_FILE.into(), detail: e.to_string() })?;
     for_all(lab, &hosts, |host| host.write_file(BOOT_FILE, &boot, 0o644))?;
@@ -148,6 +149,9 @@ fn build(lab: &mut Lab, options: &Options) -> Result<()> {
 }
 
 fn start_cluster(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Result<()> {
+    if !lab.spec.pacemaker {
+        return Ok(());
+    }
     for_all(lab, hosts, |host| cluster::start(&|words| host.run(words)))?;
     say("corosync and Pacemaker are started; waiting for quorum and a DC");
     lab.wait_until("quorum, a DC and all hosts online", Duration::from_secs(120), || {

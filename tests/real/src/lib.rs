@@ -1,6 +1,7 @@
 //! A lab whose cluster gnt-ha protects: our programs installed on each host, Ganeti told of `ganeti-oob`, Pacemaker of
 //! `fence_ganeti` and the roles.
 
+pub mod dice;
 pub mod protect;
 pub mod receipts;
 pub mod roles;
