@@ -12,7 +12,7 @@ const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do s
     PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemakerd";
 
 /// What `systemctl stop corosync` does, Pacemaker first.
-const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
+pub(crate) const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
     kill $(pidof corosync) && while pidof corosync >/dev/null; do sleep 0.2; done";
 
 /// A master drains nobody in the first 300 s after its cluster stack has started.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
-use real_parts::protect::{built_programs, protect};
+use real_parts::protect::{Proof, built_programs, protect, protect_by};
 pub(crate) use real_parts::roles::serves;
 use real_parts::{lab_name, receipts};
 
@@ -53,6 +53,15 @@ impl Scene {
     /// A cluster that works: n1 is master, all others are candidates.
     pub(crate) fn up(name: &str, hosts: u8, roles: Roles) -> Self {
         Self::with_cib(name, hosts, &roles.sections(), roles.active())
+    }
+
+    /// Without BMCs: whoever is lost is refused by the others; with a leash it stops itself, too.
+    pub(crate) fn without_bmcs(name: &str, hosts: u8, roles: Roles, proof: &Proof) -> Self {
+        let watchdog = proof.leash.map(|terms| Duration::from_millis(terms.watchdog_ms));
+        let options = Options { watchdog, ..options(name, hosts, Duration::from_secs(3)) };
+        let lab = Lab::up(options).unwrap();
+        protect_by(&lab, &built_programs().unwrap(), None, proof).unwrap();
+        Self::configured(lab, &roles.sections(), roles.active())
     }
 
     /// With a CIB of one's own, in which the resource `master` is `active` where the master is.
@@ -306,18 +315,20 @@ impl Drop for Scene {
     }
 }
 
-/// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
-fn lab_up(name: &str, hosts: u8, ipmilan: bool, boot_delay: Duration) -> Lab {
-    let options = Options {
+fn options(name: &str, hosts: u8, boot_delay: Duration) -> Options {
+    Options {
         name: lab_name(name),
         hosts,
         boot_delay,
-        fencing: ipmilan,
         replace: true,
         progress: Box::new(|line| println!("{line}")),
         ..Options::default()
-    };
-    Lab::up(options).unwrap()
+    }
+}
+
+/// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
+fn lab_up(name: &str, hosts: u8, ipmilan: bool, boot_delay: Duration) -> Lab {
+    Lab::up(Options { fencing: ipmilan, ..options(name, hosts, boot_delay) }).unwrap()
 }
 
 fn install_agents(lab: &Lab) {

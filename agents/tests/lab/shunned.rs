@@ -1,0 +1,209 @@
+//! Hosts without a BMC: the others refuse who is lost, and that is all that fences it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::receipt::Outcome;
+use lab::{Host, Network, Power};
+use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof};
+use real_parts::receipts;
+use serde_json::{Value, json};
+
+use crate::cib::Roles;
+use crate::flows;
+use crate::full::shell;
+use crate::graceful::STOP;
+use crate::scene::{End, Scene};
+
+/// Asks a confd what a node's role is, signed as Ganeti's own clients do.
+const CONFD: &str = "import hashlib, hmac, json, socket, sys, time\n\
+    key = open('/var/lib/ganeti/hmac.key', 'rb').read()\n\
+    salt = str(int(time.time()))\n\
+    ask = json.dumps({'protocol': 1, 'type': 1, 'query': 'n1.lab', 'rsalt': 'x'})\n\
+    sign = hmac.new(key, (salt + ask).encode(), hashlib.sha1).hexdigest()\n\
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+    s.settimeout(1)\n\
+    s.sendto(b'plj0' + json.dumps({'msg': ask, 'salt': salt, 'hmac': sign}).encode(), (sys.argv[1], 1814))\n\
+    print(s.recv(4096))\n";
+
+/// noded, SSH, and DRBD's first port.
+const PORTS: [u16; 3] = [1811, 22, 7000];
+
+const REGISTER: &str = "/var/lib/gnt-ha/shunned.json";
+
+fn connects(from: &Host, address: &str, port: u16) -> bool {
+    let script = format!(": </dev/tcp/{address}/{port}");
+    from.run(&["timeout", "0.5", "bash", "-c", &script]).unwrap().success()
+}
+
+/// What one host reaches of another: each port of each address, and its confd.
+fn reached(from: &Host, to: &Host) -> Vec<String> {
+    let mut reached = Vec::new();
+    for address in flows::addresses(to) {
+        reached.extend(
+            PORTS.iter().filter(|port| connects(from, &address, **port)).map(|port| format!("{address} {port}")),
+        );
+    }
+    if from.run(&["python3", "-c", CONFD, &to.address(Network::Primary)]).unwrap().success() {
+        reached.push("confd".to_owned());
+    }
+    reached
+}
+
+/// What a host remembers of another.
+fn entry(host: &Host, node: &str) -> Value {
+    let register: Value = serde_json::from_str(&host.read_file(REGISTER).unwrap()).unwrap();
+    register[format!("{node}.lab")].clone()
+}
+
+/// Neither reaches the other, and nothing flows that was established.
+fn assert_apart(one: &Host, other: &Host) {
+    assert_eq!((reached(one, other), reached(other, one)), (vec![], vec![]));
+    assert!(flows::alive(one, other).is_empty(), "{:#?}", flows::alive(one, other));
+}
+
+fn refuses(host: &Host, node: &str) -> bool {
+    let status = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
+    let status: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
+    let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+    nodes.iter().any(|one| one["node"] == format!("{node}.lab") && one["refused"] == true)
+}
+
+/// Its cluster stack stops, and nothing else: what a lost host is when its power is not.
+fn lose(host: &Host) {
+    host.check(&["sh", "-c", "kill -STOP $(pidof corosync)"]).unwrap();
+}
+
+/// The cluster stack ends in order, and the host with it.
+fn shut_down(host: &Host) {
+    shell(host, STOP);
+    host.power_off().unwrap();
+}
+
+/// Ganeti's configuration has one family: the other is told beside it, as an administrator's hand would.
+fn tell_other_family(hosts: &[&Host], lost: &Host) {
+    let mut entry = entry(hosts[0], lost.name());
+    entry["addresses"] = json!(flows::addresses(lost));
+    let question = json!({"version": 1, "from": hosts[0].fqdn(), "register": {(lost.fqdn()): entry}}).to_string();
+    for host in hosts {
+        let answer = host.run_with(&[OOB_PROGRAM, "peer", "-"], question.as_bytes(), Duration::from_secs(10)).unwrap();
+        assert!(answer.success(), "{}: {}", host.name(), answer.text());
+    }
+}
+
+/// Issue: "a host without BMC is shunned (network alive, processes alive), its established TCP and UDP flows to every peer
+/// die, in both directions, both families; noded, SSH, confd, DRBD ports refuse; after a peer's reboot, an nft flush and a
+/// firewall reload the rules are there again; a host that was down meanwhile catches up; the shunned host reboots and stays
+/// out until admitted." Pacemaker fences by shun alone, end to end, and `gnt-node power off` works by it.
+#[test]
+fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
+    let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: None };
+    let scene = Scene::without_bmcs("shunned", 5, Roles::Promotable, &proof);
+    let all = scene.lab.hosts();
+    let [n1, n2, n3, n4, n5] = <[Host; 5]>::try_from(all.clone()).unwrap();
+    flows::begin(&scene, &all);
+    println!("{:?}", reached(&n1, &n3));
+    assert!(
+        PORTS.iter().all(|port| reached(&n1, &n3).contains(&format!("192.0.2.3 {port}")))
+            && reached(&n1, &n3).contains(&"confd".to_owned())
+    );
+    assert_eq!(flows::alive(&n1, &n3).len(), flows::BETWEEN_TWO);
+
+    // One is down when the other is shunned.
+    scene.kill(&["n5"]);
+    scene.wait_offline(&["n5"]);
+
+    lose(&n3);
+    let took = scene.wait_fenced("n3", 60);
+    println!("n3 fenced by shun alone, {:.1} s after its stack had stopped", took.as_secs_f64());
+    assert_eq!(n3.power_status(), Power::On);
+    assert!(n3.check(&["pgrep", "--full", "flows.py"]).is_ok(), "its processes live");
+    scene.wait_offline(&["n3", "n5"]);
+    let story = receipts::on_all(&scene.lab).into_iter().rfind(|story| story.intent.node.short() == "n3").unwrap();
+    let receipt = story.receipt.unwrap();
+    assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Isolated), "{receipt:?}");
+    tell_other_family(&[&n1, &n2, &n4], &n3);
+    std::thread::sleep(Duration::from_secs(2));
+    for peer in [&n1, &n2, &n4] {
+        assert_apart(peer, &n3);
+        assert_eq!(entry(peer, "n3")["epoch"], 1, "refused once");
+    }
+    assert_eq!(flows::alive(&n1, &n2).len(), flows::BETWEEN_TWO, "nothing else is touched");
+
+    rules_come_back(&scene, &n1, &n2, &n3);
+    one_that_was_down_catches_up(&scene, &n1, &n5);
+    it_stays_out_until_it_is_admitted(&scene, &n1, &n3);
+
+    // Ganeti's own way, while Pacemaker loses the node because of it: both come to the same.
+    n1.check(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
+    scene.wait_fenced("n4", 60);
+    scene.wait_offline(&["n4"]);
+    scene.settle();
+    for peer in [&n1, &n2, &n3, &n5] {
+        assert_eq!(entry(peer, "n4")["epoch"], 1, "{}: it is refused once", peer.name());
+        assert!(refuses(peer, "n4"), "{}", peer.name());
+    }
+    assert_eq!(n4.power_status(), Power::On);
+    assert!(reached(&n1, &n4).is_empty() && reached(&n4, &n1).is_empty());
+    let end = End { master: "n1", fenced: &["n3", "n4", "n5"], offline: &["n4"], ..End::default() };
+    scene.assert_end(&end);
+}
+
+/// The rules are gone with the kernel's tables, and come back: by the unit that follows the firewall, by those who tend, and
+/// at a boot before the network is there.
+fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
+    n2.check(&["nft", "flush", "ruleset"]).unwrap();
+    assert!(!refuses(n2, "n3"));
+    n2.check(&[GNT_HA, "shun", "apply"]).unwrap();
+    assert!(refuses(n2, "n3"));
+    assert_apart(n2, n3);
+    n2.check(&["nft", "flush", "ruleset"]).unwrap();
+    n1.check(&[OOB_PROGRAM, "tend"]).unwrap();
+    assert!(refuses(n2, "n3"), "n1 has told it again");
+    assert_apart(n2, n3);
+
+    let script = b"#!/bin/sh\n/usr/sbin/gnt-ha shun apply\nnft list ruleset > /root/rules-before-network\n";
+    n2.write_file("/etc/rc.network", script, 0o755).unwrap();
+    shut_down(n2);
+    n2.power_on().unwrap();
+    let rules = n2.read_file("/root/rules-before-network").unwrap();
+    for address in flows::addresses(n3) {
+        assert!(rules.contains(&address), "{address} in {rules}");
+    }
+    assert!(refuses(n2, "n3"));
+    scene.wait_back("n2");
+    scene.wait("n2 is drained no more", 60, || Ok(scene.flags().get("n2").is_some_and(|flags| !flags.drained)));
+}
+
+/// It knew nothing of the other's loss. It is a new boot that runs nothing, so it may be admitted without a word.
+fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
+    n5.power_on().unwrap();
+    scene.wait("n5 has booted", 60, || Ok(n5.power_status() == Power::On));
+    assert!(reached(n1, n5).is_empty(), "it is refused itself");
+    n1.check(&[OOB_PROGRAM, "admit", "n5.lab"]).unwrap();
+    n1.check(&[OOB_PROGRAM, "tend"]).unwrap();
+    assert!(refuses(n5, "n3"));
+    scene.add_again("n5", "n1");
+    scene.wait_back("n5");
+}
+
+/// A boot of its own brings it nowhere; after its admission it is a node like any other.
+fn it_stays_out_until_it_is_admitted(scene: &Scene, n1: &Host, n3: &Host) {
+    let output = n1.run(&[OOB_PROGRAM, "admit", "n3.lab"]).unwrap();
+    assert!(!output.success(), "it is the boot that is shunned: {}", output.text());
+    n3.power_off().unwrap();
+    n3.power_on().unwrap();
+    scene.wait("n3 has booted", 60, || Ok(n3.power_status() == Power::On));
+    scene.settle();
+    let seen = scene.host("n1").crm_mon().unwrap();
+    assert!(!seen.is_online("n3"), "it is out: {seen:?}");
+    for peer in scene.others("n3") {
+        assert_eq!((reached(&peer, n3), reached(n3, &peer)), (vec![], vec![]), "{}", peer.name());
+    }
+    n1.check(&[OOB_PROGRAM, "admit", "n3.lab"]).unwrap();
+    scene.add_again("n3", "n1");
+    scene.wait_back("n3");
+    let now: BTreeSet<String> = reached(n1, n3).into_iter().collect();
+    assert!(now.contains("confd"), "{now:?}");
+}
