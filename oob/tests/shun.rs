@@ -1,6 +1,8 @@
 //! Driver `shun`, as far as it needs neither the kernel's rules nor other nodes: what is remembered decides, and what cannot
 //! be known is no answer.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
 mod common;
 
 use common::{NODE, Site};

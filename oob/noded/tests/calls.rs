@@ -1,5 +1,7 @@
 //! `noded-call` against nodeds that are not well: every node has exactly one line, and nothing but noded's own word is `ok`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
 mod noded;
 
 use std::io::Write;
