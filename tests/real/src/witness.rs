@@ -86,7 +86,8 @@ impl Witness {
 
     /// Watches a host, until it dies.
     pub fn watch(&mut self, host: &Host) {
-        let mut command = host.command(&["python3", "-c", LOOK], None, false).unwrap();
+        // One that has just died gives no sign.
+        let Ok(mut command) = host.command(&["python3", "-c", LOOK], None, false) else { return };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (begun, name, sender) = (self.begun, host.name().to_owned(), self.sender.clone().unwrap());

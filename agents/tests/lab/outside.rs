@@ -1,0 +1,131 @@
+//! What is looked at from outside of the hosts, many times a second: what runs twice, and who is said to have stopped and has
+//! not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::register::Register;
+use lab::{Host, Lab};
+
+use crate::scene::short;
+
+/// Where the fake hypervisor has a file for each instance that runs.
+const INSTANCES: &str = "run/ganeti/fake-hypervisor";
+const REGISTER: &str = "var/lib/gnt-ha/shunned.json";
+const EACH: Duration = Duration::from_millis(40);
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// What must never be, a line each.
+    pub(crate) wrong: BTreeSet<String>,
+    /// Who was said to have stopped, in which epoch of its register.
+    pub(crate) said: BTreeSet<(String, u64)>,
+    /// The hosts that each instance ran on.
+    pub(crate) ran_on: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Looks until it is told to end.
+pub(crate) struct Outside {
+    ends: Arc<AtomicBool>,
+    looking: JoinHandle<Seen>,
+}
+
+impl Outside {
+    pub(crate) fn begin(lab: &Lab) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let (hosts, told) = (lab.hosts(), Arc::clone(&ends));
+        let looking = thread::spawn(move || {
+            let (mut seen, mut began) = (Seen::default(), BTreeMap::new());
+            while !told.load(Ordering::Relaxed) {
+                seen.look(&hosts, &mut began);
+                thread::sleep(EACH);
+            }
+            seen
+        });
+        Self { ends, looking }
+    }
+
+    pub(crate) fn end(self) -> Seen {
+        self.ends.store(true, Ordering::Relaxed);
+        self.looking.join().unwrap()
+    }
+}
+
+/// Which boot of a host runs, and when it was first seen, in milliseconds since 1970.
+type Boots = BTreeMap<String, (String, u64)>;
+
+impl Seen {
+    fn look(&mut self, hosts: &[Host], boots: &mut Boots) {
+        for host in hosts {
+            match boot(host) {
+                None => drop(boots.remove(host.name())),
+                Some(boot) if boots.get(host.name()).is_some_and(|(known, _)| *known == boot) => {}
+                Some(boot) => drop(boots.insert(host.name().to_owned(), (boot, now_ms()))),
+            }
+        }
+        self.instances(hosts);
+        for host in hosts {
+            let text = host.root().and_then(|root| std::fs::read(root.join(REGISTER)).ok()).unwrap_or_default();
+            let Ok(register) = serde_json::from_slice::<Register>(&text) else { continue };
+            self.register(host, &register, hosts, boots);
+        }
+    }
+
+    fn instances(&mut self, hosts: &[Host]) {
+        let mut now: BTreeMap<String, Vec<&Host>> = BTreeMap::new();
+        for host in hosts {
+            for name in host.root().map(|root| names(&root.join(INSTANCES))).unwrap_or_default() {
+                self.ran_on.entry(name.clone()).or_default().insert(host.name().to_owned());
+                now.entry(name).or_default().push(host);
+            }
+        }
+        for (name, on) in now {
+            // One was looked at before the other: it counts if it runs still.
+            let runs = |host: &&&Host| host.root().is_some_and(|root| root.join(INSTANCES).join(&name).exists());
+            let on: Vec<&str> = on.iter().filter(runs).map(|host| host.name()).collect();
+            if on.len() > 1 {
+                self.wrong.insert(format!("{name} runs on {on:?}"));
+            }
+        }
+    }
+
+    fn register(&mut self, by: &Host, register: &Register, hosts: &[Host], boots: &Boots) {
+        for (node, entry) in register.shunned().filter(|(_, entry)| entry.grade >= Grade::Bounded) {
+            let name = short(node.as_str());
+            if !self.said.insert((name.clone(), entry.epoch.0)) {
+                continue;
+            }
+            let Some(host) = hosts.iter().find(|host| host.name() == name) else { continue };
+            let runs_since = boots.get(&name).filter(|(boot_then, _)| boot(host).as_ref() == Some(boot_then));
+            if let Some((boot, since_ms)) = runs_since.filter(|(_, since_ms)| *since_ms < entry.since_ms) {
+                let (said, epoch) = (entry.grade, entry.epoch);
+                self.wrong.insert(format!(
+                    "{} has {name} as {said} in epoch {epoch}, of {}, and it runs, boot {boot}, since {since_ms}",
+                    by.name(),
+                    entry.since_ms
+                ));
+            }
+        }
+    }
+}
+
+/// What tells a host's boot from others, while it runs.
+fn boot(host: &Host) -> Option<String> {
+    std::fs::read_to_string(host.root()?.join("proc/sys/kernel/random/boot_id")).ok().map(|text| text.trim().to_owned())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".lab")).collect()
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,221 @@
+//! Partitions, power cuts and mends at random, faster than anything recovers; an administrator who goes on to repair.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gnt_ha::core::shun::terms::Terms;
+use lab::{Host, Network, Power};
+use real_parts::dice::{Dice, count};
+use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof};
+use real_parts::roles;
+use real_parts::witness::{Sign, Witness};
+use serde_json::json;
+
+use crate::cib::Roles;
+use crate::outside::Outside;
+use crate::scene::{Scene, serves};
+
+/// The shortest that the configuration takes, or nearly so.
+pub(crate) const TERMS: Terms = Terms { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
+
+const HOSTS: u8 = 5;
+const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
+
+/// What the administrator's commands may take: in a partition they hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After this long without power a host gets it again.
+const OFF: Duration = Duration::from_secs(3);
+
+/// An operating system that installs nothing.
+const OS: &str = "d=/srv/ganeti/os/none && mkdir -p $d && cd $d && \
+    for s in create export import rename verify; do printf '#!/bin/sh\\n' >$s && chmod 755 $s; done && \
+    echo 20 >ganeti_api_version && echo default >variants.list && : >parameters.list";
+
+/// An instance on each host, of the fake hypervisor and without a disk: such a one can run twice.
+fn add_instances(scene: &Scene) {
+    let master = scene.host("n1");
+    for (number, host) in (1..).zip(scene.lab.hosts()) {
+        host.check(&["sh", "-c", OS]).unwrap();
+        let (name, node) = (format!("i{number}.lab"), host.fqdn());
+        let net = format!("0:ip=192.0.2.{}", 200 + number);
+        let words = ["gnt-instance", "add", "-t", "diskless", "--no-ip-check", "--no-name-check", "-o", "none+default"];
+        master.check(&[&words[..], &["--net", &net, "-n", &node, &name]].concat()).unwrap();
+    }
+}
+
+/// A throw of what befalls the cluster.
+fn befall(scene: &Scene, dice: &mut Dice) {
+    let all = scene.lab.hosts();
+    let pairs = |from: &[Host], to: &[Host]| -> Vec<(Host, Host)> {
+        from.iter().flat_map(|from| to.iter().map(|to| (from.clone(), to.clone()))).collect()
+    };
+    let split = |part: &[Host]| -> Vec<Host> {
+        all.iter().filter(|host| part.iter().all(|other| other.name() != host.name())).cloned().collect()
+    };
+    let names = |hosts: &[Host]| hosts.iter().map(|host| host.name().to_owned()).collect::<Vec<_>>().join(" ");
+    match dice.below(8) {
+        0 | 1 => {
+            let number = 1 + dice.below(2);
+            let part = dice.some(&all, number);
+            println!("parted from the others: {}", names(&part));
+            let rest = split(&part);
+            scene.lab.block(&[pairs(&part, &rest), pairs(&rest, &part)].concat()).unwrap();
+        }
+        2 => {
+            let part = dice.some(&all, 1);
+            println!("hears nobody: {}", names(&part));
+            scene.lab.block(&pairs(&split(&part), &part)).unwrap();
+        }
+        3 => {
+            let (from, to) = (dice.some(&all, 2), dice.some(&all, 3));
+            println!("from {} nothing comes to {}", names(&from), names(&to));
+            scene.lab.block(&pairs(&from, &to)).unwrap();
+        }
+        4 => {
+            let host = dice.some(&all, 1).remove(0);
+            println!("cables out: {}", host.name());
+            CABLES.into_iter().for_each(|network| host.cut(network).unwrap());
+        }
+        5 => {
+            let host = dice.some(&all, 1).remove(0);
+            println!("power cut: {}", host.name());
+            host.power_off().unwrap();
+        }
+        _ => {
+            println!("mended");
+            mend(scene);
+        }
+    }
+}
+
+fn mend(scene: &Scene) {
+    scene.lab.block(&[]).unwrap();
+    for host in scene.lab.hosts() {
+        CABLES.into_iter().for_each(|network| host.mend(network).unwrap());
+    }
+}
+
+/// Who repairs: gives power, admits who has booted, has Ganeti take it again, moves what ran on lost nodes.
+struct Administrator<'a> {
+    scene: &'a Scene,
+    witness: &'a Mutex<Witness>,
+    off_since: BTreeMap<String, Instant>,
+    moved: usize,
+}
+
+impl Administrator<'_> {
+    fn goes_round(&mut self) {
+        for host in self.scene.lab.hosts() {
+            if host.power_status() != Power::Off {
+                self.off_since.remove(host.name());
+            } else if self.off_since.entry(host.name().to_owned()).or_insert_with(Instant::now).elapsed() > OFF {
+                let _ = host.power_on();
+                self.witness.lock().unwrap().watch(&host);
+            }
+        }
+        let Some(master) = self.scene.lab.hosts().into_iter().find(serves) else { return };
+        let run = |words: &[&str]| master.run_within(words, PATIENCE).is_ok_and(|output| output.success());
+        for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
+            let name = host.fqdn();
+            if master.name() != host.name() && run(&[OOB_PROGRAM, "admit", &name]) && roles::has_offline(&master, &name)
+            {
+                run(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &name]);
+                let _ = host.run_within(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"], PATIENCE);
+            }
+        }
+        run(&[GNT_HA, "breaker", "reset"]);
+        self.moves_instances(&master);
+    }
+
+    /// What Ganeti's harep does: an instance of an offline node is failed over.
+    fn moves_instances(&mut self, master: &Host) {
+        let query = json!(["instance", ["name", "pnode"], ["?", "pnode.offline"]]);
+        let Some(answer) = roles::luxi(master, "Query", &query) else { return };
+        for row in answer["data"].as_array().into_iter().flatten() {
+            let name = &row[0][1];
+            let online = self
+                .scene
+                .lab
+                .hosts()
+                .into_iter()
+                .find(|host| host.power_status() == Power::On && !roles::has_offline(master, &host.fqdn()));
+            let Some(target) = online else { return };
+            let opcode = json!({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": name, "ignore_consistency": true,
+                "target_node": target.fqdn(), "reason": [["test", "failover", 1]]});
+            if roles::luxi(master, "SubmitJob", &json!([[opcode]])).is_some() {
+                self.moved += 1;
+            }
+        }
+    }
+}
+
+/// Issue: "50 random cuts and mends with 5 hosts, never two serving masters, never a fake+diskless instance running twice,
+/// never a bounded about a running host." `GNT_HA_STORM_EVENTS` sets another number.
+#[test]
+fn nothing_runs_twice_in_a_storm_of_partitions() {
+    let mut dice = Dice::new();
+    let proof = Proof { shun: true, least: None, leash: Some(TERMS) };
+    let scene = Scene::without_bmcs("storm", HOSTS, Roles::Promotable, &proof);
+    wait_leashed(&scene);
+    add_instances(&scene);
+    let witness = Mutex::new(Witness::new(&scene.lab));
+    let outside = Outside::begin(&scene.lab);
+    let over = AtomicBool::new(false);
+    let moved = thread::scope(|scope| {
+        let administrator = scope.spawn(|| {
+            let mut administrator =
+                Administrator { scene: &scene, witness: &witness, off_since: BTreeMap::new(), moved: 0 };
+            while !over.load(Ordering::Relaxed) {
+                administrator.goes_round();
+                thread::sleep(Duration::from_secs(1));
+            }
+            administrator.moved
+        });
+        for _ in 0..count("GNT_HA_STORM_EVENTS", 50) {
+            befall(&scene, &mut dice);
+            thread::sleep(Duration::from_millis(2_000 + dice.below(8_000) as u64));
+        }
+        mend(&scene);
+        println!("the storm is over");
+        let calm = scene.lab.wait_until("all is well again", Duration::from_secs(300), || {
+            let seen = scene.lab.crm_mon()?;
+            let flags = scene.flags();
+            let online = scene.lab.hosts().iter().all(|host| seen.is_online(host.name()));
+            Ok(online && scene.serving().len() == 1 && !flags.is_empty() && flags.values().all(|flags| !flags.offline))
+        });
+        over.store(true, Ordering::Relaxed);
+        let moved = administrator.join().unwrap();
+        println!("all is well again: {calm:?}");
+        (moved, calm)
+    });
+    let seen = outside.end();
+    let timeline = witness.into_inner().unwrap().end();
+    println!("instances moved: {}, said to have stopped: {:?}, ran on: {:#?}", moved.0, seen.said, seen.ran_on);
+    assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
+    timeline.assert_never_two();
+    // A storm in which nothing happened proves nothing.
+    let masters: BTreeSet<&str> = timeline
+        .0
+        .iter()
+        .filter(|((sign, _), spans)| *sign == Sign::Luxid && !spans.is_empty())
+        .map(|((_, host), _)| host.as_str())
+        .collect();
+    println!("served at some time: {masters:?}");
+    assert!(!seen.said.is_empty() && seen.ran_on.len() == usize::from(HOSTS));
+    moved.1.unwrap();
+}
+
+/// Every host is leashed, and the others know.
+pub(crate) fn wait_leashed(scene: &Scene) {
+    for host in scene.lab.hosts() {
+        let leashed = || Ok(host.run(&[GNT_HA, "leash", "status"])?.success());
+        scene.wait(&format!("{} is leashed", host.name()), 60, leashed);
+    }
+    for host in scene.lab.hosts() {
+        host.check(&[OOB_PROGRAM, "tend"]).unwrap();
+    }
+}
