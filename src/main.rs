@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, check, history, leash, pause, record, shun, status};
+use gnt_ha::commands::{Cli, Command, admit, check, history, leash, pause, record, shun, status};
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
                 return Severity::Error.code().into();
             }
         },
+        Command::Admit(arguments) => admit::run(arguments, &parsed.config),
         Command::History(arguments) => history::run(arguments, &parsed.config),
         Command::Leash(command) => match leash::run(command, &parsed.config) {
             Ok(code) => return code.into(),

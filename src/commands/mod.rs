@@ -1,5 +1,6 @@
 //! The commands of `gnt-ha`: a file each.
 
+pub mod admit;
 pub mod check;
 pub mod history;
 pub mod leash;
@@ -62,6 +63,10 @@ pub enum Command {
     ///
     /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
     Resume(places::Places),
+    /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
+    ///
+    /// Run it on a master candidate. Then have Ganeti take it back: gnt-node add --readd NODE.
+    Admit(admit::Arguments),
     /// A watchdog that resets this node when the master candidates do not let it run
     ///
     /// With it, a node that the others refuse is proven to have stopped itself after a while (grade bounded); without, it
