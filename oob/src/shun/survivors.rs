@@ -174,6 +174,7 @@ impl<'a> Survivors<'a> {
     }
 
     fn ask(&self, question: &Question, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
+        let asked = Duration::from_millis(now().boottime_ms);
         let own = self.keeper.tell(question, deadline).map_err(|error| error.to_string())?;
         if let Some(why) = own.refusals.get(&self.target) {
             return Err(format!("this host must not refuse it: {why}"));
@@ -181,7 +182,7 @@ impl<'a> Survivors<'a> {
         let mut answers = self.channel.ask(&self.others(), question, deadline);
         answers.insert(self.keeper.here().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
-        let look = look(&self.target, epoch, &self.peers(&answers), at, &identity::incarnation());
+        let look = look(&self.target, epoch, &self.peers(&answers), asked, at, &identity::incarnation());
         let leash = self.leash(&answers);
         Ok(Seen { answers, epoch, look, leash })
     }

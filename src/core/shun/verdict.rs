@@ -64,6 +64,8 @@ impl fmt::Display for Missing {
 /// A look at all peers at once in which nobody was missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
+    /// When the first question was sent, by this host's clock since boot. A look of before this was in it is not read.
+    pub asked: Duration,
     /// When the last answer was in, by this host's clock since boot.
     pub at: Duration,
     /// That boot.
@@ -104,12 +106,14 @@ pub fn look(
     target: &NodeName,
     epoch: Epoch,
     peers: &[Peer],
+    asked: Duration,
     at: Duration,
     boot_id: &str,
 ) -> Result<Look, Vec<Missing>> {
     let confirming: BTreeSet<&NodeName> =
         peers.iter().filter(|peer| matches!(peer.stand, Stand::Refuses { .. })).map(|peer| &peer.node).collect();
-    let mut look = Look { at, boot_id: boot_id.to_owned(), epoch, seals: BTreeMap::new(), refusing: BTreeSet::new() };
+    let mut look =
+        Look { asked, at, boot_id: boot_id.to_owned(), epoch, seals: BTreeMap::new(), refusing: BTreeSet::new() };
     let mut missing = Vec::new();
     for peer in peers {
         let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.refused_by.contains(*node));
@@ -163,7 +167,7 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
     if leash.driver == SOFTDOG && !known.accept_softdog {
         return isolated("its watchdog is softdog, which dies with the kernel that it should reset".to_owned());
     }
-    if known.boot_id.is_some_and(|boot_id| boot_id != leash.boot_id) {
+    if known.boot_id != Some(leash.boot_id.as_str()) {
         return isolated("its leash was attested in another boot than the one that is shunned".to_owned());
     }
     if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {
@@ -193,7 +197,8 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
         return Verdict::Waiting { until: last.at + leash.terms.bound() };
     }
     let until = first.at + leash.terms.bound();
-    if last.at >= until { Verdict::Bounded } else { Verdict::Waiting { until } }
+    // An answer may be much older than the last one of its look: only a question of after the wait sees its end.
+    if last.asked >= until { Verdict::Bounded } else { Verdict::Waiting { until } }
 }
 
 /// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.

@@ -26,7 +26,7 @@ fn silent(n: u8) -> Peer {
 }
 
 fn seen(peers: &[Peer], at: u64) -> Result<Look, Vec<Missing>> {
-    look(&node(9), EPOCH, peers, S(at), "boot")
+    look(&node(9), EPOCH, peers, S(at), S(at), "boot")
 }
 
 fn leash() -> Attestation {
@@ -134,4 +134,15 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     assert!(!begins_anew(&all(0), &all(90)));
     let fewer = seen(&[refuses(1), peer(2, Stand::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
     assert!(begins_anew(&all(0), &fewer), "who left may have come back and granted");
+}
+
+/// An answer from before the end of the wait says nothing of its end, however late the last one of that look is.
+#[test]
+fn the_last_look_is_asked_after_the_wait() {
+    let all = [refuses(1), refuses(2), refuses(3)];
+    let first = seen(&all, 100).unwrap();
+    let last = seen(&all, 200).unwrap();
+    assert_eq!(judged(&first, &last, 9, Some(&leash())), Verdict::Bounded);
+    let astride = Look { asked: S(101), ..last };
+    assert!(matches!(judged(&first, &astride, 9, Some(&leash())), Verdict::Waiting { .. }));
 }
