@@ -263,7 +263,9 @@ impl<'a> Survivors<'a> {
                 new
             }
         };
-        let boot_id = self.entry().ok().flatten().and_then(|entry| entry.boot_id);
+        // Where this host has never asked it, whoever has knows its boot as well as this host would.
+        let attested = || first.leash.as_ref().map(|attestation| attestation.leash.boot_id.clone());
+        let boot_id = self.entry().ok().flatten().and_then(|entry| entry.boot_id).or_else(attested);
         Some(judge(
             &first.look,
             last,

@@ -53,6 +53,9 @@ pub enum Reach {
     Everything,
 }
 
+/// In the place of a boot's id, where several were named for one epoch: it is none of them.
+pub const SEVERAL_BOOTS: &str = "several";
+
 /// What is remembered of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,8 +85,13 @@ impl Entry {
             self.addresses.extend(&other.addresses);
             // A proven off narrows what is refused, so the stronger proof says what.
             (self.grade, self.reach) = (self.grade, self.reach).max((other.grade, other.reach));
-            // Of two the same one on every node.
-            self.boot_id = std::mem::take(&mut self.boot_id).max(other.boot_id.clone());
+            self.boot_id = match (self.boot_id.take(), &other.boot_id) {
+                (None, theirs) => theirs.clone(),
+                (own, None) => own,
+                (Some(own), Some(theirs)) if own == *theirs => Some(own),
+                // Two nodes remember different boots: whichever is shunned, nothing that was said of one of them counts.
+                _ => Some(SEVERAL_BOOTS.to_owned()),
+            };
             if (other.since_ms, &other.by) < (self.since_ms, &self.by) {
                 (self.since_ms, self.by) = (other.since_ms, other.by.clone());
             }
@@ -150,6 +158,22 @@ mod tests {
             prop_assert_eq!(merged(&a, &a), a.clone());
             prop_assert!(merged(&a, &b).epoch >= a.epoch.max(b.epoch));
         }
+    }
+
+    /// A leash that was attested in one boot says nothing of another.
+    #[test]
+    fn of_two_boots_neither_is_known() {
+        let entry = |boot: Option<&str>| Entry {
+            epoch: Epoch(1),
+            addresses: BTreeSet::new(),
+            reach: Reach::Everything,
+            grade: Grade::Isolated,
+            boot_id: boot.map(str::to_owned),
+            since_ms: 1,
+            by: "x".into(),
+        };
+        assert_eq!(merged(&entry(Some("a")), &entry(Some("b"))).boot_id.as_deref(), Some(SEVERAL_BOOTS));
+        assert_eq!(merged(&entry(Some("a")), &entry(None)).boot_id.as_deref(), Some("a"));
     }
 
     #[test]

@@ -130,6 +130,9 @@ pub fn look(
             Stand::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
         }
     }
+    if !epoch.is_shunned() {
+        missing.push(Missing { node: target.clone(), why: format!("is admitted, in epoch {epoch}") });
+    }
     if confirming.is_empty() && missing.is_empty() {
         missing.push(Missing { node: target.clone(), why: "has nobody left who could refuse it".to_owned() });
     }
