@@ -58,13 +58,12 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
 fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String> {
     const EACH: Duration = Duration::from_secs(4);
     table::open_hole(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
-    let question = Question {
-        version: VERSION,
-        from: survivors.here().clone(),
-        register: gnt_ha::core::shun::register::Register::default(),
-        about: vec![],
-        gone_master_ip: None,
-    };
+    // It was told nothing while it was refused. Once it is admitted the others count on it to refuse whom they refuse.
+    let mut register = survivors.register()?;
+    register.0.remove(survivors.target());
+    let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
+    let question =
+        Question { version: VERSION, from: survivors.here().clone(), register, about: vec![], gone_master_ip: None };
     let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
     let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
     let report: Report = answers
@@ -72,6 +71,10 @@ fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String
         .next()
         .unwrap_or_else(|| Err("was not asked".to_owned()))
         .map_err(|why| format!("whether it has booted since is not known: it {why}"))?;
+    if let Some((lost, _)) = shunned.iter().find(|(node, epoch)| report.refuses.get(node) < Some(epoch)) {
+        let why = report.refusals.get(lost).map_or_else(String::new, |why| format!(": {why}"));
+        return Err(format!("it does not refuse {lost}, as the others do{why}"));
+    }
     Ok(Returned {
         boot_id: report.boot_id,
         uptime_ms: report.uptime_ms,

@@ -100,16 +100,25 @@ impl<'a> Survivors<'a> {
     /// # Errors
     /// When the register cannot be read.
     pub fn entry(&self) -> Result<Option<Entry>, String> {
-        let register = self.keeper.register().map_err(|error| error.to_string())?;
-        Ok(register.0.get(&self.target).cloned())
+        Ok(self.register()?.0.get(&self.target).cloned())
     }
 
-    /// Everybody but the target, this host and those that are recorded offline, with their addresses.
+    /// All that this host remembers.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn register(&self) -> Result<Register, String> {
+        self.keeper.register().map_err(|error| error.to_string())
+    }
+
+    /// Everybody but the target, this host and those that are recorded offline, with their addresses. One that was admitted
+    /// runs again, also while Ganeti has it offline still.
     #[must_use]
     pub fn others(&self) -> BTreeMap<NodeName, IpAddr> {
+        let register = self.register().unwrap_or_default();
         let members = self.network.members.iter();
         let is_other = |(name, member): &(&NodeName, &Member)| {
-            **name != self.target && *name != self.keeper.here() && !member.offline
+            **name != self.target && *name != self.keeper.here() && (!member.offline || is_admitted(&register, name))
         };
         members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
     }
@@ -234,7 +243,9 @@ impl<'a> Survivors<'a> {
             (_, Some(Ok(_))) => Stand::Unconfirmed(why),
             (Some(entry), _) => Stand::ProvenOff(format!("{}, by {}", entry.grade, entry.by)),
             // Ganeti records a node offline on proof only, or at a person's word.
-            (None, _) if member.offline => Stand::ProvenOff("recorded offline".to_owned()),
+            (None, _) if member.offline && !is_admitted(register, name) => {
+                Stand::ProvenOff("recorded offline".to_owned())
+            }
             (None, _) if !self.network.serves(&self.target, name) => Stand::ServesNothing,
             (None, _) => Stand::Unconfirmed(why),
         }
@@ -311,6 +322,12 @@ impl<'a> Survivors<'a> {
         entry.grade = entry.grade.max(Grade::Bounded);
         self.tell(entry, deadline).map(drop)
     }
+}
+
+/// Whether a node was shunned, and is no more.
+pub(super) fn is_admitted(register: &Register, node: &NodeName) -> bool {
+    let epoch = register.epoch(node);
+    epoch > Epoch::default() && !epoch.is_shunned()
 }
 
 /// The epoch in which a node is shunned with this reach. What proved an earlier boot off says nothing of one that came

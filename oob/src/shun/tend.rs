@@ -14,7 +14,7 @@ use gnt_ha::sys::shun::keeper::Keeper;
 use gnt_ha::sys::shun::known::{self, Peers, Told};
 
 use super::peers::Channel;
-use super::survivors::can_shun;
+use super::survivors::{can_shun, is_admitted};
 
 /// What it brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,10 +48,12 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     // Also a look at the own rules: somebody may have flushed them.
     let own = keeper.tell(&question(Register::default()), deadline).map_err(|error| error.to_string())?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();
+    let admitted = |node: &NodeName| is_admitted(&register, node);
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
-        .filter(|(name, member)| *name != keeper.here() && !member.offline && !refused(name))
+        // One that is admitted runs again, also while Ganeti has it offline still.
+        .filter(|(name, member)| *name != keeper.here() && (!member.offline || admitted(name)) && !refused(name))
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
     let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster.clone() };

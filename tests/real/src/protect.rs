@@ -79,6 +79,7 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
         host.write_file("/etc/rc.network", BEFORE_NETWORK.as_bytes(), 0o755).map_err(text)?;
         if proof.leash.is_some() {
             host.write_file(LEASH_SCRIPT, LEASH.as_bytes(), 0o755).map_err(text)?;
+            host.check(&[GNT_HA, "leash", "arm"]).map_err(text)?;
             start_leash(&host)?;
         }
     }
