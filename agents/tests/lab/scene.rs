@@ -205,6 +205,13 @@ impl Scene {
         }
     }
 
+    /// A host was booted by the scenario itself.
+    pub(crate) fn expect_boot(&mut self, name: &str) {
+        if let Some(boot) = self.boots_now().remove(name) {
+            self.boots.insert(name.to_owned(), boot);
+        }
+    }
+
     /// The hosts that offer themselves for promotion.
     pub(crate) fn promotable(&self) -> Vec<String> {
         let words = ["attrd_updater", "--query", "--all", "--name", "master-master"];

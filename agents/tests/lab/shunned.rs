@@ -107,7 +107,7 @@ fn tell_other_family(hosts: &[&Host], lost: &Host) {
 #[test]
 fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
     let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: None };
-    let scene = Scene::without_bmcs("shunned", 5, Roles::Promotable, &proof);
+    let mut scene = Scene::without_bmcs("shunned", 5, Roles::Promotable, &proof);
     let all = scene.lab.hosts();
     let [n1, n2, n3, n4, n5] = <[Host; 5]>::try_from(all.clone()).unwrap();
     flows::begin(&scene, &all);
@@ -138,6 +138,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
     assert_eq!(flows::alive(&n1, &n2).len(), flows::BETWEEN_TWO, "nothing else is touched");
 
     rules_come_back(&scene, &n1, &n2, &n3);
+    scene.expect_boot("n2");
     one_that_was_down_catches_up(&scene, &n1, &n5);
     it_stays_out_until_it_is_admitted(&scene, &n1, &n3);
 
