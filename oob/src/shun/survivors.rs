@@ -320,6 +320,12 @@ impl<'a> Survivors<'a> {
     pub fn keep_bounded(&self, deadline: Deadline) -> Result<(), String> {
         let Some(mut entry) = self.entry()? else { return Ok(()) };
         entry.grade = entry.grade.max(Grade::Bounded);
+        if entry.boot_id.is_none() {
+            let kept: BTreeMap<NodeName, Kept> =
+                state_file::read(&looks_file(&self.config.state)).ok().flatten().unwrap_or_default();
+            let attested = kept.get(&self.target).and_then(|kept| kept.leash.as_ref());
+            entry.boot_id = attested.map(|attestation| attestation.leash.boot_id.clone());
+        }
         self.tell(entry, deadline).map(drop)
     }
 }

@@ -1,7 +1,8 @@
 //! Whether what runs on a shunned node now may be let in again: only another boot than the one that was shunned, and only
 //! while it runs nothing.
 
-use super::register::Entry;
+use super::register::{Entry, SEVERAL_BOOTS};
+use crate::core::grade::Grade;
 
 /// How far the clocks of two hosts may differ, in milliseconds.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
@@ -29,7 +30,10 @@ pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String
         return Some("it still runs the boot that was shunned: reboot it".to_owned());
     }
     let shunned_for = now_ms.saturating_sub(entry.since_ms);
+    // What is proven to have stopped is the very boot that its leash attested.
+    let is_known = entry.grade >= Grade::Bounded && entry.boot_id.as_ref().is_some_and(|boot| boot != SEVERAL_BOOTS);
     match returned.uptime_ms {
+        _ if is_known => {}
         None => return Some("it does not say since when it runs: install the same version of gnt-ha there".to_owned()),
         Some(uptime) if uptime.saturating_add(CLOCKS_DIFFER_MS) >= shunned_for => {
             return Some(format!(
@@ -53,17 +57,26 @@ pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::grade::Grade;
     use crate::core::shun::register::{Epoch, Reach};
 
     const NOW: u64 = 1_700_000_000_000;
 
     fn why(boot_id: &str, uptime_s: Option<u64>, instances: Option<u32>, primaries: Option<u32>) -> String {
+        why_of(Grade::Isolated, boot_id, uptime_s, instances, primaries)
+    }
+
+    fn why_of(
+        grade: Grade,
+        boot_id: &str,
+        uptime_s: Option<u64>,
+        instances: Option<u32>,
+        primaries: Option<u32>,
+    ) -> String {
         let entry = Entry {
             epoch: Epoch(1),
             addresses: ["192.0.2.3".parse().unwrap()].into(),
             reach: Reach::Everything,
-            grade: Grade::Bounded,
+            grade,
             boot_id: Some("old".into()),
             since_ms: NOW - 300_000,
             by: "x".into(),
@@ -84,5 +97,8 @@ mod tests {
         assert!(why("new", Some(100), Some(2), Some(0)).contains("2 instances"));
         assert!(why("new", Some(100), Some(0), Some(1)).contains("1 DRBD"));
         assert!(why("new", Some(100), None, Some(0)).contains("does not say"));
+        assert_eq!(why_of(Grade::Bounded, "new", Some(290), Some(0), Some(0)), "", "the one that stopped is known");
+        assert!(why_of(Grade::Bounded, "old", Some(290), Some(0), Some(0)).contains("still runs the boot"));
+        assert!(why_of(Grade::Bounded, "new", Some(290), Some(1), Some(0)).contains("1 instances"));
     }
 }
