@@ -16,7 +16,7 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 # Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 
-.PHONY: help requirements build install demo test test-quick test-real lint deny bench fuzz
+.PHONY: help requirements build install demo test test-quick test-real model lint deny bench fuzz
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -24,6 +24,7 @@ help:
 	@echo 'make demo        a real cluster on this machine; its master dies, another takes over (Debian 12, root)'
 	@echo 'make test        everything: lint, quick tests, real parts (Debian 12, root)'
 	@echo 'make test-quick  what needs no daemon: seconds'
+	@echo 'make model       the argument of docs/shunning.md, by a model checker: a minute'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
@@ -74,14 +75,18 @@ demo: requirements build
 	$(CARGO) build --release --locked --package lab --package real-parts
 	$(OUT)/demo
 
-test: requirements lint test-quick test-real
+# Every condition of docs/shunning.md, each taken away in turn.
+model:
+	$(CARGO) test --locked --profile model --package model -- --nocapture --test-threads 1
+
+test: requirements lint test-quick model test-real
 
 test-quick:
 ifdef NEXTEST
-	$(CARGO) nextest run --locked --workspace --test-threads 8
-	$(CARGO) test --locked --workspace --doc --quiet
+	$(CARGO) nextest run --locked --workspace --exclude model --test-threads 8
+	$(CARGO) test --locked --workspace --exclude model --doc --quiet
 else
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --exclude model
 endif
 
 # One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.

@@ -46,10 +46,7 @@ const WATCHDOG: u64 = 10;
 const DRIFT_PPM: u32 = 100_000;
 
 /// How many steps are looked at.
-const STEPS: u64 = 8;
-
-/// How many rounds the node asks.
-const ROUNDS: usize = 2;
+const STEPS: u64 = 7;
 
 const EPOCH: Epoch = Epoch(1);
 
@@ -62,6 +59,10 @@ pub struct Timing {
     pub own_candidate: bool,
     /// How long a leash promises to keep its discipline, in units.
     pub promise: u64,
+    /// How many rounds the node asks, beside the one by which it is leased.
+    pub rounds: usize,
+    /// Whether the administrator may want it disarmed.
+    pub disarms: bool,
 }
 
 /// Whether the node keeps its discipline.
@@ -228,7 +229,7 @@ impl Model for Timing {
 
     /// The node is leased, armed and has just been petted; its clock and the asker's run as wrong as they may.
     fn init_states(&self) -> Vec<State> {
-        let rates = [STEP - 1, STEP, STEP + 1];
+        let rates = [STEP - 1, STEP + 1];
         let state = |node_rate, asker_rate| {
             let mut lease = Lease::new(self.terms(), self.list());
             lease.round(Duration::ZERO, &self.list(), &self.list().into_iter().map(|at| (at, Word::MayRun)).collect());
@@ -261,7 +262,7 @@ impl Model for Timing {
             actions.push(Action::Step);
         }
         if !state.stopped {
-            if state.sent.len() < ROUNDS && !state.sent.contains(&state.node_clock()) {
+            if state.sent.len() < self.rounds && !state.sent.contains(&state.node_clock()) {
                 actions.push(Action::Ask);
             }
             actions.extend(state.answered.iter().map(|(sent, number)| Action::Hear(*sent, *number)));
@@ -270,7 +271,7 @@ impl Model for Timing {
             } else {
                 actions.push(Action::Pet);
             }
-            if state.discipline == Discipline::Armed {
+            if self.disarms && state.discipline == Discipline::Armed {
                 actions.push(Action::Disarm);
             }
         }
