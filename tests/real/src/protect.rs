@@ -50,12 +50,13 @@ pub struct Proof {
 }
 
 /// As the units that are installed with the programs do it: what is refused is refused before the network is up.
-const BEFORE_NETWORK: &str = "#!/bin/sh\nexec /usr/sbin/gnt-ha shun apply\n";
+const BEFORE_NETWORK: &str =
+    "#!/bin/sh\n/usr/sbin/gnt-ha shun apply\n[ ! -x /etc/gnt-ha/leash ] || exec /etc/gnt-ha/leash\n";
 
 /// As the leash's unit does it: what ends is started again at once.
 const LEASH: &str = "#!/bin/sh\nexec setsid --fork sh -c 'while :; do /usr/sbin/gnt-ha leash run; sleep 0.1; done' \
      </dev/null >>/var/log/gnt-ha-leash.log 2>&1\n";
-const LEASH_SCRIPT: &str = "/etc/rc.local";
+const LEASH_SCRIPT: &str = "/etc/gnt-ha/leash";
 
 /// Puts our programs and their configuration on every host.
 ///
@@ -86,7 +87,7 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
     Ok(())
 }
 
-/// What a host does at its boot: the leash is armed when enough candidates have answered.
+/// What a host does at its boot, too: the leash is armed when enough candidates have answered.
 ///
 /// # Errors
 /// What failed, where.

@@ -129,7 +129,13 @@ impl Scene {
                         let status = fencer.check(&[OOB_PROGRAM, "power-status", &host.fqdn()]).unwrap().stdout;
                         let status: Value = serde_json::from_str(&status).unwrap();
                         assert_eq!(status["grade"], "bounded", "{status}");
-                        println!("{} ({loss:?}) stopped after {stopped_after:?}", host.name());
+                        println!(
+                            "{} ({loss:?}) stopped after {:.2} s; said {:.2} s later, {:.2} s after it was asked for",
+                            host.name(),
+                            stopped_after.as_secs_f64(),
+                            (said_at - bite.bitten).as_secs_f64(),
+                            (said_at - asked_at).as_secs_f64()
+                        );
                         Run { host: host.name().to_owned(), stopped_after, said_after: said_at - bite.bitten }
                     })
                 })
@@ -178,9 +184,9 @@ impl Scene {
             host.power_on().unwrap();
         }
         for host in &lost {
-            let up = || Ok(host.power_status() == Power::On);
-            self.lab.wait_until(&format!("{} has booted", host.name()), Duration::from_secs(60), up).unwrap();
-            left.check(&[GNT_HA, "admit", &host.fqdn()]).unwrap();
+            let words = [OOB_PROGRAM, "admit", &host.fqdn()];
+            let admitted = || left.check(&words).map(|_| true);
+            self.lab.wait_until(&format!("{} is admitted", host.name()), Duration::from_secs(60), admitted).unwrap();
         }
         self.wait_leashed(&lost);
     }
