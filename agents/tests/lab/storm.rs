@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gnt_ha::core::shun::register::Register;
 use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Network, Power};
 use real_parts::dice::{Dice, count};
@@ -15,7 +16,7 @@ use real_parts::witness::{Sign, Witness};
 use serde_json::json;
 
 use crate::cib::Roles;
-use crate::outside::Outside;
+use crate::outside::{Outside, now_ms};
 use crate::scene::{Scene, serves};
 
 /// The shortest that the configuration takes, or nearly so.
@@ -47,52 +48,52 @@ fn add_instances(scene: &Scene) {
     }
 }
 
-/// A throw of what befalls the cluster.
-fn befall(scene: &Scene, dice: &mut Dice) {
+/// A throw of what befalls the cluster: mostly what it can bear, one time in ten what it cannot.
+fn befall(scene: &Scene, dice: &mut Dice, away: &mut BTreeSet<String>) {
     let all = scene.lab.hosts();
+    let lost = all.iter().filter(|host| away.contains(host.name()) || host.power_status() != Power::On).count();
+    let bears = usize::from(HOSTS / 2).saturating_sub(lost);
+    let most = if dice.below(10) == 0 { usize::from(HOSTS) } else { bears };
+    let part = dice.some(&all, (1 + dice.clone().below(2)).min(most));
+    let rest: Vec<Host> =
+        all.iter().filter(|host| part.iter().all(|other| other.name() != host.name())).cloned().collect();
+    let names = part.iter().map(Host::name).collect::<Vec<_>>().join(" ");
     let pairs = |from: &[Host], to: &[Host]| -> Vec<(Host, Host)> {
         from.iter().flat_map(|from| to.iter().map(|to| (from.clone(), to.clone()))).collect()
     };
-    let split = |part: &[Host]| -> Vec<Host> {
-        all.iter().filter(|host| part.iter().all(|other| other.name() != host.name())).cloned().collect()
-    };
-    let names = |hosts: &[Host]| hosts.iter().map(|host| host.name().to_owned()).collect::<Vec<_>>().join(" ");
-    match dice.below(8) {
-        0 | 1 => {
-            let number = 1 + dice.below(2);
-            let part = dice.some(&all, number);
-            println!("parted from the others: {}", names(&part));
-            let rest = split(&part);
-            scene.lab.block(&[pairs(&part, &rest), pairs(&rest, &part)].concat()).unwrap();
+    let (out, back) = (pairs(&part, &rest), pairs(&rest, &part));
+    match dice.below(6) {
+        _ if part.is_empty() => mend(scene, away),
+        0 => {
+            println!("parted from the others: {names}");
+            scene.lab.block(&[out, back].concat()).unwrap();
+        }
+        1 => {
+            println!("hears nobody: {names}");
+            scene.lab.block(&back).unwrap();
         }
         2 => {
-            let part = dice.some(&all, 1);
-            println!("hears nobody: {}", names(&part));
-            scene.lab.block(&pairs(&split(&part), &part)).unwrap();
+            println!("is heard by nobody: {names}");
+            scene.lab.block(&out).unwrap();
         }
         3 => {
-            let (from, to) = (dice.some(&all, 2), dice.some(&all, 3));
-            println!("from {} nothing comes to {}", names(&from), names(&to));
-            scene.lab.block(&pairs(&from, &to)).unwrap();
+            println!("cables out: {names}");
+            let cut = |host: &Host| CABLES.into_iter().for_each(|network| host.cut(network).unwrap());
+            part.iter().for_each(cut);
         }
         4 => {
-            let host = dice.some(&all, 1).remove(0);
-            println!("cables out: {}", host.name());
-            CABLES.into_iter().for_each(|network| host.cut(network).unwrap());
+            println!("power cut: {names}");
+            part.iter().for_each(|host| host.power_off().unwrap());
+            return;
         }
-        5 => {
-            let host = dice.some(&all, 1).remove(0);
-            println!("power cut: {}", host.name());
-            host.power_off().unwrap();
-        }
-        _ => {
-            println!("mended");
-            mend(scene);
-        }
+        _ => return mend(scene, away),
     }
+    away.extend(part.iter().map(|host| host.name().to_owned()));
 }
 
-fn mend(scene: &Scene) {
+fn mend(scene: &Scene, away: &mut BTreeSet<String>) {
+    println!("mended");
+    away.clear();
     scene.lab.block(&[]).unwrap();
     for host in scene.lab.hosts() {
         CABLES.into_iter().for_each(|network| host.mend(network).unwrap());
@@ -104,6 +105,8 @@ struct Administrator<'a> {
     scene: &'a Scene,
     witness: &'a Mutex<Witness>,
     off_since: BTreeMap<String, Instant>,
+    /// When each got its power back, in milliseconds since 1970.
+    booted_ms: BTreeMap<String, u64>,
     moved: usize,
 }
 
@@ -113,16 +116,29 @@ impl Administrator<'_> {
             if host.power_status() != Power::Off {
                 self.off_since.remove(host.name());
             } else if self.off_since.entry(host.name().to_owned()).or_insert_with(Instant::now).elapsed() > OFF {
-                let _ = host.power_on();
+                let booted_ms = now_ms();
+                if host.power_on().is_ok() {
+                    self.booted_ms.insert(host.name().to_owned(), booted_ms);
+                }
                 self.witness.lock().unwrap().watch(&host);
             }
         }
         let Some(master) = self.scene.lab.hosts().into_iter().find(serves) else { return };
+        let register = master.read_file("/var/lib/gnt-ha/shunned.json").unwrap_or_default();
+        let register: Register = serde_json::from_str(&register).unwrap_or_default();
+        let shunned_ms = |name: &str| {
+            let entry = register.shunned().find(|(node, _)| node.as_str() == name);
+            entry.map(|(_, entry)| entry.since_ms)
+        };
         let run = |words: &[&str]| master.run_within(words, PATIENCE).is_ok_and(|output| output.success());
         for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
             let name = host.fqdn();
-            if master.name() != host.name() && run(&[OOB_PROGRAM, "admit", &name]) && roles::has_offline(&master, &name)
-            {
+            // A word that is true: it was off, and booted, since it was shunned.
+            let booted_ms = self.booted_ms.get(host.name()).copied().unwrap_or_default();
+            let is_in = shunned_ms(&name).is_none_or(|since_ms| {
+                since_ms < booted_ms && run(&[OOB_PROGRAM, "admit", &name, "--confirm", "it was off, and booted"])
+            });
+            if master.name() != host.name() && is_in && roles::has_offline(&master, &name) {
                 run(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &name]);
                 let _ = host.run_within(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"], PATIENCE);
             }
@@ -164,11 +180,16 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
     add_instances(&scene);
     let witness = Mutex::new(Witness::new(&scene.lab));
     let outside = Outside::begin(&scene.lab);
-    let over = AtomicBool::new(false);
+    let (over, mut away) = (AtomicBool::new(false), BTreeSet::new());
     let moved = thread::scope(|scope| {
         let administrator = scope.spawn(|| {
-            let mut administrator =
-                Administrator { scene: &scene, witness: &witness, off_since: BTreeMap::new(), moved: 0 };
+            let mut administrator = Administrator {
+                scene: &scene,
+                witness: &witness,
+                off_since: BTreeMap::new(),
+                booted_ms: BTreeMap::new(),
+                moved: 0,
+            };
             while !over.load(Ordering::Relaxed) {
                 administrator.goes_round();
                 thread::sleep(Duration::from_secs(1));
@@ -176,10 +197,10 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
             administrator.moved
         });
         for _ in 0..count("GNT_HA_STORM_EVENTS", 50) {
-            befall(&scene, &mut dice);
-            thread::sleep(Duration::from_millis(2_000 + dice.below(8_000) as u64));
+            befall(&scene, &mut dice, &mut away);
+            thread::sleep(Duration::from_millis(1_000 + dice.below(9_000) as u64));
         }
-        mend(&scene);
+        mend(&scene, &mut away);
         println!("the storm is over");
         let calm = scene.lab.wait_until("all is well again", Duration::from_secs(300), || {
             let seen = scene.lab.crm_mon()?;

@@ -32,7 +32,11 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
         return Ok(Admitted::AlreadySo);
     };
     let because = match word {
-        Some(reason) => reason.to_owned(),
+        Some(reason) => {
+            // It is told whom the others refuse; one that does not answer yet is told by `tend`.
+            let _ = ask(survivors, deadline);
+            reason.to_owned()
+        }
         // Its power was seen off: whatever runs there now has booted since.
         None if entry.grade == Grade::Off => "its power was seen off".to_owned(),
         None => {

@@ -184,7 +184,8 @@ impl Scene {
             host.power_on().unwrap();
         }
         for host in &lost {
-            let words = [OOB_PROGRAM, "admit", &host.fqdn()];
+            // Without a word it would have to be shunned for a minute longer than it is up: clocks may differ.
+            let words = [OOB_PROGRAM, "admit", &host.fqdn(), "--confirm", "it was off and was booted"];
             let admitted = || left.check(&words).map(|_| true);
             self.lab.wait_until(&format!("{} is admitted", host.name()), Duration::from_secs(60), admitted).unwrap();
         }
