@@ -90,6 +90,7 @@ else
 endif
 
 # One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
+# GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 test-real: requirements
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
