@@ -1,0 +1,78 @@
+#!/bin/busybox sh
+# The first process of the guest. Each line that begins with @@ is for the test: a word, the time since boot, what the leash
+# says of itself.
+
+say() {
+    read -r up _ </proc/uptime
+    status=$(cat /run/gnt-ha/leash-status.json 2>/dev/null)
+    echo "@@ $1 $up ${status:-null}"
+}
+
+# For $2 seconds.
+watch() {
+    n=0
+    while [ "$n" -lt "$2" ]; do
+        sleep 1
+        say "$1"
+        n=$((n + 1))
+    done
+}
+
+start() {
+    gnt-ha leash run >>/run/leash.log 2>&1 &
+    leash=$!
+}
+
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /run
+
+hostname n1.lab
+ip link set lo up
+# Without a default route, an address that is taken away is reached by nobody.
+ip address del 127.0.0.1/8 dev lo
+ip address add 192.0.2.1/32 dev lo
+
+insmod /modules/watchdog.ko
+insmod /modules/i6300esb.ko nowayout=1 heartbeat=4
+gnt-ha leash arm >/run/leash.log 2>&1
+
+# The own word alone is no majority of three.
+candidates-confd /var/lib/ganeti/hmac.key 192.0.2.1 &
+start
+watch waiting 5
+echo "@@ state $(cat /sys/class/watchdog/watchdog0/state)"
+
+ip address add 192.0.2.2/32 dev lo
+ip address add 192.0.2.3/32 dev lo
+candidates-confd /var/lib/ganeti/hmac.key 192.0.2.2 192.0.2.3 &
+watch leased 10
+echo "@@ kernel $(cat /sys/class/watchdog/watchdog0/identity) $(cat /sys/class/watchdog/watchdog0/timeout)"
+
+# All confds end; the kernels of their hosts answer.
+killall candidates-confd
+watch echo 10
+
+# For a moment Ganeti names nobody, or nothing can be read.
+: >/var/lib/ganeti/ssconf_master_candidates_ips
+watch nobody 3
+rm /var/lib/ganeti/ssconf_master_candidates_ips
+watch unreadable 3
+
+# Another process takes it over.
+kill "$leash"
+wait "$leash"
+start
+watch again 7
+
+echo "@@ log $(tr '\n' ' ' </run/leash.log)"
+ip address del 192.0.2.2/32 dev lo
+ip address del 192.0.2.3/32 dev lo
+say cut
+while :; do
+    sleep 0.2
+    say lost
+done

@@ -1,0 +1,107 @@
+//! Debian's kernel and its watchdog's modules, out of the package: nothing is installed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The package that depends on the kernel of this release.
+const META: &str = "linux-image-amd64";
+
+/// The modules, in the order in which they are loaded.
+pub const MODULES: [&str; 2] = ["watchdog.ko", "i6300esb.ko"];
+
+/// A kernel, unpacked.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What boots.
+    pub image: PathBuf,
+    /// The files of [`MODULES`].
+    pub modules: Vec<PathBuf>,
+}
+
+/// The kernel of the package, which is downloaded into `folder` once.
+///
+/// # Errors
+/// What apt, dpkg-deb or tar say, or what is not in the package.
+pub fn kernel(folder: &Path) -> io::Result<Kernel> {
+    fs::create_dir_all(folder)?;
+    let name = package()?;
+    let unpacked = folder.join(&name);
+    if let Ok(kernel) = find(&unpacked) {
+        return Ok(kernel);
+    }
+    if packages(folder, &name)?.is_none() && download(folder, &name).is_err() {
+        // The list of the packages may be older than the archive.
+        said("apt-get", Command::new("apt-get").args(["update", "-qq"]))?;
+        download(folder, &name)?;
+    }
+    let package = packages(folder, &name)?.ok_or_else(|| missing(&format!("{name}_*.deb"), folder))?;
+    unpack(&package, &unpacked)?;
+    find(&unpacked)
+}
+
+fn download(folder: &Path, name: &str) -> io::Result<()> {
+    said("apt-get", Command::new("apt-get").args(["download", "-qq", name]).current_dir(folder)).map(drop)
+}
+
+/// What the meta package depends on now.
+fn package() -> io::Result<String> {
+    let text = said("apt-cache", Command::new("apt-cache").args(["depends", META]))?;
+    let first = text.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    first.map(str::to_owned).ok_or_else(|| io::Error::other(format!("apt-cache depends {META}: {text}")))
+}
+
+fn packages(folder: &Path, name: &str) -> io::Result<Option<PathBuf>> {
+    let start = format!("{name}_");
+    Ok(files(folder)?.into_iter().find(|path| is(path, |file| file.starts_with(&start) && file.ends_with(".deb"))))
+}
+
+/// Only what is needed: the whole is hundreds of megabytes.
+fn unpack(package: &Path, into: &Path) -> io::Result<()> {
+    fs::create_dir_all(into)?;
+    let mut opened =
+        Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
+    let tar = opened.stdout.take().ok_or_else(|| io::Error::other("dpkg-deb has no output"))?;
+    let mut unpacking = Command::new("tar");
+    unpacking.arg("-C").arg(into).args(["-x", "--wildcards", "./boot/vmlinuz-*"]);
+    unpacking.args(MODULES.map(|module| format!("*/drivers/watchdog/{module}")));
+    let done = said("tar", unpacking.stdin(tar));
+    let status = opened.wait()?;
+    done?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("dpkg-deb {}: {status}", package.display()))) }
+}
+
+fn find(unpacked: &Path) -> io::Result<Kernel> {
+    let image = files(&unpacked.join("boot"))?.into_iter().find(|path| is(path, |file| file.starts_with("vmlinuz-")));
+    let image = image.ok_or_else(|| missing("vmlinuz", unpacked))?;
+    let release = files(&unpacked.join("lib/modules"))?.pop().ok_or_else(|| missing("modules", unpacked))?;
+    let modules: Vec<PathBuf> =
+        MODULES.iter().map(|module| release.join("kernel/drivers/watchdog").join(module)).collect();
+    match modules.iter().find(|module| !module.is_file()) {
+        Some(module) => Err(missing(&module.display().to_string(), unpacked)),
+        None => Ok(Kernel { image, modules }),
+    }
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+}
+
+fn is(path: &Path, wanted: impl Fn(&str) -> bool) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(wanted)
+}
+
+fn missing(what: &str, folder: &Path) -> io::Error {
+    io::Error::other(format!("there is no {what} in {}", folder.display()))
+}
+
+/// What a program printed, if it did what it was to do.
+fn said(program: &str, command: &mut Command) -> io::Result<String> {
+    let output = command.stderr(Stdio::piped()).output()?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("{program}: {}: {}", output.status, why.trim())));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

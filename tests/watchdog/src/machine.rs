@@ -1,0 +1,104 @@
+//! The machine: QEMU without acceleration, which any host has, ended by its first reset.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::kernel::Kernel;
+
+/// How a machine ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What came to its serial console.
+    pub console: String,
+    /// What QEMU told of it (`docs/interop/qemu-qmp-ref`, `WATCHDOG`, `SHUTDOWN`), in order.
+    pub events: Vec<Value>,
+}
+
+impl Ended {
+    /// The data of the first event of this name.
+    #[must_use]
+    pub fn event(&self, name: &str) -> Option<&Value> {
+        self.events.iter().find(|event| event["event"] == name).map(|event| &event["data"])
+    }
+}
+
+/// Boots `kernel` with this initramfs and waits until the machine is reset.
+///
+/// # Errors
+/// When QEMU cannot be run, or the machine runs on after `limit`: with what its console says.
+pub fn run(kernel: &Kernel, initramfs: &[u8], folder: &Path, limit: Duration) -> io::Result<Ended> {
+    let archive = folder.join("initramfs.cpio");
+    let console = folder.join("console");
+    fs::write(&archive, initramfs)?;
+    let mut machine = Machine { child: start(kernel, &archive, &console)?, console };
+    let stdin = machine.child.stdin.take();
+    let stdout = machine.child.stdout.take().ok_or_else(|| io::Error::other("QEMU has no output"))?;
+    // No event is sent before that.
+    let mut stdin = stdin.ok_or_else(|| io::Error::other("QEMU has no input"))?;
+    stdin.write_all(b"{\"execute\": \"qmp_capabilities\"}\n")?;
+    let (sender, told) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let end = Instant::now() + limit;
+    let mut events = Vec::new();
+    loop {
+        match told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                let word: Value = serde_json::from_str(&line)?;
+                events.extend(word.get("event").is_some().then_some(word));
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                let console = machine.said()?;
+                return Err(io::Error::other(format!("it still runs after {limit:?}; its console:\n{console}")));
+            }
+        }
+    }
+    let status = machine.child.wait()?;
+    let console = machine.said()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("QEMU: {status}; the console:\n{console}")));
+    }
+    Ok(Ended { console, events })
+}
+
+fn start(kernel: &Kernel, archive: &Path, console: &Path) -> io::Result<Child> {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-accel", "tcg", "-m", "512", "-display", "none", "-nodefaults", "-no-reboot"]);
+    qemu.args(["-device", "i6300esb", "-action", "watchdog=reset", "-qmp", "stdio"]);
+    qemu.arg("-serial").arg(format!("file:{}", console.display()));
+    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(archive);
+    qemu.args(["-append", "console=ttyS0 panic=1 quiet"]);
+    qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+}
+
+/// Ends with the test.
+struct Machine {
+    child: Child,
+    console: PathBuf,
+}
+
+impl Machine {
+    fn said(&self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.console)?).replace('\r', ""))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

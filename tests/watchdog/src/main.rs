@@ -1,0 +1,65 @@
+//! Plays confd on the master candidates whose addresses are its arguments after the key's file: whoever asks may run.
+//!
+//! The signature is Ganeti's (`lib/serializer.py`, `DumpSignedJson`): of the salt and the message, by the cluster's key.
+
+use std::net::UdpSocket;
+use std::process::ExitCode;
+use std::thread;
+
+use gnt_ha::sys::ganeti::confd::PORT;
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha1::Sha1;
+
+const MAGIC: &[u8] = b"plj0";
+
+/// `NodeRoleRegular` of `ConfdNodeRole` (`src/Ganeti/Confd/Types.hs`).
+const REGULAR: u8 = 4;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let Some(key) = arguments.next().and_then(|path| std::fs::read(path).ok()) else { return ExitCode::FAILURE };
+    let answering: Vec<_> = arguments
+        .map(|address| {
+            let key = key.clone();
+            thread::spawn(move || serve(&address, &key))
+        })
+        .collect();
+    for candidate in answering {
+        if let Ok(Some(error)) = candidate.join() {
+            eprintln!("candidates-confd: {error}");
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// Until the network fails, which is returned.
+fn serve(address: &str, key: &[u8]) -> Option<std::io::Error> {
+    let socket = match UdpSocket::bind((address, PORT)) {
+        Ok(socket) => socket,
+        Err(error) => return Some(error),
+    };
+    let mut buffer = [0; 4096];
+    loop {
+        let (length, from) = match socket.recv_from(&mut buffer) {
+            Ok(question) => question,
+            Err(error) => return Some(error),
+        };
+        if let Some(answer) = answer(&buffer[..length], key) {
+            // Whoever cannot be reached asks again.
+            let _ = socket.send_to(&answer, from);
+        }
+    }
+}
+
+fn answer(question: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    let signed: Value = serde_json::from_slice(question.strip_prefix(MAGIC)?).ok()?;
+    let asked: Value = serde_json::from_str(signed["msg"].as_str()?).ok()?;
+    let salt = asked["rsalt"].as_str()?;
+    let message = json!({"protocol": 1, "status": 0, "answer": REGULAR, "serial": 1}).to_string();
+    let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
+    mac.update(salt.as_bytes());
+    mac.update(message.as_bytes());
+    let hmac: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    Some([MAGIC, json!({"msg": message, "salt": salt, "hmac": hmac}).to_string().as_bytes()].concat())
+}

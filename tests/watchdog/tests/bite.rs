@@ -1,0 +1,148 @@
+//! The leash on a watchdog that resets a machine: what a node that is cut off does in the end.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::sys::leash::wanted::{Phase, Status};
+use real_watchdog::archive::Archive;
+use real_watchdog::kernel::{Kernel, MODULES, kernel};
+use real_watchdog::machine;
+
+/// As [`CONFIG`] has them.
+const TERMS: Terms = Terms { lease_ms: 4_000, watchdog_ms: 3_000, drift_ppm: 10_000, stop_ms: 1_000 };
+
+/// Another time than the 4 s with which the driver is loaded: it is set, and read back.
+const CONFIG: &str = "[leash]\nlease = 4\nwatchdog = 3\nstop = 1\n";
+
+const INIT: &str = include_str!("../src/init.sh");
+
+/// Much more than it takes.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// What the guest said at a moment.
+#[derive(Debug)]
+struct Said {
+    word: String,
+    up_ms: u64,
+    status: Option<Status>,
+}
+
+/// "A node that nobody lets run is reset": by the watchdog, not before its lease has ended and not after the bound. And as
+/// long as a majority lets it run, by whichever word, nothing resets it.
+#[test]
+fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
+    let kept = programs().join("../watchdog");
+    let kernel = kernel(&kept).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ended = machine::run(&kernel, &initramfs(&kernel), folder.path(), LIMIT).unwrap();
+    let console = &ended.console;
+    let said: Vec<Said> = console.lines().filter_map(said).collect();
+    let all = |word: &str| {
+        let all: Vec<&Said> = said.iter().filter(|said| said.word == word && said.status.is_some()).collect();
+        assert!(!all.is_empty(), "the guest did not come to {word:?}:\n{console}");
+        all
+    };
+    let phases = |word: &str| -> BTreeSet<String> {
+        all(word).iter().filter_map(|said| said.status.as_ref()).map(|status| format!("{:?}", status.phase)).collect()
+    };
+    let only = |phase: Phase| BTreeSet::from([format!("{phase:?}")]);
+
+    assert_eq!(phases("waiting"), only(Phase::Waiting), "{console}");
+    assert!(console.contains("@@ state inactive\n"), "it is not opened before the first lease:\n{console}");
+
+    let leased = all("leased").pop().and_then(|said| said.status.as_ref()).unwrap();
+    assert_eq!(leased.phase, Phase::Armed, "{console}");
+    assert_eq!((leased.driver.as_deref(), leased.nowayout), (Some("i6300ESB timer"), Some(true)));
+    assert_eq!(leased.watchdog_ms, Some(TERMS.watchdog_ms), "as the device says");
+    assert!(console.contains("@@ kernel i6300ESB timer 3\n"), "{console}");
+    assert!(leased.candidates.values().all(|word| word == "may run"), "{leased:?}");
+
+    let echo = all("echo").pop().and_then(|said| said.status.as_ref()).unwrap();
+    assert!(echo.candidates.values().all(|word| word == "alive"), "{echo:?}");
+    // Each of them goes on for longer than the lease, or the watchdog: petted while it is let run, and only by that.
+    for word in ["echo", "nobody", "unreadable", "again"] {
+        assert_eq!(phases(word), only(Phase::Armed), "{word}:\n{console}");
+    }
+    assert_ne!(all("echo")[0].status.as_ref().unwrap().pid, all("again")[6].status.as_ref().unwrap().pid);
+
+    // The lease that it had last; the status is written once a second, and says it for the moment when it is written.
+    let lost = all("lost");
+    let last_lease = |said: &&Said| {
+        let status = said.status.as_ref()?;
+        Some(status.at_boottime_ms + status.lease_left_ms?)
+    };
+    let lease_end = lost.iter().filter_map(last_lease).max().unwrap();
+    let last = lost.last().unwrap();
+    assert!(last.up_ms >= lease_end, "reset at {} before the end of the lease at {lease_end}:\n{console}", last.up_ms);
+    let granted = Duration::from_millis(lease_end - TERMS.lease_ms);
+    assert!(Duration::from_millis(last.up_ms) <= granted + TERMS.bound(), "it ran on for too long:\n{console}");
+    assert_eq!(last.status.as_ref().unwrap().phase, Phase::Lost, "{console}");
+    assert!(console.contains("gnt-ha leash: no majority of the master candidates lets this node run"), "{console}");
+
+    // Not a panic, and not the end of its first process.
+    assert!(!console.contains("Kernel panic"), "{console}");
+    assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
+    let end = ended.event("SHUTDOWN").unwrap();
+    assert_eq!(end["reason"], "guest-reset", "{:?}", ended.events);
+    println!("lease ended at {lease_end} ms, last word at {} ms, bound {:?}", last.up_ms, granted + TERMS.bound());
+}
+
+fn said(line: &str) -> Option<Said> {
+    let mut words = line.strip_prefix("@@ ")?.splitn(3, ' ');
+    let (word, up, status) = (words.next()?, words.next()?, words.next()?);
+    // `/proc/uptime` has hundredths of a second.
+    let up_ms = up.replace('.', "").parse::<u64>().ok()? * 10;
+    Some(Said { word: word.to_owned(), up_ms, status: serde_json::from_str(status).ok()? })
+}
+
+/// Where the programs are built.
+fn programs() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_candidates-confd")).parent().unwrap().to_owned()
+}
+
+fn initramfs(kernel: &Kernel) -> Vec<u8> {
+    let mut archive = Archive::default();
+    let folders =
+        "bin dev etc etc/gnt-ha lib lib64 lib/x86_64-linux-gnu modules proc run sys var var/lib var/lib/ganeti";
+    for folder in folders.split(' ') {
+        archive.folder(folder);
+    }
+    archive.device("dev/console", 5, 1);
+    archive.device("dev/null", 1, 3);
+    archive.file("init", INIT.as_bytes());
+    archive.copy("bin/busybox", Path::new("/bin/busybox")).unwrap();
+    let mut libraries = BTreeSet::new();
+    for name in ["gnt-ha", "candidates-confd"] {
+        let program = programs().join(name);
+        archive.copy(&format!("bin/{name}"), &program).unwrap();
+        libraries.extend(needed_by(&program));
+    }
+    for library in libraries {
+        archive.copy(library.trim_start_matches('/'), Path::new(&library)).unwrap();
+    }
+    for (name, module) in MODULES.iter().zip(&kernel.modules) {
+        archive.copy(&format!("modules/{name}"), module).unwrap();
+    }
+    archive.file("etc/gnt-ha/config.toml", CONFIG.as_bytes());
+    for (name, content) in [
+        ("hmac.key", "secret\n"),
+        ("ssconf_node_list", "n1.lab\nn2.lab\nn3.lab\n"),
+        ("ssconf_node_primary_ips", "n1.lab 192.0.2.1\nn2.lab 192.0.2.2\nn3.lab 192.0.2.3\n"),
+        ("ssconf_master_candidates_ips", "192.0.2.1\n192.0.2.2\n192.0.2.3\n"),
+    ] {
+        archive.file(&format!("var/lib/ganeti/{name}"), content.as_bytes());
+    }
+    archive.finish()
+}
+
+/// The shared libraries of a program, and what loads them.
+fn needed_by(program: &Path) -> BTreeSet<String> {
+    let output = Command::new("ldd").arg(program).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect()
+}
