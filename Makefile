@@ -16,7 +16,7 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 # Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 
-.PHONY: help requirements build install demo test test-quick test-real model lint deny bench fuzz
+.PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -26,6 +26,7 @@ help:
 	@echo 'make test-quick  what needs no daemon: seconds'
 	@echo 'make model       the argument of docs/shunning.md, by a model checker: a minute'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
+	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
@@ -59,7 +60,8 @@ install: build
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked --package real-parts --package ganeti-agents --features real-parts/real,ganeti-agents/real \
+	$(CARGO) clippy --locked --package real-parts --package ganeti-agents --package real-watchdog \
+	    --features real-parts/real,ganeti-agents/real,real-watchdog/real \
 	    --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir $(FUZZ) -- -D warnings
@@ -91,11 +93,17 @@ endif
 
 # One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
-test-real: requirements
+test-real: requirements watchdog
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
 	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture
 	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture
+
+# The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
+watchdog:
+	tests/requirements qemu-system-x86 busybox-static
+	$(CARGO) build --locked --package gnt-ha
+	$(CARGO) test --locked --package real-watchdog --features real -- --nocapture
 
 # BENCH=--json=FILE keeps the figures; BENCH=--examples=FOLDER compares with Ganeti's example agents, built.
 bench: requirements

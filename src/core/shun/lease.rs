@@ -52,6 +52,13 @@ impl Lease {
         Self { granted_at: Some(granted_at), ..Self::new(terms, candidates) }
     }
 
+    /// Takes `named` for the candidates whose majority counts, if none are in force: what could not be read when it began.
+    pub fn begin_with(&mut self, named: &BTreeSet<IpAddr>) {
+        if self.candidates.is_empty() {
+            self.candidates = named.clone();
+        }
+    }
+
     /// When the questions were sent that it counts from.
     #[must_use]
     pub const fn granted_at(&self) -> Option<Duration> {
@@ -176,6 +183,16 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
         lease.round(S(2), &list(&[1, 2]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
         assert_eq!(*lease.candidates(), list(&[1, 2]));
+    }
+
+    /// A list that cannot be read for a moment is no reason to wait for ever, nor to take another one later.
+    #[test]
+    fn one_that_began_without_candidates_takes_the_first_that_are_named() {
+        let mut lease = lease(&[]);
+        lease.begin_with(&list(&[1, 2, 3]));
+        lease.begin_with(&list(&[1]));
+        lease.begin_with(&list(&[]));
+        assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
     }
 
     proptest! {

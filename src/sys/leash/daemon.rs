@@ -14,7 +14,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::last_words::{say, stop_instances};
 use super::rounds::Rounds;
-use super::wanted::{Phase, Status, status_file, wanted};
+use super::wanted::{Phase, Status, said_before, status_file, wanted};
 use super::watchdog::{Watchdog, open};
 use crate::config::{Config, Leash};
 use crate::core::node::NodeName;
@@ -23,7 +23,7 @@ use crate::core::shun::terms::Terms;
 use crate::core::shun::words::LeashReport;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::ssconf::Ssconf;
-use crate::sys::shun::known::{Attested, leash_file, own_leash_then};
+use crate::sys::shun::known::{Attested, leash_file};
 use crate::sys::{identity, state_file};
 
 /// For how long the leash's discipline is promised to whoever is told of it.
@@ -45,11 +45,8 @@ pub fn run(config: &Config, data_dir: &Path) -> Result<(), String> {
     if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
         tracing::warn!(%error, "memory is not locked");
     }
-    let mut ends = SigSet::empty();
-    ends.add(Signal::SIGTERM);
-    ends.add(Signal::SIGINT);
-    ends.thread_block().map_err(|error| error.to_string())?;
-    let signals = SignalFd::with_flags(&ends, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    ends().thread_block().map_err(|error| error.to_string())?;
+    let signals = SignalFd::with_flags(&ends(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         .map_err(|error| error.to_string())?;
     loop {
         daemon.step();
@@ -76,12 +73,19 @@ struct Daemon {
     terms: Terms,
     watchdog: Option<Box<dyn Watchdog>>,
     phase: Phase,
+    /// A process before this one had the watchdog open, and it is not taken up yet.
+    armed_before: bool,
     promised_until: Option<Duration>,
     why_not: Option<String>,
     asked: Option<Duration>,
     echoed: bool,
     ticked: Option<Duration>,
     lost_said: bool,
+}
+
+/// What ends it.
+fn ends() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
 }
 
 fn boottime() -> Duration {
@@ -99,11 +103,12 @@ impl Daemon {
         let named = candidates(&ssconf);
         let terms = config.leash.terms();
         let mut lease = Lease::new(terms, named.clone());
-        // What was granted before this process began still holds: nobody pets longer by it.
-        if let Some((granted_at, in_force)) = own_leash_then(&config.run) {
+        let before = said_before(&config.run);
+        // What was granted before this process began still holds, by the same candidates: nobody pets longer by it.
+        if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
             lease = Lease::restored(terms, in_force, granted_at);
         }
-        let before: Option<Status> = state_file::read(&status_file(&config.run)).ok().flatten();
+        let armed_before = before.as_ref().is_some_and(|status| status.driver.is_some());
         let promised_until = before.and_then(|status| status.promised_until_ms).map(Duration::from_millis);
         Ok(Self {
             settings: config.leash.clone(),
@@ -116,6 +121,7 @@ impl Daemon {
             terms,
             watchdog: None,
             phase: Phase::Off,
+            armed_before,
             promised_until,
             why_not: None,
             asked: None,
@@ -151,6 +157,7 @@ impl Daemon {
         let at = boottime();
         if self.asked.is_none_or(|asked| at >= asked + self.interval()) {
             self.named = candidates(&self.ssconf);
+            self.lease.begin_with(&self.named);
             // The clock is read before anything is sent.
             let sent = boottime();
             self.rounds.ask(sent, &self.named, self.lease.candidates());
@@ -174,57 +181,74 @@ impl Daemon {
         match wanted {
             Ok(true) => self.want_armed(),
             Ok(false) => self.want_off(),
-            // What cannot be read changes nothing.
-            Err(error) => self.why_not = Some(format!("what is wanted cannot be read: {error}")),
+            // What cannot be read changes nothing; nor does it keep from being petted what was armed before.
+            Err(error) => {
+                if self.armed_before {
+                    self.take_up(if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed });
+                }
+                self.why_not = Some(format!("what is wanted cannot be read: {error}"));
+            }
         }
         self.pet();
         self.report();
     }
 
     fn want_armed(&mut self) {
-        self.promised_until = None;
-        if self.watchdog.is_some() {
-            if matches!(self.phase, Phase::Disarming | Phase::Free) {
-                self.phase = Phase::Armed;
+        // Opening it starts it: a node that never had a lease would be reset by that. And one that is petted whatever comes
+        // would be, too, if it were held to a lease that it has not.
+        if !self.lease.may_pet(boottime()) && (self.watchdog.is_none() || self.phase == Phase::Free) {
+            if self.watchdog.is_none() {
+                self.phase = Phase::Waiting;
             }
+            self.why_not = Some("no majority of the master candidates has let this node run yet".to_owned());
             return;
         }
-        if !self.lease.may_pet(boottime()) {
-            // Opening it starts it: a node that never had a lease would be reset by that.
+        self.promised_until = None;
+        if self.watchdog.is_none() {
             self.phase = Phase::Waiting;
-            self.why_not = Some("no majority of the master candidates has let this node run yet".to_owned());
+            self.take_up(Phase::Armed);
+        } else if matches!(self.phase, Phase::Disarming | Phase::Free) {
+            self.phase = Phase::Armed;
+        }
+        if let Some(watchdog) = &self.watchdog {
+            self.why_not = (!watchdog.nowayout())
+                .then(|| "the driver is loaded without nowayout=1: nobody can rely on it".to_owned());
+        }
+    }
+
+    /// Opens the watchdog, which arms it, if there is a lease or it is free of one.
+    fn take_up(&mut self, phase: Phase) {
+        if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.may_pet(boottime())) {
             return;
         }
         match open(&self.settings.device, self.settings.watchdog.0) {
             Ok(watchdog) => {
                 self.terms.watchdog_ms = watchdog.timeout_ms();
-                self.why_not = (!watchdog.nowayout())
-                    .then(|| "the driver is loaded without nowayout=1: nobody can rely on it".to_owned());
                 self.watchdog = Some(watchdog);
-                self.phase = Phase::Armed;
+                self.armed_before = false;
+                self.phase = phase;
             }
-            Err(error) => {
-                self.phase = Phase::Waiting;
-                self.why_not = Some(format!("cannot open {}: {error}", self.settings.device.display()));
-            }
+            Err(error) => self.why_not = Some(format!("cannot open {}: {error}", self.settings.device.display())),
         }
     }
 
     /// Whoever was told of the leash may rely on it for as long as it was promised, by a clock that may be slower.
     fn want_off(&mut self) {
-        let Some(watchdog) = &mut self.watchdog else {
-            // A leash that armed it before this process began: nobody pets it until a lease is there, and then it is taken up.
-            let armed_before = leash_file(&self.run).exists() || self.promised_until.is_some();
-            if armed_before && self.lease.may_pet(boottime()) {
-                self.watchdog = open(&self.settings.device, self.settings.watchdog.0).ok();
-                self.phase = Phase::Disarming;
-                self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
-            } else if !armed_before {
+        if self.watchdog.is_none() {
+            if !self.armed_before {
                 self.phase = Phase::Off;
                 self.why_not = None;
+                return;
             }
-            return;
-        };
+            // A leash that armed it before this process began: nobody pets it until a lease is there, but for one whose
+            // promise was over.
+            let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
+            let (now, then) =
+                if boottime() < until { (Phase::Disarming, Phase::Disarming) } else { (Phase::Waiting, Phase::Free) };
+            self.phase = now;
+            self.take_up(then);
+        }
+        let Some(watchdog) = &mut self.watchdog else { return };
         let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
         if boottime() < until {
             if self.phase != Phase::Lost {
@@ -274,7 +298,10 @@ impl Daemon {
             ));
             // The rest of the watchdog's time, but for a second.
             let left = Duration::from_millis(self.terms.watchdog_ms).saturating_sub(TICK);
+            // What it starts would inherit that it is not ended by them.
+            let _ = ends().thread_unblock();
             stop_instances(self.settings.before_bite.as_deref(), Deadline::after(left));
+            let _ = ends().thread_block();
         }
     }
 
@@ -283,11 +310,14 @@ impl Daemon {
         let ends = self.lease.ends().map(|ends| u64::try_from(ends.as_millis()).unwrap_or(u64::MAX));
         let status = Status {
             at_boottime_ms: at,
+            boot_id: identity::incarnation(),
             pid: std::process::id(),
             phase: self.phase,
-            driver: self.watchdog.as_ref().map(|watchdog| watchdog.identity().to_owned()),
+            driver: self.driver(),
             watchdog_ms: self.watchdog.as_ref().map(|watchdog| watchdog.timeout_ms()),
             nowayout: self.watchdog.as_ref().map(|watchdog| watchdog.nowayout()),
+            granted_at_ms: self.lease.granted_at().map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
+            in_force: self.lease.candidates().clone(),
             lease_left_ms: ends.and_then(|ends| ends.checked_sub(at)),
             candidates: self
                 .rounds
@@ -299,9 +329,11 @@ impl Daemon {
             why_not: self.why_not.clone(),
             real_time: is_real_time(),
         };
-        // The disk may be the very thing that is lost: what cannot be said does not stop the petting.
-        let _ = state_file::write_unflushed(&status_file(&self.run), &status);
-        let attested = self.watchdog.as_ref().filter(|_| self.phase == Phase::Armed).zip(self.lease.granted_at());
+        // The disk may be the very thing that is lost: what cannot be said does not stop the petting. But nothing is attested
+        // that the process after this one would not know of.
+        let is_said = state_file::write_unflushed(&status_file(&self.run), &status).is_ok();
+        let is_armed = is_said && self.phase == Phase::Armed;
+        let attested = self.watchdog.as_ref().filter(|_| is_armed).zip(self.lease.granted_at());
         let Some((watchdog, granted_at)) = attested else {
             if self.phase != Phase::Lost {
                 let _ = std::fs::remove_file(leash_file(&self.run));
@@ -318,6 +350,12 @@ impl Daemon {
             lease_age_ms: at.saturating_sub(u64::try_from(granted_at.as_millis()).unwrap_or(u64::MAX)),
         };
         let _ = state_file::write_unflushed(&leash_file(&self.run), &Attested { at_boottime_ms: at, report });
+    }
+
+    /// Of the watchdog that is open, or was left armed by a process before this one.
+    fn driver(&self) -> Option<String> {
+        let open = self.watchdog.as_ref().map(|watchdog| watchdog.identity().to_owned());
+        open.or_else(|| self.armed_before.then(|| "armed, and not taken up yet".to_owned()))
     }
 
     fn part(&self) {

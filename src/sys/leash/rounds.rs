@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::echo::{Echo, Nonce};
@@ -15,9 +15,13 @@ use crate::sys::ganeti::confd::{Confd, PORT, Role};
 /// How many rounds are remembered: later than that no answer extends a lease.
 const REMEMBERED: usize = 16;
 
+/// How many packets are taken in before it is looked again what else is to be done.
+const AT_ONCE: usize = 1_024;
+
 /// The rounds of one node.
 pub(super) struct Rounds {
     node: NodeName,
+    data_dir: PathBuf,
     confd: Confd,
     socket: UdpSocket,
     echo: Option<Echo>,
@@ -41,7 +45,8 @@ impl Rounds {
         socket.set_nonblocking(true).map_err(|error| error.to_string())?;
         // Without echoes a fault of confd everywhere cannot be told from a cut: strict, and safe.
         let echo = Echo::bind(own).inspect_err(|error| tracing::warn!(%error, "no echo")).ok();
-        Ok(Self { node: node.clone(), confd, socket, echo, rounds: VecDeque::new(), number: 0 })
+        let data_dir = data_dir.to_owned();
+        Ok(Self { node: node.clone(), data_dir, confd, socket, echo, rounds: VecDeque::new(), number: 0 })
     }
 
     /// What to wait for.
@@ -51,6 +56,10 @@ impl Rounds {
 
     /// Asks everybody, in a round that counts from `sent`.
     pub(super) fn ask(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, in_force: &BTreeSet<IpAddr>) {
+        // The cluster's key may have been renewed: with the old one nobody's refusal would be heard.
+        if let Ok(confd) = Confd::new(&self.data_dir) {
+            self.confd = confd;
+        }
         self.number += 1;
         let salt = format!("{:x}-{:x}-{:x}", std::process::id(), self.number, sent.as_nanos());
         let question = self.confd.role_question(&self.node, &salt);
@@ -89,7 +98,9 @@ impl Rounds {
     pub(super) fn take_in(&mut self, lease: &mut Lease) -> io::Result<()> {
         let mut touched = BTreeSet::new();
         let mut buffer = [0; 4096];
-        loop {
+        let mut failed = None;
+        // Whoever floods it does not keep it from petting.
+        for _ in 0..AT_ONCE {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
                     let Some((salt, role)) = self.confd.role(&buffer[..length]) else { continue };
@@ -101,10 +112,15 @@ impl Rounds {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // A refusal by ICMP comes as an error of a later call.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(error) => return Err(error),
+                // What has come is taken in all the same.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
-        while let Some((from, nonce)) = self.echo.as_ref().and_then(Echo::answer) {
+        for _ in 0..AT_ONCE {
+            let Some((from, nonce)) = self.echo.as_ref().and_then(Echo::answer) else { break };
             let answered = self.rounds.iter_mut().find(|round| round.nonces.get(&from) == Some(&nonce));
             if let Some(round) = answered {
                 // A signed word counts more, whichever comes first.
@@ -115,7 +131,7 @@ impl Rounds {
         for round in self.rounds.iter().filter(|round| touched.contains(&round.sent)) {
             lease.round(round.sent, &round.named, &round.words);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// What each candidate said in the last round but this one, which may not be over.

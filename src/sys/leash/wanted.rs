@@ -1,13 +1,15 @@
 //! What the administrator wants of the leash, and what it says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sys::state_file;
+use crate::sys::clock::now;
+use crate::sys::{identity, state_file};
 
 /// What the administrator wants; it survives boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,8 @@ pub enum Phase {
 pub struct Status {
     /// When, in milliseconds of the clock since boot.
     pub at_boottime_ms: u64,
+    /// Of which boot that is.
+    pub boot_id: String,
     /// Its process.
     pub pid: u32,
     /// In which state it is.
@@ -70,6 +74,10 @@ pub struct Status {
     pub watchdog_ms: Option<u64>,
     /// Closing it leaves it armed.
     pub nowayout: Option<bool>,
+    /// When the questions were sent that the lease counts from, by the clock since boot.
+    pub granted_at_ms: Option<u64>,
+    /// The candidates whose majority counts.
+    pub in_force: BTreeSet<IpAddr>,
     /// For how long the lease holds from now, in milliseconds; none without one.
     pub lease_left_ms: Option<u64>,
     /// What each candidate said last: `may run`, `refuses`, `alive`, `silent`.
@@ -86,4 +94,21 @@ pub struct Status {
 #[must_use]
 pub fn status_file(run: &Path) -> PathBuf {
     run.join("leash-status.json")
+}
+
+impl Status {
+    /// When the lease was granted last, and by the majority of whom.
+    #[must_use]
+    pub fn granted(&self) -> Option<(Duration, BTreeSet<IpAddr>)> {
+        let granted_ms = self.granted_at_ms.filter(|at| *at <= self.at_boottime_ms && !self.in_force.is_empty())?;
+        Some((Duration::from_millis(granted_ms), self.in_force.clone()))
+    }
+}
+
+/// What the leash said of itself last in this boot, whatever its age: the one that is started next goes on from there, in
+/// each phase, as others may rely on it in each.
+#[must_use]
+pub fn said_before(run: &Path) -> Option<Status> {
+    let status: Status = state_file::read(&status_file(run)).ok().flatten()?;
+    (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }

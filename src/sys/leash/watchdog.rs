@@ -58,16 +58,27 @@ impl Device {
     fn open(path: &Path, timeout: Duration) -> io::Result<Self> {
         // Without it nobody can say whether a leash that dies takes the watchdog with it.
         let nowayout = nowayout(path)?;
-        let mut file = OpenOptions::new().write(true).open(path)?;
         let seconds = i32::try_from(timeout.as_secs()).map_err(io::Error::other)?;
-        // A device whose time is fixed refuses; what it has is read all the same.
-        let _ = ioctl::set_timeout(&file, seconds);
-        let timeout = ioctl::timeout(&file)?;
-        let identity = ioctl::identity(&file)?;
-        file.write_all(b"\0")?;
-        let timeout_ms = u64::try_from(timeout).map_err(io::Error::other)? * 1_000;
-        Ok(Self { file, identity, timeout_ms, nowayout })
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        match set(&mut file, seconds) {
+            Ok((identity, timeout_ms)) => Ok(Self { file, identity, timeout_ms, nowayout }),
+            Err(error) => {
+                // It runs, and nobody is going to pet it.
+                let _ = file.write_all(b"V");
+                Err(error)
+            }
+        }
     }
+}
+
+/// Sets the time-out; what it is called, and its time-out in milliseconds.
+fn set(file: &mut File, seconds: i32) -> io::Result<(String, u64)> {
+    // A device whose time is fixed refuses; what it has is read all the same.
+    let _ = ioctl::set_timeout(file, seconds);
+    let timeout_ms = u64::try_from(ioctl::timeout(file)?).map_err(io::Error::other)? * 1_000;
+    let identity = ioctl::identity(file)?;
+    file.write_all(b"\0")?;
+    Ok((identity, timeout_ms))
 }
 
 impl Watchdog for Device {

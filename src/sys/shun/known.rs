@@ -1,10 +1,8 @@
 //! What this host was told: by its own leash, and by the other nodes when they were asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,16 +38,6 @@ pub fn own_leash(run: &Path) -> Option<LeashReport> {
     report.lease_age_ms += age;
     report.kept_for_ms = report.kept_for_ms.saturating_sub(age);
     (age <= FRESH_MS && report.boot_id == identity::incarnation()).then_some(report)
-}
-
-/// What the leash of this host was granted last in this boot, whatever its age: when, by the clock since boot, and by the
-/// majority of whom.
-#[must_use]
-pub fn own_leash_then(run: &Path) -> Option<(Duration, BTreeSet<IpAddr>)> {
-    let attested: Attested = state_file::read(&leash_file(run)).ok().flatten()?;
-    let granted_ms = attested.at_boottime_ms.checked_sub(attested.report.lease_age_ms)?;
-    let is_of_this_boot = attested.report.boot_id == identity::incarnation() && granted_ms <= now().boottime_ms;
-    is_of_this_boot.then(|| (Duration::from_millis(granted_ms), attested.report.candidates.into_iter().collect()))
 }
 
 /// What another node said, and when it was asked.

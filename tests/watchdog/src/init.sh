@@ -23,6 +23,12 @@ start() {
     leash=$!
 }
 
+again() {
+    kill "$leash"
+    wait "$leash"
+    start
+}
+
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -43,18 +49,18 @@ gnt-ha leash arm >/run/leash.log 2>&1
 # The own word alone is no majority of three.
 candidates-confd /var/lib/ganeti/hmac.key 192.0.2.1 &
 start
-watch waiting 5
+watch waiting 3
 echo "@@ state $(cat /sys/class/watchdog/watchdog0/state)"
 
 ip address add 192.0.2.2/32 dev lo
 ip address add 192.0.2.3/32 dev lo
 candidates-confd /var/lib/ganeti/hmac.key 192.0.2.2 192.0.2.3 &
-watch leased 10
+watch leased 8
 echo "@@ kernel $(cat /sys/class/watchdog/watchdog0/identity) $(cat /sys/class/watchdog/watchdog0/timeout)"
 
 # All confds end; the kernels of their hosts answer.
 killall candidates-confd
-watch echo 10
+watch echo 8
 
 # For a moment Ganeti names nobody, or nothing can be read.
 : >/var/lib/ganeti/ssconf_master_candidates_ips
@@ -62,11 +68,17 @@ watch nobody 3
 rm /var/lib/ganeti/ssconf_master_candidates_ips
 watch unreadable 3
 
-# Another process takes it over.
-kill "$leash"
-wait "$leash"
-start
+# Another process takes it over, with the candidates that were in force.
+again
 watch again 7
+
+# It is not wanted any more, and others may still rely on it: the next process knows.
+gnt-ha leash disarm >/dev/null
+again
+watch disarming 6
+gnt-ha leash arm >/dev/null
+sleep 1
+watch armed 2
 
 echo "@@ log $(tr '\n' ' ' </run/leash.log)"
 ip address del 192.0.2.2/32 dev lo

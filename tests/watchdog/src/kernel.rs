@@ -60,8 +60,7 @@ fn packages(folder: &Path, name: &str) -> io::Result<Option<PathBuf>> {
 /// Only what is needed: the whole is hundreds of megabytes.
 fn unpack(package: &Path, into: &Path) -> io::Result<()> {
     fs::create_dir_all(into)?;
-    let mut opened =
-        Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
+    let mut opened = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
     let tar = opened.stdout.take().ok_or_else(|| io::Error::other("dpkg-deb has no output"))?;
     let mut unpacking = Command::new("tar");
     unpacking.arg("-C").arg(into).args(["-x", "--wildcards", "./boot/vmlinuz-*"]);

@@ -65,10 +65,19 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     let echo = all("echo").pop().and_then(|said| said.status.as_ref()).unwrap();
     assert!(echo.candidates.values().all(|word| word == "alive"), "{echo:?}");
     // Each of them goes on for longer than the lease, or the watchdog: petted while it is let run, and only by that.
-    for word in ["echo", "nobody", "unreadable", "again"] {
+    for word in ["echo", "nobody", "unreadable", "again", "armed"] {
         assert_eq!(phases(word), only(Phase::Armed), "{word}:\n{console}");
     }
     assert_ne!(all("echo")[0].status.as_ref().unwrap().pid, all("again")[6].status.as_ref().unwrap().pid);
+
+    // "Keeps its discipline": by the majority of those who were in force, whichever process it is.
+    assert_eq!(phases("disarming"), only(Phase::Disarming), "{console}");
+    let disarming = all("disarming").pop().and_then(|said| said.status.as_ref()).unwrap();
+    assert_eq!(disarming.in_force, leased.in_force);
+    assert!(
+        disarming.promised_until_ms.is_some_and(|until| until > disarming.at_boottime_ms + 500_000),
+        "{disarming:?}"
+    );
 
     // The lease that it had last; the status is written once a second, and says it for the moment when it is written.
     let lost = all("lost");
