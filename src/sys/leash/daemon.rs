@@ -1,7 +1,6 @@
 //! The loop of the leash: asks, decides, pets, and says of itself what is so. One thread, no memory that is not locked.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::last_words::{say, stop_instances};
 use super::rounds::Rounds;
-use super::wanted::{Phase, Status, said_before, status_file, wanted};
+use super::wanted::{Phase, Status, is_real_time, said_before, status_file, wanted};
 use super::watchdog::{Watchdog, open};
 use crate::config::{Config, Leash};
 use crate::core::node::NodeName;
@@ -391,13 +390,4 @@ fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {
 fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
     let all = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
     all.into_iter().find(|(name, _)| name == node).map(|(_, address)| address)
-}
-
-/// `policy` in `proc_pid_stat(5)`: 1 is FIFO, 2 is RR.
-fn is_real_time() -> bool {
-    let policy = || -> io::Result<Option<u32>> {
-        let stat = std::fs::read_to_string("/proc/self/stat")?;
-        Ok(stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(38)?.parse().ok()))
-    };
-    matches!(policy(), Ok(Some(1 | 2)))
 }

@@ -112,3 +112,12 @@ pub fn said_before(run: &Path) -> Option<Status> {
     let status: Status = state_file::read(&status_file(run)).ok().flatten()?;
     (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }
+
+/// Whether this process runs with real-time priority: `policy` in `proc_pid_stat(5)`: 1 is FIFO, 2 is RR.
+pub(super) fn is_real_time() -> bool {
+    let policy = || -> io::Result<Option<u32>> {
+        let stat = std::fs::read_to_string("/proc/self/stat")?;
+        Ok(stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(38)?.parse().ok()))
+    };
+    matches!(policy(), Ok(Some(1 | 2)))
+}

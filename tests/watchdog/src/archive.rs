@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(&bytes[14..22], b"000081ed", "the mode");
         assert_eq!(&bytes[54..62], b"00000005", "the size");
         assert_eq!(&bytes[94..102], b"00000005", "the length of the name and its end");
-        assert_eq!(&bytes[110..124], b"init\0\012345\0\0\0");
+        assert_eq!(&bytes[110..124], b"init\0\x0012345\0\0\0");
         assert_eq!(bytes.len() % 4, 0);
         assert!(bytes.ends_with(b"TRAILER!!!\0\0\0\0"));
     }
