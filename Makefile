@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 30
 SBIN := $(DESTDIR)$(PREFIX)/sbin
 LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
 SHARE := $(DESTDIR)$(PREFIX)/share
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 # Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 
@@ -55,6 +56,9 @@ install: build
 	done
 	install -D -m 0644 docs/config.toml $(SHARE)/doc/gnt-ha/examples/config.toml
 	install -D -m 0644 README.md $(SHARE)/doc/gnt-ha/README.md
+	install -d -m 0755 $(UNITS) $(SHARE)/doc/gnt-ha/examples/init
+	install -m 0644 units/*.service $(UNITS)/
+	install -m 0755 units/init/* $(SHARE)/doc/gnt-ha/examples/init/
 	install -d -m 0755 $(DESTDIR)/etc/gnt-ha
 
 lint:
