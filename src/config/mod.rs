@@ -16,7 +16,8 @@ pub use leash::Leash;
 pub use pattern::Pattern;
 pub use shun::{Network, Shun};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,6 +125,18 @@ impl Config {
     /// The names of all devices.
     pub fn device_names(&self) -> impl Iterator<Item = &str> {
         self.devices.keys().map(String::as_str)
+    }
+
+    /// The addresses of the BMCs that the configuration names as numbers, for nodes that it names, too.
+    #[must_use]
+    pub fn device_addresses(&self) -> BTreeSet<IpAddr> {
+        let filled = self.named_nodes().into_iter().filter_map(|node| self.levels_of(&node).ok()).flatten().flatten();
+        let drivers = filled.map(|device| device.driver).chain(self.devices.values().cloned());
+        let addresses = drivers.filter_map(|driver| match driver {
+            Driver::Ipmi(bmc) => bmc.address.parse().ok(),
+            _ => None,
+        });
+        addresses.collect()
     }
 
     /// The nodes that are named exactly, not by a pattern.

@@ -110,7 +110,7 @@ impl<'a> Keeper<'a> {
         }
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
-        let protected = Protected::new(&self.config.shun, &self.here, &self.ssconf);
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let mut refusals = BTreeMap::new();
         let mut register = before.clone();
         for (node, entry) in &question.register.0 {
@@ -174,7 +174,7 @@ impl<'a> Keeper<'a> {
         if !self.config.shun.after_off {
             return register;
         }
-        let protected = Protected::new(&self.config.shun, &self.here, &self.ssconf);
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let mut addresses: BTreeMap<NodeName, Vec<_>> = BTreeMap::new();
         for key in ["node_primary_ips", "node_secondary_ips"] {
             for (name, address) in self.ssconf.name_addresses(key).unwrap_or_default() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::config::Shun;
+use crate::config::{Config, Shun};
 use crate::core::node::NodeName;
 use crate::core::shun::register::Entry;
 use crate::sys::addresses;
@@ -16,11 +16,12 @@ pub(super) struct Protected<'a> {
     here: &'a NodeName,
     owners: BTreeMap<IpAddr, BTreeSet<NodeName>>,
     master_ip: Option<IpAddr>,
+    devices: BTreeSet<IpAddr>,
 }
 
 impl<'a> Protected<'a> {
     /// By what Ganeti has told this host; where it has told nothing, only the rest counts.
-    pub(super) fn new(shun: &'a Shun, here: &'a NodeName, ssconf: &Ssconf) -> Self {
+    pub(super) fn new(config: &'a Config, here: &'a NodeName, ssconf: &Ssconf) -> Self {
         let mut owners: BTreeMap<IpAddr, BTreeSet<NodeName>> = BTreeMap::new();
         for key in ["node_primary_ips", "node_secondary_ips"] {
             for (name, address) in ssconf.name_addresses(key).unwrap_or_default() {
@@ -28,7 +29,7 @@ impl<'a> Protected<'a> {
             }
         }
         let master_ip = ssconf.addresses("master_ip").unwrap_or_default().into_iter().next();
-        Self { shun, here, owners, master_ip }
+        Self { shun: &config.shun, here, owners, master_ip, devices: config.device_addresses() }
     }
 
     /// Why this entry must not be applied here.
@@ -54,6 +55,10 @@ impl<'a> Protected<'a> {
         if self.master_ip == Some(address) {
             return Some("is the cluster's master IP".to_owned());
         }
+        // Refused, it could no longer be asked to switch its node off.
+        if self.devices.contains(&address) {
+            return Some("is a BMC's in config.toml".to_owned());
+        }
         if self.shun.protected.iter().any(|network| network.contains(address)) {
             return Some("is protected in config.toml".to_owned());
         }
@@ -68,7 +73,8 @@ impl<'a> Protected<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Network;
+    use std::path::Path;
+
     use crate::core::grade::Grade;
     use crate::core::shun::register::{Epoch, Reach};
 
@@ -99,9 +105,26 @@ mod tests {
         ] {
             std::fs::write(data.path().join(format!("ssconf_{key}")), text).unwrap();
         }
-        let shun = Shun { protected: vec![Network::try_from("203.0.113.0/24".to_owned()).unwrap()], ..Shun::default() };
+        let text = r#"
+            [shun]
+            protected = ["203.0.113.0/24"]
+            [devices.bmc]
+            driver = "ipmi"
+            address = "{bmc}"
+            username = "fence"
+            password_file = "/etc/gnt-ha/bmc.password"
+            [devices.chassis]
+            driver = "ipmi"
+            address = "2001:db8::b"
+            username = "fence"
+            password_file = "/etc/gnt-ha/bmc.password"
+            [nodes.n3]
+            levels = [["bmc"]]
+            values = { bmc = "192.0.2.3" }
+        "#;
+        let config = Config::parse(text, Path::new("config.toml")).unwrap();
         let (here, ssconf) = (name("n1"), Ssconf::new(data.path()));
-        let protected = Protected::new(&shun, &here, &ssconf);
+        let protected = Protected::new(&config, &here, &ssconf);
         let why =
             |node: &str, addresses: &[&str]| protected.why_not(&name(node), &entry(addresses)).unwrap_or_default();
         assert_eq!(why("n3", &["198.18.0.3", "198.51.100.3", "2001:db8::3"]), "");
@@ -112,6 +135,8 @@ mod tests {
         assert!(why("n3", &["255.255.255.255"]).contains("no address of a node"));
         assert!(why("n3", &["198.18.0.100"]).contains("master IP"));
         assert!(why("n3", &["203.0.113.7"]).contains("protected"));
+        assert!(why("n3", &["192.0.2.3"]).contains("a BMC's"));
+        assert!(why("n3", &["198.18.0.3", "2001:db8::b"]).contains("a BMC's"));
         assert!(why("n3", &["198.18.0.2"]).contains("n2's in Ganeti"));
     }
 }
