@@ -1,0 +1,42 @@
+//! What nodes say to each other about shunned nodes: read and written again as it was, or refused.
+#![no_main]
+
+use gnt_ha::config::Network;
+use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::words::{LeashReport, Question, Report};
+use libfuzzer_sys::fuzz_target;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The words, if they are some, and the same after they were written and read again.
+fn again<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<(T, T)> {
+    let words: T = serde_json::from_slice(bytes).ok()?;
+    let text = serde_json::to_vec(&words).ok()?;
+    let back = serde_json::from_slice(&text).expect("what was written can be read");
+    Some((words, back))
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some((question, back)) = again::<Question>(bytes) {
+        assert_eq!(question, back);
+    }
+    if let Some((report, back)) = again::<Report>(bytes) {
+        assert_eq!(report, back);
+    }
+    if let Some((leash, back)) = again::<LeashReport>(bytes) {
+        assert_eq!(leash, back);
+    }
+    if let Some((register, back)) = again::<Register>(bytes) {
+        assert_eq!(register, back);
+        // Heard twice is heard once.
+        let mut merged = register.clone();
+        merged.merge(&register);
+        assert_eq!(merged, register);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        if let Ok(network) = Network::try_from(text.to_owned()) {
+            let address = text.split('/').next().and_then(|address| address.parse().ok());
+            assert!(address.is_some_and(|address| network.contains(address)), "a network without its own address");
+        }
+    }
+});
