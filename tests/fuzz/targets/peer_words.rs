@@ -33,10 +33,10 @@ fuzz_target!(|bytes: &[u8]| {
         merged.merge(&register);
         assert_eq!(merged, register);
     }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Ok(network) = Network::try_from(text.to_owned()) {
-            let address = text.split('/').next().and_then(|address| address.parse().ok());
-            assert!(address.is_some_and(|address| network.contains(address)), "a network without its own address");
-        }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(network) = Network::try_from(text.to_owned())
+    {
+        let address = text.split('/').next().and_then(|address| address.parse().ok());
+        assert!(address.is_some_and(|address| network.contains(address)), "a network without its own address");
     }
 });
