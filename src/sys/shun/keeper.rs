@@ -160,10 +160,12 @@ impl<'a> Keeper<'a> {
             let path = self.file();
             state_file::write(&path, register).map_err(|error| ShunError::Write { path, error })?;
         }
-        let wanted = wanted(register);
-        let was = if wanted.is_empty() { Wanted::new() } else { table::refused(deadline)?.addresses };
-        let applied = table::apply(&wanted, deadline)?;
-        let new: Wanted = wanted.into_iter().filter(|(address, reach)| was.get(address) < Some(reach)).collect();
+        let (told, wanted) = (wanted(before), wanted(register));
+        let applied = table::apply(&told, &wanted, deadline)?;
+        // What was lost and is there again may have been connected in between.
+        let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
+        let is_new = |address: &IpAddr, reach: &Reach| is_anew || told.get(address) < Some(reach);
+        let new: Wanted = wanted.into_iter().filter(|(address, reach)| is_new(address, reach)).collect();
         sockets::end(&new, deadline);
         Ok(applied)
     }

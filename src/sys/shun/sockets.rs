@@ -2,7 +2,8 @@
 //!
 //! What the kernel does not end, a socket of its own, is refused all the same.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::core::shun::register::Reach;
@@ -15,9 +16,17 @@ const AT_ONCE: usize = 200;
 
 /// Ends the connections with `addresses`, as far as the kernel does.
 pub(super) fn end(addresses: &Wanted, deadline: Deadline) {
+    if addresses.is_empty() {
+        return;
+    }
+    // Of thousands of addresses hardly any has a connection.
+    let connected = connected();
     for (reach, protocols) in [(Reach::Everything, "-tu"), (Reach::Tcp, "-t")] {
-        let of_it: Vec<String> =
-            addresses.iter().filter(|(_, of)| **of == reach).map(|(address, _)| destination(*address)).collect();
+        let of_it: Vec<String> = addresses
+            .iter()
+            .filter(|(address, of)| **of == reach && connected.contains(address))
+            .map(|(address, _)| destination(*address))
+            .collect();
         for some in of_it.chunks(AT_ONCE) {
             let mut words = vec!["-K", "-H", "-n", "-a", protocols];
             for (index, address) in some.iter().enumerate() {
@@ -35,5 +44,47 @@ fn destination(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Where this host has connections to (`proc_net_tcp(5)`, and the same for UDP).
+fn connected() -> BTreeSet<IpAddr> {
+    let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| format!("/proc/self/net/{table}"));
+    let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
+    texts.flat_map(|text| text.lines().skip(1).filter_map(remote).collect::<Vec<_>>()).collect()
+}
+
+/// The remote address of a line: words of 32 bits in the byte order of this host.
+fn remote(line: &str) -> Option<IpAddr> {
+    let (address, _) = line.split_whitespace().nth(2)?.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(address.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    if address.len() == 8 {
+        return Some(Ipv4Addr::from(word(0)?).into());
+    }
+    let mut bytes = [0; 16];
+    for (n, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+        chunk.copy_from_slice(&word(n * 8)?);
+    }
+    // A connection of version 4 on a socket of version 6 is refused as what it is.
+    Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Linux 6.1 writes them on a host with the low byte first.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_remote_address_is_read() {
+        let v4 = "   0: 010200C0:1F90 020200C0:0016 01 00000000:00000000 00:00000000 00000000     0        0 1 1";
+        assert_eq!(remote(v4), Some("192.0.2.2".parse().unwrap()));
+        let v6 = "   1: B80D0120000000000000000001000000:1F90 B80D0120000000000000000002000000:0016 01 0:0 0:0 0 0 0";
+        assert_eq!(remote(v6), Some("2001:db8::2".parse().unwrap()));
+        let mapped = "   1: 0:1F90 0000000000000000FFFF0000020200C0:0016 01";
+        assert_eq!(remote(mapped), Some("192.0.2.2".parse().unwrap()));
+        for bad in ["", "x", "0: a b", "0: a 0102:1", "0: a zzzzzzzz:1"] {
+            assert_eq!(remote(bad), None, "{bad}");
+        }
     }
 }

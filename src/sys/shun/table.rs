@@ -55,11 +55,12 @@ impl Applied {
 
 /// Has the kernel refuse exactly what is `wanted`, and reads it back.
 ///
-/// Rules that stand are left as they are, and so is their seal: only addresses come and go.
+/// Rules that stand are left as they are, and so is their seal: only addresses come and go. Where the kernel has other
+/// addresses than were `told` before, somebody has changed them, and everything is made anew, with another seal.
 ///
 /// # Errors
 /// [`ProgramError`], also when the kernel does not have what it was told.
-pub fn apply(wanted: &Wanted, deadline: Deadline) -> Result<Applied, ProgramError> {
+pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Applied, ProgramError> {
     let bridged = has_bridge();
     let before = read(bridged, deadline)?;
     if wanted.is_empty() && before == Found::Nothing {
@@ -68,8 +69,10 @@ pub fn apply(wanted: &Wanted, deadline: Deadline) -> Result<Applied, ProgramErro
     let commands = match &before {
         Found::Whole(refused) if refused.addresses == *wanted => return Ok(Applied::AlreadySo(refused.clone())),
         _ if wanted.is_empty() => remove(),
-        Found::Whole(refused) => change(&refused.addresses, wanted, bridged),
-        Found::Nothing | Found::Damaged => remove().into_iter().chain(make(wanted, bridged)).collect(),
+        Found::Whole(refused) if refused.addresses == *told => change(&refused.addresses, wanted, bridged),
+        Found::Nothing | Found::Damaged | Found::Whole(_) => {
+            remove().into_iter().chain(make(wanted, bridged)).collect()
+        }
     };
     nft::apply(&commands, deadline)?;
     match read(bridged, deadline)? {

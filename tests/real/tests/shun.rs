@@ -219,8 +219,10 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
         assert_ne!(after.seal, first.seal, "{damage}");
         assert_eq!(after.refuses, first.refuses, "{damage}");
     }
+    let before = scene.tell(1, Reach::Everything);
     run("nft delete element inet gnt-ha-shunned everything4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
+    assert_ne!(scene.tell(1, Reach::Everything).seal, before.seal, "an address was let through for a moment");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
