@@ -2,13 +2,14 @@
 //!
 //! The program runs itself again in namespaces of its own ([`sandbox`]), where the configuration has its usual path and
 //! packets can be lost, and again for each command that is measured ([`measure`]). The roles are measured in labs
-//! ([`takeover`]). Nothing outlives it.
+//! ([`takeover`], [`shun`]). Nothing outlives it.
 
 mod bmcs;
 mod cases;
 mod measure;
 mod monitors;
 mod sandbox;
+mod shun;
 mod simulator;
 mod site;
 mod table;
@@ -83,6 +84,7 @@ fn outside(arguments: &Arguments) -> Result<()> {
     site::check_tools()?;
     let mut rows: Vec<table::Row> = serde_json::from_slice(&sandbox::run_inside(arguments.runs)?)?;
     if arguments.labs > 0 {
+        rows.extend(shun::all(arguments.runs.into())?);
         rows.extend(takeover::all(arguments.labs, arguments.runs.into(), &arguments.examples)?);
     }
     print!("{}", table::text(&rows));

@@ -131,7 +131,7 @@ fn table(ours: &[Takeover], theirs: Option<&Takeover>) -> Vec<Row> {
     let most = ours.iter().map(|takeover| takeover.touched.len()).max().unwrap_or_default();
     let whose: Vec<String> = ours.iter().map(names).filter(|names| !names.is_empty()).collect();
     vec![
-        row("master's host killed, until another answers LUXI, s", |takeover| takeover.serves, 15.0),
+        row("master's host killed, until another answers LUXI, s", |takeover| takeover.serves, 8.0),
         row("master's host killed, until Ganeti has it offline, s", |takeover| takeover.recorded, 20.0),
         Row {
             what: "master's host killed and given power again, other hosts touched".to_owned(),

@@ -1,0 +1,187 @@
+//! Shunning: how soon everybody refuses a node, what it costs to refuse thousands, what a failover gains, and the leash.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::terms::Terms;
+use lab::{Host, Lab, Options};
+use nix::unistd::{SysconfVar, sysconf};
+use real_parts::lab_name;
+use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::cases::progress;
+use crate::measure::median;
+use crate::table::{Goal, Row};
+
+/// What is refused at once.
+const ADDRESSES: u32 = 10_000;
+
+/// For how long the leash is watched.
+const WATCHED: Duration = Duration::from_secs(30);
+
+/// The defaults, so far as a watchdog of the lab's can have them.
+const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+
+/// All rows.
+pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
+    let programs = built_programs()?;
+    let mut rows = vec![many(&programs, runs.min(10))?];
+    progress("a lab with leashes; a host is refused, and let in again");
+    let lab = up(Some(TERMS))?;
+    let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: Some(TERMS) };
+    install(&lab, &programs, &proof)?;
+    rows.push(refused(&lab, runs.min(10))?);
+    rows.extend(leash(&lab)?);
+    drop(lab);
+    rows.push(failover(&programs)?);
+    Ok(rows)
+}
+
+fn up(leash: Option<Terms>) -> Result<Lab> {
+    let options = Options {
+        name: lab_name("bench-shun"),
+        pacemaker: false,
+        watchdog: leash.map(|terms| Duration::from_millis(terms.watchdog_ms)),
+        boot_delay: Duration::from_secs(300),
+        replace: true,
+        ..Options::default()
+    };
+    Ok(Lab::up(options)?)
+}
+
+/// In a network of its own: `gnt-ha shun apply` with a register of thousands.
+fn many(programs: &Path, runs: usize) -> Result<Row> {
+    progress("ten thousand addresses are refused");
+    let folder = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
+    fs::create_dir_all(folder.join("state"))?;
+    let entry = |n: u32| {
+        let addresses = [0, 1].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + 2 * n + k).to_string());
+        let entry = json!({"epoch": 1, "addresses": addresses, "reach": "everything", "grade": "isolated", "boot_id": null,
+                           "since_ms": 1, "by": "bench"});
+        (format!("node{n}.example.com"), entry)
+    };
+    let register: serde_json::Map<String, Value> = (1..=ADDRESSES / 2).map(entry).collect();
+    fs::write(folder.join("state/shunned.json"), Value::Object(register).to_string())?;
+    let shown = folder.display();
+    fs::write(
+        folder.join("config.toml"),
+        format!("state_directory = \"{shown}/state\"\nrun_directory = \"{shown}/run\"\n"),
+    )?;
+    let apply = || -> Result<Duration> {
+        let begun = Instant::now();
+        let done = Command::new("unshare")
+            .arg("--net")
+            .arg(programs.join("gnt-ha"))
+            .arg("--config")
+            .arg(folder.join("config.toml"))
+            .args(["shun", "apply"])
+            .stdout(Stdio::piped())
+            .output()?;
+        let took = begun.elapsed();
+        let said = String::from_utf8_lossy(&done.stdout);
+        if done.status.success() && said.contains("10000 addresses") {
+            Ok(took)
+        } else {
+            Err(format!("gnt-ha shun apply: {said}{}", String::from_utf8_lossy(&done.stderr)).into())
+        }
+    };
+    let times: Result<Vec<Duration>> = (0..runs).map(|_| apply()).collect();
+    fs::remove_dir_all(&folder)?;
+    let middle = median(times?.into_iter());
+    Ok(row("10,000 addresses are refused and read back, s", middle.as_secs_f64(), Goal::AtMost(0.2), "median"))
+}
+
+/// From the command to the last read-back.
+fn refused(lab: &Lab, runs: usize) -> Result<Row> {
+    let (n1, n3) = (lab.host("n1")?, lab.host("n3")?);
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let begun = n1.check(&[OOB_PROGRAM, "power-off", &n3.fqdn()])?;
+        drop(begun);
+        let history = n1.check(&[GNT_HA, "history", "--json", "n3"])?.stdout;
+        let last: Value = serde_json::from_str(history.lines().last().ok_or("no receipt")?)?;
+        let steps = last["receipt"]["steps"].as_array().cloned().unwrap_or_default();
+        let at = |word: &str| {
+            let step = steps.iter().find(|step| step["did"].as_str().is_some_and(|did| did.contains(word)))?;
+            step["at_ms"].as_u64()
+        };
+        let (from, to) = (at("read the power").unwrap_or(0), at("power off").ok_or("no such step")?);
+        times.push(Duration::from_millis(to - from));
+        n1.check(&[GNT_HA, "admit", &n3.fqdn(), "--confirm", "bench"])?;
+    }
+    let middle = median(times.into_iter());
+    Ok(row(
+        "3 hosts: until everybody refuses a node, read back, s",
+        middle.as_secs_f64(),
+        Goal::AtMost(0.3),
+        "median, of the receipts",
+    ))
+}
+
+/// What the leash costs the host that it is on.
+fn leash(lab: &Lab) -> Result<Vec<Row>> {
+    progress("the leash of one host is watched");
+    let host = lab.host("n2")?;
+    lab.wait_until("n2 is leashed", Duration::from_secs(60), || Ok(host.run(&[GNT_HA, "leash", "status"])?.success()))?;
+    let pid = host.check(&["pgrep", "-o", "-f", "^/usr/sbin/gnt-ha leash run"])?.stdout.trim().to_owned();
+    let before = ticks(&host, &pid)?;
+    std::thread::sleep(WATCHED);
+    let used = ticks(&host, &pid)? - before;
+    #[allow(clippy::cast_precision_loss, reason = "ticks of seconds")]
+    let share = used as f64 / sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64 / WATCHED.as_secs_f64() * 100.0;
+    let status = host.read_file(&format!("/proc/{pid}/status"))?;
+    let kilobytes = |key: &str| {
+        let line = status.lines().find(|line| line.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse::<f64>().ok()
+    };
+    let locked = kilobytes("VmLck:").ok_or("no VmLck")? / 1024.0;
+    Ok(vec![
+        row("the leash: share of a core, %", share, Goal::AtMost(0.1), &format!("over {} s", WATCHED.as_secs())),
+        row("the leash: locked memory, MB", locked, Goal::AtMost(8.0), "VmLck"),
+    ])
+}
+
+fn ticks(host: &Host, pid: &str) -> Result<u64> {
+    let stat = host.read_file(&format!("/proc/{pid}/stat"))?;
+    let rest = stat.rsplit_once(')').ok_or("no stat")?.1;
+    let numbers: Vec<u64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // utime and stime: the 14th and 15th of all (`proc_pid_stat(5)`), of which two are before, and one is a letter.
+    Ok(numbers.get(10).zip(numbers.get(11)).map(|(user, system)| user + system).ok_or("no stat")?)
+}
+
+/// `gnt-cluster master-failover` with a dead master: shunned, as a proven off leaves it, and not shunned.
+fn failover(programs: &Path) -> Result<Row> {
+    let mut times = Vec::new();
+    for shunned in [true, false] {
+        progress(&format!("a dead master is followed by hand, {}", if shunned { "shunned" } else { "not shunned" }));
+        let lab = up(None)?;
+        install(&lab, programs, &Proof { shun: false, least: None, leash: None })?;
+        let (n1, n2) = (lab.host("n1")?, lab.host("n2")?);
+        n1.power_off()?;
+        if shunned {
+            n2.check(&[OOB_PROGRAM, "power-off", &n1.fqdn()])?;
+        }
+        let begun = Instant::now();
+        n2.run_within(&["gnt-cluster", "master-failover"], Duration::from_secs(120))?;
+        times.push(begun.elapsed().as_secs_f64());
+    }
+    let ratio = times[0] / times[1];
+    let note = format!("{:.1} s against {:.1} s", times[0], times[1]);
+    Ok(row("gnt-cluster master-failover, the dead master shunned, of not shunned", ratio, Goal::AtMost(0.15), &note))
+}
+
+fn row(what: &str, figure: f64, goal: Goal, note: &str) -> Row {
+    Row {
+        what: what.to_owned(),
+        ours: format!("{figure:.3}"),
+        theirs: "-".to_owned(),
+        figure,
+        goal,
+        note: note.to_owned(),
+    }
+}
