@@ -7,6 +7,7 @@ use super::super::places::Places;
 use crate::core::check::view::{Host, Installed};
 use crate::sys::clock::now;
 use crate::sys::ganeti::daemon_util::Daemons;
+use crate::sys::shun::keeper;
 use crate::sys::simulate;
 
 /// Where Pacemaker looks for agents (`OCF_ROOT_DIR`, `PCMK__FENCE_BINDIR` of Debian's build).
@@ -39,7 +40,11 @@ pub(super) fn look(places: &Places) -> Host {
         simulates_nothing: simulate::unknown(&folder),
         pause: recorder.pause().ok().flatten(),
         breaker: memory.and_then(|memory| memory.breaker.latch().cloned()),
-        shunned: std::collections::BTreeMap::new(),
+        shunned: keeper::register(&places.state_dir)
+            .unwrap_or_default()
+            .shunned()
+            .map(|(node, entry)| (node.clone(), entry.by.clone()))
+            .collect(),
     }
 }
 

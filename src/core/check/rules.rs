@@ -84,7 +84,7 @@ pub const RULES: &[Rule] = &[
         "no-device",
         Error,
         "a dead host cannot be fenced, so nothing that it had is taken over",
-        "configure fence_ganeti as the README says: gnt-ha setup shows it",
+        "configure fence_ganeti as the README says",
     ),
     rule_of(
         "device-stopped",

@@ -20,10 +20,6 @@ pub struct Resources {
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
     pub locations: Vec<Location>,
-    /// The ids of the sets that the properties are in.
-    pub property_sets: Vec<String>,
-    /// The levels of a fencing topology.
-    pub topology: Vec<Level>,
 }
 
 /// One resource.
@@ -61,23 +57,12 @@ pub struct Operation {
 /// Where a resource may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// Its id.
-    pub id: String,
     /// The resource's id.
     pub resource: String,
     /// The node.
     pub node: String,
     /// How much it is wanted there.
     pub score: String,
-}
-
-/// A level of a fencing topology.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// A node's name, or a pattern.
-    pub target: String,
-    /// Its devices.
-    pub devices: Vec<String>,
 }
 
 impl Resources {
@@ -91,8 +76,6 @@ impl Resources {
             return Err(BadCib::Shape);
         }
         let properties = cib.all("crm_config").into_iter().map(|config| pairs(config, "cluster_property_set"));
-        let sets =
-            cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id").map(str::to_owned)).collect();
         let templates: Vec<&Element> = cib.all("template");
         let mut primitives = Vec::new();
         for section in cib.all("resources") {
@@ -100,19 +83,12 @@ impl Resources {
         }
         let location = |element: &Element| {
             let get = |name| element.get(name).map(str::to_owned);
-            Some(Location { id: get("id")?, resource: get("rsc")?, node: get("node")?, score: get("score")? })
-        };
-        let level = |element: &Element| {
-            let target = ["target", "target-pattern", "target-attribute"].iter().find_map(|name| element.get(name))?;
-            let devices = element.get("devices")?.split(',').map(str::to_owned).collect();
-            Some(Level { target: target.to_owned(), devices })
+            Some(Location { resource: get("rsc")?, node: get("node")?, score: get("score")? })
         };
         Ok(Self {
             properties: properties.reduce(earlier).unwrap_or_default(),
-            property_sets: sets,
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
-            topology: cib.all("fencing-level").into_iter().filter_map(level).collect(),
         })
     }
 
@@ -252,8 +228,7 @@ mod tests {
         <primitive id="f" template="t"><instance_attributes id="i"><nvpair id="l" name="pcmk_action_limit" value="-1"/></instance_attributes></primitive>
         <clone id="nodes"><meta_attributes id="m"><nvpair id="n" name="notify" value="true"/></meta_attributes>
         <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role"><operations><op id="q" name="start" interval="0" timeout="2min"/></operations></primitive></clone></resources>
-        <constraints><rsc_location id="c" rsc="f" node="n1" score="-INFINITY"/></constraints>
-        <fencing-topology><fencing-level id="l1" index="1" target="n1" devices="f,g"/></fencing-topology></configuration></cib>"#;
+        <constraints><rsc_location id="c" rsc="f" node="n1" score="-INFINITY"/></constraints></configuration></cib>"#;
 
     #[test]
     fn templates_and_clones_give_what_they_have() {
@@ -266,7 +241,6 @@ mod tests {
         assert_eq!((node.outer.as_str(), node.is_clone, node.meta_is_true("notify")), ("nodes", true, Some(true)));
         assert_eq!(milliseconds(&node.operation("start").unwrap().settings["timeout"]), Some(120_000));
         assert_eq!(found.locations[0].score, "-INFINITY");
-        assert_eq!(found.topology[0].devices, ["f", "g"]);
     }
 
     #[test]
