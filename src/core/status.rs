@@ -83,7 +83,7 @@ impl Status {
 pub struct Note {
     /// How bad it is.
     pub level: Level,
-    /// `ganeti`, `pacemaker`, `quorum`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `tag`, `record`.
+    /// `ganeti`, `pacemaker`, `quorum`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `shun`, `tag`, `record`.
     pub about: &'static str,
     /// In words.
     pub text: String,

@@ -17,6 +17,7 @@ use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
 use crate::sys::record::recorder::{Recorder, RecorderError};
+use crate::sys::shun::keeper;
 use crate::sys::{identity, simulate};
 
 /// The time for everything.
@@ -169,6 +170,15 @@ fn of_this_host(places: &Places, notes: &mut Vec<Note>) {
     for name in simulate::unknown(&folder) {
         let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, folder.display());
         notes.push(Note::new(Level::Look, "simulated", text));
+    }
+    match keeper::register(&places.state_dir) {
+        Ok(register) => notes.extend(register.shunned().map(|(node, entry)| {
+            // As it should be for a node that is recorded offline; it waits for somebody.
+            let text =
+                format!("{node} is refused by this host ({}), by {}: gnt-ha admit {node}", entry.grade, entry.by);
+            Note::new(Level::Well, "shun", text)
+        })),
+        Err(error) => notes.push(Note::new(Level::Unknown, "shun", error.to_string())),
     }
     // A host without Ganeti has said so.
     let cluster_tags = Ssconf::new(&places.data_dir).cluster_tags().unwrap_or_default();
