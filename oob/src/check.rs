@@ -1,11 +1,15 @@
 //! `ganeti-oob check`: reads the configuration, logs in, reads the state; changes nothing.
 
-use gnt_ha::config::Config;
+use std::path::Path;
+
+use gnt_ha::config::{Config, Device, Driver};
 use gnt_ha::core::budget::share;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ganeti::files;
 
 use crate::device;
+use crate::shun::survivors::Survivors;
 
 /// One device of one node.
 #[derive(Debug)]
@@ -18,6 +22,13 @@ pub struct Checked {
     pub device: String,
     /// What it said, or why it said nothing.
     pub result: Result<String, String>,
+}
+
+fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Result<String, String> {
+    device::open(std::slice::from_ref(device), node, config)
+        .and_then(|mut opened| opened.iter_mut().map(|named| named.device.read(until)).next().transpose())
+        .map(|reading| reading.map_or_else(String::new, |reading| reading.detail))
+        .map_err(|error| error.why)
 }
 
 /// Asks every device of every level, of `node` or of every node that the configuration names.
@@ -40,10 +51,12 @@ pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, S
         for (index, level) in levels.iter().enumerate() {
             for configured in level {
                 let until = deadline.at_most(share(deadline.left(), count));
-                let result = device::open(std::slice::from_ref(configured), &node, config)
-                    .and_then(|mut opened| opened.iter_mut().map(|named| named.device.read(until)).next().transpose())
-                    .map(|reading| reading.map_or_else(String::new, |reading| reading.detail))
-                    .map_err(|error| error.why);
+                let result = if matches!(configured.driver, Driver::Shun) {
+                    // What it would read is only whether the node is shunned.
+                    Survivors::of(&node, config, Path::new(files::DATA_DIR)).and_then(|all| all.rehearse(until))
+                } else {
+                    read(configured, &node, config, until)
+                };
                 checked.push(Checked { node: node.clone(), level: index + 1, device: configured.name.clone(), result });
             }
         }

@@ -1,10 +1,11 @@
 //! Shunning from this host: every other node is told to refuse one, and what they answer is judged.
 //!
-//! [`peers`] asks them, [`survivors`] knows who they are and keeps what they said, [`after`] shuns what another device has
+//! [`peers`] asks them, [`survivors`] knows who they are and what they said, [`proof`] what that proves, [`after`] shuns what another device has
 //! proven off, [`tend`] keeps everybody at what was decided.
 
 pub mod admit;
 pub mod after;
 pub mod peers;
+mod proof;
 pub mod survivors;
 pub mod tend;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use gnt_ha::config::Config;
@@ -10,29 +10,26 @@ use gnt_ha::core::ganeti::network::{Member, Network};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::verdict::{Known, Look, Missing, Peer, Stand, Verdict, begins_anew, judge, look};
+use gnt_ha::core::shun::verdict::{Look, Missing, Peer, Stand, look};
 use gnt_ha::core::shun::words::{Attestation, Question, Report, VERSION};
 use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::{self, Keeper};
 use gnt_ha::sys::shun::known;
-use gnt_ha::sys::{identity, state_file};
 
 use super::peers::{Answers, Channel};
-
-/// Between two looks while a node that did not confirm is waited for.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often an epoch that others are ahead of is tried anew.
 const AHEAD: usize = 3;
 
 /// What this host knows of the cluster, to shun one of its nodes.
 pub struct Survivors<'a> {
-    config: &'a Config,
-    network: Network,
+    pub(super) config: &'a Config,
+    pub(super) network: Network,
     keeper: Keeper<'a>,
     channel: Channel,
     target: NodeName,
-    member: Member,
+    pub(super) member: Member,
 }
 
 /// Everything that a look brought.
@@ -196,6 +193,43 @@ impl<'a> Survivors<'a> {
         Ok(Seen { answers, epoch, look, leash })
     }
 
+    /// Whether everybody could be told now to refuse it, and what that would prove. Changes nothing.
+    ///
+    /// # Errors
+    /// Who does not answer, and why.
+    pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
+        let question = Question {
+            version: VERSION,
+            from: self.keeper.here().clone(),
+            register: Register::default(),
+            about: vec![self.target.clone()],
+            gone_master_ip: None,
+        };
+        let mut others = self.others();
+        others.insert(self.target.clone(), self.member.primary);
+        let mut answers = self.channel.ask(&others, &question, deadline);
+        let own = answers.remove(&self.target);
+        let silent: Vec<String> = answers
+            .iter()
+            .filter(|(name, _)| self.network.serves(&self.target, name))
+            .filter_map(|(name, answer)| Some(format!("{name} {}", answer.as_ref().err()?)))
+            .collect();
+        if !silent.is_empty() {
+            return Err(format!("could not be refused by all: {}", silent.join("; ")));
+        }
+        let leash = own.and_then(Result::ok).and_then(|report| report.leash);
+        let proof = match leash {
+            Some(leash) => format!(
+                "leashed ({}, {} s): bounded after {:.0} s",
+                leash.driver,
+                leash.terms.watchdog_ms / 1_000,
+                leash.terms.bound().as_secs_f64()
+            ),
+            None => "no leash of it is armed: isolated, and no more".to_owned(),
+        };
+        Ok(format!("{} other nodes answer; {proof}", answers.len() + 1))
+    }
+
     /// How everybody stands to it, by what they said.
     fn peers(&self, answers: &Answers) -> Vec<Peer> {
         let refused_by = |node: &NodeName| -> BTreeSet<NodeName> {
@@ -257,77 +291,6 @@ impl<'a> Survivors<'a> {
         let others = answers.values().flatten().filter_map(|report| report.leashes.get(&self.target).cloned());
         others.chain(own).min_by_key(|attestation| attestation.age_ms)
     }
-
-    /// Judges a look, with the first one of this epoch, which is kept: an attempt that was killed goes on where it was.
-    #[must_use]
-    pub fn judge(&self, seen: &Seen) -> Option<Verdict> {
-        let last = seen.look.as_ref().ok()?;
-        let path = looks_file(&self.config.state);
-        let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
-        let first = match kept.get(&self.target) {
-            Some(kept) if !begins_anew(&kept.look, last) => kept.clone(),
-            _ => {
-                let new = Kept { look: last.clone(), leash: seen.leash.clone() };
-                kept.insert(self.target.clone(), new.clone());
-                // What cannot be kept makes a later attempt wait anew.
-                let _ = state_file::write_unflushed(&path, &kept);
-                new
-            }
-        };
-        // Where this host has never asked it, whoever has knows its boot as well as this host would.
-        let attested = || first.leash.as_ref().map(|attestation| attestation.leash.boot_id.clone());
-        let boot_id = self.entry().ok().flatten().and_then(|entry| entry.boot_id).or_else(attested);
-        Some(judge(
-            &first.look,
-            last,
-            Known {
-                target: self.member.primary,
-                candidates: &self.network.candidates(),
-                leash: first.leash.as_ref(),
-                boot_id: boot_id.as_deref(),
-                accept_softdog: self.config.shun.accept_softdog,
-            },
-        ))
-    }
-
-    /// Looks again until everybody confirms and, where `least` asks for it, the node has stopped itself; or until the
-    /// deadline.
-    ///
-    /// # Errors
-    /// Why this host itself does not refuse it.
-    pub fn wait(&self, mut seen: Seen, least: Grade, deadline: Deadline) -> Result<(Seen, Option<Verdict>), String> {
-        loop {
-            let verdict = self.judge(&seen);
-            let pause = match &verdict {
-                Some(Verdict::Waiting { until }) if least > Grade::Isolated => {
-                    until.saturating_sub(Duration::from_millis(now().boottime_ms)) + Duration::from_millis(20)
-                }
-                Some(_) => return Ok((seen, verdict)),
-                None => AGAIN,
-            };
-            if deadline.left() <= pause {
-                return Ok((seen, verdict));
-            }
-            deadline.sleep(pause);
-            seen = self.look(deadline)?;
-        }
-    }
-
-    /// Keeps that it has stopped itself, here and everywhere.
-    ///
-    /// # Errors
-    /// Why it is not kept here.
-    pub fn keep_bounded(&self, deadline: Deadline) -> Result<(), String> {
-        let Some(mut entry) = self.entry()? else { return Ok(()) };
-        entry.grade = entry.grade.max(Grade::Bounded);
-        if entry.boot_id.is_none() {
-            let kept: BTreeMap<NodeName, Kept> =
-                state_file::read(&looks_file(&self.config.state)).ok().flatten().unwrap_or_default();
-            let attested = kept.get(&self.target).and_then(|kept| kept.leash.as_ref());
-            entry.boot_id = attested.map(|attestation| attestation.leash.boot_id.clone());
-        }
-        self.tell(entry, deadline).map(drop)
-    }
 }
 
 /// Whether a node was shunned, and is no more.
@@ -341,17 +304,6 @@ pub(super) fn is_admitted(register: &Register, node: &NodeName) -> bool {
 fn next(before: &Entry, reach: Reach) -> Epoch {
     let stale = before.epoch.is_shunned() && before.reach == Reach::Tcp && reach == Reach::Everything;
     if stale { Epoch(before.epoch.0.saturating_add(2)) } else { before.epoch.shunned() }
-}
-
-/// The first look, and what was known then.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Kept {
-    look: Look,
-    leash: Option<Attestation>,
-}
-
-fn looks_file(state: &Path) -> PathBuf {
-    state.join("looks.json")
 }
 
 /// Whether this host may shun at all: it has Ganeti's configuration and a candidate's certificate.
