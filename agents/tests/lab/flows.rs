@@ -76,6 +76,9 @@ while True:
 
 const FILE: &str = "run/flows.json";
 
+/// A flow that nothing went through for that long is dead.
+pub(crate) const LATELY: Duration = Duration::from_millis(1_500);
+
 /// The addresses of a host that flows go to and come from.
 pub(crate) fn addresses(host: &Host) -> Vec<String> {
     let both = [Network::Primary, Network::Secondary];
@@ -107,7 +110,7 @@ fn of(host: &Host) -> BTreeMap<String, f64> {
 
 /// The flows between two hosts that something went through lately, each named by where it came in.
 pub(crate) fn alive(one: &Host, other: &Host) -> Vec<String> {
-    let since = lab::now().unwrap() - Duration::from_millis(1_500);
+    let since = lab::now().unwrap() - LATELY;
     let mut alive = Vec::new();
     for (here, there) in [(one, other), (other, one)] {
         let own = addresses(there);
