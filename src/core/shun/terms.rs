@@ -34,6 +34,13 @@ impl Terms {
         Duration::from_millis(u64::try_from(all).unwrap_or(u64::MAX))
     }
 
+    /// These, as far as they are no longer than what others were told before: whoever was told waits by that.
+    #[must_use]
+    pub fn no_longer_than(self, told: Self) -> Self {
+        let (lease_ms, watchdog_ms) = (self.lease_ms.min(told.lease_ms), self.watchdog_ms.min(told.watchdog_ms));
+        Self { lease_ms, watchdog_ms, ..self }
+    }
+
     /// Whether a leash that promised, `age_ms` ago, to keep its discipline for `kept_for_ms` keeps it to the end of
     /// [`Terms::bound`], whichever clock is the faster one: a leash that is disarmed before it has bitten does not bite.
     #[must_use]
@@ -54,6 +61,17 @@ mod tests {
         let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         assert_eq!(terms.bound(), Duration::from_millis(25_405));
         assert_eq!(Terms { drift_ppm: 0, ..terms }.bound(), Duration::from_secs(25));
+    }
+
+    #[test]
+    fn whoever_was_told_of_shorter_times_can_still_rely_on_them() {
+        let told = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+        let longer = Terms { lease_ms: 30_000, ..told };
+        assert_eq!(longer.no_longer_than(told).bound(), told.bound());
+        let shorter = Terms { watchdog_ms: 2_000, ..told };
+        assert_eq!(shorter.no_longer_than(told), shorter);
+        let crossed = Terms { lease_ms: 3_000, watchdog_ms: 9_000, ..told };
+        assert_eq!(crossed.no_longer_than(told), Terms { lease_ms: 3_000, ..told });
     }
 
     #[test]

@@ -161,6 +161,22 @@ impl Confd {
         Ok(answers)
     }
 
+    /// What a confd with this key answers to [`Confd::role_question`].
+    #[cfg(test)]
+    pub(crate) fn role_answer(&self, question: &[u8], role: u8) -> Option<Vec<u8>> {
+        let signed: Signed = serde_json::from_slice(question.strip_prefix(MAGIC)?).ok()?;
+        let asked: Value = serde_json::from_str(&signed.msg).ok()?;
+        Some(self.answer(asked["rsalt"].as_str()?, &json!({"protocol": 1, "status": 0, "answer": role, "serial": 9})))
+    }
+
+    /// A signed answer to the question with this salt.
+    #[cfg(test)]
+    fn answer(&self, salt: &str, body: &Value) -> Vec<u8> {
+        let message = body.to_string();
+        let hmac = hex(&self.sign(salt, &message).finalize().into_bytes());
+        [MAGIC, json!({"msg": message, "salt": salt, "hmac": hmac}).to_string().as_bytes()].concat()
+    }
+
     fn request(&self, what: u8, query: &Value, rsalt: &str, nanos: u64) -> Vec<u8> {
         let message = json!({"protocol": 1, "type": what, "query": query, "rsalt": rsalt}).to_string();
         let salt = (nanos / 1_000_000_000).to_string();
@@ -222,12 +238,6 @@ mod tests {
         Confd { key: b"secret\n".to_vec() }
     }
 
-    fn answer(confd: &Confd, salt: &str, body: &Value) -> Vec<u8> {
-        let message = body.to_string();
-        let hmac = hex(&confd.sign(salt, &message).finalize().into_bytes());
-        [MAGIC, json!({"msg": message, "salt": salt, "hmac": hmac}).to_string().as_bytes()].concat()
-    }
-
     /// What `DumpSignedJson` of Ganeti 3.0.2 gives for the same key, salt and message.
     #[test]
     fn the_signature_is_ganetis() {
@@ -239,12 +249,12 @@ mod tests {
     fn only_what_is_signed_with_the_key_is_an_answer() {
         let ours = confd();
         let body = json!({"protocol": 1, "status": 0, "answer": "n1.lab", "serial": 9});
-        let datagram = answer(&ours, "s", &body);
+        let datagram = ours.answer("s", &body);
         let (reply, salt) = ours.reply(&datagram).unwrap();
         assert_eq!((reply.serial, salt.as_str()), (9, "s"));
         assert!(Confd { key: b"other\n".to_vec() }.reply(&datagram).is_none());
         let refused = json!({"protocol": 1, "status": 1, "answer": 1, "serial": 9});
-        assert!(ours.reply(&answer(&ours, "s", &refused)).is_none());
+        assert!(ours.reply(&ours.answer("s", &refused)).is_none());
         for end in 0..datagram.len() {
             assert!(ours.reply(&datagram[..end]).is_none(), "cut at {end}");
         }

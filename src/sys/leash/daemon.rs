@@ -12,12 +12,12 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::last_words::{say, stop_instances};
-use super::rounds::Rounds;
+use super::rounds::{Rounds, text};
 use super::wanted::{Phase, Status, is_real_time, said_before, status_file, wanted};
 use super::watchdog::{Watchdog, open};
 use crate::config::{Config, Leash};
 use crate::core::node::NodeName;
-use crate::core::shun::lease::{Lease, Word};
+use crate::core::shun::lease::Lease;
 use crate::core::shun::terms::Terms;
 use crate::core::shun::words::LeashReport;
 use crate::sys::clock::{Deadline, now};
@@ -75,6 +75,8 @@ struct Daemon {
     /// A process before this one had the watchdog open, and it is not taken up yet.
     armed_before: bool,
     promised_until: Option<Duration>,
+    /// The shortest times that others were told, and wait by.
+    told: Option<Terms>,
     why_not: Option<String>,
     asked: Option<Duration>,
     echoed: bool,
@@ -100,9 +102,11 @@ impl Daemon {
         let own =
             address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in Ganeti's node_primary_ips"))?;
         let named = candidates(&ssconf);
-        let terms = config.leash.terms();
-        let mut lease = Lease::new(terms, named.clone());
         let before = said_before(&config.run);
+        // A configuration with longer times comes into force by a boot, or after the leash was off.
+        let told = before.as_ref().and_then(|status| status.told);
+        let terms = told.map_or(config.leash.terms(), |told| config.leash.terms().no_longer_than(told));
+        let mut lease = Lease::new(terms, named.clone());
         // What was granted before this process began still holds, by the same candidates: nobody pets longer by it.
         if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
             lease = Lease::restored(terms, in_force, granted_at);
@@ -122,6 +126,7 @@ impl Daemon {
             phase: Phase::Off,
             armed_before,
             promised_until,
+            told,
             why_not: None,
             asked: None,
             echoed: false,
@@ -220,7 +225,7 @@ impl Daemon {
         if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.may_pet(boottime())) {
             return;
         }
-        match open(&self.settings.device, self.settings.watchdog.0) {
+        match open(&self.settings.device, Duration::from_millis(self.terms.watchdog_ms)) {
             Ok(watchdog) => {
                 self.terms.watchdog_ms = watchdog.timeout_ms();
                 self.watchdog = Some(watchdog);
@@ -236,6 +241,7 @@ impl Daemon {
         if self.watchdog.is_none() {
             if !self.armed_before {
                 self.phase = Phase::Off;
+                self.told = None;
                 self.why_not = None;
                 return;
             }
@@ -258,6 +264,7 @@ impl Daemon {
         if watchdog.disarm().is_ok() {
             self.watchdog = None;
             self.promised_until = None;
+            self.told = None;
             self.phase = Phase::Off;
         } else {
             self.phase = Phase::Free;
@@ -283,29 +290,27 @@ impl Daemon {
         self.phase = Phase::Lost;
         if !self.lost_said {
             self.lost_said = true;
-            let silent: Vec<String> = self
-                .rounds
-                .last()
-                .into_iter()
-                .filter(|(_, word)| !word.grants())
-                .map(|(address, word)| format!("{address} {}", text(word)))
-                .collect();
-            say(&format!(
-                "no majority of the master candidates lets this node run ({}): it is reset within {} s; its instances are ended now",
-                silent.join(", "),
-                self.terms.watchdog_ms.div_ceil(1_000)
-            ));
             // The rest of the watchdog's time, but for a second.
             let left = Duration::from_millis(self.terms.watchdog_ms).saturating_sub(TICK);
             // What it starts would inherit that it is not ended by them.
             let _ = ends().thread_unblock();
             stop_instances(self.settings.before_bite.as_deref(), Deadline::after(left));
             let _ = ends().thread_block();
+            // Only now: a console or a log that hangs keeps no instance running.
+            say(&format!(
+                "no majority of the master candidates lets this node run ({}): it is reset within {} s; its instances were ended",
+                self.rounds.who_does_not_grant(),
+                self.terms.watchdog_ms.div_ceil(1_000)
+            ));
         }
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let at = now().boottime_ms;
+        let is_relied_on = self.phase == Phase::Armed && self.watchdog.is_some() && self.lease.granted_at().is_some();
+        if is_relied_on {
+            self.told = Some(self.told.map_or(self.terms, |told| self.terms.no_longer_than(told)));
+        }
         let ends = self.lease.ends().map(|ends| u64::try_from(ends.as_millis()).unwrap_or(u64::MAX));
         let status = Status {
             at_boottime_ms: at,
@@ -325,14 +330,14 @@ impl Daemon {
                 .map(|(address, word)| (address, text(word).to_owned()))
                 .collect(),
             promised_until_ms: self.promised_until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
+            told: self.told,
             why_not: self.why_not.clone(),
             real_time: is_real_time(),
         };
         // The disk may be the very thing that is lost: what cannot be said does not stop the petting. But nothing is attested
         // that the process after this one would not know of.
         let is_said = state_file::write_unflushed(&status_file(&self.run), &status).is_ok();
-        let is_armed = is_said && self.phase == Phase::Armed;
-        let attested = self.watchdog.as_ref().filter(|_| is_armed).zip(self.lease.granted_at());
+        let attested = self.watchdog.as_ref().filter(|_| is_said && is_relied_on).zip(self.lease.granted_at());
         let Some((watchdog, granted_at)) = attested else {
             if self.phase != Phase::Lost {
                 let _ = std::fs::remove_file(leash_file(&self.run));
@@ -373,16 +378,6 @@ fn promise(terms: Terms) -> Duration {
     PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
 }
 
-/// A word for people.
-const fn text(word: Word) -> &'static str {
-    match word {
-        Word::MayRun => "may run",
-        Word::Refuses => "refuses",
-        Word::Alive => "alive",
-        Word::Silent => "silent",
-    }
-}
-
 fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {
     ssconf.addresses("master_candidates_ips").unwrap_or_default().into_iter().collect()
 }
@@ -390,4 +385,38 @@ fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {
 fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
     let all = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
     all.into_iter().find(|(name, _)| name == node).map(|(_, address)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Others wait by the times that they were told: a leash that keeps longer ones since its configuration changed would run
+    /// on after it was said to have stopped.
+    #[test]
+    fn a_leash_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, at) = (identity::host(), folder.path());
+        std::fs::write(at.join("hmac.key"), "secret\n").unwrap();
+        std::fs::write(at.join("ssconf_node_list"), format!("{host}\n")).unwrap();
+        std::fs::write(at.join("ssconf_node_primary_ips"), format!("{host} 127.14.0.1\n")).unwrap();
+        let mut config = Config::parse("[leash]\nlease = 9\nwatchdog = 6\n", Path::new("config.toml")).unwrap();
+        (config.state, config.run) = (at.to_owned(), at.to_owned());
+        let fresh = Daemon::new(&config, at).unwrap();
+        assert_eq!((fresh.terms.lease_ms, fresh.terms.watchdog_ms), (9_000, 6_000));
+
+        let told = Terms { lease_ms: 3_000, watchdog_ms: 2_000, ..fresh.terms };
+        let mut before = fresh;
+        before.told = Some(told);
+        before.report();
+        let again = Daemon::new(&config, at).unwrap();
+        assert_eq!(again.terms, told);
+        let granted = Duration::from_millis(1_000_000);
+        let lease = Lease::restored(again.terms, BTreeSet::new(), granted);
+        assert_eq!(lease.ends(), Some(granted + Duration::from_millis(3_000)));
+        // And so the one after that, until a boot.
+        let mut again = again;
+        again.report();
+        assert_eq!(Daemon::new(&config, at).unwrap().terms, told);
+    }
 }

@@ -144,4 +144,128 @@ impl Rounds {
             .map(|address| (*address, round.words.get(address).copied().unwrap_or(Word::Silent)))
             .collect()
     }
+
+    /// Those who let it run no longer, and what each of them said, for people.
+    pub(super) fn who_does_not_grant(&self) -> String {
+        let last = self.last().into_iter().filter(|(_, word)| !word.grants());
+        last.map(|(address, word)| format!("{address} {}", text(word))).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A word for people.
+pub(super) const fn text(word: Word) -> &'static str {
+    match word {
+        Word::MayRun => "may run",
+        Word::Refuses => "refuses",
+        Word::Alive => "alive",
+        Word::Silent => "silent",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::shun::terms::Terms;
+
+    const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
+
+    /// Three candidates on loopback addresses that no other test uses, and a node that asks them.
+    struct Cluster {
+        _folder: tempfile::TempDir,
+        candidates: Vec<UdpSocket>,
+        named: BTreeSet<IpAddr>,
+        rounds: Rounds,
+        lease: Lease,
+    }
+
+    impl Cluster {
+        fn new(net: u8) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("hmac.key"), "secret\n").unwrap();
+            let address = |host: u8| IpAddr::from([127, 14, net, host]);
+            let named: BTreeSet<IpAddr> = (1..=3).map(address).collect();
+            let candidates = named.iter().map(|at| UdpSocket::bind((*at, PORT)).unwrap()).collect();
+            let node = NodeName::new("n4.lab").unwrap();
+            let mut rounds = Rounds::new(&node, address(4), folder.path()).unwrap();
+            rounds.echo = None;
+            let lease = Lease::new(TERMS, named.clone());
+            Self { _folder: folder, candidates, named, rounds, lease }
+        }
+
+        fn asks(&mut self, at_ms: u64) {
+            self.rounds.ask(Duration::from_millis(at_ms), &self.named, &self.named);
+        }
+
+        /// Each of them answers the question that came first, by `key`, from where `by` says.
+        fn answers(&mut self, key: &str, role: u8, by: &[usize]) {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("hmac.key"), key).unwrap();
+            let confd = Confd::new(folder.path()).unwrap();
+            for candidate in by.iter().map(|at| &self.candidates[*at]) {
+                candidate.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                let mut buffer = [0; 4096];
+                let (length, from) = candidate.recv_from(&mut buffer).unwrap();
+                candidate.send_to(&confd.role_answer(&buffer[..length], role).unwrap(), from).unwrap();
+            }
+            self.rounds.take_in(&mut self.lease).unwrap();
+        }
+
+        fn granted_at(&self) -> Option<u64> {
+            self.lease.granted_at().map(|at| at.as_millis() as u64)
+        }
+    }
+
+    #[test]
+    fn a_majority_of_signed_answers_grants_from_when_the_question_was_sent() {
+        let mut cluster = Cluster::new(1);
+        cluster.asks(1_000);
+        cluster.answers("secret\n", 3, &[0]);
+        assert_eq!(cluster.granted_at(), None, "one of three");
+        cluster.asks(4_000);
+        cluster.answers("secret\n", 1, &[1]);
+        assert_eq!(cluster.granted_at(), Some(1_000), "the second answered the first question");
+        cluster.answers("secret\n", 0, &[0, 1]);
+        assert_eq!(cluster.granted_at(), Some(4_000));
+    }
+
+    #[test]
+    fn what_is_signed_with_another_key_or_says_offline_grants_nothing() {
+        let mut cluster = Cluster::new(2);
+        cluster.asks(1_000);
+        cluster.answers("stolen\n", 3, &[0, 1, 2]);
+        assert_eq!(cluster.granted_at(), None);
+        cluster.asks(2_000);
+        cluster.answers("secret\n", 2, &[0, 1]);
+        cluster.answers("secret\n", 3, &[2]);
+        assert_eq!(cluster.granted_at(), None);
+        cluster.asks(3_000);
+        let said: Vec<&str> = cluster.rounds.last().into_values().map(text).collect();
+        assert_eq!(said, ["refuses", "refuses", "may run"]);
+        assert_eq!(cluster.rounds.who_does_not_grant(), "127.14.2.1 refuses, 127.14.2.2 refuses");
+    }
+
+    #[test]
+    fn who_is_no_candidate_grants_nothing_however_well_he_signs() {
+        let mut cluster = Cluster::new(3);
+        cluster.candidates[0] = UdpSocket::bind((IpAddr::from([127, 14, 3, 9]), PORT)).unwrap();
+        cluster.asks(1_000);
+        // He has seen the second candidate's question.
+        let mut buffer = [0; 4096];
+        let (length, from) = cluster.candidates[1].recv_from(&mut buffer).unwrap();
+        cluster.candidates[0].send_to(&cluster.rounds.confd.role_answer(&buffer[..length], 3).unwrap(), from).unwrap();
+        cluster.answers("secret\n", 3, &[2]);
+        assert_eq!(cluster.granted_at(), None);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_many_other_rounds_grants_nothing() {
+        let mut cluster = Cluster::new(4);
+        for round in 0..=REMEMBERED as u64 {
+            cluster.asks(1_000 + round);
+        }
+        cluster.answers("secret\n", 3, &[0, 1, 2]);
+        assert_eq!(cluster.granted_at(), None, "the first");
+        cluster.answers("secret\n", 3, &[0, 1, 2]);
+        assert_eq!(cluster.granted_at(), Some(1_001), "the second is remembered");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::shun::terms::Terms;
 use crate::sys::clock::now;
 use crate::sys::{identity, state_file};
 
@@ -84,6 +85,9 @@ pub struct Status {
     pub candidates: BTreeMap<IpAddr, String>,
     /// Until when the promise to others holds, in milliseconds of the clock since boot, while it is being disarmed.
     pub promised_until_ms: Option<u64>,
+    /// The shortest times that others were told since it was armed: a process that is started later keeps no longer ones.
+    #[serde(default)]
+    pub told: Option<Terms>,
     /// What keeps it from being armed.
     pub why_not: Option<String>,
     /// It runs with real-time priority.
