@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, admit, check, history, leash, pause, record, shun, status};
+use gnt_ha::commands::{Cli, Command, admit, check, history, leash, pause, record, setup, shun, status};
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
@@ -39,6 +39,14 @@ fn main() -> ExitCode {
         Command::History(arguments) => history::run(arguments, &parsed.config),
         Command::Leash(command) => match leash::run(command, &parsed.config) {
             Ok(code) => return code.into(),
+            Err(line) => {
+                cli::complain(PROGRAM, &line);
+                return Level::Unknown.code().into();
+            }
+        },
+        Command::Setup(arguments) => match setup::run(arguments) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
             Err(line) => {
                 cli::complain(PROGRAM, &line);
                 return Level::Unknown.code().into();

@@ -7,6 +7,7 @@ pub mod leash;
 pub mod pause;
 pub mod places;
 pub mod record;
+pub mod setup;
 pub mod shun;
 pub mod status;
 
@@ -46,6 +47,14 @@ pub enum Command {
     ///
     /// Exit code: 0 nothing was found, 1 warnings, 2 errors, or this host could not be looked at.
     Check(check::Arguments),
+    /// Have Pacemaker protect this Ganeti cluster: fence device, roles, properties
+    ///
+    /// Without --apply it only shows what is missing or different, as a table, XML, or commands for pcs and crm. Everything
+    /// that it makes has an id that begins with gnt-ha-; what somebody else made is left as it is. Run it on a master
+    /// candidate.
+    ///
+    /// Exit code: 0 everything is as it should be, 1 something is to be changed, 2 it could not be done.
+    Setup(setup::Arguments),
     /// Print what was done to nodes, by whom, and how it was proven
     History(history::Arguments),
     /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove

@@ -15,5 +15,6 @@ pub mod receipt;
 pub mod reconcile;
 pub mod record;
 pub mod roles;
+pub mod setup;
 pub mod shun;
 pub mod status;

@@ -1,6 +1,7 @@
 //! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
 
 pub mod cib;
+pub mod trial;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -26,17 +27,32 @@ pub enum PacemakerError {
     #[error("Pacemaker does not run on this host")]
     NotHere,
     /// The tool is not there, or cannot be started.
-    #[error("cannot run crm_mon: {0} (Debian: pacemaker-cli-utils)")]
-    Start(#[from] std::io::Error),
+    #[error("cannot run {tool}: {error} (Debian: pacemaker-cli-utils)")]
+    Start {
+        /// Which.
+        tool: &'static str,
+        /// Why.
+        error: std::io::Error,
+    },
     /// It ended with an error, or not at all.
-    #[error("crm_mon {how} (is it still starting? crm_mon --one-shot tells)")]
+    #[error("{tool} {how} (is it still starting? crm_mon --one-shot tells)")]
     Failed {
+        /// Which.
+        tool: &'static str,
         /// How it ended and what it said.
         how: String,
     },
     /// Its answer cannot be read.
     #[error(transparent)]
     Answer(#[from] BadCrmMon),
+    /// A file that a tool is to read.
+    #[error("cannot write {}: {error}", path.display())]
+    File {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
 }
 
 /// Asks for nodes, fence history and where the master role is.
@@ -48,24 +64,40 @@ pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
         return Err(PacemakerError::NotHere);
     }
     // Below level 3 crm_mon leaves out fencing that it takes for the same as another.
-    let words = ["--one-shot", "--fence-history=3", "--output-as=xml"].map(OsStr::new);
+    let words = ["--one-shot", "--fence-history=3", "--output-as=xml"];
+    Ok(CrmMon::parse(&answer("crm_mon", &words, &[], &[], deadline)?)?)
+}
+
+/// What one of Pacemaker's tools answers.
+///
+/// # Errors
+/// [`PacemakerError`].
+fn answer(
+    tool: &'static str,
+    words: &[&str],
+    environment: &[(&str, String)],
+    stdin: &[u8],
+    deadline: Deadline,
+) -> Result<String, PacemakerError> {
+    let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let ended = Job {
-        program: Path::new("crm_mon"),
-        arguments: &words,
-        stdin: &[],
-        environment: &[],
+        program: Path::new(tool),
+        arguments: &arguments,
+        stdin,
+        environment,
         without: &[],
         guarded: false,
         deadline,
         linger: Duration::from_millis(100),
         output_limit: ANSWER_LIMIT,
     }
-    .run()?;
+    .run()
+    .map_err(|error| PacemakerError::Start { tool, error })?;
     if ended.end != End::Exited(0) || ended.flooded {
         let reason = reason_in(&ended.stderr).map(|reason| format!(": {reason}")).unwrap_or_default();
-        return Err(PacemakerError::Failed { how: format!("{:?}{reason}", ended.end) });
+        return Err(PacemakerError::Failed { tool, how: format!("{:?}{reason}", ended.end) });
     }
-    Ok(CrmMon::parse(&String::from_utf8_lossy(&ended.stdout))?)
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
 /// Offers `node`, or this one, for promotion with `score`, or no more (crm_attribute(8)).

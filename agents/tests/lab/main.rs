@@ -18,6 +18,7 @@ mod held_back;
 mod moves;
 mod outside;
 mod scene;
+mod setup;
 mod shunned;
 mod simulate;
 mod storm;

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
-use real_parts::protect::{Proof, built_programs, protect, protect_by};
+use real_parts::protect::{Proof, built_programs, install, protect, protect_by};
 pub(crate) use real_parts::roles::serves;
 use real_parts::{lab_name, receipts};
 
 use crate::cib::{EXAMPLES, Roles};
 
 const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
+
+/// The master role's resource, by whoever made it.
+const MASTER: [&str; 2] = ["master", "gnt-ha-master"];
 
 /// What tells why a scenario failed.
 const LOGS: [&str; 6] = [
@@ -79,6 +82,18 @@ impl Scene {
         Self::configured(lab, EXAMPLES, Roles::Primitive.active())
     }
 
+    /// A bare Pacemaker beside a bare Ganeti, with our programs and the BMCs' configuration on every host.
+    pub(crate) fn bare(name: &str, hosts: u8) -> Lab {
+        let lab = lab_up(name, hosts, false, Duration::from_secs(3));
+        install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
+        lab
+    }
+
+    /// With what is configured there already.
+    pub(crate) fn with_lab(lab: Lab, roles: Roles) -> Self {
+        Self::configured(lab, "", roles.active())
+    }
+
     fn configured(lab: Lab, sections: &str, active: &'static str) -> Self {
         lab.configure_cib(sections).unwrap();
         let mut scene = Self { lab, active, boots: BTreeMap::new() };
@@ -106,7 +121,7 @@ impl Scene {
     /// Where the role is, by Pacemaker.
     pub(crate) fn holder(&self) -> Option<String> {
         let resources = self.lab.crm_mon().ok()?.resources;
-        let held = |resource: &lab::Resource| resource.id == "master" && resource.role == self.active;
+        let held = |resource: &lab::Resource| MASTER.contains(&resource.id.as_str()) && resource.role == self.active;
         resources.into_iter().find(held)?.nodes.first().map(|name| short(name))
     }
 

@@ -16,6 +16,8 @@ pub type Pairs = BTreeMap<String, String>;
 pub struct Resources {
     /// Cluster properties.
     pub properties: Pairs,
+    /// The ids of their sets.
+    pub property_sets: Vec<String>,
     /// Every primitive.
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
@@ -57,6 +59,8 @@ pub struct Operation {
 /// Where a resource may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
+    /// Its own id.
+    pub id: String,
     /// The resource's id.
     pub resource: String,
     /// The node.
@@ -83,9 +87,11 @@ impl Resources {
         }
         let location = |element: &Element| {
             let get = |name| element.get(name).map(str::to_owned);
-            Some(Location { resource: get("rsc")?, node: get("node")?, score: get("score")? })
+            Some(Location { id: get("id")?, resource: get("rsc")?, node: get("node")?, score: get("score")? })
         };
+        let sets = cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id"));
         Ok(Self {
+            property_sets: sets.map(str::to_owned).collect(),
             properties: properties.reduce(earlier).unwrap_or_default(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),

@@ -1,0 +1,69 @@
+//! `gnt-ha setup`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master, and back.
+
+use lab::Host;
+use real_parts::protect::GNT_HA;
+use serde_json::Value;
+
+use crate::cib::Roles;
+use crate::scene::Scene;
+
+const SETUP: [&str; 2] = [GNT_HA, "setup"];
+
+fn setup(host: &Host, words: &[&str]) -> lab::Output {
+    host.run(&[&SETUP[..], words].concat()).unwrap()
+}
+
+fn findings(host: &Host) -> Value {
+    let said = host.run(&[GNT_HA, "check", "--json"]).unwrap();
+    serde_json::from_str::<Value>(&said.stdout).unwrap()["findings"].clone()
+}
+
+/// Issue: "commands from two running clusters to green check: 2". What it has made does what it is for; made again it
+/// changes nothing, and it takes away what it has made, while Ganeti runs on.
+#[test]
+fn two_commands_protect_a_cluster_and_two_give_it_back() {
+    let lab = Scene::bare("setup", 3);
+    let host = lab.host("n1").unwrap();
+    let shown = setup(&host, &[]);
+    println!("{}", shown.text());
+    assert_eq!(shown.code, 1, "{}", shown.text());
+    assert!(shown.stdout.contains("+ add     fence device for every node\n"), "{}", shown.text());
+    assert_eq!(setup(&host, &["--json"]).code, 1, "nothing was changed by looking");
+
+    let elsewhere = setup(&lab.host("n2").unwrap(), &["--apply"]);
+    assert_eq!(elsewhere.code, 2, "{}", elsewhere.text());
+    assert!(elsewhere.stderr.contains("nothing was changed") && elsewhere.stderr.contains("run this on n1.lab"));
+
+    let applied = setup(&host, &["--apply"]);
+    assert!(applied.success(), "{}", applied.text());
+    let scene = Scene::with_lab(lab, Roles::Promotable);
+    scene.wait("the device has started", 60, || {
+        let resources = scene.lab.crm_mon()?.resources;
+        Ok(resources.iter().any(|resource| resource.id == "gnt-ha-fence" && resource.role == "Started"))
+    });
+    let again = setup(&host, &[]);
+    assert!(again.success() && again.stdout.contains("Pacemaker has everything that it needs"), "{}", again.text());
+    scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
+    assert_eq!(findings(&host), Value::Array(Vec::new()));
+
+    let new = scene.kill_the_master("n1");
+    // Pacemaker's own default: it is rebooted.
+    scene.wait("n1 is back", 60, || Ok(scene.lab.crm_mon()?.is_online("n1")));
+    scene.settle();
+    scene.assert_only_fenced(&["n1"]);
+    assert_eq!(scene.serving(), [new.as_str()]);
+    let master = scene.host(&new);
+
+    let kept = setup(&master, &["--remove", "--apply"]);
+    assert!(kept.code == 2 && kept.stderr.contains("maintenance-mode"), "{}", kept.text());
+    let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
+    master.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
+    let removed = setup(&master, &["--remove", "--apply"]);
+    assert!(removed.success(), "{}", removed.text());
+    master.check(&["crm_resource", "--refresh"]).unwrap();
+    scene.wait("Pacemaker has forgotten them", 60, || Ok(scene.lab.crm_mon()?.resources.is_empty()));
+    master.check(&[&maintenance[..], &["--delete"]].concat()).unwrap();
+    scene.settle();
+    assert_eq!(scene.serving(), [new.as_str()], "Ganeti runs on");
+    assert_eq!(setup(&master, &["--remove"]).code, 0);
+}

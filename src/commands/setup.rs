@@ -1,0 +1,233 @@
+//! `gnt-ha setup`: has Pacemaker protect the Ganeti cluster, after showing what that changes and trying it on a copy.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::places::Places;
+use crate::cli::{self, Paint};
+use crate::config::DEFAULT_RUN;
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::pacemaker::resources::Resources;
+use crate::core::reconcile::Membership;
+use crate::core::setup::{GANETI, Part, State, TELL_GANETI, Wish, fragment, outlook, plan, removal};
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::files;
+use crate::sys::identity;
+use crate::sys::pacemaker::{self, trial};
+use crate::sys::program;
+
+/// The shape of `--json`.
+const VERSION: u32 = 1;
+
+/// The time for everything: a simulation of each host's death takes a few hundredths of a second.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Make the changes, after crm_verify and a crm_simulate of every host's death
+    #[arg(long)]
+    apply: bool,
+
+    /// Show what takes away everything that setup has made, and only that; with --apply, take it away
+    #[arg(long, conflicts_with = "primitive")]
+    remove: bool,
+
+    /// Change nothing: only show what --apply would change, as without it
+    #[arg(long, conflicts_with = "apply")]
+    dry_run: bool,
+
+    /// Ganeti's master role as one resource that sticks to its host, not as a promotable clone
+    #[arg(long)]
+    primitive: bool,
+
+    /// How to show the changes
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    format: Form,
+
+    /// One JSON object, for programs
+    ///
+    /// Keys: version (1), open (how many parts are to be changed), parts [{what, section, xml, pcs, crm, state, why}], where
+    /// state is add, change, same or kept. Later versions may add keys.
+    #[arg(long, conflicts_with_all = ["format", "apply", "remove"])]
+    json: bool,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// How to show the changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A line a part, for people
+    #[default]
+    Table,
+    /// For cibadmin --modify --allow-create
+    Xml,
+    /// For pcs
+    Pcs,
+    /// For crm configure
+    Crm,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    open: usize,
+    parts: &'a [Part],
+}
+
+/// Runs it; returns whether everything is as it should be.
+///
+/// # Errors
+/// One line.
+pub fn run(arguments: &Arguments) -> Result<bool, String> {
+    let deadline = Deadline::after(LIMIT);
+    let ganeti = files::read_config(&arguments.places.data_dir)
+        .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
+    let cib = trial::query(deadline).map_err(|error| error.to_string())?;
+    let resources = read(&cib)?;
+    if arguments.remove {
+        return remove(&resources, arguments, deadline);
+    }
+    let wish = Wish { primitive: arguments.primitive };
+    let parts = plan(&resources, &ganeti, wish);
+    let open = count_open(&parts);
+    if arguments.json {
+        let report = Report { version: VERSION, open, parts: &parts };
+        cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
+        return Ok(open == 0);
+    }
+    cli::print(&shown(&parts, arguments.format))?;
+    let table = arguments.format == Form::Table;
+    match (open, arguments.apply) {
+        (0, _) => {
+            if table {
+                cli::print("Pacemaker has everything that it needs; gnt-ha check looks at all the rest\n")?;
+            }
+            Ok(true)
+        }
+        (_, false) => {
+            if table {
+                cli::print(&format!("{open} to be changed: gnt-ha setup --apply\n"))?;
+            }
+            Ok(false)
+        }
+        (_, true) => {
+            apply(&cib, &parts, &ganeti, wish, deadline)?;
+            cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
+            Ok(true)
+        }
+    }
+}
+
+fn read(cib: &str) -> Result<Resources, String> {
+    Resources::parse(cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))
+}
+
+fn count_open(parts: &[Part]) -> usize {
+    parts.iter().filter(|part| part.state.is_open()).count()
+}
+
+/// Nothing reaches the cluster that Pacemaker finds fault with on a copy, or that fences anybody but a host that has died.
+fn apply(cib: &str, parts: &[Part], ganeti: &GanetiConfig, wish: Wish, deadline: Deadline) -> Result<(), String> {
+    let untouched = |error: String| format!("nothing was changed: {error}");
+    let text = fragment(parts);
+    let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
+    if tells_ganeti && identity::node_among(ganeti.master()).is_none() {
+        let master = ganeti.master().map_or("Ganeti's master", |master| master.as_str());
+        return Err(untouched(format!("Ganeti's part can be changed on its master only: run this on {master}")));
+    }
+    try_out(cib, &text, deadline).map_err(untouched)?;
+    // First what the device needs to find its nodes.
+    if tells_ganeti {
+        let [name, words @ ..] = TELL_GANETI;
+        program::run(Path::new(name), &words, &[], deadline).map_err(|error| untouched(error.to_string()))?;
+    }
+    trial::merge(&text, deadline).map_err(|error| error.to_string())?;
+    let after = trial::query(deadline).map_err(|error| error.to_string())?;
+    let open =
+        plan(&read(&after)?, ganeti, wish).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
+    match open.map(|part| part.what).collect::<Vec<_>>().join(", ") {
+        open if open.is_empty() => Ok(()),
+        open => Err(format!("cibadmin was content, and the configuration does not show: {open} (cibadmin --query)")),
+    }
+}
+
+fn try_out(cib: &str, fragment: &str, deadline: Deadline) -> Result<(), String> {
+    let error = |error: pacemaker::PacemakerError| error.to_string();
+    let status = pacemaker::status(deadline).map_err(error)?;
+    let copy = trial::Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(error)?;
+    copy.merge(fragment, deadline).map_err(error)?;
+    copy.verify(deadline).map_err(error)?;
+    let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
+    let online = online.map(|(node, _)| Some(node.as_str()));
+    for died in std::iter::once(None).chain(online) {
+        let said = copy.simulate(died, deadline).map_err(error)?;
+        let fenced = outlook::fenced(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))?;
+        if let Some(surprise) = outlook::surprise(died, &fenced) {
+            return Err(format!("{surprise}, says crm_simulate on a copy (gnt-ha check tells what is in the way)"));
+        }
+    }
+    Ok(())
+}
+
+/// Ganeti's daemons run on: nothing is stopped by what is taken away.
+fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
+    let all = removal(resources);
+    let shown: String = all.iter().map(|element| format!("- {element}\n")).collect();
+    cli::print(&shown)?;
+    if all.is_empty() {
+        cli::print("setup has made nothing here\n")?;
+        return Ok(true);
+    }
+    if !arguments.apply {
+        cli::print(&format!("{} to be taken away: gnt-ha setup --remove --apply\n", all.len()))?;
+        return Ok(false);
+    }
+    if resources.property(&["maintenance-mode"]).is_none_or(|value| value != "true") {
+        return Err(
+            "nothing was changed: Pacemaker stops what is taken away, and Ganeti's master with it; first have it \
+                    leave everything alone: crm_attribute --type crm_config --name maintenance-mode --update true"
+                .to_owned(),
+        );
+    }
+    for (done, element) in all.iter().enumerate() {
+        trial::delete(element, deadline).map_err(|error| format!("after {done} of {}: {error}", all.len()))?;
+    }
+    cli::print(&format!(
+        "{} taken away; have Pacemaker forget what ran, then manage the rest again: crm_resource --refresh, then \
+         crm_attribute --type crm_config --name maintenance-mode --delete\n",
+        all.len()
+    ))?;
+    Ok(true)
+}
+
+fn shown(parts: &[Part], form: Form) -> String {
+    let open = || parts.iter().filter(|part| part.state.is_open());
+    let lines = |words: fn(&Part) -> &[String]| open().flat_map(words).map(|line| format!("{line}\n")).collect();
+    match form {
+        Form::Table => table(parts, std::io::stdout().is_terminal()),
+        Form::Xml => fragment(parts),
+        Form::Pcs => lines(|part| &part.pcs),
+        Form::Crm => lines(|part| &part.crm),
+    }
+}
+
+fn table(parts: &[Part], colour: bool) -> String {
+    let line = |part: &Part| {
+        let (mark, why, paint) = match &part.state {
+            State::Add => ("+ add   ", String::new(), Some(Paint::Green)),
+            State::Change(why) => ("~ change", format!(": {why}"), Some(Paint::Yellow)),
+            State::Same => ("= is so ", String::new(), None),
+            State::Kept(why) => ("  left  ", format!(": {why}"), None),
+        };
+        let mark = paint.filter(|_| colour).map_or_else(|| mark.to_owned(), |paint| paint.on(mark));
+        format!("{mark}  {}{why}\n", part.what)
+    };
+    parts.iter().map(line).collect()
+}

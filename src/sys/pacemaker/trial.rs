@@ -1,0 +1,102 @@
+//! A copy of Pacemaker's configuration and state, to try a change on; and the change itself.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{PacemakerError, answer};
+use crate::sys::clock::Deadline;
+
+/// Merges what it is given: what is not named stays (cibadmin(8)).
+const MERGE: [&str; 4] = ["--modify", "--allow-create", "--xml-pipe", "--sync-call"];
+
+/// The configuration and state of the running cluster.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn query(deadline: Deadline) -> Result<String, PacemakerError> {
+    if super::started_ms().is_none() {
+        return Err(PacemakerError::NotHere);
+    }
+    answer("cibadmin", &["--query"], &[], &[], deadline)
+}
+
+/// Merges `fragment` into the running cluster's configuration.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn merge(fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+    answer("cibadmin", &MERGE, &[], fragment.as_bytes(), deadline).map(drop)
+}
+
+/// Takes one element, known by its id, out of the running cluster's configuration.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn delete(element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+    answer("cibadmin", &["--delete", "--xml-pipe", "--sync-call"], &[], element.as_bytes(), deadline).map(drop)
+}
+
+/// A copy in a folder of its own, which goes with it.
+pub struct Trial {
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+impl Trial {
+    /// Below `run`, which the next boot empties; 0600, as the configuration may hold passwords.
+    ///
+    /// # Errors
+    /// [`PacemakerError::File`].
+    pub fn begin(run: &Path, cib: &str) -> Result<Self, PacemakerError> {
+        let folder = run.join(format!("trial-{}", std::process::id()));
+        let file = folder.join("cib.xml");
+        let write = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+            open.write_all(cib.as_bytes())
+        };
+        let written = write();
+        let trial = Self { folder, file };
+        written.map_err(|error| PacemakerError::File { path: trial.file.clone(), error })?;
+        Ok(trial)
+    }
+
+    /// Merges `fragment` into the copy.
+    ///
+    /// # Errors
+    /// [`PacemakerError`].
+    pub fn merge(&self, fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+        let environment = [("CIB_file", self.file.display().to_string())];
+        answer("cibadmin", &MERGE, &environment, fragment.as_bytes(), deadline).map(drop)
+    }
+
+    /// Has Pacemaker look for faults in it (crm_verify(8)).
+    ///
+    /// # Errors
+    /// [`PacemakerError::Failed`] with what it found.
+    pub fn verify(&self, deadline: Deadline) -> Result<(), PacemakerError> {
+        let file = self.file.display().to_string();
+        answer("crm_verify", &["--verbose", "--xml-file", &file], &[], &[], deadline).map(drop)
+    }
+
+    /// What Pacemaker would do by it now, or after `died` has died, as `crm_simulate --output-as=xml`.
+    ///
+    /// # Errors
+    /// [`PacemakerError`].
+    pub fn simulate(&self, died: Option<&str>, deadline: Deadline) -> Result<String, PacemakerError> {
+        let file = self.file.display().to_string();
+        let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
+        if let Some(died) = died {
+            words.extend(["--node-fail", died]);
+        }
+        answer("crm_simulate", &words, &[], &[], deadline)
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
