@@ -84,7 +84,7 @@ pub const RULES: &[Rule] = &[
         "no-device",
         Error,
         "a dead host cannot be fenced, so nothing that it had is taken over",
-        "configure fence_ganeti as the README says",
+        "gnt-ha setup --apply",
     ),
     rule_of(
         "device-stopped",
@@ -121,7 +121,7 @@ pub const RULES: &[Rule] = &[
         "device-on-regular-nodes",
         Warning,
         "only master candidates hold Ganeti's configuration: on other nodes the device fails",
-        "keep the device off this node: crm_resource --ban --resource fence-ganeti --node {}",
+        "keep the device off this node: gnt-ha setup --apply",
     ),
     rule_of(
         "fencing-one-by-one",
@@ -139,7 +139,7 @@ pub const RULES: &[Rule] = &[
         "master-role-missing",
         Error,
         "nobody takes over when the master dies",
-        "configure ganeti-master-role as the README says",
+        "gnt-ha setup --apply",
     ),
     rule_of(
         "master-role-twice",
@@ -169,13 +169,13 @@ pub const RULES: &[Rule] = &[
         "node-role-missing",
         Error,
         "what was fenced is recorded late, or not at all where no master role looks",
-        "configure ganeti-node-role as a clone, as the README says",
+        "gnt-ha setup --apply",
     ),
     rule_of(
         "node-role-no-clone",
         Error,
         "it runs on one node only",
-        "configure ganeti-node-role as a clone, as the README says",
+        "put it into a clone: pcs resource clone {} (gnt-ha setup --format crm shows it whole)",
     ),
     rule_of(
         "node-role-no-notify",
