@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, admit, check, history, leash, pause, record, setup, shun, status};
+use gnt_ha::commands::{Cli, Command, admit, check, history, leash, pause, record, rehearse, setup, shun, status};
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
@@ -21,37 +21,13 @@ fn main() -> ExitCode {
         Err(_) => return ExitCode::SUCCESS,
     };
     let result = match &parsed.command {
-        Command::Status(arguments) => match status::run(arguments) {
-            Ok(level) => return level.code().into(),
-            Err(line) => {
-                cli::complain(PROGRAM, &line);
-                return Level::Unknown.code().into();
-            }
-        },
-        Command::Check(arguments) => match check::run(arguments, &parsed.config) {
-            Ok(severity) => return severity.code().into(),
-            Err(line) => {
-                cli::complain(PROGRAM, &line);
-                return Severity::Error.code().into();
-            }
-        },
+        Command::Status(arguments) => return coded(status::run(arguments).map(Level::code)),
+        Command::Check(arguments) => return coded(check::run(arguments, &parsed.config).map(Severity::code)),
+        Command::Leash(command) => return coded(leash::run(command, &parsed.config)),
+        Command::Rehearse(arguments) => return coded(rehearse::run(arguments).map(no)),
+        Command::Setup(arguments) => return coded(setup::run(arguments).map(no)),
         Command::Admit(arguments) => admit::run(arguments, &parsed.config),
         Command::History(arguments) => history::run(arguments, &parsed.config),
-        Command::Leash(command) => match leash::run(command, &parsed.config) {
-            Ok(code) => return code.into(),
-            Err(line) => {
-                cli::complain(PROGRAM, &line);
-                return Level::Unknown.code().into();
-            }
-        },
-        Command::Setup(arguments) => match setup::run(arguments) {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::FAILURE,
-            Err(line) => {
-                cli::complain(PROGRAM, &line);
-                return Level::Unknown.code().into();
-            }
-        },
         Command::Shun(command) => match shun::run(command, &parsed.config) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
@@ -69,4 +45,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What a command found out, as its exit code; that it could not find out is worse than anything that it could find.
+fn coded(result: Result<u8, String>) -> ExitCode {
+    match result {
+        Ok(code) => code.into(),
+        Err(line) => {
+            cli::complain(PROGRAM, &line);
+            Level::Unknown.code().into()
+        }
+    }
+}
+
+fn no(is_so: bool) -> u8 {
+    u8::from(!is_so)
 }

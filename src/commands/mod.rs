@@ -7,6 +7,7 @@ pub mod leash;
 pub mod pause;
 pub mod places;
 pub mod record;
+pub mod rehearse;
 pub mod setup;
 pub mod shun;
 pub mod status;
@@ -62,6 +63,14 @@ pub enum Command {
     /// Runs by itself at each monitor of the master; by hand it says what is blocked, and why: `*` is done, `!` is
     /// refused.
     Record(record::Arguments),
+    /// Show what would happen if a host died now, step by step
+    ///
+    /// Pacemaker's own simulation, what the node's OOB program could prove, and what would be recorded in Ganeti by the host
+    /// that takes over. Changes nothing. In front of a step: `!` is in the way, or would not happen. Run it on a master
+    /// candidate.
+    ///
+    /// Exit code: 0 nothing is in the way, 1 something is, 2 it cannot be rehearsed.
+    Rehearse(rehearse::Arguments),
     /// Stop recording in the whole cluster, for a reason
     ///
     /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the

@@ -11,9 +11,10 @@ use super::places::Places;
 use crate::cli::{self, Paint};
 use crate::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::outlook::{Outlook, surprise};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
-use crate::core::setup::{GANETI, Part, State, TELL_GANETI, Wish, fragment, outlook, plan, removal};
+use crate::core::setup::{GANETI, Part, State, TELL_GANETI, Wish, fragment, plan, removal};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
@@ -168,8 +169,8 @@ fn try_out(cib: &str, fragment: &str, deadline: Deadline) -> Result<(), String> 
     let online = online.map(|(node, _)| Some(node.as_str()));
     for died in std::iter::once(None).chain(online) {
         let said = copy.simulate(died, deadline).map_err(error)?;
-        let fenced = outlook::fenced(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))?;
-        if let Some(surprise) = outlook::surprise(died, &fenced) {
+        let outlook = Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))?;
+        if let Some(surprise) = surprise(died, &outlook.fenced()) {
             return Err(format!("{surprise}, says crm_simulate on a copy (gnt-ha check tells what is in the way)"));
         }
     }

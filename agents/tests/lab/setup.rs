@@ -46,7 +46,12 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
+    let rehearsed = host.run(&[GNT_HA, "rehearse", "n1"]).unwrap();
+    println!("{}", rehearsed.text());
+    assert!(rehearsed.success() && rehearsed.stdout.contains("fences n1.lab (reboot)\n"), "{}", rehearsed.text());
+    assert!(rehearsed.stdout.contains("offline"), "{}", rehearsed.text());
     let new = scene.kill_the_master("n1");
+    assert!(rehearsed.stdout.contains(&format!("promote gnt-ha-master on {new}.lab\n")), "not as it was rehearsed");
     // Pacemaker's own default: it is rebooted.
     scene.wait("n1 is back", 60, || Ok(scene.lab.crm_mon()?.is_online("n1")));
     scene.settle();

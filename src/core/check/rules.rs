@@ -135,12 +135,7 @@ pub const RULES: &[Rule] = &[
         "Pacemaker kills the agent before it can prove anything, and asks no other host after that",
         "crm_attribute --name stonith-timeout --update 72s, and take pcmk_off_timeout and pcmk_reboot_timeout out of the device",
     ),
-    rule_of(
-        "master-role-missing",
-        Error,
-        "nobody takes over when the master dies",
-        "gnt-ha setup --apply",
-    ),
+    rule_of("master-role-missing", Error, "nobody takes over when the master dies", "gnt-ha setup --apply"),
     rule_of(
         "master-role-twice",
         Error,

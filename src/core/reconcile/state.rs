@@ -111,6 +111,33 @@ pub struct State {
     pub nodes: Vec<NodeState>,
 }
 
+impl State {
+    /// As it would be found had `died` been fenced just now with a proof of that grade, by the host that would then be
+    /// Ganeti's master: this one, where it is not the dead one itself.
+    #[must_use]
+    pub fn after_death(mut self, died: &NodeName, grade: Grade) -> Self {
+        let ended_ms = self.now.wall_ms;
+        self.master = Some(self.here.clone());
+        if self.role != Role::Unmanaged {
+            self.role = Role::On(self.here.clone());
+        }
+        for node in self.nodes.iter_mut().filter(|node| node.ganeti.name == *died) {
+            node.member = Membership::Absent;
+            node.member_since_ms = None;
+            node.answers = Some(false);
+            node.receipts.push(Removal {
+                id: "rehearsed".to_owned(),
+                action: Action::Off,
+                outcome: Outcome::Done,
+                grade,
+                word_of: "as rehearsed".to_owned(),
+                ended_ms,
+            });
+        }
+        self
+    }
+}
+
 /// Where Pacemaker has the master role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {

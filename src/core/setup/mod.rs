@@ -3,7 +3,6 @@
 //! Everything that is made has an id that begins with [`PREFIX`]: by it this program knows its own again, changes nothing
 //! else, and can take all of it away.
 
-pub mod outlook;
 #[cfg(test)]
 mod tests;
 

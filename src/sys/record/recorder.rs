@@ -228,6 +228,18 @@ impl Recorder {
         self.look_and_decide(deadline).map(|(plan, _)| plan)
     }
 
+    /// What would be decided of `died` had it been fenced just now, with no more proof than Pacemaker's devices promise; none
+    /// of a node that is not Ganeti's. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RecorderError`].
+    pub fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
+        let (state, _) = self.look(deadline)?;
+        let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);
+        let plan = reconcile(&state.after_death(died, settings.device_grade), &settings, self.memory()?);
+        Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
+    }
+
     fn look_and_decide(&self, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
         let (mut state, addresses) = self.look(deadline)?;
         let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);

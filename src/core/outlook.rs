@@ -1,0 +1,117 @@
+//! What Pacemaker would do by a configuration, as `crm_simulate --output-as=xml` tells it.
+
+use std::collections::BTreeSet;
+
+use crate::core::pacemaker::cib::BadCib;
+use crate::core::pacemaker::tree::Element;
+
+/// What Pacemaker would do, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Without monitors and notifications, which change nothing.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that Pacemaker would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Fence a node.
+    Fence {
+        /// Whom.
+        node: String,
+        /// `off` or `reboot`.
+        action: String,
+    },
+    /// Change the state of a resource.
+    Resource {
+        /// Which.
+        resource: String,
+        /// `start`, `stop`, `promote`, `demote`.
+        action: String,
+        /// Where.
+        node: String,
+    },
+}
+
+impl Outlook {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`BadCib`] when that is no answer of `crm_simulate`.
+    pub fn parse(xml: &str) -> Result<Self, BadCib> {
+        let answer = Element::parse(xml)?;
+        if answer.name != "pacemaker-result" {
+            return Err(BadCib::Shape);
+        }
+        let transition = answer.children_named("transition").next().ok_or(BadCib::Shape)?;
+        Ok(Self { steps: transition.children.iter().filter_map(step).collect() })
+    }
+
+    /// The nodes that would be fenced.
+    #[must_use]
+    pub fn fenced(&self) -> BTreeSet<String> {
+        let fenced = |step: &Step| match step {
+            Step::Fence { node, .. } => Some(node.clone()),
+            Step::Resource { .. } => None,
+        };
+        self.steps.iter().filter_map(fenced).collect()
+    }
+}
+
+fn step(element: &Element) -> Option<Step> {
+    const CHANGES: [&str; 4] = ["start", "stop", "promote", "demote"];
+    let get = |name| element.get(name).map(str::to_owned);
+    match element.name.as_str() {
+        "fencing_action" => Some(Step::Fence { node: get("target")?, action: get("op")? }),
+        "rsc_action" => {
+            let (resource, action, node) = (get("resource")?, get("action")?, get("node")?);
+            CHANGES.contains(&action.as_str()).then_some(Step::Resource { resource, action, node })
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with that, if `died` has died, or nobody: exactly the dead are to be fenced.
+#[must_use]
+pub fn surprise(died: Option<&str>, fenced: &BTreeSet<String>) -> Option<String> {
+    let others: Vec<&str> = fenced.iter().map(String::as_str).filter(|node| Some(*node) != died).collect();
+    match died {
+        None if !others.is_empty() => Some(format!("{} would be fenced at once", others.join(", "))),
+        Some(died) if !others.is_empty() => {
+            Some(format!("if {died} died, {} would be fenced as well", others.join(", ")))
+        }
+        Some(died) if fenced.is_empty() => Some(format!("if {died} died, nobody would be fenced")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cut from what `crm_simulate` of Pacemaker 2.1.5 says.
+    const DEATH: &str = r#"<pacemaker-result api-version="2.25" request="crm_simulate --simulate --node-fail n2.lab">
+        <actions><node_action task="stop"/></actions>
+        <transition><rsc_action action="monitor" resource="x" node="n1.lab"/>
+        <fencing_action target="n2.lab" op="reboot"/>
+        <rsc_action action="promote" resource="master" node="n1.lab"/></transition><status code="0" message="OK"/></pacemaker-result>"#;
+
+    #[test]
+    fn the_dead_are_fenced_and_nobody_else() {
+        let outlook = Outlook::parse(DEATH).unwrap();
+        let dead = outlook.fenced();
+        assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
+        assert_eq!(surprise(Some("n2.lab"), &dead), None);
+        assert_eq!(surprise(None, &dead).unwrap(), "n2.lab would be fenced at once");
+        assert_eq!(surprise(Some("n1.lab"), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
+        assert_eq!(surprise(Some("n1.lab"), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
+        assert_eq!(surprise(None, &BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn what_is_no_simulation_is_no_good_news() {
+        for text in ["", "<cib/>", "<pacemaker-result/>", &DEATH[..200]] {
+            assert!(Outlook::parse(text).is_err(), "{text}");
+        }
+    }
+}
