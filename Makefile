@@ -17,7 +17,7 @@ UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 # Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 
-.PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz
+.PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz deb deb-check
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -30,6 +30,8 @@ help:
 	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
+	@echo 'make deb         a package for Debian 12, in target/deb'
+	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12, root)'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
 
 build:
@@ -60,6 +62,15 @@ install: build
 	install -m 0644 units/*.service $(UNITS)/
 	install -m 0755 units/init/* $(SHARE)/doc/gnt-ha/examples/init/
 	install -d -m 0755 $(DESTDIR)/etc/gnt-ha
+	install -D -m 0644 packaging/gnt-ha.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gnt-ha.conf
+	install -D -m 0644 packaging/gnt-ha.logrotate $(DESTDIR)/etc/logrotate.d/gnt-ha
+
+deb:
+	MAKE='$(MAKE)' CARGO='$(CARGO)' packaging/deb/build
+
+deb-check: deb
+	tests/requirements lintian mmdebstrap
+	packaging/deb/check
 
 lint:
 	$(CARGO) fmt --all --check
