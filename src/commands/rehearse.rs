@@ -12,6 +12,7 @@ use crate::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::node::NodeName;
 use crate::core::outlook::Outlook;
+use crate::core::pacemaker::resources::Resources;
 use crate::core::rehearsal::{Known, Step, steps};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
@@ -56,14 +57,20 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
     let deadline = Deadline::after(LIMIT);
     let ganeti = files::read_config(&arguments.places.data_dir).map_err(|error| error.to_string())?;
     let node = ganeti.find(&arguments.node).map_err(|error| error.to_string())?.name.clone();
-    let outlook = outlook(&node, deadline)?;
+    let cib = trial::query(deadline).map_err(|error| error.to_string())?;
+    let outlook = outlook(&cib, &node, deadline)?;
+    let role = Resources::parse(&cib).ok().and_then(|resources| {
+        let role = resources.agents("ganeti-master-role").next();
+        role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node))
+    });
     let decision = arguments.places.recorder().rehearse(&node, deadline).map_err(|error| error.to_string());
     let record = match &decision {
         Ok(Some(decision)) => Ok(decision),
         Ok(None) => Err("nothing: Ganeti does not know it".to_owned()),
         Err(error) => Err(error.clone()),
     };
-    let known = Known { died: node.as_str(), outlook: &outlook, proof: proof(&ganeti, &node, deadline), record };
+    let proof = proof(&ganeti, &node, deadline);
+    let known = Known { died: node.as_str(), outlook: &outlook, role: role.as_deref(), proof, record };
     let steps = steps(&known);
     let text = if arguments.json {
         let report = Report { version: VERSION, node: &node, steps: &steps };
@@ -75,9 +82,9 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
     Ok(steps.iter().all(|step| !step.blocked))
 }
 
-fn outlook(node: &NodeName, deadline: Deadline) -> Result<Outlook, String> {
+fn outlook(cib: &str, node: &NodeName, deadline: Deadline) -> Result<Outlook, String> {
     let simulate = || {
-        let copy = Trial::begin(Path::new(DEFAULT_RUN), &trial::query(deadline)?)?;
+        let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
         copy.simulate(Some(node.as_str()), deadline)
     };
     let said = simulate().map_err(|error| error.to_string())?;

@@ -64,7 +64,7 @@ fn step(element: &Element) -> Option<Step> {
     match element.name.as_str() {
         "fencing_action" => Some(Step::Fence { node: get("target")?, action: get("op")? }),
         "rsc_action" => {
-            let (resource, action, node) = (get("resource")?, get("action")?, get("node")?);
+            let (resource, action, node) = (get("resource")?, get("op")?, get("node")?);
             CHANGES.contains(&action.as_str()).then_some(Step::Resource { resource, action, node })
         }
         _ => None,
@@ -92,9 +92,9 @@ mod tests {
     /// Cut from what `crm_simulate` of Pacemaker 2.1.5 says.
     const DEATH: &str = r#"<pacemaker-result api-version="2.25" request="crm_simulate --simulate --node-fail n2.lab">
         <actions><node_action task="stop"/></actions>
-        <transition><rsc_action action="monitor" resource="x" node="n1.lab"/>
+        <transition><rsc_action resource="gnt-ha-fence" op="monitor" node="n2.lab" interval="60000"/>
         <fencing_action target="n2.lab" op="reboot"/>
-        <rsc_action action="promote" resource="master" node="n1.lab"/></transition><status code="0" message="OK"/></pacemaker-result>"#;
+        <rsc_action resource="gnt-ha-master" op="promote" node="n3.lab"/></transition><status code="0" message="OK"/></pacemaker-result>"#;
 
     #[test]
     fn the_dead_are_fenced_and_nobody_else() {

@@ -33,6 +33,8 @@ pub struct Known<'a> {
     pub died: &'a str,
     /// By `crm_simulate`.
     pub outlook: &'a Outlook,
+    /// The resource of Ganeti's master role, if the dead host had it.
+    pub role: Option<&'a str>,
     /// What its OOB program says of each level that could prove it, or why none could.
     pub proof: Result<Vec<String>, String>,
     /// What would be recorded, were it proven like that, or why nothing can be said.
@@ -64,7 +66,17 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     // What ran on the dead is stopped by its death.
     let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died);
     let make = |step: &Move| Step { who: PACEMAKER, what: said(step), blocked: !proven };
-    steps.extend(rest.into_iter().filter(is_real).map(make));
+    let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
+    let takes = |role: &str| {
+        rest.iter().any(|step| {
+            matches!(step, Move::Resource { resource, action, .. }
+        if (action == "promote" || action == "start") && resource.split(':').next() == Some(role))
+        })
+    };
+    if let Some(role) = known.role.filter(|role| !takes(role)) {
+        steps.push(Step::blocked(PACEMAKER, format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)")));
+    }
+    steps.extend(rest.into_iter().map(make));
     steps.push(match &known.record {
         Ok(decision @ Decision::Offline { .. }) if proven => Step::open(RECORD, decision.to_string()),
         Ok(Decision::Offline { .. }) => Step::blocked(RECORD, "nothing before it is proven".to_owned()),
@@ -98,7 +110,7 @@ mod tests {
 
     fn blocked(proof: Result<Vec<String>, String>, record: Result<&Decision, String>) -> Vec<(String, bool)> {
         let outlook = outlook();
-        let known = Known { died: "n1.lab", outlook: &outlook, proof, record };
+        let known = Known { died: "n1.lab", outlook: &outlook, role: Some("master"), proof, record };
         steps(&known).into_iter().map(|step| (step.what, step.blocked)).collect()
     }
 
@@ -118,5 +130,15 @@ mod tests {
         assert_eq!(said[1], ("bmc: on".into(), false));
         assert_eq!(said[2], ("promote master on n2.lab".into(), false));
         assert_eq!(said[3], ("paused".into(), true));
+    }
+
+    #[test]
+    fn a_role_that_nobody_takes_is_said() {
+        let mut outlook = outlook();
+        outlook.steps.truncate(2);
+        let record = Err("paused".to_owned());
+        let known = Known { died: "n1.lab", outlook: &outlook, role: Some("master"), proof: Ok(Vec::new()), record };
+        let said = steps(&known);
+        assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");
     }
 }

@@ -46,6 +46,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
+    // A host offers itself at a monitor.
+    scene.wait("others offer themselves", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));
     let rehearsed = host.run(&[GNT_HA, "rehearse", "n1"]).unwrap();
     println!("{}", rehearsed.text());
     assert!(rehearsed.success() && rehearsed.stdout.contains("fences n1.lab (reboot)\n"), "{}", rehearsed.text());

@@ -112,11 +112,18 @@ pub struct State {
 }
 
 impl State {
-    /// As it would be found had `died` been fenced just now with a proof of that grade, by the host that would then be
-    /// Ganeti's master: this one, where it is not the dead one itself.
+    /// As it would be found had `died` been fenced just now with a proof of that grade, by a host that would then be Ganeti's
+    /// master: the one that is, or, where that is the dead one, some candidate that lives.
     #[must_use]
     pub fn after_death(mut self, died: &NodeName, grade: Grade) -> Self {
         let ended_ms = self.now.wall_ms;
+        let lives = |node: &&NodeState| {
+            let ganeti = &node.ganeti;
+            ganeti.name != *died && ganeti.master_candidate && !ganeti.offline && node.member == Membership::Online
+        };
+        let heir = self.nodes.iter().find(lives).map(|node| node.ganeti.name.clone());
+        let here = self.master.take().filter(|master| master != died).or(heir);
+        self.here = here.unwrap_or(self.here);
         self.master = Some(self.here.clone());
         if self.role != Role::Unmanaged {
             self.role = Role::On(self.here.clone());
@@ -126,11 +133,11 @@ impl State {
             node.member_since_ms = None;
             node.answers = Some(false);
             node.receipts.push(Removal {
-                id: "rehearsed".to_owned(),
+                id: "to come".to_owned(),
                 action: Action::Off,
                 outcome: Outcome::Done,
                 grade,
-                word_of: "as rehearsed".to_owned(),
+                word_of: "its OOB program".to_owned(),
                 ended_ms,
             });
         }
