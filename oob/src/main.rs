@@ -111,6 +111,7 @@ fn run_admit(path: &Path, node: &NodeName, confirm: Option<&str>) -> Result<(), 
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not admitted: {why}");
     let survivors = Survivors::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
+    let node = survivors.target();
     match admit(&survivors, confirm, deadline).map_err(why)? {
         Admitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),
         Admitted::Done(answers) => {

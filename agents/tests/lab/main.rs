@@ -22,4 +22,5 @@ mod setup;
 mod shunned;
 mod simulate;
 mod storm;
+mod tutorial;
 mod two_nodes;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::core::node::NodeName;
 use crate::sys::clock::Deadline;
-use crate::sys::record::recorder::Addresses;
 use crate::sys::record::unreachable::make_reachable;
+
+/// Each node's address in the primary network.
+pub(super) type Addresses = BTreeMap<NodeName, IpAddr>;
 
 /// How long a noded may take for a connection.
 const NODED: Duration = Duration::from_secs(1);

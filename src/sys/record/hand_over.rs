@@ -12,7 +12,8 @@ use crate::core::receipt::When;
 use crate::core::reconcile::{Decision, Plan, Quiet, Verdict};
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::ganeti::luxi::{JobState, Luxi, LuxiError};
-use crate::sys::record::recorder::{Addresses, Recorder, RecorderError};
+use crate::sys::record::alive::Addresses;
+use crate::sys::record::recorder::{Recorder, RecorderError};
 use crate::sys::record::unreachable::{make_reachable, make_unreachable};
 
 /// The jobs that were handed over, in the state folder.

@@ -3,8 +3,7 @@
 //! Whoever is master runs it, after becoming it, at each monitor and on notifications; every other candidate runs it to
 //! remember. It waits for no job: what became of one is seen at the next look.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +22,7 @@ use crate::sys::lock::{Lock, LockError};
 use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::reachable::NODED;
-use crate::sys::record::alive::nodeds_answer;
+use crate::sys::record::alive::{Addresses, nodeds_answer};
 use crate::sys::shun::keeper::shunned_addresses;
 use crate::sys::{identity, state_file};
 
@@ -97,9 +96,6 @@ pub enum RecorderError {
     #[error("this host, {0}, is none of Ganeti's nodes")]
     Stranger(String),
 }
-
-/// Each node's address in the primary network.
-pub(super) type Addresses = BTreeMap<NodeName, IpAddr>;
 
 /// When the last look was, what it left open and did, and why it was none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

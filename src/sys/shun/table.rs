@@ -86,7 +86,9 @@ pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Appli
                     "it refuses other addresses than it was told: does another program change it?".to_owned()
                 }
                 Found::Nothing => "it is not there: does another program flush all rules?".to_owned(),
-                Found::Damaged => "its rules are not those that were made: does another program change it?".to_owned(),
+                Found::Damaged => "its rules are not those that were made: does another program change it, or is /etc/protocols missing \
+                     (Debian: netbase)?"
+                        .to_owned(),
             },
         }),
     }
