@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
-use gnt_ha::commands::{Cli, Command, admit, check, history, leash, pause, record, rehearse, setup, shun, status};
+use gnt_ha::commands::{
+    Cli, Command, admit, attest, check, history, leash, pause, record, rehearse, setup, shun, status,
+};
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Command::Rehearse(arguments) => return coded(rehearse::run(arguments).map(no)),
         Command::Setup(arguments) => return coded(setup::run(arguments).map(no)),
         Command::Admit(arguments) => admit::run(arguments, &parsed.config),
+        Command::Attest(arguments) => attest::run(arguments),
         Command::History(arguments) => history::run(arguments, &parsed.config),
         Command::Shun(command) => match shun::run(command, &parsed.config) {
             Ok(true) => Ok(()),

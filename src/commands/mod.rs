@@ -1,6 +1,7 @@
 //! The commands of `gnt-ha`: a file each.
 
 pub mod admit;
+pub mod attest;
 pub mod check;
 pub mod history;
 pub mod leash;
@@ -85,6 +86,12 @@ pub enum Command {
     ///
     /// Run it on a master candidate. Then have Ganeti take it back: gnt-node add --readd NODE.
     Admit(admit::Arguments),
+    /// Say that a node is off: a human's word, with a name and a reason
+    ///
+    /// For a node that nobody can prove off: you have pulled its plugs. Pacemaker is told (stonith_admin --confirm), and a
+    /// receipt keeps who said it, and why. Refused of a node that is seen running. A word that is not true lets two hosts write
+    /// to one disk.
+    Attest(attest::Arguments),
     /// A watchdog that resets this node when the master candidates do not let it run
     ///
     /// With it, a node that the others refuse is proven to have stopped itself after a while (grade bounded); without, it

@@ -1,5 +1,6 @@
 //! Decisions and the words they are made of. Pure: state goes in, a plan or a value comes out.
 
+pub mod attest;
 pub mod breaker;
 pub mod budget;
 pub mod check;

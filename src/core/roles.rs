@@ -299,7 +299,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         let old = view.old_master.as_ref().map_or("the old master", NodeName::as_str);
         let reason = format!(
             "{} of {} nodes can vote, Ganeti wants more than half, and nothing proves that {old} is gone (bring nodes \
-             back, or confirm that it is off: stonith_admin --confirm {old})",
+             back, or confirm that it is off: gnt-ha attest {old})",
             view.voters, view.nodes
         );
         return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));

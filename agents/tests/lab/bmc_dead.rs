@@ -31,7 +31,17 @@ fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     assert!(told.iter().any(|told| told.contains("does not answer") || told.contains("no answer")), "{told:#?}");
 
     let begun = Instant::now();
-    survivors[0].check(&["stonith_admin", "--confirm", &dead.fqdn()]).unwrap();
+    let attest = |host: &lab::Host, words: &[&str]| {
+        host.run(&[&["gnt-ha", "attest", "--reason", "no power in its rack"], words].concat()).unwrap()
+    };
+    let of_one_that_runs = attest(&survivors[0], &["--yes", &survivors[1].fqdn()]);
+    assert!(!of_one_that_runs.success() && of_one_that_runs.stderr.contains("it runs"), "{}", of_one_that_runs.text());
+    let without_terminal = attest(&survivors[0], &[&dead.fqdn()]);
+    assert!(!without_terminal.success() && without_terminal.stderr.contains("--yes"), "{}", without_terminal.text());
+    let taken = attest(&survivors[0], &["--yes", &dead.fqdn()]);
+    assert!(taken.success(), "{}", taken.text());
+    let kept = survivors[0].check(&["gnt-ha", "history", &dead.fqdn()]).unwrap().stdout;
+    assert!(kept.contains("root, who says: no power in its rack"), "{kept}");
     let new = scene.wait_new_master(old);
     println!("a human confirms: {new} serves after {:.1} s", begun.elapsed().as_secs_f64());
     scene.wait_offline(&[old]);

@@ -200,7 +200,7 @@ pub const RULES: &[Rule] = &[
         "node-unclean",
         Error,
         "it is lost and not fenced: nothing of it is taken over",
-        "look why: stonith_admin --history {}; when you have seen that it is off: stonith_admin --confirm {}",
+        "look why: stonith_admin --history {}; when you have seen that it is off: gnt-ha attest {} --reason TEXT",
     ),
     rule_of(
         "fencing-failed",

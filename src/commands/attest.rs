@@ -1,0 +1,113 @@
+//! `gnt-ha attest`: a human says that a node is off, to Pacemaker and to the receipts.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::places::Places;
+use crate::cli;
+use crate::core::attest::{Seen, why_not};
+use crate::core::grade::Grade;
+use crate::core::node::{self, NodeName};
+use crate::core::receipt::{Action, Outcome};
+use crate::core::reconcile::Membership;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::identity;
+use crate::sys::ledger::Ledger;
+use crate::sys::pacemaker;
+use crate::sys::program;
+use crate::sys::reachable::{self, NODED};
+use crate::sys::road::{Finish, Road};
+use crate::sys::shun::keeper::shunned_addresses;
+
+/// The time for everything but the human.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the node may take to show that it runs.
+const THERE: Duration = Duration::from_secs(2);
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The node, full or short
+    node: NodeName,
+
+    /// How you know: that you have pulled its plugs, or stand before it
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+
+    /// Do not ask for the name again; needed where there is no terminal
+    #[arg(long)]
+    yes: bool,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Takes the word, unless something speaks against it.
+///
+/// # Errors
+/// Why not, in one line.
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    let ssconf = Ssconf::new(&arguments.places.data_dir);
+    let names = ssconf.names("node_list").map_err(|error| error.to_string())?;
+    let node = node::find(&arguments.node, &names).map_err(|error| error.to_string())?.clone();
+    let refused = |why: &str| format!("{node}: your word was not taken: {why}");
+    if let Some(why) = why_not(seen(&arguments.places, &ssconf, &node)?) {
+        return Err(refused(why));
+    }
+    if !arguments.yes {
+        asked_again(&node).map_err(|why| refused(&why))?;
+    }
+    let user = identity::asker().user;
+    let mut road = Road::enter(Ledger::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
+    let warnings = road.take_warnings();
+    warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
+    road.step(&user, "says that it is off", &arguments.reason);
+    let words = ["--confirm", node.as_str()];
+    let told = program::run(Path::new("stonith_admin"), &words, &[], Deadline::after(LIMIT));
+    let saw = told.as_ref().map_or_else(ToString::to_string, |_| "taken".to_owned());
+    road.step("Pacemaker", "is told that it is off", &saw);
+    let is_told = told.is_ok();
+    let warnings = road.leave(Finish {
+        outcome: if is_told { Outcome::Done } else { Outcome::Unknown },
+        grade: if is_told { Grade::Off } else { Grade::Unknown },
+        word_of: format!("{user}, who says: {}", arguments.reason),
+        reason: told.as_ref().err().map(ToString::to_string),
+        record: None,
+    });
+    warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
+    told.map_err(|error| format!("{node}: Pacemaker did not take your word: {error}"))?;
+    cli::print(&format!("{node}: off, at your word; Pacemaker goes on, and Ganeti's master records it\n"))
+}
+
+fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName) -> Result<Seen, String> {
+    let deadline = Deadline::after(LIMIT);
+    let status = pacemaker::status(deadline).map_err(|error| error.to_string())?;
+    let member = status.nodes.iter().find(|(name, _)| node::find(node, [name]).is_ok());
+    let addresses = ssconf.name_addresses("node_primary_ips").map_err(|error| error.to_string())?;
+    let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
+    // Of one that this host refuses an answer would be its own kernel's.
+    let shunned = shunned_addresses(&places.state_dir);
+    let address = address.filter(|address| !shunned.contains(address));
+    Ok(Seen {
+        is_here: identity::node_among([node]).is_some(),
+        member: member.map_or(Membership::Unknown, |(_, member)| *member),
+        answers: address.is_some_and(|address| reachable::is_there(address, NODED, deadline.at_most(THERE))),
+    })
+}
+
+/// A name that is typed twice is hardly misspelt.
+fn asked_again(node: &NodeName) -> Result<(), String> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err("there is no terminal to ask at: --yes says that you are sure".to_owned());
+    }
+    eprintln!("If {node} runs, its disks are written by two from now on. Is it off? Then type its full name:");
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
+    if line.trim() == node.as_str() { Ok(()) } else { Err("that is not its name".to_owned()) }
+}
