@@ -18,6 +18,23 @@ fn findings(host: &Host) -> Value {
     serde_json::from_str::<Value>(&said.stdout).unwrap()["findings"].clone()
 }
 
+/// Issue: "as a Ganeti cluster-verify hook, so that gnt-cluster verify shows it".
+fn assert_verify_shows_findings(scene: &Scene) {
+    const HOOK: &[u8] = include_bytes!("../../../packaging/hooks/cluster-verify");
+    for host in scene.lab.hosts() {
+        host.write_file("/etc/ganeti/hooks/cluster-verify-post.d/gnt-ha", HOOK, 0o755).unwrap();
+    }
+    let master = scene.host("n1");
+    let verify = || master.run(&["gnt-cluster", "verify"]).unwrap().text();
+    let well = verify();
+    assert!(!well.contains("gnt-ha"), "{well}");
+    let enabled = ["crm_attribute", "--type", "crm_config", "--name", "stonith-enabled", "--update"];
+    master.check(&[&enabled[..], &["false"]].concat()).unwrap();
+    let why = "Pacemaker would take over from a dead host without making sure that it is dead";
+    scene.wait("gnt-cluster verify says so", 60, || Ok(verify().contains(why)));
+    master.check(&[&enabled[..], &["true"]].concat()).unwrap();
+}
+
 /// Issue: "commands from two running clusters to green check: 2". What it has made does what it is for; made again it
 /// changes nothing, and it takes away what it has made, while Ganeti runs on.
 #[test]
@@ -45,6 +62,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert!(again.success() && again.stdout.contains("Pacemaker has everything that it needs"), "{}", again.text());
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
     assert_eq!(findings(&host), Value::Array(Vec::new()));
+
+    assert_verify_shows_findings(&scene);
 
     // A host offers itself at a monitor.
     scene.wait("others offer themselves", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));
