@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod clock;
+pub mod connections;
 pub mod ganeti;
 mod guard;
 pub mod guarded_file;

@@ -244,9 +244,13 @@ impl JobState {
     }
 }
 
-/// The first text of an opcode's result that is an error: `["OpPrereqError", ["why", "kind"]]`.
+/// The first text of an opcode's result that is an error: `["OpPrereqError", ["why", "kind"]]`. What an operation that took
+/// too long says is nothing: `["OpExecError", [""]]`.
 fn failure_in(results: &Value) -> String {
-    let error = |result: &Value| result.get(1)?.get(0)?.as_str().map(str::to_owned);
+    let error = |result: &Value| {
+        let why = result.get(1)?.get(0)?.as_str()?;
+        Some(if why.is_empty() { format!("{}, and no word why", result.get(0)?.as_str()?) } else { why.to_owned() })
+    };
     let results = results.as_array().map(Vec::as_slice).unwrap_or_default();
     results.iter().find_map(error).unwrap_or_else(|| "it was cancelled, or does not say why".to_owned())
 }
@@ -335,6 +339,8 @@ mod tests {
         let state = |row: Value| JobState::read(&json!({"fields": [], "data": [row]}));
         let failed = json!([[0, "error"], [0, [["OpPrereqError", ["Node n9 not known", "unknown_entity"]], null]]]);
         assert_eq!(state(failed), Some(JobState::Failed("Node n9 not known".to_owned())));
+        let silent = json!([[0, "error"], [0, [["OpExecError", [""]]]]]);
+        assert_eq!(state(silent), Some(JobState::Failed("OpExecError, and no word why".to_owned())));
         assert_eq!(state(json!([[0, "success"], [0, [[["offline", "True"]]]]])), Some(JobState::Done));
         assert_eq!(state(json!([[0, "running"], [0, [null]]])), Some(JobState::UnderWay));
         assert_eq!(state(json!([[3, null], [3, null]])), Some(JobState::Gone));

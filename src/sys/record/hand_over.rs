@@ -23,6 +23,10 @@ const FILE: &str = "submitted.json";
 /// times.
 const PATIENCE_MS: u64 = 90_000;
 
+/// How soon a job that failed is handed over again for the first time; it doubles each time, up to [`PATIENCE_MS`]. Ganeti
+/// gives up after 30 s where another job waits, with its configuration locked, for a node that has just died.
+const AGAIN_MS: u64 = 5_000;
+
 /// How long luxid may take to confirm a job, or to tell of one.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -54,17 +58,34 @@ pub(super) struct Submitted {
     /// It was cancelled: that it fails is no reason to wait before it is handed over again.
     #[serde(default)]
     called_back: bool,
+    /// How often the same was handed over before, in vain.
+    #[serde(default)]
+    in_vain: u32,
 }
 
 impl Submitted {
     /// A job for `what`, handed over now.
     pub(super) fn new(what: String, at: When, job: Option<u64>) -> Self {
-        Self { what, at_ms: at.boottime_ms, job, unreachable: false, called_back: false }
+        Self { what, at_ms: at.boottime_ms, job, unreachable: false, called_back: false, in_vain: 0 }
     }
 
     /// Whether it may still do what it was handed over for.
     pub(super) fn is_pending(&self, now: When) -> bool {
-        now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < PATIENCE_MS)
+        self.is_younger(PATIENCE_MS, now)
+    }
+
+    /// How long after a job that failed, in milliseconds from when it was handed over, the next is.
+    fn again_ms(&self) -> u64 {
+        1_u64.checked_shl(self.in_vain).map_or(PATIENCE_MS, |times| AGAIN_MS.saturating_mul(times).min(PATIENCE_MS))
+    }
+
+    /// How often `what` was handed over in vain, with this job.
+    fn times_in_vain(&self, what: &str) -> u32 {
+        if is_same(&self.what, what) && !self.called_back { self.in_vain.saturating_add(1) } else { 0 }
+    }
+
+    fn is_younger(&self, age_ms: u64, now: When) -> bool {
+        now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < age_ms)
     }
 
     /// Whether nothing else is to be handed over, by what Ganeti says of it: a job that waits for its locks may wait for
@@ -72,7 +93,8 @@ impl Submitted {
     fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: When) -> bool {
         match state {
             Ok(Some(JobState::UnderWay)) => true,
-            Ok(Some(JobState::Done | JobState::Failed(_))) => same && self.is_pending(now) && !self.called_back,
+            Ok(Some(JobState::Done)) => same && self.is_pending(now) && !self.called_back,
+            Ok(Some(JobState::Failed(_))) => same && self.is_younger(self.again_ms(), now) && !self.called_back,
             // Nobody there, or nobody who answers in time: it says nothing of the job.
             Err(LuxiError::Connect { .. } | LuxiError::Unconfirmed | LuxiError::Exchange(_)) => true,
             Ok(Some(JobState::Gone) | None) | Err(_) => self.is_pending(now),
@@ -128,7 +150,9 @@ impl Recorder {
                         None => format!("{node}: {what}: a job is handed over"),
                     });
                     let unreachable = unreachable.is_some();
-                    submitted.insert(node.clone(), Submitted { unreachable, ..Submitted::new(what, at, number) });
+                    let in_vain = before.get(node).map_or(0, |last| last.times_in_vain(&what));
+                    submitted
+                        .insert(node.clone(), Submitted { unreachable, in_vain, ..Submitted::new(what, at, number) });
                 }
                 Err(error) => {
                     if unreachable.is_some() {
@@ -248,7 +272,7 @@ fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> Str
     let number = job.job.unwrap_or_default();
     match state {
         Ok(Some(JobState::Failed(why))) => {
-            format!("job {number} failed: {why} ({what}; it is tried again within {} s)", PATIENCE_MS / 1000)
+            format!("job {number} failed: {why} ({what}; it is tried again within {} s)", job.again_ms() / 1000)
         }
         Ok(Some(JobState::Done)) => format!("job {number} is done: {what}"),
         Ok(Some(JobState::UnderWay)) => format!("job {number} is under way: {what}"),

@@ -133,6 +133,24 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
 }
 
+/// Ganeti's own jobs fail after 30 s while another, with its configuration locked, waits for a node that has just died: the
+/// record follows within seconds, and does not fill Ganeti's queue where a job fails for ever.
+#[test]
+fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
+    let scene = Scene::new();
+    scene.look(offline(0, false));
+    scene.luxid.say("error");
+    for again_ms in [AGAIN_MS, 2 * AGAIN_MS, 4 * AGAIN_MS, 8 * AGAIN_MS, 16 * AGAIN_MS, PATIENCE_MS, PATIENCE_MS] {
+        let told = scene.look(offline(0, false));
+        assert!(told[0].ends_with(&format!("it is tried again within {} s)", again_ms / 1000)), "{told:?}");
+        scene.age(again_ms);
+        assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+    }
+    scene.luxid.say("success");
+    scene.look(Decision::Nothing(Quiet::AsItShould));
+    assert!(scene.recorder.submitted().unwrap().is_empty(), "the next one begins anew");
+}
+
 /// A reason that is gone for a moment, as without quorum, costs the record no more than that moment.
 #[test]
 fn what_was_cancelled_is_handed_over_again_at_once() {

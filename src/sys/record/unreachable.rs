@@ -1,4 +1,5 @@
-//! Nodes whose noded is unreachable from this host for a while: connections to it fail at once.
+//! Nodes whose noded is unreachable from this host for a while: connections to it fail at once,
+//! and those that stand are ended.
 //!
 //! Ganeti waits 5 s for a connection to a dead node (`lib/rpc/node.py`): seven times in one failover, and for each
 //! dead candidate at every step of a job. An *unreachable* address ends each of these at once, and ends its wait for
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::sys::clock::Deadline;
+use crate::sys::connections::{self, Which};
 use crate::sys::nft;
 use crate::sys::program::ProgramError;
 use crate::sys::reachable::NODED;
@@ -32,6 +34,7 @@ const EACH: Duration = Duration::from_secs(2);
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
         told(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
+        connections::end(Which::TcpTo(NODED), addresses, Deadline::after(EACH));
     }
 }
 

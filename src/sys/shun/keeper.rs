@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use super::known;
 use super::protected::Protected;
+use super::running;
 use super::table::{self, Applied, Refused, Wanted};
-use super::{running, sockets};
 use crate::config::Config;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::register::{Entry, Epoch, Reach, Register};
 use crate::core::shun::words::{Question, Report, VERSION};
 use crate::sys::clock::{Deadline, now};
+use crate::sys::connections::{self, Which};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::lock::{Lock, LockError};
 use crate::sys::program::ProgramError;
@@ -165,8 +166,10 @@ impl<'a> Keeper<'a> {
         // What was lost and is there again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
         let is_new = |address: &IpAddr, reach: &Reach| is_anew || told.get(address) < Some(reach);
-        let new: Wanted = wanted.into_iter().filter(|(address, reach)| is_new(address, reach)).collect();
-        sockets::end(&new, deadline);
+        for (of, which) in [(Reach::Everything, Which::All), (Reach::Tcp, Which::Tcp)] {
+            let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
+            connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
+        }
         Ok(applied)
     }
 

@@ -1,11 +1,10 @@
 //! Refusing a lost node on this host, and telling what this host knows.
 //!
-//! [`keeper`] is the way in; [`table`] holds the rules, [`protected`] what is never refused, [`sockets`] ends what is
-//! established, [`known`] and [`running`] are for the report.
+//! [`keeper`] is the way in; [`table`] holds the rules, [`protected`] what is never refused, [`known`] and
+//! [`running`] are for the report.
 
 pub mod keeper;
 pub mod known;
 mod protected;
 mod running;
-mod sockets;
 pub mod table;

@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use gnt_ha::sys::reachable::NODED;
 use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::gettid;
 
 const HERE: &str = "192.0.2.1";
 const DEAD: &str = "192.0.2.2";
@@ -28,16 +30,21 @@ fn connect_to(address: &str, port: u16) -> Result<(), ErrorKind> {
     TcpStream::connect_timeout(&target, Duration::from_millis(300)).map(drop).map_err(|error| error.kind())
 }
 
-/// A dead node costs Ganeti 5 s a call, an unreachable one nothing. What this host has itself is reached all the same:
-/// once it waited 30 s for a master IP that it had just taken over. Nothing but noded's port is refused: a refused datagram
-/// would reach corosync as an error of one to a peer that lives. Nothing stays: neither after an undo nor by itself.
-#[test]
-fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
+/// This host in a network of its own, with a cable.
+fn cabled() {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
     ip("link set lo up");
     ip("link add v0 type veth peer name v1");
     ip(&format!("addr add {HERE}/24 dev v0"));
     ip("link set v0 up");
+}
+
+/// A dead node costs Ganeti 5 s a call, an unreachable one nothing. What this host has itself is reached all the same:
+/// once it waited 30 s for a master IP that it had just taken over. Nothing but noded's port is refused: a refused datagram
+/// would reach corosync as an error of one to a peer that lives. Nothing stays: neither after an undo nor by itself.
+#[test]
+fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
+    cabled();
     ip("link set v1 up");
     let _noded = TcpListener::bind((HERE, 1811)).unwrap();
     let addresses: Vec<IpAddr> = [HERE, DEAD, "2001:db8::2"].map(|text| text.parse().unwrap()).into();
@@ -60,4 +67,47 @@ fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
     assert_eq!(connect(DEAD), Err(ErrorKind::HostUnreachable));
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(connect(DEAD), Err(ErrorKind::TimedOut), "the kernel has let go");
+}
+
+/// Two nodes died within 10 s. wconfd had asked the noded of the second just before, and sent again for a quarter of an hour
+/// what nobody would acknowledge, with the configuration locked: the job that was to record the death failed after 30 s, each
+/// time. Who waits for a node that is gone is told at once; what this host has with itself is left alone.
+#[test]
+fn who_waits_for_a_node_that_is_gone_is_told() {
+    cabled();
+    let _noded = TcpListener::bind((HERE, NODED)).unwrap();
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let node = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        tell.send(gettid()).unwrap();
+        ended.recv().unwrap();
+        ip(&format!("addr add {DEAD}/24 dev v1"));
+        ip("link set v1 up");
+        let [noded, other] = [NODED, 22].map(|port| TcpListener::bind((DEAD, port)).unwrap());
+        tell.send(gettid()).unwrap();
+        let taken = [noded.accept().unwrap(), other.accept().unwrap()];
+        ended.recv().unwrap();
+        ip("link set v1 down");
+        tell.send(gettid()).unwrap();
+        ended.recv().unwrap();
+        drop(taken);
+    });
+    ip(&format!("link set v1 netns {}", told.recv().unwrap()));
+    end.send(()).unwrap();
+    told.recv().unwrap();
+    let mut to = [(DEAD, NODED), (DEAD, 22), (HERE, NODED)].map(|to| TcpStream::connect(to).unwrap());
+    end.send(()).unwrap();
+    told.recv().unwrap();
+    for stream in &mut to {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        stream.write_all(b"POST /node_info").unwrap();
+    }
+
+    make_unreachable(&[DEAD, HERE].map(|text| text.parse::<IpAddr>().unwrap()), Duration::from_secs(60));
+    let ends = to.map(|mut stream| stream.read(&mut [0]).map_err(|error| error.kind()));
+    let waits = Err(ErrorKind::WouldBlock);
+    assert_eq!(ends, [Err(ErrorKind::ConnectionAborted), waits, waits]);
+    end.send(()).unwrap();
+    node.join().unwrap();
 }

@@ -1,0 +1,108 @@
+//! Connections with a node that is refused, or gone: ended, so that nobody waits on one (ss(8), `-K`; `SOCK_DESTROY`).
+//!
+//! TCP sends again for a quarter of an hour what nobody is there to acknowledge, and no refusal of ours ends that before
+//! its next try; wconfd holds the configuration's lock meanwhile, and every job that changes anything fails after 30 s.
+//! What the kernel does not end, a socket of its own, is refused all the same.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use crate::sys::clock::Deadline;
+use crate::sys::program::run;
+
+/// How many addresses one command names.
+const AT_ONCE: usize = 200;
+
+/// Which connections with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// TCP and UDP.
+    All,
+    /// TCP.
+    Tcp,
+    /// TCP, from here to this port there.
+    TcpTo(u16),
+}
+
+/// Ends the connections with `addresses`, as far as the kernel does; what it does not end is logged.
+pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
+    if addresses.is_empty() {
+        return;
+    }
+    // Of thousands of addresses hardly any has a connection.
+    let connected = connected();
+    let peers: Vec<String> =
+        addresses.iter().filter(|address| connected.contains(address)).map(|address| which.peer(*address)).collect();
+    let protocols = if which == Which::All { "-tu" } else { "-t" };
+    for some in peers.chunks(AT_ONCE) {
+        let mut words = vec!["-K", "-H", "-n", "-a", protocols];
+        for (index, peer) in some.iter().enumerate() {
+            words.extend(if index == 0 { &["dst"][..] } else { &["or", "dst"] });
+            words.push(peer);
+        }
+        if let Err(error) = run(Path::new("ss"), &words, &[], deadline) {
+            tracing::warn!(%error, "connections with a refused node are not ended; they are refused all the same");
+        }
+    }
+}
+
+impl Which {
+    /// As `ss` takes it.
+    fn peer(self, address: IpAddr) -> String {
+        match (self, address) {
+            (Self::TcpTo(port), _) => SocketAddr::new(address, port).to_string(),
+            (_, IpAddr::V4(address)) => address.to_string(),
+            (_, IpAddr::V6(address)) => format!("[{address}]"),
+        }
+    }
+}
+
+/// Where this host has connections to (`proc_net_tcp(5)`, and the same for UDP), but for those with itself.
+fn connected() -> BTreeSet<IpAddr> {
+    let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| format!("/proc/thread-self/net/{table}"));
+    let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
+    texts.flat_map(|text| text.lines().skip(1).filter_map(remote).collect::<Vec<_>>()).collect()
+}
+
+/// The remote address of a line: words of 32 bits in the byte order of this host.
+fn remote(line: &str) -> Option<IpAddr> {
+    let mut words = line.split_whitespace().skip(1);
+    let (here, _) = words.next()?.split_once(':')?;
+    let (address, _) = words.next()?.split_once(':')?;
+    if here == address {
+        return None;
+    }
+    let word = |at: usize| u32::from_str_radix(address.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    if address.len() == 8 {
+        return Some(Ipv4Addr::from(word(0)?).into());
+    }
+    let mut bytes = [0; 16];
+    for (n, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+        chunk.copy_from_slice(&word(n * 8)?);
+    }
+    // A connection of version 4 on a socket of version 6 is refused as what it is.
+    Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Linux 6.1 writes them on a host with the low byte first.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_remote_address_is_read() {
+        let v4 = "   0: 010200C0:1F90 020200C0:0016 01 00000000:00000000 00:00000000 00000000     0        0 1 1";
+        assert_eq!(remote(v4), Some("192.0.2.2".parse().unwrap()));
+        let v6 = "   1: B80D0120000000000000000001000000:1F90 B80D0120000000000000000002000000:0016 01 0:0 0:0 0 0 0";
+        assert_eq!(remote(v6), Some("2001:db8::2".parse().unwrap()));
+        let mapped = "   1: 0:1F90 0000000000000000FFFF0000020200C0:0016 01";
+        assert_eq!(remote(mapped), Some("192.0.2.2".parse().unwrap()));
+        let itself = "   0: 020200C0:1F90 020200C0:0016 01 00000000:00000000 00:00000000 00000000     0        0 1 1";
+        assert_eq!(remote(itself), None, "the master IP is a dead master's until it is ours");
+        for bad in ["", "x", "0: a b", "0: a 0102:1", "0: a zzzzzzzz:1"] {
+            assert_eq!(remote(bad), None, "{bad}");
+        }
+    }
+}
