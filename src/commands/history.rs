@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -12,10 +13,17 @@ use crate::core::grade::Grade;
 use crate::core::history::{Story, stories};
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Asker, Outcome, Receipt};
+use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus};
+use crate::core::timeline::{Event, Fenced, joined};
+use crate::sys::clock::Deadline;
 use crate::sys::ledger::Ledger;
+use crate::sys::pacemaker::{self, PacemakerError};
 
 /// What is shown without `--all`.
 const SHOWN: usize = 20;
+
+/// How long Pacemaker may take to tell its fence history.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The command line.
 #[derive(Debug, Args)]
@@ -24,7 +32,11 @@ pub struct Arguments {
     #[arg(value_name = "NODE")]
     node: Option<NodeName>,
 
-    /// One JSON object a line: intent, receipt (null if it was interrupted), parts
+    /// One JSON object a line, for programs
+    ///
+    /// Keys: of what this host did, intent, receipt (null if it was interrupted) and parts; pacemaker, what Pacemaker has in
+    /// its fence history: node, action, status, completed_ms, delegate. It is null where that has nothing, and alone where
+    /// another host, another fence agent or a human did it. Later versions may add keys.
     #[arg(long)]
     json: bool,
 
@@ -32,7 +44,7 @@ pub struct Arguments {
     #[arg(long)]
     all: bool,
 
-    /// Folder of the receipts, instead of the configured one
+    /// Folder of the receipts, instead of the configured one; Pacemaker is not asked then
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
 }
@@ -50,10 +62,13 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
         cli::complain("gnt-ha", &format!("left out {line}"));
     }
     let stories = stories(contents.entries, arguments.node.as_ref());
+    let fences = if arguments.state_dir.is_some() { Vec::new() } else { fences() };
+    let since_ms = if older > 0 { stories.first().map(|story| story.intent.at.wall_ms) } else { None };
+    let events = joined(stories, fences, arguments.node.as_ref(), since_ms);
     if arguments.json {
-        return cli::print(&json_lines(&stories)?);
+        return cli::print(&json_lines(&events)?);
     }
-    if stories.is_empty() {
+    if events.is_empty() {
         let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
         return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", folder.display()));
     }
@@ -62,11 +77,23 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     if older > 0 {
         text.push_str(&format!("({older} older ones are left out: --all shows them)\n\n"));
     }
-    for story in &stories {
-        look.tell(story, &mut text);
+    for event in &events {
+        look.tell(event, &mut text);
         text.push('\n');
     }
     cli::print(&text)
+}
+
+/// Pacemaker's fence history. Where it does not run, or does not answer, there still are the receipts.
+fn fences() -> Vec<(NodeName, Fence)> {
+    match pacemaker::status(Deadline::after(ANSWER)) {
+        Ok(status) => status.fences,
+        Err(PacemakerError::NotHere) => Vec::new(),
+        Err(error) => {
+            cli::complain("gnt-ha", &format!("{error}; only the receipts of this host follow"));
+            Vec::new()
+        }
+    }
 }
 
 /// The receipts' folder does not need the configuration: a host may have none, or a broken one, at 3 a.m.
@@ -86,10 +113,10 @@ fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String>
     }
 }
 
-fn json_lines(stories: &[Story]) -> Result<String, String> {
+fn json_lines(events: &[Event]) -> Result<String, String> {
     let mut text = String::new();
-    for story in stories {
-        text.push_str(&serde_json::to_string(story).map_err(|error| error.to_string())?);
+    for event in events {
+        text.push_str(&serde_json::to_string(event).map_err(|error| error.to_string())?);
         text.push('\n');
     }
     Ok(text)
@@ -102,7 +129,45 @@ struct Look {
 }
 
 impl Look {
-    fn tell(&self, story: &Story, text: &mut String) {
+    fn tell(&self, event: &Event, text: &mut String) {
+        match (&event.story, &event.pacemaker) {
+            (Some(story), fenced) => {
+                self.tell_story(story, text);
+                if let Some(Fenced { fence, .. }) = fenced {
+                    text.push_str(&format!("    Pacemaker: {}, {}\n", verb(fence.action), self.status(fence)));
+                }
+            }
+            (None, Some(fenced)) => self.tell_fenced(fenced, text),
+            (None, None) => {}
+        }
+    }
+
+    /// What was done elsewhere, or by something else than our programs.
+    fn tell_fenced(&self, fenced: &Fenced, text: &mut String) {
+        let Fenced { node, fence } = fenced;
+        let at = fence.completed_ms.map_or_else(|| "(not over)".to_owned(), |at| cli::time(at, &self.zone));
+        text.push_str(&format!("{at}  {node}  {}  {}, says Pacemaker\n", verb(fence.action), self.status(fence)));
+        let line = match &fence.delegate {
+            Delegate::Host(host) => {
+                format!("done by {host}: gnt-ha history there has the receipt, if it was fence_ganeti")
+            }
+            Delegate::Human => {
+                "confirmed by a human (gnt-ha attest, stonith_admin --confirm): no device was asked".to_owned()
+            }
+            Delegate::Nobody => "by nobody that Pacemaker names".to_owned(),
+        };
+        text.push_str(&format!("    {line}\n"));
+    }
+
+    fn status(&self, fence: &Fence) -> String {
+        match fence.status {
+            FenceStatus::Success => self.painted(Paint::Green, "success"),
+            FenceStatus::Failed => self.painted(Paint::Red, "FAILED: nothing is known of the node"),
+            FenceStatus::Pending => self.painted(Paint::Yellow, "under way"),
+        }
+    }
+
+    fn tell_story(&self, story: &Story, text: &mut String) {
         let intent = &story.intent;
         text.push_str(&format!(
             "{}  {}  {}  {}\n",
@@ -178,6 +243,15 @@ fn collect(story: &Story, zero: u64, depth: usize, lines: &mut Vec<(u64, String)
     }
 }
 
+/// As Pacemaker calls it.
+const fn verb(action: FenceAction) -> &'static str {
+    match action {
+        FenceAction::Off => "off",
+        FenceAction::Reboot => "reboot",
+        FenceAction::On => "on",
+    }
+}
+
 /// Whose word the proof is: the device's, where a part of the story asked it, else as the receipt says.
 fn witness(story: &Story, receipt: &Receipt) -> String {
     let parts = story.parts.iter().filter_map(|part| part.receipt.as_ref());
@@ -201,8 +275,46 @@ mod tests {
     fn told(entries: Vec<Entry>) -> String {
         let look = Look { zone: TimeZone::UTC, colour: false };
         let mut text = String::new();
-        stories(entries, None).iter().for_each(|story| look.tell(story, &mut text));
+        joined(stories(entries, None), Vec::new(), None, None).iter().for_each(|event| look.tell(event, &mut text));
         text
+    }
+
+    /// At 3 a.m., on a host that did nothing: who did it, and where to read on.
+    #[test]
+    fn what_pacemaker_alone_knows_is_told_too() {
+        let told = |status, delegate| {
+            let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
+            let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
+            let mut text = String::new();
+            Look { zone: TimeZone::UTC, colour: false }
+                .tell(&Event { story: None, pacemaker: Some(fenced) }, &mut text);
+            text
+        };
+        let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());
+        assert_eq!(
+            told(FenceStatus::Success, n2.clone()),
+            "1970-01-01 00:00:02 UTC  n3.lab  reboot  success, says Pacemaker\n    \
+             done by n2.lab: gnt-ha history there has the receipt, if it was fence_ganeti\n"
+        );
+        let failed = told(FenceStatus::Failed, n2);
+        assert!(failed.contains("FAILED") && !failed.contains("success"), "{failed}");
+        assert!(told(FenceStatus::Success, Delegate::Human).contains("a human"));
+    }
+
+    /// An agent that ended too late has proven what Pacemaker takes for a failure.
+    #[test]
+    fn what_pacemaker_made_of_it_is_told() {
+        let stories = stories(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(receipt("a", "n3"))], None);
+        let fence = Fence {
+            action: FenceAction::Reboot,
+            status: FenceStatus::Failed,
+            completed_ms: Some(1_300),
+            delegate: Delegate::Host(NodeName::new("n1").unwrap()),
+        };
+        let mut text = String::new();
+        let events = joined(stories, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
+        Look { zone: TimeZone::UTC, colour: false }.tell(&events[0], &mut text);
+        assert!(text.ends_with("    Pacemaker: reboot, FAILED: nothing is known of the node\n"), "{text}");
     }
 
     #[test]

@@ -21,3 +21,4 @@ pub mod roles;
 pub mod setup;
 pub mod shun;
 pub mod status;
+pub mod timeline;

@@ -140,7 +140,7 @@ fn fence(tag: &BytesStart<'_>) -> Option<(NodeName, Fence)> {
         completed_ms: completed_ms(&attribute(tag, "completed")),
         delegate: match attribute(tag, "delegate").as_str() {
             "" => Delegate::Nobody,
-            "a human" => Delegate::Human,
+            Delegate::HUMAN => Delegate::Human,
             host => NodeName::new(host).map_or(Delegate::Nobody, Delegate::Host),
         },
     };

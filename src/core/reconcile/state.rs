@@ -217,7 +217,7 @@ impl Membership {
 }
 
 /// One entry of Pacemaker's fence history (`<fence_event>` of `stonith_admin -H`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fence {
     /// What was asked for.
     pub action: FenceAction,
@@ -230,7 +230,8 @@ pub struct Fence {
 }
 
 /// The action of a [`Fence`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FenceAction {
     /// Off.
     Off,
@@ -241,7 +242,8 @@ pub enum FenceAction {
 }
 
 /// The status of a [`Fence`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FenceStatus {
     /// It succeeded.
     Success,
@@ -260,6 +262,22 @@ pub enum Delegate {
     Human,
     /// The history does not say.
     Nobody,
+}
+
+impl Delegate {
+    /// Who fenced a node that was confirmed to be off (`stonith_admin --confirm`), as Pacemaker has it.
+    pub const HUMAN: &str = "a human";
+}
+
+/// As Pacemaker names it; null for nobody.
+impl Serialize for Delegate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Host(name) => name.serialize(serializer),
+            Self::Human => serializer.serialize_str(Self::HUMAN),
+            Self::Nobody => serializer.serialize_none(),
+        }
+    }
 }
 
 /// A receipt that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.

@@ -60,12 +60,10 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off));
     assert_eq!(stories[0].intent.asked_by.program, "pacemaker-fenced");
     assert_eq!(stories[0].parts.len(), 2, "off and on by ganeti-oob");
-    assert!(
-        n1.run(&["gnt-ha", "history", "n3"])
-            .unwrap()
-            .stdout
-            .contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob")
-    );
+    let [here, elsewhere] = [&n1, &n2].map(|host| host.check(&["gnt-ha", "history", "n3"]).unwrap().stdout);
+    assert!(here.contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob"), "{here}");
+    assert!(here.contains("Pacemaker: reboot, success") && !here.contains("says Pacemaker"), "told once: {here}");
+    assert!(elsewhere.contains("n3.lab  reboot  success, says Pacemaker\n    done by n1.lab:"), "{elsewhere}");
     n3.mend(Network::Primary).unwrap();
     n3.mend(Network::Secondary).unwrap();
     lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();

@@ -1,0 +1,177 @@
+//! The receipts of one host and the cluster's fence history on one time line.
+
+use serde::Serialize;
+
+use super::history::Story;
+use super::node::{self, NodeName};
+use super::receipt::Action;
+use super::reconcile::{Delegate, Fence, FenceAction};
+
+/// How much later than the agent's end Pacemaker may note the end of the fencing, in milliseconds: it tells its peers first.
+const LATER_MS: u64 = 5_000;
+
+/// Pacemaker writes whole seconds, in milliseconds.
+const COARSE_MS: u64 = 1_000;
+
+/// What happened to a node. Serialised: the story's fields, if there is one, and `pacemaker`, which is null where Pacemaker
+/// knows nothing of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// What this host did.
+    #[serde(flatten)]
+    pub story: Option<Story>,
+    /// What Pacemaker has in its fence history.
+    pub pacemaker: Option<Fenced>,
+}
+
+/// An entry of Pacemaker's fence history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fenced {
+    /// Whom, as Pacemaker calls it.
+    pub node: NodeName,
+    /// What was asked for and how it ended.
+    #[serde(flatten)]
+    pub fence: Fence,
+}
+
+impl Event {
+    /// When it began, or ended where that is not known, in milliseconds since 1970; what is under way is the last.
+    fn at_ms(&self) -> u64 {
+        let fenced = || self.pacemaker.as_ref().map(|fenced| fenced.fence.completed_ms.unwrap_or(u64::MAX));
+        self.story.as_ref().map(|story| story.intent.at.wall_ms).or_else(fenced).unwrap_or(u64::MAX)
+    }
+}
+
+/// Joins `stories`, the oldest first, with the fence history. With `node`, only that node's. With `since_ms`, what Pacemaker
+/// alone knows is told from there on, in milliseconds since 1970.
+#[must_use]
+pub fn joined(
+    stories: Vec<Story>,
+    fences: Vec<(NodeName, Fence)>,
+    node: Option<&NodeName>,
+    since_ms: Option<u64>,
+) -> Vec<Event> {
+    let is_wanted = |target: &NodeName| node.is_none_or(|node| node::find(node, [target]).is_ok());
+    let mut fenced: Vec<Fenced> = fences
+        .into_iter()
+        .filter(|(target, _)| is_wanted(target))
+        .map(|(node, fence)| Fenced { node, fence })
+        .collect();
+    let mut events: Vec<Event> = stories
+        .into_iter()
+        .map(|story| {
+            let same = fenced.iter().position(|fenced| is_same(&story, fenced));
+            Event { pacemaker: same.map(|at| fenced.swap_remove(at)), story: Some(story) }
+        })
+        .collect();
+    let is_recent =
+        |fenced: &Fenced| fenced.fence.completed_ms.is_none_or(|at| since_ms.is_none_or(|since| at >= since));
+    let alone = fenced.into_iter().filter(is_recent).map(|fenced| Event { story: None, pacemaker: Some(fenced) });
+    events.extend(alone);
+    events.sort_by_key(Event::at_ms);
+    events
+}
+
+/// Whether Pacemaker means this action of ours: the same host did the same to the same node, and Pacemaker noted its end right
+/// after ours.
+fn is_same(story: &Story, fenced: &Fenced) -> bool {
+    let Fenced { node, fence } = fenced;
+    let action = match fence.action {
+        FenceAction::Off => Action::Off,
+        FenceAction::Reboot => Action::Reboot,
+        FenceAction::On => Action::On,
+    };
+    let is_here = |host: &NodeName| NodeName::new(&story.intent.host).is_ok_and(|own| node::find(&own, [host]).is_ok());
+    let is_then = |completed: u64, ended: u64| {
+        (ended.saturating_sub(COARSE_MS)..=ended.saturating_add(LATER_MS)).contains(&completed)
+    };
+    story.intent.action == action
+        && node::find(&story.intent.node, [node]).is_ok()
+        && matches!(&fence.delegate, Delegate::Host(host) if is_here(host))
+        && fence.completed_ms.zip(story.ended_ms()).is_some_and(|(completed, ended)| is_then(completed, ended))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::stories;
+    use super::super::receipt::Entry;
+    use super::super::receipt::tests::{intent, receipt};
+    use super::super::reconcile::FenceStatus;
+    use super::*;
+
+    fn fence(target: &str, host: &str, completed_ms: u64) -> (NodeName, Fence) {
+        let fence = Fence {
+            action: FenceAction::Reboot,
+            status: FenceStatus::Success,
+            completed_ms: Some(completed_ms),
+            delegate: Delegate::Host(NodeName::new(host).unwrap()),
+        };
+        (NodeName::new(target).unwrap(), fence)
+    }
+
+    /// One action of n1, from 1.0 s to 1.3 s.
+    fn ours() -> Vec<Story> {
+        stories(vec![Entry::Intent(intent("a", "n3.lab")), Entry::Receipt(receipt("a", "n3.lab"))], None)
+    }
+
+    #[test]
+    fn what_both_know_is_told_once() {
+        for completed in [1_000, 1_300, 6_000] {
+            let events = joined(ours(), vec![fence("n3", "n1.lab", completed)], None, None);
+            assert_eq!(events.len(), 1, "{completed}");
+            assert!(events[0].story.is_some() && events[0].pacemaker.is_some());
+        }
+    }
+
+    /// The host that fenced may be another, or fence with something else: nobody may miss that it happened.
+    #[test]
+    fn what_pacemaker_alone_knows_is_told_in_its_place() {
+        let mut by_hand = fence("n3.lab", "n1.lab", 1_300);
+        by_hand.1.delegate = Delegate::Human;
+        let mut off = fence("n3.lab", "n1.lab", 1_300);
+        off.1.action = FenceAction::Off;
+        let mut under_way = fence("n3.lab", "n1.lab", 0);
+        under_way.1.completed_ms = None;
+        for other in [
+            fence("n3.lab", "n2.lab", 1_300),
+            fence("n2.lab", "n1.lab", 1_300),
+            fence("n3.lab", "n1.lab", 200),
+            fence("n3.lab", "n1.lab", 6_400),
+            by_hand,
+            off,
+            under_way,
+        ] {
+            let before = other.1.completed_ms.is_some_and(|at| at < 1_000);
+            let events = joined(ours(), vec![other.clone()], None, None);
+            assert_eq!(events.len(), 2, "{other:?}");
+            assert_eq!(events[usize::from(before)].story, ours().pop(), "{other:?}");
+            assert_eq!(events[usize::from(!before)].story, None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_and_a_beginning_may_be_asked_for() {
+        let fences = vec![fence("n2.lab", "n1.lab", 9_000), fence("n3.lab", "n2.lab", 500)];
+        let all = |node: Option<&str>, since| {
+            joined(ours(), fences.clone(), node.map(|name| NodeName::new(name).unwrap()).as_ref(), since).len()
+        };
+        assert_eq!(
+            (all(None, None), all(Some("n3"), None), all(None, Some(1_000)), all(Some("n3"), Some(1_000))),
+            (3, 2, 2, 1)
+        );
+    }
+
+    /// `gnt-ha history --json` is documented to look like this.
+    #[test]
+    fn the_shape_is_pinned() {
+        let events = joined(ours(), vec![fence("n3.lab", "n1.lab", 1_300), fence("n2.lab", "n9", 2_000)], None, None);
+        let lines: Vec<serde_json::Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+        assert_eq!(lines[0]["intent"]["id"], "a");
+        assert_eq!(lines[0]["receipt"]["outcome"], "done");
+        assert_eq!(lines[0]["pacemaker"]["status"], "success");
+        let alone = r#"{"pacemaker":{"node":"n2.lab","action":"reboot","status":"success","completed_ms":2000,"delegate":"n9"}}"#;
+        assert_eq!(serde_json::to_string(&events[1]).unwrap(), alone);
+        let ours_alone = joined(ours(), vec![], None, None);
+        assert!(serde_json::to_value(&ours_alone[0]).unwrap()["pacemaker"].is_null());
+    }
+}
