@@ -45,10 +45,19 @@ pub fn complain(program: &str, line: &str) {
 /// # Errors
 /// The line to complain of; a reader that has gone away (`| head`) is not one.
 pub fn print(text: &str) -> Result<(), String> {
+    is_read(text).map(drop)
+}
+
+/// Prints text on stdout and flushes it. Returns whether the reader is still there.
+///
+/// # Errors
+/// The line to complain of.
+pub fn is_read(text: &str) -> Result<bool, String> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {error}")),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("cannot write to stdout: {error}")),
     }
 }
 

@@ -4,6 +4,7 @@ mod look;
 mod table;
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -13,6 +14,12 @@ use crate::cli;
 use crate::core::status::Level;
 use crate::sys::clock::now;
 use table::Table;
+
+/// How long after a look the next one is.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// An empty screen, written from its top (ECMA-48, CUP and ED).
+const CLEARED: &str = "\x1b[H\x1b[2J";
 
 /// The command line.
 #[derive(Debug, Args)]
@@ -26,6 +33,12 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 
+    /// Look again every two seconds, until it is interrupted
+    ///
+    /// What cannot be known for a moment is said in its place, and asked for again.
+    #[arg(long)]
+    watch: bool,
+
     #[command(flatten)]
     places: Places,
 }
@@ -35,12 +48,40 @@ pub struct Arguments {
 /// # Errors
 /// One line, when this host knows nothing of either.
 pub fn run(arguments: &Arguments) -> Result<Level, String> {
+    if arguments.watch {
+        return watch(arguments);
+    }
+    let (level, text) = told(arguments)?;
+    cli::print(&text)?;
+    Ok(level)
+}
+
+/// Until nobody reads it any more. The last look's level, then.
+fn watch(arguments: &Arguments) -> Result<Level, String> {
+    let is_terminal = std::io::stdout().is_terminal();
+    loop {
+        let (level, text) = told(arguments).unwrap_or_else(|line| {
+            if arguments.json {
+                cli::complain("gnt-ha", &line);
+                return (Level::Unknown, String::new());
+            }
+            (Level::Unknown, format!("{line}\n"))
+        });
+        let before = if is_terminal { CLEARED } else { "" };
+        let after = if is_terminal || arguments.json { "" } else { "\n" };
+        if !cli::is_read(&format!("{before}{text}{after}"))? {
+            return Ok(level);
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+fn told(arguments: &Arguments) -> Result<(Level, String), String> {
     let status = look::look(&arguments.places)?;
     let text = if arguments.json {
         serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n"
     } else {
         Table { now_ms: now().wall_ms, zone: TimeZone::system(), colour: std::io::stdout().is_terminal() }.text(&status)
     };
-    cli::print(&text)?;
-    Ok(status.level)
+    Ok((status.level, text))
 }

@@ -93,6 +93,11 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     assert!(code == 1 && told.contains("rm /var/lib/gnt-ha/simulate/wrong-role"), "{told}");
     assert!(told.contains("ocf:master-role:ful means nothing"), "{told}");
 
+    // Whoever watches sees it again and again, and it ends with its reader.
+    let watched = n2.check(&["sh", "-c", "gnt-ha status --watch --json | head -n 2"]).unwrap().stdout;
+    let looks: Vec<serde_json::Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(looks.len() == 2 && looks.iter().all(|look| look["nodes"].as_array().unwrap().len() == 3), "{watched}");
+
     // No program of ours saw it off, and no other node was touched.
     let stories = receipts::on_all(&lab);
     let grades =
