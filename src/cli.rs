@@ -1,6 +1,6 @@
 //! What the command lines share: one line for each error, and output that may be closed at any time.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -59,6 +59,21 @@ pub fn is_read(text: &str) -> Result<bool, String> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(format!("cannot write to stdout: {error}")),
     }
+}
+
+/// Asks at the terminal, until somebody has typed `answer` or something else.
+///
+/// # Errors
+/// When there is no terminal, or something else was typed.
+pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err("there is no terminal to ask at: --yes says that you are sure".to_owned());
+    }
+    let _ = writeln!(io::stderr(), "{question}");
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
+    if line.trim() == answer { Ok(()) } else { Err(format!("the answer was not {answer}")) }
 }
 
 /// Says what is wrong with a command line, in one line; or prints the help or the version that was asked for.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use gnt_ha::cli;
 use gnt_ha::commands::{
-    Cli, Command, admit, attest, check, history, leash, pause, record, rehearse, setup, shun, status,
+    Cli, Command, admit, attest, check, drill, history, leash, pause, record, rehearse, setup, shun, status,
 };
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => return coded(status::run(arguments).map(Level::code)),
         Command::Check(arguments) => return coded(check::run(arguments, &parsed.config).map(Severity::code)),
         Command::Leash(command) => return coded(leash::run(command, &parsed.config)),
+        Command::Drill(arguments) => return coded(drill::run(arguments).map(no)),
         Command::Rehearse(arguments) => return coded(rehearse::run(arguments).map(no)),
         Command::Setup(arguments) => return coded(setup::run(arguments).map(no)),
         Command::Admit(arguments) => admit::run(arguments, &parsed.config),

@@ -1,6 +1,5 @@
 //! `gnt-ha attest`: a human says that a node is off, to Pacemaker and to the receipts.
 
-use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,7 +59,10 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         return Err(refused(why));
     }
     if !arguments.yes {
-        asked_again(&node).map_err(|why| refused(&why))?;
+        // A name that is typed twice is hardly misspelt.
+        let question =
+            format!("If {node} runs, its disks are written by two from now on. Is it off? Then type its full name:");
+        cli::confirm(&question, node.as_str()).map_err(|why| refused(&why))?;
     }
     let user = identity::asker().user;
     let mut road = Road::enter(Ledger::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
@@ -98,16 +100,4 @@ fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName) -> Result<Seen, Strin
         member: member.map_or(Membership::Unknown, |(_, member)| *member),
         answers: address.is_some_and(|address| reachable::is_there(address, NODED, deadline.at_most(THERE))),
     })
-}
-
-/// A name that is typed twice is hardly misspelt.
-fn asked_again(node: &NodeName) -> Result<(), String> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Err("there is no terminal to ask at: --yes says that you are sure".to_owned());
-    }
-    eprintln!("If {node} runs, its disks are written by two from now on. Is it off? Then type its full name:");
-    let mut line = String::new();
-    stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
-    if line.trim() == node.as_str() { Ok(()) } else { Err("that is not its name".to_owned()) }
 }

@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod attest;
 pub mod check;
+pub mod drill;
 pub mod history;
 pub mod leash;
 pub mod pause;
@@ -72,6 +73,13 @@ pub enum Command {
     ///
     /// Exit code: 0 nothing is in the way, 1 something is, 2 it cannot be rehearsed.
     Rehearse(rehearse::Arguments),
+    /// Fence a host for practice, and hold what follows against the rehearsal
+    ///
+    /// The host loses its power (stonith_admin --reboot), and what runs on it dies. Refused where the rehearsal finds something
+    /// in the way, where another host is not online, and of this host. Asks twice. Run it on a master candidate.
+    ///
+    /// Exit code: 0 as it was rehearsed, 1 not, 2 refused, or not fenced.
+    Drill(drill::Arguments),
     /// Stop recording in the whole cluster, for a reason
     ///
     /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the

@@ -49,21 +49,49 @@ struct Report<'a> {
     steps: &'a [Step],
 }
 
+/// What was rehearsed.
+pub(super) struct Rehearsal {
+    pub(super) node: NodeName,
+    pub(super) steps: Vec<Step>,
+    /// Who would take the master role over, if the dead host had it.
+    pub(super) heir: Option<NodeName>,
+}
+
 /// Runs it; returns whether nothing is in the way.
 ///
 /// # Errors
 /// One line.
 pub fn run(arguments: &Arguments) -> Result<bool, String> {
-    let deadline = Deadline::after(LIMIT);
-    let ganeti = files::read_config(&arguments.places.data_dir).map_err(|error| error.to_string())?;
-    let node = ganeti.find(&arguments.node).map_err(|error| error.to_string())?.name.clone();
+    let Rehearsal { node, steps, .. } = rehearse(&arguments.places, &arguments.node, Deadline::after(LIMIT))?;
+    let text = if arguments.json {
+        let report = Report { version: VERSION, node: &node, steps: &steps };
+        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
+    } else {
+        let blocked = steps.iter().filter(|step| step.blocked).count();
+        let end = match blocked {
+            0 => "nothing is in the way; nothing was changed\n".to_owned(),
+            some => format!("{some} of {} would not happen (!); nothing was changed\n", steps.len()),
+        };
+        shown(&node, &steps) + &end
+    };
+    cli::print(&text)?;
+    Ok(steps.iter().all(|step| !step.blocked))
+}
+
+/// Rehearses the death of `given`.
+///
+/// # Errors
+/// One line.
+pub(super) fn rehearse(places: &Places, given: &NodeName, deadline: Deadline) -> Result<Rehearsal, String> {
+    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
+    let node = ganeti.find(given).map_err(|error| error.to_string())?.name.clone();
     let cib = trial::query(deadline).map_err(|error| error.to_string())?;
     let outlook = outlook(&cib, &node, deadline)?;
     let role = Resources::parse(&cib).ok().and_then(|resources| {
         let role = resources.agents("ganeti-master-role").next();
         role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node))
     });
-    let decision = arguments.places.recorder().rehearse(&node, deadline).map_err(|error| error.to_string());
+    let decision = places.recorder().rehearse(&node, deadline).map_err(|error| error.to_string());
     let record = match &decision {
         Ok(Some(decision)) => Ok(decision),
         Ok(None) => Err("nothing: Ganeti does not know it".to_owned()),
@@ -72,14 +100,8 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
     let proof = proof(&ganeti, &node, deadline);
     let known = Known { died: node.as_str(), outlook: &outlook, role: role.as_deref(), proof, record };
     let steps = steps(&known);
-    let text = if arguments.json {
-        let report = Report { version: VERSION, node: &node, steps: &steps };
-        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
-    } else {
-        shown(&node, &steps)
-    };
-    cli::print(&text)?;
-    Ok(steps.iter().all(|step| !step.blocked))
+    let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
+    Ok(Rehearsal { node, steps, heir })
 }
 
 fn outlook(cib: &str, node: &NodeName, deadline: Deadline) -> Result<Outlook, String> {
@@ -104,16 +126,12 @@ fn proof(ganeti: &GanetiConfig, node: &NodeName, deadline: Deadline) -> Result<V
     Ok(vec![format!("{} answers: {}", path.display(), status.power)])
 }
 
-fn shown(node: &NodeName, steps: &[Step]) -> String {
+/// The steps, a line each.
+pub(super) fn shown(node: &NodeName, steps: &[Step]) -> String {
     let mut text = format!("If {node} died now:\n");
     for step in steps {
         let mark = if step.blocked { '!' } else { ' ' };
         text.push_str(&format!("{mark} {:15}  {}\n", step.who, step.what));
     }
-    let blocked = steps.iter().filter(|step| step.blocked).count();
-    text.push_str(&match blocked {
-        0 => "nothing is in the way; nothing was changed\n".to_owned(),
-        some => format!("{some} of {} would not happen (!); nothing was changed\n", steps.len()),
-    });
     text
 }

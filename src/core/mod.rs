@@ -4,6 +4,7 @@ pub mod attest;
 pub mod breaker;
 pub mod budget;
 pub mod check;
+pub mod drill;
 pub mod ganeti;
 pub mod grade;
 pub mod history;

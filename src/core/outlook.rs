@@ -56,6 +56,19 @@ impl Outlook {
         };
         self.steps.iter().filter_map(fenced).collect()
     }
+
+    /// Where `role`, or an instance of it, would be started or promoted; the last of these, which is the promotion.
+    #[must_use]
+    pub fn taker(&self, role: &str) -> Option<&str> {
+        self.steps.iter().rev().find_map(|step| match step {
+            Step::Resource { resource, action, node }
+                if matches!(action.as_str(), "start" | "promote") && resource.split(':').next() == Some(role) =>
+            {
+                Some(node.as_str())
+            }
+            _ => None,
+        })
+    }
 }
 
 fn step(element: &Element) -> Option<Step> {
@@ -101,6 +114,7 @@ mod tests {
         let outlook = Outlook::parse(DEATH).unwrap();
         let dead = outlook.fenced();
         assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
+        assert_eq!((outlook.taker("gnt-ha-master"), outlook.taker("gnt-ha")), (Some("n3.lab"), None));
         assert_eq!(surprise(Some("n2.lab"), &dead), None);
         assert_eq!(surprise(None, &dead).unwrap(), "n2.lab would be fenced at once");
         assert_eq!(surprise(Some("n1.lab"), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");

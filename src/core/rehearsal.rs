@@ -67,13 +67,7 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died);
     let make = |step: &Move| Step { who: PACEMAKER, what: said(step), blocked: !proven };
     let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
-    let takes = |role: &str| {
-        rest.iter().any(|step| {
-            matches!(step, Move::Resource { resource, action, .. }
-        if (action == "promote" || action == "start") && resource.split(':').next() == Some(role))
-        })
-    };
-    if let Some(role) = known.role.filter(|role| !takes(role)) {
+    if let Some(role) = known.role.filter(|role| known.outlook.taker(role).is_none_or(|host| host == known.died)) {
         steps.push(Step::blocked(PACEMAKER, format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)")));
     }
     steps.extend(rest.into_iter().map(make));

@@ -1,6 +1,7 @@
 //! Ganeti's own words: its configuration, its tags, its jobs, its out-of-band contract.
 
 pub mod config;
+pub mod instances;
 pub mod jobs;
 pub mod network;
 pub mod oob;

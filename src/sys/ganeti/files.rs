@@ -7,6 +7,9 @@ use crate::core::ganeti::config::{BadConfigData, GanetiConfig};
 /// Ganeti's data folder.
 pub const DATA_DIR: &str = "/var/lib/ganeti";
 
+/// Ganeti's configuration, in that folder; only on master candidates.
+pub const CONFIG: &str = "config.data";
+
 /// The socket of Ganeti's query daemon, luxid; it is there only on the master.
 pub const LUXI_SOCKET: &str = "/var/run/ganeti/socket/ganeti-query";
 
@@ -42,7 +45,7 @@ pub enum GanetiFilesError {
 /// # Errors
 /// [`GanetiFilesError`].
 pub fn read_config(data_dir: &Path) -> Result<GanetiConfig, GanetiFilesError> {
-    let path = data_dir.join("config.data");
+    let path = data_dir.join(CONFIG);
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -1,0 +1,282 @@
+//! `gnt-ha drill`: a host is fenced for practice, and what follows is held against what was rehearsed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::places::Places;
+use super::rehearse::{Rehearsal, rehearse, shown};
+use crate::cli;
+use crate::core::drill::{After, Before, differences, why_not};
+use crate::core::ganeti::instances::running_on;
+use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::receipt::When;
+use crate::core::reconcile::{FenceStatus, Membership, Role};
+use crate::core::rehearsal::Step;
+use crate::sys::clock::{Deadline, millis, now};
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::identity;
+use crate::sys::pacemaker;
+use crate::sys::program;
+
+/// The shape of `--json`.
+const VERSION: u32 = 1;
+
+/// The time for what is looked at before.
+const BEFORE: Duration = Duration::from_secs(60);
+
+/// The time for the fencing: Pacemaker's own limit for one (`stonith_admin --timeout`) and a little.
+const FENCING: Duration = Duration::from_secs(150);
+
+/// The time for what follows it. Ganeti waits for a dead master candidate at each step of a job.
+const AFTER: Duration = Duration::from_secs(180);
+
+/// The time for one look, and between two.
+const LOOK: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Name of the node, full or short
+    node: NodeName,
+
+    /// Do not ask; needed where there is no terminal
+    #[arg(long)]
+    yes: bool,
+
+    /// Only rehearse it, and say whether it would be done
+    #[arg(long)]
+    dry_run: bool,
+
+    /// One JSON object, for programs
+    ///
+    /// Keys: version (1), node, rehearsed [{who, what, blocked}], heir, fenced_ms, role_ms, recorded_ms, back_ms (milliseconds
+    /// since the fencing was asked for; null is what did not happen), differences. Later versions may add keys.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// What happened, and when: milliseconds since the fencing was asked for.
+#[derive(Debug, Default, Serialize)]
+struct Course {
+    fenced_ms: Option<u64>,
+    role_ms: Option<u64>,
+    recorded_ms: Option<u64>,
+    back_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    node: &'a NodeName,
+    rehearsed: &'a [Step],
+    heir: Option<&'a NodeName>,
+    #[serde(flatten)]
+    course: &'a Course,
+    differences: &'a [String],
+}
+
+/// Rehearses, asks, fences, watches. Returns whether everything was as it was rehearsed.
+///
+/// # Errors
+/// Why nothing was done, or what came of it, in one line.
+pub fn run(arguments: &Arguments) -> Result<bool, String> {
+    let rehearsal = rehearse(&arguments.places, &arguments.node, Deadline::after(BEFORE))?;
+    let node = &rehearsal.node;
+    let refused = |why: &str| format!("{node}: no drill: {why}; nothing was changed");
+    let say = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
+    say(&shown(node, &rehearsal.steps))?;
+    let status = look().map_err(|error| refused(&error))?;
+    let before = Before {
+        node,
+        is_here: identity::node_among([node]).is_some(),
+        quorum: status.quorum,
+        maintenance: status.maintenance,
+        members: &status.nodes,
+        rehearsed: &rehearsal.steps,
+    };
+    if let Some(why) = why_not(&before) {
+        return Err(refused(&why));
+    }
+    let instances = instances(&arguments.places, node).map_err(|error| refused(&error))?;
+    if arguments.dry_run {
+        say(&format!("{node} would be fenced now, and {}; nothing was changed\n", they_die(&instances)))?;
+        return Ok(true);
+    }
+    if !arguments.yes {
+        asked_twice(node, &instances).map_err(|why| refused(&why))?;
+    }
+    let (begun_at, begun) = (now(), Instant::now());
+    let elapsed = || millis(begun.elapsed());
+    let told = |at: Option<u64>, what: &str| match at {
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds of minutes")]
+        Some(ms) => say(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
+        None => Ok(()),
+    };
+    let words = ["--reboot", node.as_str(), "--timeout", "120"];
+    program::run(Path::new("stonith_admin"), &words, &[], Deadline::after(FENCING)).map_err(|error| {
+        format!("{node}: not fenced, its state is unknown: {error} (gnt-ha history {node}, gnt-ha status)")
+    })?;
+    let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
+    told(course.fenced_ms, &format!("{node} is fenced"))?;
+    let mut last = status;
+    let deadline = Deadline::after(AFTER);
+    while !is_over(&course, &rehearsal) && !deadline.passed() {
+        // What cannot be known for a moment, as while the master moves, is asked for again.
+        if let Ok(status) = look() {
+            last = status;
+        }
+        let seen = Seen::of(&last, &arguments.places, &rehearsal);
+        if course.role_ms.is_none() && rehearsal.heir.is_some() && seen.taker.is_some() {
+            course.role_ms = Some(elapsed());
+            told(
+                course.role_ms,
+                &format!("{} has the master role", seen.taker.as_ref().map_or("", |host| host.as_str())),
+            )?;
+        }
+        if course.recorded_ms.is_none() && seen.is_recorded {
+            course.recorded_ms = Some(elapsed());
+            told(course.recorded_ms, &format!("Ganeti has {node} offline"))?;
+        }
+        if course.back_ms.is_none() && seen.is_back {
+            course.back_ms = Some(elapsed());
+            told(course.back_ms, &format!("{node} is back in Pacemaker's cluster"))?;
+        }
+        deadline.sleep(PAUSE);
+    }
+    let differences = differences(&After {
+        node,
+        heir: rehearsal.heir.as_ref(),
+        fenced: &fenced_since(&last, begun_at),
+        role: &last.master_role,
+        is_settled: course.recorded_ms.is_some() || course.back_ms.is_some(),
+    });
+    cli::print(&if arguments.json {
+        let report = Report {
+            version: VERSION,
+            node,
+            rehearsed: &rehearsal.steps,
+            heir: rehearsal.heir.as_ref(),
+            course: &course,
+            differences: &differences,
+        };
+        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
+    } else {
+        end(node, &course, &differences)
+    })?;
+    Ok(differences.is_empty())
+}
+
+fn end(node: &NodeName, course: &Course, differences: &[String]) -> String {
+    let mut text: String = differences.iter().map(|line| format!("! {line}\n")).collect();
+    if differences.is_empty() {
+        text.push_str("as it was rehearsed\n");
+    }
+    text.push_str(&format!("The others refuse {node} until it is admitted. Once it has booted: gnt-ha admit {node}"));
+    if course.recorded_ms.is_some() {
+        text.push_str(&format!(", then gnt-node add --readd {node}"));
+    }
+    text.push('\n');
+    text
+}
+
+/// Whether nothing more is waited for: a host that is back before it was recorded will not be.
+fn is_over(course: &Course, rehearsal: &Rehearsal) -> bool {
+    (rehearsal.heir.is_none() || course.role_ms.is_some()) && (course.recorded_ms.is_some() || course.back_ms.is_some())
+}
+
+/// One look.
+struct Seen {
+    /// Who has the master role, if it is not the fenced host.
+    taker: Option<NodeName>,
+    is_recorded: bool,
+    is_back: bool,
+}
+
+impl Seen {
+    fn of(status: &CrmMon, places: &Places, rehearsal: &Rehearsal) -> Self {
+        let is_it = |name: &NodeName| node::find(&rehearsal.node, [name]).is_ok();
+        let offline = Ssconf::new(&places.data_dir).names("offline_nodes").unwrap_or_default();
+        Self {
+            taker: match &status.master_role {
+                Role::On(host) if !is_it(host) => Some(host.clone()),
+                _ => None,
+            },
+            is_recorded: offline.iter().any(is_it),
+            is_back: status.membership(&rehearsal.node) == Membership::Online,
+        }
+    }
+}
+
+fn look() -> Result<CrmMon, String> {
+    pacemaker::status(Deadline::after(LOOK)).map_err(|error| error.to_string())
+}
+
+/// Whose fencing has succeeded since; Pacemaker writes whole seconds.
+fn fenced_since(status: &CrmMon, begun: When) -> Vec<NodeName> {
+    let since = begun.wall_ms / 1000 * 1000;
+    let is_since = |at: Option<u64>| at.is_some_and(|at| at >= since);
+    let fenced =
+        status.fences.iter().filter(|(_, fence)| fence.status == FenceStatus::Success && is_since(fence.completed_ms));
+    fenced.map(|(target, _)| target.clone()).collect()
+}
+
+fn instances(places: &Places, node: &NodeName) -> Result<Vec<String>, String> {
+    let path = places.data_dir.join(files::CONFIG);
+    let text = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    running_on(&text, node).map_err(|error| format!("cannot use {}: {error}", path.display()))
+}
+
+fn they_die(instances: &[String]) -> String {
+    match instances {
+        [] => "no instance runs there".to_owned(),
+        [one] => format!("its instance {one} dies with it"),
+        some => format!("its {} instances die with it: {}", some.len(), some.join(", ")),
+    }
+}
+
+/// A name that is typed is hardly misspelt, and whoever is asked again reads again.
+fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
+    let dies = they_die(instances);
+    cli::confirm(&format!("{node} will lose its power now; {dies}. To go on, type its full name:"), node.as_str())?;
+    cli::confirm("This is no rehearsal. To go on, type: drill", "drill")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_is_over_when_nothing_more_will_happen() {
+        let node = NodeName::new("n1.lab").unwrap();
+        let of = |heir: Option<&str>| Rehearsal {
+            node: node.clone(),
+            steps: Vec::new(),
+            heir: heir.map(|name| NodeName::new(name).unwrap()),
+        };
+        let course = |role_ms, recorded_ms, back_ms| Course { fenced_ms: Some(1), role_ms, recorded_ms, back_ms };
+        assert!(!is_over(&course(None, None, None), &of(None)));
+        assert!(is_over(&course(None, Some(2), None), &of(None)));
+        assert!(is_over(&course(None, None, Some(2)), &of(None)), "it will not be recorded any more");
+        assert!(!is_over(&course(None, Some(2), Some(2)), &of(Some("n2"))), "nobody has the role");
+        assert!(is_over(&course(Some(1), None, Some(2)), &of(Some("n2"))));
+    }
+
+    #[test]
+    fn whoever_reads_it_knows_what_is_left_to_do() {
+        let node = NodeName::new("n1.lab").unwrap();
+        let recorded = Course { recorded_ms: Some(1), ..Course::default() };
+        let well = end(&node, &recorded, &[]);
+        assert!(well.starts_with("as it was rehearsed\n") && well.ends_with("gnt-node add --readd n1.lab\n"), "{well}");
+        let bad = end(&node, &Course::default(), &["n2.lab was fenced, too".to_owned()]);
+        assert!(bad.starts_with("! n2.lab was fenced, too\nThe others") && !bad.contains("readd"), "{bad}");
+    }
+}

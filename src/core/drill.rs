@@ -1,0 +1,150 @@
+//! A drill: whether a host may be fenced for practice, and how what happened differs from what was rehearsed.
+
+use super::node::{self, NodeName};
+use super::reconcile::{Membership, Role};
+use super::rehearsal::Step;
+
+/// What is known before.
+#[derive(Clone, Debug)]
+pub struct Before<'a> {
+    /// The host that is to be fenced.
+    pub node: &'a NodeName,
+    /// It is the host that is asked.
+    pub is_here: bool,
+    /// This partition has quorum.
+    pub quorum: bool,
+    /// Pacemaker acts on nothing.
+    pub maintenance: bool,
+    /// Pacemaker's nodes.
+    pub members: &'a [(NodeName, Membership)],
+    /// What was rehearsed.
+    pub rehearsed: &'a [Step],
+}
+
+/// What speaks against the drill: a cluster that is not whole has no host to spare.
+#[must_use]
+pub fn why_not(before: &Before<'_>) -> Option<String> {
+    let of_node = |name: &NodeName| node::find(before.node, [name]).is_ok();
+    let is_well = |member: Membership| matches!(member, Membership::Online | Membership::Standby);
+    if before.is_here {
+        return Some("it is this host: nobody would be left to tell what happened; run it elsewhere".to_owned());
+    }
+    if before.maintenance {
+        return Some("Pacemaker is in maintenance mode: nothing would follow".to_owned());
+    }
+    if !before.quorum {
+        return Some("this part of the cluster has no quorum: nothing would follow".to_owned());
+    }
+    match before.members.iter().find(|(name, _)| of_node(name)) {
+        None => return Some("Pacemaker does not know it".to_owned()),
+        Some((_, member)) if !is_well(*member) => return Some("it is not online, and has nothing to lose".to_owned()),
+        Some(_) => {}
+    }
+    let lost: Vec<&str> =
+        before.members.iter().filter(|(_, member)| !is_well(*member)).map(|(name, _)| name.as_str()).collect();
+    if !lost.is_empty() {
+        return Some(format!("{} is not online: wait until the cluster is whole", lost.join(", ")));
+    }
+    let blocked = before.rehearsed.iter().find(|step| step.blocked);
+    blocked.map(|step| format!("the rehearsal says: {}: {} (gnt-ha rehearse {})", step.who, step.what, before.node))
+}
+
+/// What was rehearsed and what was seen.
+#[derive(Clone, Debug)]
+pub struct After<'a> {
+    /// The host that was fenced.
+    pub node: &'a NodeName,
+    /// Who was to take the master role over, if that host had it.
+    pub heir: Option<&'a NodeName>,
+    /// Whose fencing has succeeded since it began.
+    pub fenced: &'a [NodeName],
+    /// Where the master role is now.
+    pub role: &'a Role,
+    /// It was recorded offline, or was back before that.
+    pub is_settled: bool,
+}
+
+/// What is not as it was rehearsed, a line each.
+#[must_use]
+pub fn differences(after: &After<'_>) -> Vec<String> {
+    let is_it = |name: &NodeName| node::find(after.node, [name]).is_ok();
+    let mut lines = Vec::new();
+    if !after.fenced.iter().any(is_it) {
+        lines.push(format!("Pacemaker's fence history does not say that {} was fenced", after.node));
+    }
+    for other in after.fenced.iter().filter(|name| !is_it(name)) {
+        lines.push(format!("{other} was fenced, too"));
+    }
+    if let Some(heir) = after.heir {
+        match after.role {
+            Role::On(host) if node::find(heir, [host]).is_ok() => {}
+            Role::On(host) => lines.push(format!("the master role is on {host}, not on {heir}")),
+            Role::Nowhere | Role::Unmanaged => lines.push(format!("the master role is nowhere, not on {heir}")),
+        }
+    }
+    if !after.is_settled {
+        lines.push(format!("Ganeti has not recorded {} offline, and it is not back", after.node));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    fn step(blocked: bool) -> Step {
+        Step { who: "proof", what: "none: its BMC does not answer".to_owned(), blocked }
+    }
+
+    /// Whoever practises must not make an outage of it.
+    #[test]
+    fn a_cluster_that_is_not_whole_is_not_drilled() {
+        let node = name("n3.lab");
+        let members = |n2, n3| vec![(name("n1"), Membership::Online), (name("n2"), n2), (name("n3"), n3)];
+        let well = members(Membership::Standby, Membership::Online);
+        let (open, blocked) = ([step(false)], [step(true)]);
+        let before =
+            Before { node: &node, is_here: false, quorum: true, maintenance: false, members: &well, rehearsed: &open };
+        assert_eq!(why_not(&before), None);
+        let lost = members(Membership::Unclean, Membership::Online);
+        let gone = members(Membership::Online, Membership::Absent);
+        for (refused, why) in [
+            (Before { is_here: true, ..before.clone() }, "this host"),
+            (Before { quorum: false, ..before.clone() }, "quorum"),
+            (Before { maintenance: true, ..before.clone() }, "maintenance"),
+            (Before { members: &well[..2], ..before.clone() }, "does not know"),
+            (Before { members: &gone, ..before.clone() }, "not online"),
+            (Before { members: &lost, ..before.clone() }, "n2 is not online"),
+            (Before { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
+        ] {
+            let said = why_not(&refused).unwrap();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_rehearsed_is_told() {
+        let (node, heir, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
+        let role = Role::On(name("n2"));
+        let fenced = [name("n1")];
+        let after = After { node: &node, heir: Some(&heir), fenced: &fenced, role: &role, is_settled: true };
+        assert_eq!(differences(&after), [""; 0]);
+        assert_eq!(differences(&After { heir: None, role: &Role::Unmanaged, ..after.clone() }), [""; 0]);
+        let two = [name("n1.lab"), other.clone()];
+        let elsewhere = Role::On(other);
+        for (seen, line) in [
+            (After { fenced: &[], ..after.clone() }, "does not say that n1.lab was fenced"),
+            (After { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
+            (After { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
+            (After { role: &Role::Nowhere, ..after.clone() }, "nowhere"),
+            (After { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
+        ] {
+            let lines = differences(&seen);
+            assert!(lines.len() == 1 && lines[0].contains(line), "{lines:?}");
+        }
+    }
+}
