@@ -97,6 +97,6 @@ pub fn answer(program: &str, error: &clap::Error) -> bool {
         .map(|line| line.trim().trim_start_matches("error: "))
         .filter(|line| !line.is_empty())
         .collect();
-    complain(program, &format!("{} (see {program} --help)", what.join("; ")));
+    complain(program, &format!("{} (see {program} --help)", what.join("; ").replace(":; ", ": ")));
     true
 }

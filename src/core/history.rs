@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::node::NodeName;
-use super::receipt::{Entry, Head, Intent, Receipt};
+use super::receipt::{Entry, Head, Intent, Receipt, Step};
 
 /// One action: what was asked for, how it ended, and what other programs of ours did for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +24,39 @@ impl Story {
     pub fn ended_ms(&self) -> Option<u64> {
         self.receipt.as_ref().map(|receipt| receipt.at.wall_ms)
     }
+
+    /// Whether it, or a part of it, has an id that begins so.
+    #[must_use]
+    pub fn is_called(&self, id: &str) -> bool {
+        self.intent.id.starts_with(id) || self.parts.iter().any(|part| part.is_called(id))
+    }
+
+    /// What was tried, by it and by its parts, in its order.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Tried<'_>> {
+        let mut steps = Vec::new();
+        self.collect(self.intent.at.boottime_ms, 0, &mut steps);
+        steps.sort_by_key(|tried| tried.at_ms);
+        steps
+    }
+
+    fn collect<'a>(&'a self, zero: u64, depth: usize, steps: &mut Vec<Tried<'a>>) {
+        let begun = self.intent.at.boottime_ms.saturating_sub(zero);
+        let of_it = self.receipt.iter().flat_map(|receipt| &receipt.steps);
+        steps.extend(of_it.map(|step| Tried { at_ms: begun + step.at_ms, depth, step }));
+        self.parts.iter().for_each(|part| part.collect(zero, depth + 1, steps));
+    }
+}
+
+/// A step of a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried<'a> {
+    /// Milliseconds since the whole began (CLOCK_BOOTTIME).
+    pub at_ms: u64,
+    /// How many programs of ours are above the one that did it.
+    pub depth: usize,
+    /// What.
+    pub step: &'a Step,
 }
 
 /// Joins `entries`, which are in the order they were written, into stories in the order they began. With

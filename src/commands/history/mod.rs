@@ -1,0 +1,154 @@
+//! `gnt-ha history`: what was done to nodes, by whom, and how it was proven.
+
+mod page;
+mod text;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use crate::cli;
+use crate::config::{Config, DEFAULT_PATH, DEFAULT_STATE};
+use crate::core::history::{Story, stories};
+use crate::core::node::NodeName;
+use crate::core::receipt::Action;
+use crate::core::reconcile::Fence;
+use crate::core::timeline::{Event, joined};
+use crate::sys::clock::Deadline;
+use crate::sys::ledger::Ledger;
+use crate::sys::pacemaker::{self, PacemakerError};
+use text::Look;
+
+/// What is shown without `--all`.
+const SHOWN: usize = 20;
+
+/// How long Pacemaker may take to tell its fence history.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only this node
+    #[arg(value_name = "NODE")]
+    node: Option<NodeName>,
+
+    /// One JSON object a line, for programs
+    ///
+    /// Keys: of what this host did, intent, receipt (null if it was interrupted) and parts; pacemaker, what Pacemaker has in
+    /// its fence history: node, action, status, completed_ms, delegate. It is null where that has nothing, and alone where
+    /// another host, another fence agent or a human did it. Later versions may add keys.
+    #[arg(long)]
+    json: bool,
+
+    /// Everything, not only the last 20
+    #[arg(long)]
+    all: bool,
+
+    /// Only one removal: the receipt's id or its beginning, or last
+    #[arg(long, value_name = "RECEIPT")]
+    incident: Option<String>,
+
+    /// That removal as a page for a browser, with its time line drawn; needs nothing but itself
+    #[arg(long, requires = "incident", conflicts_with = "json")]
+    html: bool,
+
+    /// Folder of the receipts, instead of the configured one; Pacemaker is not asked then
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Reads the receipts of this host and prints them, oldest first.
+///
+/// # Errors
+/// One line, when they cannot be read.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
+    let folder = state_folder(arguments, config)?;
+    let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { SHOWN };
+    let (contents, older) =
+        Ledger::new(&folder).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
+    for line in &contents.unreadable {
+        cli::complain("gnt-ha", &format!("left out {line}"));
+    }
+    let stories = stories(contents.entries, arguments.node.as_ref());
+    let fences = if arguments.state_dir.is_some() { Vec::new() } else { fences() };
+    let since_ms = if older > 0 { stories.first().map(|story| story.intent.at.wall_ms) } else { None };
+    let mut events = joined(stories, fences, arguments.node.as_ref(), since_ms);
+    if let Some(wanted) = &arguments.incident {
+        events = vec![the_incident(events, wanted, &folder)?];
+    }
+    if arguments.html {
+        let page = events.iter().find_map(|event| Some(page::page(event.story.as_ref()?, event, &TimeZone::system())));
+        return cli::print(&page.unwrap_or_default());
+    }
+    if arguments.json {
+        return cli::print(&json_lines(&events)?);
+    }
+    if events.is_empty() {
+        let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
+        return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", folder.display()));
+    }
+    let look = Look { zone: TimeZone::system(), colour: std::io::stdout().is_terminal() };
+    let mut text = String::new();
+    if older > 0 {
+        text.push_str(&format!("({older} older ones are left out: --all shows them)\n\n"));
+    }
+    for event in &events {
+        look.tell(event, &mut text);
+        text.push('\n');
+    }
+    cli::print(&text)
+}
+
+/// The one that is meant.
+fn the_incident(events: Vec<Event>, wanted: &str, folder: &Path) -> Result<Event, String> {
+    let is_removal = |story: &Story| story.intent.action != Action::On;
+    let is_meant = |story: &Story| if wanted == "last" { is_removal(story) } else { story.is_called(wanted) };
+    let mut meant: Vec<Event> = events.into_iter().filter(|event| event.story.as_ref().is_some_and(is_meant)).collect();
+    match (meant.len(), wanted) {
+        (0, "last") => Err(format!("no node was removed from this host ({})", folder.display())),
+        (0, _) => Err(format!("no receipt {wanted} in {} (gnt-ha history --all lists them)", folder.display())),
+        (1, _) | (_, "last") => Ok(meant.swap_remove(meant.len() - 1)),
+        (some, _) => Err(format!("{some} receipts begin with {wanted}: give more of it")),
+    }
+}
+
+/// Pacemaker's fence history. Where it does not run, or does not answer, there still are the receipts.
+fn fences() -> Vec<(NodeName, Fence)> {
+    match pacemaker::status(Deadline::after(ANSWER)) {
+        Ok(status) => status.fences,
+        Err(PacemakerError::NotHere) => Vec::new(),
+        Err(error) => {
+            cli::complain("gnt-ha", &format!("{error}; only the receipts of this host follow"));
+            Vec::new()
+        }
+    }
+}
+
+/// The receipts' folder does not need the configuration: a host may have none, or a broken one, at 3 a.m.
+fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
+    if let Some(folder) = &arguments.state_dir {
+        return Ok(folder.clone());
+    }
+    match Config::load(config) {
+        Ok(config) => Ok(config.state),
+        Err(error) if config == Path::new(DEFAULT_PATH) => {
+            if config.exists() {
+                cli::complain("gnt-ha", &format!("{error}; looking in {DEFAULT_STATE}"));
+            }
+            Ok(DEFAULT_STATE.into())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn json_lines(events: &[Event]) -> Result<String, String> {
+    let mut text = String::new();
+    for event in events {
+        text.push_str(&serde_json::to_string(event).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    Ok(text)
+}

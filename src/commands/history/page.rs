@@ -1,0 +1,191 @@
+//! One removal as a page for a browser: no script, no picture, no font but its own and the browser's.
+
+use jiff::tz::TimeZone;
+
+use super::text::{asker, result, seconds, verb};
+use crate::cli::{self, Paint};
+use crate::core::history::{Story, Tried};
+use crate::core::reconcile::FenceStatus;
+use crate::core::timeline::Event;
+
+/// The drawing, in its own units.
+const WIDTH: f64 = 900.0;
+const LABEL: f64 = 260.0;
+const LANE: usize = 34;
+const TOP: usize = 30;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --line: #8888; --good: #1a7f37; --bad: #cf222e; --doubt: #9a6700; }
+@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #f85149; --doubt: #d29922; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } .good { color: var(--good); } .bad { color: var(--bad); } .doubt { color: var(--doubt); }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0;
+border-bottom: 1px solid var(--line); } td.at { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
+svg line { stroke: var(--line); } svg circle { fill: var(--good); } dt { float: left; clear: left; width: 8rem; opacity: .7; }
+dd { margin-left: 8rem; }
+";
+
+/// The page of `story`, which is that of `event`.
+pub(super) fn page(story: &Story, event: &Event, zone: &TimeZone) -> String {
+    let intent = &story.intent;
+    let (paint, ended) = result(story);
+    let title = format!("{} {}, {}", intent.node, intent.action, cli::time(intent.at.wall_ms, zone));
+    let mut facts = vec![
+        ("asked by", format!("{} on {}, through {}", asker(&intent.asked_by), intent.host, intent.program)),
+        ("receipt", intent.id.clone()),
+    ];
+    if let Some(receipt) = &story.receipt {
+        facts.extend(receipt.reason.iter().map(|line| ("remark", line.clone())));
+        facts.extend(receipt.record.iter().map(|line| ("Ganeti", line.clone())));
+    }
+    if let Some(fenced) = &event.pacemaker {
+        let status = match fenced.fence.status {
+            FenceStatus::Success => "success",
+            FenceStatus::Failed => "FAILED: nothing is known of the node",
+            FenceStatus::Pending => "under way",
+        };
+        facts.push(("Pacemaker", format!("{}, {status}", verb(fenced.fence.action))));
+    }
+    let steps = story.steps();
+    let facts: String =
+        facts.iter().map(|(name, text)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(text))).collect();
+    let rows: String = steps.iter().map(row).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head>\n\
+         <body><h1>{title}</h1>\n<p class=\"{class}\"><strong>{ended}</strong></p>\n<dl>{facts}</dl>\n{drawing}\n\
+         <table><thead><tr><th>after</th><th>who</th><th>was asked</th><th>what came back</th></tr></thead>\n\
+         <tbody>{rows}</tbody></table></body></html>\n",
+        title = escaped(&title),
+        class = class(paint),
+        ended = escaped(&ended),
+        drawing = drawing(&steps, story),
+    )
+}
+
+const fn class(paint: Paint) -> &'static str {
+    match paint {
+        Paint::Green => "good",
+        Paint::Red => "bad",
+        Paint::Yellow => "doubt",
+    }
+}
+
+fn row(tried: &Tried<'_>) -> String {
+    let Tried { at_ms, step, .. } = tried;
+    let [by, did, saw] = [&step.by, &step.did, &step.saw].map(|text| escaped(text));
+    format!("<tr><td class=\"at\">{:.3} s</td><td>{by}</td><td>{did}</td><td>{saw}</td></tr>\n", seconds(*at_ms))
+}
+
+/// A lane for each who was asked, in the order of their first step, and a dot for each step.
+fn drawing(steps: &[Tried<'_>], story: &Story) -> String {
+    let mut lanes: Vec<&str> = Vec::new();
+    for tried in steps {
+        if !lanes.contains(&tried.step.by.as_str()) {
+            lanes.push(&tried.step.by);
+        }
+    }
+    if lanes.is_empty() {
+        return String::new();
+    }
+    let last = steps.iter().map(|tried| tried.at_ms);
+    let end_ms = last.chain(story.receipt.iter().map(|receipt| receipt.took_ms)).max().unwrap_or(0).max(1);
+    let x = |at_ms: u64| LABEL + (WIDTH - LABEL - 20.0) * seconds(at_ms) / seconds(end_ms);
+    let y = |lane: usize| TOP + LANE / 2 + lane * LANE;
+    let bottom = TOP + LANE * lanes.len();
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"time line, {:.1} seconds\">\n",
+        bottom + 10,
+        seconds(end_ms)
+    );
+    for tick in 0..=4 {
+        let at_ms = end_ms * tick / 4;
+        svg.push_str(&format!(
+            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\"/><text x=\"{x:.1}\" y=\"18\" text-anchor=\"middle\">\
+             {:.1} s</text>\n",
+            seconds(at_ms),
+            x = x(at_ms),
+        ));
+    }
+    for (number, lane) in lanes.iter().enumerate() {
+        // The end of a long path tells more than its beginning.
+        let label: String = lane.rsplit('/').next().unwrap_or(lane).chars().take(34).collect();
+        svg.push_str(&format!("<text x=\"0\" y=\"{}\">{}</text>\n", y(number) + 5, escaped(&label)));
+        let of_it = steps.iter().filter(|tried| tried.step.by == *lane);
+        for Tried { at_ms, step, .. } in of_it {
+            svg.push_str(&format!(
+                "<circle cx=\"{:.1}\" cy=\"{}\" r=\"6\"><title>{:.3} s: {}: {}</title></circle>\n",
+                x(*at_ms),
+                y(number),
+                seconds(*at_ms),
+                escaped(&step.did),
+                escaped(&step.saw),
+            ));
+        }
+    }
+    svg + "</svg>"
+}
+
+/// Text that no browser takes for anything else: what devices and programs said comes from outside.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::history::stories;
+    use crate::core::receipt::tests::{intent, receipt};
+    use crate::core::receipt::{Entry, Outcome};
+    use crate::core::timeline::joined;
+    use quick_xml::Reader;
+    use quick_xml::events::Event as Xml;
+
+    fn page_of(entries: Vec<Entry>) -> String {
+        let events = joined(stories(entries, None), Vec::new(), None, None);
+        page(events[0].story.as_ref().unwrap(), &events[0], &TimeZone::UTC)
+    }
+
+    #[test]
+    fn every_step_is_a_dot_and_a_row() {
+        let page = page_of(vec![Entry::Intent(intent("a", "n3.lab")), Entry::Receipt(receipt("a", "n3.lab"))]);
+        assert_eq!((page.matches("<circle ").count(), page.matches("<tr><td").count()), (1, 1));
+        assert!(page.contains("<strong>done in 0.3 s, proven off by bmc</strong>"), "{page}");
+        assert!(!page.contains("http"), "nothing is fetched");
+    }
+
+    #[test]
+    fn a_failure_reads_like_one_and_no_step_is_no_drawing() {
+        let mut failed = receipt("a", "n3");
+        (failed.outcome, failed.steps) = (Outcome::Unknown, Vec::new());
+        let page = page_of(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(failed)]);
+        assert!(page.contains("class=\"bad\"><strong>FAILED") && !page.contains("<svg"), "{page}");
+    }
+
+    /// A BMC's answer, and a reason that a human gave, are data in the page, never a part of it.
+    #[test]
+    fn what_comes_from_outside_stays_text() {
+        let mut told = receipt("a", "n3");
+        told.steps[0].saw = "<script>alert(1)</script> & \"off\"".to_owned();
+        told.steps[0].by = "</text><b>".to_owned();
+        told.reason = Some("'</dd>".to_owned());
+        let page = page_of(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(told)]);
+        assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
+        // Well-formed but for the two elements that HTML does not close.
+        let whole = page.replace("\"utf-8\">", "\"utf-8\"/>").replace("=device-width\">", "=device-width\"/>");
+        let mut reader = Reader::from_str(&whole);
+        while !matches!(reader.read_event().unwrap(), Xml::Eof) {}
+    }
+}
