@@ -45,9 +45,10 @@ install: build
 	install -D -m 0755 $(OUT)/noded-call $(LIB)/noded-call
 	install -d -m 0755 $(OCF)
 	install -m 0755 $(OUT)/ganeti-master-role $(OUT)/ganeti-node-role $(OCF)/
-	install -d -m 0755 $(SHARE)/man/man7 $(SHARE)/man/man8
-	install -m 0644 $(MANUALS)/man7/*.7 $(SHARE)/man/man7/
-	install -m 0644 $(MANUALS)/man8/*.8 $(SHARE)/man/man8/
+	for section in 5 7 8; do \
+	    install -d -m 0755 $(SHARE)/man/man$$section && \
+	    install -m 0644 $(MANUALS)/man$$section/*.$$section $(SHARE)/man/man$$section/ || exit 1; \
+	done
 	for program in fence_ganeti ganeti-oob gnt-ha; do \
 	    install -D -m 0644 $(MANUALS)/completions/$$program.bash \
 	        $(SHARE)/bash-completion/completions/$$program && \

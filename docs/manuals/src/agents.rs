@@ -110,7 +110,7 @@ fn page(agent: &Agent, ways: &[Way]) -> Page {
     let actions: Vec<&str> = agent.actions.iter().map(|action| action.name).collect();
     let mut unique = actions.clone();
     unique.dedup();
-    let mut page = Page::new(&format!("ocf_ganeti_{}", agent.name), agent.short)
+    let mut page = Page::new(&format!("ocf_ganeti_{}", agent.name), 7, agent.short)
         .section("SYNOPSIS")
         .paragraph_of([bold(agent.name), roman(format!(" [{}]", unique.join(" | ")))])
         .section("DESCRIPTION")

@@ -2,6 +2,7 @@
 //! that help, manual and completion cannot disagree. What is no command line comes from the tables that the code uses.
 
 mod agents;
+mod configuration;
 mod page;
 mod tags;
 
@@ -23,7 +24,7 @@ type Section = (&'static str, &'static [&'static str]);
 const RECEIPTS: Section = (
     "FILES",
     &[
-        "/etc/gnt-ha/config.toml: devices and nodes; see the sample beside it.",
+        "/etc/gnt-ha/config.toml: devices and nodes; see gnt-ha.toml(5).",
         "/var/lib/gnt-ha/receipts.jsonl: an intent before and a receipt after every action; gnt-ha history prints them.",
     ],
 );
@@ -62,7 +63,7 @@ const OOB: &[Section] = &[
         ],
     ),
     RECEIPTS,
-    ("SEE ALSO", &["fence_ganeti(8), gnt-ha(8), gnt-node(8), gnt-cluster(8)"]),
+    ("SEE ALSO", &["gnt-ha.toml(5), fence_ganeti(8), gnt-ha(8), gnt-node(8), gnt-cluster(8)"]),
 ];
 
 const GNT_HA: &[Section] = &[
@@ -77,7 +78,7 @@ const GNT_HA: &[Section] = &[
     RECEIPTS,
     (
         "SEE ALSO",
-        &["gnt-ha-tags(7), fence_ganeti(8), ganeti-oob(8), ocf_ganeti_ganeti-master-role(7), \
+        &["gnt-ha.toml(5), gnt-ha-tags(7), fence_ganeti(8), ganeti-oob(8), ocf_ganeti_ganeti-master-role(7), \
              ocf_ganeti_ganeti-node-role(7)"],
     ),
 ];
@@ -113,13 +114,14 @@ fn write_all(folder: &Path) -> io::Result<()> {
         }
         fs::write(pages.join(format!("{name}.8")), page(command, sections)?)?;
     }
-    [agents::master_role(), agents::node_role(), tags::page()].into_iter().try_for_each(|page| write(page, folder))
+    let others = [agents::master_role(), agents::node_role(), tags::page(), configuration::page()];
+    others.iter().try_for_each(|page| write(page, folder))
 }
 
-fn write(page: Page, folder: &Path) -> io::Result<()> {
-    let folder = folder.join(format!("man{}", Page::SECTION));
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join(page.file()), page.text())
+fn write(page: &Page, folder: &Path) -> io::Result<()> {
+    let file = folder.join(page.file());
+    file.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(file, page.text())
 }
 
 fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {

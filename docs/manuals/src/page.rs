@@ -1,4 +1,6 @@
-//! A manual page of section 7: what is no program of its own.
+//! A manual page of what is no program of its own: a file (section 5), a convention, an OCF agent (section 7).
+
+use std::path::PathBuf;
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
@@ -8,28 +10,25 @@ pub(crate) const NO_DATE: &str = " ";
 /// A page.
 pub(crate) struct Page {
     name: String,
+    section: u8,
     roff: Roff,
     /// Nothing stands in the section yet.
     fresh: bool,
 }
 
 impl Page {
-    /// The section of these pages: conventions, and OCF agents as resource-agents has them.
-    pub(crate) const SECTION: u8 = 7;
-
-    /// A page of this name, and what it is about in a few words.
-    pub(crate) fn new(name: &str, short: &str) -> Self {
+    /// A page of this name in this section, and what it is about in a few words.
+    pub(crate) fn new(name: &str, section: u8, short: &str) -> Self {
         let mut roff = Roff::new();
-        let section = Self::SECTION.to_string();
-        roff.control("TH", [name, &section, NO_DATE, "gnt-ha", "gnt-ha"]);
+        roff.control("TH", [name, &section.to_string(), NO_DATE, "gnt-ha", "gnt-ha"]);
         roff.control("SH", ["NAME"]);
         roff.text([roman(format!("{name} - {short}"))]);
-        Self { name: name.to_owned(), roff, fresh: false }
+        Self { name: name.to_owned(), section, roff, fresh: false }
     }
 
-    /// The name of its file.
-    pub(crate) fn file(&self) -> String {
-        format!("{}.{}", self.name, Self::SECTION)
+    /// Its file, in the folder of all pages.
+    pub(crate) fn file(&self) -> PathBuf {
+        PathBuf::from(format!("man{0}/{1}.{0}", self.section, self.name))
     }
 
     /// Begins a section.

@@ -12,7 +12,7 @@ use crate::page::Page;
 /// `gnt-ha-tags(7)`.
 pub(crate) fn page() -> Page {
     let line = |text: &str| vec![text.to_owned()];
-    let mut page = Page::new("gnt-ha-tags", "cluster tags and simulation files of Ganeti's roles under Pacemaker")
+    let mut page = Page::new("gnt-ha-tags", 7, "cluster tags and simulation files of Ganeti's roles under Pacemaker")
         .section("CLUSTER TAGS")
         .paragraph(
             "Set for the whole cluster, on the master. Every node reads its own copy, which Ganeti writes: a node that is \

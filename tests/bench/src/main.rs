@@ -4,6 +4,7 @@
 //! packets can be lost, and again for each command that is measured ([`measure`]). The roles are measured in labs
 //! ([`takeover`], [`shun`]). Nothing outlives it.
 
+mod administrator;
 mod bmcs;
 mod cases;
 mod measure;

@@ -10,6 +10,7 @@ use real_parts::protect::{built_programs, protect};
 use real_parts::{lab_name, receipts, roles};
 
 use crate::Result;
+use crate::administrator;
 use crate::cases::progress;
 use crate::measure::{ON_HOSTS, median};
 use crate::monitors::{self, AGENTS, example};
@@ -49,6 +50,7 @@ pub(crate) fn all(labs: u8, runs: usize, examples: &Path) -> Result<Vec<Row>> {
         if number == 1 {
             master.write_file(ON_HOSTS, &std::fs::read(std::env::current_exe()?)?, 0o755)?;
             rows = monitors::rows(&master, examples, runs)?;
+            rows.extend(administrator::rows(&master, runs)?);
         }
         ours.push(kill(&lab, &master)?);
     }
