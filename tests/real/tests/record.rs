@@ -89,9 +89,11 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     assert!(code == 0 && line_of(&told, "n3.lab").contains(", offline"), "{told}");
     n2.write_file("/var/lib/gnt-ha/simulate/wrong-role", b"", 0o644).unwrap();
     n1.check(&["gnt-cluster", "add-tags", "ocf:master-role:ful"]).unwrap();
+    // Ganeti sends its configuration to the candidates after the job that changed it has ended.
+    let is_told = || Ok(status(&n2).1.contains("ocf:master-role:ful means nothing"));
+    lab.wait_until("n2 has the tag", Duration::from_secs(30), is_told).unwrap();
     let (code, told) = status(&n2);
     assert!(code == 1 && told.contains("rm /var/lib/gnt-ha/simulate/wrong-role"), "{told}");
-    assert!(told.contains("ocf:master-role:ful means nothing"), "{told}");
 
     // Whoever watches sees it again and again, and it ends with its reader.
     let watched = n2.check(&["sh", "-c", "gnt-ha status --watch --json | head -n 2"]).unwrap().stdout;
