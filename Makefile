@@ -64,6 +64,7 @@ install: build
 	install -m 0755 units/init/* $(SHARE)/doc/gnt-ha/examples/init/
 	install -d -m 0755 $(DESTDIR)/etc/gnt-ha
 	install -D -m 0755 packaging/hooks/cluster-verify $(DESTDIR)/etc/ganeti/hooks/cluster-verify-post.d/gnt-ha
+	install -D -m 0755 packaging/hooks/config-update $(DESTDIR)/etc/ganeti/hooks/config-update-post.d/gnt-ha
 	install -D -m 0644 packaging/gnt-ha.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gnt-ha.conf
 	install -D -m 0644 packaging/gnt-ha.logrotate $(DESTDIR)/etc/logrotate.d/gnt-ha
 

@@ -14,11 +14,13 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::outlook::{Outlook, surprise};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
-use crate::core::setup::{GANETI, Part, State, TELL_GANETI, Wish, fragment, plan, removal};
+use crate::core::setup::{
+    GANETI, Part, State, TELL_GANETI, Wish, fragment, has_made, of_nodes, outdated, plan, removal,
+};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
-use crate::sys::pacemaker::{self, trial};
+use crate::sys::pacemaker::{self, PacemakerError, trial};
 use crate::sys::program;
 
 /// The shape of `--json`.
@@ -42,6 +44,12 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "apply")]
     dry_run: bool,
 
+    /// Change at once what follows from Ganeti's nodes, of what setup has made, and only that: for Ganeti's hooks
+    ///
+    /// Quietly does nothing where setup has made nothing, and where Pacemaker does not run.
+    #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "format", "json"])]
+    follow: bool,
+
     /// Ganeti's master role as one resource that sticks to its host, not as a promotable clone
     #[arg(long)]
     primitive: bool,
@@ -53,7 +61,7 @@ pub struct Arguments {
     /// One JSON object, for programs
     ///
     /// Keys: version (1), open (how many parts are to be changed), parts [{what, section, xml, pcs, crm, state, why}], where
-    /// state is add, change, same or kept. Later versions may add keys.
+    /// state is add, change, remove, same or kept. Later versions may add keys.
     #[arg(long, conflicts_with_all = ["format", "apply", "remove"])]
     json: bool,
 
@@ -88,6 +96,9 @@ struct Report<'a> {
 /// One line.
 pub fn run(arguments: &Arguments) -> Result<bool, String> {
     let deadline = Deadline::after(LIMIT);
+    if arguments.follow {
+        return follow(arguments, deadline);
+    }
     let ganeti = files::read_config(&arguments.places.data_dir)
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
     let cib = trial::query(deadline).map_err(|error| error.to_string())?;
@@ -119,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
             Ok(false)
         }
         (_, true) => {
-            apply(&cib, &parts, &ganeti, wish, deadline)?;
+            apply(&cib, &parts, &ganeti, |after| plan(after, &ganeti, wish), deadline)?;
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(true)
         }
@@ -135,35 +146,69 @@ fn count_open(parts: &[Part]) -> usize {
 }
 
 /// Nothing reaches the cluster that Pacemaker finds fault with on a copy, or that fences anybody but a host that has died.
-fn apply(cib: &str, parts: &[Part], ganeti: &GanetiConfig, wish: Wish, deadline: Deadline) -> Result<(), String> {
+fn apply(
+    cib: &str,
+    parts: &[Part],
+    ganeti: &GanetiConfig,
+    again: impl Fn(&Resources) -> Vec<Part>,
+    deadline: Deadline,
+) -> Result<(), String> {
     let untouched = |error: String| format!("nothing was changed: {error}");
-    let text = fragment(parts);
     let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
     if tells_ganeti && identity::node_among(ganeti.master()).is_none() {
         let master = ganeti.master().map_or("Ganeti's master", |master| master.as_str());
         return Err(untouched(format!("Ganeti's part can be changed on its master only: run this on {master}")));
     }
-    try_out(cib, &text, deadline).map_err(untouched)?;
+    try_out(cib, parts, deadline).map_err(untouched)?;
     // First what the device needs to find its nodes.
     if tells_ganeti {
         let [name, words @ ..] = TELL_GANETI;
         program::run(Path::new(name), &words, &[], deadline).map_err(|error| untouched(error.to_string()))?;
     }
-    trial::merge(&text, deadline).map_err(|error| error.to_string())?;
+    trial::merge(&fragment(parts), deadline).map_err(|error| error.to_string())?;
+    for element in outdated(parts) {
+        trial::delete(element, deadline).map_err(|error| format!("what is wanted was added; {error}"))?;
+    }
     let after = trial::query(deadline).map_err(|error| error.to_string())?;
-    let open =
-        plan(&read(&after)?, ganeti, wish).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
+    let open = again(&read(&after)?).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
     match open.map(|part| part.what).collect::<Vec<_>>().join(", ") {
         open if open.is_empty() => Ok(()),
         open => Err(format!("cibadmin was content, and the configuration does not show: {open} (cibadmin --query)")),
     }
 }
 
-fn try_out(cib: &str, fragment: &str, deadline: Deadline) -> Result<(), String> {
+/// Within a job of Ganeti's, which holds its locks: no job is submitted.
+fn follow(arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
+    let cib = match trial::query(deadline) {
+        Err(PacemakerError::NotHere) => return Ok(true),
+        cib => cib.map_err(|error| error.to_string())?,
+    };
+    let resources = read(&cib)?;
+    if !has_made(&resources) {
+        return Ok(true);
+    }
+    let ganeti = files::read_config(&arguments.places.data_dir).map_err(|error| error.to_string())?;
+    let mut parts = of_nodes(&resources, &ganeti);
+    parts.retain(|part| part.state.is_open());
+    if parts.is_empty() {
+        return Ok(true);
+    }
+    cli::print(&shown(&parts, Form::Table))?;
+    if arguments.dry_run {
+        return Ok(false);
+    }
+    apply(&cib, &parts, &ganeti, |after| of_nodes(after, &ganeti), deadline)?;
+    Ok(true)
+}
+
+fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> {
     let error = |error: pacemaker::PacemakerError| error.to_string();
     let status = pacemaker::status(deadline).map_err(error)?;
     let copy = trial::Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(error)?;
-    copy.merge(fragment, deadline).map_err(error)?;
+    copy.merge(&fragment(parts), deadline).map_err(error)?;
+    for element in outdated(parts) {
+        copy.delete(element, deadline).map_err(error)?;
+    }
     copy.verify(deadline).map_err(error)?;
     let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
     let online = online.map(|(node, _)| Some(node.as_str()));
@@ -224,6 +269,7 @@ fn table(parts: &[Part], colour: bool) -> String {
         let (mark, why, paint) = match &part.state {
             State::Add => ("+ add   ", String::new(), Some(Paint::Green)),
             State::Change(why) => ("~ change", format!(": {why}"), Some(Paint::Yellow)),
+            State::Remove(why) => ("- remove", format!(": {why}"), Some(Paint::Yellow)),
             State::Same => ("= is so ", String::new(), None),
             State::Kept(why) => ("  left  ", format!(": {why}"), None),
         };

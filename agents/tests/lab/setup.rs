@@ -42,6 +42,24 @@ fn assert_verify_shows_findings(scene: &Scene) {
     master.check(&[&enabled[..], &["true"]].concat()).unwrap();
 }
 
+/// Issue: hooks "keep scores, constraints, device lists (...) right when candidates are promoted and demoted".
+fn assert_constraints_follow(scene: &Scene) {
+    const HOOK: &[u8] = include_bytes!("../../../packaging/hooks/config-update");
+    for host in scene.lab.hosts() {
+        host.write_file("/etc/ganeti/hooks/config-update-post.d/gnt-ha", HOOK, 0o755).unwrap();
+    }
+    let master = scene.host("n1");
+    let pool = |size: &str| master.check(&["gnt-cluster", "modify", &format!("--candidate-pool-size={size}")]).unwrap();
+    let is_kept_off = || Ok(master.check(&["cibadmin", "--query"])?.stdout.contains("gnt-ha-fence-avoids-n3.lab"));
+    pool("2");
+    master.check(&["gnt-node", "modify", "--master-candidate=no", "n3.lab"]).unwrap();
+    scene.wait("the device stays off n3", 10, is_kept_off);
+    assert!(setup(&master, &[]).success());
+    pool("3");
+    scene.wait("it may run there again", 10, || Ok(!is_kept_off()?));
+    assert!(setup(&master, &[]).success());
+}
+
 /// Issue: "commands from two running clusters to green check: 2". What it has made does what it is for; made again it
 /// changes nothing, and it takes away what it has made, while Ganeti runs on.
 #[test]
@@ -68,6 +86,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
     assert_verify_shows_findings(&scene);
+    assert_constraints_follow(&scene);
 
     // A host offers itself at a monitor.
     scene.wait("others offer themselves", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));

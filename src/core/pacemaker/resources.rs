@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::cib::BadCib;
 use super::tree::Element;
+use crate::core::node::NodeName;
 
 /// Names with their values.
 pub type Pairs = BTreeMap<String, String>;
@@ -22,6 +23,8 @@ pub struct Resources {
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
     pub locations: Vec<Location>,
+    /// The nodes, as Pacemaker calls them.
+    pub nodes: Vec<NodeName>,
 }
 
 /// One resource.
@@ -90,11 +93,13 @@ impl Resources {
             Some(Location { id: get("id")?, resource: get("rsc")?, node: get("node")?, score: get("score")? })
         };
         let sets = cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id"));
+        let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
         Ok(Self {
             property_sets: sets.map(str::to_owned).collect(),
             properties: properties.reduce(earlier).unwrap_or_default(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
+            nodes: nodes.filter_map(|node| NodeName::new(node.get("uname")?).ok()).collect(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Everything that is made has an id that begins with [`PREFIX`]: by it this program knows its own again, changes nothing
 //! else, and can take all of it away.
 
+mod locations;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
 use super::pacemaker::resources::{Pairs, Primitive, Resources};
+use locations::locations;
 
 /// What the ids of everything that is made begin with.
 pub const PREFIX: &str = "gnt-ha-";
@@ -28,7 +30,7 @@ pub struct Part {
     pub what: String,
     /// Its section of the configuration: `crm_config`, `resources`, `constraints`; [`GANETI`] for what Ganeti is told.
     pub section: &'static str,
-    /// As Pacemaker's XML.
+    /// As Pacemaker's XML; of what is to be removed, the id alone.
     pub xml: String,
     /// For pcs(8), a command a line.
     pub pcs: Vec<String>,
@@ -47,6 +49,8 @@ pub enum State {
     Add,
     /// It is there, and ours, and different.
     Change(String),
+    /// It is there, and ours, and no longer wanted.
+    Remove(String),
     /// It is there as it should be.
     Same,
     /// Somebody else's does the same, and is left as it is.
@@ -57,8 +61,31 @@ impl State {
     /// Whether something is to be done.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Add | Self::Change(_))
+        matches!(self, Self::Add | Self::Change(_) | Self::Remove(_))
     }
+
+    /// Whether something is to be taken away.
+    #[must_use]
+    pub const fn is_removal(&self) -> bool {
+        matches!(self, Self::Remove(_))
+    }
+}
+
+/// What has to be taken out of the configuration: elements for `cibadmin --delete`.
+pub fn outdated(parts: &[Part]) -> impl Iterator<Item = &str> {
+    parts.iter().filter(|part| part.state.is_removal()).map(|part| part.xml.trim())
+}
+
+/// Whether this program has made anything of this configuration.
+#[must_use]
+pub fn has_made(resources: &Resources) -> bool {
+    !removal(resources).is_empty()
+}
+
+/// What follows from Ganeti's nodes, and changes as they come, go, and become master candidates.
+#[must_use]
+pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
+    if has_made(resources) { locations(resources, ganeti) } else { Vec::new() }
 }
 
 /// The section of what is not Pacemaker's, but Ganeti's.
@@ -93,11 +120,7 @@ pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Par
         parts.push(property("priority-fencing-delay", "10s", resources));
     }
     parts.push(device(resources));
-    for node in ganeti.nodes().iter().filter(|node| !node.master_candidate) {
-        if let Some(part) = avoids(node.name.as_str(), resources) {
-            parts.push(part);
-        }
-    }
+    parts.extend(locations(resources, ganeti));
     parts.push(master(resources, wish, two));
     parts.push(nodes(resources));
     parts
@@ -110,7 +133,7 @@ pub fn fragment(parts: &[Part]) -> String {
     for section in ["crm_config", "resources", "constraints"] {
         let open: Vec<&str> = parts
             .iter()
-            .filter(|part| part.section == section && part.state.is_open())
+            .filter(|part| part.section == section && part.state.is_open() && !part.state.is_removal())
             .map(|part| part.xml.as_str())
             .collect();
         if open.is_empty() {
@@ -215,27 +238,6 @@ fn device(resources: &Resources) -> Part {
 /// one again with less time.
 const DEVICE_PARAMETERS: [(&str, &str); 3] =
     [("pcmk_action_limit", "-1"), ("pcmk_off_retries", "1"), ("pcmk_reboot_retries", "1")];
-
-/// Only master candidates hold Ganeti's configuration.
-fn avoids(node: &str, resources: &Resources) -> Option<Part> {
-    let device = resources.devices().find(|device| device.kind == "fence_ganeti").map_or(DEVICE, |device| &device.id);
-    let id = format!("{PREFIX}fence-avoids-{node}");
-    let there = resources.locations.iter().find(|location| location.resource == device && location.node == node);
-    let state = match there {
-        None => State::Add,
-        Some(there) if there.score == "-INFINITY" => State::Same,
-        Some(there) if there.id == id => State::Change(format!("its score is {}", there.score)),
-        Some(there) => State::Kept(format!("{} gives it {}", there.id, there.score)),
-    };
-    Some(Part {
-        what: format!("the device stays off {node}, which is no master candidate"),
-        section: "constraints",
-        xml: format!("  <rsc_location id=\"{id}\" rsc=\"{device}\" node=\"{node}\" score=\"-INFINITY\"/>"),
-        pcs: vec![format!("pcs constraint location {device} avoids {node}")],
-        crm: vec![format!("location {id} {device} -inf: {node}")],
-        state,
-    })
-}
 
 fn master(resources: &Resources, wish: Wish, two: bool) -> Part {
     let agent = "class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"";

@@ -95,3 +95,30 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     assert_eq!(parts[0].pcs, [TELL_GANETI.join(" ")]);
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
 }
+
+/// Issue: the hooks "keep scores, constraints, device lists (...) right when candidates are promoted and demoted, nodes come, go".
+#[test]
+fn where_the_device_may_run_follows_ganetis_nodes() {
+    let nodes = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"4\" uname=\"n4\"/></nodes>";
+    let empty = Resources::parse(&EMPTY.replace("<nodes/>", nodes)).unwrap();
+    assert!(of_nodes(&empty, &ganeti(4, 3)).is_empty(), "setup has made nothing there");
+    let made = fragment(&plan(&empty, &ganeti(4, 3), Wish { primitive: false }));
+    assert!(made.contains("node=\"n4\" score=\"-INFINITY\""), "as Pacemaker calls it: {made}");
+    let made = Resources::parse(&format!(
+        "<cib>{}</cib>",
+        made.replace("<configuration>", &format!("<configuration>{nodes}"))
+    ))
+    .unwrap();
+    assert!(of_nodes(&made, &ganeti(4, 3)).iter().all(|part| part.state == State::Same));
+    for (promoted, now) in [(ganeti(4, 4), "n4 a candidate"), (ganeti(3, 3), "n4 gone")] {
+        let parts = of_nodes(&made, &promoted);
+        assert_eq!(
+            outdated(&parts).collect::<Vec<_>>(),
+            ["<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>"],
+            "{now}"
+        );
+        assert!(!fragment(&parts).contains("rsc_location"), "{now}");
+    }
+    let demoted = of_nodes(&made, &ganeti(4, 2));
+    assert!(fragment(&demoted).contains("fence-avoids-n3.lab") && outdated(&demoted).next().is_none());
+}

@@ -11,6 +11,9 @@ use crate::sys::clock::Deadline;
 /// Merges what it is given: what is not named stays (cibadmin(8)).
 const MERGE: [&str; 4] = ["--modify", "--allow-create", "--xml-pipe", "--sync-call"];
 
+/// Takes out the one element that it is given, known by its id.
+const DELETE: [&str; 3] = ["--delete", "--xml-pipe", "--sync-call"];
+
 /// The configuration and state of the running cluster.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub fn merge(fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
 /// # Errors
 /// [`PacemakerError`].
 pub fn delete(element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
-    answer("cibadmin", &["--delete", "--xml-pipe", "--sync-call"], &[], element.as_bytes(), deadline).map(drop)
+    answer("cibadmin", &DELETE, &[], element.as_bytes(), deadline).map(drop)
 }
 
 /// A copy in a folder of its own, which goes with it.
@@ -68,8 +71,20 @@ impl Trial {
     /// # Errors
     /// [`PacemakerError`].
     pub fn merge(&self, fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+        self.cibadmin(&MERGE, fragment, deadline)
+    }
+
+    /// Takes one element, known by its id, out of the copy.
+    ///
+    /// # Errors
+    /// [`PacemakerError`].
+    pub fn delete(&self, element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+        self.cibadmin(&DELETE, element, deadline)
+    }
+
+    fn cibadmin(&self, words: &[&str], xml: &str, deadline: Deadline) -> Result<(), PacemakerError> {
         let environment = [("CIB_file", self.file.display().to_string())];
-        answer("cibadmin", &MERGE, &environment, fragment.as_bytes(), deadline).map(drop)
+        answer("cibadmin", words, &environment, xml.as_bytes(), deadline).map(drop)
     }
 
     /// Has Pacemaker look for faults in it (crm_verify(8)).
