@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use gnt_ha::cli;
 use gnt_ha::commands::{
-    Cli, Command, admit, attest, check, drill, history, leash, pause, record, rehearse, setup, shun, status,
+    Cli, Command, admit, attest, check, drill, history, leash, pause, record, rehearse, report, setup, shun, status,
 };
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             Err(line) => Err(line),
         },
+        Command::Report(arguments) => report::run(arguments),
         Command::Record(arguments) => record::run(arguments),
         Command::Pause(arguments) => pause::pause(arguments),
         Command::Resume(places) => pause::resume(places),

@@ -10,6 +10,7 @@ pub mod pause;
 pub mod places;
 pub mod record;
 pub mod rehearse;
+pub mod report;
 pub mod setup;
 pub mod shun;
 pub mod status;
@@ -80,6 +81,10 @@ pub enum Command {
     ///
     /// Exit code: 0 as it was rehearsed, 1 not, 2 refused, or not fenced.
     Drill(drill::Arguments),
+    /// Tell what is known to programs that watch: Ganeti's monitoring, Prometheus
+    ///
+    /// The same that gnt-ha status shows, as a file, on stdout, or as the answer to an HTTP request. Changes nothing.
+    Report(report::Arguments),
     /// Stop recording in the whole cluster, for a reason
     ///
     /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the

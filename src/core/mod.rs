@@ -18,6 +18,7 @@ pub mod receipt;
 pub mod reconcile;
 pub mod record;
 pub mod rehearsal;
+pub mod report;
 pub mod roles;
 pub mod setup;
 pub mod shun;

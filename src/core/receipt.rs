@@ -110,6 +110,20 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// As receipts and reports have it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::AlreadySo => "already-so",
+            Self::OffOnly => "off-only",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What was done and what came back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {

@@ -30,7 +30,7 @@ struct Ganeti {
 }
 
 /// Looks.
-pub(super) fn look(places: &Places) -> Result<Status, String> {
+pub(in crate::commands) fn look(places: &Places) -> Result<Status, String> {
     let deadline = Deadline::after(LIMIT);
     let recorder = places.recorder();
     let mut notes = Vec::new();

@@ -3,6 +3,8 @@
 mod look;
 mod table;
 
+pub(super) use look::look;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ fn watch(arguments: &Arguments) -> Result<Level, String> {
 }
 
 fn told(arguments: &Arguments) -> Result<(Level, String), String> {
-    let status = look::look(&arguments.places)?;
+    let status = look(&arguments.places)?;
     let text = if arguments.json {
         serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n"
     } else {

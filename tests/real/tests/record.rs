@@ -100,6 +100,16 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     let looks: Vec<serde_json::Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(looks.len() == 2 && looks.iter().all(|look| look["nodes"].as_array().unwrap().len() == 3), "{watched}");
 
+    // Programs see the same, in the shape of Ganeti's monitoring daemon and as numbers.
+    let asked = ["sh", "-c", "printf 'GET /1/report/all HTTP/1.1\\r\\n\\r\\n' | gnt-ha report --http"];
+    let said = n2.check(&asked).unwrap().stdout;
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    let reports: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert_eq!((&reports[0]["name"], &reports[0]["data"]["status"]["code"]), (&"gnt-ha".into(), &4.into()), "{body}");
+    let metrics = n1.check(&["gnt-ha", "report", "--format", "openmetrics"]).unwrap().stdout;
+    assert!(metrics.contains("gnt_ha_node_recorded_offline{node=\"n3.lab\"} 1\n"), "{metrics}");
+
     // No program of ours saw it off, and no other node was touched.
     let stories = receipts::on_all(&lab);
     let grades =

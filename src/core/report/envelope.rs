@@ -1,0 +1,78 @@
+//! The envelope of a report of Ganeti's monitoring daemon, which cannot be extended itself (Ganeti's
+//! `doc/design-monitoring-agent.rst`; `src/Ganeti/DataCollectors/Types.hs`).
+
+use serde::Serialize;
+
+use crate::core::status::{Level, Line, Status};
+
+/// The name of the report.
+pub const NAME: &str = "gnt-ha";
+
+/// How that daemon names what has no category, in an address.
+pub const CATEGORY: &str = "default";
+
+/// A report on how something is, not on how fast (`DCKStatus`).
+pub const KIND: u8 = 1;
+
+/// One report.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    name: &'static str,
+    version: &'static str,
+    format_version: u32,
+    /// Nanoseconds since 1970.
+    timestamp: u64,
+    category: Option<&'static str>,
+    kind: u8,
+    data: Data<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    status: Code,
+    cluster: &'a Status,
+}
+
+#[derive(Debug, Serialize)]
+struct Code {
+    /// 0 well, 1 being mended, 2 unknown, 4 bad.
+    code: u8,
+    message: String,
+}
+
+impl<'a> Report<'a> {
+    /// Of what was seen at `now_ms`, milliseconds since 1970.
+    #[must_use]
+    pub fn new(status: &'a Status, now_ms: u64) -> Self {
+        Self {
+            name: NAME,
+            version: env!("CARGO_PKG_VERSION"),
+            format_version: 1,
+            timestamp: now_ms.saturating_mul(1_000_000),
+            category: None,
+            kind: KIND,
+            data: Data { status: Code { code: code(status), message: message(status) }, cluster: status },
+        }
+    }
+}
+
+fn code(status: &Status) -> u8 {
+    match status.level {
+        Level::Well if status.nodes.iter().any(|line| line.mark() == '*') => 1,
+        Level::Well => 0,
+        Level::Unknown => 2,
+        Level::Look => 4,
+    }
+}
+
+/// Whatever is not well, or about to be done.
+fn message(status: &Status) -> String {
+    let of_line = |line: &Line| {
+        let next = line.next.as_ref().map(|next| next.text.as_str());
+        let words: Vec<&str> = line.pacemaker.into_iter().chain(next).collect();
+        format!("{}: {}", line.node, words.join(", "))
+    };
+    let lines = status.nodes.iter().filter(|line| line.mark() != ' ').map(of_line);
+    let notes = status.notes.iter().filter(|note| note.level > Level::Well).map(|note| note.text.clone());
+    lines.chain(notes).collect::<Vec<_>>().join("; ")
+}

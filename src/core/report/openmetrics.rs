@@ -1,0 +1,82 @@
+//! The same as numbers: text that Prometheus and `node_exporter`'s textfile collector read (OpenMetrics 1.0; only gauges,
+//! which the older text format has, too).
+
+use std::fmt::Write;
+
+use crate::core::receipt::Outcome;
+use crate::core::status::{Level, Line, Status};
+
+/// What an answer over HTTP is called.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Of what was seen at `now_ms`, milliseconds since 1970. What is not known has no sample.
+#[must_use]
+pub fn openmetrics(status: &Status, now_ms: u64) -> String {
+    let mut text = String::new();
+    let mut family = |name: &str, help: &str, samples: Vec<(String, u64)>| {
+        if samples.is_empty() {
+            return;
+        }
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "# TYPE gnt_ha_{name} gauge\n# HELP gnt_ha_{name} {help}");
+        for (labels, value) in samples {
+            let _ = writeln!(text, "gnt_ha_{name}{labels} {value}");
+        }
+    };
+    let one = |value: u64| vec![(String::new(), value)];
+    let known = |value: Option<bool>| value.map(u64::from).map_or_else(Vec::new, one);
+    family("looked_timestamp_seconds", "When this host looked", one(now_ms / 1_000));
+    family(
+        "level",
+        "0 all is well, 1 something is refused or needs a look, 2 something cannot be known",
+        one(u64::from(status.level.code())),
+    );
+    family("quorum", "Pacemaker has quorum here", known(status.quorum));
+    family("maintenance", "Pacemaker is in maintenance mode", known(status.maintenance));
+    family("paused", "An administrator has paused recording", one(u64::from(status.pause.is_some())));
+    family(
+        "breaker_open",
+        "Too many nodes at once: this host records nothing",
+        one(u64::from(status.breaker.is_some())),
+    );
+    let notes = |level: Level| status.notes.iter().filter(|note| note.level == level).count() as u64;
+    let levels = [("look", Level::Look), ("unknown", Level::Unknown)];
+    family(
+        "notes",
+        "What gnt-ha status says below the nodes",
+        levels.map(|(word, level)| (labels(&[("level", word)]), notes(level))).into(),
+    );
+    let nodes = |value: &dyn Fn(&Line) -> Option<u64>| {
+        let sample = |line: &Line| Some((labels(&[("node", line.node.as_str())]), value(line)?));
+        status.nodes.iter().filter_map(sample).collect::<Vec<_>>()
+    };
+    family("node_level", "As level, of a node", nodes(&|line| Some(u64::from(line.level.code()))));
+    family("node_online", "Pacemaker has it online", nodes(&|line| Some(u64::from(line.pacemaker? == "online"))));
+    family("node_unclean", "Lost, and not fenced yet", nodes(&|line| Some(u64::from(line.pacemaker? == "UNCLEAN"))));
+    family("node_recorded_offline", "Ganeti has it offline", nodes(&|line| Some(u64::from(line.ganeti?.offline))));
+    family("node_recorded_drained", "Ganeti has it drained", nodes(&|line| line.ganeti?.drained.map(u64::from)));
+    family("node_recorded_powered", "Ganeti has it powered", nodes(&|line| line.ganeti?.powered.map(u64::from)));
+    family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
+    let blocked = |line: &Line| Some(u64::from(line.next.as_ref()?.mark() == '!'));
+    family("node_record_refused", "Its record is not what it should be, and that is refused", nodes(&blocked));
+    let receipts = status.nodes.iter().filter_map(|line| {
+        let last = line.receipt.as_ref()?;
+        let outcome = last.outcome.map_or("none", Outcome::word);
+        let named = [
+            ("node", line.node.as_str()),
+            ("action", &last.action.to_string()),
+            ("outcome", outcome),
+            ("grade", &last.grade.to_string()),
+        ];
+        Some((labels(&named), last.at_ms / 1_000))
+    });
+    family("node_receipt_timestamp_seconds", "When the last action of this host on it began", receipts.collect());
+    text.push_str("# EOF\n");
+    text
+}
+
+fn labels(named: &[(&str, &str)]) -> String {
+    let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let all: Vec<String> = named.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+    format!("{{{}}}", all.join(","))
+}

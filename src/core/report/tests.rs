@@ -1,0 +1,113 @@
+//! A cluster that is well, and one that is not, as programs see it.
+
+use super::envelope::Report;
+use super::http::{Refused, Wanted, wanted};
+use super::openmetrics::openmetrics;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::receipt::{Action, Outcome};
+use crate::core::reconcile::{Decision, Membership, Quiet, Refusal};
+use crate::core::status::{Flags, Last, Level, Line, Next, Note, Role, Status, VERSION};
+
+fn line(node: &str, member: Membership, decision: &Decision) -> Line {
+    let flags = Flags { role: Role::Candidate, offline: false, drained: Some(false), powered: Some(true) };
+    let last = Last { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 7_000 };
+    Line::new(NodeName::new(node).unwrap(), Some(member), Some(flags), Some(last), Some(Next::of(decision)))
+}
+
+fn status(nodes: Vec<Line>, notes: Vec<Note>) -> Status {
+    let status = Status {
+        version: VERSION,
+        host: "n1".into(),
+        level: Level::Well,
+        master: Some(NodeName::new("n1.lab").unwrap()),
+        quorum: Some(true),
+        maintenance: None,
+        pause: None,
+        breaker: None,
+        nodes,
+        notes,
+    };
+    status.judged()
+}
+
+fn lost() -> Status {
+    let refused = Decision::Refused(Refusal::NoQuorum);
+    let nodes = vec![
+        line("n1.lab", Membership::Online, &Decision::Nothing(Quiet::AsItShould)),
+        line("n3.lab", Membership::Unclean, &refused),
+    ];
+    status(nodes, vec![Note::new(Level::Look, "pause", "paused by \"root\"")])
+}
+
+/// Ganeti's design of the monitoring agent: 0 well, 1 being mended, 2 unknown, 4 bad, each with a word on it.
+#[test]
+fn a_report_has_the_envelope_of_ganetis_daemon() {
+    let json = |status: &Status| serde_json::to_value(Report::new(status, 1_500)).unwrap();
+    let bad = json(&lost());
+    assert_eq!((&bad["name"], &bad["format_version"], &bad["kind"]), (&"gnt-ha".into(), &1.into(), &1.into()));
+    assert_eq!((&bad["timestamp"], &bad["category"]), (&1_500_000_000.into(), &serde_json::Value::Null));
+    assert_eq!(bad["data"]["status"]["code"], 4);
+    let message = bad["data"]["status"]["message"].as_str().unwrap();
+    assert!(message.starts_with("n3.lab: UNCLEAN, ") && message.ends_with("; paused by \"root\""), "{message}");
+    assert_eq!(bad["data"]["cluster"]["nodes"][1]["node"], "n3.lab");
+
+    let drain = Decision::Drain { auto_promote: false };
+    let mended = json(&status(vec![line("n2.lab", Membership::Online, &drain)], Vec::new()));
+    assert_eq!(mended["data"]["status"]["code"], 1);
+    let well = line("n1.lab", Membership::Online, &Decision::Nothing(Quiet::AsItShould));
+    assert_eq!(json(&status(vec![well], Vec::new()))["data"]["status"]["message"], "");
+    assert_eq!(json(&status(Vec::new(), Vec::new()))["data"]["status"]["code"], 2, "nothing is not well");
+}
+
+#[test]
+fn every_metric_is_explained_and_the_unknown_has_no_sample() {
+    let text = openmetrics(&lost(), 9_999);
+    for line in [
+        "gnt_ha_level 1",
+        "gnt_ha_quorum 1",
+        "gnt_ha_notes{level=\"look\"} 1",
+        "gnt_ha_node_unclean{node=\"n3.lab\"} 1",
+        "gnt_ha_node_record_refused{node=\"n3.lab\"} 1",
+        "gnt_ha_node_is_master{node=\"n1.lab\"} 1",
+        "gnt_ha_node_receipt_timestamp_seconds{node=\"n3.lab\",action=\"reboot\",outcome=\"unknown\",grade=\"unknown\"} 7",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert!(!text.contains("maintenance") && text.ends_with("\n# EOF\n"), "{text}");
+    let mut family = "";
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(named) = line.strip_prefix("# TYPE ") {
+            family = named.trim_end_matches(" gauge");
+        }
+        let of = line.trim_start_matches("# TYPE ").trim_start_matches("# HELP ");
+        assert!(of.starts_with(family), "{line}");
+    }
+}
+
+/// Receipts and metrics name an outcome alike.
+#[test]
+fn an_outcome_has_one_word() {
+    for outcome in [Outcome::Done, Outcome::AlreadySo, Outcome::OffOnly, Outcome::Refused, Outcome::Unknown] {
+        assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.word());
+    }
+}
+
+#[test]
+fn a_request_is_understood_or_refused() {
+    for (line, is) in [
+        ("GET / HTTP/1.1\r\n", Ok(Wanted::Versions)),
+        ("GET /1/ HTTP/1.0\r\n", Ok(Wanted::Nothing)),
+        ("GET /1/list/collectors HTTP/1.1\r\n", Ok(Wanted::List)),
+        ("GET /1/report/all?verbose=1 HTTP/1.1\r\n", Ok(Wanted::All)),
+        ("GET /1/report/default/gnt-ha HTTP/1.1\r\n", Ok(Wanted::One)),
+        ("GET /metrics HTTP/1.1\r\n", Ok(Wanted::Metrics)),
+        ("GET /1/report/default/../../etc/passwd HTTP/1.1\r\n", Err(Refused::Absent)),
+        ("POST /metrics HTTP/1.1\r\n", Err(Refused::Method)),
+        ("GET /metrics\r\n", Err(Refused::Bad)),
+        ("\u{16}\u{3}\u{1}", Err(Refused::Bad)),
+        ("", Err(Refused::Bad)),
+    ] {
+        assert_eq!(wanted(line), is, "{line:?}");
+    }
+}
