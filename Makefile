@@ -43,6 +43,7 @@ install: build
 	install -D -m 0755 $(OUT)/gnt-ha $(SBIN)/gnt-ha
 	install -D -m 0755 $(OUT)/ganeti-oob $(LIB)/ganeti-oob
 	install -D -m 0755 $(OUT)/noded-call $(LIB)/noded-call
+	install -D -m 0755 $(OUT)/gnt-ha-alert $(LIB)/gnt-ha-alert
 	install -d -m 0755 $(OCF)
 	install -m 0755 $(OUT)/ganeti-master-role $(OUT)/ganeti-node-role $(OCF)/
 	for section in 5 7 8; do \

@@ -1,10 +1,11 @@
-//! `ganeti-master-role` and `ganeti-node-role`: Ganeti's roles as resources of Pacemaker.
+//! `ganeti-master-role` and `ganeti-node-role`: Ganeti's roles as resources of Pacemaker; `gnt-ha-alert`: its [`alert`] agent.
 //!
 //! The interface is OCF 1.1's: the action is the one argument, parameters come in the environment ([`call`]), results
 //! go out as exit codes and exit reasons ([`report`]), and a metadata document tells of it ([`spec`], [`metadata`]).
 //! What the agents decide is in [`gnt_ha::core::roles`]; here they look ([`site`], [`checks`]) and act ([`master`],
 //! [`node`]).
 
+pub mod alert;
 pub mod call;
 pub mod checks;
 pub mod heard;

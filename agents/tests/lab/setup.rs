@@ -60,6 +60,23 @@ fn assert_constraints_follow(scene: &Scene) {
     assert!(setup(&master, &[]).success());
 }
 
+/// A recipient of the alerts that setup has made, as an administrator adds one: what people were told goes to a file.
+fn hear_alerts(scene: &Scene) {
+    for host in scene.lab.hosts() {
+        host.write_file("/usr/local/bin/told", b"#!/bin/sh\nexec cat >>/tmp/told\n", 0o755).unwrap();
+    }
+    let recipient = "<alerts><alert id=\"gnt-ha-alert\" path=\"/usr/lib/gnt-ha/gnt-ha-alert\">\
+         <recipient id=\"told\" value=\"/usr/local/bin/told\"/></alert></alerts>";
+    let words = ["cibadmin", "--modify", "--allow-create", "--scope", "configuration", "--xml-text", recipient];
+    scene.host("n1").check(&words).unwrap();
+}
+
+fn told(scene: &Scene) -> Vec<String> {
+    let hosts = scene.lab.hosts();
+    let all = hosts.iter().filter_map(|host| host.run(&["cat", "/tmp/told"]).ok());
+    all.flat_map(|said| said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
 /// Issue: "commands from two running clusters to green check: 2". What it has made does what it is for; made again it
 /// changes nothing, and it takes away what it has made, while Ganeti runs on.
 #[test]
@@ -87,6 +104,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
 
     assert_verify_shows_findings(&scene);
     assert_constraints_follow(&scene);
+    hear_alerts(&scene);
+    assert!(setup(&host, &[]).success(), "recipients are the administrator's");
 
     // A host offers itself at a monitor.
     scene.wait("others offer themselves", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));
@@ -101,6 +120,12 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.settle();
     scene.assert_only_fenced(&["n1"]);
     assert_eq!(scene.serving(), [new.as_str()]);
+    let told = told(&scene);
+    println!("{}", told.join("\n"));
+    let count = |words: &str| told.iter().filter(|line| line.contains(words)).count();
+    assert_eq!((count("n1.lab was fenced: "), count("NOT fenced")), (1, 0), "{told:?}");
+    assert_eq!(count(&format!("gnt-ha-master was promoted on {new}.lab")), 1, "{told:?}");
+    assert!(count("n1.lab has left the cluster's membership, and may still run") > 0, "{told:?}");
     let master = scene.host(&new);
 
     let kept = setup(&master, &["--remove", "--apply"]);

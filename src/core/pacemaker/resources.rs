@@ -25,6 +25,8 @@ pub struct Resources {
     pub locations: Vec<Location>,
     /// The nodes, as Pacemaker calls them.
     pub nodes: Vec<NodeName>,
+    /// Alert agents, each as its id and its path.
+    pub alerts: Vec<(String, String)>,
 }
 
 /// One resource.
@@ -94,11 +96,15 @@ impl Resources {
         };
         let sets = cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id"));
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
+        let alerts = cib.all("alert").into_iter();
         Ok(Self {
             property_sets: sets.map(str::to_owned).collect(),
             properties: properties.reduce(earlier).unwrap_or_default(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
+            alerts: alerts
+                .filter_map(|alert| Some((alert.get("id")?.to_owned(), alert.get("path")?.to_owned())))
+                .collect(),
             nodes: nodes.filter_map(|node| NodeName::new(node.get("uname")?).ok()).collect(),
         })
     }

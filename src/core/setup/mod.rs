@@ -28,7 +28,7 @@ pub struct Wish {
 pub struct Part {
     /// What it is, in words.
     pub what: String,
-    /// Its section of the configuration: `crm_config`, `resources`, `constraints`; [`GANETI`] for what Ganeti is told.
+    /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for what Ganeti is told.
     pub section: &'static str,
     /// As Pacemaker's XML; of what is to be removed, the id alone.
     pub xml: String,
@@ -103,6 +103,10 @@ const MASTER: &str = "gnt-ha-master";
 const MASTER_CLONE: &str = "gnt-ha-master-clone";
 const NODE: &str = "gnt-ha-node";
 const NODE_CLONE: &str = "gnt-ha-node-clone";
+const ALERT: &str = "gnt-ha-alert";
+
+/// Where `make install` puts it.
+const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
 
 /// What Pacemaker should have for these nodes.
 #[must_use]
@@ -123,6 +127,7 @@ pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Par
     parts.extend(locations(resources, ganeti));
     parts.push(master(resources, wish, two));
     parts.push(nodes(resources));
+    parts.push(alert(resources));
     parts
 }
 
@@ -130,7 +135,7 @@ pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Par
 #[must_use]
 pub fn fragment(parts: &[Part]) -> String {
     let mut text = "<configuration>\n".to_owned();
-    for section in ["crm_config", "resources", "constraints"] {
+    for section in ["crm_config", "resources", "constraints", "alerts"] {
         let open: Vec<&str> = parts
             .iter()
             .filter(|part| part.section == section && part.state.is_open() && !part.state.is_removal())
@@ -166,6 +171,8 @@ pub fn removal(resources: &Resources) -> Vec<String> {
     all.extend(
         outer.iter().map(|(id, is_clone)| format!("<{} id=\"{id}\"/>", if *is_clone { "clone" } else { "primitive" })),
     );
+    let alerts = resources.alerts.iter().filter(|(id, _)| is_ours(id));
+    all.extend(alerts.map(|(id, _)| format!("<alert id=\"{id}\"/>")));
     if resources.property_sets.iter().any(|set| is_ours(set)) {
         all.push(format!("<cluster_property_set id=\"{PREFIX}options\"/>"));
     }
@@ -315,6 +322,25 @@ fn nodes(resources: &Resources) -> Part {
         crm: vec![format!("primitive {NODE} {words}"), format!("clone {NODE_CLONE} {NODE} meta notify=true")],
         state: state(&xml, NODE_CLONE, theirs, resources),
         xml,
+    }
+}
+
+/// Without recipients it writes to the system's log; those are the administrator's to add.
+fn alert(resources: &Resources) -> Part {
+    let ours = resources.alerts.iter().find(|(id, _)| id == ALERT);
+    let theirs = resources.alerts.iter().find(|(id, path)| id != ALERT && path == ALERT_AGENT);
+    Part {
+        what: "the alert agent, which says what happened in the system's log".to_owned(),
+        section: "alerts",
+        xml: format!("  <alert id=\"{ALERT}\" path=\"{ALERT_AGENT}\"/>"),
+        pcs: vec![format!("pcs alert create path={ALERT_AGENT} id={ALERT}")],
+        crm: vec![format!("alert {ALERT} {ALERT_AGENT}")],
+        state: match (ours, theirs) {
+            (_, Some((id, _))) => State::Kept(format!("{id} does it")),
+            (Some((_, path)), None) if path == ALERT_AGENT => State::Same,
+            (Some((_, path)), None) => State::Change(format!("its path is {path}")),
+            (None, None) => State::Add,
+        },
     }
 }
 

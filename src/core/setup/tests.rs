@@ -75,6 +75,7 @@ fn all_of_it_can_be_taken_away() {
             "<primitive id=\"gnt-ha-fence\"/>",
             "<clone id=\"gnt-ha-master-clone\"/>",
             "<clone id=\"gnt-ha-node-clone\"/>",
+            "<alert id=\"gnt-ha-alert\"/>",
             "<cluster_property_set id=\"gnt-ha-options\"/>"
         ]
     );

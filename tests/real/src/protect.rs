@@ -8,11 +8,12 @@ use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Lab};
 
 /// Where the programs are installed, as `make install` does it.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("fence_ganeti", "/usr/sbin/fence_ganeti"),
     ("ganeti-oob", "/usr/lib/gnt-ha/ganeti-oob"),
     ("noded-call", "/usr/lib/gnt-ha/noded-call"),
     ("gnt-ha", GNT_HA),
+    ("gnt-ha-alert", "/usr/lib/gnt-ha/gnt-ha-alert"),
     ("ganeti-master-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-master-role"),
     ("ganeti-node-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role"),
 ];

@@ -1,0 +1,66 @@
+//! `gnt-ha-alert`: an alert agent of Pacemaker. What happened reaches people once, in words that are true.
+//!
+//! Pacemaker starts it as `hacluster` on every host that sees an event, with everything in the environment (Pacemaker
+//! Explained, "Alerts"; `daemons/execd/execd_alerts.c`), and gives it 30 seconds.
+
+pub mod event;
+pub mod way;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use gnt_ha::cli;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ganeti::ssconf::Ssconf;
+use gnt_ha::sys::start::start;
+use gnt_ha::sys::{identity, log};
+
+use event::{Event, Here};
+use way::Way;
+
+/// How it is called in logs.
+pub const PROGRAM: &str = "gnt-ha-alert";
+
+/// Less than what Pacemaker gives it.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Ganeti's `ssconf` files, which everybody may read.
+const GANETI: &str = "/var/lib/ganeti";
+
+/// The whole of it.
+#[must_use]
+pub fn main() -> ExitCode {
+    start();
+    if std::env::args_os().len() > 1 {
+        let about = "Pacemaker's alert agent: it takes no arguments, Pacemaker starts it (gnt-ha setup tells it to)";
+        cli::complain(PROGRAM, about);
+        return 2.into();
+    }
+    match run(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            // Pacemaker keeps what is said here in its own log.
+            cli::complain(PROGRAM, &line);
+            log::warn_system(PROGRAM, &line);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+    let event = Event::read(variable)?;
+    let way = Way::parse(&variable("CRM_alert_recipient").unwrap_or_default())?;
+    // A host that is in no cluster of Ganeti's knows no master.
+    let master = Ssconf::new(Path::new(GANETI)).master().ok().flatten();
+    let name = identity::host();
+    let here = Here { host: NodeName::new(&name).ok(), master };
+    match event.told(&here) {
+        Some(notice) => way.tell(&notice, &name, Deadline::after(LIMIT)),
+        None => Ok(()),
+    }
+}

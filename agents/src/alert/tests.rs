@@ -1,0 +1,98 @@
+//! The rule "Fenced is never said of an attempt", and who says what.
+
+use std::collections::BTreeMap;
+
+use gnt_ha::core::node::NodeName;
+
+use super::event::{Event, Here, Notice};
+
+const OK: &str = "Operation reboot of n3.lab by n1.lab for pacemaker-controld.812@n2.lab: OK (complete) (ref=1a2b)";
+const FAILED: &str =
+    "Operation reboot of n3.lab by n1.lab for pacemaker-controld.812@n2.lab: Error (No data available) (ref=1a2b)";
+const HUMAN: &str = "Operation off of n3.lab by a human for stonith_admin.99@n1.lab: OK (complete) (ref=1a2b)";
+
+fn event(variables: &[(&str, &str)]) -> Event {
+    let all: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| (format!("CRM_alert_{name}"), (*value).to_owned())).collect();
+    Event::read(&|name| all.get(name).cloned()).unwrap()
+}
+
+fn fencing(description: &str, rc: &str) -> Event {
+    event(&[("kind", "fencing"), ("node", "n3.lab"), ("task", "st_notify_fence"), ("rc", rc), ("desc", description)])
+}
+
+fn at(host: &str) -> Here {
+    Here { host: NodeName::new(host).ok(), master: NodeName::new("n1.lab").ok() }
+}
+
+fn told(event: &Event, host: &str) -> Option<Notice> {
+    event.told(&at(host))
+}
+
+#[test]
+fn fenced_is_never_said_of_an_attempt() {
+    let fenced = told(&fencing(OK, "0"), "n2.lab").unwrap();
+    assert!(fenced.text.starts_with("n3.lab was fenced: ") && fenced.urgent);
+    for (description, rc) in [(FAILED, "-61"), (OK, "-61"), (OK, ""), ("", "-1"), ("", "x")] {
+        let text = told(&fencing(description, rc), "n2.lab").unwrap().text;
+        assert!(text.starts_with("n3.lab was NOT fenced, "), "{text}");
+    }
+    let text = |description: &str| fencing(description, "0").told(&Here { host: None, master: None });
+    assert!(text(OK).is_none(), "a host without a name is not the one that asked");
+    for strange in ["", "something else", "Operation list of n3.lab by n1.lab: OK"] {
+        let text = text(strange).unwrap().text;
+        assert!(!text.contains("fenced"), "{text}");
+    }
+}
+
+#[test]
+fn a_humans_word_is_one_of_his() {
+    let text = told(&fencing(HUMAN, "0"), "n1.lab").unwrap().text;
+    assert!(text.starts_with("a human has said to Pacemaker that n3.lab is off: "), "{text}");
+}
+
+/// Each host hears of it, and each would wake somebody.
+#[test]
+fn one_host_tells() {
+    let tellers = |event: &Event| -> Vec<&str> {
+        ["n1.lab", "n2.lab", "n3.lab"].into_iter().filter(|host| told(event, host).is_some()).collect()
+    };
+    assert_eq!(tellers(&fencing(OK, "0")), ["n2.lab"], "who asked for it");
+    assert_eq!(tellers(&fencing(&OK.replace("@n2.lab", "@n2"), "0")), ["n2.lab"]);
+    assert_eq!(tellers(&fencing(&OK.replace("@n2.lab", "@n3.lab"), "0")).len(), 3, "who asked for it is gone");
+    let lost = |node: &str| event(&[("kind", "node"), ("node", node), ("desc", "lost")]);
+    assert_eq!(tellers(&lost("n3.lab")), ["n1.lab"], "the master");
+    assert_eq!(tellers(&lost("n1.lab")), ["n2.lab", "n3.lab"], "of the master each of the others");
+    assert!(told(&lost("n3.lab"), "n1.lab").unwrap().text.contains("may still run"));
+}
+
+#[test]
+fn of_resources_failures_are_told_and_who_is_promoted() {
+    let operation = |task: &str, interval: &str, rc: &str, status: &str, description: &str| {
+        let event = event(&[
+            ("kind", "resource"),
+            ("node", "n1.lab"),
+            ("rsc", "gnt-ha-master"),
+            ("task", task),
+            ("interval", interval),
+            ("rc", rc),
+            ("target_rc", "0"),
+            ("status", status),
+            ("desc", description),
+        ]);
+        told(&event, "n1.lab").map(|notice| (notice.urgent, notice.text))
+    };
+    assert_eq!(operation("promote", "0", "0", "0", "ok"), Some((false, "gnt-ha-master was promoted on n1.lab".into())));
+    let failed = Some((true, "start of gnt-ha-master on n1.lab: Timed Out".to_owned()));
+    assert_eq!(operation("start", "0", "1", "2", "Timed Out"), failed);
+    assert_eq!(operation("monitor", "10000", "7", "0", "not running").map(|(urgent, _)| urgent), Some(true));
+    assert_eq!(operation("monitor", "0", "7", "0", "not running"), None, "it was only looked for");
+    assert_eq!(operation("monitor", "10000", "0", "1", "Cancelled"), None);
+    assert_eq!(operation("start", "0", "0", "0", "ok"), None);
+}
+
+#[test]
+fn whoever_starts_it_by_hand_is_told() {
+    assert!(Event::read(&|_| None).unwrap_err().contains("Pacemaker starts this"));
+    assert_eq!(told(&event(&[("kind", "attribute"), ("node", "n1.lab")]), "n1.lab"), None);
+}

@@ -1,0 +1,143 @@
+//! How people are reached: the recipient of the alert says it.
+
+use std::path::{Path, PathBuf};
+
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::{log, program};
+use serde_json::json;
+
+use super::PROGRAM;
+use super::event::Notice;
+
+/// Where mail goes in, on every system that has it (Filesystem Hierarchy Standard).
+const SENDMAIL: &str = "/usr/sbin/sendmail";
+
+const CURL: &str = "/usr/bin/curl";
+
+/// A way to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The system's log.
+    Log,
+    /// An address, by the system's mail.
+    Mail(String),
+    /// An address that takes a POST of JSON.
+    Web(String),
+    /// A program that reads the line.
+    Program(PathBuf),
+}
+
+impl Way {
+    /// Reads the recipient: nothing or `log`, `mailto:ADDRESS`, `http://` or `https://`, or the path of a program.
+    ///
+    /// # Errors
+    /// What it is not.
+    pub fn parse(recipient: &str) -> Result<Self, String> {
+        let is_plain = recipient.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
+        match recipient {
+            "" | "log" => Ok(Self::Log),
+            _ if !is_plain => Err(format!("the recipient {recipient:?} has a character that none needs")),
+            web if web.starts_with("https://") || web.starts_with("http://") => Ok(Self::Web(web.to_owned())),
+            path if path.starts_with('/') => Ok(Self::Program(PathBuf::from(path))),
+            _ => match recipient.strip_prefix("mailto:") {
+                Some(address) if address.contains('@') && !address.contains([',', ';', '<', '>']) => {
+                    Ok(Self::Mail(address.to_owned()))
+                }
+                _ => Err(format!(
+                    "the recipient {recipient:?} is none of log, mailto:ADDRESS, https://... and /path/of/a/program"
+                )),
+            },
+        }
+    }
+
+    /// Tells.
+    ///
+    /// # Errors
+    /// What was tried, and what came back.
+    pub fn tell(&self, notice: &Notice, host: &str, deadline: Deadline) -> Result<(), String> {
+        let run =
+            |path: &Path, words: &[&str], stdin: String| match program::run(path, words, stdin.as_bytes(), deadline) {
+                Ok(_) => Ok(()),
+                // The address may be a secret of its own.
+                Err(error) => Err(format!("nobody was told {:?}: {error}", notice.text)),
+            };
+        match self {
+            Self::Log => {
+                log::warn_system(PROGRAM, &notice.text);
+                Ok(())
+            }
+            Self::Mail(address) => run(Path::new(SENDMAIL), &["-t", "-oi"], letter(address, notice, host)),
+            Self::Web(address) => run(Path::new(CURL), &["--config", "-"], post(address, notice, host)),
+            Self::Program(path) => run(path, &[], format!("{}\n", notice.text)),
+        }
+    }
+}
+
+fn letter(address: &str, notice: &Notice, host: &str) -> String {
+    let line: String = notice.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let node = notice.node.replace(|c: char| c.is_control(), " ");
+    let subject = if notice.urgent { format!("[gnt-ha] {node}: look") } else { format!("[gnt-ha] {node}") };
+    format!(
+        "To: {address}\nSubject: {subject}\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n{line}\n\n\
+         Seen by {host}. What was done, and how it was proven: gnt-ha history --incident last\n"
+    )
+}
+
+/// For `curl --config -` (curl(1)): an address with a token in it is on no command line.
+fn post(address: &str, notice: &Notice, host: &str) -> String {
+    let body = json!({
+        "version": 1, "host": host, "kind": notice.kind, "node": notice.node, "urgent": notice.urgent, "text": notice.text,
+        "description": notice.description, "at_s": notice.at_s,
+    });
+    let body = body.to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    format!(
+        "url = \"{address}\"\ndata-raw = \"{body}\"\nheader = \"Content-Type: application/json\"\nsilent\nfail\nmax-time = 15\n\
+         output = \"/dev/null\"\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice() -> Notice {
+        Notice {
+            urgent: true,
+            text: "n3 was \"NOT\" fenced\nBcc: x@example.com".into(),
+            node: "n3".into(),
+            kind: "fencing",
+            description: "a \\ b".into(),
+            at_s: Some(1),
+        }
+    }
+
+    #[test]
+    fn a_recipient_is_a_way_or_refused() {
+        assert_eq!(Way::parse(""), Ok(Way::Log));
+        assert_eq!(Way::parse("mailto:ops@example.com"), Ok(Way::Mail("ops@example.com".into())));
+        assert_eq!(Way::parse("/usr/local/bin/page"), Ok(Way::Program("/usr/local/bin/page".into())));
+        assert!(matches!(Way::parse("https://example.com/hook?token=1"), Ok(Way::Web(_))));
+        for bad in
+            ["ops", "mailto:ops", "mailto:a@b,c@d", "https://x\" -o /etc/passwd", "/bin/x y", "https://x\nurl = y"]
+        {
+            assert!(Way::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_pacemaker_says_adds_no_header() {
+        let letter = letter("ops@example.com", &notice(), "n1");
+        let (head, body) = letter.split_once("\n\n").unwrap();
+        assert_eq!(head.lines().count(), 4, "{head}");
+        assert!(body.starts_with("n3 was \"NOT\" fenced Bcc: x@example.com\n"), "{body}");
+    }
+
+    #[test]
+    fn what_pacemaker_says_adds_no_option_of_curl() {
+        let config = post("https://example.com/", &notice(), "n1");
+        assert_eq!(config.lines().count(), 7, "{config}");
+        let body = config.lines().find_map(|line| line.strip_prefix("data-raw = \"")?.strip_suffix('"')).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&body.replace("\\\"", "\"").replace("\\\\", "\\")).unwrap();
+        assert_eq!((&json["urgent"], &json["description"]), (&true.into(), &"a \\ b".into()));
+    }
+}
