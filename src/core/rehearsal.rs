@@ -72,7 +72,12 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     }
     steps.extend(rest.into_iter().map(make));
     steps.push(match &known.record {
-        Ok(decision @ Decision::Offline { .. }) if proven => Step::open(RECORD, decision.to_string()),
+        Ok(decision @ Decision::Offline { proof, .. }) if proven => {
+            // What would prove it is not there yet.
+            let told = decision.to_string();
+            let what = told.split(": ").next().unwrap_or_default();
+            Step::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade))
+        }
         Ok(Decision::Offline { .. }) => Step::blocked(RECORD, "nothing before it is proven".to_owned()),
         Ok(decision) => Step::blocked(RECORD, decision.to_string()),
         Err(error) => Step::blocked(RECORD, error.clone()),
