@@ -91,7 +91,7 @@ fn post(address: &str, notice: &Notice, host: &str) -> String {
     });
     let body = body.to_string().replace('\\', "\\\\").replace('"', "\\\"");
     format!(
-        "url = \"{address}\"\ndata-raw = \"{body}\"\nheader = \"Content-Type: application/json\"\nsilent\nfail\nmax-time = 15\n\
+        "url = \"{address}\"\ndata-raw = \"{body}\"\nheader = \"Content-Type: application/json\"\nsilent\nshow-error\nfail\nmax-time = 15\n\
          output = \"/dev/null\"\n"
     )
 }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn what_pacemaker_says_adds_no_option_of_curl() {
         let config = post("https://example.com/", &notice(), "n1");
-        assert_eq!(config.lines().count(), 7, "{config}");
+        assert_eq!(config.lines().count(), 8, "{config}");
         let body = config.lines().find_map(|line| line.strip_prefix("data-raw = \"")?.strip_suffix('"')).unwrap();
         let json: serde_json::Value = serde_json::from_str(&body.replace("\\\"", "\"").replace("\\\\", "\\")).unwrap();
         assert_eq!((&json["urgent"], &json["description"]), (&true.into(), &"a \\ b".into()));
