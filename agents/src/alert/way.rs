@@ -14,6 +14,14 @@ const SENDMAIL: &str = "/usr/sbin/sendmail";
 
 const CURL: &str = "/usr/bin/curl";
 
+/// What a recipient may be.
+pub const RECIPIENTS: [(&str, &str); 4] = [
+    ("log", "The system's log, as a warning of the facility daemon; the same without any recipient."),
+    ("mailto:ADDRESS", "A mail, by the system's sendmail."),
+    ("https://... or http://...", "A POST of JSON, by curl; the address is on no command line."),
+    ("/path/of/a/program", "It is run without arguments, and gets the line on stdin."),
+];
+
 /// A way to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -28,7 +36,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// Reads the recipient: nothing or `log`, `mailto:ADDRESS`, `http://` or `https://`, or the path of a program.
+    /// Reads the recipient, one of [`RECIPIENTS`].
     ///
     /// # Errors
     /// What it is not.

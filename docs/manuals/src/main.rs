@@ -2,6 +2,7 @@
 //! that help, manual and completion cannot disagree. What is no command line comes from the tables that the code uses.
 
 mod agents;
+mod alert;
 mod configuration;
 mod page;
 mod tags;
@@ -78,8 +79,10 @@ const GNT_HA: &[Section] = &[
     RECEIPTS,
     (
         "SEE ALSO",
-        &["gnt-ha.toml(5), gnt-ha-tags(7), fence_ganeti(8), ganeti-oob(8), ocf_ganeti_ganeti-master-role(7), \
-             ocf_ganeti_ganeti-node-role(7)"],
+        &[
+            "gnt-ha.toml(5), gnt-ha-alert(7), gnt-ha-tags(7), fence_ganeti(8), ganeti-oob(8), ocf_ganeti_ganeti-master-role(7), \
+             ocf_ganeti_ganeti-node-role(7)",
+        ],
     ),
 ];
 
@@ -114,7 +117,7 @@ fn write_all(folder: &Path) -> io::Result<()> {
         }
         fs::write(pages.join(format!("{name}.8")), page(command, sections)?)?;
     }
-    let others = [agents::master_role(), agents::node_role(), tags::page(), configuration::page()];
+    let others = [agents::master_role(), agents::node_role(), alert::page(), tags::page(), configuration::page()];
     others.iter().try_for_each(|page| write(page, folder))
 }
 
@@ -125,13 +128,10 @@ fn write(page: &Page, folder: &Path) -> io::Result<()> {
 }
 
 fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
-    let subcommands: Vec<Command> =
-        command.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect();
-    let page = Man::new(command.disable_help_subcommand(true))
-        .section("8")
-        .date(page::NO_DATE)
-        .source("gnt-ha")
-        .manual("gnt-ha");
+    let mut command = command.disable_help_subcommand(true);
+    // With it every command knows the whole of its name.
+    command.build();
+    let page = Man::new(command.clone()).section("8").date(page::NO_DATE).source("gnt-ha").manual("gnt-ha");
     let mut text = Vec::new();
     page.render_title(&mut text)?;
     page.render_name_section(&mut text)?;
@@ -139,15 +139,9 @@ fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
     page.render_description_section(&mut text)?;
     page.render_options_section(&mut text)?;
     let mut roff = Roff::new();
-    if !subcommands.is_empty() {
+    if command.has_subcommands() {
         roff.control("SH", ["COMMANDS"]);
-        for mut subcommand in subcommands {
-            let usage = subcommand.render_usage().to_string();
-            let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
-            roff.control("TP", []);
-            roff.text([bold(usage)]);
-            roff.text([roman(subcommand.get_about().map(ToString::to_string).unwrap_or_default())]);
-        }
+        command.get_subcommands().for_each(|command| describe(command, &mut roff));
     }
     for (title, paragraphs) in sections {
         roff.control("SH", [*title]);
@@ -160,4 +154,28 @@ fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
     }
     text.extend(roff.render().into_bytes());
     Ok(text)
+}
+
+/// A command with everything that can be said behind it, and those below it.
+fn describe(command: &Command, roff: &mut Roff) {
+    if command.has_subcommands() {
+        return command.get_subcommands().for_each(|command| describe(command, roff));
+    }
+    let usage = command.clone().render_usage().to_string();
+    roff.control("SS", [usage.trim_start_matches("Usage: ").replace('\n', " ").as_str()]);
+    let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string);
+    for (index, paragraph) in about.unwrap_or_default().split("\n\n").enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(paragraph)]);
+    }
+    // What every command takes stands among the options of the program.
+    for argument in command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
+    {
+        roff.control("TP", []);
+        roff.text([bold(argument.to_string())]);
+        let help = argument.get_long_help().or_else(|| argument.get_help()).map(ToString::to_string);
+        roff.text([roman(help.unwrap_or_default().replace("\n\n", ". "))]);
+    }
 }
