@@ -17,6 +17,7 @@ mod graceful;
 mod held_back;
 mod moves;
 mod outside;
+mod page;
 mod scene;
 mod setup;
 mod shunned;

@@ -1,125 +1,23 @@
-//! `docs/tutorial.md`: its commands are run in its order, and their output is compared with the page.
+//! `docs/tutorial.md`, and what comes after it: the pages of `docs/howto`.
 
-use lab::Host;
-
+use crate::cib::Roles;
+use crate::page::follow;
 use crate::scene::Scene;
-
-const PAGE: &str = include_str!("../../../docs/tutorial.md");
-
-/// Commands that only look: what they wait for may take a moment.
-const LOOKS: [&str; 4] = ["gnt-ha check", "gnt-ha rehearse", "gnt-ha status", "stonith_admin --history"];
-
-/// A command of the page and what the page shows of its output, a line each.
-struct Shown {
-    command: Vec<String>,
-    output: Vec<String>,
-}
-
-fn shown() -> Vec<Shown> {
-    let mut all: Vec<Shown> = Vec::new();
-    let mut is_open = false;
-    for line in PAGE.lines() {
-        let Some(line) = line.strip_prefix("    ") else {
-            is_open = false;
-            continue;
-        };
-        if let Some(command) = line.strip_prefix("# ") {
-            all.push(Shown { command: command.split(' ').map(str::to_owned).collect(), output: Vec::new() });
-            is_open = true;
-        } else if let Some(last) = all.last_mut().filter(|_| is_open) {
-            last.output.push(line.to_owned());
-        }
-    }
-    all
-}
-
-/// Figures differ from run to run; a name such as `n3` does not.
-fn plain(line: &str) -> String {
-    let mut plain = String::new();
-    let mut before = ' ';
-    for letter in line.trim().chars() {
-        let is_name = before.is_ascii_alphabetic();
-        match letter {
-            '0'..='9' if before == '#' => continue,
-            '0'..='9' if !is_name => plain.push('#'),
-            other => plain.push(other),
-        }
-        before = match letter {
-            // The rest of a name's figures belong to it.
-            '0'..='9' if is_name => before,
-            '0'..='9' => '#',
-            other => other,
-        };
-    }
-    plain
-}
-
-/// `...` on a line of its own stands for any lines, within a line for any text.
-fn is_like(said: &[&str], shown: &[String]) -> bool {
-    match shown.split_first() {
-        None => said.is_empty(),
-        Some((line, rest)) if line == "..." => (0..=said.len()).any(|skip| is_like(&said[skip..], rest)),
-        Some((line, rest)) => said.split_first().is_some_and(|(first, others)| {
-            let mut left = plain(first);
-            let shown = plain(line);
-            let parts: Vec<&str> = shown.split("...").collect();
-            let begins = left.starts_with(parts[0]) && left.ends_with(parts[parts.len() - 1]);
-            let all = parts.iter().all(|part| match left.find(part) {
-                Some(at) => {
-                    left = left[at + part.len()..].to_owned();
-                    true
-                }
-                None => false,
-            });
-            begins && all && (parts.len() > 1 || left.is_empty()) && is_like(others, rest)
-        }),
-    }
-}
-
-fn says(host: &Host, shown: &Shown) -> Result<(), String> {
-    let words: Vec<&str> = shown.command.iter().map(String::as_str).collect();
-    let said = host.run(&words).unwrap().text();
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-    if is_like(&lines, &shown.output) { Ok(()) } else { Err(said) }
-}
 
 /// Issue: "Every command shown in them is run by a test in the lab, and its output compared."
 #[test]
 fn the_tutorial_does_what_it_says() {
     let lab = Scene::bare("tutorial", 3);
     let host = lab.host("n1").unwrap();
-    let all = shown();
-    assert!(all.len() > 6, "{} commands", all.len());
-    for shown in &all {
-        let command = shown.command.join(" ");
-        println!("# {command}");
-        let mut said = String::new();
-        let mut tried = || match says(&host, shown) {
-            Ok(()) => true,
-            Err(text) => {
-                said = text;
-                false
-            }
-        };
-        let as_shown = if LOOKS.iter().any(|look| command.starts_with(look)) {
-            lab.wait_until(&command, std::time::Duration::from_secs(60), || Ok(tried())).is_ok()
-        } else {
-            tried()
-        };
-        assert!(as_shown, "{command}: the page shows\n{}\nand it says\n{said}", shown.output.join("\n"));
-    }
-}
+    follow(include_str!("../../../docs/tutorial.md"), &lab, &host);
 
-#[test]
-fn what_the_page_shows_is_told_from_what_it_does_not() {
-    let shown: Vec<String> = ["If n1 died:", "...", "  took 3.2 s, ... done"].map(str::to_owned).into();
-    assert!(is_like(&["If n1 died:", "x", "y", "  took 11.84 s, well done"], &shown));
-    assert!(is_like(
-        &["If n1 died:", "  took 0.1 s, done"],
-        &["If n1 died:".to_owned(), "  took 3.2 s, done".to_owned()]
-    ));
-    assert!(!is_like(&["If n1 died:", "  took 11.84 s, well undone!"], &shown));
-    assert!(!is_like(&["If n1 died:", "  took 1 s, so done", "more"], &shown));
-    assert!(!is_like(&[], &shown));
-    assert_eq!(plain("n12.lab fenced in 12.50 s"), "n12.lab fenced in #.# s");
+    // The next one is lost for good.
+    let scene = Scene::with_lab(lab, Roles::Promotable);
+    scene.kill(&["n3"]);
+    scene.wait_offline(&["n3"]);
+    scene.bring_back("n3");
+    follow(include_str!("../../../docs/howto/replace-a-host.md"), &scene.lab, &host);
+    scene.host("n3").check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
+    scene.wait("n3 is a node again", 30, || Ok(scene.flags().get("n3").is_some_and(|flags| !flags.offline)));
+    scene.assert_only_fenced(&["n3"]);
 }

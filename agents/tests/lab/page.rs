@@ -1,0 +1,120 @@
+//! A page of the documentation: its commands are run in its order, and their output is compared with the page.
+
+use std::time::Duration;
+
+use lab::{Host, Lab};
+
+/// Commands that only look: what they wait for may take a moment.
+const LOOKS: [&str; 4] = ["gnt-ha check", "gnt-ha rehearse", "gnt-ha status", "stonith_admin --history"];
+
+/// A command of the page and what the page shows of its output, a line each.
+struct Shown {
+    command: Vec<String>,
+    output: Vec<String>,
+}
+
+fn shown(page: &str) -> Vec<Shown> {
+    let mut all: Vec<Shown> = Vec::new();
+    let mut is_open = false;
+    for line in page.lines() {
+        let Some(line) = line.strip_prefix("    ") else {
+            is_open = false;
+            continue;
+        };
+        if let Some(command) = line.strip_prefix("# ") {
+            all.push(Shown { command: command.split(' ').map(str::to_owned).collect(), output: Vec::new() });
+            is_open = true;
+        } else if let Some(last) = all.last_mut().filter(|_| is_open) {
+            last.output.push(line.to_owned());
+        }
+    }
+    all
+}
+
+/// Figures differ from run to run; a name such as `n3` does not.
+fn plain(line: &str) -> String {
+    let mut plain = String::new();
+    let mut before = ' ';
+    for letter in line.trim().chars() {
+        let is_name = before.is_ascii_alphabetic();
+        match letter {
+            '0'..='9' if before == '#' => continue,
+            '0'..='9' if !is_name => plain.push('#'),
+            other => plain.push(other),
+        }
+        before = match letter {
+            // The rest of a name's figures belong to it.
+            '0'..='9' if is_name => before,
+            '0'..='9' => '#',
+            other => other,
+        };
+    }
+    plain
+}
+
+/// `...` on a line of its own stands for any lines, within a line for any text.
+fn is_like(said: &[&str], shown: &[String]) -> bool {
+    match shown.split_first() {
+        None => said.is_empty(),
+        Some((line, rest)) if line == "..." => (0..=said.len()).any(|skip| is_like(&said[skip..], rest)),
+        Some((line, rest)) => said.split_first().is_some_and(|(first, others)| {
+            let mut left = plain(first);
+            let shown = plain(line);
+            let parts: Vec<&str> = shown.split("...").collect();
+            let begins = left.starts_with(parts[0]) && left.ends_with(parts[parts.len() - 1]);
+            let all = parts.iter().all(|part| match left.find(part) {
+                Some(at) => {
+                    left = left[at + part.len()..].to_owned();
+                    true
+                }
+                None => false,
+            });
+            begins && all && (parts.len() > 1 || left.is_empty()) && is_like(others, rest)
+        }),
+    }
+}
+
+fn says(host: &Host, shown: &Shown) -> Result<(), String> {
+    let words: Vec<&str> = shown.command.iter().map(String::as_str).collect();
+    let said = host.run(&words).unwrap().text();
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    if is_like(&lines, &shown.output) { Ok(()) } else { Err(said) }
+}
+
+/// Types what the page says on `host`.
+pub(crate) fn follow(page: &str, lab: &Lab, host: &Host) {
+    let all = shown(page);
+    assert!(!all.is_empty(), "no commands");
+    for shown in &all {
+        let command = shown.command.join(" ");
+        println!("# {command}");
+        let mut said = String::new();
+        let mut tried = || match says(host, shown) {
+            Ok(()) => true,
+            Err(text) => {
+                said = text;
+                false
+            }
+        };
+        let as_shown = if LOOKS.iter().any(|look| command.starts_with(look)) {
+            lab.wait_until(&command, Duration::from_secs(60), || Ok(tried())).is_ok()
+        } else {
+            tried()
+        };
+        assert!(as_shown, "{command}: the page shows\n{}\nand it says\n{said}", shown.output.join("\n"));
+    }
+}
+
+#[test]
+fn what_the_page_shows_is_told_from_what_it_does_not() {
+    let shown: Vec<String> = ["If n1 died:", "...", "  took 3.2 s, ... done"].map(str::to_owned).into();
+    assert!(is_like(&["If n1 died:", "x", "y", "  took 11.84 s, well done"], &shown));
+    assert!(is_like(
+        &["If n1 died:", "  took 0.1 s, done"],
+        &["If n1 died:".to_owned(), "  took 3.2 s, done".to_owned()]
+    ));
+    assert!(!is_like(&["If n1 died:", "  took 11.84 s, well undone!"], &shown));
+    assert!(!is_like(&["If n1 died:", "  took 1 s, so done", "more"], &shown));
+    assert!(!is_like(&[], &shown));
+    assert_eq!(plain("n12.lab fenced in 12.50 s"), "n12.lab fenced in #.# s");
+}
