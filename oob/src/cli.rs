@@ -56,6 +56,8 @@ pub enum Command {
     },
     /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
     Tend,
+    /// Ask every other node's ganeti-oob for its version, its configuration and its clock; print JSON. gnt-ha check runs it
+    Survey,
     /// Asked by other nodes: what this one refuses and knows; prints JSON
     #[command(hide = true)]
     Peer {
@@ -77,7 +79,7 @@ impl Command {
             | Self::Health(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
             Self::Admit { node, .. } => Some(node),
-            Self::Peer { .. } | Self::Tend => None,
+            Self::Peer { .. } | Self::Tend | Self::Survey => None,
         }
     }
 }

@@ -13,3 +13,4 @@ pub mod levels;
 pub mod peer;
 pub mod power;
 pub mod shun;
+pub mod survey;

@@ -13,6 +13,7 @@ use ganeti_oob::power::{self, Ended};
 use ganeti_oob::shun::admit::{Admitted, admit};
 use ganeti_oob::shun::survivors::Survivors;
 use ganeti_oob::shun::tend::tend;
+use ganeti_oob::survey::survey;
 use gnt_ha::cli;
 use gnt_ha::config::Config;
 use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
@@ -54,7 +55,12 @@ fn run(parsed: &Cli) -> Result<(), String> {
     if let Command::Peer { question } = &parsed.command {
         let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
         let deadline = Deadline::after(time_allowed(&config));
-        return print_json(&peer::answer(&config, Path::new(files::DATA_DIR), question, deadline)?);
+        return print_json(&peer::answer(&config, &parsed.config, Path::new(files::DATA_DIR), question, deadline)?);
+    }
+    if let Command::Survey = &parsed.command {
+        let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let deadline = Deadline::after(time_allowed(&config));
+        return print_json(&survey(&config, &parsed.config, Path::new(files::DATA_DIR), deadline)?);
     }
     if let Command::Tend = &parsed.command {
         return run_tend(&parsed.config);
@@ -92,7 +98,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
         }
         Command::Check { node } => print_check(&config, node.as_ref()),
         // Answered above: they need no configuration.
-        Command::Peer { .. } | Command::Tend | Command::Admit { .. } => Ok(()),
+        Command::Peer { .. } | Command::Tend | Command::Survey | Command::Admit { .. } => Ok(()),
     }
 }
 

@@ -6,17 +6,20 @@ use std::path::Path;
 use gnt_ha::config::Config;
 use gnt_ha::core::shun::words::{LIMIT, Question, Report};
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
 
-/// Does what the question tells, and answers it. `text` is the question, or `-` for stdin.
+/// Does what the question tells, and answers it. `text` is the question, or `-` for stdin; `path` is where this node's
+/// configuration is.
 ///
 /// # Errors
 /// Why not, in one line.
-pub fn answer(config: &Config, data_dir: &Path, text: &str, deadline: Deadline) -> Result<Report, String> {
+pub fn answer(config: &Config, path: &Path, data_dir: &Path, text: &str, deadline: Deadline) -> Result<Report, String> {
     let text = if text == "-" { read_stdin()? } else { text.to_owned() };
     let question: Question = serde_json::from_str(&text).map_err(|error| format!("the question is none: {error}"))?;
     let keeper = Keeper::new(config, data_dir)?;
-    keeper.tell(&question, deadline).map_err(|error| format!("{}: {error}", keeper.here()))
+    let report = keeper.tell(&question, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
+    Ok(Report { program: Some(identity::program(path)), ..report })
 }
 
 fn read_stdin() -> Result<String, String> {

@@ -23,4 +23,5 @@ pub mod roles;
 pub mod setup;
 pub mod shun;
 pub mod status;
+pub mod survey;
 pub mod timeline;

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use hmac::digest::Digest;
 use nix::unistd::{SysconfVar, gethostname, getppid, getuid, sysconf};
+use sha1::Sha1;
 
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
 use crate::core::receipt::Asker;
+use crate::core::shun::words::Program;
+use crate::sys::clock::now;
 
 /// This host's name as the kernel has it; `"unknown"` if it has none.
 #[must_use]
@@ -51,6 +55,17 @@ fn first_process_began() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/1/stat").ok()?;
     // The name in brackets may hold anything.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// What stands behind this host's answers, with the configuration at `config`.
+#[must_use]
+pub fn program(config: &Path) -> Program {
+    let digest = |bytes: Vec<u8>| Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Program {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: std::fs::read(config).ok().map(digest),
+        wall_ms: now().wall_ms,
+    }
 }
 
 /// Who called this program.

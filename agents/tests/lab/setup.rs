@@ -1,7 +1,7 @@
 //! `gnt-ha setup`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master, and back.
 
 use lab::Host;
-use real_parts::protect::GNT_HA;
+use real_parts::protect::{GNT_HA, OOB_PROGRAM};
 use serde_json::Value;
 
 use crate::cib::Roles;
@@ -61,6 +61,29 @@ fn assert_constraints_follow(scene: &Scene) {
     assert!(setup(&master, &[]).success());
 }
 
+/// Issue: the doctor finds "OOB program on every candidate with the same version and configuration".
+fn assert_others_are_looked_at(scene: &Scene) {
+    let master = scene.host("n1");
+    let rules = || -> Vec<(String, String)> {
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        let all = findings(&master);
+        all.as_array().unwrap().iter().map(|found| (word(&found["rule"]), word(&found["about"]))).collect()
+    };
+    let (n2, n3) = (scene.host("n2"), scene.host("n3"));
+    n2.check(&["sh", "-c", "cp -p /etc/gnt-ha/config.toml /root/ && echo '# other' >>/etc/gnt-ha/config.toml"])
+        .unwrap();
+    n3.check(&["mv", OOB_PROGRAM, "/root/ganeti-oob"]).unwrap();
+    let planted = [("configurations-differ", "n2.lab"), ("candidate-program-silent", "n3.lab")];
+    let mut found = rules();
+    found.sort();
+    let mut expected = planted.map(|(rule, about)| (rule.to_owned(), about.to_owned()));
+    expected.sort();
+    assert_eq!(found, expected);
+    n2.check(&["mv", "/root/config.toml", "/etc/gnt-ha/config.toml"]).unwrap();
+    n3.check(&["mv", "/root/ganeti-oob", OOB_PROGRAM]).unwrap();
+    assert_eq!(rules(), []);
+}
+
 /// A recipient of the alerts that setup has made, as an administrator adds one: what people were told goes to a file.
 fn hear_alerts(scene: &Scene) {
     for host in scene.lab.hosts() {
@@ -103,6 +126,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
+    assert_others_are_looked_at(&scene);
     assert_verify_shows_findings(&scene);
     assert_constraints_follow(&scene);
     hear_alerts(&scene);

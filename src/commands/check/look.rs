@@ -14,12 +14,14 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
+use crate::core::survey::Survey;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker;
+use crate::sys::program::run;
 
 /// How long confd is waited for; it answers within a millisecond.
 const CONFD: Duration = Duration::from_secs(1);
@@ -45,17 +47,26 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         Ok(ganeti) if devices => power(ganeti, deadline),
         _ => BTreeMap::new(),
     };
+    let ours = programs.keys().find(|path| is_ours(path)).cloned();
     Ok(View {
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         tags: ssconf.cluster_tags().unwrap_or_default(),
         candidates: candidates(places, &ssconf, deadline),
-        config: programs.keys().any(is_ours).then(|| Config::load(config).map_err(|error| error.to_string())),
+        config: ours.as_ref().map(|_| Config::load(config).map_err(|error| error.to_string())),
+        survey: ours.filter(|_| devices).map(|path| survey(path, config, deadline)),
         programs,
         power,
         host: host::look(places),
         ganeti,
     })
+}
+
+/// Told by the program itself: it has the ways to the other nodes.
+fn survey(program: PathBuf, config: &Path, deadline: Deadline) -> Result<Survey, String> {
+    let config = config.display().to_string();
+    let said = run(&program, &["survey", "--config", &config], &[], deadline).map_err(|error| error.to_string())?;
+    serde_json::from_str(&said).map_err(|error| format!("what {} survey says is none: {error}", program.display()))
 }
 
 fn resources(cib: &Path) -> Result<Resources, String> {

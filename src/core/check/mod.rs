@@ -1,11 +1,12 @@
 //! The doctor's rules: what is known of both clusters goes in, findings come out, each with its mend.
 //!
 //! [`rules::RULES`] is the one table of what can be found; the files beside it look: at Pacemaker's configuration and state,
-//! at Ganeti's, at both together, at this host.
+//! at Ganeti's, at both together, at this host, at the others.
 
 mod both;
 mod ganeti;
 mod host;
+mod others;
 mod pacemaker;
 pub mod rules;
 #[cfg(test)]
@@ -90,6 +91,7 @@ pub fn check(view: &View) -> Vec<Finding> {
     ganeti::look(view, &mut findings);
     both::look(view, &mut findings);
     host::look(view, &mut findings);
+    others::look(view, &mut findings);
     let mut found = findings.0;
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.about.cmp(&b.about)));
     found

@@ -356,4 +356,41 @@ pub const RULES: &[Rule] = &[
         "this node is refused by the others until it is admitted",
         "when it may come back: gnt-ha admit {}",
     ),
+    // The other nodes.
+    rule_of(
+        "survey-unknown",
+        Warning,
+        "whether the other nodes have the same program and configuration is not known",
+        "what is said is in the way of it; then again: /usr/lib/gnt-ha/ganeti-oob survey",
+    ),
+    rule_of(
+        "candidate-program-silent",
+        Error,
+        "should this candidate have to fence, or become the master, nothing shows that it can; and it refuses nobody",
+        "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run, is /etc/gnt-ha/config.toml right?",
+    ),
+    rule_of(
+        "node-program-silent",
+        Warning,
+        "a lost node that the others refuse, this one does not",
+        "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run?",
+    ),
+    rule_of(
+        "versions-differ",
+        Warning,
+        "what one version does and the other does not understand shows when a host has died",
+        "install the same version on every node",
+    ),
+    rule_of(
+        "configurations-differ",
+        Error,
+        "which device proves what depends on who fences: this candidate would ask others, or none",
+        "on the host that has the right one: gnt-cluster copyfile /etc/gnt-ha/config.toml",
+    ),
+    rule_of(
+        "clock-skew",
+        Warning,
+        "which of two events came first is told by clocks: a fencing and a boot, a proof and its age; confd's answers count for 15 s",
+        "have {} keep time: chronyc tracking, or timedatectl timesync-status",
+    ),
 ];

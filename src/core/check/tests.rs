@@ -16,6 +16,8 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
+use crate::core::shun::words::Program;
+use crate::core::survey::{Found, Survey};
 
 const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
   <nvpair id="a" name="stonith-enabled" value="true"/><nvpair id="b" name="stonith-timeout" value="72s"/>
@@ -87,6 +89,10 @@ impl Scene {
             tags: vec!["ocf:master-role:full".into()],
             candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
             config: None,
+            survey: Some(Ok(Survey {
+                own: program(),
+                nodes: ["n2.lab", "n3.lab", "n4.lab"].map(|n| (name(n), says())).into(),
+            })),
             programs: [(PathBuf::from(PROGRAM), None)].into(),
             power: ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(|n| (name(n), Ok((Power::On, Grade::Unknown)))).into(),
             host,
@@ -116,6 +122,21 @@ impl Scene {
     fn property(&mut self, name: &str, value: &str) {
         let pair = format!("<nvpair id=\"x\" name=\"{name}\" value=\"{value}\"/></cluster_property_set>");
         self.cib("</cluster_property_set>", &pair);
+    }
+}
+
+fn program() -> Program {
+    Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1 }
+}
+
+fn says() -> Found {
+    Found::Says { program: Some(program()), skew_ms: 400 }
+}
+
+impl Scene {
+    /// What a node said of itself.
+    fn said(&mut self, node: &str, found: Found) {
+        self.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.insert(name(node), found);
     }
 }
 
@@ -264,6 +285,18 @@ const FAULTS: &[(&str, &str, Plant)] = &[
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),
+    ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
+    ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", Found::Silent("there is no such program".into()))),
+    ("node-program-silent", "n4.lab", |s| s.said("n4.lab", Found::Silent("did not answer in time".into()))),
+    ("versions-differ", "n4.lab", |s| {
+        let older = Program { version: "0.0.9".into(), ..program() };
+        s.said("n4.lab", Found::Says { program: Some(older), skew_ms: 0 });
+    }),
+    ("configurations-differ", "n2.lab", |s| {
+        let other = Program { config: Some("b".into()), ..program() };
+        s.said("n2.lab", Found::Says { program: Some(other), skew_ms: 0 });
+    }),
+    ("clock-skew", "n4.lab", |s| s.said("n4.lab", Found::Says { program: Some(program()), skew_ms: -6_000 })),
 ];
 
 #[test]

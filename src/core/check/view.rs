@@ -14,6 +14,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
+use crate::core::survey::Survey;
 
 /// Everything that is looked at. What could not be read is the reason why.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct View {
     pub config: Option<Result<Config, String>>,
     /// Each OOB program that Ganeti names, and why it cannot be run here.
     pub programs: BTreeMap<PathBuf, Option<String>>,
+    /// What the other nodes' `ganeti-oob` said of themselves; none where no node has that, or they were not to be asked.
+    pub survey: Option<Result<Survey, String>>,
     /// What each node's OOB program said of its power.
     pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
     /// This host.

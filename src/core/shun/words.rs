@@ -73,6 +73,20 @@ pub struct Report {
     /// The DRBD minors that are primary here.
     #[serde(default)]
     pub drbd_primaries: Option<u32>,
+    /// What stands behind the answer; none of an older version.
+    #[serde(default)]
+    pub program: Option<Program>,
+}
+
+/// What stands behind an answer: two nodes that differ in it may decide differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its version.
+    pub version: String,
+    /// The SHA-1 of its configuration file, in hexadecimal; none where there is no such file.
+    pub config: Option<String>,
+    /// Its host's clock, in milliseconds since 1970.
+    pub wall_ms: u64,
 }
 
 /// What a leash says of itself.

@@ -233,6 +233,7 @@ impl<'a> Keeper<'a> {
             leash: known::own_leash(&self.config.run),
             leashes: question.about.iter().filter_map(attested).collect(),
             instances: running::instances(),
+            program: None,
             drbd_primaries: running::drbd_primaries(),
             register,
         }

@@ -1,4 +1,4 @@
-//! What the administrator waits for: the commands that look, on a cluster that works.
+//! What the administrator waits for: the commands that look, on a cluster that works and on recorded states of a large one.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,10 @@ use lab::Host;
 use real_parts::protect::GNT_HA;
 
 use crate::Result;
+use crate::bmcs::{self, Bmcs};
 use crate::cases::progress;
-use crate::measure::median;
+use crate::measure::{Call, median};
+use crate::site::Site;
 use crate::table::{Goal, Row};
 
 /// What is called, and how long it may take, in seconds.
@@ -38,4 +40,47 @@ fn row(master: &Host, command: &str, limit: f64, runs: usize) -> Result<Row> {
         goal: Goal::AtMost(limit),
         note: "median, with the way into the host".to_owned(),
     })
+}
+
+/// The large cluster, whose BMCs are slow to log in to, by its files: no Pacemaker is asked.
+pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
+    let _bmcs = Bmcs::start()?;
+    let cib = site.folder.join("cib.xml");
+    std::fs::write(&cib, "<cib><configuration/></cib>")?;
+    [("status", 0.3, runs), ("check", 5.0, 3)]
+        .into_iter()
+        .map(|(command, limit, runs)| {
+            progress(&format!("gnt-ha {command} of {} hosts", bmcs::COUNT));
+            let folders =
+                [("--data-dir", site.data_dir(true)), ("--state-dir", site.state_dir()), ("--cib", cib.clone())];
+            let mut call = Call::new(site.program("gnt-ha"), &[command, "--json"], "");
+            call.arguments
+                .extend(folders.iter().flat_map(|(name, path)| [(*name).to_owned(), path.display().to_string()]));
+            let times: Result<Vec<Duration>> = (0..runs).map(|_| looked(&call, command)).collect();
+            let middle = median(times?.into_iter());
+            Ok(Row {
+                what: format!("gnt-ha {command} of {} hosts, by files and BMCs, s", bmcs::COUNT),
+                ours: format!("{:.3}", middle.as_secs_f64()),
+                theirs: "-".to_owned(),
+                figure: middle.as_secs_f64(),
+                goal: Goal::AtMost(limit),
+                note: "median; without Pacemaker; a full ledger; each BMC takes 0.2 s for a login".to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// That Pacemaker is not there, it has found: what else it was to find counts.
+fn looked(call: &Call, command: &str) -> Result<Duration> {
+    let run = call.try_run()?;
+    let said: serde_json::Value = run.json()?;
+    let count = match command {
+        "status" => said["nodes"].as_array().map(Vec::len),
+        _ => said["looked_at"]["devices"].as_u64().and_then(|count| usize::try_from(count).ok()),
+    };
+    if count == Some(bmcs::COUNT.into()) {
+        Ok(run.wall)
+    } else {
+        Err(format!("gnt-ha {command} saw {count:?} hosts").into())
+    }
 }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::Result;
+use crate::administrator;
 use crate::bmcs::{self, Bmcs};
 use crate::measure::{Call, Run, in_turn, median};
 use crate::sandbox::succeed;
@@ -28,6 +29,7 @@ pub(crate) fn all(site: &Site, runs: usize) -> Result<Vec<Row>> {
     rows.push(loss(site)?);
     let (row, peak) = many(site)?;
     rows.push(row);
+    rows.extend(administrator::large(site, runs)?);
     rows.extend(memory(site, peak)?);
     simulator.still_runs()?;
     Ok(rows)

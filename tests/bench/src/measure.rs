@@ -138,6 +138,12 @@ impl Call {
 }
 
 impl Run {
+    /// What it printed, which must be JSON.
+    pub(crate) fn json(&self) -> Result<serde_json::Value> {
+        let Self { code, stdout, stderr, .. } = self;
+        serde_json::from_str(stdout).map_err(|error| format!("ended with {code:?}: {error}: {stderr}").into())
+    }
+
     /// How many lines of its stdout hold this text.
     pub(crate) fn lines_with(&self, text: &str) -> usize {
         self.stdout.lines().filter(|line| line.contains(text)).count()

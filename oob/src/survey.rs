@@ -1,0 +1,50 @@
+//! `ganeti-oob survey`: what the other nodes' `ganeti-oob` say of themselves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::ganeti::network::Network;
+use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::core::survey::{Found, Survey, skew_ms};
+use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::identity;
+use gnt_ha::sys::shun::keeper::Keeper;
+
+use crate::shun::peers::Channel;
+
+/// Asks every node that is neither offline nor refused, and changes nothing there. `path` is where this host's configuration is.
+///
+/// # Errors
+/// Why nobody was asked.
+pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, String> {
+    let keeper = Keeper::new(config, data_dir)?;
+    let register = keeper.register().map_err(|error| error.to_string())?;
+    let text = std::fs::read(data_dir.join("config.data"))
+        .map_err(|error| format!("{error}: only master candidates hold Ganeti's configuration"))?;
+    let network = Network::parse(&text).map_err(|error| error.to_string())?;
+    let peers: BTreeMap<_, _> = network
+        .members
+        .iter()
+        .filter(|(name, member)| *name != keeper.here() && !member.offline && !register.epoch(name).is_shunned())
+        .map(|(name, member)| (name.clone(), member.primary))
+        .collect();
+    let question = Question {
+        version: VERSION,
+        from: keeper.here().clone(),
+        register: Register::default(),
+        about: vec![],
+        gone_master_ip: None,
+    };
+    let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster };
+    let asked_ms = now().wall_ms;
+    let answers = channel.ask(&peers, &question, deadline);
+    let own = identity::program(path);
+    let says = |Report { program, .. }: Report| Found::Says {
+        skew_ms: program.as_ref().map_or(0, |program| skew_ms(program.wall_ms, asked_ms, own.wall_ms)),
+        program,
+    };
+    let nodes = answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(Found::Silent, says))).collect();
+    Ok(Survey { own, nodes })
+}
