@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gnt_ha::cli;
+use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
@@ -113,6 +114,9 @@ fn act(
         return (finish, report);
     }
     // The node is proven off: nothing that follows can make this a failure.
+    if proof.already && proof.grade == Grade::Off && is_ours(target.program.path()) {
+        switch::have_it_refused(target, deadline, road);
+    }
     let mut power = Power::Off;
     if asked == Asked::Reboot && proof.grade < Grade::Off {
         // Its power was not switched off: there is nothing to switch on, and nobody may undo what keeps it out.

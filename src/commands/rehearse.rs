@@ -10,6 +10,7 @@ use super::places::Places;
 use crate::cli;
 use crate::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::node::NodeName;
 use crate::core::outlook::Outlook;
 use crate::core::pacemaker::resources::Resources;
@@ -117,7 +118,7 @@ fn outlook(cib: &str, node: &NodeName, deadline: Deadline) -> Result<Outlook, St
 fn proof(ganeti: &GanetiConfig, node: &NodeName, deadline: Deadline) -> Result<Vec<String>, String> {
     let found = ganeti.find(node).map_err(|error| error.to_string())?;
     let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
-    if path.ends_with("ganeti-oob") {
+    if is_ours(path) {
         let said = program::run(path, &["check", node.as_str()], &[], deadline).map_err(|error| error.to_string())?;
         return Ok(said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect());
     }

@@ -57,6 +57,7 @@ fn assert_constraints_follow(scene: &Scene) {
     scene.wait("the device stays off n3", 10, is_kept_off);
     assert!(setup(&master, &[]).success());
     pool("3");
+    master.check(&["gnt-node", "modify", "--master-candidate=yes", "n3.lab"]).unwrap();
     scene.wait("it may run there again", 10, || Ok(!is_kept_off()?));
     assert!(setup(&master, &[]).success());
 }

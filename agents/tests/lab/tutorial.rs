@@ -11,8 +11,10 @@ fn the_tutorial_does_what_it_says() {
     let host = lab.host("n1").unwrap();
     follow(include_str!("../../../docs/tutorial.md"), &lab, &host);
 
-    // The next one is lost for good.
+    // The next time it is lost for good.
     let scene = Scene::with_lab(lab, Roles::Promotable);
+    let stays_off = ["crm_attribute", "--type", "crm_config", "--name", "stonith-action", "--update", "off"];
+    host.check(&stays_off).unwrap();
     scene.kill(&["n3"]);
     scene.wait_offline(&["n3"]);
     scene.bring_back("n3");

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::core::check::View;
 use crate::core::check::view::Said;
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::resources::Resources;
@@ -42,7 +43,6 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
     let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string());
     let ssconf = Ssconf::new(&places.data_dir);
     let programs = ganeti.as_ref().map(programs).unwrap_or_default();
-    let is_ours = |path: &PathBuf| path.ends_with("ganeti-oob");
     let power = match &ganeti {
         Ok(ganeti) if devices => power(ganeti, deadline),
         _ => BTreeMap::new(),

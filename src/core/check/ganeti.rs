@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Findings, View};
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags;
 use crate::core::grade::Grade;
 use crate::core::power::Power;
@@ -45,7 +46,7 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
         }
         let levels =
             view.config.as_ref().and_then(|config| config.as_ref().ok()).map(|config| config.levels_of(&node.name));
-        if let Some(Err(why)) = levels.filter(|_| program.ends_with("ganeti-oob")) {
+        if let Some(Err(why)) = levels.filter(|_| is_ours(program)) {
             findings.add("no-levels", &node.name, why.to_string());
             continue;
         }

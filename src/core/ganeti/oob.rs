@@ -5,6 +5,7 @@
 //! calls, and the runner with which we call anybody's program.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,12 @@ pub fn reason_in(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(start_of(line.as_bytes()))
+}
+
+/// Whether an OOB program is the one of this project, which takes and tells more than Ganeti's contract has.
+#[must_use]
+pub fn is_ours(program: &Path) -> bool {
+    program.ends_with("ganeti-oob")
 }
 
 #[cfg(test)]
