@@ -26,10 +26,12 @@ fn run_the_watcher(scene: &Scene, name: &str) {
 fn of_two_nodes_the_survivor_serves_and_can_start_again() {
     let scene = Scene::up("two", 2, Roles::Primitive);
     scene.host("n1").check(&["gnt-cluster", "add-tags", "ocf:master-role:full"]).unwrap();
-    // wconfd tells the other nodes a moment after the job has ended.
+    // wconfd tells the other nodes a moment after the job has ended, and by two ways of their own: n2 has to know the tag for
+    // itself, and to have it in the configuration that it goes on with as the master.
     let n2 = scene.host("n2");
-    let tags = || Ok(n2.read_file("/var/lib/ganeti/ssconf_cluster_tags")?.contains("ocf:master-role:full"));
-    scene.wait("n2 knows the tag", 20, tags);
+    let has_it = |file: &str| -> lab::Result<bool> { Ok(n2.read_file(file)?.contains("ocf:master-role:full")) };
+    let files = ["/var/lib/ganeti/ssconf_cluster_tags", "/var/lib/ganeti/config.data"];
+    scene.wait("n2 knows the tag", 20, || Ok(has_it(files[0])? && has_it(files[1])?));
     assert_eq!(scene.kill_the_master("n1"), "n2");
     scene.wait_offline(&["n1"]);
     let end = End { master: "n2", fenced: &["n1"], offline: &["n1"], ..End::default() };
