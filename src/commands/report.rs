@@ -1,8 +1,6 @@
 //! `gnt-ha report`: what is known, for programs that watch.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -18,6 +16,7 @@ use crate::core::report::http::{LIMIT, Refused, Wanted, answer, wanted};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
 use crate::core::status::Status;
 use crate::sys::clock::now;
+use crate::sys::state_file;
 
 /// A client that says nothing for so long is left, in seconds.
 const PATIENCE_S: i64 = 5;
@@ -71,7 +70,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     };
     match &arguments.output {
         None => cli::print(&text),
-        Some(file) => replace(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display())),
+        Some(file) => {
+            state_file::publish(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
+        }
     }
 }
 
@@ -117,19 +118,6 @@ fn answered(line: &str, look: impl Fn() -> Result<Status, String>) -> String {
     }
 }
 
-/// A reader, who is not root, sees the old file or the new one. The collector reads what ends in `.prom`.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let write = || {
-        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name)?;
-        new.set_permissions(Permissions::from_mode(0o644))?;
-        new.write_all(text.as_bytes())?;
-        fs::rename(&name, file)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&name)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,18 +137,5 @@ mod tests {
             "{listed}"
         );
         assert!(answered("PUT / HTTP/1.1", nothing).starts_with("HTTP/1.1 405 "));
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_others_may_read_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("gnt-ha.prom");
-        for text in ["a\n", "b\n"] {
-            replace(&file, text).unwrap();
-            assert_eq!(fs::read_to_string(&file).unwrap(), text);
-        }
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
-        assert!(replace(&folder.path().join("no/such"), "").is_err());
     }
 }

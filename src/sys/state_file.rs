@@ -1,9 +1,10 @@
-//! Small files of our own: written whole, flushed, renamed, 0600; read only when they are whole.
+//! Small files of our own: written whole, flushed, renamed, 0600; read only when they are whole. What is for others to read is
+//! written whole, too.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use serde::Serialize;
@@ -27,16 +28,36 @@ pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
     replace(path, value, |_| Ok(()))
 }
 
+/// Writes `text` for everybody to read (0644), into a folder that is there and may be another user's; what may be lost.
+///
+/// # Errors
+/// What the file system says.
+pub fn publish(path: &Path, text: &str) -> io::Result<()> {
+    renamed(path, text.as_bytes(), 0o644, |_| Ok(()))
+}
+
 fn replace(path: &Path, value: &impl Serialize, flush: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let bytes = serde_json::to_vec(value)?;
     let folder = path.parent().ok_or_else(|| io::Error::other("a state file needs a folder"))?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    renamed(path, &bytes, 0o600, flush)
+}
+
+/// A reader sees the old file or the new one.
+fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let mut name = OsString::from(path);
     name.push(format!(".new-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&name)?;
-    file.write_all(&bytes)?;
-    flush(&file)?;
-    fs::rename(&name, path)
+    // Of a process that was killed, which had the same number.
+    let _ = fs::remove_file(&name);
+    let write = || {
+        // Not what somebody else has put there: a link, in a folder of his.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name)?;
+        file.write_all(bytes)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        flush(&file)?;
+        fs::rename(&name, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&name)))
 }
 
 /// Reads what [`write`] wrote; `None` if there is no such file.
@@ -68,6 +89,26 @@ mod tests {
         assert_eq!(read::<Vec<u8>>(&path).unwrap(), Some(vec![4]));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn what_is_published_is_for_everybody_and_follows_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("gnt-ha.prom"), folder.path().join("other"));
+        fs::write(&other, "theirs").unwrap();
+        let mut new = OsString::from(&path);
+        new.push(format!(".new-{}", std::process::id()));
+        std::os::unix::fs::symlink(&other, &new).unwrap();
+        for text in ["before", "ours"] {
+            publish(&path, text).unwrap();
+        }
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), fs::read_to_string(&other).unwrap()),
+            ("ours".into(), "theirs".into())
+        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
+        assert!(publish(&folder.path().join("absent/file"), "ours").is_err());
     }
 
     #[test]
