@@ -129,9 +129,11 @@ fn leash(lab: &Lab) -> Result<Vec<Row>> {
     let host = lab.host("n2")?;
     lab.wait_until("n2 is leashed", Duration::from_secs(60), || Ok(host.run(&[GNT_HA, "leash", "status"])?.success()))?;
     let pid = host.check(&["pgrep", "-o", "-f", "^/usr/sbin/gnt-ha leash run"])?.stdout.trim().to_owned();
+    host.check(&["nft", COUNTER])?;
     let before = ticks(&host, &pid)?;
     std::thread::sleep(WATCHED);
     let used = ticks(&host, &pid)? - before;
+    let asked = questions(&host)?;
     #[allow(clippy::cast_precision_loss, reason = "ticks of seconds")]
     let share = used as f64 / sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64 / WATCHED.as_secs_f64() * 100.0;
     let status = host.read_file(&format!("/proc/{pid}/status"))?;
@@ -143,7 +145,23 @@ fn leash(lab: &Lab) -> Result<Vec<Row>> {
     Ok(vec![
         row("the leash: share of a core, %", share, Goal::AtMost(0.1), &format!("over {} s", WATCHED.as_secs())),
         row("the leash: locked memory, MB", locked, Goal::AtMost(8.0), "VmLck"),
+        row("the leash: questions a second to each candidate", asked, Goal::AtMost(1.0), "counted by nftables"),
     ])
+}
+
+/// What leaves for a confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`): the lab's host has nobody else who asks.
+const COUNTER: &str = "add table inet bench; add chain inet bench out { type filter hook output priority 0; }; \
+     add rule inet bench out udp dport 1814 counter";
+
+fn questions(host: &Host) -> Result<f64> {
+    let said: Value = serde_json::from_str(&host.check(&["nft", "--json", "list", "table", "inet", "bench"])?.stdout)?;
+    let items = said["nftables"].as_array().cloned().unwrap_or_default();
+    let counted =
+        |item: &Value| item["rule"]["expr"].as_array()?.iter().find_map(|part| part["counter"]["packets"].as_u64());
+    let packets = items.iter().find_map(counted).ok_or("nft shows no counter")?;
+    let candidates = host.check(&["cat", "/var/lib/ganeti/ssconf_master_candidates"])?.stdout.lines().count();
+    #[allow(clippy::cast_precision_loss, reason = "some hundreds")]
+    Ok(packets as f64 / candidates as f64 / WATCHED.as_secs_f64())
 }
 
 fn ticks(host: &Host, pid: &str) -> Result<u64> {

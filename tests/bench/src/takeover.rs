@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
 use real_parts::protect::{built_programs, protect};
+use real_parts::witness::Witness;
 use real_parts::{lab_name, receipts, roles};
 
 use crate::Result;
@@ -21,6 +22,12 @@ const OLD: &str = "n1";
 
 /// What is given up after, with whatever agents: twice what Ganeti's examples need for a new master.
 const PATIENCE: Duration = Duration::from_secs(85);
+
+/// How often it is asked whether the dead host is recorded, once somebody serves.
+const OFTEN: Duration = Duration::from_millis(200);
+
+/// How often it is asked who else was touched: each time that is a dozen processes.
+const RARELY: Duration = Duration::from_secs(3);
 
 /// How long a boot may take here, until Pacemaker has the host back.
 const BOOT: Duration = Duration::from_secs(60);
@@ -82,19 +89,29 @@ fn with_examples(folder: &Path) -> Result<Option<Takeover>> {
     kill(&lab, &master).map(Some)
 }
 
+/// Who serves is told by a process on each host, so that what looks does not take the time of what it looks at; everything
+/// else is asked from time to time.
 fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
+    let others: Vec<Host> = lab.hosts().into_iter().filter(|host| host.name() != old.name()).collect();
+    let mut witness = Witness::new(lab);
     let begun = Instant::now();
     old.power_off()?;
-    let others: Vec<Host> = lab.hosts().into_iter().filter(|host| host.name() != old.name()).collect();
     let mut takeover = Takeover { serves: None, recorded: None, touched: BTreeSet::new() };
+    let mut looked = begun;
     while begun.elapsed() < PATIENCE && takeover.recorded.is_none() && takeover.touched.is_empty() {
-        if let Some(master) = others.iter().find(|host| roles::serves(host)) {
-            takeover.serves.get_or_insert_with(|| begun.elapsed());
-            takeover.recorded = roles::has_offline(master, &old.fqdn()).then(|| begun.elapsed());
+        std::thread::sleep(OFTEN);
+        if let Some((host, since)) = witness.serving(old.name()) {
+            takeover.serves.get_or_insert(since.saturating_duration_since(begun));
+            let master = others.iter().find(|other| other.name() == host);
+            let recorded = master.is_some_and(|master| roles::has_offline(master, &old.fqdn()));
+            takeover.recorded = recorded.then(|| begun.elapsed());
         }
-        takeover.touched = touched(lab, old, &others);
-        std::thread::sleep(Duration::from_millis(100));
+        if looked.elapsed() > RARELY {
+            takeover.touched = touched(lab, old, &others);
+            looked = Instant::now();
+        }
     }
+    drop(witness.end());
     old.power_on()?;
     // Where everybody is fenced nobody comes back: that is seen below.
     let _ = lab.wait_until("the old master is back", BOOT, || Ok(lab.crm_mon()?.is_online(old.name())));

@@ -72,6 +72,7 @@ pub struct Witness {
     begun: Instant,
     sender: Option<Sender<Seen>>,
     seen: Receiver<Seen>,
+    told: Vec<Seen>,
     looking: Vec<(Child, JoinHandle<()>)>,
 }
 
@@ -79,7 +80,8 @@ impl Witness {
     /// Begins, and returns when every host was seen once.
     pub fn new(lab: &Lab) -> Self {
         let (sender, seen) = channel();
-        let mut witness = Self { begun: Instant::now(), sender: Some(sender), seen, looking: Vec::new() };
+        let mut witness =
+            Self { begun: Instant::now(), sender: Some(sender), seen, told: Vec::new(), looking: Vec::new() };
         lab.hosts().iter().for_each(|host| witness.watch(host));
         witness
     }
@@ -105,6 +107,16 @@ impl Witness {
         self.looking.push((child, thread));
     }
 
+    /// Who serves now beside `old`, and since when.
+    pub fn serving(&mut self, old: &str) -> Option<(String, Instant)> {
+        self.told.extend(self.seen.try_iter());
+        let mut timeline = Timeline::default();
+        self.told.iter().for_each(|seen| timeline.add(seen));
+        let now = |spans: &[Span]| spans.last().filter(|span| span.to.is_none()).map(|span| span.from);
+        let luxids = timeline.0.iter().filter(|((sign, host), _)| *sign == Sign::Luxid && host != old);
+        luxids.filter_map(|((_, host), spans)| Some((host.clone(), self.begun + now(spans)?))).next()
+    }
+
     /// Ends, and tells who gave which sign when.
     pub fn end(mut self) -> Timeline {
         let until = self.begun.elapsed();
@@ -117,9 +129,8 @@ impl Witness {
         }
         self.sender = None;
         let mut timeline = Timeline::default();
-        for seen in self.seen.iter().filter(|seen| seen.at <= until) {
-            timeline.add(&seen);
-        }
+        self.told.extend(self.seen.iter());
+        self.told.iter().filter(|seen| seen.at <= until).for_each(|seen| timeline.add(seen));
         timeline
     }
 }
