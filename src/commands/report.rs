@@ -1,7 +1,7 @@
 //! `gnt-ha report`: what is known, for programs that watch.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use nix::sys::socket::{setsockopt, sockopt};

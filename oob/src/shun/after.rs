@@ -15,8 +15,9 @@ use gnt_ha::sys::road::Road;
 use super::admit::{Admitted, admit};
 use super::survivors::{Survivors, can_shun, remembered};
 
-/// The most that it may add to a fencing: whoever is not reached by then is told by `ganeti-oob tend`.
-const LIMIT: Duration = Duration::from_secs(1);
+/// The most that it may add to a fencing, which everybody waits for; it is three times what it takes. Whoever has not answered
+/// by then was asked, and is told again by `ganeti-oob tend`.
+const LIMIT: Duration = Duration::from_millis(500);
 
 /// Has everybody refuse `node`, which is off with this grade; best effort, and only where this host can.
 pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadline, data_dir: &Path, road: &mut Road) {
