@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use gnt_ha::core::roles::health::CONFD;
 use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::core::roles::words::{Word, disagreement};
 use gnt_ha::core::roles::{Failure, Rank};
@@ -30,7 +31,6 @@ const SIMULATED: &str = "simulated by a file";
 const STORAGE: [&str; 3] = ["file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir"];
 
 const NODED: &str = "noded";
-const CONFD: &str = "confd";
 
 /// The daemons that a node's checks found not to answer. One that is only simulated is left alone.
 #[must_use]

@@ -8,6 +8,7 @@
 pub mod alert;
 pub mod call;
 pub mod checks;
+pub mod health;
 pub mod heard;
 pub mod markers;
 pub mod master;

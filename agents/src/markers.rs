@@ -47,10 +47,7 @@ impl Markers {
     /// # Errors
     /// What the file system says.
     pub fn clear(&self, marker: Marker) -> io::Result<()> {
-        match fs::remove_file(self.path(marker)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        absent(&self.path(marker))
     }
 
     /// A small text that is kept beside the markers.
@@ -68,6 +65,14 @@ impl Markers {
         fs::write(self.0.join(name), text)
     }
 
+    /// Takes a small text away.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn forget_note(&self, name: &str) -> io::Result<()> {
+        absent(&self.0.join(name))
+    }
+
     fn make_folder(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0)
     }
@@ -78,5 +83,12 @@ impl Markers {
             Marker::MasterStarted => "master-role.started",
             Marker::NodeStopped => "node-role.stopped",
         })
+    }
+}
+
+fn absent(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;
 use crate::checks;
+use crate::health;
 use crate::heard;
 use crate::markers::Marker;
 use crate::master;
@@ -50,6 +51,7 @@ pub fn run(call: &Call, place: &Place) -> Verdict {
 /// It succeeds all the same. A start that fails takes the role from this node until somebody cleans up, also when the
 /// failure is long gone; the next monitor tells it as well.
 fn start(call: &Call, place: &Place) -> Verdict {
+    health::forget(place);
     if place.markers.has(Marker::NodeStopped) {
         mend(place, call.deadline.at_most(call.deadline.left() / MEND_SHARE));
     }
@@ -106,7 +108,15 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
         return monitor_node(stopped, &[]);
     }
     let Ok(site) = place.site() else { return monitor_node(stopped, &[]) };
-    let failures = failures(place, &site, call.deadline);
+    let tags = site.tags();
+    let is_full = tags.node_mode == Mode::Full;
+    let is_asked = is_full || tags.health && !call.is_probe();
+    let found = if is_asked { checks::node(place, &site, call.deadline) } else { Vec::new() };
+    if call.is_probe() {
+        health::forget(place);
+    } else {
+        health::publish(place, tags.health.then_some(found.as_slice()), call.deadline);
+    }
     if site.rank != Rank::Other && !call.is_probe() {
         master::unbar(call, place);
         // Where the master role is a single resource, or none of Pacemaker's, only this looks at each candidate.
@@ -114,7 +124,7 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
         keep_record(place, call.deadline);
         tend::tend_if_due(place, call.deadline);
     }
-    monitor_node(stopped, &failures)
+    monitor_node(stopped, if is_full { &found } else { &[] })
 }
 
 /// What full mode finds.

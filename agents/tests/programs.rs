@@ -178,6 +178,40 @@ fn each_simulation_file_of_a_node_is_a_failure_in_full_mode_only() {
     assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
 }
 
+/// Issue: "a `#health-ganeti` node attribute by tag". Partial mode still never fails; only a change is published, anew where
+/// the cluster may have forgotten it, and it goes with its tag. Nobody has the node's address, so its noded is silent.
+#[test]
+fn health_is_published_by_tag_only_when_it_changes() {
+    let scene = Scene::new("n4.lab");
+    let programs = "echo $* >> $DATA/published; [ ! -e $DATA/refused ]";
+    scene.program("attrd_updater", programs);
+    let published = || std::fs::read_to_string(scene.data().join("published")).unwrap_or_default();
+    let looked = || scene.run(NODE, "monitor", &[RECURRING]);
+    let (red, gone) = ("--name #health-ganeti --update red\n", "--name #health-ganeti --delete\n");
+
+    assert_eq!(looked().code, 0);
+    assert_eq!(scene.run(NODE, "start", &[]).code, 0);
+    assert_eq!(published(), "", "without the tag nothing is asked of Pacemaker");
+
+    scene.file("ssconf_cluster_tags", "ocf:health:on\n");
+    assert_eq!(scene.run(NODE, "monitor", &[]).code, 0);
+    assert_eq!(published(), "", "a first look changes nothing");
+    assert_eq!((looked().code, looked().code), (0, 0));
+    assert_eq!(published(), red);
+    scene.run(NODE, "start", &[]);
+    scene.file("refused", "");
+    let ended = looked();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("#health-ganeti: "), "{}", ended.stderr);
+    std::fs::remove_file(scene.data().join("refused")).unwrap();
+    looked();
+    assert_eq!(published(), red.repeat(3), "the role was started anew; what failed is tried again");
+
+    scene.file("ssconf_cluster_tags", "ocf:node-role:full\n");
+    assert_eq!((looked().code, looked().code), (1, 1), "full mode fails of its own");
+    assert_eq!(published(), red.repeat(3) + gone);
+}
+
 /// Stop and start of the role alone mend nothing. What never ran, or was stopped by hand, is left to whoever starts it;
 /// a rehearsal kills nothing.
 #[test]

@@ -5,6 +5,7 @@
 //! it from the node; anything but 0 from `stop` has the node fenced.
 
 pub mod gone;
+pub mod health;
 pub mod simulate;
 pub mod words;
 

@@ -118,6 +118,19 @@ pub fn offer(resource: &str, node: Option<&str>, score: Option<i32>, deadline: D
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
 
+/// Sets this node's transient attribute, or takes it away (attrd_updater(8)): it is gone by itself when the node leaves.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn set_attribute(name: &str, value: Option<&str>, deadline: Deadline) -> Result<(), ProgramError> {
+    let mut words = vec!["--name", name];
+    match value {
+        Some(value) => words.extend(["--update", value]),
+        None => words.push("--delete"),
+    }
+    run(Path::new("attrd_updater"), &words, &[], deadline).map(drop)
+}
+
 /// Has Pacemaker move `resource` to `node`, by constraints that end after a minute: until then it cannot come back. An
 /// infinite stickiness, as Ganeti's examples have it, is as strong as a preference: the present place is banned as well
 /// (`--force`).

@@ -32,6 +32,8 @@ pub struct Tags {
     pub use_poweroff: bool,
     /// A candidate becomes master though another one has a newer configuration.
     pub any_serial: bool,
+    /// Each node's health is published as a node attribute.
+    pub health: bool,
 }
 
 impl Default for Tags {
@@ -45,6 +47,7 @@ impl Default for Tags {
             use_powercycle: false,
             use_poweroff: false,
             any_serial: false,
+            health: false,
         }
     }
 }
@@ -102,6 +105,13 @@ pub const TAGS: &[Tag] = &[
         "a candidate becomes master though another one has a newer configuration, which is lost then",
         |tags| tags.any_serial = true,
     ),
+    tag(
+        "ocf:health:on",
+        "monitors of a node keep the node attribute #health-ganeti at what full mode would find, in partial mode as well: red, noded or a \
+         file system fails; yellow, only confd does; green, nothing does. What that does to other resources is Pacemaker's \
+         node-health-strategy; the clone of ganeti-node-role then needs allow-unhealthy-nodes=true",
+        |tags| tags.health = true,
+    ),
 ];
 
 /// The beginning of every tag that is for the roles.
@@ -149,6 +159,7 @@ mod tests {
         assert_eq!((full.master_mode, full.node_mode, full.drain_queue), (Mode::Full, Mode::Partial, false));
         assert_eq!(Tags::read(["ocf:master-role:partial", "ocf:master-role:full"]).master_mode, Mode::Partial);
         assert!(Tags::read(["ocf:node-offline:use-poweroff"]).use_poweroff);
+        assert!(Tags::read(["ocf:health:on"]).health && !Tags::default().health);
     }
 
     #[test]
