@@ -5,10 +5,11 @@ use std::path::Path;
 use gnt_ha::config::{Config, Device, Driver};
 use gnt_ha::core::budget::share;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::survey::Asked;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 
-use crate::device;
+use crate::device::{self, DeviceError, Reading};
 use crate::shun::survivors::Survivors;
 
 /// One device of one node.
@@ -24,11 +25,34 @@ pub struct Checked {
     pub result: Result<String, String>,
 }
 
-fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Result<String, String> {
-    device::open(std::slice::from_ref(device), node, config)
-        .and_then(|mut opened| opened.iter_mut().map(|named| named.device.read(until)).next().transpose())
-        .map(|reading| reading.map_or_else(String::new, |reading| reading.detail))
-        .map_err(|error| error.why)
+fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Result<Reading, String> {
+    let opened = device::open(std::slice::from_ref(device), node, config);
+    let reading = opened.and_then(|mut opened| match opened.first_mut() {
+        Some(named) => named.device.read(until),
+        None => Err(DeviceError::hopeless("there is no such device")),
+    });
+    reading.map_err(|error| error.why)
+}
+
+/// Reads every device of every level of `node`. What refuses it tells only whether it is refused: what that could prove the
+/// survey tells, for all nodes in one question.
+///
+/// # Errors
+/// When the configuration is wrong for it.
+pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<Asked>, String> {
+    let levels = config.levels_of(node).map_err(|error| error.to_string())?;
+    let mut left: usize = levels.iter().map(Vec::len).sum();
+    let mut asked = Vec::new();
+    for (index, level) in levels.iter().enumerate() {
+        for configured in level {
+            let reading = read(configured, node, config, deadline.at_most(share(deadline.left(), left)));
+            left = left.saturating_sub(1);
+            let power = reading.as_ref().ok().map(|reading| reading.power);
+            let said = reading.map_or_else(|why| why, |reading| reading.detail);
+            asked.push(Asked { level: index + 1, device: configured.name.clone(), power, said });
+        }
+    }
+    Ok(asked)
 }
 
 /// Asks every device of every level, of `node` or of every node that the configuration names.
@@ -55,7 +79,7 @@ pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, S
                     // What it would read is only whether the node is shunned.
                     Survivors::of(&node, config, Path::new(files::DATA_DIR)).and_then(|all| all.rehearse(until))
                 } else {
-                    read(configured, &node, config, until)
+                    read(configured, &node, config, until).map(|reading| reading.detail)
                 };
                 checked.push(Checked { node: node.clone(), level: index + 1, device: configured.name.clone(), result });
             }

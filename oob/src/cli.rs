@@ -56,8 +56,10 @@ pub enum Command {
     },
     /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
     Tend,
-    /// Ask every other node's ganeti-oob for its version, its configuration and its clock; print JSON. gnt-ha check runs it
+    /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its leash; print JSON. gnt-ha check runs it
     Survey,
+    /// Ask every device of every level of a node for the power; print JSON. gnt-ha check runs it
+    Devices(Node),
     /// Asked by other nodes: what this one refuses and knows; prints JSON
     #[command(hide = true)]
     Peer {
@@ -76,7 +78,8 @@ impl Command {
             | Self::PowerOff(arg)
             | Self::PowerCycle(arg)
             | Self::PowerStatus(arg)
-            | Self::Health(arg) => Some(&arg.node),
+            | Self::Health(arg)
+            | Self::Devices(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
             Self::Admit { node, .. } => Some(node),
             Self::Peer { .. } | Self::Tend | Self::Survey => None,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ganeti_oob::check::check;
+use ganeti_oob::check::{check, devices};
 use ganeti_oob::cli::{Cli, Command};
 use ganeti_oob::health::health;
 use ganeti_oob::peer;
@@ -96,6 +96,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
             }
             print_json(&answer.items)
         }
+        Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
         // Answered above: they need no configuration.
         Command::Peer { .. } | Command::Tend | Command::Survey | Command::Admit { .. } => Ok(()),

@@ -6,11 +6,12 @@ use std::path::Path;
 use gnt_ha::config::Config;
 use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::shun::register::Register;
-use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::core::shun::words::{Attestation, Question, Report, VERSION};
 use gnt_ha::core::survey::{Found, Survey, skew_ms};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
+use gnt_ha::sys::shun::known;
 
 use crate::shun::peers::Channel;
 
@@ -38,13 +39,15 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         gone_master_ip: None,
     };
     let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster };
-    let asked_ms = now().wall_ms;
+    let asked = now();
     let answers = channel.ask(&peers, &question, deadline);
     let own = identity::program(path);
-    let says = |Report { program, .. }: Report| Found::Says {
-        skew_ms: program.as_ref().map_or(0, |program| skew_ms(program.wall_ms, asked_ms, own.wall_ms)),
+    let age_ms = now().boottime_ms.saturating_sub(asked.boottime_ms);
+    let says = |Report { program, leash, .. }: Report| Found::Says {
+        skew_ms: program.as_ref().map_or(0, |program| skew_ms(program.wall_ms, asked.wall_ms, own.wall_ms)),
         program,
+        leash: leash.map(|leash| Attestation { leash, age_ms }),
     };
     let nodes = answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(Found::Silent, says))).collect();
-    Ok(Survey { own, nodes })
+    Ok(Survey { own, own_leash: known::own_leash(&config.run), nodes })
 }

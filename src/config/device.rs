@@ -68,6 +68,9 @@ pub struct IpmiDevice {
     /// How long a silent BMC is asked, in seconds.
     #[serde(default = "login_timeout")]
     pub login_timeout: Seconds,
+    /// It loses its power with its host.
+    #[serde(default = "yes")]
+    pub shares_power: bool,
 }
 
 /// A fence agent.
@@ -88,6 +91,9 @@ pub struct AgentDevice {
     /// What its off proves, if not what is known of the agent.
     #[serde(default)]
     pub grade: Option<Grade>,
+    /// What it asks loses its power with the host, if not what is known of the agent.
+    #[serde(default)]
+    pub shares_power: Option<bool>,
     /// What the agent reads on stdin, names as in its manual page; templates.
     #[serde(default)]
     pub options: BTreeMap<String, OptionValue>,
@@ -154,6 +160,10 @@ impl OptionValue {
     }
 }
 
+const fn yes() -> bool {
+    true
+}
+
 const fn ipmi_port() -> u16 {
     623
 }
@@ -186,7 +196,48 @@ const FABRIC_AGENTS: [&str; 9] = [
     "fence_scsi",
 ];
 
+/// Agents that ask a board in the host itself (links of the same programs included, fence-agents 4.12).
+const BOARD_AGENTS: [&str; 15] = [
+    "fence_amt",
+    "fence_amt_ws",
+    "fence_drac",
+    "fence_drac5",
+    "fence_idrac",
+    "fence_ilo",
+    "fence_ilo2",
+    "fence_ilo3",
+    "fence_ilo4",
+    "fence_ilo5",
+    "fence_imm",
+    "fence_ipmilan",
+    "fence_ipmilanplus",
+    "fence_redfish",
+    "fence_rsa",
+];
+
 impl Driver {
+    /// What its off proves once it has answered; none where that is not its own word.
+    #[must_use]
+    pub fn proves(&self) -> Option<Grade> {
+        match self {
+            Self::Ipmi(_) => Some(Grade::Off),
+            Self::Agent(agent) => Some(agent.grade()),
+            // At its word, as long as it names no other grade.
+            Self::Exec(_) => Some(Grade::Off),
+            Self::Shun => None,
+        }
+    }
+
+    /// Whether it is gone with the power supply of its host, and then proves nothing.
+    #[must_use]
+    pub fn shares_power(&self) -> bool {
+        match self {
+            Self::Ipmi(bmc) => bmc.shares_power,
+            Self::Agent(agent) => agent.shares_power.unwrap_or_else(|| is_board(&agent.agent)),
+            Self::Exec(_) | Self::Shun => false,
+        }
+    }
+
     /// The words for `driver =`.
     pub(crate) const WORDS: [&str; 4] = ["ipmi", "agent", "exec", "shun"];
 
@@ -262,6 +313,12 @@ impl Driver {
             Self::Shun => Self::Shun,
         })
     }
+}
+
+/// Whether an agent, by its name or its path, asks a board in the host.
+#[must_use]
+pub fn is_board(agent: &str) -> bool {
+    BOARD_AGENTS.contains(&agent.rsplit('/').next().unwrap_or_default())
 }
 
 impl IpmiDevice {

@@ -10,7 +10,7 @@ mod schema;
 mod shun;
 mod template;
 
-pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
+pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds, is_board};
 pub use error::ConfigError;
 pub use leash::Leash;
 pub use pattern::Pattern;

@@ -5,19 +5,23 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
-use super::shun::words::Program;
+use super::power::{Power, together};
+use super::shun::words::{Attestation, LeashReport, Program};
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
     /// This host's own.
     pub own: Program,
+    /// This host's own leash, where it is armed; none of an older version.
+    #[serde(default)]
+    pub own_leash: Option<LeashReport>,
     /// Each other node's that is not offline.
     pub nodes: BTreeMap<NodeName, Found>,
 }
 
 /// What one node said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Found {
     /// This.
@@ -26,9 +30,50 @@ pub enum Found {
         program: Option<Program>,
         /// By how much its clock is surely ahead of this host's, in milliseconds; negative if it is behind.
         skew_ms: i64,
+        /// Its leash, where it is armed; none of an older version.
+        #[serde(default)]
+        leash: Option<Attestation>,
     },
     /// Nothing, and why.
     Silent(String),
+}
+
+/// One device of a node, as `ganeti-oob devices` has asked it: each of every level, as the next level may be needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Its level, from 1.
+    pub level: usize,
+    /// Its name in the configuration.
+    pub device: String,
+    /// What it said of the power; none: it did not.
+    pub power: Option<Power>,
+    /// In words; or why it said nothing.
+    pub said: String,
+}
+
+/// Each level with its devices.
+pub fn levels(asked: &[Asked]) -> impl Iterator<Item = &[Asked]> {
+    asked.chunk_by(|a, b| a.level == b.level)
+}
+
+/// What the devices of a level say together; none while one of them says nothing.
+#[must_use]
+pub fn level_power(level: &[Asked]) -> Option<Power> {
+    let states: Option<Vec<Power>> = level.iter().map(|asked| asked.power).collect();
+    together(states?)
+}
+
+/// What the first level that knows says of the power.
+///
+/// # Errors
+/// Why none does, in one line.
+pub fn power_of(asked: &[Asked]) -> Result<Power, String> {
+    let known = levels(asked).find_map(level_power);
+    known.ok_or_else(|| {
+        let silent = asked.iter().filter(|asked| asked.power.is_none());
+        let all: Vec<String> = silent.map(|asked| format!("{}: {}", asked.device, asked.said)).collect();
+        if all.is_empty() { "it has no device".to_owned() } else { all.join("; ") }
+    })
 }
 
 /// By how much a clock that showed `shown_ms` at some time between `asked_ms` and `answered_ms` of this host's is surely ahead.
@@ -41,6 +86,21 @@ pub fn skew_ms(shown_ms: u64, asked_ms: u64, answered_ms: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asked(level: usize, power: Option<Power>) -> Asked {
+        Asked { level, device: format!("d{level}"), power, said: "no answer".into() }
+    }
+
+    /// As in fencing: a level counts when all of its devices have answered, and the next is asked where one does not.
+    #[test]
+    fn the_first_level_that_knows_tells_the_power() {
+        let one_feed = [asked(1, Some(Power::Off)), asked(1, Some(Power::On))];
+        assert_eq!(power_of(&one_feed), Ok(Power::On));
+        let half = [asked(1, Some(Power::Off)), asked(1, None), asked(2, Some(Power::On))];
+        assert_eq!(power_of(&half), Ok(Power::On));
+        assert_eq!(power_of(&half[..2]), Err("d1: no answer".to_owned()));
+        assert!(power_of(&[]).is_err());
+    }
 
     /// An answer that took long says nothing against a clock.
     #[test]

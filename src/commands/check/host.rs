@@ -1,10 +1,13 @@
 //! What is on this host: programs, left-over files, what holds the record back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::places::Places;
 use crate::core::check::view::{Host, Installed};
+use crate::core::ganeti::hooks::{FILE, HOOKS};
+use crate::core::node::NodeName;
 use crate::sys::clock::now;
 use crate::sys::ganeti::daemon_util::Daemons;
 use crate::sys::shun::keeper;
@@ -23,13 +26,18 @@ const WATCHER: &str = "/etc/cron.d/ganeti";
 /// Ganeti's run-time folder.
 const RUN_DIR: &str = "/var/run/ganeti";
 
-pub(super) fn look(places: &Places) -> Host {
+/// Where Ganeti looks for hooks.
+const HOOK_DIRS: &str = "/etc/ganeti/hooks";
+
+pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
     let recorder = places.recorder();
     let memory = recorder.memory().ok();
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
+        node,
+        hooks: hooks(Path::new(HOOK_DIRS)),
         agents: agents.map(|name| (name, installed(&Path::new(AGENTS).join(name)))).into(),
         fence_agent: installed(Path::new(FENCE_AGENT)),
         no_voting: [DEFAULTS].into_iter().filter(|file| gives_no_voting(file)).map(PathBuf::from).collect(),
@@ -62,6 +70,28 @@ fn installed(path: &Path) -> Installed {
     if read.is_ok() && &start == b"#!" { Installed::Script } else { Installed::Program }
 }
 
+/// The hooks that Ganeti does not run, each with the reason.
+fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
+    let missing = |folder: &str| {
+        let folder = folders.join(folder);
+        let path = folder.join(FILE);
+        let dotted = || {
+            let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            names.filter_map(|name| name.into_string().ok()).find(|name| name.starts_with(&format!("{FILE}.")))
+        };
+        let why = match (installed(&path), path.exists()) {
+            (Installed::Program | Installed::Script, _) => return None,
+            (Installed::Missing, true) => "it is no executable file".to_owned(),
+            (Installed::Missing, false) => match dotted() {
+                Some(name) => format!("it is called {name}: Ganeti passes over a name with a dot"),
+                None => "there is no such file".to_owned(),
+            },
+        };
+        Some((path, why))
+    };
+    HOOKS.iter().filter_map(|hook| missing(hook.folder)).collect()
+}
+
 fn gives_no_voting(file: &str) -> bool {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().map(str::trim).any(|line| !line.starts_with('#') && line.contains("--no-voting"))
@@ -71,4 +101,29 @@ fn gives_no_voting(file: &str) -> bool {
 fn paused_until(data_dir: &Path) -> Option<u64> {
     let text = fs::read_to_string(data_dir.join("watcher.pause")).ok()?;
     text.trim().split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Ganeti's `EXT_PLUGIN_MASK`, and what `RunParts` runs.
+    #[test]
+    fn a_hook_that_ganeti_does_not_run_is_told_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(hooks(folder.path()).len(), HOOKS.len());
+        for hook in HOOKS {
+            let path = folder.path().join(hook.folder).join(FILE);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        assert_eq!(hooks(folder.path()), BTreeMap::new());
+        let path = folder.path().join(HOOKS[0].folder).join(FILE);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(hooks(folder.path()), [(path.clone(), "it is no executable file".to_owned())].into());
+        fs::rename(&path, path.with_extension("sh")).unwrap();
+        assert!(hooks(folder.path())[&path].contains("gnt-ha.sh"), "{:?}", hooks(folder.path()));
+    }
 }

@@ -15,20 +15,17 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
-use crate::core::survey::Survey;
+use crate::core::survey::{Asked, Survey, power_of};
 use crate::sys::clock::Deadline;
+use crate::sys::every_node;
 use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::oob_program::OobProgram;
-use crate::sys::pacemaker;
-use crate::sys::program::run;
+use crate::sys::{identity, pacemaker};
 
 /// How long confd is waited for; it answers within a millisecond.
 const CONFD: Duration = Duration::from_secs(1);
-
-/// How many OOB programs run at once.
-const AT_ONCE: usize = 32;
 
 /// Looks at everything.
 pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration) -> Result<View, String> {
@@ -43,10 +40,11 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
     let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string());
     let ssconf = Ssconf::new(&places.data_dir);
     let programs = ganeti.as_ref().map(programs).unwrap_or_default();
-    let power = match &ganeti {
-        Ok(ganeti) if devices => power(ganeti, deadline),
-        _ => BTreeMap::new(),
+    let (power, devices_of) = match &ganeti {
+        Ok(ganeti) if devices => power(ganeti, config, deadline),
+        _ => Default::default(),
     };
+    let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     let ours = programs.keys().find(|path| is_ours(path)).cloned();
     Ok(View {
         resources: resources(&places.cib),
@@ -54,19 +52,41 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         tags: ssconf.cluster_tags().unwrap_or_default(),
         candidates: candidates(places, &ssconf, deadline),
         config: ours.as_ref().map(|_| Config::load(config).map_err(|error| error.to_string())),
-        survey: ours.filter(|_| devices).map(|path| survey(path, config, deadline)),
+        survey: ours.filter(|_| devices).map(|path| survey(&path, config, deadline)),
         programs,
         power,
-        host: host::look(places),
+        devices: devices_of,
+        host: host::look(places, node),
         ganeti,
     })
 }
 
 /// Told by the program itself: it has the ways to the other nodes.
-fn survey(program: PathBuf, config: &Path, deadline: Deadline) -> Result<Survey, String> {
+fn survey(program: &Path, config: &Path, deadline: Deadline) -> Result<Survey, String> {
+    every_node::ask_ours(program, &["survey", "--config", &config.display().to_string()], deadline)
+}
+
+type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<Asked>>);
+
+/// What every online node's OOB program says: ours of each device, also of those that it would ask only if another failed.
+fn power(ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Powers {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        every_node::programs(ganeti).into_iter().partition(|(_, program)| is_ours(program.path()));
     let config = config.display().to_string();
-    let said = run(&program, &["survey", "--config", &config], &[], deadline).map_err(|error| error.to_string())?;
-    serde_json::from_str(&said).map_err(|error| format!("what {} survey says is none: {error}", program.display()))
+    let asked = every_node::ask(&ours, |node, program| {
+        every_node::ask_ours::<Vec<Asked>>(program.path(), &["devices", node.as_str(), "--config", &config], deadline)
+    });
+    let mut power: BTreeMap<_, _> = every_node::power(&others, deadline)
+        .into_iter()
+        .map(|(node, said)| (node, said.map(|status| (status.power, status.proves()))))
+        .collect();
+    let mut devices = BTreeMap::new();
+    for (node, asked) in asked {
+        let said = asked.as_ref().map_err(Clone::clone).and_then(|asked| power_of(asked));
+        power.insert(node.clone(), said.map(|power| (power, Grade::Unknown)));
+        devices.extend(asked.map(|asked| (node, asked)));
+    }
+    (power, devices)
 }
 
 fn resources(cib: &Path) -> Result<Resources, String> {
@@ -97,33 +117,4 @@ fn candidates(places: &Places, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<
         }
     }
     asked
-}
-
-/// What every online node's OOB program says, some at a time.
-fn power(ganeti: &GanetiConfig, deadline: Deadline) -> BTreeMap<NodeName, Result<(Power, Grade), String>> {
-    let asked = ganeti.nodes().iter().filter(|node| !node.offline);
-    let programs = asked.filter_map(|node| Some((&node.name, OobProgram::find(node.oob_program.as_ref()?).ok()?)));
-    let all: Vec<_> = programs.collect();
-    let mut found = BTreeMap::new();
-    for some in all.chunks(AT_ONCE) {
-        std::thread::scope(|scope| {
-            let ask = |(node, program): &(&NodeName, OobProgram)| {
-                let (node, program) = ((*node).clone(), program.clone());
-                let question = move || {
-                    let answer = program.status(&node, deadline);
-                    (node, answer.map(|status| (status.power, status.proves())).map_err(|error| error.to_string()))
-                };
-                std::thread::Builder::new().spawn_scoped(scope, question).ok()
-            };
-            let questions: Vec<_> = some.iter().filter_map(ask).collect();
-            found.extend(questions.into_iter().filter_map(|question| question.join().ok()));
-        });
-    }
-    // One that could not even be asked is not known to work.
-    for (node, _) in all {
-        found
-            .entry(node.clone())
-            .or_insert_with(|| Err("it could not be asked: this host has no thread to spare".to_owned()));
-    }
-    found
 }

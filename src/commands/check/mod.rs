@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::places::Places;
 use crate::cli;
-use crate::core::check::{Finding, Severity, check};
+use crate::core::check::{Finding, Severity, check, notes};
 use report::Report;
 
 /// The command line.
@@ -21,7 +21,8 @@ pub struct Arguments {
     /// One JSON object, for programs
     ///
     /// Keys: version (1), host, level, looked_at {nodes, devices, candidates}, findings [{rule, severity, about, what, why,
-    /// mend}]. level and severity are ok, warning or error. Later versions may add keys and rules.
+    /// mend}], notes [{note, nodes, grade, what, why, mend}]. level and severity are ok, warning or error; a note is no
+    /// fault. Later versions may add keys, rules and notes.
     #[arg(long)]
     json: bool,
 
@@ -46,7 +47,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
     let view = look::look(&arguments.places, config, !arguments.no_devices, time)?;
     let findings = check(&view);
     let level = findings.iter().map(|finding: &Finding| finding.severity).max().unwrap_or(Severity::Ok);
-    let report = Report::new(&view, level, &findings);
+    let notes = notes(&view);
+    let report = Report::new(&view, level, &findings, &notes);
     let text = if arguments.json {
         serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"
     } else {

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::cli::Paint;
-use crate::core::check::{Finding, Severity, VERSION, View};
+use crate::core::check::{Finding, Note, Severity, VERSION, View};
+use crate::core::node::NodeName;
 use crate::sys::identity;
 
 /// What is printed.
@@ -14,6 +15,7 @@ pub(super) struct Report<'a> {
     level: Severity,
     looked_at: LookedAt,
     findings: &'a [Finding],
+    notes: &'a [Note],
 }
 
 #[derive(Debug, Serialize)]
@@ -24,16 +26,17 @@ struct LookedAt {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(view: &View, level: Severity, findings: &'a [Finding]) -> Self {
+    pub(super) fn new(view: &View, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
         let looked_at = LookedAt {
             nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
-            devices: view.power.len(),
+            // Of a program that is not ours only the whole is known.
+            devices: view.power.keys().map(|node| view.devices.get(node).map_or(1, Vec::len)).sum(),
             candidates: view.candidates.len(),
         };
-        Self { version: VERSION, host: identity::host(), level, looked_at, findings }
+        Self { version: VERSION, host: identity::host(), level, looked_at, findings, notes }
     }
 
-    /// Each finding in three lines, the last line sums up.
+    /// Each finding in three lines, then what is no fault; the last line sums up.
     pub(super) fn text(&self, colour: bool) -> String {
         let mut text = String::new();
         for Finding { severity, about, what, why, mend, .. } in self.findings {
@@ -45,6 +48,12 @@ impl<'a> Report<'a> {
                 Severity::Error => Paint::Red.on(&word),
             };
             text.push_str(&format!("{word}  {about}: {what}\n         why:  {why}\n         mend: {mend}\n"));
+        }
+        for Note { nodes, what, why, mend, .. } in self.notes {
+            text.push_str(&format!("{:7}  {}: {what}\n", "note", self.named(nodes)));
+            for (word, line) in [("why: ", why), ("ways:", mend)] {
+                text.extend(line.map(|line| format!("         {word} {line}\n")));
+            }
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
@@ -61,6 +70,19 @@ impl<'a> Report<'a> {
         });
         text
     }
+
+    /// Nodes by their number; a few of many by their names.
+    fn named(&self, nodes: &[NodeName]) -> String {
+        const SHOWN: usize = 5;
+        let names = || nodes.iter().take(SHOWN).map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+        let more = nodes.len().saturating_sub(SHOWN);
+        match nodes {
+            [one] => one.to_string(),
+            _ if nodes.len() == self.looked_at.nodes => format!("all {} nodes", nodes.len()),
+            _ if more > 0 => format!("{} nodes ({}, and {more} more)", nodes.len(), names()),
+            _ => format!("{} nodes ({})", nodes.len(), names()),
+        }
+    }
 }
 
 fn counted(number: usize, what: &str) -> String {
@@ -70,6 +92,7 @@ fn counted(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::grade::Grade;
 
     #[test]
     fn each_finding_says_what_why_and_how() {
@@ -82,16 +105,24 @@ mod tests {
             mend: "look".into(),
         }];
         let looked_at = LookedAt { nodes: 3, devices: 3, candidates: 1 };
+        let nodes = ["n1", "n2"].map(|name| NodeName::new(name).unwrap()).into();
+        let what = "off, by level 1 (bmc)".to_owned();
+        let note = Note { note: "reachable-grade", nodes, grade: Grade::Off, what, why: None, mend: None };
+        let one = Note { nodes: note.nodes[..1].to_vec(), why: Some("so"), mend: Some("do"), ..note.clone() };
+        let (notes, level) = ([note, one], Severity::Error);
         let report =
-            Report { version: VERSION, host: "n1".into(), level: Severity::Error, looked_at, findings: &findings };
+            Report { version: VERSION, host: "n1".into(), level, looked_at, findings: &findings, notes: &notes };
         let text = report.text(false);
         assert_eq!(
             text,
             "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         mend: look\n\
+             note     2 nodes (n1, n2): off, by level 1 (bmc)\n\
+             note     n1: off, by level 1 (bmc)\n         why:  so\n         ways: do\n\
              1 error, 0 warnings; looked at Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"
         );
         assert_eq!(report.text(true).replace("\x1b[31m", "").replace("\x1b[0m", ""), text);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["level"], &json["findings"][0]["rule"]), (&"error".into(), &"quorum".into()));
+        assert_eq!((&json["notes"][0]["grade"], &json["notes"][0]["nodes"][1]), (&"off".into(), &"n2".into()));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Findings, View};
 use crate::core::ganeti::tags::{Mode, Tags};
 use crate::core::node;
-use crate::core::reconcile::Membership;
+use crate::core::reconcile::{Membership, Role};
 
 pub(super) fn look(view: &View, findings: &mut Findings) {
     let (Ok(ganeti), Ok(state)) = (&view.ganeti, &view.pacemaker) else { return };
@@ -29,6 +29,15 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         if node::find(name, ganeti.nodes().iter().map(|known| &known.name)).is_err() {
             findings.add("node-not-in-ganeti", name, "Ganeti does not know it");
         }
+    }
+    match (&state.master_role, ganeti.master()) {
+        (Role::Nowhere, _) => findings.add("master-nowhere", "pacemaker", "it has the master role on no node"),
+        (Role::On(host), Some(master)) if node::find(host, [master]).is_err() => {
+            let what =
+                format!("Pacemaker has the master role on {host}, and by the files here Ganeti's master is {master}");
+            findings.add("master-elsewhere", host, what);
+        }
+        _ => {}
     }
     let mode = Tags::read(view.tags.iter().map(String::as_str)).master_mode;
     if ganeti.nodes().len() == 2 && mode != Mode::Full {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Findings, View};
-use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::config::{GanetiConfig, Owner};
+use crate::core::ganeti::drbd;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags;
 use crate::core::grade::Grade;
@@ -16,6 +17,10 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     }
     for tag in tags::unknown(view.tags.iter().map(String::as_str)) {
         findings.add("unknown-tag", tag, "this tag means nothing");
+    }
+    let tags: Vec<&str> = view.tags.iter().map(String::as_str).collect();
+    for (tag, other) in tags::idle(&tags) {
+        findings.add("idle-tag", tag, format!("it does nothing: see {other}"));
     }
     look_at_candidates(view, findings);
     match &view.config {
@@ -61,6 +66,18 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
     let candidates = ganeti.nodes().iter().filter(|node| node.master_candidate && !node.offline).count();
     if candidates < 2 && ganeti.nodes().len() > 1 {
         findings.add("one-candidate", "ganeti", format!("{candidates} master candidate is online"));
+    } else if ganeti.candidates_missing() > 0 {
+        let what = format!("{} of the master candidates that it wants are missing", ganeti.candidates_missing());
+        findings.add("candidates-missing", "ganeti", what);
+    }
+    for (owner, options) in ganeti.drbd_options() {
+        let whose = match owner {
+            Owner::Cluster => "the cluster's net-custom".to_owned(),
+            Owner::Group(name) => format!("net-custom of group {name}"),
+        };
+        for policy in drbd::discarding(options) {
+            findings.add("drbd-discards", &whose, policy);
+        }
     }
 }
 

@@ -15,6 +15,9 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
             Installed::Missing => findings.add("no-agent", name, "it is not installed"),
         }
     }
+    for (file, why) in &host.hooks {
+        findings.add("hook-missing", file.display(), why);
+    }
     for file in &host.no_voting {
         findings.add("no-voting-default", file.display(), "it gives Ganeti's daemons --no-voting");
     }

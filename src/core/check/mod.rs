@@ -1,13 +1,16 @@
 //! The doctor's rules: what is known of both clusters goes in, findings come out, each with its mend.
 //!
 //! [`rules::RULES`] is the one table of what can be found; the files beside it look: at Pacemaker's configuration and state,
-//! at Ganeti's, at both together, at this host, at the others.
+//! at Ganeti's, at both together, at this host, at the others. What is no fault and good to know are [`notes`].
 
 mod both;
 mod ganeti;
 mod host;
 mod others;
 mod pacemaker;
+mod reach;
+#[cfg(test)]
+mod reach_tests;
 pub mod rules;
 #[cfg(test)]
 mod tests;
@@ -15,6 +18,7 @@ pub mod view;
 
 use serde::Serialize;
 
+pub use reach::{Note, notes};
 use rules::{Rule, rule};
 pub use view::View;
 
@@ -92,6 +96,7 @@ pub fn check(view: &View) -> Vec<Finding> {
     both::look(view, &mut findings);
     host::look(view, &mut findings);
     others::look(view, &mut findings);
+    reach::look(view, &mut findings);
     let mut found = findings.0;
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.about.cmp(&b.about)));
     found

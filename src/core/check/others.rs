@@ -22,7 +22,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         match (found, is_candidate(node)) {
             (Found::Silent(why), true) => findings.add("candidate-program-silent", node, why.as_str()),
             (Found::Silent(why), false) => findings.add("node-program-silent", node, why.as_str()),
-            (Found::Says { program, skew_ms }, candidate) => {
+            (Found::Says { program, skew_ms, .. }, candidate) => {
                 if skew_ms.unsigned_abs() > SKEW_MS {
                     let way = if *skew_ms > 0 { "ahead of" } else { "behind" };
                     findings.add(

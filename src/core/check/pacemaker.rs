@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::{Findings, View};
+use crate::config::is_board;
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
-use crate::core::node;
+use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
 use crate::core::reconcile::{FenceStatus, Membership};
@@ -34,6 +36,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
             look_at_properties(resources, view, findings);
             look_at_devices(resources, view, findings);
             look_at_roles(resources, findings);
+            look_at_health(resources, view, findings);
         }
         Err(why) => findings.add("cib-unknown", "pacemaker", why),
     }
@@ -143,8 +146,7 @@ fn look_at_reach(
             let kept_off = resources.locations.iter().any(|location| {
                 location.resource == device.outer
                     && location.score == "-INFINITY"
-                    && crate::core::node::NodeName::new(&location.node)
-                        .is_ok_and(|name| node::find(&node.name, [&name]).is_ok())
+                    && NodeName::new(&location.node).is_ok_and(|name| node::find(&node.name, [&name]).is_ok())
             });
             let is_opt_in = resources.property(&["symmetric-cluster"]).is_some_and(|value| !is_true(value));
             if state.membership(&node.name) != Membership::Unknown && !kept_off && !is_opt_in {
@@ -152,6 +154,26 @@ fn look_at_reach(
             }
         }
     }
+}
+
+/// Whether another agent than ours may fence this node, and sees its power though the board in the host is dead.
+pub(super) fn has_other_device(resources: &Resources, node: &NodeName) -> bool {
+    let others = resources.devices().filter(|device| device.kind != DEVICE && !is_board(&device.kind));
+    others.filter(|device| !is_held(device)).any(|device| {
+        targets(device).is_none_or(|names| {
+            names.iter().any(|name| [node.as_str(), node.short()].iter().any(|own| own.eq_ignore_ascii_case(name)))
+        })
+    })
+}
+
+/// The least proof that both programs take: each has a setting of its own.
+pub(super) fn least_grade(view: &View) -> Grade {
+    let of_config = view.config.iter().flatten().map(|config| config.minimum_grade);
+    let devices = view.resources.iter().flat_map(Resources::devices).filter(|device| device.kind == DEVICE);
+    let of_devices = devices.map(|device| {
+        device.parameters.get("minimum_grade").and_then(|word| word.parse().ok()).unwrap_or(Grade::Bounded)
+    });
+    of_config.chain(of_devices.min()).max().unwrap_or(Grade::Bounded)
 }
 
 /// The names that a device is restricted to; none: it is asked.
@@ -220,6 +242,22 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
         if let Some(operation) = role.operations.iter().find(ignores) {
             findings.add("role-failure-ignored", &role.id, format!("{} has on-fail=ignore", operation.name));
         }
+    }
+}
+
+/// The attribute that the tag publishes, and what Pacemaker makes of such attributes (`node-health-strategy`).
+fn look_at_health(resources: &Resources, view: &View, findings: &mut Findings) {
+    const NONE: &str = "none";
+    let strategy = resources.property(&["node-health-strategy"]).unwrap_or(NONE);
+    if strategy == NONE {
+        if Tags::read(view.tags.iter().map(String::as_str)).health {
+            findings.add("health-unused", "ocf:health:on", "node-health-strategy is none");
+        }
+        return;
+    }
+    for role in resources.agents(NODE_ROLE).filter(|role| role.meta_is_true("allow-unhealthy-nodes") != Some(true)) {
+        let what = format!("node-health-strategy is {strategy}, and allow-unhealthy-nodes is not true for it");
+        findings.add("health-stops-role", &role.outer, what);
     }
 }
 

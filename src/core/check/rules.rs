@@ -208,7 +208,32 @@ pub const RULES: &[Rule] = &[
         "the last fencing of this node failed",
         "ganeti-oob check {} says what its devices say; gnt-ha history {} what was tried",
     ),
+    rule_of(
+        "health-unused",
+        Warning,
+        "each node's health is published, and Pacemaker does nothing with it",
+        "crm_attribute --name node-health-strategy --update migrate-on-red, or gnt-cluster remove-tags {}",
+    ),
+    rule_of(
+        "health-stops-role",
+        Error,
+        "a node whose health is red loses this role as well: it is drained, and nobody is left there to say when it is well again",
+        "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true",
+    ),
     // Both.
+    rule_of(
+        "master-nowhere",
+        Error,
+        "nobody keeps the master where it is, and nobody takes over when it dies",
+        "look why: crm_mon --one-shot --failcounts; when that is mended: crm_resource --cleanup",
+    ),
+    rule_of(
+        "master-elsewhere",
+        Error,
+        "this host's copy of Ganeti's configuration is stale, or the role was moved behind Pacemaker's back: two hosts may take \
+         themselves for the master",
+        "on {}: gnt-cluster getmaster; if it is the right one, there: gnt-cluster redist-conf",
+    ),
     rule_of(
         "node-not-in-pacemaker",
         Error,
@@ -260,6 +285,24 @@ pub const RULES: &[Rule] = &[
         "ganeti-oob check {} asks each of its devices, and says what to do",
     ),
     rule_of(
+        "level-silent",
+        Warning,
+        "there is one way less to prove this node off: when the others fail too, nothing of it is taken over",
+        "ganeti-oob check {} asks each of its devices, and says what to do",
+    ),
+    rule_of(
+        "levels-disagree",
+        Error,
+        "one of them switches something else: another host would lose its power, and this one be taken for off while it runs",
+        "find out which outlet feeds {}, and correct /etc/gnt-ha/config.toml: ganeti-oob check {}",
+    ),
+    rule_of(
+        "grade-too-weak",
+        Error,
+        "the fencing of this node fails, whatever is done: the best that can be proven is less than what is taken for off",
+        "on {}: gnt-ha leash arm (docs/shunning.md), or give it a level with a BMC or a PDU; then ganeti-oob check {}",
+    ),
+    rule_of(
         "configuration-wrong",
         Error,
         "ganeti-oob can switch nobody from this host",
@@ -284,6 +327,19 @@ pub const RULES: &[Rule] = &[
         "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=10",
     ),
     rule_of(
+        "candidates-missing",
+        Warning,
+        "fewer nodes hold the configuration than you want: each that dies leaves fewer who could take over",
+        "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=NUMBER",
+    ),
+    rule_of(
+        "drbd-discards",
+        Warning,
+        "when both halves of a disk were written to, DRBD throws one of them away by itself, and tells nobody",
+        "take it out of net-custom: gnt-cluster modify --disk-parameters drbd:net-custom=OPTIONS, or gnt-group modify \
+         --disk-parameters drbd:net-custom=OPTIONS GROUP; it holds for disks that are activated after that",
+    ),
+    rule_of(
         "candidate-silent",
         Warning,
         "its confd does not answer: who is stale cannot be told, and after a death its word is missing",
@@ -302,6 +358,12 @@ pub const RULES: &[Rule] = &[
         "when it is well again: gnt-node modify --drained=no {}",
     ),
     rule_of("unknown-tag", Warning, "it does nothing: man gnt-ha-tags has those that do", "gnt-cluster remove-tags {}"),
+    rule_of(
+        "idle-tag",
+        Warning,
+        "it has no effect beside the other tags: somebody wanted something that is not so",
+        "gnt-cluster remove-tags {}, or add the tag that it needs (man gnt-ha-tags)",
+    ),
     // This host.
     rule_of("no-fence-agent", Error, "Pacemaker on this host cannot run fence_ganeti", "install gnt-ha on this host"),
     rule_of(
@@ -311,6 +373,13 @@ pub const RULES: &[Rule] = &[
         "install gnt-ha's agent over it (make install), on every node",
     ),
     rule_of("no-agent", Error, "Pacemaker cannot run the role on this host", "install gnt-ha on this host"),
+    rule_of(
+        "hook-missing",
+        Warning,
+        "what changes in Ganeti (nodes, roles) is not followed in Pacemaker at once, and gnt-cluster verify does not show what is \
+         wrong",
+        "install gnt-ha on this host again (make install): {} has to be an executable file",
+    ),
     rule_of(
         "no-voting-default",
         Error,

@@ -14,7 +14,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
-use crate::core::survey::Survey;
+use crate::core::survey::{Asked, Survey};
 
 /// Everything that is looked at. What could not be read is the reason why.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct View {
     pub survey: Option<Result<Survey, String>>,
     /// What each node's OOB program said of its power.
     pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
+    /// What each device said of each node whose OOB program is `ganeti-oob`.
+    pub devices: BTreeMap<NodeName, Vec<Asked>>,
     /// This host.
     pub host: Host,
 }
@@ -64,10 +66,14 @@ pub enum Installed {
 /// What is on this host.
 #[derive(Clone, Debug)]
 pub struct Host {
+    /// Its name in Ganeti, where it is a node.
+    pub node: Option<NodeName>,
     /// Each of the agents, by its file name.
     pub agents: BTreeMap<&'static str, Installed>,
     /// `fence_ganeti`, where Pacemaker looks for it.
     pub fence_agent: Installed,
+    /// Hooks that Ganeti does not run, each with the reason.
+    pub hooks: BTreeMap<PathBuf, String>,
     /// Files that give `--no-voting` to Ganeti's daemons.
     pub no_voting: Vec<PathBuf>,
     /// Pidfiles of daemons that do not run, which belong to another user than root.

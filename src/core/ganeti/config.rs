@@ -23,6 +23,16 @@ pub struct GanetiConfig {
     master: Option<NodeName>,
     candidate_pool_size: usize,
     notes: BTreeMap<NodeName, Notes>,
+    drbd_options: Vec<(Owner, String)>,
+}
+
+/// Whose disk parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The cluster's.
+    Cluster,
+    /// A node group's, by its name.
+    Group(String),
 }
 
 /// What else is known of a node.
@@ -85,6 +95,11 @@ struct RawCluster {
     candidate_pool_size: usize,
     #[serde(default)]
     ndparams: RawNodeParameters,
+    #[serde(default)]
+    diskparams: RawDiskParameters,
+    /// Of before Ganeti 2.8 there is none.
+    #[serde(default)]
+    enabled_disk_templates: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +129,23 @@ struct RawNode {
 #[derive(Deserialize)]
 struct RawGroup {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     ndparams: RawNodeParameters,
+    #[serde(default)]
+    diskparams: RawDiskParameters,
+}
+
+#[derive(Default, Deserialize)]
+struct RawDiskParameters {
+    #[serde(default)]
+    drbd: RawDrbd,
+}
+
+#[derive(Default, Deserialize)]
+struct RawDrbd {
+    #[serde(default, rename = "net-custom")]
+    net_custom: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -182,7 +213,21 @@ impl GanetiConfig {
             })
             .collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { serial: raw.serial_no, nodes, master, candidate_pool_size: raw.cluster.candidate_pool_size, notes })
+        let groups = raw.nodegroups.into_values().map(|group| (Owner::Group(group.name), group.diskparams));
+        let owners = std::iter::once((Owner::Cluster, raw.cluster.diskparams)).chain(groups);
+        let is_in_use = raw.cluster.enabled_disk_templates.is_none_or(|all| all.iter().any(|name| name == "drbd"));
+        let drbd_options = owners
+            .filter_map(|(owner, parameters)| Some((owner, parameters.drbd.net_custom?)))
+            .filter(|(_, options)| is_in_use && !options.trim().is_empty())
+            .collect();
+        Ok(Self {
+            serial: raw.serial_no,
+            nodes,
+            master,
+            candidate_pool_size: raw.cluster.candidate_pool_size,
+            notes,
+            drbd_options,
+        })
     }
 
     /// Every node, by name.
@@ -201,6 +246,22 @@ impl GanetiConfig {
     #[must_use]
     pub const fn candidate_pool_size(&self) -> usize {
         self.candidate_pool_size
+    }
+
+    /// The options that the disk parameter `net-custom` adds to a DRBD connection, where the template is in use.
+    #[must_use]
+    pub fn drbd_options(&self) -> &[(Owner, String)] {
+        &self.drbd_options
+    }
+
+    /// How many master candidates are missing of those that Ganeti wants and could have, as it counts them itself
+    /// (`lib/config/__init__.py`, `_UnlockedGetMasterCandidateStats`).
+    #[must_use]
+    pub fn candidates_missing(&self) -> usize {
+        let can = |node: &&Node| node.master_capable && !node.offline && !node.drained;
+        let (candidates, possible) =
+            (self.nodes.iter().filter(|node| node.master_candidate).count(), self.nodes.iter().filter(can).count());
+        possible.min(self.candidate_pool_size).saturating_sub(candidates)
     }
 
     /// The master as recorded; `None` if its record points nowhere.
@@ -286,6 +347,29 @@ mod tests {
         assert!(!parse(&small_pool).unwrap().needs_promotion_without(n2));
         let n4 = config.find(&NodeName::new("n4").unwrap()).unwrap();
         assert!(!config.needs_promotion_without(n4), "no candidate leaves");
+    }
+
+    /// `lib/storage/drbd_cmdgen.py`: what `net-custom` says comes after Ganeti's own options.
+    #[test]
+    fn drbd_options_are_read_where_drbd_is_in_use() {
+        let mut value = sample();
+        value["nodegroups"]["g2"] = json!({"name": "rack2", "diskparams": {"drbd": {"net-custom": "--x"}}});
+        value["cluster"]["diskparams"] = json!({"drbd": {"net-custom": ""}, "plain": {"stripes": 1}});
+        let options = |value: &Value| parse(value).unwrap().drbd_options().to_vec();
+        assert_eq!(options(&value), [(Owner::Group("rack2".into()), "--x".into())]);
+        value["cluster"]["enabled_disk_templates"] = json!(["plain"]);
+        assert_eq!(options(&value), []);
+    }
+
+    #[test]
+    fn a_short_pool_is_counted_as_ganeti_does() {
+        let mut value = sample();
+        assert_eq!(parse(&value).unwrap().candidates_missing(), 1, "n3 is offline, n4 could be one");
+        value["nodes"]["u4"]["drained"] = json!(true);
+        assert_eq!(parse(&value).unwrap().candidates_missing(), 0);
+        value["nodes"]["u4"]["drained"] = json!(false);
+        value["cluster"]["candidate_pool_size"] = json!(2);
+        assert_eq!(parse(&value).unwrap().candidates_missing(), 0);
     }
 
     /// A node must never be taken for missing because the file was half-written.

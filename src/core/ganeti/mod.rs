@@ -1,6 +1,8 @@
 //! Ganeti's own words: its configuration, its tags, its jobs, its out-of-band contract.
 
 pub mod config;
+pub mod drbd;
+pub mod hooks;
 pub mod instances;
 pub mod jobs;
 pub mod network;

@@ -131,6 +131,29 @@ impl Tags {
     }
 }
 
+/// The tags that mean something and do nothing beside the others: each with the tag that it needs, or that overrules it.
+#[must_use]
+pub fn idle(tags: &[&str]) -> Vec<(&'static str, &'static str)> {
+    const STORAGE: &str = "ocf:node-role:check-storage";
+    let all = Tags::read(tags.iter().copied());
+    let given = |text: &str| tags.contains(&text);
+    let changes = |tag: &Tag| Tags::read([tag.text]) != Tags::default();
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    for tag in TAGS.iter().filter(|tag| given(tag.text) && changes(tag)) {
+        let without = || tags.iter().copied().filter(|other| *other != tag.text);
+        if Tags::read(without().collect::<Vec<_>>()) == all {
+            // The one that has set the same further down.
+            let place = tag.text.rsplit_once(':').map_or(tag.text, |(place, _)| place);
+            let other = TAGS.iter().rev().find(|other| given(other.text) && other.text.starts_with(place));
+            found.push((tag.text, other.map_or("another tag", |other| other.text)));
+        }
+    }
+    if given(STORAGE) && all.node_mode == Mode::Partial && !all.health {
+        found.push((STORAGE, "ocf:node-role:full"));
+    }
+    found
+}
+
 /// The tags that look like ours and mean nothing: misspelt, or of a newer version.
 #[must_use]
 pub fn unknown<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -165,6 +188,21 @@ mod tests {
     #[test]
     fn a_misspelt_tag_is_found() {
         assert_eq!(unknown(["ocf:master-role:ful", "x", "ocf:node-role:full"]), ["ocf:master-role:ful"]);
+    }
+
+    /// A tag that only says the default is no fault; two that contradict each other are one.
+    #[test]
+    fn a_tag_that_does_nothing_beside_the_others_is_found() {
+        assert_eq!(idle(&["ocf:master-role:partial", "ocf:drain-queue:on", "other"]), []);
+        assert_eq!(
+            idle(&["ocf:master-role:full", "ocf:master-role:partial"]),
+            [("ocf:master-role:full", "ocf:master-role:partial")]
+        );
+        assert_eq!(idle(&["ocf:drain-node:off", "ocf:drain-node:on"]), [("ocf:drain-node:off", "ocf:drain-node:on")]);
+        let storage = "ocf:node-role:check-storage";
+        assert_eq!(idle(&[storage]), [(storage, "ocf:node-role:full")]);
+        assert_eq!(idle(&[storage, "ocf:node-role:full"]), []);
+        assert_eq!(idle(&[storage, "ocf:health:on"]), [], "health looks at it in partial mode, too");
     }
 
     proptest! {

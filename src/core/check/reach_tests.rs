@@ -1,0 +1,130 @@
+//! What could be proven of each node is told of what was asked, and never hoped.
+
+use super::tests::{Scene, device, name};
+use super::*;
+use crate::core::grade::Grade;
+use crate::core::power::Power;
+use crate::core::shun::terms::Terms;
+use crate::core::shun::words::{Attestation, LeashReport, Program};
+use crate::core::survey::Found;
+
+/// Each note with its nodes' numbers.
+fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
+    let number = |node: &crate::core::node::NodeName| node.short().trim_start_matches('n').to_owned();
+    let tell = |note: Note| (note.note, note.nodes.iter().map(number).collect::<String>(), note.what);
+    notes(&scene.read()).into_iter().map(tell).collect()
+}
+
+fn leash() -> Attestation {
+    let leash = LeashReport {
+        boot_id: "b".into(),
+        driver: "iTCO_wdt".into(),
+        nowayout: true,
+        terms: Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 },
+        candidates: [1, 2, 3].map(|n| [192, 0, 2, n].into()).into(),
+        kept_for_ms: 600_000,
+        lease_age_ms: 500,
+    };
+    Attestation { leash, age_ms: 20 }
+}
+
+fn says(leash: Option<Attestation>) -> Found {
+    let program = Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1 };
+    Found::Says { program: Some(program), skew_ms: 0, leash }
+}
+
+const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
+
+#[test]
+fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
+    let off = ("reachable-grade", "1234".to_owned(), "off, by level 1 (bmc)".to_owned());
+    let shared = ("shared-power", "1234".to_owned(), SHARED.to_owned());
+    assert_eq!(told(Scene::healthy()), [off.clone(), shared]);
+
+    let mut scene = Scene::healthy();
+    scene.config = scene.config.replace("driver = \"ipmi\"\n", "driver = \"ipmi\"\nshares_power = false\n");
+    assert_eq!(told(scene), [off.clone()], "the administrator knows better");
+
+    let mut scene = Scene::healthy();
+    scene.with_pdu();
+    assert_eq!(told(scene), [off.clone()], "a PDU sees what the board cannot");
+
+    let mut scene = Scene::healthy();
+    let pdu = "<primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/><primitive id=\"master\"";
+    scene.cib("<primitive id=\"master\"", pdu);
+    assert_eq!(told(scene), [off], "so does one that is Pacemaker's");
+}
+
+/// "From what was really asked, not from hopes."
+#[test]
+fn what_does_not_answer_proves_nothing() {
+    let mut scene = Scene::healthy();
+    scene.with_pdu();
+    scene.device("n2.lab", 1, None);
+    scene.device("n3.lab", 2, None);
+    scene.device("n4.lab", 1, None);
+    scene.device("n4.lab", 2, None);
+    assert_eq!(
+        told(scene),
+        [
+            ("reachable-grade", "13".to_owned(), "off, by level 1 (bmc)".to_owned()),
+            ("reachable-grade", "2".to_owned(), "off, by level 2 (pdu)".to_owned()),
+            ("reachable-grade", "4".to_owned(), "unknown, by nothing that answers".to_owned()),
+            ("shared-power", "3".to_owned(), SHARED.to_owned()),
+        ]
+    );
+    let mut scene = Scene::healthy();
+    scene.view.power.clear();
+    scene.view.devices.clear();
+    assert_eq!(told(scene), [], "nobody was asked (--no-devices)");
+}
+
+/// Both devices of a level must answer, and the weaker one counts.
+#[test]
+fn a_level_is_as_strong_as_its_weakest_device() {
+    let mut scene = Scene::healthy();
+    scene.config = scene.config.replace("[default]\nlevels = [[\"bmc\"]]", "[devices.path]\ndriver = \"agent\"\nagent = \"fence_ifmib\"\noptions = { port = \"{short}\" }\n[default]\nlevels = [[\"bmc\", \"path\"]]");
+    scene.view.devices.values_mut().for_each(|asked| asked.push(device(1, "path")));
+    scene.device("n1.lab", 1, Some(Power::On));
+    let notes = notes(&scene.read());
+    assert_eq!(notes.iter().map(|note| (note.grade, note.nodes.len())).collect::<Vec<_>>(), [(Grade::Isolated, 4)]);
+}
+
+/// Shunning is bounded where the leash is armed by its own word, and nothing where somebody who would have to refuse is silent.
+#[test]
+fn shunning_is_judged_as_in_a_fencing() {
+    let mut scene = Scene::healthy();
+    scene.shunning();
+    for node in ["n3.lab", "n4.lab"] {
+        scene.said(node, says(Some(leash())));
+    }
+    scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_leash = Some(leash().leash);
+    let found = told(scene);
+    assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (others)".into()));
+    assert!(found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): no leash of it"), "{found:?}");
+    assert_eq!(found.len(), 2, "no board is among them");
+
+    let mut scene = Scene::healthy();
+    scene.shunning();
+    scene.said("n3.lab", says(Some(leash())));
+    scene.said("n4.lab", Found::Silent("no answer".into()));
+    let view = scene.read();
+    let of = |node: &str| notes(&view).into_iter().find(|note| note.nodes.contains(&name(node))).unwrap().grade;
+    assert_eq!((of("n3.lab"), of("n4.lab")), (Grade::Unknown, Grade::Isolated), "the target itself need not answer");
+}
+
+/// The least proof is a setting of both programs, and of each device in Pacemaker.
+#[test]
+fn what_both_programs_take_is_enough() {
+    let weak = |config: &str, cib: &str| {
+        let mut scene = Scene::healthy();
+        scene.shunning();
+        scene.config.insert_str(0, config);
+        scene.cib("<nvpair id=\"l\"", &format!("{cib}<nvpair id=\"l\""));
+        let found = check(&scene.read());
+        found.iter().filter(|finding| finding.rule == "grade-too-weak").count()
+    };
+    let (config, cib) =
+        ("minimum_grade = \"isolated\"\n", "<nvpair id=\"g\" name=\"minimum_grade\" value=\"isolated\"/>");
+    assert_eq!((weak("", ""), weak(config, ""), weak("", cib), weak(config, cib)), (4, 4, 4, 0));
+}

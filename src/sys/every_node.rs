@@ -1,0 +1,143 @@
+//! Every node's OOB program asked at once, for the commands that look.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::clock::Deadline;
+use super::oob_program::OobProgram;
+use super::process::{End, Job};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::{DEADLINE_VARIABLE, Status, reason_in};
+use crate::core::node::NodeName;
+
+/// How many OOB programs run at once.
+const AT_ONCE: usize = 32;
+
+/// The most that is read of what our own program answers, in bytes: a line for each of a thousand nodes.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// How much earlier than it is killed our own program is asked to end by itself.
+const COURTESY: Duration = Duration::from_millis(500);
+
+/// What each node's program answered, or why it did not.
+pub type Answers<T> = BTreeMap<NodeName, Result<T, String>>;
+
+/// The nodes that are not offline and whose OOB program can be run here, each with it.
+#[must_use]
+pub fn programs(ganeti: &GanetiConfig) -> Vec<(NodeName, OobProgram)> {
+    let online = ganeti.nodes().iter().filter(|node| !node.offline);
+    online.filter_map(|node| Some((node.name.clone(), OobProgram::find(node.oob_program.as_ref()?).ok()?))).collect()
+}
+
+/// What each of them says of its node's power.
+#[must_use]
+pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> Answers<Status> {
+    ask(nodes, |node, program| program.status(node, deadline).map_err(|error| error.to_string()))
+}
+
+/// Asks each, some at a time.
+pub fn ask<T: Send>(
+    nodes: &[(NodeName, OobProgram)],
+    question: impl Fn(&NodeName, &OobProgram) -> Result<T, String> + Sync,
+) -> Answers<T> {
+    let mut found = BTreeMap::new();
+    for some in nodes.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            let ask = |(node, program): &(NodeName, OobProgram)| {
+                let (node, program, question) = (node.clone(), program.clone(), &question);
+                let one = move || {
+                    let answer = question(&node, &program);
+                    (node, answer)
+                };
+                std::thread::Builder::new().spawn_scoped(scope, one).ok()
+            };
+            let asked: Vec<_> = some.iter().filter_map(ask).collect();
+            found.extend(asked.into_iter().filter_map(|one| one.join().ok()));
+        });
+    }
+    // One that could not even be asked is not known to work.
+    for (node, _) in nodes {
+        found
+            .entry(node.clone())
+            .or_insert_with(|| Err("it could not be asked: this host has no thread to spare".to_owned()));
+    }
+    found
+}
+
+/// What `ganeti-oob` answers to one of its own commands, as JSON.
+///
+/// # Errors
+/// Why not, in one line.
+pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: Deadline) -> Result<T, String> {
+    let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    let seconds = deadline.left().saturating_sub(COURTESY).as_secs_f64();
+    let what = format!("{} {}", program.display(), words.first().unwrap_or(&""));
+    let ended = Job {
+        program,
+        arguments: &arguments,
+        stdin: &[],
+        environment: &[(DEADLINE_VARIABLE, format!("{seconds:.3}"))],
+        without: &[],
+        guarded: false,
+        deadline,
+        linger: Duration::from_millis(100),
+        output_limit: ANSWER_LIMIT,
+    }
+    .run()
+    .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    match ended.end {
+        End::Exited(0) if ended.flooded => Err(format!("{what} printed more than {ANSWER_LIMIT} bytes")),
+        End::Exited(0) => {
+            serde_json::from_slice(&ended.stdout).map_err(|error| format!("what {what} says is none: {error}"))
+        }
+        End::TimedOut => Err(format!("{what} did not end in time")),
+        end => Err(reason_in(&ended.stderr).unwrap_or_else(|| format!("{what} ended with {end:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::survey::Asked;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn program(body: &str) -> tempfile::TempPath {
+        let file = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    fn ask_it(body: &str) -> Result<Vec<Asked>, String> {
+        ask_ours(&program(body), &["devices", "n1.lab"], Deadline::after(Duration::from_secs(5)))
+    }
+
+    /// Of a large cluster the survey is longer than what is kept of a program that changes something.
+    #[test]
+    fn a_long_answer_is_read_whole_and_anything_else_is_no_answer() {
+        let one = r#"{"level": 1, "device": "bmc", "power": "on", "said": "on"}"#;
+        let many = format!("echo '['; n=0; while [ $n -lt 1000 ]; do echo '{one},'; n=$((n+1)); done; echo '{one}]'");
+        assert_eq!(ask_it(&many).unwrap().len(), 1001);
+        assert_eq!(
+            ask_it("echo 'ganeti-oob: n1.lab: no such device' >&2; exit 1").unwrap_err(),
+            "ganeti-oob: n1.lab: no such device"
+        );
+        assert!(ask_it("echo {}").unwrap_err().contains("says is none"));
+    }
+
+    /// All at once: what one of them does not say is its own.
+    #[test]
+    fn each_node_has_its_own_answer() {
+        let path = program("[ $2 = n2.lab ] && exit 1; echo '{\"powered\": true}'");
+        let found = OobProgram::find(&path).unwrap();
+        let nodes: Vec<_> =
+            ["n1.lab", "n2.lab"].map(|name| (NodeName::new(name).unwrap(), found.clone())).into_iter().collect();
+        let said = power(&nodes, Deadline::after(Duration::from_secs(5)));
+        let on: Vec<bool> = said.values().map(Result::is_ok).collect();
+        assert_eq!(on, [true, false]);
+    }
+}
