@@ -24,6 +24,27 @@ impl Paint {
     }
 }
 
+/// The text in lines of at most `width` characters, broken at blanks; those after the first begin with `indent` blanks. A word
+/// that is longer stays whole.
+#[must_use]
+pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
+    let Some(width) = width.filter(|width| text.chars().count() > *width) else { return text.to_owned() };
+    let body = text.trim_start();
+    let mut lines = vec![text.strip_suffix(body).unwrap_or_default().to_owned()];
+    let mut is_begun = false;
+    for word in body.split(' ') {
+        match lines.last_mut() {
+            Some(line) if !is_begun || line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push_str(if is_begun { " " } else { "" });
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{}{word}", " ".repeat(indent))),
+        }
+        is_begun = true;
+    }
+    lines.join("\n")
+}
+
 /// A point in time as people read it.
 #[must_use]
 pub fn time(wall_ms: u64, zone: &TimeZone) -> String {
@@ -99,4 +120,18 @@ pub fn answer(program: &str, error: &clap::Error) -> bool {
         .collect();
     complain(program, &format!("{} (see {program} --help)", what.join("; ").replace(":; ", ": ")));
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_at_blanks_under_their_beginning() {
+        let text = "! n3.lab: refused, and why";
+        assert_eq!(wrapped(text, None, 2), text);
+        assert_eq!(wrapped(text, Some(26), 2), text);
+        assert_eq!(wrapped(text, Some(20), 2), "! n3.lab: refused,\n  and why");
+        assert_eq!(wrapped("  a-long-word b", Some(8), 2), "  a-long-word\n  b");
+    }
 }

@@ -26,6 +26,23 @@ fn the_second_level_is_used_when_the_first_fails() {
     }
 }
 
+/// `gnt-ha check` is told of every level: a second one that fails is found before it is needed.
+#[test]
+fn devices_are_asked_on_every_level() {
+    let site = Site::with_scripts(&["one", "two", "three"], r#"[["one"], ["two", "three"]]"#);
+    site.set_power("one", "off");
+    site.script("two", "echo no such outlet >&2; exit 1");
+    let answer = site.oob("devices").answered();
+    let told: Vec<_> =
+        answer.as_array().unwrap().iter().map(|one| (&one["level"], &one["device"], &one["power"])).collect();
+    let (one, two, three) = (json!("one"), json!("two"), json!("three"));
+    assert_eq!(
+        told,
+        [(&json!(1), &one, &json!("off")), (&json!(2), &two, &json!(null)), (&json!(2), &three, &json!("on"))]
+    );
+    assert!(answer[1]["said"].as_str().unwrap().contains("no such outlet"), "{answer}");
+}
+
 /// A first level that succeeds is enough; the second is not touched.
 #[test]
 fn the_second_level_is_left_alone_when_the_first_succeeds() {

@@ -61,9 +61,9 @@ enum Form {
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.http {
         let line = first_line(io::stdin().lock())?;
-        return cli::print(&answered(&line, || status::look(&arguments.places)));
+        return cli::print(&answered(&line, || status::look(&arguments.places, false)));
     }
-    let status = status::look(&arguments.places)?;
+    let status = status::look(&arguments.places, false)?;
     let text = match arguments.format {
         Form::Mond => mond(&status)? + "\n",
         Form::Openmetrics => openmetrics(&status, now().wall_ms),

@@ -1,6 +1,10 @@
 //! What `gnt-ha status` says: each node in a line, and what stands above all of them.
 
+mod protection;
+
 use serde::Serialize;
+
+pub use protection::{Leash, Protection, Seen, Shun};
 
 use super::breaker::Latch;
 use super::grade::Grade;
@@ -83,7 +87,8 @@ impl Status {
 pub struct Note {
     /// How bad it is.
     pub level: Level,
-    /// `ganeti`, `pacemaker`, `quorum`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `shun`, `tag`, `record`.
+    /// `ganeti`, `pacemaker`, `quorum`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `shun`, `tag`, `record`,
+    /// `power`.
     pub about: &'static str,
     /// In words.
     pub text: String,
@@ -135,7 +140,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// In one column: `candidate, offline, powered=no`.
+    /// In one column: `candidate, offline`; the power has its own.
     #[must_use]
     pub fn words(self) -> String {
         let role = match self.role {
@@ -143,11 +148,7 @@ impl Flags {
             Role::Candidate => "candidate",
             Role::Regular => "regular",
         };
-        let flags = [
-            (self.offline, ", offline"),
-            (self.drained == Some(true), ", drained"),
-            (self.powered == Some(false), ", powered=no"),
-        ];
+        let flags = [(self.offline, ", offline"), (self.drained == Some(true), ", drained")];
         flags.into_iter().filter(|(set, _)| *set).fold(role.to_owned(), |words, (_, word)| words + word)
     }
 }
@@ -243,6 +244,9 @@ pub struct Line {
     pub receipt: Option<Last>,
     /// What is about to happen to its record; null if that is not decided here.
     pub next: Option<Next>,
+    /// `seen`, `shun`, `leash`, `grade`.
+    #[serde(flatten)]
+    pub protection: Protection,
 }
 
 impl Line {
@@ -265,7 +269,8 @@ impl Line {
         };
         let is_refused = next.as_ref().is_some_and(|next| next.mark() == '!');
         let level = if is_lost || is_refused { Level::Look } else { Level::Well };
-        Self { node, level, pacemaker: member.map(word), ganeti, receipt, next }
+        let protection = Protection::default();
+        Self { node, level, pacemaker: member.map(word), ganeti, receipt, next, protection }
     }
 
     /// In front of the line: what is about to be done is no more than that.
@@ -360,7 +365,7 @@ mod tests {
     #[test]
     fn columns_are_short() {
         let flags = Flags { role: Role::Regular, offline: true, drained: None, powered: Some(false) };
-        assert_eq!(flags.words(), "regular, offline, powered=no");
+        assert_eq!(flags.words(), "regular, offline");
         let mut last = Last { action: Action::Reboot, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1_000 };
         assert_eq!(last.words(241_000), "reboot 4 min ago: proven off");
         last.outcome = Some(Outcome::Unknown);

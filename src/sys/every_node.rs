@@ -26,11 +26,11 @@ const COURTESY: Duration = Duration::from_millis(500);
 /// What each node's program answered, or why it did not.
 pub type Answers<T> = BTreeMap<NodeName, Result<T, String>>;
 
-/// The nodes that are not offline and whose OOB program can be run here, each with it.
+/// The nodes whose OOB program can be run here, each with it; those that are recorded offline only if `offline`.
 #[must_use]
-pub fn programs(ganeti: &GanetiConfig) -> Vec<(NodeName, OobProgram)> {
-    let online = ganeti.nodes().iter().filter(|node| !node.offline);
-    online.filter_map(|node| Some((node.name.clone(), OobProgram::find(node.oob_program.as_ref()?).ok()?))).collect()
+pub fn programs(ganeti: &GanetiConfig, offline: bool) -> Vec<(NodeName, OobProgram)> {
+    let wanted = ganeti.nodes().iter().filter(|node| offline || !node.offline);
+    wanted.filter_map(|node| Some((node.name.clone(), OobProgram::find(node.oob_program.as_ref()?).ok()?))).collect()
 }
 
 /// What each of them says of its node's power.

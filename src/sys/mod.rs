@@ -25,3 +25,4 @@ pub mod shun;
 pub mod simulate;
 pub mod start;
 pub mod state_file;
+pub mod terminal;

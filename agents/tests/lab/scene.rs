@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
-use real_parts::protect::{Proof, built_programs, install, protect, protect_by};
+use real_parts::protect::{Proof, built_programs, install, install_hooks, protect, protect_by};
 pub(crate) use real_parts::roles::serves;
 use real_parts::{lab_name, receipts};
 
@@ -86,6 +86,7 @@ impl Scene {
     pub(crate) fn bare(name: &str, hosts: u8) -> Lab {
         let lab = lab_up(name, hosts, false, Duration::from_secs(3));
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
+        install_hooks(&lab).unwrap();
         lab
     }
 

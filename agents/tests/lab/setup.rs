@@ -28,10 +28,6 @@ fn wait_for_the_device(scene: &Scene) {
 
 /// Issue: "as a Ganeti cluster-verify hook, so that gnt-cluster verify shows it".
 fn assert_verify_shows_findings(scene: &Scene) {
-    const HOOK: &[u8] = include_bytes!("../../../packaging/hooks/cluster-verify");
-    for host in scene.lab.hosts() {
-        host.write_file("/etc/ganeti/hooks/cluster-verify-post.d/gnt-ha", HOOK, 0o755).unwrap();
-    }
     let master = scene.host("n1");
     let verify = || master.run(&["gnt-cluster", "verify"]).unwrap().text();
     let well = verify();
@@ -45,10 +41,6 @@ fn assert_verify_shows_findings(scene: &Scene) {
 
 /// Issue: hooks "keep scores, constraints, device lists (...) right when candidates are promoted and demoted".
 fn assert_constraints_follow(scene: &Scene) {
-    const HOOK: &[u8] = include_bytes!("../../../packaging/hooks/config-update");
-    for host in scene.lab.hosts() {
-        host.write_file("/etc/ganeti/hooks/config-update-post.d/gnt-ha", HOOK, 0o755).unwrap();
-    }
     let master = scene.host("n1");
     let pool = |size: &str| master.check(&["gnt-cluster", "modify", &format!("--candidate-pool-size={size}")]).unwrap();
     let is_kept_off = || Ok(master.check(&["cibadmin", "--query"])?.stdout.contains("gnt-ha-fence-avoids-n3.lab"));

@@ -71,7 +71,7 @@ type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<Node
 /// What every online node's OOB program says: ours of each device, also of those that it would ask only if another failed.
 fn power(ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Powers {
     let (ours, others): (Vec<_>, Vec<_>) =
-        every_node::programs(ganeti).into_iter().partition(|(_, program)| is_ours(program.path()));
+        every_node::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
     let config = config.display().to_string();
     let asked = every_node::ask(&ours, |node, program| {
         every_node::ask_ours::<Vec<Asked>>(program.path(), &["devices", node.as_str(), "--config", &config], deadline)

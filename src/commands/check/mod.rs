@@ -13,6 +13,7 @@ use clap::Args;
 use super::places::Places;
 use crate::cli;
 use crate::core::check::{Finding, Severity, check, notes};
+use crate::sys::terminal;
 use report::Report;
 
 /// The command line.
@@ -52,7 +53,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
     let text = if arguments.json {
         serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"
     } else {
-        report.text(std::io::stdout().is_terminal())
+        report.text(std::io::stdout().is_terminal(), terminal::width())
     };
     cli::print(&text)?;
     Ok(level)

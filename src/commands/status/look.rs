@@ -1,23 +1,27 @@
 //! What a status is made of, as far as this host knows it: what one source does not tell, another one may.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::places::Places;
+use crate::config::DEFAULT_RUN;
 use crate::core::ganeti::tags;
 use crate::core::history::{Story, stories};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Refusal, Role as RoleAt};
-use crate::core::status::{Flags, Last, Level, Line, Next, Note, Role, Status, VERSION};
+use crate::core::shun::register::Register;
+use crate::core::status::{Flags, Last, Leash, Level, Line, Next, Note, Protection, Role, Seen, Shun, Status, VERSION};
 use crate::sys::clock::{Deadline, now};
+use crate::sys::every_node::{self, Answers};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
 use crate::sys::record::recorder::{Recorder, RecorderError};
-use crate::sys::shun::keeper;
+use crate::sys::shun::{keeper, known as told_by};
 use crate::sys::{identity, simulate};
 
 /// The time for everything.
@@ -27,14 +31,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Ganeti {
     master: Option<NodeName>,
     nodes: Vec<(NodeName, Flags)>,
+    /// What their OOB programs say of their power, where that was asked.
+    power: Answers<crate::core::ganeti::oob::Status>,
 }
 
-/// Looks.
-pub(in crate::commands) fn look(places: &Places) -> Result<Status, String> {
+/// Looks; with `power` also at each node's, by its OOB program.
+pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, String> {
     let deadline = Deadline::after(LIMIT);
     let recorder = places.recorder();
     let mut notes = Vec::new();
-    let (ganeti, pacemaker) = match (ganeti(places, &mut notes), pacemaker::status(deadline)) {
+    let (ganeti, pacemaker) = match (ganeti(places, power, deadline, &mut notes), pacemaker::status(deadline)) {
         (Err(SsconfError::Absent(file)), Err(_)) if !places.cib.exists() => {
             return Err(format!(
                 "this host has neither Ganeti (no {}) nor Pacemaker (no {}): run it on a node of the cluster",
@@ -58,7 +64,8 @@ pub(in crate::commands) fn look(places: &Places) -> Result<Status, String> {
     if let Some(latch) = &breaker {
         notes.push(Note::new(Level::Look, "breaker", Refusal::from(latch).to_string()));
     }
-    of_this_host(places, &mut notes);
+    let register = known(keeper::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
+    of_this_host(places, &register, &mut notes);
     let told = Ledger::new(&places.state_dir).read().map(|contents| stories(contents.entries, None));
     let told = known(told, "receipts", &mut notes).unwrap_or_default();
     let status = Status {
@@ -73,6 +80,7 @@ pub(in crate::commands) fn look(places: &Places) -> Result<Status, String> {
         nodes: lines(ganeti.as_ref(), pacemaker.as_ref(), &told, &decided),
         notes,
     };
+    let status = protected(status, places, &register, ganeti.map(|ganeti| ganeti.power).unwrap_or_default());
     Ok(status.judged())
 }
 
@@ -82,7 +90,7 @@ fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut V
 }
 
 /// A master candidate has everything; any other node that is not offline has the ssconf files.
-fn ganeti(places: &Places, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
+fn ganeti(places: &Places, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
     match files::read_config(&places.data_dir) {
         Ok(config) => {
             let master = config.master().cloned();
@@ -93,7 +101,9 @@ fn ganeti(places: &Places, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError>
                 powered: Some(node.powered),
             };
             let nodes = config.nodes().iter().map(|node| (node.name.clone(), flags(node))).collect();
-            return Ok(Ganeti { master, nodes });
+            let power =
+                if power { every_node::power(&every_node::programs(&config, true), deadline) } else { Answers::new() };
+            return Ok(Ganeti { master, nodes, power });
         }
         Err(GanetiFilesError::NotCandidate(_)) => {}
         Err(error) => notes.push(Note::new(Level::Unknown, "ganeti", error.to_string())),
@@ -111,7 +121,7 @@ fn ganeti(places: &Places, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError>
     let nodes = all.iter().map(|node| (node.clone(), flags(node))).collect();
     let text = "this host is no master candidate: what is decided of each node, and more of its flags, is seen on one";
     notes.push(Note::new(Level::Well, "ganeti", text));
-    Ok(Ganeti { master, nodes })
+    Ok(Ganeti { master, nodes, power: Answers::new() })
 }
 
 /// What `gnt-ha record --dry-run` says. Why there is nothing is said only if it was not said already.
@@ -160,7 +170,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &Recorder
 }
 
 /// What is simulated, and what means nothing.
-fn of_this_host(places: &Places, notes: &mut Vec<Note>) {
+fn of_this_host(places: &Places, register: &Register, notes: &mut Vec<Note>) {
     let folder = places.state_dir.join(simulate::FOLDER);
     for condition in simulate::present(&folder) {
         let file = folder.join(condition.file());
@@ -171,15 +181,11 @@ fn of_this_host(places: &Places, notes: &mut Vec<Note>) {
         let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, folder.display());
         notes.push(Note::new(Level::Look, "simulated", text));
     }
-    match keeper::register(&places.state_dir) {
-        Ok(register) => notes.extend(register.shunned().map(|(node, entry)| {
-            // As it should be for a node that is recorded offline; it waits for somebody.
-            let text =
-                format!("{node} is refused by this host ({}), by {}: gnt-ha admit {node}", entry.grade, entry.by);
-            Note::new(Level::Well, "shun", text)
-        })),
-        Err(error) => notes.push(Note::new(Level::Unknown, "shun", error.to_string())),
-    }
+    notes.extend(register.shunned().map(|(node, entry)| {
+        // As it should be for a node that is recorded offline; it waits for somebody.
+        let text = format!("{node} is refused by this host ({}), by {}: gnt-ha admit {node}", entry.grade, entry.by);
+        Note::new(Level::Well, "shun", text)
+    }));
     // A host without Ganeti has said so.
     let cluster_tags = Ssconf::new(&places.data_dir).cluster_tags().unwrap_or_default();
     for tag in tags::unknown(cluster_tags.iter().map(String::as_str)) {
@@ -209,11 +215,50 @@ fn lines(
         .collect()
 }
 
+/// Adds what the register, the nodes' own words and their OOB programs tell.
+fn protected(
+    mut status: Status,
+    places: &Places,
+    register: &Register,
+    mut power: Answers<crate::core::ganeti::oob::Status>,
+) -> Status {
+    let peers = told_by::peers(&places.state_dir);
+    let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
+    let own_leash = told_by::own_leash(Path::new(DEFAULT_RUN));
+    let leash = |node: &NodeName| {
+        if own.as_ref() == Some(node) {
+            return own_leash.as_ref().map(|_| Leash::Armed);
+        }
+        let told = peers.get(node)?;
+        let age_ms = told_by::age_ms(told);
+        let kept = told_by::attestation(told).map(|said| said.leash.terms.is_kept(said.age_ms, said.leash.kept_for_ms));
+        Some(age_ms.map_or(Leash::Unknown, |age_ms| Leash::of(age_ms, kept)))
+    };
+    let lines = std::mem::take(&mut status.nodes);
+    for line in lines {
+        let entry = node::find(&line.node, register.0.keys()).ok().and_then(|name| register.0.get(name));
+        let seen = power.remove(&line.node).map(|said| match said {
+            Ok(said) => Seen::Power(said.power),
+            Err(why) => Seen::Unknown(why),
+        });
+        if let Some(Seen::Unknown(why)) = &seen {
+            // A host that is recorded offline may be without any power at all.
+            let is_offline = line.ganeti.is_some_and(|flags| flags.offline);
+            let level = if is_offline { Level::Well } else { Level::Unknown };
+            status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
+        }
+        let grade = line.proven(entry);
+        let protection = Protection { seen, shun: entry.map(Shun::of), leash: leash(&line.node), grade };
+        status.nodes.push(line.protected(protection));
+    }
+    status
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::grade::Grade;
     use std::fs;
-    use std::path::Path;
 
     fn places(folder: &Path) -> Places {
         Places { state_dir: folder.join("state"), data_dir: folder.join("data"), cib: folder.join("cib.xml") }
@@ -238,7 +283,7 @@ mod tests {
         for (name, text) in files {
             fs::write(folder.join(name), text).unwrap();
         }
-        look(&places(folder)).unwrap()
+        look(&places(folder), false).unwrap()
     }
 
     fn levels(status: &Status, about: &str) -> Vec<Level> {
@@ -248,7 +293,7 @@ mod tests {
     #[test]
     fn a_host_of_no_cluster_is_told_so() {
         let folder = tempfile::tempdir().unwrap();
-        let error = look(&places(folder.path())).unwrap_err();
+        let error = look(&places(folder.path()), false).unwrap_err();
         assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
     }
 
@@ -288,6 +333,30 @@ mod tests {
         let told = |about: &str| status.notes.iter().find(|note| note.about == about).unwrap().text.clone();
         assert_eq!(told("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
         assert!(told("breaker").starts_with("the breaker holds back n3.lab"), "{}", told("breaker"));
+    }
+
+    /// Who is refused is in the line, with what is proven; a word of before this boot is none.
+    #[test]
+    fn who_is_refused_and_leashed_is_in_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let register = r#"{"n3.lab": {"epoch": 3, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
+            "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
+        let report = r#"{"version": 1, "node": "n2.lab", "boot_id": "b", "register": {}, "refuses": {}, "seal": ""}"#;
+        let told = |boot: &str| {
+            format!(r#"{{"asked_boottime_ms": {}, "boot_id": "{boot}", "report": {report}}}"#, now().boottime_ms)
+        };
+        let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, told(&identity::incarnation()), told("another"));
+        let status = node(folder.path(), &[("state/shunned.json", register), ("state/peers.json", &peers)]);
+        let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
+        let expected = |shun, leash, grade| Protection { seen: None, shun, leash, grade };
+        assert_eq!(of("n1.lab"), expected(None, Some(Leash::Unknown), None));
+        assert_eq!(of("n2.lab"), expected(Some(Shun::Admitted), Some(Leash::Off), None));
+        assert_eq!(of("n3.lab"), expected(Some(Shun::Shunned), None, Some(Grade::Off)));
+        let json = serde_json::to_value(&status.nodes[2]).unwrap();
+        assert_eq!(
+            (&json["shun"], &json["grade"], &json["leash"]),
+            (&"shunned".into(), &"off".into(), &serde_json::Value::Null)
+        );
     }
 
     /// Unknown is not success.

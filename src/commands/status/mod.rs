@@ -15,6 +15,7 @@ use super::places::Places;
 use crate::cli;
 use crate::core::status::Level;
 use crate::sys::clock::now;
+use crate::sys::terminal;
 use table::Table;
 
 /// How long after a look the next one is.
@@ -30,10 +31,19 @@ pub struct Arguments {
     ///
     /// Keys: version (1), host, level, master, quorum, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
     /// down, limit}, nodes [{node, level, pacemaker, ganeti {role, offline, drained, powered}, receipt {action, outcome,
-    /// grade, at_ms}, next {decision, text}}], notes [{level, about, text}]. level is well, look or unknown; null is what
-    /// is not so or not known; times are milliseconds since 1970. Later versions may add keys.
+    /// grade, at_ms}, next {decision, text}, seen {power} or {unknown}, shun, leash, grade}], notes [{level, about, text}].
+    /// level is well, look or unknown; seen is what --power brought, with the reason if it is not known; shun is shunned
+    /// or admitted, by this host's register; leash is armed, off or unknown, by the node's own last word; grade is what
+    /// is proven of the node as it is now. null is what is not so or not known; times are milliseconds since 1970. Later
+    /// versions may add keys.
     #[arg(long)]
     json: bool,
+
+    /// Ask each node's OOB program for its power, too, all at once
+    ///
+    /// Without it no device is asked, and the power is shown as Ganeti has it recorded.
+    #[arg(long, conflicts_with = "watch")]
+    power: bool,
 
     /// Look again every two seconds, until it is interrupted
     ///
@@ -79,11 +89,12 @@ fn watch(arguments: &Arguments) -> Result<Level, String> {
 }
 
 fn told(arguments: &Arguments) -> Result<(Level, String), String> {
-    let status = look(&arguments.places)?;
+    let status = look(&arguments.places, arguments.power)?;
     let text = if arguments.json {
         serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n"
     } else {
-        Table { now_ms: now().wall_ms, zone: TimeZone::system(), colour: std::io::stdout().is_terminal() }.text(&status)
+        let colour = std::io::stdout().is_terminal();
+        Table { now_ms: now().wall_ms, zone: TimeZone::system(), colour, width: terminal::width() }.text(&status)
     };
     Ok((status.level, text))
 }

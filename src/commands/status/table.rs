@@ -3,7 +3,8 @@
 use jiff::tz::TimeZone;
 
 use crate::cli;
-use crate::core::status::{Flags, Level, Line, Status};
+use crate::core::grade::Grade;
+use crate::core::status::{Flags, Leash, Level, Line, Shun, Status};
 
 /// How it is shown.
 pub(super) struct Table {
@@ -13,42 +14,94 @@ pub(super) struct Table {
     pub(super) zone: TimeZone,
     /// On a terminal.
     pub(super) colour: bool,
+    /// How much fits into a line of it.
+    pub(super) width: Option<usize>,
 }
 
-/// Receipts are kept on the host that did it.
-const HEAD: [&str; 5] = ["NODE", "PACEMAKER", "GANETI", "LAST RECEIPT HERE", "RECORD IN GANETI"];
+/// The columns, all but the last; receipts are kept on the host that did it.
+const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "LEASH", "GRADE", "LAST RECEIPT HERE"];
+
+/// The last one: what is about to happen, or what is in the way of it.
+const RECORD: &str = "RECORD IN GANETI";
+
+/// Left out where no node has anything in it.
+const OPTIONAL: [&str; 3] = ["SHUN", "LEASH", "GRADE"];
+
+/// Left out where the terminal is narrow, the first one first.
+const DROPPED: [&str; 6] = ["LAST RECEIPT HERE", "LEASH", "SHUN", "POWER", "GRADE", "PACEMAKER"];
+
+/// The least that the last column is shortened to.
+const LEAST: usize = 24;
+
+const NONE: &str = "-";
+
+/// A column that is shown.
+struct Column {
+    head: &'static str,
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn width(&self) -> usize {
+        self.cells.iter().map(|cell| cell.chars().count()).chain([self.head.len()]).max().unwrap_or_default()
+    }
+}
 
 impl Table {
     /// The whole text.
     pub(super) fn text(&self, status: &Status) -> String {
-        let cells: Vec<[String; 5]> = status.nodes.iter().map(|line| self.cells(line)).collect();
-        let head = HEAD.map(str::to_owned);
-        let width = |column: usize| {
-            let all = cells.iter().chain([&head]);
-            all.map(|row| row[column].chars().count()).max().unwrap_or_default()
-        };
-        let widths: [usize; 5] = std::array::from_fn(width);
-        let row = |mark: char, cells: &[String; 5]| {
+        let mut columns: Vec<Column> =
+            HEAD.iter().enumerate().map(|(index, head)| self.column(index, head, status)).collect();
+        columns.retain(|column| !OPTIONAL.contains(&column.head) || column.cells.iter().any(|cell| cell != NONE));
+        let records: Vec<String> = status.nodes.iter().map(record).collect();
+        let longest = records.iter().map(|cell| cell.chars().count()).chain([RECORD.len()]).max().unwrap_or_default();
+        let left = self.fit(&mut columns, longest);
+        let row = |mark: char, cells: Vec<&str>, last: &str| {
             let mut text = mark.to_string();
-            for (cell, width) in cells.iter().zip(widths) {
-                text.push_str(&format!(" {cell:width$} "));
+            for (cell, column) in cells.iter().zip(&columns) {
+                text.push_str(&format!(" {cell:width$} ", width = column.width()));
             }
-            text.trim_end().to_owned() + "\n"
+            format!("{text} {}", shortened(last, left)).trim_end().to_owned() + "\n"
         };
         let mut text = String::new();
-        if !cells.is_empty() {
-            text.push_str(&row(' ', &head));
+        if !status.nodes.is_empty() {
+            text.push_str(&row(' ', columns.iter().map(|column| column.head).collect(), RECORD));
         }
-        for (line, cells) in status.nodes.iter().zip(&cells) {
-            text.push_str(&self.painted(line.level, &row(line.mark(), cells)));
+        for (index, (line, last)) in status.nodes.iter().zip(&records).enumerate() {
+            let cells = columns.iter().map(|column| column.cells.get(index).map_or(NONE, String::as_str)).collect();
+            text.push_str(&self.painted(line.level, &row(line.mark(), cells, last)));
         }
-        for (index, note) in self.notes(status).into_iter().enumerate() {
-            if index == 0 && !cells.is_empty() {
+        // What was shortened and asks for somebody is told in full.
+        let is_cut = |cell: &str| left.is_some_and(|left| cell.chars().count() > left);
+        let cut = status.nodes.iter().zip(&records).filter(|(line, last)| line.mark() != ' ' && is_cut(last));
+        let cut = cut.map(|(line, last)| (line.level, format!("{} {}: {last}", line.mark(), line.node)));
+        let notes = self.notes(status).into_iter().map(|(level, note)| (level, format!("{} {note}", level.mark())));
+        for (index, (level, note)) in cut.chain(notes).enumerate() {
+            if index == 0 && !status.nodes.is_empty() {
                 text.push('\n');
             }
-            text.push_str(&self.painted(note.0, &format!("{} {}\n", note.0.mark(), note.1)));
+            let lines = cli::wrapped(&note, self.width, 2);
+            lines.lines().for_each(|line| text.push_str(&self.painted(level, &format!("{line}\n"))));
         }
         text
+    }
+
+    /// Leaves out what does not fit beside a last column of at least [`LEAST`]. Returns how much is left for that; none: all.
+    fn fit(&self, columns: &mut Vec<Column>, longest: usize) -> Option<usize> {
+        let width = self.width?;
+        for drop in std::iter::once("").chain(DROPPED) {
+            columns.retain(|column| column.head != drop);
+            // The mark, and a blank before and behind each.
+            let taken: usize = 2 + columns.iter().map(|column| column.width() + 2).sum::<usize>();
+            let left = width.saturating_sub(taken);
+            if left >= longest {
+                return None;
+            }
+            if left >= LEAST {
+                return Some(left);
+            }
+        }
+        Some(LEAST)
     }
 
     fn notes(&self, status: &Status) -> Vec<(Level, String)> {
@@ -69,15 +122,22 @@ impl Table {
         notes
     }
 
-    fn cells(&self, line: &Line) -> [String; 5] {
-        let none = || "-".to_owned();
-        [
-            line.node.to_string(),
-            line.pacemaker.map_or_else(none, str::to_owned),
-            line.ganeti.map_or_else(none, Flags::words),
-            line.receipt.as_ref().map_or_else(none, |last| last.words(self.now_ms)),
-            line.next.as_ref().map_or_else(none, |next| next.text.clone()),
-        ]
+    fn column(&self, index: usize, head: &'static str, status: &Status) -> Column {
+        let none = || NONE.to_owned();
+        let cell = |line: &Line| {
+            let protection = &line.protection;
+            match index {
+                0 => line.node.to_string(),
+                1 => line.pacemaker.map_or_else(none, str::to_owned),
+                2 => line.ganeti.map_or_else(none, Flags::words),
+                3 => protection.power(line.ganeti),
+                4 => protection.shun.map_or(NONE, Shun::word).to_owned(),
+                5 => protection.leash.map_or(NONE, Leash::word).to_owned(),
+                6 => protection.grade.map_or(NONE, Grade::word).to_owned(),
+                _ => line.receipt.as_ref().map_or_else(none, |last| last.words(self.now_ms)),
+            }
+        };
+        Column { head, cells: status.nodes.iter().map(cell).collect() }
     }
 
     fn painted(&self, level: Level, line: &str) -> String {
@@ -91,27 +151,37 @@ impl Table {
     }
 }
 
+fn record(line: &Line) -> String {
+    line.next.as_ref().map_or_else(|| NONE.to_owned(), |next| next.text.clone())
+}
+
+fn shortened(text: &str, left: Option<usize>) -> String {
+    const MORE: &str = "...";
+    match left.filter(|left| text.chars().count() > *left) {
+        Some(left) => text.chars().take(left.saturating_sub(MORE.len())).chain(MORE.chars()).collect(),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::grade::Grade;
     use crate::core::node::NodeName;
     use crate::core::receipt::{Action, Outcome};
     use crate::core::reconcile::{Decision, Membership, Pause, Quiet, Refusal};
-    use crate::core::status::{Last, Next, Note, Role, VERSION};
+    use crate::core::status::{Last, Next, Note, Protection, Role, VERSION};
 
     fn line(node: &str, role: Role, member: Membership, decision: &Decision, receipt: Option<Last>) -> Line {
         let flags = Flags { role, offline: false, drained: Some(false), powered: Some(true) };
         Line::new(NodeName::new(node).unwrap(), Some(member), Some(flags), receipt, Some(Next::of(decision)))
     }
 
-    #[test]
-    fn a_table_for_people() {
+    fn status() -> Status {
         let last = Last { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 0 };
         let pause = Pause { reason: "a fan".into(), by: "root".into(), since_ms: 60_000 };
         let quiet = Decision::Nothing(Quiet::IsMaster);
         let refused = Decision::Refused(Refusal::NotFenced { failed: 0 });
-        let status = Status {
+        Status {
             version: VERSION,
             host: "n1.lab".into(),
             level: Level::Look,
@@ -128,18 +198,48 @@ mod tests {
                 Note::new(Level::Well, "start-up", "young"),
                 Note::new(Level::Look, "pause", Refusal::Paused(pause).to_string()),
             ],
-        };
-        let table = Table { now_ms: 180_000, zone: TimeZone::UTC, colour: false };
-        let text = table.text(&status);
+        }
+    }
+
+    const TABLE: Table = Table { now_ms: 180_000, zone: TimeZone::UTC, colour: false, width: None };
+
+    #[test]
+    fn a_table_for_people() {
+        let text = TABLE.text(&status());
         assert_eq!(
             text,
-            "  NODE     PACEMAKER  GANETI   LAST RECEIPT HERE         RECORD IN GANETI\n  \
-               n1.lab   online     master   -                         nothing: the master's flags do not change\n\
-             ! n33.lab  UNCLEAN    regular  reboot 3 min ago: FAILED  refused: lost, and not fenced yet: nothing is \
+            "  NODE     PACEMAKER  GANETI   POWER  LAST RECEIPT HERE         RECORD IN GANETI\n  \
+               n1.lab   online     master   on     -                         nothing: the master's flags do not change\n\
+             ! n33.lab  UNCLEAN    regular  on     reboot 3 min ago: FAILED  refused: lost, and not fenced yet: nothing is \
              proven\n\n\
              ! paused by root: a fan (gnt-ha resume); since 1970-01-01 00:01:00 UTC\n  young\n"
         );
-        let coloured = Table { colour: true, ..table }.text(&status);
+        let coloured = Table { colour: true, ..TABLE }.text(&status());
         assert_eq!(coloured.replace("\x1b[31m", "").replace("\x1b[0m", ""), text);
+    }
+
+    #[test]
+    fn what_protects_a_node_has_columns_where_there_is_something() {
+        let mut status = status();
+        let protection = Protection { shun: Some(Shun::Shunned), grade: Some(Grade::Off), ..Protection::default() };
+        status.nodes[1] = status.nodes[1].clone().protected(protection);
+        let text = TABLE.text(&status);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("POWER  SHUN     GRADE  LAST RECEIPT HERE"), "{text}");
+        assert!(lines[2].contains("on     shunned  off    reboot"), "{text}");
+    }
+
+    /// Issue: "width respected". What is left out is the least that one needs, and what asks for somebody is told in full.
+    #[test]
+    fn a_narrow_terminal_is_not_overrun() {
+        for width in [200, 120, 80, 60, 45] {
+            let text = Table { width: Some(width), ..TABLE }.text(&status());
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            let told = text.replace("\n  ", " ");
+            assert!(told.contains("refused: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");
+            assert!(text.contains("! n33.lab  "), "{text}");
+            assert_eq!(text.contains("LAST RECEIPT HERE"), width >= 100, "{width}:\n{text}");
+            assert_eq!(text.contains("UNCLEAN"), width >= 60, "{width}:\n{text}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What could be proven of each node is told of what was asked, and never hoped.
 
+use std::slice;
+
 use super::tests::{Scene, device, name};
 use super::*;
 use crate::core::grade::Grade;
@@ -43,11 +45,11 @@ fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
 
     let mut scene = Scene::healthy();
     scene.config = scene.config.replace("driver = \"ipmi\"\n", "driver = \"ipmi\"\nshares_power = false\n");
-    assert_eq!(told(scene), [off.clone()], "the administrator knows better");
+    assert_eq!(told(scene), slice::from_ref(&off), "the administrator knows better");
 
     let mut scene = Scene::healthy();
     scene.with_pdu();
-    assert_eq!(told(scene), [off.clone()], "a PDU sees what the board cannot");
+    assert_eq!(told(scene), slice::from_ref(&off), "a PDU sees what the board cannot");
 
     let mut scene = Scene::healthy();
     let pdu = "<primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/><primitive id=\"master\"";

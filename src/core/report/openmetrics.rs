@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::core::receipt::Outcome;
-use crate::core::status::{Level, Line, Status};
+use crate::core::status::{Leash, Level, Line, Shun, Status};
 
 /// What an answer over HTTP is called.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -56,6 +56,10 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("node_recorded_offline", "Ganeti has it offline", nodes(&|line| Some(u64::from(line.ganeti?.offline))));
     family("node_recorded_drained", "Ganeti has it drained", nodes(&|line| line.ganeti?.drained.map(u64::from)));
     family("node_recorded_powered", "Ganeti has it powered", nodes(&|line| line.ganeti?.powered.map(u64::from)));
+    let shunned = |line: &Line| line.protection.shun.map(|shun| u64::from(shun == Shun::Shunned));
+    family("node_shunned", "This host refuses it; without a sample it never did", nodes(&shunned));
+    let armed = |line: &Line| line.protection.leash.map(|leash| u64::from(leash == Leash::Armed));
+    family("node_leash_armed", "Its leash is armed, by its own last word", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
     let blocked = |line: &Line| Some(u64::from(line.next.as_ref()?.mark() == '!'));
     family("node_record_refused", "Its record is not what it should be, and that is refused", nodes(&blocked));

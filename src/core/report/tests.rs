@@ -7,7 +7,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Outcome};
 use crate::core::reconcile::{Decision, Membership, Quiet, Refusal};
-use crate::core::status::{Flags, Last, Level, Line, Next, Note, Role, Status, VERSION};
+use crate::core::status::{Flags, Last, Level, Line, Next, Note, Protection, Role, Shun, Status, VERSION};
 
 fn line(node: &str, member: Membership, decision: &Decision) -> Line {
     let flags = Flags { role: Role::Candidate, offline: false, drained: Some(false), powered: Some(true) };
@@ -35,7 +35,8 @@ fn lost() -> Status {
     let refused = Decision::Refused(Refusal::NoQuorum);
     let nodes = vec![
         line("n1.lab", Membership::Online, &Decision::Nothing(Quiet::AsItShould)),
-        line("n3.lab", Membership::Unclean, &refused),
+        line("n3.lab", Membership::Unclean, &refused)
+            .protected(Protection { shun: Some(Shun::Shunned), ..Protection::default() }),
     ];
     status(nodes, vec![Note::new(Level::Look, "pause", "paused by \"root\"")])
 }
@@ -68,6 +69,7 @@ fn every_metric_is_explained_and_the_unknown_has_no_sample() {
         "gnt_ha_quorum 1",
         "gnt_ha_notes{level=\"look\"} 1",
         "gnt_ha_node_unclean{node=\"n3.lab\"} 1",
+        "gnt_ha_node_shunned{node=\"n3.lab\"} 1",
         "gnt_ha_node_record_refused{node=\"n3.lab\"} 1",
         "gnt_ha_node_is_master{node=\"n1.lab\"} 1",
         "gnt_ha_node_receipt_timestamp_seconds{node=\"n3.lab\",action=\"reboot\",outcome=\"unknown\",grade=\"unknown\"} 7",

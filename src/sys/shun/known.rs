@@ -74,10 +74,16 @@ pub fn keep_peers(state: &Path, peers: &Peers) -> io::Result<()> {
     state_file::write_unflushed(&peers_file(state), peers)
 }
 
+/// How long ago a node was asked, in milliseconds; none if that was before this host's boot.
+#[must_use]
+pub fn age_ms(told: &Told) -> Option<u64> {
+    let age_ms = now().boottime_ms.checked_sub(told.asked_boottime_ms)?;
+    (told.boot_id == identity::incarnation()).then_some(age_ms)
+}
+
 /// What a node's leash attested when it was asked last, with its age; none if it did not, or before this host's boot.
 #[must_use]
 pub fn attestation(told: &Told) -> Option<Attestation> {
     let leash = told.report.leash.clone()?;
-    let age_ms = now().boottime_ms.checked_sub(told.asked_boottime_ms)?;
-    (told.boot_id == identity::incarnation()).then_some(Attestation { leash, age_ms })
+    Some(Attestation { leash, age_ms: age_ms(told)? })
 }

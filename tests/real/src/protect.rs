@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gnt_ha::core::ganeti::hooks::{FILE, HOOKS};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Lab};
@@ -83,6 +84,22 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
             host.write_file(LEASH_SCRIPT, LEASH.as_bytes(), 0o755).map_err(text)?;
             host.check(&[GNT_HA, "leash", "arm"]).map_err(text)?;
             start_leash(&host)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts our hooks where `make install` puts them.
+///
+/// # Errors
+/// What failed, where.
+pub fn install_hooks(lab: &Lab) -> Result<(), String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/hooks");
+    for hook in HOOKS {
+        let path = sources.join(hook.source);
+        let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        for host in lab.hosts() {
+            host.write_file(&format!("/etc/ganeti/hooks/{}/{FILE}", hook.folder), &bytes, 0o755).map_err(text)?;
         }
     }
     Ok(())
