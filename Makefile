@@ -16,6 +16,9 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 # Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
+# One script for all of them.
+HOOKS := cluster-verify-post.d config-update-post.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d node-modify-post.d \
+    node-remove-post.d watcher
 
 .PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz deb deb-check
 
@@ -65,8 +68,9 @@ install: build
 	install -m 0644 units/*.service units/*.socket units/*.timer $(UNITS)/
 	install -m 0755 units/init/* $(SHARE)/doc/gnt-ha/examples/init/
 	install -d -m 0755 $(DESTDIR)/etc/gnt-ha
-	install -D -m 0755 packaging/hooks/cluster-verify $(DESTDIR)/etc/ganeti/hooks/cluster-verify-post.d/gnt-ha
-	install -D -m 0755 packaging/hooks/config-update $(DESTDIR)/etc/ganeti/hooks/config-update-post.d/gnt-ha
+	for hook in $(HOOKS); do \
+	    install -D -m 0755 packaging/hooks/gnt-ha $(DESTDIR)/etc/ganeti/hooks/$$hook/gnt-ha || exit 1; \
+	done
 	install -D -m 0644 packaging/gnt-ha.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gnt-ha.conf
 	install -D -m 0644 packaging/gnt-ha.logrotate $(DESTDIR)/etc/logrotate.d/gnt-ha
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use gnt_ha::cli;
 use gnt_ha::commands::{
-    Cli, Command, admit, attest, check, drill, history, leash, pause, record, rehearse, report, setup, shun, status,
+    Cli, Command, admit, attest, check, drill, history, hook, leash, pause, record, rehearse, report, setup, shun,
+    status,
 };
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
@@ -32,7 +33,12 @@ fn main() -> ExitCode {
         Command::Admit(arguments) => admit::run(arguments, &parsed.config),
         Command::Attest(arguments) => attest::run(arguments),
         Command::History(arguments) => history::run(arguments, &parsed.config),
-        Command::Shun(command) => match shun::run(command, &parsed.config) {
+        Command::Hook(arguments) => match hook::run(arguments, &parsed.config) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(line) => Err(line),
+        },
+        Command::Shun(arguments) => match shun::run(arguments, &parsed.config) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
             Err(line) => Err(line),

@@ -54,6 +54,18 @@ pub enum Command {
         #[arg(long, value_name = "REASON")]
         confirm: Option<String>,
     },
+    /// Have every other node refuse one, at a person's word; gnt-ha shun and Ganeti's hooks run it
+    Shun {
+        /// The node
+        #[arg(value_name = "NODE")]
+        node: NodeName,
+        /// Why
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+        /// Refuse everything, not TCP and confd alone: corosync loses a node that lives, and Pacemaker fences it
+        #[arg(long)]
+        everything: bool,
+    },
     /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
     Tend,
     /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its leash; print JSON. gnt-ha check runs it
@@ -81,7 +93,7 @@ impl Command {
             | Self::Health(arg)
             | Self::Devices(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
-            Self::Admit { node, .. } => Some(node),
+            Self::Admit { node, .. } | Self::Shun { node, .. } => Some(node),
             Self::Peer { .. } | Self::Tend | Self::Survey => None,
         }
     }

@@ -11,6 +11,7 @@ use ganeti_oob::health::health;
 use ganeti_oob::peer;
 use ganeti_oob::power::{self, Ended};
 use ganeti_oob::shun::admit::{Admitted, admit};
+use ganeti_oob::shun::refuse::refuse;
 use ganeti_oob::shun::survivors::Survivors;
 use ganeti_oob::shun::tend::tend;
 use ganeti_oob::survey::survey;
@@ -20,6 +21,7 @@ use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
+use gnt_ha::core::shun::register::Reach;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::ledger::Ledger;
@@ -68,6 +70,9 @@ fn run(parsed: &Cli) -> Result<(), String> {
     if let Command::Admit { node, confirm } = &parsed.command {
         return run_admit(&parsed.config, node, confirm.as_deref());
     }
+    if let Command::Shun { node, reason, everything } = &parsed.command {
+        return run_shun(&parsed.config, node, reason, if *everything { Reach::Everything } else { Reach::Tcp });
+    }
     let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
         Some(node) => format!("{node}: {error}"),
         None => error.to_string(),
@@ -99,7 +104,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
         Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
         // Answered above: they need no configuration.
-        Command::Peer { .. } | Command::Tend | Command::Survey | Command::Admit { .. } => Ok(()),
+        Command::Peer { .. } | Command::Tend | Command::Survey | Command::Admit { .. } | Command::Shun { .. } => Ok(()),
     }
 }
 
@@ -132,6 +137,15 @@ fn run_admit(path: &Path, node: &NodeName, confirm: Option<&str>) -> Result<(), 
             cli::print(&format!("{node}: is admitted by {} nodes\n", answers.len() - silent.len()))
         }
     }
+}
+
+fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: Reach) -> Result<(), String> {
+    let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
+    let deadline = Deadline::after(time_allowed(&config));
+    let why = |why: String| format!("{node}: is not refused: {why}");
+    let survivors = Survivors::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
+    let refusing = refuse(&survivors, reason, reach, deadline).map_err(why)?;
+    cli::print(&format!("{}: is refused by {refusing} nodes\n", survivors.target()))
 }
 
 /// An intent before, a receipt after, and only what was proven is success.

@@ -5,7 +5,9 @@ pub mod attest;
 pub mod check;
 pub mod drill;
 pub mod history;
+pub mod hook;
 pub mod leash;
+mod oob;
 pub mod pause;
 pub mod places;
 pub mod record;
@@ -95,6 +97,15 @@ pub enum Command {
     ///
     /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
     Resume(places::Places),
+    /// Run by Ganeti's hooks: what protects the cluster follows its nodes
+    ///
+    /// The scripts in /etc/ganeti/hooks call it, and it reads what has happened from their environment. On the master: what
+    /// gnt-ha setup has made follows as nodes come, go, and change their role (config-update, node-add, node-remove,
+    /// node-modify); a node that is recorded offline by hand is refused by the others, over TCP, and put on standby in
+    /// Pacemaker, or as the cluster's tag says (gnt-ha-tags(7)), until it is online again; Ganeti's record is looked at after
+    /// the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of gnt-ha check. On every node the watcher
+    /// has the refusals made anew. Nothing is done where nothing of gnt-ha is configured in Pacemaker.
+    Hook(hook::Arguments),
     /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
     ///
     /// Run it on a master candidate. Then have Ganeti take it back: gnt-node add --readd NODE.
@@ -111,9 +122,11 @@ pub enum Command {
     /// may still run (isolated).
     #[command(subcommand)]
     Leash(leash::Command),
-    /// Nodes that this host refuses
-    #[command(subcommand)]
-    Shun(shun::Command),
+    /// Have every other node refuse one, or see to the rules of this host
+    ///
+    /// For a node that is not to be talked to any more, and whose power nobody can see. Nothing is proven by it: the node may
+    /// run on (gnt-ha attest, stonith_admin). Run it on a master candidate; gnt-ha admit NODE ends it.
+    Shun(shun::Arguments),
     /// Too many nodes at once: the breaker
     #[command(subcommand)]
     Breaker(record::BreakerCommand),

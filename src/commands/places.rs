@@ -10,7 +10,7 @@ use crate::sys::pacemaker::cib;
 use crate::sys::record::recorder::Recorder;
 
 /// The folders and files of one host.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Where things are")]
 pub struct Places {
     /// Folder of the receipts and of what is remembered

@@ -97,7 +97,7 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments) -> Result<bool, String> {
     let deadline = Deadline::after(LIMIT);
     if arguments.follow {
-        return follow(arguments, deadline);
+        return follow(&arguments.places, arguments.dry_run, deadline);
     }
     let ganeti = files::read_config(&arguments.places.data_dir)
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
@@ -177,8 +177,12 @@ fn apply(
     }
 }
 
-/// Within a job of Ganeti's, which holds its locks: no job is submitted.
-fn follow(arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
+/// Has what was made follow Ganeti's nodes; returns whether it does. Within a job of Ganeti's, which holds its locks: no job is
+/// submitted.
+///
+/// # Errors
+/// One line.
+pub fn follow(places: &Places, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
     let cib = match trial::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),
         cib => cib.map_err(|error| error.to_string())?,
@@ -187,14 +191,14 @@ fn follow(arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
     if !has_made(&resources) {
         return Ok(true);
     }
-    let ganeti = files::read_config(&arguments.places.data_dir).map_err(|error| error.to_string())?;
+    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
     let mut parts = of_nodes(&resources, &ganeti);
     parts.retain(|part| part.state.is_open());
     if parts.is_empty() {
         return Ok(true);
     }
     cli::print(&shown(&parts, Form::Table))?;
-    if arguments.dry_run {
+    if dry_run {
         return Ok(false);
     }
     apply(&cib, &parts, &ganeti, |after| of_nodes(after, &ganeti), deadline)?;

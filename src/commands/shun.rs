@@ -1,4 +1,5 @@
-//! `gnt-ha shun`: the rules of this host against nodes that are refused.
+//! `gnt-ha shun`: has every node refuse one, on the one road there is (`ganeti-oob shun`); and the rules of this host against
+//! those that are refused.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,20 +8,48 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::oob;
 use crate::cli;
 use crate::config::Config;
+use crate::core::node::NodeName;
 use crate::core::shun::register::{Entry, Reach};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::shun::keeper::Keeper;
 use crate::sys::shun::table::Applied;
 
-/// The time for everything.
+/// The time for everything on this host.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What to do.
+/// The time to tell everybody.
+const TELL: Duration = Duration::from_secs(55);
+
+/// The command line.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// The node that every other one is to refuse
+    #[arg(value_name = "NODE", required = true)]
+    node: Option<NodeName>,
+
+    /// Why, for whoever finds it refused
+    #[arg(long, value_name = "TEXT", required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: Option<String>,
+
+    /// Refuse everything, corosync too: Pacemaker loses a node that lives, and fences it
+    ///
+    /// Without it TCP and confd are refused, so that Ganeti, SSH and DRBD do not reach the node nor it them, and
+    /// Pacemaker goes on as before.
+    #[arg(long)]
+    everything: bool,
+}
+
+/// What to do on this host.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+enum Command {
     /// Make this host's rules what they should be, from its register and Ganeti's list of offline nodes
     ///
     /// For the boot, before the network and Ganeti's daemons are up, and after the firewall was reloaded. Running it again
@@ -29,12 +58,12 @@ pub enum Command {
     /// Show which nodes this host refuses, since when, at whose word, and whether its kernel does
     ///
     /// Exit code: 0 it refuses whom it should, 1 it does not.
-    Status(Arguments),
+    Status(StatusArguments),
 }
 
 /// The command line of `status`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+struct StatusArguments {
     /// One JSON object, for programs
     ///
     /// Keys: version (1), nodes [{node, refused, entry {epoch, addresses, reach, grade, boot_id, since_ms, by}}]. Later
@@ -47,7 +76,20 @@ pub struct Arguments {
 ///
 /// # Errors
 /// One line.
-pub fn run(command: &Command, config: &Path) -> Result<bool, String> {
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+    match (&arguments.command, &arguments.node, &arguments.reason) {
+        (Some(command), ..) => here(command, config),
+        (None, Some(node), Some(reason)) => {
+            let mut words = vec!["shun", node.as_str(), "--reason", reason];
+            words.extend(arguments.everything.then_some("--everything"));
+            cli::print(&oob::ask(&words, config, TELL)?).map(|()| true)
+        }
+        // The command line asks for both.
+        (None, ..) => Err("a node and a reason are needed".to_owned()),
+    }
+}
+
+fn here(command: &Command, config: &Path) -> Result<bool, String> {
     let config = Config::load_or_default(config).map_err(|error| error.to_string())?;
     let keeper = Keeper::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(LIMIT);

@@ -8,6 +8,7 @@ pub mod drill;
 pub mod ganeti;
 pub mod grade;
 pub mod history;
+pub mod hook;
 pub mod node;
 pub mod outlook;
 pub mod pacemaker;

@@ -1,6 +1,7 @@
 //! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
 
 pub mod cib;
+pub mod standby;
 pub mod trial;
 
 use std::ffi::OsStr;

@@ -49,13 +49,27 @@ pub enum ProgramError {
 /// # Errors
 /// [`ProgramError`].
 pub fn run(program: &Path, words: &[&str], stdin: &[u8], deadline: Deadline) -> Result<String, ProgramError> {
+    run_with(program, words, stdin, &[], deadline)
+}
+
+/// As [`run`], with something added to the environment.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn run_with(
+    program: &Path,
+    words: &[&str],
+    stdin: &[u8],
+    environment: &[(&str, String)],
+    deadline: Deadline,
+) -> Result<String, ProgramError> {
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let given = deadline.left();
     let job = Job {
         program,
         arguments: &arguments,
         stdin,
-        environment: &[],
+        environment,
         without: &[],
         guarded: true,
         deadline,

@@ -6,6 +6,7 @@
 
 mod bmc_dead;
 mod breaker;
+mod by_hand;
 mod cib;
 mod cut;
 mod death;

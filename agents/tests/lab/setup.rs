@@ -1,9 +1,10 @@
 //! `gnt-ha setup`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master, and back.
 
 use lab::Host;
-use real_parts::protect::{GNT_HA, OOB_PROGRAM};
+use real_parts::protect::{GNT_HA, OOB_PROGRAM, install_hooks};
 use serde_json::Value;
 
+use crate::by_hand;
 use crate::cib::Roles;
 use crate::page::follow;
 use crate::scene::Scene;
@@ -120,8 +121,11 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
     assert_others_are_looked_at(&scene);
+    install_hooks(&scene.lab).unwrap();
     assert_verify_shows_findings(&scene);
     assert_constraints_follow(&scene);
+    by_hand::put_on_standby_until_it_is_back(&scene);
+    by_hand::fenced_once_where_the_tag_says_so(&scene);
     hear_alerts(&scene);
     assert!(setup(&host, &[]).success(), "recipients are the administrator's");
 
@@ -136,7 +140,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     // Pacemaker's own default: it is rebooted.
     scene.wait("n1 is back", 60, || Ok(scene.lab.crm_mon()?.is_online("n1")));
     scene.settle();
-    scene.assert_only_fenced(&["n1"]);
+    scene.assert_only_fenced(&["n1", "n3"]);
     assert_eq!(scene.serving(), [new.as_str()]);
     let told = told(&scene);
     println!("{}", told.join("\n"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::places::Places;
 use crate::core::check::view::{Host, Installed};
-use crate::core::ganeti::hooks::{FILE, HOOKS};
+use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
 use crate::sys::clock::now;
 use crate::sys::ganeti::daemon_util::Daemons;
@@ -89,7 +89,7 @@ fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
         };
         Some((path, why))
     };
-    HOOKS.iter().filter_map(|hook| missing(hook.folder)).collect()
+    FOLDERS.into_iter().filter_map(missing).collect()
 }
 
 fn gives_no_voting(file: &str) -> bool {
@@ -112,15 +112,15 @@ mod tests {
     #[test]
     fn a_hook_that_ganeti_does_not_run_is_told_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(hooks(folder.path()).len(), HOOKS.len());
-        for hook in HOOKS {
-            let path = folder.path().join(hook.folder).join(FILE);
+        assert_eq!(hooks(folder.path()).len(), FOLDERS.len());
+        for name in FOLDERS {
+            let path = folder.path().join(name).join(FILE);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "#!/bin/sh\n").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         assert_eq!(hooks(folder.path()), BTreeMap::new());
-        let path = folder.path().join(HOOKS[0].folder).join(FILE);
+        let path = folder.path().join(FOLDERS[0]).join(FILE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(hooks(folder.path()), [(path.clone(), "it is no executable file".to_owned())].into());
         fs::rename(&path, path.with_extension("sh")).unwrap();

@@ -39,6 +39,14 @@ pub struct Arguments {
     places: Places,
 }
 
+impl Arguments {
+    /// As it is without any option.
+    #[must_use]
+    pub const fn plain(places: Places) -> Self {
+        Self { json: false, no_devices: false, timeout: 30, places }
+    }
+}
+
 /// Looks and prints. Changes nothing.
 ///
 /// # Errors

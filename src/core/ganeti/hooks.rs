@@ -1,21 +1,18 @@
-//! The hooks that are installed with the programs, into folders of Ganeti's (`/etc/ganeti/hooks`).
+//! The folders of Ganeti's hooks (`/etc/ganeti/hooks`) into which the script that calls `gnt-ha hook` is installed.
 
-/// The name of each in its folder. Ganeti passes over a file whose name holds a dot (`lib/constants.py`, `EXT_PLUGIN_MASK`).
+/// Its name there. Ganeti passes over a file whose name holds a dot (`lib/constants.py`, `EXT_PLUGIN_MASK`).
 pub const FILE: &str = "gnt-ha";
 
-/// One hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hook {
-    /// The folder that Ganeti looks into.
-    pub folder: &'static str,
-    /// Its file in `packaging/hooks`.
-    pub source: &'static str,
-}
-
-/// Every hook.
-pub const HOOKS: &[Hook] = &[
-    Hook { folder: "cluster-verify-post.d", source: "cluster-verify" },
-    Hook { folder: "config-update-post.d", source: "config-update" },
+/// Every folder; the last one is the watcher's, which is run on every node every five minutes.
+pub const FOLDERS: [&str; 8] = [
+    "cluster-verify-post.d",
+    "config-update-post.d",
+    "master-ip-turnup-post.d",
+    "node-add-post.d",
+    "node-modify-post.d",
+    "node-modify-pre.d",
+    "node-remove-post.d",
+    "watcher",
 ];
 
 #[cfg(test)]
@@ -24,21 +21,17 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    /// What is installed is what is looked for.
+    /// What is installed, and by the package, is what is looked for.
     #[test]
-    fn the_table_has_every_hook_and_make_install_puts_it_there() {
+    fn make_install_and_the_package_know_every_folder() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let files = std::fs::read_dir(root.join("packaging/hooks")).unwrap();
-        let files: BTreeSet<String> = files
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != "README")
-            .collect();
-        let table: BTreeSet<String> = HOOKS.iter().map(|hook| hook.source.to_owned()).collect();
-        assert_eq!(files, table);
-        let makefile = std::fs::read_to_string(root.join("Makefile")).unwrap();
-        for Hook { folder, source } in HOOKS {
-            let line = format!("packaging/hooks/{source} $(DESTDIR)/etc/ganeti/hooks/{folder}/{FILE}");
-            assert!(makefile.contains(&line), "{line}");
-        }
+        let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
+        let makefile = read("Makefile").replace("\\\n", " ");
+        let installed = makefile.lines().find_map(|line| line.strip_prefix("HOOKS := ")).unwrap();
+        assert_eq!(BTreeSet::from_iter(installed.split_whitespace()), BTreeSet::from(FOLDERS));
+        let conffiles = read("packaging/deb/conffiles");
+        let packed =
+            conffiles.lines().filter_map(|line| line.strip_prefix("/etc/ganeti/hooks/")?.strip_suffix("/gnt-ha"));
+        assert_eq!(BTreeSet::from_iter(packed), BTreeSet::from(FOLDERS));
     }
 }

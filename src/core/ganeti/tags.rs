@@ -13,6 +13,18 @@ pub enum Mode {
     Full,
 }
 
+/// What Pacemaker is told of a node that it has running and that an administrator records offline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByHand {
+    /// Run nothing there.
+    #[default]
+    Standby,
+    /// Make sure that it is off.
+    Fence,
+    /// Nothing.
+    Leave,
+}
+
 /// What the cluster's tags say to the roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tags {
@@ -34,6 +46,8 @@ pub struct Tags {
     pub any_serial: bool,
     /// Each node's health is published as a node attribute.
     pub health: bool,
+    /// What Pacemaker is told of a node that is offlined by hand.
+    pub by_hand: ByHand,
 }
 
 impl Default for Tags {
@@ -48,6 +62,7 @@ impl Default for Tags {
             use_poweroff: false,
             any_serial: false,
             health: false,
+            by_hand: ByHand::Standby,
         }
     }
 }
@@ -111,6 +126,21 @@ pub const TAGS: &[Tag] = &[
          file system fails; yellow, only confd does; green, nothing does. What that does to other resources is Pacemaker's \
          node-health-strategy; the clone of ganeti-node-role then needs allow-unhealthy-nodes=true",
         |tags| tags.health = true,
+    ),
+    tag(
+        "ocf:offline-by-hand:leave",
+        "a running node that an administrator records offline stays as it is in Pacemaker, which may give it the master role by its old configuration",
+        |tags| tags.by_hand = ByHand::Leave,
+    ),
+    tag(
+        "ocf:offline-by-hand:fence",
+        "a running node that an administrator records offline is fenced (stonith_admin --fence), if those that are left have quorum",
+        |tags| tags.by_hand = ByHand::Fence,
+    ),
+    tag(
+        "ocf:offline-by-hand:standby",
+        "a running node that an administrator records offline is put on standby in Pacemaker, until it is online again (default)",
+        |tags| tags.by_hand = ByHand::Standby,
     ),
 ];
 

@@ -4,5 +4,6 @@ pub mod cib;
 pub mod crm_mon;
 pub mod notice;
 pub mod resources;
+pub mod standby;
 pub mod tree;
 mod xml;

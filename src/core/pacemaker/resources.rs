@@ -25,6 +25,8 @@ pub struct Resources {
     pub locations: Vec<Location>,
     /// The nodes, as Pacemaker calls them.
     pub nodes: Vec<NodeName>,
+    /// Their permanent attributes.
+    pub attributes: BTreeMap<NodeName, Pairs>,
     /// Alert agents, each as its id and its path.
     pub alerts: Vec<(String, String)>,
 }
@@ -96,6 +98,9 @@ impl Resources {
         };
         let sets = cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id"));
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
+        let nodes: Vec<(NodeName, Pairs)> = nodes
+            .filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, pairs(node, "instance_attributes"))))
+            .collect();
         let alerts = cib.all("alert").into_iter();
         Ok(Self {
             property_sets: sets.map(str::to_owned).collect(),
@@ -105,7 +110,8 @@ impl Resources {
             alerts: alerts
                 .filter_map(|alert| Some((alert.get("id")?.to_owned(), alert.get("path")?.to_owned())))
                 .collect(),
-            nodes: nodes.filter_map(|node| NodeName::new(node.get("uname")?).ok()).collect(),
+            nodes: nodes.iter().map(|(name, _)| name.clone()).collect(),
+            attributes: nodes.into_iter().collect(),
         })
     }
 

@@ -82,6 +82,14 @@ pub fn has_made(resources: &Resources) -> bool {
     !removal(resources).is_empty()
 }
 
+/// Whether anything of ours is configured, by whoever made it.
+#[must_use]
+pub fn is_in_use(resources: &Resources) -> bool {
+    has_made(resources)
+        || resources.devices().any(|device| device.kind == "fence_ganeti")
+        || ["ganeti-master-role", "ganeti-node-role"].iter().any(|agent| resources.agents(agent).next().is_some())
+}
+
 /// What follows from Ganeti's nodes, and changes as they come, go, and become master candidates.
 #[must_use]
 pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::core::grade::Grade;
 use crate::core::pacemaker::cib::{BadCib, Cib, PAUSE};
+use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::Deadline;
 use crate::sys::program::{ProgramError, run};
@@ -75,6 +76,24 @@ pub enum ChangeError {
 /// # Errors
 /// [`CibError`].
 pub fn read(path: &Path) -> Result<Cib, CibError> {
+    Cib::parse(&text(path)?).map_err(|error| CibError::Bad { path: path.to_owned(), error })
+}
+
+/// Reads what the administrator has configured; none where Pacemaker has never run.
+///
+/// # Errors
+/// [`CibError`], but never [`CibError::Absent`].
+pub fn resources(path: &Path) -> Result<Option<Resources>, CibError> {
+    match text(path) {
+        Err(CibError::Absent(_)) => Ok(None),
+        text => match Resources::parse(&text?) {
+            Ok(resources) => Ok(Some(resources)),
+            Err(error) => Err(CibError::Bad { path: path.to_owned(), error }),
+        },
+    }
+}
+
+fn text(path: &Path) -> Result<String, CibError> {
     let mut text = String::new();
     let whole = File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text));
     match whole {
@@ -82,7 +101,7 @@ pub fn read(path: &Path) -> Result<Cib, CibError> {
             let error = io::Error::other(format!("it has more than {LIMIT} bytes"));
             Err(CibError::Unreadable { path: path.to_owned(), error })
         }
-        Ok(_) => Cib::parse(&text).map_err(|error| CibError::Bad { path: path.to_owned(), error }),
+        Ok(_) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CibError::Absent(path.to_owned())),
         Err(error) => Err(CibError::Unreadable { path: path.to_owned(), error }),
     }

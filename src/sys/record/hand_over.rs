@@ -23,6 +23,9 @@ const FILE: &str = "submitted.json";
 /// times.
 const PATIENCE_MS: u64 = 90_000;
 
+/// How long a job that was handed over may be under way: it may have to wait for its locks.
+const UNDER_WAY_MS: u64 = 600_000;
+
 /// How soon a job that failed is handed over again for the first time; it doubles each time, up to [`PATIENCE_MS`]. Ganeti
 /// gives up after 30 s where another job waits, with its configuration locked, for a node that has just died.
 const AGAIN_MS: u64 = 5_000;
@@ -237,6 +240,15 @@ impl Recorder {
     fn state_of(&self, job: &Submitted, deadline: Deadline) -> Result<Option<JobState>, LuxiError> {
         let Some(number) = job.job else { return Ok(None) };
         Luxi::connect(&self.luxi, deadline.at_most(ANSWER))?.job_state(number).map(Some)
+    }
+
+    /// Whether a job of ours that records this node offline was handed over and may be under way.
+    ///
+    /// # Errors
+    /// [`RecorderError::State`].
+    pub fn is_recording(&self, node: &NodeName) -> Result<bool, RecorderError> {
+        let submitted = self.submitted()?;
+        Ok(submitted.get(node).is_some_and(|job| is_offline(&job.what) && job.is_younger(UNDER_WAY_MS, now())))
     }
 
     pub(super) fn submitted(&self) -> Result<Submissions, RecorderError> {

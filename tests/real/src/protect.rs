@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::ganeti::hooks::{FILE, HOOKS};
+use gnt_ha::core::ganeti::hooks::{FILE, FOLDERS};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Lab};
@@ -89,18 +89,14 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
     Ok(())
 }
 
-/// Puts our hooks where `make install` puts them.
+/// Puts our script into every folder of Ganeti's hooks that `make install` puts it into, on every host.
 ///
 /// # Errors
 /// What failed, where.
 pub fn install_hooks(lab: &Lab) -> Result<(), String> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/hooks");
-    for hook in HOOKS {
-        let path = sources.join(hook.source);
-        let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        for host in lab.hosts() {
-            host.write_file(&format!("/etc/ganeti/hooks/{}/{FILE}", hook.folder), &bytes, 0o755).map_err(text)?;
-        }
+    const SCRIPT: &[u8] = include_bytes!("../../../packaging/hooks/gnt-ha");
+    for (host, folder) in lab.hosts().iter().flat_map(|host| FOLDERS.map(|folder| (host.clone(), folder))) {
+        host.write_file(&format!("/etc/ganeti/hooks/{folder}/{FILE}"), SCRIPT, 0o755).map_err(text)?;
     }
     Ok(())
 }

@@ -1,0 +1,100 @@
+//! An administrator offlines a node that runs, with Ganeti's own command: the hooks have the rest follow.
+
+use std::time::Instant;
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::receipt::Outcome;
+use lab::{Host, Power};
+use real_parts::protect::GNT_HA;
+use real_parts::receipts;
+use serde_json::Value;
+
+use crate::scene::Scene;
+
+const NODE: &str = "n3.lab";
+
+/// What a host refuses of the node: nothing, TCP, everything; by its kernel.
+fn refuses(host: &Host) -> Option<String> {
+    let said = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
+    let all: Value = serde_json::from_str(&said.stdout).unwrap();
+    let entry = all["nodes"].as_array().unwrap().iter().find(|line| line["node"] == NODE)?;
+    assert_eq!(entry["refused"], true, "{}: {entry}", host.name());
+    Some(entry["entry"]["reach"].as_str().unwrap().to_owned())
+}
+
+fn standby(host: &Host) -> Option<String> {
+    let words = ["crm_attribute", "--node", NODE, "--name", "standby", "--query", "--quiet"];
+    let said = host.run(&words).unwrap();
+    said.success().then(|| said.stdout.trim().to_owned())
+}
+
+fn modify(master: &Host, what: &str) -> lab::Output {
+    let begun = Instant::now();
+    let said = master.run(&["gnt-node", "modify", what, NODE]).unwrap();
+    println!("gnt-node modify {what}: {:.1} s\n{}", begun.elapsed().as_secs_f64(), said.text());
+    said
+}
+
+fn cib(master: &Host) -> String {
+    master.check(&["cibadmin", "--query"]).unwrap().stdout
+}
+
+/// Issue: "Offlining by hand takes the same road: shunned; Pacemaker told (standby ...), not surprised." Refused over TCP, it
+/// stays a member of Pacemaker's cluster; what was set for it is gone when Ganeti has it again.
+pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
+    let master = scene.host("n1");
+    let said = modify(&master, "--offline=yes");
+    assert!(said.success() && !said.text().contains("gnt-ha"), "{}", said.text());
+    assert_eq!(standby(&master).as_deref(), Some("true"), "told before the job ended");
+    for host in scene.others("n3") {
+        assert_eq!(refuses(&host).as_deref(), Some("tcp"), "{}", host.name());
+    }
+    assert!(cib(&master).contains("gnt-ha-fence-avoids-n3.lab"), "it is no candidate any more");
+    scene.settle();
+    assert!(scene.lab.crm_mon().unwrap().is_online("n3"), "corosync is not refused");
+    scene.assert_only_fenced(&[]);
+
+    let refused = modify(&master, "--offline=no");
+    assert!(!refused.success() && refused.text().contains("fails to report its version"), "{}", refused.text());
+    let unasked = master.run(&[GNT_HA, "admit", NODE]).unwrap();
+    assert!(!unasked.success() && unasked.text().contains("--confirm REASON"), "{}", unasked.text());
+    master.check(&[GNT_HA, "admit", NODE, "--confirm", "it was a test"]).unwrap();
+    let back = modify(&master, "--offline=no");
+    assert!(back.success(), "{}", back.text());
+    assert_eq!(standby(&master), None);
+    let cib = cib(&master);
+    assert!(!cib.contains("gnt-ha-standby") && !cib.contains("gnt-ha-fence-avoids"), "as before: {cib}");
+    for host in scene.others("n3") {
+        assert_eq!(refuses(&host), None, "{}", host.name());
+    }
+    assert_eq!(scene.flags()["n3"].role, "C");
+}
+
+/// Issue: "(standby or fenced, by tag)".
+pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
+    const TAG: &str = "ocf:offline-by-hand:fence";
+    let master = scene.host("n1");
+    master.check(&["gnt-cluster", "add-tags", TAG]).unwrap();
+    let tags = || master.read_file("/var/lib/ganeti/ssconf_cluster_tags");
+    scene.wait("n1 knows the tag", 20, || Ok(tags()?.contains(TAG)));
+    let said = modify(&master, "--offline=yes");
+    assert!(said.success() && !said.text().contains("gnt-ha"), "{}", said.text());
+    scene.wait_fenced("n3", 60);
+    assert_eq!((scene.host("n3").power_status(), standby(&master)), (Power::Off, None));
+    scene.wait("Ganeti has it unpowered", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.unpowered)));
+    scene.settle();
+    let history = scene.lab.fence_history().unwrap();
+    assert_eq!(history.iter().filter(|event| event.target.starts_with("n3")).count(), 1, "{history:#?}");
+    let stories = receipts::on_all(&scene.lab);
+    let of_it: Vec<_> = stories.iter().filter(|story| story.intent.node.short() == "n3").collect();
+    let [story] = of_it[..] else { panic!("not one receipt: {stories:#?}") };
+    let receipt = story.receipt.as_ref().unwrap();
+    assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off), "{receipt:?}");
+    scene.assert_only_fenced(&["n3"]);
+
+    master.check(&["gnt-cluster", "remove-tags", TAG]).unwrap();
+    scene.host("n3").power_on().unwrap();
+    scene.wait_back("n3");
+    scene.add_again("n3", "n1");
+    assert!(!cib(&master).contains("gnt-ha-fence-avoids"), "it is a candidate again");
+}

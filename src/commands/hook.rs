@@ -1,0 +1,247 @@
+//! `gnt-ha hook`: what the scripts in Ganeti's folder of hooks call.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::places::Places;
+use super::{check, oob, setup};
+use crate::config::Config;
+use crate::core::check::Severity;
+use crate::core::ganeti::tags::{ByHand, Tags};
+use crate::core::hook::{Event, Hook, Plan, State, Step, plan, why_not_fenced};
+use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::resources::Resources;
+use crate::core::pacemaker::standby::own;
+use crate::core::reconcile::{Decision, Refusal};
+use crate::core::setup::is_in_use;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::luxi::Luxi;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::log::warn_system;
+use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
+use crate::sys::record::recorder::RecorderError;
+use crate::sys::shun::keeper::{self, Keeper};
+use crate::sys::{detached, identity, program};
+
+/// The time for each thing that a job of Ganeti's waits for.
+const EACH: Duration = Duration::from_secs(8);
+
+/// The same for what is tried on a copy before, with every host's death.
+const FOLLOW: Duration = Duration::from_secs(30);
+
+/// The time for a fencing: Pacemaker's own limit for one (`stonith_admin --timeout`) and a little.
+const FENCING: Duration = Duration::from_secs(150);
+
+/// For how long a new master is waited for until it takes jobs, and Pacemaker knows it.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+
+/// The time for one look, and between two.
+const LOOK: Duration = Duration::from_secs(8);
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// The command line.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// What a hook has put off, as it must not hold Ganeti up
+    #[arg(hide = true, value_name = "STEP")]
+    later: Vec<Step>,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Does what is to be done at what has happened; returns whether `gnt-cluster verify` is to show what was printed.
+///
+/// # Errors
+/// What failed, in one line, also to the system's log: Ganeti does not show every hook's.
+pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, String> {
+    let done = if arguments.later.is_empty() {
+        hook(&arguments.places, config_path)
+    } else {
+        detached::settle();
+        do_all(&arguments.later, &arguments.places, config_path).and_then(|all| nothing_failed(all.failed, all.is_well))
+    };
+    if let Err(line) = &done {
+        warn_system("gnt-ha", &format!("hook: {line}"));
+    }
+    done
+}
+
+fn hook(places: &Places, config_path: &Path) -> Result<bool, String> {
+    let Some(event) = Event::read(|name| std::env::var(name).ok()) else { return Ok(true) };
+    let looked = look(&event, places, config_path);
+    let Some(state) = (match looked {
+        // What is not known is no reason to stop Ganeti.
+        Err(_) if event.is_pre => return Ok(true),
+        looked => looked?,
+    }) else {
+        return Ok(true);
+    };
+    let Plan { now, later, remarks } = plan(&event, &state)?;
+    let Done { mut failed, is_well } = do_all(&now, places, config_path)?;
+    failed.extend(remarks);
+    if !later.is_empty() {
+        let config = config_path.display().to_string();
+        let mut words = vec!["--config".to_owned(), config, "hook".to_owned()];
+        words.extend(later.iter().map(ToString::to_string));
+        let started = detached::start(&words);
+        failed.extend(started.err().map(|error| format!("cannot start gnt-ha hook {}: {error}", words[3..].join(" "))));
+    }
+    nothing_failed(failed, is_well)
+}
+
+fn nothing_failed(failed: Vec<String>, is_well: bool) -> Result<bool, String> {
+    if failed.is_empty() { Ok(is_well) } else { Err(failed.join("; ")) }
+}
+
+/// Looks at no more than the event needs; none on a host that is no node of Ganeti's.
+fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<State>, String> {
+    let ssconf = Ssconf::new(&places.data_dir);
+    let names = ssconf.names("node_list").unwrap_or_default();
+    let Some(here) = identity::node_among(&names) else { return Ok(None) };
+    let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here);
+    let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
+    let in_use = resources.as_ref().is_some_and(is_in_use);
+    let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
+    let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
+    let mut state = State {
+        here,
+        is_master,
+        in_use,
+        shuns: !register.0.is_empty(),
+        may_shun: config.shun.after_off,
+        runs: resources.is_some() && pacemaker::started_ms().is_some(),
+        offline: BTreeSet::new(),
+        nodes: names.into_iter().collect(),
+        refused: register.shunned().map(|(node, _)| node.clone()).collect(),
+        standby: resources.as_ref().map(of_ours).unwrap_or_default(),
+        is_our_record: false,
+        seen: None,
+        by_hand: ByHand::default(),
+    };
+    // Only its own copy is there at once; the others' follow.
+    if is_master || event.hook == Hook::MasterIpTurnup {
+        let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
+        state.nodes = ganeti.nodes().iter().map(|node| node.name.clone()).collect();
+        state.offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
+    }
+    let by_hand = event.hook == Hook::NodeModify && event.offline == Some(true) && !event.is_pre;
+    if by_hand && state.is_master && state.in_use {
+        let tags = ssconf.cluster_tags().unwrap_or_default();
+        state.by_hand = Tags::read(tags.iter().map(String::as_str)).by_hand;
+        let target = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
+        // What cannot be read is taken for an administrator's word: Pacemaker is told too much, not too little.
+        state.is_our_record = target.is_some_and(|node| places.recorder().is_recording(node).unwrap_or(false));
+        state.seen = pacemaker::status(Deadline::after(EACH)).ok();
+    }
+    Ok(Some(state))
+}
+
+fn of_ours(resources: &Resources) -> BTreeSet<NodeName> {
+    let marked = resources.attributes.iter().filter(|(_, attributes)| own(attributes).mark);
+    marked.map(|(node, _)| node.clone()).collect()
+}
+
+/// What became of the steps.
+struct Done {
+    failed: Vec<String>,
+    is_well: bool,
+}
+
+/// Does one after the other: that one fails is no reason to leave the others.
+fn do_all(steps: &[Step], places: &Places, config_path: &Path) -> Result<Done, String> {
+    let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
+    let mut done = Done { failed: Vec::new(), is_well: true };
+    for step in steps {
+        match one(step, places, config_path, &config) {
+            Ok(is_well) => done.is_well &= is_well,
+            Err(line) => done.failed.push(line),
+        }
+    }
+    Ok(done)
+}
+
+fn one(step: &Step, places: &Places, config_path: &Path, config: &Config) -> Result<bool, String> {
+    let soon = Deadline::after(EACH);
+    match step {
+        Step::Check => {
+            let found = check::run(&check::Arguments::plain(places.clone()), config_path)?;
+            // Ganeti prints what a hook says only if it fails: a warning is no reason for that.
+            return Ok(found < Severity::Error);
+        }
+        Step::Apply => {
+            Keeper::new(config, &places.data_dir)?.apply(soon).map_err(|error| error.to_string())?;
+        }
+        Step::Tend => drop(oob::ask(&["tend"], config_path, EACH)?),
+        Step::Refuse(node) => {
+            let words = ["shun", node.as_str(), "--reason", "recorded offline in Ganeti"];
+            drop(oob::ask(&words, config_path, EACH)?);
+        }
+        Step::Follow => drop(setup::follow(places, false, Deadline::after(FOLLOW))?),
+        Step::Standby(node) => standby::set(node, soon).map_err(|error| {
+            format!("{node}: Pacemaker was not told: {error} (crm_attribute --node {node} --name standby --update on)")
+        })?,
+        Step::Release(node) => release(node, places, soon)?,
+        Step::Fence(node) => fence(node, places)?,
+        Step::Record => record(places)?,
+    }
+    Ok(true)
+}
+
+fn release(node: &NodeName, places: &Places, deadline: Deadline) -> Result<(), String> {
+    let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
+    let attributes = resources.and_then(|resources| resources.attributes.get(node).cloned()).unwrap_or_default();
+    standby::end(node, own(&attributes), deadline).map_err(|error| {
+        format!("{node}: is still on standby: {error} (crm_attribute --node {node} --name standby --delete)")
+    })
+}
+
+/// As in the plan, but what was known then may have changed.
+fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
+    let refused = |why: String| format!("{node}: is not fenced: {why} (stonith_admin --fence {node})");
+    let ganeti = files::read_config(&places.data_dir).map_err(|error| refused(error.to_string()))?;
+    if !ganeti.find(node).is_ok_and(|found| found.offline) {
+        return Err(refused("Ganeti has it online again".to_owned()));
+    }
+    let seen = pacemaker::status(Deadline::after(EACH)).map_err(|error| refused(error.to_string()))?;
+    if !seen.membership(node).is_member() {
+        return Ok(());
+    }
+    if let Some(why) = why_not_fenced(node, &seen) {
+        return Err(refused(why));
+    }
+    let words = ["--fence", node.as_str(), "--timeout", "120"];
+    program::run(Path::new("stonith_admin"), &words, &[], Deadline::after(FENCING))
+        .map(drop)
+        .map_err(|error| refused(error.to_string()))
+}
+
+/// The master takes jobs when it has started, and Pacemaker sees the role at its next monitor. What is left then, those
+/// monitors do.
+fn record(places: &Places) -> Result<(), String> {
+    let deadline = Deadline::after(TAKE_OVER);
+    let recorder = places.recorder();
+    loop {
+        let looked =
+            Luxi::connect(&recorder.luxi, deadline.at_most(LOOK)).map_err(|error| error.to_string()).and_then(|_| {
+                match recorder.run(deadline.at_most(LOOK)) {
+                    Err(RecorderError::Pacemaker(PacemakerError::NotHere)) => Ok(true),
+                    looked => {
+                        Ok(!looked.map_err(|error| error.to_string())?.0.verdicts.iter().any(|verdict| {
+                            matches!(verdict.decision, Decision::Refused(Refusal::MasterElsewhere { .. }))
+                        }))
+                    }
+                }
+            });
+        match looked {
+            Ok(true) => return Ok(()),
+            Ok(false) if deadline.passed() => return Ok(()),
+            Err(line) if deadline.passed() => return Err(format!("nothing is recorded yet: {line}")),
+            _ => deadline.sleep(PAUSE),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What Ganeti's hooks have to do: from what has happened and what is known to the steps.
+//!
+//! A hook runs within Ganeti's job, with its locks held: it waits for no job, and what takes long is put off to a process that
+//! the job does not wait for. Sources: Ganeti's `doc/hooks.rst`, `lib/hooksmaster.py`, `lib/mcpu.py` (`_ExecLU`).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use super::ganeti::tags::ByHand;
+use super::node::{self, NodeName};
+use super::pacemaker::crm_mon::CrmMon;
+use super::reconcile::Membership;
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `gnt-cluster verify` has looked at the nodes.
+    ClusterVerify,
+    /// A job has written the configuration; on the master only, and nobody reads what a script says.
+    ConfigUpdate,
+    /// This host has taken the master IP: at every start of luxid. The nearest thing to a hook of the master's failover.
+    MasterIpTurnup,
+    /// A node was added, or added again.
+    NodeAdd,
+    /// A node's flags were changed.
+    NodeModify,
+    /// A node was removed.
+    NodeRemove,
+    /// ganeti-watcher runs, every five minutes.
+    Watcher,
+}
+
+/// A call of a hook's script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Which.
+    pub hook: Hook,
+    /// Before it is done, when a failure stops it.
+    pub is_pre: bool,
+    /// The node that it is about.
+    pub target: Option<NodeName>,
+    /// The node is to be offline, or no longer.
+    pub offline: Option<bool>,
+    /// It gets another flag, which an offline node cannot have.
+    pub comes_back: bool,
+}
+
+impl Event {
+    /// Reads the environment of a hook; none of a hook that nothing is to be done at. The watcher gives its hooks none.
+    #[must_use]
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let flag = |name: &str| match variable(name)?.as_str() {
+            "True" => Some(true),
+            "False" => Some(false),
+            _ => None,
+        };
+        let hook = match variable("GANETI_HOOKS_PATH").as_deref() {
+            None => Hook::Watcher,
+            Some("cluster-verify") => Hook::ClusterVerify,
+            Some("config-update") => Hook::ConfigUpdate,
+            Some("master-ip-turnup") => Hook::MasterIpTurnup,
+            Some("node-add") => Hook::NodeAdd,
+            Some("node-modify") => Hook::NodeModify,
+            Some("node-remove") => Hook::NodeRemove,
+            Some(_) => return None,
+        };
+        let target = variable("GANETI_OP_TARGET").and_then(|name| NodeName::new(&name).ok());
+        let offline = flag("GANETI_OFFLINE");
+        Some(Self {
+            hook,
+            is_pre: variable("GANETI_HOOKS_PHASE").as_deref() == Some("pre"),
+            target,
+            offline,
+            comes_back: offline == Some(false)
+                || flag("GANETI_DRAINED") == Some(true)
+                || flag("GANETI_MASTER_CANDIDATE") == Some(true),
+        })
+    }
+}
+
+/// What this host knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// This host.
+    pub here: NodeName,
+    /// It is Ganeti's master.
+    pub is_master: bool,
+    /// Pacemaker's configuration has something of ours.
+    pub in_use: bool,
+    /// This host remembers of nodes that they are refused, or were.
+    pub shuns: bool,
+    /// It may have others refuse a node that Ganeti records offline.
+    pub may_shun: bool,
+    /// Pacemaker runs here.
+    pub runs: bool,
+    /// The nodes that Ganeti has offline, where this host holds the configuration.
+    pub offline: BTreeSet<NodeName>,
+    /// All of its nodes.
+    pub nodes: BTreeSet<NodeName>,
+    /// The nodes that this host refuses.
+    pub refused: BTreeSet<NodeName>,
+    /// The nodes whose standby is ours, by Pacemaker's names.
+    pub standby: BTreeSet<NodeName>,
+    /// Our own record of the event's node is what has happened.
+    pub is_our_record: bool,
+    /// Pacemaker's nodes, where they were asked for.
+    pub seen: Option<CrmMon>,
+    /// The cluster's tag.
+    pub by_hand: ByHand,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This host's own rules.
+    Apply,
+    /// `gnt-ha check`.
+    Check,
+    /// Have Pacemaker make sure that the node is off.
+    Fence(NodeName),
+    /// What `setup` has made follows Ganeti's nodes.
+    Follow,
+    /// Ganeti's record follows what is proven.
+    Record,
+    /// Every other node refuses the node.
+    Refuse(NodeName),
+    /// Take our standby away.
+    Release(NodeName),
+    /// Put the node on standby.
+    Standby(NodeName),
+    /// Tell everybody who is refused.
+    Tend,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Apply => f.write_str("apply"),
+            Self::Check => f.write_str("check"),
+            Self::Follow => f.write_str("follow"),
+            Self::Record => f.write_str("record"),
+            Self::Tend => f.write_str("tend"),
+            Self::Fence(node) => write!(f, "fence={node}"),
+            Self::Refuse(node) => write!(f, "refuse={node}"),
+            Self::Release(node) => write!(f, "release={node}"),
+            Self::Standby(node) => write!(f, "standby={node}"),
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let node = |name: &str| NodeName::new(name).map_err(|error| error.to_string());
+        Ok(match text.split_once('=').map_or((text, None), |(verb, name)| (verb, Some(name))) {
+            ("apply", None) => Self::Apply,
+            ("check", None) => Self::Check,
+            ("follow", None) => Self::Follow,
+            ("record", None) => Self::Record,
+            ("tend", None) => Self::Tend,
+            ("fence", Some(name)) => Self::Fence(node(name)?),
+            ("refuse", Some(name)) => Self::Refuse(node(name)?),
+            ("release", Some(name)) => Self::Release(node(name)?),
+            ("standby", Some(name)) => Self::Standby(node(name)?),
+            _ => return Err(format!("{text:?} is no step of a hook")),
+        })
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// At once.
+    pub now: Vec<Step>,
+    /// By a process that nobody waits for.
+    pub later: Vec<Step>,
+    /// What the administrator has to know, a line each.
+    pub remarks: Vec<String>,
+}
+
+/// Decides.
+///
+/// # Errors
+/// Why what is about to be done must not be: before it only.
+pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
+    if event.is_pre {
+        return may_be_done(event, state).map(|()| Plan::default());
+    }
+    let mut plan = Plan::default();
+    match event.hook {
+        Hook::ClusterVerify if state.is_master && state.in_use => plan.now.push(Step::Check),
+        Hook::ConfigUpdate | Hook::NodeRemove if state.is_master => plan.now = follow(state),
+        Hook::NodeAdd if state.is_master => {
+            plan.now.extend(state.shuns.then_some(Step::Tend));
+            plan.now.extend(follow(state));
+        }
+        Hook::NodeModify if state.is_master => {
+            if event.offline == Some(true) {
+                plan = offlined(event, state);
+            }
+            // What Pacemaker is told of it comes first: the device may take its time.
+            plan.now.extend(follow(state));
+        }
+        // The master role waits for this hook.
+        Hook::MasterIpTurnup if state.in_use && state.runs => {
+            plan.later.push(Step::Record);
+            plan.later.extend(state.shuns.then_some(Step::Tend));
+            plan.later.extend(follow(state));
+        }
+        Hook::Watcher => {
+            if state.shuns || state.in_use {
+                plan.now.extend([Step::Apply, Step::Tend]);
+            }
+            plan.now.extend(follow(state).into_iter().filter(|_| state.is_master));
+        }
+        _ => {}
+    }
+    Ok(plan)
+}
+
+/// Ganeti asks the node for its version first, so this is heard only where the master itself lets the node through.
+fn may_be_done(event: &Event, state: &State) -> Result<(), String> {
+    let Some(target) = &event.target else { return Ok(()) };
+    let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
+    if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.refused) {
+        return Err(format!("{target}: the other nodes refuse it; let it in first: gnt-ha admit {target}"));
+    }
+    Ok(())
+}
+
+/// What follows from Ganeti's nodes as they are: nothing of it depends on what has happened.
+fn follow(state: &State) -> Vec<Step> {
+    if !state.runs {
+        return Vec::new();
+    }
+    let is_back = |name: &&NodeName| node::find(name, &state.nodes).is_ok_and(|known| !state.offline.contains(known));
+    let mut steps: Vec<Step> = state.standby.iter().filter(is_back).cloned().map(Step::Release).collect();
+    steps.extend(state.in_use.then_some(Step::Follow));
+    steps
+}
+
+/// A node was recorded offline.
+fn offlined(event: &Event, state: &State) -> Plan {
+    let mut plan = Plan::default();
+    let found = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
+    // Ganeti does not offline its master.
+    let Some(target) = found.filter(|target| **target != state.here && state.in_use) else { return plan };
+    plan.now.extend(state.may_shun.then(|| Step::Refuse(target.clone())));
+    if state.by_hand == ByHand::Leave || state.is_our_record {
+        return plan;
+    }
+    let Some(seen) = &state.seen else {
+        plan.remarks.push(format!(
+            "{target}: whether Pacemaker has it running is not known here; if it has: crm_attribute --node {target} --name \
+             standby --update on"
+        ));
+        return plan;
+    };
+    let member = seen.membership(target);
+    if !member.is_member() {
+        return plan;
+    }
+    // By the name that Pacemaker gives it.
+    let target = node::find(target, seen.nodes.iter().map(|(name, _)| name)).unwrap_or(target);
+    let against = if state.by_hand == ByHand::Fence { why_not_fenced(target, seen) } else { None };
+    match (state.by_hand, against) {
+        (ByHand::Fence, None) => plan.later.push(Step::Fence(target.clone())),
+        (_, against) => {
+            plan.remarks.extend(against.map(|why| format!("{target}: is not fenced, but on standby: {why}")));
+            if member != Membership::Standby {
+                plan.now.push(Step::Standby(target.clone()));
+            }
+        }
+    }
+    plan
+}
+
+/// What is against fencing a node that runs: others would suffer. A node on standby keeps its vote, a fenced one has none.
+#[must_use]
+pub fn why_not_fenced(target: &NodeName, seen: &CrmMon) -> Option<String> {
+    if !seen.quorum {
+        return Some("Pacemaker has no quorum here".to_owned());
+    }
+    if seen.maintenance {
+        return Some("Pacemaker is in maintenance mode".to_owned());
+    }
+    let total = seen.nodes.len();
+    let is_left = |(name, member): &&(NodeName, Membership)| member.is_member() && name != target;
+    let left = seen.nodes.iter().filter(is_left).count();
+    // Of two, each has quorum alone (corosync's two_node).
+    let keeps_quorum = left * 2 > total || total == 2 && left == 1;
+    (!keeps_quorum).then(|| format!("{left} of {total} nodes would be left, without quorum"))
+}
+
+#[cfg(test)]
+#[path = "hook_tests.rs"]
+mod tests;

@@ -1,0 +1,257 @@
+//! Each hook against what may be known when it is called.
+
+use super::*;
+use crate::core::reconcile::Role;
+
+const ALL: [&str; 7] =
+    ["cluster-verify", "config-update", "master-ip-turnup", "node-add", "node-modify", "node-remove", ""];
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+fn event(path: &str, phase: &str, variables: &[(&str, &str)]) -> Event {
+    let fixed = [("GANETI_HOOKS_PATH", path), ("GANETI_HOOKS_PHASE", phase)];
+    let all = fixed.iter().filter(|_| !path.is_empty()).chain(variables);
+    let all: Vec<(String, String)> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Event::read(|wanted| all.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())).unwrap()
+}
+
+/// `gnt-node modify --offline=yes n3`, after it was done.
+fn offlining() -> Event {
+    let variables = [
+        ("GANETI_OP_TARGET", "n3.lab"),
+        ("GANETI_OFFLINE", "True"),
+        ("GANETI_DRAINED", "None"),
+        ("GANETI_MASTER_CANDIDATE", "None"),
+    ];
+    event("node-modify", "post", &variables)
+}
+
+/// The master of three nodes, all online in both worlds.
+fn well() -> State {
+    State {
+        here: name("n1.lab"),
+        is_master: true,
+        in_use: true,
+        shuns: false,
+        may_shun: true,
+        runs: true,
+        offline: BTreeSet::new(),
+        nodes: ["n1.lab", "n2.lab", "n3.lab"].map(name).into(),
+        refused: BTreeSet::new(),
+        standby: BTreeSet::new(),
+        is_our_record: false,
+        seen: None,
+        by_hand: ByHand::Standby,
+    }
+}
+
+fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
+    CrmMon {
+        quorum: true,
+        maintenance: false,
+        nodes: members.iter().map(|(node, member)| (name(node), *member)).collect(),
+        fences: Vec::new(),
+        master_role: Role::On(name("n1.lab")),
+    }
+}
+
+/// n3 was just recorded offline, and Pacemaker has it so.
+fn offlined_while(member: Membership) -> State {
+    let seen = pacemaker(&[("n1.lab", Membership::Online), ("n2.lab", Membership::Online), ("n3.lab", member)]);
+    State { offline: [name("n3.lab")].into(), seen: Some(seen), ..well() }
+}
+
+fn steps(event: &Event, state: &State) -> String {
+    let plan = plan(event, state).unwrap();
+    let words = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    format!("{}|{}|{}", words(&plan.now), words(&plan.later), plan.remarks.join(" "))
+}
+
+/// What each hook does on the master of a whole cluster, and on another node of it.
+#[test]
+fn every_hook_has_its_steps() {
+    let expected = [
+        ("cluster-verify", "check||", "||"),
+        ("config-update", "follow||", "||"),
+        // Whoever takes the IP becomes master, whatever its files still say.
+        ("master-ip-turnup", "|record tend follow|", "|record tend follow|"),
+        ("node-add", "tend follow||", "||"),
+        ("node-modify", "follow||", "||"),
+        ("node-remove", "follow||", "||"),
+        ("", "apply tend follow||", "apply tend||"),
+    ];
+    for (hook, on_master, elsewhere) in expected {
+        let event = event(hook, "post", &[]);
+        let state = State { shuns: true, ..well() };
+        assert_eq!(steps(&event, &state), on_master, "{hook}");
+        assert_eq!(steps(&event, &State { is_master: false, ..state }), elsewhere, "{hook}");
+    }
+}
+
+/// Rule: it "quietly does nothing where there is no Pacemaker, setup has made nothing, or gnt-ha is not configured".
+#[test]
+fn where_nothing_of_ours_is_configured_nothing_is_done() {
+    for is_master in [true, false] {
+        for runs in [true, false] {
+            let state = State { in_use: false, is_master, runs, ..offlined_while(Membership::Online) };
+            for hook in ALL {
+                assert_eq!(steps(&event(hook, "post", &[]), &state), "||", "{hook}");
+                assert_eq!(steps(&event(hook, "pre", &[]), &state), "||", "{hook}");
+            }
+            assert_eq!(steps(&offlining(), &state), "||");
+        }
+    }
+    let stopped = State { runs: false, ..well() };
+    for hook in ["config-update", "master-ip-turnup", "node-add", "node-modify", "node-remove"] {
+        assert_eq!(steps(&event(hook, "post", &[]), &stopped), "||", "{hook}: Pacemaker does not run");
+    }
+}
+
+#[test]
+fn a_hook_of_others_is_none() {
+    for path in ["instance-start", "cluster-modify", "master-ip-turndown", "x"] {
+        let read = Event::read(|name| (name == "GANETI_HOOKS_PATH").then(|| path.to_owned()));
+        assert_eq!(read, None, "{path}");
+    }
+}
+
+/// Issue: "offlining by hand takes the same road: shunned; Pacemaker told (standby or fenced, by tag), not surprised".
+#[test]
+fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
+    let running = offlined_while(Membership::Online);
+    assert_eq!(steps(&offlining(), &running), "refuse=n3.lab standby=n3.lab follow||");
+    let fence = State { by_hand: ByHand::Fence, ..running.clone() };
+    assert_eq!(steps(&offlining(), &fence), "refuse=n3.lab follow|fence=n3.lab|");
+    let leave = State { by_hand: ByHand::Leave, ..running.clone() };
+    assert_eq!(steps(&offlining(), &leave), "refuse=n3.lab follow||");
+    let not_shunned = State { may_shun: false, ..running.clone() };
+    assert_eq!(steps(&offlining(), &not_shunned), "standby=n3.lab follow||");
+    let elsewhere = State { is_master: false, ..running };
+    assert_eq!(steps(&offlining(), &elsewhere), "||", "the target runs it, too");
+}
+
+/// A dead node that is recorded needs no standby, and what an administrator has on standby is his.
+#[test]
+fn pacemaker_is_told_of_running_nodes_only() {
+    for member in [Membership::Absent, Membership::Unclean, Membership::Unknown] {
+        for by_hand in [ByHand::Standby, ByHand::Fence] {
+            let state = State { by_hand, ..offlined_while(member) };
+            assert_eq!(steps(&offlining(), &state), "refuse=n3.lab follow||", "{member:?} {by_hand:?}");
+        }
+    }
+    let his = offlined_while(Membership::Standby);
+    assert_eq!(steps(&offlining(), &his), "refuse=n3.lab follow||");
+    // It was fenced, and is back before Ganeti had recorded it: nobody has said anything by hand.
+    let ours = State { is_our_record: true, by_hand: ByHand::Fence, ..offlined_while(Membership::Online) };
+    assert_eq!(steps(&offlining(), &ours), "refuse=n3.lab follow||");
+}
+
+/// A fenced node takes its vote with it: that must not stop the others.
+#[test]
+fn nobody_is_fenced_by_hand_at_the_others_cost() {
+    let fence = |seen: CrmMon| {
+        let state = State { by_hand: ByHand::Fence, seen: Some(seen), ..offlined_while(Membership::Online) };
+        steps(&offlining(), &state)
+    };
+    let three = offlined_while(Membership::Online).seen.unwrap();
+    let without_quorum = CrmMon { quorum: false, ..three.clone() };
+    let in_maintenance = CrmMon { maintenance: true, ..three };
+    let one_is_dead =
+        pacemaker(&[("n1.lab", Membership::Online), ("n2.lab", Membership::Absent), ("n3.lab", Membership::Online)]);
+    for (seen, why) in [
+        (without_quorum, "Pacemaker has no quorum here"),
+        (in_maintenance, "Pacemaker is in maintenance mode"),
+        (one_is_dead, "1 of 3 nodes would be left, without quorum"),
+    ] {
+        let said = fence(seen);
+        let (begin, remark) = said.split_once("||").unwrap();
+        assert_eq!(begin, "refuse=n3.lab standby=n3.lab follow", "{why}");
+        assert!(remark.contains(why) && remark.starts_with("n3.lab: is not fenced"), "{remark}");
+    }
+    // corosync's two_node
+    let two = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", Membership::Online)]);
+    assert_eq!(fence(two), "refuse=n3.lab follow|fence=n3.lab|");
+}
+
+/// Unknown is never success: whoever cannot ask Pacemaker says what is left to do.
+#[test]
+fn what_pacemaker_was_not_told_is_said() {
+    let state = State { seen: None, ..offlined_while(Membership::Online) };
+    let said = steps(&offlining(), &state);
+    assert!(said.starts_with("refuse=n3.lab follow||n3.lab: whether Pacemaker has it running is not known"), "{said}");
+}
+
+#[test]
+fn the_master_itself_is_never_touched() {
+    let mut event = offlining();
+    event.target = Some(name("n1.lab"));
+    let state = State { offline: [name("n1.lab")].into(), ..offlined_while(Membership::Online) };
+    assert_eq!(steps(&event, &state), "follow||");
+    event.target = None;
+    assert_eq!(steps(&event, &state), "follow||", "no node is named");
+    // The job did not do what its hook says.
+    let state = State { offline: BTreeSet::new(), ..state };
+    assert_eq!(steps(&offlining(), &state), "follow||");
+}
+
+/// Rule: un-offlining "takes away exactly what we have set", by whichever command it was done and whichever hook comes first.
+#[test]
+fn our_standby_ends_when_ganeti_has_the_node_again() {
+    // As Pacemaker calls it.
+    let state = State { standby: ["n3", "gone.lab"].map(name).into(), ..well() };
+    for hook in ["config-update", "node-add", "node-modify", "node-remove"] {
+        let said = steps(&event(hook, "post", &[]), &state);
+        assert_eq!(said, "release=n3 follow||", "{hook}");
+    }
+    assert_eq!(steps(&event("", "post", &[]), &state), "apply tend release=n3 follow||");
+    let removed = State { in_use: false, ..state.clone() };
+    assert_eq!(steps(&event("config-update", "post", &[]), &removed), "release=n3||", "setup --remove left it");
+    let offline = State { offline: [name("n3.lab")].into(), ..state };
+    assert_eq!(steps(&event("config-update", "post", &[]), &offline), "follow||");
+}
+
+/// Rule: the pre hook "for offline=no of a node that the others refuse must fail with one clear line that says gnt-ha admit".
+#[test]
+fn a_refused_node_is_not_taken_back() {
+    let before =
+        |variable: &str, value: &str| event("node-modify", "pre", &[("GANETI_OP_TARGET", "n3.lab"), (variable, value)]);
+    let refused = State { refused: [name("n3.lab")].into(), offline: [name("n3.lab")].into(), shuns: true, ..well() };
+    for (variable, value) in
+        [("GANETI_OFFLINE", "False"), ("GANETI_DRAINED", "True"), ("GANETI_MASTER_CANDIDATE", "True")]
+    {
+        let why = plan(&before(variable, value), &refused).unwrap_err();
+        assert!(why.contains("gnt-ha admit n3.lab"), "{why}");
+        for fine in [
+            State { refused: BTreeSet::new(), ..refused.clone() },
+            State { offline: BTreeSet::new(), ..refused.clone() },
+        ] {
+            assert_eq!(steps(&before(variable, value), &fine), "||", "{variable}");
+        }
+    }
+    for (variable, value) in [("GANETI_OFFLINE", "True"), ("GANETI_OFFLINE", "None"), ("GANETI_DRAINED", "False")] {
+        assert_eq!(steps(&before(variable, value), &refused), "||", "{variable}={value}");
+    }
+}
+
+#[test]
+fn what_is_put_off_is_read_back() {
+    let node = || name("n3.lab");
+    for step in [
+        Step::Apply,
+        Step::Check,
+        Step::Follow,
+        Step::Record,
+        Step::Tend,
+        Step::Fence(node()),
+        Step::Refuse(node()),
+        Step::Release(node()),
+        Step::Standby(node()),
+    ] {
+        assert_eq!(step.to_string().parse(), Ok(step));
+    }
+    for bad in ["", "fence", "fence=", "fence=--all", "tend=n1", "reboot=n1"] {
+        assert!(bad.parse::<Step>().is_err(), "{bad:?}");
+    }
+}

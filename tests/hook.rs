@@ -1,0 +1,142 @@
+//! `gnt-ha hook` from outside, called as Ganeti calls a hook's script: an environment with nothing but Ganeti's variables, and
+//! no stdin.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+const HOOKS: [&str; 8] = [
+    "cluster-verify",
+    "config-update",
+    "instance-start",
+    "master-ip-turnup",
+    "node-add",
+    "node-modify",
+    "node-remove",
+    "",
+];
+
+/// Something of ours, made by hand.
+const CIB: &str = r#"<cib><configuration><crm_config/><nodes><node id="3" uname="gone.lab"/></nodes><resources>
+    <primitive id="f" class="stonith" type="fence_ganeti"/></resources><constraints/></configuration></cib>"#;
+
+struct Site {
+    folder: TempDir,
+    here: String,
+}
+
+impl Site {
+    /// Without Ganeti and Pacemaker.
+    fn bare() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let here = nix::unistd::gethostname().unwrap().into_string().unwrap();
+        let site = Self { folder, here };
+        let state = site.path("state").display().to_string();
+        site.write(
+            "config.toml",
+            &format!("state_directory = \"{state}\"\nrun_directory = \"{state}\"\n[shun]\nafter_off = false\n"),
+        );
+        site
+    }
+
+    /// Of a cluster of Ganeti's with this host, its master or not, and gone.lab, which is offline.
+    fn node(is_master: bool) -> Self {
+        let site = Self::bare();
+        let here = &site.here;
+        let master = if is_master { here } else { "gone.lab" };
+        site.write("data/ssconf_node_list", &format!("{here}\ngone.lab\n"));
+        site.write("data/ssconf_master_node", &format!("{master}\n"));
+        site.write("data/ssconf_cluster_tags", "");
+        site.write(
+            "data/config.data",
+            &serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"},
+                "nodegroups": {"g": {}}, "nodes": {"u1": {"name": here, "group": "g", "master_candidate": true},
+                "u2": {"name": "gone.lab", "group": "g", "offline": true}}})
+            .to_string(),
+        );
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Returns the exit code and what was said.
+    fn hook(&self, path: &str, phase: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"exec "$@" <&-"#, "sh", env!("CARGO_BIN_EXE_gnt-ha"), "--config"]);
+        command.arg(self.path("config.toml")).arg("hook");
+        for (option, name) in [("--data-dir", "data"), ("--state-dir", "state"), ("--cib", "cib.xml")] {
+            command.arg(option).arg(self.path(name));
+        }
+        command.env_clear().env("PATH", "/sbin:/bin:/usr/sbin:/usr/bin").envs(variables.iter().copied());
+        if !path.is_empty() {
+            command.env("GANETI_HOOKS_PATH", path).env("GANETI_HOOKS_PHASE", phase).env("GANETI_HOOKS_VERSION", "2");
+        }
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout) + &text(output.stderr))
+    }
+}
+
+/// Rule: a package that is installed and not set up does nothing to Ganeti.
+#[test]
+fn where_nothing_is_set_up_every_hook_is_silent() {
+    let of_gone = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "True")];
+    for site in [Site::bare(), Site::node(true), Site::node(false)] {
+        for hook in HOOKS {
+            for phase in ["pre", "post"] {
+                assert_eq!(site.hook(hook, phase, &of_gone), (Some(0), String::new()), "{hook} {phase}");
+            }
+        }
+        assert!(!site.path("state").exists(), "nothing is left behind");
+    }
+}
+
+/// Rule: before, a failure stops Ganeti, so only what must not be done fails; after, it is what Ganeti shows.
+#[test]
+fn what_must_not_be_done_and_what_was_not_is_one_line() {
+    let site = Site::node(true);
+    site.write("cib.xml", CIB);
+    site.write(
+        "state/shunned.json",
+        r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.9"], "reach": "tcp", "grade": "unknown", "boot_id": null,
+            "since_ms": 1, "by": "the test"}}"#,
+    );
+    let back = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "False")];
+    let (code, said) = site.hook("node-modify", "pre", &back);
+    assert_eq!(code, Some(1));
+    assert_eq!(said, "gnt-ha: gone.lab: the other nodes refuse it; let it in first: gnt-ha admit gone.lab\n");
+
+    // There is no such node in any Pacemaker, and most machines have none.
+    let off = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "True")];
+    assert_eq!(site.hook("node-modify", "pre", &off), (Some(0), String::new()));
+    let (code, said) = site.hook("node-modify", "post", &off);
+    assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with("gnt-ha: ") && said.contains("gone.lab: whether Pacemaker has it running"), "{said}");
+
+    let damaged = Site::node(true);
+    damaged.write("cib.xml", CIB);
+    damaged.write("state/shunned.json", "{");
+    assert_eq!(damaged.hook("node-modify", "pre", &back), (Some(0), String::new()), "Ganeti is not held up");
+    let (code, said) = damaged.hook("node-modify", "post", &off);
+    assert!(code == Some(1) && said.contains("shunned.json"), "{said}");
+}
+
+/// What was put off is said in words that the same program reads, and nothing else is.
+#[test]
+fn what_is_no_step_is_not_begun() {
+    let run = |word: &str| Command::new(env!("CARGO_BIN_EXE_gnt-ha")).args(["hook", word]).output().unwrap();
+    let output = run("fence=--all");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("gnt-ha: "));
+}
