@@ -112,7 +112,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert!(elsewhere.stderr.contains("nothing was changed") && elsewhere.stderr.contains("run this on n1.lab"));
 
     let applied = setup(&host, &["--apply"]);
-    assert!(applied.success(), "{}", applied.text());
+    assert!(applied.success(), "{applied:?}");
     let scene = Scene::with_lab(lab, Roles::Promotable);
     wait_for_the_device(&scene);
     let again = setup(&host, &[]);
