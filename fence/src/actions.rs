@@ -1,5 +1,6 @@
 //! The actions, and what each of them prints and exits with.
 
+use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::power::{Power, together};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::oob_program::OobProgram;
@@ -105,7 +106,7 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
 fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
     // Pacemaker may ask this before it chooses a device, and then every other device waits for the answer.
-    let look = deadline.at_most(switch::LOOK);
+    let look = deadline.at_most(budget::LOOK);
     let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target(plug) {
         Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gnt_ha::cli;
+use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
@@ -21,9 +22,6 @@ use crate::target::{Cluster, Target, TargetError};
 
 const PROGRAM: &str = "fence_ganeti";
 
-/// Kept back from the work for the record and the receipt.
-const RESERVE: Duration = Duration::from_secs(2);
-
 /// The most that the second half of a reboot may take: the node is proven off, and Pacemaker recovers nothing before
 /// this agent has ended.
 const ON_HALF: Duration = Duration::from_secs(20);
@@ -34,7 +32,7 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
     let node = target.node.clone();
     let mut road = enter(options, &node);
     let target = Target { program: target.program.for_request(road.id()), ..target };
-    let work = deadline.earlier(RESERVE.min(deadline.left() / 10));
+    let work = deadline.earlier(budget::receipt(deadline.left()));
 
     let (finish, mut report) = match lock(options, &node, work) {
         Err(why) => failed(&node, asked, Outcome::Unknown, why),

@@ -211,6 +211,13 @@ mod tests {
         assert_eq!(GRADES, Grade::ACCEPTABLE.map(Grade::word));
     }
 
+    /// The budget reckons with it.
+    #[test]
+    fn the_deadline_is_the_one_that_the_budget_knows() {
+        let deadline = OPTIONS.iter().find(|spec| spec.name == "deadline").unwrap();
+        assert_eq!(deadline.default, Some(gnt_ha::core::budget::fence::DEADLINE.as_secs().to_string().as_str()));
+    }
+
     #[test]
     fn every_option_of_the_table_has_one_name_and_a_help() {
         let mut names: Vec<_> = OPTIONS.iter().map(|spec| spec.name).collect();

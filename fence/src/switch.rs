@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::ganeti::oob::{Command, Status};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
@@ -13,15 +14,9 @@ use gnt_ha::sys::road::Road;
 use crate::options::Options;
 use crate::target::Target;
 
-/// The most that one look at the power may take: a slow device must leave time to act.
-pub const LOOK: Duration = Duration::from_secs(15);
-
 /// For how long after the command looks at the power may tell nothing: a BMC on a shared port is away for seconds. Not
 /// longer, as Pacemaker asks other peers only when this agent fails before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Kept back from a power command, so that its effect can still be read.
-const RESERVE: Duration = Duration::from_secs(5);
 
 /// A proven state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +70,7 @@ pub fn pursue(
                 if deadline.passed() {
                     return Err(pursuit.give_up(begun.elapsed()));
                 }
-                let answer = target.program.status(&target.node, deadline.at_most(LOOK.min(deadline.left() / 3)));
+                let answer = target.program.status(&target.node, deadline.at_most(budget::look(deadline.left())));
                 let reading = judge(&answer, options.minimum_grade);
                 note(road, target, Command::PowerStatus, &describe(&answer));
                 seen = answer.ok();
@@ -87,7 +82,7 @@ pub fn pursue(
             Next::Send => {
                 let command = Command::to(want);
                 let answer =
-                    target.program.act(command, &target.node, deadline.earlier(RESERVE.min(deadline.left() / 3)));
+                    target.program.act(command, &target.node, deadline.earlier(budget::read_back(deadline.left())));
                 note(road, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
                 pursuit.sent(answer.map_err(unread), begun.elapsed())
             }
@@ -103,7 +98,7 @@ pub fn pursue(
 /// What was off before nobody was told to refuse: our own program has that done for every off that it proves itself. It may
 /// come back as any other, so this is done for it, too; best effort.
 pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut Road) {
-    let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(LOOK));
+    let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::LOOK));
     note(road, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
 }
 

@@ -55,7 +55,7 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), node, rehearsed [{who, what, blocked}], heir, fenced_ms, role_ms, recorded_ms, back_ms (milliseconds
+    /// Keys: version (1), node, rehearsed (the steps of gnt-ha rehearse --json), heir, fenced_ms, role_ms, recorded_ms, back_ms (milliseconds
     /// since the fencing was asked for; null is what did not happen), differences. Later versions may add keys.
     #[arg(long)]
     json: bool,
@@ -88,12 +88,12 @@ struct Report<'a> {
 ///
 /// # Errors
 /// Why nothing was done, or what came of it, in one line.
-pub fn run(arguments: &Arguments) -> Result<bool, String> {
-    let rehearsal = rehearse(&arguments.places, &arguments.node, Deadline::after(BEFORE))?;
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+    let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(BEFORE))?;
     let node = &rehearsal.node;
     let refused = |why: &str| format!("{node}: no drill: {why}; nothing was changed");
     let say = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
-    say(&shown(node, &rehearsal.steps))?;
+    say(&shown(&rehearsal))?;
     let status = look().map_err(|error| refused(&error))?;
     let before = Before {
         node,
@@ -158,6 +158,8 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
         fenced: &fenced_since(&last, begun_at),
         role: &last.master_role,
         is_settled: course.recorded_ms.is_some() || course.back_ms.is_some(),
+        fenced_ms: course.fenced_ms,
+        within: rehearsal.times.fenced_within(),
     });
     cli::print(&if arguments.json {
         let report = Report {
@@ -253,6 +255,8 @@ fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::budget::times::Times;
+    use crate::core::pacemaker::resources::Resources;
 
     #[test]
     fn a_drill_is_over_when_nothing_more_will_happen() {
@@ -261,6 +265,8 @@ mod tests {
             node: node.clone(),
             steps: Vec::new(),
             heir: heir.map(|name| NodeName::new(name).unwrap()),
+            times: Times::of(None, &Resources::default(), None, false, false),
+            unseen: None,
         };
         let course = |role_ms, recorded_ms, back_ms| Course { fenced_ms: Some(1), role_ms, recorded_ms, back_ms };
         assert!(!is_over(&course(None, None, None), &of(None)));

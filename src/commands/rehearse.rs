@@ -7,15 +7,19 @@ use clap::Args;
 use serde::Serialize;
 
 use super::places::Places;
+use super::setup::look_ahead;
 use crate::cli;
-use crate::config::DEFAULT_RUN;
+use crate::config::{Config, DEFAULT_RUN};
+use crate::core::budget::loss::Seen;
+use crate::core::budget::times::{self, Times};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
-use crate::core::node::NodeName;
-use crate::core::outlook::Outlook;
+use crate::core::node::{self, NodeName};
+use crate::core::outlook::{Death, Outlook};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::rehearsal::{Known, Step, steps};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, millis};
+use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::trial::{self, Trial};
@@ -27,6 +31,9 @@ const VERSION: u32 = 1;
 /// The time for everything.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The time for corosync's own word, which it has at hand.
+const COROSYNC: Duration = Duration::from_secs(2);
+
 /// The command line.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -35,7 +42,8 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), node, steps [{who, what, blocked}]. Later versions may add keys.
+    /// Keys: version (1), node, steps [{who, what, blocked, typical_ms, latest_ms, grade}]. typical_ms and latest_ms count from the
+    /// death; where counts_from is loss, from when Pacemaker sees it. Later versions may add keys.
     #[arg(long)]
     json: bool,
 
@@ -47,6 +55,7 @@ pub struct Arguments {
 struct Report<'a> {
     version: u32,
     node: &'a NodeName,
+    counts_from: &'static str,
     steps: &'a [Step],
 }
 
@@ -56,16 +65,22 @@ pub(super) struct Rehearsal {
     pub(super) steps: Vec<Step>,
     /// Who would take the master role over, if the dead host had it.
     pub(super) heir: Option<NodeName>,
+    /// The times.
+    pub(super) times: Times,
+    /// Why the time until its loss is seen is not known.
+    pub(super) unseen: Option<String>,
 }
 
 /// Runs it; returns whether nothing is in the way.
 ///
 /// # Errors
 /// One line.
-pub fn run(arguments: &Arguments) -> Result<bool, String> {
-    let Rehearsal { node, steps, .. } = rehearse(&arguments.places, &arguments.node, Deadline::after(LIMIT))?;
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+    let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(LIMIT))?;
+    let Rehearsal { node, steps, unseen, .. } = &rehearsal;
     let text = if arguments.json {
-        let report = Report { version: VERSION, node: &node, steps: &steps };
+        let counts_from = if unseen.is_none() { "death" } else { "loss" };
+        let report = Report { version: VERSION, node, counts_from, steps };
         serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
     } else {
         let blocked = steps.iter().filter(|step| step.blocked).count();
@@ -73,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
             0 => "nothing is in the way; nothing was changed\n".to_owned(),
             some => format!("{some} of {} would not happen (!); nothing was changed\n", steps.len()),
         };
-        shown(&node, &steps) + &end
+        shown(&rehearsal) + &end
     };
     cli::print(&text)?;
     Ok(steps.iter().all(|step| !step.blocked))
@@ -83,15 +98,21 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
 ///
 /// # Errors
 /// One line.
-pub(super) fn rehearse(places: &Places, given: &NodeName, deadline: Deadline) -> Result<Rehearsal, String> {
+pub(super) fn rehearse(
+    places: &Places,
+    config: &Path,
+    given: &NodeName,
+    deadline: Deadline,
+) -> Result<Rehearsal, String> {
     let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
-    let node = ganeti.find(given).map_err(|error| error.to_string())?.name.clone();
+    let found = ganeti.find(given).map_err(|error| error.to_string())?;
+    let node = found.name.clone();
     let cib = trial::query(deadline).map_err(|error| error.to_string())?;
-    let outlook = outlook(&cib, &node, deadline)?;
-    let role = Resources::parse(&cib).ok().and_then(|resources| {
-        let role = resources.agents("ganeti-master-role").next();
-        role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node))
-    });
+    let resources =
+        Resources::parse(&cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))?;
+    let outlook = outlook(&cib, &resources, &node, deadline)?;
+    let role = resources.agents("ganeti-master-role").next();
+    let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
     let decision = places.recorder().rehearse(&node, deadline).map_err(|error| error.to_string());
     let record = match &decision {
         Ok(Some(decision)) => Ok(decision),
@@ -99,19 +120,48 @@ pub(super) fn rehearse(places: &Places, given: &NodeName, deadline: Deadline) ->
         Err(error) => Err(error.clone()),
     };
     let proof = proof(&ganeti, &node, deadline);
-    let known = Known { died: node.as_str(), outlook: &outlook, role: role.as_deref(), proof, record };
+    let seen = seen(&resources, &node, deadline);
+    // Another program's levels are its own.
+    let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
+    let config = ours.and_then(|_| Config::load(config).ok());
+    let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
+    let is_leashed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("leashed (")));
+    let is_precious = ganeti.nodes().len() == 2 && ganeti.master() == Some(&node);
+    let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
+    let times = Times::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
+    let known = Known {
+        died: node.as_str(),
+        outlook: &outlook,
+        role: role.as_deref(),
+        proof,
+        record,
+        times: &times,
+        resources: &resources,
+    };
     let steps = steps(&known);
     let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
-    Ok(Rehearsal { node, steps, heir })
+    Ok(Rehearsal { node, steps, heir, times, unseen: seen.err() })
 }
 
-fn outlook(cib: &str, node: &NodeName, deadline: Deadline) -> Result<Outlook, String> {
-    let simulate = || {
-        let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
-        copy.simulate(Some(node.as_str()), deadline)
+/// A full member is lost to corosync, a remote node to a monitor.
+fn seen(resources: &Resources, node: &NodeName, deadline: Deadline) -> Result<Seen, String> {
+    let remote =
+        resources.remotes().find(|remote| NodeName::new(&remote.id).is_ok_and(|id| node::find(node, [&id]).is_ok()));
+    if let Some(remote) = remote {
+        let interval = times::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
+        return Ok(Seen::by_monitor(millis(interval), millis(times::operation(&remote.id, "monitor", resources))));
+    }
+    corosync::totem(deadline.at_most(COROSYNC)).map(Seen::by_corosync)
+}
+
+fn outlook(cib: &str, resources: &Resources, node: &NodeName, deadline: Deadline) -> Result<Outlook, String> {
+    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
+    // A remote node dies by its connection, and where that is only Pacemaker knows.
+    let death = match resources.remotes().next() {
+        Some(_) => Death::of(node.as_str(), &look_ahead(&copy, None, deadline)?, resources),
+        None => Death::Member(node.as_str().to_owned()),
     };
-    let said = simulate().map_err(|error| error.to_string())?;
-    Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
+    look_ahead(&copy, Some(&death), deadline)
 }
 
 /// Our own program says of each level what it could prove; any other one, at least, whether it answers.
@@ -128,11 +178,15 @@ fn proof(ganeti: &GanetiConfig, node: &NodeName, deadline: Deadline) -> Result<V
 }
 
 /// The steps, a line each.
-pub(super) fn shown(node: &NodeName, steps: &[Step]) -> String {
-    let mut text = format!("If {node} died now:\n");
+pub(super) fn shown(rehearsal: &Rehearsal) -> String {
+    let Rehearsal { node, steps, unseen, .. } = rehearsal;
+    let mut text = match unseen {
+        None => format!("If {node} died now:\n"),
+        Some(why) => format!("If {node} died now, from when Pacemaker sees it ({why}):\n"),
+    };
     for step in steps {
         let mark = if step.blocked { '!' } else { ' ' };
-        text.push_str(&format!("{mark} {:15}  {}\n", step.who, step.what));
+        text.push_str(&format!("{mark} {:15} {:>12}  {}\n", step.who, step.when(), step.what));
     }
     text
 }

@@ -9,18 +9,18 @@ use serde::Serialize;
 
 use super::places::Places;
 use crate::cli::{self, Paint};
-use crate::config::DEFAULT_RUN;
+use crate::config::{Config, DEFAULT_RUN};
+use crate::core::budget::{self, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
-use crate::core::outlook::{Outlook, surprise};
+use crate::core::outlook::{Death, Outlook, surprise};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
-use crate::core::setup::{
-    GANETI, Part, State, TELL_GANETI, Wish, fragment, has_made, of_nodes, outdated, plan, removal,
-};
+use crate::core::setup::{GANETI, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan, planned, removal};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
-use crate::sys::pacemaker::{self, PacemakerError, trial};
+use crate::sys::pacemaker::trial::{self, Trial};
+use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
 
 /// The shape of `--json`.
@@ -37,7 +37,7 @@ pub struct Arguments {
     apply: bool,
 
     /// Show what takes away everything that setup has made, and only that; with --apply, take it away
-    #[arg(long, conflicts_with = "primitive")]
+    #[arg(long, conflicts_with_all = ["primitive", "health"])]
     remove: bool,
 
     /// Change nothing: only show what --apply would change, as without it
@@ -47,12 +47,17 @@ pub struct Arguments {
     /// Change at once what follows from Ganeti's nodes, of what setup has made, and only that: for Ganeti's hooks
     ///
     /// Quietly does nothing where setup has made nothing, and where Pacemaker does not run.
-    #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "format", "json"])]
+    #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "health", "format", "json"])]
     follow: bool,
 
     /// Ganeti's master role as one resource that sticks to its host, not as a promotable clone
     #[arg(long)]
     primitive: bool,
+
+    /// Have each node's health, as ganeti-node-role sees it, decide where Pacemaker's other resources run: they leave a node
+    /// whose health is red (node-health-strategy=migrate-on-red, and the tag ocf:health:on)
+    #[arg(long)]
+    health: bool,
 
     /// How to show the changes
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
@@ -61,7 +66,8 @@ pub struct Arguments {
     /// One JSON object, for programs
     ///
     /// Keys: version (1), open (how many parts are to be changed), parts [{what, section, xml, pcs, crm, state, why}], where
-    /// state is add, change, remove, same or kept. Later versions may add keys.
+    /// state is add, change, remove, same, kept or by-hand; too_short: times that do not fit, [{about, of, needs [{what, ms}], has
+    /// [{what, ms}], change}]. Later versions may add keys.
     #[arg(long, conflicts_with_all = ["format", "apply", "remove"])]
     json: bool,
 
@@ -88,13 +94,14 @@ struct Report<'a> {
     version: u32,
     open: usize,
     parts: &'a [Part],
+    too_short: &'a [Sum],
 }
 
 /// Runs it; returns whether everything is as it should be.
 ///
 /// # Errors
 /// One line.
-pub fn run(arguments: &Arguments) -> Result<bool, String> {
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let deadline = Deadline::after(LIMIT);
     if arguments.follow {
         return follow(&arguments.places, arguments.dry_run, deadline);
@@ -106,16 +113,28 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
     if arguments.remove {
         return remove(&resources, arguments, deadline);
     }
-    let wish = Wish { primitive: arguments.primitive };
+    let wish = Wish { primitive: arguments.primitive, health: arguments.health };
     let parts = plan(&resources, &ganeti, wish);
     let open = count_open(&parts);
+    let too_short = too_short(&planned(&resources, &parts), &ganeti, config)?;
     if arguments.json {
-        let report = Report { version: VERSION, open, parts: &parts };
+        let report = Report { version: VERSION, open, parts: &parts, too_short: &too_short };
         cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
-        return Ok(open == 0);
+        return Ok(open == 0 && too_short.is_empty());
     }
     cli::print(&shown(&parts, arguments.format))?;
     let table = arguments.format == Form::Table;
+    if !too_short.is_empty() {
+        let sums: String = too_short.iter().map(Sum::text).collect();
+        let comment = |line: &str| if table { format!("{line}\n") } else { format!("# {line}\n") };
+        if arguments.format != Form::Xml {
+            cli::print(&sums.lines().map(comment).collect::<String>())?;
+        }
+        let which = too_short.iter().map(|sum| format!("{}: {}", sum.about, sum.of)).collect::<Vec<_>>().join(", ");
+        return Err(format!(
+            "nothing was changed: the times do not hold together ({which} has too little); change what the sum names, then again"
+        ));
+    }
     match (open, arguments.apply) {
         (0, _) => {
             if table {
@@ -135,6 +154,13 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
             Ok(true)
         }
     }
+}
+
+/// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone; a wrong one is no ground to
+/// believe in.
+fn too_short(resources: &Resources, ganeti: &GanetiConfig, path: &Path) -> Result<Vec<Sum>, String> {
+    let config = if path.exists() { Some(Config::load(path).map_err(|error| error.to_string())?) } else { None };
+    Ok(budget::too_short(&Figures { resources, config: config.as_ref(), ganeti: Some(ganeti) }))
 }
 
 fn read(cib: &str) -> Result<Resources, String> {
@@ -161,9 +187,12 @@ fn apply(
     }
     try_out(cib, parts, deadline).map_err(untouched)?;
     // First what the device needs to find its nodes.
-    if tells_ganeti {
-        let [name, words @ ..] = TELL_GANETI;
-        program::run(Path::new(name), &words, &[], deadline).map_err(|error| untouched(error.to_string()))?;
+    for command in parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).flat_map(|part| &part.pcs)
+    {
+        let words: Vec<&str> = command.split(' ').collect();
+        let [name, words @ ..] = words.as_slice() else { continue };
+        program::run(Path::new(name), words, &[], deadline)
+            .map_err(|error| format!("Pacemaker's configuration was not changed: {command}: {error}"))?;
     }
     trial::merge(&fragment(parts), deadline).map_err(|error| error.to_string())?;
     for element in outdated(parts) {
@@ -208,22 +237,32 @@ pub fn follow(places: &Places, dry_run: bool, deadline: Deadline) -> Result<bool
 fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> {
     let error = |error: pacemaker::PacemakerError| error.to_string();
     let status = pacemaker::status(deadline).map_err(error)?;
-    let copy = trial::Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(error)?;
+    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(error)?;
     copy.merge(&fragment(parts), deadline).map_err(error)?;
     for element in outdated(parts) {
         copy.delete(element, deadline).map_err(error)?;
     }
     copy.verify(deadline).map_err(error)?;
     let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
-    let online = online.map(|(node, _)| Some(node.as_str()));
-    for died in std::iter::once(None).chain(online) {
-        let said = copy.simulate(died, deadline).map_err(error)?;
-        let outlook = Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))?;
-        if let Some(surprise) = surprise(died, &outlook.fenced()) {
-            return Err(format!("{surprise}, says crm_simulate on a copy (gnt-ha check tells what is in the way)"));
-        }
+    let resources = read(cib)?;
+    let now = look_ahead(&copy, None, deadline)?;
+    unsurprised(None, &now)?;
+    for (node, _) in online {
+        let death = Death::of(node.as_str(), &now, &resources);
+        unsurprised(Some(node.as_str()), &look_ahead(&copy, Some(&death), deadline)?)?;
     }
     Ok(())
+}
+
+/// What Pacemaker would do by a copy.
+pub(super) fn look_ahead(copy: &Trial, death: Option<&Death>, deadline: Deadline) -> Result<Outlook, String> {
+    let said = copy.simulate(death, deadline).map_err(|error| error.to_string())?;
+    Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
+}
+
+fn unsurprised(died: Option<&str>, outlook: &Outlook) -> Result<(), String> {
+    let why = |why| format!("{why}, says crm_simulate on a copy (gnt-ha check tells what is in the way)");
+    surprise(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
 }
 
 /// Ganeti's daemons run on: nothing is stopped by what is taken away.
@@ -276,6 +315,7 @@ fn table(parts: &[Part], colour: bool) -> String {
             State::Remove(why) => ("- remove", format!(": {why}"), Some(Paint::Yellow)),
             State::Same => ("= is so ", String::new(), None),
             State::Kept(why) => ("  left  ", format!(": {why}"), None),
+            State::ByHand(why) => ("! by hand", format!(": {why}"), Some(Paint::Yellow)),
         };
         let mark = paint.filter(|_| colour).map_or_else(|| mark.to_owned(), |paint| paint.on(mark));
         format!("{mark}  {}{why}\n", part.what)

@@ -1,5 +1,7 @@
 //! A drill: whether a host may be fenced for practice, and how what happened differs from what was rehearsed.
 
+use std::time::Duration;
+
 use super::node::{self, NodeName};
 use super::reconcile::{Membership, Role};
 use super::rehearsal::Step;
@@ -62,6 +64,10 @@ pub struct After<'a> {
     pub role: &'a Role,
     /// It was recorded offline, or was back before that.
     pub is_settled: bool,
+    /// How long after it was asked for the fencing had succeeded, in milliseconds.
+    pub fenced_ms: Option<u64>,
+    /// By when that was to be expected at the latest.
+    pub within: Duration,
 }
 
 /// What is not as it was rehearsed, a line each.
@@ -71,6 +77,13 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     if !after.fenced.iter().any(is_it) {
         lines.push(format!("Pacemaker's fence history does not say that {} was fenced", after.node));
+    }
+    if let Some(ms) = after.fenced_ms.filter(|ms| u128::from(*ms) > after.within.as_millis()) {
+        let (took, within) = (ms.div_ceil(1_000), after.within.as_secs());
+        lines.push(format!(
+            "it took {took} s until {} was fenced, and at most {within} s were to be expected",
+            after.node
+        ));
     }
     for other in after.fenced.iter().filter(|name| !is_it(name)) {
         lines.push(format!("{other} was fenced, too"));
@@ -97,7 +110,8 @@ mod tests {
     }
 
     fn step(blocked: bool) -> Step {
-        Step { who: "proof", what: "none: its BMC does not answer".to_owned(), blocked }
+        let (typical_ms, latest_ms, grade) = (None, None, None);
+        Step { who: "proof", what: "none: its BMC does not answer".to_owned(), blocked, typical_ms, latest_ms, grade }
     }
 
     /// Whoever practises must not make an outage of it.
@@ -131,7 +145,10 @@ mod tests {
         let (node, heir, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
         let role = Role::On(name("n2"));
         let fenced = [name("n1")];
-        let after = After { node: &node, heir: Some(&heir), fenced: &fenced, role: &role, is_settled: true };
+        let within = Duration::from_secs(60);
+        let fenced_ms = Some(60_000);
+        let after =
+            After { node: &node, heir: Some(&heir), fenced: &fenced, role: &role, is_settled: true, fenced_ms, within };
         assert_eq!(differences(&after), [""; 0]);
         assert_eq!(differences(&After { heir: None, role: &Role::Unmanaged, ..after.clone() }), [""; 0]);
         let two = [name("n1.lab"), other.clone()];
@@ -141,6 +158,7 @@ mod tests {
             (After { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
             (After { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
             (After { role: &Role::Nowhere, ..after.clone() }, "nowhere"),
+            (After { fenced_ms: Some(60_001), ..after.clone() }, "took 61 s until n1.lab was fenced, and at most 60 s"),
             (After { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
         ] {
             let lines = differences(&seen);

@@ -1,8 +1,9 @@
 //! What Pacemaker would do by a configuration, as `crm_simulate --output-as=xml` tells it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::pacemaker::cib::BadCib;
+use crate::core::pacemaker::resources::{Primitive, Resources, milliseconds};
 use crate::core::pacemaker::tree::Element;
 
 /// What Pacemaker would do, in its order.
@@ -10,6 +11,33 @@ use crate::core::pacemaker::tree::Element;
 pub struct Outlook {
     /// Without monitors and notifications, which change nothing.
     pub steps: Vec<Step>,
+    /// Which host holds the connection to each Pacemaker remote node now.
+    pub connections: BTreeMap<String, String>,
+}
+
+/// How a host dies in a simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// A full member: corosync loses it.
+    Member(String),
+    /// A remote node: a monitor of its connection fails (`OPERATION@HOST=CODE`, crm_simulate(8)). Its loss cannot be simulated in
+    /// another way.
+    Connection(String),
+}
+
+impl Death {
+    /// Of `node`, by what is there `now`.
+    #[must_use]
+    pub fn of(node: &str, now: &Outlook, resources: &Resources) -> Self {
+        let is_it = |remote: &&Primitive| remote.id == node;
+        let interval = resources.remotes().find(is_it).and_then(|remote| {
+            milliseconds(remote.operation("monitor")?.settings.get("interval")?).filter(|interval| *interval > 0)
+        });
+        match (now.connections.get(node), interval) {
+            (Some(host), Some(interval)) => Self::Connection(format!("{node}_monitor_{interval}@{host}=1")),
+            _ => Self::Member(node.to_owned()),
+        }
+    }
 }
 
 /// One thing that Pacemaker would do.
@@ -44,7 +72,13 @@ impl Outlook {
             return Err(BadCib::Shape);
         }
         let transition = answer.children_named("transition").next().ok_or(BadCib::Shape)?;
-        Ok(Self { steps: transition.children.iter().filter_map(step).collect() })
+        let now = answer.children_named("cluster_status").flat_map(|status| status.all("resource"));
+        let connections = now.filter(|resource| resource.get("resource_agent") == Some("ocf:pacemaker:remote"));
+        let connections = connections.filter_map(|resource| {
+            let host = resource.children_named("node").next()?.get("name")?;
+            Some((resource.get("id")?.to_owned(), host.to_owned()))
+        });
+        Ok(Self { steps: transition.children.iter().filter_map(step).collect(), connections: connections.collect() })
     }
 
     /// The nodes that would be fenced.
@@ -120,6 +154,25 @@ mod tests {
         assert_eq!(surprise(Some("n1.lab"), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
         assert_eq!(surprise(Some("n1.lab"), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
         assert_eq!(surprise(None, &BTreeSet::new()), None);
+    }
+
+    /// Cut from what `crm_simulate` of Pacemaker 2.1.5 says: with `--node-fail` a remote node stays online there.
+    #[test]
+    fn a_remote_node_dies_by_its_connection() {
+        const NOW: &str = r#"<pacemaker-result><cluster_status><resources>
+            <resource id="n17.lab" resource_agent="ocf:pacemaker:remote" role="Started"><node name="n1.lab" id="1"/></resource>
+            <resource id="n18.lab" resource_agent="ocf:pacemaker:remote" role="Stopped"/>
+            <resource id="gnt-ha-fence" resource_agent="stonith:fence_ganeti"><node name="n2.lab" id="2"/></resource>
+            </resources></cluster_status><transition/></pacemaker-result>"#;
+        const CIB: &str = r#"<cib><configuration><resources>
+            <primitive id="n17.lab" class="ocf" provider="pacemaker" type="remote"><operations>
+            <op id="m" name="monitor" interval="30s"/></operations></primitive></resources></configuration></cib>"#;
+        let now = Outlook::parse(NOW).unwrap();
+        assert_eq!(now.connections, BTreeMap::from([("n17.lab".to_owned(), "n1.lab".to_owned())]));
+        let resources = Resources::parse(CIB).unwrap();
+        let of = |node| Death::of(node, &now, &resources);
+        assert_eq!(of("n17.lab"), Death::Connection("n17.lab_monitor_30000@n1.lab=1".into()));
+        assert_eq!(of("n2.lab"), Death::Member("n2.lab".into()));
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! What would happen if a host died now: Pacemaker's outlook and our own decisions, as one list of steps.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::budget::times::{Times, interval, operation};
+use super::grade::Grade;
 use super::outlook::{Outlook, Step as Move, surprise};
+use super::pacemaker::resources::Resources;
 use super::reconcile::Decision;
 
 /// One step.
@@ -14,15 +20,40 @@ pub struct Step {
     pub what: String,
     /// It would not happen, or not as it should: what is in the way.
     pub blocked: bool,
+    /// When it usually is, or begins, in milliseconds after the death; none where that depends on what it waits for.
+    pub typical_ms: Option<u64>,
+    /// When it is at the latest, if every step before it takes all the time that it has.
+    pub latest_ms: Option<u64>,
+    /// What an off of it would prove.
+    pub grade: Option<Grade>,
 }
 
 impl Step {
-    fn open(who: &'static str, what: String) -> Self {
-        Self { who, what, blocked: false }
+    const fn open(who: &'static str, what: String) -> Self {
+        Self { who, what, blocked: false, typical_ms: None, latest_ms: None, grade: None }
     }
 
     fn blocked(who: &'static str, what: String) -> Self {
-        Self { who, what, blocked: true }
+        Self { blocked: true, ..Self::open(who, what) }
+    }
+
+    fn about(self, time: Duration) -> Self {
+        Self { typical_ms: u64::try_from(time.as_millis()).ok(), ..self }
+    }
+
+    fn within(self, time: Duration) -> Self {
+        Self { latest_ms: u64::try_from(time.as_millis()).ok(), ..self }
+    }
+
+    /// The time, for people.
+    #[must_use]
+    pub fn when(&self) -> String {
+        match (self.blocked, self.typical_ms, self.latest_ms) {
+            (true, ..) => String::new(),
+            (_, Some(ms), _) => format!("about {}.{} s", ms / 1_000, ms % 1_000 / 100),
+            (_, _, Some(ms)) => format!("within {} s", ms.div_ceil(1_000)),
+            (_, None, None) => String::new(),
+        }
     }
 }
 
@@ -39,6 +70,10 @@ pub struct Known<'a> {
     pub proof: Result<Vec<String>, String>,
     /// What would be recorded, were it proven like that, or why nothing can be said.
     pub record: Result<&'a Decision, String>,
+    /// The times.
+    pub times: &'a Times,
+    /// Pacemaker's configuration, with the times of its operations.
+    pub resources: &'a Resources,
 }
 
 /// The steps, in their order.
@@ -48,41 +83,78 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     const PROOF: &str = "proof";
     const RECORD: &str = "Ganeti's record";
     let fenced = known.outlook.fenced();
+    let times = known.times;
     let mut steps: Vec<Step> = Vec::new();
+    if let Some(seen) = &times.seen {
+        steps.push(Step::open(PACEMAKER, format!("sees that it is gone ({})", seen.how)).about(seen.after));
+    }
     if let Some(surprise) = surprise(Some(known.died), &fenced) {
         steps.push(Step::blocked(PACEMAKER, surprise));
     }
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =
         known.outlook.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
-    steps.extend(fencing.into_iter().map(|step| Step::open(PACEMAKER, said(step))));
+    let proven = known.proof.is_ok();
+    let fence = |step: &Move| {
+        let put_off = if times.put_off.is_empty() { String::new() } else { format!(", put off by {}", times.put_off) };
+        let step = Step::open(PACEMAKER, said(step) + &put_off).about(times.begins());
+        if proven { step.within(times.proven()) } else { step }
+    };
+    steps.extend(fencing.into_iter().map(fence));
     match &known.proof {
-        Ok(lines) => steps.extend(lines.iter().map(|line| Step::open(PROOF, line.clone()))),
+        Ok(lines) => steps.extend(lines.iter().map(|line| of_level(Step::open(PROOF, line.clone()), times))),
         Err(error) => {
             let what = format!("none: {error}; nobody takes over before a human confirms that it is off");
             steps.push(Step::blocked(PROOF, what));
         }
     }
-    let proven = known.proof.is_ok();
     // What ran on the dead is stopped by its death.
     let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died);
-    let make = |step: &Move| Step { who: PACEMAKER, what: said(step), blocked: !proven };
+    // What is done with one resource is done one after the other.
+    let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
     let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
     if let Some(role) = known.role.filter(|role| known.outlook.taker(role).is_none_or(|host| host == known.died)) {
         steps.push(Step::blocked(PACEMAKER, format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)")));
     }
-    steps.extend(rest.into_iter().map(make));
+    for step in rest {
+        let made = Step::open(PACEMAKER, said(step));
+        steps.push(match step {
+            Move::Resource { resource, action, .. } if proven => {
+                let begins = ends.get(resource.as_str()).copied().unwrap_or_else(|| times.proven());
+                let end = begins + operation(resource, action, known.resources);
+                ends.insert(resource, end);
+                made.within(end)
+            }
+            _ => Step { blocked: !proven, ..made },
+        });
+    }
+    // Whoever is master looks at each monitor; if it was the dead one, the next one once it is.
+    let is_role = |resource: &str| known.role.is_some_and(|role| resource.split(':').next() == Some(role));
+    let taken = ends.iter().filter(|(resource, _)| is_role(resource)).map(|(_, end)| *end).max();
+    let looks = known.resources.agents("ganeti-master-role").find_map(|role| interval(&role.id, known.resources));
+    let recorded = taken.unwrap_or_else(|| times.proven()) + looks.unwrap_or_default();
     steps.push(match &known.record {
         Ok(decision @ Decision::Offline { proof, .. }) if proven => {
             // What would prove it is not there yet.
             let told = decision.to_string();
             let what = told.split(": ").next().unwrap_or_default();
-            Step::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade))
+            Step::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade)).within(recorded)
         }
         Ok(Decision::Offline { .. }) => Step::blocked(RECORD, "nothing before it is proven".to_owned()),
         Ok(decision) => Step::blocked(RECORD, decision.to_string()),
         Err(error) => Step::blocked(RECORD, error.clone()),
     });
     steps
+}
+
+/// What is said of a level, as in `ok n1.lab level 1 bmc: on`, with its time and what its off would prove.
+fn of_level(step: Step, times: &Times) -> Step {
+    let mut words = step.what.split(' ').skip_while(|word| *word != "level").skip(1);
+    let number = words.next().and_then(|number| number.parse::<usize>().ok());
+    let Some((end, grade)) = number.and_then(|number| times.levels.get(number.checked_sub(1)?)) else {
+        return step.within(times.proven());
+    };
+    let what = format!("{}; its off has grade {grade}", step.what);
+    Step { what, grade: Some(*grade), ..step }.within(times.begins() + *end)
 }
 
 fn said(step: &Move) -> String {
@@ -95,7 +167,10 @@ fn said(step: &Move) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::reconcile::Quiet;
+    use crate::core::budget::loss::{Seen, Totem};
+    use crate::core::node::NodeName;
+    use crate::core::reconcile::{PowerToo, Proof, Quiet, Word};
+    use crate::core::record::OfflineJob;
 
     fn outlook() -> Outlook {
         let resource = |action: &str, node: &str| Move::Resource {
@@ -104,13 +179,64 @@ mod tests {
             node: node.into(),
         };
         let fence = Move::Fence { node: "n1.lab".into(), action: "off".into() };
-        Outlook { steps: vec![resource("stop", "n1.lab"), fence, resource("promote", "n2.lab")] }
+        Outlook {
+            steps: vec![resource("stop", "n1.lab"), fence, resource("promote", "n2.lab")],
+            connections: BTreeMap::new(),
+        }
+    }
+
+    fn times() -> Times {
+        Times {
+            seen: None,
+            delay: Duration::ZERO,
+            put_off: String::new(),
+            deadline: Duration::from_secs(55),
+            levels: vec![(Duration::from_millis(43_500), Grade::Off)],
+        }
+    }
+
+    fn said_of(times: &Times, proof: Result<Vec<String>, String>, record: Result<&Decision, String>) -> Vec<Step> {
+        let (outlook, resources) = (outlook(), resources());
+        let role = Some("master");
+        steps(&Known { died: "n1.lab", outlook: &outlook, role, proof, record, times, resources: &resources })
+    }
+
+    fn resources() -> Resources {
+        let text = "<cib><configuration><resources><primitive id=\"master\" class=\"ocf\" provider=\"ganeti\" \
+            type=\"ganeti-master-role\"><operations><op id=\"p\" name=\"promote\" timeout=\"300s\"/>\
+            <op id=\"m\" name=\"monitor\" interval=\"10s\"/></operations></primitive></resources></configuration></cib>";
+        Resources::parse(text).unwrap()
     }
 
     fn blocked(proof: Result<Vec<String>, String>, record: Result<&Decision, String>) -> Vec<(String, bool)> {
-        let outlook = outlook();
-        let known = Known { died: "n1.lab", outlook: &outlook, role: Some("master"), proof, record };
-        steps(&known).into_iter().map(|step| (step.what, step.blocked)).collect()
+        said_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
+    }
+
+    /// Issue: "step by step, with grades and times from the budget".
+    #[test]
+    fn each_step_has_its_time_and_each_level_its_grade() {
+        let totem = Totem { token_ms: 1_650, consensus_ms: 1_980 };
+        let put_off = "pcmk_delay_max 2 s".to_owned();
+        let times = Times { seen: Some(Seen::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
+        let proof = vec!["ok n1.lab level 1 bmc: on (chassis status)".to_owned()];
+        let word = Word::Human;
+        let proof_of = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None };
+        let job = OfflineJob { node: NodeName::new("n1.lab").unwrap(), powered: Some(false), auto_promote: false };
+        let record = Decision::Offline { job, proof: proof_of, power_too: PowerToo::default() };
+        let said = said_of(&times, Ok(proof), Ok(&record));
+        let shown: Vec<String> = said.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();
+        assert_eq!(
+            shown,
+            [
+                "about 3.6 s | sees that it is gone (token 1650 ms + consensus 1980 ms)",
+                "about 5.6 s | fences n1.lab (off), put off by pcmk_delay_max 2 s",
+                "within 50 s | ok n1.lab level 1 bmc: on (chassis status); its off has grade off",
+                "within 361 s | promote master on n2.lab",
+                "within 371 s | offline, powered=no, on a proof of bounded or better",
+            ]
+        );
+        let unproven = said_of(&times, Err("its BMC does not answer".to_owned()), Ok(&record));
+        assert!(unproven[2..].iter().all(|step| step.when().is_empty() && step.latest_ms.is_none()), "{unproven:?}");
     }
 
     /// Unknown is not success: without a proof nothing that waits for it is said to happen.
@@ -136,7 +262,11 @@ mod tests {
         let mut outlook = outlook();
         outlook.steps.truncate(2);
         let record = Err("paused".to_owned());
-        let known = Known { died: "n1.lab", outlook: &outlook, role: Some("master"), proof: Ok(Vec::new()), record };
+        let (times, resources) = (times(), resources());
+        let proof = Ok(Vec::new());
+        let role = Some("master");
+        let known =
+            Known { died: "n1.lab", outlook: &outlook, role, proof, record, times: &times, resources: &resources };
         let said = steps(&known);
         assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");
     }

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod clock;
 pub mod connections;
+pub mod corosync;
 pub mod detached;
 pub mod every_node;
 pub mod ganeti;

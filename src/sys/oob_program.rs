@@ -4,18 +4,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::clock::Deadline;
 use super::process::{End, Ended, Job};
+use crate::core::budget::fence::{Grant, grant};
 use crate::core::ganeti::oob::{
-    self, BadAnswer, Command, DEADLINE_VARIABLE, GANETI_LINGER, GANETI_TIMEOUT, HealthItem, OUTPUT_LIMIT,
-    REQUEST_VARIABLE, Status,
+    self, BadAnswer, Command, DEADLINE_VARIABLE, HealthItem, OUTPUT_LIMIT, REQUEST_VARIABLE, Status,
 };
 use crate::core::node::NodeName;
-
-/// How much earlier than we signal it the program is asked to end by itself.
-const COURTESY: Duration = Duration::from_millis(500);
 
 /// Why a call told nothing. Whatever it is, the node's state is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -174,10 +170,9 @@ impl OobProgram {
     /// The limits are Ganeti's (60 s, SIGTERM, 5 s, SIGKILL), or what is left of `deadline` if that is less;
     /// the program is gone when it passes.
     fn call(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<Vec<u8>, OobError> {
-        let linger = GANETI_LINGER.min(deadline.left() / 10);
-        let term = deadline.earlier(linger).at_most(GANETI_TIMEOUT);
-        let seconds = term.left().saturating_sub(COURTESY).as_secs_f64();
-        let mut environment = vec![(DEADLINE_VARIABLE, format!("{seconds:.3}"))];
+        let Grant { runs, linger, told } = grant(deadline.left());
+        let term = deadline.at_most(runs);
+        let mut environment = vec![(DEADLINE_VARIABLE, format!("{:.3}", told.as_secs_f64()))];
         if let Some(id) = &self.request {
             environment.push((REQUEST_VARIABLE, id.clone()));
         }

@@ -1,5 +1,7 @@
 //! Programs of other people, as bad as they come. Each is a real process.
 
+use std::time::Duration;
+
 use super::*;
 use crate::core::grade::Grade;
 use crate::core::power::Power;

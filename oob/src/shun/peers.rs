@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gnt_ha::core::budget::levels::NODED_ANSWERS;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::words::{COMMAND, Question, Report};
 use gnt_ha::sys::clock::{Deadline, millis};
@@ -20,10 +21,6 @@ const ITS_WORD: &str = "it failed there";
 
 /// How long a connection to a noded may take.
 const CONNECT: Duration = Duration::from_secs(1);
-
-/// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
-/// SSH. A node answers in some ten milliseconds.
-const NODED_ANSWERS: Duration = Duration::from_secs(5);
 
 /// How long an answer by SSH may take.
 const SSH_ANSWERS: Duration = Duration::from_secs(5);

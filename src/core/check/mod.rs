@@ -4,6 +4,7 @@
 //! at Ganeti's, at both together, at this host, at the others. What is no fault and good to know are [`notes`].
 
 mod both;
+mod budget;
 mod ganeti;
 mod host;
 mod others;
@@ -80,8 +81,13 @@ impl Findings {
     /// `name` is one of [`rules::RULES`]; `{}` in its mend stands for what it is about.
     fn add(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
         let about = about.to_string();
-        let Rule { name, severity, why, mend } = rule(name);
-        let mend = mend.replace("{}", &about);
+        let mend = rule(name).mend.replace("{}", &about);
+        self.add_mended(name, about, what, mend);
+    }
+
+    /// The same, where the mend follows from what was found.
+    fn add_mended(&mut self, name: &'static str, about: String, what: impl Into<String>, mend: String) {
+        let Rule { name, severity, why, .. } = rule(name);
         self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, mend });
     }
 }
@@ -92,6 +98,7 @@ impl Findings {
 pub fn check(view: &View) -> Vec<Finding> {
     let mut findings = Findings::default();
     pacemaker::look(view, &mut findings);
+    budget::look(view, &mut findings);
     ganeti::look(view, &mut findings);
     both::look(view, &mut findings);
     host::look(view, &mut findings);

@@ -1,7 +1,5 @@
 //! Pacemaker: its configuration and its state.
 
-use std::time::Duration;
-
 use super::{Findings, View};
 use crate::config::is_board;
 use crate::core::ganeti::config::GanetiConfig;
@@ -16,12 +14,6 @@ use crate::core::reconcile::{FenceStatus, Membership};
 const MASTER_ROLE: &str = "ganeti-master-role";
 const NODE_ROLE: &str = "ganeti-node-role";
 const DEVICE: &str = "fence_ganeti";
-
-/// What a fencing may take: Ganeti gives an OOB program up to 60 s, and `fence_ganeti` needs it for a command and a look.
-const NEEDED: Duration = Duration::from_secs(60);
-
-/// What Pacemaker gives without being told (`stonith-timeout`).
-const GIVEN: u64 = 60_000;
 
 /// The least that a start of the master role needs, in milliseconds: several nodes that are waited for.
 const START: u64 = 120_000;
@@ -85,7 +77,6 @@ fn look_at_devices(resources: &Resources, view: &View, findings: &mut Findings) 
     if resources.devices().next().is_none() {
         findings.add("no-device", "pacemaker", "there is no fence device at all");
     }
-    let stonith_timeout = resources.property(&["stonith-timeout", "fencing-timeout"]).and_then(milliseconds);
     for device in &ours {
         if is_held(device) {
             findings.add("device-stopped", &device.id, "its target-role is Stopped, or it is not managed");
@@ -102,19 +93,6 @@ fn look_at_devices(resources: &Resources, view: &View, findings: &mut Findings) 
         }
         if device.parameters.get("minimum_grade").is_some_and(|word| word == Grade::Isolated.word()) {
             findings.add("device-takes-isolated", &device.id, "minimum_grade is isolated");
-        }
-        for action in ["off", "reboot"] {
-            let own = device.parameters.get(&format!("pcmk_{action}_timeout")).and_then(|text| milliseconds(text));
-            let given = own.or(stonith_timeout).unwrap_or(GIVEN);
-            if u128::from(given) < NEEDED.as_millis() {
-                let what = format!(
-                    "{action} has {} s; needed are {} s, the time that Ganeti gives an OOB program",
-                    given / 1_000,
-                    NEEDED.as_secs()
-                );
-                findings.add("budget", &device.id, what);
-                break;
-            }
         }
     }
     if let Ok(ganeti) = &view.ganeti {

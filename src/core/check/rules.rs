@@ -132,8 +132,8 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "budget",
         Error,
-        "Pacemaker kills the agent before it can prove anything, and asks no other host after that",
-        "crm_attribute --name stonith-timeout --update 72s, and take pcmk_off_timeout and pcmk_reboot_timeout out of the device",
+        "what has too little time is killed before it can prove anything, and Pacemaker asks no other host after that",
+        "change the figure that it names: stonith-timeout or pcmk_*_timeout of the device, deadline, or the times of [leash]",
     ),
     rule_of("master-role-missing", Error, "nobody takes over when the master dies", "gnt-ha setup --apply"),
     rule_of(

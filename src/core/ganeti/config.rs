@@ -22,6 +22,7 @@ pub struct GanetiConfig {
     nodes: Vec<Node>,
     master: Option<NodeName>,
     candidate_pool_size: usize,
+    tags: Vec<String>,
     notes: BTreeMap<NodeName, Notes>,
     drbd_options: Vec<(Owner, String)>,
 }
@@ -100,6 +101,8 @@ struct RawCluster {
     /// Of before Ganeti 2.8 there is none.
     #[serde(default)]
     enabled_disk_templates: Option<Vec<String>>,
+    #[serde(default)]
+    tags: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +228,7 @@ impl GanetiConfig {
             nodes,
             master,
             candidate_pool_size: raw.cluster.candidate_pool_size,
+            tags: raw.cluster.tags,
             notes,
             drbd_options,
         })
@@ -240,6 +244,12 @@ impl GanetiConfig {
     #[must_use]
     pub fn notes(&self, node: &NodeName) -> Notes {
         self.notes.get(node).cloned().unwrap_or_default()
+    }
+
+    /// The cluster's tags.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.tags
     }
 
     /// How many master candidates Ganeti wants.

@@ -19,6 +19,11 @@ pub struct Resources {
     pub properties: Pairs,
     /// The ids of their sets.
     pub property_sets: Vec<String>,
+    /// The id of each property's pair.
+    pub property_ids: Pairs,
+    /// What the version of Pacemaker that decides knows (`crm_feature_set` of the CIB, which the DC writes); the DC is of the
+    /// oldest version.
+    pub feature_set: Option<String>,
     /// Every primitive.
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
@@ -52,6 +57,8 @@ pub struct Primitive {
     pub operations: Vec<Operation>,
     /// A clone is around it.
     pub is_clone: bool,
+    /// The ids of its sets of parameters.
+    pub parameter_sets: Vec<String>,
 }
 
 /// One operation.
@@ -97,6 +104,9 @@ impl Resources {
             Some(Location { id: get("id")?, resource: get("rsc")?, node: get("node")?, score: get("score")? })
         };
         let sets = cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id"));
+        let pairs_of_sets = cib.all("cluster_property_set").into_iter().flat_map(|set| set.all("nvpair"));
+        let property_ids =
+            pairs_of_sets.filter_map(|pair| Some((pair.get("name")?.to_owned(), pair.get("id")?.to_owned())));
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
         let nodes: Vec<(NodeName, Pairs)> = nodes
             .filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, pairs(node, "instance_attributes"))))
@@ -104,6 +114,8 @@ impl Resources {
         let alerts = cib.all("alert").into_iter();
         Ok(Self {
             property_sets: sets.map(str::to_owned).collect(),
+            property_ids: property_ids.collect(),
+            feature_set: cib.get("crm_feature_set").map(str::to_owned),
             properties: properties.reduce(earlier).unwrap_or_default(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
@@ -126,6 +138,22 @@ impl Resources {
         self.primitives.iter().filter(move |primitive| {
             primitive.class == "ocf" && primitive.provider == "ganeti" && primitive.kind == kind
         })
+    }
+
+    /// The connections to Pacemaker remote nodes: the id of each is the node's name.
+    pub fn remotes(&self) -> impl Iterator<Item = &Primitive> {
+        self.primitives.iter().filter(|primitive| {
+            primitive.class == "ocf" && primitive.provider == "pacemaker" && primitive.kind == "remote"
+        })
+    }
+
+    /// Whether the version of Pacemaker that decides knows at least this feature set. One that is not told is taken for old:
+    /// the old names are understood by all.
+    #[must_use]
+    pub fn knows(&self, feature_set: [u32; 3]) -> bool {
+        let numbers =
+            self.feature_set.as_deref().map(|text| text.split('.').map(str::parse).collect::<Result<Vec<u32>, _>>());
+        matches!(numbers, Some(Ok(numbers)) if numbers.as_slice() >= feature_set.as_slice())
     }
 
     /// The fence devices.
@@ -213,6 +241,10 @@ fn primitive(element: &Element, id: String, around: &Around, templates: &[&Eleme
             .chain(template.map(|known| operations(known)).unwrap_or_default())
             .collect(),
         is_clone: around.is_clone,
+        parameter_sets: element
+            .children_named("instance_attributes")
+            .filter_map(|set| set.get("id").map(str::to_owned))
+            .collect(),
     }
 }
 

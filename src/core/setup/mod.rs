@@ -1,26 +1,36 @@
 //! What Pacemaker needs to protect a Ganeti cluster, and how that differs from what it has.
 //!
 //! Everything that is made has an id that begins with [`PREFIX`]: by it this program knows its own again, changes nothing
-//! else, and can take all of it away.
+//! else, and can take all of it away. (The connection to a Pacemaker remote node must have the node's name; the id of its
+//! parameters tells whose it is.)
 
 mod locations;
+mod properties;
+mod remotes;
+mod roles;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
 use super::pacemaker::resources::{Pairs, Primitive, Resources};
 use locations::locations;
+use properties::properties;
+use remotes::remotes;
+use roles::{master, nodes};
 
 /// What the ids of everything that is made begin with.
 pub const PREFIX: &str = "gnt-ha-";
 
 /// What the administrator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// The master role as one resource, not as a promotable clone.
     pub primitive: bool,
+    /// Each node's health, as `ganeti-node-role` sees it, decides where Pacemaker's other resources run.
+    pub health: bool,
 }
 
 /// One thing that is wanted.
@@ -55,6 +65,8 @@ pub enum State {
     Same,
     /// Somebody else's does the same, and is left as it is.
     Kept(String),
+    /// It is not so, and this program cannot make it so.
+    ByHand(String),
 }
 
 impl State {
@@ -99,12 +111,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
-/// Where `make install` puts it.
-const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
-
-/// Tells Ganeti, on its master; a node or group with a program of its own keeps that (gnt-cluster(8)).
-pub const TELL_GANETI: [&str; 4] =
-    ["gnt-cluster", "modify", "--node-parameters", "oob_program=/usr/lib/gnt-ha/ganeti-oob"];
+pub use told::{TAG_HEALTH, TELL_GANETI};
 
 const DEVICE: &str = "gnt-ha-fence";
 const MASTER: &str = "gnt-ha-master";
@@ -120,23 +127,37 @@ const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
 #[must_use]
 pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Part> {
     let two = ganeti.nodes().len() == 2;
-    let mut parts = vec![
-        oob_program(ganeti),
-        property("stonith-enabled", "true", resources),
-        // Ganeti gives an OOB program 60 s, and Pacemaker 1.2 times that to whoever asks a peer.
-        property("stonith-timeout", "72s", resources),
-        property("concurrent-fencing", "true", resources),
-    ];
-    if two {
-        // Of two nodes that have lost each other, the one with the master has 10 s to fence the other.
-        parts.push(property("priority-fencing-delay", "10s", resources));
+    let mut parts = vec![told::oob_program(ganeti)];
+    parts.extend(properties(resources, two, wish));
+    if wish.health {
+        parts.push(told::health(ganeti));
     }
+    parts.extend(remotes(resources, ganeti));
     parts.push(device(resources));
     parts.extend(locations(resources, ganeti));
     parts.push(master(resources, wish, two));
-    parts.push(nodes(resources));
+    parts.push(nodes(resources, wish));
     parts.push(alert(resources));
     parts
+}
+
+/// What Pacemaker will have, once this is done: for what has to be known before.
+#[must_use]
+pub fn planned(resources: &Resources, parts: &[Part]) -> Resources {
+    let mut planned = resources.clone();
+    let Ok(made) = Resources::parse(&format!("<cib>{}</cib>", fragment(parts))) else { return planned };
+    planned.properties.extend(made.properties);
+    for primitive in made.primitives {
+        // As `cibadmin --modify`: what the administrator has added stays.
+        match planned.primitives.iter_mut().find(|there| there.id == primitive.id) {
+            Some(there) => {
+                there.parameters.extend(primitive.parameters);
+                there.meta.extend(primitive.meta);
+            }
+            None => planned.primitives.push(primitive),
+        }
+    }
+    planned
 }
 
 /// What has to be merged into the configuration: `cibadmin --modify --allow-create`.
@@ -172,7 +193,7 @@ pub fn removal(resources: &Resources) -> Vec<String> {
     let mut outer: Vec<(&str, bool)> = resources
         .primitives
         .iter()
-        .filter(|primitive| is_ours(&primitive.outer))
+        .filter(|primitive| is_ours(&primitive.outer) || remotes::is_ours(primitive))
         .map(|p| (p.outer.as_str(), p.is_clone))
         .collect();
     outer.dedup();
@@ -185,43 +206,6 @@ pub fn removal(resources: &Resources) -> Vec<String> {
         all.push(format!("<cluster_property_set id=\"{PREFIX}options\"/>"));
     }
     all
-}
-
-/// Of every node: one that has none can be fenced by nobody.
-fn oob_program(ganeti: &GanetiConfig) -> Part {
-    let without = ganeti.nodes().iter().filter(|node| node.oob_program.is_none()).count();
-    let command = TELL_GANETI.join(" ");
-    Part {
-        what: format!("Ganeti's OOB program for every node ({OOB_PROGRAM})"),
-        section: GANETI,
-        xml: String::new(),
-        pcs: vec![command.clone()],
-        crm: vec![format!("# {command}")],
-        state: match without {
-            0 => State::Same,
-            _ if without == ganeti.nodes().len() => State::Add,
-            some => State::Change(format!("{some} of {} nodes have none", ganeti.nodes().len())),
-        },
-    }
-}
-
-fn property(name: &str, value: &str, resources: &Resources) -> Part {
-    // As Pacemaker 3 calls it; both understand the older name.
-    let later = name.replace("stonith-", "fencing-");
-    let state = match resources.property(&[name, &later]) {
-        None => State::Add,
-        Some(there) if there == value => State::Same,
-        // What the administrator has set is his: `gnt-ha check` says where it does not hold together.
-        Some(there) => State::Kept(format!("it is {there}")),
-    };
-    Part {
-        what: format!("property {name} = {value}"),
-        section: "crm_config",
-        xml: format!("  <nvpair id=\"{PREFIX}options-{name}\" name=\"{name}\" value=\"{value}\"/>"),
-        pcs: vec![format!("pcs property set {name}={value}")],
-        crm: vec![format!("property {name}={value}")],
-        state,
-    }
 }
 
 fn device(resources: &Resources) -> Part {
@@ -253,85 +237,6 @@ fn device(resources: &Resources) -> Part {
 /// one again with less time.
 const DEVICE_PARAMETERS: [(&str, &str); 3] =
     [("pcmk_action_limit", "-1"), ("pcmk_off_retries", "1"), ("pcmk_reboot_retries", "1")];
-
-fn master(resources: &Resources, wish: Wish, two: bool) -> Part {
-    let agent = "class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"";
-    let op = |name: &str, rest: &str| format!("      <op id=\"{MASTER}-{name}\" {rest}/>\n");
-    // Of two nodes the one with the master is to win.
-    let priority =
-        if two { format!("<nvpair id=\"{MASTER}-priority\" name=\"priority\" value=\"10\"/>") } else { String::new() };
-    let theirs = resources.agents("ganeti-master-role").find(|role| role.id != MASTER);
-    let (xml, pcs, crm, what, outer);
-    if wish.primitive {
-        what = "Ganeti's master role, as one resource";
-        outer = MASTER;
-        let operations = [
-            op("start", "name=\"start\" interval=\"0\" timeout=\"300s\""),
-            op("stop", "name=\"stop\" interval=\"0\" timeout=\"60s\""),
-            op("monitor", "name=\"monitor\" interval=\"10s\" timeout=\"30s\""),
-        ];
-        xml = format!(
-            "  <primitive id=\"{MASTER}\" {agent}>\n    <meta_attributes id=\"{MASTER}-meta\"><nvpair id=\"{MASTER}-stickiness\" \
-             name=\"resource-stickiness\" value=\"INFINITY\"/>{priority}</meta_attributes>\n    <operations>\n{}    </operations>\n  </primitive>",
-            operations.concat()
-        );
-        let words = "op start timeout=300s op stop timeout=60s op monitor interval=10s timeout=30s meta resource-stickiness=INFINITY";
-        let words = if two { format!("{words} priority=10") } else { words.to_owned() };
-        pcs = vec![format!("pcs resource create {MASTER} ocf:ganeti:ganeti-master-role {words}")];
-        crm = vec![format!("primitive {MASTER} ocf:ganeti:ganeti-master-role {words}")];
-    } else {
-        what = "Ganeti's master role, as a promotable clone";
-        outer = MASTER_CLONE;
-        let operations = [
-            op("start", "name=\"start\" interval=\"0\" timeout=\"60s\""),
-            op("stop", "name=\"stop\" interval=\"0\" timeout=\"60s\""),
-            op("promote", "name=\"promote\" interval=\"0\" timeout=\"300s\""),
-            op("demote", "name=\"demote\" interval=\"0\" timeout=\"60s\""),
-            op("monitor-promoted", "name=\"monitor\" role=\"Promoted\" interval=\"10s\" timeout=\"30s\""),
-            op("monitor-unpromoted", "name=\"monitor\" role=\"Unpromoted\" interval=\"30s\" timeout=\"30s\""),
-        ];
-        xml = format!(
-            "  <clone id=\"{MASTER_CLONE}\">\n    <meta_attributes id=\"{MASTER}-meta\"><nvpair id=\"{MASTER}-promotable\" \
-             name=\"promotable\" value=\"true\"/>{priority}</meta_attributes>\n    <primitive id=\"{MASTER}\" {agent}>\n    \
-             <operations>\n{}    </operations>\n    </primitive>\n  </clone>",
-            operations.concat()
-        );
-        let words = "op start timeout=60s op stop timeout=60s op promote timeout=300s op demote timeout=60s op monitor \
-                     role=Promoted interval=10s timeout=30s op monitor role=Unpromoted interval=30s timeout=30s";
-        let meta = if two { "promotable=true priority=10" } else { "promotable=true" };
-        let more = if two { " meta priority=10" } else { "" };
-        pcs = vec![format!(
-            "pcs resource create {MASTER} ocf:ganeti:ganeti-master-role {words} promotable {MASTER_CLONE}{more}"
-        )];
-        crm = vec![
-            format!("primitive {MASTER} ocf:ganeti:ganeti-master-role {words}"),
-            format!("clone {MASTER_CLONE} {MASTER} meta {meta}"),
-        ];
-    }
-    Part { what: what.to_owned(), section: "resources", state: state(&xml, outer, theirs, resources), xml, pcs, crm }
-}
-
-fn nodes(resources: &Resources) -> Part {
-    let xml = format!(
-        "  <clone id=\"{NODE_CLONE}\">\n    <meta_attributes id=\"{NODE}-meta\"><nvpair id=\"{NODE}-notify\" name=\"notify\" \
-         value=\"true\"/></meta_attributes>\n    <primitive id=\"{NODE}\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-node-role\">\n    \
-         <operations>\n      <op id=\"{NODE}-monitor\" name=\"monitor\" interval=\"30s\" timeout=\"30s\"/>\n    </operations>\n    \
-         </primitive>\n  </clone>"
-    );
-    let theirs = resources.agents("ganeti-node-role").find(|role| role.id != NODE);
-    let words = "ocf:ganeti:ganeti-node-role op monitor interval=30s timeout=30s";
-    Part {
-        what: "every node's role, as a clone that is told of each fencing".to_owned(),
-        section: "resources",
-        pcs: vec![
-            format!("pcs resource create {NODE} {words} clone {NODE_CLONE}"),
-            format!("pcs resource meta {NODE_CLONE} notify=true"),
-        ],
-        crm: vec![format!("primitive {NODE} {words}"), format!("clone {NODE_CLONE} {NODE} meta notify=true")],
-        state: state(&xml, NODE_CLONE, theirs, resources),
-        xml,
-    }
-}
 
 /// Without recipients it writes to the system's log; those are the administrator's to add.
 fn alert(resources: &Resources) -> Part {

@@ -16,6 +16,13 @@ fn ganeti(nodes: u8, candidates: u8) -> GanetiConfig {
     GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
 }
 
+/// A cluster of so many nodes, of which so many are candidates and known to Pacemaker.
+fn large(nodes: u8, candidates: u8) -> (Resources, GanetiConfig) {
+    let known: String = (1..=candidates).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>")).collect();
+    let cib = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
+    (Resources::parse(&cib).unwrap(), ganeti(nodes, candidates))
+}
+
 fn merged(parts: &[Part]) -> Resources {
     Resources::parse(&format!("<cib>{}</cib>", fragment(parts))).unwrap()
 }
@@ -26,11 +33,14 @@ fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
     for (nodes, candidates) in [(2, 2), (3, 3), (5, 3)] {
         for primitive in [false, true] {
-            let wish = Wish { primitive };
+            let wish = Wish { primitive, health: nodes == 3 };
             let first = plan(&empty, &ganeti(nodes, candidates), wish);
             assert!(first[1..].iter().all(|part| part.state == State::Add), "{first:#?}");
             let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
-            assert!(second.iter().all(|part| part.state == State::Same), "{second:#?}");
+            assert!(
+                second.iter().all(|part| part.state == State::Same || part.pcs == [TAG_HEALTH.join(" ")]),
+                "{second:#?}"
+            );
             assert_eq!(second.len(), first.len());
         }
     }
@@ -42,7 +52,7 @@ fn what_somebody_else_made_is_left() {
     let theirs = EMPTY
         .replace("<crm_config/>", "<crm_config><cluster_property_set id=\"x\"><nvpair id=\"y\" name=\"stonith-timeout\" value=\"120s\"/></cluster_property_set></crm_config>")
         .replace("<resources/>", "<resources><primitive id=\"fence-ganeti\" class=\"stonith\" type=\"fence_ganeti\"/><primitive id=\"master\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"/></resources>");
-    let parts = plan(&Resources::parse(&theirs).unwrap(), &ganeti(4, 3), Wish { primitive: false });
+    let parts = plan(&Resources::parse(&theirs).unwrap(), &ganeti(4, 3), Wish { primitive: false, health: false });
     let text = fragment(&parts);
     assert!(
         !text.contains("fence_ganeti\"") && !text.contains("ganeti-master-role") && !text.contains("stonith-timeout"),
@@ -55,19 +65,19 @@ fn what_somebody_else_made_is_left() {
 #[test]
 fn what_was_changed_by_hand_is_said() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true });
+    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true, health: false });
     let changed = format!("<cib>{}</cib>", fragment(&parts)).replace("timeout=\"300s\"", "timeout=\"20s\"");
-    let again = plan(&Resources::parse(&changed).unwrap(), &ganeti(3, 3), Wish { primitive: true });
+    let again = plan(&Resources::parse(&changed).unwrap(), &ganeti(3, 3), Wish { primitive: true, health: false });
     let states: Vec<&State> = again.iter().map(|part| &part.state).filter(|state| **state != State::Same).collect();
     assert_eq!(states, [&State::Change("start: timeout is 20s, not 300s".into())]);
-    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish { primitive: false });
+    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish { primitive: false, health: false });
     assert!(other_form.iter().any(|part| matches!(&part.state, State::Kept(why) if why.contains("other form"))));
 }
 
 #[test]
 fn all_of_it_can_be_taken_away() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let all = merged(&plan(&empty, &ganeti(3, 2), Wish { primitive: false }));
+    let all = merged(&plan(&empty, &ganeti(3, 2), Wish { primitive: false, health: false }));
     assert_eq!(
         removal(&all),
         [
@@ -86,12 +96,12 @@ fn all_of_it_can_be_taken_away() {
 fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
     let with = ganeti(3, 3);
-    assert_eq!(plan(&empty, &with, Wish { primitive: false })[0].state, State::Same);
+    assert_eq!(plan(&empty, &with, Wish { primitive: false, health: false })[0].state, State::Same);
     let text = r#"{"version": 3000000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {
         "u1": {"name": "n1.lab", "group": "g", "master_candidate": true, "ndparams": {"oob_program": "/x/oob"}},
         "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "ndparams": {}}}}"#;
     let one = GanetiConfig::parse(text.as_bytes()).unwrap();
-    let parts = plan(&empty, &one, Wish { primitive: false });
+    let parts = plan(&empty, &one, Wish { primitive: false, health: false });
     assert_eq!(parts[0].state, State::Change("1 of 2 nodes have none".into()));
     assert_eq!(parts[0].pcs, [TELL_GANETI.join(" ")]);
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
@@ -103,7 +113,7 @@ fn where_the_device_may_run_follows_ganetis_nodes() {
     let nodes = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"4\" uname=\"n4\"/></nodes>";
     let empty = Resources::parse(&EMPTY.replace("<nodes/>", nodes)).unwrap();
     assert!(of_nodes(&empty, &ganeti(4, 3)).is_empty(), "setup has made nothing there");
-    let made = fragment(&plan(&empty, &ganeti(4, 3), Wish { primitive: false }));
+    let made = fragment(&plan(&empty, &ganeti(4, 3), Wish { primitive: false, health: false }));
     assert!(made.contains("node=\"n4\" score=\"-INFINITY\""), "as Pacemaker calls it: {made}");
     let made = Resources::parse(&format!(
         "<cib>{}</cib>",
@@ -122,4 +132,136 @@ fn where_the_device_may_run_follows_ganetis_nodes() {
     }
     let demoted = of_nodes(&made, &ganeti(4, 2));
     assert!(fragment(&demoted).contains("fence-avoids-n3.lab") && outdated(&demoted).next().is_none());
+}
+
+/// Issue: "Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes."
+#[test]
+fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
+    let wish = Wish::default();
+    let remote = |parts: &[Part]| -> Vec<String> {
+        let of = parts.iter().filter(|part| part.state == State::Add && part.xml.contains("type=\"remote\""));
+        of.map(|part| part.what.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let (cib, few) = large(16, 3);
+    assert!(remote(&plan(&cib, &few, wish)).is_empty(), "corosync carries them: gnt-ha check says what is missing");
+    let (cib, many) = large(20, 10);
+    let parts = plan(&cib, &many, wish);
+    assert_eq!(remote(&parts).len(), 10);
+    let one = parts.iter().find(|part| part.what.starts_with("n17.lab ")).unwrap();
+    assert!(one.xml.contains("<primitive id=\"n17.lab\""), "the id is the node's name: {}", one.xml);
+    assert!(one.pcs[0].starts_with("pcs cluster node add-remote n17.lab n17.lab reconnect_interval="), "{:?}", one.pcs);
+    assert!(one.crm[0].starts_with("primitive n17.lab ocf:pacemaker:remote params server="), "{:?}", one.crm);
+
+    // Idempotent, also when Pacemaker has them among its nodes.
+    let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>")).collect();
+    let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
+    let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
+    let again = plan(&applied, &many, wish);
+    assert!(again.iter().all(|part| part.state == State::Same), "{again:#?}");
+
+    // What is ours goes, and nobody else's.
+    let all = removal(&applied);
+    assert_eq!(all.iter().filter(|element| element.starts_with("<primitive id=\"n")).count(), 10, "{all:?}");
+    let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"");
+    let theirs = Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap();
+    assert!(!removal(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
+    let kept = plan(&theirs, &many, wish);
+    assert!(kept.iter().any(|part| part.state == State::Kept("n17.lab does it".into())), "{kept:#?}");
+    let smaller = plan(&applied, &large(19, 10).1, wish);
+    assert_eq!(
+        outdated(&smaller).filter(|element| element.contains("n20.lab\"")).collect::<Vec<_>>(),
+        ["<primitive id=\"n20.lab\"/>", "<rsc_location id=\"gnt-ha-fence-avoids-n20.lab\"/>"]
+    );
+}
+
+/// A remote node fences nobody: it cannot hold the master role. That is said, and left to the administrator.
+#[test]
+fn a_candidate_is_no_remote_node() {
+    let (cib, _) = large(20, 10);
+    let promoted = ganeti(20, 11);
+    let parts = plan(&cib, &promoted, Wish::default());
+    let by_hand = |parts: &[Part]| -> Vec<String> {
+        let of = parts.iter().filter(|part| matches!(part.state, State::ByHand(_)));
+        of.map(|part| part.what.clone()).collect()
+    };
+    let said = ["n11.lab, a master candidate, as a full member of Pacemaker's cluster"];
+    assert_eq!(by_hand(&parts), said);
+    assert!(!fragment(&parts).contains("id=\"n11.lab\""));
+    let was_remote = merged(&plan(&cib, &ganeti(20, 10), Wish::default()));
+    assert!(by_hand(&plan(&was_remote, &promoted, Wish::default())).iter().any(|what| what.starts_with("n11.lab")));
+}
+
+/// Issue: "option names that this Pacemaker knows (2.1 or 3)". 2.1.5 has feature set 3.16.1, 3.0.1 has 3.20.1, 3.0.2 has
+/// 3.20.5.
+#[test]
+fn properties_have_the_names_that_this_pacemaker_knows() {
+    let of = |feature_set: &str, there: &str| {
+        let cib = EMPTY.replace("<cib>", &format!("<cib crm_feature_set=\"{feature_set}\">"));
+        let set = format!("<crm_config><cluster_property_set id=\"s\">{there}</cluster_property_set></crm_config>");
+        let resources = Resources::parse(&cib.replace("<crm_config/>", &set)).unwrap();
+        let parts = plan(&resources, &ganeti(3, 3), Wish::default());
+        let properties = parts.into_iter().filter(|part| part.section == "crm_config");
+        properties.map(|part| (part.what, part.state)).collect::<Vec<_>>()
+    };
+    let add = |names: &[&str]| names.iter().map(|name| (format!("property {name}"), State::Add)).collect::<Vec<_>>();
+    let older = add(&["stonith-enabled = true", "stonith-timeout = 72s", "concurrent-fencing = true"]);
+    assert_eq!(of("3.16.1", ""), older);
+    assert_eq!(of("3.9.0", ""), older, "as numbers");
+    assert_eq!(of("3.20.1", ""), older[..2], "concurrent-fencing is deprecated, and so by default");
+    let later = add(&["fencing-enabled = true", "fencing-timeout = 72s"]);
+    assert_eq!(of("3.20.5", ""), later);
+
+    // After an upgrade what is ours is renamed, with the value that it has; the administrator's is his.
+    let pair = |id: &str, name: &str| format!("<nvpair id=\"{id}\" name=\"{name}\" value=\"90s\"/>");
+    let renamed = of("3.20.5", &pair("gnt-ha-options-stonith-timeout", "stonith-timeout"));
+    let gone = State::Remove("this Pacemaker calls it fencing-timeout".into());
+    assert_eq!(
+        renamed[1..],
+        [("property fencing-timeout = 90s".into(), State::Add), ("property stonith-timeout".into(), gone)]
+    );
+    let kept = of("3.20.5", &pair("x", "stonith-timeout"));
+    assert_eq!(kept[1].1, State::Kept("it is 90s, as stonith-timeout".into()));
+    // The name that it does not know does nothing there.
+    assert_eq!(of("3.16.1", &pair("x", "fencing-timeout"))[1], older[1]);
+}
+
+/// Issue: "health attributes". Without allow-unhealthy-nodes the clone that publishes a red health is stopped by it.
+#[test]
+fn health_counts_where_it_is_wished_for() {
+    let empty = Resources::parse(EMPTY).unwrap();
+    let without = plan(&empty, &ganeti(3, 3), Wish::default());
+    assert!(!fragment(&without).contains("health") && without.iter().all(|part| !part.what.contains("health")));
+    let wish = Wish { health: true, ..Wish::default() };
+    let parts = plan(&empty, &ganeti(3, 3), wish);
+    let made = fragment(&parts);
+    assert!(made.contains("name=\"node-health-strategy\" value=\"migrate-on-red\""), "{made}");
+    assert!(made.contains("name=\"allow-unhealthy-nodes\" value=\"true\""), "{made}");
+    let told: Vec<&Part> = parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).collect();
+    assert_eq!(
+        told.iter().map(|part| part.pcs[0].as_str()).collect::<Vec<_>>(),
+        ["gnt-cluster add-tags ocf:health:on"]
+    );
+    // Who has it without the wish keeps it; who had none gets the clone changed.
+    assert!(plan(&merged(&parts), &ganeti(3, 3), Wish::default()).iter().all(|part| part.state == State::Same));
+    let later = plan(&merged(&without), &ganeti(3, 3), wish);
+    let why = State::Change("allow-unhealthy-nodes is not set, not true".into());
+    assert!(later.iter().any(|part| part.state == why), "{later:#?}");
+}
+
+#[test]
+fn what_will_be_there_is_known_before() {
+    let theirs = EMPTY.replace(
+        "<resources/>",
+        "<resources><primitive id=\"gnt-ha-fence\" class=\"stonith\" type=\"fence_ganeti\"><instance_attributes id=\"i\">\
+         <nvpair id=\"a\" name=\"pcmk_reboot_timeout\" value=\"10s\"/></instance_attributes></primitive></resources>",
+    );
+    let resources = Resources::parse(&theirs).unwrap();
+    let after = planned(&resources, &plan(&resources, &ganeti(3, 3), Wish::default()));
+    assert_eq!(after.property(&["stonith-timeout"]), Some("72s"));
+    let device = after.devices().next().unwrap();
+    assert_eq!(
+        (device.parameters["pcmk_reboot_timeout"].as_str(), device.parameters["pcmk_action_limit"].as_str()),
+        ("10s", "-1")
+    );
+    assert_eq!(after.devices().count(), 1);
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{PacemakerError, answer};
+use crate::core::outlook::Death;
 use crate::sys::clock::Deadline;
 
 /// Merges what it is given: what is not named stays (cibadmin(8)).
@@ -96,15 +97,17 @@ impl Trial {
         answer("crm_verify", &["--verbose", "--xml-file", &file], &[], &[], deadline).map(drop)
     }
 
-    /// What Pacemaker would do by it now, or after `died` has died, as `crm_simulate --output-as=xml`.
+    /// What Pacemaker would do by it now, or after this death, as `crm_simulate --output-as=xml`.
     ///
     /// # Errors
     /// [`PacemakerError`].
-    pub fn simulate(&self, died: Option<&str>, deadline: Deadline) -> Result<String, PacemakerError> {
+    pub fn simulate(&self, death: Option<&Death>, deadline: Deadline) -> Result<String, PacemakerError> {
         let file = self.file.display().to_string();
         let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
-        if let Some(died) = died {
-            words.extend(["--node-fail", died]);
+        match death {
+            Some(Death::Member(node)) => words.extend(["--node-fail", node]),
+            Some(Death::Connection(failed)) => words.extend(["--op-inject", failed]),
+            None => {}
         }
         answer("crm_simulate", &words, &[], &[], deadline)
     }

@@ -1,0 +1,185 @@
+//! What each level of `ganeti-oob` gets at least: while every level before it is silent, and `fence_ganeti` has looked first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Sum, Term, fence, seconds, share};
+use crate::config::{Config, Driver, Level};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+
+/// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
+/// SSH. A node answers in some ten milliseconds.
+pub const NODED_ANSWERS: Duration = Duration::from_secs(5);
+
+/// A device that is well answers a command and two looks in far less.
+const SWITCH: Duration = Duration::from_secs(5);
+
+/// What a level gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allotted {
+    /// When it begins at the latest, counted from the start of `fence_ganeti`.
+    pub begins: Duration,
+    /// What it has then.
+    pub gets: Duration,
+    /// How that comes about.
+    terms: Vec<Term>,
+}
+
+/// Which of the levels before are taken for silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silent {
+    /// The BMCs: they lose their power with the host.
+    Bmcs,
+    /// All, and each uses up its share: an agent is asked again and again.
+    All,
+}
+
+/// What level `index` of these gets, of `fence_ganeti`'s deadline and of `ganeti-oob`'s own.
+#[must_use]
+pub fn allotted(
+    levels: &[Level],
+    index: usize,
+    own: Duration,
+    deadline: &(Duration, String),
+    silent: Silent,
+) -> Allotted {
+    let (whole, source) = deadline;
+    let receipt = fence::receipt(*whole);
+    let mut left = whole.saturating_sub(receipt);
+    let before = |time: Duration, commanded| {
+        silence(levels.get(..index).unwrap_or(levels), levels.len(), time, commanded, silent)
+    };
+    let look = before(own.min(fence::grant(fence::look(left)).told), false);
+    left = left.saturating_sub(look);
+    let read_back = fence::read_back(left);
+    let grant = fence::grant(left.saturating_sub(read_back));
+    let time = own.min(grant.told);
+    let before = before(time, true);
+    let gets = share(time.saturating_sub(before), levels.len() - index);
+    let terms = vec![
+        Term::plus(*whole, format!("fence_ganeti's deadline ({source})")),
+        Term::minus(receipt, "for its receipt"),
+        Term::minus(look, "for its first look, while the levels before say nothing"),
+        Term::minus(read_back, "to read the power after the command"),
+        Term::minus(
+            (left - read_back).saturating_sub(time),
+            "so that ganeti-oob ends by itself (its own deadline, SIGTERM)",
+        ),
+        Term::minus(before, "for the command, while the levels before say nothing"),
+        Term::minus(time.saturating_sub(before).saturating_sub(gets), "for the levels behind it"),
+    ];
+    let terms = terms.into_iter().filter(|term| term.ms != 0).collect();
+    Allotted { begins: look + before, gets, terms }
+}
+
+/// How long the levels `before`, of so many, are waited for.
+fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, silent: Silent) -> Duration {
+    let mut spent = Duration::ZERO;
+    for (number, level) in before.iter().enumerate() {
+        let share = share(time.saturating_sub(spent), levels - number);
+        // A BMC that does not answer before it was told anything is given up; before a command a read has a third.
+        let patience = |driver: &Driver| match driver {
+            Driver::Ipmi(bmc) if commanded => bmc.login_timeout.0.min(share / 3),
+            Driver::Ipmi(bmc) => bmc.login_timeout.0.min(share),
+            _ if silent == Silent::All => share,
+            // Were it silent, too, the next attempt would find the node refused, and count on from there.
+            _ => Duration::ZERO,
+        };
+        spent += level.iter().map(|device| patience(&device.driver)).max().unwrap_or_default();
+    }
+    spent
+}
+
+/// What an off of this level proves.
+#[must_use]
+pub fn grade(level: &Level, is_leashed: bool) -> Grade {
+    let of = |driver: &Driver| match driver {
+        Driver::Ipmi(_) => Grade::Off,
+        Driver::Agent(agent) => agent.grade(),
+        // Whatever it says; without a word of its own it is taken at its word.
+        Driver::Exec(_) => Grade::Off,
+        Driver::Shun if is_leashed => Grade::Bounded,
+        Driver::Shun => Grade::Isolated,
+    };
+    level.iter().map(|device| of(&device.driver)).min().unwrap_or(Grade::Unknown)
+}
+
+/// Whether it has the others refuse the node.
+#[must_use]
+pub fn has_shun(level: &Level) -> bool {
+    level.iter().any(|device| matches!(device.driver, Driver::Shun))
+}
+
+fn needs(level: &Level, config: &Config) -> Vec<Term> {
+    let waits = config.minimum_grade > Grade::Isolated;
+    if !has_shun(level) {
+        return vec![Term::plus(SWITCH, "a command and two looks")];
+    }
+    let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node refuses it, though one noded hangs")];
+    if waits {
+        let leash = &config.leash;
+        let ms = |time: Duration| seconds(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        terms.push(Term::plus(
+            leash.terms().bound(),
+            format!(
+                "until its leash has run out (lease {} + 2 x watchdog {}, clocks wrong by {} ppm, stop {})",
+                ms(leash.lease.0),
+                ms(leash.watchdog.0),
+                leash.drift_ppm,
+                ms(leash.stop.0)
+            ),
+        ));
+    }
+    terms
+}
+
+/// For each level of each node whether it is enough; nodes with the same levels together.
+#[must_use]
+pub fn sums(config: &Config, ganeti: &GanetiConfig, deadline: &(Duration, String)) -> Vec<Sum> {
+    let mut alike: BTreeMap<String, (Vec<Level>, Vec<&NodeName>)> = BTreeMap::new();
+    let ours = ganeti.nodes().iter().filter(|node| node.oob_program.as_ref().is_none_or(|path| is_ours(path)));
+    for node in ours {
+        // Where there is none, `gnt-ha check` says so.
+        let Ok(levels) = config.levels_of(&node.name) else { continue };
+        let names = |level: &Level| level.iter().map(|device| device.name.clone()).collect::<Vec<_>>().join("+");
+        let key = levels.iter().map(names).collect::<Vec<_>>().join("/");
+        alike.entry(key).or_insert_with(|| (levels, Vec::new())).1.push(&node.name);
+    }
+    let mut all = Vec::new();
+    for (levels, nodes) in alike.values() {
+        for (index, level) in levels.iter().enumerate() {
+            let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
+            all.push(Sum {
+                about: about(nodes),
+                of: format!("level {} ({})", index + 1, names.join(", ")),
+                needs: needs(level, config),
+                has: allotted(levels, index, config.deadline, deadline, Silent::Bmcs).terms,
+                change: change(config, has_shun(level), levels.len()),
+            });
+        }
+    }
+    all
+}
+
+fn about(nodes: &[&NodeName]) -> String {
+    match nodes {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [first, others @ ..] => format!("{first} and {} more", others.len()),
+    }
+}
+
+fn change(config: &Config, is_shun: bool, levels: usize) -> String {
+    let file = config.path.display();
+    let what = match (is_shun, levels) {
+        (true, 1) => "shorten lease, watchdog or stop in [leash], on every node, or lengthen deadline",
+        (true, _) => {
+            "shorten lease, watchdog or stop in [leash], on every node, or the login_timeout of a BMC in a level before it"
+        }
+        (false, _) => "lengthen deadline, or take a level out",
+    };
+    format!("{file}: {what}")
+}

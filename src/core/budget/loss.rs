@@ -1,0 +1,101 @@
+//! How long it takes until Pacemaker knows that a host is gone: corosync's token and consensus (corosync.conf(5)).
+
+use std::time::Duration;
+
+use super::seconds;
+
+/// Corosync's own defaults, since 3.1.
+const TOKEN: u64 = 3_000;
+const COEFFICIENT: u64 = 650;
+
+/// The two times, as corosync uses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totem {
+    /// Until a token is taken for lost, in milliseconds.
+    pub token_ms: u64,
+    /// Until the others agree who is left, in milliseconds.
+    pub consensus_ms: u64,
+}
+
+impl Totem {
+    /// As a running corosync has it: what `corosync-cmapctl runtime.config.totem` prints.
+    #[must_use]
+    pub fn of_cmap(text: &str) -> Option<Self> {
+        let value = |wanted: &str| {
+            text.lines().find_map(|line| {
+                let (key, value) = line.split_once('=')?;
+                let key = key.split_whitespace().next()?;
+                (key == wanted).then(|| value.trim().parse().ok()).flatten()
+            })
+        };
+        let token_ms = value("runtime.config.totem.token")?;
+        Some(Self { token_ms, consensus_ms: value("runtime.config.totem.consensus")? })
+    }
+
+    /// As corosync would reckon it by its configuration. None for a text that is none, or not whole.
+    #[must_use]
+    pub fn of_conf(text: &str) -> Option<Self> {
+        let mut path: Vec<&str> = Vec::new();
+        let (mut token, mut coefficient, mut consensus, mut nodes) = (None, None, None, 0_u64);
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some(section) = line.strip_suffix('{') {
+                path.push(section.trim());
+                nodes += u64::from(path == ["nodelist", "node"]);
+            } else if line == "}" {
+                path.pop()?;
+            } else if path == ["totem"]
+                && let Some((key, value)) = line.split_once(':')
+            {
+                let value = || value.trim().parse::<u64>().ok();
+                match key.trim() {
+                    "token" => token = Some(value()?),
+                    "token_coefficient" => coefficient = Some(value()?),
+                    "consensus" => consensus = Some(value()?),
+                    _ => {}
+                }
+            }
+        }
+        if !path.is_empty() || text.trim().is_empty() {
+            return None;
+        }
+        let more = nodes.saturating_sub(2).saturating_mul(coefficient.unwrap_or(COEFFICIENT));
+        let token_ms = token.unwrap_or(TOKEN).saturating_add(more);
+        Some(Self { token_ms, consensus_ms: consensus.unwrap_or_else(|| token_ms.saturating_mul(6) / 5) })
+    }
+
+    /// How long after a death Pacemaker knows of it.
+    #[must_use]
+    pub fn seen(self) -> Duration {
+        Duration::from_millis(self.token_ms.saturating_add(self.consensus_ms))
+    }
+}
+
+/// When a death is seen, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// After how long.
+    pub after: Duration,
+    /// In words.
+    pub how: String,
+}
+
+impl Seen {
+    /// Of a full member.
+    #[must_use]
+    pub fn by_corosync(totem: Totem) -> Self {
+        let Totem { token_ms, consensus_ms } = totem;
+        Self { after: totem.seen(), how: format!("token {token_ms} ms + consensus {consensus_ms} ms") }
+    }
+
+    /// Of a remote node: at a monitor of its connection.
+    #[must_use]
+    pub fn by_monitor(interval_ms: u64, timeout_ms: u64) -> Self {
+        let time = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
+        let how = format!(
+            "its connection is looked at every {}, and its answer waited for for {}",
+            time(interval_ms),
+            time(timeout_ms)
+        );
+        Self { after: Duration::from_millis(interval_ms.saturating_add(timeout_ms)), how }
+    }
+}

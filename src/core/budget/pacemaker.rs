@@ -1,0 +1,110 @@
+//! What Pacemaker gives an action of a fence device.
+
+use std::time::Duration;
+
+use super::{Sum, Term, fence};
+use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
+
+/// What Pacemaker gives without being told (`stonith-timeout`).
+const GIVEN: u64 = 60_000;
+
+/// Whoever asks a peer to fence waits that much longer than the peer is given (`TIMEOUT_MULTIPLY_FACTOR`).
+const FACTOR: (u32, u32) = (6, 5);
+
+/// The names of the property: as Pacemaker 2 calls it, and as 3.0.2 and later do.
+const TIMEOUT: [&str; 2] = ["stonith-timeout", "fencing-timeout"];
+
+/// How long an action may take before Pacemaker kills the agent, and where that is from.
+#[must_use]
+pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Duration, String) {
+    let own = format!("pcmk_{action}_timeout");
+    if let Some(ms) = device.parameters.get(&own).and_then(|text| milliseconds(text)) {
+        return (Duration::from_millis(ms), format!("{own} of {}", device.id));
+    }
+    let set = TIMEOUT.iter().find_map(|name| Some((*name, milliseconds(resources.property(&[name])?)?)));
+    match set {
+        Some((name, ms)) => (Duration::from_millis(ms), format!("property {name}")),
+        None => (Duration::from_millis(GIVEN), format!("property {}, its default", TIMEOUT[0])),
+    }
+}
+
+/// How long whoever asked waits at most, for a device with this delay.
+#[must_use]
+pub fn waited(given: Duration, delay: Duration) -> Duration {
+    (given + delay) * FACTOR.0 / FACTOR.1
+}
+
+/// How long a fencing may be put off, and why: for the device, and for the node that is to win of two.
+#[must_use]
+pub fn delay(device: Option<&Primitive>, resources: &Resources, is_precious: bool) -> Vec<Term> {
+    let parameter = |name: &str| {
+        let text = device?.parameters.get(name)?;
+        // A map gives each node its own (NODE:TIME, Pacemaker 2.1.2); the longest counts.
+        let times = text.split([' ', ';', '\t']).filter_map(|one| milliseconds(one.rsplit(':').next()?));
+        Some((name.to_owned(), times.max()?))
+    };
+    // pcmk_delay_max is the most, the base included; without it the base is what there is.
+    let own =
+        [parameter("pcmk_delay_base"), parameter("pcmk_delay_max")].into_iter().flatten().max_by_key(|(_, ms)| *ms);
+    let precious = (|| {
+        Some(("priority-fencing-delay".to_owned(), milliseconds(resources.property(&["priority-fencing-delay"])?)?))
+    })();
+    let all = own.into_iter().chain(precious.filter(|_| is_precious));
+    all.filter(|(_, ms)| *ms > 0).map(|(name, ms)| Term::plus(Duration::from_millis(ms), name)).collect()
+}
+
+pub(super) fn sums(resources: &Resources) -> Vec<Sum> {
+    let enabled = resources.property(&["stonith-enabled", "fencing-enabled"]).is_none_or(is_true);
+    let mut all = Vec::new();
+    for device in resources.devices().filter(|device| enabled && device.kind == "fence_ganeti") {
+        // Both are the same unless one has a time of its own; the shorter one is said.
+        let actions = ["reboot", "off"].map(|action| (action, given(device, action, resources)));
+        let shorter = actions.into_iter().min_by_key(|(_, (time, _))| *time);
+        all.extend(shorter.map(|(action, given)| agent(device, action, given)));
+        all.extend(apart(device, resources));
+    }
+    all
+}
+
+fn agent(device: &Primitive, action: &str, (given, source): (Duration, String)) -> Sum {
+    let set = device.parameters.get("deadline").and_then(|text| milliseconds(text));
+    let deadline = set.map_or(fence::DEADLINE, Duration::from_millis);
+    let from = if set.is_some() { format!("deadline of {}", device.id) } else { "its default".to_owned() };
+    let change = if source.starts_with("pcmk") {
+        format!("crm_resource --resource {} --delete-parameter pcmk_{action}_timeout", device.id)
+    } else {
+        let name = source.split([' ', ',']).nth(1).unwrap_or(TIMEOUT[0]);
+        format!("crm_attribute --name {name} --update 72s")
+    };
+    let attempts = device.parameters.get(&format!("pcmk_{action}_retries")).map_or("2, its default", String::as_str);
+    let killed =
+        format!("until Pacemaker kills it ({source}); all attempts together (pcmk_{action}_retries {attempts})");
+    Sum {
+        about: device.id.clone(),
+        of: action.to_owned(),
+        needs: vec![
+            Term::plus(deadline, format!("fence_ganeti's own deadline ({from})")),
+            Term::plus(fence::AROUND, "to start, to tell Ganeti and to end, on a host that is busy"),
+        ],
+        has: vec![Term::plus(given, killed)],
+        change,
+    }
+}
+
+/// Of two nodes that lose each other, the one that is to win must not wait by chance for as long as the other.
+fn apart(device: &Primitive, resources: &Resources) -> Option<Sum> {
+    let set = resources.property(&["priority-fencing-delay"]).and_then(milliseconds).filter(|ms| *ms > 0)?;
+    let own = delay(Some(device), resources, false).into_iter().next()?;
+    let Term { what, ms } = own;
+    let (once, twice) = (Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)), what.clone());
+    Some(Sum {
+        about: device.id.clone(),
+        of: "priority-fencing-delay".to_owned(),
+        needs: vec![
+            Term::plus(once, format!("{what} of {}", device.id)),
+            Term::plus(once, "the same again, as Pacemaker's manual has it"),
+        ],
+        has: vec![Term::plus(Duration::from_millis(set), "property priority-fencing-delay")],
+        change: format!("crm_resource --resource {} --delete-parameter {twice}", device.id),
+    })
+}

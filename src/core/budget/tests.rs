@@ -1,0 +1,206 @@
+//! The sums as they are shown, and what does and does not fit.
+
+use std::path::Path;
+
+use super::loss::{Seen, Totem};
+use super::*;
+
+const DEVICES: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
+                       [devices.pdu]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { ip = \"{short}-pdu\" }\n\
+                       [devices.refuse]\ndriver = \"shun\"\n";
+
+fn config(levels: &str, more: &str) -> Config {
+    let text = format!("{more}\n{DEVICES}\n[default]\nlevels = {levels}\n");
+    Config::parse(&text, Path::new("/etc/gnt-ha/config.toml")).unwrap()
+}
+
+fn ganeti() -> GanetiConfig {
+    let node = |name: &str| serde_json::json!({"name": name, "group": "g", "master_candidate": true});
+    let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
+        "nodes": {"u1": node("n1.lab"), "u2": node("n2.lab"), "u3": node("n3.lab")}});
+    GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
+}
+
+fn resources(properties: &str, parameters: &str) -> Resources {
+    let pairs = |text: &str| -> String {
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap();
+            format!("<nvpair id=\"{name}\" name=\"{name}\" value=\"{value}\"/>")
+        };
+        text.split_whitespace().map(pair).collect()
+    };
+    Resources::parse(&format!(
+        "<cib><configuration><crm_config><cluster_property_set id=\"p\">{}</cluster_property_set></crm_config><resources>\
+         <primitive id=\"fence\" class=\"stonith\" type=\"fence_ganeti\"><instance_attributes id=\"i\">{}</instance_attributes>\
+         </primitive></resources></configuration></cib>",
+        pairs(properties),
+        pairs(parameters)
+    ))
+    .unwrap()
+}
+
+fn shown(resources: &Resources, config: Option<&Config>) -> String {
+    let ganeti = ganeti();
+    too_short(&Figures { resources, config, ganeti: Some(&ganeti) }).iter().map(Sum::text).collect()
+}
+
+#[test]
+fn what_the_first_does_not_use_is_left_to_the_next() {
+    let total = Duration::from_secs(50);
+    assert_eq!(share(total, 2), Duration::from_secs(25));
+    let after_a_fast_failure = total - Duration::from_secs(1);
+    assert_eq!(share(after_a_fast_failure, 1), Duration::from_secs(49));
+}
+
+#[test]
+fn nothing_to_try_gets_nothing() {
+    assert_eq!(share(Duration::from_secs(50), 0), Duration::ZERO);
+}
+
+/// Issue: "timeouts that hold together (...): refused with the sum shown if they do not fit".
+#[test]
+fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
+    assert_eq!(
+        shown(&resources("stonith-timeout=20s", ""), None),
+        "fence: reboot has too little time\n\
+         \x20      55 s  fence_ganeti's own deadline (its default)\n\
+         \x20 +     5 s  to start, to tell Ganeti and to end, on a host that is busy\n\
+         \x20 =    60 s  is needed\n\
+         \x20      20 s  until Pacemaker kills it (property stonith-timeout); all attempts together (pcmk_reboot_retries 2, its default)\n\
+         \x20 =    20 s  is what there is\n\
+         \x20 change: crm_attribute --name stonith-timeout --update 72s\n"
+    );
+    assert_eq!(
+        sums(&Figures { resources: &resources("stonith-timeout=20s", ""), config: None, ganeti: None })[0].line(),
+        "reboot needs 60 s (55 s fence_ganeti's own deadline (its default) + 5 s to start, to tell Ganeti and to end, on a host \
+         that is busy), and has 20 s (until Pacemaker kills it (property stonith-timeout); all attempts together \
+         (pcmk_reboot_retries 2, its default))"
+    );
+}
+
+#[test]
+fn what_the_device_says_itself_counts_before_the_property() {
+    for (parameters, change) in [
+        ("pcmk_reboot_timeout=10s", "crm_resource --resource fence --delete-parameter pcmk_reboot_timeout"),
+        ("pcmk_off_timeout=59", "crm_resource --resource fence --delete-parameter pcmk_off_timeout"),
+    ] {
+        let said = shown(&resources("stonith-timeout=72s", parameters), None);
+        assert!(said.ends_with(&format!("  change: {change}\n")), "{said}");
+    }
+    let later = shown(&resources("fencing-timeout=20s", ""), None);
+    assert!(later.ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"), "{later}");
+    for (properties, parameters) in [
+        ("", ""),
+        ("stonith-timeout=72s", ""),
+        ("stonith-timeout=20s", "pcmk_off_timeout=60s pcmk_reboot_timeout=60s"),
+        ("stonith-timeout=20s", "deadline=15"),
+        ("stonith-enabled=false stonith-timeout=20s", ""),
+    ] {
+        assert_eq!(shown(&resources(properties, parameters), None), "", "{properties} {parameters}");
+    }
+}
+
+/// Issue: "the budget: Ganeti's 60 s, the 1.2 factor, retries, fan-out, D". A BMC loses its power with its host.
+#[test]
+fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
+    let resources = resources("stonith-timeout=72s", "");
+    let slow = "[leash]\nlease = 20\nwatchdog = 9\n";
+    for levels in
+        [r#"[["refuse"]]"#, r#"[["bmc"], ["refuse"]]"#, r#"[["bmc"], ["pdu"], ["refuse"]]"#, r#"[["bmc", "pdu"]]"#]
+    {
+        assert_eq!(shown(&resources, Some(&config(levels, ""))), "", "{levels}, with the times that come with it");
+    }
+    assert_eq!(
+        shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, slow))),
+        "n1.lab and 2 more: level 2 (refuse) has too little time\n\
+         \x20       5 s  until every other node refuses it, though one noded hangs\n\
+         \x20 +  43.7 s  until its leash has run out (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
+         \x20 =  48.7 s  is needed\n\
+         \x20      55 s  fence_ganeti's deadline (its default)\n\
+         \x20 -     2 s  for its receipt\n\
+         \x20 -   6.5 s  for its first look, while the levels before say nothing\n\
+         \x20 -     5 s  to read the power after the command\n\
+         \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
+         \x20 -   6.1 s  for the command, while the levels before say nothing\n\
+         \x20 =  30.7 s  is what there is\n\
+         \x20 change: /etc/gnt-ha/config.toml: shorten lease, watchdog or stop in [leash], on every node, or the login_timeout of a BMC in \
+         a level before it\n"
+    );
+    let isolated = format!("minimum_grade = \"isolated\"\n{slow}");
+    assert_eq!(
+        shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, &isolated))),
+        "",
+        "nobody waits for the leash"
+    );
+    let alone = shown(&resources, Some(&config(r#"[["refuse"]]"#, "deadline = 20")));
+    assert!(alone.contains("  =    20 s  is what there is\n") && alone.contains("lengthen deadline"), "{alone}");
+}
+
+/// `fence_ganeti` may be told to be quicker: then its levels have less.
+#[test]
+fn a_short_deadline_of_the_device_counts_for_the_levels() {
+    let quick = resources("stonith-timeout=20s", "deadline=15");
+    let said = shown(&quick, Some(&config(r#"[["refuse"]]"#, "")));
+    assert!(said.starts_with("n1.lab and 2 more: level 1 (refuse)") && said.contains("deadline of fence)"), "{said}");
+    assert_eq!(shown(&quick, Some(&config(r#"[["bmc"]]"#, ""))), "");
+}
+
+/// Pacemaker Explained, `priority-fencing-delay`: "significantly greater than (safely twice) the maximum delay from those
+/// parameters".
+#[test]
+fn a_delay_by_chance_must_not_outweigh_the_one_on_purpose() {
+    let both = |delay: &str| shown(&resources("priority-fencing-delay=10s stonith-timeout=72s", delay), None);
+    assert_eq!(both("pcmk_delay_max=5s"), "");
+    assert_eq!(both("pcmk_delay_base=n1:0s;n2:5s"), "");
+    let said = both("pcmk_delay_base=2s pcmk_delay_max=6s");
+    assert!(said.starts_with("fence: priority-fencing-delay has too little time\n"), "{said}");
+    assert!(said.contains("crm_resource --resource fence --delete-parameter pcmk_delay_max"), "{said}");
+    assert_eq!(shown(&resources("stonith-timeout=72s", "pcmk_delay_max=60s"), None), "", "nobody is preferred");
+}
+
+/// corosync.conf(5); measured with token 1000 on three hosts: a death is seen after 3.6 s.
+#[test]
+fn the_loss_is_seen_after_token_and_consensus() {
+    let node = "node {\n  ring0_addr: 192.0.2.1\n}\n";
+    let conf =
+        |totem: &str, nodes: usize| format!("# x\ntotem {{\n {totem}\n}}\nnodelist {{\n{}}}\n", node.repeat(nodes));
+    let read = |totem: &str, nodes| Totem::of_conf(&conf(totem, nodes)).unwrap();
+    let three = Totem { token_ms: 1_650, consensus_ms: 1_980 };
+    assert_eq!(read("token: 1000", 3), three);
+    assert_eq!(read("token: 1000", 2), Totem { token_ms: 1_000, consensus_ms: 1_200 });
+    assert_eq!(read("version: 2", 2).token_ms, 3_000);
+    assert_eq!(
+        read("token: 1000\n token_coefficient: 0\n consensus: 5000", 9),
+        Totem { token_ms: 1_000, consensus_ms: 5_000 }
+    );
+    for bad in ["", "totem {", "totem {\n token: soon\n}", "}\n"] {
+        assert_eq!(Totem::of_conf(bad), None, "{bad}");
+    }
+    let cmap = "runtime.config.totem.block_unlisted_ips (u32) = 1\nruntime.config.totem.consensus (u32) = 1980\n\
+                runtime.config.totem.token (u32) = 1650\nruntime.config.totem.token_retransmit (u32) = 392\n";
+    assert_eq!(Totem::of_cmap(cmap), Some(three));
+    assert_eq!(Totem::of_cmap("runtime.config.totem.token (u32) = 1650\n"), None);
+    let seen = Seen::by_corosync(three);
+    assert_eq!((seen.after.as_millis(), seen.how.as_str()), (3_630, "token 1650 ms + consensus 1980 ms"));
+}
+
+#[test]
+fn each_level_has_its_last_word_and_its_grade() {
+    use crate::core::grade::Grade;
+    use crate::core::node::NodeName;
+    let config = config(r#"[["bmc"], ["pdu"], ["refuse"]]"#, "");
+    let levels = config.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
+    let of = |is_leashed| {
+        times::Times::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_leashed)
+    };
+    let times = of(true);
+    let seconds: Vec<u64> = times.levels.iter().map(|(end, _)| end.as_secs()).collect();
+    assert!(seconds.is_sorted() && *seconds.last().unwrap() < 55, "{seconds:?}");
+    assert_eq!(
+        times.levels.iter().map(|(_, grade)| *grade).collect::<Vec<_>>(),
+        [Grade::Off, Grade::Off, Grade::Bounded]
+    );
+    assert_eq!(of(false).levels[2].1, Grade::Isolated);
+    assert_eq!((times.begins().as_secs(), times.put_off.as_str()), (2, "pcmk_delay_max 2 s"));
+    assert_eq!((times.proven().as_secs(), times.fenced_within().as_secs()), (57, 62));
+}

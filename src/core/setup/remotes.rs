@@ -1,0 +1,108 @@
+//! Clusters beyond what corosync carries: candidates are full members, the rest Pacemaker remote nodes.
+//!
+//! A remote node is fenced as any other, by a device that runs on a full member, and runs resources, `ganeti-node-role` among
+//! them; it has no vote, fences nobody, and is never the DC (Pacemaker Remote). The id of the resource that connects to it is
+//! the node's name in Pacemaker: it is to be its name in Ganeti, by which it is fenced.
+
+use super::{PREFIX, Part, State, state};
+use crate::core::ganeti::config::{GanetiConfig, Node};
+use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::resources::{Primitive, Resources};
+
+/// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
+const MEMBERS: usize = 16;
+
+/// How often the connection is looked at; and, once it is lost and the node fenced, tried again.
+const LOOK: &str = "op monitor interval=30s timeout=30s";
+const AGAIN: &str = "60s";
+
+/// Whether this program has made that connection: its id is the node's name, so that of its parameters tells.
+pub(super) fn is_ours(primitive: &Primitive) -> bool {
+    primitive.parameter_sets.contains(&mark(&primitive.id))
+}
+
+fn mark(node: &str) -> String {
+    format!("{PREFIX}remote-{node}")
+}
+
+/// The connections that are wanted, and those of ours that no longer are.
+pub(super) fn remotes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
+    let find = |primitive: &Primitive| {
+        let name = NodeName::new(&primitive.id).ok()?;
+        let found = node::find(&name, ganeti.nodes().iter().map(|node| &node.name)).ok()?;
+        ganeti.nodes().iter().find(|node| node.name == *found)
+    };
+    let there: Vec<(&Primitive, Option<&Node>)> = resources.remotes().map(|remote| (remote, find(remote))).collect();
+    let connected = |node: &Node| {
+        let mut all = there.iter();
+        all.find(|(_, of)| of.is_some_and(|of| of.name == node.name)).map(|(remote, _)| *remote)
+    };
+    let mut parts = Vec::new();
+    for node in ganeti.nodes() {
+        let (remote, is_member) = (connected(node), node::find(&node.name, &resources.nodes).is_ok());
+        parts.extend(match remote {
+            Some(remote) if node.master_candidate => Some(Part {
+                state: State::ByHand(format!(
+                    "it is a remote node ({}), which fences nobody and cannot become the master",
+                    remote.outer
+                )),
+                ..candidate(node)
+            }),
+            Some(remote) => Some(connection(node, Some(remote), resources, ganeti)),
+            None if is_member || node.offline || ganeti.nodes().len() <= MEMBERS => None,
+            None if node.master_candidate => Some(candidate(node)),
+            None => Some(connection(node, None, resources, ganeti)),
+        });
+    }
+    let gone = there.iter().filter(|(remote, of)| of.is_none() && is_ours(remote));
+    parts.extend(gone.map(|(remote, _)| Part {
+        what: format!("{} as a Pacemaker remote node", remote.id),
+        section: "resources",
+        xml: format!("  <primitive id=\"{}\"/>", remote.id),
+        pcs: vec![format!("pcs cluster node remove-remote {}", remote.id)],
+        crm: vec![format!("delete {}", remote.id)],
+        state: State::Remove("Ganeti has it no more".to_owned()),
+    }));
+    parts
+}
+
+fn candidate(node: &Node) -> Part {
+    Part {
+        what: format!("{}, a master candidate, as a full member of Pacemaker's cluster", node.name),
+        section: "nodes",
+        xml: String::new(),
+        pcs: vec![format!("pcs cluster node add {}", node.name)],
+        crm: vec![format!("# crm cluster add {}", node.name)],
+        state: State::ByHand("Pacemaker does not know it: add it to corosync's nodes".to_owned()),
+    }
+}
+
+fn connection(node: &Node, there: Option<&Primitive>, resources: &Resources, ganeti: &GanetiConfig) -> Part {
+    // As Pacemaker calls it already.
+    let name = there.map_or(node.name.as_str(), |remote| &remote.id);
+    let mark = mark(name);
+    let server = ganeti.notes(&node.name).primary_ip.map_or_else(|| node.name.to_string(), |ip| ip.to_string());
+    let xml = format!(
+        "  <primitive id=\"{name}\" class=\"ocf\" provider=\"pacemaker\" type=\"remote\">\n    <instance_attributes id=\"{mark}\">\n      \
+         <nvpair id=\"{mark}-server\" name=\"server\" value=\"{server}\"/>\n      <nvpair id=\"{mark}-reconnect\" \
+         name=\"reconnect_interval\" value=\"{AGAIN}\"/>\n    </instance_attributes>\n    <operations>\n      <op \
+         id=\"{mark}-monitor\" name=\"monitor\" interval=\"30s\" timeout=\"30s\"/>\n    </operations>\n  </primitive>"
+    );
+    // An XML id begins with no figure.
+    let is_id = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    let state = match there {
+        None if !is_id => State::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
+        Some(there) if !is_ours(there) => State::Kept(format!("{} does it", there.outer)),
+        _ => state(&xml, name, None, resources),
+    };
+    Part {
+        what: format!("{name} as a Pacemaker remote node (where pacemaker_remote runs, with the cluster's authkey)"),
+        section: "resources",
+        pcs: vec![format!("pcs cluster node add-remote {name} {server} reconnect_interval={AGAIN} {LOOK}")],
+        crm: vec![format!(
+            "primitive {name} ocf:pacemaker:remote params server={server} reconnect_interval={AGAIN} {LOOK}"
+        )],
+        state,
+        xml,
+    }
+}

@@ -1,0 +1,94 @@
+//! Ganeti's two roles as Pacemaker's resources.
+
+use super::{MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, Wish, state};
+use crate::core::pacemaker::resources::Resources;
+
+/// Ganeti's master role.
+pub(super) fn master(resources: &Resources, wish: Wish, two: bool) -> Part {
+    let agent = "class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"";
+    let op = |name: &str, rest: &str| format!("      <op id=\"{MASTER}-{name}\" {rest}/>\n");
+    // Of two nodes the one with the master is to win.
+    let priority =
+        if two { format!("<nvpair id=\"{MASTER}-priority\" name=\"priority\" value=\"10\"/>") } else { String::new() };
+    let theirs = resources.agents("ganeti-master-role").find(|role| role.id != MASTER);
+    let (xml, pcs, crm, what, outer);
+    if wish.primitive {
+        what = "Ganeti's master role, as one resource";
+        outer = MASTER;
+        let operations = [
+            op("start", "name=\"start\" interval=\"0\" timeout=\"300s\""),
+            op("stop", "name=\"stop\" interval=\"0\" timeout=\"60s\""),
+            op("monitor", "name=\"monitor\" interval=\"10s\" timeout=\"30s\""),
+        ];
+        xml = format!(
+            "  <primitive id=\"{MASTER}\" {agent}>\n    <meta_attributes id=\"{MASTER}-meta\"><nvpair id=\"{MASTER}-stickiness\" \
+             name=\"resource-stickiness\" value=\"INFINITY\"/>{priority}</meta_attributes>\n    <operations>\n{}    </operations>\n  </primitive>",
+            operations.concat()
+        );
+        let words = "op start timeout=300s op stop timeout=60s op monitor interval=10s timeout=30s meta resource-stickiness=INFINITY";
+        let words = if two { format!("{words} priority=10") } else { words.to_owned() };
+        pcs = vec![format!("pcs resource create {MASTER} ocf:ganeti:ganeti-master-role {words}")];
+        crm = vec![format!("primitive {MASTER} ocf:ganeti:ganeti-master-role {words}")];
+    } else {
+        what = "Ganeti's master role, as a promotable clone";
+        outer = MASTER_CLONE;
+        let operations = [
+            op("start", "name=\"start\" interval=\"0\" timeout=\"60s\""),
+            op("stop", "name=\"stop\" interval=\"0\" timeout=\"60s\""),
+            op("promote", "name=\"promote\" interval=\"0\" timeout=\"300s\""),
+            op("demote", "name=\"demote\" interval=\"0\" timeout=\"60s\""),
+            op("monitor-promoted", "name=\"monitor\" role=\"Promoted\" interval=\"10s\" timeout=\"30s\""),
+            op("monitor-unpromoted", "name=\"monitor\" role=\"Unpromoted\" interval=\"30s\" timeout=\"30s\""),
+        ];
+        xml = format!(
+            "  <clone id=\"{MASTER_CLONE}\">\n    <meta_attributes id=\"{MASTER}-meta\"><nvpair id=\"{MASTER}-promotable\" \
+             name=\"promotable\" value=\"true\"/>{priority}</meta_attributes>\n    <primitive id=\"{MASTER}\" {agent}>\n    \
+             <operations>\n{}    </operations>\n    </primitive>\n  </clone>",
+            operations.concat()
+        );
+        let words = "op start timeout=60s op stop timeout=60s op promote timeout=300s op demote timeout=60s op monitor \
+                     role=Promoted interval=10s timeout=30s op monitor role=Unpromoted interval=30s timeout=30s";
+        let meta = if two { "promotable=true priority=10" } else { "promotable=true" };
+        let more = if two { " meta priority=10" } else { "" };
+        pcs = vec![format!(
+            "pcs resource create {MASTER} ocf:ganeti:ganeti-master-role {words} promotable {MASTER_CLONE}{more}"
+        )];
+        crm = vec![
+            format!("primitive {MASTER} ocf:ganeti:ganeti-master-role {words}"),
+            format!("clone {MASTER_CLONE} {MASTER} meta {meta}"),
+        ];
+    }
+    Part { what: what.to_owned(), section: "resources", state: state(&xml, outer, theirs, resources), xml, pcs, crm }
+}
+
+/// Every node's role. With the health of a node published, its clone stays where the health is bad: it publishes it.
+pub(super) fn nodes(resources: &Resources, wish: Wish) -> Part {
+    let (health, words_of_health) = if wish.health {
+        let pair = format!("<nvpair id=\"{NODE}-unhealthy\" name=\"allow-unhealthy-nodes\" value=\"true\"/>");
+        (pair, " allow-unhealthy-nodes=true")
+    } else {
+        (String::new(), "")
+    };
+    let xml = format!(
+        "  <clone id=\"{NODE_CLONE}\">\n    <meta_attributes id=\"{NODE}-meta\"><nvpair id=\"{NODE}-notify\" name=\"notify\" \
+         value=\"true\"/>{health}</meta_attributes>\n    <primitive id=\"{NODE}\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-node-role\">\n    \
+         <operations>\n      <op id=\"{NODE}-monitor\" name=\"monitor\" interval=\"30s\" timeout=\"30s\"/>\n    </operations>\n    \
+         </primitive>\n  </clone>"
+    );
+    let theirs = resources.agents("ganeti-node-role").find(|role| role.id != NODE);
+    let words = "ocf:ganeti:ganeti-node-role op monitor interval=30s timeout=30s";
+    Part {
+        what: "every node's role, as a clone that is told of each fencing".to_owned(),
+        section: "resources",
+        pcs: vec![
+            format!("pcs resource create {NODE} {words} clone {NODE_CLONE}"),
+            format!("pcs resource meta {NODE_CLONE} notify=true{words_of_health}"),
+        ],
+        crm: vec![
+            format!("primitive {NODE} {words}"),
+            format!("clone {NODE_CLONE} {NODE} meta notify=true{words_of_health}"),
+        ],
+        state: state(&xml, NODE_CLONE, theirs, resources),
+        xml,
+    }
+}

@@ -1,0 +1,40 @@
+//! What Ganeti is told, on its master.
+
+use super::{GANETI, Part, State};
+use crate::core::ganeti::config::GanetiConfig;
+
+/// Where `make install` puts it.
+const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
+
+/// A node or group with a program of its own keeps that (gnt-cluster(8)).
+pub const TELL_GANETI: [&str; 4] =
+    ["gnt-cluster", "modify", "--node-parameters", "oob_program=/usr/lib/gnt-ha/ganeti-oob"];
+
+/// The tag by which `ganeti-node-role` publishes a node's health.
+const HEALTH: &str = "ocf:health:on";
+
+/// Has it published.
+pub const TAG_HEALTH: [&str; 3] = ["gnt-cluster", "add-tags", HEALTH];
+
+/// Of every node: one that has none can be fenced by nobody.
+pub(super) fn oob_program(ganeti: &GanetiConfig) -> Part {
+    let without = ganeti.nodes().iter().filter(|node| node.oob_program.is_none()).count();
+    let state = match without {
+        0 => State::Same,
+        _ if without == ganeti.nodes().len() => State::Add,
+        some => State::Change(format!("{some} of {} nodes have none", ganeti.nodes().len())),
+    };
+    part(format!("Ganeti's OOB program for every node ({OOB_PROGRAM})"), &TELL_GANETI, state)
+}
+
+/// Without the tag no node's health is published, and Pacemaker takes each for well.
+pub(super) fn health(ganeti: &GanetiConfig) -> Part {
+    let state = if ganeti.tags().iter().any(|tag| tag == HEALTH) { State::Same } else { State::Add };
+    part(format!("Ganeti's tag by which each node's health is published ({HEALTH})"), &TAG_HEALTH, state)
+}
+
+fn part(what: String, command: &[&str], state: State) -> Part {
+    let command = command.join(" ");
+    let crm = vec![format!("# {command}")];
+    Part { what, section: GANETI, xml: String::new(), pcs: vec![command], crm, state }
+}

@@ -1,0 +1,106 @@
+//! Pacemaker's own tools on files: what `gnt-ha setup` makes of a large cluster, verified, and every host's death simulated.
+//! No daemon is started.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use gnt_ha::core::ganeti::config::GanetiConfig;
+use gnt_ha::core::outlook::{Death, Outlook, surprise};
+use gnt_ha::core::pacemaker::resources::Resources;
+use gnt_ha::core::setup::{Wish, fragment, outdated, plan};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::pacemaker::trial::Trial;
+use serde_json::json;
+
+const MEMBERS: u8 = 10;
+const NODES: u8 = 20;
+
+fn late() -> Deadline {
+    Deadline::after(Duration::from_secs(60))
+}
+
+/// Ten candidates, and ten more.
+fn ganeti() -> GanetiConfig {
+    let node = |n: u8| {
+        let ip = format!("192.0.2.{n}");
+        let node =
+            json!({"name": format!("n{n}.lab"), "group": "g", "master_candidate": n <= MEMBERS, "primary_ip": ip});
+        (format!("u{n}"), node)
+    };
+    let nodes: serde_json::Map<String, serde_json::Value> = (1..=NODES).map(node).collect();
+    let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": nodes});
+    GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
+}
+
+/// Pacemaker with the candidates, all online, and nothing configured.
+fn bare() -> String {
+    let all = |text: fn(u8) -> String| (1..=MEMBERS).map(text).collect::<String>();
+    let nodes = all(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>"));
+    let states = all(|n| {
+        format!(
+            "<node_state id=\"{n}\" uname=\"n{n}.lab\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\">\
+             <lrm id=\"{n}\"><lrm_resources/></lrm></node_state>"
+        )
+    });
+    format!(
+        "<cib crm_feature_set=\"3.16.1\" validate-with=\"pacemaker-3.9\" admin_epoch=\"0\" epoch=\"1\" num_updates=\"0\" \
+         have-quorum=\"1\" dc-uuid=\"1\"><configuration><crm_config/><nodes>{nodes}</nodes><resources/><constraints/>\
+         </configuration><status>{states}</status></cib>"
+    )
+}
+
+fn look(trial: &Trial, death: Option<&Death>) -> Outlook {
+    Outlook::parse(&trial.simulate(death, late()).unwrap()).unwrap()
+}
+
+/// Issue: "Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote
+/// nodes", and "a crm_simulate of every single host's death has shown no surprise". A remote node is fenced by its name, and
+/// not because the member that held its connection died.
+#[test]
+fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("after.xml");
+    let resources = Resources::parse(&bare()).unwrap();
+    let parts = plan(&resources, &ganeti(), Wish { health: true, ..Wish::default() });
+    assert!(outdated(&parts).next().is_none());
+    let trial = Trial::begin(&folder.path().join("before"), &bare()).unwrap();
+    trial.merge(&fragment(&parts), late()).unwrap();
+    trial.verify(late()).unwrap();
+    let begun = look(&trial, None);
+    assert_eq!(surprise(None, &begun.fenced()), None);
+
+    // All of it has been started.
+    let before = folder.path().join("before").join(format!("trial-{}", std::process::id())).join("cib.xml");
+    let simulate = |words: &[&str]| Command::new("crm_simulate").args(words).output().unwrap();
+    let paths = [&before, &file].map(|path| path.display().to_string());
+    let ended = simulate(&["--simulate", "--xml-file", &paths[0], "--save-output", &paths[1]]);
+    assert!(ended.status.success(), "{ended:?}");
+    let after = std::fs::read_to_string(&file).unwrap();
+    let started = Resources::parse(&after).unwrap();
+    let trial = Trial::begin(&folder.path().join("after"), &after).unwrap();
+    let now = look(&trial, None);
+    assert_eq!(now.connections.len(), usize::from(NODES - MEMBERS));
+    for n in 1..=NODES {
+        let name = format!("n{n}.lab");
+        let death = Death::of(&name, &now, &started);
+        assert_eq!(matches!(death, Death::Connection(_)), n > MEMBERS, "{death:?}");
+        let fenced = look(&trial, Some(&death)).fenced();
+        assert_eq!(fenced, BTreeSet::from([name.clone()]), "{death:?}");
+        assert_eq!(surprise(Some(&name), &fenced), None);
+    }
+
+    // Given back: what was renamed or is no longer wanted is taken out by its id.
+    trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
+    trial.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
+    let cib = folder.path().join("after").join(format!("trial-{}", std::process::id())).join("cib.xml");
+    let left = Resources::parse(&read(&cib)).unwrap();
+    assert_eq!((left.remotes().count(), left.property(&["stonith-timeout"])), (9, None));
+    assert_eq!(left.property(&["stonith-enabled"]), Some("true"));
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
