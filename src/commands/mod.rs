@@ -59,7 +59,15 @@ pub enum Command {
     /// that it makes has an id that begins with gnt-ha-; what somebody else made is left as it is. Run it on a master
     /// candidate.
     ///
-    /// Exit code: 0 everything is as it should be, 1 something is to be changed, 2 it could not be done.
+    /// Of more than 16 nodes, those that Pacemaker does not know and that are no master candidates become Pacemaker remote
+    /// nodes: pacemaker_remote has to run there, with the cluster's authkey. (The id of such a connection is the node's name;
+    /// that of its parameters begins with gnt-ha-remote-.)
+    ///
+    /// Where the times of Pacemaker, of the device and of the leash do not hold together, nothing is changed, and the sum is
+    /// shown with the figure to change.
+    ///
+    /// Exit code: 0 everything is as it should be, 1 something is to be changed, 2 it could not be done, or the times do not
+    /// hold together.
     Setup(setup::Arguments),
     /// Print what was done to nodes, by whom, and how it was proven
     History(history::Arguments),
@@ -71,7 +79,9 @@ pub enum Command {
     /// Show what would happen if a host died now, step by step
     ///
     /// Pacemaker's own simulation, what the node's OOB program could prove, and what would be recorded in Ganeti by the host
-    /// that takes over. Changes nothing. In front of a step: `!` is in the way, or would not happen. Run it on a master
+    /// that takes over; with the grade that each level's off has, and times counted from the death: "about" is when a step
+    /// usually comes, "within" when whatever waits for it gives up, were every step to take all the time that it has. Changes
+    /// nothing. In front of a step: `!` is in the way, or would not happen. Run it on a master
     /// candidate.
     ///
     /// Exit code: 0 nothing is in the way, 1 something is, 2 it cannot be rehearsed.

@@ -186,7 +186,7 @@ pub(super) fn shown(rehearsal: &Rehearsal) -> String {
     };
     for step in steps {
         let mark = if step.blocked { '!' } else { ' ' };
-        text.push_str(&format!("{mark} {:15} {:>12}  {}\n", step.who, step.when(), step.what));
+        text.push_str(&format!("{mark} {:15}  {:>12}  {}\n", step.who, step.when(), step.what));
     }
     text
 }

@@ -12,10 +12,13 @@ use crate::cli::{self, Paint};
 use crate::config::{Config, DEFAULT_RUN};
 use crate::core::budget::{self, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::outlook::{Death, Outlook, surprise};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
-use crate::core::setup::{GANETI, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan, planned, removal};
+use crate::core::setup::{
+    GANETI, PREFIX, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan, planned, removal,
+};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
@@ -157,9 +160,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 }
 
 /// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone; a wrong one is no ground to
-/// believe in.
+/// go on.
 fn too_short(resources: &Resources, ganeti: &GanetiConfig, path: &Path) -> Result<Vec<Sum>, String> {
-    let config = if path.exists() { Some(Config::load(path).map_err(|error| error.to_string())?) } else { None };
+    // A node without a program is about to get ours.
+    let is_read = ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours));
+    let config =
+        if is_read && path.exists() { Some(Config::load(path).map_err(|error| error.to_string())?) } else { None };
     Ok(budget::too_short(&Figures { resources, config: config.as_ref(), ganeti: Some(ganeti) }))
 }
 
@@ -287,6 +293,9 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
     }
     for (done, element) in all.iter().enumerate() {
         trial::delete(element, deadline).map_err(|error| format!("after {done} of {}: {error}", all.len()))?;
+    }
+    if resources.property_ids.get("node-health-strategy").is_some_and(|id| id.starts_with(PREFIX)) {
+        cli::print("Ganeti keeps the tag by which health is published: gnt-cluster remove-tags ocf:health:on\n")?;
     }
     cli::print(&format!(
         "{} taken away; have Pacemaker forget what ran, then manage the rest again: crm_resource --refresh, then \

@@ -95,6 +95,28 @@ fn told(scene: &Scene) -> Vec<String> {
     all.flat_map(|said| said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
+/// Issue: "timeouts that hold together (...): refused with the sum shown if they do not fit". What the administrator has set is
+/// his, and so nothing is made.
+fn assert_too_short_is_refused(host: &Host) {
+    let timeout = ["crm_attribute", "--name", "stonith-timeout"];
+    host.check(&[&timeout[..], &["--update", "20s"]].concat()).unwrap();
+    for words in [&[][..], &["--apply"]] {
+        let refused = setup(host, words);
+        println!("{}", refused.text());
+        assert_eq!(refused.code, 2, "{}", refused.text());
+        for line in [
+            "  =    60 s  is needed\n",
+            "(property stonith-timeout)",
+            "  change: crm_attribute --name stonith-timeout --update 72s\n",
+        ] {
+            assert!(refused.stdout.contains(line), "{}", refused.text());
+        }
+        assert!(refused.stderr.contains("nothing was changed: the times do not hold together"), "{}", refused.text());
+    }
+    assert!(!host.check(&["cibadmin", "--query"]).unwrap().stdout.contains("gnt-ha-"), "nothing was made");
+    host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();
+}
+
 /// Issue: "commands from two running clusters to green check: 2". What it has made does what it is for; made again it
 /// changes nothing, and it takes away what it has made, while Ganeti runs on.
 #[test]
@@ -106,6 +128,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert_eq!(shown.code, 1, "{}", shown.text());
     assert!(shown.stdout.contains("+ add     fence device for every node\n"), "{}", shown.text());
     assert_eq!(setup(&host, &["--json"]).code, 1, "nothing was changed by looking");
+
+    assert_too_short_is_refused(&host);
 
     let elsewhere = setup(&lab.host("n2").unwrap(), &["--apply"]);
     assert_eq!(elsewhere.code, 2, "{}", elsewhere.text());
@@ -135,6 +159,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     println!("{}", rehearsed.text());
     assert!(rehearsed.success() && rehearsed.stdout.contains("fences n1.lab (reboot)\n"), "{}", rehearsed.text());
     assert!(rehearsed.stdout.contains("offline"), "{}", rehearsed.text());
+    let seen = "about 3.6 s  sees that it is gone (token 1650 ms + consensus 1980 ms)\n";
+    assert!(rehearsed.stdout.contains(seen), "{}", rehearsed.text());
     let new = scene.kill_the_master("n1");
     assert!(rehearsed.stdout.contains(&format!("promote gnt-ha-master on {new}.lab\n")), "not as it was rehearsed");
     // Pacemaker's own default: it is rebooted.
@@ -150,12 +176,18 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert!(count("n1.lab has left the cluster's membership, and may still run") > 0, "{told:?}");
     let master = scene.host(&new);
 
+    let healthy = setup(&master, &["--health", "--apply"]);
+    assert!(healthy.success(), "{}", healthy.text());
+    assert!(setup(&master, &["--health"]).success(), "{}", setup(&master, &["--health"]).text());
+    assert!(master.check(&["gnt-cluster", "list-tags"]).unwrap().stdout.contains("ocf:health:on"));
+
     let kept = setup(&master, &["--remove", "--apply"]);
     assert!(kept.code == 2 && kept.stderr.contains("maintenance-mode"), "{}", kept.text());
     let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
     master.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
     let removed = setup(&master, &["--remove", "--apply"]);
     assert!(removed.success(), "{}", removed.text());
+    assert!(removed.stdout.contains("gnt-cluster remove-tags ocf:health:on"), "{}", removed.text());
     master.check(&["crm_resource", "--refresh"]).unwrap();
     scene.wait("Pacemaker has forgotten them", 60, || Ok(scene.lab.crm_mon()?.resources.is_empty()));
     master.check(&[&maintenance[..], &["--delete"]].concat()).unwrap();

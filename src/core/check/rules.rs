@@ -238,7 +238,8 @@ pub const RULES: &[Rule] = &[
         "node-not-in-pacemaker",
         Error,
         "nobody notices when this Ganeti node dies",
-        "add it to the Pacemaker cluster (pcs cluster node add {}), or remove it from Ganeti",
+        "add it to the Pacemaker cluster (pcs cluster node add {}; of more than 16 nodes gnt-ha setup --apply makes the regular ones \
+         remote nodes), or remove it from Ganeti",
     ),
     rule_of(
         "node-not-in-ganeti",
