@@ -118,6 +118,7 @@ endif
 # One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 test-real: requirements watchdog
+	tests/requirements chromium
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
 	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture

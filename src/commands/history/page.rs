@@ -8,22 +8,27 @@ use crate::core::history::{Story, Tried};
 use crate::core::reconcile::FenceStatus;
 use crate::core::timeline::Event;
 
-/// The drawing, in its own units.
-const WIDTH: f64 = 900.0;
-const LABEL: f64 = 260.0;
-const LANE: usize = 34;
-const TOP: usize = 30;
+/// The drawing: heights in pixels, widths in per cent of whatever the browser has.
+const LANE: usize = 44;
+const TOP: usize = 28;
+const LEFT: f64 = 1.5;
+const WIDTH: f64 = 97.0;
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --line: #8888; --good: #1a7f37; --bad: #cf222e; --doubt: #9a6700; }
-@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #f85149; --doubt: #d29922; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } .good { color: var(--good); } .bad { color: var(--bad); } .doubt { color: var(--doubt); }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0;
-border-bottom: 1px solid var(--line); } td.at { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
-svg line { stroke: var(--line); } svg circle { fill: var(--good); } dt { float: left; clear: left; width: 8rem; opacity: .7; }
-dd { margin-left: 8rem; }
+:root { color-scheme: light dark; --line: #8888; --good: #1a7f37; --bad: #cf222e; --doubt: #9a6700; --step: #0969da; }
+@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #f85149; --doubt: #d29922; --step: #4493f8; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.4rem; line-height: 1.3; } .good { color: var(--good); } .bad { color: var(--bad); } .doubt { color: var(--doubt); }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0 1.5rem; } dt { opacity: .7; } dd { margin: 0; }
+svg { display: block; margin: 1.5rem 0; overflow: visible; } svg line { stroke: var(--line); }
+svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
+svg circle { fill: var(--step); stroke: Canvas; }
+table { border-collapse: collapse; width: 100%; } tr { border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: .25rem 1rem .25rem 0; } td:last-child { padding-right: 0; }
+td.at { text-align: right; font-variant-numeric: tabular-nums; } td.at, td.did { white-space: nowrap; } td.by { min-width: 8rem; }
+@media (max-width: 46rem) { thead { display: none; } td { padding: 0; } td.by { min-width: 0; }
+tr { display: grid; grid-template-columns: max-content auto 1fr; column-gap: .75rem; padding: .25rem 0; }
+td:last-child { grid-column: 1 / -1; } }
 ";
 
 /// The page of `story`, which is that of `event`.
@@ -74,8 +79,16 @@ const fn class(paint: Paint) -> &'static str {
 
 fn row(tried: &Tried<'_>) -> String {
     let Tried { at_ms, step, .. } = tried;
-    let [by, did, saw] = [&step.by, &step.did, &step.saw].map(|text| escaped(text));
-    format!("<tr><td class=\"at\">{:.3} s</td><td>{by}</td><td>{did}</td><td>{saw}</td></tr>\n", seconds(*at_ms))
+    let [by, did, saw] = [short(&step.by), &step.did, &step.saw].map(escaped);
+    format!(
+        "<tr><td class=\"at\">{:.3} s</td><td class=\"by\">{by}</td><td class=\"did\">{did}</td><td>{saw}</td></tr>\n",
+        seconds(*at_ms)
+    )
+}
+
+/// Of a program its name.
+fn short(by: &str) -> &str {
+    by.rsplit('/').next().unwrap_or(by)
 }
 
 /// A lane for each who was asked, in the order of their first step, and a dot for each step.
@@ -91,33 +104,38 @@ fn drawing(steps: &[Tried<'_>], story: &Story) -> String {
     }
     let last = steps.iter().map(|tried| tried.at_ms);
     let end_ms = last.chain(story.receipt.iter().map(|receipt| receipt.took_ms)).max().unwrap_or(0).max(1);
-    let x = |at_ms: u64| LABEL + (WIDTH - LABEL - 20.0) * seconds(at_ms) / seconds(end_ms);
-    let y = |lane: usize| TOP + LANE / 2 + lane * LANE;
+    let x = |at_ms: u64| LEFT + WIDTH * seconds(at_ms) / seconds(end_ms);
     let bottom = TOP + LANE * lanes.len();
     let mut svg = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"time line, {:.1} seconds\">\n",
-        bottom + 10,
+        "<svg width=\"100%\" height=\"{bottom}\" role=\"img\" aria-label=\"time line, {:.1} seconds\">\n",
         seconds(end_ms)
     );
-    for tick in 0..=4 {
-        let at_ms = end_ms * tick / 4;
+    let places = if end_ms < 4_000 { 2 } else { 1 };
+    for (tick, anchor) in ["start", "middle", "middle", "middle", "end"].into_iter().enumerate() {
+        let at_ms = end_ms * tick as u64 / 4;
         svg.push_str(&format!(
-            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\"/><text x=\"{x:.1}\" y=\"18\" text-anchor=\"middle\">\
-             {:.1} s</text>\n",
+            "<line x1=\"{x:.2}%\" y1=\"{TOP}\" x2=\"{x:.2}%\" y2=\"{bottom}\"/><text x=\"{x:.2}%\" y=\"18\" text-anchor=\"{anchor}\">\
+             {:.places$} s</text>\n",
             seconds(at_ms),
             x = x(at_ms),
         ));
     }
     for (number, lane) in lanes.iter().enumerate() {
-        // The end of a long path tells more than its beginning.
-        let label: String = lane.rsplit('/').next().unwrap_or(lane).chars().take(34).collect();
-        svg.push_str(&format!("<text x=\"0\" y=\"{}\">{}</text>\n", y(number) + 5, escaped(&label)));
+        let y = TOP + LANE * number;
+        svg.push_str(&format!(
+            "<line x1=\"{LEFT}%\" y1=\"{dot}\" x2=\"{}%\" y2=\"{dot}\"/><text x=\"{:.2}%\" y=\"{}\">{}</text>\n",
+            LEFT + WIDTH,
+            LEFT + 0.5,
+            y + 16,
+            escaped(short(lane)),
+            dot = y + 30,
+        ));
         let of_it = steps.iter().filter(|tried| tried.step.by == *lane);
         for Tried { at_ms, step, .. } in of_it {
             svg.push_str(&format!(
-                "<circle cx=\"{:.1}\" cy=\"{}\" r=\"6\"><title>{:.3} s: {}: {}</title></circle>\n",
+                "<circle cx=\"{:.2}%\" cy=\"{}\" r=\"6\"><title>{:.3} s: {}: {}</title></circle>\n",
                 x(*at_ms),
-                y(number),
+                y + 30,
                 seconds(*at_ms),
                 escaped(&step.did),
                 escaped(&step.saw),
