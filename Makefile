@@ -62,7 +62,7 @@ install: build
 	        $(SHARE)/fish/vendor_completions.d/$$program.fish || exit 1; \
 	done
 	install -D -m 0644 docs/config.toml $(SHARE)/doc/gnt-ha/examples/config.toml
-	install -D -m 0644 docs/monitoring/gnt-ha.rules.yml $(SHARE)/doc/gnt-ha/examples/gnt-ha.rules.yml
+	install -m 0644 docs/monitoring/gnt-ha.rules.yml docs/monitoring/dashboard.json $(SHARE)/doc/gnt-ha/examples/
 	install -D -m 0644 README.md $(SHARE)/doc/gnt-ha/README.md
 	install -d -m 0755 $(UNITS) $(SHARE)/doc/gnt-ha/examples/init
 	install -m 0644 units/*.service units/*.socket units/*.timer $(UNITS)/

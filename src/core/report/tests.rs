@@ -1,5 +1,9 @@
 //! A cluster that is well, and one that is not, as programs see it.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use super::envelope::Report;
 use super::http::{Refused, Wanted, wanted};
 use super::openmetrics::openmetrics;
@@ -85,6 +89,48 @@ fn every_metric_is_explained_and_the_unknown_has_no_sample() {
         let of = line.trim_start_matches("# TYPE ").trim_start_matches("# HELP ");
         assert!(of.starts_with(family), "{line}");
     }
+}
+
+const RULES: &str = include_str!("../../../docs/monitoring/gnt-ha.rules.yml");
+const DASHBOARD: &str = include_str!("../../../docs/monitoring/dashboard.json");
+
+/// The metrics that a text names.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let rest = text.split("gnt_ha_").skip(1);
+    let is_name = |letter: &char| letter.is_ascii_lowercase() || *letter == '_';
+    rest.map(|rest| format!("gnt_ha_{}", rest.chars().take_while(is_name).collect::<String>())).collect()
+}
+
+/// An expression over a metric that nobody exports is an alert that never comes, and a panel that is empty.
+#[test]
+fn rules_and_dashboard_are_of_what_is_exported() {
+    let mut everything = lost();
+    everything.maintenance = Some(false);
+    let exported = metrics(&openmetrics(&everything, 9_999));
+    for (named, least) in [(metrics(RULES), 5), (metrics(DASHBOARD), 10)] {
+        let unknown: Vec<&String> = named.difference(&exported).collect();
+        assert!(named.len() >= least && unknown.is_empty(), "{unknown:?}");
+    }
+}
+
+/// As Grafana takes it: a number of its own for each panel, none upon another, and the data source is the reader's to choose.
+#[test]
+fn the_dashboard_is_one() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut taken = BTreeSet::new();
+    for (number, panel) in panels.iter().enumerate() {
+        assert_eq!(panel["id"], number + 1);
+        let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(at("x") + at("w") <= 24, "{panel}");
+        let squares = (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)));
+        assert!(squares.into_iter().all(|square| taken.insert(square)), "{panel}");
+        assert_eq!(panel["datasource"]["uid"], "${datasource}");
+        for target in panel["targets"].as_array().unwrap() {
+            assert!(target["expr"].as_str().unwrap().contains("gnt_ha_"), "{target}");
+        }
+    }
+    assert_eq!(dashboard["templating"]["list"][0]["query"], "prometheus");
 }
 
 /// Receipts and metrics name an outcome alike.
