@@ -19,6 +19,7 @@ mod held_back;
 mod moves;
 mod outside;
 mod page;
+mod planted;
 mod scene;
 mod setup;
 mod shunned;

@@ -40,19 +40,22 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
     let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string());
     let ssconf = Ssconf::new(&places.data_dir);
     let programs = ganeti.as_ref().map(programs).unwrap_or_default();
+    let ours = programs.keys().find(|path| is_ours(path)).cloned();
+    let loaded = ours.as_ref().map(|_| Config::load(config).map_err(|error| error.to_string()));
+    // With a wrong configuration it answers for no node, and each would be found as well.
+    let ask_ours = !matches!(loaded, Some(Err(_)));
     let (power, devices_of) = match &ganeti {
-        Ok(ganeti) if devices => power(ganeti, config, deadline),
+        Ok(ganeti) if devices => power(ganeti, config, ask_ours, deadline),
         _ => Default::default(),
     };
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
-    let ours = programs.keys().find(|path| is_ours(path)).cloned();
     Ok(View {
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         tags: ssconf.cluster_tags().unwrap_or_default(),
         candidates: candidates(places, &ssconf, deadline),
-        config: ours.as_ref().map(|_| Config::load(config).map_err(|error| error.to_string())),
-        survey: ours.filter(|_| devices).map(|path| survey(&path, config, deadline)),
+        config: loaded,
+        survey: ours.filter(|_| devices && ask_ours).map(|path| survey(&path, config, deadline)),
         programs,
         power,
         devices: devices_of,
@@ -69,9 +72,10 @@ fn survey(program: &Path, config: &Path, deadline: Deadline) -> Result<Survey, S
 type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<Asked>>);
 
 /// What every online node's OOB program says: ours of each device, also of those that it would ask only if another failed.
-fn power(ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Powers {
-    let (ours, others): (Vec<_>, Vec<_>) =
+fn power(ganeti: &GanetiConfig, config: &Path, ask_ours: bool, deadline: Deadline) -> Powers {
+    let (mut ours, others): (Vec<_>, Vec<_>) =
         every_node::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
+    ours.retain(|_| ask_ours);
     let config = config.display().to_string();
     let asked = every_node::ask(&ours, |node, program| {
         every_node::ask_ours::<Vec<Asked>>(program.path(), &["devices", node.as_str(), "--config", &config], deadline)
