@@ -5,6 +5,8 @@
 
 mod both;
 mod budget;
+#[cfg(test)]
+mod faults;
 mod ganeti;
 mod host;
 mod others;

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::faults::FAULTS;
 use super::rules::RULES;
 use super::view::{Host, Installed, Said};
 use super::*;
 use crate::config::Config;
-use crate::core::breaker::Latch;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
-use crate::core::reconcile::Pause;
-use crate::core::roles::simulate::Simulated;
 use crate::core::shun::words::Program;
 use crate::core::survey::{Asked, Found, Survey};
 
@@ -41,12 +39,12 @@ const CRM_MON: &str = r#"<pacemaker-result><summary><current_dc with_quorum="tru
 const CONFIG: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\n\
                       [default]\nlevels = [[\"bmc\"]]\n";
 
-const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
+pub(super) const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
 /// The texts that a fault is planted in, and what is read of them.
 pub(super) struct Scene {
-    cib: String,
-    crm_mon: String,
+    pub(super) cib: String,
+    pub(super) crm_mon: String,
     pub(super) config: String,
     pub(super) ganeti: serde_json::Value,
     pub(super) view: View,
@@ -123,13 +121,13 @@ impl Scene {
         self.cib = self.cib.replace(from, to);
     }
 
-    fn state(&mut self, from: &str, to: &str) {
+    pub(super) fn state(&mut self, from: &str, to: &str) {
         assert!(self.crm_mon.contains(from), "{from}");
         self.crm_mon = self.crm_mon.replace(from, to);
     }
 
     /// How `crm_mon` shows it.
-    fn master_role(&mut self, rest: &str) {
+    pub(super) fn master_role(&mut self, rest: &str) {
         let agent = "resource_agent=\"ocf:ganeti:ganeti-master-role\"";
         self.state(
             "<fence_history>",
@@ -152,7 +150,7 @@ pub(super) fn device(level: usize, name: &str) -> Asked {
 const PDU: &str =
     "[devices.pdu]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { plug = \"{short}\" }\n\n[default]\n";
 
-fn program() -> Program {
+pub(super) fn program() -> Program {
     Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1 }
 }
 
@@ -188,197 +186,6 @@ impl Scene {
         self.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.insert(name(node), found);
     }
 }
-
-type Plant = fn(&mut Scene);
-
-/// Each rule with a way to plant its fault, and what the finding is about.
-const FAULTS: &[(&str, &str, Plant)] = &[
-    ("pacemaker-unknown", "pacemaker", |s| s.crm_mon = "<pacemaker-result/>".into()),
-    ("cib-unknown", "pacemaker", |s| s.cib.truncate(200)),
-    ("ganeti-unknown", "ganeti", |s| s.ganeti = serde_json::json!({"version": 3_000_000})),
-    ("quorum", "pacemaker", |s| s.state("with_quorum=\"true\"", "with_quorum=\"false\"")),
-    ("fencing-disabled", "pacemaker", |s| {
-        s.cib("name=\"stonith-enabled\" value=\"true\"", "name=\"stonith-enabled\" value=\"false\"")
-    }),
-    ("startup-fencing-disabled", "pacemaker", |s| s.property("startup-fencing", "false")),
-    ("quorum-ignored", "pacemaker", |s| s.cib("value=\"stop\"", "value=\"ignore\"")),
-    ("maintenance", "pacemaker", |s| s.property("maintenance-mode", "true")),
-    ("no-device", "pacemaker", |s| {
-        let (before, rest) = s.cib.split_once("<primitive id=\"fence-ganeti\"").unwrap();
-        let after = rest.split_once("</primitive>").unwrap().1;
-        s.cib = format!("{before}{after}");
-    }),
-    ("device-stopped", "fence-ganeti", |s| {
-        s.cib("type=\"fence_ganeti\">", "type=\"fence_ganeti\"><meta_attributes id=\"z\"><nvpair id=\"y\" name=\"target-role\" value=\"Stopped\"/></meta_attributes>");
-    }),
-    ("device-misses-node", "n3.lab", |s| {
-        s.cib(
-            "<nvpair id=\"l\"",
-            "<nvpair id=\"hl\" name=\"pcmk_host_list\" value=\"n1.lab,n2.lab n4\"/><nvpair id=\"l\"",
-        );
-    }),
-    ("device-not-watched", "fence-ganeti", |s| {
-        s.cib("<op id=\"m\" name=\"monitor\" interval=\"60s\" timeout=\"30s\"/>", "")
-    }),
-    ("device-action-limit", "fence-ganeti", |s| {
-        s.cib("name=\"pcmk_action_limit\" value=\"-1\"", "name=\"pcmk_action_limit\" value=\"1\"")
-    }),
-    ("device-takes-isolated", "fence-ganeti", |s| {
-        s.cib("<nvpair id=\"l\"", "<nvpair id=\"g\" name=\"minimum_grade\" value=\"isolated\"/><nvpair id=\"l\"");
-    }),
-    ("device-on-regular-nodes", "n4.lab", |s| s.cib("node=\"n4\" score=\"-INFINITY\"", "node=\"n4\" score=\"-100\"")),
-    ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
-    ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
-    ("master-role-missing", "ganeti-master-role", |s| s.cib("type=\"ganeti-master-role\"", "type=\"other\"")),
-    ("master-role-twice", "second", |s| {
-        let (_, rest) = s.cib.split_once("<primitive id=\"master\"").unwrap();
-        let body = rest.split_once("</primitive>").unwrap().0;
-        let second = format!("<primitive id=\"second\"{body}</primitive><clone id=\"nodes\">");
-        s.cib("<clone id=\"nodes\">", &second);
-    }),
-    ("master-role-loose", "master", |s| {
-        s.cib("name=\"resource-stickiness\" value=\"INFINITY\"", "name=\"resource-stickiness\" value=\"0\"")
-    }),
-    ("master-role-unfenced", "master", |s| {
-        s.cib("<nvpair id=\"t\"", "<nvpair id=\"r\" name=\"requires\" value=\"quorum\"/><nvpair id=\"t\"")
-    }),
-    ("master-role-start-timeout", "master", |s| s.cib("timeout=\"300s\"", "timeout=\"20s\"")),
-    ("node-role-missing", "ganeti-node-role", |s| s.cib("type=\"ganeti-node-role\"", "type=\"other\"")),
-    ("node-role-no-clone", "node", |s| {
-        s.cib("<clone id=\"nodes\"><meta_attributes id=\"n\"><nvpair id=\"o\" name=\"notify\" value=\"true\"/></meta_attributes>", "");
-        s.cib("</clone>", "");
-    }),
-    ("node-role-no-notify", "nodes", |s| s.cib("name=\"notify\" value=\"true\"", "name=\"notify\" value=\"false\"")),
-    ("role-stopped", "nodes", |s| {
-        s.cib("<nvpair id=\"o\"", "<nvpair id=\"w\" name=\"is-managed\" value=\"false\"/><nvpair id=\"o\"")
-    }),
-    ("role-not-watched", "master", |s| s.cib("<op id=\"mm\" name=\"monitor\" interval=\"10s\" timeout=\"30s\"/>", "")),
-    ("role-failure-ignored", "master", |s| {
-        s.cib("<op id=\"ms\"", "<op id=\"mx\" name=\"stop\" interval=\"0\" on-fail=\"ignore\"/><op id=\"ms\"")
-    }),
-    ("health-unused", "ocf:health:on", |s| s.view.tags.push("ocf:health:on".into())),
-    ("health-stops-role", "nodes", |s| s.property("node-health-strategy", "migrate-on-red")),
-    ("master-nowhere", "pacemaker", |s| s.master_role("role=\"Stopped\" active=\"false\"/>")),
-    ("master-elsewhere", "n2.lab", |s| {
-        s.master_role("role=\"Started\" active=\"true\"><node name=\"n2.lab\"/></resource>")
-    }),
-    ("node-unclean", "n2.lab", |s| {
-        s.state(
-            "name=\"n2.lab\" online=\"true\" unclean=\"false\"",
-            "name=\"n2.lab\" online=\"false\" unclean=\"true\"",
-        )
-    }),
-    ("fencing-failed", "n3.lab", |s| s.state("status=\"success\"", "status=\"failed\"")),
-    ("node-not-in-pacemaker", "n4.lab", |s| s.state("<node name=\"n4.lab\" online=\"true\" unclean=\"false\"/>", "")),
-    ("node-not-in-ganeti", "n5.lab", |s| {
-        s.state("</nodes>", "<node name=\"n5.lab\" online=\"true\" unclean=\"false\"/></nodes>")
-    }),
-    ("offline-but-online", "n4.lab", |s| s.ganeti["nodes"]["u4"]["offline"] = true.into()),
-    ("lost-but-not-offline", "n4.lab", |s| {
-        s.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"")
-    }),
-    ("too-few-for-quorum", "ganeti", |s| {
-        s.view.tags.clear();
-        for gone in ["u3", "u4"] {
-            s.ganeti["nodes"].as_object_mut().unwrap().remove(gone);
-        }
-        for gone in ["n3", "n4"] {
-            s.state(&format!("<node name=\"{gone}.lab\" online=\"true\" unclean=\"false\"/>"), "");
-        }
-    }),
-    ("no-oob-program", "n3.lab", |s| s.ganeti["nodes"]["u3"]["ndparams"]["oob_program"] = "".into()),
-    ("oob-program-missing", PROGRAM, |s| {
-        s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
-    }),
-    ("device-silent", "n2.lab", |s| s.device("n2.lab", 1, None)),
-    ("level-silent", "n2.lab", |s| {
-        s.with_pdu();
-        s.device("n2.lab", 1, None);
-    }),
-    // The outlet of another host: this one's BMC says on.
-    ("levels-disagree", "n3.lab", |s| {
-        s.with_pdu();
-        s.device("n3.lab", 2, Some(Power::Off));
-    }),
-    ("grade-too-weak", "n3.lab", |s| {
-        // The others have a BMC: to refuse n3 is all that there is for it, and it has no leash.
-        let own = "[devices.others]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"others\"]]\n";
-        s.config.push_str(own);
-        s.view.devices.insert(name("n3.lab"), vec![device(1, "others")]);
-    }),
-    ("configuration-wrong", "ganeti-oob", |s| s.config.push_str("[defalut]\n")),
-    ("no-levels", "n3.lab", |s| {
-        s.config = s.config.replace("[default]\n", "[nodes.\"n3.lab\"]\nvalues = {}\n[nodes.\"n[124]*\"]\n");
-        s.config = s.config.replace(
-            "[nodes.\"n[124]*\"]",
-            "[nodes.\"n1.lab\"]\nlevels = [[\"bmc\"]]\n[nodes.\"n2.lab\"]\nlevels = [[\"bmc\"]]\n[nodes.\"n4.lab\"]",
-        );
-    }),
-    ("configuration-takes-isolated", "config.toml", |s| s.config.insert_str(0, "minimum_grade = \"isolated\"\n")),
-    ("one-candidate", "ganeti", |s| {
-        for other in ["u2", "u3"] {
-            s.ganeti["nodes"][other]["master_candidate"] = false.into();
-        }
-        s.ganeti["cluster"]["candidate_pool_size"] = 1.into();
-        // They are kept off the device as it should be.
-        s.cib("</constraints>", "<rsc_location id=\"k2\" rsc=\"fence-ganeti\" node=\"n2\" score=\"-INFINITY\"/><rsc_location id=\"k3\" rsc=\"fence-ganeti\" node=\"n3\" score=\"-INFINITY\"/></constraints>");
-    }),
-    ("candidates-missing", "ganeti", |s| s.ganeti["cluster"]["candidate_pool_size"] = 10.into()),
-    ("drbd-discards", "the cluster's net-custom", |s| {
-        s.ganeti["cluster"]["diskparams"] =
-            serde_json::json!({"drbd": {"net-custom": "--after-sb-1pri=discard-secondary"}});
-    }),
-    ("candidate-silent", "n3.lab", |s| s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = None),
-    ("masters-disagree", "n3.lab", |s| {
-        s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = Some(("n3.lab".into(), 9));
-    }),
-    ("node-drained", "n4.lab", |s| s.ganeti["nodes"]["u4"]["drained"] = true.into()),
-    ("unknown-tag", "ocf:master-role:ful", |s| s.view.tags.push("ocf:master-role:ful".into())),
-    ("idle-tag", "ocf:node-role:check-storage", |s| s.view.tags.push("ocf:node-role:check-storage".into())),
-    ("no-fence-agent", "fence_ganeti", |s| s.view.host.fence_agent = Installed::Missing),
-    ("example-agent", "ganeti-master-role", |s| {
-        s.view.host.agents.insert("ganeti-master-role", Installed::Script);
-    }),
-    ("no-agent", "ganeti-node-role", |s| {
-        s.view.host.agents.insert("ganeti-node-role", Installed::Missing);
-    }),
-    ("hook-missing", "/etc/ganeti/hooks/config-update-post.d/gnt-ha", |s| {
-        let file = "/etc/ganeti/hooks/config-update-post.d/gnt-ha";
-        s.view.host.hooks.insert(file.into(), "there is no such file".into());
-    }),
-    ("no-voting-default", "/etc/default/ganeti", |s| s.view.host.no_voting.push("/etc/default/ganeti".into())),
-    ("stale-pidfile", "/run/ganeti/ganeti-luxid.pid", |s| {
-        s.view.host.stale_pidfiles.push("/run/ganeti/ganeti-luxid.pid".into());
-    }),
-    ("watcher-absent", "/etc/cron.d/ganeti", |s| s.view.host.watcher_absent = Some("/etc/cron.d/ganeti".into())),
-    ("watcher-paused", "ganeti-watcher", |s| s.view.host.watcher_paused = Some(1)),
-    ("simulated", "wrong-role", |s| {
-        s.view.host.simulated.insert(Simulated::WrongRole);
-    }),
-    ("simulates-nothing", "wrong-roll", |s| s.view.host.simulates_nothing.push("wrong-roll".into())),
-    ("paused", "gnt-ha", |s| s.view.host.pause = Some(Pause { reason: "x".into(), by: "root".into(), since_ms: 1 })),
-    ("breaker-open", "gnt-ha", |s| {
-        let held = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
-        s.view.host.breaker = Some(Latch { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
-    }),
-    ("shunned", "n4.lab", |s| {
-        s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
-    }),
-    ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
-    ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", Found::Silent("there is no such program".into()))),
-    ("node-program-silent", "n4.lab", |s| s.said("n4.lab", Found::Silent("did not answer in time".into()))),
-    ("versions-differ", "n4.lab", |s| {
-        let older = Program { version: "0.0.9".into(), ..program() };
-        s.said("n4.lab", Found::Says { program: Some(older), skew_ms: 0, leash: None });
-    }),
-    ("configurations-differ", "n2.lab", |s| {
-        let other = Program { config: Some("b".into()), ..program() };
-        s.said("n2.lab", Found::Says { program: Some(other), skew_ms: 0, leash: None });
-    }),
-    ("clock-skew", "n4.lab", |s| {
-        s.said("n4.lab", Found::Says { program: Some(program()), skew_ms: -6_000, leash: None });
-    }),
-];
 
 #[test]
 fn a_healthy_cluster_has_no_finding() {

@@ -53,6 +53,8 @@ pub struct Primitive {
     pub parameters: Pairs,
     /// Its meta-attributes, those of the clone around it included.
     pub meta: Pairs,
+    /// Those of the clone or group around it alone: some count nowhere else.
+    pub outer_meta: Pairs,
     /// Its operations.
     pub operations: Vec<Operation>,
     /// A clone is around it.
@@ -236,6 +238,7 @@ fn primitive(element: &Element, id: String, around: &Around, templates: &[&Eleme
         kind: get("type"),
         parameters: both("instance_attributes"),
         meta: earlier(both("meta_attributes"), around.meta.clone()),
+        outer_meta: around.meta.clone(),
         operations: operations(element)
             .into_iter()
             .chain(template.map(|known| operations(known)).unwrap_or_default())
