@@ -72,8 +72,8 @@ fn installed(path: &Path) -> Installed {
 
 /// The hooks that Ganeti does not run, each with the reason.
 fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
-    let missing = |folder: &str| {
-        let folder = folders.join(folder);
+    let missing = |name: &str| {
+        let folder = folders.join(name);
         let path = folder.join(FILE);
         let dotted = || {
             let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
@@ -87,7 +87,7 @@ fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
                 None => "there is no such file".to_owned(),
             },
         };
-        Some((path, why))
+        Some((Path::new(name).join(FILE), why))
     };
     FOLDERS.into_iter().filter_map(missing).collect()
 }
@@ -120,10 +120,11 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         assert_eq!(hooks(folder.path()), BTreeMap::new());
-        let path = folder.path().join(FOLDERS[0]).join(FILE);
+        let own = Path::new(FOLDERS[0]).join(FILE);
+        let path = folder.path().join(&own);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(hooks(folder.path()), [(path.clone(), "it is no executable file".to_owned())].into());
+        assert_eq!(hooks(folder.path()), [(own.clone(), "it is no executable file".to_owned())].into());
         fs::rename(&path, path.with_extension("sh")).unwrap();
-        assert!(hooks(folder.path())[&path].contains("gnt-ha.sh"), "{:?}", hooks(folder.path()));
+        assert!(hooks(folder.path())[&own].contains("gnt-ha.sh"), "{:?}", hooks(folder.path()));
     }
 }

@@ -169,9 +169,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("no-agent", "ganeti-node-role", |s| {
         s.view.host.agents.insert("ganeti-node-role", Installed::Missing);
     }),
-    ("hook-missing", "/etc/ganeti/hooks/config-update-post.d/gnt-ha", |s| {
-        let file = "/etc/ganeti/hooks/config-update-post.d/gnt-ha";
-        s.view.host.hooks.insert(file.into(), "there is no such file".into());
+    ("hook-missing", "/etc/ganeti/hooks", |s| {
+        for folder in ["cluster-verify-post.d", "config-update-post.d"] {
+            s.view.host.hooks.insert(format!("{folder}/gnt-ha").into(), "there is no such file".into());
+        }
     }),
     ("no-voting-default", "/etc/default/ganeti", |s| s.view.host.no_voting.push("/etc/default/ganeti".into())),
     ("stale-pidfile", "/run/ganeti/ganeti-luxid.pid", |s| {

@@ -15,8 +15,10 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
             Installed::Missing => findings.add("no-agent", name, "it is not installed"),
         }
     }
-    for (file, why) in &host.hooks {
-        findings.add("hook-missing", file.display(), why);
+    if !host.hooks.is_empty() {
+        // One installation that failed is one finding.
+        let all: Vec<String> = host.hooks.iter().map(|(file, why)| format!("{}: {why}", file.display())).collect();
+        findings.add("hook-missing", "/etc/ganeti/hooks", all.join("; "));
     }
     for file in &host.no_voting {
         findings.add("no-voting-default", file.display(), "it gives Ganeti's daemons --no-voting");

@@ -379,7 +379,7 @@ pub const RULES: &[Rule] = &[
         Warning,
         "what changes in Ganeti (nodes, roles) is not followed in Pacemaker at once, and gnt-cluster verify does not show what is \
          wrong",
-        "install gnt-ha on this host again (make install): {} has to be an executable file",
+        "install gnt-ha on this host again (make install): each has to be an executable file called gnt-ha",
     ),
     rule_of(
         "no-voting-default",

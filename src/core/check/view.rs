@@ -72,7 +72,7 @@ pub struct Host {
     pub agents: BTreeMap<&'static str, Installed>,
     /// `fence_ganeti`, where Pacemaker looks for it.
     pub fence_agent: Installed,
-    /// Hooks that Ganeti does not run, each with the reason.
+    /// Hooks that Ganeti does not run, by their folder and name, each with the reason.
     pub hooks: BTreeMap<PathBuf, String>,
     /// Files that give `--no-voting` to Ganeti's daemons.
     pub no_voting: Vec<PathBuf>,
