@@ -202,7 +202,8 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
         if node.master_candidate {
             candidates.insert(address);
         }
-        if node.name != *target {
+        // One that is refused itself was not asked.
+        if node.name != *target && !view.host.shunned.contains_key(&node.name) {
             refusing.insert(address);
         }
     }

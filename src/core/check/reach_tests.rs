@@ -115,6 +115,25 @@ fn shunning_is_judged_as_in_a_fencing() {
     assert_eq!((of("n3.lab"), of("n4.lab")), (Grade::Unknown, Grade::Isolated), "the target itself need not answer");
 }
 
+/// A candidate that is refused itself refuses nobody: two of four may still let a leashed node run.
+#[test]
+fn who_is_refused_does_not_count_among_those_who_refuse() {
+    let bounded = |shunned: &[&str]| {
+        let mut scene = Scene::healthy();
+        scene.shunning();
+        scene.said("n4.lab", says(Some(leash())));
+        for node in shunned {
+            scene.view.host.shunned.insert(name(node), "x".into());
+            scene.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.remove(&name(node));
+        }
+        let view = scene.read();
+        let found = notes(&view).into_iter().find(|note| note.nodes.contains(&name("n4.lab"))).unwrap();
+        found.grade
+    };
+    assert_eq!(bounded(&[]), Grade::Bounded);
+    assert_eq!(bounded(&["n2.lab", "n3.lab"]), Grade::Isolated);
+}
+
 /// The least proof is a setting of both programs, and of each device in Pacemaker.
 #[test]
 fn what_both_programs_take_is_enough() {
