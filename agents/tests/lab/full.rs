@@ -25,6 +25,7 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     simulate::each_file(&scene);
     scene.forget_failures();
     tag(&scene, "remove-tags");
+    health(&scene);
     graceful::each_way(&scene);
 }
 
@@ -46,6 +47,33 @@ fn daemons(scene: &Scene) {
     recovered(scene, "noded", || shell(&n3, "kill -STOP $(cat /var/run/ganeti/ganeti-noded.pid)"));
     assert_ne!(shell(&n3, "cat /var/run/ganeti/ganeti-noded.pid").stdout, before, "a noded that hung is another now");
     recovered(scene, "confd", || shell(&n3, "kill -STOP $(cat /var/run/ganeti/ganeti-confd.pid)"));
+}
+
+/// In partial mode nothing is recovered, so a daemon that hangs stays as it is, and the attribute says so.
+fn health(scene: &Scene) {
+    let holder = scene.holder().unwrap();
+    let (master, other) = (scene.host(&holder), scene.others(&holder).remove(0));
+    let node = other.fqdn();
+    let says = |word: &str| {
+        let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node.as_str(), "--query"];
+        scene.wait(&format!("the health of {node} is {word:?}"), FOUND, || {
+            let said = master.run(&asked)?.text();
+            Ok(if word.is_empty() { !said.contains("value=\"") } else { said.contains(&format!("value=\"{word}\"")) })
+        });
+    };
+    master.check(&["gnt-cluster", "add-tags", "ocf:health:on"]).unwrap();
+    says("green");
+    let begun = Instant::now();
+    shell(&other, "kill -STOP $(cat /var/run/ganeti/ganeti-noded.pid)");
+    says("red");
+    println!("#health-ganeti: red after {:.1} s", begun.elapsed().as_secs_f64());
+    shell(&other, "kill -CONT $(cat /var/run/ganeti/ganeti-noded.pid)");
+    says("green");
+    let found = master.run(&["gnt-ha", "check", "--no-devices"]).unwrap().text();
+    assert!(found.contains("ocf:health:on: node-health-strategy is none"), "{found}");
+    master.check(&["gnt-cluster", "remove-tags", "ocf:health:on"]).unwrap();
+    says("");
+    assert_eq!(scene.failures(), Vec::<String>::new(), "partial mode does not fail");
 }
 
 /// Breaks something: a monitor finds it, Pacemaker recovers it there, nobody else is touched.
