@@ -83,3 +83,20 @@ fn without_ganetis_configuration_nobody_is_shunned() {
     let on = site.oob("power-status").answered();
     assert_eq!(on["powered"], true, "nothing was half done");
 }
+
+/// Issue: `gnt-ha shun` is one of the verbs of a person, who gives a reason; on a host that can tell nobody it is a failure.
+#[test]
+fn a_person_has_a_node_refused_for_a_reason() {
+    if std::path::Path::new("/var/lib/ganeti/config.data").exists() {
+        return;
+    }
+    let site = site("{}");
+    for words in
+        [&["shun", NODE, "--reason", "its disks"][..], &["shun", NODE, "--reason", "its disks", "--everything"]]
+    {
+        site.run(words, &[]).failed_for(NODE, &["is not refused", "only a master candidate"]);
+    }
+    for words in [&["shun", NODE][..], &["shun", NODE, "--reason", ""], &["shun", "--reason", "its disks"]] {
+        site.run(words, &[]).failed(&["see ganeti-oob --help"]);
+    }
+}
