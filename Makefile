@@ -7,6 +7,7 @@ CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest)
 OUT := target/release
 MANUALS := target/manuals
+SBOM := target/sbom/gnt-ha.cdx.json
 FUZZ := target/fuzz
 FUZZ_SECONDS ?= 30
 
@@ -20,7 +21,7 @@ OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 HOOKS := cluster-verify-post.d config-update-post.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d node-modify-post.d \
     node-remove-post.d watcher
 
-.PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz deb deb-check
+.PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz sbom deb deb-check
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -34,6 +35,7 @@ help:
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
 	@echo 'make deb         a package for Debian 12, in target/deb'
+	@echo 'make sbom        what is linked into the programs, as CycloneDX, in $(SBOM)'
 	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12, root)'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
 
@@ -73,6 +75,10 @@ install: build
 	done
 	install -D -m 0644 packaging/gnt-ha.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gnt-ha.conf
 	install -D -m 0644 packaging/gnt-ha.logrotate $(DESTDIR)/etc/logrotate.d/gnt-ha
+
+sbom: build
+	$(CARGO) run --release --locked --quiet --package sbom -- $(SBOM) $(addprefix $(OUT)/,fence_ganeti ganeti-oob noded-call gnt-ha \
+	    gnt-ha-alert ganeti-master-role ganeti-node-role)
 
 deb:
 	MAKE='$(MAKE)' CARGO='$(CARGO)' packaging/deb/build

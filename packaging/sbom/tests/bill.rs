@@ -1,0 +1,107 @@
+//! The bill of this very repository.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Runs it for a program that holds this.
+fn bill(program: &str) -> Result<Value, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, given) = (folder.path().join("bill.json"), folder.path().join("program"));
+    std::fs::write(&given, program).unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_sbom")).args([&file, &given]).output().unwrap();
+    if !said.status.success() {
+        return Err(String::from_utf8(said.stderr).unwrap());
+    }
+    Ok(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap())
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("{key} of {value}"))
+}
+
+fn components(bill: &Value) -> BTreeMap<(String, String), &Value> {
+    let all = bill["components"].as_array().unwrap();
+    all.iter().map(|one| ((text(one, "name").to_owned(), text(one, "version").to_owned()), one)).collect()
+}
+
+/// Issue: "An SBOM". Each package that is linked, as Cargo.lock has it, with a licence; what only builds or tests is none.
+#[test]
+fn every_package_that_is_linked_is_in_it_and_no_other() {
+    let bill = bill("\0libz.so.1\0").unwrap();
+    assert_eq!((text(&bill, "bomFormat"), text(&bill, "specVersion")), ("CycloneDX", "1.5"));
+    let all = components(&bill);
+    let names: BTreeSet<&str> = all.keys().map(|(name, _)| name.as_str()).collect();
+    for linked in
+        ["gnt-ha", "fence_ganeti", "ganeti-oob", "ganeti-agents", "noded-call", "serde", "curl-sys", "curl", "rust-std"]
+    {
+        assert!(names.contains(linked), "{linked}: {names:?}");
+    }
+    for other in
+        ["proptest", "tempfile", "lab", "real-parts", "clap_mangen", "cc", "pkg-config", "syn", "serde_derive", "zlib"]
+    {
+        assert!(!names.contains(other), "{other} is in no program");
+    }
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let words = ["tree", "--locked", "--offline", "--edges", "normal,no-proc-macro", "--prefix", "none", "--no-dedupe"];
+    let tree =
+        Command::new(env!("CARGO")).args(words).args(["--format", "{p}|{l}"]).current_dir(root).output().unwrap();
+    assert!(tree.status.success());
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    let mut linked = BTreeSet::new();
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let (package, licence) = line.split_once('|').unwrap();
+        let words: Vec<&str> = package.split_whitespace().collect();
+        let (name, version) = (words[0].to_owned(), words[1].trim_start_matches('v').to_owned());
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{line}");
+        let one = all.get(&(name.clone(), version.clone())).unwrap_or_else(|| panic!("{line} is not in it"));
+        assert_eq!(one["licenses"][0]["expression"], licence.replace('/', " OR "), "{line}");
+        if let Some(hash) = one["hashes"][0]["content"].as_str() {
+            assert!(lock.contains(&format!("checksum = \"{hash}\"")) && hash.len() == 64, "{line}");
+        }
+        linked.insert((name, version));
+    }
+    let beside: Vec<&str> =
+        all.keys().filter(|package| !linked.contains(*package)).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(beside, ["curl", "rust-std"], "and what is no package of cargo's");
+    assert_valid(&bill);
+}
+
+/// What CycloneDX asks for: each reference is of one component, each dependency of one that is there.
+fn assert_valid(bill: &Value) {
+    let mut references = BTreeSet::from([text(&bill["metadata"]["component"], "bom-ref")]);
+    for component in bill["components"].as_array().unwrap() {
+        assert_eq!(text(component, "type"), "library");
+        assert!(!text(component, "name").is_empty() && !text(component, "version").is_empty());
+        assert_eq!(component["licenses"].as_array().unwrap().len(), 1, "an expression stands alone");
+        assert!(references.insert(text(component, "bom-ref")), "{component}");
+    }
+    let graph = bill["dependencies"].as_array().unwrap();
+    for one in graph {
+        assert!(references.contains(text(one, "ref")), "{one}");
+        for needed in one["dependsOn"].as_array().unwrap() {
+            assert!(references.contains(needed.as_str().unwrap()), "{one}");
+        }
+    }
+    let curl = graph.iter().find(|one| text(one, "ref").starts_with("pkg:cargo/curl-sys@")).unwrap();
+    assert!(curl["dependsOn"].to_string().contains("pkg:generic/curl@"), "{curl}");
+}
+
+/// The programs themselves are asked: they name the sources of their panics, and carry zlib's notice.
+#[test]
+fn what_a_program_holds_has_to_be_in_it() {
+    let path = "\0/build/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/proptest-1.12.0/src/lib.rs\0libz.so.1\0";
+    let refused = bill(path).unwrap_err();
+    assert!(refused.contains("a program holds proptest-1.12.0"), "{refused}");
+    let inside = bill("\0 inflate 1.3.1 Copyright 1995-2024 Mark Adler \0").unwrap();
+    let zlib = &components(&inside)[&("zlib".to_owned(), "1.3.1".to_owned())].clone();
+    assert_eq!(zlib["licenses"][0]["license"]["id"], "Zlib");
+    let neither = bill("nothing").unwrap_err();
+    assert!(neither.contains("name the built programs"), "{neither}");
+}
