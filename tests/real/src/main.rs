@@ -1,11 +1,12 @@
-//! `make demo`: the host of Ganeti's master dies in a real cluster. It is fenced, with proof, another host takes over, and
-//! the dead one is recorded.
+//! `make demo`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master. That one's host dies, is fenced,
+//! with proof, another takes over, the dead one is recorded, and comes back.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lab::{Host, Lab, Options};
-use real_parts::protect::{built_programs, protect, text};
+use lab::{Host, Lab, Options, Output};
+use real_parts::protect::{Proof, built_programs, install, text};
 use real_parts::story::Teller;
 use real_parts::{lab_name, receipts, roles};
 
@@ -16,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long everything is watched when it is over.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// A server takes minutes from power to its services; here it is as long as the story needs.
+const BOOT: Duration = Duration::from_secs(45);
 
 fn main() -> ExitCode {
     match demo() {
@@ -32,33 +36,66 @@ fn demo() -> Result<(), String> {
     println!("Three hosts, each with its own namespaces, disk and BMC simulator; real corosync, Pacemaker, Ganeti.");
     let lab = Lab::up(Options {
         name: lab_name("demo"),
+        boot_delay: BOOT,
         replace: true,
         progress: Box::new(|line| println!("{line}")),
         ..Options::default()
     })
     .map_err(text)?;
-
-    println!("\nThe programs are installed, Ganeti is told of ganeti-oob, Pacemaker of fence_ganeti and the roles.");
-    protect(&lab, &programs, None)?;
     let victim = lab.host(VICTIM).map_err(text)?;
-    roles::configure(&lab, &victim).map_err(text)?;
-    show(&victim, &["/usr/lib/gnt-ha/ganeti-oob", "check"])?;
-    show(&victim, &["gnt-node", "list", "-o", "name,role,offline,powered"])?;
+    protect(&lab, &programs, &victim)?;
 
     let dead = victim.fqdn();
     println!("\nThe power of {dead}, Ganeti's master, is cut.");
     let steps = Steps::watch(&lab, &victim, &dead)?;
 
-    println!("\nWhat there is now:");
-    show(&steps.master, &["gnt-node", "list", "-o", "name,role,offline,powered"])?;
+    println!("\nWho did what to {dead}, and why it was believed, on the host that did it:");
     let fencer = lab.hosts().into_iter().find(|host| !receipts::on(host).is_empty());
-    show(&fencer.ok_or("no host has a receipt")?, &["gnt-ha", "history"])?;
+    show(&fencer.ok_or("no host has a receipt")?, &["gnt-ha", "history", "--incident", "last"])?;
+    take_back(&lab, &steps.master, &victim)?;
     steps.table();
     println!(
         "\nThe dead host was proven off before another one took over from it, Ganeti knows, and a receipt says why.\n\
-         To try things yourself: tests/lab/README.md."
+         The same by hand, page by page: docs/tutorial.md. To try things yourself: tests/lab/README.md."
     );
     Ok(())
+}
+
+/// From a bare Ganeti and a bare Pacemaker to a rehearsed death, as an administrator goes.
+fn protect(lab: &Lab, programs: &Path, master: &Host) -> Result<(), String> {
+    println!(
+        "\nNeither knows of the other. The programs are installed, and ganeti-oob is told of the BMCs. Do they answer?"
+    );
+    install(lab, programs, &Proof::default())?;
+    show(master, &["/usr/lib/gnt-ha/ganeti-oob", "check"])?;
+    println!("\nWhat Pacemaker and Ganeti lack, made so after it was tried on a copy:");
+    show(master, &["gnt-ha", "setup", "--apply"])?;
+    println!("\nIs everything there, on all hosts?");
+    show_when_well(lab, master, &["gnt-ha", "check"])?;
+    println!("\nWhat would happen if the master's host died now?");
+    // They offer themselves at a monitor.
+    let all_offer = || Ok(offers(master)? == lab.hosts().len());
+    lab.wait_until("all candidates offer themselves", PATIENCE, all_offer).map_err(text)?;
+    show_when_well(lab, master, &["gnt-ha", "rehearse", VICTIM])
+}
+
+/// How many hosts would take the master role.
+fn offers(host: &Host) -> lab::Result<usize> {
+    let words = ["attrd_updater", "--query", "--all", "--name", "master-gnt-ha-master"];
+    let said = host.run(&words)?.stdout;
+    Ok(said.lines().filter(|line| line.contains("value=\"") && !line.contains("value=\"\"")).count())
+}
+
+/// It was fenced, and boots: the others refuse it until a human has it back.
+fn take_back(lab: &Lab, master: &Host, back: &Host) -> Result<(), String> {
+    let node = back.fqdn();
+    println!(
+        "\n{node} has power again and boots, as slowly as a server. Whatever it takes itself for then: the others refuse it."
+    );
+    lab.wait_until(&format!("{node} is back"), PATIENCE, || Ok(lab.crm_mon()?.is_online(&node))).map_err(text)?;
+    show_when_well(lab, master, &["gnt-ha", "admit", VICTIM])?;
+    show(master, &["gnt-node", "add", "--readd", "--no-ssh-key-check", &node])?;
+    show_when_well(lab, master, &["gnt-ha", "status"])
 }
 
 /// When what was seen, since the power was cut.
@@ -125,11 +162,31 @@ impl Steps {
     }
 }
 
+/// Runs it and shows what it says.
 fn show(host: &Host, words: &[&str]) -> Result<(), String> {
-    println!("\n  {}# {}", host.name(), words.join(" "));
     let output = host.run(words).map_err(text)?;
-    for line in output.stdout.lines().chain(output.stderr.lines()) {
-        println!("  {line}");
-    }
+    print(host, words, &output);
     if output.success() { Ok(()) } else { Err(format!("`{}` failed on {}", words.join(" "), host.name())) }
+}
+
+/// Runs it until it succeeds, and shows that.
+fn show_when_well(lab: &Lab, host: &Host, words: &[&str]) -> Result<(), String> {
+    let mut last = None;
+    let waited = lab.wait_until(&words.join(" "), PATIENCE, || {
+        let output = host.run(words)?;
+        let well = output.success();
+        last = Some(output);
+        Ok(well)
+    });
+    if let Some(output) = last {
+        print(host, words, &output);
+    }
+    waited.map(drop).map_err(text)
+}
+
+fn print(host: &Host, words: &[&str], output: &Output) {
+    println!("\n  {}# {}", host.name(), words.join(" "));
+    for line in output.stdout.trim_end().lines().chain(output.stderr.trim_end().lines()) {
+        println!("{}", format!("  {line}").trim_end());
+    }
 }

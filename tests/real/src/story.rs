@@ -94,8 +94,12 @@ impl<'lab> Teller<'lab> {
         let intent = &story.intent;
         if self.told.insert(format!("{} intent", intent.id)) {
             let line = format!(
-                "{}: {} {} {} (asked by {}); the intent is on disk",
-                intent.host, intent.program, intent.action, intent.node, intent.asked_by.program
+                "{}: {}: {} of {}, asked by {}; the intent is on disk",
+                intent.host,
+                intent.program,
+                deed(intent.action),
+                intent.node,
+                intent.asked_by.program
             );
             lines.push((at(intent.at.wall_ms), line));
         }
@@ -117,14 +121,18 @@ impl<'lab> Teller<'lab> {
             }
             Outcome::Done | Outcome::AlreadySo => {
                 format!(
-                    "{}: {} of {} proven {}, by {}; the receipt is on disk",
-                    intent.host, intent.action, intent.node, receipt.grade, receipt.word_of
+                    "{}: {} of {}: proven {}, by {}; the receipt is on disk",
+                    intent.host,
+                    deed(intent.action),
+                    intent.node,
+                    receipt.grade,
+                    receipt.word_of
                 )
             }
             outcome => format!(
                 "{}: {} of {}: {outcome:?}: {}",
                 intent.host,
-                intent.action,
+                deed(intent.action),
                 intent.node,
                 receipt.reason.clone().unwrap_or_default()
             ),
@@ -134,6 +142,11 @@ impl<'lab> Teller<'lab> {
             lines.push((at(receipt.at.wall_ms), format!("{}: Ganeti: {record}", intent.host)));
         }
     }
+}
+
+/// In a sentence.
+fn deed(action: Action) -> String {
+    if action == Action::Reboot { action.to_string() } else { format!("power-{action}") }
 }
 
 fn at(wall_ms: u64) -> SystemTime {
