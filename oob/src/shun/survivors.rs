@@ -10,8 +10,8 @@ use gnt_ha::core::ganeti::network::{Member, Network};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::verdict::{Look, Missing, Peer, Stand, look};
-use gnt_ha::core::shun::words::{Attestation, Question, Report, VERSION};
+use gnt_ha::core::shun::verdict::{Look, Missing, Peer, Stand, look, why_toothless};
+use gnt_ha::core::shun::words::{Attestation, LeashReport, Question, Report, VERSION};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::{self, Keeper};
@@ -218,16 +218,11 @@ impl<'a> Survivors<'a> {
             return Err(format!("could not be refused by all: {}", silent.join("; ")));
         }
         let leash = own.and_then(Result::ok).and_then(|report| report.leash);
-        let proof = match leash {
-            Some(leash) => format!(
-                "leashed ({}, {} s): bounded after {:.0} s",
-                leash.driver,
-                leash.terms.watchdog_ms / 1_000,
-                leash.terms.bound().as_secs_f64()
-            ),
-            None => "no leash of it is armed: isolated, and no more".to_owned(),
-        };
-        Ok(format!("{} other nodes answer; {proof}", answers.len() + 1))
+        let told = format!("{} other nodes answer", answers.len() + 1);
+        match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accept_softdog) {
+            Ok(proof) => Ok(format!("{told}; {proof}")),
+            Err(proof) => Err(format!("{told}; {proof}")),
+        }
     }
 
     /// How everybody stands to it, by what they said.
@@ -320,4 +315,51 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, Str
     let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
     let found = gnt_ha::core::node::find(node, register.0.keys()).ok().cloned();
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
+}
+
+/// What refusing a node would prove; an error where that is too weak to be taken.
+fn provable(leash: Option<&LeashReport>, least: Grade, accept_softdog: bool) -> Result<String, String> {
+    let no_leash = || Some("no leash of it is armed".to_owned());
+    let (grade, proof) = match leash.map_or_else(no_leash, |leash| why_toothless(leash, accept_softdog)) {
+        Some(why) => (Grade::Isolated, format!("{why}: isolated, and no more")),
+        None => (Grade::Bounded, leash.map_or_else(String::new, bounded)),
+    };
+    if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
+}
+
+fn bounded(leash: &LeashReport) -> String {
+    let LeashReport { driver, terms, .. } = leash;
+    format!("leashed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.bound().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gnt_ha::core::shun::terms::Terms;
+    use gnt_ha::core::shun::verdict::SOFTDOG;
+
+    /// Unknown is never success: what would not be taken for an off is no `ok` before.
+    #[test]
+    fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
+        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let leash = |driver: &str, nowayout| LeashReport {
+            boot_id: "b".to_owned(),
+            driver: driver.to_owned(),
+            nowayout,
+            terms,
+            candidates: Vec::new(),
+            kept_for_ms: 600_000,
+            lease_age_ms: 1,
+        };
+        let of = |leash: Option<LeashReport>, least| provable(leash.as_ref(), least, false);
+        let good = leash("iTCO_wdt", true);
+        assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "leashed (iTCO_wdt, 5 s): bounded after 25 s");
+        for weak in [None, Some(leash("iTCO_wdt", false)), Some(leash(SOFTDOG, true))] {
+            let told = of(weak.clone(), Grade::Bounded).unwrap_err();
+            assert!(told.ends_with("isolated, and no more, where minimum_grade asks for bounded"), "{told}");
+            assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
+        }
+        let softdog = leash(SOFTDOG, true);
+        assert!(provable(Some(&softdog), Grade::Bounded, true).unwrap().contains("bounded after"));
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lease::{blocks, majority};
 use super::register::Epoch;
-use super::words::Attestation;
+use super::words::{Attestation, LeashReport};
 use crate::core::node::NodeName;
 
 /// The driver word of a watchdog that dies with the kernel that it should reset.
@@ -154,6 +154,16 @@ pub struct Known<'a> {
     pub accept_softdog: bool,
 }
 
+/// Why a leash with this watchdog proves nothing; none if it may.
+#[must_use]
+pub fn why_toothless(leash: &LeashReport, accept_softdog: bool) -> Option<String> {
+    if !leash.nowayout {
+        return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
+    }
+    (leash.driver == SOFTDOG && !accept_softdog)
+        .then(|| "its watchdog is softdog, which dies with the kernel that it should reset".to_owned())
+}
+
 /// Judges two looks, the first one and the last one; they may be the same.
 ///
 /// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody admitted the node in
@@ -164,11 +174,8 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
     let Some(Attestation { leash, age_ms }) = known.leash else {
         return isolated("no leash of it is known here: gnt-ha leash arm on it, before it is needed".to_owned());
     };
-    if !leash.nowayout {
-        return isolated(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
-    }
-    if leash.driver == SOFTDOG && !known.accept_softdog {
-        return isolated("its watchdog is softdog, which dies with the kernel that it should reset".to_owned());
+    if let Some(why) = why_toothless(leash, known.accept_softdog) {
+        return isolated(why);
     }
     if known.boot_id != Some(leash.boot_id.as_str()) {
         return isolated("its leash was attested in another boot than the one that is shunned".to_owned());
