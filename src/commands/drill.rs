@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::places::Places;
 use super::rehearse::{Rehearsal, rehearse, shown};
 use crate::cli;
+use crate::core::budget::pacemaker::waited;
 use crate::core::drill::{After, Before, differences, why_not};
 use crate::core::ganeti::instances::running_on;
 use crate::core::node::{self, NodeName};
@@ -29,8 +30,9 @@ const VERSION: u32 = 1;
 /// The time for what is looked at before.
 const BEFORE: Duration = Duration::from_secs(60);
 
-/// The time for the fencing: Pacemaker's own limit for one (`stonith_admin --timeout`) and a little.
-const FENCING: Duration = Duration::from_secs(150);
+/// The time that the fencing is given (`stonith_admin --timeout`); and a little more than whoever asks waits for it.
+const FENCING: Duration = Duration::from_secs(120);
+const MORE: Duration = Duration::from_secs(6);
 
 /// The time for what follows it. Ganeti waits for a dead master candidate at each step of a job.
 const AFTER: Duration = Duration::from_secs(180);
@@ -121,8 +123,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         Some(ms) => say(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
         None => Ok(()),
     };
-    let words = ["--reboot", node.as_str(), "--timeout", "120"];
-    program::run(Path::new("stonith_admin"), &words, &[], Deadline::after(FENCING)).map_err(|error| {
+    let given = FENCING.as_secs().to_string();
+    let words = ["--reboot", node.as_str(), "--timeout", &given];
+    let ended = Deadline::after(waited(FENCING, rehearsal.times.delay) + MORE);
+    program::run(Path::new("stonith_admin"), &words, &[], ended).map_err(|error| {
         format!("{node}: not fenced, its state is unknown: {error} (gnt-ha history {node}, gnt-ha status)")
     })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };

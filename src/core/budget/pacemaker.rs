@@ -28,7 +28,7 @@ pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Durati
     }
 }
 
-/// How long whoever asked waits at most, for a device with this delay.
+/// How long whoever asked waits at most for a fencing that is given so much, by a device with this delay.
 #[must_use]
 pub fn waited(given: Duration, delay: Duration) -> Duration {
     (given + delay) * FACTOR.0 / FACTOR.1

@@ -145,6 +145,14 @@ fn a_short_deadline_of_the_device_counts_for_the_levels() {
     assert_eq!(shown(&quick, Some(&config(r#"[["bmc"]]"#, ""))), "");
 }
 
+/// `TIMEOUT_MULTIPLY_FACTOR` of Pacemaker's fencer.
+#[test]
+fn whoever_asks_for_a_fencing_waits_longer_than_it_is_given() {
+    let seconds = Duration::from_secs;
+    assert_eq!(pacemaker::waited(seconds(120), Duration::ZERO), seconds(144));
+    assert_eq!(pacemaker::waited(seconds(60), seconds(10)), seconds(84));
+}
+
 /// Pacemaker Explained, `priority-fencing-delay`: "significantly greater than (safely twice) the maximum delay from those
 /// parameters".
 #[test]
