@@ -28,9 +28,9 @@ pub struct Resources {
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
     pub locations: Vec<Location>,
-    /// The nodes, as Pacemaker calls them.
+    /// The full members, as Pacemaker calls them. A remote node is kept among the nodes after its connection is gone.
     pub nodes: Vec<NodeName>,
-    /// Their permanent attributes.
+    /// The permanent attributes of each node.
     pub attributes: BTreeMap<NodeName, Pairs>,
     /// Alert agents, each as its id and its path.
     pub alerts: Vec<(String, String)>,
@@ -110,9 +110,9 @@ impl Resources {
         let property_ids =
             pairs_of_sets.filter_map(|pair| Some((pair.get("name")?.to_owned(), pair.get("id")?.to_owned())));
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
-        let nodes: Vec<(NodeName, Pairs)> = nodes
-            .filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, pairs(node, "instance_attributes"))))
-            .collect();
+        let nodes: Vec<(NodeName, &Element)> =
+            nodes.filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, node))).collect();
+        let members = nodes.iter().filter(|(_, node)| node.get("type") != Some("remote"));
         let alerts = cib.all("alert").into_iter();
         Ok(Self {
             property_sets: sets.map(str::to_owned).collect(),
@@ -124,8 +124,8 @@ impl Resources {
             alerts: alerts
                 .filter_map(|alert| Some((alert.get("id")?.to_owned(), alert.get("path")?.to_owned())))
                 .collect(),
-            nodes: nodes.iter().map(|(name, _)| name.clone()).collect(),
-            attributes: nodes.into_iter().collect(),
+            nodes: members.map(|(name, _)| name.clone()).collect(),
+            attributes: nodes.into_iter().map(|(name, node)| (name, pairs(node, "instance_attributes"))).collect(),
         })
     }
 

@@ -153,7 +153,8 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(one.crm[0].starts_with("primitive n17.lab ocf:pacemaker:remote params server="), "{:?}", one.crm);
 
     // Idempotent, also when Pacemaker has them among its nodes.
-    let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>")).collect();
+    let kind = |n: u8| if n > 10 { " type=\"remote\"" } else { "" };
+    let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"{}/>", kind(n))).collect();
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
     let again = plan(&applied, &many, wish);
@@ -167,6 +168,9 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(!removal(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
     let kept = plan(&theirs, &many, wish);
     assert!(kept.iter().any(|part| part.state == State::Kept("n17.lab does it".into())), "{kept:#?}");
+    // One that was taken away is among the nodes still.
+    let bare = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
+    assert_eq!(remote(&plan(&Resources::parse(&bare).unwrap(), &many, wish)).len(), 10);
     let smaller = plan(&applied, &large(19, 10).1, wish);
     assert_eq!(
         outdated(&smaller).filter(|element| element.contains("n20.lab\"")).collect::<Vec<_>>(),
