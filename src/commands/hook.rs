@@ -15,9 +15,9 @@ use crate::core::hook::{Event, Hook, Plan, State, Step, plan, why_not_fenced};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::standby::own;
-use crate::core::reconcile::{Decision, Refusal};
+use crate::core::reconcile::{Decision, Fence, FenceStatus, Refusal};
 use crate::core::setup::is_in_use;
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::Luxi;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -35,6 +35,9 @@ const FOLLOW: Duration = Duration::from_secs(30);
 
 /// The time for a fencing: Pacemaker's own limit for one (`stonith_admin --timeout`) and a little.
 const FENCING: Duration = Duration::from_secs(150);
+
+/// How long after a fencing, in milliseconds, Pacemaker may still show the node running.
+const JUST_NOW_MS: u64 = 30_000;
 
 /// For how long a new master is waited for until it takes jobs, and Pacemaker knows it.
 const TAKE_OVER: Duration = Duration::from_secs(60);
@@ -81,8 +84,8 @@ fn hook(places: &Places, config_path: &Path) -> Result<bool, String> {
     }) else {
         return Ok(true);
     };
-    let Plan { now, later, remarks } = plan(&event, &state)?;
-    let Done { mut failed, is_well } = do_all(&now, places, config_path)?;
+    let Plan { now: at_once, later, remarks } = plan(&event, &state)?;
+    let Done { mut failed, is_well } = do_all(&at_once, places, config_path)?;
     failed.extend(remarks);
     if !later.is_empty() {
         let config = config_path.display().to_string();
@@ -209,6 +212,16 @@ fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
     }
     let seen = pacemaker::status(Deadline::after(EACH)).map_err(|error| refused(error.to_string()))?;
     if !seen.membership(node).is_member() {
+        return Ok(());
+    }
+    // Once is enough, also where the membership has not noticed yet.
+    let just_now = now().wall_ms.saturating_sub(JUST_NOW_MS);
+    let is_under_way = |fence: &Fence| match fence.status {
+        FenceStatus::Pending => true,
+        FenceStatus::Success => fence.completed_ms.is_some_and(|at| at > just_now),
+        FenceStatus::Failed => false,
+    };
+    if seen.fences_of(node).iter().any(is_under_way) {
         return Ok(());
     }
     if let Some(why) = why_not_fenced(node, &seen) {

@@ -242,13 +242,15 @@ impl Recorder {
         Luxi::connect(&self.luxi, deadline.at_most(ANSWER))?.job_state(number).map(Some)
     }
 
-    /// Whether a job of ours that records this node offline was handed over and may be under way.
+    /// Whether a job of ours that records this node offline, or its power, was handed over and may be under way.
     ///
     /// # Errors
     /// [`RecorderError::State`].
     pub fn is_recording(&self, node: &NodeName) -> Result<bool, RecorderError> {
         let submitted = self.submitted()?;
-        Ok(submitted.get(node).is_some_and(|job| is_offline(&job.what) && job.is_younger(UNDER_WAY_MS, now())))
+        Ok(submitted
+            .get(node)
+            .is_some_and(|job| matches!(verb(&job.what), "offline" | "power") && job.is_younger(UNDER_WAY_MS, now())))
     }
 
     pub(super) fn submitted(&self) -> Result<Submissions, RecorderError> {

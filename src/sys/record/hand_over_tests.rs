@@ -194,3 +194,18 @@ fn what_may_be_asked_soon_is_not_made_unreachable() {
     assert!(!may_be_unreachable(&offline(now.wall_ms, true), now), "its noded is to cycle it");
     assert!(!may_be_unreachable(&Decision::UnDrain, now));
 }
+
+/// Ganeti's hooks tell Pacemaker of a node that somebody offlines by hand: what we record ourselves is not by hand.
+#[test]
+fn our_own_record_is_known_as_ours() {
+    let scene = Scene::new();
+    let is_ours = |node: &str| scene.recorder.is_recording(&NodeName::new(node).unwrap()).unwrap();
+    assert!(!is_ours("n3.lab"));
+    scene.look(offline(0, false));
+    assert!(is_ours("n3.lab") && !is_ours("n2.lab"));
+    scene.age(UNDER_WAY_MS);
+    assert!(!is_ours("n3.lab"), "it is long over");
+    scene.luxid.say("success");
+    scene.look(Decision::Drain { auto_promote: false });
+    assert!(!is_ours("n3.lab"), "a drain is no record of a loss");
+}
