@@ -4,12 +4,20 @@ use std::time::Duration;
 
 use lab::{Host, Lab};
 
-/// Commands that only look: what they wait for may take a moment.
-const LOOKS: [&str; 4] = ["gnt-ha check", "gnt-ha rehearse", "gnt-ha status", "stonith_admin --history"];
+/// Commands that only look, or that change nothing while they fail: what they wait for may take a moment.
+const LOOKS: [&str; 7] = [
+    "/usr/lib/gnt-ha/ganeti-oob check",
+    "gnt-ha admit",
+    "gnt-ha check",
+    "gnt-ha leash status",
+    "gnt-ha rehearse",
+    "gnt-ha status",
+    "stonith_admin --history",
+];
 
 /// A command of the page and what the page shows of its output, a line each.
 struct Shown {
-    command: Vec<String>,
+    command: String,
     output: Vec<String>,
 }
 
@@ -22,7 +30,7 @@ fn shown(page: &str) -> Vec<Shown> {
             continue;
         };
         if let Some(command) = line.strip_prefix("# ") {
-            all.push(Shown { command: command.split(' ').map(str::to_owned).collect(), output: Vec::new() });
+            all.push(Shown { command: command.to_owned(), output: Vec::new() });
             is_open = true;
         } else if let Some(last) = all.last_mut().filter(|_| is_open) {
             last.output.push(line.to_owned());
@@ -75,8 +83,7 @@ fn is_like(said: &[&str], shown: &[String]) -> bool {
 }
 
 fn says(host: &Host, shown: &Shown) -> Result<(), String> {
-    let words: Vec<&str> = shown.command.iter().map(String::as_str).collect();
-    let said = host.run(&words).unwrap().text();
+    let said = host.run(&["sh", "-c", &shown.command]).unwrap().text();
     let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     if is_like(&lines, &shown.output) { Ok(()) } else { Err(said) }
 }
@@ -86,7 +93,7 @@ pub(crate) fn follow(page: &str, lab: &Lab, host: &Host) {
     let all = shown(page);
     assert!(!all.is_empty(), "no commands");
     for shown in &all {
-        let command = shown.command.join(" ");
+        let command = &shown.command;
         println!("# {command}");
         let mut said = String::new();
         let mut tried = || match says(host, shown) {
@@ -97,7 +104,7 @@ pub(crate) fn follow(page: &str, lab: &Lab, host: &Host) {
             }
         };
         let as_shown = if LOOKS.iter().any(|look| command.starts_with(look)) {
-            lab.wait_until(&command, Duration::from_secs(60), || Ok(tried())).is_ok()
+            lab.wait_until(command, Duration::from_secs(60), || Ok(tried())).is_ok()
         } else {
             tried()
         };

@@ -10,8 +10,6 @@ use real_parts::{lab_name, receipts};
 
 use crate::cib::{EXAMPLES, Roles};
 
-const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
-
 /// The master role's resource, by whoever made it.
 const MASTER: [&str; 2] = ["master", "gnt-ha-master"];
 
@@ -33,6 +31,9 @@ const TAKE_OVER: Duration = Duration::from_secs(200);
 
 /// Several monitors of every resource: what an agent does wrong it has done by then.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// The time of the watchdogs of a bare lab.
+pub(crate) const WATCHDOG_MS: u64 = 2_000;
 
 /// What Ganeti has recorded of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,16 +76,19 @@ impl Scene {
         Self::configured(lab, sections, active)
     }
 
-    /// As Ganeti's documentation has it, with our agents in the place of the examples, and nothing else of ours.
+    /// As Ganeti's documentation has it, with our programs installed, and so our agents in the place of the examples; neither
+    /// Ganeti nor Pacemaker is told of anything else of ours.
     pub(crate) fn with_examples(name: &str) -> Self {
         let lab = lab_up(name, 3, true, Duration::from_secs(60));
-        install_agents(&lab);
+        install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
         Self::configured(lab, EXAMPLES, Roles::Primitive.active())
     }
 
-    /// A bare Pacemaker beside a bare Ganeti, with our programs and the BMCs' configuration on every host.
+    /// A bare Pacemaker beside a bare Ganeti, with our programs and the BMCs' configuration on every host, and a watchdog that
+    /// nobody uses.
     pub(crate) fn bare(name: &str, hosts: u8) -> Lab {
-        let lab = lab_up(name, hosts, false, Duration::from_secs(3));
+        let watchdog = Some(Duration::from_millis(WATCHDOG_MS));
+        let lab = Lab::up(Options { watchdog, ..options(name, hosts, Duration::from_secs(3)) }).unwrap();
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
         install_hooks(&lab).unwrap();
         lab
@@ -352,14 +356,6 @@ fn options(name: &str, hosts: u8, boot_delay: Duration) -> Options {
 /// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
 fn lab_up(name: &str, hosts: u8, ipmilan: bool, boot_delay: Duration) -> Lab {
     Lab::up(Options { fencing: ipmilan, ..options(name, hosts, boot_delay) }).unwrap()
-}
-
-fn install_agents(lab: &Lab) {
-    let programs = built_programs().unwrap();
-    for (host, agent) in lab.hosts().iter().flat_map(|host| AGENTS.map(|agent| (host.clone(), agent))) {
-        let bytes = std::fs::read(programs.join(agent)).unwrap();
-        host.write_file(&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), &bytes, 0o755).unwrap();
-    }
 }
 
 /// How a scenario has to end. Lists are in the order of the names.

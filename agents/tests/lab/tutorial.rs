@@ -1,25 +1,107 @@
 //! `docs/tutorial.md`, and what comes after it: the pages of `docs/howto`.
 
+use gnt_ha::core::shun::terms::Terms;
+use lab::{Host, Lab};
+use real_parts::protect::{CONFIG, Proof, built_programs, configuration, install};
+
 use crate::cib::Roles;
 use crate::page::follow;
-use crate::scene::Scene;
+use crate::scene::{Scene, WATCHDOG_MS};
+use crate::storm::wait_leashed;
+
+const PDU_PAGE: &str = include_str!("../../../docs/howto/pdu-beside-bmc.md");
+const NO_BMC_PAGE: &str = include_str!("../../../docs/howto/no-bmc.md");
+
+/// Nobody answers there.
+const NOWHERE: &str = "203.0.113.99";
+
+const TERMS: Terms = Terms { lease_ms: 3_000, watchdog_ms: WATCHDOG_MS, drift_ppm: 10_000, stop_ms: 1_000 };
 
 /// Issue: "Every command shown in them is run by a test in the lab, and its output compared."
 #[test]
-fn the_tutorial_does_what_it_says() {
+fn the_tutorial_and_what_comes_after_it_do_what_they_say() {
     let lab = Scene::bare("tutorial", 3);
     let host = lab.host("n1").unwrap();
     follow(include_str!("../../../docs/tutorial.md"), &lab, &host);
 
-    // The next time it is lost for good.
+    // The next time it is lost for good: it stays off, and its BMC is silent.
     let scene = Scene::with_lab(lab, Roles::Promotable);
-    let stays_off = ["crm_attribute", "--type", "crm_config", "--name", "stonith-action", "--update", "off"];
-    host.check(&stays_off).unwrap();
-    scene.kill(&["n3"]);
-    scene.wait_offline(&["n3"]);
+    let action = ["crm_attribute", "--type", "crm_config", "--name", "stonith-action"];
+    host.check(&[&action[..], &["--update", "off"]].concat()).unwrap();
+    n3_is_switched_off_by_its_pdus(&scene, &host);
     scene.bring_back("n3");
+    configure(&scene.lab, &configuration(&scene.lab));
     follow(include_str!("../../../docs/howto/replace-a-host.md"), &scene.lab, &host);
+    n3_is_a_node_again(&scene);
+
+    host.check(&[&action[..], &["--delete"]].concat()).unwrap();
+    n3_is_leashed_and_lost(&scene, &host);
+    n3_is_a_node_again(&scene);
+    scene.assert_only_fenced(&["n3"]);
+}
+
+fn n3_is_a_node_again(scene: &Scene) {
     scene.host("n3").check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
     scene.wait("n3 is a node again", 30, || Ok(scene.flags().get("n3").is_some_and(|flags| !flags.offline)));
-    scene.assert_only_fenced(&["n3"]);
+}
+
+/// The page in two: what is done elsewhere between them, `follow` cannot type.
+fn parts(page: &'static str, second: &str) -> (&'static str, &'static str) {
+    let at = page.find(second).unwrap_or_else(|| panic!("no {second:?}"));
+    page.split_at(at)
+}
+
+/// A BMC stands for each outlet, too, by a real fence agent.
+fn with_pdus(lab: &Lab, silent: Option<&str>) -> String {
+    let devices: String = ["pdu-a", "pdu-b"]
+        .map(|name| {
+            format!(
+                "[devices.{name}]\ndriver = \"agent\"\nagent = \"fence_ipmilan\"\npassword_file = \"/etc/gnt-ha/bmc.password\"\n\
+                 options = {{ ip = \"203.0.113.{{outlet}}\", username = \"{}\", lanplus = \"1\", cipher = \"3\" }}\n\n",
+                lab::USER
+            )
+        })
+        .concat();
+    let levels = "[default]\nlevels = [[\"bmc\"], [\"pdu-a\", \"pdu-b\"]]\n";
+    let mut text = configuration(lab).replace("[default]\nlevels = [[\"bmc\"]]\n", &(devices + levels));
+    for host in lab.hosts() {
+        let outlet = host.name().trim_start_matches('n');
+        let bmc = if silent == Some(host.name()) { NOWHERE.to_owned() } else { host.bmc_address() };
+        let values = format!("values = {{ bmc = \"{}\" }}", host.bmc_address());
+        text = text.replace(&values, &format!("values = {{ bmc = \"{bmc}\", outlet = \"{outlet}\" }}"));
+    }
+    text
+}
+
+fn configure(lab: &Lab, text: &str) {
+    lab.hosts().iter().for_each(|host| host.write_file(CONFIG, text.as_bytes(), 0o644).unwrap());
+}
+
+fn n3_is_switched_off_by_its_pdus(scene: &Scene, host: &Host) {
+    configure(&scene.lab, &with_pdus(&scene.lab, None));
+    let (healthy, silent) = parts(PDU_PAGE, "Whether the outlets are those of the host");
+    follow(healthy, &scene.lab, host);
+    configure(&scene.lab, &with_pdus(&scene.lab, Some("n3")));
+    follow(silent, &scene.lab, host);
+    scene.wait("Pacemaker has seen that it is off", 60, || {
+        Ok(scene.lab.crm_mon()?.node("n3.lab").is_some_and(|node| !node.online && !node.unclean))
+    });
+    scene.wait_offline(&["n3"]);
+}
+
+/// From now on nobody asks a BMC any more.
+fn n3_is_leashed_and_lost(scene: &Scene, host: &Host) {
+    let programs = built_programs().unwrap();
+    let shun = Proof { shun: true, ..Proof::default() };
+    install(&scene.lab, &programs, &shun).unwrap();
+    let (refused, leashed) = parts(NO_BMC_PAGE, "## 2. The leash");
+    follow(refused, &scene.lab, host);
+    install(&scene.lab, &programs, &Proof { leash: Some(TERMS), ..shun }).unwrap();
+    wait_leashed(scene);
+    let (lost, back) = parts(leashed, "## 4. Coming back");
+    follow(lost, &scene.lab, host);
+    // A watchdog resets; the lab's takes the power.
+    scene.host("n3").power_on().unwrap();
+    follow(back, &scene.lab, host);
+    scene.wait_back("n3");
 }

@@ -25,6 +25,9 @@ pub const GNT_HA: &str = "/usr/sbin/gnt-ha";
 /// The OOB program's path on the hosts.
 pub const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
+/// The configuration's path on the hosts.
+pub const CONFIG: &str = "/etc/gnt-ha/config.toml";
+
 /// The folder of the programs that were built beside the running one.
 ///
 /// # Errors
@@ -78,7 +81,7 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
             host.write_file("/etc/gnt-ha/bmc.password", format!("{password}\n").as_bytes(), 0o600).map_err(text)?;
             configuration(lab)
         };
-        host.write_file("/etc/gnt-ha/config.toml", configuration.as_bytes(), 0o644).map_err(text)?;
+        host.write_file(CONFIG, configuration.as_bytes(), 0o644).map_err(text)?;
         host.write_file("/etc/rc.network", BEFORE_NETWORK.as_bytes(), 0o755).map_err(text)?;
         if proof.leash.is_some() {
             host.write_file(LEASH_SCRIPT, LEASH.as_bytes(), 0o755).map_err(text)?;
