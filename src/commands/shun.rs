@@ -26,7 +26,11 @@ const TELL: Duration = Duration::from_secs(55);
 
 /// The command line.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
+#[command(
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    override_usage = "gnt-ha shun [OPTIONS] --reason <TEXT> <NODE>\n       gnt-ha shun <COMMAND>"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -78,7 +82,10 @@ struct StatusArguments {
 /// One line.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
-        (Some(command), ..) => here(command, config),
+        (Some(command), None, None) if !arguments.everything => here(command, config),
+        (Some(_), ..) => {
+            Err("apply and status are about this host, and take no node (see gnt-ha shun --help)".to_owned())
+        }
         (None, Some(node), Some(reason)) => {
             let mut words = vec!["shun", node.as_str(), "--reason", reason];
             words.extend(arguments.everything.then_some("--everything"));

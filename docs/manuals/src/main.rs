@@ -158,11 +158,16 @@ fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
 
 /// A command with everything that can be said behind it, and those below it.
 fn describe(command: &Command, roff: &mut Roff) {
-    if command.has_subcommands() {
-        return command.get_subcommands().for_each(|command| describe(command, roff));
+    // One that has commands below it may do something without one of them.
+    if !command.has_subcommands() || command.is_subcommand_negates_reqs_set() {
+        describe_itself(command, roff);
     }
+    command.get_subcommands().for_each(|command| describe(command, roff));
+}
+
+fn describe_itself(command: &Command, roff: &mut Roff) {
     let usage = command.clone().render_usage().to_string();
-    roff.control("SS", [usage.trim_start_matches("Usage: ").replace('\n', " ").as_str()]);
+    roff.control("SS", [usage.trim_start_matches("Usage: ").lines().next().unwrap_or_default()]);
     let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string);
     for (index, paragraph) in about.unwrap_or_default().split("\n\n").enumerate() {
         if index > 0 {
@@ -171,8 +176,9 @@ fn describe(command: &Command, roff: &mut Roff) {
         roff.text([roman(paragraph)]);
     }
     // What every command takes stands among the options of the program.
-    for argument in command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
-    {
+    let is_its_own =
+        |argument: &&clap::Arg| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help";
+    for argument in command.get_arguments().filter(is_its_own) {
         roff.control("TP", []);
         roff.text([bold(argument.to_string())]);
         let help = argument.get_long_help().or_else(|| argument.get_help()).map(ToString::to_string);
