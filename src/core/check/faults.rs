@@ -52,6 +52,11 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("device-on-regular-nodes", "n4.lab", |s| s.cib("node=\"n4\" score=\"-INFINITY\"", "node=\"n4\" score=\"-100\"")),
     ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
+    ("budget", "n1.lab and 3 more", |s| {
+        let leash = "[leash]\nlease = 20\nwatchdog = 9\n";
+        s.config = format!("{leash}\n[devices.refuse]\ndriver = \"shun\"\n{}", s.config)
+            .replace("[\"bmc\"]]", "[\"bmc\"], [\"refuse\"]]");
+    }),
     ("master-role-missing", "ganeti-master-role", |s| s.cib("type=\"ganeti-master-role\"", "type=\"other\"")),
     ("master-role-twice", "second", |s| {
         let (_, rest) = s.cib.split_once("<primitive id=\"master\"").unwrap();

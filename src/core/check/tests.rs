@@ -229,6 +229,17 @@ fn every_rule_has_its_fault_and_its_mend() {
     assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.mend.is_empty()));
 }
 
+/// The same sum as in `gnt-ha setup`, and the figure to change.
+#[test]
+fn times_that_do_not_fit_are_found_with_their_sum() {
+    let mut scene = Scene::healthy();
+    scene.view.resources = Resources::parse(&CIB.replace("72s", "20s")).map_err(|error| error.to_string());
+    let found = check(&scene.view);
+    let finding = found.iter().find(|finding| finding.rule == "budget").unwrap();
+    assert!(finding.what.starts_with("reboot needs 60 s (55 s fence_ganeti's own deadline"), "{}", finding.what);
+    assert_eq!(finding.mend, "crm_attribute --name stonith-timeout --update 72s");
+}
+
 #[test]
 fn the_mend_names_what_it_is_about() {
     let mut scene = Scene::healthy();
