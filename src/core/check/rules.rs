@@ -212,13 +212,13 @@ pub const RULES: &[Rule] = &[
         "health-unused",
         Warning,
         "each node's health is published, and Pacemaker does nothing with it",
-        "crm_attribute --name node-health-strategy --update migrate-on-red, or gnt-cluster remove-tags {}",
+        "gnt-ha setup --health --apply, which sets all that belongs to it; or gnt-cluster remove-tags {}",
     ),
     rule_of(
         "health-stops-role",
         Error,
         "a node whose health is red loses this role as well: it is drained, and nobody is left there to say when it is well again",
-        "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true",
+        "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
     ),
     // Both.
     rule_of(
