@@ -58,7 +58,9 @@ fn health(scene: &Scene) {
         let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node.as_str(), "--query"];
         scene.wait(&format!("the health of {node} is {word:?}"), FOUND, || {
             let said = master.run(&asked)?.text();
-            Ok(if word.is_empty() { !said.contains("value=\"") } else { said.contains(&format!("value=\"{word}\"")) })
+            // One that was taken away is asked for all the same, and is empty.
+            let value = said.split("value=\"").nth(1).and_then(|rest| rest.split('"').next());
+            Ok(value.unwrap_or_default() == word)
         });
     };
     master.check(&["gnt-cluster", "add-tags", "ocf:health:on"]).unwrap();
