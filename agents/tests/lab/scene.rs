@@ -81,6 +81,7 @@ impl Scene {
     pub(crate) fn with_examples(name: &str) -> Self {
         let lab = lab_up(name, 3, true, Duration::from_secs(60));
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
+        install_hooks(&lab).unwrap();
         Self::configured(lab, EXAMPLES, Roles::Primitive.active())
     }
 

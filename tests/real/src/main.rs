@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lab::{Host, Lab, Options, Output};
-use real_parts::protect::{Proof, built_programs, install, text};
+use real_parts::protect::{Proof, built_programs, install, install_hooks, text};
 use real_parts::story::Teller;
 use real_parts::{lab_name, receipts, roles};
 
@@ -67,6 +67,7 @@ fn protect(lab: &Lab, programs: &Path, master: &Host) -> Result<(), String> {
         "\nNeither knows of the other. The programs are installed, and ganeti-oob is told of the BMCs. Do they answer?"
     );
     install(lab, programs, &Proof::default())?;
+    install_hooks(lab)?;
     show(master, &["/usr/lib/gnt-ha/ganeti-oob", "check"])?;
     println!("\nWhat Pacemaker and Ganeti lack, made so after it was tried on a copy:");
     show(master, &["gnt-ha", "setup", "--apply"])?;
