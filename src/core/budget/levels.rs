@@ -96,14 +96,8 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
 /// What an off of this level proves.
 #[must_use]
 pub fn grade(level: &Level, is_leashed: bool) -> Grade {
-    let of = |driver: &Driver| match driver {
-        Driver::Ipmi(_) => Grade::Off,
-        Driver::Agent(agent) => agent.grade(),
-        // Whatever it says; without a word of its own it is taken at its word.
-        Driver::Exec(_) => Grade::Off,
-        Driver::Shun if is_leashed => Grade::Bounded,
-        Driver::Shun => Grade::Isolated,
-    };
+    let refused = if is_leashed { Grade::Bounded } else { Grade::Isolated };
+    let of = |driver: &Driver| driver.proves().unwrap_or(refused);
     level.iter().map(|device| of(&device.driver)).min().unwrap_or(Grade::Unknown)
 }
 
