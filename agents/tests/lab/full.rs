@@ -58,8 +58,9 @@ fn health(scene: &Scene) {
         let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node.as_str(), "--query"];
         scene.wait(&format!("the health of {node} is {word:?}"), FOUND, || {
             let said = master.run(&asked)?.text();
-            // One that was taken away is asked for all the same, and is empty.
-            let value = said.split("value=\"").nth(1).and_then(|rest| rest.split('"').next());
+            // One that was taken away is asked for all the same, and has none of these values.
+            let has = |value: &&str| said.contains(&format!("value=\"{value}\""));
+            let value = ["green", "yellow", "red"].into_iter().find(has);
             Ok(value.unwrap_or_default() == word)
         });
     };
