@@ -247,7 +247,10 @@ fn offlined(event: &Event, state: &State) -> Plan {
     let found = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
     // Ganeti does not offline its master.
     let Some(target) = found.filter(|target| **target != state.here && state.in_use) else { return plan };
-    plan.now.extend(state.may_shun.then(|| Step::Refuse(target.clone())));
+    // One that is refused already, as whoever was fenced, is kept so by others; asking everybody again would hold up Ganeti's
+    // job while a second node that died does not answer.
+    let is_refused = node::find(target, &state.refused).is_ok();
+    plan.now.extend((state.may_shun && !is_refused).then(|| Step::Refuse(target.clone())));
     if state.by_hand == ByHand::Leave || state.is_our_record {
         return plan;
     }

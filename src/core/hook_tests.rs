@@ -126,6 +126,9 @@ fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     assert_eq!(steps(&offlining(), &fence), "refuse=n3.lab follow|fence=n3.lab|");
     let leave = State { by_hand: ByHand::Leave, ..running.clone() };
     assert_eq!(steps(&offlining(), &leave), "refuse=n3.lab follow||");
+    // What was fenced is refused since then, and its record must not wait for others that do not answer.
+    let refused = State { refused: [name("n3.lab")].into(), ..running.clone() };
+    assert_eq!(steps(&offlining(), &refused), "standby=n3.lab follow||");
     let not_shunned = State { may_shun: false, ..running.clone() };
     assert_eq!(steps(&offlining(), &not_shunned), "standby=n3.lab follow||");
     let elsewhere = State { is_master: false, ..running };
