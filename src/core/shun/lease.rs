@@ -21,7 +21,7 @@ pub enum Word {
 }
 
 impl Word {
-    /// Whether it lets this node run.
+    /// Whether it lets a node run that was let run before.
     #[must_use]
     pub const fn grants(self) -> bool {
         matches!(self, Self::MayRun | Self::Alive)
@@ -76,10 +76,14 @@ impl Lease {
     ///
     /// `named` are the candidates that Ganeti names now. Another list than the one in force comes into force only by a
     /// round that has a majority of both: else a master that was cut off with this node could make a list of the two.
+    ///
+    /// The first lease takes signed words only. A node that is let in again while Ganeti still has it offline may be refused
+    /// when it asks and admitted when its echo follows: a lease by that would be taken from it at once, and it be reset.
     pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, Word>) {
+        let is_first = self.granted_at.is_none();
+        let counts = |word: &Word| if is_first { *word == Word::MayRun } else { word.grants() };
         let grants = |list: &BTreeSet<IpAddr>| {
-            let granted =
-                list.iter().filter(|candidate| words.get(candidate).is_some_and(|word| word.grants())).count();
+            let granted = list.iter().filter(|candidate| words.get(candidate).is_some_and(counts)).count();
             granted >= majority(list.len())
         };
         if !grants(&self.candidates) {
@@ -170,8 +174,25 @@ mod tests {
     #[test]
     fn a_fault_of_confd_everywhere_ends_nobody() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, Word::Alive), (2, Word::Alive)]));
-        assert!(lease.may_pet(S(2)));
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
+        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, Word::Alive), (2, Word::Alive)]));
+        assert!(lease.may_pet(S(14)));
+    }
+
+    /// A host that was let in again, and that Ganeti still had offline, was reset by its leash: its question had come before it
+    /// was let in, its echo after that, and the next question was answered with "offline".
+    #[test]
+    fn no_echo_begins_a_lease() {
+        let mut lease = lease(&[1, 2, 3]);
+        for words in [
+            said(&[(1, Word::Alive), (2, Word::Alive), (3, Word::Alive)]),
+            said(&[(1, Word::Alive), (2, Word::Alive), (3, Word::MayRun)]),
+        ] {
+            lease.round(S(1), &list(&[1, 2, 3]), &words);
+            assert_eq!(lease.ends(), None, "{words:?}");
+        }
+        lease.round(S(2), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::Refuses), (3, Word::MayRun)]));
+        assert_eq!(lease.ends(), Some(S(12)));
     }
 
     /// A master that was cut off together with this node can write what it likes into the list.
