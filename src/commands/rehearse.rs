@@ -17,7 +17,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::node::{self, NodeName};
 use crate::core::outlook::{Death, Outlook};
 use crate::core::pacemaker::resources::Resources;
-use crate::core::rehearsal::{Known, Step, steps};
+use crate::core::rehearsal::{Known, Step, proof_of, steps};
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
@@ -169,8 +169,8 @@ fn proof(ganeti: &GanetiConfig, node: &NodeName, deadline: Deadline) -> Result<V
     let found = ganeti.find(node).map_err(|error| error.to_string())?;
     let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
     if is_ours(path) {
-        let said = program::run(path, &["check", node.as_str()], &[], deadline).map_err(|error| error.to_string())?;
-        return Ok(said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect());
+        let said = program::report(path, &["check", node.as_str()], deadline).map_err(|error| error.to_string())?;
+        return proof_of(&said);
     }
     let program = OobProgram::find(path).map_err(|error| error.to_string())?;
     let status = program.status(node, deadline).map_err(|error| error.to_string())?;

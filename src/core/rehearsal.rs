@@ -1,6 +1,6 @@
 //! What would happen if a host died now: Pacemaker's outlook and our own decisions, as one list of steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -101,7 +101,10 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     };
     steps.extend(fencing.into_iter().map(fence));
     match &known.proof {
-        Ok(lines) => steps.extend(lines.iter().map(|line| of_level(Step::open(PROOF, line.clone()), times))),
+        Ok(lines) => steps.extend(lines.iter().map(|line| match is_well(line) {
+            true => of_level(Step::open(PROOF, line.clone()), times),
+            false => Step::blocked(PROOF, line.clone()),
+        })),
         Err(error) => {
             let what = format!("none: {error}; nobody takes over before a human confirms that it is off");
             steps.push(Step::blocked(PROOF, what));
@@ -147,9 +150,31 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
 }
 
 /// What is said of a level, as in `ok n1.lab level 1 bmc: on`, with its time and what its off would prove.
+/// The lines of `ganeti-oob check`, if one level could prove it, be it after others that could not.
+///
+/// # Errors
+/// The lines in one, where none could.
+pub fn proof_of(report: &str) -> Result<Vec<String>, String> {
+    let lines = || report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let lines: Vec<String> = lines().filter(|line| !line.is_empty()).collect();
+    let levels: BTreeSet<Option<usize>> = lines.iter().map(|line| level(line)).collect();
+    let proves = |number: &Option<usize>| {
+        let mut of_it = lines.iter().filter(|line| level(line) == *number);
+        number.is_some() && of_it.all(|line| is_well(line))
+    };
+    if levels.iter().any(proves) { Ok(lines) } else { Err(lines.join("; ")) }
+}
+
+fn is_well(line: &str) -> bool {
+    !line.starts_with("ERROR")
+}
+
+fn level(line: &str) -> Option<usize> {
+    line.split(' ').skip_while(|word| *word != "level").nth(1)?.parse().ok()
+}
+
 fn of_level(step: Step, times: &Times) -> Step {
-    let mut words = step.what.split(' ').skip_while(|word| *word != "level").skip(1);
-    let number = words.next().and_then(|number| number.parse::<usize>().ok());
+    let number = level(&step.what);
     let Some((end, grade)) = number.and_then(|number| times.levels.get(number.checked_sub(1)?)) else {
         return step.within(times.proven());
     };
@@ -247,6 +272,25 @@ mod tests {
         assert_eq!(said[0], ("fences n1.lab (off)".into(), false));
         assert!(said[1].0.contains("a human confirms") && said[1..].iter().all(|(_, blocked)| *blocked), "{said:?}");
         assert_eq!(said.len(), 4, "what ran on the dead is not stopped by anybody: {said:?}");
+    }
+
+    /// A silent BMC with a PDU behind it: it is proven all the same, and what is in the way is said.
+    #[test]
+    fn a_level_that_fails_is_in_the_way_of_itself_only() {
+        let report = "ERROR  n1.lab  level 1  bmc: no answer\nok     n1.lab  level 2  pdu-a: on\nok     n1.lab  level 2  pdu-b: on\n";
+        let lines = proof_of(report).unwrap();
+        assert_eq!(lines[0], "ERROR n1.lab level 1 bmc: no answer");
+        let said = blocked(Ok(lines), Err("paused".to_owned()));
+        let proofs: Vec<bool> =
+            said.iter().filter(|(what, _)| what.contains(" level ")).map(|(_, blocked)| *blocked).collect();
+        assert_eq!(proofs, [true, false, false]);
+        assert!(said.contains(&("promote master on n2.lab".into(), false)), "{said:?}");
+        // Of two supplies one is not enough.
+        assert!(
+            proof_of(&report.replace("ok     n1.lab  level 2  pdu-b: on", "ERROR  n1.lab  level 2  pdu-b: no answer"))
+                .is_err()
+        );
+        assert!(proof_of("").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock::Deadline;
-use super::process::{End, Job};
+use super::process::{End, Ended, Job};
 
 /// The most that is kept of a program's output.
 const OUTPUT_LIMIT: usize = 16 * 1024;
@@ -63,8 +63,45 @@ pub fn run_with(
     environment: &[(&str, String)],
     deadline: Deadline,
 ) -> Result<String, ProgramError> {
-    let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let given = deadline.left();
+    let ended = end_of(program, words, stdin, environment, deadline)?;
+    match ended.end {
+        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        _ => Err(failed(program, words, &ended, given)),
+    }
+}
+
+/// What a program prints on stdout whose exit code says whether all of it is good.
+///
+/// # Errors
+/// [`ProgramError`], also where it prints nothing.
+pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
+    let given = deadline.left();
+    let ended = end_of(program, words, &[], &[], deadline)?;
+    match ended.end {
+        End::Exited(_) if !ended.stdout.is_empty() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        _ => Err(failed(program, words, &ended, given)),
+    }
+}
+
+fn failed(program: &Path, words: &[&str], ended: &Ended, given: Duration) -> ProgramError {
+    let what = format!("{} {}", program.display(), words.join(" "));
+    let said = last_lines(&[ended.stdout.as_slice(), b"\n", ended.stderr.as_slice()].concat());
+    match ended.end {
+        End::Exited(code) => ProgramError::Failed { what, code, said },
+        End::Killed(signal) => ProgramError::Failed { what, code: 128 + signal, said },
+        End::TimedOut => ProgramError::TimedOut { what, seconds: given.as_secs_f64(), said },
+    }
+}
+
+fn end_of(
+    program: &Path,
+    words: &[&str],
+    stdin: &[u8],
+    environment: &[(&str, String)],
+    deadline: Deadline,
+) -> Result<Ended, ProgramError> {
+    let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let job = Job {
         program,
         arguments: &arguments,
@@ -76,15 +113,7 @@ pub fn run_with(
         linger: Duration::from_millis(500),
         output_limit: OUTPUT_LIMIT,
     };
-    let ended = job.run().map_err(|error| ProgramError::Start { program: program.to_owned(), error })?;
-    let what = || format!("{} {}", program.display(), words.join(" "));
-    let said = || last_lines(&[ended.stdout.as_slice(), b"\n", ended.stderr.as_slice()].concat());
-    match ended.end {
-        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
-        End::Exited(code) => Err(ProgramError::Failed { what: what(), code, said: said() }),
-        End::Killed(signal) => Err(ProgramError::Failed { what: what(), code: 128 + signal, said: said() }),
-        End::TimedOut => Err(ProgramError::TimedOut { what: what(), seconds: given.as_secs_f64(), said: said() }),
-    }
+    job.run().map_err(|error| ProgramError::Start { program: program.to_owned(), error })
 }
 
 /// An exit reason is one line: the last three, joined.
@@ -94,7 +123,11 @@ fn last_lines(output: &[u8]) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let joined = lines[lines.len().saturating_sub(3)..].join("; ");
     let skip = joined.chars().count().saturating_sub(KEPT);
-    joined.chars().skip(skip).collect()
+    let kept: String = joined.chars().skip(skip).collect();
+    match kept.split_once(' ') {
+        Some((_, whole)) if skip > 0 => format!("... {whole}"),
+        _ => kept,
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +141,9 @@ mod tests {
         assert!(failed.to_string().contains("No such file"), "{failed}");
         let absent = run(Path::new("/nonexistent"), &[], &[], late()).unwrap_err();
         assert!(matches!(absent, ProgramError::Start { .. }));
+        let partly = report(Path::new("/bin/ls"), &["-d", "/", "/nonexistent"], late()).unwrap();
+        assert_eq!(partly, "/\n", "it says by its exit code that this is not all");
+        assert!(matches!(report(Path::new("/bin/false"), &[], late()), Err(ProgramError::Failed { code: 1, .. })));
         let slow = run(Path::new("/bin/sleep"), &["9"], &[], Deadline::after(Duration::from_millis(50))).unwrap_err();
         assert!(matches!(slow, ProgramError::TimedOut { .. }));
     }
