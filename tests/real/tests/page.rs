@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use real_parts::protect::built_programs;
 use serde_json::Value;
 
-/// As hosts have left them, with names as long as they are in a data centre: a reboot of a second, one by two PDUs whose host
+/// Like those that hosts leave, with names as long as they are in a data centre: a reboot of a second, one by two PDUs whose host
 /// did not come on again, one that failed.
 const RECEIPTS: &str = include_str!("page/receipts.jsonl");
 const INCIDENTS: [&str; 3] = ["01a207ac40c3", "01a21aac4d71", "01a21a9d8b7a"];
