@@ -125,6 +125,7 @@ const FAULTS: &[Fault] = &[
         "cibadmin --modify --xml-text '<op id=\"gnt-ha-master-demote\" on-fail=\"ignore\"/>'",
         Words("cibadmin --delete --xml-text '<op id=\"gnt-ha-master-demote\"/>' && gnt-ha setup --apply"),
     ),
+    ("plan-differs", "n1", "cibadmin --delete --xml-text '<alert id=\"gnt-ha-alert\"/>'", Shown(SETUP)),
     // Ganeti.
     (
         "unknown-tag",

@@ -94,6 +94,13 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("master-elsewhere", "n2.lab", |s| {
         s.master_role("role=\"Started\" active=\"true\"><node name=\"n2.lab\"/></resource>")
     }),
+    // Its path is another one by now.
+    ("plan-differs", "pacemaker", |s| {
+        s.cib(
+            "</configuration>",
+            "<alerts><alert id=\"gnt-ha-alert\" path=\"/usr/local/bin/old\"/></alerts></configuration>",
+        )
+    }),
     ("node-unclean", "n2.lab", |s| {
         s.state(
             "name=\"n2.lab\" online=\"true\" unclean=\"false\"",

@@ -11,6 +11,7 @@ mod ganeti;
 mod host;
 mod others;
 mod pacemaker;
+mod plan;
 mod reach;
 #[cfg(test)]
 mod reach_tests;
@@ -101,6 +102,7 @@ pub fn check(view: &View) -> Vec<Finding> {
     let mut findings = Findings::default();
     pacemaker::look(view, &mut findings);
     budget::look(view, &mut findings);
+    plan::look(view, &mut findings);
     ganeti::look(view, &mut findings);
     both::look(view, &mut findings);
     host::look(view, &mut findings);

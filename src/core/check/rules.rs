@@ -220,6 +220,12 @@ pub const RULES: &[Rule] = &[
         "a node whose health is red loses this role as well: it is drained, and nobody is left there to say when it is well again",
         "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
     ),
+    rule_of(
+        "plan-differs",
+        Warning,
+        "what gnt-ha setup has made is not as it was, or the nodes are others by now",
+        "gnt-ha setup shows it, gnt-ha setup --apply makes it so",
+    ),
     // Both.
     rule_of(
         "master-nowhere",
