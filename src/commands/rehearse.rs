@@ -14,6 +14,7 @@ use crate::core::budget::loss::Seen;
 use crate::core::budget::times::{self, Times};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
+use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::outlook::{Death, Outlook};
 use crate::core::pacemaker::resources::Resources;
@@ -42,7 +43,7 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), node, steps [{who, what, blocked, typical_ms, latest_ms, grade}]. typical_ms and latest_ms count from the
+    /// Keys: version (1), node, counts_from, steps [{who, what, blocked, typical_ms, latest_ms, grade}]. typical_ms and latest_ms count from the
     /// death; where counts_from is loss, from when Pacemaker sees it. Later versions may add keys.
     #[arg(long)]
     json: bool,
@@ -119,7 +120,7 @@ pub(super) fn rehearse(
         Ok(None) => Err("nothing: Ganeti does not know it".to_owned()),
         Err(error) => Err(error.clone()),
     };
-    let proof = proof(&ganeti, &node, deadline);
+    let proof = proof(&ganeti, &node, config, deadline);
     let seen = seen(&resources, &node, deadline);
     // Another program's levels are its own.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
@@ -134,6 +135,7 @@ pub(super) fn rehearse(
         outlook: &outlook,
         role: role.as_deref(),
         proof,
+        least: levels.map(|(_, config)| config.minimum_grade).max(resources.least_grade()).unwrap_or(Grade::Bounded),
         record,
         times: &times,
         resources: &resources,
@@ -165,11 +167,13 @@ fn outlook(cib: &str, resources: &Resources, node: &NodeName, deadline: Deadline
 }
 
 /// Our own program says of each level what it could prove; any other one, at least, whether it answers.
-fn proof(ganeti: &GanetiConfig, node: &NodeName, deadline: Deadline) -> Result<Vec<String>, String> {
+fn proof(ganeti: &GanetiConfig, node: &NodeName, config: &Path, deadline: Deadline) -> Result<Vec<String>, String> {
     let found = ganeti.find(node).map_err(|error| error.to_string())?;
     let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
     if is_ours(path) {
-        let said = program::report(path, &["check", node.as_str()], deadline).map_err(|error| error.to_string())?;
+        let config = config.display().to_string();
+        let words = ["check", node.as_str(), "--config", &config];
+        let said = program::report(path, &words, deadline).map_err(|error| error.to_string())?;
         return proof_of(&said);
     }
     let program = OobProgram::find(path).map_err(|error| error.to_string())?;

@@ -119,11 +119,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let wish = Wish { primitive: arguments.primitive, health: arguments.health };
     let parts = plan(&resources, &ganeti, wish);
     let open = count_open(&parts);
+    let is_left = parts.iter().any(|part| part.state.is_by_hand());
     let too_short = too_short(&planned(&resources, &parts), &ganeti, config)?;
     if arguments.json {
         let report = Report { version: VERSION, open, parts: &parts, too_short: &too_short };
         cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
-        return Ok(open == 0 && too_short.is_empty());
+        return Ok(open == 0 && !is_left && too_short.is_empty());
     }
     cli::print(&shown(&parts, arguments.format))?;
     let table = arguments.format == Form::Table;
@@ -140,10 +141,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     }
     match (open, arguments.apply) {
         (0, _) => {
-            if table {
+            if table && is_left {
+                cli::print("what is marked with ! is to be done by hand; then again\n")?;
+            } else if table {
                 cli::print("Pacemaker has everything that it needs; gnt-ha check looks at all the rest\n")?;
             }
-            Ok(true)
+            Ok(!is_left)
         }
         (_, false) => {
             if table {
@@ -154,7 +157,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         (_, true) => {
             apply(&cib, &parts, &ganeti, |after| plan(after, &ganeti, wish), deadline)?;
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
-            Ok(true)
+            Ok(!is_left)
         }
     }
 }

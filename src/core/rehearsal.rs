@@ -68,6 +68,8 @@ pub struct Known<'a> {
     pub role: Option<&'a str>,
     /// What its OOB program says of each level that could prove it, or why none could.
     pub proof: Result<Vec<String>, String>,
+    /// The least grade that both programs take for an off.
+    pub least: Grade,
     /// What would be recorded, were it proven like that, or why nothing can be said.
     pub record: Result<&'a Decision, String>,
     /// The times.
@@ -93,7 +95,8 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     }
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =
         known.outlook.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
-    let proven = known.proof.is_ok();
+    let is_enough = |line: &str| is_well(line) && of(line, times).is_none_or(|(_, grade)| *grade >= known.least);
+    let proven = known.proof.as_ref().is_ok_and(|lines| one_proves(lines, is_enough));
     let fence = |step: &Move| {
         let put_off = if times.put_off.is_empty() { String::new() } else { format!(", put off by {}", times.put_off) };
         let step = Step::open(PACEMAKER, said(step) + &put_off).about(times.begins());
@@ -101,9 +104,13 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     };
     steps.extend(fencing.into_iter().map(fence));
     match &known.proof {
-        Ok(lines) => steps.extend(lines.iter().map(|line| match is_well(line) {
-            true => of_level(Step::open(PROOF, line.clone()), times),
-            false => Step::blocked(PROOF, line.clone()),
+        Ok(lines) => steps.extend(lines.iter().map(|line| match (is_well(line), is_enough(line)) {
+            (true, true) => of_level(Step::open(PROOF, line.clone()), times),
+            (true, false) => {
+                let step = of_level(Step::blocked(PROOF, line.clone()), times);
+                Step { what: format!("{}, and minimum_grade is {}", step.what, known.least), ..step }
+            }
+            (false, _) => Step::blocked(PROOF, line.clone()),
         })),
         Err(error) => {
             let what = format!("none: {error}; nobody takes over before a human confirms that it is off");
@@ -149,7 +156,6 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     steps
 }
 
-/// What is said of a level, as in `ok n1.lab level 1 bmc: on`, with its time and what its off would prove.
 /// The lines of `ganeti-oob check`, if one level could prove it, be it after others that could not.
 ///
 /// # Errors
@@ -157,12 +163,13 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
 pub fn proof_of(report: &str) -> Result<Vec<String>, String> {
     let lines = || report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     let lines: Vec<String> = lines().filter(|line| !line.is_empty()).collect();
+    if one_proves(&lines, is_well) { Ok(lines) } else { Err(lines.join("; ")) }
+}
+
+/// Whether there is a level of which all lines are as they must be.
+fn one_proves(lines: &[String], is_enough: impl Fn(&str) -> bool) -> bool {
     let levels: BTreeSet<Option<usize>> = lines.iter().map(|line| level(line)).collect();
-    let proves = |number: &Option<usize>| {
-        let mut of_it = lines.iter().filter(|line| level(line) == *number);
-        number.is_some() && of_it.all(|line| is_well(line))
-    };
-    if levels.iter().any(proves) { Ok(lines) } else { Err(lines.join("; ")) }
+    levels.iter().any(|number| lines.iter().filter(|line| level(line) == *number).all(|line| is_enough(line)))
 }
 
 fn is_well(line: &str) -> bool {
@@ -173,9 +180,14 @@ fn level(line: &str) -> Option<usize> {
     line.split(' ').skip_while(|word| *word != "level").nth(1)?.parse().ok()
 }
 
+/// When the level of a line is done at the latest, and what its off proves.
+fn of<'a>(line: &str, times: &'a Times) -> Option<&'a (Duration, Grade)> {
+    times.levels.get(level(line)?.checked_sub(1)?)
+}
+
+/// What is said of a level, as in `ok n1.lab level 1 bmc: on`, with its time and what its off would prove.
 fn of_level(step: Step, times: &Times) -> Step {
-    let number = level(&step.what);
-    let Some((end, grade)) = number.and_then(|number| times.levels.get(number.checked_sub(1)?)) else {
+    let Some((end, grade)) = of(&step.what, times) else {
         return step.within(times.proven());
     };
     let what = format!("{}; its off has grade {grade}", step.what);
@@ -223,7 +235,16 @@ mod tests {
     fn said_of(times: &Times, proof: Result<Vec<String>, String>, record: Result<&Decision, String>) -> Vec<Step> {
         let (outlook, resources) = (outlook(), resources());
         let role = Some("master");
-        steps(&Known { died: "n1.lab", outlook: &outlook, role, proof, record, times, resources: &resources })
+        steps(&Known {
+            died: "n1.lab",
+            outlook: &outlook,
+            role,
+            proof,
+            least: Grade::Bounded,
+            record,
+            times,
+            resources: &resources,
+        })
     }
 
     fn resources() -> Resources {
@@ -309,8 +330,16 @@ mod tests {
         let (times, resources) = (times(), resources());
         let proof = Ok(Vec::new());
         let role = Some("master");
-        let known =
-            Known { died: "n1.lab", outlook: &outlook, role, proof, record, times: &times, resources: &resources };
+        let known = Known {
+            died: "n1.lab",
+            outlook: &outlook,
+            role,
+            proof,
+            least: Grade::Bounded,
+            record,
+            times: &times,
+            resources: &resources,
+        };
         let said = steps(&known);
         assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");
     }

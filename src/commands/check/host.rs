@@ -33,7 +33,10 @@ pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
     let recorder = places.recorder();
-    let memory = recorder.memory().ok();
+    let mut unreadable = Vec::new();
+    let pause = known(recorder.pause(), &mut unreadable).flatten();
+    let memory = known(recorder.memory(), &mut unreadable);
+    let register = known(keeper::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -46,14 +49,16 @@ pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
         watcher_paused: paused_until(&places.data_dir).filter(|until| *until > now().wall_ms / 1_000),
         simulated: simulate::present(&folder),
         simulates_nothing: simulate::unknown(&folder),
-        pause: recorder.pause().ok().flatten(),
+        pause,
         breaker: memory.and_then(|memory| memory.breaker.latch().cloned()),
-        shunned: keeper::register(&places.state_dir)
-            .unwrap_or_default()
-            .shunned()
-            .map(|(node, entry)| (node.clone(), entry.by.clone()))
-            .collect(),
+        shunned: register.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
+        unreadable,
     }
+}
+
+/// Unknown is not "nothing".
+fn known<T, E: ToString>(read: Result<T, E>, unreadable: &mut Vec<String>) -> Option<T> {
+    read.map_err(|error| unreadable.push(error.to_string())).ok()
 }
 
 fn installed(path: &Path) -> Installed {

@@ -74,7 +74,9 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String)) 
         format!("crm_resource --resource {} --delete-parameter pcmk_{action}_timeout", device.id)
     } else {
         let name = source.split([' ', ',']).nth(1).unwrap_or(TIMEOUT[0]);
-        format!("crm_attribute --name {name} --update 72s")
+        // Ganeti's 60 s, times the fencer's 1.2; a device with a longer deadline needs more.
+        let enough = (deadline + fence::AROUND).as_secs().max(72);
+        format!("crm_attribute --name {name} --update {enough}s")
     };
     let attempts = device.parameters.get(&format!("pcmk_{action}_retries")).map_or("2, its default", String::as_str);
     let killed =

@@ -201,6 +201,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         let held = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
         s.view.host.breaker = Some(Latch { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
     }),
+    ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("record.json: expected value".into())),
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),

@@ -43,7 +43,10 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
             findings.add("node-drained", &node.name, "it is recorded as drained");
         }
         let Some(program) = &node.oob_program else {
-            findings.add("no-oob-program", &node.name, "Ganeti has no OOB program for it");
+            // Where other devices fence, as with Ganeti's examples, nobody asks for one.
+            if view.resources.as_ref().is_ok_and(|resources| resources.least_grade().is_some()) {
+                findings.add("no-oob-program", &node.name, "Ganeti has no OOB program for it");
+            }
             continue;
         };
         if view.programs.get(program).is_some_and(Option::is_some) {

@@ -48,6 +48,9 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
             format!("{} nodes wait for you, {} may be lost at once", latch.held.len(), latch.limit),
         );
     }
+    for why in &host.unreadable {
+        findings.add("state-unreadable", "gnt-ha", why.as_str());
+    }
     for (node, by) in &host.shunned {
         findings.add("shunned", node, format!("shunned by {by}"));
     }

@@ -147,11 +147,8 @@ pub(super) fn has_other_device(resources: &Resources, node: &NodeName) -> bool {
 /// The least proof that both programs take: each has a setting of its own.
 pub(super) fn least_grade(view: &View) -> Grade {
     let of_config = view.config.iter().flatten().map(|config| config.minimum_grade);
-    let devices = view.resources.iter().flat_map(Resources::devices).filter(|device| device.kind == DEVICE);
-    let of_devices = devices.map(|device| {
-        device.parameters.get("minimum_grade").and_then(|word| word.parse().ok()).unwrap_or(Grade::Bounded)
-    });
-    of_config.chain(of_devices.min()).max().unwrap_or(Grade::Bounded)
+    let of_devices = view.resources.iter().filter_map(Resources::least_grade);
+    of_config.chain(of_devices).max().unwrap_or(Grade::Bounded)
 }
 
 /// The names that a device is restricted to; none: it is asked.

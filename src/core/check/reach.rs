@@ -108,6 +108,9 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         }
     }
     let Ok(ganeti) = &view.ganeti else { return };
+    if !view.resources.as_ref().is_ok_and(|resources| resources.least_grade().is_some()) {
+        return;
+    }
     let least = least_grade(view);
     for (node, Reach { grade: Reverse(grade), by, .. }) in all(view, ganeti) {
         if grade > Grade::Unknown && grade < least {

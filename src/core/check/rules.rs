@@ -224,7 +224,7 @@ pub const RULES: &[Rule] = &[
         "plan-differs",
         Warning,
         "what gnt-ha setup has made is not as it was, or the nodes are others by now",
-        "gnt-ha setup shows it, gnt-ha setup --apply makes it so",
+        "gnt-ha setup shows it, gnt-ha setup --apply makes it so, but for what it marks as by hand",
     ),
     // Both.
     rule_of(
@@ -425,6 +425,12 @@ pub const RULES: &[Rule] = &[
         Error,
         "too many nodes were lost at once: nothing more is recorded until you have looked",
         "gnt-ha status says which; then: gnt-ha breaker reset",
+    ),
+    rule_of(
+        "state-unreadable",
+        Error,
+        "what it held is not known: nothing is recorded here, or nobody knows whom this host refuses",
+        "repair the file, or remove it once you know what it held; gnt-ha status says what follows",
     ),
     rule_of(
         "shunned",

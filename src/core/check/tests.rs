@@ -81,6 +81,7 @@ impl Scene {
             simulates_nothing: vec![],
             pause: None,
             breaker: None,
+            unreadable: vec![],
             shunned: BTreeMap::new(),
         };
         let view = View {

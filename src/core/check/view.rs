@@ -90,6 +90,8 @@ pub struct Host {
     pub pause: Option<Pause>,
     /// Why the breaker holds, while it does.
     pub breaker: Option<Latch>,
+    /// Files of ours that are damaged or cannot be read, each with the reason.
+    pub unreadable: Vec<String>,
     /// The nodes that this host refuses, each with who began it.
     pub shunned: BTreeMap<NodeName, String>,
 }

@@ -3,6 +3,7 @@
 //! Sources: Pacemaker Explained; `/usr/share/pacemaker/resources-*.rng`, `constraints-*.rng`. Templates are followed, rules
 //! are not: of several values the first counts, as for Pacemaker without rules.
 
+use crate::core::grade::Grade;
 use std::collections::BTreeMap;
 
 use super::cib::BadCib;
@@ -140,6 +141,14 @@ impl Resources {
         self.primitives.iter().filter(move |primitive| {
             primitive.class == "ocf" && primitive.provider == "ganeti" && primitive.kind == kind
         })
+    }
+
+    /// The least proof that a `fence_ganeti` device takes (`minimum_grade`); of several the least. None without such a device.
+    #[must_use]
+    pub fn least_grade(&self) -> Option<Grade> {
+        let devices = self.devices().filter(|device| device.kind == "fence_ganeti");
+        let least = |device: &Primitive| device.parameters.get("minimum_grade").and_then(|word| word.parse().ok());
+        devices.map(|device| least(device).unwrap_or(Grade::Bounded)).min()
     }
 
     /// The connections to Pacemaker remote nodes: the id of each is the node's name.

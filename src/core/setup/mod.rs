@@ -76,6 +76,12 @@ impl State {
         matches!(self, Self::Add | Self::Change(_) | Self::Remove(_))
     }
 
+    /// Whether somebody else has to do it.
+    #[must_use]
+    pub const fn is_by_hand(&self) -> bool {
+        matches!(self, Self::ByHand(_))
+    }
+
     /// Whether something is to be taken away.
     #[must_use]
     pub const fn is_removal(&self) -> bool {
