@@ -106,7 +106,12 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
     let ssconf = Ssconf::new(&places.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
-    let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here);
+    let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here)
+        // The watcher runs the hook whoever the master is by now: a host that is back believes that it still is.
+        && (event.hook != Hook::Watcher || serves(&here));
+    if !is_master && !event.is_pre && !matches!(event.hook, Hook::Watcher | Hook::MasterIpTurnup) {
+        return Ok(None);
+    }
     let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
     let in_use = resources.as_ref().is_some_and(is_in_use);
     let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
@@ -121,6 +126,12 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
         offline: BTreeSet::new(),
         nodes: names.into_iter().collect(),
         refused: register.shunned().map(|(node, _)| node.clone()).collect(),
+        admitted: register
+            .0
+            .iter()
+            .filter(|(_, entry)| !entry.epoch.is_shunned())
+            .map(|(node, _)| node.clone())
+            .collect(),
         standby: resources.as_ref().map(of_ours).unwrap_or_default(),
         is_our_record: false,
         seen: None,
@@ -142,6 +153,13 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
         state.seen = pacemaker::status(Deadline::after(EACH)).ok();
     }
     Ok(Some(state))
+}
+
+/// Whether luxid here answers, and takes this host for the master.
+fn serves(here: &NodeName) -> bool {
+    let info =
+        Luxi::connect(Path::new(files::LUXI_SOCKET), Deadline::after(LOOK)).and_then(|mut luxi| luxi.cluster_info());
+    info.is_ok_and(|info| info.get("master").and_then(serde_json::Value::as_str) == Some(here.as_str()))
 }
 
 fn of_ours(resources: &Resources) -> BTreeSet<NodeName> {

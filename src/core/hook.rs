@@ -100,6 +100,8 @@ pub struct State {
     pub nodes: BTreeSet<NodeName>,
     /// The nodes that this host refuses.
     pub refused: BTreeSet<NodeName>,
+    /// Those that it refused once, and were admitted since.
+    pub admitted: BTreeSet<NodeName>,
     /// The nodes whose standby is ours, by Pacemaker's names.
     pub standby: BTreeSet<NodeName>,
     /// Our own record of the event's node is what has happened.
@@ -193,8 +195,9 @@ pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
         Hook::ClusterVerify if state.is_master && state.in_use => plan.now.push(Step::Check),
         Hook::ConfigUpdate | Hook::NodeRemove if state.is_master => plan.now = follow(state),
         Hook::NodeAdd if state.is_master => {
-            plan.now.extend(state.shuns.then_some(Step::Tend));
+            // First of all the standby: until it ends, the node looks as if it left.
             plan.now.extend(follow(state));
+            plan.now.extend(state.shuns.then_some(Step::Tend));
         }
         Hook::NodeModify if state.is_master => {
             if event.offline == Some(true) {
@@ -207,7 +210,6 @@ pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
         Hook::MasterIpTurnup if state.in_use && state.runs => {
             plan.later.push(Step::Record);
             plan.later.extend(state.shuns.then_some(Step::Tend));
-            plan.later.extend(follow(state));
         }
         Hook::Watcher => {
             if state.shuns || state.in_use {
@@ -250,7 +252,9 @@ fn offlined(event: &Event, state: &State) -> Plan {
     // One that is refused already, as whoever was fenced, is kept so by others; asking everybody again would hold up Ganeti's
     // job while a second node that died does not answer.
     let is_refused = node::find(target, &state.refused).is_ok();
-    plan.now.extend((state.may_shun && !is_refused).then(|| Step::Refuse(target.clone())));
+    // A record of ours that comes after a person has admitted the node: it could not be added again.
+    let is_let_in = state.is_our_record && node::find(target, &state.admitted).is_ok();
+    plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| Step::Refuse(target.clone())));
     if state.by_hand == ByHand::Leave || state.is_our_record {
         return plan;
     }
@@ -289,9 +293,13 @@ pub fn why_not_fenced(target: &NodeName, seen: &CrmMon) -> Option<String> {
     if seen.maintenance {
         return Some("Pacemaker is in maintenance mode".to_owned());
     }
-    let total = seen.nodes.len();
-    let is_left = |(name, member): &&(NodeName, Membership)| member.is_member() && name != target;
-    let left = seen.nodes.iter().filter(is_left).count();
+    // A remote node has no vote, and takes none with it.
+    if seen.remotes.contains(target) {
+        return None;
+    }
+    let voters = || seen.nodes.iter().filter(|(name, _)| !seen.remotes.contains(name));
+    let total = voters().count();
+    let left = voters().filter(|(name, member)| member.is_member() && name != target).count();
     // Of two, each has quorum alone (corosync's two_node).
     let keeps_quorum = left * 2 > total || total == 2 && left == 1;
     (!keeps_quorum).then(|| format!("{left} of {total} nodes would be left, without quorum"))

@@ -40,6 +40,7 @@ fn well() -> State {
         offline: BTreeSet::new(),
         nodes: ["n1.lab", "n2.lab", "n3.lab"].map(name).into(),
         refused: BTreeSet::new(),
+        admitted: BTreeSet::new(),
         standby: BTreeSet::new(),
         is_our_record: false,
         seen: None,
@@ -51,6 +52,7 @@ fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
     CrmMon {
         quorum: true,
         maintenance: false,
+        remotes: BTreeSet::new(),
         nodes: members.iter().map(|(node, member)| (name(node), *member)).collect(),
         fences: Vec::new(),
         master_role: Role::On(name("n1.lab")),
@@ -76,8 +78,8 @@ fn every_hook_has_its_steps() {
         ("cluster-verify", "check||", "||"),
         ("config-update", "follow||", "||"),
         // Whoever takes the IP becomes master, whatever its files still say.
-        ("master-ip-turnup", "|record tend follow|", "|record tend follow|"),
-        ("node-add", "tend follow||", "||"),
+        ("master-ip-turnup", "|record tend|", "|record tend|"),
+        ("node-add", "follow tend||", "||"),
         ("node-modify", "follow||", "||"),
         ("node-remove", "follow||", "||"),
         ("", "apply tend follow||", "apply tend||"),
@@ -146,6 +148,10 @@ fn pacemaker_is_told_of_running_nodes_only() {
     }
     let his = offlined_while(Membership::Standby);
     assert_eq!(steps(&offlining(), &his), "refuse=n3.lab follow||");
+    // A record that comes late does not undo that a person has let it in since; an administrator's word does.
+    let admitted = State { admitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
+    assert_eq!(steps(&offlining(), &State { is_our_record: true, ..admitted.clone() }), "follow||");
+    assert_eq!(steps(&offlining(), &admitted), "refuse=n3.lab follow||");
     // It was fenced, and is back before Ganeti had recorded it: nobody has said anything by hand.
     let ours = State { is_our_record: true, by_hand: ByHand::Fence, ..offlined_while(Membership::Online) };
     assert_eq!(steps(&offlining(), &ours), "refuse=n3.lab follow||");
@@ -173,6 +179,12 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
         assert_eq!(begin, "refuse=n3.lab standby=n3.lab follow", "{why}");
         assert!(remark.contains(why) && remark.starts_with("n3.lab: is not fenced"), "{remark}");
     }
+    // Remote nodes have no vote: of three voters one is dead, and another would leave one.
+    let members = ["n1.lab", "n3.lab", "r1.lab", "r2.lab", "r3.lab"].map(|node| (node, Membership::Online));
+    let mut remotes = pacemaker(&[&members[..], &[("n2.lab", Membership::Absent)]].concat());
+    remotes.remotes = ["r1.lab", "r2.lab", "r3.lab"].map(name).into();
+    assert!(fence(remotes.clone()).contains("1 of 3 nodes would be left"), "{}", fence(remotes.clone()));
+    assert_eq!(why_not_fenced(&name("r1.lab"), &remotes), None);
     // corosync's two_node
     let two = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", Membership::Online)]);
     assert_eq!(fence(two), "refuse=n3.lab follow|fence=n3.lab|");

@@ -3,10 +3,14 @@
 //! Sets of parameters may be referred to, come from templates, and hold only under rules. None of that is followed:
 //! whatever is written anywhere counts, and of several values the one that allows least.
 
+use std::collections::BTreeSet;
+
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::pacemaker::standby::MARK;
 use crate::core::pacemaker::xml::attribute;
 use crate::core::reconcile::{Pause, Settings};
 
@@ -25,6 +29,8 @@ pub struct Cib {
     pub maintenance: bool,
     /// The pause of the whole cluster.
     pub pause: Option<Pause>,
+    /// The nodes whose standby is ours, while Ganeti has them offline by an administrator's word.
+    pub held: BTreeSet<NodeName>,
 }
 
 /// Why a configuration is none.
@@ -48,7 +54,8 @@ impl Cib {
         let mut path: Vec<String> = Vec::new();
         let mut is_whole = false;
         let mut devices = Devices::default();
-        let (mut maintenance, mut pause) = (false, None);
+        let (mut maintenance, mut pause, mut held) = (false, None, BTreeSet::new());
+        let mut node = None;
         loop {
             let (tag, is_empty) = match reader.read_event()? {
                 Event::Eof => break,
@@ -67,6 +74,7 @@ impl Cib {
             if tag.name().as_ref() == "nvpair" {
                 let (name, value) = (attribute(&tag, "name"), attribute(&tag, "value"));
                 match name.as_deref() {
+                    Some(MARK) if within(&path, "nodes") => held.extend(node.clone()),
                     Some("minimum_grade") => devices.promise(value.as_deref()),
                     // What cannot be read as "off" is on.
                     Some("maintenance-mode") if within(&path, "crm_config") => maintenance |= is_on(value.as_deref()),
@@ -75,6 +83,9 @@ impl Cib {
                     }
                     _ => {}
                 }
+            }
+            if tag.name().as_ref() == "node" && within(&path, "nodes") {
+                node = attribute(&tag, "uname").and_then(|name| NodeName::new(&name).ok());
             }
             if matches!(tag.name().as_ref(), "primitive" | "template") {
                 let is_ours = attribute(&tag, "type").as_deref() == Some(AGENT);
@@ -91,7 +102,7 @@ impl Cib {
         if !is_whole {
             return Err(BadCib::Shape);
         }
-        Ok(Self { device_grade: devices.lowest.unwrap_or(DEFAULT), maintenance, pause })
+        Ok(Self { device_grade: devices.lowest.unwrap_or(DEFAULT), maintenance, pause, held })
     }
 }
 
@@ -257,5 +268,21 @@ mod tests {
             let at = at.min(whole.len());
             let _ = Cib::parse(&format!("{}{text}{}", &whole[..at], &whole[at..]));
         }
+    }
+
+    /// A node that was offlined by hand, and is added again, was drained for its standby before that had ended.
+    #[test]
+    fn whose_standby_is_ours_is_known() {
+        let node = |name: &str, mark: &str| {
+            format!(
+                "<node id=\"{name}\" uname=\"{name}.lab\"><instance_attributes id=\"nodes-{name}\">\
+                 <nvpair id=\"{name}-s\" name=\"standby\" value=\"true\"/>{mark}</instance_attributes></node>"
+            )
+        };
+        let mark = format!("<nvpair id=\"m\" name=\"{MARK}\" value=\"offline-by-hand\"/>");
+        let nodes = [node("n1", ""), node("n3", &mark), node("n4", "")].concat();
+        let xml =
+            format!("<cib><configuration><nodes>{nodes}</nodes><resources>{mark}</resources></configuration></cib>");
+        assert_eq!(Cib::parse(&xml).unwrap().held, [NodeName::new("n3.lab").unwrap()].into());
     }
 }

@@ -1,5 +1,7 @@
 //! Pacemaker's state and fence history, as `crm_mon --output-as=xml` writes them (`/usr/share/pacemaker/api/*.rng`).
 
+use std::collections::BTreeSet;
+
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use quick_xml::Reader;
@@ -18,6 +20,8 @@ pub struct CrmMon {
     pub maintenance: bool,
     /// Its nodes.
     pub nodes: Vec<(NodeName, Membership)>,
+    /// Those of them that have no vote: Pacemaker remote nodes.
+    pub remotes: BTreeSet<NodeName>,
     /// Its fence history, the latest first, each with its target.
     pub fences: Vec<(NodeName, Fence)>,
     /// Where the master role is.
@@ -45,6 +49,7 @@ impl CrmMon {
             quorum: false,
             maintenance: true,
             nodes: Vec::new(),
+            remotes: BTreeSet::new(),
             fences: Vec::new(),
             master_role: Role::Unmanaged,
         };
@@ -73,7 +78,14 @@ impl CrmMon {
                         found.master_role = Role::Nowhere;
                     }
                 }
-                "node" if in_nodes => found.nodes.extend(name(&tag, "name").map(|name| (name, membership(&tag)))),
+                "node" if in_nodes => {
+                    if let Some(node) = name(&tag, "name") {
+                        if attribute(&tag, "type") == "remote" {
+                            found.remotes.insert(node.clone());
+                        }
+                        found.nodes.push((node, membership(&tag)));
+                    }
+                }
                 "node" if role_here => {
                     if let Some(host) = name(&tag, "name") {
                         found.master_role = Role::On(host);

@@ -248,9 +248,10 @@ impl Recorder {
     /// [`RecorderError::State`].
     pub fn is_recording(&self, node: &NodeName) -> Result<bool, RecorderError> {
         let submitted = self.submitted()?;
-        Ok(submitted
-            .get(node)
-            .is_some_and(|job| matches!(verb(&job.what), "offline" | "power") && job.is_younger(UNDER_WAY_MS, now())))
+        Ok(submitted.get(node).is_some_and(|job| {
+            let is_record = matches!(verb(&job.what), "offline" | "power") && !job.called_back;
+            is_record && job.is_younger(UNDER_WAY_MS, now())
+        }))
     }
 
     pub(super) fn submitted(&self) -> Result<Submissions, RecorderError> {

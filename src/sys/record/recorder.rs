@@ -13,7 +13,9 @@ use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
 use crate::core::node::{self, NodeName};
 use crate::core::receipt::When;
-use crate::core::reconcile::{Decision, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile};
+use crate::core::reconcile::{
+    Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile,
+};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -321,6 +323,7 @@ impl Recorder {
         let here = self.here(config.nodes().iter().map(|node| &node.name))?;
         let pacemaker = pacemaker::status(deadline)?;
         let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
+        let held = cib::read(&self.cib)?.held;
         let at = now();
         let addresses = config
             .nodes()
@@ -345,7 +348,11 @@ impl Recorder {
                     ganeti: node.clone(),
                     changed_ms: config.notes(&node.name).changed_ms,
                     drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
-                    member: pacemaker.membership(&node.name),
+                    member: match pacemaker.membership(&node.name) {
+                        // It did not leave: an administrator has it offline, or has it back in this moment.
+                        Membership::Standby if node::find(&node.name, &held).is_ok() => Membership::Online,
+                        member => member,
+                    },
                     member_since_ms: None,
                     answers: None,
                     fences: pacemaker.fences_of(&node.name),
