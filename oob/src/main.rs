@@ -122,7 +122,14 @@ fn run_admit(path: &Path, node: &NodeName, confirm: Option<&str>) -> Result<(), 
     let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not admitted: {why}");
-    let survivors = Survivors::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
+    let data_dir = Path::new(files::DATA_DIR);
+    // One that was removed from Ganeti while it was refused, or whose name new hardware is to have: at a person's word.
+    let of_removed = |error: String| match Survivors::of_removed(node, &config, data_dir) {
+        Ok(survivors) if confirm.is_some() => Ok(survivors),
+        Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha admit {node} --confirm REASON")),
+        Err(_) => Err(error),
+    };
+    let survivors = Survivors::of(node, &config, data_dir).or_else(of_removed).map_err(why)?;
     let node = survivors.target();
     match admit(&survivors, confirm, deadline).map_err(why)? {
         Admitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),

@@ -50,20 +50,36 @@ impl<'a> Survivors<'a> {
     /// # Errors
     /// Why this host cannot shun it.
     pub fn of(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
-        let path = data_dir.join("config.data");
-        let text = std::fs::read(&path).map_err(|error| {
-            format!(
-                "cannot read {}: {error}; only a master candidate can have the others refuse a node",
-                path.display()
-            )
-        })?;
-        let network = Network::parse(&text).map_err(|error| format!("cannot use {}: {error}", path.display()))?;
+        let network = network(data_dir)?;
         let target = network.find(target).map_err(|error| error.to_string())?.clone();
+        let member = network.members.get(&target).cloned().ok_or("it has no address in Ganeti")?;
+        Self::with(target, member, network, config, data_dir)
+    }
+
+    /// The same of one that Ganeti has not any more, and this host still refuses: by the addresses that it remembers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn of_removed(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
+        let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
+        let found = gnt_ha::core::node::find(target, register.0.keys()).map_err(|error| error.to_string())?;
+        let addresses = register.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
+        let primary = addresses.first().copied().ok_or("no address of it is remembered")?;
+        let member = Member { primary, addresses, offline: true, candidate: false };
+        Self::with(found.clone(), member, network(data_dir)?, config, data_dir)
+    }
+
+    fn with(
+        target: NodeName,
+        member: Member,
+        network: Network,
+        config: &'a Config,
+        data_dir: &Path,
+    ) -> Result<Self, String> {
         let keeper = Keeper::new(config, data_dir)?;
         if *keeper.here() == target {
             return Err("this is the node itself: it is shunned by the others".to_owned());
         }
-        let member = network.members.get(&target).cloned().ok_or("it has no address in Ganeti")?;
         let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster.clone() };
         Ok(Self { config, network, keeper, channel, target, member })
     }
@@ -301,6 +317,14 @@ fn next(before: &Entry, reach: Reach) -> Epoch {
     if stale { Epoch(before.epoch.0.saturating_add(2)) } else { before.epoch.shunned() }
 }
 
+fn network(data_dir: &Path) -> Result<Network, String> {
+    let path = data_dir.join("config.data");
+    let text = std::fs::read(&path).map_err(|error| {
+        format!("cannot read {}: {error}; only a master candidate can have the others refuse a node", path.display())
+    })?;
+    Network::parse(&text).map_err(|error| format!("cannot use {}: {error}", path.display()))
+}
+
 /// Whether this host may shun at all: it has Ganeti's configuration and a candidate's certificate.
 #[must_use]
 pub fn can_shun(data_dir: &Path) -> bool {
@@ -337,6 +361,7 @@ mod tests {
     use super::*;
     use gnt_ha::core::shun::terms::Terms;
     use gnt_ha::core::shun::verdict::SOFTDOG;
+    use serde_json::json;
 
     /// Unknown is never success: what would not be taken for an off is no `ok` before.
     #[test]
@@ -361,5 +386,28 @@ mod tests {
         }
         let softdog = leash(SOFTDOG, true);
         assert!(provable(Some(&softdog), Grade::Bounded, true).unwrap().contains("bounded after"));
+    }
+
+    /// Of a node that was removed from Ganeti while it was refused nobody let the address go again: new hardware of its name
+    /// could not be added.
+    #[test]
+    fn one_that_ganeti_has_no_more_is_known_by_what_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let node = json!({"name": "n1.lab", "primary_ip": "192.0.2.1", "master_candidate": true, "offline": false});
+        let ganeti =
+            json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": {"u1": node}, "disks": {}});
+        std::fs::write(folder.join("config.data"), ganeti.to_string()).unwrap();
+        let entry = json!({"epoch": 1, "addresses": ["192.0.2.3", "198.51.100.3"], "reach": "tcp", "grade": "off",
+                           "boot_id": null, "since_ms": 1, "by": "the test"});
+        std::fs::write(folder.join("shunned.json"), json!({"n3.lab": entry}).to_string()).unwrap();
+        let path = folder.join("config.toml");
+        std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.display())).unwrap();
+        let config = Config::load(&path).unwrap();
+        let gone = NodeName::new("n3").unwrap();
+        assert!(Survivors::of(&gone, &config, folder).is_err());
+        let survivors = Survivors::of_removed(&gone, &config, folder).unwrap();
+        assert_eq!((survivors.target().as_str(), survivors.address().to_string()), ("n3.lab", "192.0.2.3".to_owned()));
+        assert!(Survivors::of_removed(&NodeName::new("n9").unwrap(), &config, folder).is_err(), "nobody remembers it");
     }
 }
