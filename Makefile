@@ -89,12 +89,10 @@ deb-check: deb
 
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked --package real-parts --package ganeti-agents --package real-watchdog \
-	    --features real-parts/real,ganeti-agents/real,real-watchdog/real \
-	    --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets \
+	    --features real-parts/real,ganeti-agents/real,real-watchdog/real -- -D warnings
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
-	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir $(FUZZ) -- -D warnings
+	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir target -- -D warnings
 
 deny:
 	$(CARGO) fetch --locked
