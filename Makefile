@@ -129,10 +129,10 @@ test-real: requirements watchdog
 	$(CARGO) test --locked --package ganeti-agents --features real --no-run
 	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture
 	@mkdir -p target; \
-	$(CARGO) test --locked --package ganeti-agents --features real --test lab -- --test-threads 1 --nocapture moves:: \
-	    >target/moves.txt 2>&1 & moves=$$!; \
-	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture --skip moves::; rest=$$?; \
-	wait $$moves; moves=$$?; cat target/moves.txt; [ "$$rest $$moves" = '0 0' ]
+	$(CARGO) test --locked --package ganeti-agents --features real --test lab -- --test-threads 1 --nocapture full:: moves:: \
+	    >target/grace.txt 2>&1 & grace=$$!; \
+	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture --skip full:: --skip moves::; rest=$$?; \
+	wait $$grace; grace=$$?; cat target/grace.txt; [ "$$rest $$grace" = '0 0' ]
 
 # The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
 watchdog:
