@@ -163,7 +163,9 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
 pub fn proof_of(report: &str) -> Result<Vec<String>, String> {
     let lines = || report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     let lines: Vec<String> = lines().filter(|line| !line.is_empty()).collect();
-    if one_proves(&lines, is_well) { Ok(lines) } else { Err(lines.join("; ")) }
+    // What is no line of a level proves nothing.
+    let proves = |line: &str| line.starts_with("ok ") && level(line).is_some();
+    if one_proves(&lines, proves) { Ok(lines) } else { Err(lines.join("; ")) }
 }
 
 /// Whether there is a level of which all lines are as they must be.
@@ -311,7 +313,9 @@ mod tests {
             proof_of(&report.replace("ok     n1.lab  level 2  pdu-b: on", "ERROR  n1.lab  level 2  pdu-b: no answer"))
                 .is_err()
         );
-        assert!(proof_of("").is_err());
+        for nothing in ["", "hello\n", "ok\n", "ok     n1.lab  on\n", "warn   n1.lab  level 1  bmc: on\n"] {
+            assert!(proof_of(nothing).is_err(), "{nothing}");
+        }
     }
 
     #[test]

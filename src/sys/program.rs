@@ -79,7 +79,10 @@ pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<Stri
     let given = deadline.left();
     let ended = end_of(program, words, &[], &[], deadline)?;
     match ended.end {
-        End::Exited(_) if !ended.stdout.is_empty() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        // Of an output that was cut short the end may be what is bad.
+        End::Exited(_) if !ended.stdout.is_empty() && !ended.flooded => {
+            Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+        }
         _ => Err(failed(program, words, &ended, given)),
     }
 }
