@@ -119,20 +119,14 @@ else
 	$(CARGO) test --locked --workspace --exclude model
 endif
 
-# One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real. But for those that mostly wait for the end of
-# a start-up grace, of five minutes: they have the machine beside others.
+# One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 test-real: requirements watchdog
 	tests/requirements chromium
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
-	$(CARGO) test --locked --package ganeti-agents --features real --no-run
 	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture
-	@mkdir -p target; \
-	$(CARGO) test --locked --package ganeti-agents --features real --test lab -- --test-threads 1 --nocapture full:: moves:: \
-	    >target/grace.txt 2>&1 & grace=$$!; \
-	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture --skip full:: --skip moves::; rest=$$?; \
-	wait $$grace; grace=$$?; cat target/grace.txt; [ "$$rest $$grace" = '0 0' ]
+	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture
 
 # The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
 watchdog:
