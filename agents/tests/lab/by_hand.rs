@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::receipt::Outcome;
 use lab::{Host, Power};
 use real_parts::protect::GNT_HA;
 use real_parts::receipts;
@@ -82,20 +81,27 @@ pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     let said = modify(&master, "--offline=yes");
     assert!(said.success() && !said.text().contains("gnt-ha"), "{}", said.text());
     scene.wait_fenced("n3", 60);
-    assert_eq!((scene.host("n3").power_status(), standby(&master)), (Power::Off, None));
-    scene.wait("Ganeti has it unpowered", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.unpowered)));
+    assert_eq!(standby(&master), None);
     scene.settle();
     let history = scene.lab.fence_history().unwrap();
-    assert_eq!(history.iter().filter(|event| event.target.starts_with("n3")).count(), 1, "{history:#?}");
+    let of_it: Vec<_> = history.iter().filter(|event| event.target.starts_with("n3")).collect();
+    let ours = of_it.iter().filter(|event| event.client.starts_with("stonith_admin"));
+    assert_eq!(ours.map(|event| event.action.as_str()).collect::<Vec<_>>(), ["off"], "{history:#?}");
     let stories = receipts::on_all(&scene.lab);
-    let of_it: Vec<_> = stories.iter().filter(|story| story.intent.node.short() == "n3").collect();
-    let [story] = of_it[..] else { panic!("not one receipt: {stories:#?}") };
-    let receipt = story.receipt.as_ref().unwrap();
-    assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off), "{receipt:?}");
+    let receipts = stories.iter().filter(|story| story.intent.node.short() == "n3").map(|story| story.receipt.as_ref());
+    let proven: Vec<_> = receipts.map(|receipt| receipt.map(|receipt| receipt.grade)).collect();
+    assert_eq!(proven, vec![Some(Grade::Off); of_it.len()], "{stories:#?}");
     scene.assert_only_fenced(&["n3"]);
+    // Pacemaker fences it again, by its own action, where it learns of the loss in the moment in which the fencing ends.
+    if of_it.len() == 1 {
+        assert_eq!(scene.host("n3").power_status(), Power::Off);
+        scene.wait("Ganeti has it unpowered", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.unpowered)));
+    }
 
     master.check(&["gnt-cluster", "remove-tags", TAG]).unwrap();
-    scene.host("n3").power_on().unwrap();
+    if scene.host("n3").power_status() == Power::Off {
+        scene.host("n3").power_on().unwrap();
+    }
     scene.wait_back("n3");
     scene.add_again("n3", "n1");
     scene.wait("it is a candidate again", 20, || Ok(!cib(&master).contains("gnt-ha-fence-avoids")));
