@@ -2,9 +2,14 @@
 //!
 //! Source: `lib/confd/client.py`, `lib/serializer.py` (`DumpSignedJson`), `src/Ganeti/Confd/Server.hs`. It answers on
 //! master candidates, from their copy of the configuration: a candidate that was cut off answers what was. Each
-//! answer tells the serial number of that copy.
+//! answer tells the serial number of that copy. Serial numbers compare within one cluster only; the key is the cluster's.
+//!
+//! An answer does not name the node that gives it. It carries the salt of its question, so each candidate is asked with a
+//! salt of its own, which has its address: the answer to one candidate's question never counts as another's. What this
+//! cannot show: a host that holds a candidate's address, though it does not have the key, can hand its question on to
+//! another candidate and the answer back.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -26,6 +31,10 @@ const MAGIC: &[u8] = b"plj0";
 
 /// The most that is read of an answer, in bytes: what a UDP datagram can hold.
 const ANSWER_LIMIT: usize = 65_536;
+
+/// The least length of a key, in bytes without white space. Ganeti's have 40 (`GenerateHmacKey`, `lib/bootstrap.py`): a
+/// shorter one is what is left of a file that was cut short, and anybody could guess an empty one.
+const KEY_LEAST: usize = 16;
 
 /// `CONFD_REQ_PING`.
 const PING: u8 = 0;
@@ -56,6 +65,18 @@ pub enum ConfdError {
         /// Why.
         error: io::Error,
     },
+    /// A key that is too short to be one.
+    #[error(
+        "{} is not a valid key: {length} bytes without white space, Ganeti's have 40; on the master: gnt-cluster redist-conf, \
+         or gnt-cluster renew-crypto --new-confd-hmac-key",
+        path.display()
+    )]
+    ShortKey {
+        /// Its file.
+        path: PathBuf,
+        /// How many bytes it has that are no white space.
+        length: usize,
+    },
     /// The network of this host.
     #[error("cannot ask confd: {0}")]
     Socket(#[from] io::Error),
@@ -72,19 +93,55 @@ pub struct MasterAnswer {
     pub serial: u64,
 }
 
+/// The salts of one request to several candidates: each candidate's own.
+///
+/// A random number that was never used before, and the candidate's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Salts(String);
+
+impl Salts {
+    /// Salts that no earlier request had.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the kernel has no random numbers.
+    pub fn new() -> io::Result<Self> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)?;
+        Ok(Self(hex(&nonce)))
+    }
+
+    /// The salt of the question to `candidate`.
+    #[must_use]
+    pub fn of(&self, candidate: IpAddr) -> String {
+        format!("{}-{candidate}", self.0)
+    }
+
+    /// Whether an answer with this salt, received from `from`, answers the question that was sent there.
+    #[must_use]
+    pub fn is_answer(&self, salt: &str, from: SocketAddr) -> bool {
+        from.port() == PORT && salt == self.of(from.ip())
+    }
+}
+
 /// Asks confd.
 pub struct Confd {
-    key: Vec<u8>,
+    key: Hmac<Sha1>,
 }
 
 impl Confd {
-    /// With the cluster's key, `hmac.key` in Ganeti's data folder: all of the file, the newline too.
+    /// With the cluster's key, `hmac.key` in Ganeti's data directory: all of the file, the newline too.
     ///
     /// # Errors
-    /// [`ConfdError::Key`].
+    /// [`ConfdError::Key`] if it cannot be read, [`ConfdError::ShortKey`] if it is empty or cut short.
     pub fn new(data_dir: &Path) -> Result<Self, ConfdError> {
         let path = data_dir.join("hmac.key");
-        let key = std::fs::read(&path).map_err(|error| ConfdError::Key { path, error })?;
+        let unreadable = |error| ConfdError::Key { path: path.clone(), error };
+        let key = std::fs::read(&path).map_err(unreadable)?;
+        let length = key.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+        if length < KEY_LEAST {
+            return Err(ConfdError::ShortKey { path, length });
+        }
+        let key = Hmac::new_from_slice(&key).map_err(|error| unreadable(io::Error::other(error)))?;
         Ok(Self { key })
     }
 
@@ -109,10 +166,10 @@ impl Confd {
         Ok(!self.ask(&[peer], PING, deadline)?.is_empty())
     }
 
-    /// The question which role `node` has, as a datagram; the answer is known by `salt`.
+    /// The question to `candidate` which role `node` has, as a datagram; its answer is recognized by [`Salts::is_answer`].
     #[must_use]
-    pub fn role_question(&self, node: &NodeName, salt: &str) -> Vec<u8> {
-        self.request(NODE_ROLE, &json!(node), salt, wall_nanos())
+    pub fn role_question(&self, node: &NodeName, salts: &Salts, candidate: IpAddr) -> Vec<u8> {
+        self.request(NODE_ROLE, &json!(node), &salts.of(candidate), wall_nanos())
     }
 
     /// The role in an answer, and the salt of its question; none if it is not signed, an error, or of another question.
@@ -131,20 +188,18 @@ impl Confd {
     fn ask(&self, peers: &[IpAddr], what: u8, deadline: Deadline) -> io::Result<Vec<(IpAddr, Reply)>> {
         const AGAIN: Duration = Duration::from_millis(150);
         let mut answers = Vec::new();
-        let mut open: HashMap<String, IpAddr> = HashMap::new();
-        let nanos = wall_nanos();
-        for (n, peer) in peers.iter().enumerate() {
-            open.insert(format!("{:x}-{n}-{nanos:x}", std::process::id()), *peer);
-        }
+        let mut open: BTreeSet<IpAddr> = peers.iter().copied().collect();
         let Some(first) = peers.first() else { return Ok(answers) };
+        let (salts, nanos) = (Salts::new()?, wall_nanos());
         let any: IpAddr = if first.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0))?;
         let mut buffer = vec![0; ANSWER_LIMIT];
         // A datagram may be lost, so what is open is asked again.
         while !open.is_empty() && !deadline.passed() {
-            for (rsalt, peer) in &open {
+            for peer in &open {
+                let question = self.request(what, &Value::Null, &salts.of(*peer), nanos);
                 // Unreachable is no answer.
-                let _ = socket.send_to(&self.request(what, &Value::Null, rsalt, nanos), SocketAddr::new(*peer, PORT));
+                let _ = socket.send_to(&question, SocketAddr::new(*peer, PORT));
             }
             let round = deadline.at_most(AGAIN);
             while !open.is_empty() && !round.passed() {
@@ -152,8 +207,7 @@ impl Confd {
                 // A refusal by ICMP comes as an error of a later call: of the others' answers, none is lost by it.
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
                 let Some((reply, salt)) = self.reply(&buffer[..length]) else { continue };
-                if open.get(&salt) == Some(&from.ip()) {
-                    open.remove(&salt);
+                if salts.is_answer(&salt, from) && open.remove(&from.ip()) {
                     answers.push((from.ip(), reply));
                 }
             }
@@ -195,8 +249,7 @@ impl Confd {
     }
 
     fn sign(&self, salt: &str, message: &str) -> Hmac<Sha1> {
-        // HMAC takes keys of any length; the empty key is one too.
-        let mut mac = Hmac::<Sha1>::new_from_slice(&self.key).unwrap_or_else(|_| Hmac::<Sha1>::new(&[0; 64].into()));
+        let mut mac = self.key.clone();
         mac.update(salt.as_bytes());
         mac.update(message.as_bytes());
         mac
@@ -234,8 +287,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn with_key(key: &[u8]) -> Confd {
+        Confd { key: Hmac::new_from_slice(key).unwrap() }
+    }
+
     fn confd() -> Confd {
-        Confd { key: b"secret\n".to_vec() }
+        with_key(b"secret\n")
     }
 
     /// What `DumpSignedJson` of Ganeti 3.0.2 gives for the same key, salt and message.
@@ -252,12 +309,66 @@ mod tests {
         let datagram = ours.answer("s", &body);
         let (reply, salt) = ours.reply(&datagram).unwrap();
         assert_eq!((reply.serial, salt.as_str()), (9, "s"));
-        assert!(Confd { key: b"other\n".to_vec() }.reply(&datagram).is_none());
+        assert!(with_key(b"other\n").reply(&datagram).is_none());
         let refused = json!({"protocol": 1, "status": 1, "answer": 1, "serial": 9});
         assert!(ours.reply(&ours.answer("s", &refused)).is_none());
         for end in 0..datagram.len() {
             assert!(ours.reply(&datagram[..end]).is_none(), "cut at {end}");
         }
+    }
+
+    /// An empty key is no secret: whoever sends a datagram would be believed. A key file that was cut short is none either.
+    #[test]
+    fn a_key_that_is_empty_or_cut_short_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |key: &str| {
+            std::fs::write(folder.path().join("hmac.key"), key).unwrap();
+            Confd::new(folder.path()).err().map(|error| error.to_string())
+        };
+        for (key, length) in [("", 0), ("\n", 0), ("                                        \n", 0), ("0123456789abcde\n", 15)] {
+            let error = made(key).unwrap();
+            assert!(error.contains(&format!("hmac.key is not a valid key: {length} bytes")), "{error}");
+            assert!(error.contains("gnt-cluster redist-conf") && !error.contains("0123"), "{error}");
+        }
+        assert_eq!(made("0123456789abcdef\n"), None);
+        assert_eq!(made(&format!("{}\n", "0".repeat(40))), None, "as Ganeti makes it");
+        std::fs::remove_file(folder.path().join("hmac.key")).unwrap();
+        assert!(matches!(Confd::new(folder.path()), Err(ConfdError::Key { .. })));
+    }
+
+    /// The signed answer of one candidate, sent on from the address of another, counts for the first alone.
+    #[test]
+    fn one_candidates_answer_is_never_anothers() {
+        let [honest, relay] = [1, 2].map(|host| IpAddr::from([127, 14, 20, host]));
+        let sockets = [honest, relay].map(|at| UdpSocket::bind((at, PORT)).unwrap());
+        let stray = UdpSocket::bind((relay, 0)).unwrap();
+        let asker = std::thread::spawn(move || {
+            confd().masters(&[honest, relay], Deadline::after(Duration::from_millis(700))).unwrap()
+        });
+        let mut buffer = [0; 4096];
+        let salts: Vec<(String, SocketAddr)> = sockets
+            .iter()
+            .map(|socket| {
+                let (length, from) = socket.recv_from(&mut buffer).unwrap();
+                (asked_salt(&buffer[..length]), from)
+            })
+            .collect();
+        assert!(salts[0].0.ends_with("-127.14.20.1") && salts[1].0.ends_with("-127.14.20.2"), "{salts:?}");
+        let body = |serial: u64| json!({"protocol": 1, "status": 0, "answer": "n1.lab", "serial": serial});
+        let answer = confd().answer(&salts[0].0, &body(9));
+        // To the relay's own question, but not from confd's port.
+        stray.send_to(&confd().answer(&salts[1].0, &body(8)), salts[1].1).unwrap();
+        for socket in sockets.iter().rev() {
+            socket.send_to(&answer, salts[0].1).unwrap();
+        }
+        let expected = MasterAnswer { from: honest, master: "n1.lab".to_owned(), serial: 9 };
+        assert_eq!(asker.join().unwrap(), [expected]);
+    }
+
+    fn asked_salt(question: &[u8]) -> String {
+        let signed: Signed = serde_json::from_slice(question.strip_prefix(MAGIC).unwrap()).unwrap();
+        let asked: Value = serde_json::from_str(&signed.msg).unwrap();
+        asked["rsalt"].as_str().unwrap().to_owned()
     }
 
     #[test]

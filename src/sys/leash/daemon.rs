@@ -397,7 +397,7 @@ mod tests {
     fn a_leash_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
         let folder = tempfile::tempdir().unwrap();
         let (host, at) = (identity::host(), folder.path());
-        std::fs::write(at.join("hmac.key"), "secret\n").unwrap();
+        std::fs::write(at.join("hmac.key"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
         std::fs::write(at.join("ssconf_node_list"), format!("{host}\n")).unwrap();
         std::fs::write(at.join("ssconf_node_primary_ips"), format!("{host} 127.14.0.1\n")).unwrap();
         let mut config = Config::parse("[leash]\nlease = 9\nwatchdog = 6\n", Path::new("config.toml")).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::echo::{Echo, Nonce};
 use crate::core::node::NodeName;
 use crate::core::shun::lease::{Lease, Word};
-use crate::sys::ganeti::confd::{Confd, PORT, Role};
+use crate::sys::ganeti::confd::{Confd, PORT, Role, Salts};
 
 /// How many rounds are remembered: later than that no answer extends a lease.
 const REMEMBERED: usize = 16;
@@ -26,11 +26,10 @@ pub(super) struct Rounds {
     socket: UdpSocket,
     echo: Option<Echo>,
     rounds: VecDeque<Round>,
-    number: u64,
 }
 
 struct Round {
-    salt: String,
+    salts: Salts,
     sent: Duration,
     named: BTreeSet<IpAddr>,
     words: BTreeMap<IpAddr, Word>,
@@ -46,7 +45,7 @@ impl Rounds {
         // Without echoes a fault of confd everywhere cannot be told from a cut: strict, and safe.
         let echo = Echo::bind(own).inspect_err(|error| tracing::warn!(%error, "no echo")).ok();
         let data_dir = data_dir.to_owned();
-        Ok(Self { node: node.clone(), data_dir, confd, socket, echo, rounds: VecDeque::new(), number: 0 })
+        Ok(Self { node: node.clone(), data_dir, confd, socket, echo, rounds: VecDeque::new() })
     }
 
     /// What to wait for.
@@ -60,15 +59,15 @@ impl Rounds {
         if let Ok(confd) = Confd::new(&self.data_dir) {
             self.confd = confd;
         }
-        self.number += 1;
-        let salt = format!("{:x}-{:x}-{:x}", std::process::id(), self.number, sent.as_nanos());
-        let question = self.confd.role_question(&self.node, &salt);
+        // Without a salt that was never used nothing is asked: no answer, no lease.
+        let Ok(salts) = Salts::new().inspect_err(|error| tracing::warn!(%error, "no random salt")) else { return };
         for address in named.union(in_force) {
+            let question = self.confd.role_question(&self.node, &salts, *address);
             // Refused or unreachable is no answer.
             let _ = self.socket.send_to(&question, SocketAddr::new(*address, PORT));
         }
         self.rounds.push_back(Round {
-            salt,
+            salts,
             sent,
             named: named.clone(),
             words: BTreeMap::new(),
@@ -104,7 +103,10 @@ impl Rounds {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
                     let Some((salt, role)) = self.confd.role(&buffer[..length]) else { continue };
-                    let Some(round) = self.rounds.iter_mut().find(|round| round.salt == salt) else { continue };
+                    let Some(round) = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))
+                    else {
+                        continue;
+                    };
                     let word = if role == Role::Offline { Word::Refuses } else { Word::MayRun };
                     round.words.insert(from.ip(), word);
                     touched.insert(round.sent);
@@ -167,11 +169,12 @@ mod tests {
     use super::*;
     use crate::core::shun::terms::Terms;
 
+    const KEY: &str = "0123456789abcdef0123456789abcdef01234567\n";
     const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
 
     /// Three candidates on loopback addresses that no other test uses, and a node that asks them.
     struct Cluster {
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
         candidates: Vec<UdpSocket>,
         named: BTreeSet<IpAddr>,
         rounds: Rounds,
@@ -181,7 +184,7 @@ mod tests {
     impl Cluster {
         fn new(net: u8) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("hmac.key"), "secret\n").unwrap();
+            std::fs::write(folder.path().join("hmac.key"), KEY).unwrap();
             let address = |host: u8| IpAddr::from([127, 14, net, host]);
             let named: BTreeSet<IpAddr> = (1..=3).map(address).collect();
             let candidates = named.iter().map(|at| UdpSocket::bind((*at, PORT)).unwrap()).collect();
@@ -189,7 +192,7 @@ mod tests {
             let mut rounds = Rounds::new(&node, address(4), folder.path()).unwrap();
             rounds.echo = None;
             let lease = Lease::new(TERMS, named.clone());
-            Self { _folder: folder, candidates, named, rounds, lease }
+            Self { folder, candidates, named, rounds, lease }
         }
 
         fn asks(&mut self, at_ms: u64) {
@@ -219,12 +222,12 @@ mod tests {
     fn a_majority_of_signed_answers_grants_from_when_the_question_was_sent() {
         let mut cluster = Cluster::new(1);
         cluster.asks(1_000);
-        cluster.answers("secret\n", 3, &[0]);
+        cluster.answers(KEY, 3, &[0]);
         assert_eq!(cluster.granted_at(), None, "one of three");
         cluster.asks(4_000);
-        cluster.answers("secret\n", 1, &[1]);
+        cluster.answers(KEY, 1, &[1]);
         assert_eq!(cluster.granted_at(), Some(1_000), "the second answered the first question");
-        cluster.answers("secret\n", 0, &[0, 1]);
+        cluster.answers(KEY, 0, &[0, 1]);
         assert_eq!(cluster.granted_at(), Some(4_000));
     }
 
@@ -232,16 +235,46 @@ mod tests {
     fn what_is_signed_with_another_key_or_says_offline_grants_nothing() {
         let mut cluster = Cluster::new(2);
         cluster.asks(1_000);
-        cluster.answers("stolen\n", 3, &[0, 1, 2]);
+        cluster.answers("another key of 40 digits, which is stolen\n", 3, &[0, 1, 2]);
         assert_eq!(cluster.granted_at(), None);
         cluster.asks(2_000);
-        cluster.answers("secret\n", 2, &[0, 1]);
-        cluster.answers("secret\n", 3, &[2]);
+        cluster.answers(KEY, 2, &[0, 1]);
+        cluster.answers(KEY, 3, &[2]);
         assert_eq!(cluster.granted_at(), None);
         cluster.asks(3_000);
         let said: Vec<&str> = cluster.rounds.last().into_values().map(text).collect();
         assert_eq!(said, ["refuses", "refuses", "may run"]);
         assert_eq!(cluster.rounds.who_does_not_grant(), "127.14.2.1 refuses, 127.14.2.2 refuses");
+    }
+
+    /// One answer never counts for two: a candidate's answer that is sent on from the address of another is no second grant.
+    #[test]
+    fn one_candidates_answer_does_not_grant_for_another() {
+        let mut cluster = Cluster::new(5);
+        cluster.asks(1_000);
+        let mut buffer = [0; 4096];
+        let (length, from) = cluster.candidates[0].recv_from(&mut buffer).unwrap();
+        let answer = cluster.rounds.confd.role_answer(&buffer[..length], 3).unwrap();
+        for candidate in &cluster.candidates {
+            candidate.send_to(&answer, from).unwrap();
+        }
+        cluster.rounds.take_in(&mut cluster.lease).unwrap();
+        let said: Vec<&str> = cluster.rounds.last().into_values().map(text).collect();
+        assert_eq!((cluster.granted_at(), said.as_slice()), (None, &["may run", "silent", "silent"][..]));
+        cluster.answers(KEY, 3, &[1]);
+        assert_eq!(cluster.granted_at(), Some(1_000), "its own answer");
+    }
+
+    /// A key that was cut short is not taken: the node goes on with the one that it has.
+    #[test]
+    fn an_empty_key_signs_no_grant() {
+        let mut cluster = Cluster::new(6);
+        std::fs::write(cluster.folder.path().join("hmac.key"), "").unwrap();
+        cluster.asks(1_000);
+        cluster.answers(KEY, 3, &[0, 1]);
+        assert_eq!(cluster.granted_at(), Some(1_000));
+        let refused = Rounds::new(&NodeName::new("n4.lab").unwrap(), IpAddr::from([127, 14, 6, 4]), cluster.folder.path());
+        assert!(refused.err().unwrap().contains("is not a valid key: 0 bytes"));
     }
 
     #[test]
@@ -253,7 +286,7 @@ mod tests {
         let mut buffer = [0; 4096];
         let (length, from) = cluster.candidates[1].recv_from(&mut buffer).unwrap();
         cluster.candidates[0].send_to(&cluster.rounds.confd.role_answer(&buffer[..length], 3).unwrap(), from).unwrap();
-        cluster.answers("secret\n", 3, &[2]);
+        cluster.answers(KEY, 3, &[2]);
         assert_eq!(cluster.granted_at(), None);
     }
 
@@ -263,9 +296,9 @@ mod tests {
         for round in 0..=REMEMBERED as u64 {
             cluster.asks(1_000 + round);
         }
-        cluster.answers("secret\n", 3, &[0, 1, 2]);
+        cluster.answers(KEY, 3, &[0, 1, 2]);
         assert_eq!(cluster.granted_at(), None, "the first");
-        cluster.answers("secret\n", 3, &[0, 1, 2]);
+        cluster.answers(KEY, 3, &[0, 1, 2]);
         assert_eq!(cluster.granted_at(), Some(1_001), "the second is remembered");
     }
 }

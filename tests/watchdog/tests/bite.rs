@@ -139,7 +139,7 @@ fn initramfs(kernel: &Kernel) -> Vec<u8> {
     }
     archive.file("etc/gnt-ha/config.toml", CONFIG.as_bytes());
     for (name, content) in [
-        ("hmac.key", "secret\n"),
+        ("hmac.key", "0123456789abcdef0123456789abcdef01234567\n"),
         ("ssconf_node_list", "n1.lab\nn2.lab\nn3.lab\n"),
         ("ssconf_node_primary_ips", "n1.lab 192.0.2.1\nn2.lab 192.0.2.2\nn3.lab 192.0.2.3\n"),
         ("ssconf_master_candidates_ips", "192.0.2.1\n192.0.2.2\n192.0.2.3\n"),
