@@ -325,7 +325,9 @@ mod tests {
             std::fs::write(folder.path().join("hmac.key"), key).unwrap();
             Confd::new(folder.path()).err().map(|error| error.to_string())
         };
-        for (key, length) in [("", 0), ("\n", 0), ("                                        \n", 0), ("0123456789abcde\n", 15)] {
+        for (key, length) in
+            [("", 0), ("\n", 0), ("                                        \n", 0), ("0123456789abcde\n", 15)]
+        {
             let error = made(key).unwrap();
             assert!(error.contains(&format!("hmac.key is not a valid key: {length} bytes")), "{error}");
             assert!(error.contains("gnt-cluster redist-conf") && !error.contains("0123"), "{error}");

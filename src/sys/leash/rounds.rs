@@ -103,8 +103,7 @@ impl Rounds {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
                     let Some((salt, role)) = self.confd.role(&buffer[..length]) else { continue };
-                    let Some(round) = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))
-                    else {
+                    let Some(round) = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from)) else {
                         continue;
                     };
                     let word = if role == Role::Offline { Word::Refuses } else { Word::MayRun };
@@ -273,7 +272,8 @@ mod tests {
         cluster.asks(1_000);
         cluster.answers(KEY, 3, &[0, 1]);
         assert_eq!(cluster.granted_at(), Some(1_000));
-        let refused = Rounds::new(&NodeName::new("n4.lab").unwrap(), IpAddr::from([127, 14, 6, 4]), cluster.folder.path());
+        let refused =
+            Rounds::new(&NodeName::new("n4.lab").unwrap(), IpAddr::from([127, 14, 6, 4]), cluster.folder.path());
         assert!(refused.err().unwrap().contains("is not a valid key: 0 bytes"));
     }
 
