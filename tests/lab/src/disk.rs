@@ -1,17 +1,22 @@
 //! A host's disk: the upper layer of an overlay over the machine's own root.
 //!
-//! The layers lie on a tmpfs of the lab; they stay when the host's power goes.
+//! The layers lie on a tmpfs of the lab; they stay when the host's power goes. What the machine has installed a host has, too;
+//! what the machine is, was, or is configured to be, no host is.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, SFlag, mknod};
 
 use crate::command::tool;
 use crate::error::{Error, Result};
+use crate::kept::copy_files;
 use crate::network;
 use crate::state::{Folder, make_folder, write};
 
@@ -57,34 +62,132 @@ pub(crate) fn fresh_work(folder: &Folder, host: &str) -> Result<()> {
     make_folder(&work, 0o700)
 }
 
-/// Puts a file on a disk whose host does not run. Folders get the mode and the owner of the
-/// machine's own, since those of the upper layer are what the host sees.
-fn seed(upper: &Path, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-    let path = Path::new(path.trim_start_matches('/'));
-    let mut folder = PathBuf::new();
-    for part in path.parent().into_iter().flat_map(Path::components) {
-        folder.push(part);
-        let own = upper.join(&folder);
-        if own.exists() {
-            continue;
+/// What a host is made of: the lower layer of its overlay, and the upper one, its own.
+#[derive(Debug, Clone, Copy)]
+struct Layers<'a> {
+    lower: &'a Path,
+    upper: &'a Path,
+}
+
+/// State and configuration of what a host runs itself: only the content of [`PACKAGES`] is seen of them.
+const EMPTIED: [&str; 9] = [
+    "etc/corosync",
+    "etc/ganeti",
+    "root/.ssh",
+    "var/lib/corosync",
+    "var/lib/ganeti",
+    "var/lib/pacemaker",
+    "var/log/corosync",
+    "var/log/ganeti",
+    "var/log/pacemaker",
+];
+
+/// What nothing is seen of.
+const HIDDEN: [&str; 6] =
+    ["etc/gnt-ha", "etc/gnt-ha-lab.json", "etc/rc.local", "etc/rc.network", "var/lib/gnt-ha", "var/log/gnt-ha"];
+
+/// The packages, by how their names begin, whose content is the same on each host.
+const PACKAGES: [&str; 3] = ["corosync", "ganeti", "pacemaker"];
+
+impl Layers<'_> {
+    /// The folder of the upper layer, with the modes and owners of the lower one: those of the upper are what the host sees.
+    fn folder(&self, path: &Path) -> Result<()> {
+        let mut folder = PathBuf::new();
+        for part in path.components() {
+            folder.push(part);
+            let own = self.upper.join(&folder);
+            if own.is_dir() {
+                continue;
+            }
+            fs::create_dir(&own).map_err(Error::file("create folder", &own))?;
+            if let Ok(lower) = fs::metadata(self.lower.join(&folder)) {
+                chown(&own, Some(lower.uid()), Some(lower.gid())).map_err(Error::file("chown", &own))?;
+                fs::set_permissions(&own, lower.permissions()).map_err(Error::file("chmod", &own))?;
+            }
         }
-        fs::create_dir(&own).map_err(Error::file("create folder", &own))?;
-        if let Ok(lower) = fs::metadata(Path::new("/").join(&folder)) {
-            chown(&own, Some(lower.uid()), Some(lower.gid())).map_err(Error::file("chown", &own))?;
-            fs::set_permissions(&own, lower.permissions()).map_err(Error::file("chmod", &own))?;
-        }
+        Ok(())
     }
-    let file = upper.join(path);
-    write(&file, bytes, mode)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).map_err(Error::file("chmod", &file))
+
+    /// Puts a file on a disk whose host does not run.
+    fn seed(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
+        let path = Path::new(path.trim_start_matches('/'));
+        self.folder(path.parent().unwrap_or(Path::new("")))?;
+        let file = self.upper.join(path);
+        if fs::symlink_metadata(&file).is_ok_and(|found| found.file_type().is_char_device()) {
+            fs::remove_file(&file).map_err(Error::file("remove", &file))?;
+        }
+        write(&file, bytes, mode)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).map_err(Error::file("chmod", &file))
+    }
+
+    /// Has the host see nothing there, whatever the lower layer has: the overlay's whiteout.
+    fn white_out(&self, path: &Path) -> Result<()> {
+        self.folder(path.parent().unwrap_or(Path::new("")))?;
+        let file = self.upper.join(path);
+        mknod(&file, SFlag::S_IFCHR, Mode::empty(), 0).map_err(Error::system(format!("hide {}", path.display())))
+    }
+
+    /// Has the host see nothing of the machine's own state, in the lower layer or of what it runs itself.
+    fn forget(&self) -> Result<()> {
+        let packaged = self.packaged()?;
+        for path in HIDDEN.map(Path::new) {
+            if fs::symlink_metadata(self.lower.join(path)).is_ok() {
+                self.white_out(path)?;
+            }
+        }
+        EMPTIED.iter().try_for_each(|path| self.empty(Path::new(path), &packaged))
+    }
+
+    fn empty(&self, folder: &Path, packaged: &BTreeSet<PathBuf>) -> Result<()> {
+        let lower = self.lower.join(folder);
+        let entries = match fs::read_dir(&lower) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(Error::file("read folder", &lower))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::file("read folder", &lower))?;
+            let (path, kind) = (folder.join(entry.file_name()), entry.file_type());
+            let kind = kind.map_err(Error::file("look at", &lower.join(entry.file_name())))?;
+            // Those are made by the packages' scripts.
+            let is_link =
+                kind.is_symlink() && fs::read_link(self.lower.join(&path)).is_ok_and(|to| to.starts_with("/usr"));
+            match packaged.contains(&path) {
+                true if kind.is_dir() => self.empty(&path, packaged)?,
+                true => {}
+                false if is_link => {}
+                false => self.white_out(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The files and folders of [`PACKAGES`], by dpkg's own lists.
+    fn packaged(&self) -> Result<BTreeSet<PathBuf>> {
+        let lists = self.lower.join("var/lib/dpkg/info");
+        let mut all = BTreeSet::new();
+        for entry in fs::read_dir(&lists).map_err(Error::file("read folder", &lists))? {
+            let path = entry.map_err(Error::file("read folder", &lists))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.ends_with(".list") || !PACKAGES.iter().any(|package| name.starts_with(package)) {
+                continue;
+            }
+            let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            all.extend(text.lines().map(|line| PathBuf::from(line.trim_start_matches('/'))));
+        }
+        Ok(all)
+    }
 }
 
 const HOST_KEYS: [&str; 2] = ["rsa", "ed25519"];
 
-/// One set of keys for the whole lab: Ganeti knows all hosts' keys under the cluster's name.
-pub(crate) fn make_keys(folder: &Folder) -> Result<()> {
+/// One set of keys for the whole lab: Ganeti knows all hosts' keys under the cluster's name. A cluster that was kept has its
+/// own.
+pub(crate) fn make_keys(folder: &Folder, kept: Option<&Path>) -> Result<()> {
     let keys = folder.keys();
     make_folder(&keys, 0o700)?;
+    if let Some(kept) = kept {
+        return copy_files(kept, &keys);
+    }
     let make = |kind: &str, file: &str| {
         let path = keys.join(file);
         let path = path.to_string_lossy();
@@ -99,22 +202,95 @@ pub(crate) fn make_keys(folder: &Folder) -> Result<()> {
 /// What a host's disk differs in from the machine's before its first boot.
 pub(crate) fn furnish(folder: &Folder, hosts: u8, index: u8, corosync: &str) -> Result<()> {
     let upper = folder.disk(&format!("n{index}")).join("upper");
+    let layers = Layers { lower: Path::new("/"), upper: &upper };
+    layers.forget()?;
     let key = |name: &str| {
         let path = folder.keys().join(name);
         fs::read(&path).map_err(Error::file("read", &path))
     };
-    seed(&upper, "/etc/hostname", format!("n{index}.lab\n").as_bytes(), 0o644)?;
-    seed(&upper, "/etc/hosts", network::hosts_file(hosts).as_bytes(), 0o644)?;
-    seed(&upper, "/etc/resolv.conf", b"# A lab has no name server: all names are in /etc/hosts.\n", 0o644)?;
-    seed(&upper, "/etc/corosync/corosync.conf", corosync.as_bytes(), 0o644)?;
-    seed(&upper, "/root/.ssh/id_ed25519", &key("id_ed25519")?, 0o600)?;
-    seed(&upper, "/root/.ssh/id_ed25519.pub", &key("id_ed25519.pub")?, 0o644)?;
-    seed(&upper, "/root/.ssh/authorized_keys", &key("id_ed25519.pub")?, 0o600)?;
-    seed(&upper, "/root/.ssh/config", b"StrictHostKeyChecking accept-new\n", 0o600)?;
+    layers.seed("/etc/hostname", format!("n{index}.lab\n").as_bytes(), 0o644)?;
+    layers.seed("/etc/hosts", network::hosts_file(hosts).as_bytes(), 0o644)?;
+    layers.seed("/etc/resolv.conf", b"# A lab has no name server: all names are in /etc/hosts.\n", 0o644)?;
+    layers.seed("/etc/corosync/corosync.conf", corosync.as_bytes(), 0o644)?;
+    layers.seed("/root/.ssh/id_ed25519", &key("id_ed25519")?, 0o600)?;
+    layers.seed("/root/.ssh/id_ed25519.pub", &key("id_ed25519.pub")?, 0o644)?;
+    layers.seed("/root/.ssh/authorized_keys", &key("id_ed25519.pub")?, 0o600)?;
+    layers.seed("/root/.ssh/config", b"StrictHostKeyChecking accept-new\n", 0o600)?;
     for kind in HOST_KEYS {
         let name = format!("ssh_host_{kind}_key");
-        seed(&upper, &format!("/etc/ssh/{name}"), &key(&name)?, 0o600)?;
-        seed(&upper, &format!("/etc/ssh/{name}.pub"), &key(&format!("{name}.pub"))?, 0o644)?;
+        layers.seed(&format!("/etc/ssh/{name}"), &key(&name)?, 0o600)?;
+        layers.seed(&format!("/etc/ssh/{name}.pub"), &key(&format!("{name}.pub"))?, 0o644)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
+    use super::*;
+
+    /// Whiteouts of a disk, in order.
+    fn hidden(upper: &Path, folder: &Path) -> Vec<PathBuf> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(upper.join(folder)).unwrap().map(|entry| entry.unwrap()) {
+            let (path, found) = (folder.join(entry.file_name()), entry.metadata().unwrap());
+            if found.is_dir() {
+                all.extend(hidden(upper, &path));
+            } else if found.file_type().is_char_device() && found.rdev() == 0 {
+                all.push(path);
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// No host has the machine's state: a receipt of a trial by hand would be taken for one of the host's own.
+    #[test]
+    fn a_host_has_what_is_installed_and_nothing_of_the_machines_state() {
+        let scene = std::env::temp_dir().join(format!("lab-disk-{}", std::process::id()));
+        let (lower, upper) = (scene.join("lower"), scene.join("upper"));
+        let put = |path: &str, text: &str| {
+            let path = lower.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let lists = "/var/lib/pacemaker\n/var/lib/pacemaker/cib\n/etc/ganeti\n/etc/ganeti/kvm-ifup-os\n";
+        put("var/lib/dpkg/info/pacemaker.list", lists);
+        // What is installed of ours is no state of the machine's, but whether it is configured is.
+        put("var/lib/dpkg/info/gnt-ha.list", "/etc/ganeti/hooks\n/etc/ganeti/hooks/watcher\n");
+        put("etc/ganeti/kvm-ifup-os", "");
+        std::os::unix::fs::symlink("/usr/lib/ganeti/3.0", lower.join("etc/ganeti/lib")).unwrap();
+        put("usr/sbin/gnt-ha", "");
+        let planted = [
+            "etc/ganeti/hooks/watcher/gnt-ha",
+            "etc/gnt-ha/config.toml",
+            "etc/rc.local",
+            "root/.ssh/known_hosts",
+            "var/lib/ganeti/config.data",
+            "var/lib/gnt-ha/receipts.jsonl",
+            "var/lib/pacemaker/cib/cib.xml",
+            "var/log/pacemaker/pacemaker.log",
+        ];
+        planted.iter().for_each(|path| put(path, "the machine's"));
+        fs::create_dir_all(&upper).unwrap();
+
+        let layers = Layers { lower: &lower, upper: &upper };
+        layers.forget().unwrap();
+        let expected = [
+            "etc/ganeti/hooks",
+            "etc/gnt-ha",
+            "etc/rc.local",
+            "root/.ssh/known_hosts",
+            "var/lib/ganeti/config.data",
+            "var/lib/gnt-ha",
+            "var/lib/pacemaker/cib/cib.xml",
+            "var/log/pacemaker/pacemaker.log",
+        ];
+        assert_eq!(hidden(&upper, Path::new("")), expected.map(PathBuf::from));
+        // A file of the host's own takes the place of what is hidden.
+        layers.seed("/root/.ssh/known_hosts", b"its own", 0o600).unwrap();
+        assert_eq!(fs::read(upper.join("root/.ssh/known_hosts")).unwrap(), b"its own");
+        fs::remove_dir_all(&scene).unwrap();
+    }
 }

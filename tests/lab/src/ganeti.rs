@@ -42,6 +42,13 @@ pub(crate) fn add(run: &Runner<'_>, index: u8) -> Result<()> {
     require("add a Ganeti node", &format!("gnt-node add {name}"), run(&words)?).map(drop)
 }
 
+/// The node daemon alone: a host that is to become the master again asks those of all others for their vote.
+pub(crate) fn start_noded(run: &Runner<'_>) -> Result<()> {
+    let ensure = "/usr/lib/ganeti/ensure-dirs";
+    require("prepare Ganeti's folders", ensure, run(&[ensure])?)?;
+    require("start noded", DAEMON_UTIL, run(&[DAEMON_UTIL, "start", "ganeti-noded"])?).map(drop)
+}
+
 /// On a new master candidate: elsewhere the watcher does this, from cron, minutes later.
 pub(crate) fn start_confd(run: &Runner<'_>) -> Result<()> {
     require("start confd", DAEMON_UTIL, run(&[DAEMON_UTIL, "start", "ganeti-confd"])?).map(drop)

@@ -48,17 +48,6 @@ const RC_LOCAL: &str = "/etc/rc.local";
 /// What names a boot (`proc_sys_kernel(5)`).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Where another cluster's state would be, had the machine one; a host begins with none.
-const EMPTY: [&str; 7] = [
-    "/var/lib/corosync",
-    "/var/lib/ganeti",
-    "/var/lib/pacemaker/cib",
-    "/var/lib/pacemaker/pengine",
-    "/var/log/corosync",
-    "/var/log/ganeti",
-    "/var/log/pacemaker",
-];
-
 fn attach(source: &str, target: &str, kind: Option<&str>, flags: MsFlags, data: Option<&str>) -> Result<()> {
     mount(Some(source), target, kind, flags, data).map_err(Error::system(format!("mount {target}")))
 }
@@ -185,9 +174,6 @@ fn stage(text: &str) {
 /// Starts what runs on a host, as its boot scripts would.
 pub fn services(host: &str) -> Result<()> {
     let boot: Option<Boot> = state::load(Path::new(BOOT_FILE))?;
-    if boot.is_none() {
-        EMPTY.iter().for_each(|folder| empty(Path::new(folder)));
-    }
     script(RC_NETWORK)?;
     if let Some(index) = network::index(host) {
         network::raise(index)?;
@@ -219,11 +205,4 @@ fn script(path: &str) -> Result<()> {
         eprintln!("{path} ended with {}: {}", output.code, output.text());
     }
     Ok(())
-}
-
-fn empty(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-    }
 }

@@ -1,6 +1,7 @@
 //! A lab as its users hold it.
 
 use std::fmt;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::Child;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Options {
     pub pacemaker: bool,
     /// A stand-in for a watchdog on each host, which takes its power when nobody has petted it for this long.
     pub watchdog: Option<Duration>,
+    /// Make the Ganeti cluster anew, though the disks of one of this kind are kept.
+    pub fresh: bool,
     /// Take down a lab of this name first, if there is one.
     pub replace: bool,
     /// Told what is being done, a line at a time, from any thread.
@@ -64,6 +67,7 @@ impl Default for Options {
             two_links: false,
             pacemaker: true,
             watchdog: None,
+            fresh: false,
             replace: false,
             progress: Box::new(|_| {}),
             cancel: Arc::default(),
@@ -86,6 +90,33 @@ pub struct Lab {
     pub(crate) cancel: Arc<Cancel>,
     /// The process that takes the lab down should this one not be able to.
     pub(crate) warden: Option<Child>,
+    pub(crate) times: Times,
+}
+
+/// A file that gets a line for each lab that is taken down by who built it: for how many seconds it was there, and how many
+/// of these it took to build.
+const TIMES: &str = "GNT_HA_LAB_TIMES";
+
+/// When it was begun, and how long it took to build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) begun: Instant,
+    pub(crate) built: Option<Duration>,
+}
+
+impl Times {
+    pub(crate) fn begin() -> Self {
+        Self { begun: Instant::now(), built: None }
+    }
+
+    fn tell(self, name: &str) {
+        let (Some(path), Some(built)) = (std::env::var_os(TIMES), self.built) else { return };
+        let line = format!("{:7.1} s  {name} ({:.1} s)\n", self.begun.elapsed().as_secs_f64(), built.as_secs_f64());
+        let told = OpenOptions::new().create(true).append(true).open(&path);
+        if let Err(error) = told.and_then(|mut file| file.write_all(line.as_bytes())) {
+            eprintln!("{}: {error}", path.display());
+        }
+    }
 }
 
 impl Lab {
@@ -103,7 +134,7 @@ impl Lab {
         requirements::root()?;
         let folder = Folder::of(name)?;
         let spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(name.into()))?;
-        Ok(Self { spec, folder, cancel: Arc::default(), warden: None })
+        Ok(Self { spec, folder, cancel: Arc::default(), warden: None, times: Times::begin() })
     }
 
     /// Takes down the lab of this name, whole or half built; false if there was none. Waits
@@ -242,6 +273,7 @@ impl Drop for Lab {
         if let Err(error) = teardown::down(&self.spec.name, Duration::from_secs(30)) {
             eprintln!("lab {}: {error}", self.spec.name);
         }
+        self.times.tell(&self.spec.name);
         self.dismiss();
     }
 }

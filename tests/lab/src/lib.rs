@@ -26,6 +26,7 @@ mod error;
 mod ganeti;
 mod host;
 mod init;
+mod kept;
 mod lab;
 mod network;
 mod power;

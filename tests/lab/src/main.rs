@@ -46,6 +46,9 @@ enum Verb {
         /// Give each host a watchdog that bites after so many seconds without a pet
         #[arg(long, value_name = "SECONDS")]
         watchdog: Option<u64>,
+        /// Make the Ganeti cluster anew, though the disks of one are kept
+        #[arg(long)]
+        fresh: bool,
         /// Take down a lab of this name first
         #[arg(long)]
         replace: bool,
@@ -154,7 +157,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
     let name = arguments.name;
     let host = |host: &str| Lab::attach(&name)?.host(host);
     match arguments.verb {
-        Verb::Up { hosts, boot_delay, fencing, two_links, watchdog, replace } => {
+        Verb::Up { hosts, boot_delay, fencing, two_links, watchdog, fresh, replace } => {
             let options = Options {
                 name,
                 hosts,
@@ -162,6 +165,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
                 fencing,
                 two_links,
                 watchdog: watchdog.map(Duration::from_secs),
+                fresh,
                 replace,
                 // A reader that has gone away is no reason to leave half a lab.
                 progress: Box::new(|line| drop(writeln!(io::stdout(), "{line}"))),

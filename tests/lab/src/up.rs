@@ -12,7 +12,8 @@ use crate::command::Cancel;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::init::{BOOT_FILE, Boot};
-use crate::lab::{Lab, Options};
+use crate::kept::Kept;
+use crate::lab::{Lab, Options, Times};
 use crate::state::{self, Folder, Lock, Spec, make_folder};
 use crate::teardown::{keep_logs, teardown};
 use crate::{bmc, cluster, disk, ganeti, network, requirements};
@@ -31,6 +32,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     if !(2..=7).contains(&spec.hosts) {
         return Err(Error::HostCount(spec.hosts));
     }
+    let times = Times::begin();
     requirements::root()?;
     requirements::programs()?;
     let program = requirements::own_program()?;
@@ -46,9 +48,13 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     let copy = folder.program();
     fs::copy(&program, &copy).map_err(Error::file("copy the program to", &copy))?;
     let warden = Some(start_warden(&folder, &spec.name)?);
-    let mut lab = Lab { spec, folder, cancel: Arc::new(Cancel(Arc::clone(&options.cancel))), warden };
-    match build(&mut lab, &options) {
-        Ok(()) => Ok(lab),
+    let cancel = Arc::new(Cancel(Arc::clone(&options.cancel)));
+    let mut lab = Lab { spec, folder, cancel, warden, times };
+    match Kept::of(&program, lab.spec.hosts).and_then(|kept| build(&mut lab, &options, &kept)) {
+        Ok(()) => {
+            lab.times.built = Some(lab.times.begun.elapsed());
+            Ok(lab)
+        }
         Err(cause) => {
             let (name, hosts) = (lab.spec.name.clone(), lab.spec.hosts);
             (options.progress)("taking the lab down again");
@@ -103,14 +109,15 @@ fn outcome(results: impl Iterator<Item = thread::Result<Result<()>>>) -> Result<
     outcome
 }
 
-fn build(lab: &mut Lab, options: &Options) -> Result<()> {
+fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
     let start = Instant::now();
     let say = |text: &str| (options.progress)(&format!("{:5.1} s  {text}", start.elapsed().as_secs_f64()));
     let (spec, folder) = (&lab.spec, &lab.folder);
     say(&format!("making lab {}: disks, keys, networks", spec.name));
     state::save(&folder.spec(), spec)?;
     disk::create(folder, spec.hosts)?;
-    disk::make_keys(folder)?;
+    let begun = kept.is_there() && !options.fresh;
+    disk::make_keys(folder, begun.then(|| kept.keys()).as_deref())?;
     bmc::make_password(folder)?;
     network::create_switch(&spec.name, spec.hosts)?;
     lab.cancel.check()?;
@@ -126,7 +133,7 @@ fn build(lab: &mut Lab, options: &Options) -> Result<()> {
     say(&format!("{} hosts have booted, each with a BMC", spec.hosts));
     thread::scope(|scope| {
         let cluster = scope.spawn(|| start_cluster(lab, &hosts, &say).inspect_err(|e| stop(lab, e)));
-        let ganeti = scope.spawn(|| start_ganeti(lab, &hosts, &say).inspect_err(|e| stop(lab, e)));
+        let ganeti = scope.spawn(|| start_ganeti(lab, &hosts, kept, begun, &say).inspect_err(|e| stop(lab, e)));
         outcome([cluster.join(), ganeti.join()].into_iter())
     })?;
 
@@ -152,17 +159,51 @@ fn start_cluster(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Res
     if !lab.spec.pacemaker {
         return Ok(());
     }
-    for_all(lab, hosts, |host| cluster::start(&|words| host.run(words)))?;
+    for_all(lab, hosts, |host| {
+        cluster::preset(&|words| host.run(words))?;
+        cluster::start(&|words| host.run(words))
+    })?;
     say("corosync and Pacemaker are started; waiting for quorum and a DC");
     lab.wait_until("quorum, a DC and all hosts online", Duration::from_secs(120), || {
         let seen = lab.crm_mon()?;
         Ok(seen.quorum && seen.dc.is_some() && hosts.iter().all(|h| seen.is_online(&h.name)))
     })?;
+    lab.first_answer(&cluster::SETTLED, "")?;
     say("Pacemaker has quorum and a DC, all hosts are online");
     Ok(())
 }
 
-fn start_ganeti(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Result<()> {
+/// From the disks that are kept, or anew, and then the disks are kept.
+fn start_ganeti(lab: &Lab, hosts: &[Host], kept: &Kept, begun: bool, say: &(impl Fn(&str) + Sync)) -> Result<()> {
+    if begun {
+        return start_kept(lab, hosts, kept, say).inspect_err(|error| {
+            if !matches!(error, Error::Cancelled) {
+                let _ = fs::remove_dir_all(kept.path());
+            }
+        });
+    }
+    make_ganeti(lab, hosts, say)?;
+    if let Err(error) = kept.keep(lab, hosts) {
+        say(&format!("the Ganeti cluster is not kept for later labs: {error}"));
+    }
+    Ok(())
+}
+
+fn start_kept(lab: &Lab, hosts: &[Host], kept: &Kept, say: &(impl Fn(&str) + Sync)) -> Result<()> {
+    for_all(lab, hosts, |host| {
+        kept.put(host)?;
+        ganeti::start_noded(&|words| host.run(words))
+    })?;
+    for_all(lab, hosts, |host| ganeti::start(&|words| host.run(words)))?;
+    let Some(first) = hosts.first() else { return Ok(()) };
+    lab.wait_until("Ganeti's master answers", Duration::from_secs(60), || {
+        first.check(&["gnt-node", "list", "--no-headers", "-o", "name"]).map(|_| true)
+    })?;
+    say("the Ganeti cluster is there, from kept disks; n1 is its master");
+    Ok(())
+}
+
+fn make_ganeti(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Result<()> {
     let Some((first, others)) = hosts.split_first() else { return Ok(()) };
     let on_first = |words: &[&str]| first.run_within(words, Duration::from_secs(120));
     ganeti::init(&on_first, lab.spec.hosts)?;

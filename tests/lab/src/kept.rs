@@ -1,0 +1,110 @@
+//! Ganeti clusters that were made once: their disks are kept, and a lab of the same kind begins with them.
+//!
+//! Names and addresses are the same in all labs, so a cluster is the same wherever it is put. What can make another one is in
+//! the name of its folder: the number of hosts, the lab's sources, the versions of Ganeti's packages.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::command::tool;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::lab::Lab;
+use crate::state::make_folder;
+
+/// What makes a cluster what it is.
+const SOURCES: [&str; 4] =
+    [include_str!("ganeti.rs"), include_str!("disk.rs"), include_str!("kept.rs"), include_str!("network.rs")];
+
+/// Where no folder `target` is around the program.
+const ELSEWHERE: &str = "/var/cache/gnt-ha-lab";
+
+/// What Ganeti's programs have written of a cluster.
+const PARTS: [&str; 2] = ["var/lib/ganeti", "etc/ganeti"];
+
+/// Every candidate has its copy of these; a cluster is whole when all are the same.
+const COPIES: [&str; 2] = ["var/lib/ganeti/config.data", "var/lib/ganeti/ssconf_node_list"];
+
+/// The place of a cluster that is kept, or can be.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept(PathBuf);
+
+impl Kept {
+    /// For clusters of so many hosts; `program` is the program `lab`.
+    pub(crate) fn of(program: &Path, hosts: u8) -> Result<Self> {
+        let words = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\n", "ganeti*"];
+        let mut hasher = DefaultHasher::new();
+        (SOURCES, tool("ask for Ganeti's version", &words, "")?.stdout).hash(&mut hasher);
+        let program = fs::canonicalize(program).map_err(Error::file("find", program))?;
+        let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
+        let base = target.map_or_else(|| PathBuf::from(ELSEWHERE), |target| target.join("lab-disks"));
+        Ok(Self(base.join(format!("ganeti-{hosts}-{:016x}", hasher.finish()))))
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The keys of its hosts, which Ganeti knows.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    fn disk(folder: &Path, host: &Host) -> PathBuf {
+        folder.join(format!("{}.tar", host.name))
+    }
+
+    /// Puts a host's part of the cluster on its disk, before its Ganeti starts.
+    pub(crate) fn put(&self, host: &Host) -> Result<()> {
+        tar("put Ganeti's files", "--extract", &Self::disk(&self.0, host), host, &["--preserve-permissions"])
+    }
+
+    /// Keeps the cluster of a lab, whole or not at all, once every host has all of it.
+    pub(crate) fn keep(&self, lab: &Lab, hosts: &[Host]) -> Result<()> {
+        lab.wait_until("the same configuration on all hosts", Duration::from_secs(20), || {
+            Ok(COPIES.iter().all(|path| {
+                let copies: BTreeSet<Option<Vec<u8>>> =
+                    hosts.iter().map(|host| fs::read(host.root()?.join(path)).ok()).collect();
+                copies.len() == 1 && !copies.contains(&None)
+            }))
+        })?;
+        let new = self.0.with_extension(format!("new{}", std::process::id()));
+        let made = self.fill(&new, lab, hosts).and_then(|()| match fs::rename(&new, &self.0) {
+            // Somebody else was faster.
+            Err(_) if self.is_there() => Ok(()),
+            other => other.map_err(Error::file("rename", &new)),
+        });
+        let _ = fs::remove_dir_all(&new);
+        made
+    }
+
+    fn fill(&self, new: &Path, lab: &Lab, hosts: &[Host]) -> Result<()> {
+        make_folder(&new.join("keys"), 0o700)?;
+        copy_files(&lab.folder.keys(), &new.join("keys"))?;
+        hosts.iter().try_for_each(|host| tar("keep Ganeti's files", "--create", &Self::disk(new, host), host, &PARTS))
+    }
+}
+
+fn tar(what: &str, verb: &str, file: &Path, host: &Host, more: &[&str]) -> Result<()> {
+    let root = host.root().ok_or_else(|| Error::HostOff(host.name.clone()))?;
+    let (file, root) = (file.to_string_lossy(), root.to_string_lossy());
+    let words = ["tar", verb, "--file", &file, "--directory", &root, "--numeric-owner"];
+    tool(what, &[&words[..], more].concat(), "").map(drop)
+}
+
+/// Copies the files of a folder, with their modes.
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).map_err(Error::file("read folder", from))? {
+        let path = entry.map_err(Error::file("read folder", from))?.path();
+        let copy = to.join(path.file_name().unwrap_or_default());
+        fs::copy(&path, &copy).map_err(Error::file("copy to", &copy))?;
+    }
+    Ok(())
+}
