@@ -9,6 +9,7 @@ OUT := target/release
 MANUALS := target/manuals
 SBOM := target/sbom/gnt-ha.cdx.json
 FUZZ := target/fuzz
+LAB_TIMES := target/lab-times
 FUZZ_SECONDS ?= 30
 
 SBIN := $(DESTDIR)$(PREFIX)/sbin
@@ -21,7 +22,7 @@ OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 HOOKS := cluster-verify-post.d config-update-post.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d node-modify-post.d \
     node-remove-post.d watcher
 
-.PHONY: help requirements build install demo test test-quick test-real watchdog model lint deny bench fuzz sbom deb deb-check
+.PHONY: help requirements build install demo test test-quick test-real labs watchdog model lint deny bench fuzz sbom deb deb-check
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -31,6 +32,7 @@ help:
 	@echo 'make test-quick  what needs no daemon: seconds'
 	@echo 'make model       the argument of docs/shunning.md, by a model checker: a minute'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
+	@echo 'make labs        the labs of test-real alone'
 	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
@@ -109,7 +111,9 @@ demo: requirements build
 model:
 	$(CARGO) test --locked --profile model --package model -- --nocapture --test-threads 1
 
-test: requirements lint test-quick model test-real
+# At the end it says how long each part took; the labs say it of each lab.
+test:
+	@tests/parts $(foreach part,requirements lint test-quick model watchdog labs,'$(MAKE) --no-print-directory $(part)')
 
 test-quick:
 ifdef NEXTEST
@@ -119,14 +123,18 @@ else
 	$(CARGO) test --locked --workspace --exclude model
 endif
 
+test-real: requirements watchdog labs
+
 # One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
-test-real: requirements watchdog
+labs: requirements
 	tests/requirements chromium
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
-	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture
-	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture
+	@rm -f $(LAB_TIMES); export GNT_HA_LAB_TIMES=$(CURDIR)/$(LAB_TIMES); status=0; \
+	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture && \
+	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture || status=$$?; \
+	echo; echo 'Seconds of each lab, and until it was up:'; sort -rn $(LAB_TIMES) 2>/dev/null; exit $$status
 
 # The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
 watchdog:
