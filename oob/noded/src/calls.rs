@@ -1,16 +1,29 @@
 //! The calls: all at once, each answer as it comes.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
-use curl::easy::{Easy2, Handler, List, WriteError};
+use curl::easy::{Easy2, Handler, HttpVersion, List, WriteError};
 use curl::multi::{Easy2Handle, Multi};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::pin::Pin;
+
 /// The most that is read of one answer, in bytes.
 const ANSWER: usize = 4 * 1024 * 1024;
+
+/// The most that is read of all answers, in bytes: so much our own programs take.
+const ANSWERS: usize = 64 * 1024 * 1024;
+
+/// No call lasts longer, whatever is asked for: Pacemaker has given up by then.
+const CALL: Duration = Duration::from_secs(120);
+
+/// The most that an error tells of what a node said, in characters.
+const SAID: usize = 300;
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -18,7 +31,7 @@ const ANSWER: usize = 4 * 1024 * 1024;
 pub(crate) struct Request {
     /// This host's certificate and key, in one file.
     certificate: PathBuf,
-    /// What signed the nodes' certificate: the cluster's own, as it signs itself.
+    /// The cluster's own certificate, which every noded shows, and its key.
     ca: PathBuf,
     port: u16,
     procedure: String,
@@ -53,16 +66,27 @@ enum Said {
 }
 
 /// What comes of one answer.
-#[derive(Default)]
-struct Body(Vec<u8>);
+struct Body {
+    text: Vec<u8>,
+    /// What has come of all.
+    all: Rc<Cell<usize>>,
+}
+
+impl Body {
+    fn new(all: &Rc<Cell<usize>>) -> Self {
+        Self { text: Vec::new(), all: Rc::clone(all) }
+    }
+}
 
 impl Handler for Body {
     fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
-        if self.0.len() + data.len() > ANSWER {
+        let all = self.all.get() + data.len();
+        if self.text.len() + data.len() > ANSWER || all > ANSWERS {
             // Less than was given makes libcurl give up.
             return Ok(0);
         }
-        self.0.extend_from_slice(data);
+        self.all.set(all);
+        self.text.extend_from_slice(data);
         Ok(data.len())
     }
 }
@@ -73,11 +97,13 @@ pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result
     if !plain(&request.procedure) {
         return Err(format!("{:?} is no procedure of noded", request.procedure));
     }
+    let pin = Pin::read(&request.ca)?;
+    let read = Rc::new(Cell::new(0));
     let mut multi = Multi::new();
     multi.pipelining(false, false).map_err(|error| error.to_string())?;
     let mut open: Vec<Option<Easy2Handle<Body>>> = Vec::new();
     for (token, call) in request.calls.iter().enumerate() {
-        let added = easy(request, call).map_err(|error| error.to_string()).and_then(|easy| {
+        let added = easy(request, call, &pin, Body::new(&read)).map_err(|error| error.to_string()).and_then(|easy| {
             let mut handle = multi.add2(easy).map_err(|error| error.to_string())?;
             handle.set_token(token).map_err(|error| error.to_string())?;
             Ok(handle)
@@ -119,8 +145,9 @@ pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result
 
 /// As Ganeti calls its nodes (`lib/rpc/node.py`, `_ConfigRpcCurl`): the certificate is one for all nodes, so its name is not
 /// the node's.
-fn easy(request: &Request, call: &Call) -> Result<Easy2<Body>, curl::Error> {
-    let mut easy = Easy2::new(Body::default());
+fn easy(request: &Request, call: &Call, pin: &Pin, body: Body) -> Result<Easy2<Body>, curl::Error> {
+    let mut easy = Easy2::new(body);
+    pin.bind(&mut easy)?;
     let host = match call.address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
@@ -134,38 +161,48 @@ fn easy(request: &Request, call: &Call) -> Result<Easy2<Body>, curl::Error> {
     easy.http_headers(headers)?;
     easy.ssl_cert(&request.certificate)?;
     easy.ssl_key(&request.certificate)?;
-    easy.cainfo(&request.ca)?;
-    easy.ssl_verify_peer(true)?;
-    easy.ssl_verify_host(false)?;
+    easy.http_version(HttpVersion::V11)?;
     easy.follow_location(false)?;
     // What the environment says of proxies is for other hosts than the nodes.
     easy.noproxy("*")?;
     easy.signal(false)?;
-    easy.connect_timeout(Duration::from_millis(request.connect_timeout_ms.max(1)))?;
-    easy.timeout(Duration::from_millis(request.timeout_ms.max(1)))?;
+    let time = |ms: u64| Duration::from_millis(ms.max(1)).min(CALL);
+    easy.connect_timeout(time(request.connect_timeout_ms))?;
+    easy.timeout(time(request.timeout_ms))?;
     Ok(easy)
 }
 
 fn why(error: &curl::Error) -> String {
-    let more = error.extra_description().map(|more| format!(": {more}")).unwrap_or_default();
+    let more = error.extra_description().map(|more| format!(": {}", told(more.as_bytes()))).unwrap_or_default();
     format!("noded cannot be asked: {}{more}", error.description())
 }
 
 /// `[true, payload]` or `[false, message]` (`lib/rpc/node.py`, `RpcResult`).
 fn payload(easy: &mut Easy2<Body>) -> Result<Value, String> {
     let code = easy.response_code().map_err(|error| error.to_string())?;
-    let body = std::mem::take(&mut easy.get_mut().0);
-    let start = || String::from_utf8_lossy(&body[..body.len().min(300)]).trim().to_owned();
+    let body = std::mem::take(&mut easy.get_mut().text);
     if code != 200 {
-        return Err(format!("noded answered with HTTP {code}: {}", start()));
+        return Err(format!("noded answered with HTTP {code}: {}", told(&body)));
     }
-    let answer: Value =
-        serde_json::from_slice(&body).map_err(|error| format!("noded's answer is no JSON ({error}): {}", start()))?;
+    let answer: Value = serde_json::from_slice(&body)
+        .map_err(|error| format!("noded's answer is no JSON ({error}): {}", told(&body)))?;
     match answer.as_array().map(Vec::as_slice) {
         Some([Value::Bool(true), payload]) => Ok(payload.clone()),
         Some([Value::Bool(false), message]) => {
-            Err(format!("it failed there: {}", message.as_str().map_or_else(|| message.to_string(), str::to_owned)))
+            let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
+            Err(format!("it failed there: {}", told(message.as_bytes())))
         }
-        _ => Err(format!("noded's answer is none: {}", start())),
+        _ => Err(format!("noded's answer is none: {}", told(&body))),
     }
+}
+
+/// What a node said is data: its beginning, on one line, without what a terminal would obey.
+fn told(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * SAID)]);
+    let is_plain = |letter: &char| {
+        !letter.is_control()
+            && !matches!(letter, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let plain = text.trim().chars().map(|letter| if is_plain(&letter) { letter } else { ' ' });
+    plain.take(SAID).collect()
 }

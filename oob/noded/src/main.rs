@@ -1,13 +1,15 @@
 //! `noded-call`: one procedure of Ganeti's node daemon (noded), on many nodes at once.
 //!
-//! A program of its own as it alone needs OpenSSL: Ganeti's certificates are X.509 version 1 (`lib/utils/x509.py`), which
+//! A program of its own as it alone needs libcurl and OpenSSL, which are the distribution's: Ganeti's certificates are X.509 version 1 (`lib/utils/x509.py`), which
 //! other TLS libraries refuse. It reads one JSON request on stdin, and prints one JSON line for each node as it answers:
 //! `{"node": ..., "ok": payload}` or `{"node": ..., "error": ...}`. Exit code 0 says that every node has its line.
 
 mod calls;
+mod pin;
 
 use std::io::{Read, Write, stdin, stdout};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
 use calls::Request;
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
+    without_environment()?;
     let mut text = Vec::new();
     stdin().lock().take(LIMIT).read_to_end(&mut text).map_err(|error| format!("cannot read stdin: {error}"))?;
     let request: Request = serde_json::from_slice(&text).map_err(|error| format!("the request is none: {error}"))?;
@@ -34,4 +37,15 @@ fn run() -> Result<(), String> {
         let mut out = stdout().lock();
         out.write_all(&line).and_then(|()| out.flush()).map_err(|error| format!("cannot write to stdout: {error}"))
     })
+}
+
+/// Starts this program anew without an environment if it has one: SSLKEYLOGFILE, OPENSSL_CONF, CURL_SSL_BACKEND and their
+/// like would change whom it believes, and who reads along. `LC_ALL` changes nothing.
+fn without_environment() -> Result<(), String> {
+    if std::env::vars_os().all(|(name, _)| name == "LC_ALL") {
+        return Ok(());
+    }
+    let own = std::env::current_exe().map_err(|error| format!("cannot find itself: {error}"))?;
+    let error = Command::new(own).args(std::env::args_os().skip(1)).env_clear().exec();
+    Err(format!("cannot start itself without an environment: {error}"))
 }

@@ -8,5 +8,6 @@ pub mod after;
 pub mod peers;
 mod proof;
 pub mod refuse;
+mod ssh;
 pub mod survivors;
 pub mod tend;

@@ -95,12 +95,14 @@ impl Channel {
         });
         let request = request.to_string();
         let program = beside(&own, "noded-call");
+        let inherited = inherited();
+        let inherited: Vec<&str> = inherited.iter().map(String::as_str).collect();
         let job = Job {
             program: &program,
             arguments: &[],
             stdin: request.as_bytes(),
             environment: &[],
-            without: &[],
+            without: &inherited,
             guarded: false,
             deadline: deadline.later(Duration::from_millis(200)),
             linger: Duration::from_millis(100),
@@ -125,29 +127,16 @@ impl Channel {
         answers
     }
 
-    /// With Ganeti's own options (`lib/ssh.py`, `SshRunner`): the host key is the cluster's. The question goes in on stdin,
-    /// as a shell stands at the other end.
+    /// The question goes in on stdin, as a shell stands at the other end.
     fn by_ssh(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
         let Ok(own) = std::env::current_exe() else { return Answers::new() };
         let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
         let command = [own, COMMAND, "-"];
-        let known_hosts = format!("-oGlobalKnownHostsFile={}", self.data_dir.join("known_hosts").display());
-        let alias = format!("-oHostKeyAlias={}", self.cluster);
+        let options = super::ssh::options(&self.data_dir, &self.cluster);
         let ask = |address: IpAddr| {
             let target = format!("root@{address}");
-            let mut words = vec![
-                "-q",
-                "-oEscapeChar=none",
-                "-oHashKnownHosts=no",
-                &known_hosts,
-                "-oUserKnownHostsFile=/dev/null",
-                "-oCheckHostIp=no",
-                "-oConnectTimeout=2",
-                &alias,
-                "-oBatchMode=yes",
-                "-oStrictHostKeyChecking=yes",
-                &target,
-            ];
+            let mut words: Vec<&str> = options.iter().map(String::as_str).collect();
+            words.push(&target);
             words.extend(command);
             let text =
                 run(Path::new("ssh"), &words, question.as_bytes(), deadline).map_err(|error| error.to_string())?;
@@ -175,6 +164,13 @@ fn answer(line: Line) -> Result<Report, String> {
 /// A program of ours in the same folder.
 fn beside(own: &Path, name: &str) -> PathBuf {
     own.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(OsStr::new(name)))
+}
+
+/// The environment's variables but `LC_ALL`: libcurl and OpenSSL read some, before any code of ours runs
+/// (`SSLKEYLOGFILE`, `OPENSSL_CONF`), and Pacemaker, noded or a login hand on what they have.
+fn inherited() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name != "LC_ALL").collect()
 }
 
 /// A path that means the same to any shell.

@@ -9,7 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use openssl::asn1::Asn1Time;
+use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{Ssl, SslAcceptor, SslFiletype, SslMethod, SslStream, SslVerifyMode};
@@ -22,16 +24,23 @@ pub(crate) struct Pki {
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let server_key = key();
-        let server = certificate(&server_key, None);
-        let client_key = key();
-        let client = certificate(&client_key, Some((&server, &server_key)));
-        for (name, key, certificate) in [("server.pem", &server_key, &server), ("client.pem", &client_key, &client)] {
-            let pem = [key.private_key_to_pem_pkcs8().unwrap(), certificate.to_pem().unwrap()].concat();
-            std::fs::write(folder.path().join(name), pem).unwrap();
-        }
-        Self { folder }
+        let pki = Self { folder: tempfile::tempdir().unwrap() };
+        pki.renew();
+        pki
+    }
+
+    /// The cluster's.
+    pub(crate) fn cluster(&self) -> Identity {
+        let pem = read(&self.server());
+        Identity { key: PKey::private_key_from_pem(&pem).unwrap(), certificate: X509::from_pem(&pem).unwrap() }
+    }
+
+    /// `gnt-cluster renew-crypto --new-cluster-certificate`: new keys under the same names.
+    pub(crate) fn renew(&self) {
+        let server = Identity::new(CLUSTER, None);
+        let client = Identity::new("n1.lab", Some(&server));
+        server.write(&self.server());
+        client.write(&self.client());
     }
 
     pub(crate) fn server(&self) -> PathBuf {
@@ -43,25 +52,60 @@ impl Pki {
     }
 }
 
-fn key() -> PKey<Private> {
-    PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+/// The subject of every Ganeti cluster's certificate (`lib/utils/x509.py`, `lib/_constants.py`).
+pub(crate) const CLUSTER: &str = "ganeti.example.com";
+
+/// A key and its certificate.
+pub(crate) struct Identity {
+    key: PKey<Private>,
+    certificate: X509,
 }
 
-/// X.509 version 1, and one name for all nodes (`lib/utils/x509.py`).
-fn certificate(key: &PKey<Private>, signer: Option<(&X509, &PKey<Private>)>) -> X509 {
-    let mut name = X509NameBuilder::new().unwrap();
-    let common = if signer.is_some() { "n1.lab" } else { "ganeti.example.com" };
-    name.append_entry_by_text("CN", common).unwrap();
-    let name = name.build();
-    let mut builder = X509Builder::new().unwrap();
-    builder.set_version(0).unwrap();
-    builder.set_subject_name(&name).unwrap();
-    builder.set_issuer_name(signer.map_or(&name, |(certificate, _)| certificate.subject_name())).unwrap();
-    builder.set_pubkey(key).unwrap();
-    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
-    builder.sign(signer.map_or(key, |(_, key)| key), MessageDigest::sha256()).unwrap();
-    builder.build()
+impl Identity {
+    /// X.509 version 1, signed by itself without a signer.
+    pub(crate) fn new(common: &str, signer: Option<&Self>) -> Self {
+        // An RSA key takes its time: only Ganeti's own is one.
+        let key = if common == CLUSTER {
+            PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+        } else {
+            let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+            PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap()
+        };
+        Self::of(key, common, signer)
+    }
+
+    /// The same key with another certificate.
+    pub(crate) fn again(&self, common: &str, signer: Option<&Self>) -> Self {
+        Self::of(self.key.clone(), common, signer)
+    }
+
+    fn of(key: PKey<Private>, common: &str, signer: Option<&Self>) -> Self {
+        let mut name = X509NameBuilder::new().unwrap();
+        name.append_entry_by_text("CN", common).unwrap();
+        let name = name.build();
+        let mut builder = X509Builder::new().unwrap();
+        builder.set_version(0).unwrap();
+        builder.set_subject_name(&name).unwrap();
+        builder.set_issuer_name(signer.map_or(&name, |signer| signer.certificate.subject_name())).unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+        builder.sign(signer.map_or(&key, |signer| &signer.key), MessageDigest::sha256()).unwrap();
+        Self { certificate: builder.build(), key }
+    }
+
+    /// Key and certificate in one file, as Ganeti has them.
+    pub(crate) fn write(&self, path: &Path) {
+        let pem = [self.key.private_key_to_pem_pkcs8().unwrap(), self.certificate.to_pem().unwrap()].concat();
+        std::fs::write(path, pem).unwrap();
+    }
+
+    /// A folder of trusted certificates with this one in it, as a file and by its hash (c_rehash(1)).
+    pub(crate) fn as_store(&self, folder: &Path) {
+        let pem = self.certificate.to_pem().unwrap();
+        std::fs::write(folder.join("ca-certificates.crt"), &pem).unwrap();
+        std::fs::write(folder.join(format!("{:08x}.0", self.certificate.subject_name_hash())), pem).unwrap();
+    }
 }
 
 /// What the noded at an address does.
@@ -73,6 +117,9 @@ pub(crate) enum Manner {
     OtherShape,
     Closes,
     Redirects,
+    HostileFailure,
+    HostileGarbage,
+    HostileShape,
     Endless,
     Silent,
 }
@@ -87,12 +134,25 @@ impl Manner {
             53 => Self::OtherShape,
             54 => Self::Closes,
             55 => Self::Redirects,
+            56 => Self::HostileFailure,
+            57 => Self::HostileGarbage,
+            58 => Self::HostileShape,
             60 => Self::Endless,
             61 => Self::Silent,
             _ => Self::Well,
         }
     }
 }
+
+/// In JSON: it would set a terminal's title, forge a second line, and go on for long.
+const HOSTILE: &str = concat!(
+    "\\u001b]0;owned\\u0007\\nganeti-oob: n2: off\\u009b31m\\u202e ",
+    "long long long long long long long long long long long long long long long long long long long long long long long ",
+    "long long long long long long long long long long long long long long long long long long long long long long long ",
+    "long long long long long long long long long long long long long long long long long long long long long long long ",
+    "long long long long long long long long long long long long long long long long long long long long long long long ",
+    "long long long long long long long long long long long long long long long long long long long long long long long "
+);
 
 /// It serves as long as the test runs.
 pub(crate) struct Noded {
@@ -102,9 +162,14 @@ pub(crate) struct Noded {
 
 impl Noded {
     pub(crate) fn start(pki: &Pki) -> Self {
+        Self::shows(&pki.server(), pki)
+    }
+
+    /// It shows the certificate in this file, and knows the candidate of `pki`.
+    pub(crate) fn shows(identity: &Path, pki: &Pki) -> Self {
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-        acceptor.set_private_key_file(pki.server(), SslFiletype::PEM).unwrap();
-        acceptor.set_certificate_file(pki.server(), SslFiletype::PEM).unwrap();
+        acceptor.set_private_key_file(identity, SslFiletype::PEM).unwrap();
+        acceptor.set_certificate_file(identity, SslFiletype::PEM).unwrap();
         // Any certificate gets in, and is looked at afterwards, as noded does.
         acceptor.set_verify_callback(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT, |_, _| true);
         let acceptor = Arc::new(acceptor.build());
@@ -163,6 +228,9 @@ fn serve(stream: TcpStream, acceptor: &SslAcceptor, known: &[u8], heard: &Atomic
         Manner::OtherShape => answer("200 OK", b"[1, 2, 3]")?,
         Manner::Closes => return None,
         Manner::Redirects => answer("301 Moved\r\nLocation: https://127.0.0.1/", b"[true, 1]")?,
+        Manner::HostileFailure => answer("200 OK", format!("[false, \"{HOSTILE}\"]").as_bytes())?,
+        Manner::HostileGarbage => answer("200 OK", b"\x1b]0;owned\x07\n\xc2\x9b31m")?,
+        Manner::HostileShape => answer("200 OK", format!("[false, [\"{HOSTILE}\"]]").as_bytes())?,
         Manner::Endless => answer("200 OK", &[b"[true, \"".as_slice(), &vec![b'x'; 5 << 20], b"\"]"].concat())?,
         Manner::Silent => thread::sleep(Duration::from_secs(60)),
     }

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
 mod noded;
+mod pinned;
 
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
-use noded::{Noded, Pki};
+use noded::{Identity, Noded, Pki};
 use serde_json::{Value, json};
 
 /// A procedure of Ganeti's that changes nothing (`lib/server/noded.py`, `perspective_version`).
@@ -27,6 +28,15 @@ impl Bench {
         Self { pki, noded }
     }
 
+    /// Its noded shows another certificate than the cluster's.
+    fn showing(pki: Pki, identity: &Identity) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let shown = folder.path().join("shown.pem");
+        identity.write(&shown);
+        let noded = Noded::shows(&shown, &pki);
+        Self { pki, noded }
+    }
+
     /// Node `n` is at 127.0.0.n, and its noded does what [`noded::Manner::of`] says.
     fn request(&self, nodes: &[u8]) -> Value {
         let call =
@@ -41,14 +51,18 @@ fn run(request: &Value, environment: &[(&str, &str)]) -> Output {
 }
 
 fn run_text(text: &[u8], environment: &[(&str, &str)]) -> Output {
-    let mut child = Command::new(Path::new(env!("CARGO_BIN_EXE_noded-call")))
+    let child = Command::new(Path::new(env!("CARGO_BIN_EXE_noded-call")))
         .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may end before it has read everything.
+    feed(child, text)
+}
+
+/// What it says of this. It may end before it has read everything.
+fn feed(mut child: Child, text: &[u8]) -> Output {
     let _ = child.stdin.take().unwrap().write_all(text);
     child.wait_with_output().unwrap()
 }
@@ -95,6 +109,18 @@ fn an_answer_that_is_too_large_is_none() {
     let answers = lines(&run(&bench.request(&[60, 1]), &[]), &[60, 1]);
     assert!(answers[0].as_ref().unwrap_err().contains("noded cannot be asked"));
     assert!(answers[1].is_ok());
+}
+
+/// What a node answers is data: no control character of it, and no more than a line, reaches who reads our errors.
+#[test]
+fn an_error_with_what_a_node_said_is_one_short_line() {
+    let bench = Bench::new();
+    let nodes = [56, 57, 58];
+    for answer in lines(&run(&bench.request(&nodes), &[]), &nodes) {
+        let why = answer.unwrap_err();
+        assert!(why.contains("owned"), "{why:?}");
+        assert!(!why.contains(char::is_control) && why.chars().count() < 500, "{why:?}");
+    }
 }
 
 /// A node that is frozen, or does not exist, costs the others nothing but the time-out.

@@ -1,0 +1,61 @@
+//! Whom a call believes: who has the key of the cluster's own certificate, and nobody besides.
+//!
+//! Ganeti's `server.pem` is one for all nodes and signs itself, so it is trust anchor and pin at once. It is read once for
+//! each run: after `gnt-cluster renew-crypto` the next run has the new one, and no old one counts.
+
+use std::path::Path;
+
+use curl::easy::{Easy2, Handler, SslVersion};
+use openssl::base64::encode_block;
+use openssl::hash::{MessageDigest, hash};
+use openssl::x509::X509;
+
+/// No file that Ganeti makes is longer, in bytes: a key of 2048 bits and a certificate are 3,000.
+const LIMIT: u64 = 64 * 1024;
+
+/// Nothing can be in it. libcurl looks in the system's folder of trusted certificates as long as it has no other, whatever
+/// else it is given (`CURLOPT_CAPATH`).
+const NO_STORE: &str = "/dev/null";
+
+/// The cluster's certificate.
+pub(crate) struct Pin {
+    /// It alone, as PEM.
+    certificate: Vec<u8>,
+    /// SHA-256 of its public key, as libcurl wants it.
+    key: String,
+}
+
+impl Pin {
+    /// Reads it from `server.pem`, where the key stands beside it.
+    ///
+    /// # Errors
+    /// When there is no whole certificate in it: then nobody can be believed.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let why = |why: String| format!("cannot read the cluster's certificate in {}: {why}", path.display());
+        Self::of(&bounded(path).map_err(|error| why(error.to_string()))?).map_err(|error| why(error.to_string()))
+    }
+
+    fn of(pem: &[u8]) -> Result<Self, openssl::error::ErrorStack> {
+        let certificate = X509::from_pem(pem)?;
+        let key = hash(MessageDigest::sha256(), &certificate.public_key()?.public_key_to_der()?)?;
+        Ok(Self { certificate: certificate.to_pem()?, key: format!("sha256//{}", encode_block(&key)) })
+    }
+
+    /// Nothing but this certificate's chain and this key is accepted. A name says nothing: all nodes of all clusters have
+    /// one.
+    pub(crate) fn bind<H: Handler>(&self, easy: &mut Easy2<H>) -> Result<(), curl::Error> {
+        easy.ssl_cainfo_blob(&self.certificate)?;
+        easy.capath(NO_STORE)?;
+        easy.pinned_public_key(&self.key)?;
+        easy.ssl_verify_peer(true)?;
+        easy.ssl_verify_host(false)?;
+        easy.ssl_min_max_version(SslVersion::Tlsv12, SslVersion::Default)
+    }
+}
+
+fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut pem = Vec::new();
+    std::fs::File::open(path)?.take(LIMIT).read_to_end(&mut pem)?;
+    Ok(pem)
+}

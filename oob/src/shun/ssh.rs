@@ -1,0 +1,97 @@
+//! How another node is asked by SSH where its noded cannot be: whose host key is believed.
+
+use std::path::Path;
+
+/// Ganeti's own options (`lib/ssh.py`, `SshRunner`): the host key is the cluster's, from Ganeti's file and no other. All
+/// nodes have that key, so it says that a node answers, and not which.
+///
+/// Behind them, whatever ssh_config(5) says on this host: no other source of host keys, no connection that somebody else
+/// has opened, and nothing of this host is lent to the other.
+pub(super) fn options(data_dir: &Path, cluster: &str) -> Vec<String> {
+    let known_hosts = format!("-oGlobalKnownHostsFile={}", data_dir.join("known_hosts").display());
+    let alias = format!("-oHostKeyAlias={cluster}");
+    [
+        "-q",
+        "-oEscapeChar=none",
+        "-oHashKnownHosts=no",
+        &known_hosts,
+        "-oUserKnownHostsFile=/dev/null",
+        "-oCheckHostIp=no",
+        "-oConnectTimeout=2",
+        &alias,
+        "-oBatchMode=yes",
+        "-oStrictHostKeyChecking=yes",
+        "-oKnownHostsCommand=none",
+        "-oVerifyHostKeyDNS=no",
+        "-oUpdateHostKeys=no",
+        "-oControlPath=none",
+        "-oClearAllForwardings=yes",
+        "-oForwardAgent=no",
+        "-oPermitLocalCommand=no",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::options;
+
+    /// Whoever answers a question to a node must have the cluster's host key, whatever this host's ssh_config(5) says.
+    /// ssh itself says what it makes of the options.
+    #[test]
+    fn no_configuration_of_ssh_brings_another_host_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let hostile = folder.path().join("config");
+        let text = "Host *\n\
+            StrictHostKeyChecking no\n\
+            UserKnownHostsFile /etc/others\n\
+            GlobalKnownHostsFile /etc/others\n\
+            KnownHostsCommand /usr/bin/others %H\n\
+            VerifyHostKeyDNS yes\n\
+            UpdateHostKeys yes\n\
+            HostKeyAlias other\n\
+            ControlMaster auto\n\
+            ControlPath /tmp/others-%h\n\
+            ForwardAgent yes\n\
+            LocalForward 1234 localhost:22\n\
+            PermitLocalCommand yes\n\
+            LocalCommand touch /tmp/others\n";
+        std::fs::write(&hostile, text).unwrap();
+        let Ok(said) = Command::new("ssh")
+            .arg("-G")
+            .arg("-F")
+            .arg(&hostile)
+            .args(options(Path::new("/var/lib/ganeti"), "cluster.lab"))
+            .arg("root@192.0.2.1")
+            .output()
+        else {
+            eprintln!("SKIPPED: there is no ssh here");
+            return;
+        };
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let said = String::from_utf8(said.stdout).unwrap();
+        let set: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.split_once(' ')).collect();
+        let of = |name: &str| set.get(name).copied().unwrap_or("none");
+        assert_eq!(of("stricthostkeychecking"), "true");
+        assert_eq!(of("globalknownhostsfile"), "/var/lib/ganeti/known_hosts");
+        assert_eq!(of("userknownhostsfile"), "/dev/null");
+        assert_eq!(of("hostkeyalias"), "cluster.lab");
+        assert_eq!(of("batchmode"), "yes");
+        for no in ["verifyhostkeydns", "updatehostkeys"] {
+            assert_eq!(of(no), "false", "{no}");
+        }
+        for no in ["forwardagent", "permitlocalcommand"] {
+            assert_eq!(of(no), "no", "{no}");
+        }
+        for no in ["knownhostscommand", "controlpath", "localforward"] {
+            assert_eq!(of(no), "none", "{no}");
+        }
+    }
+}
