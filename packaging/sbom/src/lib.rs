@@ -176,9 +176,10 @@ fn bundled(linked: &BTreeSet<Package>, sources: &Sources<'_>) -> Result<Vec<(Str
     let mut found = Vec::new();
     // Without a shared library's name in any program it is inside, or not used.
     let shares = |name: &[u8]| sources.programs.iter().any(|program| contains(program, name));
-    if let Some(package) = find("curl-sys").filter(|_| !shares(b"libcurl.so")) {
-        let version = package.1.split_once("+curl-").ok_or("curl-sys does not say which curl it brings")?.1;
-        found.push((reference(package), library("curl", version, "curl")));
+    if find("curl-sys").is_some() && !shares(b"libcurl.so") {
+        return Err(
+            "libcurl is inside of a program: it has to be the distribution's: name the built programs".to_owned()
+        );
     }
     if let Some(package) = find("libz-sys").filter(|_| !shares(b"libz.so")) {
         let version = sources.programs.iter().find_map(|program| zlib_version(program));
