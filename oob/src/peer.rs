@@ -4,21 +4,29 @@ use std::io::{Read, stdin};
 use std::path::Path;
 
 use gnt_ha::config::Config;
+use gnt_ha::core::shun::belief::Channel;
 use gnt_ha::core::shun::words::{LIMIT, Question, Report};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
 
-/// Does what the question tells, and answers it. `text` is the question, or `-` for stdin; `path` is where this node's
-/// configuration is.
+/// Does what the question tells, as far as whoever asks is believed, and answers it. `text` is the question, or `-` for stdin;
+/// `path` is where this node's configuration is.
+///
+/// A question in the argument came through noded, which serves master candidates only: it compares the digest of the client's
+/// certificate with `ssconf_master_candidates_certs` (Ganeti's `lib/server/noded.py`, `SSLVerifyPeer`; the list is empty only
+/// while a cluster is made or its certificates are renewed, and then the cluster's own certificate counts, which each node has).
+/// The name in the question is the caller's own statement: one candidate could give another one's. One on stdin came with a
+/// root login, which can do anything here.
 ///
 /// # Errors
 /// Why not, in one line.
 pub fn answer(config: &Config, path: &Path, data_dir: &Path, text: &str, deadline: Deadline) -> Result<Report, String> {
-    let text = if text == "-" { read_stdin()? } else { text.to_owned() };
-    let question: Question = serde_json::from_str(&text).map_err(|error| format!("the question is none: {error}"))?;
+    let (text, by) = if text == "-" { (read_stdin()?, Channel::Root) } else { (text.to_owned(), Channel::Noded) };
+    let question: Question =
+        serde_json::from_str(&text).map_err(|error| format!("cannot parse the request: {error}"))?;
     let keeper = Keeper::new(config, data_dir)?;
-    let report = keeper.tell(&question, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
+    let report = keeper.obey(&question, by, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
     Ok(Report { program: Some(identity::program(path)), ..report })
 }
 

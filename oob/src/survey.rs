@@ -38,7 +38,7 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         about: vec![],
         gone_master_ip: None,
     };
-    let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster };
+    let channel = Channel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);
     let own = identity::program(path);

@@ -100,3 +100,119 @@ fn a_person_has_a_node_refused_for_a_reason() {
         site.run(words, &[]).failed(&["see ganeti-oob --help"]);
     }
 }
+
+/// A node of this cluster whose answers are given by SSH, as its noded does not answer, in a network and a mount namespace of
+/// their own: n1 is this host, n1 and n2 are master candidates, n3 and n4 are not.
+fn in_cluster(answers: &[(u8, Value)], script: &str) -> Option<String> {
+    let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    if !is_root || !std::path::Path::new("/usr/sbin/nft").exists() {
+        eprintln!("not tested: it needs root and nft");
+        return None;
+    }
+    let site = Site::new(SHUN);
+    for folder in ["ganeti", "answers", "bin"] {
+        std::fs::create_dir(site.path(folder)).unwrap();
+    }
+    let node = |n: u8| {
+        json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "secondary_ip": format!("192.0.2.{n}"),
+               "master_candidate": n < 3, "offline": false})
+    };
+    let nodes: serde_json::Map<_, _> = (1..=4).map(|n| (format!("u{n}"), node(n))).collect();
+    let ganeti = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": nodes, "disks": {}});
+    site.write("ganeti/config.data", &ganeti.to_string(), 0o600);
+    let lines = |line: fn(u8) -> String, of: std::ops::RangeInclusive<u8>| of.map(line).collect::<String>();
+    for (key, text) in [
+        ("node_list", lines(|n| format!("n{n}.lab\n"), 1..=4)),
+        ("node_primary_ips", lines(|n| format!("n{n}.lab 192.0.2.{n}\n"), 1..=4)),
+        ("master_candidates", lines(|n| format!("n{n}.lab\n"), 1..=2)),
+    ] {
+        site.write(&format!("ganeti/ssconf_{key}"), &text, 0o600);
+    }
+    for key in ["client.pem", "server.pem"] {
+        site.write(&format!("ganeti/{key}"), "none\n", 0o600);
+    }
+    for (n, answer) in answers {
+        site.write(&format!("answers/root@192.0.2.{n}"), &answer.to_string(), 0o600);
+    }
+    let folder = site.path("").display().to_string();
+    let ssh = format!(
+        "#!/bin/sh\ncat > /dev/null\nfor word; do case $word in root@*) exec cat {folder}answers/$word;; esac; done\n"
+    );
+    common::install(&site.path("bin/ssh"), &ssh);
+    let script = format!(
+        "set -e\nmount --make-rprivate /\nmount --bind {folder}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
+         oob() {{ c=$1; shift; {} $c \"$@\" --config {folder}config.toml 2>&1 || echo \"exit $?\"; }}\n\
+         kept() {{ cat {folder}state/shunned.json 2> /dev/null || echo none; }}\n{script}",
+        common::PROGRAM
+    );
+    let mut command = std::process::Command::new("timeout");
+    command.args(["-s", "KILL", "60", "unshare", "--mount", "--net", "--uts", "sh", "-c", &script]);
+    command.env("PATH", format!("{folder}bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    Some(String::from_utf8(done.stdout).unwrap())
+}
+
+fn answer(n: u8, register: Value) -> (u8, Value) {
+    let refuses: serde_json::Map<_, _> = register
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(node, entry): (&String, &Value)| (node.clone(), entry["epoch"].clone()))
+        .collect();
+    let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "refuses": refuses,
+                        "register": register, "seal": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
+    (n, answer)
+}
+
+fn lie(epoch: u64, address: &str) -> Value {
+    json!({"epoch": epoch, "addresses": [address], "reach": "everything", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
+}
+
+const LOOK: &str = "oob tend\nkept\noob power-status n3.lab\nnft list ruleset\n";
+
+/// A regular node is believed about itself only: no grade, no epoch, no rule and no file follows from what it says of others.
+#[test]
+fn what_a_regular_node_says_of_others_changes_nothing() {
+    for epoch in [1, 3, u64::MAX] {
+        let said = answer(4, json!({"n3.lab": lie(epoch, "192.0.2.3"), "ghost": lie(1, "192.0.2.254")}));
+        let Some(seen) = in_cluster(&[answer(2, json!({})), said], LOOK) else { return };
+        assert!(seen.contains("\"powered\":true"), "{epoch}: {seen}");
+        assert!(seen.contains("none\n") && !seen.contains("gnt-ha-shunned"), "{epoch}: {seen}");
+    }
+}
+
+/// What a candidate says counts for nodes of the cluster, with their addresses, and with an epoch that can follow.
+#[test]
+fn what_a_candidate_says_is_limited() {
+    for (entries, why) in [
+        (json!({"ghost": lie(1, "192.0.2.254")}), "not a node of this cluster"),
+        (json!({"n3.lab": lie(1, "192.0.2.254")}), "192.0.2.254 is not an address of it"),
+        (json!({"n3.lab": lie(1, "192.0.2.4")}), "192.0.2.4 is not an address of it"),
+        (json!({"n3.lab": lie(4_000_000_001, "192.0.2.3")}), "the largest that is taken"),
+        (json!({"n3.lab": lie(u64::MAX, "192.0.2.3")}), ""),
+    ] {
+        let Some(seen) = in_cluster(&[answer(2, entries.clone()), answer(4, json!({}))], LOOK) else { return };
+        assert!(seen.contains("\"powered\":true") && seen.contains("none\n"), "{entries}: {seen}");
+        assert!(!seen.contains("gnt-ha-shunned") && seen.contains(why), "{entries}: {seen}");
+    }
+    let true_word = answer(2, json!({"n3.lab": lie(1, "192.0.2.3")}));
+    let Some(seen) = in_cluster(&[true_word, answer(4, json!({}))], LOOK) else { return };
+    assert!(seen.contains("\"grade\":\"bounded\"") && seen.contains("elements = { 192.0.2.3 }"), "{seen}");
+}
+
+/// Only a master candidate of this node's own configuration is obeyed.
+#[test]
+fn whoever_is_no_candidate_orders_nothing() {
+    for (from, why) in [("n4.lab", "n4.lab is not a master candidate"), ("ghost", "ghost is not a master candidate")] {
+        let question = json!({"version": 1, "from": from, "register": {"n3.lab": lie(1, "192.0.2.3")}});
+        let script = format!("oob peer '{question}'\nkept\nnft list ruleset\n");
+        let Some(seen) = in_cluster(&[], &script) else { return };
+        assert!(seen.contains(why) && seen.contains("none\n") && !seen.contains("gnt-ha-shunned"), "{seen}");
+    }
+    let question = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3"), "n4.lab": lie(1, "192.0.2.254")}});
+    let Some(seen) = in_cluster(&[], &format!("oob peer '{question}'\n")) else { return };
+    let report: Value = serde_json::from_str(seen.trim()).unwrap();
+    assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
+    assert!(report["refusals"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
+}

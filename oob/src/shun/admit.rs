@@ -50,7 +50,7 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
             "it has booted since, and runs nothing".to_owned()
         }
     };
-    entry.epoch = entry.epoch.admitted();
+    entry.epoch = entry.epoch.admitted().map_err(|error| error.to_string())?;
     entry.grade = Grade::Unknown;
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;

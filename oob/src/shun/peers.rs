@@ -1,13 +1,17 @@
 //! Asking other nodes: all at once by their nodeds, and by SSH those that cannot be asked so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gnt_ha::config::Config;
 use gnt_ha::core::budget::levels::NODED_ANSWERS;
+use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::belief::{self, Asked};
+use gnt_ha::core::shun::terms::Terms;
 use gnt_ha::core::shun::words::{COMMAND, Question, Report};
 use gnt_ha::sys::clock::{Deadline, millis};
 use gnt_ha::sys::process::{End, Job};
@@ -35,9 +39,13 @@ pub type Answers = BTreeMap<NodeName, Result<Report, String>>;
 #[derive(Clone, Debug)]
 pub struct Channel {
     /// Ganeti's data folder, with this host's certificate.
-    pub data_dir: PathBuf,
+    data_dir: PathBuf,
     /// The name of the cluster, which is its nodes' in SSH.
-    pub cluster: String,
+    cluster: String,
+    /// The master candidates, by this host's configuration.
+    candidates: BTreeSet<NodeName>,
+    /// The times of this host's own self-fencing.
+    own_terms: Terms,
 }
 
 /// One line of `noded-call`.
@@ -51,9 +59,36 @@ struct Line {
 }
 
 impl Channel {
+    /// To the nodes of `network`, with Ganeti's files in `data_dir`.
+    #[must_use]
+    pub fn new(config: &Config, network: &Network, data_dir: &Path) -> Self {
+        let candidates = network.members.iter().filter(|(_, member)| member.candidate).map(|(name, _)| name.clone());
+        Self {
+            data_dir: data_dir.to_owned(),
+            cluster: network.cluster.clone(),
+            candidates: candidates.collect(),
+            own_terms: config.leash.terms(),
+        }
+    }
+
+    /// What is believed of a node's answer.
+    fn believed(&self, node: &NodeName, about: &[NodeName], report: Report) -> Result<Report, String> {
+        let is_candidate = self.candidates.contains(node);
+        belief::answer(report, Asked { node, is_candidate, about, own_terms: self.own_terms })
+    }
+
     /// Asks all of `peers`, and returns when each has answered or the deadline is over.
+    /// What comes back holds nothing that its node is not believed about.
     #[must_use]
     pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
+        let believed = |(node, answer): (NodeName, Result<Report, String>)| {
+            let answer = answer.and_then(|report| self.believed(&node, &question.about, report));
+            (node, answer)
+        };
+        self.ask_all(peers, question, deadline).into_iter().map(believed).collect()
+    }
+
+    fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
         let mut answers: Answers =
             peers.keys().map(|node| (node.clone(), Err("did not answer in time".to_owned()))).collect();
         if peers.is_empty() {

@@ -9,6 +9,7 @@ use gnt_ha::config::Config;
 use gnt_ha::core::ganeti::network::{Member, Network};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::belief::is_near;
 use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
 use gnt_ha::core::shun::verdict::{Look, Missing, Peer, Stand, look, why_toothless};
 use gnt_ha::core::shun::words::{Attestation, LeashReport, Question, Report, VERSION};
@@ -80,7 +81,7 @@ impl<'a> Survivors<'a> {
         if *keeper.here() == target {
             return Err("this is the node itself: it is shunned by the others".to_owned());
         }
-        let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster.clone() };
+        let channel = Channel::new(config, &network, data_dir);
         Ok(Self { config, network, keeper, channel, target, member })
     }
 
@@ -142,7 +143,10 @@ impl<'a> Survivors<'a> {
     /// Why this host itself does not.
     pub fn shun(&self, grade: Grade, reach: Reach, by: &str, deadline: Deadline) -> Result<Seen, String> {
         let before = self.entry()?;
-        let mut epoch = before.as_ref().map_or_else(|| Epoch::default().shunned(), |entry| next(entry, reach));
+        let mut epoch = match &before {
+            Some(entry) => next(entry, reach)?,
+            None => Epoch::default().shunned(),
+        };
         let mut attempt = 0;
         loop {
             let told = known::peers(&self.config.state);
@@ -157,8 +161,10 @@ impl<'a> Survivors<'a> {
                 by: before.as_ref().filter(|_| !is_new).map_or_else(|| by.to_owned(), |entry| entry.by.clone()),
             };
             let seen = self.tell(entry, deadline)?;
-            // Somebody admitted it meanwhile, or knew of an admission that this host had missed.
-            let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target)).max();
+            // Somebody admitted it meanwhile, or knew of an admission that this host had missed. Of a regular node's list the
+            // channel leaves nothing: it moves no epoch.
+            let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target));
+            let ahead = ahead.filter(|stated| is_near(*stated, Some(epoch)).is_ok()).max();
             attempt += 1;
             match ahead {
                 Some(ahead) if ahead > epoch && attempt < AHEAD => epoch = ahead.shunned(),
@@ -198,7 +204,9 @@ impl<'a> Survivors<'a> {
     fn ask(&self, question: &Question, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
         let asked = Duration::from_millis(now().boottime_ms);
         let own = self.keeper.tell(question, deadline).map_err(|error| error.to_string())?;
-        if let Some(why) = own.refusals.get(&self.target) {
+        // One that was admitted here meanwhile is shunned anew by whoever sees the epoch.
+        let is_ahead = own.register.epoch(&self.target) > epoch;
+        if let Some(why) = own.refusals.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
         }
         let mut answers = self.channel.ask(&self.others(), question, deadline);
@@ -275,10 +283,7 @@ impl<'a> Survivors<'a> {
         let why = match answer {
             Some(Ok(report)) => match report.refusals.get(&self.target) {
                 Some(why) => format!("does not refuse it: {why}"),
-                None => format!(
-                    "does not refuse it: it is admitted there, in epoch {}",
-                    report.register.epoch(&self.target)
-                ),
+                None => "does not refuse it".to_owned(),
             },
             Some(Err(why)) => format!("does not say that it refuses it: {why}"),
             None => "was not asked".to_owned(),
@@ -312,9 +317,9 @@ pub(super) fn is_admitted(register: &Register, node: &NodeName) -> bool {
 
 /// The epoch in which a node is shunned with this reach. What proved an earlier boot off says nothing of one that came
 /// after it into the cluster stack, and it outweighs whatever is said in the same epoch: so that one is shunned anew.
-fn next(before: &Entry, reach: Reach) -> Epoch {
+fn next(before: &Entry, reach: Reach) -> Result<Epoch, String> {
     let stale = before.epoch.is_shunned() && before.reach == Reach::Tcp && reach == Reach::Everything;
-    if stale { Epoch(before.epoch.0.saturating_add(2)) } else { before.epoch.shunned() }
+    if stale { before.epoch.anew().map_err(|error| error.to_string()) } else { Ok(before.epoch.shunned()) }
 }
 
 fn network(data_dir: &Path) -> Result<Network, String> {

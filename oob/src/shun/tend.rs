@@ -23,6 +23,8 @@ pub struct Tended {
     pub open: bool,
     /// What failed, a line each.
     pub failed: Vec<String>,
+    /// What others said that is not believed, a line each.
+    pub disbelieved: Vec<String>,
 }
 
 /// Tells every node what this host remembers, learns what they remember, and keeps what they said. Does nothing where
@@ -56,10 +58,10 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
         .filter(|(name, member)| *name != keeper.here() && (!member.offline || admitted(name)) && !refused(name))
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let channel = Channel { data_dir: data_dir.to_owned(), cluster: network.cluster.clone() };
+    let channel = Channel::new(config, &network, data_dir);
     let asked_boottime_ms = now().boottime_ms;
     let answers = channel.ask(&peers, &question(register.clone()), deadline);
-    let mut learnt = Register::default();
+    let mut learnt: BTreeMap<NodeName, Register> = BTreeMap::new();
     let mut tended = Tended::default();
     let mut kept: Peers = known::peers(&config.state);
     kept.retain(|node, _| network.members.contains_key(node));
@@ -68,7 +70,10 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     for (node, answer) in answers {
         match answer {
             Ok(report) => {
-                learnt.merge(&report.register);
+                // Only a candidate has a say about others: the channel leaves no regular node's list in its answer.
+                if network.members.get(&node).is_some_and(|member| member.candidate) {
+                    learnt.insert(node.clone(), report.register.clone());
+                }
                 let lacks =
                     |(target, epoch): &(NodeName, _)| *target != node && report.refuses.get(target) != Some(epoch);
                 tended.open |= shunned.iter().any(lacks);
@@ -80,8 +85,7 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
             }
         }
     }
-    learnt.0.retain(|node, _| node != keeper.here());
-    keeper.tell(&question(learnt), deadline).map_err(|error| error.to_string())?;
+    tended.disbelieved = keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?;
     known::keep_peers(&config.state, &kept).map_err(|error| format!("cannot keep what the nodes said: {error}"))?;
     Ok(tended)
 }

@@ -6,6 +6,7 @@
 //! (`tests/model`) runs these very functions.
 
 pub mod admission;
+pub mod belief;
 pub mod lease;
 pub mod register;
 pub mod terms;

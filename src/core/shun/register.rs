@@ -14,10 +14,45 @@ use crate::core::node::NodeName;
 /// It only grows, and two registers are merged by the greater one, so an order that comes late, twice or by another way
 /// changes nothing: a shun of before an admission can not undo it, nor an admission a later shun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u64")]
 pub struct Epoch(pub u64);
 
+/// An epoch beyond [`Epoch::MOST`]: no node was shunned that often, so something is damaged, or somebody lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("epoch {0} is not a valid epoch: the maximum is {most}", most = Epoch::MOST)]
+pub struct EpochError(pub u64);
+
+impl TryFrom<u64> for Epoch {
+    type Error = EpochError;
+
+    fn try_from(number: u64) -> Result<Self, EpochError> {
+        Self(number).checked()
+    }
+}
+
 impl Epoch {
+    /// The largest number that is read or written. One fencing a second reaches it after 68 years.
+    pub const MOST: u64 = 1 << 32;
+
+    /// This epoch, if it is one that can be written and read back.
+    ///
+    /// # Errors
+    /// [`EpochError`] beyond [`Epoch::MOST`].
+    pub const fn checked(self) -> Result<Self, EpochError> {
+        if self.0 > Self::MOST { Err(EpochError(self.0)) } else { Ok(self) }
+    }
+
+    /// The epoch two steps later: as shunned or admitted as this one, and newer.
+    ///
+    /// # Errors
+    /// [`EpochError`] when the numbers are used up.
+    pub const fn anew(self) -> Result<Self, EpochError> {
+        match self.0.checked_add(2) {
+            Some(number) => Self(number).checked(),
+            None => Err(EpochError(self.0)),
+        }
+    }
+
     /// Whether the node is shunned.
     #[must_use]
     pub const fn is_shunned(self) -> bool {
@@ -31,9 +66,14 @@ impl Epoch {
     }
 
     /// The epoch in which the node is admitted: this one, or the next.
-    #[must_use]
-    pub const fn admitted(self) -> Self {
-        Self(self.0.saturating_add(self.0 & 1))
+    ///
+    /// # Errors
+    /// [`EpochError`] when the numbers are used up: a sum that stayed at the largest number would shun for ever.
+    pub const fn admitted(self) -> Result<Self, EpochError> {
+        match self.0.checked_add(self.0 & 1) {
+            Some(number) => Self(number).checked(),
+            None => Err(EpochError(self.0)),
+        }
     }
 }
 
@@ -72,8 +112,38 @@ pub struct Entry {
     pub boot_id: Option<String>,
     /// When this epoch began, in milliseconds since 1970, by the clock of whoever began it.
     pub since_ms: u64,
-    /// Who began it: a person with the reason, or a program with its receipt's id.
+    /// Who began it: a person with the reason, or a program with its receipt's id. At most [`TEXT_MOST`] characters are read.
+    #[serde(deserialize_with = "plain_text")]
     pub by: String,
+}
+
+/// The most addresses that one node has, in an entry.
+pub const ADDRESSES_MOST: usize = 16;
+
+/// The most entries that a register holds.
+pub const ENTRIES_MOST: usize = 4_096;
+
+/// The most characters that are kept of a text from another node or a file.
+pub const TEXT_MOST: usize = 400;
+
+/// The most bytes of a boot's id; the kernel's has 36, and the first process's start follows.
+const BOOT_ID_MOST: usize = 80;
+
+/// A text from elsewhere as data: bounded, and without control characters.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_MOST).collect()
+}
+
+fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| plain(&text))
+}
+
+/// Whether this can be a boot's id (`proc_sys_kernel(5)`, `boot_id`), with the start of the first process, or a word in its place.
+#[must_use]
+pub fn is_boot_id(text: &str) -> bool {
+    (1..=BOOT_ID_MOST).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+'))
 }
 
 impl Entry {
@@ -100,11 +170,76 @@ impl Entry {
 }
 
 /// What a node remembers of all nodes.
+///
+/// What is read, from a file or from another node, is within the limits of this module; anything else is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "BTreeMap<NodeName, Entry>")]
 pub struct Register(pub BTreeMap<NodeName, Entry>);
 
+/// A register beyond the limits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// More than [`ENTRIES_MOST`].
+    #[error("{0} nodes are too many: a shun list has at most {ENTRIES_MOST}")]
+    Entries(usize),
+    /// More than [`ADDRESSES_MOST`].
+    #[error("{node}: {count} addresses are too many: a node has at most {ADDRESSES_MOST}")]
+    Addresses {
+        /// The entry's node.
+        node: NodeName,
+        /// How many addresses the entry has.
+        count: usize,
+    },
+    /// Not a boot's id.
+    #[error("{node}: {:?} is not a valid boot id", plain(text))]
+    Boot {
+        /// The entry's node.
+        node: NodeName,
+        /// What stands there.
+        text: String,
+    },
+    /// Beyond [`Epoch::MOST`].
+    #[error("{node}: {error}")]
+    Epoch {
+        /// The entry's node.
+        node: NodeName,
+        /// The number.
+        error: EpochError,
+    },
+}
+
+impl TryFrom<BTreeMap<NodeName, Entry>> for Register {
+    type Error = RegisterError;
+
+    fn try_from(entries: BTreeMap<NodeName, Entry>) -> Result<Self, RegisterError> {
+        let register = Self(entries);
+        register.check()?;
+        Ok(register)
+    }
+}
+
 impl Register {
+    /// Whether this can be written, so that it is read back.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn check(&self) -> Result<(), RegisterError> {
+        if self.0.len() > ENTRIES_MOST {
+            return Err(RegisterError::Entries(self.0.len()));
+        }
+        for (node, entry) in &self.0 {
+            let node = || node.clone();
+            if entry.addresses.len() > ADDRESSES_MOST {
+                return Err(RegisterError::Addresses { node: node(), count: entry.addresses.len() });
+            }
+            if let Some(text) = entry.boot_id.as_ref().filter(|text| !is_boot_id(text)) {
+                return Err(RegisterError::Boot { node: node(), text: text.clone() });
+            }
+            entry.epoch.checked().map_err(|error| RegisterError::Epoch { node: node(), error })?;
+        }
+        Ok(())
+    }
+
     /// Takes in what another node remembers.
     pub fn merge(&mut self, other: &Self) {
         for (name, entry) in &other.0 {
@@ -180,8 +315,43 @@ mod tests {
     fn an_old_order_does_not_undo_a_later_one() {
         let first = Epoch::default().shunned();
         assert!(first.is_shunned() && first.shunned() == first);
-        let second = first.admitted().shunned();
-        assert!(second > first.admitted() && first.admitted() > first && !first.admitted().is_shunned());
-        assert_eq!(Epoch::default().admitted(), Epoch::default(), "who was never shunned needs no admission");
+        let admitted = first.admitted().unwrap();
+        let second = admitted.shunned();
+        assert!(second > admitted && admitted > first && !admitted.is_shunned());
+        assert_eq!(Epoch::default().admitted(), Ok(Epoch::default()), "who was never shunned needs no admission");
+    }
+
+    /// A sum that stays at the largest number shuns for ever: the end of the numbers is an error.
+    #[test]
+    fn no_epoch_stays_where_it_is() {
+        for last in [u64::MAX, u64::MAX - 1, Epoch::MOST + 1] {
+            assert!(Epoch(last).admitted().is_err() && Epoch(last).anew().is_err(), "{last}");
+            assert!(serde_json::from_str::<Epoch>(&last.to_string()).is_err(), "{last}");
+        }
+        assert_eq!(Epoch(Epoch::MOST - 1).admitted(), Ok(Epoch(Epoch::MOST)));
+        assert_eq!(Epoch(1).anew(), Ok(Epoch(3)));
+    }
+
+    /// A register beyond the limits is an error and never an empty one, wherever it is read.
+    #[test]
+    fn a_register_beyond_the_limits_is_an_error() {
+        let entry = |epoch: u64, addresses: usize, boot: &str| {
+            let addresses: Vec<String> = (0..addresses).map(|n| format!("192.0.2.{n}")).collect();
+            serde_json::json!({"epoch": epoch, "addresses": addresses, "reach": "tcp", "grade": "off", "boot_id": boot,
+                               "since_ms": 1, "by": "x"})
+        };
+        let read = |entry: serde_json::Value| {
+            serde_json::from_value::<Register>(serde_json::json!({"n1": entry})).map_err(|error| error.to_string())
+        };
+        read(entry(1, 16, "b6c1e1f5-6f1f-4a43-8a0c-0123456789ab+123")).unwrap();
+        assert!(read(entry(1, 17, "b")).unwrap_err().contains("17 addresses"));
+        assert!(read(entry(1, 1, "a b")).unwrap_err().contains("boot id"));
+        assert!(read(entry(u64::MAX, 1, "b")).unwrap_err().contains("epoch 18446744073709551615"));
+        let many: serde_json::Map<_, _> = (0..=ENTRIES_MOST).map(|n| (format!("n{n}"), entry(1, 1, "b"))).collect();
+        assert!(serde_json::from_value::<Register>(many.into()).unwrap_err().to_string().contains("too many"));
+        let mut told = entry(1, 1, "b");
+        told["by"] = format!("\u{1b}]0;owned\u{7}{}", "x".repeat(1_000)).into();
+        let by = read(told).unwrap().0.into_values().next().unwrap().by;
+        assert!(by.chars().count() == TEXT_MOST && !by.chars().any(char::is_control), "{by}");
     }
 }

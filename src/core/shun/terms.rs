@@ -18,7 +18,34 @@ pub struct Terms {
     pub stop_ms: u64,
 }
 
+/// The shortest lease or watchdog that another node may claim, in milliseconds. A configuration has at least 2 s, and a device
+/// may round what it was set to.
+const LEAST_MS: u64 = 1_000;
+
+/// The longest of each time that another node may claim, in milliseconds: a wait that no fencing would last for.
+const MOST_MS: u64 = 600_000;
+
+/// The most that a clock's rate may be wrong, in parts per million: as for the configuration.
+const DRIFT_MOST_PPM: u32 = 100_000;
+
 impl Terms {
+    /// These times as another node claims them, as far as they can be relied on: with `own`'s drift and stop time at least, as
+    /// how wrong clocks are and how long a write may take is not for the one that is waited for to say.
+    ///
+    /// # Errors
+    /// Which time is outside what any node keeps.
+    pub fn claimed(self, own: Self) -> Result<Self, String> {
+        let lasting =
+            [("lease", self.lease_ms, LEAST_MS), ("watchdog", self.watchdog_ms, LEAST_MS), ("stop", self.stop_ms, 0)];
+        if let Some((what, ms, least)) = lasting.into_iter().find(|(_, ms, least)| !(*least..=MOST_MS).contains(ms)) {
+            return Err(format!("its {what} time is {ms} ms, not between {least} and {MOST_MS} ms"));
+        }
+        if self.drift_ppm > DRIFT_MOST_PPM {
+            return Err(format!("its drift is {} ppm, above {DRIFT_MOST_PPM} ppm", self.drift_ppm));
+        }
+        Ok(Self { drift_ppm: self.drift_ppm.max(own.drift_ppm), stop_ms: self.stop_ms.max(own.stop_ms), ..self })
+    }
+
     /// How long to wait, on a clock of the same bound, from the moment when enough candidates have refused: by then the
     /// leashed node has stopped.
     ///
@@ -72,6 +99,26 @@ mod tests {
         assert_eq!(shorter.no_longer_than(told), shorter);
         let crossed = Terms { lease_ms: 3_000, watchdog_ms: 9_000, ..told };
         assert_eq!(crossed.no_longer_than(told), Terms { lease_ms: 3_000, ..told });
+    }
+
+    /// A node that claims clocks without fault or writes that end at once shortens the wait of others by that.
+    #[test]
+    fn claimed_times_have_a_floor_and_a_ceiling() {
+        let own = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        assert_eq!(own.claimed(own), Ok(own));
+        let bare = Terms { drift_ppm: 0, stop_ms: 0, ..own };
+        assert_eq!(bare.claimed(own).unwrap().bound(), own.bound());
+        assert_eq!(Terms { stop_ms: 9_000, ..own }.claimed(own).unwrap().stop_ms, 9_000);
+        for wrong in [
+            Terms { lease_ms: 999, ..own },
+            Terms { lease_ms: u64::MAX, ..own },
+            Terms { watchdog_ms: 0, ..own },
+            Terms { watchdog_ms: 600_001, ..own },
+            Terms { stop_ms: 600_001, ..own },
+            Terms { drift_ppm: 100_001, ..own },
+        ] {
+            assert!(wrong.claimed(own).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -189,7 +189,7 @@ mod tests {
             by: "x".into(),
         };
         assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), Some(Grade::Bounded));
-        entry.epoch = entry.epoch.admitted();
+        entry.epoch = entry.epoch.admitted().unwrap();
         assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), None);
     }
 

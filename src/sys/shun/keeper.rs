@@ -13,7 +13,8 @@ use super::table::{self, Applied, Refused, Wanted};
 use crate::config::Config;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::shun::register::{Entry, Epoch, Reach, Register};
+use crate::core::shun::belief::{Belief, Channel, Disbelief, Roll};
+use crate::core::shun::register::{Entry, Epoch, Reach, Register, RegisterError};
 use crate::core::shun::words::{Question, Report, VERSION};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::connections::{self, Which};
@@ -34,6 +35,12 @@ pub enum ShunError {
         "it was asked in version {0} of the words, and this program knows version {VERSION}: install the same one everywhere"
     )]
     Version(u32),
+    /// Whoever asks is not obeyed.
+    #[error("refused: {0}")]
+    Disbelieved(#[from] Disbelief),
+    /// What would be kept could not be read again.
+    #[error("nothing was changed: {0}")]
+    Limits(#[from] RegisterError),
     /// The register cannot be read: what it holds must not be forgotten.
     #[error("cannot use {}: {error}; nothing was changed (repair it, or remove it once you know that nobody is shunned)", path.display())]
     Register {
@@ -101,26 +108,90 @@ impl<'a> Keeper<'a> {
         register(&self.config.state)
     }
 
-    /// Does what it is told, flushed to the disk before it is applied, and answers with what the kernel has then.
+    /// Does what a program of this host has decided, flushed to the disk before it is applied, and answers with what the kernel
+    /// has then. Nothing of another node's may come here: that is for [`Keeper::obey`] and [`Keeper::learn`].
     ///
     /// # Errors
     /// [`ShunError`]; what was written is applied at the next occasion.
     pub fn tell(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+        self.take(question, deadline, |_| Ok(Belief { accepted: question.register.clone(), ..Belief::default() }))
+    }
+
+    /// Does what another node orders, as far as it is believed, and answers as [`Keeper::tell`].
+    ///
+    /// # Errors
+    /// [`ShunError`]; [`ShunError::Disbelieved`] if nothing of it was considered.
+    pub fn obey(&self, question: &Question, by: Channel, deadline: Deadline) -> Result<Report, ShunError> {
+        let roll = self.roll();
+        let is_master_ip = |address: &IpAddr| roll.is_master_ip(*address);
+        let gone_master_ip = question.gone_master_ip.filter(is_master_ip);
+        let question = Question { gone_master_ip, ..question.clone() };
+        self.take(&question, deadline, |own| roll.believe(&question.from, by, &question.register, own))
+    }
+
+    /// Merges what other nodes have answered, as far as they are believed, and applies it. Returns what was not taken of it, a
+    /// line each.
+    ///
+    /// # Errors
+    /// [`ShunError`].
+    pub fn learn(&self, said: &BTreeMap<NodeName, Register>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
+        let roll = self.roll();
+        let mut lines = Vec::new();
+        let question = Question {
+            version: VERSION,
+            from: self.here.clone(),
+            register: Register::default(),
+            about: vec![],
+            gone_master_ip: None,
+        };
+        let report = self.take(&question, deadline, |own| {
+            let mut all = Belief::default();
+            // A node's list holds itself where it was shunned before: that is for the others to say.
+            for (speaker, said) in said {
+                match roll.believe(speaker, Channel::Answer, said, own) {
+                    Ok(belief) => {
+                        all.accepted.merge(&belief.accepted);
+                        let foreign = belief.rejected.iter().filter(|(node, _)| **node != self.here);
+                        lines.extend(
+                            foreign.map(|(node, why)| format!("{speaker}: what it says of {node} is not taken: {why}")),
+                        );
+                    }
+                    Err(why) => lines.push(format!("what {speaker} says of others is not taken: {why}")),
+                }
+            }
+            Ok(all)
+        })?;
+        lines.extend(report.refusals.iter().map(|(node, why)| format!("{node}: is not refused here: {why}")));
+        Ok(lines)
+    }
+
+    fn take(
+        &self,
+        question: &Question,
+        deadline: Deadline,
+        believe: impl FnOnce(&Register) -> Result<Belief, Disbelief>,
+    ) -> Result<Report, ShunError> {
         if question.version != VERSION {
             return Err(ShunError::Version(question.version));
         }
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
+        let Belief { accepted, rejected: mut refusals } = believe(&before)?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
-        let mut refusals = BTreeMap::new();
         let mut register = before.clone();
-        for (node, entry) in &question.register.0 {
+        for (node, entry) in &accepted.0 {
             match protected.why_not(node, entry).filter(|_| entry.epoch.is_shunned()) {
-                Some(why) => {
-                    tracing::warn!(%node, why, "is not refused, though it was asked for");
-                    refusals.insert(node.clone(), why);
-                }
+                Some(why) => drop(refusals.insert(node.clone(), why)),
                 None => register.merge(&Register(BTreeMap::from([(node.clone(), entry.clone())]))),
+            }
+        }
+        for (node, why) in &refusals {
+            tracing::warn!(from = %question.from, %node, why, "is not taken, though it was asked for");
+        }
+        for (node, entry) in &accepted.0 {
+            let own = register.epoch(node);
+            if entry.epoch.is_shunned() && !own.is_shunned() {
+                refusals.entry(node.clone()).or_insert_with(|| format!("it is admitted here, in epoch {own}"));
             }
         }
         let applied = self.keep(&before, &register, deadline)?;
@@ -130,6 +201,28 @@ impl<'a> Keeper<'a> {
             make_unreachable(&[address], GONE_MASTER);
         }
         Ok(self.report(register, applied.refused(), refusals, question))
+    }
+
+    /// What Ganeti has told this node of the cluster. Of a file that cannot be read nothing: then nobody is a candidate.
+    fn roll(&self) -> Roll {
+        let mut members: BTreeMap<NodeName, BTreeSet<IpAddr>> = self
+            .ssconf
+            .names("node_list")
+            .unwrap_or_default()
+            .into_iter()
+            .map(|node| (node, BTreeSet::new()))
+            .collect();
+        for key in ["node_primary_ips", "node_secondary_ips"] {
+            for (node, address) in self.ssconf.name_addresses(key).unwrap_or_default() {
+                members.entry(node).or_default().insert(address);
+            }
+        }
+        Roll {
+            here: Some(self.here.clone()),
+            members,
+            candidates: self.ssconf.names("master_candidates").unwrap_or_default().into_iter().collect(),
+            master_ip: self.ssconf.addresses("master_ip").unwrap_or_default().into_iter().next(),
+        }
     }
 
     /// Makes the rules what they should be: after a boot, after the firewall was reloaded, or because somebody looks. Nodes
@@ -158,6 +251,7 @@ impl<'a> Keeper<'a> {
 
     fn keep(&self, before: &Register, register: &Register, deadline: Deadline) -> Result<Applied, ShunError> {
         if register != before {
+            register.check()?;
             let path = self.file();
             state_file::write(&path, register).map_err(|error| ShunError::Write { path, error })?;
         }

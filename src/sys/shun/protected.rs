@@ -17,6 +17,7 @@ pub(super) struct Protected<'a> {
     owners: BTreeMap<IpAddr, BTreeSet<NodeName>>,
     master_ip: Option<IpAddr>,
     devices: BTreeSet<IpAddr>,
+    services: BTreeSet<IpAddr>,
 }
 
 impl<'a> Protected<'a> {
@@ -29,7 +30,7 @@ impl<'a> Protected<'a> {
             }
         }
         let master_ip = ssconf.addresses("master_ip").unwrap_or_default().into_iter().next();
-        Self { shun: &config.shun, here, owners, master_ip, devices: config.device_addresses() }
+        Self { shun: &config.shun, here, owners, master_ip, devices: config.device_addresses(), services: services() }
     }
 
     /// Why this entry must not be applied here.
@@ -62,12 +63,42 @@ impl<'a> Protected<'a> {
         if self.shun.protected.iter().any(|network| network.contains(address)) {
             return Some("is protected in config.toml".to_owned());
         }
-        let owners = self.owners.get(&address)?;
+        let Some(owners) = self.owners.get(&address) else {
+            // What Ganeti does not know of now may have been given to another host since.
+            let is_service = self.services.contains(&address);
+            return is_service.then(|| "is a gateway or name server of this host".to_owned());
+        };
         (!owners.contains(node)).then(|| {
             let names: Vec<&str> = owners.iter().map(NodeName::as_str).collect();
             format!("is {}'s in Ganeti", names.join(", "))
         })
     }
+}
+
+/// This host's default gateways and name servers; what cannot be read names none.
+fn services() -> BTreeSet<IpAddr> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (v4, v6) = (read("/proc/net/route"), read("/proc/net/ipv6_route"));
+    let gateways = v4.lines().filter_map(gateway).chain(v6.lines().filter_map(gateway_v6));
+    let servers = read("/etc/resolv.conf");
+    let servers = servers.lines().filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
+    gateways.chain(servers).collect()
+}
+
+/// The gateway of a line of `/proc/net/route` (`proc_pid_net(5)`): hexadecimal, in the host's byte order.
+fn gateway(line: &str) -> Option<IpAddr> {
+    let mut fields = line.split_whitespace().skip(1);
+    let (to, by) = (fields.next()?, fields.next()?);
+    let by = u32::from_str_radix(by, 16).ok().filter(|by| *by != 0 && to == "00000000")?;
+    Some(IpAddr::from(by.to_ne_bytes()))
+}
+
+/// The gateway of a line of `/proc/net/ipv6_route`: 32 hexadecimal digits in the network's byte order.
+fn gateway_v6(line: &str) -> Option<IpAddr> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (to, length, by) = (fields.first()?, fields.get(1)?, fields.get(4)?);
+    let by = u128::from_str_radix(by, 16).ok().filter(|by| *by != 0)?;
+    (to.bytes().all(|digit| digit == b'0') && *length == "00").then(|| IpAddr::from(by.to_be_bytes()))
 }
 
 #[cfg(test)]
@@ -92,6 +123,21 @@ mod tests {
             since_ms: 1,
             by: "a test".into(),
         }
+    }
+
+    /// A gateway or a name server is refused only where Ganeti has its address as the node's own.
+    #[test]
+    fn gateways_and_name_servers_are_read_as_the_kernel_shows_them() {
+        let of = |gateway: Option<IpAddr>| gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+        let hex = format!("{:08X}", u32::from_ne_bytes([192, 0, 2, 254]));
+        assert_eq!(of(gateway(&format!("eth0\t00000000\t{hex}\t0003\t0"))), "192.0.2.254");
+        assert_eq!(of(gateway(&format!("eth0\t000200C0\t{hex}\t0003\t0"))), "");
+        assert_eq!(of(gateway("Iface\tDestination\tGateway \tFlags")), "");
+        let zero = "0".repeat(32);
+        let line = |by: &str| format!("{zero} 00 {zero} 00 {by} 00000400 00000001 00000000 00000003 eth0");
+        assert_eq!(of(gateway_v6(&line("20010db80000000000000000000000fe"))), "2001:db8::fe");
+        assert_eq!(of(gateway_v6(&line(&zero))), "");
+        assert_eq!(of(gateway_v6("")), "");
     }
 
     /// "Never cuts itself off."
@@ -124,10 +170,12 @@ mod tests {
         "#;
         let config = Config::parse(text, Path::new("config.toml")).unwrap();
         let (here, ssconf) = (name("n1"), Ssconf::new(data.path()));
-        let protected = Protected::new(&config, &here, &ssconf);
+        let mut protected = Protected::new(&config, &here, &ssconf);
+        protected.services = ["198.18.0.3", "2001:db8::fe"].map(|text| text.parse().unwrap()).into();
         let why =
             |node: &str, addresses: &[&str]| protected.why_not(&name(node), &entry(addresses)).unwrap_or_default();
         assert_eq!(why("n3", &["198.18.0.3", "198.51.100.3", "2001:db8::3"]), "");
+        assert!(why("n3", &["2001:db8::fe"]).contains("gateway"));
         assert!(why("n1", &["198.18.0.1"]).contains("this node itself"));
         assert!(why("n3", &[]).contains("no address"));
         assert!(why("n3", &["127.0.0.1"]).contains("no address of a node"));

@@ -220,7 +220,7 @@ impl Model for Rules {
             }
             Action::Admit => {
                 let newest = state.orders.iter().max().copied()?;
-                state.orders.insert(newest.admitted());
+                state.orders.insert(newest.admitted().ok()?);
             }
             Action::Deliver(number, epoch) => {
                 let candidate = state.candidates.get_mut(&number)?;

@@ -1,0 +1,283 @@
+//! Who is believed about what: every statement of another node passes here before it reaches the shun list, the kernel, a grade
+//! or a file.
+//!
+//! | speaker | is believed about |
+//! |---|---|
+//! | a master candidate | orders to shun and readmit, with the grade that it has proven; what it was told of self-fencing |
+//! | any node | its own kernel, its own boot, its own self-fencing, within limits |
+//!
+//! So a regular node's answer never raises a grade, moves an epoch, names an address or ends a shun. What a candidate says is
+//! limited, too: a damaged file or a fault of a program must not become the cluster's truth.
+//!
+//! Who a speaker is, is proven by the channel. noded serves a call only if the digest of the client's certificate is in
+//! `ssconf_master_candidates_certs` (Ganeti's `lib/server/noded.py`, `SSLVerifyPeer`); a root login by SSH has a candidate's key.
+//! An *answer* is signed by the cluster's certificate, whose key each node has: who has that key and the address of another
+//! node can answer in its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::register::{Entry, Epoch, Register, is_boot_id, plain};
+use super::terms::Terms;
+use super::words::{Attestation, LeashReport, Report, VERSION};
+use crate::core::node::NodeName;
+
+/// How many steps a statement may be ahead of what this node remembers of the same node: 500 fencings that it has missed, each
+/// with its readmission. One statement can not use up the numbers.
+pub const STEPS: u64 = 1_000;
+
+/// The same where this node remembers nothing: one that was installed anew joins a cluster of some age.
+pub const FIRST_STEPS: u64 = 100_000;
+
+/// The largest epoch that is taken from another node. Between this one and [`Epoch::MOST`] there is room for this node's own
+/// steps, so that it can always shun and readmit.
+pub const HEARD_MOST: Epoch = Epoch(1 << 31);
+
+/// The most instances, and DRBD devices, that a node can run.
+const COUNT_MOST: u32 = 100_000;
+
+/// The most candidates that a node's self-fencing may ask.
+const CANDIDATES_MOST: usize = 1_024;
+
+/// The most bytes of a ruleset id.
+const SEAL_MOST: usize = 4_096;
+
+/// The longest time that a node may promise to keep its discipline, or claim an age of, in milliseconds.
+const AGE_MOST_MS: u64 = 86_400_000;
+
+/// How a statement came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// A call to this node's noded, which takes calls of master candidates only.
+    Noded,
+    /// A root login on this node.
+    Root,
+    /// The answer to a question of this node.
+    Answer,
+}
+
+/// What this node's own configuration says of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// This node.
+    pub here: Option<NodeName>,
+    /// All nodes, with their addresses.
+    pub members: BTreeMap<NodeName, BTreeSet<IpAddr>>,
+    /// The master candidates.
+    pub candidates: BTreeSet<NodeName>,
+    /// The cluster's master IP.
+    pub master_ip: Option<IpAddr>,
+}
+
+/// Why nothing that somebody says is taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Disbelief {
+    /// It is not one of those who may order.
+    #[error(
+        "{0} is not a master candidate in this node's configuration (ssconf_master_candidates): only a candidate is obeyed"
+    )]
+    NoCandidate(NodeName),
+    /// It is not a node.
+    #[error("{0} is not a node of this cluster in this node's configuration (ssconf_node_list)")]
+    Stranger(NodeName),
+    /// It is shunned.
+    #[error("{0} is shunned here, in epoch {1}: what it says does not count")]
+    Shunned(NodeName, Epoch),
+}
+
+/// What is taken of a statement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Belief {
+    /// The entries that may be merged.
+    pub accepted: Register,
+    /// The entries that may not, each with the reason.
+    pub rejected: BTreeMap<NodeName, String>,
+}
+
+impl Roll {
+    /// What may be merged into `own` of the shun list `said` that `speaker` has sent.
+    ///
+    /// # Errors
+    /// [`Disbelief`]: nothing of it.
+    pub fn believe(
+        &self,
+        speaker: &NodeName,
+        by: Channel,
+        said: &Register,
+        own: &Register,
+    ) -> Result<Belief, Disbelief> {
+        self.hear(speaker, by, own)?;
+        let mut belief = Belief::default();
+        for (node, entry) in &said.0 {
+            match self.entry(node, entry, own.0.get(node)) {
+                Ok(entry) => drop(belief.accepted.0.insert(node.clone(), entry)),
+                Err(why) => drop(belief.rejected.insert(node.clone(), why)),
+            }
+        }
+        Ok(belief)
+    }
+
+    /// Whether `speaker` has a voice about other nodes at all.
+    ///
+    /// # Errors
+    /// [`Disbelief`].
+    pub fn hear(&self, speaker: &NodeName, by: Channel, own: &Register) -> Result<(), Disbelief> {
+        let epoch = own.epoch(speaker);
+        if epoch.is_shunned() {
+            return Err(Disbelief::Shunned(speaker.clone(), epoch));
+        }
+        match by {
+            // Whoever logs in as root can do here what he likes; a node that returns may know older candidates.
+            Channel::Root if self.members.is_empty() || self.members.contains_key(speaker) => Ok(()),
+            Channel::Root => Err(Disbelief::Stranger(speaker.clone())),
+            Channel::Noded | Channel::Answer if self.candidates.contains(speaker) => Ok(()),
+            Channel::Noded | Channel::Answer => Err(Disbelief::NoCandidate(speaker.clone())),
+        }
+    }
+
+    /// One entry of a candidate's, as far as it may be merged with `own` of the same node.
+    fn entry(&self, node: &NodeName, entry: &Entry, own: Option<&Entry>) -> Result<Entry, String> {
+        if self.here.as_ref() == Some(node) {
+            return Err("it is this node itself".to_owned());
+        }
+        let member = self.members.get(node);
+        if member.is_none() && own.is_none() {
+            return Err("it is not a node of this cluster, and this node remembers nothing of it".to_owned());
+        }
+        is_near(entry.epoch, own.map(|own| own.epoch))?;
+        let known = |address: &&IpAddr| {
+            member.is_some_and(|all| all.contains(address)) || own.is_some_and(|own| own.addresses.contains(address))
+        };
+        let mut entry = entry.clone();
+        if entry.epoch.is_shunned() {
+            if let Some(foreign) = entry.addresses.iter().find(|address| !known(address)) {
+                return Err(format!(
+                    "{foreign} is not an address of it in this node's configuration (ssconf_node_primary_ips)"
+                ));
+            }
+        } else {
+            entry.addresses = entry.addresses.iter().filter(known).copied().collect();
+        }
+        Ok(entry)
+    }
+
+    /// Whether the master IP that is to be taken for unreachable is this cluster's.
+    #[must_use]
+    pub fn is_master_ip(&self, address: IpAddr) -> bool {
+        self.master_ip == Some(address)
+    }
+}
+
+/// Whether an epoch that was stated can follow the one that is remembered.
+///
+/// # Errors
+/// Why not.
+pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), String> {
+    let most = match own {
+        Some(own) => own.0.saturating_add(STEPS),
+        None => FIRST_STEPS,
+    };
+    if stated > HEARD_MOST {
+        return Err(format!("epoch {stated} is beyond {HEARD_MOST}, the largest that is taken from another node"));
+    }
+    if stated.0 > most {
+        let own = own.unwrap_or_default();
+        return Err(format!(
+            "epoch {stated} is too far ahead of {own}, which this node remembers: if it is true, readmit the node here, too \
+             (gnt-ha admit), or remove its entry from shunned.json while it is not shunned"
+        ));
+    }
+    Ok(())
+}
+
+/// How an answer is judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked<'a> {
+    /// Who was asked.
+    pub node: &'a NodeName,
+    /// It is a master candidate, by the configuration of this node.
+    pub is_candidate: bool,
+    /// The nodes whose self-fencing was asked about.
+    pub about: &'a [NodeName],
+    /// The times that this node's own configuration has.
+    pub own_terms: Terms,
+}
+
+/// What is believed of an answer: a regular node's about itself, and a candidate's beside that with its shun list, which
+/// [`Roll::believe`] judges, and with what it was told of others' self-fencing.
+///
+/// # Errors
+/// Why nothing of it: it is another node's, another version's, or outside of what a node can say.
+pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
+    if report.version != VERSION {
+        return Err(format!(
+            "answers in version {} of the protocol, not {VERSION}: install the same gnt-ha there",
+            report.version
+        ));
+    }
+    if report.node != *asked.node {
+        return Err(format!("answers as {}", report.node));
+    }
+    if !is_boot_id(&report.boot_id) {
+        return Err(format!("answers with an invalid boot id: {:?}", plain(&report.boot_id)));
+    }
+    if report.seal.len() > SEAL_MOST || report.seal.chars().any(char::is_control) {
+        return Err("answers with an invalid ruleset id".to_owned());
+    }
+    let most = |count: Option<u32>| count.is_none_or(|count| count <= COUNT_MOST);
+    if !most(report.instances) || !most(report.drbd_primaries) {
+        return Err(format!("answers that more than {COUNT_MOST} instances run there"));
+    }
+    if report.refuses.len().max(report.refusals.len()) > super::register::ENTRIES_MOST {
+        return Err("answers with too many nodes".to_owned());
+    }
+    let leash = match report.leash {
+        Some(leash) if leash.boot_id != report.boot_id => {
+            return Err("answers with the self-fencing of another boot".to_owned());
+        }
+        Some(leash) => Some(claimed(leash, asked.own_terms)?),
+        None => None,
+    };
+    let told = |(node, told): (NodeName, Attestation)| {
+        let is_wanted =
+            asked.is_candidate && node != *asked.node && asked.about.contains(&node) && told.age_ms <= AGE_MOST_MS;
+        let leash = claimed(told.leash, asked.own_terms).ok().filter(|_| is_wanted)?;
+        Some((node, Attestation { leash, age_ms: told.age_ms }))
+    };
+    Ok(Report {
+        leash,
+        leashes: report.leashes.into_iter().filter_map(told).collect(),
+        register: if asked.is_candidate { report.register } else { Register::default() },
+        refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
+        program: report.program.map(|program| super::words::Program {
+            version: plain(&program.version),
+            config: program.config.map(|digest| plain(&digest)),
+            ..program
+        }),
+        ..report
+    })
+}
+
+/// A node's self-fencing as it claims it, within what can be relied on.
+fn claimed(leash: LeashReport, own: Terms) -> Result<LeashReport, String> {
+    if !is_boot_id(&leash.boot_id) || leash.candidates.len() > CANDIDATES_MOST {
+        return Err("answers with self-fencing that cannot be".to_owned());
+    }
+    let terms = leash.terms.claimed(own).map_err(|why| format!("answers with self-fencing that cannot be: {why}"))?;
+    let kept_for_ms = leash.kept_for_ms.min(AGE_MOST_MS);
+    Ok(LeashReport { terms, kept_for_ms, driver: plain(&leash.driver), ..leash })
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Noded => "noded",
+            Self::Root => "a root login",
+            Self::Answer => "an answer",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! The belief table, row by row, and answers that nobody would send who means well.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::core::grade::Grade;
+use crate::core::shun::register::Reach;
+
+const OWN: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+fn addresses(all: &[&str]) -> BTreeSet<IpAddr> {
+    all.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn entry(epoch: u64, grade: Grade, all: &[&str]) -> Entry {
+    Entry {
+        epoch: Epoch(epoch),
+        addresses: addresses(all),
+        reach: Reach::Everything,
+        grade,
+        boot_id: None,
+        since_ms: 1,
+        by: "x".into(),
+    }
+}
+
+fn register(entries: &[(&str, Entry)]) -> Register {
+    Register(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
+}
+
+/// This is n1; n1 and n2 are candidates, n3 and n4 are not.
+fn roll() -> Roll {
+    let member = |n: u8| (name(&format!("n{n}")), addresses(&[&format!("192.0.2.{n}"), &format!("198.51.100.{n}")]));
+    Roll {
+        here: Some(name("n1")),
+        members: (1..=4).map(member).collect(),
+        candidates: [name("n1"), name("n2")].into(),
+        master_ip: Some("192.0.2.100".parse().unwrap()),
+    }
+}
+
+fn report(node: &str) -> Report {
+    serde_json::from_value(
+        json!({"version": VERSION, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "seal": "b1 1 2"}),
+    )
+    .unwrap()
+}
+
+fn leash(boot_id: &str) -> LeashReport {
+    LeashReport {
+        boot_id: boot_id.into(),
+        driver: "iTCO_wdt".into(),
+        nowayout: true,
+        terms: OWN,
+        candidates: vec![],
+        kept_for_ms: 600_000,
+        lease_age_ms: 1,
+    }
+}
+
+fn heard(report: Report, is_candidate: bool) -> Result<Report, String> {
+    let node = name("n3");
+    answer(report, Asked { node: &node, is_candidate, about: &[name("n4")], own_terms: OWN })
+}
+
+/// A regular node answers that n4 is off for ever and that the gateway is to be dropped: nothing of it is heard.
+#[test]
+fn a_regular_node_says_nothing_of_others() {
+    let mut lie = report("n3");
+    lie.register = register(&[
+        ("n4", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.4"])),
+        ("ghost", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
+    ]);
+    lie.leashes = BTreeMap::from([(name("n4"), Attestation { leash: leash("b4"), age_ms: 1 })]);
+    let heard = heard(lie.clone(), false).unwrap();
+    assert_eq!((heard.register, heard.leashes), (Register::default(), BTreeMap::new()));
+    // Nor where it is told to whoever keeps the list, in any way in.
+    for by in [Channel::Noded, Channel::Answer] {
+        let why = roll().believe(&name("n3"), by, &lie.register, &Register::default()).unwrap_err();
+        assert_eq!(why, Disbelief::NoCandidate(name("n3")));
+    }
+    let why = roll().believe(&name("n9"), Channel::Root, &lie.register, &Register::default()).unwrap_err();
+    assert_eq!(why, Disbelief::Stranger(name("n9")));
+}
+
+/// A candidate's word is an order, within limits: nodes of the cluster, their own addresses, an epoch that can follow.
+#[test]
+fn a_candidate_is_believed_within_limits() {
+    let own = register(&[
+        ("n3", entry(2, Grade::Unknown, &["203.0.113.3"])),
+        ("gone", entry(1, Grade::Off, &["203.0.113.9"])),
+    ]);
+    let says = |node: &str, entry: Entry| {
+        let belief = roll().believe(&name("n2"), Channel::Noded, &register(&[(node, entry)]), &own).unwrap();
+        match belief.rejected.into_values().next() {
+            Some(why) => {
+                assert_eq!(belief.accepted, Register::default());
+                Err(why)
+            }
+            None => Ok(belief.accepted.0.into_values().next().unwrap()),
+        }
+    };
+    assert_eq!(says("n3", entry(3, Grade::Bounded, &["192.0.2.3"])).unwrap().grade, Grade::Bounded);
+    says("n3", entry(3, Grade::Off, &["192.0.2.3", "198.51.100.3"])).unwrap();
+    says("n3", entry(3, Grade::Off, &["203.0.113.3"])).expect("an address that is remembered");
+    says("gone", entry(2, Grade::Unknown, &["203.0.113.9"]))
+        .expect("a node that was removed from Ganeti, and is remembered");
+    says("n4", entry(FIRST_STEPS, Grade::Unknown, &[])).expect("of a node that nothing is remembered of");
+    for (node, epoch, all, why) in [
+        ("n1", 1, &["192.0.2.1"][..], "this node itself"),
+        ("ghost", 1, &["192.0.2.254"], "not a node of this cluster"),
+        ("n3", 3, &["192.0.2.254"], "192.0.2.254 is not an address of it"),
+        ("n3", 3, &["192.0.2.3", "192.0.2.4"], "192.0.2.4 is not an address of it"),
+        ("n3", 3, &["192.0.2.100"], "192.0.2.100 is not an address of it"),
+        ("n3", 2 + STEPS + 1, &["192.0.2.3"], "too far ahead of 2"),
+        ("n4", FIRST_STEPS + 1, &["192.0.2.4"], "too far ahead of 0"),
+        ("n3", HEARD_MOST.0 + 1, &["192.0.2.3"], "the largest that is taken"),
+        ("n3", u64::MAX, &["192.0.2.3"], "the largest that is taken"),
+    ] {
+        let said = says(node, entry(epoch, Grade::Off, all)).unwrap_err();
+        assert!(said.contains(why), "{node} {epoch} {all:?}: {said}");
+    }
+    // A readmission opens, and names nothing.
+    let open = says("n3", entry(4, Grade::Unknown, &["192.0.2.254", "192.0.2.3"])).unwrap();
+    assert_eq!(open.addresses, addresses(&["192.0.2.3"]));
+}
+
+/// A shunned node's voice never counts, whatever it was and however it comes.
+#[test]
+fn a_shunned_node_orders_nothing() {
+    let own = register(&[("n2", entry(1, Grade::Off, &["192.0.2.2"]))]);
+    for by in [Channel::Noded, Channel::Root, Channel::Answer] {
+        let why = roll().believe(&name("n2"), by, &Register::default(), &own).unwrap_err();
+        assert_eq!(why, Disbelief::Shunned(name("n2"), Epoch(1)));
+    }
+}
+
+/// A host that returns may know older candidates than those of today: the root login of a new one is heard.
+#[test]
+fn a_root_login_of_a_node_is_heard() {
+    roll().believe(&name("n4"), Channel::Root, &Register::default(), &Register::default()).unwrap();
+    Roll::default().believe(&name("n4"), Channel::Root, &Register::default(), &Register::default()).unwrap();
+    assert!(Roll::default().believe(&name("n4"), Channel::Noded, &Register::default(), &Register::default()).is_err());
+}
+
+/// An answer is about the node that was asked, in its own boot, and in numbers that a host can have.
+#[test]
+fn an_answer_outside_of_what_a_node_can_say_is_none() {
+    heard(report("n3"), false).unwrap();
+    for (change, why) in [
+        ((|report| report.node = name("n4")) as fn(&mut Report), "answers as n4"),
+        (|report| report.version += 1, "version 2"),
+        (|report| report.boot_id = "a\nb".into(), "invalid boot id"),
+        (|report| report.boot_id = String::new(), "invalid boot id"),
+        (|report| report.seal = "x".repeat(5_000), "invalid ruleset id"),
+        (|report| report.seal = "\u{1b}[2J".into(), "invalid ruleset id"),
+        (|report| report.instances = Some(u32::MAX), "instances"),
+        (|report| report.drbd_primaries = Some(u32::MAX), "instances"),
+        (|report| report.leash = Some(leash("b2")), "another boot"),
+        (
+            |report| report.leash = Some(LeashReport { candidates: vec![[192, 0, 2, 1].into(); 2_000], ..leash("b1") }),
+            "cannot be",
+        ),
+        (
+            |report| report.leash = Some(LeashReport { terms: Terms { watchdog_ms: 1, ..OWN }, ..leash("b1") }),
+            "watchdog time is 1 ms",
+        ),
+    ] {
+        let mut lie = report("n3");
+        change(&mut lie);
+        let said = heard(lie, true).unwrap_err();
+        assert!(said.contains(why) && !said.chars().any(char::is_control), "{said:?}");
+    }
+}
+
+/// What the one that is waited for claims of clocks and disks does not shorten the wait.
+#[test]
+fn self_fencing_is_heard_with_our_own_floors() {
+    let bare = Terms { drift_ppm: 0, stop_ms: 0, ..OWN };
+    let mut told = report("n3");
+    told.leash = Some(LeashReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..leash("b1") });
+    told.leashes = BTreeMap::from([
+        (name("n4"), Attestation { leash: LeashReport { terms: bare, ..leash("b4") }, age_ms: 1 }),
+        (name("n2"), Attestation { leash: leash("b2"), age_ms: 1 }),
+    ]);
+    let heard = heard(told, true).unwrap();
+    let own = heard.leash.unwrap();
+    assert_eq!((own.terms, own.kept_for_ms, own.driver.as_str()), (OWN, AGE_MOST_MS, " ]0;x"));
+    assert_eq!(heard.leashes.keys().collect::<Vec<_>>(), [&name("n4")], "only of whom was asked about");
+    assert_eq!(heard.leashes[&name("n4")].leash.terms, OWN);
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let epoch = prop_oneof![0u64..6, Just(HEARD_MOST.0), Just(Epoch::MOST), Just(u64::MAX), any::<u64>()];
+    let all = proptest::collection::btree_set((1u8..=255).prop_map(|n| IpAddr::from([192, 0, 2, n])), 0..4);
+    let grade = prop_oneof![Just(Grade::Unknown), Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
+    (epoch, all, grade).prop_map(|(epoch, addresses, grade)| Entry { addresses, ..entry(epoch, grade, &[]) })
+}
+
+proptest! {
+    /// Whatever a node that may not order says, and whatever a candidate says too much: no epoch is used up, no foreign address
+    /// is remembered, and what is remembered can be written, read back and readmitted.
+    #[test]
+    fn no_statement_leaves_the_limits(
+        said in proptest::collection::vec(("n[1-5]", any_entry(), "n[1-5]", 0usize..3), 0..40)
+    ) {
+        let mut own = Register::default();
+        for (node, entry, speaker, by) in said {
+            let by = [Channel::Noded, Channel::Root, Channel::Answer][by];
+            let before = own.clone();
+            match roll().believe(&name(&speaker), by, &register(&[(&node, entry)]), &own) {
+                Ok(belief) => own.merge(&belief.accepted),
+                Err(_) => prop_assert_eq!(&before, &own),
+            }
+            if by != Channel::Root && !roll().candidates.contains(&name(&speaker)) {
+                prop_assert_eq!(&before, &own);
+            }
+            own.check().unwrap();
+            for (node, entry) in &own.0 {
+                let member = &roll().members[node];
+                prop_assert!(entry.addresses.is_subset(member), "{node}: {:?}", entry.addresses);
+                let open = entry.epoch.admitted().unwrap();
+                prop_assert!(!open.is_shunned() && open.shunned().admitted().unwrap() > open);
+            }
+        }
+    }
+}
