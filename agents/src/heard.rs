@@ -24,11 +24,11 @@ pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
         let _ = std::fs::remove_file(path(place));
         return;
     }
-    keep(place, &site.words(&place.data_dir, deadline.at_most(PEERS)));
+    keep(place, &site.words(place, deadline.at_most(PEERS)));
 }
 
 fn keep(place: &Place, words: &[Word]) {
-    // An own confd that is silent tells nothing of how old this node's copy is.
+    // Without its own serial number nothing tells how old this node's copy is.
     let Some(own) = words.iter().find(|word| word.own).map(|word| word.serial) else { return };
     // What cannot be read is left for whoever looks: it may hold what nobody else knows any more.
     let Ok(before) = read(place) else { return };

@@ -1,6 +1,7 @@
 //! Where we are: the folders of this host, and what Ganeti has told it.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,12 +13,13 @@ use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::core::roles::words::Word;
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::ganeti::confd::Confd;
+use gnt_ha::sys::ganeti::confd::{Confd, ConfdError, MasterAnswer};
 use gnt_ha::sys::ganeti::daemon_util::Daemons;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::ganeti::luxi::{self, Luxi, LuxiError};
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use gnt_ha::sys::pacemaker::cib;
+use gnt_ha::sys::shun::keeper::shunned_addresses;
 use gnt_ha::sys::{addresses, identity, simulate};
 use serde_json::Value;
 
@@ -217,19 +219,51 @@ impl Site {
     }
 
     /// What the candidates' confd say who is master; this node's own is among them.
+    ///
+    /// This node's own serial number is that of its file where that is newer: its confd may hang, or read a new file a moment
+    /// later than another candidate does.
     #[must_use]
-    pub fn words(&self, data_dir: &Path, deadline: Deadline) -> Vec<Word> {
+    pub fn words(&self, place: &Place, deadline: Deadline) -> Vec<Word> {
         let candidates = self.ssconf.addresses("master_candidates_ips").unwrap_or_default();
         let own = self.own_address();
-        let answers = Confd::new(data_dir).and_then(|confd| confd.masters(&candidates, deadline)).unwrap_or_default();
-        let master_address = |master: &str| NodeName::new(master).ok().and_then(|master| self.address(&master));
-        let word = |answer: gnt_ha::sys::ganeti::confd::MasterAnswer| Word {
+        let answers = Confd::new(&place.data_dir).and_then(|confd| confd.masters(&candidates, deadline));
+        let answers = answers.unwrap_or_else(|error| {
+            // A key that is empty or cut short would keep everybody's answer away without a word.
+            if let ConfdError::ShortKey { .. } = error {
+                let _ = writeln!(std::io::stderr(), "confd: {error}");
+            }
+            Vec::new()
+        });
+        let names = self.ssconf.name_addresses("node_primary_ips").unwrap_or_default();
+        let name_of = |address: IpAddr| names.iter().find(|(_, of)| *of == address).map(|(name, _)| name.to_string());
+        let shunned = shunned_addresses(&place.state_dir);
+        let word = |answer: MasterAnswer| Word {
             own: Some(answer.from) == own,
-            of_itself: master_address(&answer.master) == Some(answer.from),
+            from: name_of(answer.from).unwrap_or_else(|| answer.from.to_string()),
+            shunned: shunned.contains(&answer.from),
             master: answer.master,
             serial: answer.serial,
         };
-        answers.into_iter().map(word).collect()
+        let mut words: Vec<Word> = answers.into_iter().map(word).collect();
+        let is_newer = |own: &Word, word: &Word| {
+            word.serial > own.serial || word.serial == own.serial && !word.master.eq_ignore_ascii_case(&own.master)
+        };
+        match words.iter().position(|word| word.own) {
+            None if words.is_empty() => {}
+            None => words.extend(self.own_word(&place.data_dir)),
+            // The file is large: it is read where the answer matters only.
+            Some(own) if words.iter().any(|word| is_newer(&words[own], word)) => {
+                words[own].serial = self.serial(&place.data_dir).unwrap_or(0).max(words[own].serial);
+            }
+            Some(_) => {}
+        }
+        words
+    }
+
+    /// What this node's own confd would say.
+    fn own_word(&self, data_dir: &Path) -> Option<Word> {
+        let master = self.master.as_ref()?.to_string();
+        Some(Word { own: true, from: self.here.to_string(), master, serial: self.serial(data_dir)?, shunned: false })
     }
 
     /// The serial number of this node's own copy of the configuration.

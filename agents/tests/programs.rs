@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
+#[path = "programs/claims.rs"]
+mod claims;
 mod common;
 #[path = "programs/stop.rs"]
 mod stop;

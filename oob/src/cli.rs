@@ -62,7 +62,7 @@ pub enum Command {
         /// Why
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
-        /// Refuse everything, not TCP and confd alone: corosync loses a node that lives, and Pacemaker fences it
+        /// Refuse everything, not TCP alone: corosync loses a node that lives, and Pacemaker fences it
         #[arg(long)]
         everything: bool,
     },

@@ -45,8 +45,8 @@ pub struct Arguments {
 
     /// Refuse everything, corosync too: Pacemaker loses a node that lives, and fences it
     ///
-    /// Without it TCP and confd are refused, so that Ganeti, SSH and DRBD do not reach the node nor it them, and
-    /// Pacemaker goes on as before.
+    /// Without it TCP is refused, so that Ganeti's jobs, SSH and DRBD do not reach the node nor it them. UDP passes, of
+    /// corosync and of Ganeti's confd, and Pacemaker goes on as before.
     #[arg(long)]
     everything: bool,
 }

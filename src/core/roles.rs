@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use super::node::NodeName;
 use super::roles::simulate::Simulated;
-use super::roles::words::Heard;
+use super::roles::words::{Heard, Served, Standing};
 
 /// The exit codes of an OCF resource agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,14 +147,16 @@ pub struct MasterView {
     pub rank: Rank,
     /// How Pacemaker runs the role.
     pub run_as: RunAs,
-    /// Who the master is by the peers' word, against this node's own belief ([`successor`](super::roles::words::successor)).
-    pub successor: Option<String>,
-    /// At a first look, luxid does not listen and no peer says that this node is the master.
-    pub unconfirmed: bool,
+    /// How this node stands with the other candidates, where it takes itself for the master.
+    pub standing: Standing,
+    /// At a first look, luxid does not listen and no other candidate has answered.
+    pub alone: bool,
+    /// What was not counted: the word of a node that this node shuns.
+    pub ignored: Option<String>,
     /// The role was stopped here on purpose since the host booted.
     pub stopped: bool,
-    /// luxid listens here.
-    pub listening: bool,
+    /// When the role was served here; now: luxid listens.
+    pub served: Served,
     /// A daemon of the role runs here, or its IP is here. Only looked at where full mode found a failure.
     pub left: bool,
     /// What full mode found; `None` in partial mode.
@@ -172,19 +174,29 @@ pub fn monitor_master(view: &MasterView) -> Verdict {
 }
 
 fn monitor_believed_master(view: &MasterView) -> Verdict {
-    if let Some(successor) = &view.successor {
-        let Verdict { code, .. } = idle(view.run_as);
-        return Verdict::because(code, format!("this node takes itself for the master, its peers know {successor}"));
+    let Verdict { code: not_here, .. } = idle(view.run_as);
+    if let Some(successor) = view.standing.successor() {
+        return Verdict::because(
+            not_here,
+            format!("this node takes itself for the master, its peers know {successor}"),
+        );
     }
-    if view.unconfirmed || view.stopped && !view.listening {
-        return idle(view.run_as);
+    // What neither ends a role nor keeps it away is said.
+    let doubts: Vec<&str> = view.standing.doubt().into_iter().chain(view.ignored.as_deref()).collect();
+    let reason = (!doubts.is_empty()).then(|| doubts.join("; "));
+    let is_doubted = view.standing.doubt().is_some() && view.served == Served::Never;
+    if view.alone || is_doubted || view.stopped && view.served != Served::Now {
+        return Verdict { reason, ..idle(view.run_as) };
     }
     match view.failures.as_deref() {
-        None | Some([]) => Verdict::plain(match view.run_as {
-            RunAs::Primitive => OcfCode::Success,
-            RunAs::Promotable { .. } => OcfCode::RunningPromoted,
-        }),
-        Some(failures) if view.listening || view.left => {
+        None | Some([]) => {
+            let code = match view.run_as {
+                RunAs::Primitive => OcfCode::Success,
+                RunAs::Promotable { .. } => OcfCode::RunningPromoted,
+            };
+            Verdict { code, reason }
+        }
+        Some(failures) if view.served == Served::Now || view.left => {
             let code = match view.run_as {
                 RunAs::Primitive => OcfCode::ErrGeneric,
                 RunAs::Promotable { .. } => OcfCode::FailedPromoted,
@@ -237,8 +249,8 @@ pub enum Takeover {
 pub struct TakeoverView {
     /// Who this node takes itself for.
     pub rank: Rank,
-    /// Who the master is by the peers' word, when this node takes itself for it ([`successor`](super::roles::words::successor)).
-    pub successor: Option<String>,
+    /// How this node stands with the other candidates, where it takes itself for the master.
+    pub standing: Standing,
     /// The master that this node knows.
     pub old_master: Option<NodeName>,
     /// The master IP answers, and it is not on this host.
@@ -265,10 +277,17 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
     if view.rank == Rank::Other {
         return refuse(OcfCode::ErrInstalled, "this node is no master candidate".to_owned());
     }
-    if let Some(successor) = &view.successor {
+    if let Some(successor) = view.standing.successor() {
         let reason = format!(
             "this node takes itself for the master, its peers know {successor}: Ganeti's files here are out of date \
              (on the master: gnt-cluster redist-conf)"
+        );
+        return refuse(OcfCode::ErrGeneric, reason);
+    }
+    if let Some(dispute) = view.standing.dispute().filter(|_| !view.any_serial) {
+        let reason = format!(
+            "two configurations have one serial number and different masters: {dispute} (on the right master: gnt-cluster \
+             redist-conf; a cluster with the tag ocf:failover:any-serial does not ask)"
         );
         return refuse(OcfCode::ErrGeneric, reason);
     }
@@ -284,7 +303,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         let reason = "the master IP answers and is not on this host: the role is held elsewhere".to_owned();
         return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));
     }
-    if let Some((own, newest)) = view.newer_copy.filter(|_| view.rank == Rank::Candidate && !view.any_serial) {
+    if let Some((own, newest)) = view.newer_copy.filter(|_| !view.any_serial) {
         let reason = format!(
             "another candidate has a newer configuration (serial {newest}, here {own}), which would be lost (let it \
              take the role; a cluster with the tag ocf:failover:any-serial does not ask)"

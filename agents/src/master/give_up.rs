@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use gnt_ha::core::roles::words::Served;
 use gnt_ha::core::roles::{OcfCode, Verdict};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
@@ -80,6 +81,17 @@ pub(super) fn is_left(place: &Place, site: &Site) -> bool {
 /// Whether a master daemon runs here.
 pub(super) fn runs(place: &Place) -> bool {
     MASTER_DAEMONS.into_iter().any(|daemon| place.daemons.process(daemon).is_some()) || place.is_listening()
+}
+
+/// When the role was served here: the note of its IP is true until the next boot.
+pub(super) fn served(place: &Place) -> Served {
+    if place.is_listening() {
+        Served::Now
+    } else if place.markers.note(MASTER_IP).is_some() && !place.markers.has(Marker::MasterStopped) {
+        Served::ThisBoot
+    } else {
+        Served::Never
+    }
 }
 
 /// Keeps in mind the master IP of a role that serves here, for a stop that cannot read Ganeti's files any more.

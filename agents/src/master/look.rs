@@ -6,7 +6,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::words::{MASTER_SCORE, successor};
+use gnt_ha::core::roles::words::{MASTER_SCORE, Served, Standing, ignored, is_alone, standing};
 use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;
@@ -39,7 +39,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
     }
     let view = view(call, place, &site, run_as);
     let verdict = monitor_master(&view);
-    if view.successor.is_some() && (view.listening || site.has_master_ip()) {
+    if view.standing.successor().is_some() && (view.served == Served::Now || site.has_master_ip()) {
         // It came back and took up what is another's now: it is taken down before anybody uses it.
         let taken_down = give_up::take_down(place, call.deadline);
         if let Err(error) = taken_down {
@@ -53,7 +53,10 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
     {
         follow(call, run_as, &master);
     }
-    if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted) && view.listening && !call.is_probe() {
+    if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted)
+        && view.served == Served::Now
+        && !call.is_probe()
+    {
         queue::take_jobs(place, call.deadline);
         give_up::remember_master_ip(place, &site);
     }
@@ -73,28 +76,30 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
         return MasterView {
             rank: site.rank,
             run_as,
-            successor: None,
-            unconfirmed: false,
+            standing: Standing::Undisputed,
+            alone: false,
+            ignored: None,
             stopped: false,
-            listening: false,
+            served: Served::Never,
             left: false,
             failures: None,
         };
     }
-    let listening = place.is_listening();
+    let served = give_up::served(place);
+    let listening = served == Served::Now;
     let patience = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEERS };
-    let words = site.words(&place.data_dir, call.deadline.at_most(patience));
-    let successor = successor(&site.here, &words, listening);
+    let words = site.words(place, call.deadline.at_most(patience));
+    let standing = standing(&site.here, &words, served);
     // A master that returns while its peers are silent must not be taken for a second one that runs.
-    let is_alone = words.iter().all(|word| word.own) && site.candidates.len() > 1;
-    let unconfirmed = call.is_probe() && !listening && is_alone;
+    let alone = call.is_probe() && !listening && is_alone(&words) && site.candidates.len() > 1;
     let stopped = place.markers.has(Marker::MasterStopped);
-    let asked = successor.is_none() && (listening || !stopped);
+    let asked = standing.successor().is_none() && (listening || !stopped);
     let full = asked && site.tags().master_mode == Mode::Full;
     let failures = full.then(|| checks::master(place, site, &words, call.deadline));
     let failed = failures.as_ref().is_some_and(|failures| !failures.is_empty());
     let left = failed && give_up::is_left(place, site);
-    MasterView { rank: site.rank, run_as, successor, unconfirmed, stopped, listening, left, failures }
+    let ignored = ignored(&site.here, &words);
+    MasterView { rank: site.rank, run_as, standing, alone, ignored, stopped, served, left, failures }
 }
 
 /// Without Ganeti's files. Where there are none the role is not here, and can not come. Where they cannot be read it may
@@ -120,7 +125,7 @@ fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> Verd
 /// Who holds the role instead of this node: by its own files, or by its peers' newer configuration, which in a failover
 /// comes a moment before the files.
 fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
-    match (&view.successor, site.rank) {
+    match (view.standing.successor(), site.rank) {
         (Some(successor), _) => NodeName::new(successor).ok(),
         (None, Rank::Candidate) => site.master.clone(),
         (None, Rank::Master | Rank::Other) => None,

@@ -7,8 +7,8 @@ mod take;
 
 use std::time::Duration;
 
-use gnt_ha::core::roles::words::{promotion_score, successor};
-use gnt_ha::core::roles::{OcfCode, Rank, RunAs, Verdict};
+use gnt_ha::core::roles::words::{MASTER_SCORE, promotion_score, standing};
+use gnt_ha::core::roles::{OcfCode, RunAs, Verdict};
 use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;
@@ -93,19 +93,28 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     if place.run_as(call) == RunAs::Primitive {
         return;
     }
-    let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
-    let successor = (site.rank == Rank::Master).then(|| successor(&site.here, &words, place.is_listening())).flatten();
+    let words = site.words(place, call.deadline.at_most(PEERS));
+    let standing = standing(&site.here, &words, give_up::served(place));
     let last = place.markers.note(&note(call));
     let own = words.iter().find(|word| word.own).map(|word| word.serial);
     // A confd that hangs tells of an older copy than there is on disk: that is looked at where it matters only.
     let is_behind =
         || heard::missed(place, own).is_some() && heard::missed(place, site.serial(&place.data_dir)).is_some();
-    let score = promotion_score(site.rank, successor.as_deref(), &words, offered(call, place))
+    let score = promotion_score(site.rank, &standing, &words, offered(call, place))
         .filter(|_| site.tags().any_serial || !is_behind());
     let text = score.map(|score| score.to_string()).unwrap_or_default();
     if !anew && last.as_deref() == Some(&text) {
         return;
     }
+    // A change of the configuration is on its way to this node: only a copy that is old at two looks is told of.
+    let older_copy = format!("{}.older", note(call));
+    let is_lower =
+        matches!((score, offered(call, place)), (Some(score), Some(last)) if score < last && last < MASTER_SCORE);
+    if is_lower && !anew && place.markers.note(&older_copy).is_none() {
+        let _ = place.markers.write_note(&older_copy, &text);
+        return;
+    }
+    let _ = place.markers.forget_note(&older_copy);
     if pacemaker::offer(call.resource(), None, score, call.deadline).is_ok() {
         let _ = place.markers.write_note(&note(call), &text);
     }

@@ -32,7 +32,7 @@ pub(super) fn is_planned(place: &Place, site: Option<&Site>, deadline: Deadline)
     let soon = deadline.at_most(WORKS);
     match site {
         Some(site) if site.tags().master_mode == Mode::Full => {
-            let words = site.words(&place.data_dir, soon.at_most(PEERS));
+            let words = site.words(place, soon.at_most(PEERS));
             checks::master(place, site, &words, soon).is_empty()
         }
         _ => checks::wconfd(place, soon).is_none(),

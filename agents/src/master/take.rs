@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::roles::words::{disagreement, newer_copy, successor};
+use gnt_ha::core::roles::words::{Served, Standing, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;
@@ -150,7 +150,7 @@ fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
         // The next monitor will want both: luxid has the master IP brought up a moment after it starts, and the peers
         // learn of their new master about then.
         let until = call.deadline.at_most(SETTLES);
-        let agree = || disagreement(&site.here, &site.words(&place.data_dir, until.at_most(PEERS))).is_none();
+        let agree = || disagreement(&site.here, &site.words(place, until.at_most(PEERS))).is_none();
         while !(until.passed() || site.has_master_ip() && agree()) {
             until.sleep(PAUSE);
         }
@@ -184,7 +184,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
             let is_there = |address| reachable::is_there(address, reachable::NODED, call.deadline.at_most(THERE));
             !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address))
         });
-        let words = site.words(&place.data_dir, call.deadline.at_most(PEERS));
+        let words = site.words(place, call.deadline.at_most(PEERS));
         let (voting, silent) = (answer(voting).unwrap_or_default(), answer(silent).unwrap_or_default());
         (voting, answer(elsewhere).unwrap_or(true), silent, words)
     });
@@ -201,7 +201,11 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let gone = gone_addresses(site, &silent, proof);
     let view = TakeoverView {
         rank: site.rank,
-        successor: (site.rank == Rank::Master).then(|| successor(&site.here, &words, false)).flatten(),
+        standing: match site.rank {
+            // luxid does not serve here, whether or not it listens.
+            Rank::Master => standing(&site.here, &words, Served::Never),
+            Rank::Candidate | Rank::Other => Standing::Undisputed,
+        },
         served_elsewhere,
         newer_copy: newer_copy(own, &words),
         missed: heard::missed(place, own),

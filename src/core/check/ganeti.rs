@@ -1,7 +1,5 @@
 //! Ganeti: its nodes, their OOB programs, its candidates, its tags.
 
-use std::collections::BTreeSet;
-
 use super::{Findings, View};
 use crate::core::ganeti::config::{GanetiConfig, Owner};
 use crate::core::ganeti::drbd;
@@ -85,16 +83,23 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
 }
 
 fn look_at_candidates(view: &View, findings: &mut Findings) {
-    let masters: BTreeSet<&str> =
-        view.candidates.values().filter_map(|said| Some(said.master.as_ref()?.0.as_str())).collect();
-    let newest = view.candidates.values().filter_map(|said| said.master.as_ref()).max_by_key(|(_, serial)| *serial);
-    for (node, said) in &view.candidates {
+    // The word of a node that this host shuns does not count (see its finding `shunned`).
+    let counted = || view.candidates.iter().filter(|(node, _)| !view.host.shunned.contains_key(*node));
+    let claims = || counted().filter_map(|(_, said)| said.master.as_ref());
+    // Of configurations with one serial number none is the older one: the master that most of them name.
+    let named = |claim: &(String, u64)| claims().filter(|other| *other == claim).count();
+    let newest = claims().max_by_key(|claim| (claim.1, named(claim)));
+    for (node, said) in counted() {
         match (&said.master, newest) {
             (None, _) => {
                 findings.add("candidate-silent", node, format!("its confd does not answer at {}", said.address))
             }
-            (Some((master, serial)), Some((right, newer))) if masters.len() > 1 && master != right => {
-                let what = format!("it names {master} (serial {serial}), others {right} (serial {newer})");
+            (Some((master, serial)), Some((right, newer))) if master != right => {
+                let what = if serial == newer {
+                    format!("it names {master}, others {right}, all with the serial {serial}: none is the older one")
+                } else {
+                    format!("it names {master} (serial {serial}), others {right} (serial {newer})")
+                };
                 findings.add("masters-disagree", node, what);
             }
             _ => {}

@@ -52,6 +52,8 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         findings.add("state-unreadable", "gnt-ha", why.as_str());
     }
     for (node, by) in &host.shunned {
-        findings.add("shunned", node, format!("shunned by {by}"));
+        let claim = view.candidates.get(node).and_then(|said| said.master.as_ref());
+        let ignored = claim.map(|(master, serial)| format!("; ignored: it names {master} master (serial {serial})"));
+        findings.add("shunned", node, format!("shunned by {by}{}", ignored.unwrap_or_default()));
     }
 }

@@ -250,3 +250,29 @@ fn the_mend_names_what_it_is_about() {
     let finding = found.iter().find(|finding| finding.rule == "simulates-nothing").unwrap();
     assert_eq!(finding.mend, "rm /var/lib/gnt-ha/simulate/wrong-roll");
 }
+
+/// Candidates that name different masters: the newest configuration is the right one, of equal ones both are named, and the
+/// word of a node that is shunned here does not count.
+#[test]
+fn the_newest_configuration_that_counts_names_the_master() {
+    let disagree = |claims: [(&str, u64); 3], shunned: bool| {
+        let mut scene = Scene::healthy();
+        for (n, (master, serial)) in claims.into_iter().enumerate() {
+            let said = scene.view.candidates.get_mut(&name(&format!("n{}.lab", n + 1))).unwrap();
+            said.master = Some((master.to_owned(), serial));
+        }
+        if shunned {
+            scene.view.host.shunned.insert(name("n3.lab"), "fence_ganeti".into());
+        }
+        let found = check(&scene.read()).into_iter().filter(|one| ["masters-disagree", "shunned"].contains(&one.rule));
+        found.map(|one| format!("{} {}: {}", one.rule, one.about, one.what)).collect::<Vec<_>>()
+    };
+    let older = disagree([("n1.lab", 17), ("n1.lab", 17), ("n3.lab", 9)], false);
+    assert_eq!(older, ["masters-disagree n3.lab: it names n3.lab (serial 9), others n1.lab (serial 17)"]);
+    let equal = disagree([("n1.lab", 17), ("n1.lab", 17), ("n3.lab", 17)], false);
+    let both = "it names n3.lab, others n1.lab, all with the serial 17: none is the older one";
+    assert_eq!(equal, [format!("masters-disagree n3.lab: {both}")]);
+    let shunned = disagree([("n1.lab", 17), ("n1.lab", 17), ("n3.lab", 30)], true);
+    let ignored = "shunned n3.lab: shunned by fence_ganeti; ignored: it names n3.lab master (serial 30)";
+    assert_eq!(shunned, [ignored]);
+}

@@ -12,10 +12,11 @@ fn view(rank: Rank, run_as: RunAs) -> MasterView {
     MasterView {
         rank,
         run_as,
-        successor: None,
-        unconfirmed: false,
+        standing: Standing::Undisputed,
+        alone: false,
+        ignored: None,
         stopped: false,
-        listening: true,
+        served: Served::Now,
         left: false,
         failures: None,
     }
@@ -46,7 +47,7 @@ fn a_healthy_cluster_in_each_way_to_run_it() {
 /// A returned master whose peers are silent at the first look would have Pacemaker stop both, the healthy one too.
 #[test]
 fn nobody_is_believed_at_a_first_look_alone() {
-    let alone = MasterView { unconfirmed: true, listening: false, ..view(Rank::Master, RunAs::Primitive) };
+    let alone = MasterView { alone: true, served: Served::Never, ..view(Rank::Master, RunAs::Primitive) };
     assert_eq!(code(&alone), 7);
     assert_eq!(code(&MasterView { run_as: NEW_CLONE, ..alone }), 7);
 }
@@ -54,16 +55,18 @@ fn nobody_is_believed_at_a_first_look_alone() {
 /// An administrator who restarts luxid by hand must not cause a failover in partial mode.
 #[test]
 fn partial_mode_does_not_look_at_daemons() {
-    assert_eq!(code(&MasterView { listening: false, ..view(Rank::Master, RunAs::Primitive) }), 0);
+    for served in [Served::ThisBoot, Served::Never] {
+        assert_eq!(code(&MasterView { served, ..view(Rank::Master, RunAs::Primitive) }), 0);
+    }
 }
 
 #[test]
 fn what_was_stopped_on_purpose_is_not_running_until_it_serves_again() {
-    let stopped = MasterView { stopped: true, listening: false, ..view(Rank::Master, RunAs::Primitive) };
+    let stopped = MasterView { stopped: true, served: Served::Never, ..view(Rank::Master, RunAs::Primitive) };
     assert_eq!(code(&stopped), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stopped.clone() }), 0);
     // The administrator's own master-failover brought it back.
-    assert_eq!(code(&MasterView { listening: true, ..stopped }), 0);
+    assert_eq!(code(&MasterView { served: Served::Now, ..stopped }), 0);
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn full_mode_tells_failed_from_not_running() {
     assert_eq!(monitor_master(&failed).reason.as_deref(), Some("luxid: no answer within 2 s"));
     assert_eq!(code(&failed), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..failed.clone() }), 9);
-    assert_eq!(code(&MasterView { listening: false, ..failed }), 7);
+    assert_eq!(code(&MasterView { served: Served::ThisBoot, ..failed }), 7);
 }
 
 /// luxid was killed, the master IP stayed: "not running" would have no stop run, and whoever takes the role next finds
@@ -81,7 +84,7 @@ fn full_mode_tells_failed_from_not_running() {
 #[test]
 fn what_is_left_of_a_failed_role_is_stopped() {
     let failures = Some(vec![Failure { check: "luxid", found: "no answer".to_owned() }]);
-    let left = MasterView { failures, listening: false, left: true, ..view(Rank::Master, RunAs::Primitive) };
+    let left = MasterView { failures, served: Served::ThisBoot, left: true, ..view(Rank::Master, RunAs::Primitive) };
     assert_eq!(code(&left), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..left.clone() }), 9);
     assert_eq!(code(&MasterView { stopped: true, ..left }), 7);
@@ -90,15 +93,31 @@ fn what_is_left_of_a_failed_role_is_stopped() {
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
 #[test]
 fn a_stale_master_is_not_running() {
-    let stale = MasterView { successor: Some("n2.lab".into()), ..view(Rank::Master, RunAs::Primitive) };
+    let stale = MasterView { standing: Standing::Outdated("n2.lab".into()), ..view(Rank::Master, RunAs::Primitive) };
     assert_eq!(code(&stale), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stale }), 0);
+}
+
+/// What does not overrule a node is said, and ends no role that was served here since the boot.
+#[test]
+fn a_doubt_is_said_and_ends_no_role() {
+    for doubt in [Standing::Unconfirmed("n2.lab names n2.lab".into()), Standing::Disputed("n2.lab names n2.lab".into())]
+    {
+        for (served, primitive, clone) in [(Served::Now, 0, 8), (Served::ThisBoot, 0, 8), (Served::Never, 7, 0)] {
+            let doubted = MasterView { standing: doubt.clone(), served, ..view(Rank::Master, RunAs::Primitive) };
+            assert_eq!(code(&doubted), primitive, "{served:?}");
+            assert_eq!(code(&MasterView { run_as: CLONE, ..doubted.clone() }), clone, "{served:?}");
+            assert_eq!(monitor_master(&doubted).reason.as_deref(), Some("n2.lab names n2.lab"));
+        }
+    }
+    let shunned = MasterView { ignored: Some("n3.lab: shunned here".into()), ..view(Rank::Master, CLONE) };
+    assert_eq!(monitor_master(&shunned), Verdict::because(OcfCode::RunningPromoted, "n3.lab: shunned here"));
 }
 
 fn takeover() -> TakeoverView {
     TakeoverView {
         rank: Rank::Candidate,
-        successor: None,
+        standing: Standing::Undisputed,
         old_master: Some(name("n1.lab")),
         served_elsewhere: false,
         newer_copy: None,
@@ -141,11 +160,21 @@ fn voting_comes_first_and_no_voting_needs_proof() {
 #[test]
 fn a_role_that_is_held_elsewhere_is_not_taken() {
     assert!(refusal(&TakeoverView { served_elsewhere: true, ..takeover() }).contains("held elsewhere"));
-    let stale = TakeoverView { rank: Rank::Master, successor: Some("n2.lab".into()), ..takeover() };
+    let stale = TakeoverView { rank: Rank::Master, standing: Standing::Outdated("n2.lab".into()), ..takeover() };
     assert!(refusal(&stale).contains("n2.lab"));
     let older = TakeoverView { newer_copy: Some((3, 4)), ..takeover() };
     assert!(refusal(&older).contains("any-serial"));
-    assert_eq!(take_over(&TakeoverView { any_serial: true, ..older }), Takeover::Failover { no_voting: None });
+    assert_eq!(take_over(&TakeoverView { any_serial: true, ..older.clone() }), Takeover::Failover { no_voting: None });
+    let restored = TakeoverView { rank: Rank::Master, ..older };
+    assert!(refusal(&restored).contains("serial 4, here 3"), "a master that was restored from a backup");
+    let standing = Standing::Disputed("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)".into());
+    let disputed = TakeoverView { rank: Rank::Master, standing, ..takeover() };
+    assert!(refusal(&disputed).contains("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)"));
+    assert_eq!(
+        take_over(&TakeoverView { any_serial: true, ..disputed }),
+        Takeover::StartDaemons { no_voting: None },
+        "by the tag"
+    );
     let heard = Heard { serial: 150, master: "n2.lab".into(), missed: true };
     for rank in [Rank::Master, Rank::Candidate] {
         let behind = TakeoverView { rank, missed: Some((100, heard.clone())), ..takeover() };
@@ -185,8 +214,9 @@ proptest! {
             1 => Some(vec![]),
             _ => Some(vec![Failure { check: "luxid", found: "x".into() }]),
         };
-        let successor = stale.then(|| "n9.lab".to_owned());
-        let seen = MasterView { rank, run_as, successor, unconfirmed: false, stopped, listening, left, failures };
+        let standing = if stale { Standing::Outdated("n9.lab".to_owned()) } else { Standing::Undisputed };
+        let served = if listening { Served::Now } else { Served::Never };
+        let seen = MasterView { rank, run_as, standing, alone: false, ignored: None, stopped, served, left, failures };
         let code = monitor_master(&seen).code;
         let holds = match run_as {
             RunAs::Primitive => code == OcfCode::Success,

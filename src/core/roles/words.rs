@@ -1,7 +1,15 @@
 //! What the master candidates say: who is master, and how recent their configuration is.
 //!
 //! Their confd answers signed questions, also on a node that has been away for long. So a word may be old, and a node
-//! that came back with the files of then goes on to name itself.
+//! that came back with the files of then goes on to name itself. Two rules:
+//!
+//! - A word counts with its serial number: the newest configuration decides, and an older one never overrules it.
+//! - The word of a node that this node shuns never counts.
+//!
+//! Serial numbers compare within one cluster only. They do: the answers are signed with the cluster's key, and a node that
+//! was restored from a backup has an older serial number.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,61 +21,205 @@ use crate::core::roles::{Failure, Rank};
 pub struct Word {
     /// It is this node's own.
     pub own: bool,
+    /// The candidate that says so: its name, or its address where Ganeti's files here have no name for that.
+    pub from: String,
     /// Who is master, in the configuration that it has.
     pub master: String,
-    /// That is the node that says so.
-    pub of_itself: bool,
-    /// That configuration's serial number.
+    /// That configuration's serial number (`serial_no` of `config.data`).
     pub serial: u64,
+    /// This node shuns the candidate.
+    pub shunned: bool,
 }
 
 impl Word {
-    fn is_against(&self, here: &NodeName) -> bool {
-        !self.own && !self.master.eq_ignore_ascii_case(here.as_str())
+    fn names(&self, here: &NodeName) -> bool {
+        self.master.eq_ignore_ascii_case(here.as_str())
+    }
+
+    /// That is the node that says so.
+    fn is_of_itself(&self) -> bool {
+        self.master.eq_ignore_ascii_case(&self.from)
     }
 }
 
-/// More than half of the peers that answer, if that many take somebody else for the master: how many they are, and
-/// those.
-fn majority_against<'a>(here: &NodeName, words: &'a [Word]) -> Option<(usize, Vec<&'a Word>)> {
-    let peers = words.iter().filter(|word| !word.own).count();
-    let against: Vec<&Word> = words.iter().filter(|word| word.is_against(here)).collect();
-    (2 * against.len() > peers).then_some((peers, against))
+/// The words of the other candidates that count: of those that this node does not shun.
+fn peers(words: &[Word]) -> impl Iterator<Item = &Word> {
+    words.iter().filter(|word| !word.own && !word.shunned)
 }
 
 fn own_serial(words: &[Word]) -> Option<u64> {
     words.iter().find(|word| word.own).map(|word| word.serial)
 }
 
-/// Whom the peers take for the master against this node's own belief that it is the master itself.
-///
-/// A master that was dead for a while comes back with the files of then. The majority of the peers that answer settles
-/// it, never one voice: what a master wrote in its last seconds, cut off, may count further than its successor has got,
-/// and once it is back it names itself with the newest serial of all.
-///
-/// Where the role is served, luxid asked all nodes when it started, and a peer's confd may lag behind a fresh failover
-/// for a moment: there the majority must also know a newer configuration, from another node than the one that it names.
+/// Whether no other candidate has said anything that counts.
 #[must_use]
-pub fn successor(here: &NodeName, words: &[Word], serving: bool) -> Option<String> {
-    let (_, against) = majority_against(here, words)?;
-    let newest = against.iter().max_by_key(|word| word.serial)?;
-    let is_settled = || {
-        let is_newer = own_serial(words).is_some_and(|own| newest.serial > own);
-        is_newer && against.iter().any(|word| !word.of_itself)
-    };
-    (!serving || is_settled()).then(|| newest.master.clone())
+pub fn is_alone(words: &[Word]) -> bool {
+    peers(words).next().is_none()
 }
 
-/// What full mode finds where the peers' word is against a master that serves, with no newer configuration to settle
-/// it: more than half of those that answer take somebody else for the master.
+/// When this host served the master role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It serves it: luxid, which asked all nodes when it started, listens here.
+    Now,
+    /// Since the host booted, and it was not stopped on purpose.
+    ThisBoot,
+    /// Not since the host booted.
+    Never,
+}
+
+/// How a node that takes itself for the master stands with the words of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing that counts is against it.
+    Undisputed,
+    /// A newer configuration has it as the master, too: this node's copy is old (restored from a backup).
+    Behind,
+    /// A newer configuration names this other master.
+    Outdated(String),
+    /// Configurations with one serial number name different masters, and no majority of them decides: who names whom.
+    Disputed(String),
+    /// The role was not served here since the boot, and most of the others name another master in older configurations:
+    /// who names whom. It may take the role, but nothing of the role is here.
+    Unconfirmed(String),
+}
+
+impl Standing {
+    /// The other master, of a newer configuration.
+    #[must_use]
+    pub fn successor(&self) -> Option<&str> {
+        match self {
+            Self::Outdated(master) => Some(master),
+            Self::Undisputed | Self::Behind | Self::Disputed(_) | Self::Unconfirmed(_) => None,
+        }
+    }
+
+    /// The two configurations of one serial number.
+    #[must_use]
+    pub fn dispute(&self) -> Option<&str> {
+        match self {
+            Self::Disputed(what) => Some(what),
+            Self::Undisputed | Self::Behind | Self::Outdated(_) | Self::Unconfirmed(_) => None,
+        }
+    }
+
+    /// What speaks against this node, and does not overrule it.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        match self {
+            Self::Disputed(what) | Self::Unconfirmed(what) => Some(what),
+            Self::Undisputed | Self::Behind | Self::Outdated(_) => None,
+        }
+    }
+}
+
+/// How this node, which takes itself for the master, stands with `words`.
+///
+/// Where the role is not served, the newest configuration decides: of all nodes that ask the same words, one and the same
+/// may take the role, whoever else is silent.
+///
+/// Where it is served, luxid asked all nodes when it started. More of the others must know a newer configuration than name
+/// this node, and somebody besides the node that they name: what a master wrote in its last seconds, cut off, may count
+/// further than its successor has got, and once it is back it names itself with the newest serial of all.
+#[must_use]
+pub fn standing(here: &NodeName, words: &[Word], served: Served) -> Standing {
+    if served == Served::Now {
+        return standing_of_a_server(here, words);
+    }
+    let Some(newest) = peers(words).map(|word| word.serial).chain(own_serial(words)).max() else {
+        return Standing::Undisputed;
+    };
+    let mut names: BTreeMap<String, Vec<&Word>> = BTreeMap::new();
+    for word in peers(words).chain(words.iter().filter(|word| word.own)).filter(|word| word.serial == newest) {
+        names.entry(word.master.to_ascii_lowercase()).or_default().push(word);
+    }
+    let all: usize = names.values().map(Vec::len).sum();
+    let Some((_, deciding)) = names.iter().find(|(_, words)| 2 * words.len() > all) else {
+        return Standing::Disputed(who_names_whom(names.values().filter_map(|words| words.first().copied())));
+    };
+    let is_here = deciding.iter().any(|word| word.names(here));
+    match deciding.first() {
+        Some(word) if !is_here => Standing::Outdated(word.master.clone()),
+        _ if own_serial(words) != Some(newest) => Standing::Behind,
+        _ => confirmation(here, words, served),
+    }
+}
+
+fn standing_of_a_server(here: &NodeName, words: &[Word]) -> Standing {
+    // Without its own serial nothing is known to be newer.
+    let Some(own) = own_serial(words) else { return Standing::Undisputed };
+    let against = newer_against(here, words, own);
+    let named_by_others: BTreeSet<String> =
+        against.iter().filter(|word| !word.is_of_itself()).map(|word| word.master.to_ascii_lowercase()).collect();
+    let newest = against
+        .iter()
+        .filter(|word| named_by_others.contains(&word.master.to_ascii_lowercase()))
+        .max_by_key(|word| word.serial);
+    if let Some(newest) = newest.filter(|_| against.len() > confirming(here, words)) {
+        return Standing::Outdated(newest.master.clone());
+    }
+    let same: Vec<&Word> = words.iter().filter(|word| word.own).take(1).collect();
+    let others = peers(words).filter(|word| word.serial == own && !word.names(here)).take(1);
+    let disputed: Vec<&Word> = same.into_iter().chain(others).collect();
+    if disputed.len() > 1 { Standing::Disputed(who_names_whom(disputed.into_iter())) } else { Standing::Undisputed }
+}
+
+/// A host that booted with the newest configuration of all may be a master that was cut off, and wrote on while another
+/// took the role. It does not say that it is promoted before it serves.
+fn confirmation(here: &NodeName, words: &[Word], served: Served) -> Standing {
+    let (confirming, all) = (confirming(here, words), peers(words).count());
+    let against = peers(words).filter(|word| !word.names(here));
+    if served == Served::Never && 2 * (all - confirming) > all {
+        Standing::Unconfirmed(who_names_whom(against.take(1).chain(words.iter().filter(|word| word.own))))
+    } else {
+        Standing::Undisputed
+    }
+}
+
+fn confirming(here: &NodeName, words: &[Word]) -> usize {
+    peers(words).filter(|word| word.names(here)).count()
+}
+
+fn newer_against<'a>(here: &NodeName, words: &'a [Word], own: u64) -> Vec<&'a Word> {
+    peers(words).filter(|word| word.serial > own && !word.names(here)).collect()
+}
+
+fn who_names_whom<'a>(words: impl Iterator<Item = &'a Word>) -> String {
+    let each = words.map(|word| {
+        let from = if word.own { "this node" } else { word.from.as_str() };
+        format!("{from} names {} (serial {})", word.master, word.serial)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// What full mode finds where newer configurations than this master's name another, and no node besides that one knows: more
+/// than half of those that count. An older configuration is no disagreement, whoever else is silent.
 #[must_use]
 pub fn disagreement(here: &NodeName, words: &[Word]) -> Option<Failure> {
-    let (peers, against) = majority_against(here, words)?;
-    let named = against.first()?;
-    Some(Failure {
+    let own = own_serial(words)?;
+    let against = newer_against(here, words, own);
+    let newest = against.iter().max_by_key(|word| word.serial)?;
+    let all = against.len() + confirming(here, words);
+    (2 * against.len() > all).then(|| Failure {
         check: "peers",
-        found: format!("{} of {peers} that answer take {} for the master", against.len(), named.master),
+        found: format!(
+            "{} of {all} candidates name {} in a newer configuration (serial {}, here {own})",
+            against.len(),
+            newest.master,
+            newest.serial
+        ),
     })
+}
+
+/// The words that were not counted though they are not older than the own, for people: of nodes that this node shuns.
+#[must_use]
+pub fn ignored(here: &NodeName, words: &[Word]) -> Option<String> {
+    let own = own_serial(words).unwrap_or(0);
+    let shunned = words.iter().filter(|word| word.shunned && !word.own && !word.names(here) && word.serial >= own);
+    let shunned: Vec<&Word> = shunned.collect();
+    let who: Vec<&str> = shunned.iter().map(|word| word.from.as_str()).collect();
+    let names = || who_names_whom(shunned.iter().copied());
+    (!who.is_empty()).then(|| format!("{}: shunned here, ignored: {}", who.join(", "), names()))
 }
 
 /// The least score of a master, and what a node is offered with that has just become it.
@@ -76,37 +228,47 @@ pub const MASTER_SCORE: i32 = 10_000;
 /// The score with which a candidate offers itself for promotion, by how recent its configuration is; none if it
 /// cannot become master. `offered` is what it offered itself with last.
 ///
-/// A master with a [`successor`] has files of the past: it cannot take the role before Ganeti has told it anew. Of two
-/// that take themselves for the master, until the first of them has looked, the later one has the higher score.
+/// A master that is [outdated](Standing::Outdated) has files of the past: it cannot take the role before Ganeti has told it
+/// anew. One whose standing is in doubt offers itself after every master that serves. Of two that take themselves for the
+/// master, until the first of them has looked, the later one has the higher score.
 ///
 /// Equal copies have equal scores, and a master keeps its own, so that a change of Ganeti's configuration does not have
 /// Pacemaker compute anew.
 #[must_use]
-pub fn promotion_score(rank: Rank, successor: Option<&str>, words: &[Word], offered: Option<i32>) -> Option<i32> {
-    const NEWEST: i32 = 1_000;
+pub fn promotion_score(rank: Rank, standing: &Standing, words: &[Word], offered: Option<i32>) -> Option<i32> {
     // All scores stay below Pacemaker's infinity, a million.
     const SERIALS: u64 = 900_000;
+    let kept = offered.filter(|score| *score >= MASTER_SCORE);
+    let as_master = || {
+        let serial = own_serial(words).map_or(0, |serial| serial % SERIALS);
+        MASTER_SCORE + i32::try_from(serial).unwrap_or(0)
+    };
     match rank {
-        Rank::Master if successor.is_some() => None,
-        Rank::Master => offered.filter(|score| *score >= MASTER_SCORE).or_else(|| {
-            let serial = own_serial(words).map_or(0, |serial| serial % SERIALS);
-            Some(MASTER_SCORE + i32::try_from(serial).unwrap_or(0))
-        }),
         Rank::Other => None,
-        Rank::Candidate => {
-            let newest = words.iter().map(|word| word.serial).max().unwrap_or(u64::MAX);
-            // A candidate whose own confd is silent has a copy of unknown age: better than no master, after all others.
-            let behind = own_serial(words).and_then(|own| i32::try_from(newest - own).ok()).unwrap_or(i32::MAX);
-            Some(NEWEST.saturating_sub(behind).max(1))
-        }
+        Rank::Candidate => Some(score_of_a_copy(words)),
+        Rank::Master => match standing {
+            Standing::Outdated(_) => None,
+            Standing::Undisputed => kept.or_else(|| Some(as_master())),
+            Standing::Disputed(_) => kept.or(Some(1)),
+            Standing::Behind | Standing::Unconfirmed(_) => Some(score_of_a_copy(words)),
+        },
     }
+}
+
+fn score_of_a_copy(words: &[Word]) -> i32 {
+    const NEWEST: i32 = 1_000;
+    let own = own_serial(words);
+    let newest = peers(words).map(|word| word.serial).chain(own).max().unwrap_or(u64::MAX);
+    // A candidate whose own confd is silent has a copy of unknown age: better than no master, after all others.
+    let behind = own.and_then(|own| i32::try_from(newest - own).ok()).unwrap_or(i32::MAX);
+    NEWEST.saturating_sub(behind).max(1)
 }
 
 /// A candidate that has a newer configuration than this node, whose serial is `own`: what it knows and we do not would
 /// be lost. Ganeti's failover does not compare (issue 1242).
 #[must_use]
 pub fn newer_copy(own: Option<u64>, words: &[Word]) -> Option<(u64, u64)> {
-    let newest = words.iter().filter(|word| !word.own).map(|word| word.serial).max()?;
+    let newest = peers(words).map(|word| word.serial).max()?;
     // An own copy of unknown age is as good as none.
     let own = own.unwrap_or(0);
     (newest > own).then_some((own, newest))
@@ -130,7 +292,7 @@ pub struct Heard {
 #[must_use]
 pub fn hear(before: Option<Heard>, own: u64, words: &[Word]) -> Option<Heard> {
     let known = before.filter(|before| before.serial > own);
-    let newest = words.iter().filter(|word| !word.own && word.serial > own).max_by_key(|word| word.serial);
+    let newest = peers(words).filter(|word| word.serial > own).max_by_key(|word| word.serial);
     let missed = known.is_some();
     match (known, newest) {
         (Some(known), Some(newest)) if newest.serial <= known.serial => Some(Heard { missed, ..known }),

@@ -1,87 +1,227 @@
 use super::*;
 use proptest::prelude::*;
 
+const ALL: [Served; 3] = [Served::Now, Served::ThisBoot, Served::Never];
+const IDLE: [Served; 2] = [Served::ThisBoot, Served::Never];
+
 fn here() -> NodeName {
     NodeName::new("n1.lab").unwrap()
 }
 
 /// What n1 itself says.
 fn own(serial: u64) -> Word {
-    Word { own: true, master: "n1.lab".to_owned(), of_itself: true, serial }
+    Word { own: true, ..says("n1.lab", "n1.lab", serial) }
 }
 
-/// What a peer says of another node.
-fn says(master: &str, serial: u64) -> Word {
-    Word { own: false, master: master.to_owned(), of_itself: false, serial }
+/// What a candidate says.
+fn says(from: &str, master: &str, serial: u64) -> Word {
+    Word { own: false, from: from.to_owned(), master: master.to_owned(), serial, shunned: false }
 }
 
-/// What a peer says of itself.
+/// What a candidate says of itself.
 fn claims(master: &str, serial: u64) -> Word {
-    Word { of_itself: true, ..says(master, serial) }
+    says(master, master, serial)
+}
+
+fn shunned(word: Word) -> Word {
+    Word { shunned: true, ..word }
+}
+
+fn outdated(master: &str) -> Standing {
+    Standing::Outdated(master.to_owned())
+}
+
+/// The same claims, as another of the candidates sees them: its own is the one from itself.
+fn seen_by(node: &str, words: &[Word]) -> (NodeName, Vec<Word>) {
+    let own = |word: &Word| Word { own: word.from == node, ..word.clone() };
+    (NodeName::new(node).unwrap(), words.iter().map(own).collect())
 }
 
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
 #[test]
 fn a_stale_master_is_found() {
-    let newer = [own(20), claims("n2.lab", 25), says("n2.lab", 25)];
-    assert_eq!(successor(&here(), &newer, true).as_deref(), Some("n2.lab"));
-    // Its last writes counted further than its successor has got: not served, and the majority against it.
-    let forked = [own(30), claims("n2.lab", 25), says("n2.lab", 25)];
-    assert_eq!(successor(&here(), &forked, false).as_deref(), Some("n2.lab"));
-    // Just failed over to n1, and the peers' confd has not read its file yet.
-    assert_eq!(successor(&here(), &forked, true), None);
-    assert_eq!(successor(&here(), &[own(30)], false), None);
-    assert_eq!(successor(&here(), &[own(30), says("n1.lab", 30), claims("n2.lab", 12)], false), None);
-    assert_eq!(successor(&here(), &[own(10), claims("n2.lab", 25)], false).as_deref(), Some("n2.lab"), "of two nodes");
+    let newer = [own(20), claims("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
+    for served in ALL {
+        assert_eq!(standing(&here(), &newer, served), outdated("n2.lab"), "{served:?}");
+    }
+    for served in IDLE {
+        assert_eq!(standing(&here(), &[own(10), claims("n2.lab", 25)], served), outdated("n2.lab"), "of two nodes");
+    }
+    // Just failed over to n1, and the others' confd has not read its file yet.
+    let late = [own(30), claims("n2.lab", 29), says("n3.lab", "n2.lab", 29)];
+    assert_eq!(standing(&here(), &late, Served::Now), Standing::Undisputed);
+    for served in ALL {
+        assert_eq!(standing(&here(), &[own(30)], served), Standing::Undisputed);
+        let confirmed = [own(30), says("n3.lab", "n1.lab", 30), claims("n2.lab", 12)];
+        assert_eq!(standing(&here(), &confirmed, served), Standing::Undisputed);
+    }
+}
+
+/// A returned master names itself in an older configuration, and nobody else answers: of two nodes, of three with one silent,
+/// of five with three silent. The real master keeps its role in partial and full mode, and may take it again after a pause.
+#[test]
+fn an_older_configuration_never_overrules_a_newer_one() {
+    let two = [own(150), claims("n2.lab", 100)];
+    let five = [own(150), claims("n2.lab", 100), says("n3.lab", "n2.lab", 90)];
+    let everybody = [&five[..], &[says("n4.lab", "n2.lab", 149), says("n5.lab", "n2.lab", 149)]].concat();
+    for words in [&two[..], &five, &everybody] {
+        for served in [Served::Now, Served::ThisBoot] {
+            assert_eq!(standing(&here(), words, served), Standing::Undisputed, "{words:?}");
+        }
+        assert_eq!(standing(&here(), words, Served::Never).successor(), None, "it may take the role: {words:?}");
+        assert_eq!(disagreement(&here(), words), None, "full mode: {words:?}");
+        assert_eq!(newer_copy(own_serial(words), words), None, "{words:?}");
+        // And the returned one may not.
+        let (returned, seen) = seen_by("n2.lab", words);
+        for served in IDLE {
+            assert_eq!(standing(&returned, &seen, served), outdated("n1.lab"), "{words:?}");
+        }
+        assert_eq!(promotion_score(Rank::Master, &outdated("n1.lab"), &seen, None), None);
+        assert_eq!(newer_copy(own_serial(&seen), &seen), Some((100, 150)));
+    }
+}
+
+/// Of all nodes that see the same claims and do not serve, exactly one may take the role, whoever is silent: else nobody may
+/// take it again.
+#[test]
+fn of_nodes_that_do_not_serve_one_may_take_the_role() {
+    let claims = [claims("n1.lab", 150), claims("n2.lab", 100), claims("n3.lab", 120)];
+    for silent in ["nobody", "n1.lab", "n2.lab", "n3.lab"] {
+        let heard: Vec<Word> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
+        let may = heard.iter().filter(|claim| {
+            let (node, seen) = seen_by(&claim.from, &heard);
+            let standing = standing(&node, &seen, Served::Never);
+            standing.successor().is_none() && standing.dispute().is_none()
+        });
+        assert_eq!(may.count(), 1, "{silent} is silent");
+    }
+}
+
+/// A host that booted with the newest configuration of all: a master that was cut off wrote on while another took the role. It
+/// takes nothing from the one that serves, and does not say that it is promoted.
+#[test]
+fn a_fork_is_not_promoted_before_it_serves() {
+    let forked = [own(30), claims("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
+    let unconfirmed = standing(&here(), &forked, Served::Never);
+    let who = "n2.lab names n2.lab (serial 25), this node names n1.lab (serial 30)";
+    assert_eq!(unconfirmed, Standing::Unconfirmed(who.to_owned()));
+    let score = promotion_score(Rank::Master, &unconfirmed, &forked, None);
+    assert!(score.is_some_and(|score| score < MASTER_SCORE), "{score:?}");
+    assert_eq!(standing(&here(), &forked, Served::ThisBoot), Standing::Undisputed, "its luxid is started again");
 }
 
 /// An old master that was cut off wrote on, is back, and goes on to name itself with the newest serial of all: one voice
 /// must not take a master down that serves.
 #[test]
 fn one_voice_does_not_end_a_master() {
-    for serving in [true, false] {
-        let returned = [own(110), claims("n3.lab", 130), says("n1.lab", 110)];
-        assert_eq!(successor(&here(), &returned, serving), None, "serving: {serving}");
-    }
-    assert_eq!(successor(&here(), &[own(110), claims("n2.lab", 130)], true), None, "of two nodes, the one that serves");
+    let returned = [own(110), claims("n3.lab", 130), says("n2.lab", "n1.lab", 110)];
+    assert_eq!(standing(&here(), &returned, Served::Now), Standing::Undisputed);
+    assert_eq!(disagreement(&here(), &returned), None);
+    let of_two = [own(110), claims("n2.lab", 130)];
+    assert_eq!(standing(&here(), &of_two, Served::Now), Standing::Undisputed, "of two nodes, the one that serves");
+    // Another forked configuration beside it takes nobody's place.
+    let two_forks = [own(20), claims("n2.lab", 30), claims("n4.lab", 25), says("n3.lab", "n4.lab", 25)];
+    assert_eq!(standing(&here(), &two_forks, Served::Now), outdated("n4.lab"));
 }
 
-/// Full mode: the agreement of the peers. Whoever is silent has no word.
+/// A node that was fenced may return with the newest serial of all; nothing that it says counts before it is readmitted.
 #[test]
-fn a_majority_of_the_peers_that_answer_is_a_disagreement() {
+fn the_word_of_a_shunned_node_never_counts() {
+    let returned = [own(110), shunned(claims("n2.lab", 130)), shunned(says("n3.lab", "n2.lab", 130))];
+    for served in ALL {
+        assert_eq!(standing(&here(), &returned, served), Standing::Undisputed, "{served:?}");
+    }
+    assert_eq!(disagreement(&here(), &returned), None);
+    assert_eq!(newer_copy(Some(110), &returned), None);
+    assert_eq!(hear(None, 110, &returned), None);
+    assert_eq!(promotion_score(Rank::Candidate, &Standing::Undisputed, &returned, None), Some(1000));
+    assert!(is_alone(&returned));
+    let said = ignored(&here(), &returned).unwrap();
+    assert!(said.starts_with("n2.lab, n3.lab: shunned here, ignored: n2.lab names n2.lab (serial 130)"), "{said}");
+    assert_eq!(
+        ignored(&here(), &[own(110), shunned(claims("n2.lab", 90))]),
+        None,
+        "what is old anyway is not worth a word"
+    );
+    assert_eq!(ignored(&here(), &[own(110), claims("n2.lab", 130)]), None);
+}
+
+/// Equal serial numbers with different masters are an error that names both; a majority of them settles it.
+#[test]
+fn equal_serials_with_different_masters_name_both() {
+    let tie = [own(101), claims("n2.lab", 101)];
+    for served in ALL {
+        let disputed = standing(&here(), &tie, served);
+        let what = disputed.dispute().unwrap();
+        assert!(
+            what.contains("n2.lab names n2.lab (serial 101)") && what.contains("this node names n1.lab (serial 101)"),
+            "{what}"
+        );
+        assert_eq!(disputed.successor(), None, "nobody is overruled");
+    }
+    assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
+    let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims("n2.lab", 101)];
+    assert_eq!(standing(&here(), &for_us, Served::Never), Standing::Undisputed);
+    let against = [own(101), says("n3.lab", "n2.lab", 101), claims("n2.lab", 101)];
+    assert_eq!(standing(&here(), &against, Served::Never), outdated("n2.lab"));
+}
+
+/// Restored from a backup: the other candidates have a newer configuration that names this node.
+#[test]
+fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
+    let restored = [own(50), says("n2.lab", "n1.lab", 150), says("n3.lab", "n1.lab", 149)];
+    for served in IDLE {
+        assert_eq!(standing(&here(), &restored, served), Standing::Behind);
+    }
+    assert_eq!(standing(&here(), &restored, Served::Now), Standing::Undisputed);
+    assert_eq!(newer_copy(Some(50), &restored), Some((50, 150)));
+    let score = |words: &[Word]| promotion_score(Rank::Candidate, &Standing::Undisputed, words, None);
+    let (_, as_n2) = seen_by("n2.lab", &restored);
+    assert!(promotion_score(Rank::Master, &Standing::Behind, &restored, None) < score(&as_n2));
+}
+
+/// Full mode: the agreement of the peers. Whoever is silent has no word, and an old configuration no disagreement.
+#[test]
+fn a_majority_of_newer_configurations_is_a_disagreement() {
     let found = |words: &[Word]| disagreement(&here(), words).map(|failure| failure.found);
     assert_eq!(found(&[own(5)]), None);
-    assert_eq!(found(&[own(5), says("N1.lab", 5)]), None);
-    assert_eq!(found(&[own(5), claims("n2.lab", 5), says("n1.lab", 5)]), None);
-    let against = [own(5), claims("n2.lab", 5), says("n2.lab", 5), says("n1.lab", 5)];
-    assert_eq!(found(&against).as_deref(), Some("2 of 3 that answer take n2.lab for the master"));
+    assert_eq!(found(&[own(5), says("n2.lab", "N1.lab", 5)]), None);
+    assert_eq!(found(&[own(5), claims("n2.lab", 6), says("n3.lab", "n1.lab", 5)]), None);
+    let against = [own(5), claims("n2.lab", 6), says("n3.lab", "n2.lab", 6), says("n4.lab", "n1.lab", 5)];
+    let text = "2 of 3 candidates name n2.lab in a newer configuration (serial 6, here 5)";
+    assert_eq!(found(&against).as_deref(), Some(text));
 }
 
 /// Ganeti issue 1242: its failover takes whichever configuration it finds.
 #[test]
 fn the_most_recent_candidate_is_preferred() {
-    let score = |words: &[Word]| promotion_score(Rank::Candidate, None, words, None);
-    assert_eq!(score(&[own(40), says("n1.lab", 40)]), Some(1000));
-    assert_eq!(score(&[own(37), says("n1.lab", 40)]), Some(997));
-    assert_eq!(score(&[own(0), says("x", u64::MAX)]), Some(1));
-    assert_eq!(score(&[says("n1.lab", 40)]), Some(1), "an own confd that is silent: after all others");
+    let score = |words: &[Word]| promotion_score(Rank::Candidate, &Standing::Undisputed, words, None);
+    assert_eq!(score(&[own(40), says("n2.lab", "n1.lab", 40)]), Some(1000));
+    assert_eq!(score(&[own(37), says("n2.lab", "n1.lab", 40)]), Some(997));
+    assert_eq!(score(&[own(0), says("n2.lab", "x", u64::MAX)]), Some(1));
+    assert_eq!(score(&[says("n2.lab", "n1.lab", 40)]), Some(1), "an own copy of unknown age: after all others");
     assert_eq!(score(&[]), Some(1));
-    assert_eq!(promotion_score(Rank::Other, None, &[own(40)], None), None);
-    assert_eq!(promotion_score(Rank::Master, Some("n2.lab"), &[own(40)], None), None, "a stale master is not chosen");
-    assert_eq!(newer_copy(Some(37), &[says("n1.lab", 40)]), Some((37, 40)));
-    assert_eq!(newer_copy(Some(41), &[says("n1.lab", 40)]), None);
-    assert_eq!(newer_copy(None, &[says("n1.lab", 40)]), Some((0, 40)), "a copy of unknown age is not the newest");
+    assert_eq!(promotion_score(Rank::Other, &Standing::Undisputed, &[own(40)], None), None);
+    assert_eq!(
+        promotion_score(Rank::Master, &outdated("n2.lab"), &[own(40)], None),
+        None,
+        "a stale master is not chosen"
+    );
+    assert_eq!(newer_copy(Some(37), &[says("n2.lab", "n1.lab", 40)]), Some((37, 40)));
+    assert_eq!(newer_copy(Some(41), &[says("n2.lab", "n1.lab", 40)]), None);
+    let unknown = newer_copy(None, &[says("n2.lab", "n1.lab", 40)]);
+    assert_eq!(unknown, Some((0, 40)), "a copy of unknown age is not the newest");
 }
 
 /// The administrator's `gnt-cluster master-failover`, seen on the new master before the old one has looked again.
 #[test]
 fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
-    let score = |serial, offered| promotion_score(Rank::Master, None, &[own(serial)], offered);
+    let score = |serial, offered| promotion_score(Rank::Master, &Standing::Undisputed, &[own(serial)], offered);
     let old = score(40, None);
     assert_eq!(old, Some(10_040));
     assert_eq!(score(47, old), old, "no change with each change of the configuration");
     assert!(score(41, Some(1000)) > old, "a candidate that became master");
-    assert_eq!(promotion_score(Rank::Master, None, &[], None), Some(MASTER_SCORE), "confd is silent");
+    assert_eq!(promotion_score(Rank::Master, &Standing::Undisputed, &[], None), Some(MASTER_SCORE), "confd is silent");
     assert!(score(u64::MAX, None) < Some(1_000_000), "Pacemaker's infinity");
 }
 
@@ -101,31 +241,92 @@ fn a_newer_configuration_that_was_missed_twice_is_remembered() {
     assert_eq!(hear(Some(first), 150, &[own(150), claims("n2.lab", 150)]), None);
 }
 
-fn any_words() -> impl Strategy<Value = Vec<Word>> {
-    let word = (any::<bool>(), any::<bool>(), 1..4_u8, 0..5_u64).prop_map(|(own, of_itself, n, serial)| Word {
-        own,
-        of_itself,
+fn any_word() -> impl Strategy<Value = Word> {
+    (any::<bool>(), 2..6_u8, 1..6_u8, 0..5_u64).prop_map(|(shunned, from, n, serial)| Word {
+        own: false,
+        from: format!("n{from}.lab"),
         master: format!("n{n}.lab"),
         serial,
-    });
-    proptest::collection::vec(word, 0..6)
+        shunned,
+    })
+}
+
+/// The own word, of which there is one or none, and those of the others.
+fn any_words() -> impl Strategy<Value = Vec<Word>> {
+    (proptest::option::of(0..5_u64), proptest::collection::vec(any_word(), 0..6))
+        .prop_map(|(serial, words)| serial.map(own).into_iter().chain(words).collect())
+}
+
+fn any_served() -> impl Strategy<Value = Served> {
+    prop_oneof![Just(Served::Now), Just(Served::ThisBoot), Just(Served::Never)]
+}
+
+/// What becomes of the role where it is not served: who overrules this node, and whether it may take the role.
+fn taken(words: &[Word], served: Served) -> (Option<String>, bool) {
+    let standing = standing(&here(), words, served);
+    (standing.successor().map(str::to_owned), standing.dispute().is_some())
 }
 
 proptest! {
+    /// No set of words of shunned nodes changes anything at all.
     #[test]
-    fn a_successor_is_another_node_that_a_majority_is_against_us_for(words in any_words(), serving: bool) {
-        if let Some(other) = successor(&here(), &words, serving) {
+    fn shunned_nodes_change_nothing(words in any_words(), more in proptest::collection::vec(any_word(), 0..6), served in any_served()) {
+        let counted: Vec<Word> = words.into_iter().filter(|word| !word.shunned).collect();
+        let all: Vec<Word> = counted.iter().cloned().chain(more.into_iter().map(shunned)).collect();
+        let own = own_serial(&counted);
+        prop_assert_eq!(standing(&here(), &all, served), standing(&here(), &counted, served));
+        prop_assert_eq!(disagreement(&here(), &all).is_some(), disagreement(&here(), &counted).is_some());
+        prop_assert_eq!(newer_copy(own, &all), newer_copy(own, &counted));
+        prop_assert_eq!(hear(None, own.unwrap_or(0), &all), hear(None, own.unwrap_or(0), &counted));
+        for rank in [Rank::Master, Rank::Candidate] {
+            let score = |words: &[Word]| promotion_score(rank, &standing(&here(), words, served), words, None);
+            prop_assert_eq!(score(&all), score(&counted));
+        }
+    }
+
+    /// Where the role is not served, the newest configuration alone decides: no set of older words changes who is master and
+    /// who may take the role.
+    #[test]
+    fn older_words_never_overrule_the_newest(words in any_words()) {
+        let newest = peers(&words).map(|word| word.serial).chain(own_serial(&words)).max();
+        let alone: Vec<Word> = words.iter().filter(|word| Some(word.serial) == newest || word.own).cloned().collect();
+        for served in IDLE {
+            prop_assert_eq!(taken(&words, served), taken(&alone, served));
+        }
+    }
+
+    /// Where the role is served, no set of words that are older than the own ends it, in partial or in full mode.
+    #[test]
+    fn older_words_never_end_a_master(words in any_words(), more in proptest::collection::vec(any_word(), 0..6)) {
+        let Some(own) = own_serial(&words) else { return Ok(()) };
+        let older = more.into_iter().filter(|word| word.serial < own);
+        let all: Vec<Word> = words.iter().cloned().chain(older).collect();
+        let before = standing(&here(), &words, Served::Now);
+        if before.successor().is_none() {
+            prop_assert!(standing(&here(), &all, Served::Now).successor().is_none());
+        }
+        if disagreement(&here(), &words).is_none() {
+            prop_assert!(disagreement(&here(), &all).is_none());
+        }
+    }
+
+    /// A master that serves is overruled by a newer configuration only, which another node than its master knows, too.
+    #[test]
+    fn a_successor_is_another_node_with_a_newer_configuration(words in any_words(), served in any_served()) {
+        if let Some(other) = standing(&here(), &words, served).successor() {
             prop_assert!(other != "n1.lab");
-            prop_assert!(words.iter().any(|word| !word.own && word.master == other));
-            let peers = words.iter().filter(|word| !word.own);
-            let against = peers.clone().filter(|word| word.master != "n1.lab").count();
-            prop_assert!(2 * against > peers.count());
+            let of_it = || peers(&words).filter(|word| word.master == other);
+            prop_assert!(own_serial(&words).is_none_or(|own| of_it().any(|word| word.serial >= own)));
+            if served == Served::Now {
+                prop_assert!(of_it().any(|word| word.from != other));
+                prop_assert!(of_it().any(|word| Some(word.serial) > own_serial(&words)));
+            }
         }
     }
 
     #[test]
     fn scores_are_below_infinity_and_follow_the_serial(words in any_words()) {
-        if let Some(score) = promotion_score(Rank::Candidate, None, &words, None) {
+        if let Some(score) = promotion_score(Rank::Candidate, &Standing::Undisputed, &words, None) {
             prop_assert!((1..=1000).contains(&score));
         }
     }
@@ -136,7 +337,7 @@ proptest! {
         let mut heard = None;
         for _ in 0..rounds {
             heard = hear(heard, own, &words);
-            let newest = words.iter().filter(|word| !word.own).map(|word| word.serial).max();
+            let newest = peers(&words).map(|word| word.serial).max();
             prop_assert_eq!(heard.as_ref().map(|heard| heard.serial), newest.filter(|newest| *newest > own));
         }
         prop_assert!(heard.is_none_or(|heard| heard.missed == (rounds > 1)));

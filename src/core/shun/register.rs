@@ -87,7 +87,8 @@ impl fmt::Display for Epoch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reach {
-    /// TCP and confd: enough for a node whose power was seen off, which may return to the cluster stack with a new boot.
+    /// TCP in both directions: noded, SSH, DRBD, migrations. UDP and ICMP pass, corosync and Ganeti's confd (UDP 1814) among
+    /// them: enough for a node whose power was seen off, which may return to the cluster stack with a new boot.
     Tcp,
     /// Everything.
     Everything,

@@ -1,15 +1,19 @@
 //! confd, Ganeti's configuration query daemon: one UDP datagram asks, one answers, both signed.
 //!
 //! Source: `lib/confd/client.py`, `lib/serializer.py` (`DumpSignedJson`), `src/Ganeti/Confd/Server.hs`. It answers on
-//! master candidates, from their copy of the configuration: a candidate that was cut off answers what was. Each
-//! answer tells the serial number of that copy. Serial numbers compare within one cluster only; the key is the cluster's.
+//! master candidates, from their copy of the configuration: a candidate that was cut off answers what was.
+//!
+//! The `serial` of an answer is the serial number of the *cluster object*, which most changes of instances leave alone
+//! (`clusterSerial`, `Server.hs`). How recent a copy is says the serial number of the configuration, which each change
+//! increments (`bumpSerial`, `src/Ganeti/WConfd/Monad.hs`); it is asked for beside the master. Serial numbers compare within
+//! one cluster only; the key is the cluster's.
 //!
 //! An answer does not name the node that gives it. It carries the salt of its question, so each candidate is asked with a
 //! salt of its own, which has its address: the answer to one candidate's question never counts as another's. What this
 //! cannot show: a host that holds a candidate's address, though it does not have the key, can hand its question on to
 //! another candidate and the answer back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -36,14 +40,36 @@ const ANSWER_LIMIT: usize = 65_536;
 /// shorter one is what is left of a file that was cut short, and anybody could guess an empty one.
 const KEY_LEAST: usize = 16;
 
-/// `CONFD_REQ_PING`.
-const PING: u8 = 0;
-
-/// `CONFD_REQ_CLUSTER_MASTER`.
-const CLUSTER_MASTER: u8 = 3;
-
 /// `CONFD_REQ_NODE_ROLE_BYNAME`.
 const NODE_ROLE: u8 = 1;
+
+/// A question that is the same for every candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    /// `CONFD_REQ_PING`.
+    Ping,
+    /// `CONFD_REQ_CLUSTER_MASTER`: the master's name.
+    Master,
+    /// `CONFD_REQ_CONFIG_QUERY`: the configuration's serial number.
+    Serial,
+}
+
+impl Question {
+    const fn kind(self) -> u8 {
+        match self {
+            Self::Ping => 0,
+            Self::Master => 3,
+            Self::Serial => 10,
+        }
+    }
+
+    fn query(self) -> Value {
+        match self {
+            Self::Ping | Self::Master => Value::Null,
+            Self::Serial => json!("/serial_no"),
+        }
+    }
+}
 
 /// What a configuration says of a node (`ConfdNodeRole`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +115,7 @@ pub struct MasterAnswer {
     pub from: IpAddr,
     /// The master's name, in the configuration that it has.
     pub master: String,
-    /// That configuration's serial number.
+    /// That configuration's serial number, the `serial_no` of its `config.data`.
     pub serial: u64,
 }
 
@@ -150,12 +176,15 @@ impl Confd {
     /// # Errors
     /// [`ConfdError::Socket`]; a peer that does not answer is none.
     pub fn masters(&self, peers: &[IpAddr], deadline: Deadline) -> Result<Vec<MasterAnswer>, ConfdError> {
-        let answers = self.ask(peers, CLUSTER_MASTER, deadline)?;
-        let master = |(from, reply): (IpAddr, Reply)| {
-            let master = reply.answer.as_str()?.to_owned();
-            Some(MasterAnswer { from, master, serial: reply.serial })
+        let answers = self.ask(peers, &[Question::Master, Question::Serial], deadline)?;
+        let master = |from: &IpAddr| {
+            let (named, serial) = (answers.get(&(*from, Question::Master))?, answers.get(&(*from, Question::Serial))?);
+            // Another master comes with another serial number of the cluster: the two answers are of one master's time.
+            let is_one = named.cluster_serial == serial.cluster_serial;
+            let (master, serial) = (named.answer.as_str()?.to_owned(), serial.answer.as_u64()?);
+            is_one.then_some(MasterAnswer { from: *from, master, serial })
         };
-        Ok(answers.into_iter().filter_map(master).collect())
+        Ok(peers.iter().filter_map(master).collect())
     }
 
     /// Whether confd at `peer` answers by the deadline.
@@ -163,7 +192,7 @@ impl Confd {
     /// # Errors
     /// [`ConfdError::Socket`].
     pub fn answers(&self, peer: IpAddr, deadline: Deadline) -> Result<bool, ConfdError> {
-        Ok(!self.ask(&[peer], PING, deadline)?.is_empty())
+        Ok(!self.ask(&[peer], &[Question::Ping], deadline)?.is_empty())
     }
 
     /// The question to `candidate` which role `node` has, as a datagram; its answer is recognized by [`Salts::is_answer`].
@@ -185,21 +214,26 @@ impl Confd {
         }
     }
 
-    fn ask(&self, peers: &[IpAddr], what: u8, deadline: Deadline) -> io::Result<Vec<(IpAddr, Reply)>> {
+    /// Asks all of `peers` all `questions` at once.
+    fn ask(&self, peers: &[IpAddr], questions: &[Question], deadline: Deadline) -> io::Result<Answers> {
         const AGAIN: Duration = Duration::from_millis(150);
-        let mut answers = Vec::new();
-        let mut open: BTreeSet<IpAddr> = peers.iter().copied().collect();
+        let mut answers = Answers::new();
         let Some(first) = peers.first() else { return Ok(answers) };
-        let (salts, nanos) = (Salts::new()?, wall_nanos());
+        let salts = questions.iter().map(|_| Salts::new()).collect::<io::Result<Vec<_>>>()?;
+        let mut open: BTreeSet<(IpAddr, Question)> =
+            peers.iter().flat_map(|peer| questions.iter().map(|question| (*peer, *question))).collect();
+        let nanos = wall_nanos();
         let any: IpAddr = if first.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0))?;
         let mut buffer = vec![0; ANSWER_LIMIT];
         // A datagram may be lost, so what is open is asked again.
         while !open.is_empty() && !deadline.passed() {
-            for peer in &open {
-                let question = self.request(what, &Value::Null, &salts.of(*peer), nanos);
-                // Unreachable is no answer.
-                let _ = socket.send_to(&question, SocketAddr::new(*peer, PORT));
+            for (question, salts) in questions.iter().zip(&salts) {
+                for (peer, _) in open.iter().filter(|(_, open)| open == question) {
+                    let datagram = self.request(question.kind(), &question.query(), &salts.of(*peer), nanos);
+                    // Unreachable is no answer.
+                    let _ = socket.send_to(&datagram, SocketAddr::new(*peer, PORT));
+                }
             }
             let round = deadline.at_most(AGAIN);
             while !open.is_empty() && !round.passed() {
@@ -207,8 +241,10 @@ impl Confd {
                 // A refusal by ICMP comes as an error of a later call: of the others' answers, none is lost by it.
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
                 let Some((reply, salt)) = self.reply(&buffer[..length]) else { continue };
-                if salts.is_answer(&salt, from) && open.remove(&from.ip()) {
-                    answers.push((from.ip(), reply));
+                let answered = questions.iter().zip(&salts).find(|(_, salts)| salts.is_answer(&salt, from));
+                let Some((question, _)) = answered else { continue };
+                if open.remove(&(from.ip(), *question)) {
+                    answers.insert((from.ip(), *question), reply);
                 }
             }
         }
@@ -256,6 +292,9 @@ impl Confd {
     }
 }
 
+/// What came to each question.
+type Answers = BTreeMap<(IpAddr, Question), Reply>;
+
 #[derive(Deserialize)]
 struct Signed {
     msg: String,
@@ -269,8 +308,8 @@ struct Reply {
     status: u8,
     #[serde(default)]
     answer: Value,
-    #[serde(default)]
-    serial: u64,
+    #[serde(default, rename = "serial")]
+    cluster_serial: u64,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -308,7 +347,7 @@ mod tests {
         let body = json!({"protocol": 1, "status": 0, "answer": "n1.lab", "serial": 9});
         let datagram = ours.answer("s", &body);
         let (reply, salt) = ours.reply(&datagram).unwrap();
-        assert_eq!((reply.serial, salt.as_str()), (9, "s"));
+        assert_eq!((reply.cluster_serial, salt.as_str()), (9, "s"));
         assert!(with_key(b"other\n").reply(&datagram).is_none());
         let refused = json!({"protocol": 1, "status": 1, "answer": 1, "serial": 9});
         assert!(ours.reply(&ours.answer("s", &refused)).is_none());
@@ -338,39 +377,68 @@ mod tests {
         assert!(matches!(Confd::new(folder.path()), Err(ConfdError::Key { .. })));
     }
 
+    /// A candidate at `at`, which answers with `answer` to the kind, the query and the salt of each question.
+    fn candidate(at: IpAddr, answer: impl Fn(u64, &Value, &str) -> Vec<Vec<u8>> + Send + 'static) {
+        let socket = UdpSocket::bind((at, PORT)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let signed: Signed = serde_json::from_slice(buffer[..length].strip_prefix(MAGIC).unwrap()).unwrap();
+                let asked: Value = serde_json::from_str(&signed.msg).unwrap();
+                let (kind, salt) = (asked["type"].as_u64().unwrap(), asked["rsalt"].as_str().unwrap());
+                for datagram in answer(kind, &asked["query"], salt) {
+                    socket.send_to(&datagram, from).unwrap();
+                }
+            }
+        });
+    }
+
+    /// What confd 3.0.2 answers of a configuration with the serial number 7627, whose cluster object has 3189.
+    fn as_ganeti(master: &str, kind: u64, query: &Value, salt: &str) -> Vec<u8> {
+        let answer = match (kind, query.as_str()) {
+            (3, None) => json!(master),
+            (10, Some("/serial_no")) => json!(7627),
+            _ => panic!("{kind} {query}"),
+        };
+        confd().answer(salt, &json!({"protocol": 1, "status": 0, "answer": answer, "serial": 3189}))
+    }
+
+    /// `serial_no` of `config.data` is what each change increments, and what a node's own copy is compared by: the serial
+    /// number in confd's answers is another one.
+    #[test]
+    fn a_claim_has_the_serial_number_of_the_configuration() {
+        let at = IpAddr::from([127, 14, 21, 1]);
+        candidate(at, |kind, query, salt| vec![as_ganeti("n1.lab", kind, query, salt)]);
+        let answers = confd().masters(&[at], Deadline::after(Duration::from_secs(2))).unwrap();
+        assert_eq!(answers, [MasterAnswer { from: at, master: "n1.lab".to_owned(), serial: 7627 }]);
+    }
+
     /// The signed answer of one candidate, sent on from the address of another, counts for the first alone.
     #[test]
     fn one_candidates_answer_is_never_anothers() {
         let [honest, relay] = [1, 2].map(|host| IpAddr::from([127, 14, 20, host]));
-        let sockets = [honest, relay].map(|at| UdpSocket::bind((at, PORT)).unwrap());
-        let stray = UdpSocket::bind((relay, 0)).unwrap();
-        let asker = std::thread::spawn(move || {
-            confd().masters(&[honest, relay], Deadline::after(Duration::from_millis(700))).unwrap()
+        candidate(honest, |kind, query, salt| vec![as_ganeti("n1.lab", kind, query, salt)]);
+        // The relay has heard what the other one was asked and answers.
+        candidate(relay, |kind, query, salt| {
+            let of_the_other = salt.replace("-127.14.20.2", "-127.14.20.1");
+            assert_ne!(of_the_other, salt, "each question has its address");
+            vec![as_ganeti("n1.lab", kind, query, &of_the_other)]
         });
-        let mut buffer = [0; 4096];
-        let salts: Vec<(String, SocketAddr)> = sockets
-            .iter()
-            .map(|socket| {
-                let (length, from) = socket.recv_from(&mut buffer).unwrap();
-                (asked_salt(&buffer[..length]), from)
-            })
-            .collect();
-        assert!(salts[0].0.ends_with("-127.14.20.1") && salts[1].0.ends_with("-127.14.20.2"), "{salts:?}");
-        let body = |serial: u64| json!({"protocol": 1, "status": 0, "answer": "n1.lab", "serial": serial});
-        let answer = confd().answer(&salts[0].0, &body(9));
-        // To the relay's own question, but not from confd's port.
-        stray.send_to(&confd().answer(&salts[1].0, &body(8)), salts[1].1).unwrap();
-        for socket in sockets.iter().rev() {
-            socket.send_to(&answer, salts[0].1).unwrap();
-        }
-        let expected = MasterAnswer { from: honest, master: "n1.lab".to_owned(), serial: 9 };
-        assert_eq!(asker.join().unwrap(), [expected]);
+        let answers = confd().masters(&[honest, relay], Deadline::after(Duration::from_millis(400))).unwrap();
+        assert_eq!(answers.iter().map(|answer| answer.from).collect::<Vec<_>>(), [honest]);
     }
 
-    fn asked_salt(question: &[u8]) -> String {
-        let signed: Signed = serde_json::from_slice(question.strip_prefix(MAGIC).unwrap()).unwrap();
-        let asked: Value = serde_json::from_str(&signed.msg).unwrap();
-        asked["rsalt"].as_str().unwrap().to_owned()
+    /// Two answers from two configurations are no claim.
+    #[test]
+    fn a_master_and_a_serial_number_of_different_times_are_no_claim() {
+        let at = IpAddr::from([127, 14, 22, 1]);
+        candidate(at, |kind, _, salt| {
+            let answer = if kind == 3 { json!("n1.lab") } else { json!(7628) };
+            let body = json!({"protocol": 1, "status": 0, "answer": answer, "serial": if kind == 3 { 1 } else { 2 }});
+            vec![confd().answer(salt, &body)]
+        });
+        assert_eq!(confd().masters(&[at], Deadline::after(Duration::from_millis(400))).unwrap(), []);
     }
 
     #[test]
