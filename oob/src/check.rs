@@ -9,7 +9,7 @@ use gnt_ha::core::survey::Asked;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 
-use crate::device::{self, DeviceError, Reading};
+use crate::device::{self, Reading};
 use crate::shun::survivors::Survivors;
 
 /// One device of one node.
@@ -26,12 +26,9 @@ pub struct Checked {
 }
 
 fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Result<Reading, String> {
-    let opened = device::open(std::slice::from_ref(device), node, config);
-    let reading = opened.and_then(|mut opened| match opened.first_mut() {
-        Some(named) => named.device.read(until),
-        None => Err(DeviceError::hopeless("there is no such device")),
-    });
-    reading.map_err(|error| error.why)
+    let mut opened = device::open(std::slice::from_ref(device), node, config);
+    let named = opened.first_mut().ok_or_else(|| "there is no such device".to_owned())?;
+    named.device.read(until).map_err(|error| error.why)
 }
 
 /// Reads every device of every level of `node`. What refuses it tells only whether it is refused: what that could prove the

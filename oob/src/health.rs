@@ -28,8 +28,8 @@ pub fn health(config: &Config, node: &NodeName, deadline: Deadline) -> Result<He
     let mut told = false;
     for (index, configured) in devices.iter().enumerate() {
         let until = deadline.at_most(share(deadline.left(), devices.len() - index));
-        let result = device::open(std::slice::from_ref(configured), node, config)
-            .and_then(|mut opened| opened.iter_mut().map(|named| named.device.health(until)).next().transpose());
+        let mut opened = device::open(std::slice::from_ref(configured), node, config);
+        let result = opened.iter_mut().map(|named| named.device.health(until)).next().transpose();
         match result {
             Ok(items) => {
                 told = true;

@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
+use gnt_ha::core::power::reading::Observed;
 use gnt_ha::core::power::{Power, together};
 use gnt_ha::core::pursuit::{Next, Pursuit, Rules, Unread};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::road::Road;
 use serde::Serialize;
 
-use crate::device::{DeviceError, Hope, Named, Reading};
+use crate::device::{DeviceError, Hope, Named, Reading, observed};
+use crate::seen::Watch;
 
 /// Between two readings that are to agree.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
@@ -20,21 +22,6 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 
 /// An off is believed when it was read twice: one reading may fall into the dark moment of somebody's cycle.
 const OFF_READINGS: u32 = 2;
-
-/// Why a level failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// In one line.
-    pub why: String,
-    /// A device of it said that the host has power.
-    pub was_on: bool,
-}
-
-impl From<DeviceError> for Lost {
-    fn from(error: DeviceError) -> Self {
-        Self { why: error.why, was_on: false }
-    }
-}
 
 /// What the devices of a level say together.
 #[derive(Debug)]
@@ -67,34 +54,66 @@ pub struct Proven {
     pub devices: Vec<String>,
 }
 
-/// Reads every device; an off is read again before it is believed, all of them in the same moment.
+/// Reads every device, also when one of them tells nothing; an off is read again before it is believed, all of them in the
+/// same moment.
 ///
 /// # Errors
-/// When one device tells nothing, or an off that is weaker than `least`.
-pub fn read_all(devices: &mut [Named], least: Grade, until: Deadline) -> Result<Together, Lost> {
-    let first = read_once(devices, least, until)?;
+/// Why not, when none is on and one tells nothing, or an off that is weaker than `least`.
+pub fn read_all(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<Together, String> {
+    let first = read_once(devices, least, until, watch)?;
     if first.power == Power::On {
         return Ok(first);
     }
     until.sleep(CONFIRM_PAUSE);
-    read_once(devices, least, until)
+    read_once(devices, least, until, watch)
 }
 
-fn read_once(devices: &mut [Named], least: Grade, until: Deadline) -> Result<Together, Lost> {
+fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<Together, String> {
     let mut all = Together { power: Power::Off, grade: Grade::Off, seen: Vec::new() };
     let mut states = Vec::new();
+    let mut failed = Vec::new();
     let count = devices.len();
     for (index, named) in devices.iter_mut().enumerate() {
         let until = until.at_most(share(until.left(), count - index));
-        let reading = named.device.read(until).and_then(|reading| strong_enough(reading, least));
-        let reading =
-            reading.map_err(|error| Lost { why: in_device(named, &error.why), was_on: states.contains(&Power::On) })?;
-        states.push(reading.power);
-        all.grade = all.grade.min(reading.grade);
-        all.seen.push(Seen { device: named.name.clone(), said: reading.detail });
+        let reading = named.device.read(until);
+        watch.saw(&named.name, observed(&reading));
+        let said = match reading.and_then(|reading| strong_enough(reading, least)) {
+            Ok(reading) => {
+                states.push(reading.power);
+                all.grade = all.grade.min(reading.grade);
+                reading.detail
+            }
+            Err(error) => {
+                failed.push(in_device(named, &error.why));
+                error.why
+            }
+        };
+        all.seen.push(Seen { device: named.name.clone(), said });
     }
-    all.power = together(states).ok_or_else(|| Lost { why: "the level has no device".to_owned(), was_on: false })?;
+    match together(states) {
+        // One live feed is enough for an on, whatever the others would say.
+        Some(Power::On) => all.power = Power::On,
+        _ if !failed.is_empty() => return Err(failed.join("; ")),
+        Some(Power::Off) => {}
+        None => return Err("the level has no device".to_owned()),
+    }
     Ok(all)
+}
+
+/// Reads the devices of a level that has failed and were not asked yet: one that is on must be able to contradict what a
+/// later level says.
+fn read_rest(devices: &mut [Named], until: Deadline, road: &mut Road, watch: &mut Watch) {
+    let count = devices.len();
+    for (index, named) in devices.iter_mut().enumerate() {
+        let reading = named.device.read(until.at_most(share(until.left(), count - index)));
+        watch.saw(&named.name, observed(&reading));
+        note_reading(road, named, &reading);
+    }
+}
+
+fn note_reading(road: &mut Road, named: &Named, reading: &Result<Reading, DeviceError>) {
+    let saw = reading.as_ref().map_or_else(|error| error.why.clone(), |reading| reading.detail.clone());
+    road.step(&named.name, "read the power", &saw);
 }
 
 fn strong_enough(reading: Reading, least: Grade) -> Result<Reading, DeviceError> {
@@ -115,36 +134,45 @@ pub fn pursue_all(
     least: Grade,
     until: Deadline,
     road: &mut Road,
-) -> Result<Proven, Lost> {
+    watch: &mut Watch,
+) -> Result<Proven, String> {
     let mut already = true;
     loop {
         let mut grade = Grade::Off;
         let count = devices.len();
-        for (index, named) in devices.iter_mut().enumerate() {
-            let until = until.at_most(share(until.left(), count - index));
-            let done = pursue(named, want, least, until, road)?;
+        for index in 0..count {
+            let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
+            let done = pursue(named, want, least, until.at_most(share(until.left(), count - index)), road, watch);
+            let done = done.inspect_err(|_| {
+                if want == Power::Off {
+                    read_rest(rest, until, road, watch);
+                }
+            })?;
             already &= done.already;
             grade = grade.min(done.grade);
         }
         // While the last was pursued, somebody may have switched the first on again.
-        if want == Power::On || count == 1 || read_once(devices, least, until)?.power == Power::Off {
+        if want == Power::On || count == 1 || read_once(devices, least, until, watch)?.power == Power::Off {
             let devices = devices.iter().map(|named| named.name.clone()).collect();
             return Ok(Proven { already, grade, devices });
         }
         road.step("ganeti-oob", "look at all devices together", "one is on again");
         if until.passed() {
-            return Err(Lost { why: "the devices were never off in the same moment".to_owned(), was_on: true });
+            return Err("the devices were never off in the same moment".to_owned());
         }
     }
 }
 
 /// Switches every device on, as far as it goes: what a failed cycle had switched off must not stay off.
-pub fn give_back(devices: &mut [Named], until: Deadline, road: &mut Road) {
+pub fn give_back(devices: &mut [Named], until: Deadline, road: &mut Road, watch: &mut Watch) {
     for named in devices {
         let answer = named.device.switch(Power::On, until);
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
         road.step(&named.name, "power on, to undo what was begun", &saw);
+        // It has power now, for all that is known, and is to be read before the next level's off is believed.
+        watch.saw(&named.name, Observed::On);
     }
+    watch.walk().commanded();
 }
 
 struct Done {
@@ -152,7 +180,14 @@ struct Done {
     grade: Grade,
 }
 
-fn pursue(named: &mut Named, want: Power, least: Grade, until: Deadline, road: &mut Road) -> Result<Done, Lost> {
+fn pursue(
+    named: &mut Named,
+    want: Power,
+    least: Grade,
+    until: Deadline,
+    road: &mut Road,
+    watch: &mut Watch,
+) -> Result<Done, String> {
     let begun = Instant::now();
     let rules = Rules {
         readings: if want == Power::Off { OFF_READINGS } else { 1 },
@@ -166,27 +201,26 @@ fn pursue(named: &mut Named, want: Power, least: Grade, until: Deadline, road: &
     let mut pursuit = Pursuit::new(want, rules);
     let mut grade = Grade::Unknown;
     let mut sent = false;
-    let mut was_on = false;
     let mut next = Next::Read(Duration::ZERO);
     loop {
         next = match next {
             Next::Read(pause) => {
                 until.sleep(pause);
                 if until.passed() {
-                    return Err(Lost { why: in_device(named, &pursuit.give_up(begun.elapsed())), was_on });
+                    return Err(in_device(named, &pursuit.give_up(begun.elapsed())));
                 }
                 // A device whose status hangs must still be told to switch.
                 let until = if sent { until } else { until.at_most(until.left() / 3) };
                 let reading = named.device.read(until);
-                let saw = reading.as_ref().map_or_else(|error| error.why.clone(), |reading| reading.detail.clone());
-                road.step(&named.name, "read the power", &saw);
-                was_on = reading.as_ref().map_or(was_on, |reading| reading.power == Power::On);
+                note_reading(road, named, &reading);
+                watch.saw(&named.name, observed(&reading));
                 let reading = reading.and_then(|reading| strong_enough(reading, least));
                 grade = reading.as_ref().map_or(Grade::Unknown, |reading| reading.grade);
                 let seen = reading.map(|reading| reading.power).map_err(|error| unread(&error, sent));
                 pursuit.read(seen, begun.elapsed())
             }
             Next::Send => {
+                watch.walk().commanded();
                 let answer = named.device.switch(want, until);
                 sent = true;
                 let saw = answer.as_ref().map_or_else(|error| error.why.clone(), |()| "accepted".to_owned());
@@ -194,7 +228,7 @@ fn pursue(named: &mut Named, want: Power, least: Grade, until: Deadline, road: &
                 pursuit.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
             }
             Next::Reached { already } => return Ok(Done { already, grade }),
-            Next::Failed(why) => return Err(Lost { why: in_device(named, &why), was_on }),
+            Next::Failed(why) => return Err(in_device(named, &why)),
         };
     }
 }

@@ -1,82 +1,145 @@
-//! Walking a node's levels: all devices of a level must succeed; the next level is tried if one fails.
+//! Walking a node's levels: all devices of a level must succeed; the next level is tried if one fails. Which level is
+//! believed is decided in [`gnt_ha::core::power::walk`].
+
+use std::time::Duration;
 
 use gnt_ha::config::{Config, Level};
 use gnt_ha::core::budget::share;
+use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::Power;
+use gnt_ha::core::power::reading::{Life, Observed};
+use gnt_ha::core::power::walk::{Next, Task, Verdict, Walk};
 use gnt_ha::sys::clock::Deadline;
 
-use crate::device::{self, Named};
-use crate::level::{self, Lost};
+use crate::device::{self, Named, observed};
+use crate::seen::Watch;
 
-/// A level that succeeded.
+/// For how long a device that says on after an off is asked again: what a power supply has stored keeps a BMC alive for a
+/// moment.
+const AFTERGLOW: Duration = Duration::from_secs(2);
+
+/// Between two of these questions.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How the work on a level ended.
+pub enum Work<T> {
+    /// All of its devices are off, with the weakest of their grades.
+    Off(Grade, T),
+    /// It is on.
+    On {
+        /// It was before.
+        already: bool,
+        /// What the work gave.
+        value: T,
+    },
+}
+
+/// The level that is believed.
 #[derive(Debug)]
 pub struct Succeeded<T> {
     /// Its number, from 1.
     pub level: usize,
     /// What its work gave.
     pub value: T,
-    /// Why the levels before it failed, a line each.
-    pub failed_before: Vec<String>,
+    /// Why other levels failed, a line each.
+    pub failed: Vec<String>,
 }
 
-/// Does `work` with the devices of each level until one succeeds, the time split over those that are left. It is also
-/// told which levels before, from 0, had read the host as on and failed.
-///
-/// # Errors
-/// Why each level failed, in one line.
-pub fn walk<T>(
-    levels: &[Level],
-    node: &NodeName,
-    config: &Config,
-    deadline: Deadline,
-    mut work: impl FnMut(&mut [Named], Deadline, &[usize]) -> Result<T, Lost>,
-) -> Result<Succeeded<T>, String> {
-    let mut failed_before = Vec::new();
-    let mut were_on = Vec::new();
-    for (index, level) in levels.iter().enumerate() {
-        let until = deadline.at_most(share(deadline.left(), levels.len() - index));
-        let result = device::open(level, node, config)
-            .map_err(Lost::from)
-            .and_then(|mut devices| work(&mut devices, until, &were_on));
-        match result {
-            Ok(value) => return Ok(Succeeded { level: index + 1, value, failed_before }),
-            Err(Lost { why, was_on }) => {
-                if was_on {
-                    were_on.push(index);
+/// The walk of one node, one task.
+pub struct Levels<'a> {
+    /// The levels.
+    pub levels: &'a [Level],
+    /// Whose they are.
+    pub node: &'a NodeName,
+    /// What is configured.
+    pub config: &'a Config,
+    /// For all of them.
+    pub deadline: Deadline,
+}
+
+impl Levels<'_> {
+    /// Does `work` with the devices of each level until one is believed, the time split over those that are left. `refuted` is
+    /// called with what the work on a level gave whose off is not believed.
+    ///
+    /// # Errors
+    /// Why each level failed, in one line.
+    pub fn walk<T>(
+        &self,
+        task: Task,
+        mut work: impl FnMut(Vec<Named>, Deadline, &mut Watch) -> Result<Work<T>, String>,
+        mut refuted: impl FnMut(T, &mut Watch),
+    ) -> Result<Succeeded<T>, String> {
+        let count = self.levels.len();
+        let kinds: Vec<_> =
+            self.levels.iter().map(|level| level.iter().map(|device| device.named_kind()).collect()).collect();
+        let begin = |known: &_| Walk::new(task, &kinds, known);
+        let mut watch = Watch::new(self.config, self.node, count, task != Task::Read, begin);
+        let mut values: Vec<(usize, T)> = Vec::new();
+        let mut failed = Vec::new();
+        let mut until = self.deadline;
+        let line = |level: usize, why: String| if count == 1 { why } else { format!("level {}: {why}", level + 1) };
+        loop {
+            match watch.next() {
+                Next::Level(index) => {
+                    let Some(level) = self.levels.get(index) else { continue };
+                    until = self.deadline.at_most(share(self.deadline.left(), count - index));
+                    match work(device::open(level, self.node, self.config), until, &mut watch) {
+                        Ok(Work::Off(grade, value)) => {
+                            values.push((index, value));
+                            watch.walk().over(Some(grade));
+                        }
+                        Ok(Work::On { already, value }) => {
+                            values.push((index, value));
+                            watch.walk().over_on(already);
+                        }
+                        Err(why) => {
+                            failed.push(line(index, why));
+                            watch.walk().over(None);
+                        }
+                    }
                 }
-                failed_before.push(if levels.len() == 1 { why } else { format!("level {}: {why}", index + 1) });
+                Next::Ask(_, names) => self.ask_again(&names, task, until, &mut watch),
+                Next::Doubt(level, doubt) => {
+                    if let Some(at) = values.iter().position(|(index, _)| *index == level) {
+                        refuted(values.swap_remove(at).1, &mut watch);
+                    }
+                    failed.push(line(level, doubt.to_string()));
+                }
+                Next::End(Verdict::Unknown) => return Err(failed.join("; ")),
+                Next::End(verdict @ (Verdict::Off(level, _) | Verdict::On(level))) => {
+                    let Some(at) = values.iter().position(|(index, _)| *index == level) else {
+                        return Err(failed.join("; "));
+                    };
+                    // A boot that has ended leaves the power as it was.
+                    if matches!((task, verdict), (Task::On, Verdict::On(_)) | (_, Verdict::Off(_, Grade::Off))) {
+                        watch.forget();
+                    }
+                    let (_, value) = values.swap_remove(at);
+                    return Ok(Succeeded { level: level + 1, value, failed });
+                }
             }
         }
     }
-    Err(failed_before.join("; "))
-}
 
-/// Looks again at levels that had read the host as on, after a later one had it off: one that still says on means that
-/// the later one switched something else (a wrong outlet). One that says nothing any more has lost its power too.
-///
-/// # Errors
-/// The contradiction, in one line.
-pub fn none_is_on(
-    levels: &[Level],
-    were_on: &[usize],
-    node: &NodeName,
-    config: &Config,
-    deadline: Deadline,
-) -> Result<(), Lost> {
-    for (done, index) in were_on.iter().enumerate() {
-        let until = deadline.at_most(share(deadline.left(), were_on.len() - done));
-        let reading = device::open(&levels[*index], node, config)
-            .map_err(Lost::from)
-            .and_then(|mut devices| level::read_all(&mut devices, config.minimum_grade, until));
-        if reading.is_ok_and(|reading| reading.power == Power::On) {
-            let why = format!(
-                "level {} still says on after this level was off: it switches something else, or another feed is live; \
-                 check which outlets feed this host",
-                index + 1
-            );
-            return Err(Lost { why, was_on: true });
+    /// Asks devices that have said on once more, after a later level was off.
+    fn ask_again(&self, names: &[String], task: Task, until: Deadline, watch: &mut Watch) {
+        for (done, name) in names.iter().enumerate() {
+            let until = until.at_most(share(until.left(), names.len() - done));
+            let Some(configured) = self.levels.iter().flatten().find(|device| device.name == *name) else { continue };
+            let patience = if task == Task::Read { Duration::ZERO } else { AFTERGLOW.min(until.left() / 2) };
+            let patience = until.at_most(patience);
+            for mut named in device::open(std::slice::from_ref(configured), self.node, self.config) {
+                let mut reading = observed(&named.device.read(until));
+                while reading == Observed::On && !patience.passed() {
+                    until.sleep(PAUSE);
+                    reading = match observed(&named.device.read(until)) {
+                        // Cut short by our own time.
+                        Observed::Failed(Life::Unknown) => reading,
+                        other => other,
+                    };
+                }
+                watch.saw(name, reading);
+            }
         }
     }
-    Ok(())
 }

@@ -12,5 +12,6 @@ pub mod level;
 pub mod levels;
 pub mod peer;
 pub mod power;
+pub mod seen;
 pub mod shun;
 pub mod survey;

@@ -1,5 +1,6 @@
 //! The power commands: state first, then the command, then the proof.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use gnt_ha::config::{Config, Driver, Level};
@@ -7,6 +8,7 @@ use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
+use gnt_ha::core::power::walk::Task;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
@@ -14,7 +16,8 @@ use gnt_ha::sys::road::{Finish, Road};
 use serde::Serialize;
 
 use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
-use crate::levels::{none_is_on, walk};
+use crate::levels::{Levels, Work};
+use crate::seen::Watch;
 use crate::shun::after::{after_off, after_on};
 
 /// The answer to `power-status`: what Ganeti wants, and what else is known. Ganeti 3.0.2 ignores the other keys.
@@ -40,19 +43,24 @@ pub struct StatusAnswer {
 pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<StatusAnswer, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     let least = config.minimum_grade;
-    let found = walk(&levels, node, config, deadline, |devices, until, were_on| {
-        let reading = read_all(devices, least, until)?;
-        if reading.power == Power::Off {
-            none_is_on(&levels, were_on, node, config, until)?;
-        }
-        Ok(reading)
-    })?;
+    let all = Levels { levels: &levels, node, config, deadline };
+    let found = all.walk(
+        Task::Read,
+        |mut devices, until, watch| {
+            let reading = read_all(&mut devices, least, until, watch)?;
+            Ok(match reading.power {
+                Power::Off => Work::Off(reading.grade, reading),
+                Power::On => Work::On { already: true, value: reading },
+            })
+        },
+        |_, _| (),
+    )?;
     Ok(StatusAnswer {
         powered: found.value.power.is_on(),
         grade: (found.value.power == Power::Off).then_some(found.value.grade),
         level: found.level,
         seen: found.value.seen,
-        failed: found.failed_before,
+        failed: found.failed,
     })
 }
 
@@ -71,13 +79,19 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
         Err(error) => return failed(Outcome::Refused, error.to_string()),
     };
     let least = config.minimum_grade;
-    let done = walk(&levels, node, config, deadline, |devices, until, were_on| {
-        let done = pursue_all(devices, want, least, until, road)?;
-        if want == Power::Off {
-            none_is_on(&levels, were_on, node, config, until)?;
-        }
-        Ok(done)
-    });
+    let all = Levels { levels: &levels, node, config, deadline };
+    let task = if want == Power::Off { Task::Off } else { Task::On };
+    let done = all.walk(
+        task,
+        |mut devices, until, watch| {
+            let done = pursue_all(&mut devices, want, least, until, road, watch)?;
+            Ok(match want {
+                Power::Off => Work::Off(done.grade, done),
+                Power::On => Work::On { already: done.already, value: done },
+            })
+        },
+        |_, _| (),
+    );
     match done {
         Ok(done) => {
             let is_shun = levels.get(done.level - 1).is_some_and(has_shun);
@@ -87,7 +101,7 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
                 Power::Off => after_off(config, node, done.value.grade, deadline, data_dir, road),
                 Power::On => after_on(config, node, deadline, data_dir, road),
             }
-            proven(want, done.value, done.failed_before)
+            proven(want, done.value, done.failed)
         }
         Err(why) => failed(Outcome::Unknown, why),
     }
@@ -110,26 +124,42 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Ro
         );
     }
     // Refusing it is no dark time, and undoing that no boot.
-    let done = walk(&powers, node, config, deadline, |devices, until, were_on| {
-        // The dark time and as much again are kept for the on half.
-        let kept = config.dark_time + share(until.left().saturating_sub(config.dark_time), 3);
-        let off = pursue_all(devices, Power::Off, least, until.earlier(kept), road)
-            .and_then(|off| none_is_on(&powers, were_on, node, config, until.earlier(kept)).map(|()| off))
-            .inspect_err(|_| give_back(devices, until, road))?;
-        road.step("ganeti-oob", "dark time", &format!("{:.1} s", config.dark_time.as_secs_f64()));
-        until.sleep(config.dark_time);
-        // A level that was proven off and does not come on is not a reason to try the next one's off.
-        Ok((off, pursue_all(devices, Power::On, least, until, road)))
-    });
+    let all = Levels { levels: &powers, node, config, deadline };
+    // Shared by the work and by what undoes it.
+    let shared = RefCell::new(&mut *road);
+    let done = all.walk(
+        Task::Off,
+        |mut devices, until, watch| {
+            let road = &mut shared.borrow_mut();
+            // The dark time and as much again are kept for the on half.
+            let kept = config.dark_time + share(until.left().saturating_sub(config.dark_time), 3);
+            match pursue_all(&mut devices, Power::Off, least, until.earlier(kept), road, watch) {
+                Ok(off) => Ok(Work::Off(off.grade, (off, devices, until))),
+                Err(why) => {
+                    give_back(&mut devices, until, road, watch);
+                    Err(why)
+                }
+            }
+        },
+        |(_, mut devices, until), watch| give_back(&mut devices, until, &mut shared.borrow_mut(), watch),
+    );
     match done {
         Ok(done) => {
-            let (off, on) = done.value;
-            let mut ended = proven(Power::Off, off, done.failed_before);
+            let (off, mut devices, until) = done.value;
+            road.step("ganeti-oob", "dark time", &format!("{:.1} s", config.dark_time.as_secs_f64()));
+            until.sleep(config.dark_time);
+            // A level that was proven off and does not come on is not a reason to try the next one's off.
+            let mut watch = Watch::none();
+            let on = pursue_all(&mut devices, Power::On, least, until, road, &mut watch);
+            let mut ended = proven(Power::Off, off, done.failed);
             ended.finish.outcome = Outcome::Done;
-            if let Err(lost) = on {
-                ended.finish.outcome = Outcome::OffOnly;
-                ended.finish.reason = Some(format!("power-on failed: {}", lost.why));
-                ended.error = Some(format!("is off, proven, and was not switched on again: {}", lost.why));
+            match on {
+                Ok(_) => {}
+                Err(why) => {
+                    ended.finish.outcome = Outcome::OffOnly;
+                    ended.finish.reason = Some(format!("power-on failed: {why}"));
+                    ended.error = Some(format!("is off, proven, and was not switched on again: {why}"));
+                }
             }
             ended
         }

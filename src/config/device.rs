@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::agents::kind_of;
 use super::template::{Values, fill, has_key};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::power::reading::{Kind, Sees};
 
 /// A device of a level, with everything filled in for one node.
 #[derive(Clone, Debug)]
@@ -17,6 +19,14 @@ pub struct Device {
     pub name: String,
     /// How it is driven.
     pub driver: Driver,
+}
+
+impl Device {
+    /// Its name and its kind, for the decision which level is believed.
+    #[must_use]
+    pub fn named_kind(&self) -> (String, Kind) {
+        (self.name.clone(), self.driver.kind())
+    }
 }
 
 /// How a device is driven.
@@ -94,6 +104,9 @@ pub struct AgentDevice {
     /// What it asks loses its power with the host, if not what is known of the agent.
     #[serde(default)]
     pub shares_power: Option<bool>,
+    /// What its on and off are about, if not what is known of the agent.
+    #[serde(default)]
+    pub sees: Option<Sees>,
     /// What the agent reads on stdin, names as in its manual page; templates.
     #[serde(default)]
     pub options: BTreeMap<String, OptionValue>,
@@ -105,6 +118,9 @@ pub struct AgentDevice {
 pub struct ExecDevice {
     /// Its absolute path.
     pub program: PathBuf,
+    /// What its on and off are about; not known, if that is not said.
+    #[serde(default)]
+    pub sees: Option<Sees>,
 }
 
 /// A time in seconds, written as a whole number or with a fraction.
@@ -183,38 +199,6 @@ const RESERVED: [&str; 3] = ["action", "option", "nodename"];
 const SECRET_OPTIONS: [&str; 8] =
     ["password", "passwd", "snmp_priv_passwd", "community", "token", "secret_key", "apikey", "session_token"];
 
-/// Agents that switch off a path and not a power supply (`fabric_fencing` in fence-agents 4.12): the host runs on.
-const FABRIC_AGENTS: [&str; 9] = [
-    "fence_aws_vpc_net",
-    "fence_brocade",
-    "fence_cisco_mds",
-    "fence_compute",
-    "fence_evacuate",
-    "fence_ifmib",
-    "fence_mpath",
-    "fence_sanbox2",
-    "fence_scsi",
-];
-
-/// Agents that ask a board in the host itself (links of the same programs included, fence-agents 4.12).
-const BOARD_AGENTS: [&str; 15] = [
-    "fence_amt",
-    "fence_amt_ws",
-    "fence_drac",
-    "fence_drac5",
-    "fence_idrac",
-    "fence_ilo",
-    "fence_ilo2",
-    "fence_ilo3",
-    "fence_ilo4",
-    "fence_ilo5",
-    "fence_imm",
-    "fence_ipmilan",
-    "fence_ipmilanplus",
-    "fence_redfish",
-    "fence_rsa",
-];
-
 impl Driver {
     /// What its off proves once it has answered; none where that is not its own word.
     #[must_use]
@@ -231,10 +215,20 @@ impl Driver {
     /// Whether it is gone with the power supply of its host, and then proves nothing.
     #[must_use]
     pub fn shares_power(&self) -> bool {
+        self.kind().shares_power
+    }
+
+    /// What its answers are about, and whether its silence is that of a host without power.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Ipmi(bmc) => bmc.shares_power,
-            Self::Agent(agent) => agent.shares_power.unwrap_or_else(|| is_board(&agent.agent)),
-            Self::Exec(_) | Self::Shun => false,
+            Self::Ipmi(bmc) => Kind { sees: Sees::Machine, shares_power: bmc.shares_power },
+            Self::Agent(agent) => Kind {
+                sees: agent.sees(),
+                shares_power: agent.shares_power.unwrap_or_else(|| kind_of(&agent.agent).shares_power),
+            },
+            Self::Exec(exec) => Kind { sees: exec.sees.unwrap_or(Sees::Unknown), shares_power: false },
+            Self::Shun => Kind { sees: Sees::Access, shares_power: false },
         }
     }
 
@@ -315,12 +309,6 @@ impl Driver {
     }
 }
 
-/// Whether an agent, by its name or its path, asks a board in the host.
-#[must_use]
-pub fn is_board(agent: &str) -> bool {
-    BOARD_AGENTS.contains(&agent.rsplit('/').next().unwrap_or_default())
-}
-
 impl IpmiDevice {
     fn check(&self) -> Result<(), String> {
         if self.username.len() > 16 {
@@ -349,9 +337,20 @@ impl AgentDevice {
     /// What its off proves: a fabric agent only isolates.
     #[must_use]
     pub fn grade(&self) -> Grade {
-        let file = self.agent.rsplit('/').next().unwrap_or_default();
-        let known = if FABRIC_AGENTS.contains(&file) { Grade::Isolated } else { Grade::Off };
+        let known = if kind_of(&self.agent).sees == Sees::Access { Grade::Isolated } else { Grade::Off };
         self.grade.unwrap_or(known)
+    }
+
+    /// What it sees: as configured, else as known of the agent. One whose off is less than `off` sees no power.
+    #[must_use]
+    pub fn sees(&self) -> Sees {
+        let known = match kind_of(&self.agent).sees {
+            _ if self.grade() < Grade::Off => Sees::Access,
+            // It is said to switch power after all, nobody says which.
+            Sees::Access => Sees::Unknown,
+            known => known,
+        };
+        self.sees.unwrap_or(known)
     }
 
     /// The options that are secrets, each with its file.

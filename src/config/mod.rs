@@ -2,6 +2,7 @@
 //!
 //! [`Config::parse`] reads the text, [`Config::load`] the file; [`Config::levels_of`] answers for one node.
 
+mod agents;
 mod device;
 mod error;
 mod leash;
@@ -10,7 +11,8 @@ mod schema;
 mod shun;
 mod template;
 
-pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds, is_board};
+pub use agents::{is_board, kind_of};
+pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
 pub use error::ConfigError;
 pub use leash::Leash;
 pub use pattern::Pattern;

@@ -56,11 +56,11 @@ pub fn levels(asked: &[Asked]) -> impl Iterator<Item = &[Asked]> {
     asked.chunk_by(|a, b| a.level == b.level)
 }
 
-/// What the devices of a level say together; none while one of them says nothing.
+/// What the devices of a level say together: on while one of them is, off when all of them are.
 #[must_use]
 pub fn level_power(level: &[Asked]) -> Option<Power> {
-    let states: Option<Vec<Power>> = level.iter().map(|asked| asked.power).collect();
-    together(states?)
+    let known = together(level.iter().filter_map(|asked| asked.power))?;
+    (known == Power::On || level.iter().all(|asked| asked.power.is_some())).then_some(known)
 }
 
 /// What the first level that knows says of the power.

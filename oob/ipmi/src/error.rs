@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::command::{completion_text, name};
 use crate::ignored::IgnoredTally;
+use crate::login::CAPABILITIES;
 use crate::status::describe;
 use crate::{CipherSuite, Privilege, TargetError};
 
@@ -310,6 +311,35 @@ impl Error {
         matches!(
             self,
             Self::Refused { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::DeadlinePassed { .. }
+        )
+    }
+
+    /// Whether nothing at all came back, from the first message of a login on, though it was waited for `patience`: as from a
+    /// BMC that has no power. A port that is closed (ICMP port unreachable) is an answer; a network that this host cannot
+    /// send to is none of the BMC's.
+    pub fn is_total_silence(&self, patience: Duration) -> bool {
+        /// Between the deadline that was set and the moment in which the waiting began.
+        const SLACK: Duration = Duration::from_millis(100);
+        match self {
+            Self::NoAnswer { asked, waited, ignored, .. } => {
+                *asked == CAPABILITIES && ignored.count() == 0 && *waited + SLACK >= patience
+            }
+            Self::Unreachable { source, .. } => source.kind() == io::ErrorKind::HostUnreachable,
+            _ => false,
+        }
+    }
+
+    /// Whether this is a failure on this host's side, which shows nothing of the BMC.
+    pub fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Target(_)
+                | Self::Resolve { .. }
+                | Self::Socket { .. }
+                | Self::DeadlinePassed { .. }
+                | Self::NotBridged { .. }
+                | Self::Misuse { .. }
+                | Self::Random(_)
         )
     }
 }

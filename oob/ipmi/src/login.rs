@@ -17,7 +17,8 @@ use crate::timers::{
 use crate::transport::Transport;
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
-const CAPABILITIES: &str = "Get Channel Authentication Capabilities";
+/// The first message of a login.
+pub(crate) const CAPABILITIES: &str = "Get Channel Authentication Capabilities";
 
 /// Opens a session at user level.
 pub(crate) fn log_in(transport: &mut Transport, target: &Target, deadline: Instant) -> Result<Established, Error> {

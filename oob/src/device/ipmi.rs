@@ -93,14 +93,14 @@ impl Bmc {
                 }
             };
             if error.is_login_failure() {
-                self.refusal.note(&device_error(&error).why);
+                self.refusal.note(&device_error(&error, self.login_timeout).why);
             }
             if !error.is_unreachable() {
-                return Err(device_error(&error));
+                return Err(device_error(&error, self.login_timeout));
             }
             self.session = None;
             if !was_open || deadline.passed() {
-                return Err(device_error(&error));
+                return Err(device_error(&error, self.login_timeout));
             }
             was_open = false;
         }
@@ -170,17 +170,28 @@ impl Device for Bmc {
     }
 }
 
-fn device_error(error: &Error) -> DeviceError {
-    let hope = match error {
+/// A BMC that is silent for as long may have lost its power: a live one answers its first message within a second, and it is
+/// sent several times meanwhile.
+const SILENCE: Duration = Duration::from_secs(5);
+
+fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
+    let why = format!("{error}: {}", error.hint());
+    match error {
+        _ if error.is_total_silence(login_timeout.min(SILENCE)) => DeviceError::no_sign(why),
         // The name service or the local network may be back in a moment, too.
-        _ if error.is_unreachable() => Hope::AfterSilence,
-        Error::Socket { .. } | Error::Resolve { .. } => Hope::AfterSilence,
+        Error::Resolve { .. }
+        | Error::Socket { .. }
+        | Error::DeadlinePassed { .. }
+        | Error::Unreachable { .. }
+        | Error::NoAnswer { .. } => DeviceError::unheard(why),
+        _ if error.is_local() => DeviceError::hopeless(why),
+        // Whoever says that nothing listens has that address, and power.
+        Error::Refused { .. } => DeviceError::alive(why, Hope::AfterSilence),
         Error::Busy { .. } | Error::Completion { .. } | Error::MalformedReply { .. } | Error::NoSessionSlot { .. } => {
-            Hope::Later
+            DeviceError::alive(why, Hope::Later)
         }
-        _ => Hope::None,
-    };
-    DeviceError { why: format!("{error}: {}", error.hint()), hope }
+        _ => DeviceError::alive(why, Hope::None),
+    }
 }
 
 /// The BMC key as administrators write it: the 20 characters themselves, or `0x` and 40 hex digits.

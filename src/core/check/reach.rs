@@ -15,6 +15,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
+use crate::core::power::reading::Sees;
 use crate::core::shun::register::Epoch;
 use crate::core::shun::verdict::{Known, Look, Verdict, judge};
 use crate::core::shun::words::Attestation;
@@ -141,9 +142,9 @@ fn levels_of(view: &View, node: &NodeName) -> Option<Vec<Level>> {
     view.config.as_ref()?.as_ref().ok()?.levels_of(node).ok()
 }
 
-/// It tells whether the host is fed, not whether it is switched on, and refuses nobody.
+/// It tells whether the host is fed, not whether it is switched on, and refuses nobody; or that is not known.
 fn is_feed(driver: &Driver) -> bool {
-    !driver.shares_power() && !matches!(driver, Driver::Shun)
+    matches!(driver.kind().sees, Sees::Feed | Sees::Unknown)
 }
 
 fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {

@@ -1,4 +1,9 @@
-//! The power state of a host.
+//! The power state of a host: what devices read of it ([`reading`]), and which level of them is believed ([`walk`]).
+
+pub mod reading;
+pub mod walk;
+#[cfg(test)]
+mod walk_tests;
 
 use std::fmt;
 

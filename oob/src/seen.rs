@@ -1,0 +1,177 @@
+//! What one fencing has seen of a node's devices, for its next process.
+//!
+//! A fencing is several calls of this program: a look, the command, a look again. A BMC that has said "on" in the first and
+//! is busy in the second has not become unknown: without this the second call would believe an outlet that is off, and that
+//! may feed another host.
+//!
+//! One file a node in the run directory, written whole, 0600. It counts in the boot that wrote it only, so it is not flushed:
+//! what a crash of this host could lose does not count after it. What was seen counts for the whole fencing that saw it (by
+//! the request that its caller gives), and for [`AGE`] in any other: Pacemaker repeats a fencing that has failed. It ends with
+//! a proven off of the power, and with a proven on. Only what acts, or is asked for by a fencing, writes it: a monitor's look
+//! at a healthy host is no part of a fencing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::power::reading::Observed;
+use gnt_ha::core::power::walk::{Next, Remembered, Task, Walk};
+use gnt_ha::sys::{clock, identity, state_file};
+use serde::{Deserialize, Serialize};
+
+/// For how long an "on" counts in another fencing: as long as two attempts of `fence_ganeti` may take.
+const AGE: Duration = Duration::from_secs(120);
+
+/// An "on" that was noted is noted again after this time, in milliseconds: a device is read twice a second.
+const FRESH_MS: u64 = 5_000;
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    boot_id: String,
+    devices: Vec<Entry>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Entry {
+    device: String,
+    given_up: bool,
+    /// When it said on: milliseconds since boot (CLOCK_BOOTTIME).
+    at_ms: u64,
+    /// The caller's receipt that it belongs to.
+    request: Option<String>,
+}
+
+/// The file of one node.
+struct Memory {
+    path: PathBuf,
+    request: Option<String>,
+    writes: bool,
+    /// What is in it, as far as it counts.
+    entries: Vec<Entry>,
+}
+
+/// A walk over a node's levels whose readings survive this process.
+pub struct Watch {
+    walk: Walk,
+    /// None where nothing is to be remembered.
+    memory: Option<Memory>,
+}
+
+impl Watch {
+    /// Begins the walk with what is remembered of `node`; `acts` if it may switch something. With one level there is nothing
+    /// that could be overruled, and nothing is kept.
+    pub fn new(
+        config: &Config,
+        node: &NodeName,
+        levels: usize,
+        acts: bool,
+        walk: impl FnOnce(&[Remembered]) -> Walk,
+    ) -> Self {
+        let memory = (levels > 1).then(|| Memory::read(config, node, acts));
+        let known = memory.iter().flat_map(|memory| &memory.entries);
+        let known: Vec<Remembered> = known
+            .map(|Entry { device, given_up, .. }| Remembered { device: device.clone(), given_up: *given_up })
+            .collect();
+        Self { walk: walk(&known), memory }
+    }
+
+    /// For a pursuit that is no part of a walk.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { walk: Walk::new(Task::On, &[], &[]), memory: None }
+    }
+
+    /// As [`Walk::next`].
+    pub fn next(&mut self) -> Next {
+        let next = self.walk.next();
+        self.keep(None);
+        next
+    }
+
+    /// As [`Walk::saw`].
+    pub fn saw(&mut self, device: &str, what: Observed) {
+        self.walk.saw(device, what);
+        self.keep((what == Observed::On).then_some(device));
+    }
+
+    /// The walk itself.
+    pub fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
+    }
+
+    /// A proven state of the power: what was seen before is over.
+    pub fn forget(&mut self) {
+        let Some(memory) = self.memory.take().filter(|memory| memory.writes) else { return };
+        match std::fs::remove_file(&memory.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %memory.path.display(), "what was seen of the node was not removed");
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes at once, as this process may be killed; and only when something has changed.
+    fn keep(&mut self, on: Option<&str>) {
+        let Some(memory) = self.memory.as_mut().filter(|memory| memory.writes) else { return };
+        memory.keep(self.walk.to_remember(), on);
+    }
+}
+
+impl Memory {
+    /// A damaged file is none: a fencing must not fail by it, and what is read now still counts.
+    fn read(config: &Config, node: &NodeName, acts: bool) -> Self {
+        let path = config.run.join(format!("seen-{node}"));
+        let request = identity::asker().request;
+        let file: Option<File> = state_file::read(&path).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %path.display(), "what was seen before cannot be read");
+            None
+        });
+        let now = clock::now().boottime_ms;
+        let counts = |entry: &Entry| {
+            let age = now.checked_sub(entry.at_ms).map(Duration::from_millis);
+            age.is_some_and(|age| age < AGE) || (request.is_some() && request == entry.request)
+        };
+        let file = file.filter(|file| file.boot_id == identity::boot_id());
+        let entries = file.map(|file| file.devices).unwrap_or_default().into_iter().filter(counts).collect();
+        Self { path, writes: acts || request.is_some(), request, entries }
+    }
+
+    fn keep(&mut self, known: Vec<Remembered>, on: Option<&str>) {
+        let now = clock::now().boottime_ms;
+        let mut changed = known.len() != self.entries.len();
+        let entries = known.into_iter().map(|Remembered { device, given_up }| {
+            let of_now = |device| Entry { device, given_up, at_ms: now, request: self.request.clone() };
+            match self.entries.iter().find(|entry| entry.device == device) {
+                // Once for each process is enough.
+                Some(entry)
+                    if entry.given_up == given_up
+                        && (on != Some(&device)
+                            || entry.request == self.request && now - entry.at_ms.min(now) < FRESH_MS) =>
+                {
+                    entry.clone()
+                }
+                Some(entry) if entry.given_up != given_up && on != Some(&device) => {
+                    changed = true;
+                    Entry { given_up, ..entry.clone() }
+                }
+                _ => {
+                    changed = true;
+                    of_now(device)
+                }
+            }
+        });
+        let entries: Vec<Entry> = entries.collect();
+        self.entries = entries;
+        if changed {
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        let file = File { boot_id: identity::boot_id(), devices: self.entries.clone() };
+        if let Err(error) = state_file::write_unflushed(&self.path, &file) {
+            tracing::warn!(%error, path = %self.path.display(), "the next call of this fencing will not know what was seen");
+        }
+    }
+}

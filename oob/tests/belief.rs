@@ -1,0 +1,196 @@
+//! Which level is believed, from outside: a sample of the matrix of `gnt_ha::core::power::walk`, with programs as devices and
+//! with a BMC.
+
+mod common;
+
+use std::net::UdpSocket;
+
+use bmc_responder::{Behaviour, Completion, Responder};
+use common::{NODE, Site};
+use serde_json::json;
+
+/// Chassis Control (28.3).
+const CONTROL: (u8, u8) = (0x00, 0x02);
+
+/// One fencing of Pacemaker's: its calls belong together.
+const FENCING: (&str, &str) = ("GNT_HA_REQUEST", "0123abcd-01");
+
+/// Programs that say what they see, all on.
+fn scripts(devices: &[(&str, &str)], levels: &str) -> Site {
+    let mut config = format!("[default]\nlevels = {levels}\n");
+    for (name, sees) in devices {
+        config.push_str(&format!("[devices.{name}]\ndriver = \"exec\"\nprogram = \"{{dir}}/{name}\"\n{sees}\n"));
+    }
+    let site = Site::new(&config);
+    for (name, _) in devices {
+        site.script(name, "");
+        site.set_power(name, "on");
+    }
+    site
+}
+
+const FEED: &str = "sees = \"feed\"";
+const MACHINE: &str = "sees = \"machine\"";
+
+/// Does not switch off, and says so.
+const LOCKED: &str = r#"[ "$1" = power-off ] && { echo 'it is locked' >&2; exit 1; }"#;
+
+/// Proves less than an off of the power.
+const BOUNDED: &str = r#"[ "$1 $(cat power-others)" = "power-status off" ] && { echo '{"powered": false, "grade": "bounded"}'; exit 0; }"#;
+
+/// A BMC of this behaviour, and behind it what `levels` names of these programs.
+fn bmc_and(behaviour: Behaviour, more: &str, levels: &str, devices: &[(&str, &str)]) -> (Responder, Site) {
+    let responder = Responder::start(behaviour).unwrap();
+    let site = Site::with_bmc(responder.addr().port(), &format!("login_timeout = 1\n{more}"));
+    let mut text = site.text("config.toml").replace(r#"[["bmc"]]"#, levels);
+    for (name, sees) in devices {
+        text.push_str(&format!("[devices.{name}]\ndriver = \"exec\"\nprogram = \"{{dir}}/{name}\"\n{sees}\n"));
+        site.script(name, "");
+        site.set_power(name, "on");
+    }
+    site.configure(&text);
+    (responder, site)
+}
+
+/// All devices of a level are asked before it is given up: one that was never asked cannot contradict.
+#[test]
+fn the_rest_of_a_failed_level_is_asked() {
+    for (devices, believed) in [
+        ([("a", FEED), ("b", FEED), ("c", FEED)], false),
+        ([("a", ""), ("b", ""), ("c", "")], false),
+        ([("a", FEED), ("b", FEED), ("c", MACHINE)], true),
+    ] {
+        let site = scripts(&devices, r#"[["a", "b"], ["c"]]"#);
+        site.script("a", "exit 1");
+        let ran = site.oob_within("4", "power-off");
+        assert_eq!(ran.code == Some(0), believed, "{devices:?}: {ran:?}");
+        assert!(site.calls("b").iter().all(|call| call.starts_with("power-status")), "{:?}", site.calls("b"));
+        if !believed {
+            ran.failed_for(NODE, &["level 1: a", "level 1 still says on after this level was off (b)"]);
+        }
+    }
+}
+
+/// A secret that cannot be read makes one device unusable, not its level unasked.
+#[test]
+fn a_device_that_cannot_be_used_does_not_hide_the_others() {
+    let site = scripts(&[("a", FEED), ("b", FEED), ("c", FEED)], r#"[["a", "b"], ["c"]]"#);
+    std::fs::remove_file(site.path("a")).unwrap();
+    site.oob_within("4", "power-off").failed_for(NODE, &["no OOB program", "(b)"]);
+}
+
+/// A live feed does not contradict a BMC that has seen its machine off; the other way round it does.
+#[test]
+fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
+    let site = scripts(&[("pdu", FEED), ("bmc", MACHINE)], r#"[["pdu"], ["bmc"]]"#);
+    site.script("pdu", LOCKED);
+    site.oob_within("4", "power-off").silent();
+    assert_eq!((site.power("pdu"), site.power("bmc")), ("on".into(), "off".into()));
+    assert_eq!((&site.receipt()["grade"], &site.receipt()["word_of"]), (&json!("off"), &json!("bmc")));
+    // What reads back for the caller must see the same.
+    let answer = site.oob("power-status").answered();
+    assert_eq!((&answer["powered"], &answer["grade"], &answer["level"]), (&json!(false), &json!("off"), &json!(2)));
+    // And a live feed is no machine that runs.
+    site.oob("power-on").silent();
+    assert_eq!(site.power("bmc"), "on");
+
+    let site = scripts(&[("bmc", MACHINE), ("pdu", FEED)], r#"[["bmc"], ["pdu"]]"#);
+    site.script("bmc", LOCKED);
+    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on", "check which outlets"]);
+}
+
+/// A device of no known kind is taken for the stricter: as a running machine, and as one of several feeds.
+#[test]
+fn what_a_device_sees_is_strict_until_it_is_said() {
+    let site = scripts(&[("one", ""), ("bmc", MACHINE)], r#"[["one"], ["bmc"]]"#);
+    site.script("one", LOCKED);
+    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on"]);
+}
+
+/// `bounded` is about the boot that was lost, not about the power: a BMC that reads "on" and cannot switch does not overrule it.
+#[test]
+fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
+    for code in [0xD4, 0xD5, 0xFF] {
+        let completions = vec![Completion { net_fn: CONTROL.0, command: CONTROL.1, code, times: 99 }];
+        let behaviour = Behaviour { completions, ..Behaviour::default() };
+        let (bmc, site) = bmc_and(behaviour, "", r#"[["bmc"], ["others"]]"#, &[("others", "")]);
+        site.script("others", BOUNDED);
+        let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "4")]);
+        assert_eq!(ran.code, Some(0), "{code:X}: {ran:?}");
+        assert!(bmc.power());
+        assert_eq!((&site.receipt()["grade"], &site.receipt()["word_of"]), (&json!("bounded"), &json!("others")));
+        // The same fencing reads it back; a later question for the power is answered by the BMC.
+        let answer = site.run(&["power-status", NODE], &[FENCING]).answered();
+        assert_eq!((&answer["powered"], &answer["grade"]), (&json!(false), &json!("bounded")), "{answer}");
+        std::fs::remove_file(site.path(&format!("run/seen-{NODE}"))).unwrap();
+        assert_eq!(site.oob("power-status").answered()["powered"], true);
+    }
+}
+
+/// A site whose BMC has said "on" in the first call of a fencing, with an outlet behind it that is not the host's.
+fn bmc_that_said_on(more: &str) -> (Responder, Site) {
+    let (bmc, site) = bmc_and(Behaviour::default(), more, r#"[["bmc"], ["pdu"]]"#, &[("pdu", FEED)]);
+    assert_eq!(site.run(&["power-status", NODE], &[FENCING]).answered()["powered"], true);
+    (bmc, site)
+}
+
+/// What one call of a fencing has read as "on" is known in the next: a BMC that refuses the login, or whose port is closed,
+/// has power, and an outlet's off is not believed against it.
+#[test]
+fn an_on_survives_into_the_next_process() {
+    let (_bmc, site) = bmc_that_said_on("");
+    site.write("password", "another\n", 0o600);
+    let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "5")]);
+    ran.failed_for(NODE, &["level 1: bmc", "level 1 said on before", "confirm that the host is off"]);
+    assert_eq!(site.receipt()["outcome"], "unknown");
+    site.run(&["power-status", NODE], &[FENCING]).failed_for(NODE, &["its power is unknown", "level 1 said on before"]);
+
+    let (bmc, site) = bmc_that_said_on("");
+    drop(bmc);
+    let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "5")]);
+    ran.failed_for(NODE, &["nothing listens", "level 1 said on before"]);
+}
+
+/// Only silence, with time to answer, is that of a host without power; and only of a board that shares it.
+#[test]
+fn only_the_silence_of_a_board_agrees() {
+    for (more, seconds, believed) in
+        [("", "6", true), ("shares_power = false", "6", false), ("login_timeout_is_long", "3", false)]
+    {
+        let long = more == "login_timeout_is_long";
+        let (bmc, site) = bmc_that_said_on(if long { "" } else { more });
+        let address = bmc.addr();
+        drop(bmc);
+        let _silent = UdpSocket::bind(address).unwrap();
+        if long {
+            site.write(
+                "config.toml",
+                &site.text("config.toml").replace("login_timeout = 1", "login_timeout = 8"),
+                0o600,
+            );
+        }
+        let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", seconds)]);
+        assert_eq!(ran.code == Some(0), believed, "{more}: {ran:?}");
+        let is_forgotten = !site.path(&format!("run/seen-{NODE}")).exists();
+        assert_eq!(is_forgotten, believed, "a proven off ends what was seen");
+    }
+}
+
+/// A monitor's look at a healthy host is no part of a fencing; damaged or of another boot, what was seen is nothing.
+#[test]
+fn only_a_fencing_is_remembered() {
+    let (_bmc, site) = bmc_and(Behaviour::default(), "", r#"[["bmc"], ["pdu"]]"#, &[("pdu", FEED)]);
+    let seen = site.path(&format!("run/seen-{NODE}"));
+    site.oob("power-status").answered();
+    assert!(!seen.exists());
+    site.run(&["power-status", NODE], &[FENCING]).answered();
+    let text = site.text(&format!("run/seen-{NODE}"));
+    assert!(text.contains("\"device\":\"bmc\""), "{text}");
+    site.write("password", "another\n", 0o600);
+    for nothing in ["{", &text.replace("\"boot_id\":\"", "\"boot_id\":\"x")] {
+        site.write(&format!("run/seen-{NODE}"), nothing, 0o600);
+        site.set_power("pdu", "off");
+        let answer = site.oob("power-status").answered();
+        assert_eq!((&answer["powered"], &answer["level"]), (&json!(false), &json!(2)), "{nothing}");
+    }
+}

@@ -1,0 +1,415 @@
+//! The matrix: each kind of device in each state, with each other, in one level and in two.
+
+use super::reading::{Kind, Life, Observed, Sees};
+use super::walk::{Next, Remembered, Task, Verdict, Walk};
+use crate::core::grade::Grade;
+
+/// A BMC, a chassis manager or hypervisor, a PDU outlet, a device of no known kind, shunning.
+const KINDS: [(char, Kind); 5] = [
+    ('B', Kind { sees: Sees::Machine, shares_power: true }),
+    ('M', Kind { sees: Sees::Machine, shares_power: false }),
+    ('F', Kind { sees: Sees::Feed, shares_power: false }),
+    ('U', Kind { sees: Sees::Unknown, shares_power: false }),
+    ('A', Kind { sees: Sees::Access, shares_power: false }),
+];
+
+/// What a device does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No sign of life.
+    Silent,
+    /// Busy, full, or its login is refused.
+    Alive,
+    /// On, and can be switched.
+    On,
+    /// Off.
+    Off,
+    /// On, and cannot be switched.
+    Stuck,
+}
+
+const STATES: [(char, State); 5] =
+    [('s', State::Silent), ('a', State::Alive), ('n', State::On), ('f', State::Off), ('x', State::Stuck)];
+
+#[derive(Clone, Copy)]
+struct Device {
+    kind: Kind,
+    state: State,
+    /// What it becomes as soon as a later level has switched something.
+    then: Option<State>,
+}
+
+impl Device {
+    fn read(&self) -> Observed {
+        match self.state {
+            State::Silent => Observed::Failed(Life::NoSign),
+            State::Alive => Observed::Failed(Life::Alive),
+            State::On | State::Stuck => Observed::On,
+            State::Off if self.kind.sees == Sees::Access => Observed::Off(Grade::Bounded),
+            State::Off => Observed::Off(Grade::Off),
+        }
+    }
+}
+
+fn name(index: usize) -> String {
+    format!("d{index}")
+}
+
+/// Does to the model of a site what `ganeti-oob` does to a real one.
+fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (Verdict, Walk) {
+    let named: Vec<Vec<(String, Kind)>> =
+        levels.iter().map(|level| level.iter().map(|index| (name(*index), devices[*index].kind)).collect()).collect();
+    let mut walk = Walk::new(task, &named, remembered);
+    loop {
+        match walk.next() {
+            Next::Level(level) => {
+                let mut off = Some(Grade::Off);
+                for index in &levels[level] {
+                    let mut said = devices[*index].read();
+                    walk.saw(&name(*index), said);
+                    if task == Task::Off && off.is_some() && !matches!(said, Observed::Off(_)) {
+                        walk.commanded();
+                        let earlier = levels[..level].iter().flatten();
+                        earlier.for_each(|index| {
+                            devices[*index].state = devices[*index].then.unwrap_or(devices[*index].state)
+                        });
+                        if devices[*index].state == State::On {
+                            devices[*index].state = State::Off;
+                        }
+                        said = devices[*index].read();
+                        walk.saw(&name(*index), said);
+                    }
+                    off = match said {
+                        Observed::Off(grade) => off.map(|off| off.min(grade)),
+                        _ => None,
+                    };
+                }
+                walk.over(off);
+            }
+            Next::Ask(_, names) => {
+                for asked in names {
+                    let device = (0..devices.len()).find(|index| name(*index) == asked).unwrap();
+                    walk.saw(&asked, devices[device].read());
+                }
+            }
+            Next::Doubt(..) => {}
+            Next::End(verdict) => return (verdict, walk),
+        }
+    }
+}
+
+fn letter(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Off(0, Grade::Off) => '1',
+        Verdict::Off(_, Grade::Off) => '2',
+        Verdict::Off(0, _) => 'b',
+        Verdict::Off(..) => 'c',
+        Verdict::On(0) => 'n',
+        Verdict::On(_) => 'm',
+        Verdict::Unknown => '.',
+    }
+}
+
+/// A line for each kind and state of the first device, a column for each of the second, in the order of [`KINDS`] and [`STATES`].
+fn table(task: Task, levels: &[Vec<usize>]) -> String {
+    let all: Vec<(char, char, Device)> = KINDS
+        .iter()
+        .flat_map(|(k, kind)| {
+            STATES.iter().map(|(s, state)| (*k, *s, Device { kind: *kind, state: *state, then: None }))
+        })
+        .collect();
+    let mut lines = String::new();
+    for (kind, state, first) in &all {
+        let mut cells = String::new();
+        for (column, (_, _, second)) in all.iter().enumerate() {
+            if column % STATES.len() == 0 {
+                cells.push(' ');
+            }
+            let (verdict, _) = walk(task, &mut [*first, *second], levels, &[]);
+            // A power-off that fails tells no state.
+            cells.push(if task == Task::Off && matches!(verdict, Verdict::On(_)) { '.' } else { letter(verdict) });
+        }
+        lines.push_str(&format!("{kind}{state}{cells}\n"));
+    }
+    lines
+}
+
+#[track_caller]
+fn is_table(task: Task, levels: &[Vec<usize>], right: &str) {
+    let right: Vec<&str> = right.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let is = table(task, levels);
+    let is: Vec<&str> = is.lines().collect();
+    assert_eq!(is, right, "{task:?} {levels:?}\n{}", is.join("\n"));
+}
+
+/// A power-off over two levels: proven by the first (`1`), by the second (`2`), with grade `bounded` (`b`, `c`), or not (`.`).
+#[test]
+fn two_levels_switched_off() {
+    let right = "
+        Bs ..22. ..22. ..22. ..22. ..cc.
+        Ba ..22. ..22. ..22. ..22. ..cc.
+        Bn 11111 11111 11111 11111 11111
+        Bf 11111 11111 11111 11111 11111
+        Bx ..... ..... ..... ..... ..cc.
+        Ms ..22. ..22. ..22. ..22. ..cc.
+        Ma ..22. ..22. ..22. ..22. ..cc.
+        Mn 11111 11111 11111 11111 11111
+        Mf 11111 11111 11111 11111 11111
+        Mx ..... ..... ..... ..... ..cc.
+        Fs ..22. ..22. ..22. ..22. ..cc.
+        Fa ..22. ..22. ..22. ..22. ..cc.
+        Fn 11111 11111 11111 11111 11111
+        Ff 11111 11111 11111 11111 11111
+        Fx ..22. ..22. ..... ..... ..cc.
+        Us ..22. ..22. ..22. ..22. ..cc.
+        Ua ..22. ..22. ..22. ..22. ..cc.
+        Un 11111 11111 11111 11111 11111
+        Uf 11111 11111 11111 11111 11111
+        Ux ..... ..... ..... ..... ..cc.
+        As ..22. ..22. ..22. ..22. ..cc.
+        Aa ..22. ..22. ..22. ..22. ..cc.
+        An bbbbb bbbbb bbbbb bbbbb bbbbb
+        Af bbbbb bbbbb bbbbb bbbbb bbbbb
+        Ax ..22. ..22. ..22. ..22. ..cc.";
+    is_table(Task::Off, &[vec![0], vec![1]], right);
+}
+
+/// A power-off of one level: both must be off; the weaker grade counts.
+#[test]
+fn one_level_switched_off() {
+    let right = "
+        Bs ..... ..... ..... ..... .....
+        Ba ..... ..... ..... ..... .....
+        Bn ..11. ..11. ..11. ..11. ..bb.
+        Bf ..11. ..11. ..11. ..11. ..bb.
+        Bx ..... ..... ..... ..... .....
+        Ms ..... ..... ..... ..... .....
+        Ma ..... ..... ..... ..... .....
+        Mn ..11. ..11. ..11. ..11. ..bb.
+        Mf ..11. ..11. ..11. ..11. ..bb.
+        Mx ..... ..... ..... ..... .....
+        Fs ..... ..... ..... ..... .....
+        Fa ..... ..... ..... ..... .....
+        Fn ..11. ..11. ..11. ..11. ..bb.
+        Ff ..11. ..11. ..11. ..11. ..bb.
+        Fx ..... ..... ..... ..... .....
+        Us ..... ..... ..... ..... .....
+        Ua ..... ..... ..... ..... .....
+        Un ..11. ..11. ..11. ..11. ..bb.
+        Uf ..11. ..11. ..11. ..11. ..bb.
+        Ux ..... ..... ..... ..... .....
+        As ..... ..... ..... ..... .....
+        Aa ..... ..... ..... ..... .....
+        An ..bb. ..bb. ..bb. ..bb. ..bb.
+        Af ..bb. ..bb. ..bb. ..bb. ..bb.
+        Ax ..... ..... ..... ..... .....";
+    is_table(Task::Off, &[vec![0, 1]], right);
+}
+
+/// A power-status over two levels: also on by the first (`n`) or by the second (`m`).
+#[test]
+fn two_levels_read() {
+    let right = "
+        Bs ..m2m ..m2m ..m2m ..m2m ..mcm
+        Ba ..m2m ..m2m ..m2m ..m2m ..mcm
+        Bn nnnnn nnnnn nnnnn nnnnn nnnnn
+        Bf 11111 11111 11111 11111 11111
+        Bx nnnnn nnnnn nnnnn nnnnn nnnnn
+        Ms ..m2m ..m2m ..m2m ..m2m ..mcm
+        Ma ..m2m ..m2m ..m2m ..m2m ..mcm
+        Mn nnnnn nnnnn nnnnn nnnnn nnnnn
+        Mf 11111 11111 11111 11111 11111
+        Mx nnnnn nnnnn nnnnn nnnnn nnnnn
+        Fs ..m2m ..m2m ..m2m ..m2m ..mcm
+        Fa ..m2m ..m2m ..m2m ..m2m ..mcm
+        Fn nnm2m nnm2m nnnnn nnmnm nnnnn
+        Ff 11111 11111 11111 11111 11111
+        Fx nnm2m nnm2m nnnnn nnmnm nnnnn
+        Us ..m2m ..m2m ..m2m ..m2m ..mcm
+        Ua ..m2m ..m2m ..m2m ..m2m ..mcm
+        Un nnnnn nnnnn nnnnn nnnnn nnnnn
+        Uf 11111 11111 11111 11111 11111
+        Ux nnnnn nnnnn nnnnn nnnnn nnnnn
+        As ..m2m ..m2m ..m2m ..m2m ..mcm
+        Aa ..m2m ..m2m ..m2m ..m2m ..mcm
+        An nnm2m nnm2m nnn2n nnm2m nnncn
+        Af bbbbb bbbbb bbbbb bbbbb bbbbb
+        Ax nnm2m nnm2m nnn2n nnm2m nnncn";
+    is_table(Task::Read, &[vec![0], vec![1]], right);
+}
+
+/// A power-status of one level.
+#[test]
+fn one_level_read() {
+    let right = "
+        Bs ..n.n ..n.n ..n.n ..n.n ..n.n
+        Ba ..n.n ..n.n ..n.n ..n.n ..n.n
+        Bn nnnnn nnnnn nnnnn nnnnn nnnnn
+        Bf ..n1n ..n1n ..n1n ..n1n ..nbn
+        Bx nnnnn nnnnn nnnnn nnnnn nnnnn
+        Ms ..n.n ..n.n ..n.n ..n.n ..n.n
+        Ma ..n.n ..n.n ..n.n ..n.n ..n.n
+        Mn nnnnn nnnnn nnnnn nnnnn nnnnn
+        Mf ..n1n ..n1n ..n1n ..n1n ..nbn
+        Mx nnnnn nnnnn nnnnn nnnnn nnnnn
+        Fs ..n.n ..n.n ..n.n ..n.n ..n.n
+        Fa ..n.n ..n.n ..n.n ..n.n ..n.n
+        Fn nnnnn nnnnn nnnnn nnnnn nnnnn
+        Ff ..n1n ..n1n ..n1n ..n1n ..nbn
+        Fx nnnnn nnnnn nnnnn nnnnn nnnnn
+        Us ..n.n ..n.n ..n.n ..n.n ..n.n
+        Ua ..n.n ..n.n ..n.n ..n.n ..n.n
+        Un nnnnn nnnnn nnnnn nnnnn nnnnn
+        Uf ..n1n ..n1n ..n1n ..n1n ..nbn
+        Ux nnnnn nnnnn nnnnn nnnnn nnnnn
+        As ..n.n ..n.n ..n.n ..n.n ..n.n
+        Aa ..n.n ..n.n ..n.n ..n.n ..n.n
+        An nnnnn nnnnn nnnnn nnnnn nnnnn
+        Af ..nbn ..nbn ..nbn ..nbn ..nbn
+        Ax nnnnn nnnnn nnnnn nnnnn nnnnn";
+    is_table(Task::Read, &[vec![0, 1]], right);
+}
+
+/// What a device that had said "on" and could not be switched says after the next level was off.
+#[test]
+fn what_an_earlier_device_says_after_the_off_decides() {
+    use State::{Alive, Off, Silent, Stuck};
+    // The earlier device, what it becomes, and whether the off of a BMC, an outlet, an unknown device is believed then.
+    let cases = [
+        ('B', Stuck, [false, false, false]),
+        ('B', Off, [true, true, true]),
+        ('B', Silent, [true, true, true]),
+        ('B', Alive, [false, false, false]),
+        // It has a supply of its own: no loss of power explains its silence.
+        ('M', Silent, [false, false, false]),
+        ('M', Off, [true, true, true]),
+        ('M', Alive, [false, false, false]),
+        ('F', Stuck, [true, false, false]),
+        ('F', Silent, [true, false, false]),
+        ('F', Alive, [true, false, false]),
+        ('F', Off, [true, true, true]),
+        ('U', Stuck, [false, false, false]),
+        ('U', Silent, [false, false, false]),
+        ('U', Alive, [false, false, false]),
+        ('U', Off, [true, true, true]),
+        ('A', Stuck, [true, true, true]),
+        ('A', Silent, [true, true, true]),
+    ];
+    let kind = |letter| KINDS.iter().find(|(known, _)| *known == letter).unwrap().1;
+    for (letter, then, believed) in cases {
+        for (later, right) in ['B', 'F', 'U'].into_iter().zip(believed) {
+            let mut devices = [
+                Device { kind: kind(letter), state: Stuck, then: Some(then) },
+                Device { kind: kind(later), state: State::On, then: None },
+            ];
+            let (verdict, _) = walk(Task::Off, &mut devices, &[vec![0], vec![1]], &[]);
+            assert_eq!(verdict == Verdict::Off(1, Grade::Off), right, "{letter} {then:?}, then {later}: {verdict:?}");
+        }
+    }
+}
+
+/// What an earlier call of the same fencing has read as "on" counts in the next process: an outlet that is off does not
+/// overrule a BMC that is busy, full or refuses the login now; nor one that is in a later level.
+#[test]
+fn an_on_of_an_earlier_call_is_not_forgotten() {
+    let bmc = |state| Device { kind: KINDS[0].1, state, then: None };
+    let outlet = Device { kind: KINDS[2].1, state: State::On, then: None };
+    let on = |device: usize| [Remembered { device: name(device), given_up: false }];
+    for (task, state) in [Task::Off, Task::Read].into_iter().flat_map(|task| STATES.map(|(_, state)| (task, state))) {
+        let outlet = Device { state: if task == Task::Read { State::Off } else { outlet.state }, ..outlet };
+        let (verdict, _) = walk(task, &mut [bmc(state), outlet], &[vec![0], vec![1]], &on(0));
+        let right = match (task, state) {
+            (_, State::Silent) => Verdict::Off(1, Grade::Off),
+            (_, State::Off) | (Task::Off, State::On) => Verdict::Off(0, Grade::Off),
+            (Task::Read, State::On | State::Stuck) => Verdict::On(0),
+            _ => Verdict::Unknown,
+        };
+        assert_eq!(verdict, right, "{task:?} {state:?}");
+    }
+    let (verdict, _) = walk(Task::Off, &mut [outlet, bmc(State::Stuck)], &[vec![0], vec![1]], &on(1));
+    assert_eq!(verdict, Verdict::Unknown, "the outlet of another host");
+}
+
+/// All devices of a level are asked before it is given up: one that was never asked cannot contradict.
+#[test]
+fn the_rest_of_a_level_that_fails_counts() {
+    let device = |kind: usize, state| Device { kind: KINDS[kind].1, state, then: None };
+    let levels = [vec![0, 1], vec![2]];
+    for silent in [State::Silent, State::Alive] {
+        let mut devices = [device(2, silent), device(2, State::Stuck), device(2, State::On)];
+        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, Verdict::Unknown);
+        let mut devices = [device(2, silent), device(2, State::Stuck), device(0, State::On)];
+        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, Verdict::Off(2 - 1, Grade::Off));
+    }
+}
+
+/// `bounded` is about the boot: a BMC that says on and cannot switch does not overrule it, neither in the command nor when
+/// the same fencing reads the state back; a later question for the power is answered by the BMC.
+#[test]
+fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
+    let site = || {
+        [
+            Device { kind: KINDS[0].1, state: State::Stuck, then: None },
+            Device { kind: KINDS[4].1, state: State::On, then: None },
+        ]
+    };
+    let levels = [vec![0], vec![1]];
+    let mut devices = site();
+    let (verdict, after) = walk(Task::Off, &mut devices, &levels, &[]);
+    assert_eq!(verdict, Verdict::Off(1, Grade::Bounded));
+    let remembered = after.to_remember();
+    assert!(remembered.iter().all(|known| known.given_up), "{remembered:?}");
+    assert_eq!(walk(Task::Read, &mut devices, &levels, &remembered).0, Verdict::Off(1, Grade::Bounded));
+    assert_eq!(walk(Task::Read, &mut devices, &levels, &[]).0, Verdict::On(0));
+}
+
+/// Whatever the site, the order and the memory: an `off` is never believed against a machine that says on, nor an outlet's
+/// against another live one.
+#[test]
+fn no_off_against_a_running_machine() {
+    let all: Vec<Device> = KINDS
+        .iter()
+        .flat_map(|(_, kind)| STATES.iter().map(|(_, state)| Device { kind: *kind, state: *state, then: None }))
+        .collect();
+    let shapes = [vec![vec![0], vec![1], vec![2]], vec![vec![0, 1], vec![2]], vec![vec![0], vec![1, 2]]];
+    for (first, second, third) in all
+        .iter()
+        .flat_map(|a| all.iter().map(move |b| (a, b)))
+        .flat_map(|(a, b)| all.iter().map(move |c| (*a, *b, *c)))
+    {
+        for levels in &shapes {
+            let mut devices = [first, second, third];
+            let (verdict, after) = walk(Task::Off, &mut devices, levels, &[]);
+            let Verdict::Off(level, Grade::Off) = verdict else { continue };
+            let seen = after.to_remember();
+            let members = &levels[level];
+            assert!(members.iter().all(|index| devices[*index].state == State::Off));
+            for known in seen {
+                let index = (0..devices.len()).find(|index| name(*index) == known.device).unwrap();
+                let own: Vec<Kind> = members.iter().map(|index| devices[*index].kind).collect();
+                let may = match devices[index].kind.sees {
+                    Sees::Access => true,
+                    Sees::Feed => own.iter().any(|kind| kind.sees == Sees::Machine),
+                    Sees::Machine | Sees::Unknown => false,
+                };
+                assert!(may, "{known:?} said on, and level {level} of {levels:?} is believed");
+            }
+        }
+    }
+}
+
+/// A live feed is no running machine: behind an outlet that was never switched, the BMC is told to switch on.
+#[test]
+fn on_goes_by_the_machine_where_a_level_sees_it() {
+    let on = |kinds: &[usize], already| {
+        let levels: Vec<_> = kinds.iter().enumerate().map(|(at, kind)| vec![(name(at), KINDS[*kind].1)]).collect();
+        let mut walk = Walk::new(Task::On, &levels, &[]);
+        walk.next();
+        walk.over_on(already);
+        walk.next()
+    };
+    assert_eq!(on(&[2, 0], true), Next::Level(1));
+    assert_eq!(on(&[2, 0], false), Next::End(Verdict::On(0)), "its BMC has only now been given power");
+    assert_eq!(on(&[0, 2], true), Next::End(Verdict::On(0)));
+    assert_eq!(on(&[2, 4], true), Next::End(Verdict::On(0)), "nobody is admitted by the way");
+}
