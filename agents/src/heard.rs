@@ -1,13 +1,12 @@
 //! What this node has heard of newer configurations than its own, kept on disk: a boot must not make it forget.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use gnt_ha::core::roles::Rank;
 use gnt_ha::core::roles::words::{Heard, Word, hear};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::state_file;
+use gnt_ha::sys::store::{PATIENCE, Store};
 
 use crate::site::{Place, Site};
 
@@ -21,7 +20,7 @@ pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
     }
     if place.is_listening() {
         // What cannot be removed is older than what is served here, and is removed by a later monitor.
-        let _ = std::fs::remove_file(path(place));
+        let _ = Store::new(&place.state_dir).remove(FILE);
         return;
     }
     keep(place, &site.words(place, deadline.at_most(PEERS)));
@@ -34,9 +33,11 @@ fn keep(place: &Place, words: &[Word]) {
     let Ok(before) = read(place) else { return };
     let after = hear(before.clone(), own, words);
     if after != before {
+        let store = Store::new(&place.state_dir);
+        // On a disk that takes nothing it is kept until the next boot.
         let _ = match after {
-            Some(heard) => state_file::write(&path(place), &heard),
-            None => std::fs::remove_file(path(place)),
+            Some(heard) => store.write(FILE, &heard, PATIENCE).map(drop),
+            None => store.remove(FILE),
         };
     }
 }
@@ -52,9 +53,8 @@ pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, Heard)> {
 }
 
 fn read(place: &Place) -> io::Result<Option<Heard>> {
-    state_file::read(&path(place))
+    Store::new(&place.state_dir).read(FILE)
 }
 
-fn path(place: &Place) -> PathBuf {
-    place.state_dir.join("heard.json")
-}
+/// Its name in the state folder.
+const FILE: &str = "heard.json";

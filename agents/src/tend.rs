@@ -27,7 +27,7 @@ const NOTE: &str = "tended";
 
 /// Runs it if it is time. What fails is said, and tried again at its next time.
 pub fn tend_if_due(place: &Place, deadline: Deadline) {
-    let shuns = keeper::file(&place.state_dir).exists();
+    let shuns = keeper::remembers(&place.state_dir);
     let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
     let now_ms = now().boottime_ms;
     let last: Option<u64> = place.markers.note(NOTE).and_then(|text| text.parse().ok());

@@ -175,7 +175,8 @@ impl Options {
             plugs,
             separator: values.text("separator").unwrap_or(",").to_owned(),
             delay,
-            power_timeout: (!disable_timeout).then_some(power_timeout),
+            // As in fence-agents' library, 0 is no limit of its own: the deadline alone limits it.
+            power_timeout: (!disable_timeout && !power_timeout.is_zero()).then_some(power_timeout),
             power_wait: values.seconds("power_wait")?,
             status_sleep: values.seconds("stonith_status_sleep")?,
             retry_on: values.integer("retry_on")?,
@@ -258,6 +259,14 @@ mod tests {
         assert_eq!(options.deadline, Duration::from_secs(55));
         assert!(options.record && !options.missing_as_off && !options.deep);
         assert_eq!(options.power_timeout, Some(Duration::from_secs(20)));
+    }
+
+    /// A limit of 0 s would give up before the second reading: it means that the deadline alone limits it.
+    #[test]
+    fn no_power_timeout_is_the_deadline() {
+        let of = |value| options(&[("plug", "n1"), ("disable_timeout", "false"), ("power_timeout", value)]).unwrap();
+        assert_eq!(of("0").power_timeout, None);
+        assert_eq!(of("0.5").power_timeout, Some(Duration::from_millis(500)));
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub const OPTIONS: &[Spec] = &[
             None,
             Kind::Second,
             "seconds",
-            "Time for the power to be on or off after the action began",
+            "Time for the power to be on or off after the action began; 0: the deadline alone limits it",
         ),
         "20",
     ),

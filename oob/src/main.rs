@@ -111,7 +111,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
 fn run_tend(path: &Path) -> Result<(), String> {
     let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
     let tended = tend(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
-    tended.disbelieved.iter().for_each(|line| complain(line));
+    tended.notes.iter().for_each(|line| complain(line));
     if tended.open {
         Err(format!("not everybody refuses who is shunned: {}", tended.failed.join("; ")))
     } else {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gnt_ha::config::Config;
 use gnt_ha::core::shun::belief::Channel;
-use gnt_ha::core::shun::words::{LIMIT, Question, Report};
+use gnt_ha::core::shun::words::{ANSWER_LIMIT, LIMIT, Question, Report};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
@@ -27,7 +27,13 @@ pub fn answer(config: &Config, path: &Path, data_dir: &Path, text: &str, deadlin
         serde_json::from_str(&text).map_err(|error| format!("cannot parse the request: {error}"))?;
     let keeper = Keeper::new(config, data_dir)?;
     let report = keeper.obey(&question, by, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
-    Ok(Report { program: Some(identity::program(path)), ..report })
+    let report = Report { program: Some(identity::program(path)), ..report };
+    // Whoever asks reads no more, by whichever way.
+    let length = serde_json::to_string(&report).map_err(|error| error.to_string())?.len();
+    if length > ANSWER_LIMIT {
+        return Err(format!("{}: the answer has {length} bytes, the maximum is {ANSWER_LIMIT}", keeper.here()));
+    }
+    Ok(report)
 }
 
 fn read_stdin() -> Result<String, String> {

@@ -1,7 +1,7 @@
 //! Driver `shun`, as far as it needs neither the kernel's rules nor other nodes: what is remembered decides, and what cannot
 //! be known is no answer.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
 mod common;
 
@@ -104,12 +104,18 @@ fn a_person_has_a_node_refused_for_a_reason() {
 /// A node of this cluster whose answers are given by SSH, as its noded does not answer, in a network and a mount namespace of
 /// their own: n1 is this host, n1 and n2 are master candidates, n3 and n4 are not.
 fn in_cluster(answers: &[(u8, Value)], script: &str) -> Option<String> {
+    with_config(SHUN, answers, script)
+}
+
+fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<String> {
     let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     if !is_root || !std::path::Path::new("/usr/sbin/nft").exists() {
         eprintln!("not tested: it needs root and nft");
         return None;
     }
-    let site = Site::new(SHUN);
+    let site = Site::new(config);
+    site.script("dev", "");
+    site.set_power("dev", "on");
     for folder in ["ganeti", "answers", "bin"] {
         std::fs::create_dir(site.path(folder)).unwrap();
     }
@@ -140,13 +146,14 @@ fn in_cluster(answers: &[(u8, Value)], script: &str) -> Option<String> {
     );
     common::install(&site.path("bin/ssh"), &ssh);
     let script = format!(
-        "set -e\nmount --make-rprivate /\nmount --bind {folder}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
+        "set -e\ndir={folder}\nmount --make-rprivate /\nmount --bind {folder}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
          oob() {{ c=$1; shift; {} $c \"$@\" --config {folder}config.toml 2>&1 || echo \"exit $?\"; }}\n\
          kept() {{ cat {folder}state/shunned.json 2> /dev/null || echo none; }}\n{script}",
         common::PROGRAM
     );
     let mut command = std::process::Command::new("timeout");
-    command.args(["-s", "KILL", "60", "unshare", "--mount", "--net", "--uts", "sh", "-c", &script]);
+    site.write("script", &script, 0o600);
+    command.args(["-s", "KILL", "60", "unshare", "--mount", "--net", "--uts", "sh"]).arg(site.path("script"));
     command.env("PATH", format!("{folder}bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     let done = command.output().unwrap();
     assert!(done.status.success(), "{done:?}");
@@ -215,4 +222,89 @@ fn whoever_is_no_candidate_orders_nothing() {
     let report: Value = serde_json::from_str(seen.trim()).unwrap();
     assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
     assert!(report["refusals"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
+}
+
+/// A state folder whose file system takes nothing, and a /run of its own.
+const FULL: &str = "mount -t tmpfs tmpfs /run\nmkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
+                    dd if=/dev/zero of=$dir/state/filler bs=4k 2> /dev/null || true\n";
+
+/// The same, read-only.
+const READ_ONLY: &str = "mount -t tmpfs tmpfs /run\nmkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
+                         mount -o remount,ro $dir/state\n";
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// A survivor whose disk takes nothing refuses all the same, says that its next boot forgets it, and keeps it once there is room.
+#[test]
+fn a_full_or_read_only_disk_stops_no_shunning() {
+    let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
+    let question = json!({"version": 1, "from": "n2.lab"});
+    for (broken, mended, why) in [
+        (FULL, "rm $dir/state/filler\n", "No space left"),
+        (READ_ONLY, "mount -o remount,rw $dir/state\n", "Read-only"),
+    ] {
+        let script = format!(
+            "{broken}oob peer '{order}'\noob power-status n3.lab\noob peer '{question}'\n{mended}oob peer '{question}'\nkept\n\
+             find /run/gnt-ha -name shunned.json\n"
+        );
+        let Some(seen) = in_cluster(&[], &script) else { return };
+        let [told, status, again, mended, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
+        for report in [told, again] {
+            assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
+            assert!(report["not_durable"].as_str().unwrap().contains(why), "{seen}");
+        }
+        assert_eq!(told["seal"], again["seal"], "the rules stand: {seen}");
+        assert_eq!(status["grade"], "bounded", "{seen}");
+        assert_eq!((&mended["refuses"], mended.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
+        assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
+        assert!(!seen.contains("/run/gnt-ha"), "{seen}");
+    }
+}
+
+/// What was not on the disk is no proof after a boot.
+#[test]
+fn what_was_not_durable_proves_nothing_after_a_boot() {
+    let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
+    let script = format!("{FULL}oob peer '{order}'\nrm -r /run/gnt-ha\nnft flush ruleset\noob power-status n3.lab\n");
+    let Some(seen) = in_cluster(&[], &script) else { return };
+    let [_, status] = &json_lines(&seen)[..] else { panic!("{seen}") };
+    assert_eq!((&status["powered"], &status["grade"]), (&json!(true), &json!(null)), "{seen}");
+}
+
+/// A host with a full disk fences, and keeps the receipt until its next boot: whoever records it finds the proof.
+#[test]
+fn a_full_disk_stops_no_fencing_and_loses_no_receipt() {
+    let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";
+    let script = format!("{FULL}oob power-off n3.lab\ncat /run/gnt-ha/until-boot/*/receipts.jsonl\n");
+    let Some(seen) = with_config(config, &[], &script) else { return };
+    assert!(
+        !seen.contains("exit ") && seen.contains("is on disk, the action goes on, and it is kept until the next boot"),
+        "{seen}"
+    );
+    let receipt = json_lines(&seen).into_iter().find(|entry| entry["kind"] == "receipt").unwrap();
+    assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("done"), &json!("off")), "{seen}");
+    let steps = receipt["steps"].to_string();
+    assert!(steps.contains("until its next boot only: n1.lab") && steps.contains("No space left"), "{steps}");
+}
+
+/// A shun list that is larger than one argument of a process and than what a program's output was cut to: it is told in parts,
+/// and the answer is read whole.
+#[test]
+fn a_large_shun_list_is_told_and_answered_by_ssh() {
+    let entry = |n: u32| {
+        json!({"epoch": 2, "addresses": [format!("203.0.113.{}", n % 250)], "reach": "tcp", "grade": "unknown", "boot_id": null,
+               "since_ms": 1, "by": "x".repeat(300)})
+    };
+    let all: serde_json::Map<_, _> = (0..800).map(|n| (format!("gone{n}.lab"), entry(n))).collect();
+    let all = Value::from(all);
+    assert!(all.to_string().len() > 2 * 128 * 1024);
+    let mut said = all.clone();
+    said["n3.lab"] = lie(1, "192.0.2.3");
+    let script = format!(
+        "mkdir -p $dir/state\ncat > $dir/state/shunned.json <<'EOF'\n{all}\nEOF\noob tend\nkept | grep -o n3.lab\n"
+    );
+    let Some(seen) = in_cluster(&[answer(2, said), answer(4, json!({}))], &script) else { return };
+    assert!(seen.contains("n3.lab"), "{seen}");
 }

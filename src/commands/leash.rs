@@ -7,14 +7,18 @@ use clap::{Args, Subcommand};
 
 use crate::cli;
 use crate::config::Config;
-use crate::sys::clock::now;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
 use crate::sys::leash::daemon;
+use crate::sys::leash::trial::try_out;
 use crate::sys::leash::wanted::{Phase, Status, Wanted, status_file, want, wanted};
 use crate::sys::state_file;
 
 /// How old the daemon's own word may be, in milliseconds.
 const FRESH_MS: u64 = 5_000;
+
+/// How long the candidates' answers are waited for before it is armed.
+const TRIAL: Duration = Duration::from_secs(3);
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -26,6 +30,9 @@ pub enum Command {
     /// Exit code: 0 armed and leased, 1 not armed, 2 the lease is lost or the leash does not run though it should.
     Status(StatusArguments),
     /// Arm the watchdog, from the first lease on, also after each boot
+    ///
+    /// First asks all master candidates, and changes nothing unless signed answers of confd (UDP port 1814) and ICMP echoes come
+    /// from a majority of them.
     Arm,
     /// Let go of the watchdog, once nobody relies on it any more
     ///
@@ -61,6 +68,11 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
         Command::Run => daemon::run(&config, Path::new(files::DATA_DIR)).map(|()| 0),
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
+            let deadline = Deadline::after(TRIAL);
+            let trial = try_out(Path::new(files::DATA_DIR), deadline);
+            if let Some(why) = trial.map_or_else(Some, |trial| trial.why_not()) {
+                return Err(format!("leash arm failed: {why}; nothing was changed"));
+            }
             keep(&config, true)?;
             let bound = config.leash.terms().bound();
             let runs =

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::clock::Deadline;
 use super::lock::{Lock, LockError};
+use super::store;
 use crate::core::history::Index;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Entry, Head};
@@ -18,6 +19,9 @@ const ROTATE_AT: u64 = 4 * 1024 * 1024;
 /// How many files that were set aside are kept.
 const KEPT: u32 = 4;
 
+/// The same in memory, for what the disk does not take.
+const ROTATE_IN_MEMORY_AT: u64 = 256 * 1024;
+
 /// How long another program's append is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
@@ -26,6 +30,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 pub struct Ledger {
     folder: PathBuf,
     rotate_at: u64,
+    /// Where what the disk does not take is kept until the next boot; the same folder if this is that place.
+    in_memory: PathBuf,
 }
 
 /// Why an entry was not written or read.
@@ -59,7 +65,24 @@ impl Ledger {
     /// The ledger in `folder`, which is made at the first entry.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), rotate_at: ROTATE_AT }
+        Self { folder: folder.to_owned(), rotate_at: ROTATE_AT, in_memory: store::until_boot(folder) }
+    }
+
+    /// What the disk did not take.
+    fn in_memory(&self) -> Option<Self> {
+        (self.folder != self.in_memory).then(|| Self {
+            folder: self.in_memory.clone(),
+            rotate_at: ROTATE_IN_MEMORY_AT,
+            in_memory: self.in_memory.clone(),
+        })
+    }
+
+    /// Adds an entry that the disk did not take, to be read until the next boot, or until the disk takes it with a later one.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn append_until_boot(&self, entry: &Entry) -> Result<(), LedgerError> {
+        self.in_memory().map_or(Ok(()), |memory| memory.append(entry))
     }
 
     /// Adds an entry; it is on disk when this returns.
@@ -79,6 +102,9 @@ impl Ledger {
         let made = !path.exists();
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(failed("open"))?;
+        if let Err(error) = self.adopt(&mut file) {
+            tracing::warn!(%error, "what the disk did not take before stays in memory");
+        }
         if ends_torn(&mut file).map_err(failed("read"))? {
             line.insert(0, '\n');
         }
@@ -93,6 +119,27 @@ impl Ledger {
         }
         if made || size >= self.rotate_at {
             File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("flush the folder of"))?;
+        }
+        Ok(())
+    }
+
+    /// Moves what the disk did not take before into `file`, the current one, now that there may be room.
+    fn adopt(&self, file: &mut File) -> io::Result<()> {
+        let Some(memory) = self.in_memory() else { return Ok(()) };
+        let found: Vec<PathBuf> = memory.files().filter(|path| path.exists()).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let lock = memory.folder.join("receipts.lock");
+        let _lock = Lock::take(&lock, Deadline::after(LOCK_WAIT)).map_err(io::Error::other)?;
+        for path in found {
+            let mut text = std::fs::read(&path)?;
+            if ends_torn(file)? {
+                text.insert(0, b'\n');
+            }
+            file.write_all(&text)?;
+            file.sync_data()?;
+            std::fs::remove_file(&path)?;
         }
         Ok(())
     }
@@ -148,11 +195,15 @@ impl Ledger {
 
     /// Shows every line that is not empty, with its place (`FILE:LINE`).
     fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), LedgerError> {
-        for path in (1..=KEPT).rev().map(|n| self.aside(n)).chain([self.current()]) {
+        let in_memory: Vec<PathBuf> = self.in_memory().iter().flat_map(Self::files).collect();
+        for path in self.files().chain(in_memory) {
             let failed = |error| LedgerError::Io { what: "read", path: path.clone(), error };
             let mut file = match File::open(&path) {
                 Ok(file) => BufReader::new(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // A file in the folder's place holds no receipts either.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    continue;
+                }
                 Err(error) => return Err(failed(error)),
             };
             let mut line = Vec::new();
@@ -179,6 +230,11 @@ impl Ledger {
             }
         }
         std::fs::rename(self.current(), self.aside(1))
+    }
+
+    /// All of them, oldest first, whether they are there or not.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        (1..=KEPT).rev().map(|n| self.aside(n)).chain([self.current()])
     }
 
     fn current(&self) -> PathBuf {
@@ -271,6 +327,29 @@ mod tests {
         std::os::unix::fs::symlink("/dev/full", state.join("receipts.jsonl")).unwrap();
         let error = Ledger::new(&state).append(&Entry::Intent(intent("a", "n1"))).unwrap_err().to_string();
         assert!(error.contains("receipts.jsonl") && error.contains("No space left"), "{error}");
+    }
+
+    /// A receipt that the disk does not take is read until the next boot, and gets to the disk once there is room: else a
+    /// fencing on a host with a full disk is never recorded.
+    #[test]
+    fn what_the_disk_does_not_take_is_read_until_the_next_boot() {
+        let (folder, ledger) = ledger();
+        let state = folder.path().join("state");
+        std::fs::write(&state, "").unwrap();
+        let entries = [Entry::Intent(intent("a", "n1")), Entry::Receipt(receipt("a", "n1"))];
+        for entry in &entries {
+            ledger.append(entry).unwrap_err();
+            ledger.append_until_boot(entry).unwrap();
+        }
+        assert_eq!(ledger.read().unwrap().entries, entries);
+        assert_eq!(ledger.read_last(1, None).unwrap().0.entries, entries);
+        std::fs::remove_file(&state).unwrap();
+        let next = Entry::Intent(intent("b", "n1"));
+        ledger.append(&next).unwrap();
+        let all: Vec<Entry> = entries.iter().cloned().chain([next]).collect();
+        assert_eq!(ledger.read().unwrap().entries, all, "each of them once");
+        std::fs::remove_dir_all(store::until_boot(&state)).unwrap();
+        assert_eq!(ledger.read().unwrap().entries, all, "on the disk");
     }
 
     #[test]

@@ -27,4 +27,5 @@ pub mod shun;
 pub mod simulate;
 pub mod start;
 pub mod state_file;
+pub mod store;
 pub mod terminal;

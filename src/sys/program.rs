@@ -32,6 +32,14 @@ pub enum ProgramError {
         /// The end of its output.
         said: String,
     },
+    /// It printed more than is read.
+    #[error("{} printed more than {limit} bytes", program.display())]
+    Flooded {
+        /// The program.
+        program: PathBuf,
+        /// The most that is read, in bytes.
+        limit: usize,
+    },
     /// It was still at it when its time was over.
     #[error("{what} did not end within {seconds:.1} s: {said}")]
     TimedOut {
@@ -52,6 +60,26 @@ pub fn run(program: &Path, words: &[&str], stdin: &[u8], deadline: Deadline) -> 
     run_with(program, words, stdin, &[], deadline)
 }
 
+/// As [`run`], of a program whose output has up to `limit` bytes; more than that is an error, and not an output that was cut.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn run_up_to(
+    limit: usize,
+    program: &Path,
+    words: &[&str],
+    stdin: &[u8],
+    deadline: Deadline,
+) -> Result<String, ProgramError> {
+    let given = deadline.left();
+    let ended = end_of(program, words, stdin, &[], deadline, limit)?;
+    match ended.end {
+        End::Exited(0) if ended.flooded => Err(ProgramError::Flooded { program: program.to_owned(), limit }),
+        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        _ => Err(failed(program, words, &ended, given)),
+    }
+}
+
 /// As [`run`], with something added to the environment.
 ///
 /// # Errors
@@ -64,7 +92,7 @@ pub fn run_with(
     deadline: Deadline,
 ) -> Result<String, ProgramError> {
     let given = deadline.left();
-    let ended = end_of(program, words, stdin, environment, deadline)?;
+    let ended = end_of(program, words, stdin, environment, deadline, OUTPUT_LIMIT)?;
     match ended.end {
         End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         _ => Err(failed(program, words, &ended, given)),
@@ -77,7 +105,7 @@ pub fn run_with(
 /// [`ProgramError`], also where it prints nothing.
 pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
     let given = deadline.left();
-    let ended = end_of(program, words, &[], &[], deadline)?;
+    let ended = end_of(program, words, &[], &[], deadline, OUTPUT_LIMIT)?;
     match ended.end {
         // Of an output that was cut short the end may be what is bad.
         End::Exited(_) if !ended.stdout.is_empty() && !ended.flooded => {
@@ -103,6 +131,7 @@ fn end_of(
     stdin: &[u8],
     environment: &[(&str, String)],
     deadline: Deadline,
+    output_limit: usize,
 ) -> Result<Ended, ProgramError> {
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let job = Job {
@@ -114,7 +143,7 @@ fn end_of(
         guarded: true,
         deadline,
         linger: Duration::from_millis(500),
-        output_limit: OUTPUT_LIMIT,
+        output_limit,
     };
     job.run().map_err(|error| ProgramError::Start { program: program.to_owned(), error })
 }

@@ -107,7 +107,10 @@ impl Road {
         };
         if let Err(error) = append_within(&self.ledger, entry.clone()) {
             let Intent { action, node, .. } = &self.intent;
-            self.warnings.push(format!("{node}: no {what} of this {action} is on disk, the action goes on: {error}"));
+            // A node that is proven off must be recorded by this host all the same.
+            let kept = self.ledger.append_until_boot(entry).map_or("", |()| ", and it is kept until the next boot");
+            self.warnings
+                .push(format!("{node}: no {what} of this {action} is on disk, the action goes on{kept}: {error}"));
         }
     }
 }

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,15 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// What the file system says.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    replace(path, value, File::sync_all)?;
+    write_bytes(path, &serde_json::to_vec(value)?)
+}
+
+/// As [`write`], of what is JSON already.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    renamed(&in_folder(path)?, bytes, 0o600, File::sync_all)?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
@@ -25,7 +34,7 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
 /// # Errors
 /// What the file system says.
 pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    replace(path, value, |_| Ok(()))
+    renamed(&in_folder(path)?, &serde_json::to_vec(value)?, 0o600, |_| Ok(()))
 }
 
 /// Writes `text` for everybody to read (0644), into a folder that is there and may be another user's; what may be lost.
@@ -36,17 +45,22 @@ pub fn publish(path: &Path, text: &str) -> io::Result<()> {
     renamed(path, text.as_bytes(), 0o644, |_| Ok(()))
 }
 
-fn replace(path: &Path, value: &impl Serialize, flush: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
-    let bytes = serde_json::to_vec(value)?;
+/// The path, with its folder made.
+fn in_folder(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().ok_or_else(|| io::Error::other("a state file needs a folder"))?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    renamed(path, &bytes, 0o600, flush)
+    Ok(path.to_owned())
 }
 
 /// A reader sees the old file or the new one.
 fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let mut name = OsString::from(path);
-    name.push(format!(".new-{}", std::process::id()));
+    // A write that hangs must not meet the next one's file.
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    match NUMBER.fetch_add(1, Ordering::Relaxed) {
+        0 => name.push(format!(".new-{}", std::process::id())),
+        number => name.push(format!(".new-{}-{number}", std::process::id())),
+    }
     // Of a process that was killed, which had the same number.
     let _ = fs::remove_file(&name);
     let write = || {

@@ -1,13 +1,12 @@
 //! Ganeti's job queue, drained for a planned move and opened again.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::luxi::{Luxi, LuxiError};
-use gnt_ha::sys::state_file;
+use gnt_ha::sys::store::{PATIENCE, Store};
 
 use super::QUESTION;
 use crate::checks;
@@ -65,7 +64,7 @@ pub(super) fn drain(place: &Place, deadline: Deadline) {
 /// It is asked first: a failover opens the queue by itself, and Ganeti cannot open one that is open
 /// (`src/Ganeti/Query/Server.hs`).
 pub(super) fn take_jobs(place: &Place, deadline: Deadline) {
-    if !path(place).exists() {
+    if !store(place).has(DRAINED_BY_US) {
         return;
     }
     let question = || Luxi::connect(&place.luxid(), deadline.at_most(QUESTION));
@@ -78,13 +77,13 @@ pub(super) fn take_jobs(place: &Place, deadline: Deadline) {
 /// The role is elsewhere, and taking it opened the queue (`lib/bootstrap.py`): who drains it from now on is not us.
 pub(super) fn forget(place: &Place) {
     // What cannot be removed now is removed at the next monitor.
-    let _ = std::fs::remove_file(path(place));
+    let _ = store(place).remove(DRAINED_BY_US);
 }
 
 fn mark(place: &Place) -> io::Result<()> {
-    state_file::write(&path(place), &now())
+    store(place).write(DRAINED_BY_US, &now(), PATIENCE).map(drop)
 }
 
-fn path(place: &Place) -> PathBuf {
-    place.state_dir.join(DRAINED_BY_US)
+fn store(place: &Place) -> Store {
+    Store::new(&place.state_dir)
 }

@@ -131,5 +131,5 @@ fn missing(seen: &Seen) -> String {
 
 fn confirmed(seen: &Seen) -> String {
     let refusing = seen.look.as_ref().map_or(0, |look| look.seals.len());
-    format!("{refusing} of {} nodes in epoch {}", seen.answers.len(), seen.epoch)
+    format!("{refusing} of {} nodes in epoch {}{}", seen.answers.len(), seen.epoch, seen.until_boot())
 }

@@ -25,19 +25,22 @@ pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadl
         return;
     }
     let deadline = deadline.at_most(LIMIT);
-    let by = format!("ganeti-oob on {}, proven {grade} by another device", identity::host());
+    let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), road.id());
     // Only of one whose power was seen off nothing of before can be left in the cluster stack.
     let reach = if grade == Grade::Off { Reach::Tcp } else { Reach::Everything };
     let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let saw = match told {
-        Ok(seen) => match &seen.look {
-            Ok(look) => format!("refused by {} nodes in epoch {}", look.seals.len(), seen.epoch),
-            Err(missing) => format!(
-                "refused in epoch {}, but for {}",
-                seen.epoch,
-                missing.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            ),
-        },
+        Ok(seen) => {
+            let by = match &seen.look {
+                Ok(look) => format!("refused by {} nodes in epoch {}", look.seals.len(), seen.epoch),
+                Err(missing) => format!(
+                    "refused in epoch {}, but for {}",
+                    seen.epoch,
+                    missing.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                ),
+            };
+            by + &seen.until_boot()
+        }
         Err(why) => format!("left: {why}"),
     };
     road.step("shun", "have the others refuse it", &saw);

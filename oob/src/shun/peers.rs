@@ -12,10 +12,10 @@ use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::{self, Asked};
 use gnt_ha::core::shun::terms::Terms;
-use gnt_ha::core::shun::words::{COMMAND, Question, Report};
+use gnt_ha::core::shun::words::{ANSWER_LIMIT, COMMAND, LIMIT, Question, Report};
 use gnt_ha::sys::clock::{Deadline, millis};
 use gnt_ha::sys::process::{End, Job};
-use gnt_ha::sys::program::run;
+use gnt_ha::sys::program::run_up_to;
 use gnt_ha::sys::reachable::NODED;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,7 +85,17 @@ impl Channel {
             let answer = answer.and_then(|report| self.believed(&node, &question.about, report));
             (node, answer)
         };
-        self.ask_all(peers, question, deadline).into_iter().map(believed).collect()
+        let parts = match question.parts(LIMIT) {
+            Ok(parts) => parts,
+            Err(why) => return peers.keys().map(|node| (node.clone(), Err(format!("was not asked: {why}")))).collect(),
+        };
+        let mut answers = Answers::new();
+        let mut left = peers.clone();
+        for part in &parts {
+            answers.extend(self.ask_all(&left, part, deadline).into_iter().map(believed));
+            left.retain(|node, _| answers.get(node).is_some_and(Result::is_ok));
+        }
+        answers
     }
 
     fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
@@ -173,8 +183,8 @@ impl Channel {
             let mut words: Vec<&str> = options.iter().map(String::as_str).collect();
             words.push(&target);
             words.extend(command);
-            let text =
-                run(Path::new("ssh"), &words, question.as_bytes(), deadline).map_err(|error| error.to_string())?;
+            let text = run_up_to(ANSWER_LIMIT, Path::new("ssh"), &words, question.as_bytes(), deadline)
+                .map_err(|error| error.to_string())?;
             serde_json::from_str::<Report>(text.trim()).map_err(|error| format!("ssh: its answer is none: {error}"))
         };
         std::thread::scope(|scope| {

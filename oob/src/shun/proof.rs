@@ -9,6 +9,7 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::verdict::{Known, Look, Verdict, begins_anew, judge};
 use gnt_ha::core::shun::words::Attestation;
 use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::lock::Lock;
 use gnt_ha::sys::state_file;
 
 use super::survivors::{Seen, Survivors};
@@ -23,8 +24,12 @@ struct Kept {
     leash: Option<Attestation>,
 }
 
-fn looks_file(state: &Path) -> PathBuf {
-    state.join("looks.json")
+/// How long another judgement's look is waited for, as a part of what the fencing has.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// Looks are of this boot: they are kept in memory, where no disk can refuse them.
+fn looks_file(run: &Path) -> PathBuf {
+    run.join("looks.json")
 }
 
 impl Survivors<'_> {
@@ -32,7 +37,9 @@ impl Survivors<'_> {
     #[must_use]
     pub fn judge(&self, seen: &Seen) -> Option<Verdict> {
         let last = seen.look.as_ref().ok()?;
-        let path = looks_file(&self.config.state);
+        let path = looks_file(&self.config.run);
+        // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.
+        let _lock = Lock::take(&self.config.run.join("looks.lock"), Deadline::after(LOCK_WAIT)).ok();
         let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
         let first = match kept.get(self.target()) {
             Some(kept) if !begins_anew(&kept.look, last) => kept.clone(),
@@ -92,7 +99,7 @@ impl Survivors<'_> {
         entry.grade = entry.grade.max(Grade::Bounded);
         if entry.boot_id.is_none() {
             let kept: BTreeMap<NodeName, Kept> =
-                state_file::read(&looks_file(&self.config.state)).ok().flatten().unwrap_or_default();
+                state_file::read(&looks_file(&self.config.run)).ok().flatten().unwrap_or_default();
             let attested = kept.get(self.target()).and_then(|kept| kept.leash.as_ref());
             entry.boot_id = attested.map(|attestation| attestation.leash.boot_id.clone());
         }

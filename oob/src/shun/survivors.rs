@@ -45,6 +45,18 @@ pub struct Seen {
     pub leash: Option<Attestation>,
 }
 
+impl Seen {
+    /// Who refuses it until its next boot only, as its disk did not take it, for a receipt; empty if nobody.
+    #[must_use]
+    pub fn until_boot(&self) -> String {
+        let weak = |(node, answer): (&NodeName, &Result<Report, String>)| {
+            Some(format!("{node} ({})", answer.as_ref().ok()?.not_durable.as_ref()?))
+        };
+        let weak: Vec<String> = self.answers.iter().filter_map(weak).collect();
+        if weak.is_empty() { String::new() } else { format!("; until its next boot only: {}", weak.join(", ")) }
+    }
+}
+
 impl<'a> Survivors<'a> {
     /// All nodes beside `target`, by this host's copy of Ganeti's configuration.
     ///

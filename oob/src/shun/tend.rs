@@ -7,7 +7,7 @@ use gnt_ha::config::{Config, Driver};
 use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::register::Register;
-use gnt_ha::core::shun::words::{Question, VERSION};
+use gnt_ha::core::shun::words::{Question, Report, VERSION};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
@@ -23,8 +23,8 @@ pub struct Tended {
     pub open: bool,
     /// What failed, a line each.
     pub failed: Vec<String>,
-    /// What others said that is not believed, a line each.
-    pub disbelieved: Vec<String>,
+    /// What has to be said though nothing failed: what is not believed of others, and what is not durable; a line each.
+    pub notes: Vec<String>,
 }
 
 /// Tells every node what this host remembers, learns what they remember, and keeps what they said. Does nothing where
@@ -67,9 +67,15 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     kept.retain(|node, _| network.members.contains_key(node));
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
     tended.open |= shunned.iter().any(|(node, epoch)| own.refuses.get(node) != Some(epoch));
+    let not_durable = |node: &NodeName, report: &Report| {
+        let why = report.not_durable.as_ref()?;
+        Some(format!("{node}: its next boot forgets who is refused: {why}"))
+    };
+    tended.notes.extend(not_durable(keeper.here(), &own));
     for (node, answer) in answers {
         match answer {
             Ok(report) => {
+                tended.notes.extend(not_durable(&node, &report));
                 // Only a candidate has a say about others: the channel leaves no regular node's list in its answer.
                 if network.members.get(&node).is_some_and(|member| member.candidate) {
                     learnt.insert(node.clone(), report.register.clone());
@@ -85,7 +91,9 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
             }
         }
     }
-    tended.disbelieved = keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?;
-    known::keep_peers(&config.state, &kept).map_err(|error| format!("cannot keep what the nodes said: {error}"))?;
+    tended.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
+    if let Err(error) = known::keep_peers(&config.state, &kept) {
+        tended.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
+    }
     Ok(tended)
 }

@@ -250,6 +250,7 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
         leashes: report.leashes.into_iter().filter_map(told).collect(),
         register: if asked.is_candidate { report.register } else { Register::default() },
         refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
+        not_durable: report.not_durable.map(|why| plain(&why)),
         program: report.program.map(|program| super::words::Program {
             version: plain(&program.version),
             config: program.config.map(|digest| plain(&digest)),

@@ -17,8 +17,11 @@ pub const VERSION: u32 = 1;
 /// The command word of `ganeti-oob` (noded's `command`); the question is the second argument, or stdin after `-`.
 pub const COMMAND: &str = "peer";
 
-/// The most that a question or an answer may hold, in bytes: what one argument of a process may (`MAX_ARG_STRLEN`, execve(2)).
+/// The most that a question may hold, in bytes: what one argument of a process may (`MAX_ARG_STRLEN`, execve(2)).
 pub const LIMIT: usize = 128 * 1024 - 1;
+
+/// The most that an answer may hold, in bytes, by whichever way it comes; `noded-call` reads as much.
+pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 
 /// What a node is told and asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,29 @@ pub struct Question {
     /// wait for it.
     #[serde(default)]
     pub gone_master_ip: Option<IpAddr>,
+}
+
+impl Question {
+    /// The same in as many questions as it takes so that none has more than `limit` bytes as JSON: the entries are merged, so
+    /// any order will do, and the answer to the last one is the answer to all.
+    ///
+    /// # Errors
+    /// When one entry alone is too large.
+    pub fn parts(&self, limit: usize) -> Result<Vec<Self>, String> {
+        let length = |question: &Self| serde_json::to_string(question).map_or(usize::MAX, |text| text.len());
+        if length(self) <= limit {
+            return Ok(vec![self.clone()]);
+        }
+        let entries = self.register.0.iter().map(|(node, entry)| (node.clone(), entry.clone()));
+        if self.register.0.len() < 2 {
+            return Err(format!("the request has {} bytes, the maximum is {limit}", length(self)));
+        }
+        let half = self.register.0.len() / 2;
+        let of = |register: Register| Self { register, ..self.clone() };
+        let first = of(Register(entries.clone().take(half).collect())).parts(limit)?;
+        let second = of(Register(entries.skip(half).collect())).parts(limit)?;
+        Ok(first.into_iter().chain(second).collect())
+    }
 }
 
 /// What it answers, with all that it was told done, flushed to its disk, and read back.
@@ -61,6 +87,9 @@ pub struct Report {
     /// What it was told and did not do, with the reason: an address of its own, one that is protected.
     #[serde(default)]
     pub refusals: BTreeMap<NodeName, String>,
+    /// Why what it refuses is not on its disk: its next boot forgets it. None if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_durable: Option<String>,
     /// Its own leash.
     #[serde(default)]
     pub leash: Option<LeashReport>,
@@ -117,4 +146,31 @@ pub struct Attestation {
     pub leash: LeashReport,
     /// Milliseconds since it was *asked*, by the clock since boot of whoever holds it.
     pub age_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A shun list that is larger than one argument of a process is told in several questions, and none is lost.
+    #[test]
+    fn a_list_beyond_one_argument_is_told_in_parts() {
+        let entry = json!({"epoch": 1, "addresses": ["192.0.2.1", "2001:db8::1"], "reach": "tcp", "grade": "off", "boot_id": null,
+                           "since_ms": 1, "by": "x".repeat(200)});
+        let all: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("n{n}.lab"), entry.clone())).collect();
+        let question = json!({"version": VERSION, "from": "n1", "register": all, "about": ["n2"]});
+        let question: Question = serde_json::from_value(question).unwrap();
+        let parts = question.parts(LIMIT).unwrap();
+        assert!(parts.len() > 1);
+        let mut merged = Register::default();
+        for part in &parts {
+            assert!(serde_json::to_string(part).unwrap().len() <= LIMIT && part.about == question.about);
+            merged.merge(&part.register);
+        }
+        assert_eq!(merged, question.register);
+        let small = Question { register: Register::default(), ..question };
+        assert_eq!(small.parts(LIMIT).unwrap(), std::slice::from_ref(&small));
+        assert!(small.parts(10).is_err());
+    }
 }

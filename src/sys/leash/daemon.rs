@@ -378,11 +378,11 @@ fn promise(terms: Terms) -> Duration {
     PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
 }
 
-fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {
+pub(super) fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {
     ssconf.addresses("master_candidates_ips").unwrap_or_default().into_iter().collect()
 }
 
-fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
+pub(super) fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
     let all = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
     all.into_iter().find(|(name, _)| name == node).map(|(_, address)| address)
 }

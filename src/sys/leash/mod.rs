@@ -1,6 +1,6 @@
 //! The leash of this node: a watchdog that is petted only while a majority of the master candidates lets this node run.
 //!
-//! [`daemon`] is the loop, [`rounds`] asks the candidates, [`watchdog`] is the device, [`wanted`] what the administrator
+//! [`daemon`] is the loop, [`rounds`] asks the candidates, [`trial`] asks them once before it is armed, [`watchdog`] is the device, [`wanted`] what the administrator
 //! wants and what the daemon says of itself, [`last_words`] what is done before the watchdog bites. What is decided is
 //! [`crate::core::shun::lease`].
 
@@ -8,6 +8,7 @@ pub mod daemon;
 mod echo;
 mod last_words;
 mod rounds;
+pub mod trial;
 pub mod wanted;
 pub mod watchdog;
 mod watchdog_ioctl;

@@ -26,6 +26,7 @@ use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::reachable::NODED;
 use crate::sys::record::alive::{Addresses, nodeds_answer};
 use crate::sys::shun::keeper::shunned_addresses;
+use crate::sys::store::{PATIENCE, Store};
 use crate::sys::{identity, state_file};
 
 /// The administrator's pause, in the state folder.
@@ -151,11 +152,18 @@ impl Recorder {
             // Before anything of it is done: whoever acts and forgets would act again.
             self.write(MEMORY_FILE, &plan.memory)?;
         }
-        let lines = self.hand_over(&plan, &addresses, deadline)?;
+        let mut lines = self.hand_over(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
         let open = open.chain(lines.iter().cloned()).collect();
-        self.keep_look(&Looked { at: now(), open, ..Looked::default() })?;
+        // The jobs are there: a look that cannot be kept is only done again.
+        let _ = self.keep_look(&Looked { at: now(), open, ..Looked::default() });
+        if self.store().is_until_boot(MEMORY_FILE) {
+            let state = self.state_dir.display();
+            lines.push(format!(
+                "{state} takes nothing: what is remembered is lost at the next boot of this host; make room there"
+            ));
+        }
         Ok((plan, lines))
     }
 
@@ -210,7 +218,8 @@ impl Recorder {
     /// If it is lost, it is only time for another look.
     fn keep_look(&self, look: &Looked) -> Result<(), RecorderError> {
         let path = self.state_dir.join(LOOKED_FILE);
-        state_file::write_unflushed(&path, look).map_err(|error| RecorderError::State { path, error })
+        let kept = self.store().write_unflushed(LOOKED_FILE, look);
+        kept.map(drop).map_err(|error| RecorderError::State { path, error })
     }
 
     /// The last look; none if there was none, or it cannot be read: then it is time for one.
@@ -283,7 +292,8 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::State`].
     pub fn pause_here(&self) -> Result<Option<Pause>, RecorderError> {
-        self.read(PAUSE_FILE)
+        let path = self.state_dir.join(PAUSE_FILE);
+        state_file::read(&path).map_err(|error| RecorderError::State { path, error })
     }
 
     /// Stops all recording, for a reason.
@@ -291,7 +301,8 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::State`].
     pub fn set_pause(&self, pause: &Pause) -> Result<(), RecorderError> {
-        self.write(PAUSE_FILE, pause)
+        let path = self.state_dir.join(PAUSE_FILE);
+        state_file::write(&path, pause).map_err(|error| RecorderError::State { path, error })
     }
 
     /// Lets recording go on. Returns whether there was a pause.
@@ -375,7 +386,7 @@ impl Recorder {
 
     /// One at a time remembers and hands over.
     pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
-        Lock::take(&self.state_dir.join("lock").join("record"), deadline)
+        self.store().lock("record", deadline)
     }
 
     /// What is remembered.
@@ -387,13 +398,25 @@ impl Recorder {
     }
 
     pub(super) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecorderError> {
-        let path = self.state_dir.join(name);
-        state_file::read(&path).map_err(|error| RecorderError::State { path, error })
+        self.store().read(name).map_err(|error| RecorderError::State { path: self.state_dir.join(name), error })
     }
 
+    /// A disk that takes nothing stops no record: what is remembered is kept until the next boot then.
     pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), RecorderError> {
         let path = self.state_dir.join(name);
-        state_file::write(&path, value).map_err(|error| RecorderError::State { path, error })
+        match self.store().write(name, value, PATIENCE) {
+            Ok(kept) => {
+                if let Some(why) = kept.why_not_on_disk() {
+                    tracing::warn!(path = %path.display(), why, "is kept until the next boot only");
+                }
+                Ok(())
+            }
+            Err(error) => Err(RecorderError::State { path, error }),
+        }
+    }
+
+    fn store(&self) -> Store {
+        Store::new(&self.state_dir)
     }
 }
 

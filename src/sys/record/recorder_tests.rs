@@ -31,6 +31,22 @@ fn a_name_that_is_given_counts_more_than_the_hosts() {
     assert!(matches!(named("n9").here(&nodes), Err(RecorderError::Stranger(name)) if name == "n9"));
 }
 
+/// A disk that takes nothing stops no record: what was decided is remembered until the next boot.
+#[test]
+fn what_the_disk_does_not_take_is_remembered_until_the_next_boot() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("state"), "").unwrap();
+    let recorder = recorder(folder.path());
+    let _lock = recorder.lock(soon()).unwrap();
+    let at = now();
+    let mut memory = serde_json::to_value(Memory::default()).unwrap();
+    memory["looked"] = serde_json::to_value(at).unwrap();
+    recorder.write(MEMORY_FILE, &memory).unwrap();
+    assert!(recorder.memory().unwrap().is_fresh(at) && !Memory::default().is_fresh(at));
+    recorder.keep_look(&Looked { at, ..Looked::default() }).unwrap();
+    assert!(!recorder.last_look().unwrap().is_due(at), "it does not look at each monitor");
+}
+
 /// What keeps the record from being kept is not said once and then hidden for weeks.
 #[test]
 fn what_prevents_a_look_is_said_again() {

@@ -22,6 +22,7 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::lock::{Lock, LockError};
 use crate::sys::program::ProgramError;
 use crate::sys::record::unreachable::make_unreachable;
+use crate::sys::store::{Kept, Store};
 use crate::sys::{identity, state_file};
 
 /// For how long the master IP of a master that is gone is not waited for.
@@ -44,14 +45,6 @@ pub enum ShunError {
     /// The register cannot be read: what it holds must not be forgotten.
     #[error("cannot use {}: {error}; nothing was changed (repair it, or remove it once you know that nobody is shunned)", path.display())]
     Register {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// It cannot be written.
-    #[error("cannot write {}: {error}", path.display())]
-    Write {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -194,13 +187,13 @@ impl<'a> Keeper<'a> {
                 refusals.entry(node.clone()).or_insert_with(|| format!("it is admitted here, in epoch {own}"));
             }
         }
-        let applied = self.keep(&before, &register, deadline)?;
+        let (applied, not_durable) = self.keep(&before, &register, deadline)?;
         if let Some(address) = question.gone_master_ip
             && protected_master(address)
         {
             make_unreachable(&[address], GONE_MASTER);
         }
-        Ok(self.report(register, applied.refused(), refusals, question))
+        Ok(Report { not_durable, ..self.report(register, applied.refused(), refusals, question) })
     }
 
     /// What Ganeti has told this node of the cluster. Of a file that cannot be read nothing: then nobody is a candidate.
@@ -234,7 +227,7 @@ impl<'a> Keeper<'a> {
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
         let register = self.with_offline(before.clone());
-        self.keep(&before, &register, deadline)
+        self.keep(&before, &register, deadline).map(|(applied, _)| applied)
     }
 
     /// A look at what the kernel refuses, without changing anything.
@@ -249,11 +242,25 @@ impl<'a> Keeper<'a> {
         Ok(Lock::take(&self.config.run.join("shun.lock"), deadline)?)
     }
 
-    fn keep(&self, before: &Register, register: &Register, deadline: Deadline) -> Result<Applied, ShunError> {
-        if register != before {
+    /// Keeps it, and makes the kernel refuse what follows from it; with the reason if it is not on the disk. A disk that takes
+    /// nothing must not let in who is to be refused: it is kept until the next boot then.
+    fn keep(
+        &self,
+        before: &Register,
+        register: &Register,
+        deadline: Deadline,
+    ) -> Result<(Applied, Option<String>), ShunError> {
+        let store = Store::new(&self.config.state);
+        let mut not_durable = None;
+        if register != before || store.is_until_boot(FILE) {
             register.check()?;
-            let path = self.file();
-            state_file::write(&path, register).map_err(|error| ShunError::Write { path, error })?;
+            // The other half of the time is for the kernel, and for the answer.
+            let kept = store.write(FILE, register, deadline.left() / 2);
+            let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
+            not_durable = why.map(|why| format!("{}: {why}", self.file().display()));
+            if let Some(why) = &not_durable {
+                tracing::warn!(why, "who is refused is forgotten at the next boot");
+            }
         }
         let (told, wanted) = (wanted(before), wanted(register));
         let applied = table::apply(&told, &wanted, deadline)?;
@@ -264,7 +271,7 @@ impl<'a> Keeper<'a> {
             let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
             connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
         }
-        Ok(applied)
+        Ok((applied, not_durable))
     }
 
     /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
@@ -328,16 +335,26 @@ impl<'a> Keeper<'a> {
             leashes: question.about.iter().filter_map(attested).collect(),
             instances: running::instances(),
             program: None,
+            not_durable: None,
             drbd_primaries: running::drbd_primaries(),
             register,
         }
     }
 }
 
+/// The register's name in the state folder.
+const FILE: &str = "shunned.json";
+
 /// Where the register is.
 #[must_use]
 pub fn file(state: &Path) -> PathBuf {
-    state.join("shunned.json")
+    state.join(FILE)
+}
+
+/// Whether this host remembers anything of who is refused, be it until its next boot only.
+#[must_use]
+pub fn remembers(state: &Path) -> bool {
+    Store::new(state).has(FILE)
 }
 
 /// What this host remembers.
@@ -346,10 +363,15 @@ pub fn file(state: &Path) -> PathBuf {
 /// [`ShunError::Register`]: a damaged register is never an empty one.
 pub fn register(state: &Path) -> Result<Register, ShunError> {
     let path = file(state);
-    match state_file::read(&path) {
-        Ok(register) => Ok(register.unwrap_or_default()),
-        Err(error) => Err(ShunError::Register { path, error }),
-    }
+    let read = || {
+        let mut register: Register = state_file::read(&path)?.unwrap_or_default();
+        // Epochs only grow: what the disk did not take adds to what it has.
+        if let Some(newer) = Store::new(state).read_until_boot(FILE)? {
+            register.merge(&newer);
+        }
+        Ok(register)
+    };
+    read().map_err(|error| ShunError::Register { path, error })
 }
 
 /// The addresses of the nodes that are shunned: whether they answer cannot be asked from here. Of a register that cannot be

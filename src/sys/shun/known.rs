@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::node::NodeName;
 use crate::core::shun::words::{Attestation, LeashReport, Report};
 use crate::sys::clock::now;
+use crate::sys::store::Store;
 use crate::sys::{identity, state_file};
 
 /// How old the leash's own word may be, in milliseconds: it refreshes it each second.
@@ -54,16 +55,13 @@ pub struct Told {
 /// The last word of each node.
 pub type Peers = BTreeMap<NodeName, Told>;
 
-/// Where it is kept.
-#[must_use]
-pub fn peers_file(state: &Path) -> PathBuf {
-    state.join("peers.json")
-}
+/// Its name in the state folder.
+const PEERS: &str = "peers.json";
 
 /// The last word of each node; nothing if the file cannot be read: it is told again.
 #[must_use]
 pub fn peers(state: &Path) -> Peers {
-    state_file::read(&peers_file(state)).ok().flatten().unwrap_or_default()
+    Store::new(state).read(PEERS).ok().flatten().unwrap_or_default()
 }
 
 /// Keeps the last word of each node.
@@ -71,7 +69,7 @@ pub fn peers(state: &Path) -> Peers {
 /// # Errors
 /// What the file system says.
 pub fn keep_peers(state: &Path, peers: &Peers) -> io::Result<()> {
-    state_file::write_unflushed(&peers_file(state), peers)
+    Store::new(state).write_unflushed(PEERS, peers).map(drop)
 }
 
 /// How long ago a node was asked, in milliseconds; none if that was before this host's boot.
