@@ -8,6 +8,7 @@ use crate::config::DEFAULT_STATE;
 use crate::sys::ganeti::files;
 use crate::sys::pacemaker::cib;
 use crate::sys::record::recorder::Recorder;
+use crate::sys::record::view::View;
 
 /// The folders and files of one host.
 #[derive(Clone, Debug, Args)]
@@ -27,7 +28,13 @@ pub struct Places {
 }
 
 impl Places {
-    /// The record, with these places.
+    /// The record, for those who only look.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::of(self.recorder())
+    }
+
+    /// The record, for those who change it.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         let luxi = Path::new(files::LUXI_SOCKET);

@@ -41,11 +41,12 @@ pub enum BreakerCommand {
 /// # Errors
 /// One line, when nothing could be looked at.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
-    let recorder = arguments.places.recorder();
     let deadline = Deadline::after(LIMIT);
     if arguments.dry_run {
-        return recorder.plan(deadline).map_err(|error| error.to_string()).and_then(|plan| show(&plan));
+        let planned = arguments.places.view().plan(deadline);
+        return planned.map_err(|error| error.to_string()).and_then(|plan| show(&plan));
     }
+    let recorder = arguments.places.recorder();
     let (plan, lines) = recorder.run(deadline).map_err(|error| error.to_string())?;
     show(&plan)?;
     print_lines(&lines)?;

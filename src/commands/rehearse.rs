@@ -114,7 +114,7 @@ pub(super) fn rehearse(
     let outlook = outlook(&cib, &resources, &node, deadline)?;
     let role = resources.agents("ganeti-master-role").next();
     let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
-    let decision = places.recorder().rehearse(&node, deadline).map_err(|error| error.to_string());
+    let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
     let record = match &decision {
         Ok(Some(decision)) => Ok(decision),
         Ok(None) => Err("nothing: Ganeti does not know it".to_owned()),

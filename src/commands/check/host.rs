@@ -32,7 +32,7 @@ const HOOK_DIRS: &str = "/etc/ganeti/hooks";
 pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
-    let recorder = places.recorder();
+    let recorder = places.view();
     let mut unreadable = Vec::new();
     let pause = known(recorder.pause(), &mut unreadable).flatten();
     let memory = known(recorder.memory(), &mut unreadable);

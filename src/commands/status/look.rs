@@ -20,7 +20,8 @@ use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
-use crate::sys::record::recorder::{Recorder, RecorderError};
+use crate::sys::record::recorder::RecorderError;
+use crate::sys::record::view::View;
 use crate::sys::shun::{keeper, known as told_by};
 use crate::sys::{identity, simulate};
 
@@ -38,7 +39,7 @@ struct Ganeti {
 /// Looks; with `power` also at each node's, by its OOB program.
 pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, String> {
     let deadline = Deadline::after(LIMIT);
-    let recorder = places.recorder();
+    let recorder = places.view();
     let mut notes = Vec::new();
     let (ganeti, pacemaker) = match (ganeti(places, power, deadline, &mut notes), pacemaker::status(deadline)) {
         (Err(SsconfError::Absent(file)), Err(_)) if !places.cib.exists() => {
@@ -126,7 +127,7 @@ fn ganeti(places: &Places, power: bool, deadline: Deadline, notes: &mut Vec<Note
 
 /// What `gnt-ha record --dry-run` says. Why there is nothing is said only if it was not said already.
 fn decisions(
-    recorder: &Recorder,
+    recorder: &View,
     has_pacemaker: bool,
     deadline: Deadline,
     notes: &mut Vec<Note>,
@@ -142,7 +143,7 @@ fn decisions(
     BTreeMap::new()
 }
 
-fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &Recorder, notes: &mut Vec<Note>) {
+fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, notes: &mut Vec<Note>) {
     if !pacemaker.quorum {
         notes.push(Note::new(Level::Look, "quorum", Refusal::NoQuorum.to_string()));
     }
@@ -159,7 +160,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &Recorder
     };
     notes.extend(elsewhere.map(|text| Note::new(Level::Look, "role", text)));
     let age_ms = pacemaker::started_ms().map(|started_ms| now().wall_ms.saturating_sub(started_ms));
-    let left_ms = recorder.settings.start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
+    let left_ms = recorder.settings().start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
     if left_ms > 0 {
         let text = format!(
             "this host's cluster stack has only started: for {} s more only what was fenced since is recorded here",

@@ -5,3 +5,4 @@ pub mod gate;
 mod hand_over;
 pub mod recorder;
 pub mod unreachable;
+pub mod view;

@@ -24,7 +24,7 @@ use crate::sys::lock::{Lock, LockError};
 use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::reachable::NODED;
-use crate::sys::record::alive::{Addresses, nodeds_answer};
+use crate::sys::record::alive::{Addresses, OwnRefusal, nodeds_answer};
 use crate::sys::shun::keeper::shunned_addresses;
 use crate::sys::store::{PATIENCE, Store};
 use crate::sys::{identity, state_file};
@@ -146,7 +146,7 @@ impl Recorder {
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
-        let (plan, addresses) = self.look_and_decide(deadline)?;
+        let (plan, addresses) = self.look_and_decide(OwnRefusal::Lifted, deadline)?;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
             // Before anything of it is done: whoever acts and forgets would act again.
@@ -231,8 +231,8 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecorderError`].
-    pub fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
-        self.look_and_decide(deadline).map(|(plan, _)| plan)
+    pub(super) fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
+        self.look_and_decide(OwnRefusal::Kept, deadline).map(|(plan, _)| plan)
     }
 
     /// What would be decided of `died` had it been fenced just now, with no more proof than Pacemaker's devices promise; none
@@ -240,14 +240,14 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecorderError`].
-    pub fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
+    pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
         let (state, _) = self.look(deadline)?;
         let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);
         let plan = reconcile(&state.after_death(died, settings.device_grade), &settings, self.memory()?);
         Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
     }
 
-    fn look_and_decide(&self, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
+    fn look_and_decide(&self, own: OwnRefusal, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
         let (mut state, addresses) = self.look(deadline)?;
         let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);
         let memory = self.memory()?;
@@ -268,7 +268,7 @@ impl Recorder {
         let shunned = shunned_addresses(&self.state_dir);
         let (refused, asked): (Addresses, Addresses) =
             asked.into_iter().partition(|(_, address)| shunned.contains(address));
-        let mut answers = nodeds_answer(&asked, NODED, deadline);
+        let mut answers = nodeds_answer(&asked, NODED, own, deadline);
         answers.extend(refused.into_keys().map(|node| (node, false)));
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();

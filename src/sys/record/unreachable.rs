@@ -45,6 +45,22 @@ pub fn make_reachable() {
     told(nft::apply(&both, Deadline::after(EACH)));
 }
 
+/// Whether [`make_unreachable`] has this address and the kernel has not let it go yet; none if that cannot be known. Changes
+/// nothing.
+#[must_use]
+pub fn is_made_unreachable(address: IpAddr) -> Option<bool> {
+    let objects = nft::list("inet", TABLE, Deadline::after(EACH)).ok()?;
+    Some(objects.unwrap_or_default().iter().any(|object| holds(object, address)))
+}
+
+/// Whether this object of a listing is a set with the address in it.
+fn holds(object: &Value, address: IpAddr) -> bool {
+    let address = address.to_string();
+    let elements = object.pointer("/set/elem").and_then(Value::as_array);
+    // With a time-out an element is an object.
+    elements.into_iter().flatten().any(|element| element.pointer("/elem/val").unwrap_or(element) == address.as_str())
+}
+
 fn told(done: Result<(), ProgramError>) {
     if let Err(error) = done {
         tracing::warn!(%error, "what is reachable is as it was");
@@ -92,4 +108,22 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
         commands.push(json!({"add": {"element": with(of_ours(name), json!({"elem": element}))}}));
     }
     commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As nft(8) lists a set with time-outs, and one without.
+    #[test]
+    fn an_address_is_found_in_a_listing() {
+        let set = json!({"set": {"family": "inet", "name": "lost4", "table": TABLE, "type": "ipv4_addr", "handle": 1,
+            "flags": ["timeout"], "elem": [{"elem": {"val": "192.0.2.3", "timeout": 60, "expires": 59}}, "192.0.2.4"]}});
+        for (address, is_there) in
+            [("192.0.2.3", true), ("192.0.2.4", true), ("192.0.2.5", false), ("2001:db8::3", false)]
+        {
+            assert_eq!(holds(&set, address.parse().unwrap()), is_there, "{address}");
+        }
+        assert!(!holds(&json!({"table": {"name": TABLE}}), "192.0.2.3".parse().unwrap()));
+    }
 }

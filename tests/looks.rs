@@ -1,0 +1,48 @@
+//! Who only looks changes nothing: the sources of those commands hold nothing that could.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
+use std::path::{Path, PathBuf};
+
+/// They say of themselves that they change nothing.
+const LOOK: [&str; 5] = ["status", "report.rs", "rehearse.rs", "check", "history"];
+
+/// Each of these changes a rule, a file or Ganeti's record.
+const CHANGES: [&str; 9] = [
+    ".recorder()",
+    "Recorder::new",
+    "make_reachable",
+    "make_unreachable",
+    "nft::apply",
+    "Lock::take",
+    "state_file::write",
+    "Luxi::",
+    ".append(",
+];
+
+fn sources(path: &Path, into: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            sources(&entry.unwrap().path(), into);
+        }
+    } else {
+        into.push(path.to_owned());
+    }
+}
+
+#[test]
+fn no_command_that_only_looks_holds_what_changes_something() {
+    let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+    for name in LOOK {
+        let mut files = Vec::new();
+        sources(&commands.join(name), &mut files);
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            // Tests set their scenes.
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for change in CHANGES {
+                assert!(!text.contains(change), "{}: {change}", file.display());
+            }
+        }
+    }
+}
