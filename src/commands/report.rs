@@ -1,11 +1,13 @@
 //! `gnt-ha report`: what is known, for programs that watch.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::json;
 
 use super::places::Places;
@@ -16,10 +18,13 @@ use crate::core::report::http::{LIMIT, Refused, Wanted, answer, wanted};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
 use crate::core::status::Status;
 use crate::sys::clock::now;
-use crate::sys::state_file;
+use crate::sys::{http, state_file};
 
-/// A client that says nothing for so long is left, in seconds.
-const PATIENCE_S: i64 = 5;
+/// The time for one request on stdin, from its first byte to the last one of its answer.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// How long an answer is good for other readers, too.
+const FRESH: Duration = Duration::from_secs(2);
 
 const JSON: &str = "application/json";
 
@@ -34,9 +39,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Answer one HTTP request, on stdin, to stdout: for a systemd socket with Accept=yes, or inetd
+    /// Answer HTTP requests: on a listening socket as stdin (a systemd socket, inetd's wait) all that come, from one look
+    /// every two seconds, until none came for a minute; else one on stdin, to stdout
     ///
-    /// /1/list/collectors and /1/report/all as Ganeti's monitoring daemon has them, and /metrics.
+    /// A client has 5 s to send its request. /1/list/collectors and /1/report/all as Ganeti's monitoring daemon has them, and /metrics.
     #[arg(long, conflicts_with_all = ["format", "output"])]
     http: bool,
 
@@ -60,12 +66,11 @@ enum Form {
 /// One line.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.http {
-        let line = first_line(io::stdin().lock())?;
-        return cli::print(&answered(&line, || status::look(&arguments.places, false)));
+        return answer_http(&arguments.places);
     }
     let status = status::look(&arguments.places, false)?;
     let text = match arguments.format {
-        Form::Mond => mond(&status)? + "\n",
+        Form::Mond => mond(&status, now().wall_ms)? + "\n",
         Form::Openmetrics => openmetrics(&status, now().wall_ms),
     };
     match &arguments.output {
@@ -76,37 +81,61 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     }
 }
 
-fn mond(status: &Status) -> Result<String, String> {
-    serde_json::to_string(&Report::new(status, now().wall_ms)).map_err(|error| error.to_string())
+fn mond(status: &Status, at_ms: u64) -> Result<String, String> {
+    serde_json::to_string(&Report::new(status, at_ms)).map_err(|error| error.to_string())
 }
 
-/// The first line; all of the request is read, or the client would see a reset in place of the answer (RFC 9112, 9.6).
-fn first_line(stdin: io::StdinLock<'_>) -> Result<String, String> {
-    // Not a socket: it is tried by hand.
-    let _ = setsockopt(&stdin, sockopt::ReceiveTimeout, &TimeVal::seconds(PATIENCE_S));
-    let mut request = BufReader::new(stdin.take(LIMIT));
-    let mut first = None;
-    loop {
-        let mut line = Vec::new();
-        let read = request.read_until(b'\n', &mut line).map_err(|error| format!("no request came: {error}"))?;
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let is_last = read == 0 || line.trim_end().is_empty();
-        let first = first.get_or_insert(line);
-        if is_last {
-            return Ok(std::mem::take(first));
+fn answer_http(places: &Places) -> Result<(), String> {
+    let readers = Readers::default();
+    let look = || status::look(places, false);
+    let answer = |line: &str| answered(line, || readers.seen(look));
+    let mut stdin = io::stdin().lock();
+    if http::is_listening(&stdin) {
+        let socket = stdin.as_fd().try_clone_to_owned().map_err(|error| format!("cannot use the socket: {error}"))?;
+        return http::serve(&TcpListener::from(socket), LIMIT, &answer)
+            .map_err(|error| format!("cannot serve on the socket: {error}"));
+    }
+    // Whoever does not take the answer holds up this process, and no other.
+    std::thread::spawn(|| {
+        std::thread::sleep(REQUEST);
+        cli::complain("gnt-ha", "report --http: the request was not over in time");
+        std::process::exit(1);
+    });
+    let line = http::first_line(&mut stdin, LIMIT).map_err(|error| format!("no request came: {error}"))?;
+    cli::print(&answer(&line))
+}
+
+/// What was seen last, for all who read.
+#[derive(Default)]
+struct Readers(Mutex<Option<(Instant, Seen)>>);
+
+/// A look, or why there was none.
+type Seen = Result<Arc<(Status, u64)>, String>;
+
+impl Readers {
+    /// What was seen, and when, in milliseconds since 1970. One looks, and the others who come meanwhile wait for it.
+    fn seen(&self, look: impl Fn() -> Result<Status, String>) -> Seen {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return seen.clone();
         }
+        let at_ms = now().wall_ms;
+        let seen = look().map(|status| Arc::new((status, at_ms)));
+        *last = Some((Instant::now(), seen.clone()));
+        seen
     }
 }
 
-fn answered(line: &str, look: impl Fn() -> Result<Status, String>) -> String {
+fn answered(line: &str, look: impl Fn() -> Seen) -> String {
+    let report = || look().and_then(|seen| mond(&seen.0, seen.1));
     let told = |wanted: Wanted| -> Result<(&str, String), String> {
         Ok(match wanted {
             Wanted::Versions => (JSON, json!([1]).to_string()),
             Wanted::Nothing => (JSON, json!(null).to_string()),
             Wanted::List => (JSON, json!([[NAME, CATEGORY, KIND]]).to_string()),
-            Wanted::All => (JSON, format!("[{}]", mond(&look()?)?)),
-            Wanted::One => (JSON, mond(&look()?)?),
-            Wanted::Metrics => (CONTENT_TYPE, openmetrics(&look()?, now().wall_ms)),
+            Wanted::All => (JSON, format!("[{}]", report()?)),
+            Wanted::One => (JSON, report()?),
+            Wanted::Metrics => (CONTENT_TYPE, look().map(|seen| openmetrics(&seen.0, seen.1))?),
         })
     };
     let refused =
@@ -137,5 +166,22 @@ mod tests {
             "{listed}"
         );
         assert!(answered("PUT / HTTP/1.1", nothing).starts_with("HTTP/1.1 405 "));
+    }
+
+    /// However many read at once, Pacemaker is asked once.
+    #[test]
+    fn readers_share_a_look() {
+        let readers = Readers::default();
+        let looks = std::sync::atomic::AtomicUsize::new(0);
+        let look = || {
+            looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Err("nothing is known".to_owned())
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| readers.seen(look).unwrap_err());
+            }
+        });
+        assert_eq!(looks.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
 }

@@ -151,8 +151,7 @@ impl Ledger {
     /// [`LedgerError::Io`], when a file is there and cannot be read.
     pub fn read(&self) -> Result<Contents, LedgerError> {
         let mut contents = Contents::default();
-        let _lock = self.lock_for_reading();
-        self.scan(|place, line| match Entry::from_line(line) {
+        self.snapshot()?.scan(|place, line| match Entry::from_line(line) {
             Ok(entry) => contents.entries.push(entry),
             Err(error) => contents.unreadable.push(format!("{place}: {error}")),
         })?;
@@ -166,15 +165,14 @@ impl Ledger {
     /// As [`Ledger::read`].
     pub fn read_last(&self, count: usize, node: Option<&NodeName>) -> Result<(Contents, usize), LedgerError> {
         let mut contents = Contents::default();
-        // Two passes must see the same files.
-        let _lock = self.lock_for_reading();
+        let snapshot = self.snapshot()?;
         let mut index = Index::default();
-        self.scan(|place, line| match Head::from_line(line) {
+        snapshot.scan(|place, line| match Head::from_line(line) {
             Ok(head) => index.add(head),
             Err(error) => contents.unreadable.push(format!("{place}: it is no record: {error}")),
         })?;
         let (wanted, older) = index.last(count, node);
-        self.scan(|place, line| {
+        snapshot.scan(|place, line| {
             // What has no head was reported by the first pass.
             if !Head::from_line(line).is_ok_and(|head| wanted.contains(&head.id)) {
                 return;
@@ -187,39 +185,21 @@ impl Ledger {
         Ok((contents, older))
     }
 
-    /// Against a rotation in between; a reader who may not write reads without.
-    fn lock_for_reading(&self) -> Option<Lock> {
-        let lock = self.folder.join("receipts.lock");
-        lock.exists().then(|| Lock::take(&lock, Deadline::after(LOCK_WAIT)).ok()).flatten()
-    }
-
-    /// Shows every line that is not empty, with its place (`FILE:LINE`).
-    fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), LedgerError> {
+    /// What is there now. The lock is held only while the files are opened, against a rotation in between: whoever appends
+    /// must not wait for readers. One that cannot have the lock reads without.
+    fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+        let _lock = Lock::share(&self.folder.join("receipts.lock"), Deadline::after(LOCK_WAIT)).ok();
         let in_memory: Vec<PathBuf> = self.in_memory().iter().flat_map(Self::files).collect();
+        let mut files = Vec::new();
         for path in self.files().chain(in_memory) {
-            let failed = |error| LedgerError::Io { what: "read", path: path.clone(), error };
-            let mut file = match File::open(&path) {
-                Ok(file) => BufReader::new(file),
+            match File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
+                Ok((length, file)) => files.push((path, file, length)),
                 // A file in the folder's place holds no receipts either.
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    continue;
-                }
-                Err(error) => return Err(failed(error)),
-            };
-            let mut line = Vec::new();
-            for number in 1_usize.. {
-                line.clear();
-                if file.read_until(b'\n', &mut line).map_err(failed)? == 0 {
-                    break;
-                }
-                let text = String::from_utf8_lossy(&line);
-                let text = text.trim_end_matches('\n');
-                if !text.is_empty() {
-                    visit(&format!("{}:{number}", path.display()), text);
-                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(LedgerError::Io { what: "read", path, error }),
             }
         }
-        Ok(())
+        Ok(Snapshot(files))
     }
 
     fn rotate(&self) -> io::Result<()> {
@@ -243,6 +223,35 @@ impl Ledger {
 
     fn aside(&self, n: u32) -> PathBuf {
         self.folder.join(format!("receipts.{n}.jsonl"))
+    }
+}
+
+/// The ledger's files as they were at one moment: each with the length that it had then. What is appended later, and where
+/// a file is moved to, changes nothing of it.
+struct Snapshot(Vec<(PathBuf, File, u64)>);
+
+impl Snapshot {
+    /// Shows every line that is not empty, with its place (`FILE:LINE`).
+    fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), LedgerError> {
+        for (path, file, length) in &self.0 {
+            let failed = |error| LedgerError::Io { what: "read", path: path.clone(), error };
+            let mut file = file;
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            let mut file = BufReader::new(file.take(*length));
+            let mut line = Vec::new();
+            for number in 1_usize.. {
+                line.clear();
+                if file.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+                    break;
+                }
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end_matches('\n');
+                if !text.is_empty() {
+                    visit(&format!("{}:{number}", path.display()), text);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -372,6 +381,59 @@ mod tests {
         assert_eq!(ids(ledger.read_last(1, None).unwrap()), ("c c1 c!".to_owned(), 2));
         let n2 = NodeName::new("n2").unwrap();
         assert_eq!(ids(ledger.read_last(9, Some(&n2)).unwrap()), ("b b1 b!".to_owned(), 0));
+    }
+
+    fn ids(snapshot: &Snapshot) -> Vec<String> {
+        let mut ids = Vec::new();
+        snapshot.scan(|_, line| ids.push(Head::from_line(line).unwrap().id)).unwrap();
+        ids
+    }
+
+    /// A reader that takes its time holds up no append, and sees what was there when it began.
+    #[test]
+    fn whoever_reads_keeps_nobody_from_appending() {
+        let (_folder, mut ledger) = ledger();
+        ledger.rotate_at = 600;
+        for n in 0..3 {
+            ledger.append(&Entry::Intent(intent(&n.to_string(), "n1"))).unwrap();
+        }
+        let snapshots = [ledger.snapshot().unwrap(), ledger.snapshot().unwrap()];
+        for n in 3..5 {
+            ledger.append(&Entry::Intent(intent(&n.to_string(), "n1"))).unwrap();
+        }
+        for snapshot in snapshots {
+            assert_eq!(ids(&snapshot), ["0", "1", "2"]);
+        }
+        assert_eq!(ids(&ledger.snapshot().unwrap()).len(), 5);
+    }
+
+    /// Four readers of a large ledger cost it 4 of 204 receipts: an append gave up after its second.
+    #[test]
+    fn no_append_is_lost_while_others_read() {
+        let (_folder, ledger) = ledger();
+        for n in 0..200 {
+            ledger.append(&Entry::Receipt(receipt(&n.to_string(), "n1"))).unwrap();
+        }
+        // As much as a ledger keeps.
+        let text = std::fs::read(ledger.current()).unwrap();
+        for n in 1..=KEPT {
+            let times = usize::try_from(ROTATE_AT).unwrap() / text.len() / 4;
+            std::fs::write(ledger.aside(n), text.repeat(times)).unwrap();
+        }
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !is_over.load(order) {
+                        ledger.read().unwrap();
+                    }
+                });
+            }
+            let appended: Vec<_> = (0..20).map(|_| ledger.append(&Entry::Intent(intent("a", "n1")))).collect();
+            is_over.store(true, order);
+            assert!(appended.iter().all(Result::is_ok), "{appended:?}");
+        });
     }
 
     #[test]

@@ -45,10 +45,23 @@ impl Lock {
     /// # Errors
     /// [`LockError`].
     pub fn take(path: &Path, deadline: Deadline) -> Result<Self, LockError> {
+        let file = open(path).map_err(|error| LockError::Open { path: path.to_owned(), error })?;
+        Self::of(file, FlockArg::LockExclusiveNonblock, path, deadline)
+    }
+
+    /// Shares the lock `path`, which must be there, with others who only read; waits until `deadline`. Changes nothing.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn share(path: &Path, deadline: Deadline) -> Result<Self, LockError> {
+        let file = File::open(path).map_err(|error| LockError::Open { path: path.to_owned(), error })?;
+        Self::of(file, FlockArg::LockSharedNonblock, path, deadline)
+    }
+
+    fn of(mut file: File, how: FlockArg, path: &Path, deadline: Deadline) -> Result<Self, LockError> {
         let waiting = deadline.left();
-        let mut file = open(path).map_err(|error| LockError::Open { path: path.to_owned(), error })?;
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            match Flock::lock(file, how) {
                 Ok(lock) => return Ok(Self(lock)),
                 Err((_, Errno::EWOULDBLOCK)) if deadline.passed() => {
                     return Err(LockError::Busy { path: path.to_owned(), waited: waiting.as_secs_f64() });
@@ -81,5 +94,19 @@ mod tests {
         assert!(matches!(error, LockError::Busy { .. }));
         drop(held);
         Lock::take(&path, Deadline::after(Duration::ZERO)).unwrap();
+    }
+
+    #[test]
+    fn readers_share_a_lock_and_make_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("receipts.lock");
+        let at_once = || Deadline::after(Duration::ZERO);
+        assert!(matches!(Lock::share(&path, at_once()).unwrap_err(), LockError::Open { .. }));
+        assert!(!path.exists());
+        drop(Lock::take(&path, at_once()).unwrap());
+        let (one, other) = (Lock::share(&path, at_once()).unwrap(), Lock::share(&path, at_once()).unwrap());
+        assert!(matches!(Lock::take(&path, at_once()).unwrap_err(), LockError::Busy { .. }));
+        drop((one, other));
+        Lock::take(&path, at_once()).unwrap();
     }
 }

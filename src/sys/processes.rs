@@ -2,13 +2,27 @@
 //! own, which are no business of this host's.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// How many PID namespaces deep a process is, seen from this host's /proc (proc_pid_status(5), `NSpid`). What is in a
+/// namespace of its own is deeper than this process.
+fn depth(folder: &Path) -> Option<usize> {
+    let status = fs::read_to_string(folder.join("status")).ok()?;
+    Some(status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().count())
+}
 
 /// The first that `wanted` finds something in, given its folder in `/proc`.
 pub fn find<T>(wanted: impl Fn(&Path) -> Option<T>) -> Option<T> {
-    let here = fs::read_link("/proc/self/ns/pid").ok();
-    // A process that ended meanwhile has no namespace any more.
-    let is_ours = |folder: &Path| fs::read_link(folder.join("ns/pid")).ok() == here;
+    let own = Path::new("/proc/self");
+    let (here, own_depth) = (fs::read_link(own.join("ns/pid")).ok(), depth(own));
+    let is_ours = |folder: &Path| match fs::read_link(folder.join("ns/pid")) {
+        Ok(there) => Some(there) == here,
+        // Only those who have every capability of a process may read this of it, and a unit has few.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => own_depth.is_some() && depth(folder) == own_depth,
+        // It has ended meanwhile.
+        Err(_) => false,
+    };
     let folders = fs::read_dir("/proc").ok()?.flatten();
     folders
         .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))

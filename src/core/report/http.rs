@@ -4,7 +4,7 @@
 use super::envelope::{CATEGORY, NAME};
 
 /// No request that means something is longer, in bytes.
-pub const LIMIT: u64 = 8_192;
+pub const LIMIT: usize = 8_192;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

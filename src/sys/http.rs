@@ -1,0 +1,202 @@
+//! HTTP requests on a socket: each with one deadline, so that a slow client holds up nobody.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
+
+use super::clock::Deadline;
+
+/// The time for a client to send its request, and again for it to take the answer.
+const CLIENT: Duration = Duration::from_secs(5);
+
+/// How many clients are served at once. Others wait for their turn.
+const CLIENTS: usize = 8;
+
+/// A server that nobody has asked for so long ends: systemd listens on.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Whether this is a socket that connections come from, and not a connection (systemd's `Accept=no`, inetd's `wait`).
+#[must_use]
+pub fn is_listening(fd: &impl AsFd) -> bool {
+    getsockopt(fd, sockopt::AcceptConn).unwrap_or(false)
+}
+
+/// Reads the request's first line; all of the request is read, or the client would see a reset in place of the answer
+/// (RFC 9112, 9.6). Waits [`CLIENT`] for all of it, however it comes.
+///
+/// # Errors
+/// When it has not come by then, or cannot be read.
+pub fn first_line<S: AsFd + Read>(stream: &mut S, limit: usize) -> io::Result<String> {
+    first_line_until(stream, limit, Deadline::after(CLIENT))
+}
+
+fn first_line_until<S: AsFd + Read>(stream: &mut S, limit: usize, deadline: Deadline) -> io::Result<String> {
+    let mut request = Vec::new();
+    let mut chunk = [0; 1024];
+    while request.len() < limit && !is_whole(&request) {
+        if !is_ready(&*stream, PollFlags::POLLIN, deadline)? {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request came in time"));
+        }
+        match stream.read(&mut chunk)? {
+            0 => break,
+            read => request.extend_from_slice(&chunk[..read]),
+        }
+    }
+    let first = request.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(first).into_owned())
+}
+
+/// An empty line ends it, also as its first.
+fn is_whole(request: &[u8]) -> bool {
+    let ends =
+        |end: &[u8]| request.starts_with(&end[end.len() / 2..]) || request.windows(end.len()).any(|at| at == end);
+    ends(b"\r\n\r\n") || ends(b"\n\n")
+}
+
+fn is_ready(fd: &impl AsFd, what: PollFlags, deadline: Deadline) -> io::Result<bool> {
+    loop {
+        let left = PollTimeout::try_from(deadline.left()).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(fd.as_fd(), what)], left) {
+            Ok(0) if deadline.left() < Duration::from_millis(1) => return Ok(false),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Answers all who connect until nobody has for [`IDLE`]; `answer` makes the whole answer of a first line.
+///
+/// # Errors
+/// When no connection can be taken any more.
+pub fn serve(listener: &TcpListener, limit: usize, answer: &(impl Fn(&str) -> String + Sync)) -> io::Result<()> {
+    serve_until_idle(listener, limit, IDLE, answer)
+}
+
+fn serve_until_idle(
+    listener: &TcpListener,
+    limit: usize,
+    idle: Duration,
+    answer: &(impl Fn(&str) -> String + Sync),
+) -> io::Result<()> {
+    let served = AtomicUsize::new(0);
+    listener.set_nonblocking(true)?;
+    std::thread::scope(|scope| {
+        while is_ready(listener, PollFlags::POLLIN, Deadline::after(idle))? {
+            while served.load(Ordering::SeqCst) >= CLIENTS {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let Ok((stream, _)) = listener.accept() else { continue };
+            served.fetch_add(1, Ordering::SeqCst);
+            let served = &served;
+            let serve = move || {
+                // A client that is slow or gone is only its own loss.
+                let _ = serve_one(stream, limit, answer);
+                served.fetch_sub(1, Ordering::SeqCst);
+            };
+            if std::thread::Builder::new().spawn_scoped(scope, serve).is_err() {
+                served.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn serve_one(mut stream: TcpStream, limit: usize, answer: &impl Fn(&str) -> String) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    let line = first_line(&mut stream, limit)?;
+    let text = answer(&line);
+    let mut left = text.as_bytes();
+    let deadline = Deadline::after(CLIENT);
+    stream.set_nonblocking(true)?;
+    while !left.is_empty() && is_ready(&stream, PollFlags::POLLOUT, deadline)? {
+        match stream.write(left) {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No other test listens there.
+    const OWN: &str = "127.0.18.12";
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((OWN, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_request_is_read_to_its_end() {
+        for request in ["GET /metrics HTTP/1.1\r\nHost: n1\r\n\r\n", "GET /metrics HTTP/1.1\n\n"] {
+            let (mut client, mut server) = pair();
+            client.write_all(request.as_bytes()).unwrap();
+            assert_eq!(first_line(&mut server, 8_192).unwrap().trim_end(), "GET /metrics HTTP/1.1");
+        }
+        let (mut client, mut server) = pair();
+        client.write_all(b"\r\n").unwrap();
+        assert_eq!(first_line(&mut server, 8_192).unwrap().trim_end(), "");
+        let (mut client, mut server) = pair();
+        client.write_all(&[b'x'; 200]).unwrap();
+        assert!(first_line(&mut server, 100).unwrap().starts_with("xxx"), "one that has no end is cut");
+    }
+
+    /// A byte now and then is no reason to wait longer: one deadline for the whole request.
+    #[test]
+    fn a_client_that_sends_slowly_is_left() {
+        let (mut client, mut server) = pair();
+        let is_over = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while is_over.load(Ordering::SeqCst) == 0 && client.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            });
+            let read = first_line_until(&mut server, 8_192, Deadline::after(Duration::from_millis(200)));
+            is_over.store(1, Ordering::SeqCst);
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        });
+    }
+
+    /// Silent clients keep nobody from an answer, and a server without clients ends.
+    #[test]
+    fn all_are_served_beside_a_silent_one() {
+        let listener = TcpListener::bind((OWN, 0)).unwrap();
+        assert!(is_listening(&listener));
+        let address = listener.local_addr().unwrap();
+        let silent = TcpStream::connect(address).unwrap();
+        assert!(!is_listening(&silent));
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    let mut client = TcpStream::connect(address).unwrap();
+                    client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+                    let mut text = String::new();
+                    client.read_to_string(&mut text).unwrap();
+                    text
+                })
+            })
+            .collect();
+        let server = std::thread::spawn(move || {
+            serve_until_idle(&listener, 8_192, Duration::from_millis(300), &|line: &str| {
+                format!("[{}]", line.trim_end())
+            })
+        });
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), "[GET / HTTP/1.1]");
+        }
+        drop(silent);
+        server.join().unwrap().unwrap();
+    }
+}
