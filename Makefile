@@ -103,9 +103,11 @@ deny:
 requirements:
 	tests/requirements
 
+# SYSTEM=debian-13: on hosts of another system than this machine's; tests/lab/README.md has their names.
 demo: requirements build
+	$(if $(SYSTEM),tests/requirements mmdebstrap)
 	$(CARGO) build --release --locked --package lab --package real-parts
-	$(OUT)/demo
+	$(if $(SYSTEM),GNT_HA_LAB_SYSTEM='$(SYSTEM)') $(OUT)/demo
 
 # Every condition of docs/shunning.md, each taken away in turn.
 model:

@@ -14,7 +14,7 @@ pub(crate) type Runner<'a> = dyn Fn(&[&str]) -> Result<Output> + Sync + 'a;
 pub(crate) fn corosync_conf(spec: &Spec) -> String {
     let mut nodes = String::new();
     for i in 1..=spec.hosts {
-        nodes += &format!("    node {{\n        nodeid: {i}\n        name: n{i}.lab\n");
+        nodes += &format!("    node {{\n        nodeid: {i}\n        name: {}\n", spec.uname(i));
         nodes += &format!("        ring0_addr: {}\n", Network::Primary.address(i));
         if spec.two_links {
             nodes += &format!("        ring1_addr: {}\n", Network::Secondary.address(i));
@@ -69,9 +69,9 @@ pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
 }
 
 /// The fence devices that Debian's own agent gives: one for each host, reached over its BMC.
-pub(crate) fn ipmilan(hosts: u8, user: &str, password: &str) -> String {
+pub(crate) fn ipmilan(spec: &Spec, user: &str, password: &str) -> String {
     let mut devices = String::new();
-    for i in 1..=hosts {
+    for i in 1..=spec.hosts {
         let address = Network::Bmc.address(i);
         let settings = [
             ("ip", address.as_str()),
@@ -79,7 +79,7 @@ pub(crate) fn ipmilan(hosts: u8, user: &str, password: &str) -> String {
             ("password", password),
             ("lanplus", "1"),
             ("cipher", "3"),
-            ("pcmk_host_list", &format!("n{i}.lab")),
+            ("pcmk_host_list", &spec.uname(i)),
         ];
         devices += &format!(
             "<primitive id=\"fence-n{i}\" class=\"stonith\" type=\"fence_ipmilan\"><instance_attributes id=\"fence-n{i}-settings\">"

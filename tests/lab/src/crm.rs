@@ -77,7 +77,8 @@ pub struct CrmMon {
 impl CrmMon {
     /// The node of this name, in short (`n1`) or in full (`n1.lab`).
     pub fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.iter().find(|n| n.name == name || n.name.split('.').next() == Some(name))
+        let short = |name: &str| name.split('.').next().map(str::to_owned);
+        self.nodes.iter().find(|node| short(&node.name) == short(name))
     }
 
     /// Is the node of this name (short or in full) online, neither pending nor unclean?

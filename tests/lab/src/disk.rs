@@ -1,4 +1,4 @@
-//! A host's disk: the upper layer of an overlay over the machine's own root.
+//! A host's disk: the upper layer of an overlay over the machine's own root, or over a tree of another system.
 //!
 //! The layers lie on a tmpfs of the lab; they stay when the host's power goes. What the machine has installed a host has, too;
 //! what the machine is, was, or is configured to be, no host is.
@@ -18,7 +18,7 @@ use crate::command::tool;
 use crate::error::{Error, Result};
 use crate::kept::copy_files;
 use crate::network;
-use crate::state::{Folder, make_folder, write};
+use crate::state::{Folder, Spec, make_folder, write};
 
 /// The tmpfs for all disks of a lab.
 pub(crate) fn create(folder: &Folder, hosts: u8) -> Result<()> {
@@ -200,16 +200,16 @@ pub(crate) fn make_keys(folder: &Folder, kept: Option<&Path>) -> Result<()> {
 }
 
 /// What a host's disk differs in from the machine's before its first boot.
-pub(crate) fn furnish(folder: &Folder, hosts: u8, index: u8, corosync: &str) -> Result<()> {
+pub(crate) fn furnish(folder: &Folder, spec: &Spec, index: u8, corosync: &str) -> Result<()> {
     let upper = folder.disk(&format!("n{index}")).join("upper");
-    let layers = Layers { lower: Path::new("/"), upper: &upper };
+    let layers = Layers { lower: spec.root(index), upper: &upper };
     layers.forget()?;
     let key = |name: &str| {
         let path = folder.keys().join(name);
         fs::read(&path).map_err(Error::file("read", &path))
     };
-    layers.seed("/etc/hostname", format!("n{index}.lab\n").as_bytes(), 0o644)?;
-    layers.seed("/etc/hosts", network::hosts_file(hosts).as_bytes(), 0o644)?;
+    layers.seed("/etc/hostname", format!("{}\n", spec.uname(index)).as_bytes(), 0o644)?;
+    layers.seed("/etc/hosts", network::hosts_file(spec.hosts).as_bytes(), 0o644)?;
     layers.seed("/etc/resolv.conf", b"# A lab has no name server: all names are in /etc/hosts.\n", 0o644)?;
     layers.seed("/etc/corosync/corosync.conf", corosync.as_bytes(), 0o644)?;
     layers.seed("/root/.ssh/id_ed25519", &key("id_ed25519")?, 0o600)?;

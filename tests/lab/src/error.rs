@@ -20,6 +20,16 @@ pub enum Error {
         /// The Debian package that carries it.
         package: &'static str,
     },
+    /// A program is not in the tree that hosts are to be made of.
+    #[error("{program} is missing in {}: it needs the package {package}", .root.display())]
+    MissingThere {
+        /// The program that was looked for.
+        program: &'static str,
+        /// The Debian package that carries it.
+        package: &'static str,
+        /// The tree.
+        root: PathBuf,
+    },
     /// The lab's own program was not found beside the running one.
     #[error("the program `lab` is not beside {}: build it with `cargo build -p lab`, or name it in GNT_HA_LAB", .0.display())]
     NoProgram(PathBuf),
@@ -29,6 +39,14 @@ pub enum Error {
     /// More or fewer hosts than a lab can have.
     #[error("a lab has 2 to 7 hosts, not {0}")]
     HostCount(u8),
+    /// Nothing that hosts can be made of.
+    #[error("{system:?} is no system for the hosts of a lab: there are {known}")]
+    NoSystem {
+        /// What was asked for.
+        system: String,
+        /// What there is.
+        known: String,
+    },
     /// A lab of this name is there already.
     #[error("lab {0} is there already: see `lab status --name {0}`, end it with `lab down --name {0}`")]
     Exists(String),

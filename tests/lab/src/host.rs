@@ -19,6 +19,7 @@ pub const RUN_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Host {
     pub(crate) name: String,
+    pub(crate) uname: String,
     pub(crate) index: u8,
     pub(crate) mains: Mains,
     pub(crate) cancel: Arc<Cancel>,
@@ -30,7 +31,12 @@ impl Host {
         &self.name
     }
 
-    /// Its name for Pacemaker and Ganeti, such as `n1.lab`.
+    /// Its name for Pacemaker and its kernel: that of Ganeti, or the short one.
+    pub fn uname(&self) -> &str {
+        &self.uname
+    }
+
+    /// Its name for Ganeti, such as `n1.lab`.
     pub fn fqdn(&self) -> String {
         format!("{}.lab", self.name)
     }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Cancel, Output, require, run};
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::state::{self, Folder};
+use crate::state::{self, Folder, Spec};
 use crate::{cluster, ganeti, network};
 
 /// What a host does at a boot, on its own disk.
@@ -58,11 +58,14 @@ pub fn main(lab: &str, host: &str) -> Result<()> {
     // Daemons that inherit blocked signals cannot be stopped by their scripts.
     SigSet::empty().thread_set_mask().map_err(Error::system("unblock signals"))?;
     let me = Process::current()?;
-    let overlay = format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", folder.disk(host).display());
+    let spec: Spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
+    let index = network::index(host).unwrap_or_default();
+    let (lower, disk) = (spec.root(index).display(), folder.disk(host));
+    let overlay = format!("lowerdir={lower},upperdir={0}/upper,workdir={0}/work", disk.display());
     let root = folder.disk(host).join("root");
     let root = root.to_string_lossy();
     attach("overlay", &root, Some("overlay"), MsFlags::empty(), Some(&overlay))?;
-    sethostname(format!("{host}.lab")).map_err(Error::system("set the host's name"))?;
+    sethostname(spec.uname(index)).map_err(Error::system("set the host's name"))?;
     state::save(&folder.init(host), &me)?;
 
     env::set_current_dir(&*root).map_err(Error::system("enter the new root"))?;

@@ -13,7 +13,8 @@ use crate::command::tool;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::lab::Lab;
-use crate::state::make_folder;
+use crate::state::{Spec, make_folder};
+use crate::system::beside;
 
 /// What makes a cluster what it is.
 const SOURCES: [&str; 4] =
@@ -33,15 +34,17 @@ const COPIES: [&str; 2] = ["var/lib/ganeti/config.data", "var/lib/ganeti/ssconf_
 pub(crate) struct Kept(PathBuf);
 
 impl Kept {
-    /// For clusters of so many hosts; `program` is the program `lab`.
-    pub(crate) fn of(program: &Path, hosts: u8) -> Result<Self> {
-        let words = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\n", "ganeti*"];
+    /// For clusters of such hosts; `program` is the program `lab`.
+    pub(crate) fn of(program: &Path, spec: &Spec) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
-        (SOURCES, tool("ask for Ganeti's version", &words, "")?.stdout).hash(&mut hasher);
-        let program = fs::canonicalize(program).map_err(Error::file("find", program))?;
-        let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
-        let base = target.map_or_else(|| PathBuf::from(ELSEWHERE), |target| target.join("lab-disks"));
-        Ok(Self(base.join(format!("ganeti-{hosts}-{:016x}", hasher.finish()))))
+        SOURCES.hash(&mut hasher);
+        for index in 1..=spec.hosts {
+            let packages = format!("--admindir={}", spec.root(index).join("var/lib/dpkg").display());
+            let words = ["dpkg-query", &packages, "--show", "--showformat", "${Package} ${Version}\n", "ganeti*"];
+            tool("ask for Ganeti's version", &words, "")?.stdout.hash(&mut hasher);
+        }
+        let base = beside(program, "lab-disks", ELSEWHERE)?;
+        Ok(Self(base.join(format!("ganeti-{}-{:016x}", spec.hosts, hasher.finish()))))
     }
 
     pub(crate) fn is_there(&self) -> bool {

@@ -46,6 +46,11 @@ pub struct Options {
     pub pacemaker: bool,
     /// A stand-in for a watchdog on each host, which takes its power when nobody has petted it for this long.
     pub watchdog: Option<Duration>,
+    /// What the hosts are made of: `debian-13` or a folder with a root in it; `n2=debian-13` for one host alone. The
+    /// machine's own root where nothing is said, nor in `GNT_HA_LAB_SYSTEM`. What is missing is made, which takes minutes.
+    pub systems: Vec<String>,
+    /// Pacemaker calls a node `n1` that Ganeti calls `n1.lab`; also where `GNT_HA_LAB_SHORT_NAMES` is set.
+    pub short_names: bool,
     /// Make the Ganeti cluster anew, though the disks of one of this kind are kept.
     pub fresh: bool,
     /// Take down a lab of this name first, if there is one.
@@ -67,6 +72,8 @@ impl Default for Options {
             two_links: false,
             pacemaker: true,
             watchdog: None,
+            systems: Vec::new(),
+            short_names: false,
             fresh: false,
             replace: false,
             progress: Box::new(|_| {}),
@@ -179,7 +186,8 @@ impl Lab {
             .filter_map(|index| {
                 let name = format!("n{index}");
                 let mains = Mains::of(&self.spec.name, &name).ok()?;
-                Some(Host { name, index, mains, cancel: Arc::clone(&self.cancel) })
+                let uname = self.spec.uname(index);
+                Some(Host { name, uname, index, mains, cancel: Arc::clone(&self.cancel) })
             })
             .collect()
     }
@@ -249,7 +257,7 @@ impl Lab {
     /// Has Pacemaker fence each host through its BMC with `fence_ipmilan`: devices
     /// `fence-n1`, ... and `stonith-enabled=true`.
     pub fn configure_fencing(&self) -> Result<()> {
-        self.configure_cib(&cluster::ipmilan(self.spec.hosts, bmc::USER, &self.bmc_password()?))
+        self.configure_cib(&cluster::ipmilan(&self.spec, bmc::USER, &self.bmc_password()?))
     }
 
     /// Tells what changes in the lab, from now on.

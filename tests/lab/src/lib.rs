@@ -34,6 +34,7 @@ mod process;
 mod requirements;
 mod state;
 mod status;
+mod system;
 mod teardown;
 mod up;
 mod watch;

@@ -46,6 +46,13 @@ enum Verb {
         /// Give each host a watchdog that bites after so many seconds without a pet
         #[arg(long, value_name = "SECONDS")]
         watchdog: Option<u64>,
+        /// What the hosts are made of: debian-12, debian-12-backports, debian-13, debian-sid, or a folder with a root in it;
+        /// n2=NAME for one host alone. Without it: this machine's own root
+        #[arg(long = "system", value_name = "[HOST=]NAME")]
+        systems: Vec<String>,
+        /// Have Pacemaker call a node n1 that Ganeti calls n1.lab
+        #[arg(long)]
+        short_names: bool,
         /// Make the Ganeti cluster anew, though the disks of one are kept
         #[arg(long)]
         fresh: bool,
@@ -157,7 +164,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
     let name = arguments.name;
     let host = |host: &str| Lab::attach(&name)?.host(host);
     match arguments.verb {
-        Verb::Up { hosts, boot_delay, fencing, two_links, watchdog, fresh, replace } => {
+        Verb::Up { hosts, boot_delay, fencing, two_links, watchdog, systems, short_names, fresh, replace } => {
             let options = Options {
                 name,
                 hosts,
@@ -165,6 +172,8 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
                 fencing,
                 two_links,
                 watchdog: watchdog.map(Duration::from_secs),
+                systems,
+                short_names,
                 fresh,
                 replace,
                 // A reader that has gone away is no reason to leave half a lab.

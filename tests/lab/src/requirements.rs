@@ -8,10 +8,19 @@ use nix::unistd::geteuid;
 use crate::error::{Error, Result};
 
 /// Programs and the Debian packages that carry them.
-const PROGRAMS: [(&str, &str); 14] = [
+const OF_MACHINE: [(&str, &str); 6] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("nsenter", "util-linux"),
+    ("ssh-keygen", "openssh-client"),
+    ("ipmi_sim", "openipmi"),
+    ("tar", "tar"),
+];
+
+/// The same for what runs on the hosts.
+const OF_HOST: [(&str, &str); 11] = [
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("corosync", "corosync"),
     ("pacemakerd", "pacemaker"),
     ("crm_mon", "pacemaker-cli-utils"),
@@ -19,25 +28,33 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("gnt-cluster", "ganeti"),
     ("ganeti-luxid", "ganeti"),
     ("sshd", "openssh-server"),
-    ("ssh-keygen", "openssh-client"),
     ("fping", "fping"),
-    ("ipmi_sim", "openipmi"),
     ("fence_ipmilan", "fence-agents"),
 ];
 
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 
 pub(crate) fn root() -> Result<()> {
     if geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
 }
 
-pub(crate) fn programs() -> Result<()> {
-    for (program, package) in PROGRAMS {
-        if !FOLDERS.iter().any(|folder| Path::new(folder).join(program).exists()) {
-            return Err(Error::Missing { program, package });
-        }
+pub(crate) fn of_machine() -> Result<()> {
+    programs(Path::new("/"), &OF_MACHINE)
+}
+
+/// What hosts with this root run.
+pub(crate) fn of_host(root: &Path) -> Result<()> {
+    programs(root, &OF_HOST)
+}
+
+fn programs(root: &Path, programs: &[(&'static str, &'static str)]) -> Result<()> {
+    let is_there = |program: &str| FOLDERS.iter().any(|folder| root.join(folder).join(program).exists());
+    let missing = programs.iter().find(|(program, _)| !is_there(program));
+    let Some(&(program, package)) = missing else { return Ok(()) };
+    if root == Path::new("/") {
+        return Err(Error::Missing { program, package });
     }
-    Ok(())
+    Err(Error::MissingThere { program, package, root: root.to_owned() })
 }
 
 /// The program `lab`: the running one, or the one that cargo built beside a test.

@@ -31,8 +31,26 @@ pub(crate) struct Spec {
     /// After how many milliseconds without a pet the watchdog of a host bites; without it there is none.
     #[serde(default)]
     pub(crate) watchdog_ms: Option<u64>,
+    /// The root that each host is made of, in order.
+    #[serde(default)]
+    pub(crate) roots: Vec<PathBuf>,
+    /// Pacemaker calls a node `n1` that Ganeti calls `n1.lab`.
+    #[serde(default)]
+    pub(crate) short_names: bool,
     /// Set when `up` has finished.
     pub(crate) ready: bool,
+}
+
+impl Spec {
+    /// What host number `index` is made of.
+    pub(crate) fn root(&self, index: u8) -> &Path {
+        self.roots.get(usize::from(index).saturating_sub(1)).map_or(Path::new("/"), PathBuf::as_path)
+    }
+
+    /// Its name for the kernel and for Pacemaker.
+    pub(crate) fn uname(&self, index: u8) -> String {
+        if self.short_names { format!("n{index}") } else { format!("n{index}.lab") }
+    }
 }
 
 fn yes() -> bool {
@@ -170,6 +188,11 @@ impl Lock {
     pub(crate) fn of_lab(name: &str, patience: Duration) -> Result<Self> {
         check_name(name)?;
         Self::take(&Path::new(BASE).join(format!("{name}.lock")), name, patience)
+    }
+
+    /// For something else that is made once, `name`.
+    pub(crate) fn of_file(path: &Path, name: &str, patience: Duration) -> Result<Self> {
+        Self::take(path, name, patience)
     }
 
     pub(crate) fn of_host(folder: &Folder, host: &str, patience: Duration) -> Result<Self> {

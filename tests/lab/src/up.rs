@@ -1,12 +1,12 @@
 //! The building of a lab.
 
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use crate::command::Cancel;
 use crate::error::{Error, Result};
@@ -16,16 +16,24 @@ use crate::kept::Kept;
 use crate::lab::{Lab, Options, Times};
 use crate::state::{self, Folder, Lock, Spec, make_folder};
 use crate::teardown::{keep_logs, teardown};
-use crate::{bmc, cluster, disk, ganeti, network, requirements};
+use crate::{bmc, cluster, disk, ganeti, network, requirements, system};
+
+/// What hosts are made of where a lab does not say it: as in [`Options::systems`], between spaces.
+const SYSTEM: &str = "GNT_HA_LAB_SYSTEM";
+
+/// Set: as [`Options::short_names`].
+const SHORT_NAMES: &str = "GNT_HA_LAB_SHORT_NAMES";
 
 pub(crate) fn up(options: Options) -> Result<Lab> {
-    let spec = Spec {
+    let mut spec = Spec {
         name: options.name.clone(),
         hosts: options.hosts,
         boot_delay: options.boot_delay.as_secs(),
         two_links: options.two_links,
         pacemaker: options.pacemaker,
         watchdog_ms: options.watchdog.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        roots: Vec::new(),
+        short_names: options.short_names || env::var_os(SHORT_NAMES).is_some_and(|value| !value.is_empty()),
         ready: false,
     };
     let folder = Folder::of(&spec.name)?;
@@ -34,8 +42,10 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     }
     let times = Times::begin();
     requirements::root()?;
-    requirements::programs()?;
+    requirements::of_machine()?;
     let program = requirements::own_program()?;
+    spec.roots = system::roots(&systems(&options), spec.hosts, &program, &*options.progress)?;
+    spec.roots.iter().try_for_each(|root| requirements::of_host(root))?;
     let lock = Lock::of_lab(&spec.name, Duration::ZERO)?;
     if folder.path().exists() || !network::existing(&spec.name).is_empty() {
         if !options.replace {
@@ -50,7 +60,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     let warden = Some(start_warden(&folder, &spec.name)?);
     let cancel = Arc::new(Cancel(Arc::clone(&options.cancel)));
     let mut lab = Lab { spec, folder, cancel, warden, times };
-    match Kept::of(&program, lab.spec.hosts).and_then(|kept| build(&mut lab, &options, &kept)) {
+    match Kept::of(&program, &lab.spec).and_then(|kept| build(&mut lab, &options, &kept)) {
         Ok(()) => {
             lab.times.built = Some(lab.times.begun.elapsed());
             Ok(lab)
@@ -69,6 +79,12 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
             }
         }
     }
+}
+
+/// What is asked for, or what is to be where nothing is asked for.
+fn systems(options: &Options) -> Vec<String> {
+    let default = || env::var(SYSTEM).unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    if options.systems.is_empty() { default() } else { options.systems.clone() }
 }
 
 fn start_warden(folder: &Folder, name: &str) -> Result<Child> {
@@ -126,7 +142,7 @@ fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
     let corosync = cluster::corosync_conf(spec);
     for_all(lab, &hosts, |host| {
         make_folder(&folder.host(&host.name), 0o700)?;
-        disk::furnish(folder, spec.hosts, host.index, &corosync)?;
+        disk::furnish(folder, spec, host.index, &corosync)?;
         bmc::start(folder, &spec.name, host.index)?;
         host.mains.on()
     })?;

@@ -1,0 +1,218 @@
+//! What hosts are made of: the machine's own root, or a tree of another Debian below target, made once and kept.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::command::{exit_code, line, tool};
+use crate::error::{Error, Result};
+use crate::state::{Lock, make_folder, write};
+
+/// The trees that a lab knows how to make.
+const TREES: [Tree; 4] = [
+    Tree { name: "debian-12", suite: "bookworm", backports: false, more: "fence-agents,libcurl4,libssl3" },
+    Tree { name: "debian-12-backports", suite: "bookworm", backports: true, more: "fence-agents,libcurl4,libssl3" },
+    Tree { name: "debian-13", suite: "trixie", backports: false, more: "fence-agents-ipmilan,libcurl4t64,libssl3t64" },
+    Tree { name: "debian-sid", suite: "sid", backports: false, more: "fence-agents-ipmilan,libcurl4t64,libssl3t64" },
+];
+
+struct Tree {
+    name: &'static str,
+    suite: &'static str,
+    /// Ganeti out of the suite's backports.
+    backports: bool,
+    /// The fence agents without those for clouds, where they are packages of their own; what our programs are linked with.
+    more: &'static str,
+}
+
+const PACKAGES: &str = "corosync,crmsh,fping,ganeti,iproute2,iputils-ping,libxml2-utils,netbase,nftables,openssh-client,\
+     openssh-server,pacemaker,pacemaker-cli-utils,procps,python3,resource-agents,util-linux";
+
+/// What no test reads: by this a tree takes half of its place.
+const LEFT_OUT: [&str; 7] = [
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/share/lintian/*",
+    "/usr/lib/python3/dist-packages/botocore/data/*",
+    "/usr/lib/python3/dist-packages/googleapiclient/discovery_cache/documents/*",
+];
+
+/// Another folder for the trees than `lab-systems` in cargo's target folder.
+const FOLDER: &str = "GNT_HA_LAB_SYSTEMS";
+/// Where no folder `target` is around the program.
+const ELSEWHERE: &str = "/var/cache/gnt-ha-lab/systems";
+/// Where Debian is fetched from, if the machine's apt says nothing else.
+const MIRROR: &str = "http://deb.debian.org/debian/";
+/// In a tree: what it was made with.
+const RECIPE: &str = "etc/gnt-ha-lab-system";
+/// Somebody else makes it.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// What one host, or all, are to be made of, as it is written: `debian-13`, `/srv/tree`, `n2=debian-13`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wish<'a> {
+    /// `None`: all that have no wish of their own.
+    host: Option<u8>,
+    system: &'a str,
+}
+
+impl<'a> Wish<'a> {
+    fn parse(text: &'a str) -> Self {
+        let own = text.split_once('=').and_then(|(host, system)| Some((crate::network::index(host)?, system)));
+        match own {
+            Some((index, system)) => Self { host: Some(index), system },
+            None => Self { host: None, system: text },
+        }
+    }
+}
+
+/// The root of each host, in order; what is missing is made. `program` is the program `lab`.
+pub(crate) fn roots(wishes: &[String], hosts: u8, program: &Path, say: &dyn Fn(&str)) -> Result<Vec<PathBuf>> {
+    let wishes: Vec<Wish<'_>> = wishes.iter().map(|text| Wish::parse(text)).collect();
+    if let Some(stray) = wishes.iter().filter_map(|wish| wish.host).find(|host| !(1..=hosts).contains(host)) {
+        return Err(Error::NoSystem { system: format!("n{stray}=..."), known: format!("n1 to n{hosts}") });
+    }
+    let mut roots = Vec::new();
+    for index in 1..=hosts {
+        let of = |host| wishes.iter().rfind(|wish| wish.host == host);
+        roots.push(match of(Some(index)).or_else(|| of(None)) {
+            None => PathBuf::from("/"),
+            Some(wish) => root(wish.system, program, say)?,
+        });
+    }
+    Ok(roots)
+}
+
+fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
+    if let Some(tree) = TREES.iter().find(|tree| tree.name == system) {
+        return tree.root(program, say);
+    }
+    let folder = Path::new(system);
+    // A name that is misspelt is not taken for a folder.
+    if system.contains('/') && folder.join("usr/bin").is_dir() {
+        return fs::canonicalize(folder).map_err(Error::file("find", folder));
+    }
+    let known = TREES.map(|tree| tree.name).join(", ");
+    Err(Error::NoSystem { system: system.into(), known: format!("{known}, or a folder with a root in it") })
+}
+
+/// `NAME` in cargo's target folder, which is where the program `lab` was built.
+pub(crate) fn beside(program: &Path, name: &str, elsewhere: &str) -> Result<PathBuf> {
+    let program = fs::canonicalize(program).map_err(Error::file("find", program))?;
+    let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
+    Ok(target.map_or_else(|| PathBuf::from(elsewhere), |target| target.join(name)))
+}
+
+impl Tree {
+    fn root(&self, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
+        let base = match std::env::var_os(FOLDER) {
+            Some(folder) => PathBuf::from(folder),
+            None => beside(program, "lab-systems", ELSEWHERE)?,
+        };
+        make_folder(&base, 0o755)?;
+        let (root, new) = (base.join(self.name), base.join(format!("{}.new", self.name)));
+        let recipe = format!("{} {PACKAGES},{} without {}\n", self.suite, self.more, LEFT_OUT.join(" "));
+        let is_there = || fs::read_to_string(root.join(RECIPE)).is_ok_and(|made| made == recipe);
+        if is_there() {
+            return Ok(root);
+        }
+        say(&format!(
+            "there is no tree of {} yet: it is made below {}, which takes minutes",
+            self.name,
+            base.display()
+        ));
+        let lock = Lock::of_file(&base.join(format!("{}.lock", self.name)), self.name, PATIENCE)?;
+        for half in [&new, &root].into_iter().filter(|_| !is_there()) {
+            if half.exists() {
+                fs::remove_dir_all(half).map_err(Error::file("remove", half))?;
+            }
+        }
+        let made = if is_there() { Ok(()) } else { self.make(&new, &root, &recipe, say) };
+        if made.is_err() {
+            let _ = fs::remove_dir_all(&new);
+        }
+        lock.remove();
+        made.map(|()| root)
+    }
+
+    fn make(&self, new: &Path, root: &Path, recipe: &str, say: &dyn Fn(&str)) -> Result<()> {
+        let mirror = mirror();
+        let mut words: Vec<String> = vec!["--variant=minbase".into(), format!("--include={PACKAGES},{}", self.more)];
+        words.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
+        words.extend([self.suite.into(), new.display().to_string(), format!("deb {mirror} {} main", self.suite)]);
+        if self.backports {
+            let backports = format!("{}-backports", self.suite);
+            words.push(format!("deb {mirror} {backports} main"));
+            let pin = format!("Package: src:ganeti\\nPin: release n={backports}\\nPin-Priority: 990\\n");
+            let file = "\"$1\"/etc/apt/preferences.d/ganeti";
+            words.insert(0, format!("--setup-hook=mkdir -p \"$1\"/etc/apt/preferences.d && printf '{pin}' >{file}"));
+        }
+        // Its mounts are in a namespace of their own, and gone with it; it ends with whoever wants the tree.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private", "mmdebstrap"]);
+        command.args(&words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let told = line(&command);
+        let mut child = command.spawn().map_err(Error::system("start mmdebstrap"))?;
+        let mut last = Vec::new();
+        for text in child.stderr.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+            let text = text.map_err(Error::system("read what mmdebstrap says"))?;
+            match text.strip_prefix("I: ") {
+                Some(step) => say(&format!("{}: {step}", self.name)),
+                None => last.push(text),
+            }
+        }
+        let status = child.wait().map_err(Error::system("wait for mmdebstrap"))?;
+        if !status.success() {
+            let output = last[last.len().saturating_sub(20)..].join("\n");
+            let (what, code) = (format!("make a tree of {}", self.name), exit_code(status));
+            return Err(Error::Failed { what, command: told, code, output });
+        }
+        write(&new.join(RECIPE), recipe.as_bytes(), 0o644)?;
+        fs::rename(new, root).map_err(Error::file("rename", new))
+    }
+}
+
+/// Where this machine's apt has Debian from.
+fn mirror() -> String {
+    let format = "$(ORIGIN) $(REPO_URI)";
+    let said =
+        tool("ask apt for its mirror", &["apt-get", "indextargets", "--format", format, "Created-By: Packages"], "");
+    let debian = |line: &str| {
+        let uri = line.strip_prefix("Debian ")?;
+        // Security and others have a place of their own.
+        uri.trim_end_matches('/').ends_with("/debian").then(|| uri.to_owned())
+    };
+    said.ok().and_then(|said| said.stdout.lines().find_map(debian)).unwrap_or_else(|| MIRROR.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
+    use super::*;
+
+    /// A host's own system goes before that of all; a name that nobody knows is no folder.
+    #[test]
+    fn each_host_has_the_system_that_was_asked_for() {
+        let tree = std::env::temp_dir().join(format!("lab-system-{}", std::process::id()));
+        fs::create_dir_all(tree.join("usr/bin")).unwrap();
+        let program = Path::new("/proc/self/exe");
+        let roots = |wishes: &[&str]| {
+            let wishes: Vec<String> = wishes.iter().map(|wish| (*wish).to_owned()).collect();
+            roots(&wishes, 3, program, &|_| {})
+        };
+        let (own, other) = (PathBuf::from("/"), fs::canonicalize(&tree).unwrap());
+        let text = other.to_str().unwrap();
+        assert_eq!(roots(&[]).unwrap(), [own.clone(), own.clone(), own.clone()]);
+        assert_eq!(roots(&[&format!("n2={text}")]).unwrap(), [own.clone(), other.clone(), own.clone()]);
+        assert_eq!(roots(&["n1=/", text]).unwrap(), [own, other.clone(), other.clone()]);
+        for wrong in ["debian-1", "debian", "n4=/", "", "/nowhere", "n1=", "n2=nowhere"] {
+            roots(&[wrong]).unwrap_err();
+        }
+        fs::remove_dir_all(&tree).unwrap();
+    }
+}
