@@ -1,11 +1,9 @@
 //! What proves that a node is gone: our receipts, and Pacemaker's fence history. Asked for once in a take-over.
 
-use std::collections::BTreeSet;
-
-use gnt_ha::core::grade::Grade;
 use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
+use gnt_ha::core::pacemaker::fencing::Fencing;
 use gnt_ha::core::reconcile::{Removal, Written};
 use gnt_ha::core::roles::gone;
 use gnt_ha::sys::clock::{Deadline, now};
@@ -19,20 +17,20 @@ use crate::site::{Place, Site};
 pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
     stories: Vec<Story>,
-    ledgers: BTreeSet<NodeName>,
-    device_grade: Grade,
+    fencing: Option<Fencing>,
+    all: Vec<NodeName>,
 }
 
 impl Evidence {
     /// Asks Pacemaker, and reads this host's receipts.
     #[must_use]
     pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
-        let ledger = Ledger::new(&place.state_dir).read();
+        let ledger = Ledger::new(&place.state_dir).read().ok();
         Self {
             pacemaker: pacemaker::status(deadline),
-            ledgers: ledger.iter().map(|_| site.here.clone()).collect(),
             stories: ledger.map(|contents| stories(contents.entries, None)).unwrap_or_default(),
-            device_grade: place.device_grade(),
+            fencing: place.fencing(),
+            all: site.nodes.clone(),
         }
     }
 
@@ -40,16 +38,16 @@ impl Evidence {
     #[must_use]
     pub fn proof_that_gone(&self, node: &NodeName) -> Option<String> {
         let (member, fences) = match &self.pacemaker {
-            Ok(pacemaker) => (Some(pacemaker.membership(node)), pacemaker.fences_of(node)),
+            Ok(pacemaker) => (Some(pacemaker.membership(node, &self.all)), pacemaker.fences_of(node, &self.all)),
             Err(PacemakerError::NotHere) => (None, Vec::new()),
             // It runs and does not answer: the node may be a member.
             Err(_) => return None,
         };
         let written = Written {
             fences: &fences,
-            receipts: &Removal::all_of(&self.stories, node),
-            ledgers: &self.ledgers,
-            device_grade: self.device_grade,
+            receipts: &Removal::all_of(&self.stories, node, &self.all),
+            // Of a configuration that cannot be read nothing is known of the devices.
+            ways: &self.fencing.as_ref().map(|fencing| fencing.ways(node, &self.all)).unwrap_or_default(),
         };
         let proof = gone::proof_that_gone(member, &written, now().wall_ms)?;
         Some(format!("{node} is proven {}: {}", proof.grade, proof.word))

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gnt_ha::config::{DEFAULT_PATH, power_agents};
 use gnt_ha::core::ganeti::tags::Tags;
-use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{self, NodeName};
+use gnt_ha::core::pacemaker::fencing::Fencing;
 use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::core::roles::words::Word;
 use gnt_ha::core::roles::{OcfCode, Rank, RunAs};
@@ -95,10 +96,11 @@ impl Place {
         }
     }
 
-    /// What Pacemaker's success proves at least, where the receipt is out of reach.
+    /// What Pacemaker fences with; none where its configuration cannot be read.
     #[must_use]
-    pub fn device_grade(&self) -> Grade {
-        cib::device_grade(Path::new(cib::FILE))
+    pub fn fencing(&self) -> Option<Fencing> {
+        let power_agents = power_agents(Path::new(DEFAULT_PATH));
+        cib::read(Path::new(cib::FILE), &power_agents).ok().map(|cib| cib.fencing)
     }
 
     /// Whether luxid listens: a look at its socket, no question.

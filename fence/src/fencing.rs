@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use gnt_ha::cli;
 use gnt_ha::core::budget::fence as budget;
+use gnt_ha::core::evidence::Evidence;
 use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::{Action as Asked, Outcome};
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::identity;
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::lock::{Lock, LockError};
 use gnt_ha::sys::road::{Finish, Road};
@@ -140,8 +142,12 @@ fn act(
             }
         }
     }
-    if options.record {
-        finish.record = Some(record::offline(cluster, &target.node, power, proof.grade, options));
+    // A cycle by hand that ended on is planned: what it takes down comes back, and was not lost.
+    if power == Power::On && !identity::under_pacemaker() {
+        finish.record = Some("left: it was rebooted by hand, and is on again".to_owned());
+    } else if options.record {
+        let grade = if power == Power::On { Evidence::PowerCycled.worth().grade } else { proof.grade };
+        finish.record = Some(record::offline(cluster, &target.node, power, grade, options));
     }
     (finish, report)
 }

@@ -209,7 +209,7 @@ struct Seen {
 
 impl Seen {
     fn of(status: &CrmMon, places: &Places, rehearsal: &Rehearsal) -> Self {
-        let is_it = |name: &NodeName| node::find(&rehearsal.node, [name]).is_ok();
+        let is_it = |name: &NodeName| node::means(name, &rehearsal.node, &rehearsal.all);
         let offline = Ssconf::new(&places.data_dir).names("offline_nodes").unwrap_or_default();
         Self {
             taker: match &status.master_role {
@@ -217,7 +217,7 @@ impl Seen {
                 _ => None,
             },
             is_recorded: offline.iter().any(is_it),
-            is_back: status.membership(&rehearsal.node) == Membership::Online,
+            is_back: status.membership(&rehearsal.node, &rehearsal.all) == Membership::Online,
         }
     }
 }
@@ -267,6 +267,7 @@ mod tests {
         let node = NodeName::new("n1.lab").unwrap();
         let of = |heir: Option<&str>| Rehearsal {
             node: node.clone(),
+            all: vec![node.clone()],
             steps: Vec::new(),
             heir: heir.map(|name| NodeName::new(name).unwrap()),
             times: Times::of(None, &Resources::default(), None, false, false),

@@ -229,7 +229,8 @@ fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
         return Err(refused("Ganeti has it online again".to_owned()));
     }
     let seen = pacemaker::status(Deadline::after(EACH)).map_err(|error| refused(error.to_string()))?;
-    if !seen.membership(node).is_member() {
+    let all = ganeti.names();
+    if !seen.membership(node, &all).is_member() {
         return Ok(());
     }
     // Once is enough, also where the membership has not noticed yet.
@@ -239,7 +240,7 @@ fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
         FenceStatus::Success => fence.completed_ms.is_some_and(|at| at > just_now),
         FenceStatus::Failed => false,
     };
-    if seen.fences_of(node).iter().any(is_under_way) {
+    if seen.fences_of(node, &all).iter().any(is_under_way) {
         return Ok(());
     }
     if let Some(why) = why_not_fenced(node, &seen) {

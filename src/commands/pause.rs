@@ -1,5 +1,6 @@
 //! `gnt-ha pause`, `resume`: the administrator stops the record, and lets it go on.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -64,7 +65,7 @@ pub fn resume(places: &Places) -> Result<(), String> {
              Pacemaker runs)"
         ));
     }
-    let in_cluster = cib::read(&places.cib).map_err(text).and_then(|before| {
+    let in_cluster = cib::read(&places.cib, &BTreeSet::new()).map_err(text).and_then(|before| {
         cib::delete_pause(&places.cib, Deadline::after(LIMIT)).map_err(text)?;
         Ok(before.pause)
     });

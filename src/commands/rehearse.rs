@@ -63,6 +63,8 @@ struct Report<'a> {
 /// What was rehearsed.
 pub(super) struct Rehearsal {
     pub(super) node: NodeName,
+    /// All of Ganeti's nodes.
+    pub(super) all: Vec<NodeName>,
     pub(super) steps: Vec<Step>,
     /// Who would take the master role over, if the dead host had it.
     pub(super) heir: Option<NodeName>,
@@ -142,7 +144,7 @@ pub(super) fn rehearse(
     };
     let steps = steps(&known);
     let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
-    Ok(Rehearsal { node, steps, heir, times, unseen: seen.err() })
+    Ok(Rehearsal { node, all: ganeti.names(), steps, heir, times, unseen: seen.err() })
 }
 
 /// A full member is lost to corosync, a remote node to a monitor.

@@ -1,6 +1,6 @@
 //! Devices: what they are and how they are reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use super::agents::kind_of;
 use super::template::{Values, fill, has_key};
+use crate::core::evidence::Evidence;
+use crate::core::fence_agents;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::reading::{Kind, Sees};
@@ -204,10 +206,9 @@ impl Driver {
     #[must_use]
     pub fn proves(&self) -> Option<Grade> {
         match self {
-            Self::Ipmi(_) => Some(Grade::Off),
             Self::Agent(agent) => Some(agent.grade()),
-            // At its word, as long as it names no other grade.
-            Self::Exec(_) => Some(Grade::Off),
+            // The program is believed, as long as it names no other grade.
+            Self::Ipmi(_) | Self::Exec(_) => Some(Evidence::PowerOff.worth().grade),
             Self::Shun => None,
         }
     }
@@ -229,6 +230,13 @@ impl Driver {
             },
             Self::Exec(exec) => Kind { sees: exec.sees.unwrap_or(Sees::Unknown), shares_power: false },
             Self::Shun => Kind { sees: Sees::Access, shares_power: false },
+        }
+    }
+
+    /// Takes in which agents the configuration names as such that switch power.
+    pub(crate) fn know(&mut self, power_agents: &BTreeSet<String>) {
+        if let Self::Agent(agent) = self {
+            agent.grade = Some(agent.grade.unwrap_or_else(|| agent.known(power_agents)));
         }
     }
 
@@ -334,11 +342,14 @@ impl IpmiDevice {
 }
 
 impl AgentDevice {
-    /// What its off proves: a fabric agent only isolates.
+    /// What its off proves: what is configured, else what is known of its kind.
     #[must_use]
     pub fn grade(&self) -> Grade {
-        let known = if kind_of(&self.agent).sees == Sees::Access { Grade::Isolated } else { Grade::Off };
-        self.grade.unwrap_or(known)
+        self.grade.unwrap_or_else(|| self.known(&BTreeSet::new()))
+    }
+
+    fn known(&self, power_agents: &BTreeSet<String>) -> Grade {
+        Evidence::of_success(fence_agents::Kind::of(&self.agent, power_agents), true).worth().grade
     }
 
     /// What it sees: as configured, else as known of the agent. One whose off is less than `off` sees no power.
@@ -370,6 +381,11 @@ impl AgentDevice {
         }
         if file == "fence_ganeti" {
             return Err("agent = \"fence_ganeti\" would call this program for ever: name another agent".to_owned());
+        }
+        let known = fence_agents::Kind::of(&self.agent, &BTreeSet::new());
+        if matches!(known, fence_agents::Kind::Fabric | fence_agents::Kind::Watchdog) && self.grade.is_some_and(|grade| grade > self.known(&BTreeSet::new())) {
+            let known = self.known(&BTreeSet::new());
+            return Err(format!("agent {file} switches no power: its off proves {known} at most (grade)"));
         }
         for name in self.options.keys().chain(self.secrets.keys()) {
             // The agents' library takes one for the other.

@@ -58,9 +58,18 @@ pub struct Config {
     pub shun: Shun,
     /// The watchdog of this node.
     pub leash: Leash,
+    /// Agents that switch power, beside those that are known.
+    pub power_agents: BTreeSet<String>,
     devices: BTreeMap<String, Driver>,
     nodes: Vec<NodeRule>,
     default: Option<Levels>,
+}
+
+/// The agents that the configuration at `path` names as such that switch power. Of a file that cannot be used it is none: a
+/// device of a kind that is not known proves less.
+#[must_use]
+pub fn power_agents(path: &Path) -> BTreeSet<String> {
+    Config::load(path).map(|config| config.power_agents).unwrap_or_default()
 }
 
 /// Device names, level by level.

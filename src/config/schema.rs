@@ -1,6 +1,6 @@
 //! The text of the configuration, read key by key, so that each error has its line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::template::Values;
 use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Shun};
+use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -25,6 +26,8 @@ struct Document {
     dark_time: Spanned<Seconds>,
     #[serde(default = "bounded")]
     minimum_grade: Spanned<Grade>,
+    #[serde(default)]
+    power_agents: Vec<Spanned<String>>,
     #[serde(default = "state")]
     state_directory: PathBuf,
     #[serde(default = "run")]
@@ -98,7 +101,11 @@ impl Reader<'_> {
         let document: Document =
             Document::deserialize(Deserializer::from(root)).map_err(|error| self.explain(&error))?;
         debug_assert!(document.devices.is_none());
-        let devices = self.devices(devices)?;
+        let mut devices = self.devices(devices)?;
+        let power_agents = self.power_agents(document.power_agents)?;
+        for driver in devices.values_mut() {
+            driver.know(&power_agents);
+        }
 
         let (deadline, dark_time) = self.times(&document.deadline, &document.dark_time)?;
         let minimum_grade = *document.minimum_grade.get_ref();
@@ -134,6 +141,7 @@ impl Reader<'_> {
             run: document.run_directory,
             shun: document.shun,
             leash: leash.into_inner(),
+            power_agents,
             devices,
             nodes,
             default,
@@ -154,6 +162,14 @@ impl Reader<'_> {
             return Err(self.error(dark.span().start, "dark_time leaves too little of deadline: at most half of it"));
         }
         Ok((limit, dark_time))
+    }
+
+    fn power_agents(&self, agents: Vec<Spanned<String>>) -> Result<BTreeSet<String>, ConfigError> {
+        let checked = |agent: Spanned<String>| match check_power_agent(agent.get_ref()) {
+            Ok(()) => Ok(agent.into_inner()),
+            Err(why) => Err(self.error(agent.span().start, why)),
+        };
+        agents.into_iter().map(checked).collect()
     }
 
     /// Two names for one machine would have it switched off for both, and proven off for the wrong one.

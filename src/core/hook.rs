@@ -265,12 +265,13 @@ fn offlined(event: &Event, state: &State) -> Plan {
         ));
         return plan;
     };
-    let member = seen.membership(target);
+    let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
+    let member = seen.membership(target, &all);
     if !member.is_member() {
         return plan;
     }
     // By the name that Pacemaker gives it.
-    let target = node::find(target, seen.nodes.iter().map(|(name, _)| name)).unwrap_or(target);
+    let target = node::called(target, seen.nodes.iter().map(|(name, _)| name), &all).unwrap_or(target);
     let against = if state.by_hand == ByHand::Fence { why_not_fenced(target, seen) } else { None };
     match (state.by_hand, against) {
         (ByHand::Fence, None) => plan.later.push(Step::Fence(target.clone())),

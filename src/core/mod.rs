@@ -5,6 +5,8 @@ pub mod breaker;
 pub mod budget;
 pub mod check;
 pub mod drill;
+pub mod evidence;
+pub mod fence_agents;
 pub mod ganeti;
 pub mod grade;
 pub mod history;

@@ -146,7 +146,8 @@ where
             return Ok(name);
         }
         // A cluster may name its nodes without a domain while Pacemaker uses one, or the other way round.
-        if (given.is_short() || name.is_short()) && name.short().eq_ignore_ascii_case(given.short()) {
+        let is_alike = (given.is_short() || name.is_short()) && name.short().eq_ignore_ascii_case(given.short());
+        if is_alike && !same_short.contains(&name) {
             same_short.push(name);
         }
     }
@@ -158,6 +159,46 @@ where
             candidates: several.iter().map(ToString::to_string).collect(),
         }),
     }
+}
+
+/// How a name that another program gives stands to one of a cluster's nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// It means this node, and no other.
+    Same,
+    /// It means another node, or none.
+    Other,
+    /// It may mean this node or another: never a match.
+    Ambiguous,
+}
+
+/// Compares a name that another program gives with `wanted`, one of the nodes `all`.
+#[must_use]
+pub fn compare<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> Match {
+    match find(given, all.into_iter().chain([wanted])) {
+        Ok(found) if found.0.eq_ignore_ascii_case(&wanted.0) => Match::Same,
+        Err(NoSuchNode::Ambiguous { candidates, .. }) if candidates.contains(&wanted.0) => Match::Ambiguous,
+        Ok(_) | Err(_) => Match::Other,
+    }
+}
+
+/// Whether a name that another program gives means `wanted`, one of the nodes `all`, and no other of them.
+#[must_use]
+pub fn means<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> bool {
+    compare(given, wanted, all) == Match::Same
+}
+
+/// Of another program's `names`, the one that means `wanted`, one of the nodes `all`.
+///
+/// # Errors
+/// [`NoSuchNode`], when none of them means it, or several do.
+pub fn called<'a, 'b>(
+    wanted: &'a NodeName,
+    names: impl IntoIterator<Item = &'b NodeName>,
+    all: &'a [NodeName],
+) -> Result<&'b NodeName, NoSuchNode> {
+    let found: Vec<&'b NodeName> = names.into_iter().filter(|name| means(name, wanted, all)).collect();
+    find(wanted, found)
 }
 
 #[cfg(test)]
@@ -219,6 +260,20 @@ mod tests {
     fn an_exact_name_wins_over_a_shared_short_one() {
         let nodes = [name("n1.lab"), name("n1")];
         assert_eq!(find(&name("n1"), &nodes), Ok(&nodes[1]));
+    }
+
+    /// Ambiguity is never a match, on whichever side the short name stands.
+    #[test]
+    fn a_short_name_of_two_domains_means_neither() {
+        let all = [name("n1.east"), name("n1.west"), name("n2.east")];
+        assert_eq!(compare(&name("n1"), &all[0], &all), Match::Ambiguous);
+        assert_eq!(compare(&name("n1.east"), &all[0], &all), Match::Same);
+        assert_eq!(compare(&name("n1.west"), &all[0], &all), Match::Other);
+        assert_eq!(compare(&name("N2"), &all[2], &all), Match::Same);
+        assert!(called(&all[0], &[name("n1")], &all).is_err() && called(&all[1], &[name("n1")], &all).is_err());
+        let theirs = [name("n2"), name("n1.west")];
+        assert_eq!(called(&all[2], &theirs, &all), Ok(&theirs[0]));
+        assert_eq!(called(&all[1], &theirs, &all), Ok(&theirs[1]));
     }
 
     proptest! {

@@ -62,6 +62,14 @@ pub struct Asker {
     pub request: Option<String>,
 }
 
+impl Asker {
+    /// Whether Pacemaker's fencer asked (pacemaker-fenced(8); the kernel keeps 15 bytes of the name).
+    #[must_use]
+    pub fn is_fencer(&self) -> bool {
+        self.program.starts_with("pacemaker-fence")
+    }
+}
+
 /// A point in time, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct When {

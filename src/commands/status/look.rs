@@ -1,6 +1,6 @@
 //! What a status is made of, as far as this host knows it: what one source does not tell, another one may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, 
     }
     let pause = known(recorder.pause(), "pause", &mut notes).flatten();
     if let Some(pause) = &pause {
-        let alone = cib::read(&places.cib).is_ok_and(|cib| cib.pause.is_none());
+        let alone = cib::read(&places.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
         notes.push(Note::new(Level::Look, "pause", format!("{whom}{}", Refusal::Paused(pause.clone()))));
     }
@@ -203,14 +203,15 @@ fn lines(
     decided: &BTreeMap<NodeName, Decision>,
 ) -> Vec<Line> {
     let nodes = ganeti.map(|ganeti| ganeti.nodes.as_slice()).unwrap_or_default();
+    let all: Vec<NodeName> = nodes.iter().map(|(name, _)| name.clone()).collect();
     let of_ganeti = nodes.iter().map(|(name, flags)| (name, Some(*flags)));
     let members = pacemaker.map(|pacemaker| pacemaker.nodes.as_slice()).unwrap_or_default();
     let others = members.iter().filter(|(name, _)| node::find(name, nodes.iter().map(|(name, _)| name)).is_err());
     of_ganeti
         .chain(others.map(|(name, _)| (name, None)))
         .map(|(name, flags)| {
-            let last = told.iter().rev().find(|story| node::find(name, [&story.intent.node]).is_ok());
-            let member = pacemaker.map(|pacemaker| pacemaker.membership(name));
+            let last = told.iter().rev().find(|story| node::means(&story.intent.node, name, &all));
+            let member = pacemaker.map(|pacemaker| pacemaker.membership(name, &all));
             Line::new(name.clone(), member, flags, last.map(Last::of), decided.get(name).map(Next::of))
         })
         .collect()

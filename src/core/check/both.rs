@@ -7,8 +7,9 @@ use crate::core::reconcile::{Membership, Role};
 
 pub(super) fn look(view: &View, findings: &mut Findings) {
     let (Ok(ganeti), Ok(state)) = (&view.ganeti, &view.pacemaker) else { return };
+    let all = ganeti.names();
     for known in ganeti.nodes() {
-        match state.membership(&known.name) {
+        match state.membership(&known.name, &all) {
             Membership::Unknown if !known.offline => {
                 findings.add("node-not-in-pacemaker", &known.name, "Pacemaker does not know it");
             }

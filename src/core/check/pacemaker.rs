@@ -119,15 +119,16 @@ fn look_at_reach(
         }
     }
     let Ok(state) = &view.pacemaker else { return };
+    let all = ganeti.names();
     for device in ours {
         for node in ganeti.nodes().iter().filter(|node| !node.master_candidate && !node.offline) {
             let kept_off = resources.locations.iter().any(|location| {
                 location.resource == device.outer
                     && location.score == "-INFINITY"
-                    && NodeName::new(&location.node).is_ok_and(|name| node::find(&node.name, [&name]).is_ok())
+                    && NodeName::new(&location.node).is_ok_and(|name| node::means(&name, &node.name, &all))
             });
             let is_opt_in = resources.property(&["symmetric-cluster"]).is_some_and(|value| !is_true(value));
-            if state.membership(&node.name) != Membership::Unknown && !kept_off && !is_opt_in {
+            if state.membership(&node.name, &all) != Membership::Unknown && !kept_off && !is_opt_in {
                 findings.add("device-on-regular-nodes", &node.name, format!("{} may run there", device.id));
             }
         }

@@ -280,6 +280,12 @@ impl GanetiConfig {
         self.master.as_ref()
     }
 
+    /// The names of all nodes: what names of other programs are compared with (see [`node::means`]).
+    #[must_use]
+    pub fn names(&self) -> Vec<NodeName> {
+        self.nodes.iter().map(|node| node.name.clone()).collect()
+    }
+
     /// The node that `given` stands for (see [`node::find`]).
     ///
     /// # Errors

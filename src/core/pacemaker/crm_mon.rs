@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::core::fence_agents::WATCHDOG;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::xml;
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
@@ -95,22 +96,37 @@ impl CrmMon {
                 _ => {}
             }
         }
+        found.name_the_watchdog();
         if found.nodes.is_empty() { Err(BadCrmMon::NoNodes) } else { Ok(found) }
     }
 
-    /// How Pacemaker sees Ganeti's node `wanted`; [`Membership::Unknown`] for one that it does not have.
+    /// The delegate of watchdog fencing has a name like a node's.
+    fn name_the_watchdog(&mut self) {
+        let is_it = |name: &NodeName| name.as_str() == WATCHDOG;
+        if self.nodes.iter().any(|(name, _)| is_it(name)) {
+            return;
+        }
+        for (_, fence) in &mut self.fences {
+            if matches!(&fence.delegate, Delegate::Host(host) if is_it(host)) {
+                fence.delegate = Delegate::Watchdog;
+            }
+        }
+    }
+
+    /// How Pacemaker sees `wanted`, one of Ganeti's nodes `all`; [`Membership::Unknown`] for one that it does not have, or
+    /// whose name there may mean another.
     #[must_use]
-    pub fn membership(&self, wanted: &NodeName) -> Membership {
-        let found = node::find(wanted, self.nodes.iter().map(|(name, _)| name)).ok();
+    pub fn membership(&self, wanted: &NodeName, all: &[NodeName]) -> Membership {
+        let found = node::called(wanted, self.nodes.iter().map(|(name, _)| name), all).ok();
         found
             .and_then(|found| self.nodes.iter().find(|(name, _)| name == found))
             .map_or(Membership::Unknown, |(_, membership)| *membership)
     }
 
-    /// The fence history of Ganeti's node `wanted`.
+    /// The fence history of `wanted`, one of Ganeti's nodes `all`. An entry whose target may be another of them is not of it.
     #[must_use]
-    pub fn fences_of(&self, wanted: &NodeName) -> Vec<Fence> {
-        let same = |target: &NodeName| node::find(wanted, [target]).is_ok();
+    pub fn fences_of(&self, wanted: &NodeName, all: &[NodeName]) -> Vec<Fence> {
+        let same = |target: &NodeName| node::means(target, wanted, all);
         self.fences.iter().filter(|(target, _)| same(target)).map(|(_, fence)| fence.clone()).collect()
     }
 }
@@ -217,8 +233,9 @@ mod tests {
     fn everything_that_counts_is_read() {
         let found = CrmMon::parse(XML).unwrap();
         assert!(found.quorum && !found.maintenance);
-        let seen = |node: &str| found.membership(&name(node));
-        assert_eq!([seen("n1"), seen("n2.lab")], [Membership::Online, Membership::Standby]);
+        let all = ["n1.lab", "n2.lab", "n3.lab", "n4.lab", "n9.lab"].map(name);
+        let seen = |node: &str| found.membership(&name(node), &all);
+        assert_eq!([seen("n1.lab"), seen("n2.lab")], [Membership::Online, Membership::Standby]);
         assert_eq!([seen("n3.lab"), seen("n4.lab")], [Membership::Unclean, Membership::Absent]);
         assert_eq!(seen("n9.lab"), Membership::Unknown);
         assert_eq!(found.master_role, Role::On(name("n1.lab")));
@@ -226,13 +243,36 @@ mod tests {
         assert_eq!(CrmMon::parse(&stopped).unwrap().master_role, Role::Nowhere);
         let other = XML.replace("ganeti-master-role", "other");
         assert_eq!(CrmMon::parse(&other).unwrap().master_role, Role::Unmanaged);
-        let fences = found.fences_of(&name("n3.lab"));
+        let fences = found.fences_of(&name("n3.lab"), &all);
         assert_eq!(
             fences.iter().map(|fence| fence.status).collect::<Vec<_>>(),
             [FenceStatus::Failed, FenceStatus::Pending]
         );
         assert_eq!(fences[0].delegate, Delegate::Human);
-        assert_eq!(fences[0].completed_ms, found.fences_of(&name("n4"))[0].completed_ms);
+        assert_eq!(fences[0].completed_ms, found.fences_of(&name("n4.lab"), &all)[0].completed_ms);
+    }
+
+    /// Ambiguity is never a match: an entry of `n1` is of neither of two nodes with that short name.
+    #[test]
+    fn of_two_domains_with_one_short_name_neither_has_its_history() {
+        let text = XML.replace("target=\"n4.lab\"", "target=\"n1\"").replace("<node name=\"n1.lab\"", "<node name=\"n1\"");
+        let found = CrmMon::parse(&text).unwrap();
+        let all = [name("n1.east"), name("n1.west")];
+        for node in &all {
+            assert!(found.fences_of(node, &all).is_empty());
+            assert_eq!(found.membership(node, &all), Membership::Unknown);
+        }
+        let alone = [name("n1.east")];
+        assert_eq!(found.fences_of(&alone[0], &alone).len(), 1);
+    }
+
+    /// Pacemaker's watchdog fencing has no host that ran a device.
+    #[test]
+    fn the_watchdog_is_a_delegate_unless_a_node_has_its_name() {
+        let text = XML.replace("delegate=\"n2.lab\"", "delegate=\"watchdog\"");
+        assert_eq!(CrmMon::parse(&text).unwrap().fences[0].1.delegate, Delegate::Watchdog);
+        let named = text.replace("name=\"n2.lab\"", "name=\"watchdog\"");
+        assert_eq!(CrmMon::parse(&named).unwrap().fences[0].1.delegate, Delegate::Host(name("watchdog")));
     }
 
     /// What Pacemaker does not say must allow nothing.

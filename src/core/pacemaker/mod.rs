@@ -2,7 +2,9 @@
 
 pub mod cib;
 pub mod crm_mon;
+pub mod fencing;
 pub mod notice;
+mod pattern;
 pub mod resources;
 pub mod standby;
 pub mod tree;

@@ -79,16 +79,19 @@ impl<'a> Judge<'a> {
         let seen = proofs(&Written {
             fences: &node.fences,
             receipts: &node.receipts,
-            ledgers: &self.state.ledgers,
-            device_grade: self.settings.device_grade,
+            ways: &node.ways,
         });
+        // A power cycle that nobody fenced for tells of the power of a node that is offline already, and of nothing else.
+        for proof in seen.iter().filter(|proof| proof.is_planned && !node.ganeti.offline) {
+            known.settle(proof);
+        }
         let open: Vec<Proof> = seen.iter().filter(|proof| !known.is_settled(proof)).cloned().collect();
         for proof in &open {
             known.notice(proof, self.state.now);
         }
         let mut waiting = BTreeSet::new();
         let wish = if node.ganeti.offline {
-            if !open.is_empty() && known.offline != Some(true) {
+            if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
             open.iter().for_each(|proof| known.settle(proof));

@@ -1,11 +1,12 @@
 //! What proves that a node was stopped: Pacemaker's fence history and our receipts, put together.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::state::{Delegate, Fence, FenceAction, FenceStatus, Removal};
+use crate::core::evidence::{Evidence, Worth};
 use crate::core::grade::Grade;
-use crate::core::node::{self, NodeName};
+use crate::core::node::NodeName;
+use crate::core::pacemaker::fencing::Ways;
 use crate::core::receipt::{Action, Outcome};
 
 /// A receipt and an entry of the history that ended this close together, in milliseconds, are the same fencing. They
@@ -29,6 +30,8 @@ pub struct Proof {
     pub word: Word,
     /// What is known of the node's power since.
     pub powered: Option<bool>,
+    /// It is a power cycle that Pacemaker did not ask for: the node is on again, and was not lost.
+    pub is_planned: bool,
 }
 
 /// Whose word a proof stands on.
@@ -45,6 +48,8 @@ pub enum Word {
     Device(Option<NodeName>),
     /// A human's, by `stonith_admin --confirm`.
     Human,
+    /// Pacemaker's, which trusts the node's watchdog.
+    Watchdog,
 }
 
 impl fmt::Display for Word {
@@ -54,6 +59,7 @@ impl fmt::Display for Word {
             Self::Device(Some(host)) => write!(f, "a fence device, run by {host}"),
             Self::Device(None) => f.write_str("a fence device"),
             Self::Human => f.write_str("a human, who confirmed it to Pacemaker"),
+            Self::Watchdog => f.write_str("watchdog self-fencing, as Pacemaker reports"),
         }
     }
 }
@@ -65,23 +71,21 @@ pub struct Written<'a> {
     pub fences: &'a [Fence],
     /// What the receipts say that was done to it.
     pub receipts: &'a [Removal],
-    /// The hosts whose receipts are among these.
-    pub ledgers: &'a BTreeSet<NodeName>,
-    /// As in [`Settings`](super::Settings::device_grade).
-    pub device_grade: Grade,
+    /// The ways in which Pacemaker may have fenced it.
+    pub ways: &'a Ways,
 }
 
 /// A node's fencings that succeeded, oldest first.
 #[must_use]
 pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
     let fences: Vec<(&Fence, u64)> = written.fences.iter().filter_map(succeeded).collect();
-    let receipts: Vec<&Removal> = written.receipts.iter().filter(|receipt| is_proof(receipt)).collect();
+    let receipts: Vec<(&Removal, Worth)> = written.receipts.iter().filter_map(proven).collect();
     let pairs = pairs(&fences, &receipts);
-    let alone: Vec<&Removal> = (0..receipts.len())
+    let alone: Vec<(&Removal, Worth)> = (0..receipts.len())
         .filter(|receipt| !pairs.iter().any(|pair| pair.1 == *receipt))
         .map(|receipt| receipts[receipt])
         .collect();
-    let mut proofs: Vec<Proof> = alone.iter().map(|receipt| by_receipt(receipt)).collect();
+    let mut proofs: Vec<Proof> = alone.iter().map(|receipt| by_receipt(*receipt)).collect();
     for (index, (fence, at_ms)) in fences.iter().enumerate() {
         let key = fence_key(fence, *at_ms);
         let proof = match pairs.iter().find(|pair| pair.0 == index) {
@@ -99,10 +103,17 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
     let on_ms = last_on(written);
     for proof in &mut proofs {
         if on_ms.is_some_and(|on_ms| on_ms > proof.at_ms) {
-            proof.powered = Some(true);
+            proof.be(Worth { grade: proof.grade, powered: proof.powered }.switched_on());
         }
     }
     proofs
+}
+
+impl Proof {
+    const fn be(&mut self, worth: Worth) {
+        self.grade = worth.grade;
+        self.powered = worth.powered;
+    }
 }
 
 fn succeeded(fence: &Fence) -> Option<(&Fence, u64)> {
@@ -110,19 +121,29 @@ fn succeeded(fence: &Fence) -> Option<(&Fence, u64)> {
     fence.completed_ms.filter(|_| counts).map(|at_ms| (fence, at_ms))
 }
 
-fn is_proof(receipt: &Removal) -> bool {
-    receipt.action != Action::On
-        && matches!(receipt.outcome, Outcome::Done | Outcome::AlreadySo | Outcome::OffOnly)
-        && receipt.grade > Grade::Unknown
+fn evidence(receipt: &Removal) -> Evidence {
+    Evidence::of_receipt(receipt.action, receipt.outcome, receipt.grade)
 }
 
-/// Which receipt is of which fence, nearest first, each used once: two fencings within a minute are two.
-fn pairs(fences: &[(&Fence, u64)], receipts: &[&Removal]) -> Vec<(usize, usize)> {
+fn proven(receipt: &Removal) -> Option<(&Removal, Worth)> {
+    let worth = evidence(receipt).worth();
+    (worth.grade > Grade::Unknown).then_some((receipt, worth))
+}
+
+/// A power cycle that nobody fenced for: it ended on, and the node was neither lost nor is it.
+fn is_planned(receipt: &Removal) -> bool {
+    !receipt.by_fencer && evidence(receipt) == Evidence::PowerCycled
+}
+
+/// Which receipt is of which fencing of Pacemaker's, nearest first, each used once: two fencings within a minute are two.
+/// Only the fencer's own call left a receipt of its fencing.
+fn pairs(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Vec<(usize, usize)> {
     let mut near: Vec<(u64, usize, usize)> = Vec::new();
     for (f, (fence, at_ms)) in fences.iter().enumerate() {
-        for (r, receipt) in receipts.iter().enumerate() {
+        let by_device = matches!(fence.delegate, Delegate::Host(_) | Delegate::Nobody);
+        for (r, (receipt, _)) in receipts.iter().enumerate().filter(|_| by_device) {
             let apart = receipt.ended_ms.abs_diff(*at_ms);
-            if apart <= SAME_MS && fence.delegate != Delegate::Human {
+            if apart <= SAME_MS && receipt.by_fencer {
                 near.push((apart, f, r));
             }
         }
@@ -137,47 +158,39 @@ fn pairs(fences: &[(&Fence, u64)], receipts: &[&Removal]) -> Vec<(usize, usize)>
     pairs
 }
 
-fn by_receipt(receipt: &Removal) -> Proof {
-    let stays_off = receipt.outcome == Outcome::OffOnly || receipt.action == Action::Off;
+fn by_receipt((receipt, worth): (&Removal, Worth)) -> Proof {
     Proof {
         keys: vec![format!("receipt {}", receipt.id)],
         at_ms: receipt.ended_ms,
-        grade: receipt.grade,
+        grade: worth.grade,
         word: Word::Receipt { id: receipt.id.clone(), word_of: receipt.word_of.clone() },
-        // Who shunned a node, or waited for its watchdog, has not seen its power.
-        powered: (receipt.grade == Grade::Off).then_some(!stays_off),
+        powered: worth.powered,
+        is_planned: is_planned(receipt),
     }
 }
 
-/// A fencing without a receipt of ours.
-fn by_word(fence: &Fence, at_ms: u64, key: String, weaker: Option<Grade>, written: &Written<'_>) -> Proof {
-    let (grade, word) = match &fence.delegate {
-        Delegate::Human => (Grade::Off, Word::Human),
-        // Its ledger was read and has nothing of this: another device did it. Where some device of ours may only isolate,
-        // that one may have done it without a receipt, on a disk that was full.
-        Delegate::Host(host) if node::find(host, written.ledgers).is_ok() => {
-            let isolates = written.device_grade < Grade::Bounded;
-            (if isolates { written.device_grade } else { Grade::Off }, Word::Device(Some(host.clone())))
-        }
-        Delegate::Host(host) => (written.device_grade, Word::Device(Some(host.clone()))),
-        Delegate::Nobody => (written.device_grade, Word::Device(None)),
+/// A fencing without a receipt of ours: whatever device may have done it, the weakest counts.
+fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, written: &Written<'_>) -> Proof {
+    let of_devices = || {
+        let worth = written.ways.worth(fence.action == FenceAction::Off);
+        nearby.map_or(worth, |nearby| worth.weaker(nearby))
     };
-    let grade = if word == Word::Human { grade } else { weaker.map_or(grade, |weaker| grade.min(weaker)) };
-    Proof {
-        keys: vec![key],
-        at_ms,
-        grade,
-        word,
-        // Pacemaker calls a reboot a success when the off part was, whatever became of the on part.
-        powered: (fence.action == FenceAction::Off && grade == Grade::Off).then_some(false),
-    }
+    let (worth, word) = match &fence.delegate {
+        Delegate::Human => (Evidence::Confirmed.worth(), Word::Human),
+        Delegate::Watchdog => (Evidence::Watchdog.worth(), Word::Watchdog),
+        Delegate::Host(host) => (of_devices(), Word::Device(Some(host.clone()))),
+        Delegate::Nobody => (of_devices(), Word::Device(None)),
+    };
+    Proof { keys: vec![key], at_ms, grade: worth.grade, word, powered: worth.powered, is_planned: false }
 }
 
-fn weakest_near(alone: &[&Removal], at_ms: u64) -> Option<Grade> {
-    alone.iter().filter(|receipt| receipt.ended_ms.abs_diff(at_ms) <= NEAR_MS).map(|receipt| receipt.grade).min()
+/// A weaker receipt nearby keeps a fencing without one from counting for more.
+fn weakest_near(alone: &[(&Removal, Worth)], at_ms: u64) -> Option<Worth> {
+    let near = alone.iter().filter(|(receipt, _)| !is_planned(receipt) && receipt.ended_ms.abs_diff(at_ms) <= NEAR_MS);
+    near.map(|(_, worth)| *worth).reduce(Worth::weaker)
 }
 
-/// When the node was last switched on, and only that.
+/// When the node was last switched on by anything but a fencing: a power cycle by hand ends so, too.
 #[must_use]
 pub fn last_on(written: &Written<'_>) -> Option<u64> {
     let fences = written
@@ -188,7 +201,7 @@ pub fn last_on(written: &Written<'_>) -> Option<u64> {
     let receipts = written
         .receipts
         .iter()
-        .filter(|receipt| receipt.action == Action::On && receipt.outcome != Outcome::Refused)
+        .filter(|receipt| receipt.action == Action::On && receipt.outcome != Outcome::Refused || is_planned(receipt))
         .map(|receipt| receipt.ended_ms);
     fences.chain(receipts).max()
 }
@@ -204,77 +217,5 @@ fn fence_key(fence: &Fence, at_ms: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fence(at_ms: u64) -> Fence {
-        let delegate = Delegate::Host(NodeName::new("n1").unwrap());
-        Fence { action: FenceAction::Off, status: FenceStatus::Success, completed_ms: Some(at_ms), delegate }
-    }
-
-    fn receipt(id: &str, ended_ms: u64, grade: Grade) -> Removal {
-        let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-        Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms }
-    }
-
-    /// What is proven, as (grade, keys), where the ledger of n1 was read or not.
-    fn found(fences: Vec<Fence>, receipts: Vec<Removal>, read: bool) -> Vec<(Grade, Vec<String>)> {
-        let ledgers = NodeName::new("n1").into_iter().filter(|_| read).collect();
-        let written = Written { fences: &fences, receipts: &receipts, ledgers: &ledgers, device_grade: Grade::Bounded };
-        proofs(&written).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
-    }
-
-    fn keys(keys: &[&str]) -> Vec<String> {
-        keys.iter().map(ToString::to_string).collect()
-    }
-
-    /// One fencing is one, though two programs wrote it down a moment apart.
-    #[test]
-    fn a_receipt_and_its_entry_are_one_fencing_with_the_grade_of_the_receipt() {
-        let found = found(vec![fence(100_000)], vec![receipt("a", 99_500, Grade::Isolated)], true);
-        assert_eq!(found, [(Grade::Isolated, keys(&["receipt a", "fence off 100"]))]);
-    }
-
-    #[test]
-    fn each_receipt_is_of_one_fencing_only_the_nearest() {
-        let fences = vec![fence(100_000), fence(130_000)];
-        let found = found(fences, vec![receipt("b", 129_000, Grade::Bounded)], true);
-        assert_eq!(found[1], (Grade::Bounded, keys(&["receipt b", "fence off 130"])));
-        assert_eq!(found[0], (Grade::Off, keys(&["fence off 100"])));
-    }
-
-    /// An isolation by our own agent must not become `off` because its receipt is out of reach.
-    #[test]
-    fn without_the_ledger_of_its_host_a_fencing_is_worth_what_any_device_promises() {
-        assert_eq!(found(vec![fence(100_000)], vec![], false)[0].0, Grade::Bounded);
-        assert_eq!(found(vec![fence(100_000)], vec![], true)[0].0, Grade::Off);
-    }
-
-    /// A full disk takes no receipt: where a device may only isolate, silence of the ledger proves no more than that.
-    #[test]
-    fn without_a_receipt_a_device_that_may_only_isolate_proves_isolation() {
-        let ledgers = NodeName::new("n1").into_iter().collect();
-        let fences = [fence(100_000)];
-        for (device_grade, expected) in [(Grade::Isolated, Grade::Isolated), (Grade::Bounded, Grade::Off)] {
-            let written = Written { fences: &fences, receipts: &[], ledgers: &ledgers, device_grade };
-            assert_eq!(proofs(&written)[0].grade, expected);
-        }
-    }
-
-    /// Clocks that are further apart than a minute: the receipt matches nothing and still lowers the word.
-    #[test]
-    fn a_weaker_receipt_nearby_lowers_a_fencing_without_one() {
-        let found = found(vec![fence(700_000)], vec![receipt("a", 500_000, Grade::Isolated)], true);
-        assert!(found.iter().all(|(grade, _)| *grade == Grade::Isolated));
-    }
-
-    #[test]
-    fn what_failed_proves_nothing() {
-        let failed = Fence { status: FenceStatus::Failed, ..fence(100_000) };
-        let on = Fence { action: FenceAction::On, ..fence(100_000) };
-        let pending = Fence { status: FenceStatus::Pending, completed_ms: None, ..fence(0) };
-        let unknown = Removal { outcome: Outcome::Unknown, ..receipt("a", 1, Grade::Off) };
-        let graded_unknown = receipt("b", 1, Grade::Unknown);
-        assert!(found(vec![failed, on, pending], vec![unknown, graded_unknown], true).is_empty());
-    }
-}
+#[path = "proof_tests.rs"]
+mod tests;

@@ -1,16 +1,17 @@
 //! What a reconciliation looks at.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::breaker::Limits;
 use crate::core::ganeti::config::Node;
+use crate::core::fence_agents::WATCHDOG;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::fencing::Ways;
 use crate::core::receipt::{Action, Outcome, When};
 
 /// What the administrator can set.
@@ -25,9 +26,6 @@ pub struct Settings {
     pub drain: bool,
     /// How many nodes may be down by our record at once.
     pub limits: Limits,
-    /// What Pacemaker's success proves at least when the receipts of the host that fenced cannot be read: the lowest
-    /// `minimum_grade` of any `fence_ganeti` device in the CIB.
-    pub device_grade: Grade,
     /// A proof that is older than this, in milliseconds, offlines nothing: too much may have happened since.
     pub oldest_proof_ms: u64,
     /// What is done to the power of a node that is recorded offline.
@@ -61,11 +59,13 @@ impl Settings {
         Self { drain: tags.drain_node, power_too, ..Self::default() }
     }
 
-    /// With what Pacemaker's fence devices promise. Where one is content with less than is asked for here, Pacemaker goes on
-    /// after less, and so does the record: a node that Pacemaker recovers from and Ganeti has online would be neither.
+    /// With the least proof that a `fence_ganeti` device takes. Where one is told by name to take less than is asked for here,
+    /// Pacemaker goes on after less, and so does the record: a node that Pacemaker recovers from and Ganeti has online would
+    /// be neither. What other agents prove changes nothing here.
     #[must_use]
-    pub fn promised(self, device_grade: Grade) -> Self {
-        Self { device_grade, least_grade: self.least_grade.min(device_grade), ..self }
+    pub fn promised(self, least_of_ours: Option<Grade>) -> Self {
+        let least_grade = least_of_ours.map_or(self.least_grade, |least| self.least_grade.min(least));
+        Self { least_grade, ..self }
     }
 }
 
@@ -76,7 +76,6 @@ impl Default for Settings {
             start_up_grace_ms: 300_000,
             drain: true,
             limits: Limits::default(),
-            device_grade: Self::DEVICE_GRADE,
             oldest_proof_ms: 86_400_000,
             power_too: PowerToo::default(),
         }
@@ -105,18 +104,16 @@ pub struct State {
     pub pause: Option<Pause>,
     /// Ganeti's `candidate_pool_size`.
     pub candidate_pool_size: usize,
-    /// The hosts whose receipts are among those of the nodes below.
-    pub ledgers: BTreeSet<NodeName>,
     /// Ganeti's nodes.
     pub nodes: Vec<NodeState>,
 }
 
 impl State {
-    /// As it would be found had `died` been fenced just now with a proof of that grade, by a host that would then be Ganeti's
+    /// As it would be found had `died` been fenced just now by the devices that Pacemaker has for it, by a host that would then be Ganeti's
     /// master: the one that is, or, where that is the dead one, some candidate that lives.
     #[must_use]
-    pub fn after_death(mut self, died: &NodeName, grade: Grade) -> Self {
-        let ended_ms = self.now.wall_ms;
+    pub fn after_death(mut self, died: &NodeName) -> Self {
+        let completed_ms = Some(self.now.wall_ms);
         let lives = |node: &&NodeState| {
             let ganeti = &node.ganeti;
             ganeti.name != *died && ganeti.master_candidate && !ganeti.offline && node.member == Membership::Online
@@ -132,14 +129,8 @@ impl State {
             node.member = Membership::Absent;
             node.member_since_ms = None;
             node.answers = Some(false);
-            node.receipts.push(Removal {
-                id: "to come".to_owned(),
-                action: Action::Off,
-                outcome: Outcome::Done,
-                grade,
-                word_of: "its OOB program".to_owned(),
-                ended_ms,
-            });
+            let (action, status) = (FenceAction::Off, FenceStatus::Success);
+            node.fences.push(Fence { action, status, completed_ms, delegate: Delegate::Nobody });
         }
         self
     }
@@ -187,6 +178,8 @@ pub struct NodeState {
     pub fences: Vec<Fence>,
     /// What the receipts say that was done to it.
     pub receipts: Vec<Removal>,
+    /// The ways in which Pacemaker may fence it.
+    pub ways: Ways,
 }
 
 /// What Pacemaker holds of a node (`crm_mon`'s `<node online standby pending unclean shutdown>`).
@@ -260,6 +253,8 @@ pub enum Delegate {
     Host(NodeName),
     /// `a human`: `stonith_admin --confirm`.
     Human,
+    /// `watchdog`: the node is trusted to have reset itself.
+    Watchdog,
     /// The history does not say.
     Nobody,
 }
@@ -275,6 +270,7 @@ impl Serialize for Delegate {
         match self {
             Self::Host(name) => name.serialize(serializer),
             Self::Human => serializer.serialize_str(Self::HUMAN),
+            Self::Watchdog => serializer.serialize_str(WATCHDOG),
             Self::Nobody => serializer.serialize_none(),
         }
     }
@@ -295,13 +291,16 @@ pub struct Removal {
     pub word_of: String,
     /// When it ended, in milliseconds since 1970, by the clock of the host that did it.
     pub ended_ms: u64,
+    /// Pacemaker's fencer asked for it; else a person or Ganeti did.
+    pub by_fencer: bool,
 }
 
 impl Removal {
-    /// What was done to a node, by whichever of our programs.
+    /// What was done to `wanted`, one of Ganeti's nodes `all`, by whichever of our programs. What may have been done to another
+    /// of them was not done to it.
     #[must_use]
-    pub fn all_of(stories: &[Story], wanted: &NodeName) -> Vec<Self> {
-        let same = |story: &&Story| node::find(wanted, [&story.intent.node]).is_ok();
+    pub fn all_of(stories: &[Story], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
+        let same = |story: &&Story| node::means(&story.intent.node, wanted, all);
         stories.iter().filter(same).filter_map(Self::of).collect()
     }
 
@@ -316,6 +315,7 @@ impl Removal {
             grade: receipt.grade,
             word_of: receipt.word_of.clone(),
             ended_ms: receipt.at.wall_ms,
+            by_fencer: story.intent.asked_by.is_fencer(),
         })
     }
 }

@@ -22,7 +22,7 @@ pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms
         return None;
     }
     // The last one counts: what was stronger before it is of another loss.
-    let proof = proofs(written).into_iter().next_back()?;
+    let proof = proofs(written).into_iter().rfind(|proof| !proof.is_planned)?;
     let is_fresh = proof.at_ms <= now_ms + CLOCKS_DIFFER_MS && now_ms.saturating_sub(proof.at_ms) <= FRESH_MS;
     let is_void = last_on(written).is_some_and(|on_ms| on_ms >= proof.at_ms);
     (proof.grade >= Grade::Bounded && is_fresh && !is_void).then_some(proof)
@@ -30,9 +30,9 @@ pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
+    use crate::core::fence_agents::Kind;
+    use crate::core::pacemaker::fencing::Ways;
     use crate::core::receipt::{Action, Outcome};
     use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Removal};
 
@@ -45,13 +45,40 @@ mod tests {
 
     fn receipt(action: Action, grade: Grade, ago_ms: u64) -> Removal {
         let (outcome, word_of) = (Outcome::Done, "bmc".to_owned());
-        Removal { id: "a".to_owned(), action, outcome, grade, word_of, ended_ms: NOW - ago_ms }
+        Removal { id: "a".to_owned(), action, outcome, grade, word_of, ended_ms: NOW - ago_ms, by_fencer: true }
     }
 
     fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
-        let ledgers = BTreeSet::new();
-        let written = Written { fences, receipts, ledgers: &ledgers, device_grade: Grade::Bounded };
-        proof_that_gone(member, &written, NOW).is_some()
+        is_gone_by(&Ways::ours(Grade::Bounded), member, fences, receipts)
+    }
+
+    fn is_gone_by(ways: &Ways, member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
+        proof_that_gone(member, &Written { fences, receipts, ways }, NOW).is_some()
+    }
+
+    /// A device that cuts a path, or is not known, lets nobody take the role without a vote.
+    #[test]
+    fn who_was_only_cut_off_is_not_gone() {
+        let by_device = Fence { delegate: Delegate::Nobody, ..fence(FenceAction::Off, 5_000) };
+        let absent = Some(Membership::Absent);
+        for (kind, expected) in [
+            (Kind::Power { reads_reboot: true }, true),
+            (Kind::Watchdog, true),
+            (Kind::Fabric, false),
+            (Kind::Unknown, false),
+        ] {
+            assert_eq!(is_gone_by(&Ways::of_kinds(&[&[kind]]), absent, std::slice::from_ref(&by_device), &[]), expected, "{kind:?}");
+        }
+    }
+
+    /// A node that somebody power-cycles is on its way back.
+    #[test]
+    fn a_planned_power_cycle_does_not_make_a_node_gone() {
+        let cycle = Removal { by_fencer: false, ..receipt(Action::Cycle, Grade::Off, 5_000) };
+        assert!(!is_gone(Some(Membership::Absent), &[], std::slice::from_ref(&cycle)));
+        assert!(!is_gone(Some(Membership::Absent), &[fence(FenceAction::Off, 9_000)], &[cycle]), "it is on since");
+        let fenced = receipt(Action::Reboot, Grade::Off, 5_000);
+        assert!(is_gone(Some(Membership::Absent), &[], &[fenced]), "its earlier boot is gone");
     }
 
     #[test]

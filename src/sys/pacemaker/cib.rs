@@ -3,12 +3,12 @@
 //! The file follows a change on each full member at once (within 30 ms, measured). Where Pacemaker does not run it is as
 //! old as that; a remote node has none.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::grade::Grade;
 use crate::core::pacemaker::cib::{BadCib, Cib, PAUSE};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Pause;
@@ -71,12 +71,12 @@ pub enum ChangeError {
     Cib(#[from] CibError),
 }
 
-/// Reads it.
+/// Reads it. `power_agents` are agents that the configuration names as such that switch power.
 ///
 /// # Errors
 /// [`CibError`].
-pub fn read(path: &Path) -> Result<Cib, CibError> {
-    Cib::parse(&text(path)?).map_err(|error| CibError::Bad { path: path.to_owned(), error })
+pub fn read(path: &Path, power_agents: &BTreeSet<String>) -> Result<Cib, CibError> {
+    Cib::parse(&text(path)?, power_agents).map_err(|error| CibError::Bad { path: path.to_owned(), error })
 }
 
 /// Reads what the administrator has configured; none where Pacemaker has never run.
@@ -105,13 +105,6 @@ fn text(path: &Path) -> Result<String, CibError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CibError::Absent(path.to_owned())),
         Err(error) => Err(CibError::Unreadable { path: path.to_owned(), error }),
     }
-}
-
-/// What a success of Pacemaker's proves at least where the receipt is out of reach, by the file at `path`. A file that
-/// tells nothing is taken for one that allows least.
-#[must_use]
-pub fn device_grade(path: &Path) -> Grade {
-    read(path).map_or(Grade::Isolated, |cib| cib.device_grade)
 }
 
 /// Pauses the whole cluster, and returns when this host's file has it.
@@ -147,7 +140,7 @@ fn change(what: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
 
 fn wait_until(path: &Path, deadline: Deadline, seen: impl Fn(&Cib) -> bool) -> Result<(), ChangeError> {
     loop {
-        let cib = read(path)?;
+        let cib = read(path, &BTreeSet::new())?;
         match () {
             () if seen(&cib) => return Ok(()),
             () if deadline.passed() => return Err(ChangeError::NotSeen(path.to_owned())),
@@ -164,14 +157,13 @@ mod tests {
     fn a_file_that_tells_nothing_allows_least() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cib.xml");
+        let read = |path: &Path| read(path, &BTreeSet::new());
         assert!(matches!(read(&path), Err(CibError::Absent(_))));
-        assert_eq!(device_grade(&path), Grade::Isolated);
         for text in [&b""[..], b"<cib><configuration>", b"\xff\xfe"] {
             std::fs::write(&path, text).unwrap();
             assert!(read(&path).is_err());
-            assert_eq!(device_grade(&path), Grade::Isolated);
         }
         std::fs::write(&path, "<cib><configuration><crm_config/></configuration></cib>").unwrap();
-        assert_eq!((read(&path).unwrap().pause, device_grade(&path)), (None, Grade::Bounded));
+        assert_eq!(read(&path).unwrap().pause, None);
     }
 }

@@ -89,8 +89,8 @@ impl Recorder {
 
     /// The guards that a single fencing knows of. Pacemaker fences only with quorum; whoever fences by hand answers for it.
     fn check(&self, grade: Grade) -> Result<(), Withheld> {
-        let cib = cib::read(&self.cib)?;
-        let least = self.settings.promised(cib.device_grade).least_grade;
+        let cib = cib::read(&self.cib, &self.power_agents)?;
+        let least = self.settings.promised(cib.fencing.least_of_ours()).least_grade;
         if grade < least {
             return Err(Withheld::Grade { grade, least });
         }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DEFAULT_PATH, power_agents};
 use crate::core::ganeti::jobs::DRAINED_BY_US;
 use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::cib::Cib;
 use crate::core::receipt::When;
 use crate::core::reconcile::{
     Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile,
@@ -67,6 +69,8 @@ pub struct Recorder {
     pub own_name: Option<NodeName>,
     /// What the administrator has set.
     pub settings: Settings,
+    /// Agents that the configuration names as such that switch power.
+    pub power_agents: BTreeSet<String>,
 }
 
 /// Why nothing was looked at.
@@ -136,6 +140,7 @@ impl Recorder {
             cib: cib::FILE.into(),
             own_name: None,
             settings,
+            power_agents: power_agents(Path::new(DEFAULT_PATH)),
         }
     }
 
@@ -235,21 +240,21 @@ impl Recorder {
         self.look_and_decide(OwnRefusal::Kept, deadline).map(|(plan, _)| plan)
     }
 
-    /// What would be decided of `died` had it been fenced just now, with no more proof than Pacemaker's devices promise; none
+    /// What would be decided of `died` had it been fenced just now, with no more proof than its devices give without a receipt; none
     /// of a node that is not Ganeti's. Changes nothing.
     ///
     /// # Errors
     /// [`RecorderError`].
     pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
         let (state, _) = self.look(deadline)?;
-        let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);
-        let plan = reconcile(&state.after_death(died, settings.device_grade), &settings, self.memory()?);
+        let settings = self.promised()?;
+        let plan = reconcile(&state.after_death(died), &settings, self.memory()?);
         Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
     }
 
     fn look_and_decide(&self, own: OwnRefusal, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
         let (mut state, addresses) = self.look(deadline)?;
-        let settings = self.settings.promised(cib::read(&self.cib)?.device_grade);
+        let settings = self.promised()?;
         let memory = self.memory()?;
         let plan = reconcile(&state, &settings, memory.clone());
         // Who was fenced a while ago may be back: whether it is, its noded tells, and is asked only then.
@@ -276,6 +281,15 @@ impl Recorder {
         Ok((reconcile(&state, &settings, memory), addresses))
     }
 
+    fn read_cib(&self) -> Result<Cib, CibError> {
+        cib::read(&self.cib, &self.power_agents)
+    }
+
+    /// The settings, with what Pacemaker's devices take.
+    fn promised(&self) -> Result<Settings, RecorderError> {
+        Ok(self.settings.promised(self.read_cib()?.fencing.least_of_ours()))
+    }
+
     /// The administrator's pause, if there is one: of this host, else of the cluster.
     ///
     /// # Errors
@@ -283,7 +297,7 @@ impl Recorder {
     pub fn pause(&self) -> Result<Option<Pause>, RecorderError> {
         Ok(match self.pause_here()? {
             Some(pause) => Some(pause),
-            None => cib::read(&self.cib)?.pause,
+            None => self.read_cib()?.pause,
         })
     }
 
@@ -334,7 +348,8 @@ impl Recorder {
         let here = self.here(config.nodes().iter().map(|node| &node.name))?;
         let pacemaker = pacemaker::status(deadline)?;
         let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
-        let held = cib::read(&self.cib)?.held;
+        let Cib { held, fencing, .. } = self.read_cib()?;
+        let all = config.names();
         let at = now();
         let addresses = config
             .nodes()
@@ -350,7 +365,6 @@ impl Recorder {
             master: config.master().cloned(),
             pause: self.pause()?,
             candidate_pool_size: config.candidate_pool_size(),
-            ledgers: BTreeSet::from([here.clone()]),
             here,
             nodes: config
                 .nodes()
@@ -359,15 +373,16 @@ impl Recorder {
                     ganeti: node.clone(),
                     changed_ms: config.notes(&node.name).changed_ms,
                     drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
-                    member: match pacemaker.membership(&node.name) {
+                    member: match pacemaker.membership(&node.name, &all) {
                         // It did not leave: an administrator has it offline, or has it back in this moment.
-                        Membership::Standby if node::find(&node.name, &held).is_ok() => Membership::Online,
+                        Membership::Standby if node::called(&node.name, &held, &all).is_ok() => Membership::Online,
                         member => member,
                     },
                     member_since_ms: None,
                     answers: None,
-                    fences: pacemaker.fences_of(&node.name),
-                    receipts: Removal::all_of(&stories, &node.name),
+                    fences: pacemaker.fences_of(&node.name, &all),
+                    receipts: Removal::all_of(&stories, &node.name, &all),
+                    ways: fencing.ways(&node.name, &all),
                 })
                 .collect(),
         };

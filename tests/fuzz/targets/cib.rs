@@ -1,14 +1,16 @@
 //! Pacemaker's CIB: any text is refused, or is a whole CIB; nothing in it lifts a grade or a pause that it does not name.
 #![no_main]
 
+use std::collections::BTreeSet;
+
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::pacemaker::cib::Cib;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let Ok(found) = Cib::parse(text) else { return };
+    let Ok(found) = Cib::parse(text, &BTreeSet::new()) else { return };
     assert!(text.contains("cib"), "a CIB from nowhere");
-    assert!(found.device_grade >= Grade::Isolated, "a device promises that much at least");
+    assert!(found.fencing.least_of_ours().is_none_or(|least| least >= Grade::Isolated), "a device takes that much at least");
     // An attribute's value may spell any letter as an entity; the name of an element it may not.
     assert!(found.device_grade <= Grade::Bounded || text.contains("nvpair"), "a grade from nowhere");
     assert!(found.pause.is_none() || text.contains("nvpair"), "a pause from nowhere");

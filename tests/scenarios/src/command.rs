@@ -54,8 +54,16 @@ pub enum Command {
     Drain(bool),
     /// The setting.
     PowerOff(bool),
-    /// What Pacemaker's devices are.
+    /// What Pacemaker fences with; no other device is configured.
     Device(Device),
+    /// Another device that is configured, too.
+    Beside(Device),
+    /// A level of the node's fencing topology: all of these devices.
+    Topology(Host, Vec<Device>),
+    /// Pacemaker may trust the watchdog, whatever else there is (`stonith-watchdog-timeout`).
+    WatchdogTimeout,
+    /// The configuration names the agent that is not known as one that switches power.
+    PowerAgent,
     /// What Pacemaker does with a lost node.
     FenceWith(FenceAction),
     /// Notifications are muted or not.
@@ -97,10 +105,55 @@ pub enum Command {
 pub enum Device {
     /// `fence_ganeti`, with a BMC.
     Ganeti,
-    /// Another agent, with a BMC: it leaves no receipt.
+    /// `fence_ipmilan`, with a BMC: it leaves no receipt.
     Other,
     /// `fence_ganeti`, which only isolates.
     Shun,
+    /// `fence_scsi`: the host runs on, without its disks.
+    Scsi,
+    /// `fence_sbd`: the host resets itself.
+    Sbd,
+    /// Pacemaker's own watchdog fencing: the host resets itself, and no device was asked.
+    Watchdog,
+    /// An agent that nobody knows (`fence_mine`): it does nothing at all.
+    Unknown,
+}
+
+impl Device {
+    /// Its words in a script, and its agent in Pacemaker.
+    pub const ALL: [(&str, Self, &str); 7] = [
+        ("fence_ganeti", Self::Ganeti, "fence_ganeti"),
+        ("other", Self::Other, "fence_ipmilan"),
+        ("shun", Self::Shun, "fence_ganeti"),
+        ("fence_scsi", Self::Scsi, "fence_scsi"),
+        ("sbd", Self::Sbd, "fence_sbd"),
+        ("watchdog", Self::Watchdog, "fence_watchdog"),
+        ("unknown", Self::Unknown, "fence_mine"),
+    ];
+
+    /// Its agent in Pacemaker.
+    #[must_use]
+    pub fn agent(self) -> &'static str {
+        Self::ALL.iter().find(|(_, device, _)| *device == self).map_or("", |(.., agent)| agent)
+    }
+
+    /// Its id in Pacemaker: the same for what is the same device.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        if self == Self::Watchdog { "watchdog" } else { self.agent() }
+    }
+
+    /// Whether it leaves a receipt of ours.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Ganeti | Self::Shun)
+    }
+
+    /// Whether it needs a BMC.
+    #[must_use]
+    pub const fn has_bmc(self) -> bool {
+        matches!(self, Self::Ganeti | Self::Other)
+    }
 }
 
 /// A flag of Ganeti's.

@@ -49,7 +49,7 @@ fn one(world: &World, here: Host, node: Host, state: &State, plan: &Plan, decisi
             if truth.ganeti.offline {
                 return Err("it is recorded already".to_owned());
             }
-            let least = world.settings.least_grade;
+            let least = world.settings().least_grade;
             let admitted = truth.admitted;
             let since = |at: u64| admitted.is_none_or(|admitted| at > admitted);
             if !truth.truly_fenced.iter().any(|(at, grade)| *grade >= least && since(*at)) {
@@ -73,7 +73,7 @@ fn one(world: &World, here: Host, node: Host, state: &State, plan: &Plan, decisi
 /// I6: the same look twice decides the same; and with the plan done, whether the memory of it was kept or not, nothing is
 /// left to do.
 fn settles(world: &World, here: Host, state: &State, plan: &Plan) -> Result<(), String> {
-    let settings = &world.settings;
+    let settings = &world.settings();
     let before = world.hosts[here].memory.clone();
     if reconcile(state, settings, before.clone()).verdicts != plan.verdicts {
         return Err("I6: the same look decides otherwise".to_owned());

@@ -33,7 +33,7 @@ impl World {
             for host in 0..self.hosts.len() {
                 let due = self.hosts[host].fence_at.is_some_and(|at| at <= self.now);
                 if due && self.hosts[host].member == Membership::Unclean {
-                    self.fence(host, self.fence_with, self.hosts[host].bmc || self.device == Device::Shun);
+                    self.fence(host, self.fence_with, self.hosts[host].bmc || !self.device.has_bmc());
                     if self.hosts[host].member == Membership::Absent {
                         fenced.push(host);
                     }
@@ -121,17 +121,25 @@ impl World {
         let grade = match (self.device, action) {
             _ if !succeeds => Grade::Unknown,
             (_, FenceAction::On) => Grade::Unknown,
-            (Device::Shun, _) => Grade::Isolated,
-            _ => Grade::Off,
+            (Device::Ganeti | Device::Other, FenceAction::Off) => Grade::Off,
+            (Device::Ganeti | Device::Other, _) => Grade::Bounded,
+            (Device::Sbd | Device::Watchdog, _) => Grade::Bounded,
+            (Device::Shun | Device::Scsi, _) => Grade::Isolated,
+            (Device::Unknown, _) => Grade::Unknown,
         };
-        if self.device != Device::Other {
+        if self.device.is_ours() {
             let outcome = if succeeds { Outcome::Done } else { Outcome::Unknown };
             let word_of = if self.device == Device::Shun { "peers" } else { "bmc" };
-            let removal = self.removal(by, asked, outcome, grade, word_of);
+            // A receipt has the grade of the moment before it was switched on again.
+            let written = if grade == Grade::Bounded { Grade::Off } else { grade };
+            let removal = self.removal(by, asked, outcome, written, word_of);
             self.hosts[by].ledger.push((host, removal));
         }
         let completed_ms = Some(self.wall_ms(by, self.now));
-        let delegate = Delegate::Host(self.hosts[by].name.clone());
+        let delegate = match self.device {
+            Device::Watchdog => Delegate::Watchdog,
+            _ => Delegate::Host(self.hosts[by].name.clone()),
+        };
         self.hosts[host].fences.push(Fence { action, status, completed_ms, delegate });
         if !succeeds {
             self.hosts[host].fence_at = Some(self.now + AGAIN);
@@ -139,6 +147,8 @@ impl World {
         }
         match self.device {
             Device::Shun => self.hosts[host].linked = false,
+            Device::Scsi | Device::Unknown => {}
+            Device::Sbd | Device::Watchdog => self.switch(host, FenceAction::Reboot),
             Device::Ganeti | Device::Other => self.switch(host, action),
         }
         if action != FenceAction::On {

@@ -58,7 +58,7 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
 /// One host looks, and does what is decided.
 fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
     let state = world.view(host);
-    let plan = reconcile(&state, &world.settings, world.hosts[host].memory.clone());
+    let plan = reconcile(&state, &world.settings(), world.hosts[host].memory.clone());
     outcome.looks += 1;
     outcome.broken.extend(invariants::check(world, host, &state, &plan).err());
     world.hosts[host].memory = plan.memory;

@@ -145,10 +145,13 @@ impl Script {
             ["set", "device-grade", grade] => Command::DeviceGrade(grade.parse().map_err(|error| format!("{error}"))?),
             ["set", "use-poweroff", word] => Command::PowerOff(either(word, "on", "off")?),
             ["set", "drain", word] => Command::Drain(either(word, "on", "off")?),
-            ["device", device] => Command::Device(word(
-                &[("fence_ganeti", Device::Ganeti), ("other", Device::Other), ("shun", Device::Shun)],
-                device,
-            )?),
+            ["device", name] => Command::Device(device(name)?),
+            ["beside", name] => Command::Beside(device(name)?),
+            ["topology", n, names @ ..] if !names.is_empty() => {
+                Command::Topology(self.host(n)?, names.iter().map(|name| device(name)).collect::<Result<_, _>>()?)
+            }
+            ["watchdog-timeout"] => Command::WatchdogTimeout,
+            ["power-agent"] => Command::PowerAgent,
             ["fence-with", action] => Command::FenceWith(fence_action(action)?),
             ["notify", word] => Command::NotifyMuted(either(word, "muted", "on")?),
             ["master-failover", n] => Command::MasterFailover(self.host(n)?),
@@ -187,6 +190,10 @@ use gnt_ha::core::receipt::{Action as A, Outcome as O};
 
 fn fence_action(text: &str) -> Result<FenceAction, String> {
     word(&[("off", FenceAction::Off), ("reboot", FenceAction::Reboot), ("on", FenceAction::On)], text)
+}
+
+fn device(text: &str) -> Result<Device, String> {
+    word(&Device::ALL.map(|(name, device, _)| (name, device)), text)
 }
 
 fn word<T: Copy>(known: &[(&str, T)], text: &str) -> Result<T, String> {

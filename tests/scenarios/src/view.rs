@@ -1,7 +1,5 @@
 //! What one host sees of the world: the input of a decision.
 
-use std::collections::BTreeSet;
-
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::receipt::When;
 use gnt_ha::core::reconcile::{Delegate, Fence, Membership, NodeState, Role, State};
@@ -37,7 +35,6 @@ impl World {
             role,
             pause: self.pause.clone(),
             candidate_pool_size: self.pool,
-            ledgers: ledgers.iter().map(|host| self.hosts[*host].name.clone()).collect::<BTreeSet<_>>(),
             nodes: (0..self.hosts.len()).map(|node| self.node(here, node, &ledgers)).collect(),
         }
     }
@@ -80,6 +77,7 @@ impl World {
             answers: self.ask_noded.then_some(own.linked && state.up && state.linked && state.noded),
             fences: state.fences.iter().map(|fence| self.fence_in_pacemaker(fence)).collect(),
             receipts,
+            ways: self.fencing().ways(&state.name, &self.hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>()),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! The world: its hosts, its settings, its clock, and its log.
 
+use std::collections::BTreeSet;
+
+use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{BadNodeName, NodeName};
+use gnt_ha::core::pacemaker::fencing::Fencing;
+use gnt_ha::core::pacemaker::tree::Element;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::core::reconcile::{FenceAction, Membership, Pause, Removal, Settings};
 
@@ -34,6 +39,13 @@ pub(crate) struct World {
     pub(crate) quorum_lost: bool,
     pub(crate) settings: Settings,
     pub(crate) device: Device,
+    /// What is configured beside it.
+    pub(crate) beside: Vec<Device>,
+    pub(crate) topology: Vec<(Host, Vec<Device>)>,
+    /// The `minimum_grade` of `fence_ganeti`, if it is set.
+    pub(crate) minimum_grade: Option<Grade>,
+    pub(crate) watchdog_timeout: bool,
+    pub(crate) power_agent: bool,
     pub(crate) fence_with: FenceAction,
     pub(crate) muted: bool,
     pub(crate) jobs_work: bool,
@@ -68,6 +80,11 @@ impl World {
             quorum_lost: false,
             settings: Settings::default(),
             device: Device::Ganeti,
+            beside: Vec::new(),
+            topology: Vec::new(),
+            minimum_grade: None,
+            watchdog_timeout: false,
+            power_agent: false,
             fence_with: FenceAction::Reboot,
             muted: false,
             jobs_work: true,
@@ -108,7 +125,7 @@ impl World {
             Command::Fence(host, action, succeeds) => self.fence(host, action, succeeds && self.hosts[host].bmc),
             Command::Confirm(host) => self.confirm(host),
             Command::Receipt(host, action, outcome, grade) => {
-                let removal = self.removal(self.master, action, outcome, grade, "bmc");
+                let removal = Removal { by_fencer: false, ..self.removal(self.master, action, outcome, grade, "bmc") };
                 self.by_hand(host, removal);
             }
             Command::Pause(ref reason) => {
@@ -119,10 +136,14 @@ impl World {
             Command::Maintenance(on) => self.maintenance = on,
             Command::QuorumLost(lost) => self.quorum_lost = lost,
             Command::LeastGrade(grade) => self.settings.least_grade = grade,
-            Command::DeviceGrade(grade) => self.settings.device_grade = grade,
+            Command::DeviceGrade(grade) => self.minimum_grade = Some(grade),
             Command::PowerOff(on) => self.settings.power_too.off = on,
             Command::Drain(on) => self.settings.drain = on,
             Command::Device(device) => self.device = device,
+            Command::Beside(device) => self.beside.push(device),
+            Command::Topology(host, ref devices) => self.topology.push((host, devices.clone())),
+            Command::WatchdogTimeout => self.watchdog_timeout = true,
+            Command::PowerAgent => self.power_agent = true,
             Command::FenceWith(action) => self.fence_with = action,
             Command::NotifyMuted(muted) => self.muted = muted,
             Command::MasterFailover(host) => self.master_failover(host),
@@ -207,6 +228,39 @@ impl World {
             grade,
             word_of: word_of.to_owned(),
             ended_ms: self.wall_ms(by, self.now),
+            by_fencer: true,
         }
+    }
+
+    /// Pacemaker's configuration, as far as it fences.
+    pub(crate) fn fencing(&self) -> Fencing {
+        let ids: BTreeSet<(&str, &str)> =
+            [self.device].iter().chain(&self.beside).map(|device| (device.id(), device.agent())).collect();
+        let least = self.minimum_grade.map_or_else(String::new, |grade| {
+            format!("<instance_attributes id=\"i\"><nvpair id=\"g\" name=\"minimum_grade\" value=\"{grade}\"/></instance_attributes>")
+        });
+        let primitive = |(id, agent): &(&str, &str)| {
+            let least = if *agent == "fence_ganeti" { least.as_str() } else { "" };
+            format!("<primitive id=\"{id}\" class=\"stonith\" type=\"{agent}\">{least}</primitive>")
+        };
+        let level = |(index, (host, devices)): (usize, &(Host, Vec<Device>))| {
+            let ids: Vec<&str> = devices.iter().map(|device| device.id()).collect();
+            let target = &self.hosts[*host].name;
+            format!("<fencing-level target=\"{target}\" index=\"{}\" devices=\"{}\"/>", index + 1, ids.join(","))
+        };
+        let timeout = if self.watchdog_timeout { "10" } else { "0" };
+        let text = format!(
+            "<cib><crm_config><nvpair name=\"stonith-watchdog-timeout\" value=\"{timeout}\"/></crm_config><resources>{}\
+             </resources><fencing-topology>{}</fencing-topology></cib>",
+            ids.iter().map(primitive).collect::<String>(),
+            self.topology.iter().enumerate().map(level).collect::<String>()
+        );
+        let power_agents = self.power_agent.then(|| "fence_mine".to_owned()).into_iter().collect();
+        Element::parse(&text).map(|cib| Fencing::of(&cib, &power_agents)).unwrap_or_default()
+    }
+
+    /// The settings, with what Pacemaker's devices take.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.promised(self.fencing().least_of_ours())
     }
 }

@@ -1,0 +1,130 @@
+//! Fence agents by what their success says of a node: whether its power was switched, a path to it was cut, or it is trusted
+//! to have reset itself.
+//!
+//! What is known of the agents is in one table, [`kind_of`]. Sources: the metadata of fence-agents 4.12 (an agent without the
+//! action `reboot` is a fabric agent, FenceAgentAPI.md), its manual pages, and pacemaker-fenced(7) for the watchdog.
+
+use std::collections::BTreeSet;
+
+use super::grade::Grade;
+use super::power::reading::Sees;
+use crate::config::kind_of;
+
+/// Our own agent.
+pub const OURS: &str = "fence_ganeti";
+
+/// The id and the delegate of Pacemaker's watchdog fencing (`STONITH_WATCHDOG_ID`).
+pub const WATCHDOG: &str = "watchdog";
+
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `fence_ganeti`: its receipt has the grade.
+    Ours {
+        /// The grade that it takes at least (`minimum_grade`).
+        least: Grade,
+    },
+    /// It switches the power and reads it back.
+    Power {
+        /// A reboot of it is off, read, then on; not the device's own cycle (`method=cycle`).
+        reads_reboot: bool,
+    },
+    /// It cuts a path to storage or to a network: the host runs on.
+    Fabric,
+    /// The host is trusted to reset itself in time.
+    Watchdog,
+    /// Not known.
+    Unknown,
+}
+
+/// Agents that leave the reset to the host's own watchdog.
+const SELF_FENCING: [&str; 3] = ["external/sbd", "fence_sbd", "fence_watchdog"];
+
+/// Agents whose reboot is a reset of the device's own unless they are told otherwise (`method=onoff`).
+const CYCLES: [&str; 1] = ["fence_gce"];
+
+/// The agent's name: what stands after the last slash of a path. Those of cluster-glue have a folder in their name
+/// (`external/sbd`).
+fn name_of(agent: &str) -> &str {
+    if agent.starts_with('/') { agent.rsplit('/').next().unwrap_or_default() } else { agent }
+}
+
+impl Kind {
+    /// The kind of an agent, by its name or its path; `power_agents` are those that the configuration adds.
+    #[must_use]
+    pub fn of(agent: &str, power_agents: &BTreeSet<String>) -> Self {
+        let name = name_of(agent);
+        let power = Self::Power { reads_reboot: !CYCLES.contains(&name) };
+        match name {
+            OURS => Self::Ours { least: Grade::Bounded },
+            _ if SELF_FENCING.contains(&name) => Self::Watchdog,
+            _ => match kind_of(name).sees {
+                Sees::Access => Self::Fabric,
+                Sees::Machine | Sees::Feed => power,
+                Sees::Unknown if power_agents.contains(name) => power,
+                Sees::Unknown => Self::Unknown,
+            },
+        }
+    }
+}
+
+/// Checks a name that the configuration gives for an agent that switches power.
+///
+/// # Errors
+/// A name that is not valid, or of an agent that is known to switch no power.
+pub fn check_power_agent(agent: &str) -> Result<(), String> {
+    let is_plain = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    };
+    if !(1..=2).contains(&agent.split('/').count()) || !agent.split('/').all(is_plain) {
+        return Err(format!("power_agents: {agent:?} is not a valid agent name: give it as Pacemaker has it (fence_...)"));
+    }
+    match Kind::of(agent, &BTreeSet::new()) {
+        Kind::Unknown | Kind::Power { .. } => Ok(()),
+        Kind::Ours { .. } => Err(format!("power_agents: {agent} writes receipts with a grade: take it out")),
+        Kind::Fabric => Err(format!("power_agents: {agent} cuts a path and switches no power: take it out")),
+        Kind::Watchdog => Err(format!("power_agents: {agent} leaves the reset to a watchdog: take it out")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(agent: &str) -> Kind {
+        Kind::of(agent, &BTreeSet::new())
+    }
+
+    /// A kind that is not known is never taken for one that switches power.
+    #[test]
+    fn each_agent_has_its_kind_and_what_is_not_known_has_none() {
+        let power = Kind::Power { reads_reboot: true };
+        for agent in ["fence_ipmilan", "fence_apc_snmp", "fence_virsh", "fence_xvm", "/usr/sbin/fence_redfish"] {
+            assert_eq!(kind(agent), power, "{agent}");
+        }
+        for agent in ["fence_scsi", "fence_mpath", "fence_brocade", "fence_ifmib", "fence_sanbox2", "fence_cisco_mds"] {
+            assert_eq!(kind(agent), Kind::Fabric, "{agent}");
+        }
+        for agent in ["fence_sbd", "fence_watchdog", "external/sbd"] {
+            assert_eq!(kind(agent), Kind::Watchdog, "{agent}");
+        }
+        for agent in ["fence_mine", "fence_kdump", "fence_heuristics_ping", "fence_dummy", "fence_legacy", "", "external/x"] {
+            assert_eq!(kind(agent), Kind::Unknown, "{agent}");
+        }
+        assert_eq!(kind("fence_ganeti"), Kind::Ours { least: Grade::Bounded });
+    }
+
+    #[test]
+    fn the_configuration_adds_agents_that_switch_power_and_no_others() {
+        let added = BTreeSet::from(["fence_mine".to_owned(), "fence_scsi".to_owned()]);
+        assert_eq!(Kind::of("fence_mine", &added), Kind::Power { reads_reboot: true });
+        assert_eq!(Kind::of("fence_scsi", &added), Kind::Fabric, "what is known is not overruled");
+        for good in ["fence_mine", "external/vcenter", "fence_ipmilan"] {
+            check_power_agent(good).unwrap();
+        }
+        for bad in ["", "fence_scsi", "fence_sbd", "fence_ganeti", "/usr/sbin/x", "a/b/c", "fence mine", "../x", "x\n"] {
+            assert!(check_power_agent(bad).is_err(), "{bad:?}");
+        }
+    }
+}

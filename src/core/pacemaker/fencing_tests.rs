@@ -1,0 +1,172 @@
+use super::*;
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+fn all() -> Vec<NodeName> {
+    ["n1.lab", "n2.lab", "n3.lab"].map(name).to_vec()
+}
+
+/// A primitive of this agent with these parameters.
+fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
+    let pairs: String = parameters.iter().map(pair).collect();
+    format!(
+        "<primitive id=\"{id}\" class=\"stonith\" type=\"{agent}\"><instance_attributes id=\"{id}-i\">{pairs}\
+         </instance_attributes></primitive>"
+    )
+}
+
+fn fencing(properties: &str, resources: &str, topology: &str) -> Fencing {
+    let text = format!(
+        "<cib><configuration><crm_config><cluster_property_set id=\"p\">{properties}</cluster_property_set></crm_config>\
+         <nodes><node id=\"1\" uname=\"n1\"/><node id=\"2\" uname=\"n2\"/><node id=\"3\" uname=\"n3\"><instance_attributes id=\"a\">\
+         <nvpair id=\"r\" name=\"rack\" value=\"b\"/></instance_attributes></node></nodes><resources>{resources}</resources>\
+         <fencing-topology>{topology}</fencing-topology></configuration></cib>"
+    );
+    Fencing::of(&Element::parse(&text).unwrap(), &BTreeSet::from(["fence_mine".to_owned()]))
+}
+
+/// What an off proves of n3.lab without a receipt.
+fn grade(resources: &str, topology: &str) -> Grade {
+    fencing("", resources, topology).ways(&name("n3.lab"), &all()).worth(true).grade
+}
+
+const OURS_ONLY: &str = r#"<primitive id="f" class="stonith" type="fence_ganeti"/>"#;
+
+/// Tried: a fabric device beside ours in the CIB, and a success without a receipt, became `off`.
+#[test]
+fn a_fabric_device_beside_ours_leaves_isolation() {
+    assert_eq!(grade(&format!("{OURS_ONLY}{}", device("scsi", "fence_scsi", &[])), ""), Grade::Isolated);
+}
+
+/// Each kind of device alone: what its success proves, and what may be recorded of the power.
+#[test]
+fn each_kind_of_device() {
+    for (agent, parameters, off, powered, reboot) in [
+        ("fence_ipmilan", vec![], Grade::Off, Some(false), Grade::Bounded),
+        ("fence_ipmilan", vec![("method", "cycle")], Grade::Off, Some(false), Grade::Isolated),
+        ("fence_ipmilan", vec![("method", "onoff")], Grade::Off, Some(false), Grade::Bounded),
+        ("fence_gce", vec![], Grade::Off, Some(false), Grade::Isolated),
+        ("fence_gce", vec![("method", "onoff")], Grade::Off, Some(false), Grade::Bounded),
+        ("fence_ipmilan", vec![("pcmk_off_action", "status")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_ipmilan", vec![("pcmk_reboot_action", "off")], Grade::Off, Some(false), Grade::Bounded),
+        ("fence_virsh", vec![("missing_as_off", "true")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_mine", vec![], Grade::Off, Some(false), Grade::Bounded),
+        ("fence_theirs", vec![], Grade::Isolated, None, Grade::Isolated),
+        ("fence_scsi", vec![], Grade::Isolated, None, Grade::Isolated),
+        ("fence_sbd", vec![], Grade::Bounded, None, Grade::Bounded),
+        ("fence_watchdog", vec![], Grade::Bounded, None, Grade::Bounded),
+        ("fence_ganeti", vec![], Grade::Bounded, None, Grade::Bounded),
+        ("fence_ganeti", vec![("minimum_grade", "off")], Grade::Off, None, Grade::Bounded),
+        ("fence_ganeti", vec![("minimum_grade", "isolated")], Grade::Isolated, None, Grade::Isolated),
+    ] {
+        let ways = fencing("", &device("d", agent, &parameters), "").ways(&name("n3.lab"), &all());
+        let worth = ways.worth(true);
+        assert_eq!((worth.grade, worth.powered, ways.worth(false).grade), (off, powered, reboot), "{agent} {parameters:?}");
+    }
+}
+
+/// A host's isolation must not count as bounded only because its receipt is out of reach.
+#[test]
+fn the_least_that_any_device_of_ours_takes_counts() {
+    let with = |grade: &str| device("g", "fence_ganeti", &[("minimum_grade", grade)]);
+    let template = |grade: &str| with(grade).replace("primitive", "template");
+    let of_template = r#"<group id="x"><primitive id="p" template="g"/></group>"#;
+    for (resources, expected) in [
+        (OURS_ONLY.to_owned(), Grade::Bounded),
+        (with("off"), Grade::Off),
+        (format!("{OURS_ONLY}{}", with("off")), Grade::Bounded),
+        (format!("{}{OURS_ONLY}", with("isolated")), Grade::Isolated),
+        (format!("{}{}", with("off"), device("i", "fence_ipmilan", &[])), Grade::Off),
+        (format!("{}{of_template}", template("isolated")), Grade::Isolated),
+        (with(""), Grade::Bounded),
+        (with("unknown"), Grade::Isolated),
+        (with("OFF"), Grade::Isolated),
+        (with("&broken;"), Grade::Isolated),
+        // Under a rule the default may hold.
+        (with("off").replace("<nvpair", "<rule id=\"r\" score=\"1\"/><nvpair"), Grade::Bounded),
+        (
+            format!("{}<primitive id=\"r\" class=\"stonith\" type=\"fence_ganeti\"><instance_attributes id-ref=\"g-i\"/></primitive>", with("isolated")),
+            Grade::Isolated,
+        ),
+    ] {
+        assert_eq!(grade(&resources, ""), expected, "{resources}");
+        assert_eq!(fencing("", &resources, "").least_of_ours(), Some(expected), "{resources}");
+    }
+    assert_eq!(fencing("", &device("scsi", "fence_scsi", &[]), "").least_of_ours(), None);
+    assert_eq!(grade("", ""), Grade::Isolated, "nobody knows who did it");
+}
+
+/// A device whose host list does not name the node cannot have fenced it; when that cannot be told, it may have.
+#[test]
+fn only_a_host_list_that_leaves_the_node_out_says_that_it_was_not_this_device() {
+    let ipmi = device("i", "fence_ipmilan", &[]);
+    for (parameters, expected) in [
+        (vec![("pcmk_host_list", "n1,n2")], Grade::Off),
+        (vec![("pcmk_host_list", "n1 N3.LAB")], Grade::Isolated),
+        (vec![("pcmk_host_list", "n3")], Grade::Isolated),
+        (vec![("pcmk_host_list", "n3.other")], Grade::Off),
+        (vec![("pcmk_host_map", "n1:1;n2:2,3")], Grade::Off),
+        (vec![("pcmk_host_map", "n1:1 n3:2")], Grade::Isolated),
+        (vec![("pcmk_host_list", "n1"), ("pcmk_host_map", "n3:2")], Grade::Isolated),
+        (vec![("pcmk_host_list", "n1"), ("pcmk_host_check", "static-list")], Grade::Off),
+        (vec![("pcmk_host_list", "n1"), ("pcmk_host_check", "dynamic-list")], Grade::Isolated),
+        (vec![("pcmk_host_list", "n1"), ("pcmk_host_check", "none")], Grade::Isolated),
+    ] {
+        let scsi = device("s", "fence_scsi", &parameters);
+        assert_eq!(grade(&format!("{ipmi}{scsi}"), ""), expected, "{parameters:?}");
+    }
+    let listed = device("s", "fence_scsi", &[("pcmk_host_list", "n1")]);
+    let under_rule = listed.replace("<nvpair", "<rule id=\"r\" score=\"1\"/><nvpair");
+    assert_eq!(grade(&format!("{ipmi}{under_rule}"), ""), Grade::Isolated);
+    // A short name that two nodes have may be either.
+    let two = [name("n3.east"), name("n3.west")];
+    let by_short = fencing("", &format!("{ipmi}{}", device("s", "fence_scsi", &[("pcmk_host_list", "n3")])), "");
+    assert_eq!(by_short.ways(&two[0], &two).worth(true).grade, Grade::Isolated);
+}
+
+/// Of a node with a fencing topology only the devices of its levels count; of a level all have succeeded.
+#[test]
+fn a_topology_decides_which_devices_count() {
+    let all_devices =
+        [device("i", "fence_ipmilan", &[]), device("s", "fence_scsi", &[]), OURS_ONLY.to_owned()].concat();
+    let level = |target: &str, index: u8, devices: &str| {
+        format!("<fencing-level id=\"l{index}\" {target} index=\"{index}\" devices=\"{devices}\"/>")
+    };
+    let of = |topology: &str| {
+        let ways = fencing("", &all_devices, topology).ways(&name("n3.lab"), &all());
+        (ways.worth(true).grade, ways.has_ours())
+    };
+    assert_eq!(of(""), (Grade::Isolated, true));
+    assert_eq!(of(&level("target=\"n3\"", 1, "i")), (Grade::Off, false));
+    assert_eq!(of(&level("target=\"n3\"", 1, "i,s")), (Grade::Off, false));
+    assert_eq!(of(&level("target=\"n3\"", 1, "f")), (Grade::Bounded, true));
+    assert_eq!(of(&format!("{}{}", level("target=\"n3\"", 1, "f"), level("target=\"n3\"", 2, "s"))), (Grade::Isolated, true));
+    assert_eq!(of(&level("target=\"n1\"", 1, "i")), (Grade::Isolated, true), "of another node");
+    assert_eq!(of(&level("target-pattern=\"^n[23]$\"", 1, "i")), (Grade::Off, false));
+    assert_eq!(of(&level("target-pattern=\"^n1\"", 1, "i")), (Grade::Isolated, true));
+    // What is not understood may fit or not.
+    assert_eq!(of(&level("target-pattern=\"(n3)\"", 1, "i")), (Grade::Isolated, true));
+    assert_eq!(of(&level("target-attribute=\"rack\" target-value=\"b\"", 1, "i")), (Grade::Off, false));
+    assert_eq!(of(&level("target-attribute=\"rack\" target-value=\"c\"", 1, "i")), (Grade::Isolated, true));
+    assert_eq!(of(&level("target=\"n3\"", 1, "watchdog")), (Grade::Bounded, false));
+    assert_eq!(of(&level("target=\"n3\"", 1, "gone")), (Grade::Isolated, false));
+}
+
+/// Where Pacemaker may trust the watchdog, a success without a receipt never says that the power is off.
+#[test]
+fn watchdog_fencing_may_have_been_it() {
+    let of = |value: &str| {
+        let property = format!("<nvpair id=\"w\" name=\"stonith-watchdog-timeout\" value=\"{value}\"/>");
+        let worth = fencing(&property, &device("i", "fence_ipmilan", &[]), "").ways(&name("n3.lab"), &all()).worth(true);
+        (worth.grade, worth.powered)
+    };
+    for off in ["0", "0s"] {
+        assert_eq!(of(off), (Grade::Off, Some(false)), "{off}");
+    }
+    for on in ["10", "-1", "10s", "x"] {
+        assert_eq!(of(on), (Grade::Bounded, None), "{on}");
+    }
+}

@@ -1,0 +1,135 @@
+use super::*;
+use crate::core::fence_agents::Kind;
+
+const POWER: Kind = Kind::Power { reads_reboot: true };
+
+fn fence(at_ms: u64) -> Fence {
+    let delegate = Delegate::Host(NodeName::new("n1").unwrap());
+    Fence { action: FenceAction::Off, status: FenceStatus::Success, completed_ms: Some(at_ms), delegate }
+}
+
+fn receipt(id: &str, ended_ms: u64, grade: Grade) -> Removal {
+    let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
+    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true }
+}
+
+/// What is proven where Pacemaker may have used any one of these kinds of devices.
+fn proven(fences: &[Fence], receipts: &[Removal], kinds: &[Kind]) -> Vec<Proof> {
+    let kinds: Vec<&[Kind]> = kinds.iter().map(std::slice::from_ref).collect();
+    let ways = Ways::of_kinds(&kinds);
+    proofs(&Written { fences, receipts, ways: &ways })
+}
+
+/// The same as (grade, keys), with a `fence_ganeti` of the default.
+fn found(fences: Vec<Fence>, receipts: Vec<Removal>) -> Vec<(Grade, Vec<String>)> {
+    let ours = [Kind::Ours { least: Grade::Bounded }];
+    proven(&fences, &receipts, &ours).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
+}
+
+fn keys(keys: &[&str]) -> Vec<String> {
+    keys.iter().map(ToString::to_string).collect()
+}
+
+/// One fencing is one, though two programs wrote it down a moment apart.
+#[test]
+fn a_receipt_and_its_entry_are_one_fencing_with_the_grade_of_the_receipt() {
+    let found = found(vec![fence(100_000)], vec![receipt("a", 99_500, Grade::Isolated)]);
+    assert_eq!(found, [(Grade::Isolated, keys(&["receipt a", "fence off 100"]))]);
+}
+
+#[test]
+fn each_receipt_is_of_one_fencing_only_the_nearest() {
+    let found = found(vec![fence(100_000), fence(130_000)], vec![receipt("b", 129_000, Grade::Off)]);
+    assert_eq!(found[1], (Grade::Off, keys(&["receipt b", "fence off 130"])));
+    assert_eq!(found[0], (Grade::Bounded, keys(&["fence off 100"])));
+}
+
+/// A success without a receipt is worth the weakest that any device which may have done it gives, and sets `powered` only
+/// where each of them reads the power.
+#[test]
+fn without_a_receipt_the_weakest_device_counts() {
+    let ours = |least| Kind::Ours { least };
+    for (kinds, grade, powered) in [
+        (vec![POWER], Grade::Off, Some(false)),
+        (vec![ours(Grade::Bounded)], Grade::Bounded, None),
+        (vec![ours(Grade::Isolated)], Grade::Isolated, None),
+        (vec![POWER, ours(Grade::Bounded)], Grade::Bounded, None),
+        (vec![Kind::Fabric, ours(Grade::Bounded)], Grade::Isolated, None),
+        (vec![Kind::Unknown, POWER], Grade::Isolated, None),
+        (vec![Kind::Watchdog, POWER], Grade::Bounded, None),
+        (vec![], Grade::Isolated, None),
+    ] {
+        let proof = &proven(&[fence(100_000)], &[], &kinds)[0];
+        assert_eq!((proof.grade, proof.powered), (grade, powered), "{kinds:?}");
+    }
+}
+
+/// Who confirms is believed whatever the devices are; the watchdog only that the boot has ended.
+#[test]
+fn a_human_and_the_watchdog_are_no_devices() {
+    for (delegate, grade, powered) in
+        [(Delegate::Human, Grade::Off, Some(false)), (Delegate::Watchdog, Grade::Bounded, None)]
+    {
+        let fence = Fence { delegate, ..fence(100_000) };
+        let proofs = proven(&[fence], &[receipt("a", 100_000, Grade::Isolated)], &[Kind::Fabric]);
+        let proof = proofs.iter().find(|proof| proof.keys == keys(&["fence off 100"])).unwrap();
+        assert_eq!((proof.grade, proof.powered), (grade, powered));
+    }
+}
+
+/// Clocks that are further apart than a minute: the receipt matches nothing and still lowers the word.
+#[test]
+fn a_weaker_receipt_nearby_lowers_a_fencing_without_one() {
+    let proofs = proven(&[fence(700_000)], &[receipt("a", 500_000, Grade::Isolated)], &[POWER]);
+    assert!(proofs.iter().all(|proof| proof.grade == Grade::Isolated && proof.powered.is_none()));
+}
+
+/// What was done by hand a moment before a fabric device fenced is no receipt of that fencing.
+#[test]
+fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
+    let by_hand = Removal { by_fencer: false, action: Action::Cycle, ..receipt("a", 99_000, Grade::Off) };
+    let proofs = proven(&[fence(100_000)], &[by_hand], &[Kind::Fabric]);
+    let of_fence = proofs.iter().find(|proof| proof.keys == keys(&["fence off 100"])).unwrap();
+    assert_eq!(of_fence.grade, Grade::Isolated);
+}
+
+/// A cycle that ended on proves only that the earlier boot is gone, and nothing where nobody fenced.
+#[test]
+fn a_cycle_that_ended_on_is_no_off() {
+    let of = |action, outcome, by_fencer| {
+        let receipt = Removal { action, outcome, by_fencer, ..receipt("a", 100_000, Grade::Off) };
+        let proof = proven(&[], &[receipt], &[POWER]).remove(0);
+        (proof.grade, proof.powered, proof.is_planned)
+    };
+    assert_eq!(of(Action::Cycle, Outcome::Done, false), (Grade::Bounded, Some(true), true));
+    assert_eq!(of(Action::Reboot, Outcome::Done, false), (Grade::Bounded, Some(true), true));
+    assert_eq!(of(Action::Reboot, Outcome::Done, true), (Grade::Bounded, Some(true), false));
+    for action in [Action::Reboot, Action::Cycle] {
+        assert_eq!(of(action, Outcome::OffOnly, false), (Grade::Off, Some(false), false));
+    }
+    // Pacemaker calls a reboot a success when the off part was, whatever became of the on part.
+    let reboot = Fence { action: FenceAction::Reboot, ..fence(100_000) };
+    let proof = &proven(&[reboot], &[], &[POWER])[0];
+    assert_eq!((proof.grade, proof.powered), (Grade::Bounded, None));
+}
+
+/// What was off and was switched on since is not off.
+#[test]
+fn a_later_power_on_takes_the_off_away() {
+    let on = Removal { action: Action::On, ..receipt("b", 200_000, Grade::Unknown) };
+    let cycle = Removal { action: Action::Cycle, by_fencer: false, ..receipt("c", 200_000, Grade::Off) };
+    for later in [on, cycle] {
+        let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), later], &[POWER])[0];
+        assert_eq!((proof.grade, proof.powered), (Grade::Bounded, Some(true)));
+    }
+}
+
+#[test]
+fn what_failed_proves_nothing() {
+    let failed = Fence { status: FenceStatus::Failed, ..fence(100_000) };
+    let on = Fence { action: FenceAction::On, ..fence(100_000) };
+    let pending = Fence { status: FenceStatus::Pending, completed_ms: None, ..fence(0) };
+    let unknown = Removal { outcome: Outcome::Unknown, ..receipt("a", 1, Grade::Off) };
+    let graded_unknown = receipt("b", 1, Grade::Unknown);
+    assert!(found(vec![failed, on, pending], vec![unknown, graded_unknown]).is_empty());
+}
