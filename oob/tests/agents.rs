@@ -80,7 +80,7 @@ fn debians_dummy_agent_is_driven() {
         return;
     }
     let site = Site::new(
-        "[nodes.\"n1.lab\"]\nlevels = [[\"dummy\"]]\n[devices.dummy]\ndriver = \"agent\"\nagent = \"fence_dummy\"\n\
+        "[nodes.\"n1.lab\"]\nlevels = [[\"dummy\"]]\n[devices.dummy]\ndriver = \"agent\"\nagent = \"fence_dummy\"\ngrade = \"off\"\n\
          options = { status_file = \"{dir}/dummy\" }\n",
     );
     site.configure(&site.text("config.toml").replace("deadline = 6", "deadline = 50"));

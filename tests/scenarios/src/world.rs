@@ -259,8 +259,8 @@ impl World {
         Element::parse(&text).map(|cib| Fencing::of(&cib, &power_agents)).unwrap_or_default()
     }
 
-    /// The settings, with what Pacemaker's devices take.
+    /// The settings, with what Pacemaker's devices are told to take.
     pub(crate) fn settings(&self) -> Settings {
-        self.settings.promised(self.fencing().least_of_ours())
+        self.settings.promised(self.minimum_grade.and_then(|_| self.fencing().least_of_ours()))
     }
 }
