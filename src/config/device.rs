@@ -383,7 +383,9 @@ impl AgentDevice {
             return Err("agent = \"fence_ganeti\" would call this program for ever: name another agent".to_owned());
         }
         let known = fence_agents::Kind::of(&self.agent, &BTreeSet::new());
-        if matches!(known, fence_agents::Kind::Fabric | fence_agents::Kind::Watchdog) && self.grade.is_some_and(|grade| grade > self.known(&BTreeSet::new())) {
+        if matches!(known, fence_agents::Kind::Fabric | fence_agents::Kind::Watchdog)
+            && self.grade.is_some_and(|grade| grade > self.known(&BTreeSet::new()))
+        {
             let known = self.known(&BTreeSet::new());
             return Err(format!("agent {file} switches no power: its off proves {known} at most (grade)"));
         }

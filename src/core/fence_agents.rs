@@ -58,10 +58,12 @@ impl Kind {
         match name {
             OURS => Self::Ours { least: Grade::Bounded },
             _ if SELF_FENCING.contains(&name) => Self::Watchdog,
+            _ if power_agents.contains(name) && kind_of(name).sees == Sees::Unknown => power,
+            // Of cluster-glue, which has agents of its own by any name.
+            _ if name.contains('/') => Self::Unknown,
             _ => match kind_of(name).sees {
                 Sees::Access => Self::Fabric,
                 Sees::Machine | Sees::Feed => power,
-                Sees::Unknown if power_agents.contains(name) => power,
                 Sees::Unknown => Self::Unknown,
             },
         }
@@ -78,7 +80,9 @@ pub fn check_power_agent(agent: &str) -> Result<(), String> {
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
     };
     if !(1..=2).contains(&agent.split('/').count()) || !agent.split('/').all(is_plain) {
-        return Err(format!("power_agents: {agent:?} is not a valid agent name: give it as Pacemaker has it (fence_...)"));
+        return Err(format!(
+            "power_agents: {agent:?} is not a valid agent name: give it as Pacemaker has it (fence_...)"
+        ));
     }
     match Kind::of(agent, &BTreeSet::new()) {
         Kind::Unknown | Kind::Power { .. } => Ok(()),
@@ -109,7 +113,9 @@ mod tests {
         for agent in ["fence_sbd", "fence_watchdog", "external/sbd"] {
             assert_eq!(kind(agent), Kind::Watchdog, "{agent}");
         }
-        for agent in ["fence_mine", "fence_kdump", "fence_heuristics_ping", "fence_dummy", "fence_legacy", "", "external/x"] {
+        for agent in
+            ["fence_mine", "fence_kdump", "fence_heuristics_ping", "fence_dummy", "fence_legacy", "", "external/x"]
+        {
             assert_eq!(kind(agent), Kind::Unknown, "{agent}");
         }
         assert_eq!(kind("fence_ganeti"), Kind::Ours { least: Grade::Bounded });
@@ -123,7 +129,8 @@ mod tests {
         for good in ["fence_mine", "external/vcenter", "fence_ipmilan"] {
             check_power_agent(good).unwrap();
         }
-        for bad in ["", "fence_scsi", "fence_sbd", "fence_ganeti", "/usr/sbin/x", "a/b/c", "fence mine", "../x", "x\n"] {
+        for bad in ["", "fence_scsi", "fence_sbd", "fence_ganeti", "/usr/sbin/x", "a/b/c", "fence mine", "../x", "x\n"]
+        {
             assert!(check_power_agent(bad).is_err(), "{bad:?}");
         }
     }

@@ -268,7 +268,8 @@ mod tests {
         let times = Times { seen: Some(Seen::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
         let proof = vec!["ok n1.lab level 1 bmc: on (chassis status)".to_owned()];
         let word = Word::Human;
-        let proof_of = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
+        let proof_of =
+            Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
         let job = OfflineJob { node: NodeName::new("n1.lab").unwrap(), powered: Some(false), auto_promote: false };
         let record = Decision::Offline { job, proof: proof_of, power_too: PowerToo::default() };
         let said = said_of(&times, Ok(proof), Ok(&record));

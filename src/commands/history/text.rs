@@ -42,7 +42,9 @@ impl Look {
             Delegate::Human => {
                 "confirmed by a human (gnt-ha attest, stonith_admin --confirm): no device was asked".to_owned()
             }
-            Delegate::Watchdog => "watchdog self-fencing: no device was asked, the node is trusted to have reset itself".to_owned(),
+            Delegate::Watchdog => {
+                "watchdog self-fencing: no device was asked, the node is trusted to have reset itself".to_owned()
+            }
             Delegate::Nobody => "by nobody that Pacemaker names".to_owned(),
         };
         text.push_str(&format!("    {line}\n"));

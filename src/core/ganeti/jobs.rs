@@ -64,7 +64,14 @@ mod tests {
     fn names(power_too: PowerToo) -> Vec<Vec<String>> {
         let node = NodeName::new("n3.lab").unwrap();
         let job = OfflineJob { node: node.clone(), powered: Some(true), auto_promote: false };
-        let proof = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Off, word: Word::Human, powered: Some(true), is_planned: false };
+        let proof = Proof {
+            keys: Vec::new(),
+            at_ms: 0,
+            grade: Grade::Off,
+            word: Word::Human,
+            powered: Some(true),
+            is_planned: false,
+        };
         let jobs = jobs(&node, &Decision::Offline { job, proof, power_too }, 5);
         let name = |opcode: &Value| opcode["OP_ID"].as_str().unwrap().to_owned();
         jobs.iter().map(|job| job.iter().map(name).collect()).collect()

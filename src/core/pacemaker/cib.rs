@@ -55,7 +55,8 @@ impl Cib {
             .flat_map(|config| config.all("nvpair"))
             .filter_map(|pair| Some((pair.get("name")?, pair.get("value"))))
             .collect();
-        let values = |name: &'static str| properties.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value);
+        let values =
+            |name: &'static str| properties.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value);
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
         let is_held = |node: &&Element| node.all("nvpair").iter().any(|pair| pair.get("name") == Some(MARK));
         Ok(Self {

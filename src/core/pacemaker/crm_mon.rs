@@ -255,7 +255,8 @@ mod tests {
     /// Ambiguity is never a match: an entry of `n1` is of neither of two nodes with that short name.
     #[test]
     fn of_two_domains_with_one_short_name_neither_has_its_history() {
-        let text = XML.replace("target=\"n4.lab\"", "target=\"n1\"").replace("<node name=\"n1.lab\"", "<node name=\"n1\"");
+        let text =
+            XML.replace("target=\"n4.lab\"", "target=\"n1\"").replace("<node name=\"n1.lab\"", "<node name=\"n1\"");
         let found = CrmMon::parse(&text).unwrap();
         let all = [name("n1.east"), name("n1.west")];
         for node in &all {

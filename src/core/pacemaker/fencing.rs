@@ -126,9 +126,8 @@ impl Fencing {
             nodes.filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, node))).collect();
         let names = nodes.iter().map(|(name, _)| name.clone()).collect();
         let attributes = nodes.into_iter().flat_map(|(name, node)| {
-            let pair = |pair: &Element| {
-                Some((name.clone(), pair.get("name")?.to_owned(), pair.get("value")?.to_owned()))
-            };
+            let pair =
+                |pair: &Element| Some((name.clone(), pair.get("name")?.to_owned(), pair.get("value")?.to_owned()));
             node.all("nvpair").into_iter().filter_map(pair).collect::<Vec<_>>()
         });
         Self {
@@ -242,7 +241,11 @@ impl Level {
         let of = get("target").map(Target::Name).or_else(|| get("target-pattern").map(Target::Pattern));
         let of = of.or_else(|| Some(Target::Attribute(get("target-attribute")?, get("target-value")?)))?;
         let devices = element.get("devices")?.split(',').map(|id| id.trim().to_owned()).collect();
-        Some(Self { of, number: element.get("index").and_then(|index| index.parse().ok()).unwrap_or_default(), devices })
+        Some(Self {
+            of,
+            number: element.get("index").and_then(|index| index.parse().ok()).unwrap_or_default(),
+            devices,
+        })
     }
 }
 
@@ -260,7 +263,8 @@ impl Device {
         if get("class") != Some("stonith") && agent != OURS {
             return None;
         }
-        let sets: Vec<&Element> = both.iter().flat_map(|element| element.children_named("instance_attributes")).collect();
+        let sets: Vec<&Element> =
+            both.iter().flat_map(|element| element.children_named("instance_attributes")).collect();
         let refers = sets.iter().any(|set| {
             set.get("id-ref").is_some() || set.all("nvpair").iter().any(|pair| pair.get("id-ref").is_some())
         });
@@ -302,9 +306,8 @@ impl Device {
 
     /// Whether it may fence a node: only a list that leaves it out says no.
     fn may_fence(&self, node: &NodeName, all: &[NodeName]) -> bool {
-        let names = |name: &String| {
-            NodeName::new(name).is_ok_and(|name| !matches!(compare(&name, node, all), Match::Other))
-        };
+        let names =
+            |name: &String| NodeName::new(name).is_ok_and(|name| !matches!(compare(&name, node, all), Match::Other));
         self.only.as_ref().is_none_or(|only| only.iter().any(names))
     }
 }

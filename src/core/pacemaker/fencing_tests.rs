@@ -64,7 +64,11 @@ fn each_kind_of_device() {
     ] {
         let ways = fencing("", &device("d", agent, &parameters), "").ways(&name("n3.lab"), &all());
         let worth = ways.worth(true);
-        assert_eq!((worth.grade, worth.powered, ways.worth(false).grade), (off, powered, reboot), "{agent} {parameters:?}");
+        assert_eq!(
+            (worth.grade, worth.powered, ways.worth(false).grade),
+            (off, powered, reboot),
+            "{agent} {parameters:?}"
+        );
     }
 }
 
@@ -88,7 +92,10 @@ fn the_least_that_any_device_of_ours_takes_counts() {
         // Under a rule the default may hold.
         (with("off").replace("<nvpair", "<rule id=\"r\" score=\"1\"/><nvpair"), Grade::Bounded),
         (
-            format!("{}<primitive id=\"r\" class=\"stonith\" type=\"fence_ganeti\"><instance_attributes id-ref=\"g-i\"/></primitive>", with("isolated")),
+            format!(
+                "{}<primitive id=\"r\" class=\"stonith\" type=\"fence_ganeti\"><instance_attributes id-ref=\"g-i\"/></primitive>",
+                with("isolated")
+            ),
             Grade::Isolated,
         ),
     ] {
@@ -143,7 +150,10 @@ fn a_topology_decides_which_devices_count() {
     assert_eq!(of(&level("target=\"n3\"", 1, "i")), (Grade::Off, false));
     assert_eq!(of(&level("target=\"n3\"", 1, "i,s")), (Grade::Off, false));
     assert_eq!(of(&level("target=\"n3\"", 1, "f")), (Grade::Bounded, true));
-    assert_eq!(of(&format!("{}{}", level("target=\"n3\"", 1, "f"), level("target=\"n3\"", 2, "s"))), (Grade::Isolated, true));
+    assert_eq!(
+        of(&format!("{}{}", level("target=\"n3\"", 1, "f"), level("target=\"n3\"", 2, "s"))),
+        (Grade::Isolated, true)
+    );
     assert_eq!(of(&level("target=\"n1\"", 1, "i")), (Grade::Isolated, true), "of another node");
     assert_eq!(of(&level("target-pattern=\"^n[23]$\"", 1, "i")), (Grade::Off, false));
     assert_eq!(of(&level("target-pattern=\"^n1\"", 1, "i")), (Grade::Isolated, true));
@@ -160,7 +170,8 @@ fn a_topology_decides_which_devices_count() {
 fn watchdog_fencing_may_have_been_it() {
     let of = |value: &str| {
         let property = format!("<nvpair id=\"w\" name=\"stonith-watchdog-timeout\" value=\"{value}\"/>");
-        let worth = fencing(&property, &device("i", "fence_ipmilan", &[]), "").ways(&name("n3.lab"), &all()).worth(true);
+        let worth =
+            fencing(&property, &device("i", "fence_ipmilan", &[]), "").ways(&name("n3.lab"), &all()).worth(true);
         (worth.grade, worth.powered)
     };
     for off in ["0", "0s"] {

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::core::breaker::Limits;
-use crate::core::ganeti::config::Node;
 use crate::core::fence_agents::WATCHDOG;
+use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::history::Story;

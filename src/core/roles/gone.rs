@@ -67,7 +67,11 @@ mod tests {
             (Kind::Fabric, false),
             (Kind::Unknown, false),
         ] {
-            assert_eq!(is_gone_by(&Ways::of_kinds(&[&[kind]]), absent, std::slice::from_ref(&by_device), &[]), expected, "{kind:?}");
+            assert_eq!(
+                is_gone_by(&Ways::of_kinds(&[&[kind]]), absent, std::slice::from_ref(&by_device), &[]),
+                expected,
+                "{kind:?}"
+            );
         }
     }
 

@@ -101,7 +101,8 @@ impl Scene {
 
 fn offline(at_ms: u64, cycle: bool) -> Decision {
     let job = OfflineJob { node: NodeName::new("n3.lab").unwrap(), powered: None, auto_promote: false };
-    let proof = Proof { keys: Vec::new(), at_ms, grade: Grade::Off, word: Word::Human, powered: None, is_planned: false };
+    let proof =
+        Proof { keys: Vec::new(), at_ms, grade: Grade::Off, word: Word::Human, powered: None, is_planned: false };
     Decision::Offline { job, proof, power_too: PowerToo { cycle, off: false } }
 }
 

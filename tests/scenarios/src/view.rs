@@ -77,7 +77,9 @@ impl World {
             answers: self.ask_noded.then_some(own.linked && state.up && state.linked && state.noded),
             fences: state.fences.iter().map(|fence| self.fence_in_pacemaker(fence)).collect(),
             receipts,
-            ways: self.fencing().ways(&state.name, &self.hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>()),
+            ways: self
+                .fencing()
+                .ways(&state.name, &self.hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>()),
         }
     }
 }
