@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quick_xml::escape::escape;
+
 use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::resources::{Primitive, Resources, milliseconds};
 use crate::core::pacemaker::tree::Element;
@@ -40,6 +42,29 @@ impl Death {
     }
 }
 
+/// The state of a full member that corosync has just lost, as an element for the CIB's status: fenced by nobody yet. `None`:
+/// the CIB has no state of a node of this name. Pacemaker itself writes the same (`pcmk_injections.c`).
+#[must_use]
+pub fn lost(cib: &str, node: &str) -> Option<String> {
+    let cib = Element::parse(cib).ok()?;
+    let state = cib.all("node_state").into_iter().find(|state| state.get("uname") == Some(node))?;
+    let (id, name) = (escape(state.get("id")?), escape(node));
+    Some(format!(
+        r#"<node_state id="{id}" uname="{name}" in_ccm="false" crmd="online" join="member" expected="member"/>"#
+    ))
+}
+
+/// Why what Pacemaker would do is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum BadOutlook {
+    /// No XML, or XML of something else.
+    #[error(transparent)]
+    Answer(#[from] BadCib),
+    /// It looked, and says nothing of what would be done: not that nothing would be.
+    #[error("it says no transition (its answers are of version {0}; crm_simulate --version tells Pacemaker's)")]
+    NoTransition(String),
+}
+
 /// One thing that Pacemaker would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -65,13 +90,15 @@ impl Outlook {
     /// Reads it.
     ///
     /// # Errors
-    /// [`BadCib`] when that is no answer of `crm_simulate`.
-    pub fn parse(xml: &str) -> Result<Self, BadCib> {
+    /// [`BadOutlook`] when that is no answer of `crm_simulate`.
+    pub fn parse(xml: &str) -> Result<Self, BadOutlook> {
         let answer = Element::parse(xml)?;
         if answer.name != "pacemaker-result" {
-            return Err(BadCib::Shape);
+            return Err(BadCib::Shape.into());
         }
-        let transition = answer.children_named("transition").next().ok_or(BadCib::Shape)?;
+        let version = answer.get("api-version").unwrap_or("?");
+        let transition = answer.children_named("transition").next();
+        let transition = transition.ok_or_else(|| BadOutlook::NoTransition(version.to_owned()))?;
         let now = answer.children_named("cluster_status").flat_map(|status| status.all("resource"));
         let connections = now.filter(|resource| resource.get("resource_agent") == Some("ocf:pacemaker:remote"));
         let connections = connections.filter_map(|resource| {
@@ -173,6 +200,28 @@ mod tests {
         let of = |node| Death::of(node, &now, &resources);
         assert_eq!(of("n17.lab"), Death::Connection("n17.lab_monitor_30000@n1.lab=1".into()));
         assert_eq!(of("n2.lab"), Death::Member("n2.lab".into()));
+    }
+
+    /// Pacemaker's state of a node is told by Pacemaker's name, exactly: `n1` is neither `n10` nor `n1.lab`.
+    #[test]
+    fn who_dies_is_a_node_whose_state_pacemaker_has() {
+        const CIB: &str = r#"<cib><status><node_state id="10" uname="n10" in_ccm="true"/>
+            <node_state id="1" uname="n1" in_ccm="true"/></status></cib>"#;
+        let state = r#"<node_state id="1" uname="n1" in_ccm="false" crmd="online" join="member" expected="member"/>"#;
+        assert_eq!(lost(CIB, "n1").as_deref(), Some(state));
+        for other in ["n1.lab", "n2", "N1", "1", ""] {
+            assert_eq!(lost(CIB, other), None, "{other}");
+        }
+    }
+
+    /// What Pacemaker 3.0.0 says with `--node-fail`: of a death it says nothing, and ends well.
+    #[test]
+    fn an_answer_without_a_transition_is_not_that_nothing_would_happen() {
+        const SAID: &str = r#"<pacemaker-result api-version="2.38" request="crm_simulate --node-fail n3.lab">
+            <modifications><modify_node action="Failing" node="n3.lab"/></modifications><status code="0" message="OK"/>
+            </pacemaker-result>"#;
+        let why = Outlook::parse(SAID).unwrap_err().to_string();
+        assert!(why.contains("no transition") && why.contains("version 2.38"), "{why}");
     }
 
     #[test]

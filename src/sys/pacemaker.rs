@@ -46,6 +46,9 @@ pub enum PacemakerError {
     /// Its answer cannot be read.
     #[error(transparent)]
     Answer(#[from] BadCrmMon),
+    /// Its death cannot be tried.
+    #[error("Pacemaker has no state of a node {0} (crm_mon --one-shot shows the names that it knows)")]
+    NoState(String),
     /// A file that a tool is to read.
     #[error("cannot write {}: {error}", path.display())]
     File {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{PacemakerError, answer};
-use crate::core::outlook::Death;
+use crate::core::outlook::{Death, lost};
 use crate::sys::clock::Deadline;
 
 /// Merges what it is given: what is not named stays (cibadmin(8)).
@@ -102,14 +102,30 @@ impl Trial {
     /// # Errors
     /// [`PacemakerError`].
     pub fn simulate(&self, death: Option<&Death>, deadline: Deadline) -> Result<String, PacemakerError> {
-        let file = self.file.display().to_string();
+        let file = match death {
+            Some(Death::Member(node)) => self.lose(node, deadline)?,
+            _ => self.file.clone(),
+        };
+        let file = file.display().to_string();
         let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
-        match death {
-            Some(Death::Member(node)) => words.extend(["--node-fail", node]),
-            Some(Death::Connection(failed)) => words.extend(["--op-inject", failed]),
-            None => {}
+        if let Some(Death::Connection(failed)) = death {
+            words.extend(["--op-inject", failed]);
         }
         answer("crm_simulate", &words, &[], &[], deadline)
+    }
+
+    /// A second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the same way, but of
+    /// Pacemaker 3.0.0 it then says no transition, and over a name that it does not know it aborts.
+    fn lose(&self, node: &str, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
+        let path = self.folder.join("lost.xml");
+        let failed = |error| PacemakerError::File { path: path.clone(), error };
+        let cib = fs::read_to_string(&self.file).map_err(failed)?;
+        let state = lost(&cib, node).ok_or_else(|| PacemakerError::NoState(node.to_owned()))?;
+        fs::copy(&self.file, &path).map_err(failed)?;
+        let environment = [("CIB_file", path.display().to_string())];
+        let words = [&MERGE[..], &["--scope", "status"]].concat();
+        answer("cibadmin", &words, &environment, state.as_bytes(), deadline)?;
+        Ok(path)
     }
 }
 
