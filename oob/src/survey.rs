@@ -46,7 +46,7 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
     let says = |Report { program, leash, .. }: Report| Found::Says {
         skew_ms: program.as_ref().map_or(0, |program| skew_ms(program.wall_ms, asked.wall_ms, own.wall_ms)),
         program,
-        leash: leash.map(|leash| Attestation { leash, age_ms }),
+        leash: leash.map(|leash| Attestation { leash, age_ms, uptime_ms: None }),
     };
     let nodes = answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(Found::Silent, says))).collect();
     Ok(Survey { own, own_leash: known::own_leash(&config.run), nodes })

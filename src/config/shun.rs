@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::core::shun::verdict::Accepted;
+
 /// What refusing a lost node may touch, and when it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,11 +16,21 @@ pub struct Shun {
     pub protected: Vec<Network>,
     /// A watchdog that dies with the kernel that it should reset (softdog) counts for `bounded`, too.
     pub accept_softdog: bool,
+    /// The watchdog of a host that is a virtual machine, and may be paused with it, counts for `bounded`, too.
+    pub accept_virtual: bool,
+}
+
+impl Shun {
+    /// The weaker watchdogs that count.
+    #[must_use]
+    pub const fn accepted(&self) -> Accepted {
+        Accepted { softdog: self.accept_softdog, virtual_host: self.accept_virtual }
+    }
 }
 
 impl Default for Shun {
     fn default() -> Self {
-        Self { after_off: true, protected: Vec::new(), accept_softdog: false }
+        Self { after_off: true, protected: Vec::new(), accept_softdog: false, accept_virtual: false }
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Survey {
 /// What one node said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "one of them a node, and nearly all of them are the large one")]
 pub enum Found {
     /// This.
     Says {

@@ -48,13 +48,18 @@ impl Device for Shun {
         };
         let off = |grade: Grade, detail: String| Ok(Reading { power: Power::Off, grade, detail });
         tcp_only(&entry)?;
+        let survivors = self.survivors()?;
         if entry.grade >= Grade::Bounded {
+            // This host may have missed that the node was readmitted, and what runs there is another boot.
+            let seen = survivors.look(deadline).map_err(DeviceError::later)?;
+            seen.still_holds(survivors.target(), entry.epoch).map_err(|why| {
+                DeviceError::later(format!("was {} in epoch {}, by {}: {why}", entry.grade, entry.epoch, entry.by))
+            })?;
             return off(
                 entry.grade,
                 format!("off, {}: shunned in epoch {}, by {}", entry.grade, entry.epoch, entry.by),
             );
         }
-        let survivors = self.survivors()?;
         let seen = survivors.look(deadline).map_err(DeviceError::later)?;
         // Another device may have proven it off meanwhile, and what is refused be less.
         survivors.entry().map_err(DeviceError::later)?.as_ref().map_or(Ok(()), tcp_only)?;

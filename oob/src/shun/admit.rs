@@ -55,7 +55,12 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;
     entry.by = format!("{} on {}: {because}", identity::asker().user, identity::host());
-    survivors.tell(entry, deadline).map(|seen| Admitted::Done(seen.answers))
+    let epoch = entry.epoch;
+    let seen = survivors.tell(entry, deadline)?;
+    // Else a candidate that was away, and remembers that the boot of before has stopped, would say so of this one.
+    seen.is_known_to_enough(survivors.target(), epoch)
+        .map_err(|why| format!("it is not readmitted by enough nodes yet: {why}; do it again when they answer"))?;
+    Ok(Admitted::Done(seen.answers))
 }
 
 /// Asks the node itself, through a hole in this host's own rules.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::verdict::{Known, Look, Verdict, begins_anew, judge};
+use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::verdict::{Known, Look, Verdict, first_of, judge};
 use gnt_ha::core::shun::words::Attestation;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::lock::Lock;
@@ -21,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kept {
     look: Look,
-    leash: Option<Attestation>,
+    leash: Held,
 }
 
 /// How long another judgement's look is waited for, as a part of what the fencing has.
@@ -41,9 +42,11 @@ impl Survivors<'_> {
         // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.
         let _lock = Lock::take(&self.config.run.join("looks.lock"), Deadline::after(LOCK_WAIT)).ok();
         let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
-        let first = match kept.get(self.target()) {
-            Some(kept) if !begins_anew(&kept.look, last) => kept.clone(),
-            _ => {
+        let before = kept.get(self.target());
+        let first = first_of(before.map(|kept| &kept.look), last);
+        let first = match before.filter(|kept| kept.look == *first) {
+            Some(kept) => kept.clone(),
+            None => {
                 let new = Kept { look: last.clone(), leash: seen.leash.clone() };
                 kept.insert(self.target().clone(), new.clone());
                 // What cannot be kept makes a later attempt wait anew.
@@ -51,18 +54,29 @@ impl Survivors<'_> {
                 new
             }
         };
+        // All that is known by now, as old as it was at the first look: a denial that is heard of later counts as well.
+        let since = u64::try_from(last.at.saturating_sub(first.look.at).as_millis()).unwrap_or(u64::MAX);
+        let held = first.leash.later(since).and(&seen.leash);
+        let leash = held.newest().map(|newest| Attestation { age_ms: newest.age_ms.saturating_sub(since), ..newest });
+        let entry = self.entry().ok().flatten();
         // Where this host has never asked it, whoever has knows its boot as well as this host would.
-        let attested = || first.leash.as_ref().map(|attestation| attestation.leash.boot_id.clone());
-        let boot_id = self.entry().ok().flatten().and_then(|entry| entry.boot_id).or_else(attested);
+        let attested = leash.as_ref().ok().map(|attestation| attestation.leash.boot_id.clone());
+        let lists: Vec<_> =
+            attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
+        let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(attested);
+        let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
         Some(judge(
             &first.look,
             last,
             Known {
                 target: self.member.primary,
-                candidates: &self.network.candidates(),
-                leash: first.leash.as_ref(),
+                addresses: &addresses,
+                candidates: &seen.network.candidates(),
+                lists: &lists,
+                master: seen.network.master.as_ref(),
+                leash: leash.as_ref().map_err(String::as_str),
                 boot_id: boot_id.as_deref(),
-                accept_softdog: self.config.shun.accept_softdog,
+                accepted: self.config.shun.accepted(),
             },
         ))
     }
@@ -100,8 +114,8 @@ impl Survivors<'_> {
         if entry.boot_id.is_none() {
             let kept: BTreeMap<NodeName, Kept> =
                 state_file::read(&looks_file(&self.config.run)).ok().flatten().unwrap_or_default();
-            let attested = kept.get(self.target()).and_then(|kept| kept.leash.as_ref());
-            entry.boot_id = attested.map(|attestation| attestation.leash.boot_id.clone());
+            let attested = kept.get(self.target()).and_then(|kept| kept.leash.newest().ok());
+            entry.boot_id = attested.map(|attestation| attestation.leash.boot_id);
         }
         self.tell(entry, deadline).map(drop)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gnt_ha::config::Config;
@@ -10,9 +10,12 @@ use gnt_ha::core::ganeti::network::{Member, Network};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::is_near;
+use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::memory;
 use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::verdict::{Look, Missing, Peer, Stand, look, why_toothless};
-use gnt_ha::core::shun::words::{Attestation, LeashReport, Question, Report, VERSION};
+use gnt_ha::core::shun::stand::{Answer, Facts, stand};
+use gnt_ha::core::shun::verdict::{Accepted, Look, Missing, Peer, look, why_toothless};
+use gnt_ha::core::shun::words::{LeashReport, Question, Report, VERSION};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::{self, Keeper};
@@ -27,6 +30,7 @@ const AHEAD: usize = 3;
 pub struct Survivors<'a> {
     pub(super) config: &'a Config,
     pub(super) network: Network,
+    data_dir: PathBuf,
     keeper: Keeper<'a>,
     channel: Channel,
     target: NodeName,
@@ -41,8 +45,45 @@ pub struct Seen {
     pub epoch: Epoch,
     /// Everybody refuses it; or who does not, and why.
     pub look: Result<Look, Vec<Missing>>,
-    /// What its leash attested, at the moment of the look.
-    pub leash: Option<Attestation>,
+    /// What is known of its leash, at the end of the look.
+    pub leash: Held,
+    /// Ganeti's configuration by which it was judged.
+    pub network: Network,
+}
+
+impl Seen {
+    /// Whether what this host remembers of a shunned node still holds by these answers.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn still_holds(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
+        memory::still_holds(epoch, &answered(&self.network, &self.answers, node), &electorate(&self.network, node))
+    }
+
+    /// Whether so many candidates know that `node` is in `epoch`, or in a later one, that no memory holds against it.
+    ///
+    /// # Errors
+    /// How many do.
+    pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
+        let answered = answered(&self.network, &self.answers, node);
+        let told = answered.into_iter().filter(|(_, theirs)| *theirs >= epoch).map(|(from, _)| from).collect();
+        memory::is_known_to_enough(&told, &electorate(&self.network, node))
+    }
+}
+
+/// In which epoch everybody who answers has `node`.
+fn answered(network: &Network, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
+    let one = |(name, answer): (&NodeName, &Result<Report, String>)| {
+        Some((network.members.get(name)?.primary, answer.as_ref().ok()?.register.epoch(node)))
+    };
+    answers.iter().filter_map(one).collect()
+}
+
+/// The candidates beside `node` itself: those who remember whether it is shunned.
+fn electorate(network: &Network, node: &NodeName) -> BTreeSet<IpAddr> {
+    let mut candidates = network.candidates();
+    network.members.get(node).map(|member| candidates.remove(&member.primary));
+    candidates
 }
 
 impl Seen {
@@ -94,7 +135,7 @@ impl<'a> Survivors<'a> {
             return Err("this is the node itself: it is shunned by the others".to_owned());
         }
         let channel = Channel::new(config, &network, data_dir);
-        Ok(Self { config, network, keeper, channel, target, member })
+        Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member })
     }
 
     /// The node's name in Ganeti.
@@ -139,10 +180,9 @@ impl<'a> Survivors<'a> {
 
     /// Everybody but the target, this host and those that are recorded offline, with their addresses. One that was admitted
     /// runs again, also while Ganeti has it offline still.
-    #[must_use]
-    pub fn others(&self) -> BTreeMap<NodeName, IpAddr> {
+    fn others(&self, network: &Network) -> BTreeMap<NodeName, IpAddr> {
         let register = self.register().unwrap_or_default();
-        let members = self.network.members.iter();
+        let members = network.members.iter();
         let is_other = |(name, member): &(&NodeName, &Member)| {
             **name != self.target && *name != self.keeper.here() && (!member.offline || is_admitted(&register, name))
         };
@@ -177,9 +217,14 @@ impl<'a> Survivors<'a> {
             // channel leaves nothing: it moves no epoch.
             let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target));
             let ahead = ahead.filter(|stated| is_near(*stated, Some(epoch)).is_ok()).max();
+            // Somebody has the same epoch with less refused, by the proof of an earlier boot: that would stay so.
+            let is_less = seen.answers.values().flatten().any(|report| {
+                report.register.0.get(&self.target).is_some_and(|entry| entry.epoch == epoch && entry.reach < reach)
+            });
             attempt += 1;
             match ahead {
                 Some(ahead) if ahead > epoch && attempt < AHEAD => epoch = ahead.shunned(),
+                _ if is_less && attempt < AHEAD => epoch = epoch.anew().map_err(|error| error.to_string())?,
                 _ => return Ok(seen),
             }
         }
@@ -214,6 +259,8 @@ impl<'a> Survivors<'a> {
     }
 
     fn ask(&self, question: &Question, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
+        // The candidates and who serves whom may have changed since the last look.
+        let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
         let own = self.keeper.tell(question, deadline).map_err(|error| error.to_string())?;
         // One that was admitted here meanwhile is shunned anew by whoever sees the epoch.
@@ -221,12 +268,36 @@ impl<'a> Survivors<'a> {
         if let Some(why) = own.refusals.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
         }
-        let mut answers = self.channel.ask(&self.others(), question, deadline);
+        let reach = own.register.0.get(&self.target).map_or(Reach::Everything, |entry| entry.reach);
+        let mut answers = self.channel.ask(&self.others(&network), question, deadline);
         answers.insert(self.keeper.here().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
-        let look = look(&self.target, epoch, &self.peers(&answers), asked, at, &identity::incarnation());
-        let leash = self.leash(&answers);
-        Ok(Seen { answers, epoch, look, leash })
+        let newest = newest_serial(&network, &answers);
+        if newest > network.serial {
+            network = self.current();
+        }
+        let mut look = look(
+            &self.target,
+            (epoch, reach),
+            &self.peers(&network, &answers),
+            asked,
+            at,
+            &identity::incarnation(),
+        );
+        if newest > network.serial {
+            let (theirs, ours) = (newest.unwrap_or_default(), network.serial.unwrap_or_default());
+            let why = format!("has configuration {ours} of Ganeti, and another candidate has {theirs}");
+            let missing = Missing { node: self.keeper.here().clone(), why };
+            look = Err(look.err().into_iter().flatten().chain([missing]).collect());
+        }
+        let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);
+        let leash = self.held(&answers, took);
+        Ok(Seen { answers, epoch, look, leash, network })
+    }
+
+    /// Ganeti's configuration as it is on this host now; if it cannot be read, as it was.
+    fn current(&self) -> Network {
+        network(&self.data_dir).unwrap_or_else(|_| self.network.clone())
     }
 
     /// Whether everybody could be told now to refuse it, and what that would prove. Changes nothing.
@@ -241,7 +312,7 @@ impl<'a> Survivors<'a> {
             about: vec![self.target.clone()],
             gone_master_ip: None,
         };
-        let mut others = self.others();
+        let mut others = self.others(&self.network);
         others.insert(self.target.clone(), self.member.primary);
         let mut answers = self.channel.ask(&others, &question, deadline);
         let own = answers.remove(&self.target);
@@ -255,14 +326,14 @@ impl<'a> Survivors<'a> {
         }
         let leash = own.and_then(Result::ok).and_then(|report| report.leash);
         let told = format!("{} other nodes answer", answers.len() + 1);
-        match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accept_softdog) {
+        match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accepted()) {
             Ok(proof) => Ok(format!("{told}; {proof}")),
             Err(proof) => Err(format!("{told}; {proof}")),
         }
     }
 
     /// How everybody stands to it, by what they said.
-    fn peers(&self, answers: &Answers) -> Vec<Peer> {
+    fn peers(&self, network: &Network, answers: &Answers) -> Vec<Peer> {
         let refused_by = |node: &NodeName| -> BTreeSet<NodeName> {
             let refuse = |(from, answer): (&NodeName, &Result<Report, String>)| {
                 answer.as_ref().is_ok_and(|report| report.refuses.contains_key(node)).then(|| from.clone())
@@ -270,55 +341,71 @@ impl<'a> Survivors<'a> {
             answers.iter().filter_map(refuse).collect()
         };
         let register = self.keeper.register().unwrap_or_default();
-        let members = self.network.members.iter().filter(|(name, _)| **name != self.target);
+        let members = network.members.iter().filter(|(name, _)| **name != self.target);
         let peer = |(name, member): (&NodeName, &Member)| Peer {
             node: name.clone(),
             address: member.primary,
-            stand: self.stand(name, member, answers.get(name), &register),
+            stand: stand(&self.facts(network, (name, member), answers, &register)),
             refused_by: refused_by(name),
         };
         members.map(peer).collect()
     }
 
-    fn stand(
+    fn facts<'b>(
         &self,
-        name: &NodeName,
-        member: &Member,
-        answer: Option<&Result<Report, String>>,
-        register: &Register,
-    ) -> Stand {
-        if let Some(Ok(report)) = answer
-            && let Some(epoch) = report.refuses.get(&self.target)
-        {
-            return Stand::Refuses { epoch: *epoch, seal: report.seal.clone() };
-        }
-        let why = match answer {
-            Some(Ok(report)) => match report.refusals.get(&self.target) {
-                Some(why) => format!("does not refuse it: {why}"),
-                None => "does not refuse it".to_owned(),
-            },
-            Some(Err(why)) => format!("does not say that it refuses it: {why}"),
-            None => "was not asked".to_owned(),
+        network: &Network,
+        (name, member): (&NodeName, &Member),
+        answers: &'b Answers,
+        register: &'b Register,
+    ) -> Facts<'b> {
+        let answer = match answers.get(name) {
+            Some(Ok(report)) => Ok(Answer {
+                refuses: report.refuses.get(&self.target).copied(),
+                reach: report.scopes.get(&self.target).copied().unwrap_or(Reach::Tcp),
+                seal: &report.seal,
+                why_not: report.refusals.get(&self.target).map_or("it is admitted there", String::as_str),
+            }),
+            Some(Err(why)) => Err(why.as_str()),
+            None => Err("was not asked"),
         };
-        let proof = register.0.get(name).filter(|entry| entry.epoch.is_shunned() && entry.grade >= Grade::Bounded);
-        match (proof, answer) {
-            (_, Some(Ok(_))) => Stand::Unconfirmed(why),
-            (Some(entry), _) => Stand::ProvenOff(format!("{}, by {}", entry.grade, entry.by)),
-            // Ganeti records a node offline on proof only, or at a person's word.
-            (None, _) if member.offline && !is_admitted(register, name) => {
-                Stand::ProvenOff("recorded offline".to_owned())
-            }
-            (None, _) if !self.network.serves(&self.target, name) => Stand::ServesNothing,
-            (None, _) => Stand::Unconfirmed(why),
+        // What is remembered of it may be of an earlier boot, which was readmitted since.
+        let holds = |entry: &&Entry| {
+            let answered = answered(network, answers, name);
+            memory::still_holds(entry.epoch, &answered, &electorate(network, name)).is_ok()
+        };
+        let shunned = register.0.get(name).filter(|entry| entry.epoch.is_shunned());
+        Facts {
+            answer,
+            proven: shunned.filter(holds).map(|entry| (entry.grade, entry.by.as_str())),
+            recorded_offline: member.offline && !is_admitted(register, name),
+            serves: network.serves(&self.target, name),
         }
     }
 
-    /// The freshest that anybody holds.
-    fn leash(&self, answers: &Answers) -> Option<Attestation> {
-        let own = known::peers(&self.config.state).get(&self.target).and_then(known::attestation);
-        let others = answers.values().flatten().filter_map(|report| report.leashes.get(&self.target).cloned());
-        others.chain(own).min_by_key(|attestation| attestation.age_ms)
+    /// All that anybody holds of its leash, after a round that took `took` milliseconds: what was said at its beginning is as much
+    /// older at its end.
+    fn held(&self, answers: &Answers, took: u64) -> Held {
+        let told = known::peers(&self.config.state);
+        let own = told.get(&self.target);
+        let reports = || answers.values().flatten();
+        let mut held = Held {
+            attestations: reports().filter_map(|report| report.leashes.get(&self.target).cloned()).collect(),
+            denials: reports().filter_map(|report| report.denials.get(&self.target).cloned()).collect(),
+        }
+        .later(took);
+        held.attestations.extend(own.and_then(known::attestation));
+        held.denials.extend(own.and_then(known::denial));
+        held
     }
+}
+
+/// The greatest serial number of Ganeti's configuration that a master candidate has.
+fn newest_serial(network: &Network, answers: &Answers) -> Option<u64> {
+    let is_candidate = |node: &NodeName| network.members.get(node).is_some_and(|member| member.candidate);
+    let of = |(node, answer): (&NodeName, &Result<Report, String>)| {
+        answer.as_ref().ok().filter(|_| is_candidate(node))?.serial
+    };
+    answers.iter().filter_map(of).max()
 }
 
 /// Whether a node was shunned, and is no more.
@@ -359,9 +446,9 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, Str
 }
 
 /// What refusing a node would prove; an error where that is too weak to be taken.
-fn provable(leash: Option<&LeashReport>, least: Grade, accept_softdog: bool) -> Result<String, String> {
+fn provable(leash: Option<&LeashReport>, least: Grade, accepted: Accepted) -> Result<String, String> {
     let no_leash = || Some("no leash of it is armed".to_owned());
-    let (grade, proof) = match leash.map_or_else(no_leash, |leash| why_toothless(leash, accept_softdog)) {
+    let (grade, proof) = match leash.map_or_else(no_leash, |leash| why_toothless(leash, accepted)) {
         Some(why) => (Grade::Isolated, format!("{why}: isolated, and no more")),
         None => (Grade::Bounded, leash.map_or_else(String::new, bounded)),
     };
@@ -390,10 +477,12 @@ mod tests {
             nowayout,
             terms,
             candidates: Vec::new(),
+            asks_from: None,
+            is_virtual: Some(false),
             kept_for_ms: 600_000,
             lease_age_ms: 1,
         };
-        let of = |leash: Option<LeashReport>, least| provable(leash.as_ref(), least, false);
+        let of = |leash: Option<LeashReport>, least| provable(leash.as_ref(), least, Accepted::default());
         let good = leash("iTCO_wdt", true);
         assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "leashed (iTCO_wdt, 5 s): bounded after 25 s");
         for weak in [None, Some(leash("iTCO_wdt", false)), Some(leash(SOFTDOG, true))] {
@@ -402,7 +491,7 @@ mod tests {
             assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
         }
         let softdog = leash(SOFTDOG, true);
-        assert!(provable(Some(&softdog), Grade::Bounded, true).unwrap().contains("bounded after"));
+        assert!(provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }).unwrap().contains("bounded after"));
     }
 
     /// Of a node that was removed from Ganeti while it was refused nobody let the address go again: new hardware of its name

@@ -114,8 +114,8 @@ fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
         shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, slow))),
         "n1.lab and 2 more: level 2 (refuse) has too little time\n\
          \x20       5 s  until every other node refuses it, though one noded hangs\n\
-         \x20 +  43.7 s  until its leash has run out (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
-         \x20 =  48.7 s  is needed\n\
+         \x20 +  43.8 s  until its leash has run out (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
+         \x20 =  48.8 s  is needed\n\
          \x20      55 s  fence_ganeti's deadline (its default)\n\
          \x20 -     2 s  for its receipt\n\
          \x20 -   6.5 s  for its first look, while the levels before say nothing\n\

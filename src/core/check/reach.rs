@@ -16,6 +16,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::power::reading::Sees;
+use crate::core::shun::last_state::NO_LEASH;
 use crate::core::shun::register::Epoch;
 use crate::core::shun::verdict::{Known, Look, Verdict, judge};
 use crate::core::shun::words::Attestation;
@@ -196,7 +197,7 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
     let is_here = view.host.node.as_ref() == Some(target);
     let leash = match survey.nodes.get(target) {
         Some(Found::Says { leash, .. }) => leash.clone(),
-        None if is_here => survey.own_leash.clone().map(|leash| Attestation { leash, age_ms: 0 }),
+        None if is_here => survey.own_leash.clone().map(|leash| Attestation { leash, age_ms: 0, uptime_ms: None }),
         _ => None,
     };
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
@@ -221,13 +222,18 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
         epoch: Epoch::default().shunned(),
         seals: BTreeMap::new(),
         refusing,
+        lost: BTreeSet::new(),
     };
+    let addresses = BTreeSet::from([of_target]);
     let known = Known {
         target: of_target,
         candidates: &candidates,
-        leash: leash.as_ref(),
+        addresses: &addresses,
+        lists: &[],
+        master: None,
+        leash: leash.as_ref().ok_or(NO_LEASH),
         boot_id: leash.as_ref().map(|attestation| attestation.leash.boot_id.as_str()),
-        accept_softdog: config.shun.accept_softdog,
+        accepted: config.shun.accepted(),
     };
     match judge(&look, &look, known) {
         Verdict::Isolated { why_not_bounded } => (Grade::Isolated, Some(why_not_bounded)),

@@ -17,17 +17,19 @@ fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
     notes(&scene.read()).into_iter().map(tell).collect()
 }
 
-fn leash() -> Attestation {
+fn leash(node: u8) -> Attestation {
     let leash = LeashReport {
         boot_id: "b".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
         terms: Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 },
         candidates: [1, 2, 3].map(|n| [192, 0, 2, n].into()).into(),
+        asks_from: Some([192, 0, 2, node].into()),
+        is_virtual: Some(false),
         kept_for_ms: 600_000,
         lease_age_ms: 500,
     };
-    Attestation { leash, age_ms: 20 }
+    Attestation { leash, age_ms: 20, uptime_ms: None }
 }
 
 fn says(leash: Option<Attestation>) -> Found {
@@ -97,10 +99,10 @@ fn a_level_is_as_strong_as_its_weakest_device() {
 fn shunning_is_judged_as_in_a_fencing() {
     let mut scene = Scene::healthy();
     scene.shunning();
-    for node in ["n3.lab", "n4.lab"] {
-        scene.said(node, says(Some(leash())));
+    for node in [3, 4] {
+        scene.said(&format!("n{node}.lab"), says(Some(leash(node))));
     }
-    scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_leash = Some(leash().leash);
+    scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_leash = Some(leash(1).leash);
     let found = told(scene);
     assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (others)".into()));
     assert!(found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): no leash of it"), "{found:?}");
@@ -108,7 +110,7 @@ fn shunning_is_judged_as_in_a_fencing() {
 
     let mut scene = Scene::healthy();
     scene.shunning();
-    scene.said("n3.lab", says(Some(leash())));
+    scene.said("n3.lab", says(Some(leash(3))));
     scene.said("n4.lab", Found::Silent("no answer".into()));
     let view = scene.read();
     let of = |node: &str| notes(&view).into_iter().find(|note| note.nodes.contains(&name(node))).unwrap().grade;
@@ -121,7 +123,7 @@ fn who_is_refused_does_not_count_among_those_who_refuse() {
     let bounded = |shunned: &[&str]| {
         let mut scene = Scene::healthy();
         scene.shunning();
-        scene.said("n4.lab", says(Some(leash())));
+        scene.said("n4.lab", says(Some(leash(4))));
         for node in shunned {
             scene.view.host.shunned.insert(name(node), "x".into());
             scene.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.remove(&name(node));

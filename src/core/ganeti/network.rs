@@ -35,15 +35,29 @@ pub struct Network {
     pub master: Option<NodeName>,
     /// Its IP.
     pub master_ip: Option<IpAddr>,
+    /// The serial number of the configuration: it grows with each change.
+    pub serial: Option<u64>,
     drbd: BTreeSet<(NodeName, NodeName)>,
 }
 
 #[derive(Deserialize)]
 struct Raw {
+    #[serde(default)]
+    serial_no: Option<u64>,
     cluster: RawCluster,
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
     disks: BTreeMap<String, RawDisk>,
+}
+
+/// The serial number of a text of `config.data`, without reading the rest of it.
+#[must_use]
+pub fn serial_of(text: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Serial {
+        serial_no: u64,
+    }
+    serde_json::from_slice(text).ok().map(|Serial { serial_no }| serial_no)
 }
 
 #[derive(Deserialize)]
@@ -95,6 +109,7 @@ impl Network {
             cluster: raw.cluster.cluster_name,
             master: raw.nodes.get(&raw.cluster.master_node).map(|node| node.name.clone()),
             master_ip: raw.cluster.master_ip.as_deref().and_then(|text| text.parse().ok()),
+            serial: raw.serial_no,
             drbd: raw.disks.values().filter_map(pair).collect(),
             members: raw.nodes.values().map(member).collect(),
         })
@@ -139,7 +154,7 @@ mod tests {
             json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "secondary_ip": format!("198.51.100.{n}"),
                    "master_candidate": candidate, "offline": false})
         };
-        json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1", "master_ip": "192.0.2.100"},
+        json!({"serial_no": 7, "cluster": {"cluster_name": "c.lab", "master_node": "u1", "master_ip": "192.0.2.100"},
                "nodes": {"u1": node(1, true), "u3": node(3, false), "u4": node(4, false), "u5": node(5, false)},
                "disks": {"d1": {"dev_type": "drbd", "logical_id": ["u3", "u4", 11000, 0, 0, "secret"]},
                          "d2": {"dev_type": "plain", "logical_id": ["xenvg", "d2"]}}})
@@ -158,13 +173,14 @@ mod tests {
         assert!(network.serves(&name(5), &name(9)), "of an unknown one nothing is proven");
         assert_eq!(network.members[&name(3)].addresses.len(), 2);
         assert_eq!(network.candidates(), BTreeSet::from(["192.0.2.1".parse().unwrap()]));
+        assert_eq!((network.serial, serial_of(sample().to_string().as_bytes())), (Some(7), Some(7)));
         assert_eq!(network.master_ip, Some("192.0.2.100".parse().unwrap()));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Network::parse(&bytes);
+            let _ = (Network::parse(&bytes), serial_of(&bytes));
         }
     }
 }

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 
 use super::register::{Entry, Epoch, Register, is_boot_id, plain};
 use super::terms::Terms;
-use super::words::{Attestation, LeashReport, Report, VERSION};
+use super::words::{Attestation, Denial, LeashReport, Report, VERSION};
 use crate::core::node::NodeName;
 
 /// How many steps a statement may be ahead of what this node remembers of the same node: 500 fencings that it has missed, each
@@ -242,12 +242,18 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
     let told = |(node, told): (NodeName, Attestation)| {
         let is_wanted =
             asked.is_candidate && node != *asked.node && asked.about.contains(&node) && told.age_ms <= AGE_MOST_MS;
-        let leash = claimed(told.leash, asked.own_terms).ok().filter(|_| is_wanted)?;
-        Some((node, Attestation { leash, age_ms: told.age_ms }))
+        let leash = claimed(told.leash.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
+        Some((node, Attestation { leash, ..told }))
+    };
+    let denied = |(node, denial): &(NodeName, Denial)| {
+        let is_wanted = asked.is_candidate && node != asked.node && asked.about.contains(node);
+        is_wanted && denial.age_ms <= AGE_MOST_MS && is_boot_id(&denial.boot_id)
     };
     Ok(Report {
         leash,
         leashes: report.leashes.into_iter().filter_map(told).collect(),
+        denials: report.denials.into_iter().filter(denied).collect(),
+        serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { Register::default() },
         refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
         not_durable: report.not_durable.map(|why| plain(&why)),

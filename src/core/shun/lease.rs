@@ -206,6 +206,16 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2]));
     }
 
+    /// Else the leash would go by a list of which nobody has let the node run.
+    #[test]
+    fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
+        let mut lease = lease(&[1, 2, 3]);
+        let words = said(&[(1, Word::MayRun), (2, Word::MayRun), (5, Word::MayRun)]);
+        lease.round(S(1), &list(&[4, 5, 6]), &words);
+        assert!(lease.may_pet(S(2)));
+        assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
+    }
+
     /// A list that cannot be read for a moment is no reason to wait for ever, nor to take another one later.
     #[test]
     fn one_that_began_without_candidates_takes_the_first_that_are_named() {

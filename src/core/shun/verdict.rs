@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::lease::{blocks, majority};
-use super::register::Epoch;
+use super::register::{Epoch, Reach};
 use super::words::{Attestation, LeashReport};
 use crate::core::node::NodeName;
 
@@ -24,6 +24,8 @@ pub enum Stand {
         epoch: Epoch,
         /// By rules with this identity.
         seal: String,
+        /// This much of it.
+        reach: Reach,
     },
     /// It is proven off itself, and how.
     ProvenOff(String),
@@ -74,8 +76,11 @@ pub struct Look {
     pub epoch: Epoch,
     /// The rules of each that refuses.
     pub seals: BTreeMap<NodeName, String>,
-    /// The addresses of those that refuse.
+    /// The addresses of those that refuse everything: a candidate that refuses TCP alone still answers its questions.
     pub refusing: BTreeSet<IpAddr>,
+    /// Those that did not confirm and count as lost with the node: nothing is proven of them.
+    #[serde(default)]
+    pub lost: BTreeSet<NodeName>,
 }
 
 /// What is proven.
@@ -95,7 +100,7 @@ pub enum Verdict {
     Bounded,
 }
 
-/// Judges one look: everyone who could serve the node has to refuse it.
+/// Judges one look: everyone who could serve the node has to refuse it, as far as `reach` says at least.
 ///
 /// A peer that cannot say so may be lost together with the node: then it counts if everyone who confirms refuses it as
 /// well, so that the lost ones can reach each other and no survivor.
@@ -104,7 +109,7 @@ pub enum Verdict {
 /// Who is missing, and why.
 pub fn look(
     target: &NodeName,
-    epoch: Epoch,
+    (epoch, reach): (Epoch, Reach),
     peers: &[Peer],
     asked: Duration,
     at: Duration,
@@ -112,21 +117,35 @@ pub fn look(
 ) -> Result<Look, Vec<Missing>> {
     let confirming: BTreeSet<&NodeName> =
         peers.iter().filter(|peer| matches!(peer.stand, Stand::Refuses { .. })).map(|peer| &peer.node).collect();
-    let mut look =
-        Look { asked, at, boot_id: boot_id.to_owned(), epoch, seals: BTreeMap::new(), refusing: BTreeSet::new() };
+    let mut look = Look {
+        asked,
+        at,
+        boot_id: boot_id.to_owned(),
+        epoch,
+        seals: BTreeMap::new(),
+        refusing: BTreeSet::new(),
+        lost: BTreeSet::new(),
+    };
     let mut missing = Vec::new();
     for peer in peers {
         let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.refused_by.contains(*node));
         match &peer.stand {
-            Stand::Refuses { epoch: theirs, seal } if *theirs == epoch => {
-                look.seals.insert(peer.node.clone(), seal.clone());
-                look.refusing.insert(peer.address);
-            }
-            Stand::Refuses { epoch: theirs, .. } => {
+            Stand::Refuses { epoch: theirs, .. } if *theirs != epoch => {
                 missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
             }
+            Stand::Refuses { reach: theirs, .. } if *theirs < reach => {
+                missing.push(Missing { node: peer.node.clone(), why: "refuses TCP only".to_owned() });
+            }
+            Stand::Refuses { seal, reach: theirs, .. } => {
+                look.seals.insert(peer.node.clone(), seal.clone());
+                if *theirs == Reach::Everything {
+                    look.refusing.insert(peer.address);
+                }
+            }
             Stand::ProvenOff(_) | Stand::ServesNothing => {}
-            Stand::Unconfirmed(_) if is_lost_too => {}
+            Stand::Unconfirmed(_) if is_lost_too => {
+                look.lost.insert(peer.node.clone());
+            }
             Stand::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
         }
     }
@@ -144,25 +163,54 @@ pub fn look(
 pub struct Known<'a> {
     /// The address of the node that is shunned.
     pub target: IpAddr,
+    /// All of its addresses that are refused.
+    pub addresses: &'a BTreeSet<IpAddr>,
     /// The master candidates, by the configuration of whoever asks.
     pub candidates: &'a BTreeSet<IpAddr>,
-    /// What the node's leash has attested, with its age at the first look.
-    pub leash: Option<&'a Attestation>,
+    /// Every other list of candidates that it may go by since it attested its own.
+    pub lists: &'a [BTreeSet<IpAddr>],
+    /// Ganeti's master, by the configuration of whoever asks.
+    pub master: Option<&'a NodeName>,
+    /// What the node's leash has attested, with its age at the end of the first look; or why nothing counts.
+    pub leash: Result<&'a Attestation, &'a str>,
     /// The boot that is shunned, where it is known.
     pub boot_id: Option<&'a str>,
+    /// What counts though it is weaker.
+    pub accepted: Accepted,
+}
+
+/// Watchdogs that count for `bounded` only because the configuration says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
     /// A softdog counts.
-    pub accept_softdog: bool,
+    pub softdog: bool,
+    /// The watchdog of a virtual machine counts.
+    pub virtual_host: bool,
 }
 
 /// Why a leash with this watchdog proves nothing; none if it may.
 #[must_use]
-pub fn why_toothless(leash: &LeashReport, accept_softdog: bool) -> Option<String> {
+pub fn why_toothless(leash: &LeashReport, accepted: Accepted) -> Option<String> {
     if !leash.nowayout {
         return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
     }
-    (leash.driver == SOFTDOG && !accept_softdog)
-        .then(|| "its watchdog is softdog, which dies with the kernel that it should reset".to_owned())
+    if leash.driver == SOFTDOG && !accepted.softdog {
+        return Some("its watchdog is softdog, which dies with the kernel that it should reset".to_owned());
+    }
+    match leash.is_virtual {
+        _ if accepted.virtual_host => None,
+        Some(false) => None,
+        Some(true) => Some(
+            "its host is a virtual machine: while that is paused its watchdog does not run, and it goes on afterwards \
+             (accept_virtual = true takes it nevertheless)"
+                .to_owned(),
+        ),
+        None => Some("it does not say whether its host is a virtual machine: install the same version there".to_owned()),
+    }
 }
+
+/// Between two looks at least, while something other than time is waited for.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Judges two looks, the first one and the last one; they may be the same.
 ///
@@ -171,23 +219,30 @@ pub fn why_toothless(leash: &LeashReport, accept_softdog: bool) -> Option<String
 #[must_use]
 pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
     let isolated = |why: String| Verdict::Isolated { why_not_bounded: why };
-    let Some(Attestation { leash, age_ms }) = known.leash else {
-        return isolated("no leash of it is known here: gnt-ha leash arm on it, before it is needed".to_owned());
+    let Attestation { leash, age_ms, .. } = match known.leash {
+        Ok(attestation) => attestation,
+        Err(why) => return isolated(why.to_owned()),
     };
-    if let Some(why) = why_toothless(leash, known.accept_softdog) {
+    if let Some(why) = why_toothless(leash, known.accepted) {
         return isolated(why);
     }
     if known.boot_id != Some(leash.boot_id.as_str()) {
         return isolated("its leash was attested in another boot than the one that is shunned".to_owned());
     }
+    match leash.asks_from {
+        Some(from) if known.addresses.contains(&from) => {}
+        Some(from) => return isolated(format!("its leash asks from {from}, which is not refused: restart gnt-ha-leash there")),
+        None => return isolated("its leash does not say from which address it asks: install the same version there".to_owned()),
+    }
     if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {
         return isolated(format!("its leash was attested {} s ago, and may have been disarmed since", age_ms / 1_000));
     }
     let attested: BTreeSet<IpAddr> = leash.candidates.iter().copied().collect();
-    let of_both = [("its leash asks", &attested), ("are configured", known.candidates)];
+    let lists = [("its leash asks", &attested), ("are configured", known.candidates)];
+    let lists = lists.into_iter().chain(known.lists.iter().map(|list| ("were configured until lately", list)));
     // Only who refuses in both looks has refused all the time.
     let refusing: BTreeSet<IpAddr> = first.refusing.intersection(&last.refusing).copied().collect();
-    for (whose, candidates) in of_both {
+    for (whose, candidates) in lists {
         if !blocks(candidates, &refusing) {
             let own = if candidates.contains(&known.target) { ", itself one of them" } else { "" };
             return isolated(format!(
@@ -199,22 +254,30 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
             ));
         }
     }
-    if first.boot_id != last.boot_id || first.epoch != last.epoch {
-        return Verdict::Waiting { until: last.at + leash.terms.bound() };
-    }
-    let same = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_none_or(|now| now == seal);
-    if !first.seals.iter().all(same) {
+    if begins_anew(first, last) {
         return Verdict::Waiting { until: last.at + leash.terms.bound() };
     }
     let until = first.at + leash.terms.bound();
+    // The node's next boot asks for no lease before it is armed, and nothing ends it: a master that is lost with the node,
+    // and runs on, could start instances there.
+    if known.master.is_some_and(|master| last.lost.contains(master)) {
+        return Verdict::Waiting { until: until.max(last.at + AGAIN) };
+    }
     // An answer may be much older than the last one of its look: only a question of after the wait sees its end.
     if last.asked >= until { Verdict::Bounded } else { Verdict::Waiting { until } }
+}
+
+/// The look that the wait counts from: the one that is kept, or `last` where what that showed did not hold all the time.
+#[must_use]
+pub fn first_of<'a>(kept: Option<&'a Look>, last: &'a Look) -> &'a Look {
+    kept.filter(|kept| !begins_anew(kept, last)).unwrap_or(last)
 }
 
 /// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.
 #[must_use]
 pub fn begins_anew(first: &Look, last: &Look) -> bool {
     let changed = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_some_and(|now| now != seal);
+    // The clock of the looks is of one boot, and the epoch in which all refused is one.
     first.boot_id != last.boot_id
         || first.epoch != last.epoch
         || first.at > last.at

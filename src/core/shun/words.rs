@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::register::{Epoch, Register};
+use super::register::{Epoch, Reach, Register};
 use super::terms::Terms;
 use crate::core::node::NodeName;
 
@@ -82,6 +82,9 @@ pub struct Report {
     pub register: Register,
     /// The nodes whose every address its kernel refuses now, read back, each with the epoch.
     pub refuses: BTreeMap<NodeName, Epoch>,
+    /// What of each of them is refused, read back. What is not named here counts as [`Reach::Tcp`].
+    #[serde(default)]
+    pub scopes: BTreeMap<NodeName, Reach>,
     /// The identity of the rules (the kernel's handles): another one means that they were gone for a moment.
     pub seal: String,
     /// What it was told and did not do, with the reason: an address of its own, one that is protected.
@@ -96,6 +99,12 @@ pub struct Report {
     /// What it was told of others' leashes, with the age in milliseconds by its own clock since boot.
     #[serde(default)]
     pub leashes: BTreeMap<NodeName, Attestation>,
+    /// The nodes that said, when they were asked last, that no leash of theirs is armed.
+    #[serde(default)]
+    pub denials: BTreeMap<NodeName, Denial>,
+    /// The serial number of Ganeti's configuration here; none on a node that does not hold it.
+    #[serde(default)]
+    pub serial: Option<u64>,
     /// The instances that run here, where that can be told without Ganeti's master.
     #[serde(default)]
     pub instances: Option<u32>,
@@ -120,7 +129,6 @@ pub struct Program {
 
 /// What a leash says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LeashReport {
     /// Its node's boot.
     pub boot_id: String,
@@ -128,24 +136,46 @@ pub struct LeashReport {
     pub driver: String,
     /// Whether closing the device leaves it armed.
     pub nowayout: bool,
-    /// The times that it keeps; `watchdog` as read back from the device.
+    /// The times that it keeps; `watchdog_ms` is the time within which the watchdog has reset the host: what was measured on
+    /// this host, or follows from the driver and from what was read back from the device ([`super::expiry`]).
     pub terms: Terms,
     /// The candidates that it asks.
     pub candidates: Vec<IpAddr>,
+    /// The address that its questions are sent from; none of an older version.
+    #[serde(default)]
+    pub asks_from: Option<IpAddr>,
+    /// Whether its CPU has the flag `hypervisor`: the host can be paused, and clock and watchdog with it. None of an older
+    /// version, or where it cannot be read.
+    #[serde(default)]
+    pub is_virtual: Option<bool>,
     /// It keeps the leash's discipline for at least that long from now, in milliseconds, unless its node stops or boots.
     pub kept_for_ms: u64,
     /// How long ago the question was sent that its lease counts from, in milliseconds.
     pub lease_age_ms: u64,
 }
 
+/// A node's own statement that no leash of it is armed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// The boot that said so.
+    pub boot_id: String,
+    /// Milliseconds since it was *asked*, by the clock since boot of the node that holds it.
+    pub age_ms: u64,
+    /// For how long it had been up when it answered, in milliseconds of its own clock since boot; none of an older version.
+    #[serde(default)]
+    pub uptime_ms: Option<u64>,
+}
+
 /// A leash's report with its age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Attestation {
     /// What it said.
     pub leash: LeashReport,
     /// Milliseconds since it was *asked*, by the clock since boot of whoever holds it.
     pub age_ms: u64,
+    /// For how long it had been up when it answered, in milliseconds of its own clock since boot; none of an older version.
+    #[serde(default)]
+    pub uptime_ms: Option<u64>,
 }
 
 #[cfg(test)]

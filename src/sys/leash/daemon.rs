@@ -12,11 +12,13 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::last_words::{say, stop_instances};
+use super::{host, measured};
 use super::rounds::{Rounds, text};
 use super::wanted::{Phase, Status, is_real_time, said_before, status_file, wanted};
 use super::watchdog::{Watchdog, open};
 use crate::config::{Config, Leash};
 use crate::core::node::NodeName;
+use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease::Lease;
 use crate::core::shun::terms::Terms;
 use crate::core::shun::words::LeashReport;
@@ -67,6 +69,9 @@ struct Daemon {
     run: PathBuf,
     ssconf: Ssconf,
     rounds: Rounds,
+    own: IpAddr,
+    is_virtual: Option<bool>,
+    measured: Option<Measured>,
     named: BTreeSet<IpAddr>,
     lease: Lease,
     terms: Terms,
@@ -118,6 +123,9 @@ impl Daemon {
             state: config.state.clone(),
             run: config.run.clone(),
             rounds: Rounds::new(&node, own, data_dir)?,
+            own,
+            is_virtual: host::is_virtual(),
+            measured: measured::read(&config.state),
             ssconf,
             named,
             lease,
@@ -348,12 +356,21 @@ impl Daemon {
             boot_id: identity::incarnation(),
             driver: watchdog.identity().to_owned(),
             nowayout: watchdog.nowayout(),
-            terms: self.terms,
+            terms: self.attested_terms(watchdog.as_ref()),
+            asks_from: Some(self.own),
+            is_virtual: self.is_virtual,
             candidates: self.lease.candidates().iter().copied().collect(),
             kept_for_ms: u64::try_from(PROMISE.as_millis()).unwrap_or(u64::MAX),
             lease_age_ms: at.saturating_sub(u64::try_from(granted_at.as_millis()).unwrap_or(u64::MAX)),
         };
         let _ = state_file::write_unflushed(&leash_file(&self.run), &Attested { at_boottime_ms: at, report });
+    }
+
+    /// The times with that within which the watchdog has really reset the host.
+    fn attested_terms(&self, watchdog: &dyn Watchdog) -> Terms {
+        let set_ms = watchdog.timeout_ms();
+        let watchdog_ms = reset_within_ms(watchdog.identity(), set_ms, self.measured.as_ref());
+        Terms { watchdog_ms: watchdog_ms.max(self.terms.watchdog_ms), ..self.terms }
     }
 
     /// Of the watchdog that is open, or was left armed by a process before this one.

@@ -6,7 +6,9 @@
 
 pub mod daemon;
 mod echo;
+pub mod host;
 mod last_words;
+pub mod measured;
 mod rounds;
 pub mod trial;
 pub mod wanted;

@@ -11,6 +11,7 @@ use super::protected::Protected;
 use super::running;
 use super::table::{self, Applied, Refused, Wanted};
 use crate::config::Config;
+use crate::core::ganeti::network::serial_of;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::{Belief, Channel, Disbelief, Roll};
@@ -63,6 +64,7 @@ pub enum ShunError {
 pub struct Keeper<'a> {
     config: &'a Config,
     ssconf: Ssconf,
+    configuration: PathBuf,
     here: NodeName,
 }
 
@@ -78,7 +80,7 @@ impl<'a> Keeper<'a> {
             Some(here) => here,
             None => NodeName::new(&identity::host()).map_err(|error| format!("this host's name: {error}"))?,
         };
-        Ok(Self { config, ssconf, here })
+        Ok(Self { config, ssconf, configuration: data_dir.join("config.data"), here })
     }
 
     /// This host's name, as Ganeti has it.
@@ -318,9 +320,17 @@ impl<'a> Keeper<'a> {
         let is_refused = |(_, entry): &(&NodeName, &Entry)| {
             entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
         };
-        let refuses = register.shunned().filter(is_refused).map(|(node, entry)| (node.clone(), entry.epoch)).collect();
+        let all: Vec<_> = register.shunned().filter(is_refused).collect();
+        let refuses = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
+        // What is refused of it at each of its addresses.
+        let scope = |entry: &Entry| {
+            let read_back = entry.addresses.iter().map(|address| refused.addresses.get(address).copied());
+            read_back.min().flatten().unwrap_or(Reach::Tcp)
+        };
+        let scopes = all.iter().map(|(node, entry)| ((*node).clone(), scope(entry))).collect();
         let peers = if question.about.is_empty() { BTreeMap::new() } else { known::peers(&self.config.state) };
         let attested = |node: &NodeName| Some((node.clone(), known::attestation(peers.get(node)?)?));
+        let denied = |node: &NodeName| Some((node.clone(), known::denial(peers.get(node)?)?));
         let boot_id = identity::incarnation();
         Report {
             version: VERSION,
@@ -330,9 +340,12 @@ impl<'a> Keeper<'a> {
             boot_id,
             uptime_ms: identity::uptime_ms(),
             refuses,
+            scopes,
             refusals,
             leash: known::own_leash(&self.config.run),
             leashes: question.about.iter().filter_map(attested).collect(),
+            denials: question.about.iter().filter_map(denied).collect(),
+            serial: std::fs::read(&self.configuration).ok().and_then(|text| serial_of(&text)),
             instances: running::instances(),
             program: None,
             not_durable: None,

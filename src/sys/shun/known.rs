@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::node::NodeName;
-use crate::core::shun::words::{Attestation, LeashReport, Report};
+use crate::core::shun::words::{Attestation, Denial, LeashReport, Report};
 use crate::sys::clock::now;
 use crate::sys::store::Store;
 use crate::sys::{identity, state_file};
@@ -83,5 +83,14 @@ pub fn age_ms(told: &Told) -> Option<u64> {
 #[must_use]
 pub fn attestation(told: &Told) -> Option<Attestation> {
     let leash = told.report.leash.clone()?;
-    Some(Attestation { leash, age_ms: age_ms(told)? })
+    Some(Attestation { leash, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
+}
+
+/// That a node said, when it was asked last, that no leash of it is armed; none if it has one, or before this host's boot.
+#[must_use]
+pub fn denial(told: &Told) -> Option<Denial> {
+    let is_denied = told.report.leash.is_none();
+    let age_ms = age_ms(told)?;
+    let (boot_id, uptime_ms) = (told.report.boot_id.clone(), told.report.uptime_ms);
+    is_denied.then_some(Denial { boot_id, age_ms, uptime_ms })
 }

@@ -53,6 +53,8 @@ fn report(node: &str) -> Report {
 
 fn leash(boot_id: &str) -> LeashReport {
     LeashReport {
+        asks_from: None,
+        is_virtual: Some(false),
         boot_id: boot_id.into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
@@ -76,7 +78,7 @@ fn a_regular_node_says_nothing_of_others() {
         ("n4", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.4"])),
         ("ghost", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
     ]);
-    lie.leashes = BTreeMap::from([(name("n4"), Attestation { leash: leash("b4"), age_ms: 1 })]);
+    lie.leashes = BTreeMap::from([(name("n4"), Attestation { leash: leash("b4"), age_ms: 1, uptime_ms: None })]);
     let heard = heard(lie.clone(), false).unwrap();
     assert_eq!((heard.register, heard.leashes), (Register::default(), BTreeMap::new()));
     // Nor where it is told to whoever keeps the list, in any way in.
@@ -185,8 +187,8 @@ fn self_fencing_is_heard_with_our_own_floors() {
     let mut told = report("n3");
     told.leash = Some(LeashReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..leash("b1") });
     told.leashes = BTreeMap::from([
-        (name("n4"), Attestation { leash: LeashReport { terms: bare, ..leash("b4") }, age_ms: 1 }),
-        (name("n2"), Attestation { leash: leash("b2"), age_ms: 1 }),
+        (name("n4"), Attestation { leash: LeashReport { terms: bare, ..leash("b4") }, age_ms: 1, uptime_ms: None }),
+        (name("n2"), Attestation { leash: leash("b2"), age_ms: 1, uptime_ms: None }),
     ]);
     let heard = heard(told, true).unwrap();
     let own = heard.leash.unwrap();

@@ -18,7 +18,7 @@ fn peer(n: u8, stand: Stand) -> Peer {
 }
 
 fn refuses(n: u8) -> Peer {
-    peer(n, Stand::Refuses { epoch: EPOCH, seal: format!("seal {n}") })
+    peer(n, Stand::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: Reach::Everything })
 }
 
 fn silent(n: u8) -> Peer {
@@ -26,7 +26,7 @@ fn silent(n: u8) -> Peer {
 }
 
 fn seen(peers: &[Peer], at: u64) -> Result<Look, Vec<Missing>> {
-    look(&node(9), EPOCH, peers, S(at), S(at), "boot")
+    look(&node(9), (EPOCH, Reach::Everything), peers, S(at), S(at), "boot")
 }
 
 fn leash() -> Attestation {
@@ -37,16 +37,33 @@ fn leash() -> Attestation {
         nowayout: true,
         terms,
         candidates: [1, 2, 3].map(address).into(),
+        asks_from: Some(address(9)),
+        is_virtual: Some(false),
         kept_for_ms: 600_000,
         lease_age_ms: 500,
     };
-    Attestation { leash, age_ms: 100_000 }
+    Attestation { leash, age_ms: 100_000, uptime_ms: None }
 }
 
 fn judged(first: &Look, last: &Look, target: u8, leash: Option<&Attestation>) -> Verdict {
+    judged_by(first, last, target, leash, |_| {})
+}
+
+fn judged_by(first: &Look, last: &Look, target: u8, leash: Option<&Attestation>, change: fn(&mut Known<'_>)) -> Verdict {
     let candidates = [1, 2, 3].map(address).into();
-    let target = address(target);
-    judge(first, last, Known { target, candidates: &candidates, leash, boot_id: Some("old"), accept_softdog: false })
+    let addresses = [target, 9].map(address).into();
+    let mut known = Known {
+        target: address(target),
+        addresses: &addresses,
+        candidates: &candidates,
+        lists: &[],
+        master: None,
+        leash: leash.ok_or("no leash of it is known here"),
+        boot_id: Some("old"),
+        accepted: Accepted::default(),
+    };
+    change(&mut known);
+    judge(first, last, known)
 }
 
 fn why(verdict: Verdict) -> String {
@@ -65,7 +82,7 @@ fn everyone_has_to_confirm() {
     assert!(seen(&[refuses(1), peer(3, Stand::ProvenOff("fenced".into()))], 0).is_ok());
     assert!(seen(&[refuses(1), peer(3, Stand::ServesNothing)], 0).is_ok());
     assert!(seen(&[], 0).is_err() && seen(&[peer(3, Stand::ProvenOff("fenced".into()))], 0).is_err());
-    let old = peer(2, Stand::Refuses { epoch: Epoch(1), seal: "x".into() });
+    let old = peer(2, Stand::Refuses { epoch: Epoch(1), seal: "x".into(), reach: Reach::Everything });
     assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
 }
 
@@ -101,6 +118,10 @@ fn without_a_leash_that_can_be_believed_it_is_isolated() {
     assert!(with(|said| said.leash.nowayout = false).contains("nowayout"));
     assert!(with(|said| said.leash.driver = SOFTDOG.into()).contains("softdog"));
     assert!(with(|said| said.leash.boot_id = "new".into()).contains("another boot"));
+    assert!(with(|said| said.leash.is_virtual = Some(true)).contains("virtual machine"));
+    assert!(with(|said| said.leash.is_virtual = None).contains("install the same version"));
+    assert!(with(|said| said.leash.asks_from = Some(address(8))).contains("asks from 192.0.2.8, which is not refused"));
+    assert!(with(|said| said.leash.asks_from = None).contains("install the same version"));
     assert!(with(|said| said.age_ms = 570_000).contains("may have been disarmed"));
     assert!(with(|said| said.leash.candidates.extend([5, 6, 7, 8].map(address))).contains("its leash asks"));
 }
@@ -145,4 +166,101 @@ fn the_last_look_is_asked_after_the_wait() {
     assert_eq!(judged(&first, &last, 9, Some(&leash())), Verdict::Bounded);
     let astride = Look { asked: S(101), ..last };
     assert!(matches!(judged(&first, &astride, 9, Some(&leash())), Verdict::Waiting { .. }));
+}
+
+/// What dies with its kernel, or stands still with its host, counts only where the configuration names it.
+#[test]
+fn weaker_watchdogs_count_by_name_only() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let judged = |softdog: bool, is_virtual: bool, accepted: Accepted| {
+        let mut attested = leash();
+        attested.leash.is_virtual = Some(is_virtual);
+        attested.leash.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
+        why_toothless(&attested.leash, accepted).is_none()
+    };
+    assert_eq!(judged_by(&all(0), &all(90), 9, Some(&leash()), |known| known.accepted = Accepted::default()), Verdict::Bounded);
+    for softdog in [false, true] {
+        for virtual_host in [false, true] {
+            let accepted = Accepted { softdog, virtual_host };
+            assert_eq!(judged(true, false, accepted), softdog);
+            assert_eq!(judged(false, true, accepted), virtual_host);
+            assert_eq!(judged(true, true, accepted), softdog && virtual_host);
+        }
+    }
+}
+
+/// A candidate that refuses TCP alone answers confd, which is UDP, and echoes: it renews the lease.
+#[test]
+fn who_refuses_tcp_only_does_not_refuse_the_lease() {
+    let tcp = |n: u8| peer(n, Stand::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: Reach::Tcp });
+    let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
+    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
+    let all = [tcp(1), tcp(2), tcp(3)];
+    let look = look(&node(9), (EPOCH, Reach::Tcp), &all, S(0), S(0), "boot").unwrap();
+    assert_eq!((look.seals.len(), look.refusing.len()), (3, 0));
+}
+
+/// Nothing ends the next boot of the node, which was never leased: a master that is lost with it could start instances there.
+#[test]
+fn a_master_that_is_lost_too_is_waited_for() {
+    const MASTER: fn(&mut Known<'_>) = |known| known.master = Some(Box::leak(Box::new(node(4))));
+    let mut lost = silent(4);
+    lost.refused_by = [1, 2].map(node).into();
+    let with = |four: Peer, at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into())), four], at).unwrap();
+    let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&leash()), MASTER);
+    assert_eq!(of(lost.clone()), Verdict::Waiting { until: S(91) });
+    assert_eq!(of(peer(4, Stand::ProvenOff("bounded".into()))), Verdict::Bounded);
+    assert_eq!(judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&leash())), Verdict::Bounded, "it is not the master");
+}
+
+/// A list that was in force lately may be in force again: its majority, too, must be unable to grant.
+#[test]
+fn every_list_of_late_has_to_be_blocked() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let said = judged_by(&all(0), &all(90), 9, Some(&leash()), |known| {
+        known.lists = Box::leak(Box::new([[3, 5, 6].map(address).into()]));
+    });
+    assert!(why(said).contains("were configured until lately"));
+}
+
+/// The wait counts from the look that is kept while what it showed holds.
+#[test]
+fn the_first_look_is_kept_while_it_holds() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let fewer = seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into()))], 10).unwrap();
+    assert_eq!(first_of(Some(&all(0)), &all(90)), &all(0));
+    assert_eq!(first_of(None, &all(90)), &all(90));
+    assert_eq!(first_of(Some(&all(0)), &fewer), &fewer);
+    assert_eq!(first_of(Some(&fewer), &all(90)), &fewer);
+    let mut later = all(0);
+    later.at = S(91);
+    assert_eq!(first_of(Some(&later), &all(90)), &all(90), "a clock that went back");
+}
+
+/// The configuration of whoever asks may name candidates that the node does not know yet: it may learn of them.
+#[test]
+fn the_askers_own_list_has_to_be_blocked_too() {
+    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let said = judged_by(&all(0), &all(90), 9, Some(&leash()), |known| {
+        known.candidates = Box::leak(Box::new([3, 5, 6].map(address).into()));
+    });
+    assert!(why(said).contains("are configured"));
+}
+
+/// A refusal counts from when it is known to stand: the question may have come long before it.
+#[test]
+fn the_wait_counts_from_the_last_answer_of_the_first_look() {
+    let all = [refuses(1), refuses(2), refuses(3)];
+    let first = Look { asked: S(0), ..seen(&all, 40).unwrap() };
+    let until = S(40) + leash().leash.terms.bound();
+    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&leash())), Verdict::Waiting { until });
+}
+
+/// Neither an earlier nor a later one: the node was admitted in between, or is known to be.
+#[test]
+fn a_refusal_in_another_epoch_is_none() {
+    for other in [Epoch(1), Epoch(5)] {
+        let theirs = peer(2, Stand::Refuses { epoch: other, seal: "x".into(), reach: Reach::Everything });
+        assert!(seen(&[refuses(1), theirs, refuses(3)], 0).is_err(), "{other}");
+    }
 }

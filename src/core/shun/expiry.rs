@@ -1,0 +1,78 @@
+//! Within which time a watchdog resets its host: not what the device says, where it is known to be late.
+//!
+//! Linux 6e7733ef0bb9 ("watchdog: iTCO_wdt: Fix detection of SMI-off case"): on some boards iTCO resets only when its timer has
+//! expired twice, while `WDIOC_GETTIMEOUT` says the time of once.
+
+use serde::{Deserialize, Serialize};
+
+/// Drivers, by what they call themselves, some of whose boards reset the host after twice the time that they say.
+const LATE: [&str; 1] = ["iTCO_wdt"];
+
+/// What `gnt-ha leash measure` has found on this host: with this driver, set to this time, the host was reset within that time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The watchdog's driver, by what it calls itself.
+    pub driver: String,
+    /// The time that it was set to, as read back from it, in milliseconds.
+    pub set_ms: u64,
+    /// The time from the last keepalive within which the host was reset, in milliseconds.
+    pub reset_within_ms: u64,
+}
+
+/// Within how many milliseconds after the last keepalive the host is reset, for a device that says `set_ms`.
+///
+/// A measurement counts for the driver and the time that it was made with; it never makes the time shorter than what the device
+/// says.
+#[must_use]
+pub fn reset_within_ms(driver: &str, set_ms: u64, measured: Option<&Measured>) -> u64 {
+    match measured.filter(|measured| measured.driver == driver && measured.set_ms == set_ms) {
+        Some(measured) => measured.reset_within_ms.max(set_ms),
+        None if LATE.contains(&driver) => set_ms.saturating_mul(2),
+        None => set_ms,
+    }
+}
+
+/// Whether the driver is one that is taken for late until it is measured.
+#[must_use]
+pub fn is_taken_for_late(driver: &str) -> bool {
+    LATE.contains(&driver)
+}
+
+/// The time within which the host was reset, by the moments at which it was seen to run: `stamps_ms` are milliseconds since the
+/// last keepalive, each of them on the disk before the next one was written. None of no stamp.
+///
+/// After the last stamp the host has run for less than it took to have the next one on the disk: twice the longest time that
+/// this took, to be on the safe side.
+#[must_use]
+pub fn reset_within_of(stamps_ms: &[u64]) -> Option<u64> {
+    let last = *stamps_ms.last()?;
+    let gaps = std::iter::once(0).chain(stamps_ms.iter().copied()).zip(stamps_ms.iter().copied());
+    let longest = gaps.map(|(before, after)| after.saturating_sub(before)).max()?;
+    Some(last.saturating_add(longest.saturating_mul(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A late watchdog that is counted as if it were in time makes a host run on after it was said to have stopped.
+    #[test]
+    fn a_driver_that_may_be_late_counts_twice_until_it_is_measured() {
+        let measured = |driver: &str, set_ms, reset_within_ms| Measured { driver: driver.to_owned(), set_ms, reset_within_ms };
+        assert_eq!(reset_within_ms("iTCO_wdt", 5_000, None), 10_000);
+        assert_eq!(reset_within_ms("i6300ESB timer", 5_000, None), 5_000);
+        assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 5_300))), 5_300);
+        assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 10_200))), 10_200);
+        assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 300))), 5_000, "never less");
+        assert_eq!(reset_within_ms("iTCO_wdt", 9_000, Some(&measured("iTCO_wdt", 5_000, 5_300))), 18_000, "another time");
+        assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("other", 5_000, 5_300))), 10_000, "another device");
+        assert_eq!(reset_within_ms("other", 5_000, Some(&measured("other", 5_000, 10_300))), 10_300, "late, and unknown as such");
+    }
+
+    #[test]
+    fn what_was_measured_is_rounded_away_from_danger() {
+        assert_eq!(reset_within_of(&[]), None);
+        assert_eq!(reset_within_of(&[50, 100, 150, 5_000]), Some(5_000 + 2 * 4_850));
+        assert_eq!(reset_within_of(&[50, 100, 150, 200]), Some(300));
+    }
+}

@@ -1,0 +1,190 @@
+//! What is known last of a node's leash: of all that nodes hold of it the newest, and nothing where that is in doubt.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::words::{Attestation, Denial};
+
+/// How much later than it was asked a node may have answered, in milliseconds: no question of ours waits for longer. Ages
+/// count from the question, so two that are nearer to each other than this do not say which came first.
+const IN_DOUBT_MS: u64 = 15_000;
+
+/// One statement of a node, as somebody holds it.
+#[derive(Clone, Copy)]
+struct Statement<'a> {
+    boot_id: &'a str,
+    age_ms: u64,
+    uptime_ms: Option<u64>,
+}
+
+impl Statement<'_> {
+    /// Whether `other` may have been said after this one, of a later moment of the same boot or of a later boot.
+    fn may_precede(self, other: Self) -> bool {
+        let by_age = other.age_ms <= self.age_ms.saturating_add(IN_DOUBT_MS);
+        match (self.uptime_ms, other.uptime_ms) {
+            // By the node's own clock.
+            (Some(own), Some(others)) if self.boot_id == other.boot_id => others >= own,
+            // By when their boots began.
+            (Some(own), Some(others)) => {
+                let began = self.age_ms.saturating_add(own);
+                other.age_ms.saturating_add(others) <= began.saturating_add(IN_DOUBT_MS)
+            }
+            _ => by_age,
+        }
+    }
+}
+
+impl Attestation {
+    fn statement(&self) -> Statement<'_> {
+        Statement { boot_id: &self.leash.boot_id, age_ms: self.age_ms, uptime_ms: self.uptime_ms }
+    }
+}
+
+impl Denial {
+    fn statement(&self) -> Statement<'_> {
+        Statement { boot_id: &self.boot_id, age_ms: self.age_ms, uptime_ms: self.uptime_ms }
+    }
+}
+
+/// Why nothing counts where nobody knows of a leash.
+pub const NO_LEASH: &str = "no leash of it is known here: gnt-ha leash arm on it, before it is needed";
+
+/// What nodes hold of the leash of one node, all with its age at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// What it attested to any of them.
+    pub attestations: Vec<Attestation>,
+    /// Where it said that it has none.
+    pub denials: Vec<Denial>,
+}
+
+impl Held {
+    /// The same, `ms` milliseconds later.
+    #[must_use]
+    pub fn later(mut self, ms: u64) -> Self {
+        self.attestations.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));
+        self.denials.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));
+        self
+    }
+
+    /// This and what is known beside it.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.attestations.extend(other.attestations.iter().cloned());
+        self.denials.extend(other.denials.iter().cloned());
+        self
+    }
+
+    /// The newest attestation. An older one never outlives a newer denial, nor the attestation of another boot.
+    ///
+    /// # Errors
+    /// Why none counts, for the verdict.
+    pub fn newest(&self) -> Result<Attestation, String> {
+        let Some(newest) = self.attestations.iter().min_by_key(|one| one.age_ms).cloned() else {
+            return Err(NO_LEASH.to_owned());
+        };
+        let own = newest.statement();
+        let denied = self.denials.iter().filter(|denial| own.may_precede(denial.statement()));
+        if let Some(age_ms) = denied.map(|denial| denial.age_ms).min() {
+            return Err(format!("it said {} s ago that no leash of it is armed", age_ms / 1_000));
+        }
+        let is_later_boot = |one: &Attestation| {
+            one.leash.boot_id != newest.leash.boot_id && own.may_precede(one.statement())
+        };
+        if self.attestations.iter().any(is_later_boot) {
+            return Err("its leash was attested in two boots, and which of them is the later one is not known".to_owned());
+        }
+        Ok(newest)
+    }
+
+    /// Every list of candidates that a boot has attested within its promise: it may go by any of them again.
+    #[must_use]
+    pub fn lists(&self, boot_id: &str) -> BTreeSet<BTreeSet<IpAddr>> {
+        let is_kept =
+            |one: &&Attestation| one.leash.boot_id == boot_id && one.age_ms <= one.leash.kept_for_ms;
+        self.attestations.iter().filter(is_kept).map(|one| one.leash.candidates.iter().copied().collect()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::shun::terms::Terms;
+    use crate::core::shun::words::LeashReport;
+
+    const UPTIME_S: u64 = 1_000;
+
+    /// Asked `age_s` ago; the boot `b1` began 1000 s ago, and `b2` 100 s ago.
+    fn attested(boot_id: &str, age_s: u64, candidates: &[u8]) -> Attestation {
+        let leash = LeashReport {
+            boot_id: boot_id.to_owned(),
+            driver: "iTCO_wdt".to_owned(),
+            nowayout: true,
+            terms: Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 },
+            candidates: candidates.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect(),
+            asks_from: None,
+            is_virtual: Some(false),
+            kept_for_ms: 600_000,
+            lease_age_ms: 0,
+        };
+        let began_s = if boot_id == "b2" { 100 } else { UPTIME_S };
+        Attestation { leash, age_ms: age_s * 1_000, uptime_ms: Some(began_s.max(age_s) * 1_000 - age_s * 1_000) }
+    }
+
+    fn denied(boot_id: &str, age_s: u64) -> Denial {
+        let began_s = if boot_id == "b2" { 100 } else { UPTIME_S };
+        Denial { boot_id: boot_id.to_owned(), age_ms: age_s * 1_000, uptime_ms: Some((began_s - age_s) * 1_000) }
+    }
+
+    /// Whoever knows that the present boot has no leash outweighs whoever remembers that the boot before it had one.
+    #[test]
+    fn an_older_attestation_does_not_outlive_a_newer_denial() {
+        let old = || vec![attested("b1", 170, &[1, 2, 3])];
+        assert!(newest(old(), &[]).is_ok());
+        assert!(newest(old(), &[denied("b2", 10)]).unwrap_err().contains("10 s ago"));
+        assert!(newest(old(), &[denied("b1", 160)]).is_err(), "it was disarmed since");
+        assert!(newest(old(), &[denied("b1", 180)]).is_ok(), "it was armed since, by its own clock");
+        assert!(newest(vec![attested("b2", 20, &[1])], &[denied("b1", 110)]).is_ok(), "the boot before had none");
+        assert!(newest(vec![], &[]).unwrap_err().contains("no leash of it is known"));
+    }
+
+    /// What does not say for how long it has been up is ordered by age, as far as that says.
+    #[test]
+    fn without_an_uptime_the_age_decides_and_doubt_is_no_proof() {
+        let old = || vec![Attestation { uptime_ms: None, ..attested("b1", 170, &[1, 2, 3]) }];
+        assert!(newest(old(), &[denied("b1", 184)]).is_err(), "which was said first is not known");
+        assert!(newest(old(), &[denied("b1", 186)]).is_ok());
+    }
+
+    fn newest(attestations: Vec<Attestation>, denials: &[Denial]) -> Result<Attestation, String> {
+        Held { attestations, denials: denials.to_vec() }.newest()
+    }
+
+    #[test]
+    fn of_two_boots_whose_order_is_not_known_neither_counts() {
+        let both = |uptime_s: u64| {
+            let first = Attestation { uptime_ms: Some(uptime_s * 1_000), ..attested("b1", 60, &[1]) };
+            newest(vec![first, attested("b2", 10, &[1])], &[])
+        };
+        assert!(both(54).is_err(), "it began 114 s ago, and the other one 100 s");
+        assert_eq!(both(56).unwrap().leash.boot_id, "b2");
+        assert!(newest(vec![attested("b1", 10, &[1]), attested("b2", 20, &[1])], &[]).is_err(), "the later boot was asked before");
+        assert_eq!(newest(vec![attested("b1", 90, &[1]), attested("b1", 10, &[1])], &[]).unwrap().age_ms, 10_000);
+    }
+
+    #[test]
+    fn every_list_that_was_told_within_the_promise_counts() {
+        let attestations = vec![
+            attested("b1", 10, &[1, 2, 3]),
+            attested("b1", 500, &[1, 4, 5]),
+            attested("b1", 601, &[6]),
+            attested("b0", 20, &[7]),
+        ];
+        let held = Held { attestations, denials: Vec::new() };
+        assert_eq!(held.lists("b1").len(), 2);
+        assert_eq!(held.clone().later(101_000).lists("b1").len(), 1);
+        assert_eq!(held.clone().and(&held).lists("b0").len(), 1);
+    }
+}

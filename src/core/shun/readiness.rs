@@ -1,0 +1,44 @@
+//! When a boot may serve Ganeti: once its leash is armed, or once no other node relies on a leash of this host any more.
+
+use std::time::Duration;
+
+/// What the service of the leash knows at a moment of this boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Boot {
+    /// The watchdog is open: whatever the boot does, it ends when its lease does.
+    pub is_armed: bool,
+    /// The administrator wants it armed.
+    pub is_wanted: bool,
+    /// A boot of this host may have promised others a leash, and that promise was not seen to be over.
+    pub was_promised: bool,
+    /// For how long this boot has run, by the clock since boot.
+    pub uptime: Duration,
+}
+
+/// Whether Ganeti's node daemon may be started: without it no master starts an instance here.
+///
+/// Whoever was told of the leash of an earlier boot may take this one for leashed, for as long as was promised (`promise`, by
+/// this host's clock): within that time only an armed boot serves.
+#[must_use]
+pub fn may_serve(boot: Boot, promise: Duration) -> bool {
+    boot.is_armed || boot.uptime >= promise || !(boot.is_wanted || boot.was_promised)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROMISE: Duration = Duration::from_secs(600);
+
+    /// A boot without a leash runs no instance while others take it for leashed.
+    #[test]
+    fn a_boot_that_is_not_armed_serves_only_when_nothing_is_promised_any_more() {
+        let boot = Boot { is_armed: false, is_wanted: true, was_promised: true, uptime: Duration::from_secs(599) };
+        assert!(!may_serve(boot, PROMISE));
+        assert!(!may_serve(Boot { is_wanted: false, ..boot }, PROMISE), "disarmed, and booted before the promise was over");
+        assert!(!may_serve(Boot { was_promised: false, ..boot }, PROMISE), "it is about to be armed");
+        assert!(may_serve(Boot { uptime: PROMISE, ..boot }, PROMISE));
+        assert!(may_serve(Boot { is_armed: true, ..boot }, PROMISE));
+        assert!(may_serve(Boot { is_wanted: false, was_promised: false, ..boot }, PROMISE), "never armed");
+    }
+}
