@@ -31,6 +31,7 @@ help:
 	@echo 'make test        everything: lint, quick tests, real parts (Debian 12, root)'
 	@echo 'make test-quick  what needs no daemon: seconds'
 	@echo 'make model       the argument of docs/shunning.md, by a model checker: a minute'
+	@echo 'make mutants     faults in the functions that decide, each found by the model or a test: ten minutes and more'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
 	@echo 'make labs        the labs of test-real alone'
 	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'

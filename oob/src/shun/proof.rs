@@ -61,8 +61,7 @@ impl Survivors<'_> {
         let entry = self.entry().ok().flatten();
         // Where this host has never asked it, whoever has knows its boot as well as this host would.
         let attested = leash.as_ref().ok().map(|attestation| attestation.leash.boot_id.clone());
-        let lists: Vec<_> =
-            attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
+        let lists: Vec<_> = attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
         let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(attested);
         let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
         Some(judge(

@@ -276,14 +276,8 @@ impl<'a> Survivors<'a> {
         if newest > network.serial {
             network = self.current();
         }
-        let mut look = look(
-            &self.target,
-            (epoch, reach),
-            &self.peers(&network, &answers),
-            asked,
-            at,
-            &identity::incarnation(),
-        );
+        let mut look =
+            look(&self.target, (epoch, reach), &self.peers(&network, &answers), asked, at, &identity::incarnation());
         if newest > network.serial {
             let (theirs, ours) = (newest.unwrap_or_default(), network.serial.unwrap_or_default());
             let why = format!("has configuration {ours} of Ganeti, and another candidate has {theirs}");
@@ -491,7 +485,11 @@ mod tests {
             assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
         }
         let softdog = leash(SOFTDOG, true);
-        assert!(provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }).unwrap().contains("bounded after"));
+        assert!(
+            provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() })
+                .unwrap()
+                .contains("bounded after")
+        );
     }
 
     /// Of a node that was removed from Ganeti while it was refused nobody let the address go again: new hardware of its name

@@ -76,7 +76,7 @@ impl Site {
     pub(crate) fn with_bmc(port: u16, more: &str) -> Self {
         Self::new(&format!(
             "[nodes.\"n1.lab\"]\nlevels = [[\"bmc\"]]\n[devices.bmc]\ndriver = \"ipmi\"\naddress = \"127.0.0.1\"\nport = {port}\n\
-             username = \"admin\"\npassword_file = \"{{dir}}/password\"\n{grade}{more}\n"
+             username = \"admin\"\npassword_file = \"{{dir}}/password\"\n{more}\n"
         ))
     }
 

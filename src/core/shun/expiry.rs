@@ -58,15 +58,28 @@ mod tests {
     /// A late watchdog that is counted as if it were in time makes a host run on after it was said to have stopped.
     #[test]
     fn a_driver_that_may_be_late_counts_twice_until_it_is_measured() {
-        let measured = |driver: &str, set_ms, reset_within_ms| Measured { driver: driver.to_owned(), set_ms, reset_within_ms };
+        let measured =
+            |driver: &str, set_ms, reset_within_ms| Measured { driver: driver.to_owned(), set_ms, reset_within_ms };
         assert_eq!(reset_within_ms("iTCO_wdt", 5_000, None), 10_000);
         assert_eq!(reset_within_ms("i6300ESB timer", 5_000, None), 5_000);
         assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 5_300))), 5_300);
         assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 10_200))), 10_200);
         assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 300))), 5_000, "never less");
-        assert_eq!(reset_within_ms("iTCO_wdt", 9_000, Some(&measured("iTCO_wdt", 5_000, 5_300))), 18_000, "another time");
-        assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("other", 5_000, 5_300))), 10_000, "another device");
-        assert_eq!(reset_within_ms("other", 5_000, Some(&measured("other", 5_000, 10_300))), 10_300, "late, and unknown as such");
+        assert_eq!(
+            reset_within_ms("iTCO_wdt", 9_000, Some(&measured("iTCO_wdt", 5_000, 5_300))),
+            18_000,
+            "another time"
+        );
+        assert_eq!(
+            reset_within_ms("iTCO_wdt", 5_000, Some(&measured("other", 5_000, 5_300))),
+            10_000,
+            "another device"
+        );
+        assert_eq!(
+            reset_within_ms("other", 5_000, Some(&measured("other", 5_000, 10_300))),
+            10_300,
+            "late, and unknown as such"
+        );
     }
 
     #[test]

@@ -90,11 +90,12 @@ impl Held {
         if let Some(age_ms) = denied.map(|denial| denial.age_ms).min() {
             return Err(format!("it said {} s ago that no leash of it is armed", age_ms / 1_000));
         }
-        let is_later_boot = |one: &Attestation| {
-            one.leash.boot_id != newest.leash.boot_id && own.may_precede(one.statement())
-        };
+        let is_later_boot =
+            |one: &Attestation| one.leash.boot_id != newest.leash.boot_id && own.may_precede(one.statement());
         if self.attestations.iter().any(is_later_boot) {
-            return Err("its leash was attested in two boots, and which of them is the later one is not known".to_owned());
+            return Err(
+                "its leash was attested in two boots, and which of them is the later one is not known".to_owned()
+            );
         }
         Ok(newest)
     }
@@ -102,8 +103,7 @@ impl Held {
     /// Every list of candidates that a boot has attested within its promise: it may go by any of them again.
     #[must_use]
     pub fn lists(&self, boot_id: &str) -> BTreeSet<BTreeSet<IpAddr>> {
-        let is_kept =
-            |one: &&Attestation| one.leash.boot_id == boot_id && one.age_ms <= one.leash.kept_for_ms;
+        let is_kept = |one: &&Attestation| one.leash.boot_id == boot_id && one.age_ms <= one.leash.kept_for_ms;
         self.attestations.iter().filter(is_kept).map(|one| one.leash.candidates.iter().copied().collect()).collect()
     }
 }
@@ -170,7 +170,10 @@ mod tests {
         };
         assert!(both(54).is_err(), "it began 114 s ago, and the other one 100 s");
         assert_eq!(both(56).unwrap().leash.boot_id, "b2");
-        assert!(newest(vec![attested("b1", 10, &[1]), attested("b2", 20, &[1])], &[]).is_err(), "the later boot was asked before");
+        assert!(
+            newest(vec![attested("b1", 10, &[1]), attested("b2", 20, &[1])], &[]).is_err(),
+            "the later boot was asked before"
+        );
         assert_eq!(newest(vec![attested("b1", 90, &[1]), attested("b1", 10, &[1])], &[]).unwrap().age_ms, 10_000);
     }
 

@@ -11,11 +11,7 @@ use super::register::Epoch;
 ///
 /// # Errors
 /// Why it may not hold.
-pub fn still_holds(
-    epoch: Epoch,
-    answered: &[(IpAddr, Epoch)],
-    candidates: &BTreeSet<IpAddr>,
-) -> Result<(), String> {
+pub fn still_holds(epoch: Epoch, answered: &[(IpAddr, Epoch)], candidates: &BTreeSet<IpAddr>) -> Result<(), String> {
     if let Some((from, later)) = answered.iter().find(|(_, theirs)| *theirs > epoch) {
         return Err(format!("{from} knows of a later epoch, {later}, than the one that is remembered here, {epoch}"));
     }

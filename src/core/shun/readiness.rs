@@ -35,7 +35,10 @@ mod tests {
     fn a_boot_that_is_not_armed_serves_only_when_nothing_is_promised_any_more() {
         let boot = Boot { is_armed: false, is_wanted: true, was_promised: true, uptime: Duration::from_secs(599) };
         assert!(!may_serve(boot, PROMISE));
-        assert!(!may_serve(Boot { is_wanted: false, ..boot }, PROMISE), "disarmed, and booted before the promise was over");
+        assert!(
+            !may_serve(Boot { is_wanted: false, ..boot }, PROMISE),
+            "disarmed, and booted before the promise was over"
+        );
         assert!(!may_serve(Boot { was_promised: false, ..boot }, PROMISE), "it is about to be armed");
         assert!(may_serve(Boot { uptime: PROMISE, ..boot }, PROMISE));
         assert!(may_serve(Boot { is_armed: true, ..boot }, PROMISE));

@@ -73,7 +73,10 @@ mod tests {
     fn who_is_silent_counts_by_proof_or_because_nothing_depends_on_it() {
         assert!(matches!(stand(&silent()), Stand::Unconfirmed(_)));
         for grade in [Grade::Unknown, Grade::Isolated] {
-            assert!(matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), Stand::Unconfirmed(_)), "{grade}");
+            assert!(
+                matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), Stand::Unconfirmed(_)),
+                "{grade}"
+            );
         }
         for grade in [Grade::Bounded, Grade::Off] {
             assert!(matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), Stand::ProvenOff(_)), "{grade}");

@@ -205,7 +205,9 @@ pub fn why_toothless(leash: &LeashReport, accepted: Accepted) -> Option<String> 
              (accept_virtual = true takes it nevertheless)"
                 .to_owned(),
         ),
-        None => Some("it does not say whether its host is a virtual machine: install the same version there".to_owned()),
+        None => {
+            Some("it does not say whether its host is a virtual machine: install the same version there".to_owned())
+        }
     }
 }
 
@@ -231,8 +233,14 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
     }
     match leash.asks_from {
         Some(from) if known.addresses.contains(&from) => {}
-        Some(from) => return isolated(format!("its leash asks from {from}, which is not refused: restart gnt-ha-leash there")),
-        None => return isolated("its leash does not say from which address it asks: install the same version there".to_owned()),
+        Some(from) => {
+            return isolated(format!("its leash asks from {from}, which is not refused: restart gnt-ha-leash there"));
+        }
+        None => {
+            return isolated(
+                "its leash does not say from which address it asks: install the same version there".to_owned(),
+            );
+        }
     }
     if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {
         return isolated(format!("its leash was attested {} s ago, and may have been disarmed since", age_ms / 1_000));

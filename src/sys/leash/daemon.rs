@@ -12,10 +12,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::last_words::{say, stop_instances};
-use super::{host, measured};
 use super::rounds::{Rounds, text};
 use super::wanted::{Phase, Status, is_real_time, said_before, status_file, wanted};
 use super::watchdog::{Watchdog, open};
+use super::{host, measured};
 use crate::config::{Config, Leash};
 use crate::core::node::NodeName;
 use crate::core::shun::expiry::{Measured, reset_within_ms};

@@ -1,15 +1,23 @@
 //! Models of shunning and the leash (docs/shunning.md). They run the decisions of [`gnt_ha::core::shun`] as they are, and a
-//! world around them that loses, delays and repeats messages, stops processes, flushes rules and lets clocks run wrong.
+//! world around them that loses, delays and repeats messages, stops processes, flushes rules, boots hosts and lets clocks run
+//! wrong.
 //!
-//! Each condition of the argument can be taken away ([`timing::Without`], [`rules::Without`]); the tests want the checker to
-//! find a counter-example then, and none with all of them.
+//! What the argument needs of the world can be taken away ([`timing::Without`], [`rules::Without`], [`boots::Without`]); the tests
+//! want the checker to find a counter-example then, and none with all of it. What it needs of the functions themselves is taken
+//! away by mutants of them (`tests/mutants`), which have to die in these worlds or in a test that is named.
 
+pub mod boots;
+pub mod memory;
 pub mod rules;
 pub mod timing;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::verdict::{Accepted, Known};
+use gnt_ha::core::shun::words::{Attestation, LeashReport};
 
 /// The node that is shunned.
 pub const TARGET: u8 = 9;
@@ -28,4 +36,40 @@ pub fn address(number: u8) -> IpAddr {
 #[allow(clippy::expect_used, reason = "a constant name")]
 pub fn name(number: u8) -> NodeName {
     NodeName::new(&format!("n{number}")).expect("a name")
+}
+
+/// A leash on a watchdog that can be relied on, as the target attests it.
+#[must_use]
+pub fn leash(boot_id: &str, terms: Terms, candidates: &BTreeSet<IpAddr>, kept_for_ms: u64) -> LeashReport {
+    LeashReport {
+        boot_id: boot_id.to_owned(),
+        driver: "hardware".to_owned(),
+        nowayout: true,
+        terms,
+        candidates: candidates.iter().copied().collect(),
+        asks_from: Some(address(TARGET)),
+        is_virtual: Some(false),
+        kept_for_ms,
+        lease_age_ms: 0,
+    }
+}
+
+/// What an asker knows that has no doubts but those of the leash.
+#[must_use]
+pub fn known<'a>(
+    addresses: &'a BTreeSet<IpAddr>,
+    candidates: &'a BTreeSet<IpAddr>,
+    leash: Result<&'a Attestation, &'a str>,
+    boot_id: &'a str,
+) -> Known<'a> {
+    Known {
+        target: address(TARGET),
+        addresses,
+        candidates,
+        lists: &[],
+        master: None,
+        leash,
+        boot_id: Some(boot_id),
+        accepted: Accepted::default(),
+    }
 }

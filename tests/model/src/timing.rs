@@ -1,20 +1,22 @@
 //! Time: a leashed node, three candidates that begin to refuse it one by one, and whoever waits for it to have stopped.
 //!
 //! The node and the asker have clocks of their own, each up to a tenth too fast or too slow. Questions and answers may be
-//! lost, repeated and late; the node may be stopped anywhere, also between its look at the lease and its pet.
+//! lost, repeated and late; the node may be stopped anywhere, also between its look at the lease and its pet, and its service
+//! started again. Candidates may be lost together with it: they grant, and the asker cannot reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use gnt_ha::core::shun::expiry::reset_within_ms;
 use gnt_ha::core::shun::lease::{Lease, Word};
-use gnt_ha::core::shun::register::Epoch;
+use gnt_ha::core::shun::register::{Epoch, Reach};
 use gnt_ha::core::shun::terms::Terms;
-use gnt_ha::core::shun::verdict::{Known, Look, Peer, Stand, Verdict, judge, look};
-use gnt_ha::core::shun::words::{Attestation, LeashReport};
+use gnt_ha::core::shun::verdict::{Look, Peer, Stand, Verdict, first_of, judge, look};
+use gnt_ha::core::shun::words::Attestation;
 use stateright::{Model, Property};
 
-use crate::{TARGET, address, name};
+use crate::{TARGET, address, known, leash, name};
 
 /// What the argument stands on, and may be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,14 +31,18 @@ pub enum Without {
     Sending,
     /// A majority grants: here one candidate does.
     Majority,
-    /// Enough candidates refuse: here one is enough for the asker.
-    BlockingSet,
     /// Silence proves nothing: here a candidate that was not reached counts as one that refuses.
     Confirmation,
     /// A leash that is disarmed keeps its discipline for as long as it has promised: here it does not.
     Promise,
     /// The asker looks how long the promise holds: here it believes any attestation.
     AgeOfPromise,
+    /// The attested time is that within which the watchdog resets the host: here what the device says, and it is late.
+    Measured,
+    /// A host that can be paused says so: here it does not.
+    VirtualHost,
+    /// Writes that were accepted before the reset end within the time that is added: here nothing is added for them.
+    Stop,
 }
 
 /// In units of which ten are one step of true time.
@@ -45,16 +51,15 @@ const LEASE: u64 = 20;
 const WATCHDOG: u64 = 10;
 const DRIFT_PPM: u32 = 100_000;
 
-/// How many steps are looked at.
-const STEPS: u64 = 7;
-
 const EPOCH: Epoch = Epoch(1);
 
-/// The model.
+/// The model: a world with what is asked for in it.
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// What is taken away.
     pub without: Without,
+    /// How many steps are looked at.
+    pub steps: u64,
     /// The node that is shunned is one of the three candidates, and grants to itself.
     pub own_candidate: bool,
     /// How long a leash promises to keep its discipline, in units.
@@ -63,6 +68,20 @@ pub struct Timing {
     pub rounds: usize,
     /// Whether the administrator may want it disarmed.
     pub disarms: bool,
+    /// How often a candidate is lost together with the node, or comes back.
+    pub losses: u8,
+    /// Candidates may have a silent confd and a kernel that answers echoes.
+    pub echoes: bool,
+    /// How often the service of the leash is started again.
+    pub restarts: u8,
+    /// The watchdog resets the host only after twice the time that it says.
+    pub is_late: bool,
+    /// How often the host stands still for a step, its clock and its watchdog with it.
+    pub pauses: u8,
+    /// For how many steps of true time the host still writes after its reset: what remote storage had accepted.
+    pub writes_on: u64,
+    /// All clocks are tried, and not only a slow node with a fast asker.
+    pub all_clocks: bool,
 }
 
 /// Whether the node keeps its discipline.
@@ -76,23 +95,34 @@ pub enum Discipline {
     Free,
 }
 
+/// What is kept of the first look.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct First {
+    at: u64,
+    refusing: BTreeSet<u8>,
+    lost: BTreeSet<u8>,
+}
+
 /// A state of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     step: u64,
+    paused: u64,
     node_rate: u64,
     asker_rate: u64,
     lease: Lease,
     sent: BTreeSet<u64>,
-    answered: BTreeSet<(u64, u8)>,
-    heard: BTreeMap<u64, BTreeSet<u8>>,
+    answered: BTreeSet<(u64, u8, bool)>,
+    heard: BTreeMap<u64, BTreeMap<u8, bool>>,
     looked: bool,
     petted: u64,
-    stopped: bool,
+    stopped_at: Option<u64>,
+    restarts: u8,
     discipline: Discipline,
     refusing: BTreeSet<u8>,
-    first: Option<u64>,
-    first_refusing: BTreeSet<u8>,
+    lost: BTreeSet<u8>,
+    losses: u8,
+    first: Option<First>,
     said: bool,
 }
 
@@ -101,27 +131,35 @@ pub struct State {
 pub enum Action {
     /// Time goes on.
     Step,
+    /// Time goes on, and the host stands still.
+    Pause,
     /// The node asks everybody.
     Ask,
-    /// A candidate answers a round.
-    Answer(u64, u8),
+    /// A candidate answers a round: its confd, or its kernel alone.
+    Answer(u64, u8, bool),
     /// The answer arrives; perhaps once more.
-    Hear(u64, u8),
+    Hear(u64, u8, bool),
     /// The node looks at its lease.
     Look,
     /// It pets, having looked.
     Pet,
+    /// The service of the leash is started again, and goes on with what it had written down.
+    Restart,
     /// The administrator wants it disarmed.
     Disarm,
     /// A candidate refuses from now on.
     Refuse(u8),
-    /// Everybody is looked at, for the first or the last time.
+    /// A candidate is cut off from the asker, not from the node.
+    Lose(u8),
+    /// It can be reached again.
+    Return(u8),
+    /// Everybody is looked at.
     AskPeers,
 }
 
 impl State {
     fn node_clock(&self) -> u64 {
-        self.step * self.node_rate
+        (self.step - self.paused) * self.node_rate
     }
 
     fn asker_clock(&self) -> u64 {
@@ -134,21 +172,49 @@ fn units(units: u64) -> Duration {
 }
 
 impl Timing {
+    /// A world in which nothing but time, messages and refusals happens.
+    #[must_use]
+    pub const fn plain(without: Without) -> Self {
+        Self {
+            without,
+            steps: 7,
+            own_candidate: false,
+            promise: 400,
+            rounds: 1,
+            disarms: false,
+            losses: 0,
+            echoes: false,
+            restarts: 0,
+            is_late: false,
+            pauses: 0,
+            writes_on: 0,
+            all_clocks: true,
+        }
+    }
+
     fn terms(&self) -> Terms {
-        Terms { lease_ms: LEASE, watchdog_ms: WATCHDOG, drift_ppm: DRIFT_PPM, stop_ms: 0 }
+        let stop_ms = if self.without == Without::Stop { 0 } else { self.writes_on * STEP };
+        Terms { lease_ms: LEASE, watchdog_ms: WATCHDOG, drift_ppm: DRIFT_PPM, stop_ms }
+    }
+
+    /// After how many units of its own clock the watchdog really resets the host.
+    const fn resets_after(&self) -> u64 {
+        if self.is_late { 2 * WATCHDOG } else { WATCHDOG }
     }
 
     /// What the asker reckons with.
     fn attested(&self) -> Terms {
+        let driver = if self.is_late && self.without != Without::Measured { "iTCO_wdt" } else { "hardware" };
+        let terms = Terms { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.terms() };
         match self.without {
             // Half of twice.
-            Without::SecondWatchdog => Terms { watchdog_ms: WATCHDOG / 2, ..self.terms() },
-            Without::Drift => Terms { drift_ppm: 0, ..self.terms() },
-            _ => self.terms(),
+            Without::SecondWatchdog => Terms { watchdog_ms: WATCHDOG / 2, ..terms },
+            Without::Drift => Terms { drift_ppm: 0, ..terms },
+            _ => terms,
         }
     }
 
-    fn candidates(&self) -> [u8; 3] {
+    const fn candidates(&self) -> [u8; 3] {
         if self.own_candidate { [1, 2, TARGET] } else { [1, 2, 3] }
     }
 
@@ -156,63 +222,51 @@ impl Timing {
         self.candidates().map(address).into()
     }
 
+    fn others(&self) -> impl Iterator<Item = u8> {
+        self.candidates().into_iter().filter(|number| *number != TARGET)
+    }
+
     fn peers(&self, state: &State) -> Vec<Peer> {
         let stand = |number: u8| {
-            let refuses = state.refusing.contains(&number) || self.without == Without::Confirmation;
-            match refuses {
-                true => Stand::Refuses { epoch: EPOCH, seal: "seal".to_owned() },
-                // One candidate that refuses is taken for enough: the others are left out.
-                false if self.without == Without::BlockingSet => Stand::ServesNothing,
+            let is_refusing = state.refusing.contains(&number) && !state.lost.contains(&number);
+            match is_refusing || self.without == Without::Confirmation {
+                true => refuses(),
                 false => Stand::Unconfirmed("does not answer".to_owned()),
             }
         };
-        let others = self.candidates().into_iter().filter(|number| *number != TARGET);
-        others
-            .map(|number| Peer {
-                node: name(number),
-                address: address(number),
-                stand: stand(number),
-                refused_by: BTreeSet::new(),
-            })
-            .collect()
+        // The asker is none of the three, and refuses both the node and whoever is lost with it.
+        let asker = Peer { node: name(4), address: address(4), stand: refuses(), refused_by: BTreeSet::new() };
+        let others = self.others().map(|number| {
+            // Whoever is not lost refuses who is.
+            let is_lost = state.lost.contains(&number);
+            let refused_by = if is_lost { self.others().chain([4]).map(name).collect() } else { BTreeSet::new() };
+            Peer { node: name(number), address: address(number), stand: stand(number), refused_by }
+        });
+        others.chain([asker]).collect()
     }
 
     /// What the asker sees now.
     fn look(&self, state: &State) -> Option<Look> {
         let at = units(state.asker_clock());
-        let mut seen = look(&name(TARGET), EPOCH, &self.peers(state), at, at, "boot").ok()?;
-        if self.without == Without::BlockingSet {
-            seen.refusing.extend(self.list());
-        }
-        Some(seen)
+        look(&name(TARGET), (EPOCH, Reach::Everything), &self.peers(state), at, at, "boot").ok()
     }
 
     fn verdict(&self, first: &Look, last: &Look) -> Verdict {
         let kept_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
-        let leash = LeashReport {
-            boot_id: "old".to_owned(),
-            driver: "hardware".to_owned(),
-            nowayout: true,
-            terms: self.attested(),
-            candidates: self.list().into_iter().collect(),
-            kept_for_ms,
-            lease_age_ms: 0,
-        };
+        let list = self.list();
+        let mut report = leash("old", self.attested(), &list, kept_for_ms);
+        report.is_virtual = Some(self.pauses > 0 && self.without != Without::VirtualHost);
         // It was attested at the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
-        let leash = Attestation { leash, age_ms };
-        let candidates = self.list();
-        let target = address(TARGET);
-        judge(
-            first,
-            last,
-            Known { target, candidates: &candidates, leash: Some(&leash), boot_id: Some("old"), accept_softdog: false },
-        )
+        let attested = Attestation { leash: report, age_ms, uptime_ms: None };
+        judge(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
     }
 
     fn hear(&self, state: &mut State, sent: u64) {
+        let word = |is_confd: bool| if is_confd { Word::MayRun } else { Word::Alive };
+        let heard = state.heard.get(&sent).into_iter().flatten();
         let words: BTreeMap<IpAddr, Word> =
-            state.heard.get(&sent).into_iter().flatten().map(|number| (address(*number), Word::MayRun)).collect();
+            heard.map(|(number, is_confd)| (address(*number), word(*is_confd))).collect();
         let counts_from = if self.without == Without::Sending { state.node_clock() } else { sent };
         let list = self.list();
         if self.without == Without::Majority && !words.is_empty() {
@@ -221,6 +275,35 @@ impl Timing {
         }
         state.lease.round(units(counts_from), &list, &words);
     }
+
+    /// A look as `ganeti-oob` makes it: the first one is kept while what it showed holds.
+    fn ask_peers(&self, state: &mut State) -> Option<()> {
+        let last = self.look(state)?;
+        let kept = state.first.as_ref().map(|first| Look {
+            asked: units(first.at),
+            at: units(first.at),
+            refusing: first.refusing.iter().copied().map(address).collect(),
+            seals: first.refusing.iter().map(|number| (name(*number), "seal".to_owned())).collect(),
+            lost: first.lost.iter().copied().map(name).collect(),
+            ..last.clone()
+        });
+        let first = first_of(kept.as_ref(), &last);
+        if Some(first) != kept.as_ref() {
+            let numbers = self.others().chain([4]);
+            let (refusing, lost) = (
+                numbers.filter(|number| last.refusing.contains(&address(*number))).collect(),
+                self.others().filter(|number| last.lost.contains(&name(*number))).collect(),
+            );
+            state.first = Some(First { at: state.asker_clock(), refusing, lost });
+        } else if self.verdict(first, &last) == Verdict::Bounded {
+            state.said = true;
+        }
+        Some(())
+    }
+}
+
+fn refuses() -> Stand {
+    Stand::Refuses { epoch: EPOCH, seal: "seal".to_owned(), reach: Reach::Everything }
 }
 
 impl Model for Timing {
@@ -229,12 +312,13 @@ impl Model for Timing {
 
     /// The node is leased, armed and has just been petted; its clock and the asker's run as wrong as they may.
     fn init_states(&self) -> Vec<State> {
-        let rates = [STEP - 1, STEP + 1];
-        let state = |node_rate, asker_rate| {
+        let (slow, fast) = (STEP - 1, STEP + 1);
+        let state = |(node_rate, asker_rate)| {
             let mut lease = Lease::new(self.terms(), self.list());
             lease.round(Duration::ZERO, &self.list(), &self.list().into_iter().map(|at| (at, Word::MayRun)).collect());
             State {
                 step: 0,
+                paused: 0,
                 node_rate,
                 asker_rate,
                 lease,
@@ -243,56 +327,77 @@ impl Model for Timing {
                 heard: BTreeMap::new(),
                 looked: false,
                 petted: 0,
-                stopped: false,
+                stopped_at: None,
+                restarts: 0,
                 discipline: Discipline::Armed,
                 refusing: BTreeSet::new(),
+                lost: BTreeSet::new(),
+                losses: 0,
                 first: None,
-                first_refusing: BTreeSet::new(),
                 said: false,
             }
         };
-        rates.iter().flat_map(|node| rates.map(|asker| state(*node, asker))).collect()
+        let all = [(slow, fast), (slow, slow), (fast, slow), (fast, fast)];
+        all.into_iter().take(if self.all_clocks { 4 } else { 1 }).map(state).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         if state.said {
             return;
         }
-        if state.step < STEPS {
+        if state.step < self.steps {
             actions.push(Action::Step);
+            if state.paused < u64::from(self.pauses) && state.stopped_at.is_none() {
+                actions.push(Action::Pause);
+            }
         }
-        if !state.stopped {
+        if state.stopped_at.is_none() {
             if state.sent.len() < self.rounds && !state.sent.contains(&state.node_clock()) {
                 actions.push(Action::Ask);
             }
-            actions.extend(state.answered.iter().map(|(sent, number)| Action::Hear(*sent, *number)));
-            if !state.looked {
-                actions.push(Action::Look);
-            } else {
-                actions.push(Action::Pet);
-            }
+            actions
+                .extend(state.answered.iter().map(|(sent, number, is_confd)| Action::Hear(*sent, *number, *is_confd)));
+            actions.push(if state.looked { Action::Pet } else { Action::Look });
             if self.disarms && state.discipline == Discipline::Armed {
                 actions.push(Action::Disarm);
             }
+            if state.restarts < self.restarts {
+                actions.push(Action::Restart);
+            }
         }
         for sent in &state.sent {
-            let may_answer =
-                |number: &u8| !state.refusing.contains(number) && !state.answered.contains(&(*sent, *number));
-            actions
-                .extend(self.candidates().into_iter().filter(may_answer).map(|number| Action::Answer(*sent, number)));
+            for number in self.candidates() {
+                if state.refusing.contains(&number) {
+                    continue;
+                }
+                let kinds: &[bool] = if self.echoes { &[true, false] } else { &[true] };
+                let new = kinds.iter().filter(|kind| !state.answered.contains(&(*sent, number, **kind)));
+                actions.extend(new.map(|kind| Action::Answer(*sent, number, *kind)));
+            }
         }
-        let others = self.candidates().into_iter().filter(|number| *number != TARGET);
-        actions.extend(others.filter(|number| !state.refusing.contains(number)).map(Action::Refuse));
+        for number in self.others() {
+            let is_lost = state.lost.contains(&number);
+            // Who is lost is told nothing.
+            if !state.refusing.contains(&number) && !is_lost {
+                actions.push(Action::Refuse(number));
+            }
+            if state.losses < self.losses {
+                actions.push(if is_lost { Action::Return(number) } else { Action::Lose(number) });
+            }
+        }
         actions.push(Action::AskPeers);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Step => {
+            Action::Step | Action::Pause => {
                 state.step += 1;
+                state.paused += u64::from(action == Action::Pause);
                 // The watchdog is the node's own, and as wrong as its clock.
-                state.stopped |= state.node_clock() >= state.petted + WATCHDOG;
+                if state.node_clock() >= state.petted + self.resets_after() {
+                    state.stopped_at = state.stopped_at.or(Some(state.step));
+                }
                 if let Discipline::Until(until) = state.discipline
                     && state.node_clock() >= until
                 {
@@ -302,11 +407,13 @@ impl Model for Timing {
             Action::Ask => {
                 state.sent.insert(state.node_clock());
             }
-            Action::Answer(sent, number) => {
-                state.answered.insert((sent, number));
+            Action::Answer(sent, number, is_confd) => {
+                state.answered.insert((sent, number, is_confd));
             }
-            Action::Hear(sent, number) => {
-                state.heard.entry(sent).or_default().insert(number);
+            Action::Hear(sent, number, is_confd) => {
+                let heard = state.heard.entry(sent).or_default().entry(number).or_insert(is_confd);
+                // A signed word counts more, whichever comes first.
+                *heard |= is_confd;
                 self.hear(&mut state, sent);
             }
             Action::Look => {
@@ -315,6 +422,13 @@ impl Model for Timing {
             Action::Pet => {
                 state.petted = state.node_clock();
                 state.looked = false;
+            }
+            Action::Restart => {
+                let granted_at = state.lease.granted_at()?;
+                state.lease = Lease::restored(self.terms(), state.lease.candidates().clone(), granted_at);
+                // What was asked before is not known to it.
+                (state.looked, state.heard, state.answered) = (false, BTreeMap::new(), BTreeSet::new());
+                state.restarts += 1;
             }
             Action::Disarm => {
                 // As the daemon does it: the promise by the slowest of clocks.
@@ -325,30 +439,27 @@ impl Model for Timing {
             Action::Refuse(number) => {
                 state.refusing.insert(number);
             }
-            Action::AskPeers => {
-                let seen = self.look(&state)?;
-                match state.first {
-                    None => {
-                        state.first = Some(state.asker_clock());
-                        state.first_refusing.clone_from(&state.refusing);
-                    }
-                    Some(at) => {
-                        let first = Look { asked: units(at), at: units(at), ..seen.clone() };
-                        if self.verdict(&first, &seen) != Verdict::Bounded {
-                            return None;
-                        }
-                        state.said = true;
-                    }
-                }
+            Action::Lose(number) => {
+                state.lost.insert(number);
+                state.losses += 1;
             }
+            Action::Return(number) => {
+                state.lost.remove(&number);
+                state.losses += 1;
+            }
+            Action::AskPeers => self.ask_peers(&mut state)?,
         }
         (state != *last).then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
-            Property::always("who is said to have stopped has", |_, state: &State| !state.said || state.stopped),
-            Property::sometimes("it is said", |_, state: &State| state.said),
-        ]
+        let mut all = vec![Property::always("who is said to have stopped has", |model: &Self, state: &State| {
+            !state.said || state.stopped_at.is_some_and(|at| state.step >= at + model.writes_on)
+        })];
+        // Of a host that can be paused it is never said.
+        if self.pauses == 0 {
+            all.push(Property::sometimes("it is said", |_, state: &State| state.said));
+        }
+        all
     }
 }

@@ -6,10 +6,13 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Instant;
 
+use model::boots::{self, Boots};
+use model::memory::Memory;
 use model::rules::{self, Rules};
 use model::timing::{self, Timing};
 use stateright::{Checker, Model};
 
+/// Stops at the first counter-example, so that a broken function is found at once.
 fn checked<M>(what: &str, model: M) -> impl Checker<M> + use<M>
 where
     M: Model + Send + Sync + 'static,
@@ -27,61 +30,158 @@ where
     checker
 }
 
-fn timing(without: timing::Without, own_candidate: bool) -> Timing {
-    let promise = if without == timing::Without::AgeOfPromise { 10 } else { 80 };
-    // A leash that is disarmed is a world of its own: both in one are more than can be looked at.
-    let disarms = matches!(without, timing::Without::Promise | timing::Without::AgeOfPromise);
-    Timing { without, own_candidate, promise, rounds: usize::from(!disarms), disarms }
+/// One condition less, and the property that does not hold then.
+fn broken<M>(what: &str, model: M, property: &'static str)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq,
+{
+    let checker = checked(what, model);
+    let path = checker.discovery(property).unwrap_or_else(|| panic!("{what}: nothing is found"));
+    println!("  {:?}", path.into_actions());
 }
 
-/// docs/shunning.md: whenever it is said that a node has stopped, it has.
+fn plain() -> Timing {
+    Timing::plain(timing::Without::Nothing)
+}
+
+/// One candidate or two may be lost with the node, come back, and refuse then: different ones in each look.
+fn partial() -> Timing {
+    Timing { losses: 3, all_clocks: false, ..plain() }
+}
+
+/// The watchdog takes twice its time, and the asker reckons with that.
+fn late() -> Timing {
+    Timing { is_late: true, steps: 9, rounds: 0, all_clocks: false, ..plain() }
+}
+
+/// A leash that is disarmed is a world of its own: both in one are more than can be looked at.
+fn disarmed() -> Timing {
+    Timing { rounds: 0, disarms: true, promise: 80, ..plain() }
+}
+
+fn paused() -> Timing {
+    Timing { rounds: 0, pauses: 3, steps: 8, all_clocks: false, ..plain() }
+}
+
+fn writes_on() -> Timing {
+    Timing { rounds: 0, writes_on: 2, steps: 9, ..plain() }
+}
+
 #[test]
-fn who_is_said_to_have_stopped_has() {
-    for own_candidate in [false, true] {
-        let what = format!("time, {}", if own_candidate { "itself a candidate" } else { "no candidate" });
-        checked(&what, timing(timing::Without::Nothing, own_candidate)).assert_properties();
-    }
-    let disarmed = Timing { rounds: 0, disarms: true, ..timing(timing::Without::Nothing, false) };
-    checked("time, disarmed meanwhile", disarmed).assert_properties();
+fn time() {
+    checked("time, the node is no candidate", plain()).assert_properties();
+    checked("time, itself a candidate", Timing { own_candidate: true, ..plain() }).assert_properties();
+}
+
+#[test]
+fn time_disarmed_meanwhile() {
+    checked("time, disarmed meanwhile", disarmed()).assert_properties();
+}
+
+/// "Enough candidates refuse, in both looks": some are lost with the node, and grant.
+#[test]
+fn time_some_are_lost() {
+    checked("time, candidates are lost too", partial()).assert_properties();
+}
+
+#[test]
+fn time_echoes() {
+    let world = Timing { echoes: true, all_clocks: false, steps: 5, ..plain() };
+    checked("time, confds that are silent", world).assert_properties();
+}
+
+#[test]
+fn time_started_again() {
+    let world = Timing { restarts: 1, all_clocks: false, ..plain() };
+    checked("time, the service is started again", world).assert_properties();
+}
+
+#[test]
+fn time_of_a_late_watchdog() {
+    checked("time, a watchdog that takes twice its time", late()).assert_properties();
+}
+
+#[test]
+fn time_of_a_host_that_is_paused() {
+    checked("time, a host that can be paused", paused()).assert_properties();
+}
+
+#[test]
+fn time_of_writes_that_were_accepted() {
+    checked("time, writes that were accepted", writes_on()).assert_properties();
 }
 
 /// Not vacuous: each condition is needed.
 #[test]
 fn without_any_condition_of_time_it_may_still_run() {
     use timing::Without;
-    for without in [
-        Without::SecondWatchdog,
-        Without::Drift,
-        Without::Sending,
-        Without::Majority,
-        Without::BlockingSet,
-        Without::Confirmation,
-        Without::Promise,
-        Without::AgeOfPromise,
-    ] {
+    let of = |without| Timing { without, ..plain() };
+    for world in [
+        of(Without::SecondWatchdog),
+        of(Without::Drift),
+        of(Without::Sending),
         // A candidate that needs no majority grants to itself for ever.
-        let own_candidate = without == Without::Majority;
-        let checker = checked(&format!("time without {without:?}"), timing(without, own_candidate));
-        let path = checker.discovery("who is said to have stopped has");
-        let path = path.unwrap_or_else(|| panic!("without {without:?} nothing is found"));
-        println!("  {:?}", path.into_actions());
+        Timing { own_candidate: true, ..of(Without::Majority) },
+        of(Without::Confirmation),
+        Timing { without: Without::Promise, ..disarmed() },
+        Timing { without: Without::AgeOfPromise, promise: 10, ..disarmed() },
+        Timing { without: Without::Measured, ..late() },
+        Timing { without: Without::VirtualHost, ..paused() },
+        Timing { without: Without::Stop, ..writes_on() },
+    ] {
+        broken(&format!("time without {:?}", world.without), world, "who is said to have stopped has");
     }
+}
+
+fn rules(without: rules::Without) -> Rules {
+    Rules { without, faults: 2, askers: 1, epochs: 3, powered: false }
 }
 
 /// docs/shunning.md: from the first look to the word no majority of the candidates can have granted.
 #[test]
-fn no_majority_grants_while_it_is_waited_for() {
-    checked("rules", Rules { without: rules::Without::Nothing }).assert_properties();
+fn rules_of_one_asker() {
+    checked("rules", rules(rules::Without::Nothing)).assert_properties();
+}
+
+#[test]
+fn rules_of_two_askers() {
+    checked("rules, two askers", Rules { askers: 2, faults: 1, ..rules(rules::Without::Nothing) }).assert_properties();
+}
+
+#[test]
+fn rules_where_the_power_is_seen_off() {
+    let world = Rules { powered: true, faults: 1, ..rules(rules::Without::Nothing) };
+    checked("rules, the power is seen off", world).assert_properties();
 }
 
 /// Not vacuous: each condition is needed.
 #[test]
 fn without_any_condition_of_the_rules_a_majority_may_grant() {
     use rules::Without;
-    for without in [Without::Seal, Without::SameEpoch, Without::GreaterEpoch, Without::BootOrder, Without::ReadBack] {
-        let checker = checked(&format!("rules without {without:?}"), Rules { without });
-        let path = checker.discovery("no majority can have granted");
-        let path = path.unwrap_or_else(|| panic!("without {without:?} nothing is found"));
-        println!("  {:?}", path.into_actions());
+    for without in [Without::Seal, Without::GreaterEpoch, Without::BootOrder, Without::ReadBack] {
+        broken(&format!("rules without {without:?}"), rules(without), "no majority can have granted");
     }
+    let world = Rules { powered: true, ..rules(Without::Scope) };
+    broken("rules without Scope", world, "no majority can have granted");
+}
+
+/// docs/shunning.md: nothing runs on the node's next boot either.
+#[test]
+fn boots_of_the_node() {
+    checked("boots", Boots { without: boots::Without::Nothing }).assert_properties();
+}
+
+/// Not vacuous: each condition is needed.
+#[test]
+fn without_any_condition_of_its_boots_the_next_one_may_run() {
+    let world = Boots { without: boots::Without::Readiness };
+    broken("boots without Readiness", world, "nothing runs where it is said to have stopped");
+}
+
+#[test]
+fn memory_of_one_that_was_readmitted() {
+    checked("memory", Memory { unasked: false }).assert_properties();
+    broken("memory without asking", Memory { unasked: true }, "what was readmitted is not said to have stopped");
 }

@@ -49,7 +49,13 @@ fn judged(first: &Look, last: &Look, target: u8, leash: Option<&Attestation>) ->
     judged_by(first, last, target, leash, |_| {})
 }
 
-fn judged_by(first: &Look, last: &Look, target: u8, leash: Option<&Attestation>, change: fn(&mut Known<'_>)) -> Verdict {
+fn judged_by(
+    first: &Look,
+    last: &Look,
+    target: u8,
+    leash: Option<&Attestation>,
+    change: fn(&mut Known<'_>),
+) -> Verdict {
     let candidates = [1, 2, 3].map(address).into();
     let addresses = [target, 9].map(address).into();
     let mut known = Known {
@@ -178,7 +184,10 @@ fn weaker_watchdogs_count_by_name_only() {
         attested.leash.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
         why_toothless(&attested.leash, accepted).is_none()
     };
-    assert_eq!(judged_by(&all(0), &all(90), 9, Some(&leash()), |known| known.accepted = Accepted::default()), Verdict::Bounded);
+    assert_eq!(
+        judged_by(&all(0), &all(90), 9, Some(&leash()), |known| known.accepted = Accepted::default()),
+        Verdict::Bounded
+    );
     for softdog in [false, true] {
         for virtual_host in [false, true] {
             let accepted = Accepted { softdog, virtual_host };
@@ -206,11 +215,16 @@ fn a_master_that_is_lost_too_is_waited_for() {
     const MASTER: fn(&mut Known<'_>) = |known| known.master = Some(Box::leak(Box::new(node(4))));
     let mut lost = silent(4);
     lost.refused_by = [1, 2].map(node).into();
-    let with = |four: Peer, at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into())), four], at).unwrap();
+    let with =
+        |four: Peer, at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into())), four], at).unwrap();
     let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&leash()), MASTER);
     assert_eq!(of(lost.clone()), Verdict::Waiting { until: S(91) });
     assert_eq!(of(peer(4, Stand::ProvenOff("bounded".into()))), Verdict::Bounded);
-    assert_eq!(judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&leash())), Verdict::Bounded, "it is not the master");
+    assert_eq!(
+        judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&leash())),
+        Verdict::Bounded,
+        "it is not the master"
+    );
 }
 
 /// A list that was in force lately may be in force again: its majority, too, must be unable to grant.

@@ -1,0 +1,267 @@
+//! Boots: the node boots at any time, is armed or not, is asked by some and not by others, and a master that may be lost
+//! together with it starts instances where it can.
+//!
+//! Time goes in steps of 20 s; the promise is 120 s, and the wait is 25 s. A boot that is armed has stopped when the wait is over,
+//! which the other worlds check; one that is not armed never stops by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::readiness::{Boot, may_serve};
+use gnt_ha::core::shun::register::{Epoch, Reach};
+use gnt_ha::core::shun::stand::{Answer, Facts, stand};
+use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::verdict::{Known, Look, Peer, Verdict, first_of, judge, look};
+use gnt_ha::core::shun::words::{Attestation, Denial};
+use stateright::{Model, Property};
+
+use crate::{TARGET, address, known, leash, name};
+
+/// What the argument stands on, and may be taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Without {
+    /// Nothing is taken away.
+    Nothing,
+    /// The node daemon waits until the leash is armed, or nobody relies on one: here it does not.
+    Readiness,
+}
+
+/// Who asks, another candidate, and Ganeti's master.
+const ASKER: u8 = 1;
+const OTHER: u8 = 2;
+const MASTER: u8 = 3;
+
+const STEP_MS: u64 = 20_000;
+const PROMISE_MS: u64 = 120_000;
+const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+
+/// How many steps a boot that is armed still runs for once it is refused, at most.
+const WAIT: u64 = 2;
+
+const STEPS: u64 = 8;
+
+const EPOCH: Epoch = Epoch(1);
+
+/// The model.
+#[derive(Clone, Debug)]
+pub struct Boots {
+    /// What is taken away.
+    pub without: Without,
+}
+
+/// What a host was told by the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    boot: u8,
+    is_armed: bool,
+    at: u64,
+    uptime: u64,
+}
+
+/// A state of the world.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct State {
+    step: u64,
+    /// When the second boot began.
+    booted_at: Option<u64>,
+    /// The first boot ends by the watchdog, or by the second.
+    has_stopped: bool,
+    is_armed: bool,
+    serves: bool,
+    /// An instance runs on the present boot.
+    runs: bool,
+    told: BTreeMap<u8, Told>,
+    is_master_lost: bool,
+    has_master_ended: bool,
+    shunned_at: Option<u64>,
+    first: Option<(u64, bool)>,
+    said: bool,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Time goes on.
+    Step,
+    /// A candidate asks the node.
+    Ask(u8),
+    /// The node boots.
+    Reboot,
+    /// Its leash gets a first lease.
+    Arm,
+    /// Its node daemon starts.
+    Serve,
+    /// The master starts an instance there.
+    Start,
+    /// The master is cut off with the node.
+    LoseMaster,
+    /// The master has stopped itself, and that is known.
+    EndMaster,
+    /// The asker shuns the node.
+    Shun,
+    /// The asker looks at everybody.
+    Look,
+}
+
+impl State {
+    fn boot(&self) -> u8 {
+        if self.booted_at.is_some() { 2 } else { 1 }
+    }
+
+    /// The first boot had run for a while.
+    fn uptime(&self) -> u64 {
+        self.booted_at.map_or(self.step + 10, |at| self.step - at)
+    }
+
+    fn held(&self) -> Held {
+        let mut held = Held::default();
+        for told in self.told.values() {
+            let age_ms = (self.step - told.at) * STEP_MS;
+            let (boot_id, uptime_ms) = (told.boot.to_string(), Some(told.uptime * STEP_MS));
+            if told.is_armed {
+                let leash = leash(&boot_id, TERMS, &candidates(), PROMISE_MS);
+                held.attestations.push(Attestation { leash, age_ms, uptime_ms });
+            } else {
+                held.denials.push(Denial { boot_id, age_ms, uptime_ms });
+            }
+        }
+        held
+    }
+}
+
+fn candidates() -> BTreeSet<IpAddr> {
+    [ASKER, OTHER, MASTER].map(address).into()
+}
+
+impl Boots {
+    fn peers(state: &State) -> Vec<Peer> {
+        let peer = |number: u8| {
+            let is_lost = number == MASTER && state.is_master_lost;
+            let refuses = Answer { refuses: Some(EPOCH), reach: Reach::Everything, seal: "seal", why_not: "" };
+            let facts = Facts {
+                answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
+                proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
+                recorded_offline: false,
+                serves: true,
+            };
+            let refused_by = if is_lost { [ASKER, OTHER].map(name).into() } else { BTreeSet::new() };
+            Peer { node: name(number), address: address(number), stand: stand(&facts), refused_by }
+        };
+        [ASKER, OTHER, MASTER].map(peer).into()
+    }
+
+    fn verdict(state: &State, first: &Look, last: &Look) -> Verdict {
+        let since = u64::try_from((last.at - first.at).as_millis()).unwrap_or(u64::MAX);
+        let newest = state.held().newest();
+        let newest = newest.map(|one| Attestation { age_ms: one.age_ms.saturating_sub(since), ..one });
+        let attested = newest.as_ref().map(|one| one.leash.boot_id.clone()).unwrap_or_default();
+        // As the register has it: the boot that the asker was told of.
+        let boot_id = state.told.get(&ASKER).map_or(attested, |told| told.boot.to_string());
+        let (addresses, candidates, master) = ([address(TARGET)].into(), candidates(), name(MASTER));
+        let known = known(&addresses, &candidates, newest.as_ref().map_err(String::as_str), &boot_id);
+        judge(first, last, Known { master: Some(&master), ..known })
+    }
+
+    fn look(state: &mut State) -> Option<()> {
+        let at = Duration::from_millis(state.step * STEP_MS);
+        let asked = (EPOCH, Reach::Everything);
+        let last = look(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
+        let refusing = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
+        let kept = state.first.map(|(at, is_master)| Look {
+            asked: Duration::from_millis(at * STEP_MS),
+            at: Duration::from_millis(at * STEP_MS),
+            refusing: refusing(is_master).map(address).collect(),
+            seals: refusing(is_master).map(|number| (name(number), "seal".to_owned())).collect(),
+            ..last.clone()
+        });
+        let first = first_of(kept.as_ref(), &last);
+        if Some(first) != kept.as_ref() {
+            state.first = Some((state.step, last.refusing.contains(&address(MASTER))));
+        } else if Self::verdict(state, first, &last) == Verdict::Bounded {
+            state.said = true;
+        }
+        Some(())
+    }
+}
+
+impl Model for Boots {
+    type State = State;
+    type Action = Action;
+
+    /// The node is armed, and runs an instance.
+    fn init_states(&self) -> Vec<State> {
+        vec![State { is_armed: true, serves: true, runs: true, ..State::default() }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.step < STEPS {
+            actions.push(Action::Step);
+        }
+        actions.extend([Action::Serve, Action::Start, Action::EndMaster]);
+        if state.said {
+            return;
+        }
+        if state.shunned_at.is_none() {
+            actions.extend([Action::Ask(ASKER), Action::Ask(OTHER), Action::Arm, Action::LoseMaster, Action::Shun]);
+        } else {
+            actions.push(Action::Look);
+        }
+        if state.booted_at.is_none() {
+            actions.push(Action::Reboot);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Step => {
+                state.step += 1;
+                let is_over = state.shunned_at.is_some_and(|at| state.step >= at + WAIT);
+                if is_over && state.is_armed {
+                    // The watchdog has reset it; it may boot.
+                    (state.is_armed, state.runs, state.serves) = (false, false, false);
+                    state.has_stopped = true;
+                }
+            }
+            Action::Ask(_) if state.has_stopped => return None,
+            Action::Ask(number) => {
+                let (boot, is_armed, at, uptime) = (state.boot(), state.is_armed, state.step, state.uptime());
+                state.told.insert(number, Told { boot, is_armed, at, uptime });
+            }
+            Action::Reboot => {
+                state.booted_at = Some(state.step);
+                (state.is_armed, state.runs, state.serves, state.has_stopped) = (false, false, false, false);
+            }
+            Action::Arm if state.booted_at.is_some() => state.is_armed = true,
+            Action::Arm => return None,
+            Action::Serve => {
+                let uptime = Duration::from_millis(state.uptime() * STEP_MS);
+                let boot = Boot { is_armed: state.is_armed, is_wanted: true, was_promised: true, uptime };
+                let may = may_serve(boot, Duration::from_millis(PROMISE_MS)) || self.without == Without::Readiness;
+                state.serves |= may && !state.has_stopped;
+            }
+            Action::Start => {
+                let reaches = if state.is_master_lost { !state.has_master_ended } else { state.shunned_at.is_none() };
+                state.runs |= reaches && state.serves;
+            }
+            Action::LoseMaster => state.is_master_lost = true,
+            Action::EndMaster => state.has_master_ended |= state.is_master_lost,
+            Action::Shun => state.shunned_at = Some(state.step),
+            Action::Look => Self::look(&mut state)?,
+        }
+        (state != *last).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            // Also later: nobody asks again before its instances are started elsewhere.
+            Property::always("nothing runs where it is said to have stopped", |_, state: &State| {
+                !(state.said && state.runs)
+            }),
+            Property::sometimes("it is said", |_, state: &State| state.said),
+        ]
+    }
+}

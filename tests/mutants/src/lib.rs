@@ -1,0 +1,91 @@
+//! Mutants of the functions that decide on shunning (`src/core/shun`): each has to die in the model or in a test that is named.
+//!
+//! [`list`] is the table of them, [`tree`] a small copy of the workspace in which they are built: the sources that decide, and the
+//! model, without the rest of the program.
+
+pub mod list;
+pub mod tree;
+
+use std::path::PathBuf;
+
+/// One small fault in a function that decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// Its name.
+    pub name: &'static str,
+    /// The file, below the top of the workspace.
+    pub file: &'static str,
+    /// Text that occurs in the file once.
+    pub find: &'static str,
+    /// What is there instead.
+    pub put: &'static str,
+    /// What finds it.
+    pub dies_in: Death,
+}
+
+/// What finds a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// A test of `tests/model`, by its name.
+    Model(&'static str),
+    /// A unit test beside the function, by its path below `core::shun`.
+    Unit(&'static str),
+}
+
+impl Mutant {
+    /// The text of its file with the fault in it.
+    ///
+    /// # Errors
+    /// When the text that it replaces does not occur in it exactly once: the function has changed, and the mutant has to follow.
+    pub fn apply(&self, text: &str) -> Result<String, String> {
+        match text.matches(self.find).count() {
+            1 if self.find != self.put => Ok(text.replacen(self.find, self.put, 1)),
+            1 => Err(format!("{}: it changes nothing", self.name)),
+            count => Err(format!("{}: {:?} occurs {count} times in {}", self.name, self.find, self.file)),
+        }
+    }
+}
+
+/// The top of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::list::ALL;
+    use super::*;
+
+    /// A mutant that does not apply to the source any more finds nothing.
+    #[test]
+    fn every_mutant_applies_to_the_source_as_it_is() {
+        let text = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
+        let failed: Vec<String> = ALL.iter().filter_map(|mutant| mutant.apply(&text(mutant.file)).err()).collect();
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
+        assert_eq!(ALL.iter().map(|mutant| mutant.name).collect::<BTreeSet<_>>().len(), ALL.len(), "one name twice");
+    }
+
+    /// A mutant whose test is not there dies in nothing.
+    #[test]
+    fn every_mutant_names_a_test_that_exists() {
+        let model = fs::read_to_string(workspace().join("tests/model/tests/models.rs")).unwrap();
+        for mutant in ALL {
+            let (text, test) = match mutant.dies_in {
+                Death::Model(test) => (model.clone(), test),
+                Death::Unit(path) => {
+                    let (module, test) = path.split_once("::tests::").unwrap();
+                    let folder = workspace().join("src/core/shun");
+                    let text = ["{}.rs", "{}/tests.rs"]
+                        .map(|file| fs::read_to_string(folder.join(file.replace("{}", module))).unwrap_or_default());
+                    (text.concat(), test)
+                }
+            };
+            assert!(text.contains(&format!("fn {test}(")), "{}: there is no test {test}", mutant.name);
+        }
+    }
+}

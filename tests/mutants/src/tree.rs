@@ -1,0 +1,161 @@
+//! A copy of the sources that decide and of the model, small enough to be built anew for each mutant in seconds.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::{Death, workspace};
+
+/// What of the library is copied, below `src/core`.
+const CORE: [&str; 3] = ["grade.rs", "node.rs", "shun"];
+
+const LIBRARY: &str = "#![allow(missing_docs, dead_code)]\npub mod core;\n";
+const MODULES: &str = "pub mod grade;\npub mod node;\npub mod shun;\n";
+
+/// Optimized as far as the model needs it, and no further: it is built for each mutant.
+const PROFILE: &str = "\n[profile.mutants]\ninherits = \"dev\"\nopt-level = 1\ndebug = false\nincremental = true\n\n\
+     [profile.mutants.package.\"*\"]\nopt-level = 3\n";
+
+/// The copy.
+#[derive(Debug)]
+pub struct Tree {
+    top: PathBuf,
+    target: PathBuf,
+}
+
+impl Tree {
+    /// Made anew in `folder`; what was built there before is used again.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn make(folder: &Path) -> io::Result<Self> {
+        let top = folder.join("tree");
+        let from = workspace();
+        for file in CORE.iter().map(|name| format!("src/core/{name}")).chain(["tests/model".to_owned()]) {
+            copy(&from.join(&file), &top.join(&file))?;
+        }
+        write(&top.join("src/lib.rs"), LIBRARY)?;
+        write(&top.join("src/core/mod.rs"), MODULES)?;
+        write(&top.join("Cargo.toml"), &(manifest(&fs::read_to_string(from.join("Cargo.toml"))?) + PROFILE))?;
+        if !top.join("Cargo.lock").is_file() {
+            fs::copy(from.join("Cargo.lock"), top.join("Cargo.lock"))?;
+        }
+        Ok(Self { top, target: folder.join("target") })
+    }
+
+    /// The text of one of its files.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn read(&self, file: &str) -> io::Result<String> {
+        fs::read_to_string(self.top.join(file))
+    }
+
+    /// Writes one of its files.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        write(&self.top.join(file), text)
+    }
+
+    /// What all of its sources come to: the same only while none of them has changed.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn digest(&self) -> io::Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        for folder in ["src", "tests"] {
+            digest(&self.top.join(folder), &mut hasher)?;
+        }
+        Ok(hasher.finish())
+    }
+
+    /// Builds one test and runs it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn run(&self, test: Death, only_build: bool) -> io::Result<Output> {
+        // A mutant may have a world that never ends.
+        let mut cargo = Command::new("timeout");
+        cargo.arg("600").arg(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+        cargo.current_dir(&self.top).env("CARGO_TARGET_DIR", &self.target).env("RUSTFLAGS", "-Awarnings");
+        cargo.args(["test", "--quiet", "--offline", "--profile", "mutants"]);
+        let filter = match test {
+            Death::Model(name) => {
+                cargo.args(["--package", "model", "--test", "models"]);
+                name.to_owned()
+            }
+            Death::Unit(path) => {
+                cargo.args(["--package", "gnt-ha", "--lib"]);
+                format!("core::shun::{path}")
+            }
+        };
+        if only_build {
+            return cargo.arg("--no-run").output();
+        }
+        cargo.args(["--", "--exact", &filter]).output()
+    }
+}
+
+/// That of the workspace, with two members, and of the library only what decisions need.
+fn manifest(text: &str) -> String {
+    let mut section = String::new();
+    let mut lines = String::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            section = line.to_owned();
+        }
+        let is_needed = match section.as_str() {
+            "[dependencies]" => line.starts_with('[') || line.starts_with("serde") || line.starts_with("thiserror"),
+            "[dev-dependencies]" => line.starts_with('[') || line.starts_with("proptest"),
+            _ => true,
+        };
+        let line = match line.split_once(" = ") {
+            Some(("members", _)) => "members = [\".\", \"tests/model\"]",
+            Some(("default-members" | "exclude", _)) => "",
+            _ => line,
+        };
+        if is_needed {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    lines
+}
+
+/// Files that have not changed keep their times, so that nothing is built anew for them.
+fn write(to: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(to).is_ok_and(|before| before == text) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(to, text)
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_file() {
+        return write(to, &fs::read_to_string(from)?);
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn digest(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
+    if path.is_file() {
+        path.file_name().hash(hasher);
+        fs::read(path)?.hash(hasher);
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    entries.iter().try_for_each(|entry| digest(entry, hasher))
+}
