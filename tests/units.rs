@@ -1,0 +1,191 @@
+//! The systemd units: how much they leave open, and whether the programs can do their work under what the units leave them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+/// The most that `systemd-analyze security` may say of each, from 0 (nothing is open) to 10.
+const EXPOSURE: [(&str, f64); 4] = [
+    ("gnt-ha-report@.service", 3.0),
+    ("gnt-ha-shun.service", 3.0),
+    ("gnt-ha-tend.service", 3.0),
+    // It needs devices, and runs a program of the administrator's.
+    ("gnt-ha-leash.service", 4.0),
+];
+
+fn unit(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("units").join(name)
+}
+
+#[test]
+fn no_unit_leaves_more_open_than_it_needs() {
+    for (name, most) in EXPOSURE {
+        let analysed =
+            Command::new("systemd-analyze").args(["security", "--offline=yes", "--no-pager"]).arg(unit(name)).output();
+        let Ok(analysed) = analysed else {
+            eprintln!("SKIPPED: there is no systemd-analyze here (package systemd)");
+            return;
+        };
+        let text = String::from_utf8_lossy(&analysed.stdout);
+        let exposure = text.lines().rev().find_map(|line| line.split_once("exposure level for "));
+        let exposure = exposure.and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<f64>().ok());
+        let exposure = exposure.unwrap_or_else(|| panic!("{name}: {analysed:?}"));
+        assert!(exposure <= most, "{name}: {exposure}\n{text}");
+    }
+}
+
+/// What setpriv(1) calls the capabilities that a unit leaves its programs.
+fn capabilities(name: &str) -> String {
+    let text = std::fs::read_to_string(unit(name)).unwrap();
+    assert!(text.contains("\nNoNewPrivileges=yes\n") && text.contains("\nProtectSystem=strict\n"), "{name}");
+    let kept = text.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    let kept = kept.split_whitespace().map(|one| format!(",+{}", one.trim_start_matches("CAP_").to_lowercase()));
+    format!("-all{}", kept.collect::<String>())
+}
+
+/// Root in namespaces of its own, where that can be had.
+fn can_unshare() -> bool {
+    let words = ["--user", "--map-root-user", "--net", "--mount", "nft", "list", "ruleset"];
+    let is_able = Command::new("unshare").args(words).output().is_ok_and(|ran| ran.status.success());
+    if !is_able {
+        eprintln!("SKIPPED: no namespaces (unshare --user --net --mount) or no nft here");
+    }
+    is_able
+}
+
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        let here = nix::unistd::gethostname().unwrap().into_string().unwrap();
+        let (state, run) = (site.path("state"), site.path("run"));
+        std::fs::create_dir(&run).unwrap();
+        site.write("config.toml", &format!("state_directory = {state:?}\nrun_directory = {run:?}\n"));
+        site.write("data/ssconf_node_list", &format!("{here}\ngone.lab\n"));
+        site.write("data/ssconf_master_node", &format!("{here}\n"));
+        site.write("data/ssconf_online_nodes", &format!("{here}\n"));
+        site.write("data/ssconf_master_candidates", &format!("{here}\n"));
+        site.write("data/ssconf_cluster_tags", "");
+        site.write(
+            "state/shunned.json",
+            r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.77"], "reach": "everything", "grade": "isolated",
+                "boot_id": null, "since_ms": 1, "by": "the test"}}"#,
+        );
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Each file, with its content and when it was changed.
+    fn files(&self) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.0.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let changed = path.metadata().unwrap().modified().unwrap();
+                if path.is_dir() {
+                    folders.push(path.clone());
+                }
+                files.insert(path.clone(), (changed, std::fs::read(&path).unwrap_or_default()));
+            }
+        }
+        files
+    }
+
+    /// Runs `gnt-ha` with what the unit leaves it, where nothing but the run folder can be written, and shows the kernel's
+    /// rules then.
+    fn confined(&self, name: &str, words: &[&str]) -> Output {
+        let script = r#"mount --bind "$1" "$1" && mount --bind "$1/run" "$1/run" && mount -o remount,bind,ro "$1" || exit 99
+            capabilities=$2; program=$3; config=$1/config.toml; shift 3
+            setpriv --no-new-privs --bounding-set "$capabilities" "$program" --config "$config" "$@" || exit
+            nft list ruleset"#;
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script, "sh"])
+            .arg(self.0.path())
+            .args([&capabilities(name), env!("CARGO_BIN_EXE_gnt-ha")])
+            .args(words)
+            .output()
+            .unwrap()
+    }
+}
+
+/// Before the network is up, from a register that cannot be written.
+#[test]
+fn what_is_shunned_is_refused_under_the_units_capabilities() {
+    if !can_unshare() {
+        return;
+    }
+    let site = Site::new();
+    let ran = site.confined("gnt-ha-shun.service", &["shun", "apply"]);
+    let rules = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && rules.contains("192.0.2.77"), "{ran:?}");
+    // And it is the capability that lets it.
+    let without = site.confined("gnt-ha-report@.service", &["shun", "apply"]);
+    assert!(!without.status.success(), "{without:?}");
+}
+
+fn ask(address: SocketAddr, path: &str) -> String {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nHost: n1\r\n\r\n").unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// As systemd starts it: with a listening socket as stdin. Readers at once are all answered, beside one that is silent and is
+/// cut, and nothing is changed by it.
+#[test]
+fn a_report_over_http_serves_all_and_changes_nothing() {
+    let site = Site::new();
+    let before = site.files();
+    let listener = TcpListener::bind("127.0.18.13:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Only root can give up capabilities.
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut command = Command::new(if is_root { "setpriv" } else { env!("CARGO_BIN_EXE_gnt-ha") });
+    if is_root {
+        command.args(["--no-new-privs", "--bounding-set", &capabilities("gnt-ha-report@.service")]);
+        command.arg(env!("CARGO_BIN_EXE_gnt-ha"));
+    }
+    command.args(["report", "--http"]);
+    for (option, name) in [("--state-dir", "state"), ("--data-dir", "data"), ("--cib", "cib.xml")] {
+        command.arg(option).arg(site.path(name));
+    }
+    let mut server =
+        command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut silent = TcpStream::connect(address).unwrap();
+    silent.write_all(b"GET /").unwrap();
+    let readers: Vec<_> = (0..4).map(|_| std::thread::spawn(move || ask(address, "/1/report/all"))).collect();
+    for reader in readers {
+        let text = reader.join().unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("gone.lab"), "{text}");
+    }
+    assert!(ask(address, "/metrics").contains("gnt_ha_looked_timestamp_seconds"));
+    assert!(ask(address, "/other").starts_with("HTTP/1.1 404 "));
+    silent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut rest = Vec::new();
+    // Closed or reset: either is an end.
+    let cut = silent.read_to_end(&mut rest).map_err(|error| error.kind());
+    assert!(!matches!(cut, Err(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)), "{cut:?}");
+    assert_eq!(rest, b"");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(site.files(), before);
+}
