@@ -1,28 +1,11 @@
 //! What the command lines share: one line for each error, and output that may be closed at any time.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The colours of a terminal (ECMA-48, SGR).
-#[derive(Clone, Copy, Debug)]
-pub enum Paint {
-    /// What is wrong.
-    Red = 31,
-    /// What is right.
-    Green = 32,
-    /// What is neither.
-    Yellow = 33,
-}
-
-impl Paint {
-    /// The text in this colour.
-    #[must_use]
-    pub fn on(self, text: &str) -> String {
-        format!("\x1b[{}m{text}\x1b[0m", self as u8)
-    }
-}
+use crate::sys::output::{self, Text};
 
 /// The text in lines of at most `width` characters, broken at blanks; those after the first begin with `indent` blanks. A word
 /// that is longer stays whole.
@@ -56,9 +39,7 @@ pub fn time(wall_ms: u64, zone: &TimeZone) -> String {
 
 /// Prints one line on stderr, behind the program's name. Unlike `eprintln!` it does not panic when stderr is closed.
 pub fn complain(program: &str, line: &str) {
-    // One line is the promise: what other programs said may hold more.
-    let line = line.trim_end().replace('\n', "; ");
-    let _ = writeln!(io::stderr(), "{program}: {line}");
+    output::complain(&format!("{program}: {line}"));
 }
 
 /// Prints text on stdout and flushes it.
@@ -66,6 +47,14 @@ pub fn complain(program: &str, line: &str) {
 /// # Errors
 /// The line to complain of; a reader that has gone away (`| head`) is not one.
 pub fn print(text: &str) -> Result<(), String> {
+    show(&Text::from(text))
+}
+
+/// As [`print`], with colours on a terminal.
+///
+/// # Errors
+/// As [`print`].
+pub fn show(text: &Text) -> Result<(), String> {
     is_read(text).map(drop)
 }
 
@@ -73,13 +62,14 @@ pub fn print(text: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The line to complain of.
-pub fn is_read(text: &str) -> Result<bool, String> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(format!("cannot write to stdout: {error}")),
-    }
+pub fn is_read(text: &Text) -> Result<bool, String> {
+    output::print(text).map_err(|error| unwritten(&error))
+}
+
+/// What to say when stdout cannot be written.
+#[must_use]
+pub fn unwritten(error: &io::Error) -> String {
+    format!("cannot write to stdout: {error}")
 }
 
 /// Asks at the terminal, until somebody has typed `answer` or something else.
@@ -91,7 +81,7 @@ pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
     if !stdin.is_terminal() {
         return Err("there is no terminal to ask at: --yes says that you are sure".to_owned());
     }
-    let _ = writeln!(io::stderr(), "{question}");
+    output::complain(question);
     let mut line = String::new();
     stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
     if line.trim() == answer { Ok(()) } else { Err(format!("the answer was not {answer}")) }
@@ -101,17 +91,17 @@ pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
 ///
 /// Returns whether it was an error.
 pub fn answer(program: &str, error: &clap::Error) -> bool {
+    let text = error.render().to_string();
     if !error.use_stderr() {
         // A reader that has gone away is no failure.
-        let _ = error.print();
+        let _ = print(&text);
         return false;
     }
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Nothing was given: whoever types that wants to know what there is.
-        let _ = error.print();
+        output::explain(&text);
         return true;
     }
-    let text = error.render().to_string();
     let what: Vec<&str> = text
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))

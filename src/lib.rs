@@ -10,6 +10,8 @@
 //!
 //! The programs (`fence_ganeti`, `ganeti-oob`, `gnt-ha`) stand on top: they parse, call and print.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod commands;
 pub mod config;

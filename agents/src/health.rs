@@ -1,12 +1,11 @@
 //! The node's health as a node attribute, where the cluster has the tag for it.
 
-use std::io::Write;
 use std::time::Duration;
 
 use gnt_ha::core::roles::Failure;
 use gnt_ha::core::roles::health::{ATTRIBUTE, Health, change};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::pacemaker;
+use gnt_ha::sys::{output, pacemaker};
 
 use crate::site::Place;
 
@@ -40,6 +39,6 @@ pub fn publish(place: &Place, found: Option<&[Failure]>, deadline: Deadline) {
     });
     // Tried again by the next monitor.
     if let Err(why) = kept {
-        let _ = writeln!(std::io::stderr(), "{ATTRIBUTE}: {why}");
+        output::complain(&format!("{ATTRIBUTE}: {why}"));
     }
 }

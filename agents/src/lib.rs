@@ -5,6 +5,8 @@
 //! What the agents decide is in [`gnt_ha::core::roles`]; here they look ([`site`], [`checks`]) and act ([`master`],
 //! [`node`]).
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod alert;
 pub mod call;
 pub mod checks;

@@ -1,10 +1,10 @@
 //! The record in Ganeti of what became of its nodes, started from here and from nowhere else in the agents.
 
-use std::io::Write;
 use std::time::Duration;
 
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log::warn_system;
+use gnt_ha::sys::output;
 use gnt_ha::sys::pacemaker::PacemakerError;
 use gnt_ha::sys::record::recorder::{Recorder, RecorderError};
 
@@ -45,7 +45,7 @@ fn tell(looked: Result<Vec<String>, RecorderError>) {
     };
     for line in lines {
         // Whoever read it may have hung up; that is no reason to end here.
-        let _ = writeln!(std::io::stderr(), "record: {line}");
+        output::complain(&format!("record: {line}"));
         warn_system("gnt-ha", &format!("record: {line}"));
     }
 }

@@ -1,11 +1,11 @@
 //! From a call to an exit code, the same for both agents.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 use gnt_ha::cli;
 use gnt_ha::core::roles::{OcfCode, Verdict};
+use gnt_ha::sys::output;
 use gnt_ha::sys::start::start;
 
 use crate::call::Call;
@@ -31,7 +31,7 @@ pub fn main(agent: &Agent, run: fn(&Call, &Place) -> Verdict) -> ExitCode {
     if let Some(reason) = &verdict.reason {
         let prefix = std::env::var("OCF_EXIT_REASON_PREFIX").unwrap_or_else(|_| PREFIX.to_owned());
         // One line: Pacemaker takes the last one. A closed stderr changes nothing of the result.
-        let _ = writeln!(std::io::stderr(), "{prefix}{}", reason.replace('\n', " "));
+        output::complain(&format!("{prefix}{reason}"));
     }
     ExitCode::from(verdict.code.number())
 }

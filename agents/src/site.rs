@@ -1,7 +1,6 @@
 //! Where we are: the folders of this host, and what Ganeti has told it.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +20,7 @@ use gnt_ha::sys::ganeti::luxi::{self, Luxi, LuxiError};
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use gnt_ha::sys::pacemaker::cib;
 use gnt_ha::sys::shun::keeper::shunned_addresses;
-use gnt_ha::sys::{addresses, identity, simulate};
+use gnt_ha::sys::{addresses, identity, output, simulate};
 use serde_json::Value;
 
 use crate::call::{BadParameter, Call};
@@ -232,7 +231,7 @@ impl Site {
         let answers = answers.unwrap_or_else(|error| {
             // A key that is empty or cut short would keep everybody's answer away without a word.
             if let ConfdError::ShortKey { .. } = error {
-                let _ = writeln!(std::io::stderr(), "confd: {error}");
+                output::complain(&format!("confd: {error}"));
             }
             Vec::new()
         });

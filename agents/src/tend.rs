@@ -1,10 +1,10 @@
 //! Shunned nodes stay shunned: from time to time every node is told again, and asked, by `ganeti-oob tend`.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::output;
 use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::shun::keeper;
 
@@ -43,6 +43,6 @@ pub fn tend_if_due(place: &Place, deadline: Deadline) {
             ProgramError::Failed { said, .. } => said,
             error => error.to_string(),
         };
-        let _ = writeln!(std::io::stderr(), "shun: {said}");
+        output::complain(&format!("shun: {said}"));
     }
 }

@@ -5,6 +5,8 @@
 //! Nothing here needs Ganeti's master, its job queue or its locks: each node's OOB program is looked up in
 //! `config.data` and run here ([`target`], [`switch`]); what can be told to Ganeti afterwards is told ([`record`]).
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod actions;
 mod fencing;
 pub mod input;

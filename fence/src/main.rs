@@ -1,5 +1,7 @@
 //! Parses, calls, prints.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 use std::time::Duration;
 

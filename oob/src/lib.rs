@@ -4,6 +4,8 @@
 //! [`device`]s, what is done with them level by level ([`power`], [`health`], [`check`]), and the command line
 //! ([`cli`]).
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod check;
 pub mod cli;
 pub mod device;

@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{NODE, PASSWORD, Site};
+use gnt_ha::core::text::is_hidden;
 
 /// The API: options on stdin, no argument; status is 0 for on and 2 for off.
 #[test]
@@ -110,4 +111,19 @@ fn a_fabric_agents_off_is_not_off() {
     let site = Site::with_agent("", "grade = \"isolated\"");
     site.set_power("fence_fake", "off");
     site.oob("power-status").failed_for(NODE, &["pdu", "only isolated"]);
+}
+
+/// What an agent says is data: neither our stderr nor a receipt lets a terminal obey it, nor is it taken for a line of ours.
+#[test]
+fn a_hostile_agent_is_quoted_and_not_obeyed() {
+    let vice = r#"printf 'x\033]0;owned\007\302\233[2J\342\200\256\nn9.lab: is off\r\n\377' >&2; exit 1"#;
+    let site = Site::with_agent(vice, "");
+    for words in [&["power-off", NODE][..], &["power-off", NODE, "-v"], &["health", NODE], &["check"]] {
+        let ran = site.run(words, &[("GNT_HA_DEADLINE", "1")]);
+        for text in [&ran.stdout, &ran.stderr, &site.text("state/receipts.jsonl")] {
+            let raw = text.chars().find(|letter| is_hidden(*letter) && *letter != '\n');
+            assert_eq!(raw, None, "{words:?}: {text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("n9.lab")), "{words:?}: {text}");
+        }
+    }
 }

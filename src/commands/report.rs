@@ -17,8 +17,9 @@ use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
 use crate::core::report::http::{LIMIT, Refused, Wanted, answer, wanted};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
 use crate::core::status::Status;
+use crate::core::text::lines;
 use crate::sys::clock::now;
-use crate::sys::{http, state_file};
+use crate::sys::{http, output, state_file};
 
 /// The time for one request on stdin, from its first byte to the last one of its answer.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -75,9 +76,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     };
     match &arguments.output {
         None => cli::print(&text),
-        Some(file) => {
-            state_file::publish(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))
-        }
+        Some(file) => state_file::publish(file, &lines(&text))
+            .map_err(|error| format!("cannot write {}: {error}", file.display())),
     }
 }
 
@@ -102,7 +102,7 @@ fn answer_http(places: &Places) -> Result<(), String> {
         std::process::exit(1);
     });
     let line = http::first_line(&mut stdin, LIMIT).map_err(|error| format!("no request came: {error}"))?;
-    cli::print(&answer(&line))
+    output::print_http(&answer(&line)).map(drop).map_err(|error| cli::unwritten(&error))
 }
 
 /// What was seen last, for all who read.

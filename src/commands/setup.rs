@@ -1,6 +1,5 @@
 //! `gnt-ha setup`: has Pacemaker protect the Ganeti cluster, after showing what that changes and trying it on a copy.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::places::Places;
-use crate::cli::{self, Paint};
+use crate::cli;
 use crate::config::{Config, DEFAULT_RUN};
 use crate::core::budget::{self, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
@@ -22,6 +21,7 @@ use crate::core::setup::{
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
+use crate::sys::output::{Paint, Text};
 use crate::sys::pacemaker::trial::{self, Trial};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
@@ -126,7 +126,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
         return Ok(open == 0 && !is_left && too_short.is_empty());
     }
-    cli::print(&shown(&parts, arguments.format))?;
+    cli::show(&shown(&parts, arguments.format))?;
     let table = arguments.format == Form::Table;
     if !too_short.is_empty() {
         let sums: String = too_short.iter().map(Sum::text).collect();
@@ -235,7 +235,7 @@ pub fn follow(places: &Places, dry_run: bool, deadline: Deadline) -> Result<bool
     if parts.is_empty() {
         return Ok(true);
     }
-    cli::print(&shown(&parts, Form::Table))?;
+    cli::show(&shown(&parts, Form::Table))?;
     if dry_run {
         return Ok(false);
     }
@@ -308,19 +308,21 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
     Ok(true)
 }
 
-fn shown(parts: &[Part], form: Form) -> String {
+fn shown(parts: &[Part], form: Form) -> Text {
     let open = || parts.iter().filter(|part| part.state.is_open());
-    let lines = |words: fn(&Part) -> &[String]| open().flat_map(words).map(|line| format!("{line}\n")).collect();
+    let lines =
+        |words: fn(&Part) -> &[String]| open().flat_map(words).map(|line| format!("{line}\n")).collect::<String>();
     match form {
-        Form::Table => table(parts, std::io::stdout().is_terminal()),
-        Form::Xml => fragment(parts),
-        Form::Pcs => lines(|part| &part.pcs),
-        Form::Crm => lines(|part| &part.crm),
+        Form::Table => table(parts),
+        Form::Xml => Text::from(fragment(parts).as_str()),
+        Form::Pcs => Text::from(lines(|part| &part.pcs).as_str()),
+        Form::Crm => Text::from(lines(|part| &part.crm).as_str()),
     }
 }
 
-fn table(parts: &[Part], colour: bool) -> String {
-    let line = |part: &Part| {
+fn table(parts: &[Part]) -> Text {
+    let mut text = Text::default();
+    for part in parts {
         let (mark, why, paint) = match &part.state {
             State::Add => ("+ add   ", String::new(), Some(Paint::Green)),
             State::Change(why) => ("~ change", format!(": {why}"), Some(Paint::Yellow)),
@@ -329,8 +331,8 @@ fn table(parts: &[Part], colour: bool) -> String {
             State::Kept(why) => ("  left  ", format!(": {why}"), None),
             State::ByHand(why) => ("! by hand", format!(": {why}"), Some(Paint::Yellow)),
         };
-        let mark = paint.filter(|_| colour).map_or_else(|| mark.to_owned(), |paint| paint.on(mark));
-        format!("{mark}  {}{why}\n", part.what)
-    };
-    parts.iter().map(line).collect()
+        text.push_painted(paint, mark);
+        text.push_str(&format!("  {}{why}\n", part.what));
+    }
+    text
 }

@@ -13,6 +13,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::core::node::NodeName;
 use crate::core::shun::register::{Entry, Reach};
+use crate::core::text::printable;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::shun::keeper::Keeper;
@@ -153,7 +154,7 @@ fn table(lines: &[Line<'_>]) -> String {
             "{mark} {node}  {what} {kernel}, {}, since {} by {}\n",
             entry.grade,
             cli::time(entry.since_ms, &zone),
-            entry.by
+            printable(&entry.by)
         ));
     }
     text

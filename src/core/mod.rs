@@ -27,4 +27,5 @@ pub mod setup;
 pub mod shun;
 pub mod status;
 pub mod survey;
+pub mod text;
 pub mod timeline;

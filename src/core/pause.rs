@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::reconcile::Pause;
+use super::text::is_hidden;
 
 /// The longest reason, in characters: it stands in one line of a log.
 const LONGEST: usize = 200;
@@ -28,7 +29,7 @@ impl Pause {
     /// [`BadReason`].
     pub fn new(reason: &str, by: &str, since_ms: u64) -> Result<Self, BadReason> {
         let reason = reason.trim();
-        if let Some(control) = reason.chars().find(|c| is_control(*c)) {
+        if let Some(control) = reason.chars().find(|c| is_hidden(*c)) {
             return Err(BadReason::Control(control));
         }
         match reason.chars().count() {
@@ -69,14 +70,8 @@ impl Pause {
     }
 }
 
-/// What would move the cursor, or turn the text of a line around.
-fn is_control(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !is_control(*c)).take(LONGEST).collect()
+    text.chars().filter(|c| !is_hidden(*c)).take(LONGEST).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +112,7 @@ mod tests {
         #[test]
         fn any_property_is_a_pause_that_can_be_printed(text in ".{0,400}") {
             let pause = Pause::of_property(&text);
-            prop_assert!(!pause.reason.chars().chain(pause.by.chars()).any(is_control));
+            prop_assert!(!pause.reason.chars().chain(pause.by.chars()).any(is_hidden));
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grade::Grade;
 use super::node::NodeName;
+use super::text::printable;
 
 /// The version of the format that is written. A reader takes any version up to this one.
 pub const VERSION: u32 = 1;
@@ -223,12 +224,12 @@ impl Head {
 }
 
 impl Entry {
-    /// The entry as one line, without the newline.
+    /// The entry as one line, without the newline; no terminal obeys anything in it.
     ///
     /// # Errors
     /// None in practice; serialisation of these types cannot fail.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        Ok(printable(&serde_json::to_string(self)?).into_owned())
     }
 
     /// Reads one line.

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod log;
 pub mod nft;
 pub mod oob_program;
+pub mod output;
 pub mod pacemaker;
 pub mod process;
 pub mod processes;

@@ -11,9 +11,13 @@ use super::ledger::Ledger;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Entry, Intent, Outcome, Receipt, Step, VERSION};
+use crate::core::text::one_line;
 
 /// How long the disk may take for an entry.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest text in a receipt, in characters: what devices and programs say comes from outside.
+const LONGEST: usize = 2_000;
 
 /// One action under way.
 #[derive(Debug)]
@@ -74,8 +78,8 @@ impl Road {
 
     /// Notes one thing that was tried, and what came back.
     pub fn step(&mut self, by: &str, did: &str, saw: &str) {
-        let step =
-            Step { at_ms: millis(self.begun.elapsed()), by: by.to_owned(), did: did.to_owned(), saw: saw.to_owned() };
+        let [by, did, saw] = [by, did, saw].map(|text| one_line(text, LONGEST));
+        let step = Step { at_ms: millis(self.begun.elapsed()), by: by.clone(), did: did.clone(), saw: saw.clone() };
         tracing::debug!(at_ms = step.at_ms, by, did, saw, "step");
         self.steps.push(step);
     }
@@ -91,8 +95,8 @@ impl Road {
             grade: finish.grade,
             word_of: finish.word_of,
             steps: std::mem::take(&mut self.steps),
-            reason: finish.reason,
-            record: finish.record,
+            reason: finish.reason.map(|text| one_line(&text, LONGEST)),
+            record: finish.record.map(|text| one_line(&text, LONGEST)),
             at: now(),
             took_ms: millis(self.begun.elapsed()),
         };

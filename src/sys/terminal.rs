@@ -1,5 +1,6 @@
 //! The terminal that stdout is, if it is one.
 
+#![allow(clippy::disallowed_methods, reason = "it is only asked what it is")]
 #![allow(unsafe_code, reason = "ioctl(2) has no safe form: the kernel writes one `struct winsize`")]
 
 use std::io::{IsTerminal, stdout};
@@ -10,6 +11,12 @@ use nix::libc::winsize;
 mod call {
     use nix::libc::{TIOCGWINSZ, winsize};
     nix::ioctl_read_bad!(window_size, TIOCGWINSZ, winsize);
+}
+
+/// Whether stdout is one.
+#[must_use]
+pub fn is_terminal() -> bool {
+    stdout().is_terminal()
 }
 
 /// How many characters fit into a line; none where stdout is no terminal, or does not say. `COLUMNS` counts first, as for

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gnt_ha::core::text::{one_line, printable};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{log, program};
 use serde_json::json;
@@ -11,6 +12,9 @@ use super::event::Notice;
 
 /// Where mail goes in, on every system that has it (Filesystem Hierarchy Standard).
 const SENDMAIL: &str = "/usr/sbin/sendmail";
+
+/// The longest line of a message, in characters.
+const LONGEST: usize = 2_000;
 
 const CURL: &str = "/usr/bin/curl";
 
@@ -76,14 +80,13 @@ impl Way {
             }
             Self::Mail(address) => run(Path::new(SENDMAIL), &["-t", "-oi"], letter(address, notice, host)),
             Self::Web(address) => run(Path::new(CURL), &["--config", "-"], post(address, notice, host)),
-            Self::Program(path) => run(path, &[], format!("{}\n", notice.text)),
+            Self::Program(path) => run(path, &[], format!("{}\n", one_line(&notice.text, LONGEST))),
         }
     }
 }
 
 fn letter(address: &str, notice: &Notice, host: &str) -> String {
-    let line: String = notice.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let node = notice.node.replace(|c: char| c.is_control(), " ");
+    let (line, node) = (one_line(&notice.text, LONGEST), one_line(&notice.node, LONGEST));
     let subject = if notice.urgent { format!("[gnt-ha] {node}: look") } else { format!("[gnt-ha] {node}") };
     format!(
         "To: {address}\nSubject: {subject}\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n{line}\n\n\
@@ -97,7 +100,7 @@ fn post(address: &str, notice: &Notice, host: &str) -> String {
         "version": 1, "host": host, "kind": notice.kind, "node": notice.node, "urgent": notice.urgent, "text": notice.text,
         "description": notice.description, "at_s": notice.at_s,
     });
-    let body = body.to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    let body = printable(&body.to_string()).replace('\\', "\\\\").replace('"', "\\\"");
     format!(
         "url = \"{address}\"\ndata-raw = \"{body}\"\nheader = \"Content-Type: application/json\"\nsilent\nshow-error\nfail\nmax-time = 15\n\
          output = \"/dev/null\"\n"
@@ -137,7 +140,7 @@ mod tests {
         let letter = letter("ops@example.com", &notice(), "n1");
         let (head, body) = letter.split_once("\n\n").unwrap();
         assert_eq!(head.lines().count(), 4, "{head}");
-        assert!(body.starts_with("n3 was \"NOT\" fenced Bcc: x@example.com\n"), "{body}");
+        assert!(body.starts_with("n3 was \"NOT\" fenced; Bcc: x@example.com\n"), "{body}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Against OpenIPMI's simulator, which shares no code with this library.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;

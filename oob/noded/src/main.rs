@@ -4,14 +4,17 @@
 //! other TLS libraries refuse. It reads one JSON request on stdin, and prints one JSON line for each node as it answers:
 //! `{"node": ..., "ok": payload}` or `{"node": ..., "error": ...}`. Exit code 0 says that every node has its line.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod calls;
 mod pin;
 
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{Read, stdin};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use calls::Request;
+use gnt_ha::sys::output::{self, Text};
 
 /// The most that a request may hold, in bytes.
 const LIMIT: u64 = 64 * 1024 * 1024;
@@ -20,7 +23,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
-            let _ = writeln!(std::io::stderr(), "noded-call: {}", line.replace('\n', "; "));
+            output::complain(&format!("noded-call: {line}"));
             ExitCode::FAILURE
         }
     }
@@ -32,10 +35,12 @@ fn run() -> Result<(), String> {
     stdin().lock().take(LIMIT).read_to_end(&mut text).map_err(|error| format!("cannot read stdin: {error}"))?;
     let request: Request = serde_json::from_slice(&text).map_err(|error| format!("the request is none: {error}"))?;
     calls::all(&request, |answer| {
-        let mut line = serde_json::to_vec(answer).map_err(|error| error.to_string())?;
-        line.push(b'\n');
-        let mut out = stdout().lock();
-        out.write_all(&line).and_then(|()| out.flush()).map_err(|error| format!("cannot write to stdout: {error}"))
+        let line = serde_json::to_string(answer).map_err(|error| error.to_string())?;
+        match output::print(&Text::from(format!("{line}\n").as_str())) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("nobody reads the answers any more".to_owned()),
+            Err(error) => Err(format!("cannot write to stdout: {error}")),
+        }
     })
 }
 

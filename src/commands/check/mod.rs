@@ -4,7 +4,6 @@ mod host;
 mod look;
 mod report;
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use clap::Args;
 use super::places::Places;
 use crate::cli;
 use crate::core::check::{Finding, Severity, check, notes};
+use crate::sys::output::Text;
 use crate::sys::terminal;
 use report::Report;
 
@@ -59,10 +59,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
     let notes = notes(&view);
     let report = Report::new(&view, level, &findings, &notes);
     let text = if arguments.json {
-        serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"
+        Text::from((serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n").as_str())
     } else {
-        report.text(std::io::stdout().is_terminal(), terminal::width())
+        report.text(terminal::width())
     };
-    cli::print(&text)?;
+    cli::show(&text)?;
     Ok(level)
 }

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use crate::cli::{self, Paint};
+use crate::cli;
 use crate::core::check::{Finding, Note, Severity, VERSION, View};
 use crate::core::node::NodeName;
 use crate::sys::identity;
+use crate::sys::output::{Paint, Text};
 
 /// What is printed.
 #[derive(Debug, Serialize)]
@@ -37,28 +38,28 @@ impl<'a> Report<'a> {
     }
 
     /// Each finding in three lines, then what is no fault; the last line sums up.
-    pub(super) fn text(&self, colour: bool, width: Option<usize>) -> String {
+    pub(super) fn text(&self, width: Option<usize>) -> Text {
         const UNDER: usize = 9;
         const WHY: usize = 15;
-        let mut text = String::new();
+        let mut text = Text::default();
         let wrapped = |line: &str, indent: usize| cli::wrapped(line, width, indent) + "\n";
         for Finding { severity, about, what, why, mend, .. } in self.findings {
             let word = format!("{:7}", severity.word());
             let line = wrapped(&format!("{word}  {about}: {what}"), UNDER);
-            let line = match severity {
-                _ if !colour => line,
-                Severity::Ok => line.replacen(&word, &Paint::Green.on(&word), 1),
-                Severity::Warning => line.replacen(&word, &Paint::Yellow.on(&word), 1),
-                Severity::Error => line.replacen(&word, &Paint::Red.on(&word), 1),
+            let paint = match severity {
+                Severity::Ok => Paint::Green,
+                Severity::Warning => Paint::Yellow,
+                Severity::Error => Paint::Red,
             };
-            text.push_str(&line);
+            text.push_painted(Some(paint), &word);
+            text.push_str(line.strip_prefix(&word).unwrap_or(&line));
             text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
             text.push_str(&wrapped(&format!("         mend: {mend}"), WHY));
         }
         for Note { nodes, what, why, mend, .. } in self.notes {
             text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
             for (word, line) in [("why: ", why), ("ways:", mend)] {
-                text.extend(line.map(|line| wrapped(&format!("         {word} {line}"), WHY)));
+                line.iter().for_each(|line| text.push_str(&wrapped(&format!("         {word} {line}"), WHY)));
             }
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
@@ -119,7 +120,7 @@ mod tests {
         let (notes, level) = ([note, one], Severity::Error);
         let report =
             Report { version: VERSION, host: "n1".into(), level, looked_at, findings: &findings, notes: &notes };
-        let text = report.text(false, None);
+        let text = report.text(None).plain();
         assert_eq!(
             text,
             "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         mend: look\n\
@@ -127,8 +128,7 @@ mod tests {
              note     n1: off, by level 1 (bmc)\n         why:  so\n         ways: do\n\
              1 error, 0 warnings; looked at Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"
         );
-        assert_eq!(report.text(true, None).replace("\x1b[31m", "").replace("\x1b[0m", ""), text);
-        assert!(report.text(true, Some(40)).lines().all(|line| line.chars().count() <= 40 + "\x1b[31m\x1b[0m".len()));
+        assert!(report.text(Some(40)).plain().lines().all(|line| line.chars().count() <= 40));
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["level"], &json["findings"][0]["rule"]), (&"error".into(), &"quorum".into()));
         assert_eq!((&json["notes"][0]["grade"], &json["notes"][0]["nodes"][1]), (&"off".into(), &"n2".into()));

@@ -3,7 +3,6 @@
 mod page;
 mod text;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::core::reconcile::Fence;
 use crate::core::timeline::{Event, joined};
 use crate::sys::clock::Deadline;
 use crate::sys::ledger::Ledger;
+use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
 use text::Look;
 
@@ -90,16 +90,16 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
         let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
         return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", folder.display()));
     }
-    let look = Look { zone: TimeZone::system(), colour: std::io::stdout().is_terminal() };
-    let mut text = String::new();
+    let look = Look { zone: TimeZone::system() };
+    let mut text = Text::default();
     if older > 0 {
         text.push_str(&format!("({older} older ones are left out: --all shows them)\n\n"));
     }
     for event in &events {
         look.tell(event, &mut text);
-        text.push('\n');
+        text.push_str("\n");
     }
-    cli::print(&text)
+    cli::show(&text)
 }
 
 /// The one that is meant.

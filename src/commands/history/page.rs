@@ -3,10 +3,12 @@
 use jiff::tz::TimeZone;
 
 use super::text::{asker, result, seconds, verb};
-use crate::cli::{self, Paint};
+use crate::cli;
 use crate::core::history::{Story, Tried};
 use crate::core::reconcile::FenceStatus;
+use crate::core::text::printable;
 use crate::core::timeline::Event;
+use crate::sys::output::Paint;
 
 /// The drawing: heights in pixels, widths in per cent of whatever the browser has.
 const LANE: usize = 44;
@@ -148,7 +150,7 @@ fn drawing(steps: &[Tried<'_>], story: &Story) -> String {
 /// Text that no browser takes for anything else: what devices and programs said comes from outside.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
-    for letter in text.chars() {
+    for letter in printable(text).chars() {
         match letter {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),

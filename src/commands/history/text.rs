@@ -2,27 +2,30 @@
 
 use jiff::tz::TimeZone;
 
-use crate::cli::{self, Paint};
+use crate::cli;
 use crate::core::grade::Grade;
 use crate::core::history::{Story, Tried};
 use crate::core::receipt::{Action, Asker, Outcome, Receipt};
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus};
+use crate::core::text::printable;
 use crate::core::timeline::{Event, Fenced};
+use crate::sys::output::{Paint, Text};
 
 /// How stories are shown.
 pub(super) struct Look {
     pub(super) zone: TimeZone,
-    pub(super) colour: bool,
 }
 
 impl Look {
     /// Adds what happened to `text`.
-    pub(super) fn tell(&self, event: &Event, text: &mut String) {
+    pub(super) fn tell(&self, event: &Event, text: &mut Text) {
         match (&event.story, &event.pacemaker) {
             (Some(story), fenced) => {
                 self.tell_story(story, text);
                 if let Some(Fenced { fence, .. }) = fenced {
-                    text.push_str(&format!("    Pacemaker: {}, {}\n", verb(fence.action), self.status(fence)));
+                    text.push_str(&format!("    Pacemaker: {}, ", verb(fence.action)));
+                    push_status(fence, text);
+                    text.push_str("\n");
                 }
             }
             (None, Some(fenced)) => self.tell_fenced(fenced, text),
@@ -31,10 +34,12 @@ impl Look {
     }
 
     /// What was done elsewhere, or by something else than our programs.
-    fn tell_fenced(&self, fenced: &Fenced, text: &mut String) {
+    fn tell_fenced(&self, fenced: &Fenced, text: &mut Text) {
         let Fenced { node, fence } = fenced;
         let at = fence.completed_ms.map_or_else(|| "(not over)".to_owned(), |at| cli::time(at, &self.zone));
-        text.push_str(&format!("{at}  {node}  {}  {}, says Pacemaker\n", verb(fence.action), self.status(fence)));
+        text.push_str(&format!("{at}  {node}  {}  ", verb(fence.action)));
+        push_status(fence, text);
+        text.push_str(", says Pacemaker\n");
         let line = match &fence.delegate {
             Delegate::Host(host) => {
                 format!("done by {host}: gnt-ha history there has the receipt, if it was fence_ganeti")
@@ -50,51 +55,41 @@ impl Look {
         text.push_str(&format!("    {line}\n"));
     }
 
-    fn status(&self, fence: &Fence) -> String {
-        match fence.status {
-            FenceStatus::Success => self.painted(Paint::Green, "success"),
-            FenceStatus::Failed => self.painted(Paint::Red, "FAILED: nothing is known of the node"),
-            FenceStatus::Pending => self.painted(Paint::Yellow, "under way"),
-        }
-    }
-
-    fn result(&self, story: &Story) -> String {
-        let (paint, text) = result(story);
-        self.painted(paint, &text)
-    }
-
-    fn tell_story(&self, story: &Story, text: &mut String) {
+    fn tell_story(&self, story: &Story, text: &mut Text) {
         let intent = &story.intent;
+        let begun = cli::time(intent.at.wall_ms, &self.zone);
+        text.push_str(&format!("{begun}  {}  {}  ", intent.node, intent.action));
+        let (paint, ended) = result(story);
+        text.push_painted(Some(paint), &printable(&ended));
         text.push_str(&format!(
-            "{}  {}  {}  {}\n",
-            cli::time(intent.at.wall_ms, &self.zone),
-            intent.node,
-            intent.action,
-            self.result(story),
-        ));
-        text.push_str(&format!(
-            "    asked by {} on {}, through {}, receipt {}\n",
-            asker(&intent.asked_by),
-            intent.host,
-            intent.program,
-            intent.id,
+            "\n    asked by {} on {}, through {}, receipt {}\n",
+            printable(&asker(&intent.asked_by)),
+            printable(&intent.host),
+            printable(&intent.program),
+            printable(&intent.id),
         ));
         for Tried { at_ms, depth, step } in story.steps() {
-            let (by, indent) = (&step.by, "  ".repeat(depth));
-            text.push_str(&format!("    {:8.3} s  {indent}{by}: {}: {}\n", seconds(at_ms), step.did, step.saw));
+            let (indent, [by, did, saw]) =
+                ("  ".repeat(depth), [&step.by, &step.did, &step.saw].map(|word| printable(word)));
+            text.push_str(&format!("    {:8.3} s  {indent}{by}: {did}: {saw}\n", seconds(at_ms)));
         }
         if let Some(receipt) = &story.receipt {
             for (name, line) in [("remark", &receipt.reason), ("Ganeti", &receipt.record)] {
                 if let Some(line) = line {
-                    text.push_str(&format!("    {name}: {line}\n"));
+                    text.push_str(&format!("    {name}: {}\n", printable(line)));
                 }
             }
         }
     }
+}
 
-    fn painted(&self, paint: Paint, text: &str) -> String {
-        if self.colour { paint.on(text) } else { text.to_owned() }
-    }
+fn push_status(fence: &Fence, text: &mut Text) {
+    let (paint, word) = match fence.status {
+        FenceStatus::Success => (Paint::Green, "success"),
+        FenceStatus::Failed => (Paint::Red, "FAILED: nothing is known of the node"),
+        FenceStatus::Pending => (Paint::Yellow, "under way"),
+    };
+    text.push_painted(Some(paint), word);
 }
 
 /// How it ended, and how good that is.
@@ -158,10 +153,10 @@ mod tests {
     use crate::core::timeline::joined;
 
     fn told(entries: Vec<Entry>) -> String {
-        let look = Look { zone: TimeZone::UTC, colour: false };
-        let mut text = String::new();
+        let look = Look { zone: TimeZone::UTC };
+        let mut text = Text::default();
         joined(stories(entries, None), Vec::new(), None, None).iter().for_each(|event| look.tell(event, &mut text));
-        text
+        text.plain()
     }
 
     /// At 3 a.m., on a host that did nothing: who did it, and where to read on.
@@ -170,10 +165,9 @@ mod tests {
         let told = |status, delegate| {
             let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
             let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
-            let mut text = String::new();
-            Look { zone: TimeZone::UTC, colour: false }
-                .tell(&Event { story: None, pacemaker: Some(fenced) }, &mut text);
-            text
+            let mut text = Text::default();
+            Look { zone: TimeZone::UTC }.tell(&Event { story: None, pacemaker: Some(fenced) }, &mut text);
+            text.plain()
         };
         let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());
         assert_eq!(
@@ -196,9 +190,10 @@ mod tests {
             completed_ms: Some(1_300),
             delegate: Delegate::Host(NodeName::new("n1").unwrap()),
         };
-        let mut text = String::new();
+        let mut text = Text::default();
         let events = joined(stories, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
-        Look { zone: TimeZone::UTC, colour: false }.tell(&events[0], &mut text);
+        Look { zone: TimeZone::UTC }.tell(&events[0], &mut text);
+        let text = text.plain();
         assert!(text.ends_with("    Pacemaker: reboot, FAILED: nothing is known of the node\n"), "{text}");
     }
 

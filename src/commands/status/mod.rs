@@ -5,7 +5,6 @@ mod table;
 
 pub(super) use look::look;
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,14 +14,12 @@ use super::places::Places;
 use crate::cli;
 use crate::core::status::Level;
 use crate::sys::clock::now;
+use crate::sys::output::{self, Text};
 use crate::sys::terminal;
 use table::Table;
 
 /// How long after a look the next one is.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// An empty screen, written from its top (ECMA-48, CUP and ED).
-const CLEARED: &str = "\x1b[H\x1b[2J";
 
 /// The command line.
 #[derive(Debug, Args)]
@@ -64,37 +61,37 @@ pub fn run(arguments: &Arguments) -> Result<Level, String> {
         return watch(arguments);
     }
     let (level, text) = told(arguments)?;
-    cli::print(&text)?;
+    cli::show(&text)?;
     Ok(level)
 }
 
 /// Until nobody reads it any more. The last look's level, then.
 fn watch(arguments: &Arguments) -> Result<Level, String> {
-    let is_terminal = std::io::stdout().is_terminal();
+    let is_terminal = terminal::is_terminal();
     loop {
-        let (level, text) = told(arguments).unwrap_or_else(|line| {
+        let (level, mut text) = told(arguments).unwrap_or_else(|line| {
             if arguments.json {
                 cli::complain("gnt-ha", &line);
-                return (Level::Unknown, String::new());
+                return (Level::Unknown, Text::default());
             }
-            (Level::Unknown, format!("{line}\n"))
+            (Level::Unknown, Text::from(format!("{line}\n").as_str()))
         });
-        let before = if is_terminal { CLEARED } else { "" };
-        let after = if is_terminal || arguments.json { "" } else { "\n" };
-        if !cli::is_read(&format!("{before}{text}{after}"))? {
+        if !is_terminal && !arguments.json {
+            text.push_str("\n");
+        }
+        if !output::clear().map_err(|error| cli::unwritten(&error))? || !cli::is_read(&text)? {
             return Ok(level);
         }
         std::thread::sleep(AGAIN);
     }
 }
 
-fn told(arguments: &Arguments) -> Result<(Level, String), String> {
+fn told(arguments: &Arguments) -> Result<(Level, Text), String> {
     let status = look(&arguments.places, arguments.power)?;
     let text = if arguments.json {
-        serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n"
+        Text::from((serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n").as_str())
     } else {
-        let colour = std::io::stdout().is_terminal();
-        Table { now_ms: now().wall_ms, zone: TimeZone::system(), colour, width: terminal::width() }.text(&status)
+        Table { now_ms: now().wall_ms, zone: TimeZone::system(), width: terminal::width() }.text(&status)
     };
     Ok((status.level, text))
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use crate::cli;
 use crate::core::grade::Grade;
 use crate::core::status::{Flags, Leash, Level, Line, Shun, Status};
+use crate::sys::output::{Paint, Text};
 
 /// How it is shown.
 pub(super) struct Table {
@@ -12,8 +13,6 @@ pub(super) struct Table {
     pub(super) now_ms: u64,
     /// For times.
     pub(super) zone: TimeZone,
-    /// On a terminal.
-    pub(super) colour: bool,
     /// How much fits into a line of it.
     pub(super) width: Option<usize>,
 }
@@ -49,7 +48,7 @@ impl Column {
 
 impl Table {
     /// The whole text.
-    pub(super) fn text(&self, status: &Status) -> String {
+    pub(super) fn text(&self, status: &Status) -> Text {
         let mut columns: Vec<Column> =
             HEAD.iter().enumerate().map(|(index, head)| self.column(index, head, status)).collect();
         columns.retain(|column| !OPTIONAL.contains(&column.head) || column.cells.iter().any(|cell| cell != NONE));
@@ -63,13 +62,13 @@ impl Table {
             }
             format!("{text} {}", shortened(last, left)).trim_end().to_owned() + "\n"
         };
-        let mut text = String::new();
+        let mut text = Text::default();
         if !status.nodes.is_empty() {
             text.push_str(&row(' ', columns.iter().map(|column| column.head).collect(), RECORD));
         }
         for (index, (line, last)) in status.nodes.iter().zip(&records).enumerate() {
             let cells = columns.iter().map(|column| column.cells.get(index).map_or(NONE, String::as_str)).collect();
-            text.push_str(&self.painted(line.level, &row(line.mark(), cells, last)));
+            text.push_painted(paint(line.level), &row(line.mark(), cells, last));
         }
         // What was shortened and asks for somebody is told in full.
         let is_cut = |cell: &str| left.is_some_and(|left| cell.chars().count() > left);
@@ -78,10 +77,10 @@ impl Table {
         let notes = self.notes(status).into_iter().map(|(level, note)| (level, format!("{} {note}", level.mark())));
         for (index, (level, note)) in cut.chain(notes).enumerate() {
             if index == 0 && !status.nodes.is_empty() {
-                text.push('\n');
+                text.push_str("\n");
             }
             let lines = cli::wrapped(&note, self.width, 2);
-            lines.lines().for_each(|line| text.push_str(&self.painted(level, &format!("{line}\n"))));
+            lines.lines().for_each(|line| text.push_painted(paint(level), &format!("{line}\n")));
         }
         text
     }
@@ -139,15 +138,13 @@ impl Table {
         };
         Column { head, cells: status.nodes.iter().map(cell).collect() }
     }
+}
 
-    fn painted(&self, level: Level, line: &str) -> String {
-        let paint = match level {
-            _ if !self.colour => return line.to_owned(),
-            Level::Well => return line.to_owned(),
-            Level::Look => cli::Paint::Red,
-            Level::Unknown => cli::Paint::Yellow,
-        };
-        format!("{}\n", paint.on(line.trim_end()))
+const fn paint(level: Level) -> Option<Paint> {
+    match level {
+        Level::Well => None,
+        Level::Look => Some(Paint::Red),
+        Level::Unknown => Some(Paint::Yellow),
     }
 }
 
@@ -201,11 +198,11 @@ mod tests {
         }
     }
 
-    const TABLE: Table = Table { now_ms: 180_000, zone: TimeZone::UTC, colour: false, width: None };
+    const TABLE: Table = Table { now_ms: 180_000, zone: TimeZone::UTC, width: None };
 
     #[test]
     fn a_table_for_people() {
-        let text = TABLE.text(&status());
+        let text = TABLE.text(&status()).plain();
         assert_eq!(
             text,
             "  NODE     PACEMAKER  GANETI   POWER  LAST RECEIPT HERE         RECORD IN GANETI\n  \
@@ -214,8 +211,6 @@ mod tests {
              proven\n\n\
              ! paused by root: a fan (gnt-ha resume); since 1970-01-01 00:01:00 UTC\n  young\n"
         );
-        let coloured = Table { colour: true, ..TABLE }.text(&status());
-        assert_eq!(coloured.replace("\x1b[31m", "").replace("\x1b[0m", ""), text);
     }
 
     #[test]
@@ -223,7 +218,7 @@ mod tests {
         let mut status = status();
         let protection = Protection { shun: Some(Shun::Shunned), grade: Some(Grade::Off), ..Protection::default() };
         status.nodes[1] = status.nodes[1].clone().protected(protection);
-        let text = TABLE.text(&status);
+        let text = TABLE.text(&status).plain();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("POWER  SHUN     GRADE  LAST RECEIPT HERE"), "{text}");
         assert!(lines[2].contains("on     shunned  off    reboot"), "{text}");
@@ -233,7 +228,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_is_not_overrun() {
         for width in [200, 120, 80, 60, 45] {
-            let text = Table { width: Some(width), ..TABLE }.text(&status());
+            let text = Table { width: Some(width), ..TABLE }.text(&status()).plain();
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
             let told = text.replace("\n  ", " ");
             assert!(told.contains("refused: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");

@@ -2,6 +2,7 @@
 //! `/metrics`.
 
 use super::envelope::{CATEGORY, NAME};
+use crate::core::text::lines;
 
 /// No request that means something is longer, in bytes.
 pub const LIMIT: usize = 8_192;
@@ -68,6 +69,7 @@ pub fn wanted(line: &str) -> Result<Wanted, Refused> {
 /// A whole answer; the connection ends with it.
 #[must_use]
 pub fn answer(code: &str, content_type: &str, body: &str) -> String {
+    let body = lines(body);
     let length = body.len();
     format!(
         "HTTP/1.1 {code}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"

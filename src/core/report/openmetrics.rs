@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::core::receipt::Outcome;
 use crate::core::status::{Leash, Level, Line, Shun, Status};
+use crate::core::text::printable;
 
 /// What an answer over HTTP is called.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -80,7 +81,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
 }
 
 fn labels(named: &[(&str, &str)]) -> String {
-    let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let escape = |value: &str| printable(value).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let all: Vec<String> = named.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
     format!("{{{}}}", all.join(","))
 }

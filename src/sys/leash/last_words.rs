@@ -1,7 +1,6 @@
 //! Before the watchdog bites: instances are ended, and why is said where somebody may find it.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
@@ -9,6 +8,7 @@ use nix::unistd::Pid;
 
 use crate::sys::clock::Deadline;
 use crate::sys::log::warn_system;
+use crate::sys::output;
 use crate::sys::program::run;
 
 /// Pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
@@ -37,11 +37,7 @@ pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
 
 /// On the console, in the kernel's log and in the system's.
 pub(super) fn say(line: &str) {
-    for path in ["/dev/console", "/dev/kmsg"] {
-        if let Ok(mut file) = OpenOptions::new().write(true).open(path) {
-            let _ = file.write_all(format!("gnt-ha leash: {line}\n").as_bytes());
-        }
-    }
+    output::to_console(&format!("gnt-ha leash: {line}"));
     warn_system("gnt-ha", &format!("leash: {line}"));
-    let _ = writeln!(std::io::stderr(), "gnt-ha: leash: {line}");
+    output::complain(&format!("gnt-ha: leash: {line}"));
 }

@@ -1,0 +1,122 @@
+//! What comes from outside (a file, a node, a device) reaches no terminal raw: the programs show it, and nothing obeys it.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use gnt_ha::core::text::is_hidden;
+use tempfile::TempDir;
+
+/// It names a terminal's window, clears the screen, turns a line round, hides, and forges a line.
+const HOSTILE: &str = "x\u{1b}]0;owned\u{7}\u{9b}2J\u{7f}\u{202e}\u{200b}\u{2028}\nn9.lab: is off\r\n";
+
+/// How it is shown; its line ends depend on where.
+const SHOWN: &str = "x\\u001b]0;owned\\u0007\\u009b2J\\u007f\\u202e\\u200b\\u2028";
+
+struct Site(TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        let folder = site.0.path().display();
+        site.write(
+            "config.toml",
+            &format!("state_directory = \"{folder}/state\"\nrun_directory = \"{folder}/state\"\n"),
+        );
+        std::fs::create_dir(site.0.path().join("state")).unwrap();
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    /// Stdout and stderr, which hold nothing that a terminal would obey.
+    fn run(&self, words: &[&str], stdin: &str) -> (String, String) {
+        let path = |word: &&str| word.replace("{dir}", &self.0.path().display().to_string());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gnt-ha"))
+            .args(words.iter().map(path))
+            .arg("--config")
+            .arg(self.0.path().join("config.toml"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let [stdout, stderr] = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        let is_http = words.contains(&"--http");
+        for text in [&stdout, &stderr] {
+            let raw =
+                text.chars().find(|letter| is_hidden(*letter) && *letter != '\n' && !(is_http && *letter == '\r'));
+            assert_eq!(raw, None, "{words:?}: {text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("n9.lab")), "{words:?}: {text}");
+        }
+        (stdout, stderr)
+    }
+}
+
+/// A receipt may be another node's: what its fields say is shown in their place, in each of the forms.
+#[test]
+fn a_hostile_receipt_is_shown_and_not_obeyed() {
+    let site = Site::new();
+    let at = serde_json::json!({"wall_ms": 1_000, "boottime_ms": 10});
+    let intent = serde_json::json!({"kind": "intent", "version": 1, "id": "a", "program": HOSTILE, "action": "off",
+        "node": "n3.lab", "asked_by": {"program": HOSTILE, "pid": 7, "user": HOSTILE}, "host": HOSTILE, "boot_id": HOSTILE, "at": at});
+    let receipt = serde_json::json!({"kind": "receipt", "version": 1, "id": "a", "node": "n3.lab", "outcome": "done",
+        "grade": "off", "word_of": HOSTILE, "steps": [{"at_ms": 3, "by": HOSTILE, "did": HOSTILE, "saw": HOSTILE}],
+        "reason": HOSTILE, "record": HOSTILE, "at": at, "took_ms": 300});
+    site.write("state/receipts.jsonl", &format!("{intent}\n{receipt}\n{{\"version\": 1, \"{HOSTILE}"));
+    for form in [&["--all"][..], &["--incident", "last"], &["--incident", "last", "--html"], &["--json"]] {
+        let (stdout, _) = site.run(&[&["history", "--state-dir", "{dir}/state"], form].concat(), "");
+        assert!(stdout.contains(SHOWN), "{form:?}: {stdout}");
+        if form.contains(&"--json") {
+            let read: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+            assert_eq!(read["receipt"]["outcome"], "done");
+        }
+    }
+}
+
+/// Shown by a trial: `gnt-ha shun status` let a name in the register rename the terminal's window.
+#[test]
+fn a_hostile_register_is_shown_and_not_obeyed() {
+    let site = Site::new();
+    let entry = serde_json::json!({"epoch": 1, "addresses": ["192.0.2.3"], "reach": "everything", "grade": "isolated",
+        "boot_id": HOSTILE, "since_ms": 1, "by": HOSTILE});
+    site.write("state/shunned.json", &serde_json::json!({"n3.lab": entry}).to_string());
+    let (stdout, stderr) = site.run(&["shun", "status"], "");
+    // Who may not read the kernel's rules is told so.
+    assert!(stdout.contains(SHOWN) || stderr.starts_with("gnt-ha: "), "{stdout}{stderr}");
+    site.run(&["shun", "status", "--json"], "");
+    site.write("state/shunned.json", &serde_json::json!({HOSTILE: entry}).to_string());
+    let (stdout, stderr) = site.run(&["shun", "status"], "");
+    assert!(stdout.is_empty() && stderr.starts_with("gnt-ha: "), "{stdout}{stderr}");
+}
+
+/// An error quotes the file in which it is.
+#[test]
+fn a_hostile_configuration_is_quoted_and_not_obeyed() {
+    let site = Site::new();
+    for text in
+        [format!("{HOSTILE} = 1\n"), format!("deadline = \"{HOSTILE}\"\n"), format!("[devices.\"{HOSTILE}\"]\n")]
+    {
+        site.write("config.toml", &text);
+        let (stdout, stderr) = site.run(&["shun", "status"], "");
+        assert!(stdout.is_empty() && stderr.starts_with("gnt-ha: ") && stderr.lines().count() == 1, "{stdout}{stderr}");
+    }
+}
+
+/// A request over HTTP, and a command line, come back in no answer as they came.
+#[test]
+fn what_is_asked_is_not_echoed_raw() {
+    let site = Site::new();
+    let (stdout, _) = site.run(&["report", "--http"], &format!("GET /{HOSTILE} HTTP/1.1\r\n\r\n"));
+    assert!(stdout.starts_with("HTTP/1.1 4"), "{stdout}");
+    let (_, stderr) = site.run(&["history", HOSTILE], "");
+    assert!(stderr.starts_with("gnt-ha: "), "{stderr}");
+    let (_, stderr) = site.run(&[HOSTILE], "");
+    assert!(stderr.starts_with("gnt-ha: ") && Path::new(&stderr).file_name().is_some(), "{stderr}");
+}
