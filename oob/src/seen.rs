@@ -83,6 +83,7 @@ impl Watch {
     }
 
     /// As [`Walk::next`].
+    #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
     pub fn next(&mut self) -> Next {
         let next = self.walk.next();
         self.keep(None);

@@ -153,6 +153,7 @@ impl Walk {
     }
 
     /// What to do next. Call it again when that was done and told.
+    #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
     pub fn next(&mut self) -> Next {
         match self.at {
             At::End(verdict) => Next::End(verdict),
