@@ -11,17 +11,15 @@ const KG: &str = "0123456789abcdefghij";
 
 const COMMANDS: [&str; 4] = ["power-status", "power-off", "power-cycle", "health"];
 
-/// BMCs lock an account after a few refused logins: the remedy would be gone when it is needed. One a command at most,
-/// and one only for the several commands of a fencing; new credentials are tried at once.
+/// BMCs lock an account after a few refused logins: the remedy would be gone when it is needed. One a command at most, and
+/// the BMC need not even hear of it; new credentials are tried at once.
 #[test]
 fn a_wrong_password_is_tried_once() {
     let (bmc, site) = bmc(Behaviour::default());
-    for (done, wrong) in [(1, "not-the-password"), (2, "x")] {
-        site.write("password", &format!("{wrong}\n"), 0o600);
-        for command in COMMANDS {
-            site.oob(command).failed_for(NODE, &["bmc", "the password is not the one the BMC has"]);
-            assert_eq!(bmc.seen().rakp1, done, "{command}");
-        }
+    site.write("password", "not-the-password\n", 0o600);
+    for (done, command) in (1..).zip(COMMANDS) {
+        site.oob(command).failed_for(NODE, &["bmc", "the password is not the one the BMC has"]);
+        assert_eq!((bmc.seen().rakp1, bmc.failed_logins()), (done, 0), "{command}");
     }
     assert!(bmc.power());
     site.write("password", PASSWORD, 0o600);
@@ -58,6 +56,38 @@ fn refused_logins_are_said_and_not_repeated() {
         assert_eq!(bmc.seen().rakp1, 1, "{words:?}");
         assert_eq!(site.receipt()["grade"], "unknown");
     }
+}
+
+/// Until a session is open, anybody may have sent a refusal: one packet must not keep a BMC out of the next fencing. What
+/// the session's keys prove to be the BMC's own word is not asked for again.
+#[test]
+fn a_refusal_that_may_be_forged_is_not_remembered() {
+    for status in [0x0D, 0x0A, 0x0F, 0x12] {
+        let (bmc, site) = bmc(Behaviour { rakp1_statuses: [status].into(), ..Behaviour::default() });
+        site.oob("power-status").failed_for(NODE, &["bmc"]);
+        site.oob("power-off").silent();
+        assert!(!bmc.power(), "{status:02X}h");
+    }
+    let (bmc, site) = bmc(Behaviour { open_statuses: [0x0D].into(), ..Behaviour::default() });
+    site.oob("power-status").failed_for(NODE, &["bmc"]);
+    site.oob("power-off").silent();
+    assert!(!bmc.power());
+    let user = User { name: "admin".to_owned(), password: PASSWORD.into(), privilege: Privilege::User };
+    let (bmc, site) = bmc_with(Behaviour { users: vec![user], strict_role: false, ..Behaviour::default() }, "");
+    for command in COMMANDS {
+        site.oob(command).failed_for(NODE, &["bmc", "privilege level"]);
+    }
+    assert_eq!(bmc.seen().logins, 1);
+}
+
+/// The null user has no name, and on many BMCs no password either.
+#[test]
+fn the_null_user_is_refused_before_the_login() {
+    let (bmc, site) = bmc(Behaviour::default());
+    let text = site.text("config.toml").replace("username = \"admin\"", "username = \"\"");
+    site.configure(&text);
+    site.oob("power-off").failed_for(NODE, &["username is empty", "null user"]);
+    assert_eq!(bmc.seen().datagrams, 0);
 }
 
 /// The user level can read and not switch: a check would pass, and the fencing fail.

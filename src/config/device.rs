@@ -13,6 +13,7 @@ use crate::core::fence_agents;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::reading::{Kind, Sees};
+use crate::core::text::is_hidden;
 
 /// A device of a level, with everything filled in for one node.
 #[derive(Clone, Debug)]
@@ -319,6 +320,14 @@ impl Driver {
 
 impl IpmiDevice {
     fn check(&self) -> Result<(), String> {
+        if self.username.is_empty() {
+            return Err(
+                "username is empty, which is the BMC's null user: make an account for fencing and name it".to_owned()
+            );
+        }
+        if let Some(hidden) = self.username.chars().find(|letter| is_hidden(*letter)) {
+            return Err(format!("username has the character {hidden:?}: name the account as the BMC shows it"));
+        }
         if self.username.len() > 16 {
             return Err("username has more than 16 bytes, the most that IPMI knows".to_owned());
         }

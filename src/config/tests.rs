@@ -87,6 +87,15 @@ fn a_level_must_name_a_device_that_there_is() {
     assert!(error_of(|s| s.replace("[[\"script\"]]", "[[]]")).contains("must name devices"));
 }
 
+/// Many BMCs let the null user in, some of them without a password; no fencing may rest on it.
+#[test]
+fn the_null_user_is_refused() {
+    for null in ["", "\\u0000", "fence\\u0000"] {
+        let error = error_of(|s| s.replace("username = \"fencing\"", &format!("username = \"{null}\"")));
+        assert!(error.starts_with("config.toml:") && error.contains("username "), "{error}");
+    }
+}
+
 /// Suite 0 is the classic bypass; 1, 2, 6, 7, 11, 15 and 16 protect too little for power control.
 #[test]
 fn weak_cipher_suites_are_refused() {

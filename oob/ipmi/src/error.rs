@@ -153,6 +153,8 @@ pub enum Error {
         privilege: Privilege,
         /// Status or completion code in words.
         reason: String,
+        /// Whether the refusal came in the session, sealed with its keys.
+        in_session: bool,
     },
     /// The handshake was refused for another reason.
     #[error("BMC {peer}: {asked} refused with status {status:02X}h ({})", describe(*status))]
@@ -304,6 +306,12 @@ impl Error {
                 | Self::WrongKg { .. }
                 | Self::PrivilegeRefused { .. }
         )
+    }
+
+    /// Whether the keys of a session prove that it was the BMC that refused the login. Anybody on the network may have sent
+    /// what came before a session was open: it ends this login, and must not be remembered.
+    pub fn is_proven(&self) -> bool {
+        matches!(self, Self::PrivilegeRefused { in_session: true, .. })
     }
 
     /// Whether this is silence or an ICMP refusal: nobody was there.

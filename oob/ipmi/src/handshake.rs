@@ -71,6 +71,8 @@ pub(crate) struct Attempt<'t> {
     /// Tag of the first message; those of the later ones follow.
     first_tag: u8,
     state: State,
+    /// The present message was refused; by whom is not known, so the answer is waited for still.
+    refused: bool,
 }
 
 impl<'t> Attempt<'t> {
@@ -78,7 +80,7 @@ impl<'t> Attempt<'t> {
     pub(crate) const TAGS: u8 = 3;
 
     pub(crate) fn new(target: &'t Target, suite: CipherSuite, choice: Choice, first_tag: u8) -> Self {
-        Self { target, suite, choice, first_tag, state: State::OpenSession }
+        Self { target, suite, choice, first_tag, state: State::OpenSession, refused: false }
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -134,8 +136,18 @@ impl<'t> Attempt<'t> {
         }
     }
 
-    /// Takes one payload from the BMC. What is not the answer to the present message changes nothing.
+    /// Takes one payload from the BMC. What is not the answer to the present message changes nothing; a refusal of it is told
+    /// once.
     pub(crate) fn receive(&mut self, kind: PayloadType, payload: &[u8]) -> Result<Step, Ignored> {
+        let step = self.step(kind, payload)?;
+        if matches!(step, Step::Refused(_)) && std::mem::replace(&mut self.refused, true) {
+            return Err(Ignored::Unexpected);
+        }
+        self.refused &= !matches!(step, Step::Next);
+        Ok(step)
+    }
+
+    fn step(&mut self, kind: PayloadType, payload: &[u8]) -> Result<Step, Ignored> {
         match (&self.state, kind) {
             (State::OpenSession, PayloadType::OpenSessionResponse) => {
                 let response = OpenSessionResponse::decode(payload)?;

@@ -11,8 +11,8 @@ use crate::lan_message::{LanReply, LanRequest};
 use crate::rmcp::{decode_plain, decode_v15, encode_v15};
 use crate::status::{Refusal, classify, describe};
 use crate::timers::{
-    ATTEMPTS_HEARD, OPEN_SENDS, RAKP1_SENDS, RAKP3_SENDS, SESSION_GONE_PAUSE, exchange_wait, open_wait, rakp_wait,
-    slot_pause,
+    ATTEMPTS_HEARD, OPEN_SENDS, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, SESSION_GONE_PAUSE, exchange_wait, open_wait,
+    rakp_wait, slot_pause,
 };
 use crate::transport::Transport;
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
@@ -22,13 +22,15 @@ pub(crate) const CAPABILITIES: &str = "Get Channel Authentication Capabilities";
 
 /// Opens a session at user level.
 pub(crate) fn log_in(transport: &mut Transport, target: &Target, deadline: Instant) -> Result<Established, Error> {
+    let mut tag = [0; 1];
+    fill_random(&mut tag)?;
     let mut login = Login {
         transport,
         target,
         deadline,
         started: Instant::now(),
-        suites: target.cipher_suites().iter().copied(),
-        suite: CipherSuite::Suite17,
+        suite: 0,
+        first_tag: tag[0],
         attempts: Vec::new(),
         rounds: 0,
         sent: 0,
@@ -51,9 +53,11 @@ struct Login<'a> {
     target: &'a Target,
     deadline: Instant,
     started: Instant,
-    suites: std::iter::Copied<std::slice::Iter<'a, CipherSuite>>,
-    suite: CipherSuite,
-    /// The last one leads: its message is sent again. The others are listened to.
+    /// The suite that is proposed, by its place among the target's.
+    suite: usize,
+    /// Where the tags begin: whoever does not see our packets does not know it.
+    first_tag: u8,
+    /// The last one leads: its message is sent again. The others are listened to, those that were refused, too.
     attempts: Vec<Attempt<'a>>,
     rounds: u32,
     /// Sends of the leading attempt's present message.
@@ -68,18 +72,18 @@ struct Login<'a> {
     slots_refused: u32,
     /// The last refusal after which another attempt was worth while.
     refusal: Option<(Stage, u8)>,
-    /// A login failure, reported when the timer ends without a better answer.
+    /// Why the login fails, if the timer ends without a better answer: until the session is open, anybody may have sent it.
     failure: Option<Error>,
     ignored: IgnoredTally,
 }
 
 impl Login<'_> {
     fn run(&mut self) -> Result<Established, Error> {
-        self.authentication_capabilities()?;
-        if let Some(suite) = self.suites.next() {
-            self.suite = suite;
-        }
+        let refused = self.authentication_capabilities()?;
         self.start_attempt()?;
+        if let Some(failure) = refused {
+            self.fail(failure);
+        }
         loop {
             let received = self.transport.receive(self.timer.min(self.deadline))?;
             let step = received.map(|datagram| deliver(&mut self.attempts, datagram));
@@ -95,8 +99,9 @@ impl Login<'_> {
         }
     }
 
-    /// Finds out early whether the BMC speaks IPMI 2.0 at all. Any readable answer but a clear no will do.
-    fn authentication_capabilities(&mut self) -> Result<(), Error> {
+    /// Finds out early whether the BMC speaks IPMI 2.0 at all. Returns the failure of a clear no, of which anybody may be
+    /// the sender; any other readable answer will do.
+    fn authentication_capabilities(&mut self) -> Result<Option<Error>, Error> {
         let level = match self.target.privilege() {
             Privilege::User => PrivilegeLevel::User,
             Privilege::Operator => PrivilegeLevel::Operator,
@@ -106,7 +111,7 @@ impl Login<'_> {
         let request = LanRequest {
             net_fn: message.netfn_raw(),
             lun: 0,
-            sequence: 0,
+            sequence: self.first_tag & 0x3F,
             command: message.cmd(),
             data: message.data().to_vec(),
         };
@@ -123,29 +128,30 @@ impl Login<'_> {
                     Ok(reply) => {
                         self.loss_seen = sent > 1;
                         self.round_trip = Some(sent_at.elapsed());
-                        return self.judge_capabilities(&reply);
+                        return Ok(self.judge_capabilities(&reply));
                     }
                     Err(reason) => self.ignored.add(reason),
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn judge_capabilities(&self, reply: &LanReply) -> Result<(), Error> {
+    fn judge_capabilities(&self, reply: &LanReply) -> Option<Error> {
         let parsed = GetChannelAuthenticationCapabilities::parse_success_response(&reply.data);
         match parsed {
             Ok(capabilities) if reply.completion_code == 0 && !capabilities.ipmi2_connections_supported => {
-                Err(Error::NoIpmi20 { peer: self.transport.peer() })
+                Some(Error::NoIpmi20 { peer: self.transport.peer() })
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 
     fn start_attempt(&mut self) -> Result<(), Error> {
         let choice = random_choice()?;
         let tag = u8::try_from(self.rounds % 64).unwrap_or_default() * Attempt::TAGS;
-        self.attempts.push(Attempt::new(self.target, self.suite, choice, tag));
+        let suite = self.suites().get(self.suite).copied().unwrap_or(CipherSuite::Suite17);
+        self.attempts.push(Attempt::new(self.target, suite, choice, self.first_tag.wrapping_add(tag)));
         if self.attempts.len() > ATTEMPTS_HEARD {
             self.attempts.remove(0);
         }
@@ -153,6 +159,23 @@ impl Login<'_> {
         self.pausing = false;
         self.sent = 0;
         self.transmit()
+    }
+
+    fn suites(&self) -> &[CipherSuite] {
+        self.target.cipher_suites()
+    }
+
+    /// The place of a suite among the target's: the lower, the better.
+    fn place(&self, suite: CipherSuite) -> usize {
+        self.suites().iter().position(|known| *known == suite).unwrap_or(usize::MAX)
+    }
+
+    /// Notes why the login fails, for when nothing better comes.
+    fn fail(&mut self, failure: Error) {
+        if self.failure.is_none() {
+            self.failure = Some(failure);
+            self.timer = self.timer.max(Instant::now() + REFUSAL_DOUBT);
+        }
     }
 
     /// Sends the leading attempt's message and sets the timer.
@@ -201,8 +224,12 @@ impl Login<'_> {
             Step::Next => {
                 let led = index + 1 == self.attempts.len();
                 let attempt = self.attempts.remove(index);
-                // A late answer that brings its attempt no further than the leading one is of no use any more.
-                if led || self.attempts.last().is_none_or(|lead| lead.stage() < stage) {
+                let place = self.place(attempt.suite());
+                // A late answer that brings its attempt no further than the leading one is of no use any more, unless that one
+                // has a worse suite, which it owes to a refusal.
+                let is_behind = |lead: &Attempt<'_>| lead.stage() < stage || place < self.place(lead.suite());
+                if led || self.attempts.last().is_none_or(is_behind) {
+                    self.suite = place;
                     self.attempts.push(attempt);
                     (self.failure, self.pausing, self.sent) = (None, false, 0);
                     self.transmit()?;
@@ -210,13 +237,13 @@ impl Login<'_> {
             }
             Step::Mismatch => {
                 let failure = self.mismatch(stage);
-                self.failure.get_or_insert(failure);
+                self.fail(failure);
                 let attempt = self.attempts.remove(index);
                 self.attempts.push(attempt);
             }
             Step::SuiteChanged => {
-                let failure = Error::CipherSuiteChanged { peer: self.transport.peer(), suite: self.suite };
-                self.failure.get_or_insert(failure);
+                let suite = self.attempts.get(index).map_or(CipherSuite::Suite17, Attempt::suite);
+                self.fail(Error::CipherSuiteChanged { peer: self.transport.peer(), suite });
             }
             Step::Refused(status) => self.refused(index, stage, status)?,
         }
@@ -233,35 +260,28 @@ impl Login<'_> {
                 self.start_over(index, stage, status, SESSION_GONE_PAUSE);
             }
             Refusal::CipherSuite if stage == Stage::OpenSession => {
-                let refused = self.attempts.get(index).map_or(self.suite, Attempt::suite);
-                match self.suites.next() {
-                    Some(next) if !self.rakp_began => {
-                        self.suite = next;
-                        self.attempts.clear();
-                        self.start_attempt()?;
-                    }
-                    _ => {
-                        let peer = self.transport.peer();
-                        return Err(Error::CipherSuiteRefused { peer, suite: refused, status });
-                    }
+                let suite = self.attempts.get(index).map_or(CipherSuite::Suite17, Attempt::suite);
+                let next = self.place(suite).saturating_add(1);
+                if self.place(suite) != self.suite {
+                    // Of a suite that is not the present one any more.
+                } else if next < self.suites().len() && !self.rakp_began {
+                    self.suite = next;
+                    self.start_attempt()?;
+                } else {
+                    self.fail(Error::CipherSuiteRefused { peer: self.transport.peer(), suite, status });
                 }
             }
             kind => {
                 let failure = self.refusal(kind, stage, status);
-                if stage == Stage::OpenSession {
-                    return Err(failure);
-                }
-                self.failure.get_or_insert(failure);
+                self.fail(failure);
             }
         }
         Ok(())
     }
 
     fn start_over(&mut self, index: usize, stage: Stage, status: u8, pause: Duration) {
-        let led = index + 1 == self.attempts.len();
-        self.attempts.remove(index);
         self.refusal = Some((stage, status));
-        if led {
+        if index + 1 == self.attempts.len() {
             self.pausing = true;
             self.timer = Instant::now() + pause;
         }
@@ -285,7 +305,13 @@ impl Login<'_> {
             }
             Refusal::Privilege => {
                 let reason = format!("status {status:02X}h, {}", describe(status));
-                Error::PrivilegeRefused { peer, username, privilege: self.target.privilege(), reason }
+                Error::PrivilegeRefused {
+                    peer,
+                    username,
+                    privilege: self.target.privilege(),
+                    reason,
+                    in_session: false,
+                }
             }
             _ => Error::HandshakeRefused { peer, asked: stage.asked(), status },
         }

@@ -224,6 +224,7 @@ impl Session {
             username: target.username().to_owned(),
             privilege: wanted,
             reason,
+            in_session: true,
         };
         match self.run(SetSessionPrivilegeLevel(wanted)) {
             Ok(level) if level == wanted.value() => Ok(()),

@@ -72,6 +72,12 @@ pub enum TargetError {
     /// No host name or address.
     #[error("the BMC's host name is empty")]
     EmptyHost,
+    /// No user name: the null user, whom BMCs let in without a name (section 6.9.1).
+    #[error("the BMC user name is empty, which is the null user: name an account of its own")]
+    NullUser,
+    /// A zero byte in the user name, where BMCs would end it.
+    #[error("the BMC user name contains a zero byte")]
+    ZeroInUsername,
     /// User name too long.
     #[error("the BMC user name has {0} bytes, IPMI allows {MAX_USERNAME}")]
     LongUsername(usize),
@@ -93,11 +99,17 @@ impl Target {
     /// A target with the defaults: port 623, no K_g, operator, suites 17 then 3, user looked up by name alone.
     ///
     /// # Errors
-    /// If host is empty, the user name has more than 16 bytes or the password more than 20.
+    /// If host or user name is empty, the user name has a zero byte or more than 16 bytes, or the password more than 20.
     pub fn new(host: impl Into<String>, username: impl Into<String>, password: Secret) -> Result<Self, TargetError> {
         let (host, username) = (host.into(), username.into());
         if host.is_empty() {
             return Err(TargetError::EmptyHost);
+        }
+        if username.is_empty() {
+            return Err(TargetError::NullUser);
+        }
+        if username.contains('\0') {
+            return Err(TargetError::ZeroInUsername);
         }
         if username.len() > MAX_USERNAME {
             return Err(TargetError::LongUsername(username.len()));

@@ -13,6 +13,9 @@ pub(crate) const RAKP1_SENDS: u32 = 1;
 pub(crate) const RAKP3_SENDS: u32 = 3;
 /// Attempts that are listened to at the same time, so that a slow BMC's late answers still count.
 pub(crate) const ATTEMPTS_HEARD: usize = 8;
+/// How long a refusal stands at least until it is believed: nothing before the session is open proves that it is the BMC's
+/// word, and the BMC may need as long for its own.
+pub(crate) const REFUSAL_DOUBT: Duration = Duration::from_millis(500);
 /// Pause before asking again for the slot of a session the BMC has lost.
 pub(crate) const SESSION_GONE_PAUSE: Duration = Duration::from_millis(150);
 

@@ -93,7 +93,7 @@ impl Bmc {
                 }
             };
             if error.is_login_failure() {
-                self.refusal.note(&device_error(&error, self.login_timeout).why);
+                self.refusal.note(&device_error(&error, self.login_timeout).why, error.is_proven());
             }
             if !error.is_unreachable() {
                 return Err(device_error(&error, self.login_timeout));

@@ -1,7 +1,12 @@
 //! A BMC's refused login, remembered for a while: BMCs lock accounts, and one fencing asks several times.
+//!
+//! What came before a session was open may be anybody's packet, so this process remembers it, and no other: otherwise one packet
+//! would keep the BMC out of every fencing of a minute.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gnt_ha::sys::{clock, state_file};
@@ -17,7 +22,10 @@ pub(super) struct Refusal {
     credentials: Vec<(u64, i64, i64)>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Refused logins of this process that nothing proves to be the BMC's own word.
+static UNPROVEN: Mutex<BTreeMap<PathBuf, Note>> = Mutex::new(BTreeMap::new());
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Note {
     /// Milliseconds since boot (CLOCK_BOOTTIME).
     at_ms: u64,
@@ -38,7 +46,11 @@ impl Refusal {
 
     /// Why a login is not worth trying now; none if it is.
     pub(super) fn stands(&self) -> Option<String> {
-        let note: Note = state_file::read(&self.note).ok()??;
+        let unproven = UNPROVEN.lock().unwrap_or_else(PoisonError::into_inner).get(&self.note).cloned();
+        let note = match unproven {
+            Some(note) => note,
+            None => state_file::read(&self.note).ok()??,
+        };
         let age = Duration::from_millis(clock::now().boottime_ms.checked_sub(note.at_ms)?);
         (age < QUIET && note.credentials == self.credentials).then(|| {
             format!(
@@ -51,9 +63,14 @@ impl Refusal {
         })
     }
 
-    /// Notes a refusal. Best effort: without the note the next command costs another bad login.
-    pub(super) fn note(&self, why: &str) {
+    /// Notes a refusal, beyond this process if the session's keys prove that it was the BMC's. Best effort: without the note
+    /// the next command costs another bad login.
+    pub(super) fn note(&self, why: &str, is_proven: bool) {
         let note = Note { at_ms: clock::now().boottime_ms, credentials: self.credentials.clone(), why: why.to_owned() };
+        if !is_proven {
+            UNPROVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(self.note.clone(), note);
+            return;
+        }
         let written = state_file::write(&self.note, &note);
         if let Err(error) = written {
             tracing::warn!(%error, "a refused login was not noted");
@@ -73,11 +90,13 @@ mod tests {
         fs::write(&secret, "old").unwrap();
         let refusal = || Refusal::new(folder.path().join("run/refused-ipmi-x"), &[&secret]);
         assert_eq!(refusal().stands(), None);
-        refusal().note("wrong password");
-        assert!(refusal().stands().unwrap().starts_with("wrong password"));
-        fs::remove_file(&secret).unwrap();
-        fs::write(&secret, "new").unwrap();
-        assert_eq!(refusal().stands(), None);
+        for is_proven in [true, false] {
+            refusal().note("wrong password", is_proven);
+            assert!(refusal().stands().unwrap().starts_with("wrong password"));
+            fs::remove_file(&secret).unwrap();
+            fs::write(&secret, "new").unwrap();
+            assert_eq!(refusal().stands(), None);
+        }
     }
 
     #[test]

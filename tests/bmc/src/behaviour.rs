@@ -90,6 +90,17 @@ impl Forgery {
     ];
 }
 
+/// Packets in the BMC's name that somebody else sends right before each true answer while a session is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attack {
+    /// Refusals with this status, by somebody who sees the requests: tag and session ID fit.
+    Refusal(u8),
+    /// Refusals with this status and without a session ID, by somebody who guesses: with half of all tags.
+    Spray(u8),
+    /// Authentication capabilities without IPMI 2.0.
+    NoIpmi20,
+}
+
 /// A bad network, the same for the same seed. Chances are in percent for each packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Noise {
@@ -168,6 +179,10 @@ pub struct Behaviour {
     pub sel: (u16, u16, bool),
     /// Send the last reply of a session once more right before the next one.
     pub stale_duplicates: bool,
+    /// Answer the authentication capabilities only, as a BMC without IPMI 2.0.
+    pub silent_handshake: bool,
+    /// What somebody else sends while a session is opened.
+    pub attack: Option<Attack>,
     /// A lie before each reply in a session.
     pub forgery: Option<Forgery>,
     /// Bytes cut from the end of the data of each successful reply in a session.
@@ -212,6 +227,8 @@ impl Default for Behaviour {
             self_test: Some([0x55, 0x00]),
             sel: (0, 16_000, false),
             stale_duplicates: false,
+            silent_handshake: false,
+            attack: None,
             forgery: None,
             cut: 0,
             noise: Noise::default(),

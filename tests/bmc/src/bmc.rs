@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ipmi_lan::Ignored;
 use ipmi_lan::lan_message::LanRequest;
-use ipmi_lan::rmcp::{PayloadType, SessionHeader, decode_plain, decode_v15, encode_v15};
+use ipmi_lan::rmcp::{HEADER_LEN, PayloadType, SessionHeader, decode_plain, decode_v15, encode_plain, encode_v15};
 
-use crate::behaviour::{Behaviour, PowerActs};
+use crate::behaviour::{Attack, Behaviour, PowerActs};
 use crate::random::Random;
 use crate::session::BmcSession;
 
@@ -18,6 +18,8 @@ pub struct Seen {
     pub datagrams: u32,
     /// Open Session Requests, by the authentication algorithm proposed (1 for suite 3, 3 for suite 17).
     pub open_sessions: Vec<u8>,
+    /// Their message tags.
+    pub tags: Vec<u8>,
     /// RAKP Messages 1.
     pub rakp1: u32,
     /// RAKP Messages 3 that claim success.
@@ -99,20 +101,26 @@ impl Bmc {
         }
         if let Ok(message) = decode_v15(datagram) {
             let request = LanRequest::decode(message)?;
-            let (code, data) = self.capabilities(&request);
-            return Ok(vec![(Duration::ZERO, encode_v15(&request.reply(code, data).encode()))]);
+            let answer = |(code, data)| (Duration::ZERO, encode_v15(&request.reply(code, data).encode()));
+            let forged = (self.behaviour.attack == Some(Attack::NoIpmi20)).then(|| self.capabilities(&request, false));
+            let truth = self.capabilities(&request, self.behaviour.ipmi20);
+            return Ok(forged.into_iter().chain([truth]).map(answer).collect());
         }
         let (header, _, _) = SessionHeader::decode(datagram)?;
         if header.sealed {
             return self.in_session(header.session_id, datagram, now);
         }
         let (kind, payload) = decode_plain(datagram)?;
-        match kind {
-            PayloadType::OpenSessionRequest => self.open_session(payload, now),
-            PayloadType::Rakp1 => self.rakp1(payload, now),
-            PayloadType::Rakp3 => self.rakp3(payload),
-            _ => Err(Ignored::PayloadType),
+        if self.behaviour.silent_handshake {
+            return Err(Ignored::Unexpected);
         }
+        let (answer, truth) = match kind {
+            PayloadType::OpenSessionRequest => (PayloadType::OpenSessionResponse, self.open_session(payload, now)?),
+            PayloadType::Rakp1 => (PayloadType::Rakp2, self.rakp1(payload, now)?),
+            PayloadType::Rakp3 => (PayloadType::Rakp4, self.rakp3(payload)?),
+            _ => return Err(Ignored::PayloadType),
+        };
+        Ok(self.forged(answer, &truth).into_iter().chain(truth).collect())
     }
 
     /// ASF presence pong (IPMI 2.0 section 13.2.4).
@@ -123,12 +131,31 @@ impl Bmc {
         self.behaviour.asf_pong.then_some(out)
     }
 
-    fn capabilities(&self, request: &LanRequest) -> (u8, Vec<u8>) {
+    /// What the attacker sends right before the true answer, made from it.
+    fn forged(&self, kind: PayloadType, truth: &[Reply]) -> Vec<Reply> {
+        let Some([tag, _, rest @ ..]) = truth.first().and_then(|(_, bytes)| bytes.get(HEADER_LEN..)) else {
+            return Vec::new();
+        };
+        let now = |payload: &[u8]| (Duration::ZERO, encode_plain(kind, payload));
+        match self.behaviour.attack {
+            Some(Attack::Refusal(status)) => {
+                let mut payload = vec![*tag, status];
+                payload.extend(rest.iter().take(6));
+                vec![now(&payload)]
+            }
+            Some(Attack::Spray(status)) => {
+                (0..128).map(|step| now(&[tag.wrapping_add(64).wrapping_sub(step), status])).collect()
+            }
+            Some(Attack::NoIpmi20) | None => Vec::new(),
+        }
+    }
+
+    fn capabilities(&self, request: &LanRequest, ipmi20: bool) -> (u8, Vec<u8>) {
         if (request.net_fn, request.command) != (0x06, 0x38) {
             return (0xD4, Vec::new());
         }
         let kg = if self.behaviour.kg.is_some() { 0x20 } else { 0 };
-        let versions = if self.behaviour.ipmi20 { 0x03 } else { 0x01 };
+        let versions = if ipmi20 { 0x03 } else { 0x01 };
         (0, vec![0x01, 0x80, 0x04 | kg, versions, 0, 0, 0, 0])
     }
 

@@ -10,6 +10,6 @@ mod random;
 mod server;
 mod session;
 
-pub use behaviour::{Behaviour, Completion, Forgery, Noise, PowerActs, User};
+pub use behaviour::{Attack, Behaviour, Completion, Forgery, Noise, PowerActs, User};
 pub use bmc::{Bmc, Seen};
 pub use server::{Responder, serve};

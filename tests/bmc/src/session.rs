@@ -36,6 +36,7 @@ impl Bmc {
     pub(crate) fn open_session(&mut self, payload: &[u8], now: Instant) -> Result<Vec<Reply>, Ignored> {
         let request = OpenSessionRequest::decode(payload)?;
         self.seen.open_sessions.push(request.algorithms.authentication);
+        self.seen.tags.push(request.message_tag);
         let timeout = self.behaviour.session_timeout;
         self.sessions.retain(|_, session| now.saturating_duration_since(session.last_used) < timeout);
         let suite = self.behaviour.suites.iter().copied().find(|suite| suite.algorithms() == request.algorithms);
