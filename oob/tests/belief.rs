@@ -1,6 +1,8 @@
 //! Which level is believed, from outside: a sample of the matrix of `gnt_ha::core::power::walk`, with programs as devices and
 //! with a BMC.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
 mod common;
 
 use std::net::UdpSocket;
