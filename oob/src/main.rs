@@ -10,6 +10,7 @@ use clap::Parser;
 use ganeti_oob::check::{check, devices};
 use ganeti_oob::cli::{Cli, Command};
 use ganeti_oob::health::health;
+use ganeti_oob::owner::all_shared;
 use ganeti_oob::peer;
 use ganeti_oob::power::{self, Ended};
 use ganeti_oob::shun::admit::{Admitted, admit};
@@ -172,6 +173,7 @@ fn act(config: &Config, node: &NodeName, action: Action, work: impl FnOnce(&mut 
 
 fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
     let checked = check(config, node)?;
+    let shared = all_shared(config, node, Path::new(files::DATA_DIR));
     let bad = checked.iter().filter(|device| device.result.is_err()).count();
     let mut text = String::new();
     for device in &checked {
@@ -181,8 +183,18 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
         };
         text.push_str(&format!("{word}  {}  level {}  {}: {said}\n", device.node, device.level, device.device));
     }
+    for shared in &shared {
+        text.push_str(&format!("ERROR  {shared}\n"));
+    }
     cli::print(&text)?;
-    if bad == 0 { Ok(()) } else { Err(format!("{bad} of {} devices did not answer as they should", checked.len())) }
+    match (shared.len(), bad) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(format!("{bad} of {} devices did not answer as they should", checked.len())),
+        (pairs, _) => Err(format!(
+            "{pairs} pairs of nodes have one machine, and are not switched: give each node its own in {}",
+            config.path.display()
+        )),
+    }
 }
 
 /// What the configuration allows, or what our caller has left, if that is less.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
 use crate::levels::{Levels, Work};
+use crate::owner::refuse_shared;
 use crate::seen::Watch;
 use crate::shun::after::{after_off, after_on};
 
@@ -41,7 +42,7 @@ pub struct StatusAnswer {
 /// # Errors
 /// Why it is unknown, in one line.
 pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<StatusAnswer, String> {
-    let levels = config.levels_of(node).map_err(|error| error.to_string())?;
+    let levels = own_levels(config, node, deadline)?;
     let least = config.minimum_grade;
     let all = Levels { levels: &levels, node, config, deadline };
     let found = all.walk(
@@ -64,6 +65,13 @@ pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<St
     })
 }
 
+/// The levels of a node whose machines are its own.
+fn own_levels(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<Level>, String> {
+    let levels = config.levels_of(node).map_err(|error| error.to_string())?;
+    refuse_shared(config, node, &levels, Path::new(files::DATA_DIR), deadline)?;
+    Ok(levels)
+}
+
 /// How a power command ended, for the receipt and for the caller.
 pub struct Ended {
     /// For the receipt.
@@ -74,9 +82,9 @@ pub struct Ended {
 
 /// Switches the node on or off and proves it.
 pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut Road) -> Ended {
-    let levels = match config.levels_of(node) {
+    let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
-        Err(error) => return failed(Outcome::Refused, error.to_string()),
+        Err(why) => return failed(Outcome::Refused, why),
     };
     let least = config.minimum_grade;
     let all = Levels { levels: &levels, node, config, deadline };
@@ -110,9 +118,9 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
 /// Off, proven, dark, on, proven: all on the same level. Never the device's own cycle, which says nothing of when it
 /// was off and how long.
 pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Road) -> Ended {
-    let levels = match config.levels_of(node) {
+    let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
-        Err(error) => return failed(Outcome::Refused, error.to_string()),
+        Err(why) => return failed(Outcome::Refused, why),
     };
     let least = config.minimum_grade;
     let powers: Vec<Level> = levels.iter().filter(|level| !has_shun(level)).cloned().collect();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::places::Places;
 use crate::cli;
-use crate::config::{Config, DEFAULT_RUN};
+use crate::config::{Config, DEFAULT_RUN, names_to_resolve, shared, with_levels};
 use crate::core::budget::{self, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
@@ -25,12 +25,16 @@ use crate::sys::output::{Paint, Text};
 use crate::sys::pacemaker::trial::{self, Trial};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
+use crate::sys::resolve;
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
 
 /// The time for everything: a simulation of each host's death takes a few hundredths of a second.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long the names of BMCs and PDUs are resolved.
+const RESOLVE: Duration = Duration::from_secs(5);
 
 /// The command line.
 #[derive(Debug, Args)]
@@ -169,6 +173,13 @@ fn too_short(resources: &Resources, ganeti: &GanetiConfig, path: &Path) -> Resul
     let is_read = ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours));
     let config =
         if is_read && path.exists() { Some(Config::load(path).map_err(|error| error.to_string())?) } else { None };
+    if let Some(config) = &config {
+        let nodes = with_levels(ganeti, config);
+        let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE));
+        if let Some(pair) = shared(&nodes, &resolved).first() {
+            return Err(format!("nothing was changed: {pair}; give each its own in {}", path.display()));
+        }
+    }
     Ok(budget::too_short(&Figures { resources, config: config.as_ref(), ganeti: Some(ganeti) }))
 }
 

@@ -265,19 +265,6 @@ impl Driver {
         }
     }
 
-    /// What it switches, once filled in: no two nodes may have the same. None for what is told the node.
-    pub(crate) fn switches(&self) -> Option<String> {
-        match self {
-            Self::Ipmi(bmc) => Some(format!("{} port {}", bmc.address, bmc.port)),
-            Self::Agent(agent) => {
-                let options: Vec<String> =
-                    agent.options.iter().map(|(name, value)| format!("{name}={}", value.text())).collect();
-                Some(format!("{} {}", agent.agent, options.join(" ")))
-            }
-            Self::Exec(_) | Self::Shun => None,
-        }
-    }
-
     /// The same with its templates filled in for `node`.
     pub(crate) fn filled_in(&self, node: &NodeName, values: &Values) -> Result<Self, String> {
         let fill = |template: &str| fill(template, node, values);

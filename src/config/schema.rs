@@ -10,12 +10,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::device::{Driver, Seconds};
+use super::machine::{Resolved, shared};
 use super::template::Values;
 use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Shun};
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
-use crate::core::node::NodeName;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,26 +172,25 @@ impl Reader<'_> {
         agents.into_iter().map(checked).collect()
     }
 
-    /// Two names for one machine would have it switched off for both, and proven off for the wrong one.
+    /// Two names for one machine would have it switched off for both, and proven off for the wrong one. What needs names to be
+    /// resolved, and the nodes that no rule names, are compared when a node is switched or checked.
     fn no_machine_twice(&self, config: &Config, places: &[usize]) -> Result<(), ConfigError> {
-        let mut seen: BTreeMap<String, NodeName> = BTreeMap::new();
-        for (rule, at) in config.nodes.iter().zip(places) {
-            let Some(node) = rule.pattern.exact() else { continue };
-            // A rule that cannot be filled in is an error of its own, when the node is asked for.
-            let Ok(levels) = config.levels_of(&node) else { continue };
-            for device in levels.into_iter().flatten() {
-                let Some(machine) = device.driver.switches() else { continue };
-                match seen.insert(machine.clone(), node.clone()) {
-                    Some(other) if other != node => {
-                        let why =
-                            format!("device {} is the same machine for {other} and {node}: {machine}", device.name);
-                        return Err(self.error(*at, why));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
+        let named: Vec<_> = config
+            .nodes
+            .iter()
+            .zip(places)
+            .filter_map(|(rule, at)| {
+                let node = rule.pattern.exact()?;
+                // A rule that cannot be filled in is an error of its own, when the node is asked for.
+                let levels = config.levels_of(&node).ok()?;
+                Some(((node, levels), *at))
+            })
+            .collect();
+        let (nodes, places): (Vec<_>, Vec<usize>) = named.into_iter().unzip();
+        let Some(found) = shared(&nodes, &Resolved::new()).into_iter().next() else { return Ok(()) };
+        let [_, second] = &found.nodes;
+        let at = nodes.iter().zip(places).find(|((node, _), _)| node == second).map_or(0, |(_, at)| at);
+        Err(self.error(at, found.to_string()))
     }
 
     fn devices(&self, devices: Option<Spanned<DeValue<'_>>>) -> Result<BTreeMap<String, Driver>, ConfigError> {

@@ -159,7 +159,8 @@ fn one_machine_is_never_two_nodes() {
     assert!(error.contains("is one machine, and this rule is for many nodes"), "{error}");
     let twice = "[nodes.\"n1.west\"]\nlevels = [[\"bmc\"]]\n";
     let error = error_of(|s| format!("{s}{twice}"));
-    assert!(error.contains("same machine for n1.example.com and n1.west"), "{error}");
+    let both = "n1.example.com (device bmc) and n1.west (device bmc) have one machine: the BMC at n1-bmc.example.com";
+    assert!(error.contains(both), "{error}");
 }
 
 #[test]

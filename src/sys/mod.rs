@@ -24,6 +24,7 @@ pub mod processes;
 pub mod program;
 pub mod reachable;
 pub mod record;
+pub mod resolve;
 pub mod road;
 pub mod shun;
 pub mod simulate;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::places::Places;
 use super::host;
-use crate::config::Config;
+use crate::config::{Config, Resolved, names_to_resolve, with_levels};
 use crate::core::check::View;
 use crate::core::check::view::Said;
 use crate::core::ganeti::config::GanetiConfig;
@@ -22,10 +22,13 @@ use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::oob_program::OobProgram;
-use crate::sys::{identity, pacemaker};
+use crate::sys::{identity, pacemaker, resolve};
 
 /// How long confd is waited for; it answers within a millisecond.
 const CONFD: Duration = Duration::from_secs(1);
+
+/// How long the names of BMCs and PDUs are resolved.
+const RESOLVE: Duration = Duration::from_secs(5);
 
 /// Looks at everything.
 pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration) -> Result<View, String> {
@@ -48,6 +51,13 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         Ok(ganeti) if devices => power(ganeti, config, ask_ours, deadline),
         _ => Default::default(),
     };
+    let resolved = match (&ganeti, &loaded) {
+        (Ok(ganeti), Some(Ok(config))) => {
+            let names = names_to_resolve(&with_levels(ganeti, config), None);
+            resolve::addresses(&names, deadline.at_most(RESOLVE))
+        }
+        _ => Resolved::new(),
+    };
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(View {
         resources: resources(&places.cib),
@@ -55,6 +65,7 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         tags: ssconf.cluster_tags().unwrap_or_default(),
         candidates: candidates(places, &ssconf, deadline),
         config: loaded,
+        resolved,
         survey: ours.filter(|_| devices && ask_ours).map(|path| survey(&path, config, deadline)),
         programs,
         power,

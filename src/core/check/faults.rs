@@ -139,6 +139,13 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.with_pdu();
         s.device("n3.lab", 2, Some(Power::Off));
     }),
+    // Another device, at the address of another node's BMC.
+    ("machine-shared", "n3.lab", |s| {
+        let own = "[devices.other]\ndriver = \"agent\"\nagent = \"fence_ipmilan\"\noptions = { ipaddr = \"N2-BMC\" }\n\
+                   [nodes.\"n3.lab\"]\nlevels = [[\"other\"]]\n";
+        s.config.push_str(own);
+        s.view.devices.insert(name("n3.lab"), vec![device(1, "other")]);
+    }),
     ("grade-too-weak", "n3.lab", |s| {
         // The others have a BMC: to refuse n3 is all that there is for it, and it has no leash.
         let own = "[devices.others]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"others\"]]\n";

@@ -1,6 +1,7 @@
 //! Ganeti: its nodes, their OOB programs, its candidates, its tags.
 
 use super::{Findings, View};
+use crate::config::{shared, with_levels};
 use crate::core::ganeti::config::{GanetiConfig, Owner};
 use crate::core::ganeti::drbd;
 use crate::core::ganeti::oob::is_ours;
@@ -34,6 +35,12 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
     for (program, why) in &view.programs {
         if let Some(why) = why {
             findings.add("oob-program-missing", program.display(), why);
+        }
+    }
+    if let Some(Ok(config)) = &view.config {
+        for pair in shared(&with_levels(ganeti, config), &view.resolved) {
+            let [_, second] = &pair.nodes;
+            findings.add("machine-shared", second, pair.to_string());
         }
     }
     for node in ganeti.nodes() {

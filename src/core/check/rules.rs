@@ -298,6 +298,12 @@ pub const RULES: &[Rule] = &[
         "ganeti-oob check {} asks each of its devices, and says what to do",
     ),
     rule_of(
+        "machine-shared",
+        Error,
+        "a machine belongs to one node: to fence one would switch the other off, so neither is fenced",
+        "give {} a BMC, an outlet or an address of its own in /etc/gnt-ha/config.toml: ganeti-oob check {}",
+    ),
+    rule_of(
         "levels-disagree",
         Error,
         "one of them switches something else: another host would lose its power, and this one be taken for off while it runs",

@@ -91,6 +91,7 @@ impl Scene {
             tags: vec!["ocf:master-role:full".into()],
             candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
             config: None,
+            resolved: crate::config::Resolved::new(),
             survey: Some(Ok(Survey {
                 own: program(),
                 own_leash: None,

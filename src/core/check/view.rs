@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::config::Config;
+use crate::config::{Config, Resolved};
 use crate::core::breaker::Latch;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
@@ -31,6 +31,8 @@ pub struct View {
     pub candidates: BTreeMap<NodeName, Said>,
     /// `/etc/gnt-ha/config.toml`; none where no node's OOB program reads it.
     pub config: Option<Result<Config, String>>,
+    /// The addresses of the machines that the configuration names, as far as they could be resolved.
+    pub resolved: Resolved,
     /// Each OOB program that Ganeti names, and why it cannot be run here.
     pub programs: BTreeMap<PathBuf, Option<String>>,
     /// What the other nodes' `ganeti-oob` said of themselves; none where no node has that, or they were not to be asked.

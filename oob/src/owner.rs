@@ -1,0 +1,80 @@
+//! Whether a node's machine is its own: none is switched, or believed, that another node resolves to, too.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gnt_ha::config::{Config, Level, Shared, names_to_resolve, shared};
+use gnt_ha::core::node::{self, NodeName};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
+use gnt_ha::sys::resolve;
+
+/// The most that resolving names may add to a fencing. A name that is not known by then is compared as it is written.
+const IN_A_FENCING: Duration = Duration::from_millis(250);
+
+/// The same for a check, which has time.
+const IN_A_CHECK: Duration = Duration::from_secs(5);
+
+/// The nodes of the cluster, by the file that each of Ganeti's nodes has. Where there is none, or it cannot be read, those that
+/// the configuration names: a fencing does not hang on that file, and what is known is compared.
+fn nodes(config: &Config, data_dir: &Path) -> Vec<NodeName> {
+    match Ssconf::new(data_dir).names("node_list") {
+        Ok(names) if !names.is_empty() => names,
+        Ok(_) | Err(SsconfError::Absent(_)) => config.named_nodes(),
+        Err(error) => {
+            tracing::warn!(%error, "only nodes that the configuration names are compared");
+            config.named_nodes()
+        }
+    }
+}
+
+/// Each with its levels, `first` before all others; one that has none switches nothing.
+fn with_levels(config: &Config, data_dir: &Path, first: Option<(&NodeName, &[Level])>) -> Vec<(NodeName, Vec<Level>)> {
+    let mut all: Vec<(NodeName, Vec<Level>)> =
+        first.iter().map(|(node, levels)| ((*node).clone(), levels.to_vec())).collect();
+    let names = nodes(config, data_dir);
+    let own = first.and_then(|(node, _)| node::find(node, &names).ok().cloned());
+    let is_own = |name: &NodeName| Some(name) == own.as_ref() || first.is_some_and(|(node, _)| node == name);
+    let others = names.iter().filter(|name| !is_own(name));
+    all.extend(others.filter_map(|name| Some((name.clone(), config.levels_of(name).ok()?))));
+    all
+}
+
+/// Refuses a node whose machine is another's, too, before anything is asked or switched.
+///
+/// # Errors
+/// Both names, in one line.
+pub fn refuse_shared(
+    config: &Config,
+    node: &NodeName,
+    levels: &[Level],
+    data_dir: &Path,
+    deadline: Deadline,
+) -> Result<(), String> {
+    let all = with_levels(config, data_dir, Some((node, levels)));
+    let names = names_to_resolve(&all, Some(node));
+    // One node alone shares nothing.
+    let resolved = if all.len() > 1 {
+        resolve::addresses(&names, deadline.at_most(IN_A_FENCING.min(deadline.left() / 10)))
+    } else {
+        Default::default()
+    };
+    match shared(&all, &resolved).into_iter().find(|shared| shared.nodes[0] == *node) {
+        None => Ok(()),
+        Some(shared) => Err(format!(
+            "{shared}: switching one would switch the other; give each its own in {}, then ganeti-oob check",
+            config.path.display()
+        )),
+    }
+}
+
+/// All that nodes share; with `node`, what that one does.
+#[must_use]
+pub fn all_shared(config: &Config, node: Option<&NodeName>, data_dir: &Path) -> Vec<Shared> {
+    let levels = node.and_then(|node| Some((node, config.levels_of(node).ok()?)));
+    let all = with_levels(config, data_dir, levels.as_ref().map(|(node, levels)| (*node, levels.as_slice())));
+    let resolved = resolve::addresses(&names_to_resolve(&all, node), Deadline::after(IN_A_CHECK));
+    let mut found = shared(&all, &resolved);
+    found.retain(|shared| node.is_none_or(|node| shared.nodes.contains(node)));
+    found
+}
