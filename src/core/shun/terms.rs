@@ -74,10 +74,16 @@ impl Terms {
     /// [`Terms::bound`], whichever clock is the faster one: a leash that is disarmed before it has bitten does not bite.
     #[must_use]
     pub fn is_kept(self, age_ms: u64, kept_for_ms: u64) -> bool {
+        let bound = u64::try_from(self.bound().as_millis()).unwrap_or(u64::MAX);
+        self.is_promised(age_ms.saturating_add(bound), kept_for_ms)
+    }
+
+    /// Whether what was promised for `kept_for_ms` is surely not over after `age_ms`, whichever clock is the faster one.
+    #[must_use]
+    pub fn is_promised(self, age_ms: u64, kept_for_ms: u64) -> bool {
         const MILLION: u128 = 1_000_000;
         let drift = u128::from(self.drift_ppm.min(999_999));
-        let asked = u128::from(age_ms) + self.bound().as_millis();
-        asked * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)
+        u128::from(age_ms) * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)
     }
 }
 

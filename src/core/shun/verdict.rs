@@ -271,6 +271,16 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
     if known.master.is_some_and(|master| last.lost.contains(master)) {
         return Verdict::Waiting { until: until.max(last.at + AGAIN) };
     }
+    // One that has ended since may have done so before: when the promise is over the next boot serves without a leash.
+    let since = u64::try_from(last.at.saturating_sub(first.at).as_millis()).unwrap_or(u64::MAX);
+    let is_promised = leash.terms.is_promised(age_ms.saturating_add(since), leash.kept_for_ms);
+    if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {
+        return isolated(
+            "Ganeti's master was lost together with it, and not proven to have stopped in time: it may have started instances \
+             on the next boot"
+                .to_owned(),
+        );
+    }
     // An answer may be much older than the last one of its look: only a question of after the wait sees its end.
     if last.asked >= until { Verdict::Bounded } else { Verdict::Waiting { until } }
 }

@@ -77,7 +77,8 @@ pub struct State {
     is_master_lost: bool,
     has_master_ended: bool,
     shunned_at: Option<u64>,
-    first: Option<(u64, bool)>,
+    /// When, whether the master refused the node, and whether it was lost.
+    first: Option<(u64, bool, bool)>,
     said: bool,
 }
 
@@ -170,16 +171,18 @@ impl Boots {
         let asked = (EPOCH, Reach::Everything);
         let last = look(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
         let refusing = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
-        let kept = state.first.map(|(at, is_master)| Look {
+        let kept = state.first.map(|(at, is_master, was_lost)| Look {
             asked: Duration::from_millis(at * STEP_MS),
             at: Duration::from_millis(at * STEP_MS),
             refusing: refusing(is_master).map(address).collect(),
             seals: refusing(is_master).map(|number| (name(number), "seal".to_owned())).collect(),
+            lost: was_lost.then(|| name(MASTER)).into_iter().collect(),
             ..last.clone()
         });
         let first = first_of(kept.as_ref(), &last);
         if Some(first) != kept.as_ref() {
-            state.first = Some((state.step, last.refusing.contains(&address(MASTER))));
+            let is_master = last.refusing.contains(&address(MASTER));
+            state.first = Some((state.step, is_master, last.lost.contains(&name(MASTER))));
         } else if Self::verdict(state, first, &last) == Verdict::Bounded {
             state.said = true;
         }

@@ -70,6 +70,8 @@ pub struct Timing {
     pub disarms: bool,
     /// How often a candidate is lost together with the node, or comes back.
     pub losses: u8,
+    /// The candidates that are lost with it from the beginning.
+    pub lost: &'static [u8],
     /// Candidates may have a silent confd and a kernel that answers echoes.
     pub echoes: bool,
     /// How often the service of the leash is started again.
@@ -183,6 +185,7 @@ impl Timing {
             rounds: 1,
             disarms: false,
             losses: 0,
+            lost: &[],
             echoes: false,
             restarts: 0,
             is_late: false,
@@ -331,7 +334,7 @@ impl Model for Timing {
                 restarts: 0,
                 discipline: Discipline::Armed,
                 refusing: BTreeSet::new(),
-                lost: BTreeSet::new(),
+                lost: self.lost.iter().copied().collect(),
                 losses: 0,
                 first: None,
                 said: false,

@@ -247,6 +247,13 @@ pub const ALL: &[Mutant] = &[
         "if false {",
         Model("boots_of_the_node"),
     ),
+    of(
+        "a-master-that-was-lost-at-first-is-not-looked-at",
+        VERDICT,
+        "if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {",
+        "if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised && false {",
+        Model("boots_of_the_node"),
+    ),
     // The lease.
     of(
         "an-echo-begins-a-lease",
@@ -324,15 +331,15 @@ pub const ALL: &[Mutant] = &[
     of(
         "a-promise-need-not-last-for-the-wait",
         TERMS,
-        "u128::from(age_ms) + self.bound().as_millis()",
-        "u128::from(age_ms)",
+        "self.is_promised(age_ms.saturating_add(bound), kept_for_ms)",
+        "self.is_promised(age_ms.max(bound.min(1)), kept_for_ms)",
         Model("time_disarmed_meanwhile"),
     ),
     of(
         "a-promise-by-one-clock",
         TERMS,
-        "asked * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)",
-        "asked + drift * 0 < u128::from(kept_for_ms)",
+        "u128::from(age_ms) * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)",
+        "u128::from(age_ms) * (MILLION + drift * 0) < u128::from(kept_for_ms) * MILLION",
         Unit("terms::tests::a_promise_has_to_last_for_the_whole_wait"),
     ),
     of(

@@ -219,7 +219,12 @@ fn a_master_that_is_lost_too_is_waited_for() {
         |four: Peer, at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into())), four], at).unwrap();
     let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&leash()), MASTER);
     assert_eq!(of(lost.clone()), Verdict::Waiting { until: S(91) });
-    assert_eq!(of(peer(4, Stand::ProvenOff("bounded".into()))), Verdict::Bounded);
+    let ended = || peer(4, Stand::ProvenOff("bounded".into()));
+    assert_eq!(of(ended()), Verdict::Bounded);
+    // Attested 100 s before the first look, for 600 s: after that the next boot serves without a leash.
+    let late = judged_by(&with(lost.clone(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER);
+    assert!(why(late).contains("lost together with it"));
+    assert_eq!(judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER), Verdict::Bounded);
     assert_eq!(
         judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&leash())),
         Verdict::Bounded,
