@@ -17,15 +17,16 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// What the file system says.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    write_bytes(path, &serde_json::to_vec(value)?)
+    write_bytes(path, &serde_json::to_vec(value)?, || Ok(()))
 }
 
-/// As [`write`], of what is JSON already.
+/// As [`write`], of what is JSON already. `may_show` is asked when all of it is flushed and before a reader sees it: its error
+/// leaves the old file.
 ///
 /// # Errors
-/// What the file system says.
-pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    renamed(&in_folder(path)?, bytes, 0o600, File::sync_all)?;
+/// What the file system or `may_show` says.
+pub fn write_bytes(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    renamed(&in_folder(path)?, bytes, 0o600, |file| file.sync_all().and_then(|()| may_show()))?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
@@ -34,7 +35,15 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What the file system says.
 pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    renamed(&in_folder(path)?, &serde_json::to_vec(value)?, 0o600, |_| Ok(()))
+    write_bytes_unflushed(path, &serde_json::to_vec(value)?, || Ok(()))
+}
+
+/// As [`write_bytes`], for what may be lost as with [`write_unflushed`].
+///
+/// # Errors
+/// What the file system or `may_show` says.
+pub fn write_bytes_unflushed(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    renamed(&in_folder(path)?, bytes, 0o600, |_| may_show())
 }
 
 /// Writes `text` for everybody to read (0644), into a folder that is there and may be another user's; what may be lost.

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,8 +22,25 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// In memory (`file-hierarchy(7)`), a folder for each state folder.
 const UNTIL_BOOT: &str = "/run/gnt-ha/until-boot";
 
-/// Whether a write of this process hangs: what is written later must not be overtaken by it.
+/// Whether a write of this process hangs: the next one would, too.
 static HANGS: AtomicBool = AtomicBool::new(false);
+
+/// A write, and whoever waits for it. Either it shows what it has written, or it was given up and shows nothing: another
+/// process may have written something newer by then.
+#[derive(Clone, Debug, Default)]
+struct Race(Arc<AtomicBool>);
+
+impl Race {
+    /// Whether this one comes first.
+    fn is_won(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether the write may show itself.
+    fn may_show(&self) -> io::Result<()> {
+        if self.is_won() { Ok(()) } else { Err(hangs()) }
+    }
+}
 
 /// Where something was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,19 +84,20 @@ impl Store {
     pub fn write(&self, name: &str, value: &impl Serialize, patience: Duration) -> io::Result<Kept> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.folder.join(name);
-        let written = within(patience.min(PATIENCE), move || state_file::write_bytes(&path, &bytes));
+        let write = move |race: &Race| state_file::write_bytes(&path, &bytes, || race.may_show());
+        let written = within(patience.min(PATIENCE), write);
         self.settled(name, value, written)
     }
 
-    /// The same for what may be lost with the host: it is not flushed.
+    /// The same within [`PATIENCE`] for what may be lost with the host: it is not flushed.
     ///
     /// # Errors
     /// As [`Store::write`].
     pub fn write_unflushed(&self, name: &str, value: &impl Serialize) -> io::Result<Kept> {
-        if HANGS.load(Ordering::Relaxed) {
-            return self.settled(name, value, Err(hangs()));
-        }
-        let written = state_file::write_unflushed(&self.folder.join(name), value);
+        let bytes = serde_json::to_vec(value)?;
+        let path = self.folder.join(name);
+        let write = move |race: &Race| state_file::write_bytes_unflushed(&path, &bytes, || race.may_show());
+        let written = within(PATIENCE, write);
         self.settled(name, value, written)
     }
 
@@ -164,16 +182,21 @@ pub fn until_boot(folder: &Path) -> PathBuf {
 /// Does `work`, which may hang on a disk, and waits for it no longer than `patience`.
 ///
 /// # Errors
-/// The work's own, or that it hangs: then it goes on behind, and nothing else is tried on the disk by this process.
-fn within(patience: Duration, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+/// The work's own, or that it hangs: then it may not show itself any more, and nothing else is tried on the disk by this
+/// process.
+fn within(patience: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + 'static) -> io::Result<()> {
     if HANGS.load(Ordering::Relaxed) {
         return Err(hangs());
     }
     let (done, answer) = mpsc::channel();
+    let race = Race::default();
+    let of_work = race.clone();
     // Nobody listens any more when it took too long.
-    std::thread::Builder::new().spawn(move || drop(done.send(work())))?;
+    std::thread::Builder::new().spawn(move || drop(done.send(work(&of_work))))?;
     answer.recv_timeout(patience).unwrap_or_else(|_| {
         HANGS.store(true, Ordering::Relaxed);
+        // One that has won shows itself already, and whoever writes after it comes after it.
+        let _ = race.is_won();
         Err(hangs())
     })
 }
@@ -230,18 +253,54 @@ mod tests {
         assert!(store.write("file", &1, PATIENCE).is_err());
     }
 
-    /// A disk that hangs is not waited for, neither by this write nor by the next; what comes late overtakes nothing.
+    /// A write that was given up shows nothing, however late it ends: another process has written something newer.
+    #[test]
+    fn a_write_that_was_given_up_overtakes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for write in [
+            (|path, race, hang| state_file::write_bytes(path, b"1", hung(race, hang))) as Hanging,
+            |path, race, hang| state_file::write_bytes_unflushed(path, b"1", hung(race, hang)),
+        ] {
+            HANGS.store(false, Ordering::Relaxed);
+            let path = folder.path().join("file");
+            let (go_on, hang) = mpsc::channel::<()>();
+            let (ended, end) = mpsc::channel();
+            let late = path.clone();
+            let given_up = within(Duration::from_millis(10), move |race| {
+                let written = write(&late, race, &hang);
+                drop(ended.send(written.is_ok()));
+                written
+            });
+            assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            state_file::write(&path, &2).unwrap();
+            drop(go_on);
+            assert!(!end.recv().unwrap());
+            assert_eq!(state_file::read::<u8>(&path).unwrap(), Some(2));
+        }
+    }
+
+    type Hanging = fn(&Path, &Race, &mpsc::Receiver<()>) -> io::Result<()>;
+
+    fn hung<'a>(race: &'a Race, hang: &'a mpsc::Receiver<()>) -> impl Fn() -> io::Result<()> + 'a {
+        move || {
+            let _ = hang.recv();
+            race.may_show()
+        }
+    }
+
+    /// A disk that hangs is not waited for, neither by this write nor by the next.
     #[test]
     fn a_disk_that_hangs_is_waited_for_once() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(&folder.path().join("state"));
         let (go_on, hang) = mpsc::channel::<()>();
-        let late = within(Duration::from_millis(10), move || {
+        let late = within(Duration::from_millis(10), move |_| {
             let _ = hang.recv();
             Ok(())
         });
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(matches!(store.write("file", &1, PATIENCE).unwrap(), Kept::UntilBoot(_)));
+        assert!(matches!(store.write_unflushed("other", &1).unwrap(), Kept::UntilBoot(_)));
         assert_eq!(store.read::<u8>("file").unwrap(), Some(1));
         drop(go_on);
     }
