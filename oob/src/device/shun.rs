@@ -34,8 +34,8 @@ impl Shun {
         Survivors::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::hopeless)
     }
 
-    fn bounded(survivors: &Survivors<'_>, deadline: Deadline) -> Result<(), DeviceError> {
-        survivors.keep_bounded(deadline).map_err(DeviceError::later)
+    fn bounded(survivors: &Survivors<'_>, seen: &Seen, deadline: Deadline) -> Result<(), DeviceError> {
+        survivors.keep_bounded(seen.epoch, deadline).map_err(DeviceError::later)
     }
 }
 
@@ -80,7 +80,7 @@ impl Device for Shun {
                 off(Grade::Isolated, format!("off, isolated: refused by {}", confirmed(&seen)))
             }
             Some(Verdict::Bounded) => {
-                Self::bounded(&survivors, deadline)?;
+                Self::bounded(&survivors, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: refused by {}, and its leash has run out", confirmed(&seen)))
             }
         }
@@ -97,7 +97,7 @@ impl Device for Shun {
             .and_then(|seen| survivors.wait(seen, self.config.minimum_grade, deadline))
             .map_err(DeviceError::later)?;
         match seen {
-            (_, Some(Verdict::Bounded)) => Self::bounded(&survivors, deadline),
+            (seen, Some(Verdict::Bounded)) => Self::bounded(&survivors, &seen, deadline),
             (seen, None) => Err(DeviceError::later(missing(&seen))),
             (_, Some(_)) => Ok(()),
         }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::admission::{Returned, why_not};
+use gnt_ha::core::shun::admission::{Due, Returned, why_not};
+use gnt_ha::core::shun::register::Entry;
 use gnt_ha::core::shun::words::{Question, Report, VERSION};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::table;
 
+use super::peers::Answers;
 use super::survivors::Survivors;
 
 /// For how long this host lets its own question to the node through, in seconds.
@@ -17,10 +19,10 @@ const HOLE: u64 = 5;
 
 /// What admitting a node brought.
 pub enum Admitted {
-    /// It was not shunned.
+    /// It was not shunned, and enough know that it is not any more, if it ever was.
     AlreadySo,
     /// Whoever answered has admitted it.
-    Done(super::peers::Answers),
+    Done(Answers),
 }
 
 /// Admits it: at the word of a person, who gives a reason, or because it has booted since and runs nothing.
@@ -28,9 +30,12 @@ pub enum Admitted {
 /// # Errors
 /// Why not, and what to do about it.
 pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) -> Result<Admitted, String> {
-    let Some(mut entry) = survivors.entry()?.filter(|entry| entry.epoch.is_shunned()) else {
-        return Ok(Admitted::AlreadySo);
-    };
+    let before = survivors.entry()?;
+    let due = Due::of(before.as_ref());
+    let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Admitted::AlreadySo) };
+    if due == Due::Telling {
+        return known_to_enough(survivors, entry, deadline).map(|_| Admitted::AlreadySo);
+    }
     let because = match word {
         Some(reason) => {
             // It is told whom the others refuse; one that does not answer yet is told by `tend`.
@@ -55,12 +60,17 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;
     entry.by = format!("{} on {}: {because}", identity::asker().user, identity::host());
+    known_to_enough(survivors, entry, deadline).map(Admitted::Done)
+}
+
+/// Tells everybody of a readmission. Else a candidate that was away, and remembers that the boot of before has stopped, would
+/// say so of this one.
+fn known_to_enough(survivors: &Survivors<'_>, entry: Entry, deadline: Deadline) -> Result<Answers, String> {
     let epoch = entry.epoch;
     let seen = survivors.tell(entry, deadline)?;
-    // Else a candidate that was away, and remembers that the boot of before has stopped, would say so of this one.
     seen.is_known_to_enough(survivors.target(), epoch)
         .map_err(|why| format!("it is not readmitted by enough nodes yet: {why}; do it again when they answer"))?;
-    Ok(Admitted::Done(seen.answers))
+    Ok(seen.answers)
 }
 
 /// Asks the node itself, through a hole in this host's own rules.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::register::Epoch;
 use gnt_ha::core::shun::verdict::{Known, Look, Verdict, first_of, judge};
 use gnt_ha::core::shun::words::Attestation;
 use gnt_ha::sys::clock::{Deadline, now};
@@ -103,12 +104,15 @@ impl Survivors<'_> {
         }
     }
 
-    /// Keeps that it has stopped itself, here and everywhere.
+    /// Keeps that it has stopped itself, by looks at `epoch`, here and everywhere.
     ///
     /// # Errors
-    /// Why it is not kept here.
-    pub fn keep_bounded(&self, deadline: Deadline) -> Result<(), String> {
-        let Some(mut entry) = self.entry()? else { return Ok(()) };
+    /// Why it is not kept here: another boot is shunned since, or none.
+    pub fn keep_bounded(&self, epoch: Epoch, deadline: Deadline) -> Result<(), String> {
+        let mut entry = self.entry()?.ok_or("it is not shunned any more")?;
+        if entry.epoch != epoch {
+            return Err(format!("it is in epoch {} now, and was looked at in epoch {epoch}", entry.epoch));
+        }
         entry.grade = entry.grade.max(Grade::Bounded);
         if entry.boot_id.is_none() {
             let kept: BTreeMap<NodeName, Kept> =

@@ -60,13 +60,21 @@ impl Seen {
         memory::still_holds(epoch, &answered(&self.network, &self.answers, node), &electorate(&self.network, node))
     }
 
-    /// Whether so many candidates know that `node` is in `epoch`, or in a later one, that no memory holds against it.
+    /// Whether so many candidates know that `node` is in `epoch`, or in a later one, that no memory holds against it. One that
+    /// forgets it at its next boot does not know it: what its disk has is the memory that would hold.
     ///
     /// # Errors
     /// How many do.
     pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
-        let answered = answered(&self.network, &self.answers, node);
-        let told = answered.into_iter().filter(|(_, theirs)| *theirs >= epoch).map(|(from, _)| from).collect();
+        let is_durable =
+            |answer: &Result<Report, String>| answer.as_ref().is_ok_and(|report| report.not_durable.is_none());
+        let durable = self.answers.iter().filter(|(_, answer)| is_durable(answer));
+        let durable = durable.map(|(name, answer)| (name.clone(), answer.clone())).collect();
+        let told = answered(&self.network, &durable, node)
+            .into_iter()
+            .filter(|(_, theirs)| *theirs >= epoch)
+            .map(|(from, _)| from)
+            .collect();
         memory::is_known_to_enough(&told, &electorate(&self.network, node))
     }
 }
@@ -490,6 +498,58 @@ mod tests {
                 .unwrap()
                 .contains("bounded after")
         );
+    }
+
+    /// Of a folder with Ganeti's configuration of `n1`, `n2` and `n3`, all candidates, and a shun list of ours.
+    fn place(list: &serde_json::Value) -> (tempfile::TempDir, Config) {
+        let folder = tempfile::tempdir().unwrap();
+        let node = |n: u8| {
+            json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "master_candidate": true,
+                                "offline": false})
+        };
+        let nodes = json!({"u1": node(1), "u2": node(2), "u3": node(3), "u4": node(4)});
+        let ganeti = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": nodes, "disks": {}});
+        std::fs::write(folder.path().join("config.data"), ganeti.to_string()).unwrap();
+        std::fs::write(folder.path().join("shunned.json"), list.to_string()).unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.path().display())).unwrap();
+        let config = Config::load(&path).unwrap();
+        (folder, config)
+    }
+
+    fn shunned(epoch: u64) -> serde_json::Value {
+        json!({"n4.lab": {"epoch": epoch, "addresses": ["192.0.2.4"], "reach": "everything", "grade": "unknown",
+                          "boot_id": null, "since_ms": 1, "by": "the test"}})
+    }
+
+    /// A candidate whose disk did not take the readmission forgets it with its next boot, and takes the boot that runs for
+    /// the one that has stopped.
+    #[test]
+    fn a_readmission_that_is_in_memory_only_is_not_known() {
+        let (folder, _config) = place(&json!({}));
+        let node = NodeName::new("n4.lab").unwrap();
+        let is_known = |not_durable: Option<&str>| {
+            let report = |name: &str, not_durable: Option<&str>| -> (NodeName, Result<Report, String>) {
+                let report = json!({"version": VERSION, "node": name, "boot_id": "b", "register": shunned(2), "refuses": {},
+                                    "seal": "", "not_durable": not_durable});
+                (NodeName::new(name).unwrap(), Ok(serde_json::from_value(report).unwrap()))
+            };
+            let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);
+            let network = network(folder.path()).unwrap();
+            let (epoch, look, leash) = (Epoch(2), Err(Vec::new()), Held::default());
+            Seen { answers, epoch, look, leash, network }.is_known_to_enough(&node, epoch)
+        };
+        assert_eq!(is_known(None), Ok(()));
+        assert!(is_known(Some("no space left")).unwrap_err().contains("1 of 3 master candidates"));
+    }
+
+    /// What was proven in one epoch says nothing of the boot that is shunned in a later one.
+    #[test]
+    fn a_proof_is_kept_for_the_epoch_that_was_looked_at() {
+        let (folder, config) = place(&shunned(3));
+        let survivors = Survivors::of(&NodeName::new("n4.lab").unwrap(), &config, folder.path()).unwrap();
+        let kept = survivors.keep_bounded(Epoch(1), Deadline::after(Duration::from_secs(1)));
+        assert!(kept.unwrap_err().contains("epoch 3 now"));
     }
 
     /// Of a node that was removed from Ganeti while it was refused nobody let the address go again: new hardware of its name

@@ -1,11 +1,35 @@
 //! Whether what runs on a shunned node now may be let in again: only another boot than the one that was shunned, and only
 //! while it runs nothing.
 
-use super::register::{Entry, SEVERAL_BOOTS};
+use super::register::{Entry, Epoch, SEVERAL_BOOTS};
 use crate::core::grade::Grade;
 
 /// How far the clocks of two hosts may differ, in milliseconds.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// What a readmission has left to do, by what is remembered of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It was never shunned.
+    Nothing,
+    /// It is readmitted here: so many have to know of it that no memory of the shunning holds. One that was reported as not
+    /// done, and is done again, is no success before that.
+    Telling,
+    /// It is shunned: whether it may be let in has to be proven first.
+    Proof,
+}
+
+impl Due {
+    /// By `entry`, which is what is remembered.
+    #[must_use]
+    pub fn of(entry: Option<&Entry>) -> Self {
+        match entry.map(|entry| entry.epoch).unwrap_or_default() {
+            epoch if epoch.is_shunned() => Self::Proof,
+            epoch if epoch > Epoch::default() => Self::Telling,
+            _ => Self::Nothing,
+        }
+    }
+}
 
 /// What a node says of itself when it is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,12 +81,32 @@ pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::shun::register::{Epoch, Reach};
+    use crate::core::shun::register::Reach;
 
     const NOW: u64 = 1_700_000_000_000;
 
     fn why(boot_id: &str, uptime_s: Option<u64>, instances: Option<u32>, primaries: Option<u32>) -> String {
         why_of(Grade::Isolated, boot_id, uptime_s, instances, primaries)
+    }
+
+    fn entry(grade: Grade) -> Entry {
+        Entry {
+            epoch: Epoch(1),
+            addresses: ["192.0.2.3".parse().unwrap()].into(),
+            reach: Reach::Everything,
+            grade,
+            boot_id: Some("old".into()),
+            since_ms: NOW - 300_000,
+            by: "x".into(),
+        }
+    }
+
+    /// A readmission that too few knew of stays undone, however often it is asked for.
+    #[test]
+    fn a_readmission_that_is_done_again_has_to_be_known_to_enough() {
+        let due = |epoch: u64| Due::of(Some(&Entry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
+        assert_eq!((due(1), due(2), due(3)), (Due::Proof, Due::Telling, Due::Proof));
+        assert_eq!((due(0), Due::of(None)), (Due::Nothing, Due::Nothing));
     }
 
     fn why_of(
@@ -72,15 +116,7 @@ mod tests {
         instances: Option<u32>,
         primaries: Option<u32>,
     ) -> String {
-        let entry = Entry {
-            epoch: Epoch(1),
-            addresses: ["192.0.2.3".parse().unwrap()].into(),
-            reach: Reach::Everything,
-            grade,
-            boot_id: Some("old".into()),
-            since_ms: NOW - 300_000,
-            by: "x".into(),
-        };
+        let entry = entry(grade);
         let uptime_ms = uptime_s.map(|s| s * 1_000);
         let returned = Returned { boot_id: boot_id.into(), uptime_ms, instances, drbd_primaries: primaries };
         why_not(&entry, &returned, NOW).unwrap_or_default()

@@ -37,7 +37,7 @@ pub fn is_known_to_enough(told: &BTreeSet<IpAddr>, candidates: &BTreeSet<IpAddr>
     if candidates.is_empty() || count >= majority(candidates.len()) {
         return Ok(());
     }
-    Err(format!("{count} of {} master candidates know of it, and a majority has to", candidates.len()))
+    Err(format!("{count} of {} master candidates have it on their disks, and a majority has to", candidates.len()))
 }
 
 #[cfg(test)]
