@@ -146,8 +146,8 @@ fn act(
     if power == Power::On && !identity::under_pacemaker() {
         finish.record = Some("left: it was rebooted by hand, and is on again".to_owned());
     } else if options.record {
-        let grade = if power == Power::On { Evidence::PowerCycled.worth().grade } else { proof.grade };
-        finish.record = Some(record::offline(cluster, &target.node, power, grade, options));
+        let worth = Evidence::of_receipt(asked, finish.outcome, proof.grade).worth();
+        finish.record = Some(record::offline(cluster, &target.node, worth, options));
     }
     (finish, report)
 }

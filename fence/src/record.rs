@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::core::grade::Grade;
+use gnt_ha::core::evidence::Worth;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::Power;
 use gnt_ha::core::record::{self, RecordPlan};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
@@ -18,10 +17,10 @@ use crate::target::Cluster;
 /// The most that telling Ganeti may add to a fencing: Pacemaker recovers nothing before the agent has ended.
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Has the node recorded as offline. Returns what became of it, for the receipt: whatever it is, the fencing
+/// Has the node recorded as offline, by what its fencing is worth. Returns what became of it, for the receipt: whatever it is, the fencing
 /// stands, and whoever is master has to see to the record.
 #[must_use]
-pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, grade: Grade, options: &Options) -> String {
+pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Options) -> String {
     let deadline = Deadline::after(LIMIT);
     let Ok(config) = cluster.config() else {
         return "left: this host has no Ganeti configuration".to_owned();
@@ -32,7 +31,7 @@ pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, grade: Grade, o
     let Some(here) = identity::node_among(config.nodes().iter().map(|node| &node.name)) else {
         return format!("left: this host, {}, is none of Ganeti's nodes", identity::host());
     };
-    let job = match record::plan(config, found, power, &here) {
+    let job = match record::plan(config, found, worth.powered, &here) {
         RecordPlan::AlreadySo => return "it was recorded offline before".to_owned(),
         RecordPlan::Left(why) => return format!("left: {why}"),
         RecordPlan::Submit(job) => job,
@@ -40,7 +39,7 @@ pub fn offline(cluster: &Cluster, node: &NodeName, power: Power, grade: Grade, o
     let luxi = Path::new(files::LUXI_SOCKET);
     let mut recorder = Recorder::new(&options.state_dir, &options.data_dir, luxi);
     recorder.cib.clone_from(&options.cib);
-    match recorder.record_fenced(config, &job, grade, deadline) {
+    match recorder.record_fenced(config, &job, worth.grade, deadline) {
         Ok(Some(number)) => format!("job {number} is submitted, to record it offline"),
         Ok(None) => {
             "a job to record it offline is handed over; Ganeti confirms it when it has waited for the dead".to_owned()

@@ -131,6 +131,22 @@ fn maintenance_and_a_weak_proof_hold_it_back() {
     assert_eq!(breaker(&cluster), Value::Null, "what is not recorded does not count");
 }
 
+/// That a boot has ended, or is kept out, does not tell that the power is off: Ganeti is not told so.
+#[test]
+fn less_than_off_says_nothing_of_the_power() {
+    for (grade, expected) in [("bounded", "it was recorded offline before"), ("off", TRIED)] {
+        let cluster = where_we_are_master("");
+        let mut config: Value = serde_json::from_str(&cluster.text("data/config.data")).unwrap();
+        config["nodes"]["u2"]["offline"] = json!(true);
+        config["nodes"]["u2"]["powered"] = json!(true);
+        cluster.write_config(&config);
+        let answer = format!(r#"echo '{{"powered": false, "grade": "{grade}"}}'; exit 0"#);
+        cluster.program("oob", &format!(r#"case "$1 $(cat "power-$2")" in "power-status off") {answer} ;; esac"#));
+        let told = fence(&cluster, "n2.lab", "");
+        assert!(told.starts_with(expected), "{grade}: {told}");
+    }
+}
+
 /// Fencing must not wait: a look that holds the lock costs it no more than a moment, and never the fencing.
 #[test]
 fn a_look_under_way_is_not_waited_for() {

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::ganeti::config::{GanetiConfig, Node};
 use super::node::NodeName;
-use super::power::Power;
 
 /// Ganeti's priority of a job that must not wait behind others (`OP_PRIO_HIGH`).
 const HIGH_PRIORITY: i64 = -10;
@@ -52,12 +51,13 @@ impl OfflineJob {
     }
 }
 
-/// Decides what to tell Ganeti about `node`, which was proven off and now is `power`.
+/// Decides what to tell Ganeti about `node`, which was fenced; `powered` is what the evidence for that says of its power
+/// ([`Worth::powered`](super::evidence::Worth)): nothing, unless somebody has seen it.
 ///
 /// `here` is the host that asks: only the master takes jobs, and Ganeti changes no flag of the master itself
 /// (`lib/cmdlib/node.py`: "only via master-failover").
 #[must_use]
-pub fn plan(config: &GanetiConfig, node: &Node, power: Power, here: &NodeName) -> RecordPlan {
+pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &NodeName) -> RecordPlan {
     let Some(master) = config.master() else {
         return RecordPlan::Left("Ganeti's configuration names no master".to_owned());
     };
@@ -67,7 +67,7 @@ pub fn plan(config: &GanetiConfig, node: &Node, power: Power, here: &NodeName) -
     if !master.as_str().eq_ignore_ascii_case(here.as_str()) {
         return RecordPlan::Left(format!("the master, {master}, has to record it, and this is {here}"));
     }
-    let powered = node.oob_program.as_ref().map(|_| power.is_on());
+    let powered = powered.filter(|_| node.oob_program.is_some());
     if node.offline && powered.is_none_or(|powered| node.powered == powered) {
         return RecordPlan::AlreadySo;
     }
@@ -97,9 +97,21 @@ mod tests {
     }
 
     fn planned(node: &str, here: &str) -> RecordPlan {
+        planned_of(node, here, Some(false))
+    }
+
+    fn planned_of(node: &str, here: &str, powered: Option<bool>) -> RecordPlan {
         let config = config();
         let node = config.find(&name(node)).unwrap();
-        plan(&config, node, Power::Off, &name(here))
+        plan(&config, node, powered, &name(here))
+    }
+
+    /// That a boot has ended, or is kept out, does not tell that the power is off: Ganeti is not told so.
+    #[test]
+    fn what_nobody_saw_of_the_power_is_not_recorded() {
+        let RecordPlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
+        assert_eq!(job.powered, None);
+        assert_eq!(planned_of("n3.lab", "n1.lab", None), RecordPlan::AlreadySo);
     }
 
     #[test]
