@@ -396,6 +396,11 @@ impl AgentDevice {
                     "option {name} would put a secret into this file: use password_file, or secrets = {{ {name} = FILE }}"
                 ));
             }
+            let takes = fence_agents::TAKES_FOR_OFF.iter().find(|(known, _)| *known == name.as_str());
+            let is_on = self.options.get(name).is_some_and(|value| fence_agents::is_not_false(&value.text()));
+            if let Some((_, what)) = takes.filter(|_| is_on) {
+                return Err(format!("with option {name} agent {file} would take for off {what}: take the option out"));
+            }
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
                 return Err(format!("option {name:?} is no name of an option"));
             }

@@ -184,6 +184,18 @@ fn a_fabric_agents_off_is_only_isolated() {
     assert_eq!(grade(&SAMPLE.replace("fence_apc_snmp", "fence_brocade")), Grade::Isolated);
 }
 
+/// An agent that is told to take something else for off has not seen the power.
+#[test]
+fn options_that_make_an_agents_off_none_are_refused() {
+    for option in
+        ["missing_as_off = true", "missing-as-off = \"1\"", "network-fencing = 1", "network_fencing = \"yes\""]
+    {
+        let error = error_of(|s| s.replace("ssl = true", option));
+        assert!(error.contains("would take for off"), "{error}");
+    }
+    parse(&SAMPLE.replace("ssl = true", "missing_as_off = false")).unwrap();
+}
+
 #[test]
 fn a_device_name_is_no_path() {
     let error = error_of(|s| s.replace("[devices.bmc]", "[devices.\"../bmc\"]"));

@@ -43,6 +43,21 @@ const SELF_FENCING: [&str; 3] = ["external/sbd", "fence_sbd", "fence_watchdog"];
 /// Agents whose reboot is a reset of the device's own unless they are told otherwise (`method=onoff`).
 const CYCLES: [&str; 1] = ["fence_gce"];
 
+/// Options, and in words what the agents with them take for off: a machine that is not there, or one that has no network
+/// (fence-agents 4.12: `fencing.py`, `fence_azure_arm`). The agents' library takes `-` for `_`.
+pub const TAKES_FOR_OFF: [(&str, &str); 4] = [
+    ("missing_as_off", "a machine that it does not find"),
+    ("missing-as-off", "a machine that it does not find"),
+    ("network_fencing", "a machine without network"),
+    ("network-fencing", "a machine without network"),
+];
+
+/// Whether an option's value is none of the agents' words for false.
+#[must_use]
+pub fn is_not_false(value: &str) -> bool {
+    !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "off" | "false")
+}
+
 /// The agent's name: what stands after the last slash of a path. Those of cluster-glue have a folder in their name
 /// (`external/sbd`).
 fn name_of(agent: &str) -> &str {

@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 
 use super::pattern;
-use super::resources::{is_true, milliseconds};
+use super::resources::milliseconds;
 use super::tree::Element;
 use crate::core::evidence::{Worth, of_ways};
-use crate::core::fence_agents::{Kind, OURS, WATCHDOG};
+use crate::core::fence_agents::{Kind, OURS, TAKES_FOR_OFF, WATCHDOG, is_not_false};
 use crate::core::grade::Grade;
-use crate::core::node::{Match, NodeName, compare};
+use crate::core::node::{Match, NodeName, compare, means};
 
 /// What Pacemaker fences with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Device {
     pub agent: String,
     /// What it is.
     pub kind: Kind,
+    /// It reboots where Pacemaker means off (`pcmk_off_action`).
+    reboots_for_off: bool,
     /// The nodes that it is restricted to; none where that cannot be told.
     only: Option<Vec<String>>,
 }
@@ -77,7 +79,13 @@ impl Ways {
     /// With devices of these kinds.
     #[must_use]
     pub fn of_kinds(ways: &[&[Kind]]) -> Self {
-        let device = |kind: &Kind| Device { id: String::new(), agent: String::new(), kind: *kind, only: None };
+        let device = |kind: &Kind| Device {
+            id: String::new(),
+            agent: String::new(),
+            kind: *kind,
+            reboots_for_off: false,
+            only: None,
+        };
         let way = |kinds: &&[Kind]| Way { level: None, devices: kinds.iter().map(device).collect() };
         Self(ways.iter().map(way).collect())
     }
@@ -85,8 +93,7 @@ impl Ways {
     /// What a success proves that no receipt tells of.
     #[must_use]
     pub fn worth(&self, stays_off: bool) -> Worth {
-        let kinds: Vec<Vec<Kind>> = self.0.iter().map(Way::kinds).collect();
-        of_ways(kinds.iter().map(Vec::as_slice), stays_off)
+        self.0.iter().map(|way| way.worth(stays_off)).reduce(Worth::weaker).unwrap_or_else(|| of_ways([], stays_off))
     }
 
     /// Whether a `fence_ganeti` device is part of a way.
@@ -104,6 +111,8 @@ impl Way {
     /// What its success proves that no receipt tells of.
     #[must_use]
     pub fn worth(&self, stays_off: bool) -> Worth {
+        // What one of them switches on again is on.
+        let stays_off = stays_off && !self.devices.iter().any(|device| device.reboots_for_off);
         of_ways([self.kinds().as_slice()], stays_off)
     }
 }
@@ -197,13 +206,25 @@ impl Fencing {
 
     /// None where it cannot be told.
     fn is_of(&self, target: &Target, node: &NodeName, all: &[NodeName]) -> Option<bool> {
+        // Pacemaker's own names of the node.
+        let called = || self.names.iter().filter(move |name| means(name, node, all));
         let same = |name: &str| match NodeName::new(name).map(|name| compare(&name, node, all)) {
             Ok(Match::Same) => Some(true),
             Ok(Match::Ambiguous) => None,
             Ok(Match::Other) | Err(_) => Some(false),
         };
         match target {
-            Target::Name(name) => same(name),
+            // Pacemaker compares whole names.
+            Target::Name(name) if called().next().is_some() => {
+                Some(called().any(|of| of.as_str().eq_ignore_ascii_case(name)))
+            }
+            Target::Name(name) => {
+                if same(name) == Some(false) {
+                    Some(false)
+                } else {
+                    None
+                }
+            }
             Target::Attribute(name, value) => {
                 let has = |(_, of, is): &&(NodeName, String, String)| of == name && is == value;
                 let hits: Vec<Option<bool>> =
@@ -212,8 +233,7 @@ impl Fencing {
             }
             Target::Pattern(text) => {
                 // Pacemaker's names may be short where Ganeti's are full.
-                let names = self.names.iter().filter(|of| same(of.as_str()) == Some(true));
-                let mut names: BTreeSet<&str> = names.map(NodeName::as_str).collect();
+                let mut names: BTreeSet<&str> = called().map(NodeName::as_str).collect();
                 if names.is_empty() {
                     names = [node.as_str(), node.short()].into();
                 }
@@ -228,7 +248,13 @@ impl Fencing {
         let device = |id: &String| match self.devices.iter().find(|device| device.id == *id) {
             Some(device) => device.may_fence(node, all).then(|| device.clone()),
             None if id == WATCHDOG => Some(Device::watchdog()),
-            None => Some(Device { id: id.clone(), agent: String::new(), kind: Kind::Unknown, only: None }),
+            None => Some(Device {
+                id: id.clone(),
+                agent: String::new(),
+                kind: Kind::Unknown,
+                reboots_for_off: false,
+                only: None,
+            }),
         };
         let devices = level.devices.iter().map(device).collect::<Option<Vec<Device>>>()?;
         Some(Way { level: Some(level.number), devices })
@@ -238,20 +264,24 @@ impl Fencing {
 impl Level {
     fn of(element: &Element) -> Option<Self> {
         let get = |name| element.get(name).map(str::to_owned);
+        // Pacemaker takes no other (`ST_LEVEL_MAX`).
+        let number = element.get("index")?.parse().ok().filter(|number| (1..=9).contains(number))?;
         let of = get("target").map(Target::Name).or_else(|| get("target-pattern").map(Target::Pattern));
         let of = of.or_else(|| Some(Target::Attribute(get("target-attribute")?, get("target-value")?)))?;
         let devices = element.get("devices")?.split(',').map(|id| id.trim().to_owned()).collect();
-        Some(Self {
-            of,
-            number: element.get("index").and_then(|index| index.parse().ok()).unwrap_or_default(),
-            devices,
-        })
+        Some(Self { of, number, devices })
     }
 }
 
 impl Device {
     fn watchdog() -> Self {
-        Self { id: WATCHDOG.to_owned(), agent: WATCHDOG.to_owned(), kind: Kind::Watchdog, only: None }
+        Self {
+            id: WATCHDOG.to_owned(),
+            agent: WATCHDOG.to_owned(),
+            kind: Kind::Watchdog,
+            reboots_for_off: false,
+            only: None,
+        }
     }
 
     fn of(element: &Element, templates: &[&Element], promises: Grade, power_agents: &BTreeSet<String>) -> Option<Self> {
@@ -272,9 +302,12 @@ impl Device {
         let values = |name: &str| -> Vec<Option<&str>> { sets.iter().flat_map(|set| all_values(set, name)).collect() };
         let says = |name: &str, is: &dyn Fn(&str) -> bool| values(name).iter().any(|value| value.is_none_or(is));
         let odd_action = |value: &str| !matches!(value, "off" | "reboot");
-        // Another action than Pacemaker means, or a machine that is not found taken for off: nobody has seen the power.
-        let is_odd = ["pcmk_off_action", "pcmk_reboot_action"].iter().any(|name| says(name, &odd_action))
-            || agent != OURS && ["missing_as_off", "missing-as-off"].iter().any(|name| says(name, &is_true));
+        // Another action than Pacemaker means (of `action` it makes both of these, xml2device_params), or something else taken
+        // for off: nobody has seen the power.
+        let is_odd =
+            ["pcmk_off_action", "pcmk_reboot_action", "action", "option"].iter().any(|name| says(name, &odd_action))
+                || TAKES_FOR_OFF.iter().any(|(name, _)| says(name, &is_not_false));
+        let reboots_for_off = says("pcmk_off_action", &|action| action == "reboot");
         let kind = match Kind::of(agent, power_agents) {
             _ if is_odd => Kind::Unknown,
             Kind::Ours { .. } => {
@@ -300,6 +333,7 @@ impl Device {
             id: element.get("id").unwrap_or_default().to_owned(),
             agent: agent.to_owned(),
             kind,
+            reboots_for_off,
             only: is_told.then(|| of_list.chain(of_map).collect()),
         })
     }

@@ -52,7 +52,25 @@ fn each_kind_of_device() {
         ("fence_gce", vec![("method", "onoff")], Grade::Off, Some(false), Grade::Bounded),
         ("fence_ipmilan", vec![("pcmk_off_action", "status")], Grade::Isolated, None, Grade::Isolated),
         ("fence_ipmilan", vec![("pcmk_reboot_action", "off")], Grade::Off, Some(false), Grade::Bounded),
+        // Pacemaker takes `action` for both of them; the agents take `option` for `action`.
+        ("fence_ipmilan", vec![("action", "status")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_ipmilan", vec![("option", "on")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_ipmilan", vec![("action", "off")], Grade::Off, Some(false), Grade::Bounded),
+        ("fence_ipmilan", vec![("pcmk_off_action", "reboot")], Grade::Bounded, None, Grade::Bounded),
+        (
+            "fence_ganeti",
+            vec![("pcmk_off_action", "reboot"), ("minimum_grade", "off")],
+            Grade::Bounded,
+            None,
+            Grade::Bounded,
+        ),
         ("fence_virsh", vec![("missing_as_off", "true")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_ganeti", vec![("missing_as_off", "true")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_ganeti", vec![("missing_as_off", "perhaps")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_ganeti", vec![("missing_as_off", "false")], Grade::Bounded, None, Grade::Bounded),
+        // It cuts the virtual machine's network, and says off by that alone.
+        ("fence_azure_arm", vec![("network-fencing", "1")], Grade::Isolated, None, Grade::Isolated),
+        ("fence_azure_arm", vec![("network_fencing", "1")], Grade::Isolated, None, Grade::Isolated),
         ("fence_mine", vec![], Grade::Off, Some(false), Grade::Bounded),
         ("fence_theirs", vec![], Grade::Isolated, None, Grade::Isolated),
         ("fence_scsi", vec![], Grade::Isolated, None, Grade::Isolated),
@@ -161,6 +179,11 @@ fn a_topology_decides_which_devices_count() {
     assert_eq!(of(&level("target-pattern=\"(n3)\"", 1, "i")), (Grade::Isolated, true));
     assert_eq!(of(&level("target-attribute=\"rack\" target-value=\"b\"", 1, "i")), (Grade::Off, false));
     assert_eq!(of(&level("target-attribute=\"rack\" target-value=\"c\"", 1, "i")), (Grade::Isolated, true));
+    // Pacemaker compares whole names, and takes no other index than 1 to 9: then any device may have done it.
+    assert_eq!(of(&level("target=\"n3.lab\"", 1, "i")), (Grade::Isolated, true));
+    assert_eq!(of(&level("target=\"N3\"", 1, "i")), (Grade::Off, false));
+    assert_eq!(of(&level("target=\"n3\"", 10, "i")), (Grade::Isolated, true));
+    assert_eq!(of(&level("target=\"n3\"", 0, "i")), (Grade::Isolated, true));
     assert_eq!(of(&level("target=\"n3\"", 1, "watchdog")), (Grade::Bounded, false));
     assert_eq!(of(&level("target=\"n3\"", 1, "gone")), (Grade::Isolated, false));
 }
