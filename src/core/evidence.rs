@@ -125,6 +125,13 @@ impl Worth {
         if is_less { other } else { self }
     }
 
+    /// It may have been switched on later, and nobody says whether.
+    #[must_use]
+    pub fn perhaps_switched_on(self) -> Self {
+        let known = self.powered.filter(|powered| *powered);
+        Self { grade: self.grade.min(Evidence::Rebooted.worth().grade), powered: known }
+    }
+
     /// It was switched on later: what is left is that the boot before has ended.
     #[must_use]
     pub fn switched_on(self) -> Self {

@@ -17,6 +17,9 @@ const SAME_MS: u64 = 60_000;
 /// differ by more than [`SAME_MS`].
 const NEAR_MS: u64 = 600_000;
 
+/// Who is fenced again this much later, in milliseconds, may have been back in between; no host boots faster.
+const BOOT_MS: u64 = 60_000;
+
 /// One fencing that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -93,6 +96,10 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
                 let mut proof = by_receipt(receipts[*receipt]);
                 proof.keys.push(key);
                 proof.at_ms = *at_ms;
+                // Of a reboot by several devices Pacemaker makes an off of each, then an on of each (advance_topology_level).
+                if fence.action == FenceAction::Reboot && receipts[*receipt].0.action == Action::Off {
+                    proof.be(proof.worth().perhaps_switched_on());
+                }
                 proof
             }
             None => by_word(fence, *at_ms, key, weakest_near(&alone, *at_ms), written),
@@ -103,13 +110,44 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
     let on_ms = last_on(written);
     for proof in &mut proofs {
         if on_ms.is_some_and(|on_ms| on_ms > proof.at_ms) {
-            proof.be(Worth { grade: proof.grade, powered: proof.powered }.switched_on());
+            proof.be(proof.worth().switched_on());
         }
+    }
+    let rebooted_ms = last_reboot(&fences, &receipts);
+    for proof in &mut proofs {
+        if rebooted_ms.is_some_and(|rebooted_ms| rebooted_ms > proof.at_ms) {
+            proof.be(proof.worth().perhaps_switched_on());
+        }
+    }
+    // What was stronger before a later loss is of another boot.
+    let later: Vec<(u64, Worth)> =
+        proofs.iter().filter(|proof| !proof.is_planned).map(|proof| (proof.at_ms, proof.worth())).collect();
+    for proof in &mut proofs {
+        let after = later.iter().filter(|(at_ms, _)| *at_ms > proof.at_ms.saturating_add(BOOT_MS));
+        proof.be(after.fold(proof.worth(), |worth, (_, later)| worth.weaker(*later)));
     }
     proofs
 }
 
+/// When it was last fenced in a way that ends with the power on, for all that is known.
+fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Option<u64> {
+    let cycled = receipts.iter().filter(|(receipt, _)| evidence(receipt) == Evidence::PowerCycled);
+    let stayed_off = |at_ms: u64| {
+        receipts.iter().any(|(receipt, _)| {
+            receipt.by_fencer
+                && (receipt.action, receipt.outcome) == (Action::Reboot, Outcome::OffOnly)
+                && receipt.ended_ms.abs_diff(at_ms) <= SAME_MS
+        })
+    };
+    let reboots = fences.iter().filter(|(fence, at_ms)| fence.action == FenceAction::Reboot && !stayed_off(*at_ms));
+    cycled.map(|(receipt, _)| receipt.ended_ms).chain(reboots.map(|(_, at_ms)| *at_ms)).max()
+}
+
 impl Proof {
+    const fn worth(&self) -> Worth {
+        Worth { grade: self.grade, powered: self.powered }
+    }
+
     const fn be(&mut self, worth: Worth) {
         self.grade = worth.grade;
         self.powered = worth.powered;
@@ -190,7 +228,8 @@ fn weakest_near(alone: &[(&Removal, Worth)], at_ms: u64) -> Option<Worth> {
     near.map(|(_, worth)| *worth).reduce(Worth::weaker)
 }
 
-/// When the node was last switched on by anything but a fencing: a power cycle by hand ends so, too.
+/// When the node was last switched on by anything but a fencing: a power cycle by hand ends so, too. The on half of a reboot
+/// that Pacemaker has made of several devices' off and on is part of that fencing.
 #[must_use]
 pub fn last_on(written: &Written<'_>) -> Option<u64> {
     let fences = written
@@ -198,10 +237,22 @@ pub fn last_on(written: &Written<'_>) -> Option<u64> {
         .iter()
         .filter(|fence| fence.action == FenceAction::On && fence.status == FenceStatus::Success)
         .filter_map(|fence| fence.completed_ms);
+    let reboots: Vec<u64> = written
+        .fences
+        .iter()
+        .filter(|fence| fence.action == FenceAction::Reboot)
+        .filter_map(|fence| Some(succeeded(fence)?.1))
+        .collect();
+    let is_half = |receipt: &Removal| {
+        receipt.by_fencer && reboots.iter().any(|at_ms| receipt.ended_ms.abs_diff(*at_ms) <= SAME_MS)
+    };
     let receipts = written
         .receipts
         .iter()
-        .filter(|receipt| receipt.action == Action::On && receipt.outcome != Outcome::Refused || is_planned(receipt))
+        .filter(|receipt| {
+            receipt.action == Action::On && receipt.outcome != Outcome::Refused && !is_half(receipt)
+                || is_planned(receipt)
+        })
         .map(|receipt| receipt.ended_ms);
     fences.chain(receipts).max()
 }

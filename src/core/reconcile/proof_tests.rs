@@ -133,3 +133,47 @@ fn what_failed_proves_nothing() {
     let graded_unknown = receipt("b", 1, Grade::Unknown);
     assert!(found(vec![failed, on, pending], vec![unknown, graded_unknown]).is_empty());
 }
+
+fn reboot(at_ms: u64) -> Fence {
+    Fence { action: FenceAction::Reboot, ..fence(at_ms) }
+}
+
+/// Of a reboot with a level of several devices Pacemaker makes an off of each, then an on of each: the receipt of that off
+/// does not tell that the node has no power now.
+#[test]
+fn an_off_that_was_part_of_a_reboot_says_nothing_of_the_power_now() {
+    let on = Removal { action: Action::On, grade: Grade::Unknown, ..receipt("b", 100_300, Grade::Unknown) };
+    for receipts in [vec![receipt("a", 99_000, Grade::Off)], vec![receipt("a", 99_000, Grade::Off), on]] {
+        for completed_ms in [100_000, 100_900] {
+            let proof = &proven(&[reboot(completed_ms)], &receipts, &[POWER])[0];
+            assert_eq!((proof.grade, proof.powered), (Grade::Bounded, None), "{completed_ms}");
+        }
+    }
+}
+
+/// After a later reboot nothing before it says that the node is off, whoever fenced.
+#[test]
+fn a_later_reboot_switched_it_on_again() {
+    let cycled = Removal { action: Action::Reboot, ..receipt("b", 400_000, Grade::Off) };
+    for (fences, receipts) in [
+        (vec![fence(100_000), reboot(400_000)], vec![receipt("a", 100_000, Grade::Off), cycled.clone()]),
+        (vec![fence(100_000), reboot(400_000)], vec![receipt("a", 100_000, Grade::Off)]),
+        (vec![], vec![receipt("a", 100_000, Grade::Off), cycled]),
+    ] {
+        let proofs = proven(&fences, &receipts, &[POWER]);
+        assert_eq!(proofs[0].at_ms, 100_000);
+        assert!(proofs.iter().all(|proof| proof.grade == Grade::Bounded && proof.powered != Some(false)), "{proofs:?}");
+    }
+}
+
+/// Whoever is fenced again a boot later was back in between: the newer and weaker proof counts.
+#[test]
+fn what_was_stronger_before_a_later_loss_is_of_another_boot() {
+    let isolated = |at_ms| receipt("b", at_ms, Grade::Isolated);
+    let first = receipt("a", 100_000, Grade::Off);
+    let proofs = proven(&[], &[first.clone(), isolated(400_000)], &[POWER]);
+    assert!(proofs.iter().all(|proof| proof.grade == Grade::Isolated && proof.powered.is_none()), "{proofs:?}");
+    // No host boots as fast.
+    let proofs = proven(&[], &[first, isolated(120_000)], &[POWER]);
+    assert_eq!((proofs[0].grade, proofs[0].powered), (Grade::Off, Some(false)));
+}

@@ -85,6 +85,15 @@ mod tests {
         assert!(is_gone(Some(Membership::Absent), &[], &[fenced]), "its earlier boot is gone");
     }
 
+    /// The on half of a fencing does not make it void, however coarse the time of the history is.
+    #[test]
+    fn the_on_half_of_a_reboot_is_part_of_it() {
+        let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Nobody, ..fence });
+        let receipts = [receipt(Action::Off, Grade::Off, 9_000), receipt(Action::On, Grade::Unknown, 4_500)];
+        assert!(is_gone(Some(Membership::Absent), &fences, &receipts));
+        assert!(!is_gone(Some(Membership::Absent), &[], &receipts), "switched on by nobody's reboot");
+    }
+
     #[test]
     fn only_a_fresh_off_proves() {
         let absent = Some(Membership::Absent);
