@@ -10,6 +10,7 @@ mod by_hand;
 mod cib;
 mod cut;
 mod death;
+mod disk;
 mod examples;
 mod failures;
 mod flows;

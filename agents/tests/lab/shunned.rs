@@ -55,12 +55,12 @@ fn reached(from: &Host, to: &Host) -> BTreeSet<String> {
 }
 
 /// What one host reaches of another at the addresses that Ganeti knows.
-fn reached_as_ganeti(from: &Host, to: &Host) -> BTreeSet<String> {
+pub(crate) fn reached_as_ganeti(from: &Host, to: &Host) -> BTreeSet<String> {
     reached(from, to).into_iter().filter(|what| !what.contains(':')).collect()
 }
 
 /// What a host remembers of another.
-fn entry(host: &Host, node: &str) -> Value {
+pub(crate) fn entry(host: &Host, node: &str) -> Value {
     let register: Value = serde_json::from_str(&host.read_file(REGISTER).unwrap()).unwrap();
     register[format!("{node}.lab")].clone()
 }
@@ -73,7 +73,7 @@ fn assert_apart(one: &Host, other: &Host) {
     assert!(flows::alive(one, other).is_empty(), "{:#?}", flows::alive(one, other));
 }
 
-fn refuses(host: &Host, node: &str) -> bool {
+pub(crate) fn refuses(host: &Host, node: &str) -> bool {
     let status = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
     let status: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
     let nodes = status["nodes"].as_array().cloned().unwrap_or_default();

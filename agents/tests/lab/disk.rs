@@ -1,0 +1,144 @@
+//! The survivors' disks take nothing: who dies is fenced, refused and recorded all the same, and what is not durable is said.
+
+use std::collections::BTreeSet;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use gnt_ha::core::grade::Grade;
+use lab::{Host, Network};
+use real_parts::protect::OOB_PROGRAM;
+use real_parts::receipts;
+
+use crate::cib::Roles;
+use crate::full::shell;
+use crate::scene::{End, Scene};
+use crate::shunned::{entry, reached_as_ganeti, refuses};
+
+/// The state folder on a file system of its own, with all that it held.
+const OWN: &str = "set -e; [ -d /var/lib/gnt-ha ] || mkdir -m 700 /var/lib/gnt-ha; cp -a /var/lib/gnt-ha /run/held; \
+                   mount -t tmpfs -o size=512k,mode=700 tmpfs /var/lib/gnt-ha; cp -a /run/held/. /var/lib/gnt-ha; rm -r /run/held; ";
+const FULL: &str = "dd if=/dev/zero of=/var/lib/gnt-ha/filler bs=4k 2>/dev/null || :";
+const ROOM: &str = "rm /var/lib/gnt-ha/filler";
+const READ_ONLY: &str = "mount -o remount,ro /var/lib/gnt-ha";
+const READ_WRITE: &str = "mount -o remount,rw /var/lib/gnt-ha";
+
+const STATE: &str = "/var/lib/gnt-ha";
+
+/// What the disk does not take, until the next boot.
+const IN_MEMORY: &str = "/run/gnt-ha/until-boot/var-lib-gnt-ha";
+
+/// What returned at once would be seen running before its death is recorded, which is another story.
+const BACK: Duration = Duration::from_secs(15);
+
+/// A full or read-only disk of all survivors stops nothing of what follows a death. Seen before: the master was back 15 s after
+/// it had died, the new one did not refuse it, and never recorded it.
+#[test]
+fn survivors_whose_disks_take_nothing_fence_refuse_and_record() {
+    let scene = Scene::up("disk", 3, Roles::Primitive);
+    for host in scene.others("n1") {
+        shell(&host, &format!("{OWN}{FULL}"));
+    }
+    let second = the_master_dies(&scene, "n1", "No space left", &["n1"]);
+    there_is_room(&scene, "n1", ROOM);
+    scene.add_again("n1", &second);
+    the_receipts_come_to_the_disk(&scene, "n1");
+    scene.assert_end(&End { master: &second, fenced: &["n1"], ..End::default() });
+
+    shell(&scene.host("n1"), OWN);
+    for host in scene.others(&second) {
+        shell(&host, READ_ONLY);
+    }
+    let mut fenced = ["n1", second.as_str()];
+    fenced.sort_unstable();
+    the_master_dies(&scene, &second, "Read-only", &fenced);
+    there_is_room(&scene, &second, READ_WRITE);
+}
+
+fn the_master_dies(scene: &Scene, old: &str, why: &str, fenced: &[&str]) -> String {
+    let survivors = scene.others(old);
+    for host in &survivors {
+        let written = host.run(&["sh", "-c", "cp /etc/hosts /var/lib/gnt-ha/probe"]).unwrap();
+        assert!(!written.success() && written.text().contains(why), "{}: {}", host.name(), written.text());
+    }
+    let known: BTreeSet<String> = receipts::on_all(&scene.lab).into_iter().map(|story| story.intent.id).collect();
+    let died = Instant::now();
+    let new = scene.kill_the_master(old);
+    scene.wait_offline(&[old]);
+    sleep(BACK.saturating_sub(died.elapsed()));
+    scene.host(old).power_on().unwrap();
+    scene.wait_back(old);
+    scene.settle();
+    scene.assert_end(&End { master: &new, fenced, offline: &[old], ..End::default() });
+
+    for host in &survivors {
+        is_refused(host, &scene.host(old));
+    }
+    let mut stories = receipts::on_all(&scene.lab);
+    stories.retain(|story| !known.contains(&story.intent.id));
+    let [story] = &stories[..] else { panic!("{stories:#?}") };
+    let receipt = story.receipt.as_ref().unwrap();
+    assert_eq!((story.intent.node.short(), receipt.grade), (old, Grade::Off), "{receipt:?}");
+    let is_in = |folder: &str| holders(&survivors, folder, &story.intent.id);
+    assert_eq!((is_in(IN_MEMORY).len(), is_in(STATE).len()), (1, 0), "{receipt:?}");
+    is_said(scene, &new, why, &format!("{story:?}"));
+    new
+}
+
+/// Who has an entry of this id in the receipts of this folder.
+fn holders<'a>(hosts: &'a [Host], folder: &str, id: &str) -> Vec<&'a Host> {
+    let has = |host: &&Host| host.run(&["grep", "--quiet", id, &format!("{folder}/receipts.jsonl")]).unwrap().success();
+    hosts.iter().filter(has).collect()
+}
+
+/// The kernel drops what comes from it and goes to it; Ganeti's daemons and SSH reach neither.
+fn is_refused(host: &Host, old: &Host) {
+    assert!(refuses(host, old.name()), "{}", host.name());
+    let rules = host.check(&["nft", "list", "table", "inet", "gnt-ha-shunned"]).unwrap().stdout;
+    for address in [old.address(Network::Primary), old.address(Network::Secondary)] {
+        assert!(rules.contains(&address), "{}: {address} in {rules}", host.name());
+    }
+    for (from, to) in [(host, old), (old, host)] {
+        let mut reached = reached_as_ganeti(from, to);
+        // It was refused for TCP only: no process of before its power was off can be left.
+        reached.remove("confd");
+        assert!(reached.is_empty(), "{} reaches {reached:?} of {}", from.name(), to.name());
+    }
+}
+
+/// In the receipt of the fencing, and by whoever tends.
+fn is_said(scene: &Scene, master: &str, why: &str, story: &str) {
+    let told = scene.host(master).check(&[OOB_PROGRAM, "tend"]).unwrap().text();
+    println!("{told}\n{story}");
+    for host in scene.lab.hosts() {
+        let is_said =
+            |line: &str| line.contains(&host.fqdn()) && line.contains("next boot forgets") && line.contains(why);
+        let survives = host.run(&["test", "-e", IN_MEMORY]).unwrap().success();
+        assert_eq!(told.lines().any(is_said), survives, "{}: {told}", host.name());
+    }
+    assert!(story.contains("until its next boot only") && story.contains(why), "{story}");
+}
+
+/// What was kept in memory comes to the disk, and the rules stand.
+fn there_is_room(scene: &Scene, old: &str, make: &str) {
+    for host in scene.others(old) {
+        shell(&host, make);
+    }
+    let master = scene.holder().unwrap();
+    let told = scene.host(&master).check(&[OOB_PROGRAM, "tend"]).unwrap().text();
+    assert!(!told.contains("next boot forgets"), "{told}");
+    for host in scene.others(old) {
+        assert_eq!(entry(&host, old)["grade"], "off", "{}", host.name());
+        assert!(!host.run(&["test", "-e", &format!("{IN_MEMORY}/shunned.json")]).unwrap().success(), "{}", host.name());
+        assert!(refuses(&host, old), "{}", host.name());
+    }
+}
+
+/// With the next one that the disk takes.
+fn the_receipts_come_to_the_disk(scene: &Scene, old: &str) {
+    let survivors = scene.others(old);
+    let id = receipts::on_all(&scene.lab).into_iter().find(|story| story.intent.node.short() == old).unwrap().intent.id;
+    let by = holders(&survivors, IN_MEMORY, &id);
+    by[0].check(&[OOB_PROGRAM, "power-on", &scene.host(old).fqdn()]).unwrap();
+    assert_eq!(holders(&survivors, STATE, &id).len(), 1);
+    assert_eq!(holders(&survivors, IN_MEMORY, &id).len(), 0);
+}
