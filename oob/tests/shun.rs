@@ -224,12 +224,12 @@ fn whoever_is_no_candidate_orders_nothing() {
     assert!(report["refusals"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
 }
 
-/// A state folder whose file system takes nothing, and a /run of its own.
-const FULL: &str = "mount -t tmpfs tmpfs /run\nmkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
+/// A state folder whose file system takes nothing.
+const FULL: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
                     dd if=/dev/zero of=$dir/state/filler bs=4k 2> /dev/null || true\n";
 
 /// The same, read-only.
-const READ_ONLY: &str = "mount -t tmpfs tmpfs /run\nmkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
+const READ_ONLY: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
                          mount -o remount,ro $dir/state\n";
 
 fn json_lines(text: &str) -> Vec<Value> {
@@ -247,7 +247,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
     ] {
         let script = format!(
             "{broken}oob peer '{order}'\noob power-status n3.lab\noob peer '{question}'\n{mended}oob peer '{question}'\nkept\n\
-             find /run/gnt-ha -name shunned.json\n"
+             find $dir/state.until-boot -name shunned.json\n"
         );
         let Some(seen) = in_cluster(&[], &script) else { return };
         let [told, status, again, mended, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
@@ -259,7 +259,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
         assert_eq!(status["grade"], "bounded", "{seen}");
         assert_eq!((&mended["refuses"], mended.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
         assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
-        assert!(!seen.contains("/run/gnt-ha"), "{seen}");
+        assert!(!seen.contains("state.until-boot/shunned.json"), "{seen}");
     }
 }
 
@@ -267,7 +267,8 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
 #[test]
 fn what_was_not_durable_proves_nothing_after_a_boot() {
     let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
-    let script = format!("{FULL}oob peer '{order}'\nrm -r /run/gnt-ha\nnft flush ruleset\noob power-status n3.lab\n");
+    let script =
+        format!("{FULL}oob peer '{order}'\nrm -r $dir/state.until-boot\nnft flush ruleset\noob power-status n3.lab\n");
     let Some(seen) = in_cluster(&[], &script) else { return };
     let [_, status] = &json_lines(&seen)[..] else { panic!("{seen}") };
     assert_eq!((&status["powered"], &status["grade"]), (&json!(true), &json!(null)), "{seen}");
@@ -277,7 +278,7 @@ fn what_was_not_durable_proves_nothing_after_a_boot() {
 #[test]
 fn a_full_disk_stops_no_fencing_and_loses_no_receipt() {
     let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";
-    let script = format!("{FULL}oob power-off n3.lab\ncat /run/gnt-ha/until-boot/*/receipts.jsonl\n");
+    let script = format!("{FULL}oob power-off n3.lab\ncat $dir/state.until-boot/receipts.jsonl\n");
     let Some(seen) = with_config(config, &[], &script) else { return };
     assert!(
         !seen.contains("exit ") && seen.contains("is on disk, the action goes on, and it is kept until the next boot"),

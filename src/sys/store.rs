@@ -22,6 +22,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// In memory (`file-hierarchy(7)`), a folder for each state folder.
 const UNTIL_BOOT: &str = "/run/gnt-ha/until-boot";
 
+/// A state folder in here is a trial's, which leaves nothing in [`UNTIL_BOOT`].
+const TRIALS: &str = "/tmp";
+
 /// Whether a write of this process hangs: the next one would, too.
 static HANGS: AtomicBool = AtomicBool::new(false);
 
@@ -168,11 +171,13 @@ impl Store {
     }
 }
 
-/// Where what the state folder `folder` does not take is kept until the next boot.
+/// Where what the state folder `folder` does not take is kept until the next boot: in [`UNTIL_BOOT`]; beside that of a trial.
 #[must_use]
 pub fn until_boot(folder: &Path) -> PathBuf {
-    if cfg!(test) {
-        return folder.with_extension("until-boot");
+    if cfg!(test) || folder.starts_with(TRIALS) {
+        let mut beside = folder.as_os_str().to_owned();
+        beside.push(".until-boot");
+        return beside.into();
     }
     let name: String =
         folder.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
