@@ -218,13 +218,7 @@ impl Fencing {
             Target::Name(name) if called().next().is_some() => {
                 Some(called().any(|of| of.as_str().eq_ignore_ascii_case(name)))
             }
-            Target::Name(name) => {
-                if same(name) == Some(false) {
-                    Some(false)
-                } else {
-                    None
-                }
-            }
+            Target::Name(name) => same(name),
             Target::Attribute(name, value) => {
                 let has = |(_, of, is): &&(NodeName, String, String)| of == name && is == value;
                 let hits: Vec<Option<bool>> =
