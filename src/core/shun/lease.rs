@@ -216,6 +216,13 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
     }
 
+    /// Of a list that is not known nobody can say that no majority of it grants.
+    #[test]
+    fn an_empty_list_is_blocked_by_nobody() {
+        assert!(!blocks(&list(&[]), &list(&[1, 2])));
+        assert!(blocks(&list(&[1]), &list(&[1, 2])));
+    }
+
     /// A list that cannot be read for a moment is no reason to wait for ever, nor to take another one later.
     #[test]
     fn one_that_began_without_candidates_takes_the_first_that_are_named() {

@@ -25,11 +25,32 @@ pub(super) fn instances() -> Option<u32> {
     u32::try_from(kvm + fake).ok()
 }
 
-/// How many DRBD devices are primary here (`/proc/drbd` of DRBD 8, which Ganeti uses; `drbdsetup(8)`).
+/// How many DRBD devices are primary here (`/proc/drbd` of DRBD 8, which Ganeti uses; `drbdsetup(8)`). None where that cannot
+/// be told: DRBD 9 lists no devices there.
 pub(super) fn drbd_primaries() -> Option<u32> {
     match fs::read_to_string("/proc/drbd") {
-        Ok(text) => u32::try_from(text.matches("ro:Primary/").count()).ok(),
+        Ok(text) => primaries_in(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(0),
         Err(_) => None,
+    }
+}
+
+fn primaries_in(text: &str) -> Option<u32> {
+    text.starts_with("version: 8.").then(|| u32::try_from(text.matches("ro:Primary/").count()).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What another version does not list is unknown, and never none.
+    #[test]
+    fn only_the_list_of_drbd_8_is_counted() {
+        let eight = "version: 8.4.11 (api:1/proto:86-101)\n 0: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C\n \
+                     1: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C\n";
+        assert_eq!(primaries_in(eight), Some(1));
+        assert_eq!(primaries_in("version: 8.4.11 (api:1/proto:86-101)\n"), Some(0));
+        assert_eq!(primaries_in("version: 9.2.4 (api:2/proto:86-121)\nTransports (api:19): tcp (9.2.4)\n"), None);
+        assert_eq!(primaries_in(""), None);
     }
 }

@@ -54,7 +54,7 @@ pub const ALL: &[Mutant] = &[
         LEASE,
         "!candidates.is_empty() && could_grant",
         "could_grant",
-        Unit("lease::tests::who_blocks_is_enough"),
+        Unit("lease::tests::an_empty_list_is_blocked_by_nobody"),
     ),
     of(
         "the-last-look-alone-says-who-refuses",
