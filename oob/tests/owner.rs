@@ -1,5 +1,7 @@
 //! One machine belongs to one node: none is switched or believed that another node comes to, too.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
 mod common;
 
 use bmc_responder::{Behaviour, Responder};

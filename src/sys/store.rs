@@ -273,7 +273,7 @@ mod tests {
             let late = path.clone();
             let given_up = within(Duration::from_millis(10), move |race| {
                 let written = write(&late, race, &hang);
-                drop(ended.send(written.is_ok()));
+                let _ = ended.send(written.is_ok());
                 written
             });
             assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
