@@ -19,10 +19,12 @@ const RECURRING: (&str, &str) = ("OCF_RESKEY_CRM_meta_interval", "10000");
 fn the_role_is_where_ganetis_files_say() {
     for (here, expected) in [("n1.lab", 0), ("n2.lab", 7), ("n4.lab", 5)] {
         let scene = Scene::new(here);
+        scene.has_served();
         assert_eq!(scene.run(MASTER, "monitor", &[RECURRING]).code, expected, "{here}");
     }
     for (here, expected) in [("n1.lab", 8), ("n2.lab", 0), ("n4.lab", 0)] {
         let scene = Scene::new(here);
+        scene.has_served();
         let clone = ("OCF_RESKEY_CRM_meta_promoted_max", "1");
         assert_eq!(scene.run(MASTER, "start", &[clone]).code, 0, "{here} as a clone");
         assert_eq!(scene.run(MASTER, "monitor", &[clone, RECURRING]).code, expected, "{here} as a clone, started");

@@ -89,7 +89,7 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     let listening = served == Served::Now;
     let patience = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEERS };
     let words = site.words(place, call.deadline.at_most(patience));
-    let standing = standing(&site.here, &words, served);
+    let standing = standing(&site.here, &words, site.candidates.len(), served);
     // A master that returns while its peers are silent must not be taken for a second one that runs.
     let alone = call.is_probe() && !listening && is_alone(&words) && site.candidates.len() > 1;
     let stopped = place.markers.has(Marker::MasterStopped);

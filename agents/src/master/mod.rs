@@ -94,7 +94,7 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
         return;
     }
     let words = site.words(place, call.deadline.at_most(PEERS));
-    let standing = standing(&site.here, &words, give_up::served(place));
+    let standing = standing(&site.here, &words, site.candidates.len(), give_up::served(place));
     let last = place.markers.note(&note(call));
     let own = words.iter().find(|word| word.own).map(|word| word.serial);
     // A confd that hangs tells of an older copy than there is on disk: that is looked at where it matters only.

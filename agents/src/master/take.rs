@@ -203,7 +203,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
         rank: site.rank,
         standing: match site.rank {
             // luxid does not serve here, whether or not it listens.
-            Rank::Master => standing(&site.here, &words, Served::Never),
+            Rank::Master => standing(&site.here, &words, site.candidates.len(), Served::Never),
             Rank::Candidate | Rank::Other => Standing::Undisputed,
         },
         served_elsewhere,

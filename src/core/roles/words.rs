@@ -79,8 +79,8 @@ pub enum Standing {
     Outdated(String),
     /// Configurations with one serial number name different masters, and no majority of them decides: who names whom.
     Disputed(String),
-    /// The role was not served here since the boot, and most of the others name another master in older configurations:
-    /// who names whom. It may take the role, but nothing of the role is here.
+    /// The role was not served here since the boot, and nobody who counts confirms it: most of the others name another master
+    /// in older configurations, or none of them answers. It may take the role, but nothing of the role is here.
     Unconfirmed(String),
 }
 
@@ -113,7 +113,7 @@ impl Standing {
     }
 }
 
-/// How this node, which takes itself for the master, stands with `words`.
+/// How this node, which takes itself for the master, stands with `words`; `candidates` are all master candidates, with it.
 ///
 /// Where the role is not served, the newest configuration decides: of all nodes that ask the same words, one and the same
 /// may take the role, whoever else is silent.
@@ -122,12 +122,12 @@ impl Standing {
 /// this node, and somebody besides the node that they name: what a master wrote in its last seconds, cut off, may count
 /// further than its successor has got, and once it is back it names itself with the newest serial of all.
 #[must_use]
-pub fn standing(here: &NodeName, words: &[Word], served: Served) -> Standing {
+pub fn standing(here: &NodeName, words: &[Word], candidates: usize, served: Served) -> Standing {
     if served == Served::Now {
         return standing_of_a_server(here, words);
     }
     let Some(newest) = peers(words).map(|word| word.serial).chain(own_serial(words)).max() else {
-        return Standing::Undisputed;
+        return if served == Served::Never { confirmation(here, words, candidates) } else { Standing::Undisputed };
     };
     let mut names: BTreeMap<String, Vec<&Word>> = BTreeMap::new();
     for word in peers(words).chain(words.iter().filter(|word| word.own)).filter(|word| word.serial == newest) {
@@ -141,7 +141,8 @@ pub fn standing(here: &NodeName, words: &[Word], served: Served) -> Standing {
     match deciding.first() {
         Some(word) if !is_here => Standing::Outdated(word.master.clone()),
         _ if own_serial(words) != Some(newest) => Standing::Behind,
-        _ => confirmation(here, words, served),
+        _ if served == Served::Never => confirmation(here, words, candidates),
+        _ => Standing::Undisputed,
     }
 }
 
@@ -165,11 +166,14 @@ fn standing_of_a_server(here: &NodeName, words: &[Word]) -> Standing {
 }
 
 /// A host that booted with the newest configuration of all may be a master that was cut off, and wrote on while another
-/// took the role. It does not say that it is promoted before it serves.
-fn confirmation(here: &NodeName, words: &[Word], served: Served) -> Standing {
+/// took the role; one that hears nobody may be shunned, or have an old shun list. It does not say that it is promoted before
+/// it serves.
+fn confirmation(here: &NodeName, words: &[Word], candidates: usize) -> Standing {
     let (confirming, all) = (confirming(here, words), peers(words).count());
     let against = peers(words).filter(|word| !word.names(here));
-    if served == Served::Never && 2 * (all - confirming) > all {
+    if all == 0 && candidates > 1 {
+        Standing::Unconfirmed("no other candidate answers that this node does not shun".to_owned())
+    } else if 2 * (all - confirming) > all {
         Standing::Unconfirmed(who_names_whom(against.take(1).chain(words.iter().filter(|word| word.own))))
     } else {
         Standing::Undisputed
