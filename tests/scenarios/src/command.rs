@@ -1,5 +1,6 @@
 //! The commands of a script.
 
+use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::{Action, Outcome};
 use gnt_ha::core::reconcile::FenceAction;
@@ -98,6 +99,18 @@ pub enum Command {
     AskNoded(bool),
     /// The host looks now.
     Reconcile(Host),
+    /// The master role is decided by its agents, in partial or full mode; nodes that were fenced are shunned.
+    Roles(Mode),
+    /// The host's copy of the configuration names this master, with this serial number.
+    Copy(Host, Host, u64),
+    /// confd answers or not, while the host is up.
+    Confd(Host, bool),
+    /// luxid stops serving.
+    LuxidStopped(Host),
+    /// The administrator's `gnt-ha admit`.
+    Admit(Host),
+    /// Nothing can be written on the host's disk, or again.
+    DiskFull(Host, bool),
 }
 
 /// What a fence device is.

@@ -14,6 +14,9 @@ impl World {
         self.master = host;
         self.say(&format!("n{} is master", host + 1));
         self.hosts[host].believes_master = host;
+        if self.roles.is_some() {
+            self.configuration_changed();
+        }
         self.push_configuration();
         self.triggered.push(host);
     }
@@ -21,11 +24,14 @@ impl World {
     /// Whether Ganeti's master serves.
     pub(crate) fn serves(&self) -> bool {
         let master = &self.hosts[self.master];
-        master.up && master.linked
+        master.up && master.linked && (self.roles.is_none() || master.role.serves)
     }
 
     fn push_configuration(&mut self) {
         let master = self.master;
+        if self.roles.is_some() {
+            return;
+        }
         for state in self.hosts.iter_mut().filter(|state| state.up && state.linked && !state.ganeti.offline) {
             state.believes_master = master;
         }
@@ -33,6 +39,13 @@ impl World {
 
     pub(crate) fn master_failover(&mut self, host: Host) {
         if self.hosts[host].up && self.hosts[host].linked && self.hosts[host].ganeti.master_candidate {
+            if self.roles.is_some() {
+                // The command stops the old one's daemons.
+                let old = self.master;
+                self.hosts[old].role.give_up();
+                self.hosts[host].role.serve();
+                self.hosts[host].believes_master = host;
+            }
             self.becomes_master(host);
             // The role agent follows at its next monitor.
             if self.role_managed {
@@ -57,11 +70,18 @@ impl World {
         if !self.serves() || !up || host == self.master {
             return;
         }
+        if self.is_refused(self.master, host) {
+            self.say(&format!("n{} cannot be added again: it is refused", host + 1));
+            return;
+        }
         self.hosts[host].ganeti.powered = true;
         self.hosts[host].ganeti.drained = false;
         self.set_offline(host, false);
         self.say(&format!("the administrator re-adds n{}", host + 1));
         self.hosts[host].our_drain = false;
+        if self.roles.is_some() {
+            self.configuration_changed();
+        }
         self.push_configuration();
     }
 
@@ -70,6 +90,7 @@ impl World {
             self.hosts[host].admitted = Some(self.now);
         }
         self.hosts[host].ganeti.offline = offline;
+        self.hosts[host].our_record = false;
         self.hosts[host].changed = self.now;
     }
 
@@ -116,6 +137,7 @@ impl World {
                     self.hosts[node].ganeti.powered = powered;
                 }
                 self.set_offline(node, true);
+                self.hosts[node].our_record = true;
                 if power_too.off {
                     self.hosts[node].ganeti.powered = false;
                     self.command(&Command::PowerCut(node));
@@ -143,7 +165,10 @@ impl World {
                 self.hosts[node].marked = false;
                 self.hosts[node].changed = self.now;
             }
-            Decision::Nothing(_) | Decision::Refused(_) => {}
+            Decision::Nothing(_) | Decision::Refused(_) => return Ok(()),
+        }
+        if self.roles.is_some() {
+            self.configuration_changed();
         }
         Ok(())
     }

@@ -5,6 +5,17 @@ use gnt_ha::core::ganeti::config::Node;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::{Fence, Membership, Memory, Removal};
+use gnt_ha::core::shun::register::Register;
+
+use crate::roles::RoleState;
+
+/// What a disk has that takes nothing more.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    memory: Memory,
+    ledger: Vec<(usize, Removal)>,
+    shuns: Register,
+}
 
 /// One host, and everything about it.
 #[derive(Clone, Debug)]
@@ -40,7 +51,13 @@ pub(crate) struct HostState {
     // What it keeps on disk: receipts of what it did to whom, and its memory.
     pub(crate) ledger: Vec<(usize, Removal)>,
     pub(crate) memory: Memory,
+    // The master role on it, its copy of the configuration, its shun list.
+    pub(crate) role: RoleState,
+    /// Nothing can be written on its disk, which has this: what came later is kept in `/run`, until the next boot.
+    pub(crate) full: Option<Box<Durable>>,
     // For the invariants.
+    /// Its record is ours, and nobody has touched it.
+    pub(crate) our_record: bool,
     /// Every fencing that truly succeeded, and when.
     pub(crate) truly_fenced: Vec<(u64, Grade)>,
     /// When Ganeti last said online again.
@@ -51,7 +68,7 @@ pub(crate) struct HostState {
 
 impl HostState {
     /// A host that runs, in a cluster where everything is well.
-    pub(crate) fn new(name: NodeName, master: usize, is_candidate: bool) -> Self {
+    pub(crate) fn new(name: NodeName, master: usize, is_candidate: bool, role: RoleState) -> Self {
         let ganeti = Node {
             name: name.clone(),
             offline: false,
@@ -86,6 +103,9 @@ impl HostState {
             marked: false,
             believes_master: master,
             ledger: Vec::new(),
+            role,
+            full: None,
+            our_record: false,
             memory: Memory::default(),
             truly_fenced: Vec::new(),
             admitted: None,
@@ -104,11 +124,23 @@ impl HostState {
     }
 
     /// It stops, whatever it did.
-    pub(crate) const fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
+        self.role.stop();
+        if let Some(durable) = &self.full {
+            let Durable { memory, ledger, shuns } = (**durable).clone();
+            (self.memory, self.ledger, self.role.shuns) = (memory, ledger, shuns);
+        }
         self.up = false;
         self.stack = false;
         self.instances = false;
         self.boots_at = None;
+    }
+
+    /// Its disk is full from now on, or takes again what is kept beside it.
+    pub(crate) fn fill(&mut self, full: bool) {
+        let durable =
+            || Durable { memory: self.memory.clone(), ledger: self.ledger.clone(), shuns: self.role.shuns.clone() };
+        self.full = full.then(|| Box::new(durable()));
     }
 
     pub(crate) fn reset_breaker(&mut self) {

@@ -2,6 +2,8 @@
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::reconcile::{Decision, Plan, Refusal, State, Word, reconcile};
+use gnt_ha::core::roles::OcfCode;
+use gnt_ha::core::roles::words::{Served, Word as Claim};
 
 use crate::command::Host;
 use crate::world::World;
@@ -50,6 +52,9 @@ fn one(world: &World, here: Host, node: Host, state: &State, plan: &Plan, decisi
                 return Err("it is recorded already".to_owned());
             }
             let least = world.settings().least_grade;
+            if proof.grade < least {
+                return Err(format!("{} is less than {least}", proof.grade));
+            }
             let admitted = truth.admitted;
             let since = |at: u64| admitted.is_none_or(|admitted| at > admitted);
             if !truth.truly_fenced.iter().any(|(at, grade)| *grade >= least && since(*at)) {
@@ -66,6 +71,58 @@ fn one(world: &World, here: Host, node: Host, state: &State, plan: &Plan, decisi
             return Err("it is online".to_owned());
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// What is true of the world after each step, and after each change that a decision made.
+pub(crate) fn check_world(world: &mut World) {
+    world.checks += 1;
+    let mut broken = Vec::new();
+    for state in world.hosts.iter().filter(|state| state.our_record && !state.ganeti.powered) {
+        // `gnt-node power off` sees it itself.
+        let seen_off =
+            |(at, grade): &(u64, Grade)| *grade == Grade::Off && state.admitted.is_none_or(|admitted| *at > admitted);
+        if !world.settings.power_too.off && !state.truly_fenced.iter().any(seen_off) {
+            broken.push(format!("{} is recorded with powered=no, and nobody has seen its power off", state.name));
+        }
+    }
+    for host in 0..world.hosts.len() {
+        for (node, entry) in &world.hosts[host].role.shuns.0 {
+            let seen = world.epochs.entry((host, node.clone())).or_default();
+            // What a full disk did not take is gone after a boot.
+            if entry.epoch < *seen && world.hosts[host].full.is_none() {
+                broken.push(format!("n{} goes back from epoch {seen} of {node} to {}", host + 1, entry.epoch));
+            }
+            *seen = entry.epoch;
+        }
+    }
+    let now = world.now;
+    world.broken.extend(broken.into_iter().map(|what| format!("at {now}s: {what}")));
+}
+
+/// What is true of each monitor of the master role.
+pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(), String> {
+    let counted: Vec<Claim> = words.iter().filter(|word| word.own || !word.shunned).cloned().collect();
+    let seen = |words: &[Claim]| world.role_seen(host, words).0.code;
+    let changed = seen(words) != seen(&counted)
+        || world.score(host, words) != world.score(host, &counted)
+        || world.taken(host, words) != world.taken(host, &counted);
+    if changed {
+        return Err(format!("n{}: the claim of a shunned node changes something", host + 1));
+    }
+    let state = &world.hosts[host];
+    let is_newer = |other: &Host| {
+        let other = &world.hosts[*other];
+        let is_shunned = state.role.shuns.shunned().any(|(node, _)| *node == other.name);
+        !is_shunned && other.believes_master != host && other.role.serial > state.role.serial
+    };
+    let is_ended = world.served(host) == Served::Now && seen(words) != OcfCode::RunningPromoted;
+    if is_ended && !(0..world.hosts.len()).any(|other| is_newer(&other)) {
+        return Err(format!(
+            "n{}: no newer configuration names another, and the master that serves is ended",
+            host + 1
+        ));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod ganeti;
 mod host;
 mod invariants;
 mod pacemaker;
+mod roles;
 mod run;
 mod script;
 mod view;

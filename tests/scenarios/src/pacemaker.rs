@@ -20,7 +20,7 @@ const AGAIN: u64 = 60;
 const JOIN: u64 = 2;
 
 /// How long the master role takes to start elsewhere, in seconds.
-const TAKEOVER: u64 = 10;
+pub(crate) const TAKEOVER: u64 = 10;
 
 impl World {
     /// One second of Pacemaker.
@@ -153,6 +153,9 @@ impl World {
         }
         if action != FenceAction::On {
             self.hosts[host].truly_fenced.push((self.now, grade));
+            if self.roles.is_some() {
+                self.shun(host, by);
+            }
             self.is_fenced(host);
         }
     }
@@ -234,6 +237,10 @@ impl World {
 
     /// The master role: it leaves a node that may not run it, and starts on another after a while.
     fn role(&mut self) {
+        if self.roles.is_some() {
+            self.role_by_agents();
+            return;
+        }
         if !self.role_managed || !self.has_quorum() || self.maintenance {
             return;
         }

@@ -21,6 +21,8 @@ pub struct Outcome {
     pub broken: Vec<String>,
     /// How many decisions were checked.
     pub looks: usize,
+    /// How often the world was checked: after each step and after each change that a decision makes.
+    pub checks: usize,
 }
 
 /// Runs a script.
@@ -30,14 +32,16 @@ pub struct Outcome {
 pub fn run(script: &Script) -> Result<Outcome, String> {
     let mut world = World::new(script).map_err(|error| error.to_string())?;
     let mut told = HashMap::new();
-    let mut outcome = Outcome { log: String::new(), broken: Vec::new(), looks: 0 };
+    let mut outcome = Outcome { log: String::new(), broken: Vec::new(), looks: 0, checks: 0 };
     let mut commands = script.commands.iter().peekable();
     for now in 0..=script.until {
         world.now = now;
         while let Some((_, command)) = commands.next_if(|(at, _)| *at <= now) {
             world.command(command);
+            invariants::check_world(&mut world);
         }
         world.tick();
+        invariants::check_world(&mut world);
         let mut looking = std::mem::take(&mut world.triggered);
         if now.is_multiple_of(MONITOR) {
             looking.extend(0..world.hosts.len());
@@ -51,6 +55,8 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
         }
     }
     world.log.push(summary(&world));
+    outcome.broken.append(&mut world.broken);
+    outcome.checks = world.checks;
     outcome.log = world.log.join("\n") + "\n";
     Ok(outcome)
 }
@@ -82,6 +88,7 @@ fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String
         {
             outcome.broken.push(format!("{}: {why}", verdict.node));
         }
+        invariants::check_world(world);
     }
 }
 

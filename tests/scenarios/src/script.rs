@@ -1,5 +1,6 @@
 //! The language of `cmdlist`; README.md has it in words.
 
+use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::reconcile::FenceAction;
 
 use crate::command::{Command, Device, Flag, Host};
@@ -181,6 +182,16 @@ impl Script {
             ["ledgers", word] => Command::LedgersOfAll(either(word, "all", "own")?),
             ["ask-noded", word] => Command::AskNoded(either(word, "on", "off")?),
             ["reconcile", n] => Command::Reconcile(self.host(n)?),
+            ["roles", mode] => Command::Roles(word(&[("partial", Mode::Partial), ("full", Mode::Full)], mode)?),
+            ["copy", n, master, serial] => Command::Copy(
+                self.host(n)?,
+                self.host(master)?,
+                serial.parse().map_err(|_| format!("{serial} is not a serial number"))?,
+            ),
+            ["confd", n, word] => Command::Confd(self.host(n)?, either(word, "answers", "silent")?),
+            ["luxid", n, "stopped"] => Command::LuxidStopped(self.host(n)?),
+            ["admit", n] => Command::Admit(self.host(n)?),
+            ["disk", n, word] => Command::DiskFull(self.host(n)?, either(word, "full", "writable")?),
             _ => return Err("no such command".to_owned()),
         })
     }

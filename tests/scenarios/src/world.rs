@@ -1,16 +1,19 @@
 //! The world: its hosts, its settings, its clock, and its log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{BadNodeName, NodeName};
 use gnt_ha::core::pacemaker::fencing::Fencing;
 use gnt_ha::core::pacemaker::tree::Element;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::core::reconcile::{FenceAction, Membership, Pause, Removal, Settings};
+use gnt_ha::core::shun::register::Epoch;
 
 use crate::command::{Command, Device, Host};
 use crate::host::HostState;
+use crate::roles::RoleState;
 use crate::script::Script;
 
 /// When the world begins, in seconds since 1970; it has been well for a day then.
@@ -55,6 +58,14 @@ pub(crate) struct World {
     /// Who looks now, beside the monitors.
     pub(crate) triggered: Vec<Host>,
     pub(crate) log: Vec<String>,
+    /// The mode of the master role's agents, where they decide about it.
+    pub(crate) roles: Option<Mode>,
+    /// The invariants that were broken since the last step.
+    pub(crate) broken: Vec<String>,
+    /// How often invariants were checked.
+    pub(crate) checks: usize,
+    /// The greatest epoch that each host has had of each node.
+    pub(crate) epochs: BTreeMap<(Host, NodeName), Epoch>,
 }
 
 impl World {
@@ -62,7 +73,10 @@ impl World {
         let hosts = (0..script.hosts)
             .map(|host| {
                 let is_candidate = script.candidates.is_empty() || script.candidates.contains(&host);
-                Ok(HostState::new(NodeName::new(&format!("n{}", host + 1))?, script.master, is_candidate))
+                let candidates =
+                    (0..script.hosts).filter(|host| script.candidates.is_empty() || script.candidates.contains(host));
+                let role = RoleState::new(host == script.master, candidates.collect());
+                Ok(HostState::new(NodeName::new(&format!("n{}", host + 1))?, script.master, is_candidate, role))
             })
             .collect::<Result<_, BadNodeName>>()?;
         Ok(Self {
@@ -93,6 +107,10 @@ impl World {
             receipts: 0,
             triggered: Vec::new(),
             log: Vec::new(),
+            roles: None,
+            broken: Vec::new(),
+            checks: 0,
+            epochs: BTreeMap::new(),
         })
     }
 
@@ -168,6 +186,16 @@ impl World {
             Command::LedgersOfAll(all) => self.ledgers_of_all = all,
             Command::AskNoded(ask) => self.ask_noded = ask,
             Command::Reconcile(host) => self.triggered.push(host),
+            Command::Roles(mode) => self.roles = Some(mode),
+            Command::Copy(host, master, serial) => {
+                self.hosts[host].believes_master = master;
+                self.hosts[host].role.serial = serial;
+                self.say(&format!("n{}'s copy names n{}, serial {serial}", host + 1, master + 1));
+            }
+            Command::Confd(host, answers) => self.hosts[host].role.confd = answers,
+            Command::LuxidStopped(host) => self.hosts[host].role.serves = false,
+            Command::Admit(host) => self.admit(host),
+            Command::DiskFull(host, full) => self.hosts[host].fill(full),
         }
     }
 

@@ -31,6 +31,9 @@ fn every_scenario_is_decided_as_expected() {
         };
         let outcome = run(&script).unwrap();
         wrong.extend(outcome.broken.iter().map(|broken| format!("{name}: broken: {broken}")));
+        if outcome.checks <= script.until as usize {
+            wrong.push(format!("{name}: its invariants were not checked after each step"));
+        }
         let path = folder.join("log.expect");
         let expected = fs::read_to_string(&path).unwrap_or_default();
         if update {
@@ -52,7 +55,7 @@ fn there_are_enough_and_each_guards_something_of_its_own() {
     guards.sort();
     guards.dedup();
     assert_eq!(guards.len(), all, "two scenarios guard the same");
-    assert!(all >= 60, "there are {all}");
+    assert!(all >= 150, "there are {all}");
 }
 
 /// The lines that differ, between those that do not.

@@ -1,0 +1,412 @@
+//! The master role as its agents decide it: each host has a copy of the configuration and a shun list of its own, and what
+//! the candidates' confd say are claims. The decisions are those of `gnt_ha::core::roles`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gnt_ha::core::ganeti::tags::Mode;
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::reconcile::Membership;
+use gnt_ha::core::roles::words::{
+    Served, Standing, Word, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
+};
+use gnt_ha::core::roles::{
+    Failure, MasterView, OcfCode, Rank, RunAs, Takeover, TakeoverView, Verdict, monitor_master, take_over,
+};
+use gnt_ha::core::shun::register::{Entry, Reach, Register};
+
+use crate::command::{Device, Host};
+use crate::invariants;
+use crate::world::World;
+
+/// Monitors of the role come this often, in seconds.
+const MONITOR: u64 = 10;
+
+/// How often the shun lists of all hosts are merged, in seconds.
+const SYNC: u64 = 30;
+
+/// From a role that failed until it is taken again, in seconds.
+const RECOVERY: u64 = 2;
+
+/// What a host keeps of the cluster, and what runs of the role on it.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleState {
+    /// The serial number of its copy of the configuration; who is master in it is `believes_master`.
+    pub(crate) serial: u64,
+    /// The candidates in that copy.
+    pub(crate) candidates: BTreeSet<Host>,
+    /// Its confd answers.
+    pub(crate) confd: bool,
+    /// Its luxid serves.
+    pub(crate) serves: bool,
+    /// The role was served here since the host booted.
+    pub(crate) served: bool,
+    /// It was stopped here on purpose since then.
+    pub(crate) stopped: bool,
+    /// Its instance was looked at since its cluster stack started.
+    pub(crate) probed: bool,
+    /// Its shun list.
+    pub(crate) shuns: Register,
+    /// What its monitor said last.
+    said: Option<(OcfCode, String)>,
+}
+
+impl RoleState {
+    /// As it is after `hosts` hosts have run for long.
+    pub(crate) fn new(is_master: bool, candidates: BTreeSet<Host>) -> Self {
+        Self {
+            serial: 100,
+            candidates,
+            confd: true,
+            serves: is_master,
+            served: is_master,
+            stopped: false,
+            probed: true,
+            shuns: Register::default(),
+            said: None,
+        }
+    }
+
+    /// The role is taken here.
+    pub(crate) fn serve(&mut self) {
+        (self.serves, self.served, self.stopped) = (true, true, false);
+    }
+
+    /// The role is given up here.
+    pub(crate) fn give_up(&mut self) {
+        (self.serves, self.stopped) = (false, true);
+    }
+
+    /// What a boot leaves.
+    pub(crate) fn stop(&mut self) {
+        self.serves = false;
+        self.served = false;
+        self.stopped = false;
+        self.probed = false;
+        self.said = None;
+    }
+}
+
+impl World {
+    /// A change of the configuration on Ganeti's master, which tells whoever it reaches.
+    pub(crate) fn configuration_changed(&mut self) {
+        let master = self.master;
+        self.hosts[master].role.serial += 1;
+        let copy = (self.hosts[master].role.serial, self.current_candidates());
+        for host in 0..self.hosts.len() {
+            let state = &self.hosts[host];
+            let is_told = host == master || state.up && state.linked && !state.ganeti.offline;
+            if is_told && !self.is_refused(host, master) {
+                self.hosts[host].believes_master = master;
+                (self.hosts[host].role.serial, self.hosts[host].role.candidates) = copy.clone();
+            }
+        }
+    }
+
+    fn current_candidates(&self) -> BTreeSet<Host> {
+        let is_candidate = |host: &Host| *host == self.master || self.hosts[*host].ganeti.master_candidate;
+        (0..self.hosts.len()).filter(is_candidate).collect()
+    }
+
+    /// Whether one of the two refuses the other's TCP.
+    pub(crate) fn is_refused(&self, one: Host, other: Host) -> bool {
+        self.shuns(one, other).is_some() || self.shuns(other, one).is_some()
+    }
+
+    fn shuns(&self, by: Host, node: Host) -> Option<Reach> {
+        let name = &self.hosts[node].name;
+        self.hosts[by].role.shuns.shunned().find(|(shunned, _)| *shunned == name).map(|(_, entry)| entry.reach)
+    }
+
+    /// Everybody who can be told refuses a node that was fenced: over TCP where its power was seen off.
+    pub(crate) fn shun(&mut self, node: Host, by: Host) {
+        let (grade, reach) = match self.device {
+            Device::Shun => (Grade::Isolated, Reach::Everything),
+            _ => (Grade::Off, Reach::Tcp),
+        };
+        let (name, since_ms) = (self.hosts[node].name.clone(), self.wall_ms(0, self.now));
+        for host in (0..self.hosts.len()).filter(|host| *host != node) {
+            if !self.hosts[host].up || !self.hosts[host].linked || host != by && self.is_refused(host, by) {
+                continue;
+            }
+            let shuns = &mut self.hosts[host].role.shuns;
+            let epoch = shuns.epoch(&name).shunned();
+            let entry = Entry {
+                epoch,
+                addresses: BTreeSet::new(),
+                reach,
+                grade,
+                boot_id: None,
+                since_ms,
+                by: "fencing".into(),
+            };
+            shuns.merge(&Register(BTreeMap::from([(name.clone(), entry)])));
+        }
+    }
+
+    /// The administrator admits a node: whoever the master reaches is told.
+    pub(crate) fn admit(&mut self, node: Host) {
+        let name = self.hosts[node].name.clone();
+        let master = self.master;
+        let told: Vec<Host> = (0..self.hosts.len())
+            .filter(|host| self.hosts[*host].up && self.hosts[*host].linked)
+            .filter(|host| *host == node || !self.is_refused(*host, master))
+            .collect();
+        for host in told {
+            if let Some(entry) = self.hosts[host].role.shuns.0.get_mut(&name) {
+                entry.epoch = entry.epoch.admitted().unwrap_or(entry.epoch);
+            }
+        }
+        self.say(&format!("n{} is admitted", node + 1));
+    }
+
+    /// Shun lists are merged: the greater epoch counts. Who is refused is neither asked nor told.
+    fn sync(&mut self) {
+        for one in 0..self.hosts.len() {
+            for other in 0..self.hosts.len() {
+                let there = |host: Host| self.hosts[host].up && self.hosts[host].linked;
+                if one != other && there(one) && there(other) && !self.is_refused(one, other) {
+                    let learned = self.hosts[other].role.shuns.clone();
+                    let before = self.hosts[one].role.shuns.clone();
+                    self.hosts[one].role.shuns.merge(&learned);
+                    let after = self.hosts[one].role.shuns.clone();
+                    for (node, entry) in after.0.iter().filter(|(node, entry)| before.epoch(node) != entry.epoch) {
+                        let what = if entry.epoch.is_shunned() { "shunned" } else { "admitted" };
+                        self.say(&format!("n{} learns that {node} is {what}", one + 1));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the candidates' confd say to `here`. confd is UDP: only a shunning of everything keeps it away.
+    pub(crate) fn words(&self, here: Host) -> Vec<Word> {
+        let own = &self.hosts[here];
+        let closed = |by: Host, node: Host| self.shuns(by, node) == Some(Reach::Everything);
+        let answers = |host: &Host| {
+            let state = &self.hosts[*host];
+            let reached = state.linked && own.linked && !closed(here, *host) && !closed(*host, here);
+            state.up && state.role.confd && (*host == here || reached)
+        };
+        let word = |host: Host| Word {
+            own: host == here,
+            from: self.hosts[host].name.to_string(),
+            master: self.hosts[self.hosts[host].believes_master].name.to_string(),
+            serial: self.hosts[host].role.serial,
+            shunned: self.shuns(here, host).is_some(),
+        };
+        own.role.candidates.iter().copied().filter(answers).map(word).collect()
+    }
+
+    pub(crate) fn served(&self, host: Host) -> Served {
+        match self.hosts[host].role {
+            RoleState { serves: true, .. } => Served::Now,
+            RoleState { served: true, stopped: false, .. } => Served::ThisBoot,
+            _ => Served::Never,
+        }
+    }
+
+    fn rank(&self, host: Host) -> Rank {
+        let state = &self.hosts[host];
+        if state.believes_master == host {
+            Rank::Master
+        } else if state.role.candidates.contains(&host) {
+            Rank::Candidate
+        } else {
+            Rank::Other
+        }
+    }
+
+    /// What the monitor of a clone's instance makes of `words`.
+    pub(crate) fn role_seen(&self, host: Host, words: &[Word]) -> (Verdict, Standing) {
+        let (state, served) = (&self.hosts[host], self.served(host));
+        let standing = standing(&state.name, words, state.role.candidates.len(), served);
+        let rank = self.rank(host);
+        let is_probe = !state.role.probed;
+        let is_full = self.roles == Some(Mode::Full) && rank == Rank::Master;
+        let luxid = || Failure { check: "luxid", found: "no answer".to_owned() };
+        let failures = is_full.then(|| {
+            let peers = disagreement(&state.name, words);
+            peers.into_iter().chain((served != Served::Now).then(luxid)).collect()
+        });
+        let view = MasterView {
+            rank,
+            run_as: RunAs::Promotable { started: true },
+            standing: standing.clone(),
+            alone: is_probe && served != Served::Now && is_alone(words) && state.role.candidates.len() > 1,
+            ignored: ignored(&state.name, words),
+            stopped: state.role.stopped,
+            served,
+            left: false,
+            failures,
+        };
+        (monitor_master(&view), standing)
+    }
+
+    /// The score with which a host offers itself.
+    pub(crate) fn score(&self, host: Host, words: &[Word]) -> Option<i32> {
+        let state = &self.hosts[host];
+        let standing = standing(&state.name, words, state.role.candidates.len(), self.served(host));
+        promotion_score(self.rank(host), &standing, words, None)
+    }
+
+    /// What a promotion on `host` comes to.
+    pub(crate) fn taken(&self, host: Host, words: &[Word]) -> Takeover {
+        let state = &self.hosts[host];
+        let rank = self.rank(host);
+        let votes = |other: Host| {
+            let other_state = &self.hosts[other];
+            other_state.up && other_state.linked && state.linked && other_state.noded && !self.is_refused(host, other)
+        };
+        let others: Vec<Host> =
+            (0..self.hosts.len()).filter(|other| *other != host && !self.hosts[*other].ganeti.offline).collect();
+        let voters = 1 + others.iter().filter(|other| votes(**other)).count();
+        let is_gone = |node: Host| {
+            let node = &self.hosts[node];
+            !node.is_heard() && node.truly_fenced.last().is_some_and(|(_, grade)| *grade >= Grade::Bounded)
+        };
+        let needed: Vec<Host> = match rank {
+            Rank::Master => others.into_iter().filter(|other| !votes(*other)).collect(),
+            Rank::Candidate | Rank::Other => vec![state.believes_master],
+        };
+        let old = state.believes_master;
+        take_over(&TakeoverView {
+            rank,
+            standing: match rank {
+                Rank::Master => standing(&state.name, words, state.role.candidates.len(), Served::Never),
+                Rank::Candidate | Rank::Other => Standing::Undisputed,
+            },
+            old_master: (old != host).then(|| self.hosts[old].name.clone()),
+            served_elsewhere: (0..self.hosts.len())
+                .any(|other| other != host && votes(other) && self.hosts[other].role.serves),
+            newer_copy: newer_copy(Some(state.role.serial), words),
+            missed: None,
+            any_serial: false,
+            nodes: self.hosts.len(),
+            voters,
+            gone: needed.iter().all(|node| is_gone(*node)).then(|| "a fencing".to_owned()),
+        })
+    }
+
+    /// One second of the role.
+    pub(crate) fn role_by_agents(&mut self) {
+        if self.now.is_multiple_of(SYNC) {
+            self.sync();
+        }
+        if self.now.is_multiple_of(MONITOR) {
+            for host in 0..self.hosts.len() {
+                if self.hosts[host].is_heard() && self.hosts[host].member.is_member() {
+                    self.monitor_role(host);
+                }
+            }
+        }
+        if !self.has_quorum() || self.maintenance {
+            return;
+        }
+        if let Some(host) = self.role_on {
+            match self.hosts[host].member {
+                Membership::Online | Membership::Unclean => return,
+                _ if self.hosts[host].lost_at.is_some() => return,
+                _ => self.role_leaves(host, crate::pacemaker::TAKEOVER),
+            }
+        }
+        if self.role_moves_at.is_some_and(|at| at <= self.now) {
+            self.promote();
+        }
+    }
+
+    fn role_leaves(&mut self, host: Host, after: u64) {
+        self.hosts[host].role.give_up();
+        self.role_on = None;
+        self.role_moves_at = Some(self.now + after);
+    }
+
+    /// A monitor, and what Pacemaker does with its result.
+    fn monitor_role(&mut self, host: Host) {
+        let words = self.words(host);
+        self.checks += 1;
+        let broken = invariants::check_role(self, host, &words).err();
+        self.broken.extend(broken.map(|what| format!("at {}s: {what}", self.now)));
+        let (verdict, standing) = self.role_seen(host, &words);
+        let is_promoted = verdict.code == OcfCode::RunningPromoted;
+        let reason = verdict.reason.clone().unwrap_or_default();
+        let said = (verdict.code, reason.clone());
+        let is_new = self.hosts[host].role.said.as_ref() != Some(&said);
+        let was_quiet = self.hosts[host].role.said.is_none() && reason.is_empty();
+        self.hosts[host].role.said = Some(said);
+        self.hosts[host].role.probed = true;
+        if is_new && !was_quiet {
+            let state = match verdict.code {
+                OcfCode::RunningPromoted => "promoted",
+                OcfCode::FailedPromoted => "failed",
+                _ => "unpromoted",
+            };
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            self.say(&format!("n{} role: {state}{why}", host + 1));
+        }
+        if standing.successor().is_some() && self.hosts[host].role.serves {
+            self.hosts[host].role.serves = false;
+            self.say(&format!("n{} stops serving", host + 1));
+        }
+        if self.role_on == Some(host) && !is_promoted && !self.maintenance {
+            self.say(&format!("Pacemaker demotes n{}", host + 1));
+            self.role_leaves(host, RECOVERY);
+        } else if is_promoted && self.role_on.is_some_and(|on| on != host) && !self.maintenance {
+            self.two_promoted(host);
+        }
+    }
+
+    /// Of two promoted instances Pacemaker demotes the one with the lower score.
+    fn two_promoted(&mut self, host: Host) {
+        let Some(on) = self.role_on else { return };
+        let score = |host: Host| self.score(host, &self.words(host));
+        let (loser, winner) = if score(host) > score(on) { (on, host) } else { (host, on) };
+        self.say(&format!("Pacemaker finds two promoted, and demotes n{}", loser + 1));
+        self.hosts[loser].role.give_up();
+        self.role_on = Some(winner);
+    }
+
+    /// Pacemaker promotes the instance with the highest score, and the next one when that fails.
+    fn promote(&mut self) {
+        let can = |host: &Host| self.hosts[*host].member == Membership::Online && self.hosts[*host].is_heard();
+        let mut offers: Vec<(i32, Host)> = (0..self.hosts.len())
+            .filter(can)
+            .filter_map(|host| Some((self.score(host, &self.words(host))?, host)))
+            .collect();
+        offers.sort_by_key(|(score, host)| (-score, *host));
+        for (_, host) in offers {
+            let words = self.words(host);
+            match self.taken(host, &words) {
+                Takeover::Refused(verdict) | Takeover::NotYet(verdict) => {
+                    let why = verdict.reason.unwrap_or_default();
+                    self.say(&format!("n{} does not take the role: {why}", host + 1));
+                }
+                Takeover::StartDaemons { no_voting } if no_voting.is_none() && !self.wins_the_vote(host) => {
+                    self.say(&format!("n{}: luxid gets no majority of votes", host + 1));
+                }
+                Takeover::StartDaemons { .. } | Takeover::Failover { .. } => {
+                    self.role_moves_at = None;
+                    self.role_on = Some(host);
+                    self.hosts[host].role.serve();
+                    self.becomes_master(host);
+                    return;
+                }
+            }
+        }
+        self.role_moves_at = Some(self.now + MONITOR);
+    }
+
+    /// Ganeti's own vote: more than half of all nodes name the one that starts luxid.
+    fn wins_the_vote(&self, host: Host) -> bool {
+        let state = &self.hosts[host];
+        let names = |other: &Host| {
+            let voter = &self.hosts[*other];
+            voter.up
+                && voter.linked
+                && state.linked
+                && voter.noded
+                && voter.believes_master == host
+                && !self.is_refused(host, *other)
+        };
+        2 * (0..self.hosts.len()).filter(|other| *other == host || names(other)).count() > self.hosts.len()
+    }
+}
