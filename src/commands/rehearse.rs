@@ -132,6 +132,8 @@ pub(super) fn rehearse(
     let is_precious = ganeti.nodes().len() == 2 && ganeti.master() == Some(&node);
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
     let times = Times::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
+    let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();
+    let ways = resources.fencing.with(&power_agents).ways(&node, &ganeti.names());
     let known = Known {
         died: node.as_str(),
         outlook: &outlook,
@@ -141,6 +143,7 @@ pub(super) fn rehearse(
         record,
         times: &times,
         resources: &resources,
+        ways: &ways,
     };
     let steps = steps(&known);
     let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::budget::times::{Times, interval, operation};
 use super::grade::Grade;
 use super::outlook::{Outlook, Step as Move, surprise};
+use super::pacemaker::fencing::{Way, Ways};
 use super::pacemaker::resources::Resources;
 use super::reconcile::Decision;
 
@@ -76,6 +77,8 @@ pub struct Known<'a> {
     pub times: &'a Times,
     /// Pacemaker's configuration, with the times of its operations.
     pub resources: &'a Resources,
+    /// The ways in which Pacemaker may fence it.
+    pub ways: &'a Ways,
 }
 
 /// The steps, in their order.
@@ -96,14 +99,28 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =
         known.outlook.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
     let is_enough = |line: &str| is_well(line) && of(line, times).is_none_or(|(_, grade)| *grade >= known.least);
-    let proven = known.proof.as_ref().is_ok_and(|lines| one_proves(lines, is_enough));
+    let has_ours = known.ways.has_ours() || known.ways.0.is_empty();
+    let others = || known.ways.0.iter().filter(|way| !way.has_ours());
+    let is_worth = |way: &Way| way.worth(true).grade >= known.least;
+    let proven = if has_ours {
+        known.proof.as_ref().is_ok_and(|lines| one_proves(lines, is_enough))
+    } else {
+        others().all(is_worth)
+    };
     let fence = |step: &Move| {
         let put_off = if times.put_off.is_empty() { String::new() } else { format!(", put off by {}", times.put_off) };
         let step = Step::open(PACEMAKER, said(step) + &put_off).about(times.begins());
         if proven { step.within(times.proven()) } else { step }
     };
     steps.extend(fencing.into_iter().map(fence));
+    if !has_ours {
+        steps.push(Step::blocked(
+            PROOF,
+            "its fencing levels leave fence_ganeti out: nothing that it could prove counts".to_owned(),
+        ));
+    }
     match &known.proof {
+        _ if !has_ours => {}
         Ok(lines) => steps.extend(lines.iter().map(|line| match (is_well(line), is_enough(line)) {
             (true, true) => of_level(Step::open(PROOF, line.clone()), times),
             (true, false) => {
@@ -117,6 +134,16 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
             steps.push(Step::blocked(PROOF, what));
         }
     }
+    steps.extend(others().map(|way| {
+        let grade = way.worth(true).grade;
+        let what = format!("{way}, without a receipt of ours: its off has grade {grade}");
+        let step = if is_worth(way) {
+            Step::open(PROOF, what)
+        } else {
+            Step::blocked(PROOF, format!("{what}, and minimum_grade is {}", known.least))
+        };
+        Step { grade: Some(grade), ..step }
+    }));
     // What ran on the dead is stopped by its death.
     let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died);
     // What is done with one resource is done one after the other.
@@ -246,7 +273,52 @@ mod tests {
             record,
             times,
             resources: &resources,
+            ways: &Ways::ours(Grade::Bounded),
         })
+    }
+
+    /// The proof of the devices that would be used: what another device may have done counts for what it gives.
+    #[test]
+    fn devices_beside_ours_are_steps_of_their_own() {
+        let text = |topology: &str| {
+            format!(
+                "<cib><configuration><resources><primitive id=\"f\" class=\"stonith\" type=\"fence_ganeti\"/><primitive id=\"san\" \
+                 class=\"stonith\" type=\"fence_scsi\"/><primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/></resources>\
+                 <fencing-topology>{topology}</fencing-topology></configuration></cib>"
+            )
+        };
+        let node = NodeName::new("n1.lab").unwrap();
+        let of = |topology: &str| {
+            let resources = Resources::parse(&text(topology)).unwrap();
+            let ways = resources.fencing.ways(&node, std::slice::from_ref(&node));
+            let (outlook, times) = (outlook(), times());
+            let steps = steps(&Known {
+                died: "n1.lab",
+                outlook: &outlook,
+                role: None,
+                proof: Ok(vec!["ok n1.lab level 1 bmc: on".to_owned()]),
+                least: Grade::Bounded,
+                record: Err("not asked".to_owned()),
+                times: &times,
+                resources: &resources,
+                ways: &ways,
+            });
+            let proofs = steps.into_iter().filter(|step| step.who == "proof");
+            proofs.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
+        };
+        let said = of("");
+        assert_eq!(said[0], ("ok n1.lab level 1 bmc: on; its off has grade off".into(), false));
+        let san =
+            "san (fence_scsi), without a receipt of ours: its off has grade isolated, and minimum_grade is bounded";
+        assert_eq!(
+            said[1..],
+            [(san.into(), true), ("pdu (fence_apc), without a receipt of ours: its off has grade off".into(), false)]
+        );
+        let said = of("<fencing-level id=\"l\" target=\"n1.lab\" index=\"2\" devices=\"san,pdu\"/>");
+        assert!(said[0].0.contains("leave fence_ganeti out") && said[0].1);
+        let level =
+            "fencing level 2: san (fence_scsi) + pdu (fence_apc), without a receipt of ours: its off has grade off";
+        assert_eq!(said[1..], [(level.into(), false)]);
     }
 
     fn resources() -> Resources {
@@ -344,6 +416,7 @@ mod tests {
             record,
             times: &times,
             resources: &resources,
+            ways: &Ways::ours(Grade::Bounded),
         };
         let said = steps(&known);
         assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");

@@ -49,6 +49,25 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("device-takes-isolated", "fence-ganeti", |s| {
         s.cib("<nvpair id=\"l\"", "<nvpair id=\"g\" name=\"minimum_grade\" value=\"isolated\"/><nvpair id=\"l\"");
     }),
+    // Tried: it was counted as one that sees the power.
+    ("device-proves-little", "san", |s| {
+        s.cib(
+            "<primitive id=\"master\"",
+            "<primitive id=\"san\" class=\"stonith\" type=\"fence_scsi\"/><primitive id=\"master\"",
+        );
+    }),
+    ("device-proves-little", "own", |s| {
+        s.cib(
+            "<primitive id=\"master\"",
+            "<primitive id=\"own\" class=\"stonith\" type=\"fence_mine\"/><primitive id=\"master\"",
+        );
+    }),
+    ("topology-without-ours", "n3.lab", |s| {
+        let pdu = "<primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/><primitive id=\"master\"";
+        s.cib("<primitive id=\"master\"", pdu);
+        let level = "<fencing-topology><fencing-level id=\"fl\" target=\"n3.lab\" index=\"1\" devices=\"pdu\"/></fencing-topology>";
+        s.cib("</configuration>", &format!("{level}</configuration>"));
+    }),
     ("device-on-regular-nodes", "n4.lab", |s| s.cib("node=\"n4\" score=\"-INFINITY\"", "node=\"n4\" score=\"-100\"")),
     ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),

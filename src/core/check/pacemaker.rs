@@ -1,12 +1,16 @@
 //! Pacemaker: its configuration and its state.
 
+use std::collections::BTreeMap;
+
 use super::{Findings, View};
 use crate::config::is_board;
+use crate::core::fence_agents::Kind;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::fencing::{Device, Fencing, Way};
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
 use crate::core::reconcile::{FenceStatus, Membership};
 
@@ -97,6 +101,7 @@ fn look_at_devices(resources: &Resources, view: &View, findings: &mut Findings) 
     }
     if let Ok(ganeti) = &view.ganeti {
         look_at_reach(resources, &ours, ganeti, view, findings);
+        look_at_kinds(resources, ganeti, view, findings);
     }
 }
 
@@ -135,14 +140,53 @@ fn look_at_reach(
     }
 }
 
-/// Whether another agent than ours may fence this node, and sees its power though the board in the host is dead.
-pub(super) fn has_other_device(resources: &Resources, node: &NodeName) -> bool {
-    let others = resources.devices().filter(|device| device.kind != DEVICE && !is_board(&device.kind));
-    others.filter(|device| !is_held(device)).any(|device| {
-        targets(device).is_none_or(|names| {
-            names.iter().any(|name| [node.as_str(), node.short()].iter().any(|own| own.eq_ignore_ascii_case(name)))
-        })
+/// Whether Pacemaker may fence this node by devices of which one switches its power, and does so though the board in the host
+/// is dead.
+pub(super) fn has_other_device(resources: &Resources, view: &View, node: &NodeName, all: &[NodeName]) -> bool {
+    let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && is_held(known));
+    let sees = |device: &Device| matches!(device.kind, Kind::Power { .. }) && !is_board(&device.agent);
+    let ways = fencing(resources, view).ways(node, all);
+    ways.0.iter().any(|way| {
+        way.devices.iter().any(sees) && !way.devices.iter().any(|device| is_held(device) || is_board(&device.agent))
     })
+}
+
+/// What Pacemaker fences with, with the agents that our configuration names.
+fn fencing(resources: &Resources, view: &View) -> Fencing {
+    match &view.config {
+        Some(Ok(config)) => resources.fencing.with(&config.power_agents),
+        _ => resources.fencing.clone(),
+    }
+}
+
+/// Devices whose success proves too little to be recorded, and nodes that are fenced without ours.
+fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
+    let fencing = fencing(resources, view);
+    let all = ganeti.names();
+    let mut weak: BTreeMap<&str, String> = BTreeMap::new();
+    for node in ganeti.nodes().iter().filter(|node| !node.offline) {
+        let ways = fencing.ways(&node.name, &all);
+        let levels: Vec<&Way> = ways.0.iter().filter(|way| way.level.is_some()).collect();
+        let has_ours = |way: &&Way| way.devices.iter().any(|device| device.agent == DEVICE);
+        if !levels.is_empty() && !levels.iter().any(has_ours) {
+            let devices = |way: &&Way| way.devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>().join("+");
+            let levels: Vec<String> = levels.iter().map(devices).collect();
+            findings.add("topology-without-ours", &node.name, format!("its fencing levels have {}", levels.join(", ")));
+        }
+        let of_theirs = ways.0.iter().filter(|way| way.worth(true).grade < Grade::Bounded);
+        for device in of_theirs.flat_map(|way| &way.devices).filter(|device| device.agent != DEVICE) {
+            if let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) {
+                let what = match known.kind {
+                    Kind::Fabric => "cuts a path and switches no power",
+                    _ => "is not known to switch the power and to read it back as it is set up",
+                };
+                weak.entry(&known.id).or_insert_with(|| format!("{} {what}", known.agent));
+            }
+        }
+    }
+    for (id, what) in weak {
+        findings.add("device-proves-little", id, what);
+    }
 }
 
 /// The least proof that both programs take: each has a setting of its own.

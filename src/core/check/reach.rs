@@ -157,7 +157,8 @@ fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
     };
     let least = least_grade(view);
     let mut best = nothing();
-    let mut outlives = view.resources.as_ref().is_ok_and(|resources| has_other_device(resources, node));
+    let mut outlives =
+        view.resources.as_ref().is_ok_and(|resources| has_other_device(resources, view, node, &ganeti.names()));
     for (index, level) in filled.iter().enumerate() {
         let mut grade = Grade::Off;
         let mut why = None;

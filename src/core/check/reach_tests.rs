@@ -56,7 +56,17 @@ fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
     let mut scene = Scene::healthy();
     let pdu = "<primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/><primitive id=\"master\"";
     scene.cib("<primitive id=\"master\"", pdu);
-    assert_eq!(told(scene), [off], "so does one that is Pacemaker's");
+    assert_eq!(told(scene), slice::from_ref(&off), "so does one that is Pacemaker's");
+
+    // Neither a device that cuts a path nor one that nobody knows sees the power.
+    for (agent, sees) in [("fence_scsi", false), ("fence_mine", false), ("fence_sbd", false), ("fence_apc", true)] {
+        let mut scene = Scene::healthy();
+        let device = format!("<primitive id=\"x\" class=\"stonith\" type=\"{agent}\"/><primitive id=\"master\"");
+        scene.cib("<primitive id=\"master\"", &device);
+        let expected =
+            if sees { vec![off.clone()] } else { vec![off.clone(), ("shared-power", "1234".into(), SHARED.into())] };
+        assert_eq!(told(scene), expected, "{agent}");
+    }
 }
 
 /// "From what was really asked, not from hopes."

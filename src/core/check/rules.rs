@@ -118,6 +118,20 @@ pub const RULES: &[Rule] = &[
         "use a level that proves more (a BMC, a PDU, a leash), then: crm_resource --resource {} --delete-parameter minimum_grade",
     ),
     rule_of(
+        "device-proves-little",
+        Warning,
+        "a host that this device alone has fenced may still run: it is not recorded offline, and neither is one whose receipt is lost \
+         while Pacemaker may have used this device",
+        "fence the nodes by levels that each have fence_ganeti or a power device (stonith_topology), or take {} out; if its agent switches \
+         the power and reads it back: power_agents = [\"AGENT\"] in /etc/gnt-ha/config.toml",
+    ),
+    rule_of(
+        "topology-without-ours",
+        Error,
+        "fence_ganeti is never asked to fence this node: no receipt, no level of ours, and nobody shuns it",
+        "add the device to the fencing levels of {} (pcs stonith level add 1 {} fence-ganeti), or take those levels out",
+    ),
+    rule_of(
         "device-on-regular-nodes",
         Warning,
         "only master candidates hold Ganeti's configuration: on other nodes the device fails",

@@ -5,6 +5,7 @@
 //! registered by hand (`stonith_admin --register`) or deleted since are not seen.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::pattern;
 use super::resources::milliseconds;
@@ -38,6 +39,8 @@ pub struct Device {
     pub kind: Kind,
     /// It reboots where Pacemaker means off (`pcmk_off_action`).
     reboots_for_off: bool,
+    /// It does another action than Pacemaker means, or takes a machine that it does not find for off.
+    is_odd: bool,
     /// The nodes that it is restricted to; none where that cannot be told.
     only: Option<Vec<String>>,
 }
@@ -84,6 +87,7 @@ impl Ways {
             agent: String::new(),
             kind: *kind,
             reboots_for_off: false,
+            is_odd: false,
             only: None,
         };
         let way = |kinds: &&[Kind]| Way { level: None, devices: kinds.iter().map(device).collect() };
@@ -99,11 +103,27 @@ impl Ways {
     /// Whether a `fence_ganeti` device is part of a way.
     #[must_use]
     pub fn has_ours(&self) -> bool {
-        self.0.iter().any(|way| way.devices.iter().any(|device| device.agent == OURS))
+        self.0.iter().any(Way::has_ours)
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(level) = self.level {
+            write!(f, "fencing level {level}: ")?;
+        }
+        let devices = self.devices.iter().map(|device| format!("{} ({})", device.id, device.agent));
+        f.write_str(&devices.collect::<Vec<_>>().join(" + "))
     }
 }
 
 impl Way {
+    /// Whether a `fence_ganeti` device is part of it.
+    #[must_use]
+    pub fn has_ours(&self) -> bool {
+        self.devices.iter().any(|device| matches!(device.kind, Kind::Ours { .. }))
+    }
+
     fn kinds(&self) -> Vec<Kind> {
         self.devices.iter().map(|device| device.kind).collect()
     }
@@ -146,6 +166,16 @@ impl Fencing {
             names,
             attributes: attributes.collect(),
         }
+    }
+
+    /// The same, where these agents switch power, too.
+    #[must_use]
+    pub fn with(&self, power_agents: &BTreeSet<String>) -> Self {
+        let mut all = self.clone();
+        for device in all.devices.iter_mut().filter(|device| device.kind == Kind::Unknown && !device.is_odd) {
+            device.kind = Kind::of(&device.agent, power_agents);
+        }
+        all
     }
 
     /// The least proof that a `fence_ganeti` device takes; none without such a device.
@@ -247,6 +277,7 @@ impl Fencing {
                 agent: String::new(),
                 kind: Kind::Unknown,
                 reboots_for_off: false,
+                is_odd: false,
                 only: None,
             }),
         };
@@ -274,6 +305,7 @@ impl Device {
             agent: WATCHDOG.to_owned(),
             kind: Kind::Watchdog,
             reboots_for_off: false,
+            is_odd: false,
             only: None,
         }
     }
@@ -328,6 +360,7 @@ impl Device {
             agent: agent.to_owned(),
             kind,
             reboots_for_off,
+            is_odd,
             only: is_told.then(|| of_list.chain(of_map).collect()),
         })
     }

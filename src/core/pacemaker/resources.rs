@@ -4,9 +4,10 @@
 //! are not: of several values the first counts, as for Pacemaker without rules.
 
 use crate::core::grade::Grade;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cib::BadCib;
+use super::fencing::Fencing;
 use super::tree::Element;
 use crate::core::node::NodeName;
 
@@ -35,6 +36,8 @@ pub struct Resources {
     pub attributes: BTreeMap<NodeName, Pairs>,
     /// Alert agents, each as its id and its path.
     pub alerts: Vec<(String, String)>,
+    /// What it fences with; agents that our configuration adds are not among those that switch power (see [`Fencing::with`]).
+    pub fencing: Fencing,
 }
 
 /// One resource.
@@ -116,6 +119,7 @@ impl Resources {
         let members = nodes.iter().filter(|(_, node)| node.get("type") != Some("remote"));
         let alerts = cib.all("alert").into_iter();
         Ok(Self {
+            fencing: Fencing::of(&cib, &BTreeSet::new()),
             property_sets: sets.map(str::to_owned).collect(),
             property_ids: property_ids.collect(),
             feature_set: cib.get("crm_feature_set").map(str::to_owned),
@@ -146,9 +150,7 @@ impl Resources {
     /// The least proof that a `fence_ganeti` device takes (`minimum_grade`); of several the least. None without such a device.
     #[must_use]
     pub fn least_grade(&self) -> Option<Grade> {
-        let devices = self.devices().filter(|device| device.kind == "fence_ganeti");
-        let least = |device: &Primitive| device.parameters.get("minimum_grade").and_then(|word| word.parse().ok());
-        devices.map(|device| least(device).unwrap_or(Grade::Bounded)).min()
+        self.fencing.least_of_ours()
     }
 
     /// The connections to Pacemaker remote nodes: the id of each is the node's name.
