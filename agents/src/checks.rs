@@ -1,7 +1,6 @@
 //! The checks of full mode: each has its own deadline, a daemon that hangs is a failure within it.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use gnt_ha::core::roles::{Failure, Rank};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::confd::Confd;
 use gnt_ha::sys::ganeti::luxi::Luxi;
-use gnt_ha::sys::{addresses, reachable};
+use gnt_ha::sys::{addresses, reachable, trial_file};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::site::{Place, Site};
@@ -131,7 +130,7 @@ fn storage(site: &Site, deadline: Deadline) -> Vec<Failure> {
             in_time(
                 deadline.at_most(EACH),
                 move || {
-                    if folder.try_exists()? { write_and_remove(&folder) } else { Ok(()) }
+                    if folder.try_exists()? { trial_file::write(&folder) } else { Ok(()) }
                 },
             );
         written.err().map(|error| failure("storage", format!("{shown}: {error}")))
@@ -147,7 +146,7 @@ fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
     let folder = folder.to_owned();
     in_time(deadline, move || {
         std::fs::create_dir_all(&folder)?;
-        write_and_remove(&folder)
+        trial_file::write(&folder)
     })
 }
 
@@ -157,16 +156,6 @@ fn in_time(deadline: Deadline, write: impl FnOnce() -> io::Result<()> + Send + '
     // A host that has no thread to spare: it cannot be known, which is no success.
     std::thread::Builder::new().spawn(move || sender.send(write()))?;
     receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("a write did not end in time")))
-}
-
-fn write_and_remove(folder: &Path) -> io::Result<()> {
-    let path: PathBuf = folder.join(format!(".gnt-ha.writable.{}", std::process::id()));
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(b"x")?;
-        file.sync_data()
-    });
-    let removed = std::fs::remove_file(&path);
-    written.and(removed)
 }
 
 #[cfg(test)]

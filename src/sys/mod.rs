@@ -32,3 +32,4 @@ pub mod start;
 pub mod state_file;
 pub mod store;
 pub mod terminal;
+pub mod trial_file;

@@ -1,0 +1,42 @@
+//! Whether a file can be written in a folder, which others may write to as well.
+
+use std::fs::{OpenOptions, remove_file};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Writes a byte into a new file in `folder`, flushes it, and leaves nothing behind. The name is one that nobody can guess, and
+/// what is there already is never opened: a link that somebody has put there leads root nowhere.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(folder: &Path) -> io::Result<()> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)?;
+    let path = folder.join(format!(".gnt-ha.writable.{:032x}", u128::from_le_bytes(random)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    // At once: a write that hangs leaves no name behind.
+    remove_file(&path)?;
+    file.write_all(b"x")?;
+    file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A check opens nothing that somebody else has put there: the name was the number of the process, which can be guessed.
+    #[test]
+    fn a_planted_link_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("theirs");
+        std::fs::write(&theirs, "precious").unwrap();
+        let planted = folder.path().join(format!(".gnt-ha.writable.{}", std::process::id()));
+        std::os::unix::fs::symlink(&theirs, &planted).unwrap();
+        write(folder.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "precious");
+        assert!(planted.is_symlink(), "it is not ours to remove");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
+        assert!(write(&folder.path().join("absent")).is_err());
+    }
+}
