@@ -21,6 +21,8 @@ pub mod command;
 mod datagram;
 mod error;
 mod handshake;
+#[cfg(test)]
+mod handshake_tests;
 mod ignored;
 pub mod keys;
 pub mod lan_message;

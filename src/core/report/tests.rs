@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use outside::hostile::{Dice, mutated};
 use serde_json::Value;
 
 use super::envelope::Report;
-use super::http::{Refused, Wanted, wanted};
+use super::http::{Refused, Wanted, answer, wanted};
 use super::openmetrics::openmetrics;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Outcome};
 use crate::core::reconcile::{Decision, Membership, Quiet, Refusal};
 use crate::core::status::{Flags, Last, Level, Line, Next, Note, Protection, Role, Shun, Status, VERSION};
+use crate::core::text::is_hidden;
 
 fn line(node: &str, member: Membership, decision: &Decision) -> Line {
     let flags = Flags { role: Role::Candidate, offline: false, drained: Some(false), powered: Some(true) };
@@ -138,6 +140,50 @@ fn the_dashboard_is_one() {
 fn an_outcome_has_one_word() {
     for outcome in [Outcome::Done, Outcome::AlreadySo, Outcome::OffOnly, Outcome::Refused, Outcome::Unknown] {
         assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.word());
+    }
+}
+
+/// A request means one of a few things, whatever stands in it, and nothing of it comes back: it adds no line to the answer's
+/// head, and names no file.
+#[test]
+fn no_hostile_request_means_more() {
+    const ALL: usize = 20_000;
+    let valid = [
+        "GET /1/report/default/gnt-ha HTTP/1.1\r\n",
+        "GET /metrics?x:1 HTTP/1.0\r\n",
+        "POST /1/report/all HTTP/1.1\r\n",
+    ];
+    let hand_made: [&[u8]; 4] = [
+        b"GET /../../../etc/passwd HTTP/1.1\r\n",
+        b"GET /metrics HTTP/1.1\r\nX: y\r\n\r\nGET / HTTP/1.1",
+        b"GET http://other/metrics HTTP/1.1",
+        b"GET /1/report/default/gnt-ha%00 HTTP/1.1\0\r\n",
+    ];
+    let valid: Vec<&[u8]> = valid.iter().map(|line| line.as_bytes()).chain(hand_made).collect();
+    let mut dice = Dice::new(4);
+    for number in 0..ALL {
+        let bytes = mutated(&mut dice, &valid);
+        let line = String::from_utf8_lossy(&bytes);
+        let answered = match wanted(&line) {
+            Ok(_) => {
+                let path = line.split([' ', '?']).nth(1).unwrap();
+                let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
+                let known = ["1", "list", "collectors", "report", "all", "default", "gnt-ha", "metrics"];
+                assert!(
+                    line.starts_with("GET /") && words.iter().all(|word| known.contains(word)),
+                    "{number}: {line:?}"
+                );
+                answer("200 OK", "text/plain", &line)
+            }
+            Err(why) => answer(&why.to_string(), "text/plain", &line),
+        };
+        let (head, body) = answered.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.lines().count(), 4, "{number}: {answered:?}");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{number}: {answered:?}");
+        assert!(
+            !body.contains(|letter| letter != '\n' && letter != '\t' && is_hidden(letter)),
+            "{number}: {answered:?}"
+        );
     }
 }
 

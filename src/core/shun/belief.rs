@@ -287,4 +287,6 @@ impl fmt::Display for Channel {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

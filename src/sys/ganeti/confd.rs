@@ -334,6 +334,37 @@ mod tests {
         with_key(b"secret\n")
     }
 
+    /// No datagram is an answer that a confd with the cluster's key has not signed, and none to another question than this one.
+    #[test]
+    fn no_hostile_datagram_is_an_answer() {
+        const ALL: usize = 20_000;
+        let from = SocketAddr::from(([192, 0, 2, 1], PORT));
+        let (ours, salts) = (confd(), Salts::new().unwrap());
+        let body = |answer: Value, serial: u64| json!({"protocol": 1, "status": 0, "answer": answer, "serial": serial});
+        let old = Salts::new().unwrap();
+        let signed: Vec<(String, Value)> =
+            [(salts.of(from.ip()), 9), (old.of(from.ip()), 8), (salts.of([192, 0, 2, 2].into()), 7)]
+                .into_iter()
+                .map(|(salt, serial)| (salt, body(json!("n1.lab"), serial)))
+                .collect();
+        let mut valid: Vec<Vec<u8>> = signed.iter().map(|(salt, body)| ours.answer(salt, body)).collect();
+        // Without the key, and with an empty one.
+        valid.extend(
+            [with_key(b"other\n"), with_key(b"")]
+                .map(|foreign| foreign.answer(&salts.of(from.ip()), &body(json!("n3.lab"), u64::MAX))),
+        );
+        let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
+        let mut dice = outside::hostile::Dice::new(3);
+        for number in 0..ALL {
+            let bytes = outside::hostile::mutated(&mut dice, &valid);
+            let Some((reply, salt)) = ours.reply(&bytes) else { continue };
+            // What is left is what a confd has said, as it said it.
+            let said = signed.iter().find(|(known, body)| *known == salt && body["serial"] == reply.cluster_serial);
+            assert!(said.is_some_and(|(_, body)| body["answer"] == reply.answer), "{number}");
+            assert_eq!(salts.is_answer(&salt, from), salt == signed[0].0, "{number}");
+        }
+    }
+
     /// What `DumpSignedJson` of Ganeti 3.0.2 gives for the same key, salt and message.
     #[test]
     fn the_signature_is_ganetis() {

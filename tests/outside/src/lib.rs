@@ -6,6 +6,8 @@
     reason = "for tests only: a broken test stops at once"
 )]
 
+pub mod hostile;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

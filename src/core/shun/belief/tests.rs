@@ -7,9 +7,9 @@ use super::*;
 use crate::core::grade::Grade;
 use crate::core::shun::register::Reach;
 
-const OWN: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+pub(super) const OWN: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
 
-fn name(text: &str) -> NodeName {
+pub(super) fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
@@ -17,7 +17,7 @@ fn addresses(all: &[&str]) -> BTreeSet<IpAddr> {
     all.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn entry(epoch: u64, grade: Grade, all: &[&str]) -> Entry {
+pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> Entry {
     Entry {
         epoch: Epoch(epoch),
         addresses: addresses(all),
@@ -29,12 +29,12 @@ fn entry(epoch: u64, grade: Grade, all: &[&str]) -> Entry {
     }
 }
 
-fn register(entries: &[(&str, Entry)]) -> Register {
+pub(super) fn register(entries: &[(&str, Entry)]) -> Register {
     Register(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
 }
 
 /// This is n1; n1 and n2 are candidates, n3 and n4 are not.
-fn roll() -> Roll {
+pub(super) fn roll() -> Roll {
     let member = |n: u8| (name(&format!("n{n}")), addresses(&[&format!("192.0.2.{n}"), &format!("198.51.100.{n}")]));
     Roll {
         here: Some(name("n1")),

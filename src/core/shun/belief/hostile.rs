@@ -1,0 +1,110 @@
+//! Answers to `tend`, and questions of `peer`, that nobody sends who means well: none of them changes a grade, an epoch, an
+//! address, or what is refused.
+
+use outside::hostile::{Dice, mutated, reworded};
+use serde_json::json;
+
+use super::tests::{OWN, entry, name, register, roll};
+use super::*;
+use crate::core::grade::Grade;
+use crate::core::shun::words::Question;
+
+/// How many for each of the two.
+const EACH: usize = 20_000;
+
+/// What this node remembers before.
+fn own() -> Register {
+    register(&[
+        ("n3", entry(2, Grade::Unknown, &["192.0.2.3"])),
+        ("n4", entry(5, Grade::Isolated, &["192.0.2.4", "198.51.100.4"])),
+    ])
+}
+
+/// A shun list that says what an attacker wants: everybody is off for ever, and the gateway is to be dropped.
+fn lies() -> Register {
+    register(&[
+        ("n2", entry(1, Grade::Off, &["192.0.2.2"])),
+        ("n4", entry(7, Grade::Off, &["192.0.2.4", "192.0.2.254"])),
+        ("ghost", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.53"])),
+    ])
+}
+
+fn answers() -> Vec<Vec<u8>> {
+    let leash = json!({"boot_id": "b1", "driver": "iTCO_wdt", "nowayout": true, "terms": OWN, "candidates": ["192.0.2.1"],
+        "kept_for_ms": 600_000, "lease_age_ms": 1});
+    let plain = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "register": {}, "refuses": {"n4": 5}, "seal": "b1 1 2"});
+    let full = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "uptime_ms": 1, "register": lies(),
+        "refuses": {"n4": 7, "n2": 1}, "seal": "b1 1 2", "refusals": {"n2": "x"}, "leash": leash,
+        "leashes": {"n4": {"leash": leash, "age_ms": 1}}, "instances": 0, "drbd_primaries": 0,
+        "program": {"version": "0", "config": "a", "wall_ms": 1}});
+    [plain, full].iter().map(|answer| answer.to_string().into_bytes()).collect()
+}
+
+/// What a regular node answers is never about another node, whatever it says; and a node that is shunned or a stranger is not
+/// even heard.
+#[test]
+fn no_answer_of_a_regular_node_changes_what_is_remembered() {
+    let (mut dice, valid, node) = (Dice::new(1), answers(), name("n3"));
+    let (roll, own, about) = (roll(), own(), [name("n4")]);
+    let speakers = ["n3", "n4", "ghost"].map(name);
+    let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
+    let mut read = 0;
+    for number in 0..EACH {
+        // Most of what is changed is no JSON any more: as often, what is changed says what it should not.
+        let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
+        let Ok(said) = serde_json::from_slice::<Report>(&bytes) else { continue };
+        read += 1;
+        let asked = Asked { node: &node, is_candidate: false, about: &about, own_terms: OWN };
+        let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
+        if let Ok(heard) = answer(said.clone(), asked) {
+            assert_eq!((&heard.register, heard.leashes.len()), (&Register::default(), 0), "{}", shown());
+            assert!(heard.node == node && heard.refuses.len() <= super::super::register::ENTRIES_MOST, "{}", shown());
+        }
+        for speaker in &speakers {
+            for by in [Channel::Noded, Channel::Answer] {
+                assert!(roll.believe(speaker, by, &said.register, &own).is_err(), "{}", shown());
+            }
+        }
+    }
+    assert!(read > EACH / 20, "only {read} of {EACH} were answers at all");
+}
+
+/// What is asked of this node by somebody who may not order changes nothing; of a candidate's orders, nothing beyond the
+/// limits is taken.
+#[test]
+fn no_question_changes_more_than_a_candidate_may() {
+    let question = |from: &str, register: Register| {
+        json!({"version": VERSION, "from": from, "register": register, "about": ["n4"], "gone_master_ip": "192.0.2.254"})
+            .to_string()
+            .into_bytes()
+    };
+    let good = register(&[("n3", entry(3, Grade::Off, &["192.0.2.3"]))]);
+    let valid = [question("n3", lies()), question("n2", lies()), question("n2", good)];
+    let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
+    let (mut dice, mut read) = (Dice::new(2), 0);
+    let (roll, own) = (roll(), own());
+    for number in 0..EACH {
+        let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
+        let Ok(said) = serde_json::from_slice::<Question>(&bytes) else { continue };
+        read += 1;
+        let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
+        let is_master_ip = said.gone_master_ip.is_some_and(|address| roll.is_master_ip(address));
+        assert_eq!(is_master_ip, said.gone_master_ip == roll.master_ip, "{}", shown());
+        let Ok(belief) = roll.believe(&said.from, Channel::Noded, &said.register, &own) else {
+            continue;
+        };
+        assert!(roll.candidates.contains(&said.from), "{}", shown());
+        let mut merged = own.clone();
+        merged.merge(&belief.accepted);
+        assert!(!merged.0.contains_key(&name("n1")) && !merged.0.contains_key(&name("ghost")), "{}", shown());
+        for (node, entry) in &merged.0 {
+            let before = own.epoch(node);
+            assert!(entry.epoch >= before && entry.epoch <= HEARD_MOST, "{}", shown());
+            assert!(entry.epoch.0 <= before.0 + FIRST_STEPS, "{}", shown());
+            let known = &roll.members[node];
+            let all = own.0.get(node).map(|own| own.addresses.clone()).unwrap_or_default();
+            assert!(entry.addresses.iter().all(|one| known.contains(one) || all.contains(one)), "{}", shown());
+        }
+    }
+    assert!(read > EACH / 20, "only {read} of {EACH} were questions at all");
+}
