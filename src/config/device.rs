@@ -348,16 +348,11 @@ impl AgentDevice {
         Evidence::of_success(fence_agents::Kind::of(&self.agent, power_agents), true).worth().grade
     }
 
-    /// What it sees: as configured, else as known of the agent. One whose off is less than `off` sees no power.
+    /// What it sees: as configured, else as known of the agent. One of no known kind may see the power, however little its off
+    /// proves.
     #[must_use]
     pub fn sees(&self) -> Sees {
-        let known = match kind_of(&self.agent).sees {
-            _ if self.grade() < Grade::Off => Sees::Access,
-            // It is said to switch power after all, nobody says which.
-            Sees::Access => Sees::Unknown,
-            known => known,
-        };
-        self.sees.unwrap_or(known)
+        self.sees.unwrap_or(kind_of(&self.agent).sees)
     }
 
     /// The options that are secrets, each with its file.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::power::reading::Sees;
 use proptest::prelude::*;
 
 const SAMPLE: &str = r#"
@@ -194,6 +195,20 @@ fn options_that_make_an_agents_off_none_are_refused() {
         assert!(error.contains("would take for off"), "{error}");
     }
     parse(&SAMPLE.replace("ssl = true", "missing_as_off = false")).unwrap();
+}
+
+/// The "on" of an agent of no known kind contradicts an off, though its own off proves little; unless it is said what it sees.
+#[test]
+fn an_unknown_agent_may_see_the_power() {
+    let sees = |text: &str| parse(text).unwrap().levels_of(&node("n1.example.com")).unwrap()[1][0].driver.kind().sees;
+    assert_eq!(sees(SAMPLE), Sees::Feed);
+    let ours = SAMPLE.replace("fence_apc_snmp", "fence_ours");
+    assert_eq!(sees(&ours), Sees::Unknown);
+    assert_eq!(
+        sees(&ours.replace("agent = \"fence_ours\"", "agent = \"fence_ours\"\nsees = \"access\"")),
+        Sees::Access
+    );
+    assert_eq!(sees(&SAMPLE.replace("fence_apc_snmp", "fence_brocade")), Sees::Access);
 }
 
 #[test]

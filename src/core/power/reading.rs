@@ -13,7 +13,6 @@ pub enum Sees {
     /// Whether one of its feeds is live: a PDU outlet. The machine may be off all the same.
     Feed,
     /// Whether it has access: a switch port, a storage reservation, shunning. Tells nothing of the power.
-    #[serde(skip)]
     Access,
     /// It cannot be told: taken for whichever of them is the stricter.
     #[serde(skip)]
