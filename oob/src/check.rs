@@ -23,12 +23,17 @@ pub struct Checked {
     pub device: String,
     /// What it said, or why it said nothing.
     pub result: Result<String, String>,
+    /// What its configuration could be stricter in.
+    pub advice: Option<&'static str>,
 }
 
-fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Result<Reading, String> {
+type Read = Result<(Reading, Option<&'static str>), String>;
+
+fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Read {
     let mut opened = device::open(std::slice::from_ref(device), node, config);
     let named = opened.first_mut().ok_or_else(|| "there is no such device".to_owned())?;
-    named.device.read(until).map_err(|error| error.why)
+    let reading = named.device.read(until).map_err(|error| error.why)?;
+    Ok((reading, named.device.advice()))
 }
 
 /// Reads every device of every level of `node`. What refuses it tells only whether it is refused: what that could prove the
@@ -44,9 +49,10 @@ pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<V
         for configured in level {
             let reading = read(configured, node, config, deadline.at_most(share(deadline.left(), left)));
             left = left.saturating_sub(1);
-            let power = reading.as_ref().ok().map(|reading| reading.power);
-            let said = reading.map_or_else(|why| why, |reading| reading.detail);
-            asked.push(Asked { level: index + 1, device: configured.name.clone(), power, said });
+            let power = reading.as_ref().ok().map(|(reading, _)| reading.power);
+            let advice = reading.as_ref().ok().and_then(|(_, advice)| advice.map(str::to_owned));
+            let said = reading.map_or_else(|why| why, |(reading, _)| reading.detail);
+            asked.push(Asked { level: index + 1, device: configured.name.clone(), power, said, advice });
         }
     }
     Ok(asked)
@@ -74,11 +80,14 @@ pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, S
                 let until = deadline.at_most(share(deadline.left(), count));
                 let result = if matches!(configured.driver, Driver::Shun) {
                     // What it would read is only whether the node is shunned.
-                    Survivors::of(&node, config, Path::new(files::DATA_DIR)).and_then(|all| all.rehearse(until))
+                    let all = Survivors::of(&node, config, Path::new(files::DATA_DIR));
+                    all.and_then(|all| all.rehearse(until)).map(|said| (said, None))
                 } else {
-                    read(configured, &node, config, until).map(|reading| reading.detail)
+                    read(configured, &node, config, until).map(|(reading, advice)| (reading.detail, advice))
                 };
-                checked.push(Checked { node: node.clone(), level: index + 1, device: configured.name.clone(), result });
+                let advice = result.as_ref().ok().and_then(|(_, advice)| *advice);
+                let (node, device) = (node.clone(), configured.name.clone());
+                checked.push(Checked { node, level: index + 1, device, result: result.map(|(said, _)| said), advice });
             }
         }
     }

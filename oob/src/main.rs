@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ganeti_oob::check::{check, devices};
+use ganeti_oob::check::{Checked, check, devices};
 use ganeti_oob::cli::{Cli, Command};
 use ganeti_oob::health::health;
 use ganeti_oob::owner::all_shared;
@@ -181,7 +181,11 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
             Ok(said) => ("ok   ", said),
             Err(why) => ("ERROR", why),
         };
-        text.push_str(&format!("{word}  {}  level {}  {}: {said}\n", device.node, device.level, device.device));
+        let Checked { node, level, device, advice, .. } = device;
+        text.push_str(&format!("{word}  {node}  level {level}  {device}: {said}\n"));
+        if let Some(advice) = advice {
+            text.push_str(&format!("note   {node}  level {level}  {device}: {advice}\n"));
+        }
     }
     for shared in &shared {
         text.push_str(&format!("ERROR  {shared}\n"));

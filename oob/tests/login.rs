@@ -4,7 +4,7 @@ mod common;
 
 use bmc_responder::{Behaviour, User};
 use common::{NODE, PASSWORD, Site, bmc, bmc_with};
-use ipmi_lan::Privilege;
+use ipmi_lan::{CipherSuite, Privilege};
 
 /// 20 bytes, as K_g has to be.
 const KG: &str = "0123456789abcdefghij";
@@ -78,6 +78,23 @@ fn a_refusal_that_may_be_forged_is_not_remembered() {
         site.oob(command).failed_for(NODE, &["bmc", "privilege level"]);
     }
     assert_eq!(bmc.seen().logins, 1);
+}
+
+/// While suite 3 is allowed beside it, a forged refusal of suite 17 can lead to it: who need not have it is told.
+#[test]
+fn check_advises_the_one_suite_that_works() {
+    for (offered, keys, advised) in [
+        (&[CipherSuite::Suite17, CipherSuite::Suite3][..], "", true),
+        (&[CipherSuite::Suite17, CipherSuite::Suite3], "cipher_suites = [17]", false),
+        (&[CipherSuite::Suite3], "", false),
+    ] {
+        let (_bmc, site) = bmc_with(Behaviour { suites: offered.to_vec(), ..Behaviour::default() }, keys);
+        let ran = site.oob("check");
+        let noted = ran.succeeded().stdout.contains("note   n1.lab  level 1  bmc: cipher suite 17 works");
+        assert_eq!(noted, advised, "{ran:?}");
+        let devices = site.oob("devices").answered();
+        assert_eq!(devices[0]["advice"].is_string(), advised, "{devices}");
+    }
 }
 
 /// The null user has no name, and on many BMCs no password either.

@@ -50,6 +50,9 @@ pub struct Asked {
     pub power: Option<Power>,
     /// In words; or why it said nothing.
     pub said: String,
+    /// What its configuration could be stricter in, as it has shown; none of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// Each level with its devices.
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
 
     fn asked(level: usize, power: Option<Power>) -> Asked {
-        Asked { level, device: format!("d{level}"), power, said: "no answer".into() }
+        Asked { level, device: format!("d{level}"), power, said: "no answer".into(), advice: None }
     }
 
     /// As in fencing: a level counts when all of its devices have answered, and the next is asked where one does not.

@@ -168,11 +168,20 @@ impl Device for Bmc {
         items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), Health::Unknown)]));
         Ok(items)
     }
+
+    fn advice(&self) -> Option<&'static str> {
+        let is_best = self.session.as_ref().is_some_and(|session| session.cipher_suite() == CipherSuite::Suite17);
+        (is_best && self.target.cipher_suites().len() > 1).then_some(ONE_SUITE)
+    }
 }
 
 /// A BMC that is silent for as long may have lost its power: a live one answers its first message within a second, and it is
 /// sent several times meanwhile.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// What `check` says where the better suite works and the other one is allowed beside it.
+const ONE_SUITE: &str =
+    "cipher suite 17 works: with cipher_suites = [17] no refusal, which anybody can forge, leads to suite 3";
 
 fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
     let why = format!("{error}: {}", error.hint());

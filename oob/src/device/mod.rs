@@ -114,6 +114,11 @@ pub trait Device {
     /// # Errors
     /// [`DeviceError`], when nothing at all could be read.
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError>;
+
+    /// What its configuration could be stricter in, as a reading has shown.
+    fn advice(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A device with its name in the configuration.

@@ -25,7 +25,7 @@ use crate::core::survey::{Asked, Found, level_power, levels};
 /// Something that is no fault, and good to know before a host dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// `reachable-grade` or `shared-power`.
+    /// `reachable-grade`, `shared-power` or `stricter-device`.
     pub note: &'static str,
     /// The nodes that it is about.
     pub nodes: Vec<NodeName>,
@@ -82,7 +82,23 @@ pub fn notes(view: &View) -> Vec<Note> {
         let (why, mend) = (Some(SHARED_WHY), Some(SHARED_MEND));
         found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, mend });
     }
+    found.extend(stricter(view));
     found
+}
+
+/// What a device could be configured more strictly in; nodes with the same advice together.
+fn stricter(view: &View) -> Vec<Note> {
+    let mut advised: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
+    for (node, asked) in &view.devices {
+        for (device, advice) in asked.iter().filter_map(|asked| Some((&asked.device, asked.advice.as_ref()?))) {
+            let nodes = advised.entry(format!("{device}: {advice}")).or_default();
+            if nodes.last() != Some(node) {
+                nodes.push(node.clone());
+            }
+        }
+    }
+    let note = |(what, nodes)| Note { note: "stricter-device", nodes, grade: Grade::Off, what, why: None, mend: None };
+    advised.into_iter().map(note).collect()
 }
 
 /// What the levels say of the same node, and what they cannot reach.

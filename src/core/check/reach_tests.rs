@@ -39,6 +39,18 @@ fn says(leash: Option<Attestation>) -> Found {
 
 const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
 
+/// A BMC that takes the better suite need not be asked with the other one: said once for all nodes whose BMC does.
+#[test]
+fn what_could_be_stricter_is_a_note() {
+    let mut view = Scene::healthy().read();
+    for asked in view.devices.values_mut().take(2).flatten() {
+        asked.advice = Some("one suite".into());
+    }
+    let found: Vec<Note> = notes(&view).into_iter().filter(|note| note.note == "stricter-device").collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].nodes.len(), found[0].what.as_str()), (2, "bmc: one suite"));
+}
+
 #[test]
 fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
     let off = ("reachable-grade", "1234".to_owned(), "off, by level 1 (bmc)".to_owned());

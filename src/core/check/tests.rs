@@ -145,7 +145,7 @@ impl Scene {
 
 /// A device that has answered, with the host on.
 pub(super) fn device(level: usize, name: &str) -> Asked {
-    Asked { level, device: name.into(), power: Some(Power::On), said: "on".into() }
+    Asked { level, device: name.into(), power: Some(Power::On), said: "on".into(), advice: None }
 }
 
 /// The second level of [`Scene::with_pdu`].
