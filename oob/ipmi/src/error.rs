@@ -323,8 +323,8 @@ impl Error {
     }
 
     /// Whether nothing at all came back, from the first message of a login on, though it was waited for `patience`: as from a
-    /// BMC that has no power. A port that is closed (ICMP port unreachable) is an answer; a network that this host cannot
-    /// send to is none of the BMC's.
+    /// BMC that has no power. A port that is closed (ICMP port unreachable) is an answer. "Host unreachable" comes from a router
+    /// or from a route of this host, at once, and shows nothing of the BMC.
     pub fn is_total_silence(&self, patience: Duration) -> bool {
         /// Between the deadline that was set and the moment in which the waiting began.
         const SLACK: Duration = Duration::from_millis(100);
@@ -332,7 +332,6 @@ impl Error {
             Self::NoAnswer { asked, waited, ignored, .. } => {
                 *asked == CAPABILITIES && ignored.count() == 0 && *waited + SLACK >= patience
             }
-            Self::Unreachable { source, .. } => source.kind() == io::ErrorKind::HostUnreachable,
             _ => false,
         }
     }
@@ -349,5 +348,19 @@ impl Error {
                 | Self::Misuse { .. }
                 | Self::Random(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A route of this host that is missing says "host unreachable" in no time, and a BMC that had said "on" was taken for one
+    /// that has lost its power with its host.
+    #[test]
+    fn host_unreachable_is_no_silence() {
+        let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 623));
+        let error = Error::Unreachable { peer, tries: 1, source: io::ErrorKind::HostUnreachable.into() };
+        assert!(!error.is_total_silence(Duration::ZERO) && error.is_unreachable());
     }
 }
