@@ -27,7 +27,8 @@ use crate::core::node::NodeName;
 /// with its readmission. One statement can not use up the numbers.
 pub const STEPS: u64 = 1_000;
 
-/// The same where this node remembers nothing: one that was installed anew joins a cluster of some age.
+/// The same where this node remembers nothing, or its own first order only: one that was installed anew joins a cluster of
+/// some age.
 pub const FIRST_STEPS: u64 = 100_000;
 
 /// The largest epoch that is taken from another node. Between this one and [`Epoch::MOST`] there is room for this node's own
@@ -175,8 +176,9 @@ impl Roll {
 /// Why not.
 pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), String> {
     let most = match own {
+        // The first epoch may be this node's own first order, given before it had learnt of the others.
+        Some(Epoch(0 | 1)) | None => FIRST_STEPS,
         Some(own) => own.0.saturating_add(STEPS),
-        None => FIRST_STEPS,
     };
     if stated > HEARD_MOST {
         return Err(format!("epoch {stated} is beyond {HEARD_MOST}, the largest that is taken from another node"));

@@ -113,6 +113,13 @@ fn a_candidate_is_believed_within_limits() {
     says("gone", entry(2, Grade::Unknown, &["203.0.113.9"]))
         .expect("a node that was removed from Ganeti, and is remembered");
     says("n4", entry(FIRST_STEPS, Grade::Unknown, &[])).expect("of a node that nothing is remembered of");
+    // A node that orders a first shun before it has learnt of the others' is not stuck with it.
+    for own in [0, 1] {
+        let own = register(&[("n4", entry(own, Grade::Unknown, &["192.0.2.4"]))]);
+        let stated = register(&[("n4", entry(FIRST_STEPS, Grade::Unknown, &["192.0.2.4"]))]);
+        let belief = roll().believe(&name("n2"), Channel::Noded, &stated, &own).unwrap();
+        assert_eq!(belief.accepted, stated);
+    }
     for (node, epoch, all, why) in [
         ("n1", 1, &["192.0.2.1"][..], "this node itself"),
         ("ghost", 1, &["192.0.2.254"], "not a node of this cluster"),
