@@ -29,6 +29,20 @@ again() {
     start
 }
 
+# It is armed only while signed answers and echoes of a majority pass.
+arm() {
+    ip address add 192.0.2.2/32 dev lo
+    ip address add 192.0.2.3/32 dev lo
+    candidates-confd /var/lib/ganeti/hmac.key 192.0.2.1 192.0.2.2 192.0.2.3 &
+    confds=$!
+    # The emulated machine may be slow: a refusal changes nothing, so it is tried until it is not refused.
+    until gnt-ha leash arm; do
+        sleep 1
+    done
+    kill "$confds"
+    wait "$confds"
+}
+
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -44,9 +58,11 @@ ip address add 192.0.2.1/32 dev lo
 
 insmod /modules/watchdog.ko
 insmod /modules/i6300esb.ko nowayout=1 heartbeat=4
-gnt-ha leash arm >/run/leash.log 2>&1
+arm >/run/leash.log 2>&1
+ip address del 192.0.2.2/32 dev lo
+ip address del 192.0.2.3/32 dev lo
 
-# The own word alone is no majority of three.
+# Its own answer alone is no majority of three.
 candidates-confd /var/lib/ganeti/hmac.key 192.0.2.1 &
 start
 watch waiting 3
@@ -76,7 +92,8 @@ watch again 7
 gnt-ha leash disarm >/dev/null
 again
 watch disarming 6
-gnt-ha leash arm >/dev/null
+printf '%s\n' 192.0.2.1 192.0.2.2 192.0.2.3 >/var/lib/ganeti/ssconf_master_candidates_ips
+arm >/dev/null 2>&1
 sleep 1
 watch armed 2
 
