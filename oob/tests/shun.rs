@@ -298,7 +298,7 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
         json!({"epoch": 2, "addresses": [format!("203.0.113.{}", n % 250)], "reach": "tcp", "grade": "unknown", "boot_id": null,
                "since_ms": 1, "by": "x".repeat(300)})
     };
-    let all: serde_json::Map<_, _> = (0..560).map(|n| (format!("gone{n}.lab"), entry(n))).collect();
+    let all: serde_json::Map<_, _> = (0..640).map(|n| (format!("gone{n}.lab"), entry(n))).collect();
     let all = Value::from(all);
     assert!(all.to_string().len() > 2 * 128 * 1024);
     let mut said = all.clone();
