@@ -224,6 +224,21 @@ fn whoever_is_no_candidate_orders_nothing() {
     assert!(report["refusals"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
 }
 
+/// An address that Ganeti has given up kept a node from shunning the others of that node. They are shunned now, and it is
+/// not said that the node is.
+#[test]
+fn one_foreign_address_leaves_the_others_shunned_and_nothing_confirmed() {
+    let mut order = lie(1, "192.0.2.3");
+    order["addresses"] = json!(["192.0.2.3", "192.0.2.254"]);
+    let question = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": order}});
+    let script = format!("oob peer '{question}'\nnft list ruleset >&2\nnft list ruleset | grep -o '192.0.2.[0-9]*'\n");
+    let Some(seen) = in_cluster(&[], &script) else { return };
+    let report: Value = serde_json::from_str(seen.lines().next().unwrap()).unwrap();
+    assert_eq!(report["refuses"], json!({}), "{seen}");
+    assert!(report["refusals"]["n3.lab"].as_str().unwrap().contains("192.0.2.254 is not an address of it"), "{seen}");
+    assert!(seen.contains("\n192.0.2.3\n") && !seen.contains("\n192.0.2.254\n"), "{seen}");
+}
+
 /// A state folder whose file system takes nothing.
 const FULL: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
                     dd if=/dev/zero of=$dir/state/filler bs=4k 2> /dev/null || true\n";

@@ -92,7 +92,7 @@ pub enum Disbelief {
 pub struct Belief {
     /// The entries that may be merged.
     pub accepted: Register,
-    /// The entries that may not, each with the reason.
+    /// The entries that may not, or not with all addresses, each with the reason.
     pub rejected: BTreeMap<NodeName, String>,
 }
 
@@ -112,7 +112,10 @@ impl Roll {
         let mut belief = Belief::default();
         for (node, entry) in &said.0 {
             match self.entry(node, entry, own.0.get(node)) {
-                Ok(entry) => drop(belief.accepted.0.insert(node.clone(), entry)),
+                Ok((entry, foreign)) => {
+                    belief.accepted.0.insert(node.clone(), entry);
+                    belief.rejected.extend(foreign.map(|why| (node.clone(), why)));
+                }
                 Err(why) => drop(belief.rejected.insert(node.clone(), why)),
             }
         }
@@ -137,8 +140,9 @@ impl Roll {
         }
     }
 
-    /// One entry of a candidate's, as far as it may be merged with `own` of the same node.
-    fn entry(&self, node: &NodeName, entry: &Entry, own: Option<&Entry>) -> Result<Entry, String> {
+    /// One entry of a candidate's, as far as it may be merged with `own` of the same node, and why an address of it may not: one
+    /// that Ganeti has given up, or never had, keeps nobody from shunning the others, and is never said to be shunned.
+    fn entry(&self, node: &NodeName, entry: &Entry, own: Option<&Entry>) -> Result<(Entry, Option<String>), String> {
         if self.here.as_ref() == Some(node) {
             return Err("it is this node itself".to_owned());
         }
@@ -150,17 +154,15 @@ impl Roll {
         let known = |address: &&IpAddr| {
             member.is_some_and(|all| all.contains(address)) || own.is_some_and(|own| own.addresses.contains(address))
         };
-        let mut entry = entry.clone();
-        if entry.epoch.is_shunned() {
-            if let Some(foreign) = entry.addresses.iter().find(|address| !known(address)) {
-                return Err(format!(
-                    "{foreign} is not an address of it in this node's configuration (ssconf_node_primary_ips)"
-                ));
-            }
-        } else {
-            entry.addresses = entry.addresses.iter().filter(known).copied().collect();
+        let is_shunned = entry.epoch.is_shunned();
+        let foreign = entry.addresses.iter().find(|address| is_shunned && !known(address)).map(|foreign| {
+            format!("{foreign} is not an address of it in this node's configuration (ssconf_node_primary_ips)")
+        });
+        let addresses: BTreeSet<IpAddr> = entry.addresses.iter().filter(known).copied().collect();
+        if let Some(why) = foreign.as_ref().filter(|_| addresses.is_empty()) {
+            return Err(why.clone());
         }
-        Ok(entry)
+        Ok((Entry { addresses, ..entry.clone() }, foreign))
     }
 
     /// Whether the master IP that is to be taken for unreachable is this cluster's.

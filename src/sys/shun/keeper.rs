@@ -317,8 +317,10 @@ impl<'a> Keeper<'a> {
         refusals: BTreeMap<NodeName, String>,
         question: &Question,
     ) -> Report {
-        let is_refused = |(_, entry): &(&NodeName, &Entry)| {
-            entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
+        // Of one that was not taken as it was asked for, an address may be open.
+        let is_refused = |(node, entry): &(&NodeName, &Entry)| {
+            !refusals.contains_key(*node)
+                && entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
         };
         let all: Vec<_> = register.shunned().filter(is_refused).collect();
         let refuses = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
