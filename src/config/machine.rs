@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::agents::{is_board, kind_of};
-use super::{AgentDevice, Config, Driver, Level};
+use super::{Config, Driver, Level};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::oob::is_ours;
 use crate::core::node::NodeName;
@@ -113,21 +113,24 @@ impl Identity {
                 which: BTreeMap::new(),
                 words: format!("the BMC at {} port {}", bmc.address, bmc.port),
             }),
-            Driver::Agent(agent) => Some(Self::of_agent(agent)),
+            Driver::Agent(agent) => {
+                let options = agent.options.iter().map(|(name, value)| (name.clone(), value.text()));
+                Some(Self::of_agent(&agent.agent, &options.collect()))
+            }
             Driver::Exec(_) | Driver::Shun => None,
         }
     }
 
-    fn of_agent(agent: &AgentDevice) -> Self {
-        let file = agent.agent.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-        let as_ip = agent.options.iter().any(|(name, value)| {
-            name.replace('-', "_") == "port_as_ip" && ["1", "yes", "on", "true"].contains(&value.text().as_str())
+    fn of_agent(agent: &str, options: &BTreeMap<String, String>) -> Self {
+        let file = agent.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        let as_ip = options.iter().any(|(name, value)| {
+            name.replace('-', "_") == "port_as_ip" && ["1", "yes", "on", "true"].contains(&value.as_str())
         });
         let mut which = BTreeMap::new();
-        for (name, value) in &agent.options {
+        for (name, value) in options {
             let name = canonical(name);
             if !HOW.contains(&name.as_str()) && !name.starts_with("snmp_") {
-                which.insert(name, value.text().trim().to_ascii_lowercase());
+                which.insert(name, value.trim().to_ascii_lowercase());
             }
         }
         let words: Vec<String> = which.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -173,8 +176,15 @@ impl Identity {
     }
 }
 
+/// What tells the machine that an agent switches with these options from others; two with a key in common are one machine.
+/// Names of hosts are not resolved.
+#[must_use]
+pub fn machine_of_agent(agent: &str, options: &BTreeMap<String, String>) -> BTreeSet<String> {
+    Identity::of_agent(agent, options).keys(&Resolved::new())
+}
+
 /// Old names and new ones of the same option (`lib/fencing.py.py`, `DEPENDENCY_OPT` and "deprecated").
-fn canonical(option: &str) -> String {
+pub fn canonical(option: &str) -> String {
     match option.to_ascii_lowercase().replace('-', "_").as_str() {
         "ipaddr" => "ip".to_owned(),
         "port" => "plug".to_owned(),

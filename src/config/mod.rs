@@ -16,7 +16,7 @@ pub use agents::{is_board, kind_of};
 pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
 pub use error::ConfigError;
 pub use leash::Leash;
-pub use machine::{Resolved, Shared, names_to_resolve, shared, with_levels};
+pub use machine::{Resolved, Shared, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
 pub use pattern::Pattern;
 pub use shun::{Network, Shun};
 

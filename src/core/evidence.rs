@@ -9,7 +9,7 @@
 //! | shunned by all who serve it, and its self-fence lease has run out | `bounded` | nothing |
 //! | watchdog self-fencing, reported by Pacemaker | `bounded` | nothing |
 //! | fabric fencing, or shunning alone | `isolated` | nothing |
-//! | a device of a kind that is not known | `isolated` | nothing |
+//! | a device of a kind that is not known, or that would switch one machine for two nodes | `isolated` | nothing |
 //! | `fence_ganeti` without a receipt that can be read | what it takes at least | nothing |
 //! | time-out, parse error, silence, refusal, a failure of ours | `unknown` | nothing |
 

@@ -175,6 +175,10 @@ pub enum Match {
 /// Compares a name that another program gives with `wanted`, one of the nodes `all`.
 #[must_use]
 pub fn compare<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> Match {
+    // Nothing else could be it: in a large cluster most comparisons end here.
+    if !given.short().eq_ignore_ascii_case(wanted.short()) {
+        return Match::Other;
+    }
     match find(given, all.into_iter().chain([wanted])) {
         Ok(found) if found.0.eq_ignore_ascii_case(&wanted.0) => Match::Same,
         Err(NoSuchNode::Ambiguous { candidates, .. }) if candidates.contains(&wanted.0) => Match::Ambiguous,

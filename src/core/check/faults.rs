@@ -62,6 +62,29 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             "<primitive id=\"own\" class=\"stonith\" type=\"fence_mine\"/><primitive id=\"master\"",
         );
     }),
+    // Known to the evidence, and said by nobody: an off of these is none.
+    ("device-off-is-none", "fence-ganeti", |s| s.parameter("missing_as_off", "true")),
+    ("device-off-is-none", "pdu", |s| s.beside("fence_apc", &[("action", "status")])),
+    ("device-off-is-none", "pdu", |s| s.beside("fence_azure_arm", &[("network-fencing", "1")])),
+    ("device-off-is-none", "pdu", |s| s.beside("fence_virsh", &[("pcmk_off_action", "metadata")])),
+    ("device-off-reboots", "pdu", |s| s.beside("fence_apc", &[("pcmk_off_action", "reboot")])),
+    ("device-of-two-nodes", "pdu", |s| s.beside("fence_apc", &[("port", "3"), ("pcmk_host_list", "n2.lab,n3.lab")])),
+    ("device-of-two-nodes", "pdu", |s| s.beside("fence_apc", &[("pcmk_host_map", "n2.lab:3;n3.lab:3")])),
+    ("topology-level-ignored", "fl", |s| s.level("target=\"n3.lab\" index=\"10\" devices=\"fence-ganeti\"")),
+    ("topology-level-ignored", "fl", |s| s.level("target=\"n9.lab\" index=\"1\" devices=\"fence-ganeti\"")),
+    ("topology-level-ignored", "fl", |s| s.level("target-pattern=\"^x\" index=\"1\" devices=\"fence-ganeti\"")),
+    ("topology-level-ignored", "fl", |s| s.level("target=\"n3.lab\" index=\"1\" devices=\"fence-ganeti,gone\"")),
+    ("topology-level-ignored", "fl", |s| {
+        s.beside("fence_apc", &[("pcmk_host_list", "n2.lab")]);
+        s.level("target=\"n3.lab\" index=\"1\" devices=\"fence-ganeti,pdu\"");
+    }),
+    ("topology-level-ignored", "fl", |s| {
+        s.level("target-pattern=\"^n3\" index=\"1\" devices=\"fence-ganeti\"");
+        s.cib(
+            "</fencing-topology>",
+            "<fencing-level id=\"by-name\" target=\"n3.lab\" index=\"1\" devices=\"fence-ganeti\"/></fencing-topology>",
+        );
+    }),
     ("topology-without-ours", "n3.lab", |s| {
         let pdu = "<primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/><primitive id=\"master\"";
         s.cib("<primitive id=\"master\"", pdu);

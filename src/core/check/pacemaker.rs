@@ -1,6 +1,6 @@
 //! Pacemaker: its configuration and its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, View};
 use crate::config::is_board;
@@ -140,15 +140,13 @@ fn look_at_reach(
     }
 }
 
-/// Whether Pacemaker may fence this node by devices of which one switches its power, and does so though the board in the host
-/// is dead.
+/// Whether Pacemaker may fence this node in a way that sees its power off by the evidence, and does so though the board in the
+/// host is dead. Our own device is looked at by its levels.
 pub(super) fn has_other_device(resources: &Resources, view: &View, node: &NodeName, all: &[NodeName]) -> bool {
     let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && is_held(known));
-    let sees = |device: &Device| matches!(device.kind, Kind::Power { .. }) && !is_board(&device.agent);
+    let is_out = |device: &Device| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
     let ways = fencing(resources, view).ways(node, all);
-    ways.0.iter().any(|way| {
-        way.devices.iter().any(sees) && !way.devices.iter().any(|device| is_held(device) || is_board(&device.agent))
-    })
+    ways.0.iter().any(|way| way.worth(true).powered == Some(false) && !way.devices.iter().any(is_out))
 }
 
 /// What Pacemaker fences with, with the agents that our configuration names.
@@ -163,6 +161,18 @@ fn fencing(resources: &Resources, view: &View) -> Fencing {
 fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
     let fencing = fencing(resources, view);
     let all = ganeti.names();
+    for (id, why) in fencing.ignored_levels(&all) {
+        findings.add("topology-level-ignored", id, why);
+    }
+    let mut said: BTreeSet<&str> = BTreeSet::new();
+    for device in fencing.devices() {
+        if let Some(odd) = &device.is_odd {
+            findings.add("device-off-is-none", &device.id, format!("{} has {odd}", device.agent));
+            said.insert(&device.id);
+        } else if let Some(reboots) = &device.reboots_for_off {
+            findings.add("device-off-reboots", &device.id, format!("{} has {reboots}", device.agent));
+        }
+    }
     let mut weak: BTreeMap<&str, String> = BTreeMap::new();
     for node in ganeti.nodes().iter().filter(|node| !node.offline) {
         let ways = fencing.ways(&node.name, &all);
@@ -173,8 +183,20 @@ fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &View, find
             let levels: Vec<String> = levels.iter().map(devices).collect();
             findings.add("topology-without-ours", &node.name, format!("its fencing levels have {}", levels.join(", ")));
         }
+        for device in ways.0.iter().flat_map(|way| &way.devices) {
+            let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) else { continue };
+            if let Some((other, beside)) = fencing.shared_with(known, &node.name, &all)
+                && said.insert(&known.id)
+            {
+                let what = format!("for {} it switches the machine that {} switches for {other}", node.name, beside.id);
+                findings.add("device-of-two-nodes", &known.id, what);
+            }
+        }
         let of_theirs = ways.0.iter().filter(|way| way.worth(true).grade < Grade::Bounded);
         for device in of_theirs.flat_map(|way| &way.devices).filter(|device| device.agent != DEVICE) {
+            if said.contains(device.id.as_str()) {
+                continue;
+            }
             if let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) {
                 let what = match known.kind {
                     Kind::Fabric => "cuts a path and switches no power",

@@ -126,6 +126,32 @@ pub const RULES: &[Rule] = &[
          the power and reads it back: power_agents = [\"AGENT\"] in /etc/gnt-ha/config.toml",
     ),
     rule_of(
+        "device-off-is-none",
+        Error,
+        "Pacemaker takes a fencing by this device for success though nobody has seen the host's power off: what ran there is \
+         started elsewhere while it may run on",
+        "take the parameter out: crm_resource --resource {} --delete-parameter NAME",
+    ),
+    rule_of(
+        "device-off-reboots",
+        Warning,
+        "a host that is to stay off is switched on again: its off proves only that the boot before has ended",
+        "crm_resource --resource {} --delete-parameter pcmk_off_action",
+    ),
+    rule_of(
+        "device-of-two-nodes",
+        Error,
+        "fencing one of these nodes switches the other one off, and proves nothing of either: none of them is recorded offline by it",
+        "give {} each node's own port (pcmk_host_map = NODE:PORT;...) or only one node (pcmk_host_list), and no fixed port or plug",
+    ),
+    rule_of(
+        "topology-level-ignored",
+        Warning,
+        "Pacemaker never fences by this level, whatever it was meant for",
+        "mend the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node), or take it out: \
+         cibadmin --delete --xml-text '<fencing-level id=\"{}\"/>'",
+    ),
+    rule_of(
         "topology-without-ours",
         Error,
         "fence_ganeti is never asked to fence this node: no receipt, no level of ours, and nobody shuns it",

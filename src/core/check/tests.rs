@@ -141,6 +141,33 @@ impl Scene {
         let pair = format!("<nvpair id=\"x\" name=\"{name}\" value=\"{value}\"/></cluster_property_set>");
         self.cib("</cluster_property_set>", &pair);
     }
+
+    /// A parameter of our own device.
+    pub(super) fn parameter(&mut self, name: &str, value: &str) {
+        self.cib(
+            "<nvpair id=\"l\"",
+            &format!("<nvpair id=\"own\" name=\"{name}\" value=\"{value}\"/><nvpair id=\"l\""),
+        );
+    }
+
+    /// A device beside ours, `pdu`.
+    pub(super) fn beside(&mut self, agent: &str, parameters: &[(&str, &str)]) {
+        let pair =
+            |(name, value): &(&str, &str)| format!("<nvpair id=\"pdu-{name}\" name=\"{name}\" value=\"{value}\"/>");
+        let pairs: String = parameters.iter().map(pair).collect();
+        let device = format!(
+            "<primitive id=\"pdu\" class=\"stonith\" type=\"{agent}\"><instance_attributes id=\"pdu-i\">{pairs}</instance_attributes>\
+             </primitive><primitive id=\"master\""
+        );
+        self.cib("<primitive id=\"master\"", &device);
+    }
+
+    /// A fencing level, `fl`.
+    pub(super) fn level(&mut self, attributes: &str) {
+        let level =
+            format!("<fencing-topology><fencing-level id=\"fl\" {attributes}/></fencing-topology></configuration>");
+        self.cib("</configuration>", &level);
+    }
 }
 
 /// A device that has answered, with the host on.

@@ -80,7 +80,8 @@ fn each_kind_of_device() {
         ("fence_ganeti", vec![("minimum_grade", "off")], Grade::Off, None, Grade::Bounded),
         ("fence_ganeti", vec![("minimum_grade", "isolated")], Grade::Isolated, None, Grade::Isolated),
     ] {
-        let ways = fencing("", &device("d", agent, &parameters), "").ways(&name("n3.lab"), &all());
+        let of_n3 = [parameters.as_slice(), &[("pcmk_host_list", "n3")]].concat();
+        let ways = fencing("", &device("d", agent, &of_n3), "").ways(&name("n3.lab"), &all());
         let worth = ways.worth(true);
         assert_eq!(
             (worth.grade, worth.powered, ways.worth(false).grade),
@@ -101,7 +102,7 @@ fn the_least_that_any_device_of_ours_takes_counts() {
         (with("off"), Grade::Off),
         (format!("{OURS_ONLY}{}", with("off")), Grade::Bounded),
         (format!("{}{OURS_ONLY}", with("isolated")), Grade::Isolated),
-        (format!("{}{}", with("off"), device("i", "fence_ipmilan", &[])), Grade::Off),
+        (format!("{}{}", with("off"), device("i", "fence_virsh", &[])), Grade::Off),
         (format!("{}{of_template}", template("isolated")), Grade::Isolated),
         (with(""), Grade::Bounded),
         (with("unknown"), Grade::Isolated),
@@ -127,7 +128,7 @@ fn the_least_that_any_device_of_ours_takes_counts() {
 /// A device whose host list does not name the node cannot have fenced it; when that cannot be told, it may have.
 #[test]
 fn only_a_host_list_that_leaves_the_node_out_says_that_it_was_not_this_device() {
-    let ipmi = device("i", "fence_ipmilan", &[]);
+    let ipmi = device("i", "fence_virsh", &[]);
     for (parameters, expected) in [
         (vec![("pcmk_host_list", "n1,n2")], Grade::Off),
         (vec![("pcmk_host_list", "n1 N3.LAB")], Grade::Isolated),
@@ -155,8 +156,7 @@ fn only_a_host_list_that_leaves_the_node_out_says_that_it_was_not_this_device() 
 /// Of a node with a fencing topology only the devices of its levels count; of a level all have succeeded.
 #[test]
 fn a_topology_decides_which_devices_count() {
-    let all_devices =
-        [device("i", "fence_ipmilan", &[]), device("s", "fence_scsi", &[]), OURS_ONLY.to_owned()].concat();
+    let all_devices = [device("i", "fence_virsh", &[]), device("s", "fence_scsi", &[]), OURS_ONLY.to_owned()].concat();
     let level = |target: &str, index: u8, devices: &str| {
         format!("<fencing-level id=\"l{index}\" {target} index=\"{index}\" devices=\"{devices}\"/>")
     };
@@ -193,8 +193,7 @@ fn a_topology_decides_which_devices_count() {
 fn watchdog_fencing_may_have_been_it() {
     let of = |value: &str| {
         let property = format!("<nvpair id=\"w\" name=\"stonith-watchdog-timeout\" value=\"{value}\"/>");
-        let worth =
-            fencing(&property, &device("i", "fence_ipmilan", &[]), "").ways(&name("n3.lab"), &all()).worth(true);
+        let worth = fencing(&property, &device("i", "fence_virsh", &[]), "").ways(&name("n3.lab"), &all()).worth(true);
         (worth.grade, worth.powered)
     };
     for off in ["0", "0s"] {
@@ -203,4 +202,76 @@ fn watchdog_fencing_may_have_been_it() {
     for on in ["10", "-1", "10s", "x"] {
         assert_eq!(of(on), (Grade::Bounded, None), "{on}");
     }
+}
+
+/// A device that would switch one machine for two nodes proves neither of them off: nobody knows whose power it saw.
+#[test]
+fn a_machine_of_two_nodes_proves_neither_off() {
+    let bmc = |id: &str, more: &[(&str, &str)]| device(id, "fence_ipmilan", &[&[("ip", "10.0.0.9")], more].concat());
+    let pdu = |id: &str, more: &[(&str, &str)]| device(id, "fence_apc", &[&[("ip", "10.0.0.8")], more].concat());
+    let listed = |of: &'static str| ("pcmk_host_list", of);
+    let mapped = |of: &'static str| ("pcmk_host_map", of);
+    for (resources, expected) in [
+        (pdu("p", &[("port", "3"), listed("n2,n3")]), Grade::Isolated),
+        (pdu("p", &[("plug", "3"), listed("n2 n3.lab")]), Grade::Isolated),
+        (pdu("p", &[("plug", "3")]), Grade::Isolated),
+        (pdu("p", &[("plug", "3"), listed("n3")]), Grade::Off),
+        (pdu("p", &[("plug", "3"), listed("n3 N3.LAB")]), Grade::Off),
+        // Nobody is called that.
+        (pdu("p", &[("plug", "3"), listed("n3,n9")]), Grade::Off),
+        (pdu("p", &[("port", "dynamic"), listed("n2,n3")]), Grade::Off),
+        (pdu("p", &[]), Grade::Off),
+        (pdu("p", &[mapped("n2:3;n3:3")]), Grade::Isolated),
+        (pdu("p", &[mapped("n2:2;n3:3")]), Grade::Off),
+        (pdu("p", &[mapped("n2:2,3;n3:3")]), Grade::Isolated),
+        (pdu("p", &[mapped("n2:03;n3:3")]), Grade::Isolated),
+        (pdu("p", &[mapped("n2:n3"), listed("n2,n3")]), Grade::Isolated),
+        (pdu("p", &[("pcmk_host_argument", "none"), listed("n2,n3")]), Grade::Isolated),
+        (pdu("p", &[("pcmk_host_argument", "switch"), ("plug", "1"), mapped("n2:2;n3:3")]), Grade::Off),
+        // A board is one machine, whatever plug it is told.
+        (bmc("b", &[listed("n2,n3")]), Grade::Isolated),
+        (bmc("b", &[mapped("n2:2;n3:3")]), Grade::Isolated),
+        (bmc("b", &[]), Grade::Isolated),
+        (bmc("b", &[listed("n3")]), Grade::Off),
+        (device("b", "fence_ipmilan", &[("pcmk_host_argument", "ip"), mapped("n2:10.0.0.2;n3:10.0.0.3")]), Grade::Off),
+        (bmc("a", &[listed("n2")]) + &bmc("b", &[listed("n3")]), Grade::Isolated),
+        (bmc("a", &[listed("n3")]) + &bmc("b", &[listed("n3")]), Grade::Off),
+        (pdu("a", &[("plug", "3"), listed("n2")]) + &pdu("b", &[("port", "1:3"), listed("n3")]), Grade::Isolated),
+        (pdu("a", &[("plug", "2"), listed("n2")]) + &pdu("b", &[("plug", "3"), listed("n3")]), Grade::Off),
+        // What cannot be read may be any machine.
+        (
+            pdu("p", &[("plug", "3"), listed("n3")])
+                .replace("</primitive>", "<instance_attributes id-ref=\"more\"/></primitive>"),
+            Grade::Isolated,
+        ),
+    ] {
+        let worth = fencing("", &resources, "").ways(&name("n3.lab"), &all()).worth(true);
+        let powered = (expected == Grade::Off).then_some(false);
+        assert_eq!((worth.grade, worth.powered), (expected, powered), "{resources}");
+    }
+    // By the topology a device is one node's alone.
+    let alone =
+        ["n1", "n2", "n3"].map(|node| device(node, "fence_ipmilan", &[("ip", &format!("{node}-bmc"))])).concat();
+    let level = |node: &str| format!("<fencing-level target=\"{node}\" index=\"1\" devices=\"{node}\"/>");
+    assert_eq!(grade(&alone, ""), Grade::Isolated);
+    assert_eq!(grade(&alone, &["n1", "n2", "n3"].map(level).concat()), Grade::Off);
+    assert_eq!(grade(&alone, &["n1", "n3"].map(level).concat()), Grade::Isolated, "n2 may be fenced by n3's");
+}
+
+/// Only permanent node attributes choose a fencing level: capacities for placement are none.
+#[test]
+fn utilization_is_no_node_attribute() {
+    let level = "<fencing-level target-attribute=\"rack\" target-value=\"b\" index=\"1\" devices=\"i\"/>";
+    let resources = device("i", "fence_virsh", &[]) + OURS_ONLY;
+    let text = |tag: &str| {
+        format!(
+            "<cib><configuration><nodes><node id=\"3\" uname=\"n3\"><{tag} id=\"a\"><nvpair id=\"r\" name=\"rack\" value=\"b\"/>\
+             </{tag}></node></nodes><resources>{resources}</resources><fencing-topology>{level}</fencing-topology></configuration></cib>"
+        )
+    };
+    let of = |tag: &str| {
+        let fencing = Fencing::of(&Element::parse(&text(tag)).unwrap(), &BTreeSet::new());
+        fencing.ways(&name("n3.lab"), &all()).has_ours()
+    };
+    assert_eq!((of("instance_attributes"), of("utilization")), (false, true));
 }

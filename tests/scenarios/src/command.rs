@@ -118,7 +118,7 @@ pub enum Command {
 pub enum Device {
     /// `fence_ganeti`, with a BMC.
     Ganeti,
-    /// `fence_ipmilan`, with a BMC: it leaves no receipt.
+    /// `fence_virsh`, which is told the host, with a BMC's power: it leaves no receipt.
     Other,
     /// `fence_ganeti`, which only isolates.
     Shun,
@@ -136,7 +136,7 @@ impl Device {
     /// Its words in a script, and its agent in Pacemaker.
     pub const ALL: [(&str, Self, &str); 7] = [
         ("fence_ganeti", Self::Ganeti, "fence_ganeti"),
-        ("other", Self::Other, "fence_ipmilan"),
+        ("other", Self::Other, "fence_virsh"),
         ("shun", Self::Shun, "fence_ganeti"),
         ("fence_scsi", Self::Scsi, "fence_scsi"),
         ("sbd", Self::Sbd, "fence_sbd"),

@@ -1,0 +1,213 @@
+//! A fence device as the configuration has it: what it is, whom it may fence, and which machine it switches for whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::topology::Topology;
+use crate::config::{canonical, machine_of_agent};
+use crate::core::fence_agents::{Kind, OURS, TAKES_FOR_OFF, WATCHDOG, is_not_false};
+use crate::core::grade::Grade;
+use crate::core::node::{Match, NodeName, compare};
+use crate::core::pacemaker::tree::Element;
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// The id of its primitive.
+    pub id: String,
+    /// Its agent.
+    pub agent: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The parameter by which it reboots where Pacemaker means off.
+    pub reboots_for_off: Option<String>,
+    /// The parameter by which it does another action than Pacemaker means, or takes a machine that it does not find for off.
+    pub is_odd: Option<String>,
+    /// The nodes that it is restricted to; none where that cannot be told.
+    only: Option<Vec<String>>,
+    /// None where it cannot be told.
+    machine: Option<Machine>,
+}
+
+/// What decides which machine a device switches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Machine {
+    options: BTreeMap<String, String>,
+    /// The option that Pacemaker fills with the node; none if it fills none.
+    filled: Option<String>,
+    /// What it fills in for a node, where that is not the node's name.
+    map: Vec<(String, Vec<String>)>,
+}
+
+impl Device {
+    /// One of which nothing is known but this.
+    pub(super) fn only_known_as(id: &str, agent: &str, kind: Kind) -> Self {
+        Self {
+            id: id.to_owned(),
+            agent: agent.to_owned(),
+            kind,
+            reboots_for_off: None,
+            is_odd: None,
+            only: None,
+            machine: None,
+        }
+    }
+
+    pub(super) fn watchdog() -> Self {
+        Self::only_known_as(WATCHDOG, WATCHDOG, Kind::Watchdog)
+    }
+
+    pub(super) fn of(
+        element: &Element,
+        templates: &[&Element],
+        promises: Grade,
+        power_agents: &BTreeSet<String>,
+    ) -> Option<Self> {
+        let template = element.get("template");
+        let template_element = template.and_then(|id| templates.iter().find(|known| known.get("id") == Some(id)));
+        let both: Vec<&Element> = [element].into_iter().chain(template_element.copied()).collect();
+        let get = |name| both.iter().find_map(|element| element.get(name));
+        let agent = get("type").unwrap_or_default();
+        if get("class") != Some("stonith") && agent != OURS {
+            return None;
+        }
+        let sets: Vec<&Element> =
+            both.iter().flat_map(|element| element.children_named("instance_attributes")).collect();
+        let refers = sets.iter().any(|set| {
+            set.get("id-ref").is_some() || set.all("nvpair").iter().any(|pair| pair.get("id-ref").is_some())
+        });
+        let is_open = refers || sets.iter().any(|set| !set.all("rule").is_empty());
+        let values = |name: &str| -> Vec<Option<&str>> { sets.iter().flat_map(|set| all_values(set, name)).collect() };
+        let says = |name: &str, is: &dyn Fn(&str) -> bool| -> Option<String> {
+            let value = values(name).into_iter().find(|value| value.is_none_or(is))?;
+            Some(format!("{name}={}", value.unwrap_or("?").chars().take(40).collect::<String>()))
+        };
+        let odd_action = |value: &str| !matches!(value, "off" | "reboot");
+        // Another action than Pacemaker means (of `action` it makes both of these, xml2device_params), or something else taken
+        // for off: nobody has seen the power.
+        let actions = ["pcmk_off_action", "pcmk_reboot_action", "action", "option"];
+        let is_odd = actions.iter().find_map(|name| says(name, &odd_action)).or_else(|| {
+            TAKES_FOR_OFF.iter().find_map(|(name, what)| Some(format!("{}: {what} is off", says(name, &is_not_false)?)))
+        });
+        let reboots_for_off = says("pcmk_off_action", &|action| action == "reboot");
+        let kind = match Kind::of(agent, power_agents) {
+            _ if is_odd.is_some() => Kind::Unknown,
+            Kind::Ours { .. } => {
+                let own = values("minimum_grade");
+                let least = least_of(&own, own.is_empty() || is_open);
+                Kind::Ours { least: if refers { least.min(promises) } else { least } }
+            }
+            Kind::Power { reads_reboot } => {
+                let is_onoff = !is_open && says("method", &|value| value == "onoff").is_some();
+                let is_cycle = says("method", &|value| value != "onoff").is_some();
+                Kind::Power { reads_reboot: (reads_reboot || is_onoff) && !is_cycle }
+            }
+            other => other,
+        };
+        let checks = says("pcmk_host_check", &|check| check != "static-list").is_some();
+        let (list, map) = (values("pcmk_host_list"), values("pcmk_host_map"));
+        let is_told = !(is_open || checks || list.is_empty() && map.is_empty());
+        let names = |list: &&str| targets(list, [' ', ',', ';']);
+        let of_list = list.iter().flatten().flat_map(names);
+        let map: Vec<(String, Vec<String>)> = map.iter().flatten().flat_map(|map| mapped(map)).collect();
+        Some(Self {
+            id: element.get("id").unwrap_or_default().to_owned(),
+            agent: agent.to_owned(),
+            kind,
+            reboots_for_off,
+            is_odd,
+            only: is_told.then(|| of_list.chain(map.iter().map(|(name, _)| name.clone())).collect()),
+            machine: if refers { None } else { Machine::of(&sets, map) },
+        })
+    }
+
+    /// Whether it may fence a node: only a list that leaves it out says no.
+    pub(super) fn may_fence(&self, node: &NodeName, all: &[NodeName]) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|name| may_mean(name, node, all)))
+    }
+
+    /// What tells the machine that it switches for a node from others; none where that cannot be told.
+    pub(super) fn machine_of(&self, node: &NodeName, nodes: &Topology, all: &[NodeName]) -> Option<BTreeSet<String>> {
+        let machine = self.machine.as_ref()?;
+        let Some(filled) = &machine.filled else { return Some(machine_of_agent(&self.agent, &machine.options)) };
+        let mapped = machine.map.iter().filter(|(name, _)| may_mean(name, node, all));
+        let mut names: BTreeSet<String> = mapped.flat_map(|(_, ports)| ports.iter().cloned()).collect();
+        if names.is_empty() {
+            names = nodes.called(node, all).iter().map(ToString::to_string).collect();
+        }
+        if names.is_empty() {
+            names = [node.as_str().to_owned(), node.short().to_owned()].into();
+        }
+        let with = |name: String| {
+            let mut options = machine.options.clone();
+            options.insert(filled.clone(), name);
+            machine_of_agent(&self.agent, &options)
+        };
+        Some(names.into_iter().flat_map(with).collect())
+    }
+}
+
+impl Machine {
+    /// None where a value depends on a rule, or cannot be read.
+    fn of(sets: &[&Element], map: Vec<(String, Vec<String>)>) -> Option<Self> {
+        const DYNAMIC: &str = "dynamic";
+        let mut options: BTreeMap<String, String> = BTreeMap::new();
+        let mut argument = None;
+        for pair in sets.iter().flat_map(|set| set.all("nvpair")) {
+            let (name, value) = (pair.get("name")?, pair.get("value")?);
+            let kept = if name == "pcmk_host_argument" {
+                argument.replace(value.to_owned())
+            } else if name.starts_with("pcmk_") || matches!(name, "action" | "option") || value == DYNAMIC {
+                None
+            } else {
+                options.insert(canonical(name), value.to_owned())
+            };
+            if kept.is_some_and(|before| before != value) {
+                return None;
+            }
+        }
+        // Pacemaker fills in `plug` or `port`, which are the same to the agents, unless the configuration has it.
+        let filled = canonical(argument.as_deref().unwrap_or("plug"));
+        let is_free = !filled.eq_ignore_ascii_case("none") && !options.contains_key(&filled);
+        Some(Self { options, filled: is_free.then_some(filled), map })
+    }
+}
+
+fn may_mean(name: &str, node: &NodeName, all: &[NodeName]) -> bool {
+    NodeName::new(name).is_ok_and(|name| !matches!(compare(&name, node, all), Match::Other))
+}
+
+/// `NODE:PORT[,PORT...]`, with `=` for `:`, too.
+fn mapped(map: &str) -> Vec<(String, Vec<String>)> {
+    let pair = |pair: String| {
+        let (name, ports) = pair.split_once([':', '=']).unwrap_or((&pair, ""));
+        (name.to_owned(), ports.split(',').filter(|port| !port.is_empty()).map(str::to_owned).collect())
+    };
+    targets(map, [' ', ';', '\t']).into_iter().map(pair).collect()
+}
+
+fn targets(text: &str, separators: [char; 3]) -> Vec<String> {
+    text.split(|c: char| separators.contains(&c) || c.is_whitespace())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The values of a name, at any depth; none for one that cannot be read.
+pub(super) fn all_values<'a>(element: &'a Element, name: &str) -> Vec<Option<&'a str>> {
+    let pairs = element.all("nvpair").into_iter().filter(|pair| pair.get("name") == Some(name));
+    pairs.map(|pair| pair.get("value")).collect()
+}
+
+/// The least of several `minimum_grade`; of none, or where others may hold, the agent's own default is among them.
+pub(super) fn least_of(values: &[Option<&str>], or_default: bool) -> Grade {
+    const DEFAULT: Grade = Grade::Bounded;
+    let of = |value: &Option<&str>| match value.map(str::trim) {
+        // An empty value is none to the agent.
+        Some("") => DEFAULT,
+        // With another word than these the agent fences nothing.
+        Some(word) => word.parse().ok().filter(|grade| Grade::ACCEPTABLE.contains(grade)).unwrap_or(Grade::Isolated),
+        None => Grade::Isolated,
+    };
+    let each = values.iter().map(of).chain(or_default.then_some(DEFAULT));
+    each.min().unwrap_or(DEFAULT)
+}
