@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::pacemaker::names::PacemakerName;
 use gnt_ha::core::pacemaker::notice::Notice;
 use gnt_ha::sys::clock::Deadline;
 
@@ -80,8 +81,8 @@ impl Call {
 
     /// What Pacemaker calls this node.
     #[must_use]
-    pub fn on_node(&self) -> Option<&str> {
-        self.meta("on_node").filter(|name| !name.is_empty())
+    pub fn on_node(&self) -> Option<PacemakerName> {
+        PacemakerName::of_agent(|name| self.variables.get(name).cloned())
     }
 
     /// Whether Pacemaker runs the resource as a promotable clone (`promoted-max`, before 2.1 `master-max`).

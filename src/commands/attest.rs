@@ -1,6 +1,5 @@
 //! `gnt-ha attest`: a human says that a node is off, to Pacemaker and to the receipts.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,14 +9,13 @@ use crate::cli;
 use crate::core::attest::{Seen, why_not};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::receipt::{Action, Outcome};
-use crate::core::reconcile::Membership;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::ledger::Ledger;
-use crate::sys::pacemaker;
-use crate::sys::program;
+use crate::sys::pacemaker::{self, fence};
 use crate::sys::reachable::{self, NODED};
 use crate::sys::road::{Finish, Road};
 use crate::sys::shun::keeper::shunned_addresses;
@@ -55,7 +53,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let names = ssconf.names("node_list").map_err(|error| error.to_string())?;
     let node = node::find(&arguments.node, &names).map_err(|error| error.to_string())?.clone();
     let refused = |why: &str| format!("{node}: your word was not taken: {why}");
-    if let Some(why) = why_not(seen(&arguments.places, &ssconf, &node)?) {
+    let (seen, name) = seen(&arguments.places, &ssconf, &node, &names).map_err(|why| refused(&why))?;
+    if let Some(why) = why_not(seen) {
         return Err(refused(why));
     }
     if !arguments.yes {
@@ -69,9 +68,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let warnings = road.take_warnings();
     warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
     road.step(&user, "says that it is off", &arguments.reason);
-    let words = ["--confirm", node.as_str()];
-    let told = program::run(Path::new("stonith_admin"), &words, &[], Deadline::after(LIMIT));
-    let saw = told.as_ref().map_or_else(ToString::to_string, |_| "taken".to_owned());
+    let told = fence::confirm(&name, Deadline::after(LIMIT));
+    let saw = told.as_ref().map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
     road.step("Pacemaker", "is told that it is off", &saw);
     let is_told = told.is_ok();
     let warnings = road.leave(Finish {
@@ -82,22 +80,26 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         record: None,
     });
     warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
-    told.map_err(|error| format!("{node}: Pacemaker did not take your word: {error}"))?;
+    told.map_err(|error| {
+        format!("{node}: attest failed: {error}; look at crm_mon --one-shot, and while it shows {name} UNCLEAN: the same again")
+    })?;
     cli::print(&format!("{node}: off, at your word; Pacemaker goes on, and Ganeti's master records it\n"))
 }
 
-fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName) -> Result<Seen, String> {
+/// What speaks against it, and what Pacemaker calls the node.
+fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName, all: &[NodeName]) -> Result<(Seen, PacemakerName), String> {
     let deadline = Deadline::after(LIMIT);
     let status = pacemaker::status(deadline).map_err(|error| error.to_string())?;
-    let member = status.nodes.iter().find(|(name, _)| node::find(node, [name]).is_ok());
+    let name = status.called(node, all).map_err(|error| error.to_string())?;
     let addresses = ssconf.name_addresses("node_primary_ips").map_err(|error| error.to_string())?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
     // Of one that this host refuses an answer would be its own kernel's.
     let shunned = shunned_addresses(&places.state_dir);
     let address = address.filter(|address| !shunned.contains(address));
-    Ok(Seen {
+    let seen = Seen {
         is_here: identity::node_among([node]).is_some(),
-        member: member.map_or(Membership::Unknown, |(_, member)| *member),
+        member: status.of(name),
         answers: address.is_some_and(|address| reachable::is_there(address, NODED, deadline.at_most(THERE))),
-    })
+    };
+    Ok((seen, name.clone()))
 }

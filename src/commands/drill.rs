@@ -21,8 +21,8 @@ use crate::sys::clock::{Deadline, millis, now};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
-use crate::sys::pacemaker;
-use crate::sys::program;
+use crate::sys::pacemaker::fence::Fencing;
+use crate::sys::pacemaker::{self, fence};
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
@@ -99,6 +99,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let status = look().map_err(|error| refused(&error))?;
     let before = Before {
         node,
+        name: &rehearsal.name,
         is_here: identity::node_among([node]).is_some(),
         quorum: status.quorum,
         maintenance: status.maintenance,
@@ -123,10 +124,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         Some(ms) => say(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
         None => Ok(()),
     };
-    let given = FENCING.as_secs().to_string();
-    let words = ["--reboot", node.as_str(), "--timeout", &given];
     let ended = Deadline::after(waited(FENCING, rehearsal.times.delay) + MORE);
-    program::run(Path::new("stonith_admin"), &words, &[], ended).map_err(|error| {
+    fence::fence(&rehearsal.name, Fencing::Reboot, FENCING, ended).map_err(|error| {
         format!("{node}: not fenced, its state is unknown: {error} (gnt-ha history {node}, gnt-ha status)")
     })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
@@ -260,6 +259,7 @@ fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::core::budget::times::Times;
+    use crate::core::pacemaker::names::PacemakerName;
     use crate::core::pacemaker::resources::Resources;
 
     #[test]
@@ -267,6 +267,7 @@ mod tests {
         let node = NodeName::new("n1.lab").unwrap();
         let of = |heir: Option<&str>| Rehearsal {
             node: node.clone(),
+            name: PacemakerName::of_test("n1"),
             all: vec![node.clone()],
             steps: Vec::new(),
             heir: heir.map(|name| NodeName::new(name).unwrap()),

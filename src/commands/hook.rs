@@ -13,7 +13,8 @@ use crate::core::check::Severity;
 use crate::core::ganeti::tags::{ByHand, Tags};
 use crate::core::hook::{Event, Hook, Plan, State, Step, plan, why_not_fenced};
 use crate::core::node::{self, NodeName};
-use crate::core::pacemaker::resources::Resources;
+use crate::core::pacemaker::names::PacemakerName;
+use crate::core::pacemaker::resources::{Pairs, Resources};
 use crate::core::pacemaker::standby::own;
 use crate::core::reconcile::{Decision, Fence, FenceStatus, Refusal};
 use crate::core::setup::is_in_use;
@@ -22,10 +23,11 @@ use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::Luxi;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::log::warn_system;
+use crate::sys::pacemaker::fence::Fencing;
 use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
 use crate::sys::record::recorder::RecorderError;
 use crate::sys::shun::keeper::{self, Keeper};
-use crate::sys::{detached, identity, program};
+use crate::sys::{detached, identity};
 
 /// The time for each thing that a job of Ganeti's waits for.
 const EACH: Duration = Duration::from_secs(8);
@@ -33,7 +35,8 @@ const EACH: Duration = Duration::from_secs(8);
 /// The same for what is tried on a copy before, with every host's death.
 const FOLLOW: Duration = Duration::from_secs(30);
 
-/// The time for a fencing: Pacemaker's own limit for one (`stonith_admin --timeout`) and a little.
+/// The time that a fencing is given (`stonith_admin --timeout`); and a little more, for whoever asks.
+const GIVEN: Duration = Duration::from_secs(120);
 const FENCING: Duration = Duration::from_secs(150);
 
 /// How long after a fencing, in milliseconds, Pacemaker may still show the node running.
@@ -162,7 +165,7 @@ fn serves(here: &NodeName) -> bool {
     info.is_ok_and(|info| info.get("master").and_then(serde_json::Value::as_str) == Some(here.as_str()))
 }
 
-fn of_ours(resources: &Resources) -> BTreeSet<NodeName> {
+fn of_ours(resources: &Resources) -> BTreeSet<PacemakerName> {
     let marked = resources.attributes.iter().filter(|(_, attributes)| own(attributes).mark);
     marked.map(|(node, _)| node.clone()).collect()
 }
@@ -203,9 +206,14 @@ fn one(step: &Step, places: &Places, config_path: &Path, config: &Config) -> Res
             drop(oob::ask(&words, config_path, EACH)?);
         }
         Step::Follow => drop(setup::follow(places, false, Deadline::after(FOLLOW))?),
-        Step::Standby(node) => standby::set(node, soon).map_err(|error| {
-            format!("{node}: Pacemaker was not told: {error} (crm_attribute --node {node} --name standby --update on)")
-        })?,
+        Step::Standby(node) => {
+            let (name, _) = in_pacemaker(node, places)?;
+            standby::set(&name, soon).map_err(|error| {
+                format!(
+                    "{node}: Pacemaker was not told: {error} (crm_attribute --node {name} --name standby --update on)"
+                )
+            })?;
+        }
         Step::Release(node) => release(node, places, soon)?,
         Step::Fence(node) => fence(node, places)?,
         Step::Record => record(places)?,
@@ -214,23 +222,32 @@ fn one(step: &Step, places: &Places, config_path: &Path, config: &Config) -> Res
 }
 
 fn release(node: &NodeName, places: &Places, deadline: Deadline) -> Result<(), String> {
-    let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
-    let attributes = resources.and_then(|resources| resources.attributes.get(node).cloned()).unwrap_or_default();
-    standby::end(node, own(&attributes), deadline).map_err(|error| {
-        format!("{node}: is still on standby: {error} (crm_attribute --node {node} --name standby --delete)")
+    let (name, attributes) = in_pacemaker(node, places)?;
+    standby::end(&name, own(&attributes), deadline).map_err(|error| {
+        format!("{node}: is still on standby: {error} (crm_attribute --node {name} --name standby --delete)")
     })
+}
+
+/// What Pacemaker calls one of Ganeti's nodes, and its permanent attributes there.
+fn in_pacemaker(node: &NodeName, places: &Places) -> Result<(PacemakerName, Pairs), String> {
+    let told = |error: String| format!("{node}: Pacemaker was not told: {error}");
+    let resources = cib::resources(&places.cib).map_err(|error| told(error.to_string()))?.unwrap_or_default();
+    let all = files::read_config(&places.data_dir).map_err(|error| told(error.to_string()))?.names();
+    let name = resources.called(node, &all).map_err(|error| told(error.to_string()))?;
+    Ok((name.clone(), resources.attributes.get(name).cloned().unwrap_or_default()))
 }
 
 /// As in the plan, but what was known then may have changed.
 fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
-    let refused = |why: String| format!("{node}: is not fenced: {why} (stonith_admin --fence {node})");
+    let refused = |why: String| format!("{node}: is not fenced: {why}");
     let ganeti = files::read_config(&places.data_dir).map_err(|error| refused(error.to_string()))?;
     if !ganeti.find(node).is_ok_and(|found| found.offline) {
         return Err(refused("Ganeti has it online again".to_owned()));
     }
     let seen = pacemaker::status(Deadline::after(EACH)).map_err(|error| refused(error.to_string()))?;
     let all = ganeti.names();
-    if !seen.membership(node, &all).is_member() {
+    let name = seen.called(node, &all).map_err(|error| refused(error.to_string()))?;
+    if !seen.of(name).is_member() {
         return Ok(());
     }
     // Once is enough, also where the membership has not noticed yet.
@@ -243,13 +260,12 @@ fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
     if seen.fences_of(node, &all).iter().any(is_under_way) {
         return Ok(());
     }
-    if let Some(why) = why_not_fenced(node, &seen) {
-        return Err(refused(why));
+    let by_hand = |why: String| refused(format!("{why} (stonith_admin --fence {name})"));
+    if let Some(why) = why_not_fenced(name, &seen) {
+        return Err(by_hand(why));
     }
-    let words = ["--fence", node.as_str(), "--timeout", "120"];
-    program::run(Path::new("stonith_admin"), &words, &[], Deadline::after(FENCING))
-        .map(drop)
-        .map_err(|error| refused(error.to_string()))
+    pacemaker::fence::fence(name, Fencing::Off, GIVEN, Deadline::after(FENCING))
+        .map_err(|error| by_hand(error.to_string()))
 }
 
 /// The master takes jobs when it has started, and Pacemaker sees the role at its next monitor. What is left then, those

@@ -17,6 +17,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::outlook::{Death, Outlook};
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::rehearsal::{Known, Step, proof_of, steps};
 use crate::sys::clock::{Deadline, millis};
@@ -63,6 +64,8 @@ struct Report<'a> {
 /// What was rehearsed.
 pub(super) struct Rehearsal {
     pub(super) node: NodeName,
+    /// What Pacemaker calls it.
+    pub(super) name: PacemakerName,
     /// All of Ganeti's nodes.
     pub(super) all: Vec<NodeName>,
     pub(super) steps: Vec<Step>,
@@ -113,7 +116,9 @@ pub(super) fn rehearse(
     let cib = trial::query(deadline).map_err(|error| error.to_string())?;
     let resources =
         Resources::parse(&cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))?;
-    let outlook = outlook(&cib, &resources, &node, deadline)?;
+    let all = ganeti.names();
+    let name = resources.called(&node, &all).map_err(|error| format!("{node}: not rehearsed: {error}"))?;
+    let outlook = outlook(&cib, &resources, name, deadline)?;
     let role = resources.agents("ganeti-master-role").next();
     let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
     let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
@@ -123,7 +128,7 @@ pub(super) fn rehearse(
         Err(error) => Err(error.clone()),
     };
     let proof = proof(&ganeti, &node, config, deadline);
-    let seen = seen(&resources, &node, deadline);
+    let seen = seen(&resources, name, deadline);
     // Another program's levels are its own.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
     let config = ours.and_then(|_| Config::load(config).ok());
@@ -133,9 +138,9 @@ pub(super) fn rehearse(
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
     let times = Times::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
     let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();
-    let ways = resources.fencing.with(&power_agents).ways(&node, &ganeti.names());
+    let ways = resources.fencing.with(&power_agents).ways(&node, &all);
     let known = Known {
-        died: node.as_str(),
+        died: name,
         outlook: &outlook,
         role: role.as_deref(),
         proof,
@@ -147,13 +152,14 @@ pub(super) fn rehearse(
     };
     let steps = steps(&known);
     let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
-    Ok(Rehearsal { node, all: ganeti.names(), steps, heir, times, unseen: seen.err() })
+    // By Ganeti's name, as everything that is said of nodes.
+    let heir = heir.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
+    Ok(Rehearsal { node, name: name.clone(), all, steps, heir, times, unseen: seen.err() })
 }
 
 /// A full member is lost to corosync, a remote node to a monitor.
-fn seen(resources: &Resources, node: &NodeName, deadline: Deadline) -> Result<Seen, String> {
-    let remote =
-        resources.remotes().find(|remote| NodeName::new(&remote.id).is_ok_and(|id| node::find(node, [&id]).is_ok()));
+fn seen(resources: &Resources, node: &PacemakerName, deadline: Deadline) -> Result<Seen, String> {
+    let remote = resources.remotes().find(|remote| remote.id == node.as_str());
     if let Some(remote) = remote {
         let interval = times::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
         return Ok(Seen::by_monitor(millis(interval), millis(times::operation(&remote.id, "monitor", resources))));
@@ -161,12 +167,12 @@ fn seen(resources: &Resources, node: &NodeName, deadline: Deadline) -> Result<Se
     corosync::totem(deadline.at_most(COROSYNC)).map(Seen::by_corosync)
 }
 
-fn outlook(cib: &str, resources: &Resources, node: &NodeName, deadline: Deadline) -> Result<Outlook, String> {
+fn outlook(cib: &str, resources: &Resources, node: &PacemakerName, deadline: Deadline) -> Result<Outlook, String> {
     let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
     // A remote node dies by its connection, and where that is only Pacemaker knows.
     let death = match resources.remotes().next() {
-        Some(_) => Death::of(node.as_str(), &look_ahead(&copy, None, deadline)?, resources),
-        None => Death::Member(node.as_str().to_owned()),
+        Some(_) => Death::of(node, &look_ahead(&copy, None, deadline)?, resources),
+        None => Death::Member(node.clone()),
     };
     look_ahead(&copy, Some(&death), deadline)
 }

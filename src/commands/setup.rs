@@ -13,6 +13,7 @@ use crate::core::budget::{self, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::outlook::{Death, Outlook, surprise};
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
@@ -268,8 +269,8 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
     let now = look_ahead(&copy, None, deadline)?;
     unsurprised(None, &now)?;
     for (node, _) in online {
-        let death = Death::of(node.as_str(), &now, &resources);
-        unsurprised(Some(node.as_str()), &look_ahead(&copy, Some(&death), deadline)?)?;
+        let death = Death::of(node, &now, &resources);
+        unsurprised(Some(node), &look_ahead(&copy, Some(&death), deadline)?)?;
     }
     Ok(())
 }
@@ -280,7 +281,7 @@ pub(super) fn look_ahead(copy: &Trial, death: Option<&Death>, deadline: Deadline
     Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
 }
 
-fn unsurprised(died: Option<&str>, outlook: &Outlook) -> Result<(), String> {
+fn unsurprised(died: Option<&PacemakerName>, outlook: &Outlook) -> Result<(), String> {
     let why = |why| format!("{why}, says crm_simulate on a copy (gnt-ha check tells what is in the way)");
     surprise(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
 }

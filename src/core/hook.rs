@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::ganeti::tags::ByHand;
 use super::node::{self, NodeName};
 use super::pacemaker::crm_mon::CrmMon;
+use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use super::reconcile::Membership;
 
 /// What has happened.
@@ -103,7 +104,7 @@ pub struct State {
     /// Those that it refused once, and were admitted since.
     pub admitted: BTreeSet<NodeName>,
     /// The nodes whose standby is ours, by Pacemaker's names.
-    pub standby: BTreeSet<NodeName>,
+    pub standby: BTreeSet<PacemakerName>,
     /// Our own record of the event's node is what has happened.
     pub is_our_record: bool,
     /// Pacemaker's nodes, where they were asked for.
@@ -237,8 +238,9 @@ fn follow(state: &State) -> Vec<Step> {
     if !state.runs {
         return Vec::new();
     }
-    let is_back = |name: &&NodeName| node::find(name, &state.nodes).is_ok_and(|known| !state.offline.contains(known));
-    let mut steps: Vec<Step> = state.standby.iter().filter(is_back).cloned().map(Step::Release).collect();
+    let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
+    let is_back = |name: &&NodeName| !state.offline.contains(*name) && called(name, &state.standby, &all).is_ok();
+    let mut steps: Vec<Step> = all.iter().filter(is_back).cloned().map(Step::Release).collect();
     steps.extend(state.in_use.then_some(Step::Follow));
     steps
 }
@@ -260,19 +262,25 @@ fn offlined(event: &Event, state: &State) -> Plan {
     }
     let Some(seen) = &state.seen else {
         plan.remarks.push(format!(
-            "{target}: whether Pacemaker has it running is not known here; if it has: crm_attribute --node {target} --name \
-             standby --update on"
+            "{target}: whether Pacemaker has it running is not known here; if it has: crm_attribute --node NAME --name \
+             standby --update on, with the name that crm_mon --one-shot shows"
         ));
         return plan;
     };
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
-    let member = seen.membership(target, &all);
+    let name = match seen.called(target, &all) {
+        Ok(name) => name,
+        Err(NoPacemakerName::Unknown { .. }) => return plan,
+        Err(why) => {
+            plan.remarks.push(format!("{target}: Pacemaker is not told that it is offline: {why}"));
+            return plan;
+        }
+    };
+    let member = seen.of(name);
     if !member.is_member() {
         return plan;
     }
-    // By the name that Pacemaker gives it.
-    let target = node::called(target, seen.nodes.iter().map(|(name, _)| name), &all).unwrap_or(target);
-    let against = if state.by_hand == ByHand::Fence { why_not_fenced(target, seen) } else { None };
+    let against = if state.by_hand == ByHand::Fence { why_not_fenced(name, seen) } else { None };
     match (state.by_hand, against) {
         (ByHand::Fence, None) => plan.later.push(Step::Fence(target.clone())),
         (_, against) => {
@@ -287,7 +295,7 @@ fn offlined(event: &Event, state: &State) -> Plan {
 
 /// What is against fencing a node that runs: others would suffer. A node on standby keeps its vote, a fenced one has none.
 #[must_use]
-pub fn why_not_fenced(target: &NodeName, seen: &CrmMon) -> Option<String> {
+pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon) -> Option<String> {
     if !seen.quorum {
         return Some("Pacemaker has no quorum here".to_owned());
     }

@@ -1,6 +1,7 @@
 //! Each hook against what may be known when it is called.
 
 use super::*;
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::reconcile::Role;
 
 const ALL: [&str; 7] =
@@ -53,7 +54,7 @@ fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
         quorum: true,
         maintenance: false,
         remotes: BTreeSet::new(),
-        nodes: members.iter().map(|(node, member)| (name(node), *member)).collect(),
+        nodes: members.iter().map(|(node, member)| (PacemakerName::of_test(node), *member)).collect(),
         fences: Vec::new(),
         master_role: Role::On(name("n1.lab")),
     }
@@ -182,9 +183,9 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     // Remote nodes have no vote: of three voters one is dead, and another would leave one.
     let members = ["n1.lab", "n3.lab", "r1.lab", "r2.lab", "r3.lab"].map(|node| (node, Membership::Online));
     let mut remotes = pacemaker(&[&members[..], &[("n2.lab", Membership::Absent)]].concat());
-    remotes.remotes = ["r1.lab", "r2.lab", "r3.lab"].map(name).into();
+    remotes.remotes = ["r1.lab", "r2.lab", "r3.lab"].map(PacemakerName::of_test).into();
     assert!(fence(remotes.clone()).contains("1 of 3 nodes would be left"), "{}", fence(remotes.clone()));
-    assert_eq!(why_not_fenced(&name("r1.lab"), &remotes), None);
+    assert_eq!(why_not_fenced(&PacemakerName::of_test("r1.lab"), &remotes), None);
     // corosync's two_node
     let two = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", Membership::Online)]);
     assert_eq!(fence(two), "refuse=n3.lab follow|fence=n3.lab|");
@@ -215,14 +216,14 @@ fn the_master_itself_is_never_touched() {
 #[test]
 fn our_standby_ends_when_ganeti_has_the_node_again() {
     // As Pacemaker calls it.
-    let state = State { standby: ["n3", "gone.lab"].map(name).into(), ..well() };
+    let state = State { standby: ["n3", "gone.lab"].map(PacemakerName::of_test).into(), ..well() };
     for hook in ["config-update", "node-add", "node-modify", "node-remove"] {
         let said = steps(&event(hook, "post", &[]), &state);
-        assert_eq!(said, "release=n3 follow||", "{hook}");
+        assert_eq!(said, "release=n3.lab follow||", "{hook}");
     }
-    assert_eq!(steps(&event("", "post", &[]), &state), "apply tend release=n3 follow||");
+    assert_eq!(steps(&event("", "post", &[]), &state), "apply tend release=n3.lab follow||");
     let removed = State { in_use: false, ..state.clone() };
-    assert_eq!(steps(&event("config-update", "post", &[]), &removed), "release=n3||", "setup --remove left it");
+    assert_eq!(steps(&event("config-update", "post", &[]), &removed), "release=n3.lab||", "setup --remove left it");
     let offline = State { offline: [name("n3.lab")].into(), ..state };
     assert_eq!(steps(&event("config-update", "post", &[]), &offline), "follow||");
 }

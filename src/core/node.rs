@@ -192,19 +192,6 @@ pub fn means<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<
     compare(given, wanted, all) == Match::Same
 }
 
-/// Of another program's `names`, the one that means `wanted`, one of the nodes `all`.
-///
-/// # Errors
-/// [`NoSuchNode`], when none of them means it, or several do.
-pub fn called<'a, 'b>(
-    wanted: &'a NodeName,
-    names: impl IntoIterator<Item = &'b NodeName>,
-    all: &'a [NodeName],
-) -> Result<&'b NodeName, NoSuchNode> {
-    let found: Vec<&'b NodeName> = names.into_iter().filter(|name| means(name, wanted, all)).collect();
-    find(wanted, found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,10 +261,6 @@ mod tests {
         assert_eq!(compare(&name("n1.east"), &all[0], &all), Match::Same);
         assert_eq!(compare(&name("n1.west"), &all[0], &all), Match::Other);
         assert_eq!(compare(&name("N2"), &all[2], &all), Match::Same);
-        assert!(called(&all[0], &[name("n1")], &all).is_err() && called(&all[1], &[name("n1")], &all).is_err());
-        let theirs = [name("n2"), name("n1.west")];
-        assert_eq!(called(&all[2], &theirs, &all), Ok(&theirs[0]));
-        assert_eq!(called(&all[1], &theirs, &all), Ok(&theirs[1]));
     }
 
     proptest! {

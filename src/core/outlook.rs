@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quick_xml::escape::escape;
 
 use crate::core::pacemaker::cib::BadCib;
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::{Primitive, Resources, milliseconds};
 use crate::core::pacemaker::tree::Element;
 
@@ -21,7 +22,7 @@ pub struct Outlook {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Death {
     /// A full member: corosync loses it.
-    Member(String),
+    Member(PacemakerName),
     /// A remote node: a monitor of its connection fails (`OPERATION@HOST=CODE`, crm_simulate(8)). Its loss cannot be simulated in
     /// another way.
     Connection(String),
@@ -30,14 +31,14 @@ pub enum Death {
 impl Death {
     /// Of `node`, by what is there `now`.
     #[must_use]
-    pub fn of(node: &str, now: &Outlook, resources: &Resources) -> Self {
-        let is_it = |remote: &&Primitive| remote.id == node;
+    pub fn of(node: &PacemakerName, now: &Outlook, resources: &Resources) -> Self {
+        let is_it = |remote: &&Primitive| remote.id == node.as_str();
         let interval = resources.remotes().find(is_it).and_then(|remote| {
             milliseconds(remote.operation("monitor")?.settings.get("interval")?).filter(|interval| *interval > 0)
         });
-        match (now.connections.get(node), interval) {
+        match (now.connections.get(node.as_str()), interval) {
             (Some(host), Some(interval)) => Self::Connection(format!("{node}_monitor_{interval}@{host}=1")),
-            _ => Self::Member(node.to_owned()),
+            _ => Self::Member(node.clone()),
         }
     }
 }
@@ -45,10 +46,10 @@ impl Death {
 /// The state of a full member that corosync has just lost, as an element for the CIB's status: fenced by nobody yet. `None`:
 /// the CIB has no state of a node of this name. Pacemaker itself writes the same (`pcmk_injections.c`).
 #[must_use]
-pub fn lost(cib: &str, node: &str) -> Option<String> {
+pub fn lost(cib: &str, node: &PacemakerName) -> Option<String> {
     let cib = Element::parse(cib).ok()?;
-    let state = cib.all("node_state").into_iter().find(|state| state.get("uname") == Some(node))?;
-    let (id, name) = (escape(state.get("id")?), escape(node));
+    let state = cib.all("node_state").into_iter().find(|state| state.get("uname") == Some(node.as_str()))?;
+    let (id, name) = (escape(state.get("id")?), escape(node.as_str()));
     Some(format!(
         r#"<node_state id="{id}" uname="{name}" in_ccm="false" crmd="online" join="member" expected="member"/>"#
     ))
@@ -147,7 +148,8 @@ fn step(element: &Element) -> Option<Step> {
 
 /// What is wrong with that, if `died` has died, or nobody: exactly the dead are to be fenced.
 #[must_use]
-pub fn surprise(died: Option<&str>, fenced: &BTreeSet<String>) -> Option<String> {
+pub fn surprise(died: Option<&PacemakerName>, fenced: &BTreeSet<String>) -> Option<String> {
+    let died = died.map(PacemakerName::as_str);
     let others: Vec<&str> = fenced.iter().map(String::as_str).filter(|node| Some(*node) != died).collect();
     match died {
         None if !others.is_empty() => Some(format!("{} would be fenced at once", others.join(", "))),
@@ -176,10 +178,11 @@ mod tests {
         let dead = outlook.fenced();
         assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
         assert_eq!((outlook.taker("gnt-ha-master"), outlook.taker("gnt-ha")), (Some("n3.lab"), None));
-        assert_eq!(surprise(Some("n2.lab"), &dead), None);
+        let [n1, n2] = ["n1.lab", "n2.lab"].map(PacemakerName::of_test);
+        assert_eq!(surprise(Some(&n2), &dead), None);
         assert_eq!(surprise(None, &dead).unwrap(), "n2.lab would be fenced at once");
-        assert_eq!(surprise(Some("n1.lab"), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
-        assert_eq!(surprise(Some("n1.lab"), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
+        assert_eq!(surprise(Some(&n1), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
+        assert_eq!(surprise(Some(&n1), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
         assert_eq!(surprise(None, &BTreeSet::new()), None);
     }
 
@@ -197,9 +200,9 @@ mod tests {
         let now = Outlook::parse(NOW).unwrap();
         assert_eq!(now.connections, BTreeMap::from([("n17.lab".to_owned(), "n1.lab".to_owned())]));
         let resources = Resources::parse(CIB).unwrap();
-        let of = |node| Death::of(node, &now, &resources);
+        let of = |node| Death::of(&PacemakerName::of_test(node), &now, &resources);
         assert_eq!(of("n17.lab"), Death::Connection("n17.lab_monitor_30000@n1.lab=1".into()));
-        assert_eq!(of("n2.lab"), Death::Member("n2.lab".into()));
+        assert_eq!(of("n2.lab"), Death::Member(PacemakerName::of_test("n2.lab")));
     }
 
     /// Pacemaker's state of a node is told by Pacemaker's name, exactly: `n1` is neither `n10` nor `n1.lab`.
@@ -208,9 +211,10 @@ mod tests {
         const CIB: &str = r#"<cib><status><node_state id="10" uname="n10" in_ccm="true"/>
             <node_state id="1" uname="n1" in_ccm="true"/></status></cib>"#;
         let state = r#"<node_state id="1" uname="n1" in_ccm="false" crmd="online" join="member" expected="member"/>"#;
-        assert_eq!(lost(CIB, "n1").as_deref(), Some(state));
-        for other in ["n1.lab", "n2", "N1", "1", ""] {
-            assert_eq!(lost(CIB, other), None, "{other}");
+        let of = |node| lost(CIB, &PacemakerName::of_test(node));
+        assert_eq!(of("n1").as_deref(), Some(state));
+        for other in ["n1.lab", "n2", "N1", "1"] {
+            assert_eq!(of(other), None, "{other}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::budget::times::{Times, interval, operation};
 use super::grade::Grade;
 use super::outlook::{Outlook, Step as Move, surprise};
 use super::pacemaker::fencing::{Way, Ways};
+use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
 use super::reconcile::Decision;
 
@@ -62,7 +63,7 @@ impl Step {
 #[derive(Debug)]
 pub struct Known<'a> {
     /// The host, as Pacemaker calls it.
-    pub died: &'a str,
+    pub died: &'a PacemakerName,
     /// By `crm_simulate`.
     pub outlook: &'a Outlook,
     /// The resource of Ganeti's master role, if the dead host had it.
@@ -145,11 +146,13 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
         Step { grade: Some(grade), ..step }
     }));
     // What ran on the dead is stopped by its death.
-    let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died);
+    let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died.as_str());
     // What is done with one resource is done one after the other.
     let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
     let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
-    if let Some(role) = known.role.filter(|role| known.outlook.taker(role).is_none_or(|host| host == known.died)) {
+    if let Some(role) =
+        known.role.filter(|role| known.outlook.taker(role).is_none_or(|host| host == known.died.as_str()))
+    {
         steps.push(Step::blocked(PACEMAKER, format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)")));
     }
     for step in rest {
@@ -265,7 +268,7 @@ mod tests {
         let (outlook, resources) = (outlook(), resources());
         let role = Some("master");
         steps(&Known {
-            died: "n1.lab",
+            died: &PacemakerName::of_test("n1.lab"),
             outlook: &outlook,
             role,
             proof,
@@ -293,7 +296,7 @@ mod tests {
             let ways = resources.fencing.ways(&node, std::slice::from_ref(&node));
             let (outlook, times) = (outlook(), times());
             let steps = steps(&Known {
-                died: "n1.lab",
+                died: &PacemakerName::of_test("n1.lab"),
                 outlook: &outlook,
                 role: None,
                 proof: Ok(vec!["ok n1.lab level 1 bmc: on".to_owned()]),
@@ -408,7 +411,7 @@ mod tests {
         let proof = Ok(Vec::new());
         let role = Some("master");
         let known = Known {
-            died: "n1.lab",
+            died: &PacemakerName::of_test("n1.lab"),
             outlook: &outlook,
             role,
             proof,

@@ -1,6 +1,7 @@
 //! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
 
 pub mod cib;
+pub mod fence;
 pub mod standby;
 pub mod trial;
 
@@ -14,6 +15,7 @@ use super::processes;
 use super::program::{ProgramError, run};
 use crate::core::ganeti::oob::reason_in;
 use crate::core::pacemaker::crm_mon::{BadCrmMon, CrmMon};
+use crate::core::pacemaker::names::PacemakerName;
 
 /// The most that is read of an answer, in bytes: some 500 fencings and a few hundred resources.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -48,7 +50,7 @@ pub enum PacemakerError {
     Answer(#[from] BadCrmMon),
     /// Its death cannot be tried.
     #[error("Pacemaker has no state of a node {0} (crm_mon --one-shot shows the names that it knows)")]
-    NoState(String),
+    NoState(PacemakerName),
     /// A file that a tool is to read.
     #[error("cannot write {}: {error}", path.display())]
     File {
@@ -108,7 +110,12 @@ fn answer(
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn offer(resource: &str, node: Option<&str>, score: Option<i32>, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn offer(
+    resource: &str,
+    node: Option<&PacemakerName>,
+    score: Option<i32>,
+    deadline: Deadline,
+) -> Result<(), ProgramError> {
     let promotion = format!("--promotion={resource}");
     let number = score.map(|score| score.to_string()).unwrap_or_default();
     let mut words = vec![promotion.as_str()];
@@ -117,7 +124,7 @@ pub fn offer(resource: &str, node: Option<&str>, score: Option<i32>, deadline: D
         None => words.push("-D"),
     }
     if let Some(node) = node {
-        words.extend(["--node", node]);
+        words.extend(["--node", node.as_str()]);
     }
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
@@ -141,9 +148,9 @@ pub fn set_attribute(name: &str, value: Option<&str>, deadline: Deadline) -> Res
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn prefer(resource: &str, node: &str, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn prefer(resource: &str, node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError> {
     const LIFETIME: &str = "--lifetime=PT1M";
-    let words = ["--move", "--resource", resource, "--node", node, LIFETIME, "--force"];
+    let words = ["--move", "--resource", resource, "--node", node.as_str(), LIFETIME, "--force"];
     run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }
 
@@ -151,8 +158,9 @@ pub fn prefer(resource: &str, node: &str, deadline: Deadline) -> Result<(), Prog
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn refresh(resource: &str, node: &str, deadline: Deadline) -> Result<(), ProgramError> {
-    run(Path::new("crm_resource"), &["--refresh", "--resource", resource, "--node", node], &[], deadline).map(drop)
+pub fn refresh(resource: &str, node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError> {
+    let words = ["--refresh", "--resource", resource, "--node", node.as_str()];
+    run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }
 
 /// When Pacemaker started on this host, in milliseconds since 1970; none if it does not run here.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
-use gnt_ha::core::node;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::pacemaker::names::PacemakerName;
 use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::words::{MASTER_SCORE, Served, Standing, ignored, is_alone, standing};
 use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master};
@@ -51,7 +51,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         && !call.is_probe()
         && let Some(master) = moved_to(&view, &site)
     {
-        follow(call, run_as, &master);
+        follow(call, run_as, &site, &master);
     }
     if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted)
         && view.served == Served::Now
@@ -148,9 +148,9 @@ fn was_master(call: &Call, place: &Place) -> bool {
 ///
 /// A recurring monitor of a single resource runs only where Pacemaker has the role, and another node holds it only when
 /// that one has taken it: so nobody but the administrator can have been it.
-fn follow(call: &Call, run_as: RunAs, master: &NodeName) {
+fn follow(call: &Call, run_as: RunAs, site: &Site, master: &NodeName) {
     let deadline = call.deadline.at_most(TOOLS);
-    if let Some(name) = members_name(master, deadline) {
+    if let Some(name) = members_name(site, master, deadline) {
         // What cannot be set leaves it to the guard of the next start.
         let _ = match run_as {
             RunAs::Primitive => pacemaker::prefer(call.resource(), &name, deadline),
@@ -160,8 +160,8 @@ fn follow(call: &Call, run_as: RunAs, master: &NodeName) {
 }
 
 /// What Pacemaker calls a node, if it is a member.
-fn members_name(master: &NodeName, deadline: Deadline) -> Option<String> {
+fn members_name(site: &Site, master: &NodeName, deadline: Deadline) -> Option<PacemakerName> {
     let status = pacemaker::status(deadline).ok()?;
-    let (name, member) = status.nodes.into_iter().find(|(name, _)| node::find(master, [name]).is_ok())?;
-    matches!(member, Membership::Online).then(|| name.to_string())
+    let name = status.called(master, &site.nodes).ok()?;
+    (status.of(name) == Membership::Online).then(|| name.clone())
 }

@@ -60,7 +60,7 @@ fn barring(call: &Call, place: &Place, verdict: Verdict) -> Verdict {
 pub fn unbar(call: &Call, place: &Place) {
     let Some(resource) = place.markers.note(BARRED).filter(|resource| !resource.is_empty()) else { return };
     let Some(node) = call.on_node() else { return };
-    if pacemaker::refresh(&resource, node, call.deadline.at_most(REFRESH)).is_ok() {
+    if pacemaker::refresh(&resource, &node, call.deadline.at_most(REFRESH)).is_ok() {
         let _ = place.markers.write_note(BARRED, "");
     }
 }

@@ -206,9 +206,12 @@ fn lines(
     let all: Vec<NodeName> = nodes.iter().map(|(name, _)| name.clone()).collect();
     let of_ganeti = nodes.iter().map(|(name, flags)| (name, Some(*flags)));
     let members = pacemaker.map(|pacemaker| pacemaker.nodes.as_slice()).unwrap_or_default();
-    let others = members.iter().filter(|(name, _)| node::find(name, nodes.iter().map(|(name, _)| name)).is_err());
+    let others = members
+        .iter()
+        .map(|(name, _)| name.name())
+        .filter(|name| node::find(name, nodes.iter().map(|(name, _)| name)).is_err());
     of_ganeti
-        .chain(others.map(|(name, _)| (name, None)))
+        .chain(others.map(|name| (name, None)))
         .map(|(name, flags)| {
             let last = told.iter().rev().find(|story| node::means(&story.intent.node, name, &all));
             let member = pacemaker.map(|pacemaker| pacemaker.membership(name, &all));

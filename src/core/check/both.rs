@@ -11,7 +11,8 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     for known in ganeti.nodes() {
         match state.membership(&known.name, &all) {
             Membership::Unknown if !known.offline => {
-                findings.add("node-not-in-pacemaker", &known.name, "Pacemaker does not know it");
+                let why = state.called(&known.name, &all).err().map(|why| why.to_string());
+                findings.add("node-not-in-pacemaker", &known.name, why.unwrap_or_default());
             }
             Membership::Online if known.offline => {
                 findings.add(
@@ -27,7 +28,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         }
     }
     for (name, _) in &state.nodes {
-        if node::find(name, ganeti.nodes().iter().map(|known| &known.name)).is_err() {
+        if node::find(name.name(), ganeti.nodes().iter().map(|known| &known.name)).is_err() {
             findings.add("node-not-in-ganeti", name, "Ganeti does not know it");
         }
     }

@@ -91,7 +91,13 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         let level = "<fencing-topology><fencing-level id=\"fl\" target=\"n3.lab\" index=\"1\" devices=\"pdu\"/></fencing-topology>";
         s.cib("</configuration>", &format!("{level}</configuration>"));
     }),
-    ("device-on-regular-nodes", "n4.lab", |s| s.cib("node=\"n4\" score=\"-INFINITY\"", "node=\"n4\" score=\"-100\"")),
+    ("device-on-regular-nodes", "n4.lab", |s| {
+        s.cib("node=\"n4.lab\" score=\"-INFINITY\"", "node=\"n4.lab\" score=\"-100\"")
+    }),
+    // A constraint by a name that Pacemaker does not have counts for nobody.
+    ("device-on-regular-nodes", "n4.lab", |s| {
+        s.cib("node=\"n4.lab\" score=\"-INFINITY\"", "node=\"n4\" score=\"-INFINITY\"")
+    }),
     ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
     ("budget", "n1.lab and 3 more", |s| {

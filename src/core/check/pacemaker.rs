@@ -8,7 +8,7 @@ use crate::core::fence_agents::Kind;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
-use crate::core::node::{self, NodeName};
+use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::fencing::{Device, Fencing, Way};
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
@@ -47,7 +47,7 @@ fn look_at_state(state: &CrmMon, findings: &mut Findings) {
             findings.add("node-unclean", name, "it is UNCLEAN");
         }
         // The latest comes first.
-        let last = state.fences.iter().find(|(target, _)| target == name).map(|(_, fence)| fence);
+        let last = state.fences.iter().find(|(target, _)| target == name.name()).map(|(_, fence)| fence);
         if last.is_some_and(|fence| fence.status == FenceStatus::Failed) {
             findings.add("fencing-failed", name, "the latest event of its fence history is a failure");
         }
@@ -130,7 +130,9 @@ fn look_at_reach(
             let kept_off = resources.locations.iter().any(|location| {
                 location.resource == device.outer
                     && location.score == "-INFINITY"
-                    && NodeName::new(&location.node).is_ok_and(|name| node::means(&name, &node.name, &all))
+                    && state
+                        .called(&node.name, &all)
+                        .is_ok_and(|name| name.as_str().eq_ignore_ascii_case(&location.node))
             });
             let is_opt_in = resources.property(&["symmetric-cluster"]).is_some_and(|value| !is_true(value));
             if state.membership(&node.name, &all) != Membership::Unknown && !kept_off && !is_opt_in {

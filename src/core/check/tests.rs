@@ -29,7 +29,7 @@ const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p
   <clone id="nodes"><meta_attributes id="n"><nvpair id="o" name="notify" value="true"/></meta_attributes>
     <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role">
     <operations><op id="nm" name="monitor" interval="30s" timeout="30s"/></operations></primitive></clone></resources>
-  <constraints><rsc_location id="k" rsc="fence-ganeti" node="n4" score="-INFINITY"/></constraints></configuration></cib>"#;
+  <constraints><rsc_location id="k" rsc="fence-ganeti" node="n4.lab" score="-INFINITY"/></constraints></configuration></cib>"#;
 
 const CRM_MON: &str = r#"<pacemaker-result><summary><current_dc with_quorum="true"/><cluster_options maintenance-mode="false"/></summary>
   <nodes><node name="n1.lab" online="true" unclean="false"/><node name="n2.lab" online="true" unclean="false"/>

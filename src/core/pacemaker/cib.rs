@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::node::NodeName;
 use crate::core::pacemaker::fencing::Fencing;
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::standby::MARK;
 use crate::core::pacemaker::tree::Element;
 use crate::core::reconcile::Pause;
@@ -24,7 +24,7 @@ pub struct Cib {
     /// The pause of the whole cluster.
     pub pause: Option<Pause>,
     /// The nodes whose standby is ours, while Ganeti has them offline by an administrator's word.
-    pub held: BTreeSet<NodeName>,
+    pub held: BTreeSet<PacemakerName>,
 }
 
 /// Why a configuration is none.
@@ -64,7 +64,7 @@ impl Cib {
             // What cannot be read as "off" is on.
             maintenance: values("maintenance-mode").any(is_on),
             pause: values(PAUSE).next().map(|value| Pause::of_property(value.unwrap_or_default())),
-            held: nodes.filter(is_held).filter_map(|node| NodeName::new(node.get("uname")?).ok()).collect(),
+            held: nodes.filter(is_held).filter_map(|node| PacemakerName::read(node.get("uname")?)).collect(),
         })
     }
 }
@@ -171,6 +171,6 @@ mod tests {
         let nodes = [node("n1", ""), node("n3", &mark), node("n4", "")].concat();
         let xml =
             format!("<cib><configuration><nodes>{nodes}</nodes><resources>{mark}</resources></configuration></cib>");
-        assert_eq!(parse(&xml).unwrap().held, [NodeName::new("n3.lab").unwrap()].into());
+        assert_eq!(parse(&xml).unwrap().held, [PacemakerName::of_test("n3.lab")].into());
     }
 }

@@ -9,6 +9,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::core::fence_agents::WATCHDOG;
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use crate::core::pacemaker::xml;
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
 
@@ -20,9 +21,9 @@ pub struct CrmMon {
     /// `maintenance-mode` of the whole cluster.
     pub maintenance: bool,
     /// Its nodes.
-    pub nodes: Vec<(NodeName, Membership)>,
+    pub nodes: Vec<(PacemakerName, Membership)>,
     /// Those of them that have no vote: Pacemaker remote nodes.
-    pub remotes: BTreeSet<NodeName>,
+    pub remotes: BTreeSet<PacemakerName>,
     /// Its fence history, the latest first, each with its target.
     pub fences: Vec<(NodeName, Fence)>,
     /// Where the master role is.
@@ -80,7 +81,7 @@ impl CrmMon {
                     }
                 }
                 "node" if in_nodes => {
-                    if let Some(node) = name(&tag, "name") {
+                    if let Some(node) = PacemakerName::read(&attribute(&tag, "name")) {
                         if attribute(&tag, "type") == "remote" {
                             found.remotes.insert(node.clone());
                         }
@@ -102,12 +103,12 @@ impl CrmMon {
 
     /// The delegate of watchdog fencing has a name like a node's.
     fn name_the_watchdog(&mut self) {
-        let is_it = |name: &NodeName| name.as_str() == WATCHDOG;
-        if self.nodes.iter().any(|(name, _)| is_it(name)) {
+        let is_it = |name: &str| name == WATCHDOG;
+        if self.nodes.iter().any(|(name, _)| is_it(name.as_str())) {
             return;
         }
         for (_, fence) in &mut self.fences {
-            if matches!(&fence.delegate, Delegate::Host(host) if is_it(host)) {
+            if matches!(&fence.delegate, Delegate::Host(host) if is_it(host.as_str())) {
                 fence.delegate = Delegate::Watchdog;
             }
         }
@@ -117,10 +118,22 @@ impl CrmMon {
     /// whose name there may mean another.
     #[must_use]
     pub fn membership(&self, wanted: &NodeName, all: &[NodeName]) -> Membership {
-        let found = node::called(wanted, self.nodes.iter().map(|(name, _)| name), all).ok();
-        found
-            .and_then(|found| self.nodes.iter().find(|(name, _)| name == found))
-            .map_or(Membership::Unknown, |(_, membership)| *membership)
+        self.called(wanted, all).map_or(Membership::Unknown, |name| self.of(name))
+    }
+
+    /// What Pacemaker calls `wanted`, one of Ganeti's nodes `all`.
+    ///
+    /// # Errors
+    /// [`NoPacemakerName`].
+    pub fn called(&self, wanted: &NodeName, all: &[NodeName]) -> Result<&PacemakerName, NoPacemakerName> {
+        called(wanted, self.nodes.iter().map(|(name, _)| name), all)
+    }
+
+    /// How Pacemaker sees one of its own nodes.
+    #[must_use]
+    pub fn of(&self, name: &PacemakerName) -> Membership {
+        let found = self.nodes.iter().find(|(known, _)| known == name);
+        found.map_or(Membership::Unknown, |(_, membership)| *membership)
     }
 
     /// The fence history of `wanted`, one of Ganeti's nodes `all`. An entry whose target may be another of them is not of it.

@@ -3,6 +3,7 @@
 pub mod cib;
 pub mod crm_mon;
 pub mod fencing;
+pub mod names;
 pub mod notice;
 mod pattern;
 pub mod resources;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cib::BadCib;
 use super::fencing::Fencing;
+use super::names::{NoPacemakerName, PacemakerName, called};
 use super::tree::Element;
 use crate::core::node::NodeName;
 
@@ -31,9 +32,11 @@ pub struct Resources {
     /// Locations: resource, node, score; those by rules are left out.
     pub locations: Vec<Location>,
     /// The full members, as Pacemaker calls them. A remote node is kept among the nodes after its connection is gone.
-    pub nodes: Vec<NodeName>,
+    pub nodes: Vec<PacemakerName>,
+    /// Every node that it has or is to connect to.
+    pub names: BTreeSet<PacemakerName>,
     /// The permanent attributes of each node.
-    pub attributes: BTreeMap<NodeName, Pairs>,
+    pub attributes: BTreeMap<PacemakerName, Pairs>,
     /// Alert agents, each as its id and its path.
     pub alerts: Vec<(String, String)>,
     /// What it fences with; agents that our configuration adds are not among those that switch power (see [`Fencing::with`]).
@@ -114,9 +117,11 @@ impl Resources {
         let property_ids =
             pairs_of_sets.filter_map(|pair| Some((pair.get("name")?.to_owned(), pair.get("id")?.to_owned())));
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
-        let nodes: Vec<(NodeName, &Element)> =
-            nodes.filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, node))).collect();
+        let nodes: Vec<(PacemakerName, &Element)> =
+            nodes.filter_map(|node| Some((PacemakerName::read(node.get("uname")?)?, node))).collect();
         let members = nodes.iter().filter(|(_, node)| node.get("type") != Some("remote"));
+        let remotes: Vec<PacemakerName> =
+            primitives.iter().filter(is_remote).filter_map(|remote| PacemakerName::read(&remote.id)).collect();
         let alerts = cib.all("alert").into_iter();
         Ok(Self {
             fencing: Fencing::of(&cib, &BTreeSet::new()),
@@ -129,6 +134,7 @@ impl Resources {
             alerts: alerts
                 .filter_map(|alert| Some((alert.get("id")?.to_owned(), alert.get("path")?.to_owned())))
                 .collect(),
+            names: nodes.iter().map(|(name, _)| name.clone()).chain(remotes).collect(),
             nodes: members.map(|(name, _)| name.clone()).collect(),
             attributes: nodes.into_iter().map(|(name, node)| (name, pairs(node, "instance_attributes"))).collect(),
         })
@@ -155,9 +161,15 @@ impl Resources {
 
     /// The connections to Pacemaker remote nodes: the id of each is the node's name.
     pub fn remotes(&self) -> impl Iterator<Item = &Primitive> {
-        self.primitives.iter().filter(|primitive| {
-            primitive.class == "ocf" && primitive.provider == "pacemaker" && primitive.kind == "remote"
-        })
+        self.primitives.iter().filter(is_remote)
+    }
+
+    /// What Pacemaker calls `wanted`, one of Ganeti's nodes `all`.
+    ///
+    /// # Errors
+    /// [`NoPacemakerName`].
+    pub fn called(&self, wanted: &NodeName, all: &[NodeName]) -> Result<&PacemakerName, NoPacemakerName> {
+        called(wanted, &self.names, all)
     }
 
     /// Whether the version of Pacemaker that decides knows at least this feature set. One that is not told is taken for old:
@@ -187,6 +199,10 @@ impl Primitive {
     pub fn meta_is_true(&self, name: &str) -> Option<bool> {
         self.meta.get(name).map(|value| is_true(value))
     }
+}
+
+fn is_remote(primitive: &&Primitive) -> bool {
+    primitive.class == "ocf" && primitive.provider == "pacemaker" && primitive.kind == "remote"
 }
 
 /// Pacemaker's words for true (`crm_str_to_boolean`).

@@ -7,6 +7,7 @@
 use super::{PREFIX, Part, State, state};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::names::called;
 use crate::core::pacemaker::resources::{Primitive, Resources};
 
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
@@ -37,9 +38,10 @@ pub(super) fn remotes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part>
         let mut all = there.iter();
         all.find(|(_, of)| of.is_some_and(|of| of.name == node.name)).map(|(remote, _)| *remote)
     };
+    let all = ganeti.names();
     let mut parts = Vec::new();
     for node in ganeti.nodes() {
-        let (remote, is_member) = (connected(node), node::find(&node.name, &resources.nodes).is_ok());
+        let (remote, is_member) = (connected(node), called(&node.name, &resources.nodes, &all).is_ok());
         parts.extend(match remote {
             Some(remote) if node.master_candidate => Some(Part {
                 state: State::ByHand(format!(

@@ -1,6 +1,7 @@
 //! The plan against configurations that are empty, ours, and somebody else's.
 
 use super::*;
+use crate::core::pacemaker::resources::Location;
 use serde_json::json;
 
 const EMPTY: &str = "<cib><configuration><crm_config/><nodes/><resources/><constraints/></configuration></cib>";
@@ -130,6 +131,12 @@ fn where_the_device_may_run_follows_ganetis_nodes() {
         );
         assert!(!fragment(&parts).contains("rsc_location"), "{now}");
     }
+    // Made before Pacemaker knew the node, by the name that Ganeti has: as it stands it keeps the device off no node.
+    let early = made.locations.iter().cloned().map(|location| Location { node: "n4.lab".into(), ..location }).collect();
+    let early = Resources { locations: early, ..made.clone() };
+    let parts = of_nodes(&early, &ganeti(4, 3));
+    assert!(matches!(&parts[..], [Part { state: State::Change(why), .. }] if why.contains("n4.lab")), "{parts:#?}");
+    assert!(fragment(&parts).contains("node=\"n4\" score=\"-INFINITY\""), "{}", fragment(&parts));
     let demoted = of_nodes(&made, &ganeti(4, 2));
     assert!(fragment(&demoted).contains("fence-avoids-n3.lab") && outdated(&demoted).next().is_none());
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::core::node::NodeName;
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::standby::{MARK, MARKED, OURS, Own, STANDBY};
 use crate::sys::clock::Deadline;
 use crate::sys::program::{ProgramError, run};
@@ -11,7 +11,7 @@ use crate::sys::program::{ProgramError, run};
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn set(node: &NodeName, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn set(node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError> {
     attribute(node, MARK, &["--update", MARKED], deadline)?;
     attribute(node, STANDBY, &["--update", OURS], deadline)
 }
@@ -20,7 +20,7 @@ pub fn set(node: &NodeName, deadline: Deadline) -> Result<(), ProgramError> {
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn end(node: &NodeName, own: Own, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn end(node: &PacemakerName, own: Own, deadline: Deadline) -> Result<(), ProgramError> {
     if own.standby {
         attribute(node, STANDBY, &["--delete"], deadline)?;
     }
@@ -30,7 +30,7 @@ pub fn end(node: &NodeName, own: Own, deadline: Deadline) -> Result<(), ProgramE
     Ok(())
 }
 
-fn attribute(node: &NodeName, name: &str, what: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
+fn attribute(node: &PacemakerName, name: &str, what: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
     let words = [&["--node", node.as_str(), "--lifetime", "forever", "--name", name], what].concat();
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }

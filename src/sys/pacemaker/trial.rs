@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{PacemakerError, answer};
 use crate::core::outlook::{Death, lost};
+use crate::core::pacemaker::names::PacemakerName;
 use crate::sys::clock::Deadline;
 
 /// Merges what it is given: what is not named stays (cibadmin(8)).
@@ -116,11 +117,11 @@ impl Trial {
 
     /// A second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the same way, but of
     /// Pacemaker 3.0.0 it then says no transition, and over a name that it does not know it aborts.
-    fn lose(&self, node: &str, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
+    fn lose(&self, node: &PacemakerName, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
         let path = self.folder.join("lost.xml");
         let failed = |error| PacemakerError::File { path: path.clone(), error };
         let cib = fs::read_to_string(&self.file).map_err(failed)?;
-        let state = lost(&cib, node).ok_or_else(|| PacemakerError::NoState(node.to_owned()))?;
+        let state = lost(&cib, node).ok_or_else(|| PacemakerError::NoState(node.clone()))?;
         fs::copy(&self.file, &path).map_err(failed)?;
         let environment = [("CIB_file", path.display().to_string())];
         let words = [&MERGE[..], &["--scope", "status"]].concat();

@@ -14,6 +14,7 @@ use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::cib::Cib;
+use crate::core::pacemaker::names::called;
 use crate::core::receipt::When;
 use crate::core::reconcile::{
     Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile,
@@ -375,7 +376,7 @@ impl Recorder {
                     drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
                     member: match pacemaker.membership(&node.name, &all) {
                         // It did not leave: an administrator has it offline, or has it back in this moment.
-                        Membership::Standby if node::called(&node.name, &held, &all).is_ok() => Membership::Online,
+                        Membership::Standby if called(&node.name, &held, &all).is_ok() => Membership::Online,
                         member => member,
                     },
                     member_since_ms: None,

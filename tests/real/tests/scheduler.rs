@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use gnt_ha::core::ganeti::config::GanetiConfig;
+use gnt_ha::core::node::NodeName;
 use gnt_ha::core::outlook::{Death, Outlook, surprise};
 use gnt_ha::core::pacemaker::resources::Resources;
 use gnt_ha::core::setup::{Wish, fragment, outdated, plan};
@@ -84,12 +85,13 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let now = look(&trial, None);
     assert_eq!(now.connections.len(), usize::from(NODES - MEMBERS));
     for n in 1..=NODES {
-        let name = format!("n{n}.lab");
-        let death = Death::of(&name, &now, &started);
+        let node = NodeName::new(&format!("n{n}.lab")).unwrap();
+        let name = started.called(&node, std::slice::from_ref(&node)).unwrap();
+        let death = Death::of(name, &now, &started);
         assert_eq!(matches!(death, Death::Connection(_)), n > MEMBERS, "{death:?}");
         let fenced = look(&trial, Some(&death)).fenced();
-        assert_eq!(fenced, BTreeSet::from([name.clone()]), "{death:?}");
-        assert_eq!(surprise(Some(&name), &fenced), None);
+        assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{death:?}");
+        assert_eq!(surprise(Some(name), &fenced), None);
     }
 
     // Given back: what was renamed or is no longer wanted is taken out by its id.
