@@ -8,6 +8,7 @@ mod error;
 mod leash;
 mod machine;
 mod pattern;
+mod record;
 mod schema;
 mod shun;
 mod template;
@@ -18,6 +19,7 @@ pub use error::ConfigError;
 pub use leash::Leash;
 pub use machine::{Resolved, Shared, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
 pub use pattern::Pattern;
+pub use record::Record;
 pub use shun::{Network, Shun};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +62,8 @@ pub struct Config {
     pub shun: Shun,
     /// The watchdog of this node.
     pub leash: Leash,
+    /// When Ganeti's record is kept.
+    pub record: Record,
     /// Agents that switch power, beside those that are known.
     pub power_agents: BTreeSet<String>,
     devices: BTreeMap<String, Driver>,

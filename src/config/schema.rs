@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::machine::{Resolved, shared};
 use super::template::Values;
-use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Shun};
+use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Record, Shun};
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
@@ -36,6 +36,8 @@ struct Document {
     shun: Shun,
     #[serde(default)]
     leash: Option<Spanned<Leash>>,
+    #[serde(default)]
+    record: Option<Spanned<Record>>,
     #[serde(default)]
     nodes: BTreeMap<Spanned<String>, Rule>,
     #[serde(default)]
@@ -115,6 +117,8 @@ impl Reader<'_> {
         }
         let leash = document.leash.unwrap_or_else(|| Spanned::new(0..0, Leash::default()));
         leash.get_ref().check().map_err(|why| self.error(leash.span().start, format!("leash: {why}")))?;
+        let record = document.record.unwrap_or_else(|| Spanned::new(0..0, Record::default()));
+        record.get_ref().check().map_err(|why| self.error(record.span().start, format!("record: {why}")))?;
         let mut nodes: Vec<NodeRule> = Vec::new();
         let mut places = Vec::new();
         for (name, rule) in document.nodes {
@@ -141,6 +145,7 @@ impl Reader<'_> {
             run: document.run_directory,
             shun: document.shun,
             leash: leash.into_inner(),
+            record: record.into_inner(),
             power_agents,
             devices,
             nodes,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::power::reading::Sees;
+use crate::core::reconcile::Settings;
 use proptest::prelude::*;
 
 const SAMPLE: &str = r#"
@@ -241,4 +242,16 @@ proptest! {
             prop_assert!(line <= 1 + text.matches('\n').count());
         }
     }
+}
+
+/// The grace after a start is the administrator's, but never none: who boots more slowly than others has not left.
+#[test]
+fn the_start_up_grace_can_be_set_and_not_taken_away() {
+    let settings = |text: &str| parse(text).unwrap().record.set(Settings::default());
+    assert_eq!(settings(""), Settings::default());
+    let shorter = settings("[record]\nstart_up_grace = 60\n");
+    assert_eq!(shorter, Settings { start_up_grace_ms: 60_000, ..Settings::default() });
+    let error = parse("[record]\nstart_up_grace = 29\n").unwrap_err().to_string();
+    assert!(error.contains("config.toml:1") && error.contains("start_up_grace is below 30 s"), "{error}");
+    assert!(parse("[record]\nstart_up_grac = 60\n").unwrap_err().to_string().contains("start_up_grace"));
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DEFAULT_PATH, power_agents};
+use crate::config::{Config, DEFAULT_PATH};
 use crate::core::ganeti::jobs::DRAINED_BY_US;
 use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
@@ -129,11 +129,15 @@ impl Looked {
 
 impl Recorder {
     /// With our state and Ganeti's data in these folders, and luxid's socket there. The settings are the defaults, and
-    /// what the cluster's tags say.
+    /// what the cluster's tags and the configuration say; of one that cannot be used it is nothing.
     #[must_use]
     pub fn new(state_dir: &Path, data_dir: &Path, luxi: &Path) -> Self {
         let tags = Ssconf::new(data_dir).cluster_tags().unwrap_or_default();
         let settings = Settings::of_tags(&Tags::read(tags.iter().map(String::as_str)));
+        let (settings, power_agents) = match Config::load(Path::new(DEFAULT_PATH)) {
+            Ok(config) => (config.record.set(settings), config.power_agents),
+            Err(_) => (settings, BTreeSet::new()),
+        };
         Self {
             state_dir: state_dir.to_owned(),
             data_dir: data_dir.to_owned(),
@@ -141,7 +145,7 @@ impl Recorder {
             cib: cib::FILE.into(),
             own_name: None,
             settings,
-            power_agents: power_agents(Path::new(DEFAULT_PATH)),
+            power_agents,
         }
     }
 
