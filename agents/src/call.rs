@@ -107,11 +107,13 @@ impl Call {
     #[must_use]
     pub fn notice(&self) -> Notice {
         let text = |name: &str| self.meta(&format!("notify_{name}")).unwrap_or_default().trim().to_owned();
+        let words = |name: &str| text(name).split_whitespace().map(str::to_owned).collect();
         Notice {
             kind: text("type"),
             operation: text("operation"),
             key_operation: text("key_operation"),
-            stopping: text("stop_uname").split_whitespace().map(str::to_owned).collect(),
+            stopping: words("stop_uname"),
+            starting: words("start_uname"),
         }
     }
 
@@ -170,5 +172,7 @@ mod tests {
         assert!(notice.notice().stopping.is_empty());
         let two = call(&[("OCF_RESKEY_CRM_meta_notify_stop_uname", "n1.lab n2.lab")]);
         assert_eq!(two.notice().stopping, ["n1.lab", "n2.lab"]);
+        let one = call(&[("OCF_RESKEY_CRM_meta_notify_start_uname", "n3.lab ")]);
+        assert_eq!((one.notice().starting, one.notice().stopping), (vec!["n3.lab".to_owned()], vec![]));
     }
 }

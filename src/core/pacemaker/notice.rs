@@ -14,6 +14,8 @@ pub struct Notice {
     pub key_operation: String,
     /// The nodes whose instance stops (`stop_uname`).
     pub stopping: Vec<String>,
+    /// The nodes whose instance starts (`start_uname`).
+    pub starting: Vec<String>,
 }
 
 /// What a notification means for the record that Ganeti keeps of its nodes.
@@ -23,6 +25,8 @@ pub enum Meaning {
     Fenced(Vec<String>),
     /// Nodes left gracefully, or their instance is restarted.
     Left(Vec<String>),
+    /// Nodes are there, again or for the first time: what was drained for their absence is not to wait.
+    Came(Vec<String>),
     /// Nothing.
     Nothing,
 }
@@ -31,6 +35,7 @@ pub enum Meaning {
 #[must_use]
 pub fn meaning(notice: &Notice) -> Meaning {
     match (notice.kind.as_str(), notice.operation.as_str(), notice.key_operation.as_str()) {
+        ("post", "start", _) if !notice.starting.is_empty() => Meaning::Came(notice.starting.clone()),
         _ if notice.stopping.is_empty() => Meaning::Nothing,
         ("post", "stop", "stonith") => Meaning::Fenced(notice.stopping.clone()),
         ("post", "stop", _) => Meaning::Left(notice.stopping.clone()),
@@ -50,6 +55,7 @@ mod tests {
             operation: "stop".into(),
             key_operation: "stonith".into(),
             stopping: vec!["n3.lab".into()],
+            starting: Vec::new(),
         };
         assert_eq!(meaning(&notice), Meaning::Fenced(vec!["n3.lab".into()]));
         assert_eq!(
@@ -59,5 +65,19 @@ mod tests {
         assert_eq!(meaning(&Notice { kind: "pre".into(), ..notice.clone() }), Meaning::Nothing);
         assert_eq!(meaning(&Notice { operation: "start".into(), ..notice.clone() }), Meaning::Nothing);
         assert_eq!(meaning(&Notice { stopping: vec![], ..notice }), Meaning::Nothing);
+    }
+
+    /// A node that was drained because it had left is taken back when its instance has started, not at some later monitor.
+    #[test]
+    fn who_comes_is_told_when_its_instance_has_started() {
+        let notice = Notice {
+            kind: "post".into(),
+            operation: "start".into(),
+            starting: vec!["n3.lab".into()],
+            ..Notice::default()
+        };
+        assert_eq!(meaning(&notice), Meaning::Came(vec!["n3.lab".into()]));
+        assert_eq!(meaning(&Notice { kind: "pre".into(), ..notice.clone() }), Meaning::Nothing, "it may fail to start");
+        assert_eq!(meaning(&Notice { starting: vec![], ..notice }), Meaning::Nothing);
     }
 }
