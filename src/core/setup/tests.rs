@@ -47,6 +47,27 @@ fn what_was_applied_is_the_same_afterwards() {
     }
 }
 
+/// What `setup` prints is so after it was typed, in whatever words pcs and crmsh keep it: seen of pcs 0.11 and crmsh 5.
+#[test]
+fn what_was_typed_is_the_same_afterwards() {
+    let empty = Resources::parse(EMPTY).unwrap();
+    let wish = Wish { primitive: false, health: false };
+    let first = plan(&empty, &ganeti(3, 3), wish);
+    let typed = fragment(&first)
+        .replace("interval=\"0\"", "interval=\"0s\"")
+        .replace("timeout=\"60s\"", "timeout=\"1min\"")
+        .replace("\"Promoted\"", "\"Master\"");
+    let again = |cib: &str| plan(&Resources::parse(&format!("<cib>{cib}</cib>")).unwrap(), &ganeti(3, 3), wish);
+    let second = again(&typed);
+    assert!(second.iter().all(|part| part.state == State::Same), "{second:#?}");
+    // Another time is another time.
+    let shorter =
+        again(&typed.replace("timeout=\"300s\"", "timeout=\"300\"").replace("interval=\"10s\"", "interval=\"10\""));
+    assert!(shorter.iter().all(|part| part.state == State::Same), "{shorter:#?}");
+    let other = again(&typed.replace("timeout=\"300s\"", "timeout=\"300ms\""));
+    assert!(other.iter().any(|part| matches!(part.state, State::Change(_))), "{other:#?}");
+}
+
 /// "Changes nothing that it did not make."
 #[test]
 fn what_somebody_else_made_is_left() {
