@@ -47,6 +47,18 @@ pub enum Error {
         /// What there is.
         known: String,
     },
+    /// A tree of another system could not be made.
+    #[error(
+        "cannot make a tree of {system} out of {mirror}: {why}; see that this machine reaches it (apt-get update), or make a root elsewhere and give its folder"
+    )]
+    NoTree {
+        /// The system.
+        system: String,
+        /// Where it was to come from.
+        mirror: String,
+        /// What mmdebstrap said last.
+        why: String,
+    },
     /// A lab of this name is there already.
     #[error("lab {0} is there already: see `lab status --name {0}`, end it with `lab down --name {0}`")]
     Exists(String),

@@ -1,7 +1,8 @@
 //! Ganeti clusters that were made once: their disks are kept, and a lab of the same kind begins with them.
 //!
 //! Names and addresses are the same in all labs, so a cluster is the same wherever it is put. What can make another one is in
-//! the name of its folder: the number of hosts, the lab's sources, the versions of Ganeti's packages.
+//! the name of its folder: the number of hosts, the lab's sources, the versions of Ganeti's packages, and the numbers of its
+//! users, which own the files and are another in each root.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,6 +43,7 @@ impl Kept {
             let packages = format!("--admindir={}", spec.root(index).join("var/lib/dpkg").display());
             let words = ["dpkg-query", &packages, "--show", "--showformat", "${Package} ${Version}\n", "ganeti*"];
             tool("ask for Ganeti's version", &words, "")?.stdout.hash(&mut hasher);
+            users(&spec.root(index))?.hash(&mut hasher);
         }
         let base = beside(program, "lab-disks", ELSEWHERE)?;
         Ok(Self(base.join(format!("ganeti-{}-{:016x}", spec.hosts, hasher.finish()))))
@@ -93,6 +95,18 @@ impl Kept {
         copy_files(&lab.folder.keys(), &new.join("keys"))?;
         hosts.iter().try_for_each(|host| tar("keep Ganeti's files", "--create", &Self::disk(new, host), host, &PARTS))
     }
+}
+
+/// Ganeti's users and groups, by their names and numbers.
+fn users(root: &Path) -> Result<Vec<String>> {
+    let mut users = Vec::new();
+    for table in ["etc/passwd", "etc/group"].map(|table| root.join(table)) {
+        let text = fs::read_to_string(&table).map_err(Error::file("read", &table))?;
+        let fields = text.lines().filter(|line| line.starts_with("gnt-")).map(|line| line.split(':').take(4));
+        users.extend(fields.map(|fields| fields.collect::<Vec<_>>().join(":")));
+    }
+    users.sort_unstable();
+    Ok(users)
 }
 
 fn tar(what: &str, verb: &str, file: &Path, host: &Host, more: &[&str]) -> Result<()> {

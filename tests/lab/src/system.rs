@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::command::{exit_code, line, tool};
+use crate::command::{exit_code, tool};
 use crate::error::{Error, Result};
 use crate::state::{Lock, make_folder, write};
 
@@ -47,6 +47,8 @@ const FOLDER: &str = "GNT_HA_LAB_SYSTEMS";
 const ELSEWHERE: &str = "/var/cache/gnt-ha-lab/systems";
 /// Where Debian is fetched from, if the machine's apt says nothing else.
 const MIRROR: &str = "http://deb.debian.org/debian/";
+/// How often apt asks again for what it did not get.
+const RETRIES: u8 = 3;
 /// In a tree: what it was made with.
 const RECIPE: &str = "etc/gnt-ha-lab-system";
 /// Somebody else makes it.
@@ -142,6 +144,9 @@ impl Tree {
     fn make(&self, new: &Path, root: &Path, recipe: &str, say: &dyn Fn(&str)) -> Result<()> {
         let mirror = mirror();
         let mut words: Vec<String> = vec!["--variant=minbase".into(), format!("--include={PACKAGES},{}", self.more)];
+        // A mirror may lag behind; who has signed it is looked at all the same.
+        words.push("--aptopt=Acquire::Check-Valid-Until \"false\"".into());
+        words.push(format!("--aptopt=Acquire::Retries \"{RETRIES}\""));
         words.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
         words.extend([self.suite.into(), new.display().to_string(), format!("deb {mirror} {} main", self.suite)]);
         if self.backports {
@@ -155,7 +160,6 @@ impl Tree {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private", "mmdebstrap"]);
         command.args(&words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let told = line(&command);
         let mut child = command.spawn().map_err(Error::system("start mmdebstrap"))?;
         let mut last = Vec::new();
         for text in child.stderr.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
@@ -167,13 +171,19 @@ impl Tree {
         }
         let status = child.wait().map_err(Error::system("wait for mmdebstrap"))?;
         if !status.success() {
-            let output = last[last.len().saturating_sub(20)..].join("\n");
-            let (what, code) = (format!("make a tree of {}", self.name), exit_code(status));
-            return Err(Error::Failed { what, command: told, code, output });
+            return Err(Error::NoTree { system: self.name.into(), mirror, why: why(&last, exit_code(status)) });
         }
         write(&new.join(RECIPE), recipe.as_bytes(), 0o644)?;
         fs::rename(new, root).map_err(Error::file("rename", new))
     }
+}
+
+/// What matters of what mmdebstrap and apt said: their errors, or else the end.
+fn why(said: &[String], code: i32) -> String {
+    let errors: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("E: ")).collect();
+    let end = || said.iter().rev().take(3).rev().map(String::as_str).collect();
+    let lines: Vec<&str> = if errors.is_empty() { end() } else { errors.into_iter().take(5).collect() };
+    format!("mmdebstrap ended with {code}: {}", lines.join("; "))
 }
 
 /// Where this machine's apt has Debian from.
@@ -214,5 +224,16 @@ mod tests {
             roots(&[wrong]).unwrap_err();
         }
         fs::remove_dir_all(&tree).unwrap();
+    }
+
+    /// Of an archive that cannot be reached the reason is told, not the page that came before it.
+    #[test]
+    fn why_there_is_no_tree_is_told_in_one_line() {
+        let said = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let lines =
+            said(&["Ign:1 http://x trixie InRelease", "E: Failed to fetch http://x", "E: apt-get update failed"]);
+        assert_eq!(why(&lines, 25), "mmdebstrap ended with 25: Failed to fetch http://x; apt-get update failed");
+        assert_eq!(why(&said(&["a", "b", "c", "d"]), 1), "mmdebstrap ended with 1: b; c; d");
+        assert_eq!(why(&[], 127), "mmdebstrap ended with 127: ");
     }
 }

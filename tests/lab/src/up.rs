@@ -21,6 +21,9 @@ use crate::{bmc, cluster, disk, ganeti, network, requirements, system};
 /// What hosts are made of where a lab does not say it: as in [`Options::systems`], between spaces.
 const SYSTEM: &str = "GNT_HA_LAB_SYSTEM";
 
+/// The most that Ganeti's daemons may take to start: five of each host, each a program that is read and set up.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
 /// Set: as [`Options::short_names`].
 const SHORT_NAMES: &str = "GNT_HA_LAB_SHORT_NAMES";
 
@@ -210,7 +213,8 @@ fn start_kept(lab: &Lab, hosts: &[Host], kept: &Kept, say: &(impl Fn(&str) + Syn
         kept.put(host)?;
         ganeti::start_noded(&|words| host.run(words))
     })?;
-    for_all(lab, hosts, |host| ganeti::start(&|words| host.run(words)))?;
+    // Where nothing is at rest each daemon may take its time, and the master waits for the others.
+    for_all(lab, hosts, |host| ganeti::start(&|words| host.run_within(words, START_LIMIT)))?;
     let Some(first) = hosts.first() else { return Ok(()) };
     lab.wait_until("Ganeti's master answers", Duration::from_secs(60), || {
         first.check(&["gnt-node", "list", "--no-headers", "-o", "name"]).map(|_| true)
