@@ -27,8 +27,8 @@ HOOKS := cluster-verify-post.d config-update-post.d master-ip-turnup-post.d node
 help:
 	@echo 'make build       the programs, their manual pages and completions'
 	@echo 'make install     into DESTDIR (now "$(DESTDIR)") and PREFIX (now "$(PREFIX)")'
-	@echo 'make demo        a real cluster on this machine; its master dies, another takes over (Debian 12, root)'
-	@echo 'make test        everything: lint, quick tests, real parts (Debian 12, root)'
+	@echo 'make demo        a real cluster on this machine; its master dies, another takes over (Debian 12 or 13, root)'
+	@echo 'make test        everything: lint, quick tests, real parts (Debian 12 or 13, root)'
 	@echo 'make test-quick  what needs no daemon: seconds'
 	@echo 'make model       the argument of docs/shunning.md, by a model checker: a minute'
 	@echo 'make mutants     faults in the functions that decide, each found by the model or a test: ten minutes and more'
@@ -131,7 +131,7 @@ test-real: requirements watchdog labs
 # One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 labs: requirements
-	tests/requirements chromium
+	tests/requirements chromium mmdebstrap
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
 	@rm -f $(LAB_TIMES); export GNT_HA_LAB_TIMES=$(CURDIR)/$(LAB_TIMES); status=0; \
