@@ -11,7 +11,7 @@ use crate::scene::{End, Scene};
 
 /// A host that is not the master dies: it is fenced and recorded, the master stays. It comes back, stays offline, and is
 /// not fenced again; the administrator adds it again.
-fn another_dies_and_is_added_again(scene: &Scene, name: &str, master: &str, fenced: &[&str]) {
+pub(crate) fn another_dies_and_is_added_again(scene: &Scene, name: &str, master: &str, fenced: &[&str]) {
     let role = scene.flags()[name].role.clone();
     scene.kill(&[name]);
     scene.wait_offline(&[name]);

@@ -6,6 +6,7 @@ use lab::{Host, Output};
 
 use crate::cib::Roles;
 use crate::graceful;
+use crate::moves::the_administrators_move;
 use crate::scene::{End, Scene};
 use crate::simulate;
 
@@ -16,7 +17,7 @@ const FOUND: u64 = 30;
 const RECOVERED: u64 = 60;
 
 /// One lab for what needs a primitive, first in full mode and then in partial mode. The graceful moves come last: a
-/// master drains nobody in the first 300 s of its cluster stack.
+/// master drains nobody while its cluster stack has only started.
 #[test]
 fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     let scene = Scene::up("full-one", 3, Roles::Primitive);
@@ -24,6 +25,7 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     // decides anew, and starts the role on the host with the fewest resources: the fence device is not to be on n1.
     let beside = "<constraints><rsc_location id=\"fence-near\" rsc=\"fence-ganeti\" node=\"n3.lab\" score=\"100\"/></constraints>";
     scene.lab.configure_cib(beside).unwrap();
+    scene.reconfigure(|text| format!("{text}\n[record]\nstart_up_grace = 60\n"));
     tag(&scene, "add-tags");
     daemons(&scene);
     simulate::each_file(&scene);
@@ -31,6 +33,8 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     tag(&scene, "remove-tags");
     health(&scene);
     graceful::each_way(&scene);
+    let master = scene.holder().unwrap();
+    the_administrators_move(&scene, &master);
 }
 
 /// Both roles into full mode, or out of it.

@@ -15,8 +15,8 @@ const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do s
 pub(crate) const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
     kill $(pidof corosync) && while pidof corosync >/dev/null; do sleep 0.2; done";
 
-/// A master drains nobody in the first 300 s after its cluster stack has started.
-const GRACE: u64 = 310;
+/// A master drains nobody for a time after its cluster stack has started; here it is 60 s.
+const GRACE: u64 = 65;
 
 /// A way to leave, and the way back.
 #[derive(Clone, Copy, Debug)]

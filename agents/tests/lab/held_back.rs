@@ -1,32 +1,18 @@
 //! What keeps Ganeti from being told of a fencing, loudly, and only for as long as its reason lasts.
 
-use std::time::{Duration, Instant};
-
 use lab::Network;
 
 use crate::cib::Roles;
+use crate::moves::{a_graceful_move, the_administrators_move};
 use crate::scene::{End, Scene};
 
 /// One lab for what needs a promotable clone and no particular time.
 #[test]
-fn a_clone_follows_the_administrator_and_holds_back_what_is_not_proven() {
+fn a_clone_moves_follows_the_administrator_and_holds_back_what_is_not_proven() {
     let scene = Scene::up("held-back", 3, Roles::Promotable);
-    let master = the_administrators_move(&scene, "n1");
+    let second = a_graceful_move(&scene, "n1");
+    let master = the_administrators_move(&scene, &second);
     one_reason_after_the_other(&scene, &master);
-}
-
-/// Issue, scenario 6: Pacemaker follows `gnt-cluster master-failover`. Returns who is master then.
-fn the_administrators_move(scene: &Scene, from: &str) -> String {
-    let to = scene.others(from).swap_remove(0);
-    let begun = Instant::now();
-    let moved = to.run_within(&["gnt-cluster", "master-failover"], Duration::from_secs(120)).unwrap();
-    println!("gnt-cluster master-failover on {}: {} {}", to.name(), moved.code, moved.text());
-    scene.wait_role(to.name(), 60);
-    scene.wait("all are well", 60, || Ok(scene.is_well(to.name())));
-    println!("a promotable clone follows after {:.1} s", begun.elapsed().as_secs_f64());
-    scene.settle();
-    scene.assert_end(&End { master: to.name(), ..End::default() });
-    to.name().to_owned()
 }
 
 /// Issue, scenario 10. A host dies in a pause, quorum is lost and comes back, the pause ends in maintenance mode, and

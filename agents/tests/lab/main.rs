@@ -8,6 +8,7 @@ mod bmc_dead;
 mod breaker;
 mod by_hand;
 mod cib;
+mod core;
 mod cut;
 mod death;
 mod disk;

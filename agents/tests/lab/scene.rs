@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
-use real_parts::protect::{Proof, built_programs, install, install_hooks, protect, protect_by};
+use real_parts::protect::{CONFIG, Proof, built_programs, install, install_hooks, protect, protect_by};
 pub(crate) use real_parts::roles::serves;
 use real_parts::{lab_name, receipts};
 
@@ -90,6 +90,15 @@ impl Scene {
     pub(crate) fn bare(name: &str, hosts: u8) -> Lab {
         let watchdog = Some(Duration::from_millis(WATCHDOG_MS));
         let lab = Lab::up(Options { watchdog, ..options(name, hosts, Duration::from_secs(3)) }).unwrap();
+        install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
+        install_hooks(&lab).unwrap();
+        lab
+    }
+
+    /// As bare, on hosts of the other release than the machine's, whose names for Pacemaker are not those for Ganeti.
+    pub(crate) fn elsewhere(name: &str, hosts: u8) -> Lab {
+        let options = options(name, hosts, Duration::from_secs(3));
+        let lab = Lab::up(Options { systems: vec![other_release().into()], short_names: true, ..options }).unwrap();
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
         install_hooks(&lab).unwrap();
         lab
@@ -317,10 +326,18 @@ impl Scene {
         });
     }
 
+    /// Changes the configuration of every host.
+    pub(crate) fn reconfigure(&self, change: impl Fn(&str) -> String) {
+        for host in self.lab.hosts() {
+            let text = change(&host.read_file(CONFIG).unwrap());
+            host.write_file(CONFIG, text.as_bytes(), 0o644).unwrap();
+        }
+    }
+
     /// Pacemaker's standby.
     pub(crate) fn standby(&self, name: &str, on: bool) {
-        let (node, value) = (format!("{name}.lab"), if on { "on" } else { "off" });
-        let words = ["crm_attribute", "--node", &node, "--name", "standby", "--update", value];
+        let (host, value) = (self.host(name), if on { "on" } else { "off" });
+        let words = ["crm_attribute", "--node", host.uname(), "--name", "standby", "--update", value];
         self.lab.hosts().iter().find(|host| host.run(&words).is_ok_and(|output| output.success())).unwrap();
     }
 }
@@ -352,6 +369,12 @@ fn options(name: &str, hosts: u8, boot_delay: Duration) -> Options {
         progress: Box::new(|line| println!("{line}")),
         ..Options::default()
     }
+}
+
+/// Of the two that are supported, the one that this machine is not.
+fn other_release() -> &'static str {
+    let own = std::fs::read_to_string("/etc/os-release").unwrap();
+    if own.contains("VERSION_ID=\"12\"") { "debian-13" } else { "debian-12" }
 }
 
 /// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
