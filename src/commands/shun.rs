@@ -120,16 +120,20 @@ struct Line<'a> {
     node: &'a str,
     refused: bool,
     entry: &'a Entry,
+    /// Why one of its addresses is not to be refused any more.
+    #[serde(skip)]
+    left_out: Option<String>,
 }
 
 fn status(keeper: &Keeper<'_>, json: bool, deadline: Deadline) -> Result<bool, String> {
     let register = keeper.register().map_err(|error| error.to_string())?;
     let kernel = keeper.refused(deadline).map_err(|error| error.to_string())?;
+    let left_out = keeper.left_out();
     let line = |(node, entry)| {
         let Entry { addresses, reach, .. }: &Entry = entry;
         let refused = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
         let node: &crate::core::node::NodeName = node;
-        Line { node: node.as_str(), refused, entry }
+        Line { node: node.as_str(), refused, entry, left_out: left_out(node, entry) }
     };
     let lines: Vec<Line<'_>> = register.shunned().map(line).collect();
     let text = if json { serde_json::json!({"version": 1, "nodes": lines}).to_string() + "\n" } else { table(&lines) };
@@ -143,13 +147,17 @@ fn table(lines: &[Line<'_>]) -> String {
     }
     let zone = TimeZone::system();
     let mut text = String::new();
-    for Line { node, refused, entry } in lines {
+    for Line { node, refused, entry, left_out } in lines {
         let mark = if *refused { ' ' } else { '!' };
         let what = match entry.reach {
             Reach::Tcp => "TCP",
             Reach::Everything => "everything",
         };
-        let kernel = if *refused { "refused" } else { "NOT refused by the kernel (gnt-ha shun apply)" };
+        let kernel = match (refused, left_out) {
+            (true, _) => "refused".to_owned(),
+            (false, Some(why)) => format!("refused in part ({why})"),
+            (false, None) => "NOT refused by the kernel (gnt-ha shun apply)".to_owned(),
+        };
         text.push_str(&format!(
             "{mark} {node}  {what} {kernel}, {}, since {} by {}\n",
             entry.grade,

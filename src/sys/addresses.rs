@@ -1,5 +1,6 @@
 //! The addresses that this host has now (`getifaddrs(3)`).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
@@ -35,6 +36,14 @@ pub fn find(address: IpAddr) -> io::Result<Vec<Found>> {
 /// What the system says.
 pub fn has(address: IpAddr, device: Option<&str>) -> io::Result<bool> {
     Ok(find(address)?.iter().any(|found| device.is_none_or(|device| found.device == device)))
+}
+
+/// All addresses of this host.
+///
+/// # Errors
+/// What the system says.
+pub fn all() -> io::Result<BTreeSet<IpAddr>> {
+    Ok(getifaddrs()?.filter_map(|interface| interface.address.as_ref().and_then(ip)).collect())
 }
 
 fn ones(mask: IpAddr) -> u32 {

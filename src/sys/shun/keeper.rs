@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::known;
 use super::protected::Protected;
+use super::remembered::{FILE, wanted};
+pub use super::remembered::{file, register, remembers, shunned_addresses};
 use super::running;
-use super::table::{self, Applied, Refused, Wanted};
+use super::table::{self, Applied, Refused};
 use crate::config::Config;
 use crate::core::ganeti::network::serial_of;
 use crate::core::grade::Grade;
@@ -20,11 +22,11 @@ use crate::core::shun::words::{Question, Report, VERSION};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::connections::{self, Which};
 use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::identity;
 use crate::sys::lock::{Lock, LockError};
 use crate::sys::program::ProgramError;
 use crate::sys::record::unreachable::make_unreachable;
 use crate::sys::store::{Kept, Store};
-use crate::sys::{identity, state_file};
 
 /// For how long the master IP of a master that is gone is not waited for.
 const GONE_MASTER: Duration = Duration::from_secs(60);
@@ -44,10 +46,16 @@ pub enum ShunError {
     #[error("nothing was changed: {0}")]
     Limits(#[from] RegisterError),
     /// The register cannot be read: what it holds must not be forgotten.
-    #[error("cannot use {}: {error}; nothing was changed (repair it, or remove it once you know that nobody is shunned)", path.display())]
+    #[error(
+        "cannot use {}: {error}; nothing was changed (repair it, or remove it{} once you know that nobody is shunned)",
+        path.display(),
+        and_beside(beside.as_deref())
+    )]
     Register {
-        /// The file.
+        /// The file that cannot be read.
         path: PathBuf,
+        /// The other file of the two that hold the list, where there is one.
+        beside: Option<PathBuf>,
         /// Why.
         error: io::Error,
     },
@@ -57,6 +65,10 @@ pub enum ShunError {
     /// The kernel's rules.
     #[error("the rules are not as they should be: {0}")]
     Rules(#[from] ProgramError),
+}
+
+fn and_beside(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" and {}", path.display()))
 }
 
 /// Keeps the register of this host.
@@ -189,7 +201,12 @@ impl<'a> Keeper<'a> {
                 refusals.entry(node.clone()).or_insert_with(|| format!("it is admitted here, in epoch {own}"));
             }
         }
-        let (applied, not_durable) = self.keep(&before, &register, deadline)?;
+        for (node, entry) in register.shunned() {
+            if let Some(why) = protected.why_in_part(node, entry) {
+                refusals.entry(node.clone()).or_insert(why);
+            }
+        }
+        let (applied, not_durable) = self.keep(&before, &register, &protected, deadline)?;
         if let Some(address) = question.gone_master_ip
             && protected_master(address)
         {
@@ -228,8 +245,15 @@ impl<'a> Keeper<'a> {
     pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
-        let register = self.with_offline(before.clone());
-        self.keep(&before, &register, deadline).map(|(applied, _)| applied)
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let register = self.with_offline(before.clone(), &protected);
+        self.keep(&before, &register, &protected, deadline).map(|(applied, _)| applied)
+    }
+
+    /// Tells of an entry why one of its addresses is not to be refused any more; none if all of them are.
+    pub fn left_out(&self) -> impl Fn(&NodeName, &Entry) -> Option<String> {
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        move |node, entry| protected.why_in_part(node, entry)
     }
 
     /// A look at what the kernel refuses, without changing anything.
@@ -250,6 +274,7 @@ impl<'a> Keeper<'a> {
         &self,
         before: &Register,
         register: &Register,
+        protected: &Protected<'_>,
         deadline: Deadline,
     ) -> Result<(Applied, Option<String>), ShunError> {
         let store = Store::new(&self.config.state);
@@ -264,7 +289,8 @@ impl<'a> Keeper<'a> {
                 tracing::warn!(why, "who is refused is forgotten at the next boot");
             }
         }
-        let (told, wanted) = (wanted(before), wanted(register));
+        let is_refused = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
+        let (told, wanted) = (wanted(before, is_refused), wanted(register, is_refused));
         let applied = table::apply(&told, &wanted, deadline)?;
         // What was lost and is there again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
@@ -278,11 +304,10 @@ impl<'a> Keeper<'a> {
 
     /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
     /// admitted since is not: it could never be added again.
-    fn with_offline(&self, mut register: Register) -> Register {
+    fn with_offline(&self, mut register: Register, protected: &Protected<'_>) -> Register {
         if !self.config.shun.after_off {
             return register;
         }
-        let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let mut addresses: BTreeMap<NodeName, Vec<_>> = BTreeMap::new();
         for key in ["node_primary_ips", "node_secondary_ips"] {
             for (name, address) in self.ssconf.name_addresses(key).unwrap_or_default() {
@@ -355,57 +380,6 @@ impl<'a> Keeper<'a> {
             register,
         }
     }
-}
-
-/// The register's name in the state folder.
-const FILE: &str = "shunned.json";
-
-/// Where the register is.
-#[must_use]
-pub fn file(state: &Path) -> PathBuf {
-    state.join(FILE)
-}
-
-/// Whether this host remembers anything of who is refused, be it until its next boot only.
-#[must_use]
-pub fn remembers(state: &Path) -> bool {
-    Store::new(state).has(FILE)
-}
-
-/// What this host remembers.
-///
-/// # Errors
-/// [`ShunError::Register`]: a damaged register is never an empty one.
-pub fn register(state: &Path) -> Result<Register, ShunError> {
-    let path = file(state);
-    let read = || {
-        let mut register: Register = state_file::read(&path)?.unwrap_or_default();
-        // Epochs only grow: what the disk did not take adds to what it has.
-        if let Some(newer) = Store::new(state).read_until_boot(FILE)? {
-            register.merge(&newer);
-        }
-        Ok(register)
-    };
-    read().map_err(|error| ShunError::Register { path, error })
-}
-
-/// The addresses of the nodes that are shunned: whether they answer cannot be asked from here. Of a register that cannot be
-/// read none, as for a host that shuns nobody.
-#[must_use]
-pub fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
-    wanted(&register(state).unwrap_or_default()).into_keys().collect()
-}
-
-/// What the kernel has to refuse; of an address that two nodes have, the wider refusal.
-fn wanted(register: &Register) -> Wanted {
-    let mut wanted = Wanted::new();
-    for (_, entry) in register.shunned() {
-        for address in &entry.addresses {
-            let reach = wanted.entry(*address).or_insert(entry.reach);
-            *reach = (*reach).max(entry.reach);
-        }
-    }
-    wanted
 }
 
 /// Its own address is never made unreachable.

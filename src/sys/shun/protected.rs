@@ -14,6 +14,8 @@ use crate::sys::ganeti::ssconf::Ssconf;
 pub(super) struct Protected<'a> {
     shun: &'a Shun,
     here: &'a NodeName,
+    /// This host's own; none where they cannot be read.
+    own: Option<BTreeSet<IpAddr>>,
     owners: BTreeMap<IpAddr, BTreeSet<NodeName>>,
     master_ip: Option<IpAddr>,
     devices: BTreeSet<IpAddr>,
@@ -30,7 +32,8 @@ impl<'a> Protected<'a> {
             }
         }
         let master_ip = ssconf.addresses("master_ip").unwrap_or_default().into_iter().next();
-        Self { shun: &config.shun, here, owners, master_ip, devices: config.device_addresses(), services: services() }
+        let (own, devices) = (addresses::all().ok(), config.device_addresses());
+        Self { shun: &config.shun, here, own, owners, master_ip, devices, services: services() }
     }
 
     /// Why this entry must not be applied here.
@@ -44,13 +47,27 @@ impl<'a> Protected<'a> {
         entry.addresses.iter().find_map(|address| Some(format!("{address} {}", self.why_no_target(node, *address)?)))
     }
 
+    /// Why not all addresses of an entry of before are refused.
+    pub(super) fn why_in_part(&self, node: &NodeName, entry: &Entry) -> Option<String> {
+        entry.addresses.iter().find_map(|address| Some(format!("{address} {}", self.why_left_out(node, *address)?)))
+    }
+
     fn why_no_target(&self, node: &NodeName, address: IpAddr) -> Option<String> {
+        // An address that cannot be looked for may be this host's.
+        if self.own.is_none() {
+            return Some("may be an address of this host".to_owned());
+        }
+        self.why_left_out(node, address)
+    }
+
+    /// Why an address that an entry of before names is not refused any more: it belongs to somebody else by now. What is not
+    /// known takes no address out of the rules.
+    pub(super) fn why_left_out(&self, node: &NodeName, address: IpAddr) -> Option<String> {
         let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
         if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast {
             return Some("is no address of a node".to_owned());
         }
-        // An address that cannot be looked for may be this host's.
-        if addresses::has(address, None).unwrap_or(true) {
+        if self.own.as_ref().is_some_and(|own| own.contains(&address)) {
             return Some("is an address of this host".to_owned());
         }
         if self.master_ip == Some(address) {

@@ -10,7 +10,8 @@ const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
 const FAKE: &str = "/run/ganeti/fake-hypervisor";
 
 /// How many instances run; none where that cannot be told: Xen's are not Ganeti's processes.
-pub(super) fn instances() -> Option<u32> {
+#[must_use]
+pub fn instances() -> Option<u32> {
     if Path::new("/proc/xen/capabilities").exists() {
         return None;
     }
@@ -27,7 +28,8 @@ pub(super) fn instances() -> Option<u32> {
 
 /// How many DRBD devices are primary here (`/proc/drbd` of DRBD 8, which Ganeti uses; `drbdsetup(8)`). None where that cannot
 /// be told: DRBD 9 lists no devices there.
-pub(super) fn drbd_primaries() -> Option<u32> {
+#[must_use]
+pub fn drbd_primaries() -> Option<u32> {
     match fs::read_to_string("/proc/drbd") {
         Ok(text) => primaries_in(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(0),

@@ -240,6 +240,21 @@ fn old_orders_and_own_addresses_change_nothing() {
     assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
 }
 
+/// What an old entry names may have been given to somebody else since, who must not be cut off: another node, or this host.
+#[test]
+fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
+    let scene = Scene::new();
+    scene.tell(1, Reach::Everything);
+    let ganeti = format!("n3 {}\nn4 {}\n", THERE[1], THERE[0]);
+    std::fs::write(scene.folder.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
+    let refused = || scene.apply().refused().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(refused(), [THERE[1]]);
+    let report = scene.tell(1, Reach::Everything);
+    assert!(!report.refuses.contains_key(&node("n3")) && report.refusals[&node("n3")].contains("n4's"), "{report:?}");
+    run(&format!("ip addr add {}/128 dev lo", THERE[1]));
+    assert_eq!(refused(), [""; 0]);
+}
+
 /// A damaged register is never an empty one: nobody is admitted by it.
 #[test]
 fn a_damaged_register_admits_nobody() {
