@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::places::Places;
 use crate::cli;
 use crate::config::{Config, DEFAULT_RUN, names_to_resolve, shared, with_levels};
-use crate::core::budget::{self, Figures, Sum};
+use crate::core::budget::{self, Attested, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::outlook::{Death, Outlook, surprise};
@@ -27,6 +27,7 @@ use crate::sys::pacemaker::trial::{self, Trial};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
 use crate::sys::resolve;
+use crate::sys::shun::known;
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
@@ -181,7 +182,16 @@ fn too_short(resources: &Resources, ganeti: &GanetiConfig, path: &Path) -> Resul
             return Err(format!("nothing was changed: {pair}; give each its own in {}", path.display()));
         }
     }
-    Ok(budget::too_short(&Figures { resources, config: config.as_ref(), ganeti: Some(ganeti) }))
+    let attested = config.as_ref().map_or_else(Attested::new, |config| attested(config, ganeti));
+    Ok(budget::too_short(&Figures { resources, config: config.as_ref(), ganeti: Some(ganeti), attested: &attested }))
+}
+
+/// What the nodes said of their self-fencing when they were asked last, and this host's says now.
+fn attested(config: &Config, ganeti: &GanetiConfig) -> Attested {
+    let told = known::peers(&config.state).into_iter();
+    let told = told.filter_map(|(node, told)| Some((node, known::attestation(&told)?.leash.terms)));
+    let own = identity::node_among(&ganeti.names()).zip(known::own_leash(&config.run).map(|leash| leash.terms));
+    told.chain(own).collect()
 }
 
 fn read(cib: &str) -> Result<Resources, String> {

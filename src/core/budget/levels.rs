@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Sum, Term, fence, seconds, share};
+use super::{Attested, Sum, Term, fence, seconds, share};
 use crate::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::shun::terms::Terms;
 
 /// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
 /// SSH. A node answers in some ten milliseconds.
@@ -107,32 +108,40 @@ pub fn has_shun(level: &Level) -> bool {
     level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
-fn needs(level: &Level, config: &Config) -> Vec<Term> {
-    let waits = config.minimum_grade > Grade::Isolated;
+/// The longest wait that the self-fencing of one of `nodes` asks for: by the configuration, or by what a node attests, as its
+/// watchdog may be a slower one.
+fn wait(config: &Config, nodes: &[&NodeName], attested: &Attested) -> Term {
+    let ms = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
+    let times = |terms: Terms| {
+        let Terms { lease_ms, watchdog_ms, drift_ppm, stop_ms } = terms;
+        let (lease, watchdog, stop) = (ms(lease_ms), ms(watchdog_ms), ms(stop_ms));
+        format!("lease {lease} + 2 x watchdog {watchdog}, clocks wrong by {drift_ppm} ppm, stop {stop}")
+    };
+    let configured = config.leash.terms();
+    let told = nodes.iter().filter_map(|node| Some((*node, *attested.get(*node)?)));
+    match told.max_by_key(|(_, terms)| terms.bound()).filter(|(_, terms)| terms.bound() > configured.bound()) {
+        Some((node, terms)) => Term::plus(
+            terms.bound(),
+            format!("until the leash of {node} has run out, as it says itself ({})", times(terms)),
+        ),
+        None => Term::plus(configured.bound(), format!("until its leash has run out ({})", times(configured))),
+    }
+}
+
+fn needs(level: &Level, config: &Config, nodes: &[&NodeName], attested: &Attested) -> Vec<Term> {
     if !has_shun(level) {
         return vec![Term::plus(SWITCH, "a command and two looks")];
     }
     let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node refuses it, though one noded hangs")];
-    if waits {
-        let leash = &config.leash;
-        let ms = |time: Duration| seconds(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-        terms.push(Term::plus(
-            leash.terms().bound(),
-            format!(
-                "until its leash has run out (lease {} + 2 x watchdog {}, clocks wrong by {} ppm, stop {})",
-                ms(leash.lease.0),
-                ms(leash.watchdog.0),
-                leash.drift_ppm,
-                ms(leash.stop.0)
-            ),
-        ));
+    if config.minimum_grade > Grade::Isolated {
+        terms.push(wait(config, nodes, attested));
     }
     terms
 }
 
 /// For each level of each node whether it is enough; nodes with the same levels together.
 #[must_use]
-pub fn sums(config: &Config, ganeti: &GanetiConfig, deadline: &(Duration, String)) -> Vec<Sum> {
+pub fn sums(config: &Config, ganeti: &GanetiConfig, deadline: &(Duration, String), attested: &Attested) -> Vec<Sum> {
     let mut alike: BTreeMap<String, (Vec<Level>, Vec<&NodeName>)> = BTreeMap::new();
     let ours = ganeti.nodes().iter().filter(|node| node.oob_program.as_ref().is_none_or(|path| is_ours(path)));
     for node in ours {
@@ -149,7 +158,7 @@ pub fn sums(config: &Config, ganeti: &GanetiConfig, deadline: &(Duration, String
             all.push(Sum {
                 about: about(nodes),
                 of: format!("level {} ({})", index + 1, names.join(", ")),
-                needs: needs(level, config),
+                needs: needs(level, config, nodes, attested),
                 has: allotted(levels, index, config.deadline, deadline, Silent::Bmcs).terms,
                 change: change(config, has_shun(level), levels.len()),
             });

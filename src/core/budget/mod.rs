@@ -13,12 +13,15 @@ pub mod pacemaker;
 mod tests;
 pub mod times;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
+use super::node::NodeName;
 use super::pacemaker::resources::Resources;
+use super::shun::terms::Terms;
 use crate::config::Config;
 
 /// The part of `left` that the next of `to_try` attempts may use: an equal share, so that one device that
@@ -148,14 +151,19 @@ pub struct Figures<'a> {
     pub config: Option<&'a Config>,
     /// Ganeti's nodes.
     pub ganeti: Option<&'a GanetiConfig>,
+    /// What is known of the nodes' self-fencing.
+    pub attested: &'a Attested,
 }
+
+/// The times that the self-fencing of a node keeps, as it says itself; a node that has said nothing is left out.
+pub type Attested = BTreeMap<NodeName, Terms>;
 
 /// Everything that has to fit, with its figures.
 #[must_use]
 pub fn sums(figures: &Figures<'_>) -> Vec<Sum> {
     let mut all = pacemaker::sums(figures.resources);
     if let (Some(config), Some(ganeti)) = (figures.config, figures.ganeti) {
-        all.extend(levels::sums(config, ganeti, &fence::deadline(figures.resources)));
+        all.extend(levels::sums(config, ganeti, &fence::deadline(figures.resources), figures.attested));
     }
     all
 }

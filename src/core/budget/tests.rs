@@ -40,8 +40,12 @@ fn resources(properties: &str, parameters: &str) -> Resources {
 }
 
 fn shown(resources: &Resources, config: Option<&Config>) -> String {
+    shown_with(resources, config, &Attested::new())
+}
+
+fn shown_with(resources: &Resources, config: Option<&Config>, attested: &Attested) -> String {
     let ganeti = ganeti();
-    too_short(&Figures { resources, config, ganeti: Some(&ganeti) }).iter().map(Sum::text).collect()
+    too_short(&Figures { resources, config, ganeti: Some(&ganeti), attested }).iter().map(Sum::text).collect()
 }
 
 #[test]
@@ -71,7 +75,13 @@ fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
          \x20 change: crm_attribute --name stonith-timeout --update 72s\n"
     );
     assert_eq!(
-        sums(&Figures { resources: &resources("stonith-timeout=20s", ""), config: None, ganeti: None })[0].line(),
+        sums(&Figures {
+            resources: &resources("stonith-timeout=20s", ""),
+            config: None,
+            ganeti: None,
+            attested: &Attested::new()
+        })[0]
+            .line(),
         "reboot needs 60 s (55 s fence_ganeti's own deadline (its default) + 5 s to start, to tell Ganeti and to end, on a host \
          that is busy), and has 20 s (until Pacemaker kills it (property stonith-timeout); all attempts together \
          (pcmk_reboot_retries 2, its default))"
@@ -134,6 +144,26 @@ fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
     );
     let alone = shown(&resources, Some(&config(r#"[["refuse"]]"#, "deadline = 20")));
     assert!(alone.contains("  =    20 s  is what there is\n") && alone.contains("lengthen deadline"), "{alone}");
+}
+
+/// A host whose watchdog resets later than the configuration says is waited for longer: the fencing has to have that time.
+#[test]
+fn the_slowest_self_fencing_that_a_node_attests_counts() {
+    let resources = resources("stonith-timeout=72s", "");
+    let config = config(r#"[["bmc"], ["refuse"]]"#, "");
+    let own = config.leash.terms();
+    let name = |name: &str| NodeName::new(name).unwrap();
+    let late = |watchdog_ms| Attested::from([(name("n1.lab"), own), (name("n2.lab"), Terms { watchdog_ms, ..own })]);
+    assert_eq!(shown_with(&resources, Some(&config), &late(4_000)), "", "a faster one shortens nothing");
+    let said = shown_with(&resources, Some(&config), &late(10_000));
+    assert!(
+        said.contains(
+            "+  35.6 s  until the leash of n2.lab has run out, as it says itself (lease 10 s + 2 x watchdog 10 s, clocks wrong by"
+        ),
+        "{said}"
+    );
+    let foreign = Attested::from([(name("n9.lab"), Terms { watchdog_ms: 60_000, ..own })]);
+    assert_eq!(shown_with(&resources, Some(&config), &foreign), "");
 }
 
 /// `fence_ganeti` may be told to be quicker: then its levels have less.

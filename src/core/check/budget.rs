@@ -1,12 +1,25 @@
 //! The times: whether they hold together, by the same sums as `gnt-ha setup`.
 
 use super::{Findings, View};
-use crate::core::budget::{Figures, too_short};
+use crate::core::budget::{Attested, Figures, too_short};
+use crate::core::survey::Found;
 
 pub(super) fn look(view: &View, findings: &mut Findings) {
     let Ok(resources) = &view.resources else { return };
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok());
-    for sum in too_short(&Figures { resources, config, ganeti: view.ganeti.as_ref().ok() }) {
+    let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), attested: &attested(view) };
+    for sum in too_short(&figures) {
         findings.add_mended("budget", sum.about.clone(), sum.line(), sum.change);
     }
+}
+
+/// What the nodes have just said of their self-fencing.
+fn attested(view: &View) -> Attested {
+    let Some(Ok(survey)) = &view.survey else { return Attested::new() };
+    let said = survey.nodes.iter().filter_map(|(node, found)| match found {
+        Found::Says { leash, .. } => Some((node.clone(), leash.as_ref()?.leash.terms)),
+        Found::Silent(_) => None,
+    });
+    let own = view.host.node.clone().zip(survey.own_leash.as_ref().map(|leash| leash.terms));
+    said.chain(own).collect()
 }
