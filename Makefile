@@ -19,8 +19,9 @@ UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 # Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 # One script for all of them.
-HOOKS := cluster-verify-post.d config-update-post.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d node-modify-post.d \
-    node-remove-post.d watcher
+HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-failover-pre.d instance-migrate-pre.d \
+    instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d \
+    node-modify-post.d node-remove-post.d watcher
 
 .PHONY: help requirements build install demo test test-quick test-real labs watchdog model lint deny bench fuzz sbom deb deb-check
 

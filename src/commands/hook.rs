@@ -18,10 +18,13 @@ use crate::core::pacemaker::resources::{Pairs, Resources};
 use crate::core::pacemaker::standby::own;
 use crate::core::reconcile::{Decision, Fence, FenceStatus, Refusal};
 use crate::core::setup::is_in_use;
+use crate::core::shun::readiness::may_serve;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::Luxi;
 use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::leash::daemon::promise;
+use crate::sys::leash::wanted as leash;
 use crate::sys::log::warn_system;
 use crate::sys::pacemaker::fence::Fencing;
 use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
@@ -79,6 +82,9 @@ pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, String> {
 
 fn hook(places: &Places, config_path: &Path) -> Result<bool, String> {
     let Some(event) = Event::read(|name| std::env::var(name).ok()) else { return Ok(true) };
+    if event.hook == Hook::Instance {
+        return instance(&event, places, config_path).map(|()| true);
+    }
     let looked = look(&event, places, config_path);
     let Some(state) = (match looked {
         // What is not known is no reason to stop Ganeti.
@@ -98,6 +104,29 @@ fn hook(places: &Places, config_path: &Path) -> Result<bool, String> {
         failed.extend(started.err().map(|error| format!("cannot start gnt-ha hook {}: {error}", words[3..].join(" "))));
     }
     nothing_failed(failed, is_well)
+}
+
+/// An instance is about to be started; an error stops Ganeti's job.
+fn instance(event: &Event, places: &Places, config_path: &Path) -> Result<(), String> {
+    let names = Ssconf::new(&places.data_dir).names("node_list").unwrap_or_default();
+    let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
+        return Ok(());
+    };
+    // A configuration that cannot be used is found elsewhere, and is no reason to stop who never armed anything.
+    let config = Config::load_or_default(config_path).or_else(|_| Config::parse("", config_path));
+    let config = config.map_err(|error| error.to_string())?;
+    let (boot, promise) = (leash::boot(&config.state, &config.run), promise(config.leash.terms()));
+    if !boot.is_wanted {
+        leash::forget_promise(&config.state, promise);
+    }
+    if may_serve(boot, promise) {
+        return Ok(());
+    }
+    Err(format!(
+        "{here}: no instance may start yet: its self-fencing is not armed since it has booted, and other nodes may rely on it for \
+         {} s more; see gnt-ha leash status on {here}",
+        promise.saturating_sub(boot.uptime).as_secs()
+    ))
 }
 
 fn nothing_failed(failed: Vec<String>, is_well: bool) -> Result<bool, String> {

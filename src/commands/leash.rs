@@ -7,15 +7,11 @@ use clap::{Args, Subcommand};
 
 use crate::cli;
 use crate::config::Config;
-use crate::sys::clock::{Deadline, now};
+use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::leash::daemon;
 use crate::sys::leash::trial::try_out;
-use crate::sys::leash::wanted::{Phase, Status, Wanted, status_file, want, wanted};
-use crate::sys::state_file;
-
-/// How old the daemon's own word may be, in milliseconds.
-const FRESH_MS: u64 = 5_000;
+use crate::sys::leash::wanted::{Phase, Status, Wanted, said_now, want, wanted};
 
 /// How long the candidates' answers are waited for before it is armed.
 const TRIAL: Duration = Duration::from_secs(3);
@@ -94,8 +90,7 @@ fn keep(config: &Config, armed: bool) -> Result<(), String> {
 }
 
 fn read(config: &Config) -> Option<Status> {
-    let status: Status = state_file::read(&status_file(&config.run)).ok().flatten()?;
-    (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
+    said_now(&config.run)
 }
 
 fn status(config: &Config, json: bool) -> Result<u8, String> {

@@ -114,7 +114,8 @@ pub enum Command {
     /// node-modify); a node that is recorded offline by hand is refused by the others, over TCP, and put on standby in
     /// Pacemaker, or as the cluster's tag says (gnt-ha-tags(7)), until it is online again; Ganeti's record is looked at after
     /// the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of gnt-ha check. On every node the watcher
-    /// has the refusals made anew. Nothing is done where nothing of gnt-ha is configured in Pacemaker.
+    /// has the refusals made anew; and a host with self-fencing starts no instance (instance-start, -add, -failover, -migrate,
+    /// -move, -reboot) for some 10 minutes after a boot, unless it is armed: other nodes may still take it for armed. Nothing is done where nothing of gnt-ha is configured in Pacemaker.
     Hook(hook::Arguments),
     /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
     ///

@@ -18,6 +18,8 @@ use super::reconcile::Membership;
 pub enum Hook {
     /// `gnt-cluster verify` has looked at the nodes.
     ClusterVerify,
+    /// An instance is about to be started: on the master, and on its primary and secondary nodes.
+    Instance,
     /// A job has written the configuration; on the master only, and nobody reads what a script says.
     ConfigUpdate,
     /// This host has taken the master IP: at every start of luxid. The nearest thing to a hook of the master's failover.
@@ -45,6 +47,8 @@ pub struct Event {
     pub offline: Option<bool>,
     /// It gets another flag, which an offline node cannot have.
     pub comes_back: bool,
+    /// The node on which an instance is to run.
+    pub runs_on: Option<NodeName>,
 }
 
 impl Event {
@@ -60,6 +64,10 @@ impl Event {
             None => Hook::Watcher,
             Some("cluster-verify") => Hook::ClusterVerify,
             Some("config-update") => Hook::ConfigUpdate,
+            Some(
+                "instance-add" | "instance-failover" | "instance-migrate" | "instance-move" | "instance-reboot"
+                | "instance-start",
+            ) => Hook::Instance,
             Some("master-ip-turnup") => Hook::MasterIpTurnup,
             Some("node-add") => Hook::NodeAdd,
             Some("node-modify") => Hook::NodeModify,
@@ -68,6 +76,9 @@ impl Event {
         };
         let target = variable("GANETI_OP_TARGET").and_then(|name| NodeName::new(&name).ok());
         let offline = flag("GANETI_OFFLINE");
+        // Where one comes to another node (lib/cmdlib/instance_migration.py, instance.py), that is named beside its own.
+        let names = ["GANETI_NEW_PRIMARY", "GANETI_TARGET_NODE", "GANETI_INSTANCE_PRIMARY"];
+        let runs_on = names.into_iter().find_map(|name| variable(name).filter(|node| node != "None"));
         Some(Self {
             hook,
             is_pre: variable("GANETI_HOOKS_PHASE").as_deref() == Some("pre"),
@@ -76,7 +87,14 @@ impl Event {
             comes_back: offline == Some(false)
                 || flag("GANETI_DRAINED") == Some(true)
                 || flag("GANETI_MASTER_CANDIDATE") == Some(true),
+            runs_on: runs_on.and_then(|name| NodeName::new(&name).ok()),
         })
+    }
+
+    /// Whether an instance is to run on this host, as far as that is known: the hook is run on other nodes as well.
+    #[must_use]
+    pub fn is_to_run_on(&self, here: &NodeName) -> bool {
+        self.runs_on.as_ref().is_none_or(|node| node::find(node, [here]).is_ok())
     }
 }
 

@@ -29,6 +29,28 @@ fn offlining() -> Event {
     event("node-modify", "post", &variables)
 }
 
+/// The hook before an instance is started is run on the master and on secondaries, too: only where it is to run counts.
+#[test]
+fn an_instance_runs_on_the_node_that_it_comes_to() {
+    let here = name("n3.lab");
+    let on = |path: &str, variables: &[(&str, &str)]| {
+        let event = event(path, "pre", variables);
+        assert_eq!((event.hook, event.is_pre), (Hook::Instance, true));
+        event.is_to_run_on(&here)
+    };
+    for path in ["instance-add", "instance-reboot", "instance-start"] {
+        assert!(on(path, &[("GANETI_INSTANCE_PRIMARY", "n3.lab")]), "{path}");
+        assert!(!on(path, &[("GANETI_INSTANCE_PRIMARY", "n2.lab")]), "{path}");
+    }
+    for path in ["instance-failover", "instance-migrate"] {
+        assert!(on(path, &[("GANETI_INSTANCE_PRIMARY", "n2.lab"), ("GANETI_NEW_PRIMARY", "n3.lab")]), "{path}");
+        assert!(!on(path, &[("GANETI_INSTANCE_PRIMARY", "n3.lab"), ("GANETI_NEW_PRIMARY", "n2.lab")]), "{path}");
+        assert!(on(path, &[("GANETI_INSTANCE_PRIMARY", "n3.lab"), ("GANETI_NEW_PRIMARY", "None")]), "{path}");
+    }
+    assert!(on("instance-move", &[("GANETI_INSTANCE_PRIMARY", "n2.lab"), ("GANETI_TARGET_NODE", "n3.lab")]));
+    assert!(on("instance-start", &[]), "what is not known may be here");
+}
+
 /// The master of three nodes, all online in both worlds.
 fn well() -> State {
     State {

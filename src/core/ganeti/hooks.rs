@@ -4,9 +4,15 @@
 pub const FILE: &str = "gnt-ha";
 
 /// Every folder; the last one is the watcher's, which is run on every node every five minutes.
-pub const FOLDERS: [&str; 8] = [
+pub const FOLDERS: [&str; 14] = [
     "cluster-verify-post.d",
     "config-update-post.d",
+    "instance-add-pre.d",
+    "instance-failover-pre.d",
+    "instance-migrate-pre.d",
+    "instance-move-pre.d",
+    "instance-reboot-pre.d",
+    "instance-start-pre.d",
     "master-ip-turnup-post.d",
     "node-add-post.d",
     "node-modify-post.d",

@@ -1,4 +1,4 @@
-//! When a boot may serve Ganeti: once its leash is armed, or once no other node relies on a leash of this host any more.
+//! When a boot may start instances: once its leash is armed, or once no other node relies on a leash of this host any more.
 
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ pub struct Boot {
     pub uptime: Duration,
 }
 
-/// Whether Ganeti's node daemon may be started: without it no master starts an instance here.
+/// Whether an instance may be started here: the hooks that Ganeti runs on this host before ask it (`gnt-ha hook`).
 ///
 /// Whoever was told of the leash of an earlier boot may take this one for leashed, for as long as was promised (`promise`, by
-/// this host's clock): within that time only an armed boot serves.
+/// this host's clock): within that time only an armed boot serves. The boot that is not armed is no danger by itself; a master
+/// that was lost together with this host, and that the others cannot see, could start instances on it.
 #[must_use]
 pub fn may_serve(boot: Boot, promise: Duration) -> bool {
     boot.is_armed || boot.uptime >= promise || !(boot.is_wanted || boot.was_promised)

@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::last_words::{say, stop_instances};
 use super::rounds::{Rounds, text};
-use super::wanted::{Phase, Status, is_real_time, said_before, status_file, wanted};
+use super::wanted::{Phase, Status, forget_promise, is_real_time, said_before, status_file, wanted};
 use super::watchdog::{Watchdog, open};
 use super::{host, measured};
 use crate::config::{Config, Leash};
@@ -192,7 +192,12 @@ impl Daemon {
         let wanted = wanted(&self.state).map(|wanted| wanted.armed);
         match wanted {
             Ok(true) => self.want_armed(),
-            Ok(false) => self.want_off(),
+            Ok(false) => {
+                self.want_off();
+                if matches!(self.phase, Phase::Off | Phase::Free) {
+                    forget_promise(&self.state, promise(self.terms));
+                }
+            }
             // What cannot be read changes nothing; nor does it keep from being petted what was armed before.
             Err(error) => {
                 if self.armed_before {
@@ -390,7 +395,8 @@ impl Daemon {
 }
 
 /// How long the discipline is kept by this node's clock, so that it is kept for [`PROMISE`] by any other.
-fn promise(terms: Terms) -> Duration {
+#[must_use]
+pub fn promise(terms: Terms) -> Duration {
     let drift = f64::from(terms.drift_ppm.min(999_999)) / 1e6;
     PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
 }

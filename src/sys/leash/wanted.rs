@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::shun::readiness::Boot;
 use crate::core::shun::terms::Terms;
 use crate::sys::clock::now;
 use crate::sys::{identity, state_file};
@@ -37,7 +38,41 @@ pub fn wanted(state: &Path) -> io::Result<Wanted> {
 /// # Errors
 /// What the file system says.
 pub fn want(state: &Path, wanted: Wanted) -> io::Result<()> {
+    // From here on others may be told of it, and rely on it for a while after it is not wanted any more.
+    if wanted.armed || self::wanted(state).map_or(true, |before| before.armed) {
+        state_file::write(&promise_file(state), &true)?;
+    }
     state_file::write(&wanted_file(state), &wanted)
+}
+
+/// In the state folder: there while other nodes may have been told of a leash of this host, in this boot or an earlier one.
+fn promise_file(state: &Path) -> PathBuf {
+    state.join("leash-promised.json")
+}
+
+/// Forgets what an earlier boot may have promised, once this one is up for longer than that lasts. What cannot be removed is
+/// tried again.
+pub fn forget_promise(state: &Path, promise: Duration) {
+    if uptime() >= promise && promise_file(state).exists() {
+        let _ = std::fs::remove_file(promise_file(state));
+    }
+}
+
+/// How long this host is up; zero where that cannot be told.
+fn uptime() -> Duration {
+    Duration::from_millis(identity::uptime_ms().unwrap_or_default())
+}
+
+/// What this boot is, for [`crate::core::shun::readiness::may_serve`]. What cannot be read is taken for wanted.
+#[must_use]
+pub fn boot(state: &Path, run: &Path) -> Boot {
+    let holds = |status: Status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost);
+    Boot {
+        is_armed: said_now(run).is_some_and(holds),
+        is_wanted: wanted(state).map_or(true, |wanted| wanted.armed),
+        was_promised: promise_file(state).exists(),
+        uptime: uptime(),
+    }
 }
 
 /// In which state the leash is.
@@ -117,6 +152,16 @@ pub fn said_before(run: &Path) -> Option<Status> {
     (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }
 
+/// How old the daemon's own word may be, in milliseconds.
+const FRESH_MS: u64 = 5_000;
+
+/// What the leash says of itself now; none if it does not run.
+#[must_use]
+pub fn said_now(run: &Path) -> Option<Status> {
+    let status = said_before(run)?;
+    (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
+}
+
 /// Whether this process runs with real-time priority: `policy` in `proc_pid_stat(5)`: 1 is FIFO, 2 is RR.
 pub(super) fn is_real_time() -> bool {
     let policy = || -> io::Result<Option<u32>> {
@@ -124,4 +169,31 @@ pub(super) fn is_real_time() -> bool {
         Ok(stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(38)?.parse().ok()))
     };
     matches!(policy(), Ok(Some(1 | 2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::shun::readiness::may_serve;
+
+    /// A boot that is not armed starts no instance while others may take it for one that is: also after it was disarmed.
+    #[test]
+    fn a_promise_outlives_the_wish_and_the_boot() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, run) = (folder.path(), folder.path());
+        let early = |boot: Boot| may_serve(Boot { uptime: Duration::ZERO, ..boot }, Duration::from_secs(600));
+        assert!(early(boot(state, run)), "nothing was ever wanted");
+        want(state, Wanted { armed: false }).unwrap();
+        assert!(early(boot(state, run)), "there was nothing to disarm");
+        want(state, Wanted { armed: true }).unwrap();
+        assert!(!early(boot(state, run)));
+        want(state, Wanted { armed: false }).unwrap();
+        assert!(!early(boot(state, run)), "disarmed, and the promise is not over");
+        forget_promise(state, Duration::MAX);
+        assert!(!early(boot(state, run)));
+        forget_promise(state, Duration::ZERO);
+        assert!(early(boot(state, run)));
+        std::fs::write(wanted_file(state), "{").unwrap();
+        assert!(!early(boot(state, run)), "what is wanted is not known");
+    }
 }
