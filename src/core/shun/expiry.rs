@@ -17,6 +17,12 @@ pub struct Measured {
     pub set_ms: u64,
     /// The time from the last keepalive within which the host was reset, in milliseconds.
     pub reset_within_ms: u64,
+    /// For how long after it the host was seen to run, in milliseconds.
+    #[serde(default)]
+    pub ran_ms: u64,
+    /// When the next boot began, in milliseconds after it, by the wall clock; none where that was set meanwhile.
+    #[serde(default)]
+    pub next_boot_ms: Option<u64>,
 }
 
 /// Within how many milliseconds after the last keepalive the host is reset, for a device that says `set_ms`.
@@ -58,8 +64,13 @@ mod tests {
     /// A late watchdog that is counted as if it were in time makes a host run on after it was said to have stopped.
     #[test]
     fn a_driver_that_may_be_late_counts_twice_until_it_is_measured() {
-        let measured =
-            |driver: &str, set_ms, reset_within_ms| Measured { driver: driver.to_owned(), set_ms, reset_within_ms };
+        let measured = |driver: &str, set_ms, reset_within_ms| Measured {
+            driver: driver.to_owned(),
+            set_ms,
+            reset_within_ms,
+            ran_ms: 0,
+            next_boot_ms: None,
+        };
         assert_eq!(reset_within_ms("iTCO_wdt", 5_000, None), 10_000);
         assert_eq!(reset_within_ms("i6300ESB timer", 5_000, None), 5_000);
         assert_eq!(reset_within_ms("iTCO_wdt", 5_000, Some(&measured("iTCO_wdt", 5_000, 5_300))), 5_300);

@@ -111,6 +111,10 @@ impl Daemon {
         // A configuration with longer times comes into force by a boot, or after the leash was off.
         let told = before.as_ref().and_then(|status| status.told);
         let terms = told.map_or(config.leash.terms(), |told| config.leash.terms().no_longer_than(told));
+        // Nothing is attested before this: what the boot before has measured counts from now on.
+        if let Err(error) = measured::conclude(&config.state) {
+            tracing::warn!(error, "the watchdog was not measured");
+        }
         let mut lease = Lease::new(terms, named.clone());
         // What was granted before this process began still holds, by the same candidates: nobody pets longer by it.
         if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {

@@ -21,6 +21,8 @@ const CONFIG: &str = "[leash]\nlease = 4\nwatchdog = 3\nstop = 1\n";
 
 const INIT: &str = include_str!("../src/init.sh");
 
+const MEASURE: &str = include_str!("../src/measure.sh");
+
 /// Much more than it takes.
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -39,7 +41,7 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     let kept = programs().join("../watchdog");
     let kernel = kernel(&kept).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let ended = machine::run(&kernel, &initramfs(&kernel), folder.path(), LIMIT).unwrap();
+    let ended = machine::run(&kernel, &initramfs(&kernel, INIT), folder.path(), LIMIT).unwrap();
     let console = &ended.console;
     let said: Vec<Said> = console.lines().filter_map(said).collect();
     let all = |word: &str| {
@@ -101,6 +103,41 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     println!("lease ended at {lease_end} ms, last word at {} ms, bound {:?}", last.up_ms, granted + TERMS.bound());
 }
 
+/// A host that stops its keepalives is reset by its watchdog, and what it noted until then tells the next boot when. What
+/// serves is not reset.
+#[test]
+fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
+    let kernel = kernel(&programs().join("../watchdog")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ended = machine::run(&kernel, &initramfs(&kernel, MEASURE), folder.path(), LIMIT).unwrap();
+    let console = &ended.console;
+    for refused in ["failed: instances run here", "it resets this host, without a shutdown"] {
+        assert!(console.contains(refused), "{refused}:\n{console}");
+    }
+    assert!(console.contains("== state inactive"), "nothing was opened before:\n{console}");
+    assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
+
+    // The next boot is this host, with what the guest's disk had.
+    let notes = console.lines().filter_map(|line| line.trim_end_matches('\r').strip_prefix("@@ ")).next_back().unwrap();
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    // The driver's name holds a blank, the other words none.
+    let (began, stamps) = notes.split_once("} ").unwrap_or_else(|| panic!("{console}"));
+    std::fs::write(state.join("watchdog-measurement"), format!("{began}}}\n{}", stamps.replace(' ', "\n"))).unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, format!("state_directory = {state:?}\n{CONFIG}")).unwrap();
+    let measure = || {
+        let mut command = Command::new(programs().join("gnt-ha"));
+        let ran = command.arg("--config").arg(&config).args(["leash", "measure"]).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}\n{console}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let measured = measure();
+    assert!(measured.starts_with("i6300ESB timer, set to 3.0 s: reset this host between "), "{measured}");
+    assert_eq!(measure(), measured, "it is kept");
+    println!("{measured}");
+}
+
 fn said(line: &str) -> Option<Said> {
     let mut words = line.strip_prefix("@@ ")?.splitn(3, ' ');
     let (word, up, status) = (words.next()?, words.next()?, words.next()?);
@@ -114,7 +151,7 @@ fn programs() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_candidates-confd")).parent().unwrap().to_owned()
 }
 
-fn initramfs(kernel: &Kernel) -> Vec<u8> {
+fn initramfs(kernel: &Kernel, init: &str) -> Vec<u8> {
     let mut archive = Archive::default();
     let folders =
         "bin dev etc etc/gnt-ha lib lib64 lib/x86_64-linux-gnu modules proc run sys var var/lib var/lib/ganeti";
@@ -123,7 +160,7 @@ fn initramfs(kernel: &Kernel) -> Vec<u8> {
     }
     archive.device("dev/console", 5, 1);
     archive.device("dev/null", 1, 3);
-    archive.file("init", INIT.as_bytes());
+    archive.file("init", init.as_bytes());
     archive.copy("bin/busybox", Path::new("/bin/busybox")).unwrap();
     let mut libraries = BTreeSet::new();
     for name in ["gnt-ha", "candidates-confd"] {
@@ -140,6 +177,7 @@ fn initramfs(kernel: &Kernel) -> Vec<u8> {
     archive.file("etc/gnt-ha/config.toml", CONFIG.as_bytes());
     for (name, content) in [
         ("hmac.key", "0123456789abcdef0123456789abcdef01234567\n"),
+        ("ssconf_master_node", "n2.lab\n"),
         ("ssconf_node_list", "n1.lab\nn2.lab\nn3.lab\n"),
         ("ssconf_node_primary_ips", "n1.lab 192.0.2.1\nn2.lab 192.0.2.2\nn3.lab 192.0.2.3\n"),
         ("ssconf_master_candidates_ips", "192.0.2.1\n192.0.2.2\n192.0.2.3\n"),

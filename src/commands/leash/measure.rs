@@ -1,0 +1,192 @@
+//! `gnt-ha leash measure`: the time after which this host's watchdog really resets it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::cli;
+use crate::config::Config;
+use crate::core::shun::expiry::{Measured, reset_within_ms};
+use crate::core::shun::measurement::{Before, Outcome, why_not};
+use crate::core::shun::terms::Terms;
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::leash::measured;
+use crate::sys::leash::wanted::{Phase, said_before, wanted};
+use crate::sys::leash::watchdog;
+use crate::sys::shun::running;
+use crate::sys::{identity, pacemaker};
+
+/// The command line of `measure`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// What to do; without it: show what was measured
+    #[command(subcommand)]
+    step: Option<Step>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// Send no keepalives any more: the watchdog resets this host, and the next boot reads when
+    ///
+    /// Refused on Ganeti's master, where instances run, where Pacemaker runs, and where other nodes rely on the self-fencing.
+    Start {
+        /// This host may be reset now
+        #[arg(long)]
+        confirm: bool,
+    },
+}
+
+/// Runs it; returns the exit code.
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, String> {
+    match arguments.step {
+        None => show(config),
+        Some(Step::Start { confirm }) => start(config, confirm),
+    }
+}
+
+fn show(config: &Config) -> Result<u8, String> {
+    let failed =
+        |why: String| format!("leash measure failed: {why}; measure again: gnt-ha leash measure start --confirm");
+    let (text, code) = match measured::conclude(&config.state).map_err(failed)? {
+        Some(Outcome::Runs) => ("this boot is being measured, or the measurement was ended\n".to_owned(), 1),
+        Some(Outcome::NoReset { began, ran_ms }) => (
+            format!(
+                "{}, set to {} s: DID NOT RESET this host within {} s: use another watchdog, as self-fencing with this one proves \
+                 nothing\n",
+                began.driver,
+                seconds(began.set_ms),
+                seconds(ran_ms)
+            ),
+            2,
+        ),
+        Some(Outcome::Reset(measured)) => (text(&measured, config.leash.terms()), 0),
+        None => match measured::read(&config.state) {
+            Some(measured) => (text(&measured, config.leash.terms()), 0),
+            None => ("not measured; start: gnt-ha leash measure start --confirm\n".to_owned(), 1),
+        },
+    };
+    cli::print(&text)?;
+    Ok(code)
+}
+
+/// What was measured, and what follows from it for the times of the configuration.
+fn text(measured: &Measured, terms: Terms) -> String {
+    let Measured { driver, set_ms, ran_ms, reset_within_ms: within_ms, next_boot_ms } = measured;
+    let mut text = format!(
+        "{driver}, set to {} s: reset this host between {} s and {} s after the last keepalive\n",
+        seconds(*set_ms),
+        seconds(*ran_ms),
+        seconds(*within_ms)
+    );
+    if let Some(ms) = next_boot_ms {
+        text.push_str(&format!("  the next boot began {} s after it, by the wall clock\n", seconds(*ms)));
+    }
+    if *set_ms != terms.watchdog_ms {
+        text.push_str(&format!(
+            "  counts while the device is set to {} s; [leash] has watchdog = {}\n",
+            seconds(*set_ms),
+            seconds(terms.watchdog_ms)
+        ));
+    }
+    let real = Terms { watchdog_ms: reset_within_ms(driver, *set_ms, Some(measured)), ..terms };
+    text.push_str(&format!("  other nodes wait {:.1} s after they have shunned this node", real.bound().as_secs_f64()));
+    if real.watchdog_ms > terms.watchdog_ms {
+        text.push_str(&format!(", not {:.1} s", terms.bound().as_secs_f64()));
+    }
+    if ran_ms > set_ms {
+        text.push_str("\n  it resets late: a smaller watchdog in [leash], measured again, shortens the wait");
+    }
+    text.push('\n');
+    text
+}
+
+fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
+    let failed = |why: &str| format!("leash measure start failed: {why}");
+    if let Some(why) = why_not(before(config)?) {
+        return Err(failed(&format!("{why}; nothing was changed")));
+    }
+    if !is_confirmed {
+        return Err(failed(
+            "it resets this host, without a shutdown; if it may be reset now: gnt-ha leash measure start --confirm",
+        ));
+    }
+    let device = &config.leash.device;
+    let mut watchdog = watchdog::open(device, config.leash.watchdog.0).map_err(|error| {
+        failed(&format!(
+            "cannot open {}: {error}; if it is busy, another program sends its keepalives (systemctl stop gnt-ha-leash; \
+             RuntimeWatchdogSec of systemd)",
+            device.display()
+        ))
+    })?;
+    let set = Duration::from_millis(watchdog.timeout_ms());
+    cli::print(&format!(
+        "{}, set to {} s: no keepalives any more; after the boot: gnt-ha leash measure\n",
+        watchdog.identity(),
+        set.as_secs_f64()
+    ))?;
+    let limit = set * 4 + Duration::from_secs(60);
+    // An interruption would let the notes end before the host.
+    measured::hold_signals().map_err(|error| failed(&error.to_string()))?;
+    let ran = measured::run(watchdog.as_mut(), &config.state, limit);
+    // It is still armed where it cannot be closed.
+    let is_closed = watchdog.disarm().is_ok();
+    let armed = if is_closed { "it is closed now" } else { "it may still be armed: boot this host" };
+    match ran {
+        Ok(()) => {
+            Err(failed(&format!("{} did not reset this host within {} s; {armed}", device.display(), limit.as_secs())))
+        }
+        Err(error) => Err(failed(&format!("{}: {error}; {armed}", config.state.display()))),
+    }
+}
+
+fn before(config: &Config) -> Result<Before, String> {
+    let ssconf = Ssconf::new(Path::new(files::DATA_DIR));
+    let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
+    let here = identity::node_among(&nodes);
+    let master = ssconf.master().ok().flatten();
+    let is_open = said_before(&config.run)
+        .is_some_and(|status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost));
+    Ok(Before {
+        is_master: master.zip(here).map(|(master, here)| master == here),
+        instances: running::instances(),
+        drbd_primaries: running::drbd_primaries(),
+        runs_pacemaker: pacemaker::started_ms().is_some(),
+        is_relied_on: is_open || wanted(&config.state).map_err(|error| error.to_string())?.armed,
+    })
+}
+
+fn seconds(ms: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "for people to read")]
+    let seconds = ms as f64 / 1_000.0;
+    format!("{seconds:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which figure counts, and what to do where it is a longer one, is said with the measurement.
+    #[test]
+    fn a_late_watchdog_is_told_with_the_wait_that_follows() {
+        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let late = Measured {
+            driver: "iTCO_wdt".into(),
+            set_ms: 5_000,
+            ran_ms: 9_960,
+            reset_within_ms: 10_020,
+            next_boot_ms: Some(42_000),
+        };
+        assert_eq!(
+            text(&late, terms),
+            "iTCO_wdt, set to 5.0 s: reset this host between 10.0 s and 10.0 s after the last keepalive\n  the next boot began \
+             42.0 s after it, by the wall clock\n  other nodes wait 35.7 s after they have shunned this node, not 25.5 s\n  it resets \
+             late: a smaller watchdog in [leash], measured again, shortens the wait\n"
+        );
+        let in_time = Measured { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
+        assert!(text(&in_time, terms).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));
+        assert!(text(&late, Terms { watchdog_ms: 4_000, ..terms }).contains("counts while the device is set to 5.0 s"));
+    }
+}

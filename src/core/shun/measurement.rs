@@ -1,0 +1,196 @@
+//! Measuring a watchdog: the host stops its keepalives, notes how long it still runs, and the next boot reads the notes.
+//!
+//! The notes are a file of lines: [`Began`] as JSON, then milliseconds since the last keepalive, each of them on the disk before
+//! the next one was written, then [`OVER`] where the watchdog did not reset the host at all.
+
+use serde::{Deserialize, Serialize};
+
+use super::expiry::{Measured, reset_within_of};
+
+/// The last line of a measurement that the host outlived.
+pub const OVER: &str = "over";
+
+/// The first line of the notes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// The watchdog's driver, by what it calls itself.
+    pub driver: String,
+    /// The time that it was set to, as read back from it, in milliseconds.
+    pub set_ms: u64,
+    /// The boot that was measured.
+    pub boot_id: String,
+    /// The wall clock before the last keepalive, in milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+/// The boot that reads the notes.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// Its identity.
+    pub boot_id: &'a str,
+    /// When it began, by the wall clock, in milliseconds since 1970.
+    pub began_wall_ms: u64,
+}
+
+/// What the notes prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The boot that is measured still runs.
+    Runs,
+    /// The watchdog did not reset the host within that many milliseconds.
+    NoReset {
+        /// The watchdog.
+        began: Began,
+        /// For how long the host ran on.
+        ran_ms: u64,
+    },
+    /// The watchdog has reset the host.
+    Reset(Measured),
+}
+
+/// Reads the notes of a measurement.
+///
+/// # Errors
+/// Why they prove nothing.
+pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, String> {
+    // A line that the reset has cut short has no end.
+    let whole = notes.rfind('\n').and_then(|end| notes.get(..end)).unwrap_or_default();
+    let mut lines = whole.lines();
+    let first = lines.next().ok_or("the notes of the measurement are empty")?;
+    let began: Began =
+        serde_json::from_str(first).map_err(|error| format!("cannot parse the notes of the measurement: {error}"))?;
+    let mut lines: Vec<&str> = lines.collect();
+    let is_over = lines.last() == Some(&OVER);
+    if is_over {
+        lines.pop();
+    }
+    let stamps: Result<Vec<u64>, _> = lines.iter().map(|line| line.parse::<u64>()).collect();
+    let stamps = stamps.map_err(|error| format!("cannot parse the notes of the measurement: {error}"))?;
+    let ran_ms = stamps.last().copied().unwrap_or_default();
+    if is_over {
+        return Ok(Outcome::NoReset { began, ran_ms });
+    }
+    if began.boot_id == reader.boot_id {
+        return Ok(Outcome::Runs);
+    }
+    let within_ms = reset_within_of(&stamps).unwrap_or_default();
+    if within_ms < began.set_ms {
+        return Err(format!(
+            "the host ran for {ran_ms} ms after the last keepalive, less than the {} ms of its watchdog: something else has \
+             ended it, or its disk",
+            began.set_ms
+        ));
+    }
+    let next_boot_ms = reader.began_wall_ms.checked_sub(began.wall_ms).filter(|after| *after >= ran_ms);
+    let Began { driver, set_ms, .. } = began;
+    Ok(Outcome::Reset(Measured { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
+}
+
+/// What has to be known of a host before its watchdog is left to reset it.
+#[derive(Clone, Copy, Debug)]
+pub struct Before {
+    /// It is Ganeti's master; none where that is not known.
+    pub is_master: Option<bool>,
+    /// The instances that run on it; none where that is not known.
+    pub instances: Option<u32>,
+    /// The DRBD devices that are primary on it; none where that is not known.
+    pub drbd_primaries: Option<u32>,
+    /// Pacemaker runs on it.
+    pub runs_pacemaker: bool,
+    /// Other nodes may rely on its self-fencing.
+    pub is_relied_on: bool,
+}
+
+/// Why a host must not be reset; none if it may.
+#[must_use]
+pub fn why_not(before: Before) -> Option<&'static str> {
+    match before {
+        Before { is_master: None, .. } => Some("which node is Ganeti's master is not known here"),
+        Before { is_master: Some(true), .. } => {
+            Some("it is Ganeti's master; move the role first: gnt-cluster master-failover")
+        }
+        Before { instances: None, .. } | Before { drbd_primaries: None, .. } => {
+            Some("whether instances run here cannot be told on this host")
+        }
+        Before { instances: Some(1..), .. } | Before { drbd_primaries: Some(1..), .. } => {
+            Some("instances run here; move them first: gnt-node migrate NODE, gnt-node evacuate NODE")
+        }
+        Before { runs_pacemaker: true, .. } => Some(
+            "Pacemaker runs here, and the others would fence this host; stop it first: systemctl stop pacemaker corosync",
+        ),
+        Before { is_relied_on: true, .. } => Some(
+            "other nodes may rely on its self-fencing; end it first: gnt-ha leash disarm --wait; then, on one line, as the \
+             watchdog may stay armed: systemctl stop gnt-ha-leash; gnt-ha leash measure start --confirm",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READER: Reader<'static> = Reader { boot_id: "b2", began_wall_ms: 60_000 };
+
+    fn notes(stamps: &str) -> String {
+        let began = Began { driver: "iTCO_wdt".into(), set_ms: 5_000, boot_id: "b1".into(), wall_ms: 10_000 };
+        format!("{}\n{stamps}", serde_json::to_string(&began).unwrap())
+    }
+
+    fn measured(reset_within_ms: u64, ran_ms: u64, next_boot_ms: Option<u64>) -> Outcome {
+        Outcome::Reset(Measured { driver: "iTCO_wdt".into(), set_ms: 5_000, reset_within_ms, ran_ms, next_boot_ms })
+    }
+
+    /// The time that others wait by is never below what the host was seen to run.
+    #[test]
+    fn a_reset_is_between_the_last_note_and_the_one_that_is_missing() {
+        let late = notes("2500\n5000\n7500\n9900\n102");
+        assert_eq!(
+            outcome(&late, READER),
+            Ok(measured(14_900, 9_900, Some(50_000))),
+            "a line that is cut does not count"
+        );
+        let set_back = Reader { began_wall_ms: 11_000, ..READER };
+        assert_eq!(outcome(&late, set_back), Ok(measured(14_900, 9_900, None)), "a clock that cannot be right");
+    }
+
+    /// What ended before the watchdog's time was ended by something else: its time says nothing.
+    #[test]
+    fn what_is_no_reset_by_the_watchdog_is_not_measured() {
+        for early in ["", "100\n200\n300\n", "100\n"] {
+            assert!(outcome(&notes(early), READER).unwrap_err().contains("something else"), "{early:?}");
+        }
+        let own = Reader { boot_id: "b1", ..READER };
+        assert_eq!(outcome(&notes("100\n200\n"), own), Ok(Outcome::Runs));
+        let over = outcome(&notes("100\n80000\nover\n"), own);
+        assert!(matches!(over, Ok(Outcome::NoReset { ran_ms: 80_000, .. })), "{over:?}");
+        for damaged in ["", "{}\n", "x", &notes("100\nx\n200\n")] {
+            assert!(outcome(damaged, READER).is_err(), "{damaged:?}");
+        }
+    }
+
+    /// Nothing that anybody needs, or waits for, is reset.
+    #[test]
+    fn a_host_that_serves_is_not_measured() {
+        let free = Before {
+            is_master: Some(false),
+            instances: Some(0),
+            drbd_primaries: Some(0),
+            runs_pacemaker: false,
+            is_relied_on: false,
+        };
+        assert_eq!(why_not(free), None);
+        for (serves, why) in [
+            (Before { is_master: None, ..free }, "not known"),
+            (Before { is_master: Some(true), ..free }, "master-failover"),
+            (Before { instances: None, ..free }, "cannot be told"),
+            (Before { instances: Some(1), ..free }, "gnt-node migrate"),
+            (Before { drbd_primaries: None, ..free }, "cannot be told"),
+            (Before { drbd_primaries: Some(2), ..free }, "gnt-node migrate"),
+            (Before { runs_pacemaker: true, ..free }, "systemctl stop pacemaker"),
+            (Before { is_relied_on: true, ..free }, "disarm"),
+        ] {
+            assert!(why_not(serves).unwrap_or_default().contains(why), "{serves:?}");
+        }
+    }
+}
