@@ -136,7 +136,7 @@ fn where_nothing_of_ours_is_configured_nothing_is_done() {
 
 #[test]
 fn a_hook_of_others_is_none() {
-    for path in ["instance-start", "cluster-modify", "master-ip-turndown", "x"] {
+    for path in ["instance-stop", "cluster-modify", "master-ip-turndown", "x"] {
         let read = Event::read(|name| (name == "GANETI_HOOKS_PATH").then(|| path.to_owned()));
         assert_eq!(read, None, "{path}");
     }
