@@ -16,7 +16,7 @@ use gnt_ha::sys::identity;
 
 use super::{Device, DeviceError, Reading};
 use crate::shun::admit;
-use crate::shun::survivors::{Seen, Survivors, remembered};
+use crate::shun::survivors::{Seen, Survivors, remembered, why_not_isolated};
 
 /// The driver, for one node.
 pub(super) struct Shun {
@@ -66,7 +66,7 @@ impl Device for Shun {
         match survivors.judge(&seen) {
             None => Err(DeviceError::later(missing(&seen))),
             Some(Verdict::Isolated { why_not_bounded }) => {
-                off(Grade::Isolated, format!("off, isolated: refused by {}; {why_not_bounded}", confirmed(&seen)))
+                isolated(&seen, survivors.target(), &format!("; {why_not_bounded}"))
             }
             Some(Verdict::Waiting { until }) if self.config.minimum_grade > Grade::Isolated => {
                 let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
@@ -76,9 +76,7 @@ impl Device for Shun {
                     left.as_secs_f64()
                 )))
             }
-            Some(Verdict::Waiting { .. }) => {
-                off(Grade::Isolated, format!("off, isolated: refused by {}", confirmed(&seen)))
-            }
+            Some(Verdict::Waiting { .. }) => isolated(&seen, survivors.target(), ""),
             Some(Verdict::Bounded) => {
                 Self::bounded(&survivors, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: refused by {}, and its leash has run out", confirmed(&seen)))
@@ -110,6 +108,17 @@ impl Device for Shun {
         let health = if leash.is_some() { Health::Ok } else { Health::Unknown };
         Ok(vec![HealthItem("leash".to_owned(), health)])
     }
+}
+
+/// What it proves that every survivor refuses a node. It may still run: where its instances write to storage outside of the
+/// cluster, that is nothing.
+fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
+    let by = confirmed(seen);
+    let (grade, detail) = match why_not_isolated(&seen.network, node) {
+        Some(why) => (Grade::Unknown, format!("refused by {by}, which proves nothing: {why}{more}")),
+        None => (Grade::Isolated, format!("off, isolated: refused by {by}{more}")),
+    };
+    Ok(Reading { power: Power::Off, grade, detail })
 }
 
 /// A node that is refused TCP only, as its power was seen off or Ganeti has it recorded offline, may be in the cluster stack

@@ -328,7 +328,8 @@ impl<'a> Survivors<'a> {
         }
         let leash = own.and_then(Result::ok).and_then(|report| report.leash);
         let told = format!("{} other nodes answer", answers.len() + 1);
-        match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accepted()) {
+        let outside = why_not_isolated(&self.network, &self.target);
+        match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref()) {
             Ok(proof) => Ok(format!("{told}; {proof}")),
             Err(proof) => Err(format!("{told}; {proof}")),
         }
@@ -447,11 +448,27 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, Str
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
 }
 
-/// What refusing a node would prove; an error where that is too weak to be taken.
-fn provable(leash: Option<&LeashReport>, least: Grade, accepted: Accepted) -> Result<String, String> {
+/// Why it proves nothing that a node is refused by all others, which does not stop it; none if it does.
+pub(crate) fn why_not_isolated(network: &Network, node: &NodeName) -> Option<String> {
+    let outside = network.with_disks_outside(node);
+    let first = outside.first()?;
+    let more = if outside.len() > 1 { format!(" and {} more", outside.len() - 1) } else { String::new() };
+    Some(format!("{first}{more} has a disk outside of the cluster, which it may go on to write to"))
+}
+
+/// What refusing a node would prove; an error where that is too weak to be taken. `outside`: why it is not even isolated by it.
+fn provable(
+    leash: Option<&LeashReport>,
+    least: Grade,
+    accepted: Accepted,
+    outside: Option<&str>,
+) -> Result<String, String> {
     let no_leash = || Some("no leash of it is armed".to_owned());
     let (grade, proof) = match leash.map_or_else(no_leash, |leash| why_toothless(leash, accepted)) {
-        Some(why) => (Grade::Isolated, format!("{why}: isolated, and no more")),
+        Some(why) => match outside {
+            Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
+            None => (Grade::Isolated, format!("{why}: isolated, and no more")),
+        },
         None => (Grade::Bounded, leash.map_or_else(String::new, bounded)),
     };
     if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
@@ -484,7 +501,7 @@ mod tests {
             kept_for_ms: 600_000,
             lease_age_ms: 1,
         };
-        let of = |leash: Option<LeashReport>, least| provable(leash.as_ref(), least, Accepted::default());
+        let of = |leash: Option<LeashReport>, least| provable(leash.as_ref(), least, Accepted::default(), None);
         let good = leash("iTCO_wdt", true);
         assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "leashed (iTCO_wdt, 5 s): bounded after 25 s");
         for weak in [None, Some(leash("iTCO_wdt", false)), Some(leash(SOFTDOG, true))] {
@@ -494,10 +511,29 @@ mod tests {
         }
         let softdog = leash(SOFTDOG, true);
         assert!(
-            provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() })
+            provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }, None)
                 .unwrap()
                 .contains("bounded after")
         );
+    }
+
+    /// A host that is only refused goes on to write to storage outside of the cluster.
+    #[test]
+    fn with_disks_outside_of_the_cluster_only_a_stopped_node_counts() {
+        let outside = Some("web (rbd) has a disk outside of the cluster");
+        let told = provable(None, Grade::Isolated, Accepted::default(), outside).unwrap_err();
+        assert!(
+            told.contains("nothing would be proven, as web (rbd)") && told.ends_with("asks for isolated"),
+            "{told}"
+        );
+        let text = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"},
+                          "nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1"}},
+                          "disks": {"d": {"dev_type": "ext"}},
+                          "instances": {"i": {"name": "web", "primary_node": "u1", "disks": ["d"]}}});
+        let network = Network::parse(text.to_string().as_bytes()).unwrap();
+        let why = why_not_isolated(&network, &NodeName::new("n1.lab").unwrap());
+        assert!(why.unwrap().starts_with("web (ext) has a disk outside of the cluster"));
+        assert_eq!(why_not_isolated(&network, &NodeName::new("n2.lab").unwrap()), None);
     }
 
     /// Of a folder with Ganeti's configuration of `n1`, `n2` and `n3`, all candidates, and a shun list of ours.

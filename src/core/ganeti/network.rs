@@ -38,7 +38,13 @@ pub struct Network {
     /// The serial number of the configuration: it grows with each change.
     pub serial: Option<u64>,
     drbd: BTreeSet<(NodeName, NodeName)>,
+    /// The instances of each node that have a disk outside of the cluster, each with the kind of disk.
+    outside: BTreeMap<NodeName, BTreeSet<String>>,
 }
+
+/// Disks that no node but the primary one, and a DRBD secondary, can reach (`lib/constants.py`, `DT_*`). Any other kind is
+/// taken for storage outside of the cluster, which a host that is refused goes on to write to.
+const OF_NODES: [&str; 4] = ["plain", "drbd", "drbd8", "file"];
 
 #[derive(Deserialize)]
 struct Raw {
@@ -48,6 +54,18 @@ struct Raw {
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
     disks: BTreeMap<String, RawDisk>,
+    #[serde(default)]
+    instances: BTreeMap<String, RawInstance>,
+}
+
+#[derive(Deserialize)]
+struct RawInstance {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    primary_node: String,
+    #[serde(default)]
+    disks: Vec<Value>,
 }
 
 /// The serial number of a text of `config.data`, without reading the rest of it.
@@ -99,6 +117,19 @@ impl Network {
             let ends = disk.logical_id.as_array().filter(|_| disk.dev_type.starts_with("drbd"))?;
             Some((name(ends.first()?)?, name(ends.get(1)?)?))
         };
+        let mut outside: BTreeMap<NodeName, BTreeSet<String>> = BTreeMap::new();
+        for instance in raw.instances.values() {
+            let Some(node) = raw.nodes.get(&instance.primary_node) else { continue };
+            // A disk that is not in the list may be of any kind.
+            let kind = |disk: &Value| {
+                let disk = disk.as_str().and_then(|uuid| raw.disks.get(uuid));
+                disk.map_or("unknown", |disk| disk.dev_type.as_str())
+            };
+            let foreign = instance.disks.iter().map(kind).find(|kind| !OF_NODES.contains(kind));
+            if let Some(kind) = foreign {
+                outside.entry(node.name.clone()).or_default().insert(format!("{} ({kind})", instance.name));
+            }
+        }
         let member = |node: &RawNode| {
             let secondary = node.secondary_ip.as_deref().and_then(|text| text.parse().ok());
             let addresses = [Some(node.primary_ip), secondary].into_iter().flatten().collect();
@@ -111,6 +142,7 @@ impl Network {
             master_ip: raw.cluster.master_ip.as_deref().and_then(|text| text.parse().ok()),
             serial: raw.serial_no,
             drbd: raw.disks.values().filter_map(pair).collect(),
+            outside,
             members: raw.nodes.values().map(member).collect(),
         })
     }
@@ -131,6 +163,12 @@ impl Network {
             .filter(|member| member.candidate && !member.offline)
             .map(|member| member.primary)
             .collect()
+    }
+
+    /// The instances of `node` with a disk outside of the cluster, each with the kind of disk.
+    #[must_use]
+    pub fn with_disks_outside(&self, node: &NodeName) -> Vec<&str> {
+        self.outside.get(node).into_iter().flatten().map(String::as_str).collect()
     }
 
     /// Whether `peer` serves any channel of `target`: a candidate may call every noded and holds leases, and two nodes may
@@ -175,6 +213,23 @@ mod tests {
         assert_eq!(network.candidates(), BTreeSet::from(["192.0.2.1".parse().unwrap()]));
         assert_eq!((network.serial, serial_of(sample().to_string().as_bytes())), (Some(7), Some(7)));
         assert_eq!(network.master_ip, Some("192.0.2.100".parse().unwrap()));
+    }
+
+    /// What is refused goes on to write to storage that is not the cluster's: two hosts would write to one disk.
+    #[test]
+    fn instances_with_disks_outside_of_the_cluster_are_known_by_their_node() {
+        let mut sample = sample();
+        let instance =
+            |name: &str, node: &str, disks: &[&str]| json!({"name": name, "primary_node": node, "disks": disks});
+        sample["disks"]["d3"] = json!({"dev_type": "rbd", "logical_id": ["rbd", "d3"]});
+        sample["instances"] = json!({
+            "i1": instance("web", "u3", &["d1", "d2"]), "i2": instance("db", "u4", &["d2", "d3"]),
+            "i3": instance("mail", "u5", &["gone"]), "i4": instance("empty", "u5", &[])
+        });
+        let network = Network::parse(sample.to_string().as_bytes()).unwrap();
+        assert!(network.with_disks_outside(&name(3)).is_empty());
+        assert_eq!(network.with_disks_outside(&name(4)), ["db (rbd)"]);
+        assert_eq!(network.with_disks_outside(&name(5)), ["mail (unknown)"], "what is not known is not the cluster's");
     }
 
     proptest! {

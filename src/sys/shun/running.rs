@@ -9,10 +9,14 @@ const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
 /// Instances of Ganeti's fake hypervisor, a file each (`lib/hypervisor/hv_fake.py`).
 const FAKE: &str = "/run/ganeti/fake-hypervisor";
 
-/// How many instances run; none where that cannot be told: Xen's are not Ganeti's processes.
+/// Instances of Ganeti's LXC hypervisor that were started in this boot, a folder each (`lib/hypervisor/hv_lxc.py`,
+/// `_INSTANCE_DIR`).
+const LXC: &str = "/run/ganeti/lxc/instance";
+
+/// How many instances run; none where that cannot be told: Xen's and LXC's are not Ganeti's processes.
 #[must_use]
 pub fn instances() -> Option<u32> {
-    if Path::new("/proc/xen/capabilities").exists() {
+    if Path::new("/proc/xen/capabilities").exists() || holds_anything(Path::new(LXC)) {
         return None;
     }
     let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten();
@@ -24,6 +28,14 @@ pub fn instances() -> Option<u32> {
     let kvm = entries(KVM).filter(|entry| lives(&entry.path()).is_some()).count();
     let fake = entries(FAKE).filter(|entry| entry.path().is_file()).count();
     u32::try_from(kvm + fake).ok()
+}
+
+/// Whether a folder that is there has an entry, or cannot be read.
+fn holds_anything(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// How many DRBD devices are primary here (`/proc/drbd` of DRBD 8, which Ganeti uses; `drbdsetup(8)`). None where that cannot
@@ -44,6 +56,17 @@ fn primaries_in(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of a container it is known that it was started in this boot, and not that it has ended.
+    #[test]
+    fn a_container_that_was_started_makes_the_number_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!holds_anything(folder.path()) && !holds_anything(&folder.path().join("none")));
+        std::fs::create_dir(folder.path().join("web")).unwrap();
+        assert!(holds_anything(folder.path()));
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert!(holds_anything(&folder.path().join("file")), "what cannot be read");
+    }
 
     /// What another version does not list is unknown, and never none.
     #[test]
