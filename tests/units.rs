@@ -140,6 +140,45 @@ fn what_is_shunned_is_refused_under_the_units_capabilities() {
     assert!(!without.status.success(), "{without:?}");
 }
 
+/// A node that shuns all who could tell it anything is freed at a person's word, and by nothing less; a candidate never.
+#[test]
+fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
+    if !can_unshare() {
+        return;
+    }
+    let site = Site::new();
+    let (config, data) = (site.path("config.toml"), site.path("data"));
+    // Where Ganeti's files are looked for, in the mount namespace only.
+    let script = r#"[ -d /var/lib/ganeti ] && mount --bind "$1" /var/lib/ganeti || exit 99
+        config=$2; program=$3; shift 3
+        "$program" --config "$config" shun apply && "$program" --config "$config" "$@"; code=$?
+        nft list ruleset; exit $code"#;
+    let release = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script, "sh"]);
+        command.arg(&data).arg(&config).arg(env!("CARGO_BIN_EXE_gnt-ha")).args(["shun", "release", "gone"]);
+        command.args(words).output().unwrap()
+    };
+    let said = |ran: &Output| String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    let candidate = release(&["--confirm", "the test"]);
+    if candidate.status.code() == Some(99) {
+        eprintln!("SKIPPED: /var/lib/ganeti is not there, or nothing can be mounted on it");
+        return;
+    }
+    assert!(said(&candidate).contains("this host is a master candidate"), "{candidate:?}");
+    site.write("data/ssconf_master_candidates", "gone.lab\n");
+    let unsaid = release(&[]);
+    assert!(said(&unsaid).contains("--confirm REASON") && said(&unsaid).contains("192.0.2.77"), "{unsaid:?}");
+    for refused in [&candidate, &unsaid] {
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    }
+    let list = site.path("state/shunned.json");
+    assert!(std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
+    let released = release(&["--confirm", "the test"]);
+    assert!(released.status.success() && !said(&released).contains("192.0.2.77"), "{released:?}");
+    assert!(!std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
+}
+
 fn ask(address: SocketAddr, path: &str) -> String {
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

@@ -1,6 +1,7 @@
 //! `gnt-ha shun`: has every node refuse one, on the one road there is (`ganeti-oob shun`); and the rules of this host against
 //! those that are refused.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use serde::Serialize;
 use super::oob;
 use crate::cli;
 use crate::config::Config;
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 use crate::core::shun::register::{Entry, Reach};
 use crate::core::text::printable;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
+use crate::sys::identity;
+use crate::sys::log::warn_system;
 use crate::sys::shun::keeper::Keeper;
 use crate::sys::shun::table::Applied;
 
@@ -64,6 +67,24 @@ enum Command {
     ///
     /// Exit code: 0 it refuses whom it should, 1 it does not.
     Status(StatusArguments),
+    /// Stop shunning nodes on this host alone: for a host that shuns every master candidate that is left, so that none can tell it
+    ///
+    /// Removes them from this host's list and from its kernel's rules, and tells nobody. A node that the master candidates still
+    /// shun is shunned here again when they tell this host. Refused on a master candidate, where gnt-ha admit NODE --confirm
+    /// REASON readmits a node everywhere.
+    Release(ReleaseArguments),
+}
+
+/// The command line of `release`.
+#[derive(Debug, Args)]
+struct ReleaseArguments {
+    /// The nodes
+    #[arg(value_name = "NODE", required = true)]
+    nodes: Vec<NodeName>,
+
+    /// They may reach this host again: why you know
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    confirm: Option<String>,
 }
 
 /// The command line of `status`.
@@ -84,9 +105,7 @@ struct StatusArguments {
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
         (Some(command), None, None) if !arguments.everything => here(command, config),
-        (Some(_), ..) => {
-            Err("apply and status are about this host, and take no node (see gnt-ha shun --help)".to_owned())
-        }
+        (Some(_), ..) => Err("apply, status and release are about this host alone (see gnt-ha shun --help)".to_owned()),
         (None, Some(node), Some(reason)) => {
             let mut words = vec!["shun", node.as_str(), "--reason", reason];
             words.extend(arguments.everything.then_some("--everything"));
@@ -112,7 +131,37 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
             Ok(true)
         }
         Command::Status(arguments) => status(&keeper, arguments.json, deadline),
+        Command::Release(arguments) => release(&keeper, arguments, deadline),
     }
+}
+
+fn release(keeper: &Keeper<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, String> {
+    let register = keeper.register().map_err(|error| error.to_string())?;
+    let shunned: Vec<&NodeName> = register.shunned().map(|(node, _)| node).collect();
+    let find = |given: &NodeName| {
+        let found = node::find(given, shunned.iter().copied());
+        found.cloned().map_err(|error| format!("{given}: is not shunned here: {error}; see gnt-ha shun status"))
+    };
+    let nodes = arguments.nodes.iter().map(find).collect::<Result<BTreeSet<NodeName>, String>>()?;
+    let names = nodes.iter().map(NodeName::as_str).collect::<Vec<_>>();
+    let Some(reason) = &arguments.confirm else {
+        return Err(format!(
+            "shun release failed: {} would reach this host again, and this host it, whatever runs there; nothing was changed; if \
+             that is right: gnt-ha shun release {} --confirm REASON",
+            names.join(", "),
+            names.join(" ")
+        ));
+    };
+    keeper.forget(&nodes, deadline).map_err(|error| format!("shun release failed: {error}"))?;
+    let line = format!(
+        "{}: not shunned any more on {}, by {}: {reason}",
+        names.join(", "),
+        keeper.here(),
+        identity::asker().user
+    );
+    warn_system("gnt-ha", &line);
+    cli::print(&format!("{}\n", printable(&line)))?;
+    Ok(true)
 }
 
 #[derive(Serialize)]
@@ -132,7 +181,7 @@ fn status(keeper: &Keeper<'_>, json: bool, deadline: Deadline) -> Result<bool, S
     let line = |(node, entry)| {
         let Entry { addresses, reach, .. }: &Entry = entry;
         let refused = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
-        let node: &crate::core::node::NodeName = node;
+        let node: &NodeName = node;
         Line { node: node.as_str(), refused, entry, left_out: left_out(node, entry) }
     };
     let lines: Vec<Line<'_>> = register.shunned().map(line).collect();

@@ -11,7 +11,7 @@ use super::protected::Protected;
 use super::remembered::{FILE, wanted};
 pub use super::remembered::{file, register, remembers, shunned_addresses};
 use super::running;
-use super::table::{self, Applied, Refused};
+use super::table::{self, Applied, Refused, Wanted};
 use crate::config::Config;
 use crate::core::ganeti::network::serial_of;
 use crate::core::grade::Grade;
@@ -58,6 +58,20 @@ pub enum ShunError {
         beside: Option<PathBuf>,
         /// Why.
         error: io::Error,
+    },
+    /// A master candidate was to forget something.
+    #[error(
+        "this host is a master candidate, or may be one, and the others go by its list; readmit the node instead: gnt-ha admit \
+         NODE --confirm REASON"
+    )]
+    Candidate,
+    /// The disk has still what was to be forgotten.
+    #[error("cannot write {}: {why}; nothing was changed", path.display())]
+    NotForgotten {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
     },
     /// Somebody else was at it.
     #[error(transparent)]
@@ -262,6 +276,33 @@ impl<'a> Keeper<'a> {
     /// [`ShunError::Rules`].
     pub fn refused(&self, deadline: Deadline) -> Result<Refused, ShunError> {
         Ok(table::refused(deadline)?)
+    }
+
+    /// Forgets what this host remembers of `nodes`, and makes the rules anew, so that nobody takes them for those of before. It
+    /// is for a node that nobody can tell anything any more, as it shuns all who could.
+    ///
+    /// A master candidate forgets nothing: what it remembers is what the others go by.
+    ///
+    /// # Errors
+    /// [`ShunError`]; nothing was changed then, unless it is of the rules.
+    pub fn forget(&self, nodes: &BTreeSet<NodeName>, deadline: Deadline) -> Result<(), ShunError> {
+        // A list of candidates that cannot be read may hold this host.
+        let is_candidate = self.ssconf.names("master_candidates").map_or(true, |names| names.contains(&self.here));
+        if is_candidate {
+            return Err(ShunError::Candidate);
+        }
+        let _lock = self.lock(deadline)?;
+        let mut register = self.register()?;
+        register.0.retain(|node, _| !nodes.contains(node));
+        let kept = Store::new(&self.config.state).write(FILE, &register, deadline.left() / 2);
+        let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
+        if let Some(why) = why {
+            return Err(ShunError::NotForgotten { path: self.file(), why });
+        }
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let wanted = wanted(&register, |node, address| protected.why_left_out(node, address).is_none());
+        table::apply(&Wanted::new(), &wanted, deadline)?;
+        Ok(())
     }
 
     fn lock(&self, deadline: Deadline) -> Result<Lock, ShunError> {
