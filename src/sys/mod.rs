@@ -31,5 +31,6 @@ pub mod simulate;
 pub mod start;
 pub mod state_file;
 pub mod store;
+pub mod systemd;
 pub mod terminal;
 pub mod trial_file;

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::places::Places;
 use crate::core::check::view::{Host, Installed};
 use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
-use crate::sys::clock::now;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::daemon_util::Daemons;
+use crate::sys::leash::wanted::wanted;
 use crate::sys::shun::keeper;
-use crate::sys::simulate;
+use crate::sys::{simulate, systemd};
 
 /// Where Pacemaker looks for agents (`OCF_ROOT_DIR`, `PCMK__FENCE_BINDIR` of Debian's build).
 const AGENTS: &str = "/usr/lib/ocf/resource.d/ganeti";
@@ -29,7 +31,11 @@ const RUN_DIR: &str = "/var/run/ganeti";
 /// Where Ganeti looks for hooks.
 const HOOK_DIRS: &str = "/etc/ganeti/hooks";
 
-pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
+/// How long systemd is waited for.
+const SYSTEMD: Duration = Duration::from_secs(2);
+
+/// `watchdog` is the device of the self-fencing.
+pub(super) fn look(places: &Places, node: Option<NodeName>, watchdog: &Path) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
     let recorder = places.view();
@@ -37,6 +43,9 @@ pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
     let pause = known(recorder.pause(), &mut unreadable).flatten();
     let memory = known(recorder.memory(), &mut unreadable);
     let register = known(keeper::register(&places.state_dir), &mut unreadable).unwrap_or_default();
+    // What cannot be read is taken for armed.
+    let is_armed = wanted(&places.state_dir).map_or(true, |wanted| wanted.armed);
+    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), watchdog);
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -53,7 +62,23 @@ pub(super) fn look(places: &Places, node: Option<NodeName>) -> Host {
         breaker: memory.and_then(|memory| memory.breaker.latch().cloned()),
         shunned: register.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
         unreadable,
+        systemd_watchdogs,
+        not_enabled,
     }
+}
+
+/// What systemd does to a watchdog that self-fencing needs, and which units it does not start at a boot. Where it does not run
+/// or answer nothing is known of it, and nothing found.
+fn of_systemd(is_armed: bool, shuns: bool, watchdog: &Path) -> (Vec<String>, Vec<String>) {
+    if !systemd::is_here() || !(is_armed || shuns) {
+        return Default::default();
+    }
+    let deadline = Deadline::after(SYSTEMD);
+    let watchdogs = if is_armed { systemd::watchdogs(watchdog, deadline).unwrap_or_default() } else { Vec::new() };
+    // Whoever is armed counts on the others' echoes, and they on his: the rules have to stand before the network is up.
+    let mut units = vec!["gnt-ha-shun.service"];
+    units.extend(is_armed.then_some("gnt-ha-leash.service"));
+    (watchdogs, systemd::not_enabled(&units, deadline).unwrap_or_default())
 }
 
 /// Unknown is not "nothing".

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::places::Places;
 use super::host;
-use crate::config::{Config, Resolved, names_to_resolve, with_levels};
+use crate::config::{Config, Leash, Resolved, names_to_resolve, with_levels};
 use crate::core::check::View;
 use crate::core::check::view::Said;
 use crate::core::ganeti::config::GanetiConfig;
@@ -58,6 +58,10 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         }
         _ => Resolved::new(),
     };
+    let watchdog = match &loaded {
+        Some(Ok(config)) => config.leash.device.clone(),
+        _ => Leash::default().device,
+    };
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(View {
         resources: resources(&places.cib),
@@ -70,7 +74,7 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         programs,
         power,
         devices: devices_of,
-        host: host::look(places, node),
+        host: host::look(places, node, &watchdog),
         ganeti,
     })
 }

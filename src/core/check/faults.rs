@@ -260,6 +260,8 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),
+    ("systemd-watchdog", "systemd", |s| s.view.host.systemd_watchdogs.push("RebootWatchdogUSec=10min".into())),
+    ("unit-not-enabled", "gnt-ha-leash.service", |s| s.view.host.not_enabled.push("gnt-ha-leash.service".into())),
     ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
     ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", Found::Silent("there is no such program".into()))),
     ("node-program-silent", "n4.lab", |s| s.said("n4.lab", Found::Silent("did not answer in time".into()))),

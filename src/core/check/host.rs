@@ -51,6 +51,12 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     for why in &host.unreadable {
         findings.add("state-unreadable", "gnt-ha", why.as_str());
     }
+    if !host.systemd_watchdogs.is_empty() {
+        findings.add("systemd-watchdog", "systemd", host.systemd_watchdogs.join(", "));
+    }
+    for unit in &host.not_enabled {
+        findings.add("unit-not-enabled", unit, "systemd does not start it at the next boot");
+    }
     for (node, by) in &host.shunned {
         let claim = view.candidates.get(node).and_then(|said| said.master.as_ref());
         let ignored = claim.map(|(master, serial)| format!("; ignored: it names {master} master (serial {serial})"));

@@ -486,6 +486,20 @@ pub const RULES: &[Rule] = &[
     ),
     // The other nodes.
     rule_of(
+        "systemd-watchdog",
+        Warning,
+        "systemd opens the watchdog that self-fencing needs, or sets it to that time at a shutdown: a host that hangs in its \
+         shutdown runs on after the other nodes take it for stopped",
+        "in /etc/systemd/system.conf.d/gnt-ha.conf, below [Manager]: RuntimeWatchdogSec=off, RebootWatchdogSec=off, \
+         KExecWatchdogSec=off; then: systemctl daemon-reexec",
+    ),
+    rule_of(
+        "unit-not-enabled",
+        Warning,
+        "after its next boot this host is not armed, or does not shun the nodes that it shuns now",
+        "systemctl enable {}",
+    ),
+    rule_of(
         "survey-unknown",
         Warning,
         "whether the other nodes have the same program and configuration is not known",

@@ -83,6 +83,8 @@ impl Scene {
             breaker: None,
             unreadable: vec![],
             shunned: BTreeMap::new(),
+            systemd_watchdogs: vec![],
+            not_enabled: vec![],
         };
         let view = View {
             resources: Err("not read".into()),

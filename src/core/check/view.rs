@@ -96,4 +96,8 @@ pub struct Host {
     pub unreadable: Vec<String>,
     /// The nodes that this host refuses, each with who began it.
     pub shunned: BTreeMap<NodeName, String>,
+    /// The settings by which systemd opens the watchdog of a host with self-fencing, as it shows them.
+    pub systemd_watchdogs: Vec<String>,
+    /// Units that self-fencing or shunning needs at the next boot, and that are not enabled.
+    pub not_enabled: Vec<String>,
 }
