@@ -115,8 +115,10 @@ fn run_tend(path: &Path) -> Result<(), String> {
     let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
     let tended = tend(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
     tended.notes.iter().for_each(|line| complain(line));
-    if tended.open {
-        Err(format!("not everybody refuses who is shunned: {}", tended.failed.join("; ")))
+    let shuns = !tended.open.is_empty() || tended.shuns && !tended.failed.is_empty();
+    if shuns {
+        let lines: Vec<String> = tended.open.into_iter().chain(tended.failed).collect();
+        Err(format!("not everybody refuses who is shunned: {}", lines.join("; ")))
     } else {
         Ok(())
     }

@@ -235,11 +235,12 @@ impl Scene {
         }
     }
 
-    /// A host was booted by the scenario itself.
+    /// A host was booted by the scenario itself: it runs, by another boot than the one that was known.
     pub(crate) fn expect_boot(&mut self, name: &str) {
-        if let Some(boot) = self.boots_now().remove(name) {
-            self.boots.insert(name.to_owned(), boot);
-        }
+        let boot = self.boots_now().remove(name).unwrap_or_else(|| panic!("{name} does not run"));
+        let before = self.boots.insert(name.to_owned(), boot.clone());
+        println!("{name} was booted by the scenario: {before:?}, now {boot}");
+        assert_ne!(before, Some(boot), "{name} was not booted");
     }
 
     /// The hosts that offer themselves for promotion.
@@ -267,10 +268,10 @@ impl Scene {
         assert!(bad.is_empty(), "{bad:#?}");
     }
 
-    /// Which boot of each host that has power this is.
+    /// Which boot of each host that has power this is, also of one whose services still start.
     fn boots_now(&self) -> BTreeMap<String, String> {
-        let on = self.lab.hosts().into_iter().filter(|host| host.power_status() == Power::On);
-        on.filter_map(|host| Some((host.name().to_owned(), host.read_file("/proc/1/stat").ok()?)))
+        let on = self.lab.hosts().into_iter().filter(|host| host.power_status() != Power::Off);
+        on.map(|host| (host.name().to_owned(), host.read_file("/proc/1/stat").unwrap()))
             .map(|(name, stat)| (name, stat.split(' ').nth(21).unwrap().to_owned()))
             .collect()
     }

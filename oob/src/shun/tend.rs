@@ -6,7 +6,7 @@ use std::path::Path;
 use gnt_ha::config::{Config, Driver};
 use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::register::{Register, not_refused};
 use gnt_ha::core::shun::words::{Question, Report, VERSION};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
@@ -19,8 +19,10 @@ use super::survivors::{can_shun, is_admitted};
 /// What it brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tended {
-    /// Somebody is shunned, and not everybody refuses it yet.
-    pub open: bool,
+    /// Who does not refuse whom yet, a line each.
+    pub open: Vec<String>,
+    /// Whether anybody is shunned: then a node that did not answer may be one that does not refuse him.
+    pub shuns: bool,
     /// What failed, a line each.
     pub failed: Vec<String>,
     /// What has to be said though nothing failed: what is not believed of others, and what is not durable; a line each.
@@ -62,38 +64,35 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     let asked_boottime_ms = now().boottime_ms;
     let answers = channel.ask(&peers, &question(register.clone()), deadline);
     let mut learnt: BTreeMap<NodeName, Register> = BTreeMap::new();
+    let mut reports = BTreeMap::from([(keeper.here().clone(), own)]);
     let mut tended = Tended::default();
     let mut kept: Peers = known::peers(&config.state);
     kept.retain(|node, _| network.members.contains_key(node));
-    let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    tended.open |= shunned.iter().any(|(node, epoch)| own.refuses.get(node) != Some(epoch));
     let not_durable = |node: &NodeName, report: &Report| {
         let why = report.not_durable.as_ref()?;
         Some(format!("{node}: its next boot forgets who is refused: {why}"))
     };
-    tended.notes.extend(not_durable(keeper.here(), &own));
     for (node, answer) in answers {
         match answer {
             Ok(report) => {
-                tended.notes.extend(not_durable(&node, &report));
                 // Only a candidate has a say about others: the channel leaves no regular node's list in its answer.
                 if network.members.get(&node).is_some_and(|member| member.candidate) {
                     learnt.insert(node.clone(), report.register.clone());
                 }
-                let lacks =
-                    |(target, epoch): &(NodeName, _)| *target != node && report.refuses.get(target) != Some(epoch);
-                tended.open |= shunned.iter().any(lacks);
+                reports.insert(node.clone(), report.clone());
                 kept.insert(node, Told { asked_boottime_ms, boot_id: identity::incarnation(), report });
             }
-            Err(why) => {
-                tended.open |= !shunned.is_empty();
-                tended.failed.push(format!("{node}: {why}"));
-            }
+            Err(why) => tended.failed.push(format!("{node}: {why}")),
         }
     }
+    tended.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
     tended.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
     if let Err(error) = known::keep_peers(&config.state, &kept) {
         tended.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
     }
+    let after = keeper.register().map_err(|error| error.to_string())?;
+    let refuses = reports.iter().map(|(node, report)| (node, &report.refuses));
+    tended.shuns = after.shunned().next().is_some();
+    tended.open = not_refused(&register, &after, refuses);
     Ok(tended)
 }

@@ -260,6 +260,31 @@ impl Register {
     }
 }
 
+/// Who does not refuse whom, a line each: of those whom `told` has shunned, by what each node's kernel was read to refuse.
+///
+/// A host that comes back tells what it remembers of before. What it learned in the same round (`now`) decides: whoever was
+/// admitted while it was away is rightly refused by nobody.
+pub fn not_refused<'a>(
+    told: &Register,
+    now: &Register,
+    refuses: impl Iterator<Item = (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)>,
+) -> Vec<String> {
+    let shunned: Vec<_> = told
+        .shunned()
+        .map(|(target, entry)| (target, entry.epoch))
+        .filter(|(target, epoch)| now.epoch(target) == *epoch)
+        .collect();
+    let lacking = |(node, refuses): (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)| {
+        let lacks = |(target, epoch): &&(&NodeName, Epoch)| *target != node && refuses.get(*target) != Some(epoch);
+        let line = |(target, epoch): &(&NodeName, Epoch)| match refuses.get(*target) {
+            None => format!("{node} does not refuse {target}"),
+            Some(other) => format!("{node} refuses {target} at epoch {other}, not {epoch}"),
+        };
+        shunned.iter().filter(lacks).map(line).collect::<Vec<_>>()
+    };
+    refuses.flat_map(lacking).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +356,32 @@ mod tests {
         }
         assert_eq!(Epoch(Epoch::MOST - 1).admitted(), Ok(Epoch(Epoch::MOST)));
         assert_eq!(Epoch(1).anew(), Ok(Epoch(3)));
+    }
+
+    /// Whoever was admitted while the asking host was away is refused by nobody, and rightly: that is no alarm.
+    #[test]
+    fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
+        let [one, two, three] = ["n1", "n2", "n3"].map(|name| NodeName::new(name).unwrap());
+        let entry = |epoch: u64| Entry {
+            epoch: Epoch(epoch),
+            addresses: BTreeSet::new(),
+            reach: Reach::Everything,
+            grade: Grade::Isolated,
+            boot_id: None,
+            since_ms: 1,
+            by: "x".into(),
+        };
+        let register = |epoch: u64| Register(BTreeMap::from([(three.clone(), entry(epoch))]));
+        let says = |epoch: Option<u64>| epoch.map(|epoch| (three.clone(), Epoch(epoch))).into_iter().collect();
+        let (well, none, older): (BTreeMap<_, _>, BTreeMap<_, _>, BTreeMap<_, _>) =
+            (says(Some(3)), says(None), says(Some(1)));
+        let lines = |now: u64, second: &BTreeMap<NodeName, Epoch>| {
+            not_refused(&register(3), &register(now), [(&one, &well), (&two, second), (&three, &none)].into_iter())
+        };
+        assert_eq!(lines(3, &well), Vec::<String>::new());
+        assert_eq!(lines(3, &none), ["n2 does not refuse n3"]);
+        assert_eq!(lines(3, &older), ["n2 refuses n3 at epoch 1, not 3"]);
+        assert_eq!(lines(4, &none), Vec::<String>::new(), "it was admitted");
     }
 
     /// A register beyond the limits is an error and never an empty one, wherever it is read.
