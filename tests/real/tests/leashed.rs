@@ -26,6 +26,9 @@ const AT_ONCE: usize = 3;
 
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
 
+/// What the nodes said of themselves, as each host keeps it.
+const PEERS: &str = "/var/lib/gnt-ha/peers.json";
+
 /// How a host is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
@@ -87,7 +90,18 @@ impl Scene {
             self.lab.wait_until(&what, Duration::from_secs(60), leashed).unwrap();
         }
         let all = self.lab.hosts();
-        all.iter().take(AT_ONCE + 1).for_each(|host| drop(host.check(&[OOB_PROGRAM, "tend"]).unwrap()));
+        for one in all.iter().take(AT_ONCE + 1) {
+            // A leash is armed before the host's noded answers: who asked in between knows of none.
+            let knows = || {
+                one.check(&[OOB_PROGRAM, "tend"])?;
+                let peers: Value = serde_json::from_str(&one.read_file(PEERS)?).unwrap();
+                let others = hosts.iter().filter(|host| host.name() != one.name());
+                Ok(others.into_iter().all(|host| peers[host.fqdn()]["report"]["leash"].is_object()))
+            };
+            self.lab
+                .wait_until(&format!("{} knows who is leashed", one.name()), Duration::from_secs(60), knows)
+                .unwrap();
+        }
     }
 
     /// Up to three hosts are lost at the same time, each in a way of its own, and shunned by others a moment later.
