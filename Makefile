@@ -135,10 +135,7 @@ labs: requirements
 	tests/requirements chromium mmdebstrap
 	$(CARGO) build --locked
 	$(CARGO) build --locked --package lab
-	@rm -f $(LAB_TIMES); export GNT_HA_LAB_TIMES=$(CURDIR)/$(LAB_TIMES); status=0; \
-	$(CARGO) test --locked --package real-parts --features real -- --test-threads 1 --nocapture && \
-	$(CARGO) test --locked --package ganeti-agents --features real -- --test-threads 1 --nocapture || status=$$?; \
-	echo; echo 'Seconds of each lab, and until it was up:'; sort -rn $(LAB_TIMES) 2>/dev/null; exit $$status
+	@CARGO='$(CARGO)' tests/labs $(LAB_TIMES)
 
 # The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
 watchdog:
