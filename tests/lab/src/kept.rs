@@ -43,7 +43,7 @@ impl Kept {
             let packages = format!("--admindir={}", spec.root(index).join("var/lib/dpkg").display());
             let words = ["dpkg-query", &packages, "--show", "--showformat", "${Package} ${Version}\n", "ganeti*"];
             tool("ask for Ganeti's version", &words, "")?.stdout.hash(&mut hasher);
-            users(&spec.root(index))?.hash(&mut hasher);
+            users(spec.root(index))?.hash(&mut hasher);
         }
         let base = beside(program, "lab-disks", ELSEWHERE)?;
         Ok(Self(base.join(format!("ganeti-{}-{:016x}", spec.hosts, hasher.finish()))))
