@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Sum, Term, fence};
+use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
 
 /// What Pacemaker gives without being told (`stonith-timeout`).
@@ -11,9 +12,6 @@ const GIVEN: u64 = 60_000;
 /// Whoever asks a peer to fence waits that much longer than the peer is given (`TIMEOUT_MULTIPLY_FACTOR`).
 const FACTOR: (u32, u32) = (6, 5);
 
-/// The names of the property: as Pacemaker 2 calls it, and as 3.0.2 and later do.
-const TIMEOUT: [&str; 2] = ["stonith-timeout", "fencing-timeout"];
-
 /// How long an action may take before Pacemaker kills the agent, and where that is from.
 #[must_use]
 pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Duration, String) {
@@ -21,10 +19,10 @@ pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Durati
     if let Some(ms) = device.parameters.get(&own).and_then(|text| milliseconds(text)) {
         return (Duration::from_millis(ms), format!("{own} of {}", device.id));
     }
-    let set = TIMEOUT.iter().find_map(|name| Some((*name, milliseconds(resources.property(&[name])?)?)));
-    match set {
+    let property = resources.fencing_property(FencingProperty::Timeout);
+    match property.set.and_then(|(name, text)| Some((name, milliseconds(text)?))) {
         Some((name, ms)) => (Duration::from_millis(ms), format!("property {name}")),
-        None => (Duration::from_millis(GIVEN), format!("property {}, its default", TIMEOUT[0])),
+        None => (Duration::from_millis(GIVEN), format!("property {}, its default", property.to_set)),
     }
 }
 
@@ -54,26 +52,26 @@ pub fn delay(device: Option<&Primitive>, resources: &Resources, is_precious: boo
 }
 
 pub(super) fn sums(resources: &Resources) -> Vec<Sum> {
-    let enabled = resources.property(&["stonith-enabled", "fencing-enabled"]).is_none_or(is_true);
+    let enabled = resources.fencing_property(FencingProperty::Enabled).set.is_none_or(|(_, value)| is_true(value));
     let mut all = Vec::new();
     for device in resources.devices().filter(|device| enabled && device.kind == "fence_ganeti") {
         // Both are the same unless one has a time of its own; the shorter one is said.
         let actions = ["reboot", "off"].map(|action| (action, given(device, action, resources)));
         let shorter = actions.into_iter().min_by_key(|(_, (time, _))| *time);
-        all.extend(shorter.map(|(action, given)| agent(device, action, given)));
+        all.extend(shorter.map(|(action, given)| agent(device, action, given, resources)));
         all.extend(apart(device, resources));
     }
     all
 }
 
-fn agent(device: &Primitive, action: &str, (given, source): (Duration, String)) -> Sum {
+fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), resources: &Resources) -> Sum {
     let set = device.parameters.get("deadline").and_then(|text| milliseconds(text));
     let deadline = set.map_or(fence::DEADLINE, Duration::from_millis);
     let from = if set.is_some() { format!("deadline of {}", device.id) } else { "its default".to_owned() };
     let change = if source.starts_with("pcmk") {
         format!("crm_resource --resource {} --delete-parameter pcmk_{action}_timeout", device.id)
     } else {
-        let name = source.split([' ', ',']).nth(1).unwrap_or(TIMEOUT[0]);
+        let name = resources.fencing_property(FencingProperty::Timeout).to_set;
         // Ganeti's 60 s, times the fencer's 1.2; a device with a longer deadline needs more.
         let enough = (deadline + fence::AROUND).as_secs().max(72);
         format!("crm_attribute --name {name} --update {enough}s")

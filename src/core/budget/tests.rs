@@ -99,6 +99,17 @@ fn what_the_device_says_itself_counts_before_the_property() {
     }
     let later = shown(&resources("fencing-timeout=20s", ""), None);
     assert!(later.ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"), "{later}");
+    // Where both are set, the version's name counts, and is the one to change.
+    let of = |feature_set: &str| {
+        let both = resources("stonith-timeout=72s fencing-timeout=20s", "");
+        shown(&Resources { feature_set: Some(feature_set.to_owned()), ..both }, None)
+    };
+    assert!(
+        of("3.20.5").ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"),
+        "{}",
+        of("3.20.5")
+    );
+    assert_eq!(of("3.16.1"), "");
     for (properties, parameters) in [
         ("", ""),
         ("stonith-timeout=72s", ""),

@@ -11,6 +11,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::fencing::{Device, Fencing, Way};
+use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
 use crate::core::reconcile::{FenceStatus, Membership};
 
@@ -57,8 +58,10 @@ fn look_at_state(state: &CrmMon, findings: &mut Findings) {
 fn look_at_properties(resources: &Resources, view: &View, findings: &mut Findings) {
     let says = |names: &[&str]| resources.property(names).map(str::to_ascii_lowercase);
     let is_off = |names: &[&str]| says(names).is_some_and(|value| !is_true(&value));
-    if is_off(&["stonith-enabled", "fencing-enabled"]) {
-        findings.add("fencing-disabled", "pacemaker", "stonith-enabled is off");
+    let enabled = resources.fencing_property(FencingProperty::Enabled);
+    if let Some((name, _)) = enabled.set.filter(|(_, value)| !is_true(value)) {
+        let mend = format!("crm_attribute --name {} --update true", enabled.to_set);
+        findings.add_mended("fencing-disabled", "pacemaker".to_owned(), format!("{name} is off"), mend);
     }
     if is_off(&["startup-fencing"]) {
         findings.add("startup-fencing-disabled", "pacemaker", "startup-fencing is off");

@@ -60,7 +60,7 @@ pub const RULES: &[Rule] = &[
         "fencing-disabled",
         Error,
         "Pacemaker would take over from a dead host without making sure that it is dead",
-        "crm_attribute --name stonith-enabled --update true",
+        "crm_attribute --name stonith-enabled --update true (fencing-enabled, from Pacemaker 3.0.2 on)",
     ),
     rule_of(
         "startup-fencing-disabled",

@@ -260,6 +260,23 @@ fn every_rule_has_its_fault_and_its_mend() {
     assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.mend.is_empty()));
 }
 
+/// From Pacemaker 3.0.2 on `fencing-enabled` counts where both names are set, and the command that is shown sets the name that
+/// counts.
+#[test]
+fn fencing_is_off_by_the_name_that_counts() {
+    let found = |feature_set: &str| {
+        let mut scene = Scene::healthy();
+        scene.property("fencing-enabled", "false");
+        scene.cib("<cib", &format!("<cib crm_feature_set=\"{feature_set}\""));
+        let found = check(&scene.read());
+        let found: Vec<Finding> = found.into_iter().filter(|finding| finding.rule == "fencing-disabled").collect();
+        found.first().map(|finding| (finding.what.clone(), finding.mend.clone()))
+    };
+    let mend = "crm_attribute --name fencing-enabled --update true";
+    assert_eq!(found("3.20.5"), Some(("fencing-enabled is off".into(), mend.into())));
+    assert_eq!(found("3.16.1"), None, "an older version does not see it");
+}
+
 /// The same sum as in `gnt-ha setup`, and the figure to change.
 #[test]
 fn times_that_do_not_fit_are_found_with_their_sum() {

@@ -6,6 +6,7 @@ pub mod fencing;
 pub mod names;
 pub mod notice;
 mod pattern;
+pub mod property;
 pub mod resources;
 pub mod standby;
 pub mod tree;

@@ -1,20 +1,17 @@
 //! Pacemaker's cluster properties, by the names that its version knows.
 
 use super::{PREFIX, Part, State, Wish};
+use crate::core::pacemaker::property::{FencingProperty, LATER_NAMES};
 use crate::core::pacemaker::resources::Resources;
-
-/// From this feature set on (Pacemaker 3.0.2) `stonith-*` is called `fencing-*`. The older names are taken still, with a
-/// warning that they will not be, and `crm_verify` fails for it.
-const FENCING: [u32; 3] = [3, 20, 5];
 
 /// From this feature set on (Pacemaker 3.0.0) fencing is concurrent by default, and the property is deprecated.
 const CONCURRENT: [u32; 3] = [3, 20, 0];
 
 /// The properties that are wanted, and those of ours that have another name now.
 pub(super) fn properties(resources: &Resources, two: bool, wish: Wish) -> Vec<Part> {
-    let mut parts = fencing("enabled", "true", resources);
+    let mut parts = fencing(FencingProperty::Enabled, "true", resources);
     // Ganeti gives an OOB program 60 s, and Pacemaker 1.2 times that to whoever asks a peer.
-    parts.extend(fencing("timeout", "72s", resources));
+    parts.extend(fencing(FencingProperty::Timeout, "72s", resources));
     if !resources.knows(CONCURRENT) {
         parts.push(property("concurrent-fencing", "true", resources));
     }
@@ -30,11 +27,11 @@ pub(super) fn properties(resources: &Resources, two: bool, wish: Wish) -> Vec<Pa
 }
 
 /// One that was renamed. Whoever knows both names takes the later one; whoever knows the older one alone overlooks the other.
-fn fencing(what: &str, value: &str, resources: &Resources) -> Vec<Part> {
-    let (older, later) = (format!("stonith-{what}"), format!("fencing-{what}"));
-    let is_later = resources.knows(FENCING);
+fn fencing(what: FencingProperty, value: &str, resources: &Resources) -> Vec<Part> {
+    let (older, later) = (what.older(), what.later());
+    let is_later = resources.knows(LATER_NAMES);
     let there = |name: &str| resources.property(&[name]).map(str::to_owned);
-    let (wanted, other) = if is_later { (&later, &older) } else { (&older, &later) };
+    let (wanted, other) = if is_later { (later, older) } else { (older, later) };
     let Some(of_other) = there(other).filter(|_| there(wanted).is_none()) else {
         return vec![property(wanted, value, resources)];
     };
