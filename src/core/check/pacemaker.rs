@@ -132,7 +132,7 @@ fn look_at_reach(
         for node in ganeti.nodes().iter().filter(|node| !node.master_candidate && !node.offline) {
             let kept_off = resources.locations.iter().any(|location| {
                 location.resource == device.outer
-                    && location.score == "-INFINITY"
+                    && location.keeps_off()
                     && state
                         .called(&node.name, &all)
                         .is_ok_and(|name| name.as_str().eq_ignore_ascii_case(&location.node))

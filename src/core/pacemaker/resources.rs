@@ -205,10 +205,42 @@ fn is_remote(primitive: &&Primitive) -> bool {
     primitive.class == "ocf" && primitive.provider == "pacemaker" && primitive.kind == "remote"
 }
 
+impl Location {
+    /// Whether the resource never runs on the node.
+    #[must_use]
+    pub fn keeps_off(&self) -> bool {
+        score(&self.score).is_some_and(|score| score <= -INFINITY)
+    }
+}
+
 /// Pacemaker's words for true (`crm_str_to_boolean`).
 #[must_use]
 pub fn is_true(value: &str) -> bool {
-    matches!(value.to_ascii_lowercase().as_str(), "true" | "on" | "yes" | "y" | "1")
+    boolean(value) == Some(true)
+}
+
+/// Pacemaker's words for true and false (`crm_str_to_boolean`).
+#[must_use]
+pub fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" | "y" | "1" => Some(true),
+        "false" | "off" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// From here on a score is infinite (`PCMK_SCORE_INFINITY`).
+const INFINITY: i64 = 1_000_000;
+
+/// A score, as Pacemaker reads it (`char2score`).
+#[must_use]
+pub fn score(text: &str) -> Option<i64> {
+    let text = text.trim();
+    match text.to_ascii_uppercase().as_str() {
+        "INFINITY" | "+INFINITY" => Some(INFINITY),
+        "-INFINITY" => Some(-INFINITY),
+        _ => Some(text.parse::<i64>().ok()?.clamp(-INFINITY, INFINITY)),
+    }
 }
 
 /// A time in milliseconds, as Pacemaker writes it: a number with a unit, in seconds without one (`crm_get_msec`).

@@ -42,7 +42,7 @@ fn avoids(node: &Node, resources: &Resources, all: &[NodeName]) -> Part {
         None => misnamed.map_or(State::Add, |location| {
             State::Change(format!("it names {}, which is no node of Pacemaker's", location.node))
         }),
-        Some(there) if there.score == "-INFINITY" => State::Same,
+        Some(there) if there.keeps_off() => State::Same,
         Some(there) if there.id == id => State::Change(format!("its score is {}", there.score)),
         Some(there) => State::Kept(format!("{} gives it {}", there.id, there.score)),
     };
@@ -52,7 +52,8 @@ fn avoids(node: &Node, resources: &Resources, all: &[NodeName]) -> Part {
         what: format!("the device stays off {node}, which is no master candidate"),
         section: "constraints",
         xml: format!("  <rsc_location id=\"{id}\" rsc=\"{device}\" node=\"{node}\" score=\"-INFINITY\"/>"),
-        pcs: vec![format!("pcs constraint location {device} avoids {node}")],
+        // With an id of ours: by that it is known again, and taken out when the node becomes a candidate.
+        pcs: vec![format!("pcs constraint location add {id} {device} {node} -- -INFINITY")],
         crm: vec![format!("location {id} {device} -inf: {node}")],
         state,
     }

@@ -4,6 +4,7 @@
 //! else, and can take all of it away. (The connection to a Pacemaker remote node must have the node's name; the id of its
 //! parameters tells whose it is.)
 
+mod compare;
 mod locations;
 mod properties;
 mod remotes;
@@ -15,7 +16,8 @@ mod told;
 use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
-use super::pacemaker::resources::{Pairs, Primitive, Resources, milliseconds};
+use super::pacemaker::resources::{Primitive, Resources};
+use compare::differs;
 use locations::locations;
 use properties::properties;
 use remotes::remotes;
@@ -282,53 +284,4 @@ fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resourc
     let differs =
         wanted.as_ref().map_or_else(|| Some("it cannot be compared".to_owned()), |wanted| differs(wanted, there));
     differs.map_or(State::Same, State::Change)
-}
-
-/// Whether Pacemaker reads two values as one: pcs and crmsh write some in their own words (`0s` for `0`, `Master`).
-fn is_the_same(name: &str, one: &str, other: &str) -> bool {
-    let is_time = matches!(name, "interval" | "timeout");
-    one == other
-        || is_time && milliseconds(one).is_some_and(|one| milliseconds(other) == Some(one))
-        || name == "role" && role(one) == role(other)
-}
-
-fn is_role(one: Option<&String>, other: Option<&String>) -> bool {
-    one.map(|text| role(text)) == other.map(|text| role(text))
-}
-
-/// The name of a role since Pacemaker 2.1.
-fn role(text: &str) -> &str {
-    match text {
-        "Master" => "Promoted",
-        "Slave" => "Unpromoted",
-        other => other,
-    }
-}
-
-/// What is wanted and not so; what the administrator has added is his.
-fn differs(wanted: &Primitive, there: &Primitive) -> Option<String> {
-    let missing = |wanted: &Pairs, there: &Pairs, of: &str| {
-        let differs = |(name, value): (&String, &String)| {
-            (!there.get(name).is_some_and(|there| is_the_same(name, there, value))).then(|| {
-                let is = there.get(name).map_or_else(|| "not set".to_owned(), Clone::clone);
-                format!("{of}{name} is {is}, not {value}")
-            })
-        };
-        wanted.iter().find_map(differs)
-    };
-    missing(&wanted.parameters, &there.parameters, "").or_else(|| missing(&wanted.meta, &there.meta, "")).or_else(
-        || {
-            wanted.operations.iter().find_map(|operation| {
-                let role = operation.settings.get("role");
-                let same = there
-                    .operations
-                    .iter()
-                    .find(|other| other.name == operation.name && is_role(other.settings.get("role"), role));
-                match same {
-                    None => Some(format!("it has no {} operation", operation.name)),
-                    Some(same) => missing(&operation.settings, &same.settings, &format!("{}: ", operation.name)),
-                }
-            })
-        },
-    )
 }

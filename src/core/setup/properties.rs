@@ -1,5 +1,6 @@
 //! Pacemaker's cluster properties, by the names that its version knows.
 
+use super::compare::is_same;
 use super::{PREFIX, Part, State, Wish};
 use crate::core::pacemaker::property::{FencingProperty, LATER_NAMES};
 use crate::core::pacemaker::resources::Resources;
@@ -41,14 +42,18 @@ fn fencing(what: FencingProperty, value: &str, resources: &Resources) -> Vec<Par
     if !is_later && resources.feature_set.is_some() {
         return vec![property(wanted, value, resources)];
     }
-    let state = if of_other == value { State::Same } else { State::Kept(format!("it is {of_other}, as {other}")) };
+    let state = if is_same(wanted, value, &of_other) {
+        State::Same
+    } else {
+        State::Kept(format!("it is {of_other}, as {other}"))
+    };
     vec![Part { state, ..property(wanted, value, resources) }]
 }
 
 fn property(name: &str, value: &str, resources: &Resources) -> Part {
     let state = match resources.property(&[name]) {
         None => State::Add,
-        Some(there) if there == value => State::Same,
+        Some(there) if is_same(name, value, there) => State::Same,
         // What the administrator has set is his: the budget says where it does not hold together.
         Some(there) => State::Kept(format!("it is {there}")),
     };

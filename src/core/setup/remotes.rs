@@ -94,7 +94,10 @@ fn connection(node: &Node, there: Option<&Primitive>, resources: &Resources, gan
     let is_id = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let state = match there {
         None if !is_id => State::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
-        Some(there) if !is_ours(there) => State::Kept(format!("{} does it", there.outer)),
+        Some(there) if !is_ours(there) => match state(&xml, name, None, resources) {
+            State::Same => State::Same,
+            _ => State::Kept(format!("{} does it", there.outer)),
+        },
         _ => state(&xml, name, None, resources),
     };
     Part {
