@@ -1,5 +1,6 @@
 //! `gnt-ha setup`: has Pacemaker protect the Ganeti cluster, after showing what that changes and trying it on a copy.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, PREFIX, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan, planned, removal,
+    GANETI, PORT, PREFIX, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan_reached, planned, removal,
+    to_connect,
 };
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
@@ -26,6 +28,7 @@ use crate::sys::output::{Paint, Text};
 use crate::sys::pacemaker::trial::{self, Trial};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
+use crate::sys::reachable;
 use crate::sys::resolve;
 use crate::sys::shun::known;
 
@@ -34,6 +37,9 @@ const VERSION: u32 = 1;
 
 /// The time for everything: a simulation of each host's death takes a few hundredths of a second.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long each node that is to be a remote node has to take a connection.
+const REACH: Duration = Duration::from_secs(3);
 
 /// How long the names of BMCs and PDUs are resolved.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -123,7 +129,9 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         return remove(&resources, arguments, deadline);
     }
     let wish = Wish { primitive: arguments.primitive, health: arguments.health };
-    let parts = plan(&resources, &ganeti, wish);
+    let asked: Vec<IpAddr> = to_connect(&resources, &ganeti).into_iter().collect();
+    let reached = reachable::accepting(&asked, PORT, asked.len(), deadline.at_most(REACH));
+    let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());
     let too_short = too_short(&planned(&resources, &parts), &ganeti, config)?;
@@ -161,7 +169,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             Ok(false)
         }
         (_, true) => {
-            apply(&cib, &parts, &ganeti, |after| plan(after, &ganeti, wish), deadline)?;
+            apply(&cib, &parts, &ganeti, |after| plan_reached(after, &ganeti, wish, Some(&reached)), deadline)?;
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(!is_left)
         }

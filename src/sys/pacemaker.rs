@@ -21,7 +21,7 @@ use crate::core::pacemaker::names::PacemakerName;
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 
 /// What its first process is called, on a member and on a remote node; the kernel keeps 15 bytes of a name.
-const NAMES: [&str; 2] = ["(pacemakerd)", "(pacemaker-remo)"];
+const NAMES: [&str; 2] = ["(pacemakerd)", "(pacemaker-remot)"];
 
 /// Why Pacemaker's state is not known.
 #[derive(Debug, thiserror::Error)]
@@ -163,17 +163,37 @@ pub fn refresh(resource: &str, node: &PacemakerName, deadline: Deadline) -> Resu
     run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }
 
+/// Whether a process is Pacemaker's first one, by its line in `/proc/PID/stat`.
+fn is_pacemaker(stat: &str) -> bool {
+    NAMES.iter().any(|name| stat.contains(name))
+}
+
 /// When Pacemaker started on this host, in milliseconds since 1970; none if it does not run here.
 #[must_use]
 pub fn started_ms() -> Option<u64> {
     let at = now();
     let stat = processes::find(|folder| {
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
-        NAMES.iter().any(|name| stat.contains(name)).then_some(stat)
+        is_pacemaker(&stat).then_some(stat)
     })?;
     // Field 22, counted from behind the name, which may hold blanks (proc_pid_stat(5)); in ticks since boot.
     let ticks: u64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
     let since_boot_ms = ticks.saturating_mul(1000) / u64::try_from(per_second).ok()?;
     Some(at.wall_ms.saturating_sub(at.boottime_ms.saturating_sub(since_boot_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel keeps 15 bytes of a program's name (proc_pid_comm(5)): on a remote node Pacemaker is `pacemaker-remoted`.
+    #[test]
+    fn pacemaker_is_known_by_what_the_kernel_keeps_of_its_name() {
+        let stat = |program: &str| format!("812 ({}) S 1 812", &program[..program.len().min(15)]);
+        assert!(is_pacemaker(&stat("pacemakerd")) && is_pacemaker(&stat("pacemaker-remoted")));
+        for other in ["pacemaker-fenced", "pacemaker-attrd", "pacemaker-controld", "corosync"] {
+            assert!(!is_pacemaker(&stat(other)), "{other}");
+        }
+    }
 }

@@ -47,6 +47,8 @@ pub struct Here {
     pub host: Option<NodeName>,
     /// Ganeti's master.
     pub master: Option<NodeName>,
+    /// Ganeti's nodes.
+    pub nodes: Vec<NodeName>,
 }
 
 /// What people are told.
@@ -103,7 +105,7 @@ impl Event {
                 ("fencing", urgent, text)
             }
             Kind::Resource { id, operation, as_wanted, probe } => {
-                let (urgent, text) = self.resource(id, operation, *as_wanted, *probe)?;
+                let (urgent, text) = self.resource(id, operation, *as_wanted, *probe, here)?;
                 ("resource", urgent, text)
             }
             Kind::Other => return None,
@@ -159,8 +161,13 @@ impl Event {
         }
     }
 
-    fn resource(&self, id: &str, operation: &str, as_wanted: bool, probe: bool) -> Option<(bool, String)> {
+    fn resource(&self, id: &str, operation: &str, as_wanted: bool, probe: bool, here: &Here) -> Option<(bool, String)> {
         let node = &self.node;
+        // The connection to a remote node has the node's name. While the node is away each attempt fails, and that the node was lost
+        // has been told.
+        if operation == "start" && here.nodes.iter().any(|node| is_same(node, id)) {
+            return None;
+        }
         match (as_wanted, operation) {
             (true, "promote") => Some((false, format!("{id} was promoted on {node}"))),
             // What was cancelled has not ended, and a probe only looks.

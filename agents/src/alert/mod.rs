@@ -56,9 +56,11 @@ fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
     let event = Event::read(variable)?;
     let way = Way::parse(&variable("CRM_alert_recipient").unwrap_or_default())?;
     // A host that is in no cluster of Ganeti's knows no master.
-    let master = Ssconf::new(Path::new(GANETI)).master().ok().flatten();
+    let ssconf = Ssconf::new(Path::new(GANETI));
+    let master = ssconf.master().ok().flatten();
+    let nodes = ssconf.names("node_list").unwrap_or_default();
     let name = identity::host();
-    let here = Here { host: NodeName::new(&name).ok(), master };
+    let here = Here { host: NodeName::new(&name).ok(), master, nodes };
     match event.told(&here) {
         Some(notice) => way.tell(&notice, &name, Deadline::after(LIMIT)),
         None => Ok(()),

@@ -22,7 +22,8 @@ fn fencing(description: &str, rc: &str) -> Event {
 }
 
 fn at(host: &str) -> Here {
-    Here { host: NodeName::new(host).ok(), master: NodeName::new("n1.lab").ok() }
+    let nodes = ["n1.lab", "n2.lab", "n3.lab", "n17.lab"].iter().filter_map(|name| NodeName::new(name).ok()).collect();
+    Here { host: NodeName::new(host).ok(), master: NodeName::new("n1.lab").ok(), nodes }
 }
 
 fn told(event: &Event, host: &str) -> Option<Notice> {
@@ -37,7 +38,8 @@ fn fenced_is_never_said_of_an_attempt() {
         let text = told(&fencing(description, rc), "n2.lab").unwrap().text;
         assert!(text.starts_with("n3.lab was NOT fenced, "), "{text}");
     }
-    let text = |description: &str| fencing(description, "0").told(&Here { host: None, master: None });
+    let text =
+        |description: &str| fencing(description, "0").told(&Here { host: None, master: None, nodes: Vec::new() });
     assert!(text(OK).is_none(), "a host without a name is not the one that asked");
     for strange in ["", "something else", "Operation list of n3.lab by n1.lab: OK"] {
         let text = text(strange).unwrap().text;
@@ -95,4 +97,20 @@ fn of_resources_failures_are_told_and_who_is_promoted() {
 fn whoever_starts_it_by_hand_is_told() {
     assert!(Event::read(&|_| None).unwrap_err().contains("Pacemaker starts this"));
     assert_eq!(told(&event(&[("kind", "attribute"), ("node", "n1.lab")]), "n1.lab"), None);
+}
+
+/// While a remote node is away its connection is tried each minute: that is not one notice each.
+#[test]
+fn a_connection_that_does_not_start_is_not_told_again_and_again() {
+    let failed = |rsc: &str, task: &str| {
+        let rest = [("rc", "1"), ("target_rc", "0"), ("desc", "Timed Out"), ("interval", "30000"), ("status", "2")];
+        let event =
+            event(&[&[("kind", "resource"), ("node", "n1.lab"), ("rsc", rsc), ("task", task)], &rest[..]].concat());
+        told(&event, "n1.lab")
+    };
+    for connection in ["n17.lab", "n17"] {
+        assert_eq!(failed(connection, "start"), None, "{connection}");
+        assert!(failed(connection, "monitor").is_some_and(|notice| notice.urgent), "{connection}");
+    }
+    assert!(failed("gnt-ha-master", "start").is_some());
 }

@@ -199,6 +199,8 @@ impl<'a> Judge<'a> {
             Membership::Unknown => Wish::Leave(Quiet::NotInPacemaker),
             Membership::Online if ours => Wish::UnDrain,
             Membership::Online | Membership::Pending | Membership::Unclean => Wish::Leave(Quiet::AsItShould),
+            // A connection that was stopped is no host that leaves.
+            Membership::Absent if node.is_remote => Wish::Leave(Quiet::LeftAlone),
             Membership::Absent | Membership::Standby | Membership::ShuttingDown => {
                 if node.ganeti.drained {
                     Wish::Leave(Quiet::AlreadyDrained)

@@ -169,6 +169,8 @@ pub struct NodeState {
     pub drained_by_us: bool,
     /// Pacemaker's view.
     pub member: Membership,
+    /// Pacemaker reaches it by a connection alone (a remote node).
+    pub is_remote: bool,
     /// Since when it is a member, in milliseconds since 1970 (`in_ccm`, from Pacemaker 2.1.7 on).
     pub member_since_ms: Option<u64>,
     /// Whether its noded answered just now; none if it was not asked. Silence proves nothing, an answer does: a connection

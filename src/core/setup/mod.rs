@@ -13,6 +13,9 @@ mod roles;
 mod tests;
 mod told;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
@@ -119,6 +122,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
+pub use remotes::{PORT, to_connect};
 pub use told::{TAG_HEALTH, TELL_GANETI};
 
 const DEVICE: &str = "gnt-ha-fence";
@@ -134,13 +138,24 @@ const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
 /// What Pacemaker should have for these nodes.
 #[must_use]
 pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Part> {
+    plan_reached(resources, ganeti, wish, None)
+}
+
+/// The same, with no connection to a remote node that was not `reached` (see [`to_connect`]).
+#[must_use]
+pub fn plan_reached(
+    resources: &Resources,
+    ganeti: &GanetiConfig,
+    wish: Wish,
+    reached: Option<&BTreeSet<IpAddr>>,
+) -> Vec<Part> {
     let two = ganeti.nodes().len() == 2;
     let mut parts = vec![told::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
     if wish.health {
         parts.push(told::health(ganeti));
     }
-    parts.extend(remotes(resources, ganeti));
+    parts.extend(remotes(resources, ganeti, reached));
     parts.push(device(resources));
     parts.extend(locations(resources, ganeti));
     parts.push(master(resources, wish, two));

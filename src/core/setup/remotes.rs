@@ -4,6 +4,9 @@
 //! them; it has no vote, fences nobody, and is never the DC (Pacemaker Remote). The id of the resource that connects to it is
 //! the node's name in Pacemaker: it is to be its name in Ganeti, by which it is fenced.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::{PREFIX, Part, State, state};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};
@@ -13,9 +16,25 @@ use crate::core::pacemaker::resources::{Primitive, Resources};
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
 const MEMBERS: usize = 16;
 
-/// How often the connection is looked at; and, once it is lost and the node fenced, tried again.
-const LOOK: &str = "op monitor interval=30s timeout=30s";
+/// How long a first connection is tried, and how often it is looked at. It stays where it is: one that moves and cannot be taken
+/// over has Pacemaker fence a node that is well.
+const WORDS: &str = "op start timeout=60s op monitor interval=30s timeout=30s meta resource-stickiness=INFINITY";
+
+/// Once it is lost and the node fenced, how often it is tried again.
 const AGAIN: &str = "60s";
+
+/// The port of pacemaker_remote (`DEFAULT_REMOTE_PORT`).
+pub const PORT: u16 = 3121;
+
+/// Where the connections are to go that are not there yet.
+#[must_use]
+pub fn to_connect(resources: &Resources, ganeti: &GanetiConfig) -> BTreeSet<IpAddr> {
+    let all = ganeti.names();
+    let is_there = |node: &Node| resources.called(&node.name, &all).is_ok();
+    let wanted = ganeti.nodes().iter().filter(|node| !node.master_candidate && !node.offline && !is_there(node));
+    let addresses = wanted.filter_map(|node| ganeti.notes(&node.name).primary_ip);
+    if ganeti.nodes().len() > MEMBERS { addresses.collect() } else { BTreeSet::new() }
+}
 
 /// Whether this program has made that connection: its id is the node's name, so that of its parameters tells.
 pub(super) fn is_ours(primitive: &Primitive) -> bool {
@@ -26,8 +45,9 @@ fn mark(node: &str) -> String {
     format!("{PREFIX}remote-{node}")
 }
 
-/// The connections that are wanted, and those of ours that no longer are.
-pub(super) fn remotes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
+/// The connections that are wanted, and those of ours that no longer are. `reached`: the addresses that take connections at
+/// [`PORT`], where they were asked.
+pub(super) fn remotes(resources: &Resources, ganeti: &GanetiConfig, reached: Option<&BTreeSet<IpAddr>>) -> Vec<Part> {
     let find = |primitive: &Primitive| {
         let name = NodeName::new(&primitive.id).ok()?;
         let found = node::find(&name, ganeti.nodes().iter().map(|node| &node.name)).ok()?;
@@ -50,10 +70,10 @@ pub(super) fn remotes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part>
                 )),
                 ..candidate(node)
             }),
-            Some(remote) => Some(connection(node, Some(remote), resources, ganeti)),
+            Some(remote) => Some(connection(node, Some(remote), resources, ganeti, reached)),
             None if is_member || node.offline || ganeti.nodes().len() <= MEMBERS => None,
             None if node.master_candidate => Some(candidate(node)),
-            None => Some(connection(node, None, resources, ganeti)),
+            None => Some(connection(node, None, resources, ganeti, reached)),
         });
     }
     let gone = there.iter().filter(|(remote, of)| of.is_none() && is_ours(remote));
@@ -79,20 +99,35 @@ fn candidate(node: &Node) -> Part {
     }
 }
 
-fn connection(node: &Node, there: Option<&Primitive>, resources: &Resources, ganeti: &GanetiConfig) -> Part {
+fn connection(
+    node: &Node,
+    there: Option<&Primitive>,
+    resources: &Resources,
+    ganeti: &GanetiConfig,
+    reached: Option<&BTreeSet<IpAddr>>,
+) -> Part {
     // As Pacemaker calls it already.
     let name = there.map_or(node.name.as_str(), |remote| &remote.id);
     let mark = mark(name);
-    let server = ganeti.notes(&node.name).primary_ip.map_or_else(|| node.name.to_string(), |ip| ip.to_string());
+    let address = ganeti.notes(&node.name).primary_ip;
+    let server = address.map_or_else(|| node.name.to_string(), |ip| ip.to_string());
+    let is_reached = reached.is_none_or(|reached| address.is_some_and(|address| reached.contains(&address)));
     let xml = format!(
-        "  <primitive id=\"{name}\" class=\"ocf\" provider=\"pacemaker\" type=\"remote\">\n    <instance_attributes id=\"{mark}\">\n      \
+        "  <primitive id=\"{name}\" class=\"ocf\" provider=\"pacemaker\" type=\"remote\">\n    <meta_attributes \
+         id=\"{mark}-meta\"><nvpair id=\"{mark}-stickiness\" name=\"resource-stickiness\" \
+         value=\"INFINITY\"/></meta_attributes>\n    <instance_attributes id=\"{mark}\">\n      \
          <nvpair id=\"{mark}-server\" name=\"server\" value=\"{server}\"/>\n      <nvpair id=\"{mark}-reconnect\" \
-         name=\"reconnect_interval\" value=\"{AGAIN}\"/>\n    </instance_attributes>\n    <operations>\n      <op \
-         id=\"{mark}-monitor\" name=\"monitor\" interval=\"30s\" timeout=\"30s\"/>\n    </operations>\n  </primitive>"
+         name=\"reconnect_interval\" value=\"{AGAIN}\"/>\n    </instance_attributes>\n    <operations>\n      <op id=\"{mark}-start\" \
+         name=\"start\" interval=\"0\" timeout=\"60s\"/>\n      <op id=\"{mark}-monitor\" name=\"monitor\" interval=\"30s\" timeout=\"30s\"/>\n    </operations>\n  </primitive>"
     );
     // An XML id begins with no figure.
     let is_id = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let state = match there {
+        // A connection that starts nowhere has Pacemaker fence the node, with everything that runs there.
+        None if !is_reached => State::ByHand(format!(
+            "nothing takes connections at {server} port {PORT}: have pacemaker_remote run there, with the cluster's authkey or its \
+             certificates"
+        )),
         None if !is_id => State::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
         Some(there) if !is_ours(there) => match state(&xml, name, None, resources) {
             State::Same => State::Same,
@@ -101,11 +136,13 @@ fn connection(node: &Node, there: Option<&Primitive>, resources: &Resources, gan
         _ => state(&xml, name, None, resources),
     };
     Part {
-        what: format!("{name} as a Pacemaker remote node (where pacemaker_remote runs, with the cluster's authkey)"),
+        what: format!(
+            "{name} as a Pacemaker remote node (where pacemaker_remote runs, with the cluster's authkey or its certificates)"
+        ),
         section: "resources",
-        pcs: vec![format!("pcs cluster node add-remote {name} {server} reconnect_interval={AGAIN} {LOOK}")],
+        pcs: vec![format!("pcs cluster node add-remote {name} {server} reconnect_interval={AGAIN} {WORDS}")],
         crm: vec![format!(
-            "primitive {name} ocf:pacemaker:remote params server={server} reconnect_interval={AGAIN} {LOOK}"
+            "primitive {name} ocf:pacemaker:remote params server={server} reconnect_interval={AGAIN} {WORDS}"
         )],
         state,
         xml,

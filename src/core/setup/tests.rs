@@ -195,6 +195,10 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let theirs = Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap();
     assert!(!removal(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
     let kept = plan(&theirs, &many, wish);
+    let n17 = kept.iter().find(|part| part.what.starts_with("n17.lab ") && part.section == "resources").unwrap();
+    assert_eq!(n17.state, State::Same, "it is as it is wanted");
+    let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"").replace("\"60s\"", "\"90s\"");
+    let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, wish);
     assert!(kept.iter().any(|part| part.state == State::Kept("n17.lab does it".into())), "{kept:#?}");
     // One that was taken away is among the nodes still.
     let bare = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
@@ -204,6 +208,33 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
         outdated(&smaller).filter(|element| element.contains("n20.lab\"")).collect::<Vec<_>>(),
         ["<primitive id=\"n20.lab\"/>", "<rsc_location id=\"gnt-ha-fence-avoids-n20.lab\"/>"]
     );
+}
+
+/// A connection that starts on no member has Pacemaker fence a host that is well: none is added that was not reached.
+#[test]
+fn a_remote_node_that_was_not_reached_is_not_connected_to() {
+    let (cib, _) = large(20, 10);
+    let address = |n: u8| IpAddr::from([192, 0, 2, n]);
+    let mut text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {}});
+    for n in 1..=20_u8 {
+        text["nodes"][format!("u{n}")] = json!({"name": format!("n{n}.lab"), "group": "g", "master_candidate": n <= 10,
+            "offline": n == 20, "primary_ip": address(n).to_string()});
+    }
+    let ganeti = GanetiConfig::parse(text.to_string().as_bytes()).unwrap();
+    let asked = to_connect(&cib, &ganeti);
+    assert_eq!(asked, (11..=19).map(address).collect::<BTreeSet<_>>());
+    let reached = asked.into_iter().filter(|at| *at != address(17)).collect();
+    let parts = plan_reached(&cib, &ganeti, Wish::default(), Some(&reached));
+    let of = |node: &str| parts.iter().find(|part| part.what.starts_with(node) && part.section == "resources").unwrap();
+    assert_eq!(of("n18.lab ").state, State::Add);
+    assert!(matches!(&of("n17.lab ").state, State::ByHand(why) if why.contains("192.0.2.17 port 3121")), "{parts:#?}");
+    let made = fragment(&parts);
+    assert!(!made.contains("\"n17.lab\" class") && made.contains("\"n18.lab\" class"), "{made}");
+    // One that is connected to is not asked again.
+    let applied = merged(&parts);
+    assert_eq!(to_connect(&applied, &ganeti), BTreeSet::from([address(17)]));
+    let again = plan_reached(&applied, &ganeti, Wish::default(), Some(&BTreeSet::new()));
+    assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == State::Same), "{again:#?}");
 }
 
 /// A remote node fences nobody: it cannot hold the master role. That is said, and left to the administrator.

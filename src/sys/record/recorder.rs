@@ -383,6 +383,7 @@ impl Recorder {
                         Membership::Standby if called(&node.name, &held, &all).is_ok() => Membership::Online,
                         member => member,
                     },
+                    is_remote: pacemaker.called(&node.name, &all).is_ok_and(|name| pacemaker.remotes.contains(name)),
                     member_since_ms: None,
                     answers: None,
                     fences: pacemaker.fences_of(&node.name, &all),

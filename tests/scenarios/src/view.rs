@@ -73,6 +73,7 @@ impl World {
             changed_ms: Some(self.wall_ms(self.master, state.changed)),
             drained_by_us: state.marked,
             member,
+            is_remote: false,
             member_since_ms: None,
             answers: self.ask_noded.then_some(own.linked && state.up && state.linked && state.noded),
             fences: state.fences.iter().map(|fence| self.fence_in_pacemaker(fence)).collect(),
