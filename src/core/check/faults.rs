@@ -215,7 +215,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         }
         s.ganeti["cluster"]["candidate_pool_size"] = 1.into();
         // They are kept off the device as it should be.
-        s.cib("</constraints>", "<rsc_location id=\"k2\" rsc=\"fence-ganeti\" node=\"n2\" score=\"-INFINITY\"/><rsc_location id=\"k3\" rsc=\"fence-ganeti\" node=\"n3\" score=\"-INFINITY\"/></constraints>");
+        s.cib("</constraints>", "<rsc_location id=\"k2\" rsc=\"fence-ganeti\" node=\"n2.lab\" score=\"-INFINITY\"/><rsc_location id=\"k3\" rsc=\"fence-ganeti\" node=\"n3.lab\" score=\"-INFINITY\"/></constraints>");
     }),
     ("candidates-missing", "ganeti", |s| s.ganeti["cluster"]["candidate_pool_size"] = 10.into()),
     ("drbd-discards", "the cluster's net-custom", |s| {
