@@ -157,6 +157,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     }
     let differences = differences(&After {
         node,
+        all: &rehearsal.all,
         heir: rehearsal.heir.as_ref(),
         fenced: &fenced_since(&last, begun_at),
         role: &last.master_role,

@@ -58,6 +58,8 @@ pub fn why_not(before: &Before<'_>) -> Option<String> {
 pub struct After<'a> {
     /// The host that was fenced.
     pub node: &'a NodeName,
+    /// Ganeti's nodes.
+    pub all: &'a [NodeName],
     /// Who was to take the master role over, if that host had it.
     pub heir: Option<&'a NodeName>,
     /// Whose fencing has succeeded since it began.
@@ -75,7 +77,7 @@ pub struct After<'a> {
 /// What is not as it was rehearsed, a line each.
 #[must_use]
 pub fn differences(after: &After<'_>) -> Vec<String> {
-    let is_it = |name: &NodeName| node::find(after.node, [name]).is_ok();
+    let is_it = |name: &NodeName| node::means(name, after.node, after.all);
     let mut lines = Vec::new();
     if !after.fenced.iter().any(is_it) {
         lines.push(format!("Pacemaker's fence history does not say that {} was fenced", after.node));
@@ -92,7 +94,7 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
     }
     if let Some(heir) = after.heir {
         match after.role {
-            Role::On(host) if node::find(heir, [host]).is_ok() => {}
+            Role::On(host) if node::means(host, heir, after.all) => {}
             Role::On(host) => lines.push(format!("the master role is on {host}, not on {heir}")),
             Role::Nowhere | Role::Unmanaged => lines.push(format!("the master role is nowhere, not on {heir}")),
         }
@@ -154,10 +156,19 @@ mod tests {
         let (node, heir, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
         let role = Role::On(name("n2"));
         let fenced = [name("n1")];
+        let all = ["n1.lab", "n2.lab", "n3.lab"].map(name);
         let within = Duration::from_secs(60);
         let fenced_ms = Some(60_000);
-        let after =
-            After { node: &node, heir: Some(&heir), fenced: &fenced, role: &role, is_settled: true, fenced_ms, within };
+        let after = After {
+            node: &node,
+            all: &all,
+            heir: Some(&heir),
+            fenced: &fenced,
+            role: &role,
+            is_settled: true,
+            fenced_ms,
+            within,
+        };
         assert_eq!(differences(&after), [""; 0]);
         assert_eq!(differences(&After { heir: None, role: &Role::Unmanaged, ..after.clone() }), [""; 0]);
         let two = [name("n1.lab"), other.clone()];

@@ -1,6 +1,6 @@
 //! Intents and receipts joined into what happened.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -73,7 +73,8 @@ pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
             }
         }
     }
-    let wanted = |intent: &Intent| node.is_none_or(|node| super::node::find(node, [&intent.node]).is_ok());
+    let all: BTreeSet<NodeName> = intents.iter().map(|intent| intent.node.clone()).collect();
+    let wanted = |intent: &Intent| node.is_none_or(|node| super::node::same(node, &intent.node, &all));
     let ids: HashSet<String> = intents.iter().map(|intent| intent.id.clone()).collect();
     let mut parts: HashMap<String, Vec<Story>> = HashMap::new();
     let mut whole = Vec::new();
@@ -121,8 +122,12 @@ impl Index {
         let ids: HashSet<&str> = self.intents.iter().map(|(id, ..)| id.as_str()).collect();
         let is_whole =
             |id: &str, whole: &Option<String>| whole.as_deref().is_none_or(|whole| whole == id || !ids.contains(whole));
+        let all: BTreeSet<NodeName> = match node {
+            Some(_) => self.intents.iter().filter_map(|(_, name, _)| NodeName::new(name).ok()).collect(),
+            None => BTreeSet::new(),
+        };
         let of_node = |name: &str| {
-            node.is_none_or(|node| NodeName::new(name).is_ok_and(|name| super::node::find(node, [&name]).is_ok()))
+            node.is_none_or(|node| NodeName::new(name).is_ok_and(|name| super::node::same(node, &name, &all)))
         };
         let wholes: Vec<&str> = self
             .intents

@@ -94,7 +94,7 @@ impl Event {
     /// Whether an instance is to run on this host, as far as that is known: the hook is run on other nodes as well.
     #[must_use]
     pub fn is_to_run_on(&self, here: &NodeName) -> bool {
-        self.runs_on.as_ref().is_none_or(|node| node::find(node, [here]).is_ok())
+        self.runs_on.as_ref().is_none_or(|node| node::same(node, here, []))
     }
 }
 

@@ -192,6 +192,22 @@ pub fn means<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<
     compare(given, wanted, all) == Match::Same
 }
 
+/// Whether two names, of which either may be short, are one node's; `all` are the names that could be meant by it. A short name
+/// that several full ones share is nobody's.
+#[must_use]
+pub fn same<'a>(one: &'a NodeName, other: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> bool {
+    if one.0.eq_ignore_ascii_case(&other.0) {
+        return true;
+    }
+    if !(one.is_short() || other.is_short()) || !one.short().eq_ignore_ascii_case(other.short()) {
+        return false;
+    }
+    let alike = |name: &&NodeName| !name.is_short() && name.short().eq_ignore_ascii_case(one.short());
+    let mut full = all.into_iter().chain([one, other]).filter(alike);
+    let first = full.next();
+    full.all(|name| first.is_some_and(|first| first.0.eq_ignore_ascii_case(&name.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +277,46 @@ mod tests {
         assert_eq!(compare(&name("n1.east"), &all[0], &all), Match::Same);
         assert_eq!(compare(&name("n1.west"), &all[0], &all), Match::Other);
         assert_eq!(compare(&name("N2"), &all[2], &all), Match::Same);
+    }
+
+    /// One node in the place of all makes the first match of a short name the right one: no program asks that way.
+    #[test]
+    fn nobody_looks_a_name_up_among_one() {
+        fn look_at(folder: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    look_at(&entry, found);
+                } else if entry.extension().is_some_and(|end| end == "rs") {
+                    let text = std::fs::read_to_string(&entry).unwrap();
+                    let call = ["node::find", "("].concat();
+                    for (at, _) in text.match_indices(&call) {
+                        let rest: String = text[at + call.len()..].split_whitespace().collect();
+                        let end = rest.find(')').unwrap_or(rest.len());
+                        if rest[..end].contains(",[") || rest[..end].contains("from_ref") {
+                            found.push(format!("{}: {}", entry.display(), &rest[..end]));
+                        }
+                    }
+                }
+            }
+        }
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = Vec::new();
+        for folder in ["src", "agents/src", "fence/src", "oob/src"] {
+            look_at(&root.join(folder), &mut found);
+        }
+        assert_eq!(found, [""; 0]);
+    }
+
+    /// A short name that two full names share is no match, never the first; in which order they come is no matter.
+    #[test]
+    fn a_short_name_of_two_is_the_same_as_neither() {
+        let (short, east, west) = (name("n1"), name("n1.east"), name("n1.west"));
+        assert!(same(&short, &east, []) && same(&east, &short, []) && same(&short, &name("N1"), [&east, &west]));
+        for all in [[&east, &west], [&west, &east]] {
+            assert!(!same(&short, &east, all) && !same(&west, &short, all));
+        }
+        assert!(!same(&short, &east, [&west]) && same(&short, &east, [&name("n2.west"), &name("N1.EAST")]));
+        assert!(same(&east, &name("N1.east"), [&west]) && !same(&east, &west, []));
     }
 
     proptest! {

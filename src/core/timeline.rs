@@ -1,5 +1,7 @@
 //! The receipts of one host and the cluster's fence history on one time line.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::history::Story;
@@ -51,7 +53,11 @@ pub fn joined(
     node: Option<&NodeName>,
     since_ms: Option<u64>,
 ) -> Vec<Event> {
-    let is_wanted = |target: &NodeName| node.is_none_or(|node| node::find(node, [target]).is_ok());
+    let mut all: BTreeSet<NodeName> = fences.iter().map(|(target, _)| target.clone()).collect();
+    for intent in stories.iter().map(|story| &story.intent) {
+        all.extend([intent.node.clone()].into_iter().chain(NodeName::new(&intent.host).ok()));
+    }
+    let is_wanted = |target: &NodeName| node.is_none_or(|node| node::same(node, target, &all));
     let mut fenced: Vec<Fenced> = fences
         .into_iter()
         .filter(|(target, _)| is_wanted(target))
@@ -60,7 +66,7 @@ pub fn joined(
     let mut events: Vec<Event> = stories
         .into_iter()
         .map(|story| {
-            let same = fenced.iter().position(|fenced| is_same(&story, fenced));
+            let same = fenced.iter().position(|fenced| is_same(&story, fenced, &all));
             Event { pacemaker: same.map(|at| fenced.swap_remove(at)), story: Some(story) }
         })
         .collect();
@@ -74,19 +80,19 @@ pub fn joined(
 
 /// Whether Pacemaker means this action of ours: the same host did the same to the same node, and Pacemaker noted its end right
 /// after ours.
-fn is_same(story: &Story, fenced: &Fenced) -> bool {
+fn is_same(story: &Story, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
     let Fenced { node, fence } = fenced;
     let action = match fence.action {
         FenceAction::Off => Action::Off,
         FenceAction::Reboot => Action::Reboot,
         FenceAction::On => Action::On,
     };
-    let is_here = |host: &NodeName| NodeName::new(&story.intent.host).is_ok_and(|own| node::find(&own, [host]).is_ok());
+    let is_here = |host: &NodeName| NodeName::new(&story.intent.host).is_ok_and(|own| node::same(&own, host, all));
     let is_then = |completed: u64, ended: u64| {
         (ended.saturating_sub(COARSE_MS)..=ended.saturating_add(LATER_MS)).contains(&completed)
     };
     story.intent.action == action
-        && node::find(&story.intent.node, [node]).is_ok()
+        && node::same(&story.intent.node, node, all)
         && matches!(&fence.delegate, Delegate::Host(host) if is_here(host))
         && fence.completed_ms.zip(story.ended_ms()).is_some_and(|(completed, ended)| is_then(completed, ended))
 }

@@ -186,6 +186,7 @@ fn origin(description: &str) -> Option<&str> {
     (!origin.is_empty()).then_some(origin)
 }
 
+/// A short name may be this host's: two that tell are better than none.
 fn is_same(host: &NodeName, name: &str) -> bool {
-    NodeName::new(name).is_ok_and(|name| node::find(&name, [host]).is_ok())
+    NodeName::new(name).is_ok_and(|name| node::same(&name, host, []))
 }

@@ -151,9 +151,10 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
         notes.push(Note::new(Level::Look, "maintenance", Refusal::Maintenance.to_string()));
     }
     let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
+    let all = || ganeti.iter().flat_map(|ganeti| &ganeti.nodes).map(|(name, _)| name);
     let elsewhere = match (&pacemaker.master_role, master) {
         (RoleAt::Nowhere, _) => Some("Pacemaker has the master role nowhere".to_owned()),
-        (RoleAt::On(host), Some(master)) if node::find(host, [master]).is_err() => {
+        (RoleAt::On(host), Some(master)) if !node::means(host, master, all()) => {
             Some(format!("Pacemaker has the master role on {host}, and Ganeti's master is {master} by the files here"))
         }
         _ => None,

@@ -34,7 +34,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     }
     match (&state.master_role, ganeti.master()) {
         (Role::Nowhere, _) => findings.add("master-nowhere", "pacemaker", "it has the master role on no node"),
-        (Role::On(host), Some(master)) if node::find(host, [master]).is_err() => {
+        (Role::On(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
             let what =
                 format!("Pacemaker has the master role on {host}, and by the files here Ganeti's master is {master}");
             findings.add("master-elsewhere", host, what);

@@ -8,7 +8,7 @@ use crate::core::fence_agents::Kind;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::fencing::{Device, Fencing, Way};
 use crate::core::pacemaker::property::FencingProperty;
@@ -117,11 +117,11 @@ fn look_at_reach(
     findings: &mut Findings,
 ) {
     // What other agents reach by themselves is their word.
+    let all_nodes = ganeti.names();
     let all = resources.devices().map(targets);
     let reaches: Vec<Option<Vec<&str>>> = all.collect();
     for node in ganeti.nodes().iter().filter(|node| !node.offline && !reaches.is_empty()) {
-        let is_it =
-            |name: &&str| node.name.as_str().eq_ignore_ascii_case(name) || node.name.short().eq_ignore_ascii_case(name);
+        let is_it = |name: &&str| NodeName::new(name).is_ok_and(|name| node::means(&name, &node.name, &all_nodes));
         if !reaches.iter().any(|reach| reach.as_ref().is_none_or(|names| names.iter().any(&is_it))) {
             findings.add("device-misses-node", &node.name, "it is in no device's pcmk_host_list or pcmk_host_map");
         }
