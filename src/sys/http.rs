@@ -1,9 +1,10 @@
 //! HTTP requests on a socket: each with one deadline, so that a slow client holds up nobody.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,6 +17,55 @@ const CLIENT: Duration = Duration::from_secs(5);
 
 /// How many clients are served at once. Others wait for their turn.
 const CLIENTS: usize = 8;
+
+/// How many of them may come from one address (of IPv6: from one network of 64 bits): the others' places are not one client's
+/// to take.
+const OF_ONE: usize = CLIENTS / 2;
+
+/// What one more is told.
+const BUSY: &str =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Who is served now, by address.
+#[derive(Debug, Default)]
+struct Served(Mutex<BTreeMap<IpAddr, usize>>);
+
+impl Served {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self) -> bool {
+        self.all().values().sum::<usize>() >= CLIENTS
+    }
+
+    /// Whether one more of it has a place, and takes it.
+    fn enters(&self, client: IpAddr) -> bool {
+        let mut all = self.all();
+        let of_it = all.entry(client).or_default();
+        let is_free = *of_it < OF_ONE;
+        *of_it += usize::from(is_free);
+        is_free
+    }
+
+    fn leaves(&self, client: IpAddr) {
+        let mut all = self.all();
+        if let Some(of_it) = all.get_mut(&client) {
+            *of_it = of_it.saturating_sub(1);
+            if *of_it == 0 {
+                all.remove(&client);
+            }
+        }
+    }
+}
+
+/// Whom an address stands for.
+fn client_at(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 => v4,
+    }
+}
 
 /// A server that nobody has asked for so long ends: systemd listens on.
 const IDLE: Duration = Duration::from_secs(60);
@@ -84,23 +134,28 @@ fn serve_until_idle(
     idle: Duration,
     answer: &(impl Fn(&str) -> String + Sync),
 ) -> io::Result<()> {
-    let served = AtomicUsize::new(0);
+    let served = Served::default();
     listener.set_nonblocking(true)?;
     std::thread::scope(|scope| {
         while is_ready(listener, PollFlags::POLLIN, Deadline::after(idle))? {
-            while served.load(Ordering::SeqCst) >= CLIENTS {
+            while served.is_full() {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            let Ok((stream, _)) = listener.accept() else { continue };
-            served.fetch_add(1, Ordering::SeqCst);
+            let Ok((mut stream, from)) = listener.accept() else { continue };
+            let client = client_at(from.ip());
+            if !served.enters(client) {
+                // It fits into the socket's buffer; what it was going to ask is not read.
+                let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(BUSY.as_bytes()));
+                continue;
+            }
             let served = &served;
             let serve = move || {
                 // A client that is slow or gone is only its own loss.
                 let _ = serve_one(stream, limit, answer);
-                served.fetch_sub(1, Ordering::SeqCst);
+                served.leaves(client);
             };
             if std::thread::Builder::new().spawn_scoped(scope, serve).is_err() {
-                served.fetch_sub(1, Ordering::SeqCst);
+                served.leaves(client);
             }
         }
         Ok(())
@@ -126,6 +181,8 @@ fn serve_one(mut stream: TcpStream, limit: usize, answer: &impl Fn(&str) -> Stri
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     /// No other test listens there.
@@ -177,7 +234,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let silent = TcpStream::connect(address).unwrap();
         assert!(!is_listening(&silent));
-        let readers: Vec<_> = (0..4)
+        let readers: Vec<_> = (1..OF_ONE)
             .map(|_| {
                 std::thread::spawn(move || {
                     let mut client = TcpStream::connect(address).unwrap();
@@ -196,6 +253,34 @@ mod tests {
         for reader in readers {
             assert_eq!(reader.join().unwrap(), "[GET / HTTP/1.1]");
         }
+        drop(silent);
+        server.join().unwrap().unwrap();
+    }
+
+    /// One client has at most half of the places: what it holds open, or asks beside, is told so, and another one is served.
+    #[test]
+    fn one_client_takes_at_most_half_of_the_places() {
+        let served = Served::default();
+        let [one, other]: [IpAddr; 2] =
+            ["2001:db8::1", "2001:db8::ffff:2"].map(|text| client_at(text.parse().unwrap()));
+        assert_eq!(one, other, "one network is one client");
+        assert_ne!(one, client_at("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(client_at("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
+        let third = "192.0.2.1".parse().unwrap();
+        assert!((0..OF_ONE).all(|_| served.enters(one)) && !served.enters(other) && !served.is_full());
+        assert!((0..OF_ONE).all(|_| served.enters(third)) && served.is_full());
+        served.leaves(one);
+        assert!(!served.is_full() && served.enters(other));
+
+        let listener = TcpListener::bind((OWN, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let silent: Vec<TcpStream> = (0..OF_ONE).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let server = std::thread::spawn(move || {
+            serve_until_idle(&listener, 8_192, Duration::from_millis(300), &|_: &str| String::new())
+        });
+        let mut text = String::new();
+        TcpStream::connect(address).unwrap().read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
         drop(silent);
         server.join().unwrap().unwrap();
     }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,16 +83,25 @@ fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Re
     write().inspect_err(|_| drop(fs::remove_file(&name)))
 }
 
+/// The most bytes that are read of a file: several times what a shun list of the most nodes has.
+const LIMIT: u64 = 16 * 1024 * 1024;
+
 /// Reads what [`write`] wrote; `None` if there is no such file.
 ///
 /// # Errors
-/// When it is there and cannot be read, or is no such JSON.
+/// When it is there and cannot be read, has more than 16 MiB, or is no such JSON.
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LIMIT) {
+        return Err(io::Error::other(format!("it has more than {LIMIT} bytes")));
     }
+    Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
 #[cfg(test)]
@@ -132,6 +141,16 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
         assert!(publish(&folder.path().join("absent/file"), "ours").is_err());
+    }
+
+    /// A file that somebody has let grow is an error, and does not fill the memory.
+    #[test]
+    fn a_file_without_an_end_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let file = File::create(&path).unwrap();
+        file.set_len(LIMIT * 64).unwrap();
+        assert!(read::<Vec<u8>>(&path).unwrap_err().to_string().contains("more than"));
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
         register,
         about: vec![],
         gone_master_ip: None,
+        receipts: vec![],
     };
     // Also a look at the own rules: somebody may have flushed them.
     let own = keeper.tell(&question(Register::default()), deadline).map_err(|error| error.to_string())?;
@@ -66,8 +67,7 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     let mut learnt: BTreeMap<NodeName, Register> = BTreeMap::new();
     let mut reports = BTreeMap::from([(keeper.here().clone(), own)]);
     let mut tended = Tended::default();
-    let mut kept: Peers = known::peers(&config.state);
-    kept.retain(|node, _| network.members.contains_key(node));
+    let mut told = Peers::new();
     let not_durable = |node: &NodeName, report: &Report| {
         let why = report.not_durable.as_ref()?;
         Some(format!("{node}: its next boot forgets who is refused: {why}"))
@@ -80,14 +80,14 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
                     learnt.insert(node.clone(), report.register.clone());
                 }
                 reports.insert(node.clone(), report.clone());
-                kept.insert(node, Told { asked_boottime_ms, boot_id: identity::incarnation(), report });
+                told.insert(node, Told { asked_boottime_ms, boot_id: identity::incarnation(), report });
             }
             Err(why) => tended.failed.push(format!("{node}: {why}")),
         }
     }
     tended.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
     tended.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
-    if let Err(error) = known::keep_peers(&config.state, &kept) {
+    if let Err(error) = known::keep_peers(&config.state, told, |node| network.members.contains_key(node), deadline) {
         tended.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
     }
     let after = keeper.register().map_err(|error| error.to_string())?;

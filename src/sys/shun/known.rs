@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::node::NodeName;
 use crate::core::shun::words::{Attestation, Denial, LeashReport, Report};
-use crate::sys::clock::now;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::store::Store;
 use crate::sys::{identity, state_file};
 
@@ -64,12 +64,25 @@ pub fn peers(state: &Path) -> Peers {
     Store::new(state).read(PEERS).ok().flatten().unwrap_or_default()
 }
 
-/// Keeps the last word of each node.
+/// Keeps what `told` says, beside what was told of the other nodes `of`: two that ask at once lose nothing of each other, and
+/// an older word never replaces a newer one of this boot.
 ///
 /// # Errors
-/// What the file system says.
-pub fn keep_peers(state: &Path, peers: &Peers) -> io::Result<()> {
-    Store::new(state).write_unflushed(PEERS, peers).map(drop)
+/// What the file system says, or that the file is held by another for too long.
+pub fn keep_peers(state: &Path, told: Peers, of: impl Fn(&NodeName) -> bool, deadline: Deadline) -> io::Result<()> {
+    let store = Store::new(state);
+    let _lock = store.lock("peers", deadline).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut kept = peers(state);
+    kept.retain(|node, _| of(node));
+    for (node, word) in told {
+        let is_newer = kept
+            .get(&node)
+            .is_none_or(|before| before.boot_id != word.boot_id || before.asked_boottime_ms <= word.asked_boottime_ms);
+        if is_newer {
+            kept.insert(node, word);
+        }
+    }
+    store.write_unflushed(PEERS, &kept).map(drop)
 }
 
 /// How long ago a node was asked, in milliseconds; none if that was before this host's boot.
@@ -93,4 +106,43 @@ pub fn denial(told: &Told) -> Option<Denial> {
     let age_ms = age_ms(told)?;
     let (boot_id, uptime_ms) = (told.report.boot_id.clone(), told.report.uptime_ms);
     is_denied.then_some(Denial { boot_id, age_ms, uptime_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn word(node: &NodeName, asked_boottime_ms: u64, boot_id: &str) -> Told {
+        let report = serde_json::json!({"version": 1, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "seal": "1"});
+        Told { asked_boottime_ms, boot_id: boot_id.to_owned(), report: serde_json::from_value(report).unwrap() }
+    }
+
+    /// Two that asked at once: neither takes the other's words away, and an answer that comes late does not replace a newer one.
+    #[test]
+    fn what_another_has_kept_meanwhile_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let [n2, n3, gone] = ["n2", "n3", "gone"].map(|name| NodeName::new(name).unwrap());
+        let keep = |told: &[(&NodeName, u64, &str)]| {
+            let told = told.iter().map(|(node, at, boot)| ((*node).clone(), word(node, *at, boot))).collect();
+            keep_peers(folder.path(), told, |node| *node != gone, Deadline::after(Duration::from_secs(5))).unwrap();
+            peers(folder.path()).into_iter().map(|(node, told)| (node, told.asked_boottime_ms)).collect::<Vec<_>>()
+        };
+        keep(&[(&n2, 20, "b"), (&gone, 1, "b")]);
+        assert_eq!(keep(&[(&n3, 30, "b")]), [(n2.clone(), 20), (n3.clone(), 30)]);
+        assert_eq!(keep(&[(&n2, 10, "b"), (&n3, 40, "b")]), [(n2.clone(), 20), (n3.clone(), 40)]);
+        assert_eq!(keep(&[(&n2, 5, "next boot")]), [(n2, 5), (n3, 40)]);
+    }
+
+    /// Who cannot have the lock changes nothing.
+    #[test]
+    fn the_file_is_changed_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let _held = Store::new(folder.path()).lock("peers", Deadline::after(Duration::from_secs(5))).unwrap();
+        let n2 = NodeName::new("n2").unwrap();
+        let told = Peers::from([(n2.clone(), word(&n2, 1, "b"))]);
+        assert!(keep_peers(folder.path(), told, |_| true, Deadline::after(Duration::from_millis(20))).is_err());
+        assert!(peers(folder.path()).is_empty());
+    }
 }
