@@ -4,11 +4,12 @@ use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::pacemaker::fencing::Fencing;
-use gnt_ha::core::reconcile::{Removal, Written};
+use gnt_ha::core::reconcile::{Memory, Removal, Written};
 use gnt_ha::core::roles::gone;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};
+use gnt_ha::sys::record::recorder::remembered;
 
 use crate::site::{Place, Site};
 
@@ -18,6 +19,7 @@ pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
     stories: Vec<Story>,
     fencing: Option<Fencing>,
+    memory: Option<Memory>,
     all: Vec<NodeName>,
 }
 
@@ -30,6 +32,7 @@ impl Evidence {
             pacemaker: pacemaker::status(deadline),
             stories: ledger.map(|contents| stories(contents.entries, None)).unwrap_or_default(),
             fencing: place.fencing(),
+            memory: remembered(&place.state_dir).ok(),
             all: site.nodes.clone(),
         }
     }
@@ -43,11 +46,13 @@ impl Evidence {
             // It runs and does not answer: the node may be a member.
             Err(_) => return None,
         };
+        let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.ways(node, &self.all);
         let written = Written {
             fences: &fences,
             receipts: &Removal::all_of(&self.stories, node, &self.all),
-            // Of a configuration that cannot be read nothing is known of the devices.
-            ways: &self.fencing.as_ref().map(|fencing| fencing.ways(node, &self.all)).unwrap_or_default(),
+            // Of a configuration that cannot be read nothing is known of the devices, nor of those there were before.
+            ways: &self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
+            first: &self.memory.as_ref().map(|memory| memory.first(node)).unwrap_or_default(),
         };
         let proof = gone::proof_that_gone(member, &written, now().wall_ms)?;
         Some(format!("{node} is proven {}: {}", proof.grade, proof.word))

@@ -70,6 +70,15 @@ pub enum Command {
     Tend,
     /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its leash; print JSON. gnt-ha check runs it
     Survey,
+    /// Ask another master candidate for its receipts of fencings that it ran itself; print JSON. The reconciliation runs it
+    Receipts {
+        /// Whom to ask
+        #[arg(value_name = "HOST")]
+        host: NodeName,
+        /// Whose receipts
+        #[arg(value_name = "NODE", required = true)]
+        nodes: Vec<NodeName>,
+    },
     /// Ask every device of every level of a node for the power; print JSON. gnt-ha check runs it
     Devices(Node),
     /// Asked by other nodes: what this one refuses and knows; prints JSON
@@ -94,7 +103,7 @@ impl Command {
             | Self::Devices(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
             Self::Admit { node, .. } | Self::Shun { node, .. } => Some(node),
-            Self::Peer { .. } | Self::Tend | Self::Survey => None,
+            Self::Peer { .. } | Self::Tend | Self::Survey | Self::Receipts { .. } => None,
         }
     }
 }

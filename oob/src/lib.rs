@@ -15,6 +15,7 @@ pub mod levels;
 pub mod owner;
 pub mod peer;
 pub mod power;
+pub mod receipts;
 pub mod seen;
 pub mod shun;
 pub mod survey;

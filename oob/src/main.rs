@@ -13,6 +13,7 @@ use ganeti_oob::health::health;
 use ganeti_oob::owner::all_shared;
 use ganeti_oob::peer;
 use ganeti_oob::power::{self, Ended};
+use ganeti_oob::receipts;
 use ganeti_oob::shun::admit::{Admitted, admit};
 use ganeti_oob::shun::refuse::refuse;
 use ganeti_oob::shun::survivors::Survivors;
@@ -67,6 +68,11 @@ fn run(parsed: &Cli) -> Result<(), String> {
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&survey(&config, &parsed.config, Path::new(files::DATA_DIR), deadline)?);
     }
+    if let Command::Receipts { host, nodes } = &parsed.command {
+        let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let deadline = Deadline::after(time_allowed(&config));
+        return print_json(&receipts::of_another(&config, Path::new(files::DATA_DIR), host, nodes, deadline)?);
+    }
     if let Command::Tend = &parsed.command {
         return run_tend(&parsed.config);
     }
@@ -107,7 +113,8 @@ fn run(parsed: &Cli) -> Result<(), String> {
         Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
         // Answered above: they need no configuration.
-        Command::Peer { .. } | Command::Tend | Command::Survey | Command::Admit { .. } | Command::Shun { .. } => Ok(()),
+        Command::Peer { .. } | Command::Tend | Command::Survey | Command::Receipts { .. } => Ok(()),
+        Command::Admit { .. } | Command::Shun { .. } => Ok(()),
     }
 }
 

@@ -10,6 +10,8 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
 
+use crate::receipts;
+
 /// Does what the question tells, as far as whoever asks is believed, and answers it. `text` is the question, or `-` for stdin;
 /// `path` is where this node's configuration is.
 ///
@@ -27,7 +29,8 @@ pub fn answer(config: &Config, path: &Path, data_dir: &Path, text: &str, deadlin
         serde_json::from_str(&text).map_err(|error| format!("cannot parse the request: {error}"))?;
     let keeper = Keeper::new(config, data_dir)?;
     let report = keeper.obey(&question, by, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
-    let report = Report { program: Some(identity::program(path)), ..report };
+    let receipts = receipts::of_here(config, data_dir, &question.receipts);
+    let report = Report { receipts, program: Some(identity::program(path)), ..report };
     // Whoever asks reads no more, by whichever way.
     let length = serde_json::to_string(&report).map_err(|error| error.to_string())?.len();
     if length > ANSWER_LIMIT {

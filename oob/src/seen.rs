@@ -4,6 +4,9 @@
 //! is busy in the second has not become unknown: without this the second call would believe an outlet that is off, and that
 //! may feed another host.
 //!
+//! It is this host's memory alone: another host that fences the same node reads the devices itself, and has seen nothing yet
+//! that it could overrule.
+//!
 //! One file a node in the run directory, written whole, 0600. It counts in the boot that wrote it only, so it is not flushed:
 //! what a crash of this host could lose does not count after it. What was seen counts for the whole fencing that saw it (by
 //! the request that its caller gives), and for [`AGE`] in any other: Pacemaker repeats a fencing that has failed. It ends with

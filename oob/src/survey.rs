@@ -37,6 +37,7 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         register: Register::default(),
         about: vec![],
         gone_master_ip: None,
+        receipts: vec![],
     };
     let channel = Channel::new(config, &network, data_dir);
     let asked = now();

@@ -324,3 +324,55 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
     let Some(seen) = in_cluster(&[answer(2, said), answer(4, json!({}))], &script) else { return };
     assert!(seen.contains("n3.lab"), "{seen}");
 }
+
+/// The receipt of a fencing is on the host that ran it: another candidate tells its own, and only of what it is asked about. A
+/// node that is none, is silent or of an older version tells nothing.
+#[test]
+fn a_candidate_tells_its_receipts() {
+    let receipt = |id: &str| json!({"id": id, "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc", "ended_ms": 7, "by_fencer": true});
+    let told = |n: u8| {
+        let (n, mut said) = answer(n, json!({}));
+        said["receipts"] = json!({"n3.lab": [receipt("a-1")], "n4.lab": [receipt("a-2")]});
+        (n, said)
+    };
+    let script = "oob receipts n2.lab n3.lab\noob receipts n4.lab n3.lab\noob receipts n1.lab n3.lab\n";
+    let Some(seen) = in_cluster(&[told(2), told(4)], script) else { return };
+    let lines: Vec<&str> = seen.lines().collect();
+    let first: Value = serde_json::from_str(lines[0]).unwrap();
+    assert_eq!(first, json!({"n3.lab": [receipt("a-1")]}), "{seen}");
+    assert_eq!(seen.matches("is no other candidate").count(), 2, "{seen}");
+
+    let Some(silent) = in_cluster(&[(2, json!("an older version"))], "oob receipts n2.lab n3.lab\n") else { return };
+    assert!(silent.contains("exit 1") && !silent.contains("a-1"), "{silent}");
+}
+
+/// The two lines of a receipt log for an off that `by` asked for.
+fn entries(id: &str, by: &str, node: &str) -> String {
+    let at = json!({"wall_ms": 1_795_743_067_320_u64, "boottime_ms": 1});
+    let intent = json!({"kind": "intent", "version": 1, "id": id, "program": "fence_ganeti", "action": "off", "node": node,
+        "asked_by": {"program": by, "pid": 28, "user": "root"}, "host": "n1.lab", "boot_id": "b1", "at": at});
+    let receipt = json!({"kind": "receipt", "version": 1, "id": id, "node": node, "outcome": "done", "grade": "off",
+        "word_of": "bmc", "steps": [], "at": at, "took_ms": 1});
+    format!("{intent}\n{receipt}")
+}
+
+/// A node tells its own receipts of its own fencings to a candidate that asks, and none of what was done by hand.
+#[test]
+fn its_own_receipts_are_told_to_a_candidate() {
+    let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";
+    let question = json!({"version": 1, "from": "n2.lab", "receipts": ["n3.lab", "ghost"]});
+    let script = format!(
+        "mkdir -p $dir/state\ncat > $dir/state/receipts.jsonl <<'E'\n{}\nE\noob peer '{question}'\n",
+        [("a-1", "pacemaker-fenced", "n3.lab"), ("a-2", "person", "n3.lab"), ("a-3", "pacemaker-fenced", "n4.lab")]
+            .map(|(id, by, node)| entries(id, by, node))
+            .join("\n")
+    );
+    let Some(seen) = with_config(config, &[], &script) else { return };
+    let said: Value = serde_json::from_str(seen.lines().last().unwrap()).unwrap();
+    let told = &said["receipts"];
+    assert_eq!(told["n3.lab"].as_array().map(Vec::len), Some(1), "{seen}");
+    assert_eq!(
+        (&told["n3.lab"][0]["id"], &told["n4.lab"], &told["ghost"]),
+        (&json!("a-1"), &json!(null), &json!(null))
+    );
+}

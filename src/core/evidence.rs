@@ -13,6 +13,8 @@
 //! | `fence_ganeti` without a receipt that can be read | what it takes at least | nothing |
 //! | time-out, parse error, silence, refusal, a failure of ours | `unknown` | nothing |
 
+use serde::{Deserialize, Serialize};
+
 use super::fence_agents::Kind;
 use super::grade::Grade;
 use super::receipt::{Action, Outcome};
@@ -45,7 +47,7 @@ pub enum Evidence {
 }
 
 /// What an [`Evidence`] is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worth {
     /// How strong the proof is.
     pub grade: Grade,

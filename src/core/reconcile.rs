@@ -10,6 +10,7 @@ mod promotion;
 mod proof;
 mod reason;
 mod state;
+pub mod told;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +20,7 @@ use super::record::OfflineJob;
 use judge::{Judge, Wish};
 pub use memory::Memory;
 use promotion::Pool;
-pub use proof::{Proof, Word, Written, last_on, proofs};
+pub use proof::{First, Proof, Word, Written, last_on, proofs};
 pub use reason::{Quiet, Refusal};
 pub use state::{
     Delegate, Fence, FenceAction, FenceStatus, Membership, NodeState, Pause, PowerToo, Removal, Role, Settings, State,

@@ -40,6 +40,10 @@ impl Shun {
 }
 
 impl Device for Shun {
+    /// "On" by this host's own shun list alone: nobody is asked, as a host that is no candidate, or has no network, must answer,
+    /// too, and a monitor asks often. What is missed so is a shunning that no `tend` has brought here yet (each candidate's
+    /// monitor brings it). "On" proves and records nothing; an off asks everybody, and comes to the newest epoch then. "Off" is
+    /// never told by the own list alone.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let entry = remembered(&self.config, &self.node).map_err(DeviceError::hopeless)?;
         let Some(entry) = entry.filter(|entry| entry.epoch.is_shunned()) else {

@@ -81,8 +81,14 @@ fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question =
-        Question { version: VERSION, from: survivors.here().clone(), register, about: vec![], gone_master_ip: None };
+    let question = Question {
+        version: VERSION,
+        from: survivors.here().clone(),
+        register,
+        about: vec![],
+        gone_master_ip: None,
+        receipts: vec![],
+    };
     let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
     let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
     let report: Report = answers

@@ -72,9 +72,18 @@ impl Channel {
     }
 
     /// What is believed of a node's answer.
-    fn believed(&self, node: &NodeName, about: &[NodeName], report: Report) -> Result<Report, String> {
+    fn believed(&self, node: &NodeName, question: &Question, report: Report) -> Result<Report, String> {
         let is_candidate = self.candidates.contains(node);
-        belief::answer(report, Asked { node, is_candidate, about, own_terms: self.own_terms })
+        belief::answer(
+            report,
+            Asked {
+                node,
+                is_candidate,
+                about: &question.about,
+                receipts: &question.receipts,
+                own_terms: self.own_terms,
+            },
+        )
     }
 
     /// Asks all of `peers`, and returns when each has answered or the deadline is over.
@@ -82,7 +91,7 @@ impl Channel {
     #[must_use]
     pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
         let believed = |(node, answer): (NodeName, Result<Report, String>)| {
-            let answer = answer.and_then(|report| self.believed(&node, &question.about, report));
+            let answer = answer.and_then(|report| self.believed(&node, question, report));
             (node, answer)
         };
         let parts = match question.parts(LIMIT) {

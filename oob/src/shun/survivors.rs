@@ -253,6 +253,7 @@ impl<'a> Survivors<'a> {
             register: Register(BTreeMap::from([(self.target.clone(), entry)])),
             about: vec![self.target.clone()],
             gone_master_ip: self.network.master_ip.filter(|_| gone),
+            receipts: vec![],
         };
         self.ask(&question, epoch, deadline)
     }
@@ -313,6 +314,7 @@ impl<'a> Survivors<'a> {
             register: Register::default(),
             about: vec![self.target.clone()],
             gone_master_ip: None,
+            receipts: vec![],
         };
         let mut others = self.others(&self.network);
         others.insert(self.target.clone(), self.member.primary);

@@ -76,7 +76,8 @@ impl<'a> Judge<'a> {
     pub(super) fn judge(&mut self, node: &NodeState) -> Wish {
         let name = &node.ganeti.name;
         let mut known = self.memory.nodes.remove(name).unwrap_or_default();
-        let seen = proofs(&Written { fences: &node.fences, receipts: &node.receipts, ways: &node.ways });
+        let (fences, receipts, ways) = (&node.fences, &node.receipts, &node.ways);
+        let seen = proofs(&Written { fences, receipts, ways, first: &known.first });
         // A power cycle that nobody fenced for tells of the power of a node that is offline already, and of nothing else.
         for proof in seen.iter().filter(|proof| proof.is_planned && !node.ganeti.offline) {
             known.settle(proof);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::proof::Proof;
+use super::proof::{First, Proof, Word};
 use super::reason::Refusal;
 use crate::core::breaker::{Breaker, Limits};
 use crate::core::node::NodeName;
@@ -40,6 +40,9 @@ pub(super) struct NodeMemory {
     /// Fencings that are not over, by their keys, with the time since boot when they were first seen here.
     #[serde(default)]
     noticed: BTreeMap<String, u64>,
+    /// Of those that stand on a device's word: what they were worth then.
+    #[serde(default)]
+    pub(super) first: First,
     /// Ganeti's `offline` at the last look.
     pub(super) offline: Option<bool>,
     /// It was seen in Pacemaker's membership since it was last recorded offline: it can leave.
@@ -74,6 +77,12 @@ impl Memory {
     #[must_use]
     pub fn is_offline(&self, node: &NodeName) -> bool {
         self.nodes.get(node).is_some_and(|known| known.offline == Some(true))
+    }
+
+    /// What the node's fencings that are not over were worth when they were first seen, by a device's word alone.
+    #[must_use]
+    pub fn first(&self, node: &NodeName) -> First {
+        self.nodes.get(node).map(|known| known.first.clone()).unwrap_or_default()
     }
 
     /// Asks the breaker for one node that was fenced, outside of a look, and counts it as recorded. `online` are the
@@ -113,6 +122,9 @@ impl NodeMemory {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min().copied();
         for key in &proof.keys {
             self.noticed.entry(key.clone()).or_insert(first.unwrap_or(now.boottime_ms));
+            if matches!(proof.word, Word::Device(_)) {
+                self.first.entry(key.clone()).or_insert(proof.worth());
+            }
         }
     }
 
@@ -136,6 +148,7 @@ impl NodeMemory {
         let open: BTreeSet<&String> =
             seen.iter().filter(|proof| !self.is_settled(proof)).flat_map(|proof| &proof.keys).collect();
         self.noticed.retain(|key, _| open.contains(key));
+        self.first.retain(|key, _| open.contains(key));
         for proof in seen {
             if self.is_settled(proof) {
                 self.settle(proof);

@@ -1,5 +1,6 @@
 //! What proves that a node was stopped: Pacemaker's fence history and our receipts, put together.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::state::{Delegate, Fence, FenceAction, FenceStatus, Removal};
@@ -11,7 +12,7 @@ use crate::core::receipt::{Action, Outcome};
 
 /// A receipt and an entry of the history that ended this close together, in milliseconds, are the same fencing. They
 /// are written by two programs within a second, on hosts whose clocks may differ.
-const SAME_MS: u64 = 60_000;
+pub(super) const SAME_MS: u64 = 60_000;
 
 /// A weaker receipt this close, in milliseconds, keeps a fencing without a receipt from counting for more: the clocks may
 /// differ by more than [`SAME_MS`].
@@ -67,6 +68,9 @@ impl fmt::Display for Word {
     }
 }
 
+/// What each fencing was worth by a device's word alone when it was first seen here, by its keys.
+pub type First = BTreeMap<String, Worth>;
+
 /// What is written of a node's fencings.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
@@ -74,8 +78,11 @@ pub struct Written<'a> {
     pub fences: &'a [Fence],
     /// What the receipts say that was done to it.
     pub receipts: &'a [Removal],
-    /// The ways in which Pacemaker may have fenced it.
+    /// The ways in which Pacemaker may fence it now.
     pub ways: &'a Ways,
+    /// What its fencings were worth by the devices that it had when they were first seen: no device that it has since makes one
+    /// worth more.
+    pub first: &'a First,
 }
 
 /// A node's fencings that succeeded, oldest first.
@@ -144,7 +151,8 @@ fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Opti
 }
 
 impl Proof {
-    const fn worth(&self) -> Worth {
+    /// What it proves.
+    pub(super) const fn worth(&self) -> Worth {
         Worth { grade: self.grade, powered: self.powered }
     }
 
@@ -210,8 +218,8 @@ fn by_receipt((receipt, worth): (&Removal, Worth)) -> Proof {
 /// A fencing without a receipt of ours: whatever device may have done it, the weakest counts.
 fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, written: &Written<'_>) -> Proof {
     let of_devices = || {
-        let worth = written.ways.worth(fence.action == FenceAction::Off);
-        nearby.map_or(worth, |nearby| worth.weaker(nearby))
+        let today = written.ways.worth(fence.action == FenceAction::Off);
+        [nearby, written.first.get(&key).copied()].into_iter().flatten().fold(today, Worth::weaker)
     };
     let (worth, word) = match &fence.delegate {
         Delegate::Human => (Evidence::Confirmed.worth(), Word::Human),

@@ -17,7 +17,7 @@ fn receipt(id: &str, ended_ms: u64, grade: Grade) -> Removal {
 fn proven(fences: &[Fence], receipts: &[Removal], kinds: &[Kind]) -> Vec<Proof> {
     let kinds: Vec<&[Kind]> = kinds.iter().map(std::slice::from_ref).collect();
     let ways = Ways::of_kinds(&kinds);
-    proofs(&Written { fences, receipts, ways: &ways })
+    proofs(&Written { fences, receipts, ways: &ways, first: &First::new() })
 }
 
 /// The same as (grade, keys), with a `fence_ganeti` of the default.
@@ -176,4 +176,26 @@ fn what_was_stronger_before_a_later_loss_is_of_another_boot() {
     // No host boots as fast.
     let proofs = proven(&[], &[first, isolated(120_000)], &[POWER]);
     assert_eq!((proofs[0].grade, proofs[0].powered), (Grade::Off, Some(false)));
+}
+
+/// History is judged by the devices that there were when a fencing was first seen: another one since makes it worth no more,
+/// a receipt that turns up does, and a weaker device still less.
+#[test]
+fn a_device_of_today_lifts_no_fencing_of_before() {
+    let of = |first: Option<Worth>, ways: &[Kind], receipts: &[Removal]| {
+        let first = first.map(|worth| ("fence off 100".to_owned(), worth)).into_iter().collect();
+        let kinds: Vec<&[Kind]> = ways.iter().map(std::slice::from_ref).collect();
+        let ways = Ways::of_kinds(&kinds);
+        let proofs = proofs(&Written { fences: &[fence(100_000)], receipts, ways: &ways, first: &first });
+        (proofs[0].grade, proofs[0].powered)
+    };
+    let fabric = Some(Evidence::Fabric.worth());
+    assert_eq!(of(None, &[POWER], &[]), (Grade::Off, Some(false)));
+    assert_eq!(of(fabric, &[POWER], &[]), (Grade::Isolated, None));
+    assert_eq!(of(Some(Evidence::PowerOff.worth()), &[Kind::Fabric], &[]), (Grade::Isolated, None));
+    assert_eq!(of(fabric, &[POWER], &[receipt("a", 99_000, Grade::Off)]), (Grade::Off, Some(false)));
+    let by_human = Fence { delegate: Delegate::Human, ..fence(100_000) };
+    let first = [("fence off 100".to_owned(), Evidence::Fabric.worth())].into();
+    let confirmed = Written { fences: &[by_human], receipts: &[], ways: &Ways::default(), first: &first };
+    assert_eq!(proofs(&confirmed)[0].grade, Grade::Off, "a human's word is not a device's");
 }

@@ -279,7 +279,7 @@ impl Serialize for Delegate {
 }
 
 /// A receipt that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// The receipt's id.
     pub id: String,

@@ -34,7 +34,7 @@ mod tests {
     use crate::core::fence_agents::Kind;
     use crate::core::pacemaker::fencing::Ways;
     use crate::core::receipt::{Action, Outcome};
-    use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Removal};
+    use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, First, Removal};
 
     const NOW: u64 = 1_700_000_000_000;
 
@@ -53,7 +53,7 @@ mod tests {
     }
 
     fn is_gone_by(ways: &Ways, member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
-        proof_that_gone(member, &Written { fences, receipts, ways }, NOW).is_some()
+        proof_that_gone(member, &Written { fences, receipts, ways, first: &First::new() }, NOW).is_some()
     }
 
     /// A device that cuts a path, or is not known, lets nobody take the role without a vote.

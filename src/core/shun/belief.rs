@@ -3,7 +3,7 @@
 //!
 //! | speaker | is believed about |
 //! |---|---|
-//! | a master candidate | orders to shun and readmit, with the grade that it has proven; what it was told of self-fencing |
+//! | a master candidate | orders to shun and readmit, with the grade that it has proven; what it was told of self-fencing; its own receipts of its own fencings, within what the node's devices can give |
 //! | any node | its own kernel, its own boot, its own self-fencing, within limits |
 //!
 //! So a regular node's answer never raises a grade, moves an epoch, names an address or ends a shun. What a candidate says is
@@ -22,6 +22,7 @@ use super::register::{Entry, Epoch, Register, is_boot_id, plain};
 use super::terms::Terms;
 use super::words::{Attestation, Denial, LeashReport, Report, VERSION};
 use crate::core::node::NodeName;
+use crate::core::reconcile::told;
 
 /// How many steps a statement may be ahead of what this node remembers of the same node: 500 fencings that it has missed, each
 /// with its readmission. One statement can not use up the numbers.
@@ -204,12 +205,14 @@ pub struct Asked<'a> {
     pub is_candidate: bool,
     /// The nodes whose self-fencing was asked about.
     pub about: &'a [NodeName],
+    /// The nodes whose receipts were asked for.
+    pub receipts: &'a [NodeName],
     /// The times that this node's own configuration has.
     pub own_terms: Terms,
 }
 
 /// What is believed of an answer: a regular node's about itself, and a candidate's beside that with its shun list, which
-/// [`Roll::believe`] judges, and with what it was told of others' self-fencing.
+/// [`Roll::believe`] judges, with what it was told of others' self-fencing, and with its own receipts where those were asked for.
 ///
 /// # Errors
 /// Why nothing of it: it is another node's, another version's, or outside of what a node can say.
@@ -233,7 +236,8 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
     if !most(report.instances) || !most(report.drbd_primaries) {
         return Err(format!("answers that more than {COUNT_MOST} instances run there"));
     }
-    if report.refuses.len().max(report.refusals.len()) > super::register::ENTRIES_MOST {
+    let (one, other) = (report.refuses.len().max(report.refusals.len()), report.scopes.len());
+    if one.max(other) > super::register::ENTRIES_MOST {
         return Err("answers with too many nodes".to_owned());
     }
     let leash = match report.leash {
@@ -257,6 +261,7 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
         leash,
         leashes: report.leashes.into_iter().filter_map(told).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
+        receipts: told::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { Register::default() },
         refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),

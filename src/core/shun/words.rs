@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::register::{Epoch, Reach, Register};
 use super::terms::Terms;
 use crate::core::node::NodeName;
+use crate::core::reconcile::Removal;
 
 /// The version of both.
 pub const VERSION: u32 = 1;
@@ -41,6 +42,10 @@ pub struct Question {
     /// wait for it.
     #[serde(default)]
     pub gone_master_ip: Option<IpAddr>,
+    /// The nodes whose receipts it is asked for: those of fencings that the node itself has run. An older version refuses the
+    /// question, so it stands alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<NodeName>,
 }
 
 impl Question {
@@ -111,6 +116,9 @@ pub struct Report {
     /// The DRBD minors that are primary here.
     #[serde(default)]
     pub drbd_primaries: Option<u32>,
+    /// Its own receipts of the nodes that were asked about.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub receipts: BTreeMap<NodeName, Vec<Removal>>,
     /// What stands behind the answer; none of an older version.
     #[serde(default)]
     pub program: Option<Program>,

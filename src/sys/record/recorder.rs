@@ -3,13 +3,15 @@
 //! Whoever is master runs it, after becoming it, at each monitor and on notifications; every other candidate runs it to
 //! remember. It waits for no job: what became of one is seen at the next look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::ganeti::jobs::DRAINED_BY_US;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
 use crate::core::node::{self, NodeName};
@@ -17,7 +19,7 @@ use crate::core::pacemaker::cib::Cib;
 use crate::core::pacemaker::names::called;
 use crate::core::receipt::When;
 use crate::core::reconcile::{
-    Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile,
+    Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile, told,
 };
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
@@ -30,7 +32,7 @@ use crate::sys::reachable::NODED;
 use crate::sys::record::alive::{Addresses, OwnRefusal, nodeds_answer};
 use crate::sys::shun::keeper::shunned_addresses;
 use crate::sys::store::{PATIENCE, Store};
-use crate::sys::{identity, state_file};
+use crate::sys::{every_node, identity, state_file};
 
 /// The administrator's pause, in the state folder.
 pub const PAUSE_FILE: &str = "pause.json";
@@ -51,6 +53,9 @@ const SAID_MS: u64 = 600_000;
 /// How long, in milliseconds, what is remembered may be older on disk than it is, where only the time differs. With
 /// [`QUIET_MS`] and a monitor's interval it stays within what still counts as watched (the breaker: 60 s).
 const LATER_MS: u64 = 15_000;
+
+/// How long another host's receipts are waited for: the record can be made without them.
+const RECEIPTS: Duration = Duration::from_secs(2);
 
 /// When the last look was, in the state folder.
 const LOOKED_FILE: &str = "looked.json";
@@ -269,7 +274,8 @@ impl Recorder {
             .filter(|verdict| matches!(verdict.decision, Decision::Refused(Refusal::NotAsked { .. })))
             .map(|verdict| &verdict.node)
             .collect();
-        if unasked.is_empty() {
+        let told = self.fetch_receipts(&mut state, &plan, deadline);
+        if unasked.is_empty() && !told {
             return Ok((plan, addresses));
         }
         let asked: Addresses =
@@ -284,6 +290,34 @@ impl Recorder {
             node.answers = answers.get(&node.ganeti.name).copied();
         }
         Ok((reconcile(&state, &settings, memory), addresses))
+    }
+
+    /// Asks for the receipts that other hosts have, where a decision stands on the word of a device alone. Returns whether there
+    /// is any. Silence leaves the weakest grade.
+    fn fetch_receipts(&self, state: &mut State, plan: &Plan, deadline: Deadline) -> bool {
+        let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
+        let asked = told::to_ask(plan, &state.here, &all);
+        let programs = state.nodes.iter().filter_map(|node| node.ganeti.oob_program.as_ref());
+        let Some(program) = programs.into_iter().find(|program| is_ours(program)).cloned() else { return false };
+        let config = Config::load(Path::new(DEFAULT_PATH)).ok();
+        let before: usize = state.nodes.iter().map(|node| node.receipts.len()).sum();
+        for (host, nodes) in asked {
+            let words: Vec<&str> =
+                ["receipts", host.as_str()].into_iter().chain(nodes.iter().map(NodeName::as_str)).collect();
+            let answer: Result<BTreeMap<NodeName, Vec<Removal>>, String> =
+                every_node::ask_ours(&program, &words, deadline.at_most(RECEIPTS));
+            let said = answer.unwrap_or_else(|why| {
+                tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");
+                BTreeMap::new()
+            });
+            let said = told::believed(said, &nodes);
+            for node in &mut state.nodes {
+                let Some(receipts) = said.get(&node.ganeti.name) else { continue };
+                let most = told::most(&node.ganeti, config.as_ref());
+                told::take(node, &host, receipts, most, &all);
+            }
+        }
+        state.nodes.iter().map(|node| node.receipts.len()).sum::<usize>() > before
     }
 
     fn read_cib(&self) -> Result<Cib, CibError> {
@@ -439,6 +473,14 @@ impl Recorder {
     fn store(&self) -> Store {
         Store::new(&self.state_dir)
     }
+}
+
+/// What the looks of this host remember.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn remembered(state_dir: &Path) -> std::io::Result<Memory> {
+    Ok(Store::new(state_dir).read(MEMORY_FILE)?.unwrap_or_default())
 }
 
 /// Whether two lines say the same, but for how many seconds are left or have passed.

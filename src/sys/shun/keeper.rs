@@ -164,6 +164,7 @@ impl<'a> Keeper<'a> {
             register: Register::default(),
             about: vec![],
             gone_master_ip: None,
+            receipts: vec![],
         };
         let report = self.take(&question, deadline, |own| {
             let mut all = Belief::default();
@@ -415,6 +416,7 @@ impl<'a> Keeper<'a> {
             denials: question.about.iter().filter_map(denied).collect(),
             serial: std::fs::read(&self.configuration).ok().and_then(|text| serial_of(&text)),
             instances: running::instances(),
+            receipts: BTreeMap::new(),
             program: None,
             not_durable: None,
             drbd_primaries: running::drbd_primaries(),

@@ -99,6 +99,7 @@ impl Scene {
             register: Register(BTreeMap::from([(node("n3"), entry)])),
             about: vec![],
             gone_master_ip: None,
+            receipts: vec![],
         };
         keeper.tell(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }

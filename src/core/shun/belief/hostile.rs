@@ -29,13 +29,17 @@ fn lies() -> Register {
     ])
 }
 
+fn receipt() -> serde_json::Value {
+    json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc", "ended_ms": 7, "by_fencer": true})
+}
+
 fn answers() -> Vec<Vec<u8>> {
     let leash = json!({"boot_id": "b1", "driver": "iTCO_wdt", "nowayout": true, "terms": OWN, "candidates": ["192.0.2.1"],
         "kept_for_ms": 600_000, "lease_age_ms": 1});
     let plain = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "register": {}, "refuses": {"n4": 5}, "seal": "b1 1 2"});
     let full = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "uptime_ms": 1, "register": lies(),
         "refuses": {"n4": 7, "n2": 1}, "seal": "b1 1 2", "refusals": {"n2": "x"}, "leash": leash,
-        "leashes": {"n4": {"leash": leash, "age_ms": 1}}, "instances": 0, "drbd_primaries": 0,
+        "leashes": {"n4": {"leash": leash, "age_ms": 1}}, "receipts": {"n4": [receipt()], "n2": [receipt()]}, "instances": 0, "drbd_primaries": 0,
         "program": {"version": "0", "config": "a", "wall_ms": 1}});
     [plain, full].iter().map(|answer| answer.to_string().into_bytes()).collect()
 }
@@ -54,11 +58,22 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
         let Ok(said) = serde_json::from_slice::<Report>(&bytes) else { continue };
         read += 1;
-        let asked = Asked { node: &node, is_candidate: false, about: &about, own_terms: OWN };
+        let asked = Asked { node: &node, is_candidate: false, about: &about, receipts: &about, own_terms: OWN };
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
         if let Ok(heard) = answer(said.clone(), asked) {
             assert_eq!((&heard.register, heard.leashes.len()), (&Register::default(), 0), "{}", shown());
+            assert!(
+                heard.receipts.is_empty() && heard.scopes.len() <= super::super::register::ENTRIES_MOST,
+                "{}",
+                shown()
+            );
             assert!(heard.node == node && heard.refuses.len() <= super::super::register::ENTRIES_MOST, "{}", shown());
+        }
+        // Of a candidate that lies its receipts are heard: of what it was asked, bounded, and of fencings.
+        let of_candidate = Asked { is_candidate: true, ..asked };
+        for (node, told) in answer(said.clone(), of_candidate).into_iter().flat_map(|heard| heard.receipts) {
+            assert!(about.contains(&node) && told.len() <= told::EACH_MOST, "{}", shown());
+            assert!(told.iter().all(|receipt| receipt.by_fencer && receipt.word_of.len() <= 200), "{}", shown());
         }
         for speaker in &speakers {
             for by in [Channel::Noded, Channel::Answer] {

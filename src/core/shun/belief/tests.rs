@@ -67,7 +67,7 @@ fn leash(boot_id: &str) -> LeashReport {
 
 fn heard(report: Report, is_candidate: bool) -> Result<Report, String> {
     let node = name("n3");
-    answer(report, Asked { node: &node, is_candidate, about: &[name("n4")], own_terms: OWN })
+    answer(report, Asked { node: &node, is_candidate, about: &[name("n4")], receipts: &[name("n4")], own_terms: OWN })
 }
 
 /// A regular node answers that n4 is off for ever and that the gateway is to be dropped: nothing of it is heard.
@@ -239,4 +239,18 @@ proptest! {
             }
         }
     }
+}
+
+/// A candidate's own receipts are heard, of the nodes that were asked about; a regular node's are not, nor anybody's scopes
+/// without an end.
+#[test]
+fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
+    let receipt = json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc", "ended_ms": 7, "by_fencer": true});
+    let mut said = report("n3");
+    said.receipts = serde_json::from_value(json!({"n4": [receipt], "n2": [receipt]})).unwrap();
+    assert_eq!(heard(said.clone(), true).unwrap().receipts.into_keys().collect::<Vec<_>>(), [name("n4")]);
+    assert!(heard(said.clone(), false).unwrap().receipts.is_empty());
+    said.scopes =
+        (0..=crate::core::shun::register::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), Reach::Everything)).collect();
+    assert!(heard(said, true).unwrap_err().contains("too many nodes"));
 }

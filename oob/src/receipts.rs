@@ -1,0 +1,67 @@
+//! `ganeti-oob receipts`: another candidate's receipts of the fencings that it ran itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gnt_ha::config::Config;
+use gnt_ha::core::ganeti::network::Network;
+use gnt_ha::core::history::stories;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::reconcile::{Removal, told};
+use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::words::{Question, VERSION};
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::ganeti::ssconf::Ssconf;
+use gnt_ha::sys::ledger::Ledger;
+use gnt_ha::sys::shun::keeper::Keeper;
+
+use crate::shun::peers::Channel;
+
+/// Each node's receipts, newest first.
+pub type Receipts = BTreeMap<NodeName, Vec<Removal>>;
+
+/// What this host can tell of its own fencings of these nodes. A receipt log that cannot be read tells nothing.
+#[must_use]
+pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts {
+    if asked.is_empty() {
+        return Receipts::new();
+    }
+    let all = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
+    let entries = Ledger::new(&config.state).read().map(|contents| contents.entries).unwrap_or_default();
+    told::tell(&stories(entries, None), asked, &all)
+}
+
+/// Asks `host` for its receipts of `nodes`.
+///
+/// # Errors
+/// Why there is no answer: it is not a candidate, is shunned here, is silent, or of a version that does not know the question.
+pub fn of_another(
+    config: &Config,
+    data_dir: &Path,
+    host: &NodeName,
+    nodes: &[NodeName],
+    deadline: Deadline,
+) -> Result<Receipts, String> {
+    let keeper = Keeper::new(config, data_dir)?;
+    let register = keeper.register().map_err(|error| error.to_string())?;
+    let text = std::fs::read(data_dir.join("config.data"))
+        .map_err(|error| format!("{error}: only master candidates hold Ganeti's configuration"))?;
+    let network = Network::parse(&text).map_err(|error| error.to_string())?;
+    let epoch = register.epoch(host);
+    let member = network.members.get(host).filter(|member| member.candidate && !member.offline);
+    let Some(member) = member.filter(|_| !epoch.is_shunned() && host != keeper.here()) else {
+        return Err(format!("{host}: is not asked: it is no other candidate, is offline or is shunned here"));
+    };
+    let peers = BTreeMap::from([(host.clone(), member.primary)]);
+    let question = Question {
+        version: VERSION,
+        from: keeper.here().clone(),
+        register: Register::default(),
+        about: vec![],
+        gone_master_ip: None,
+        receipts: nodes.to_vec(),
+    };
+    let answers = Channel::new(config, &network, data_dir).ask(&peers, &question, deadline);
+    let answer = answers.into_values().next().unwrap_or_else(|| Err("was not asked".to_owned()));
+    answer.map(|report| report.receipts).map_err(|why| format!("{host}: {why}"))
+}

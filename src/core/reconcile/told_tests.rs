@@ -1,0 +1,176 @@
+use std::path::Path;
+
+use super::*;
+use crate::core::pacemaker::fencing::Ways;
+use crate::core::receipt::{Action, When};
+use crate::core::reconcile::{Membership, Memory, Role, Settings, State, reconcile};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+fn all() -> Vec<NodeName> {
+    ["n1.lab", "n2.lab", "n3.lab"].map(name).to_vec()
+}
+
+fn removal(id: &str, ended_ms: u64, grade: Grade) -> Removal {
+    let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
+    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true }
+}
+
+fn node(of: &str, fences: Vec<Fence>) -> NodeState {
+    let ganeti = Node {
+        name: name(of),
+        oob_program: Some("/usr/lib/gnt-ha/ganeti-oob".into()),
+        offline: false,
+        drained: false,
+        powered: true,
+        master_candidate: true,
+        master_capable: true,
+    };
+    NodeState {
+        ganeti,
+        changed_ms: None,
+        drained_by_us: false,
+        member: if fences.is_empty() { Membership::Online } else { Membership::Absent },
+        member_since_ms: None,
+        answers: Some(false),
+        fences,
+        receipts: Vec::new(),
+        ways: Ways::ours(Grade::Bounded),
+    }
+}
+
+/// n1 is master; n3 was fenced by `delegate` 5 s ago.
+fn state(delegate: &str) -> State {
+    let (action, status, delegate) = (FenceAction::Off, FenceStatus::Success, Delegate::Host(name(delegate)));
+    let fence = Fence { action, status, completed_ms: Some(NOW - 5_000), delegate };
+    State {
+        now: When { wall_ms: NOW, boottime_ms: 10_000_000 },
+        stack_started_ms: NOW - 10_000_000,
+        quorum: true,
+        maintenance: false,
+        here: name("n1.lab"),
+        master: Some(name("n1.lab")),
+        role: Role::Unmanaged,
+        pause: None,
+        candidate_pool_size: 3,
+        nodes: vec![node("n1.lab", vec![]), node("n2.lab", vec![]), node("n3.lab", vec![fence])],
+    }
+}
+
+fn decided(state: &State) -> Plan {
+    reconcile(state, &Settings::default(), Memory::default())
+}
+
+/// What is decided of n3.lab: the grade and what is recorded of the power.
+fn recorded(state: &State) -> (Grade, Option<bool>) {
+    let plan = decided(state);
+    let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
+    let Some(Decision::Offline { job, proof, .. }) = of else { panic!("{of:?}") };
+    (proof.grade, job.powered)
+}
+
+/// Where the word of a device that another node has run decides, that node is asked, and its receipt counts: without it the
+/// weakest did.
+#[test]
+fn the_receipt_of_whoever_fenced_is_asked_for_and_counts() {
+    let mut state = state("n2");
+    assert_eq!(to_ask(&decided(&state), &state.here, &all()), [(name("n2.lab"), vec![name("n3.lab")])].into());
+    assert_eq!(recorded(&state), (Grade::Bounded, None));
+    take(&mut state.nodes[2], &name("n2.lab"), &[removal("a-1", NOW - 6_000, Grade::Off)], Grade::Off, &all());
+    assert_eq!(recorded(&state), (Grade::Off, Some(false)));
+    assert!(to_ask(&decided(&state), &state.here, &all()).is_empty(), "it is known now");
+}
+
+/// Nobody is asked about its own death, nor this host, nor a stranger, nor a name that may be two nodes'.
+#[test]
+fn nobody_else_is_asked() {
+    for delegate in ["n1", "n3", "n9", "n3.lab"] {
+        let state = state(delegate);
+        assert!(to_ask(&decided(&state), &state.here, &all()).is_empty(), "{delegate}");
+    }
+    let two = ["n1.lab", "n2.lab", "n2.other", "n3.lab"].map(name);
+    assert!(to_ask(&decided(&state("n2")), &name("n1.lab"), &two).is_empty());
+}
+
+/// A candidate is believed about its own fencing of the node that was asked about, no more than the devices of that node can give.
+#[test]
+fn what_is_told_is_believed_within_limits() {
+    let off = || removal("a-1", NOW - 6_000, Grade::Off);
+    let weakest = (Grade::Bounded, None);
+    for (host, told, most, expected) in [
+        ("n2.lab", off(), Grade::Bounded, weakest),
+        ("n2.lab", off(), Grade::Isolated, (Grade::Unknown, None)),
+        // Another host than the one that Pacemaker names.
+        ("n1.lab", off(), Grade::Off, weakest),
+        ("n2.lab", Removal { ended_ms: NOW - 5_000 - SAME_MS - 1, ..off() }, Grade::Off, weakest),
+        ("n2.lab", Removal { by_fencer: false, ..off() }, Grade::Off, weakest),
+        ("n2.lab", Removal { outcome: Outcome::Unknown, ..off() }, Grade::Off, weakest),
+        ("n2.lab", off(), Grade::Unknown, weakest),
+    ] {
+        let mut state = state("n2");
+        take(&mut state.nodes[2], &name(host), std::slice::from_ref(&told), most, &all());
+        if expected.0 == Grade::Unknown {
+            assert!(state.nodes[2].receipts.iter().all(|receipt| receipt.grade <= most));
+            continue;
+        }
+        assert_eq!(recorded(&state), expected, "{host} {told:?} {most}");
+    }
+    // Where our device is none of those that Pacemaker may use, it was not our device.
+    let mut state = state("n2");
+    state.nodes[2].ways = Ways::of_kinds(&[&[crate::core::fence_agents::Kind::Fabric]]);
+    take(&mut state.nodes[2], &name("n2.lab"), &[off()], Grade::Off, &all());
+    assert!(state.nodes[2].receipts.is_empty());
+    // One receipt for one fencing: the nearest.
+    let mut state = self::state("n2");
+    let told = [removal("a-1", NOW - 40_000, Grade::Off), removal("a-2", NOW - 6_000, Grade::Bounded)];
+    take(&mut state.nodes[2], &name("n2.lab"), &told, Grade::Off, &all());
+    assert_eq!(state.nodes[2].receipts.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a-2"]);
+}
+
+/// What a node's devices can give is this host's own knowledge.
+#[test]
+fn the_most_that_a_receipt_may_say_is_of_our_own_configuration() {
+    let config = |levels: &str| {
+        let text = format!(
+            "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{{short}}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
+             [devices.shun]\ndriver = \"shun\"\n[default]\nlevels = {levels}\n"
+        );
+        Config::parse(&text, Path::new("config.toml")).unwrap()
+    };
+    let ours = node("n3.lab", vec![]).ganeti;
+    for (levels, expected) in [
+        ("[[\"bmc\"]]", Grade::Off),
+        ("[[\"shun\"]]", Grade::Bounded),
+        ("[[\"bmc\", \"shun\"]]", Grade::Bounded),
+        ("[[\"shun\"], [\"bmc\"]]", Grade::Off),
+    ] {
+        assert_eq!(most(&ours, Some(&config(levels))), expected, "{levels}");
+    }
+    assert_eq!(most(&ours, None), Grade::Unknown);
+    let own_word = Node { oob_program: Some("/usr/local/sbin/theirs".into()), ..ours };
+    assert_eq!(most(&own_word, None), Grade::Off);
+}
+
+/// Sizes and texts are bounded before anything is made of them; what was not asked for is nothing.
+#[test]
+fn an_answer_is_bounded() {
+    let (n2, n3) = (name("n2.lab"), name("n3.lab"));
+    let many: Vec<Removal> = (0..100).map(|n| removal(&format!("a-{n}"), n, Grade::Off)).collect();
+    let taken = believed([(n3.clone(), many.clone()), (n2, many)].into(), std::slice::from_ref(&n3));
+    assert_eq!(taken.into_iter().map(|(node, told)| (node, told.len())).collect::<Vec<_>>(), [(n3.clone(), EACH_MOST)]);
+    for bad in [
+        Removal { id: String::new(), ..removal("a", 1, Grade::Off) },
+        Removal { id: "a\u{1b}".to_owned(), ..removal("a", 1, Grade::Off) },
+        Removal { id: "a".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
+        Removal { word_of: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
+        Removal { word_of: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
+        Removal { by_fencer: false, ..removal("a", 1, Grade::Off) },
+    ] {
+        let taken = believed([(n3.clone(), vec![bad.clone()])].into(), std::slice::from_ref(&n3));
+        assert!(taken[&n3].is_empty(), "{bad:?}");
+    }
+}
