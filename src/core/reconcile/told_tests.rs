@@ -34,6 +34,7 @@ fn node(of: &str, fences: Vec<Fence>) -> NodeState {
         ganeti,
         changed_ms: None,
         drained_by_us: false,
+        is_remote: false,
         member: if fences.is_empty() { Membership::Online } else { Membership::Absent },
         member_since_ms: None,
         answers: Some(false),
