@@ -38,9 +38,9 @@ help:
 	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
-	@echo 'make deb         a package for Debian 12, in target/deb'
+	@echo 'make deb         a package for this Debian, in target/deb'
 	@echo 'make sbom        what is linked into the programs, as CycloneDX, in $(SBOM)'
-	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12, root)'
+	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12 or 13, root)'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
 
 build:
