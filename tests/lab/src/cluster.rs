@@ -31,7 +31,10 @@ pub(crate) fn corosync_conf(spec: &Spec) -> String {
 }
 
 /// Puts an empty CIB there, which has Pacemaker wait 2 s, not 20, for a controller that leads already, before it elects one.
+/// The packages of later releases than Debian 13 have no folders in them: a boot makes them (`pacemaker-common.conf`).
 const PRESET: &str = r#"set -e
+mkdir -p /var/lib/corosync /var/log/corosync
+[ -d /var/lib/pacemaker/cib ] || systemd-tmpfiles --create --prefix=/var/lib/pacemaker --prefix=/var/log/pacemaker
 cib=/var/lib/pacemaker/cib/cib.xml
 rm -f "$cib" "$cib.sig"
 property='<nvpair id="cib-bootstrap-options-dc-deadtime" name="dc-deadtime" value="2s"/>'
