@@ -7,7 +7,7 @@ use gnt_ha::sys::oob_program::OobProgram;
 
 use crate::options::{Action, Options};
 use crate::report::{Code, Report};
-use crate::target::Cluster;
+use crate::target::{Cluster, TargetError};
 use crate::{fencing, metadata, survey, switch};
 
 /// Does what the options ask for. `deadline` covers everything, beginning with the process.
@@ -107,10 +107,10 @@ fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
     // Pacemaker may ask this before it chooses a device, and then every other device waits for the answer.
     let look = deadline.at_most(budget::LOOK);
-    let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target(plug) {
+    let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
-        Err(_) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
+        Err(TargetError::Node { .. }) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
         Err(error) => Err(format!("{plug}: status unknown: {error}")),
     });
     let mut states = Vec::new();
@@ -138,7 +138,7 @@ fn fence(options: &Options, deadline: Deadline) -> Report {
     if options.action != Action::On {
         deadline.sleep(options.delay);
     }
-    let reports = survey::each(&options.plugs, options.fanout, |plug| match cluster.target(plug) {
+    let reports = survey::each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => fencing::fence(&cluster, target, options, deadline),
         Err(error) => fencing::unfenceable(&cluster, plug, &error, options),
     });

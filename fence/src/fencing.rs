@@ -47,7 +47,8 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
 
 /// A node that cannot be fenced from here: said, and kept like every other end.
 pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetError, options: &Options) -> Report {
-    if options.missing_as_off && cluster.certainly_lacks(plug) && options.action != Action::On {
+    let is_missing = matches!(error, TargetError::Node { .. }) && cluster.certainly_lacks(plug);
+    if options.missing_as_off && is_missing && options.action != Action::On {
         let mut report = Report::success("Success: Already OFF");
         report.complain.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
         return report;
@@ -118,6 +119,7 @@ fn act(
         switch::have_it_refused(target, deadline, road);
     }
     let mut power = Power::Off;
+    let mut was_switched_on = false;
     if asked == Asked::Reboot && proof.grade < Grade::Off {
         // Its power was not switched off: there is nothing to switch on, and nobody may undo what keeps it out.
         let why = format!("its power was not switched ({}): it returns when it is rebooted and admitted", proof.grade);
@@ -127,6 +129,7 @@ fn act(
         finish.reason = Some(why);
     } else if asked == Asked::Reboot {
         report = Report::success("Success: Rebooted");
+        was_switched_on = true;
         match switch::pursue(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), road) {
             Ok(_) => {
                 power = Power::On;
@@ -138,13 +141,16 @@ fn act(
                 let node = &target.node;
                 report
                     .complain
-                    .push(format!("{node}: is off, proven ({}), and was not switched on again: {why}", proof.grade));
+                    .push(format!("{node}: was off, proven ({}), and is not known to be on again: {why}", proof.grade));
             }
         }
     }
-    // A cycle by hand that ended on is planned: what it takes down comes back, and was not lost.
-    if power == Power::On && !identity::under_pacemaker() {
-        finish.record = Some("left: it was rebooted by hand, and is on again".to_owned());
+    // A reboot by hand whose power-on was sent is planned: what it takes down comes back, and was not lost.
+    if was_switched_on && !identity::under_pacemaker() {
+        finish.record = Some(match power {
+            Power::On => "left: it was rebooted by hand, and is on again".to_owned(),
+            Power::Off => "left: it was rebooted by hand, and it is not known whether it is on again".to_owned(),
+        });
     } else if options.record {
         let worth = Evidence::of_receipt(asked, finish.outcome, proof.grade).worth();
         finish.record = Some(record::offline(cluster, &target.node, worth, options));

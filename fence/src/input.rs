@@ -11,6 +11,9 @@ use crate::spec::{Kind, OPTIONS, Spec};
 /// (`lib/services/services_linux.c`).
 pub const STDIN_LIMIT: u64 = 64 * 1024;
 
+/// The node that Pacemaker wants fenced, by its own name of it (`lib/fencing/st_actions.c`): on stdin only, no option.
+pub const NODENAME: &str = "nodename";
+
 /// Reads `key=value` lines: any order, the last of a key wins, unknown keys are ignored
 /// (`doc/FenceAgentAPI.md`). `plug` wins over its old name `port`, and both over `nodename`.
 #[must_use]
@@ -26,7 +29,7 @@ pub fn from_lines(text: &str) -> Given {
             given.insert(spec.name, value);
         } else if let Some(spec) = OPTIONS.iter().find(|spec| spec.old == Some(&key)) {
             old_names.insert(spec.name, value);
-        } else if key == "nodename" {
+        } else if key == NODENAME {
             nodename = Some(value);
         } else {
             tracing::debug!(key, "ignored: no option of this agent");
@@ -36,7 +39,8 @@ pub fn from_lines(text: &str) -> Given {
         given.entry(name).or_insert(value);
     }
     if let Some(nodename) = nodename {
-        given.entry("plug").or_insert(nodename);
+        given.entry("plug").or_insert_with(|| nodename.clone());
+        given.insert(NODENAME, nodename);
     }
     given
 }

@@ -8,6 +8,7 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{BadNodeName, NodeName};
 use gnt_ha::sys::identity;
 
+use crate::input::NODENAME;
 use crate::spec::{GRADES, OPTIONS};
 
 /// A word that starts an action that `fence_ganeti` can do.
@@ -76,6 +77,8 @@ pub struct Options {
     pub action: Action,
     /// The nodes to do it to; none if none were given.
     pub plugs: Vec<NodeName>,
+    /// The node that Pacemaker wants fenced; none where it was not said or is no node name.
+    pub meant: Option<NodeName>,
     /// Separates columns in lists.
     pub separator: String,
     /// Before off and reboot.
@@ -173,6 +176,7 @@ impl Options {
         Ok(Self {
             action,
             plugs,
+            meant: given.get(NODENAME).and_then(|name| NodeName::new(name.trim()).ok()),
             separator: values.text("separator").unwrap_or(",").to_owned(),
             delay,
             // As in fence-agents' library, 0 is no limit of its own: the deadline alone limits it.

@@ -42,6 +42,17 @@ pub enum TargetError {
         /// Where Ganeti's configuration is.
         data_dir: PathBuf,
     },
+    /// Pacemaker means another node than the device's options say.
+    #[error(
+        "Pacemaker means {meant} (nodename), and the fence device says {plug} (plug or port): remove plug and port from \
+         the device"
+    )]
+    Contradiction {
+        /// The node that Pacemaker wants fenced.
+        meant: NodeName,
+        /// What the device's options name.
+        plug: NodeName,
+    },
     /// The node has no program.
     #[error(
         "node {0} has no OOB program: set the node parameter oob_program (gnt-cluster modify --node-parameters \
@@ -77,7 +88,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`TargetError`].
-    pub fn target(&self, plug: &NodeName) -> Result<Target, TargetError> {
+    fn target(&self, plug: &NodeName) -> Result<Target, TargetError> {
         match (&self.config, &self.program) {
             (Err(GanetiFilesError::NotCandidate(_)), Some(program)) => {
                 Ok(Target { node: plug.clone(), program: OobProgram::find(program)? })
@@ -91,6 +102,21 @@ impl Cluster {
                 Ok(Target { node: node.name.clone(), program: OobProgram::find(path)? })
             }
         }
+    }
+
+    /// The node that `plug` stands for, unless Pacemaker means another one of Ganeti's: a device with a plug of its own is
+    /// offered to all nodes, and would fence one node in the place of each other.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub fn target_of(&self, plug: &NodeName, options: &Options) -> Result<Target, TargetError> {
+        if let (Some(meant), Ok(config)) = (&options.meant, &self.config)
+            && let Ok(wanted) = config.find(meant)
+            && !options.plugs.iter().any(|plug| config.find(plug).is_ok_and(|found| found.name == wanted.name))
+        {
+            return Err(TargetError::Contradiction { meant: wanted.name.clone(), plug: plug.clone() });
+        }
+        self.target(plug)
     }
 
     /// Whether Ganeti certainly has no such node. A configuration that cannot be read is not such a certainty.

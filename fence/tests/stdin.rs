@@ -11,15 +11,33 @@ fn both_generations_of_pacemaker_fence_the_node_they_mean() {
     for lines in [
         "action=off\nport=n2.lab\nnodename=n2.lab",
         "nodename=n2\nplug=n2\naction=off",
-        "nodename=n3.lab\nport=n2.lab\naction=off",
-        "plug=n2.lab\nport=n3.lab\naction=off\nnodename=n3.lab",
-        "port=n3.lab\naction=off\nnodename=n3.lab\nplug=n2.lab",
+        "nodename=uname-of-n2\nport=n2.lab\naction=off",
+        "plug=n2.lab\nport=n3.lab\naction=off\nnodename=n2",
+        "port=n3.lab\naction=off\nnodename=n2.lab\nplug=n2.lab",
         "option=off\nnodename=n2.lab",
         "nodeid=2\naction=off\nport=N2.LAB",
     ] {
         let cluster = Cluster::new();
         cluster.pacemaker(lines).succeeded().said("Success: Powered OFF\n");
         assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "on".into()), "{lines}");
+    }
+}
+
+/// A device with a `plug` of its own is offered to all nodes: for another node than its plug nothing is done, and nothing is
+/// said to be off.
+#[test]
+fn another_node_than_pacemaker_means_is_not_fenced() {
+    for lines in [
+        "nodename=n3.lab\nport=n2.lab",
+        "plug=n2.lab\nnodename=N3",
+        "plug=n2.lab\nport=n3.lab\nnodename=n3.lab",
+        "plug=n9.lab\nnodename=n3.lab\nmissing_as_off=1",
+    ] {
+        for action in ["off", "on", "reboot", "status"] {
+            let cluster = Cluster::new();
+            cluster.pacemaker(&format!("action={action}\n{lines}")).complained(&["Pacemaker means n3.lab", "plug"]);
+            assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("on".into(), "on".into()), "{lines}");
+        }
     }
 }
 

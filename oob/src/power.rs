@@ -166,7 +166,7 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Ro
                 Err(why) => {
                     ended.finish.outcome = Outcome::OffOnly;
                     ended.finish.reason = Some(format!("power-on failed: {why}"));
-                    ended.error = Some(format!("is off, proven, and was not switched on again: {why}"));
+                    ended.error = Some(format!("was off, proven, and is not known to be on again: {why}"));
                 }
             }
             ended

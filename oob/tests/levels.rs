@@ -149,7 +149,7 @@ fn a_cycle_without_a_proven_off_switches_nothing_on() {
 fn a_cycle_that_does_not_come_on_says_that_it_is_off() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a"], ["b"]]"#);
     site.script("a", r#"[ "$1" = power-on ] && exit 0"#);
-    site.oob_within("3", "power-cycle").failed_for(NODE, &["is off, proven", "not switched on again", "a"]);
+    site.oob_within("3", "power-cycle").failed_for(NODE, &["was off, proven", "not known to be on again", "a"]);
     let receipt = site.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("off-only"), &json!("off")));
     assert!(site.calls("b").is_empty(), "the next level is not for the on half");

@@ -79,7 +79,6 @@ const AGENTS: &[(&str, Kind)] = &[
     ("fence_netio", OUTLET),
     ("fence_nutanix_ahv", MANAGER),
     ("fence_openstack", MANAGER),
-    ("fence_ovh", MANAGER),
     ("fence_pve", MANAGER),
     ("fence_raritan", OUTLET),
     ("fence_raritan_px3", OUTLET),

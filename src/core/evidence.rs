@@ -77,6 +77,8 @@ impl Evidence {
         match (action, outcome, grade) {
             (Action::On, ..) | (_, Outcome::Refused | Outcome::Unknown, _) | (.., Grade::Unknown) => Self::Nothing,
             (Action::Reboot | Action::Cycle, Outcome::Done | Outcome::AlreadySo, Grade::Off) => Self::PowerCycled,
+            // The power-on was sent after the off: a device that is silent then may have switched on.
+            (Action::Reboot | Action::Cycle, Outcome::OffOnly, Grade::Off) => Self::Rebooted,
             (.., Grade::Off) => Self::PowerOff,
             (.., Grade::Bounded) => Self::LeaseEnded,
             (.., Grade::Isolated) => Self::Shunned,
@@ -211,8 +213,10 @@ mod tests {
                 assert_eq!(of(action, outcome, Grade::Isolated), Evidence::Shunned);
             }
         }
+        for action in [Action::Reboot, Action::Cycle] {
+            assert_eq!(of(action, Outcome::OffOnly, Grade::Off), Evidence::Rebooted);
+        }
         for action in [Action::Off, Action::Reboot, Action::Cycle] {
-            assert_eq!(of(action, Outcome::OffOnly, Grade::Off), Evidence::PowerOff);
             assert_eq!(of(action, Outcome::OffOnly, Grade::Bounded), Evidence::LeaseEnded);
             assert_eq!(of(action, Outcome::Done, Grade::Unknown), Evidence::Nothing);
             for outcome in [Outcome::Refused, Outcome::Unknown] {

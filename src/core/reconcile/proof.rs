@@ -116,8 +116,13 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
     proofs.sort_by_key(|proof| proof.at_ms);
     let on_ms = last_on(written);
     for proof in &mut proofs {
-        if on_ms.is_some_and(|on_ms| on_ms > proof.at_ms) {
-            proof.be(proof.worth().switched_on());
+        match on_ms {
+            Some(on_ms) if on_ms > proof.at_ms => proof.be(proof.worth().switched_on()),
+            // The two times may be of two clocks: which came first is not known.
+            Some(on_ms) if on_ms.saturating_add(SAME_MS) > proof.at_ms => {
+                proof.be(proof.worth().perhaps_switched_on());
+            }
+            _ => {}
         }
     }
     let rebooted_ms = last_reboot(&fences, &receipts);
@@ -138,11 +143,14 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
 
 /// When it was last fenced in a way that ends with the power on, for all that is known.
 fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Option<u64> {
-    let cycled = receipts.iter().filter(|(receipt, _)| evidence(receipt) == Evidence::PowerCycled);
+    let cycled =
+        receipts.iter().filter(|(receipt, _)| matches!(evidence(receipt), Evidence::PowerCycled | Evidence::Rebooted));
+    // Whose power was not switched off was not switched on.
     let stayed_off = |at_ms: u64| {
         receipts.iter().any(|(receipt, _)| {
             receipt.by_fencer
                 && (receipt.action, receipt.outcome) == (Action::Reboot, Outcome::OffOnly)
+                && receipt.grade < Grade::Off
                 && receipt.ended_ms.abs_diff(at_ms) <= SAME_MS
         })
     };
@@ -176,9 +184,9 @@ fn proven(receipt: &Removal) -> Option<(&Removal, Worth)> {
     (worth.grade > Grade::Unknown).then_some((receipt, worth))
 }
 
-/// A power cycle that nobody fenced for: it ended on, and the node was neither lost nor is it.
+/// A power cycle that nobody fenced for: its power-on was sent, and the node was not lost by it.
 fn is_planned(receipt: &Removal) -> bool {
-    !receipt.by_fencer && evidence(receipt) == Evidence::PowerCycled
+    !receipt.by_fencer && matches!(evidence(receipt), Evidence::PowerCycled | Evidence::Rebooted)
 }
 
 /// Which receipt is of which fencing of Pacemaker's, nearest first, each used once: two fencings within a minute are two.

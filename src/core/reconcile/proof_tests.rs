@@ -104,8 +104,10 @@ fn a_cycle_that_ended_on_is_no_off() {
     assert_eq!(of(Action::Cycle, Outcome::Done, false), (Grade::Bounded, Some(true), true));
     assert_eq!(of(Action::Reboot, Outcome::Done, false), (Grade::Bounded, Some(true), true));
     assert_eq!(of(Action::Reboot, Outcome::Done, true), (Grade::Bounded, Some(true), false));
+    // Whose power-on was sent and not seen may be on.
     for action in [Action::Reboot, Action::Cycle] {
-        assert_eq!(of(action, Outcome::OffOnly, false), (Grade::Off, Some(false), false));
+        assert_eq!(of(action, Outcome::OffOnly, false), (Grade::Bounded, None, true));
+        assert_eq!(of(action, Outcome::OffOnly, true), (Grade::Bounded, None, false));
     }
     // Pacemaker calls a reboot a success when the off part was, whatever became of the on part.
     let reboot = Fence { action: FenceAction::Reboot, ..fence(100_000) };
@@ -122,6 +124,18 @@ fn a_later_power_on_takes_the_off_away() {
         let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), later], &[POWER])[0];
         assert_eq!((proof.grade, proof.powered), (Grade::Bounded, Some(true)));
     }
+}
+
+/// A fencer's clock that is ahead dates its off after the power-on that followed it.
+#[test]
+fn of_an_off_and_a_power_on_within_a_minute_the_order_is_not_known() {
+    let on = |at_ms| Removal { action: Action::On, by_fencer: false, ..receipt("b", at_ms, Grade::Unknown) };
+    let of = |at_ms| {
+        let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), on(at_ms)], &[POWER])[0];
+        (proof.grade, proof.powered)
+    };
+    assert_eq!(of(85_000), (Grade::Bounded, None));
+    assert_eq!(of(39_000), (Grade::Off, Some(false)));
 }
 
 #[test]
