@@ -34,6 +34,14 @@ impl Shun {
         Survivors::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::hopeless)
     }
 
+    /// The grade to wait for: where `isolated` proves nothing, the end of the lease.
+    fn least(&self, seen: &Seen, target: &NodeName) -> Grade {
+        match why_not_isolated(&seen.network, target) {
+            Some(_) => self.config.minimum_grade.max(Grade::Bounded),
+            None => self.config.minimum_grade,
+        }
+    }
+
     fn bounded(survivors: &Survivors<'_>, seen: &Seen, deadline: Deadline) -> Result<(), DeviceError> {
         survivors.keep_bounded(seen.epoch, deadline).map_err(DeviceError::later)
     }
@@ -72,7 +80,7 @@ impl Device for Shun {
             Some(Verdict::Isolated { why_not_bounded }) => {
                 isolated(&seen, survivors.target(), &format!("; {why_not_bounded}"))
             }
-            Some(Verdict::Waiting { until }) if self.config.minimum_grade > Grade::Isolated => {
+            Some(Verdict::Waiting { until }) if self.least(&seen, survivors.target()) > Grade::Isolated => {
                 let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
                 Err(DeviceError::later(format!(
                     "refused by {}; it will have stopped itself in {:.0} s",
@@ -96,7 +104,10 @@ impl Device for Shun {
         let by = format!("ganeti-oob on {}", identity::host());
         let seen = survivors
             .shun(Grade::Unknown, Reach::Everything, &by, deadline)
-            .and_then(|seen| survivors.wait(seen, self.config.minimum_grade, deadline))
+            .and_then(|seen| {
+                let least = self.least(&seen, survivors.target());
+                survivors.wait(seen, least, deadline)
+            })
             .map_err(DeviceError::later)?;
         match seen {
             (seen, Some(Verdict::Bounded)) => Self::bounded(&survivors, &seen, deadline),
