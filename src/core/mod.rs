@@ -21,6 +21,7 @@ pub mod receipt;
 pub mod reconcile;
 pub mod record;
 pub mod rehearsal;
+pub mod removal;
 pub mod report;
 pub mod roles;
 pub mod setup;

@@ -12,7 +12,8 @@ use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fencing::Ways;
-use crate::core::receipt::{Action, Outcome, When};
+use crate::core::receipt::When;
+pub use crate::core::removal::Removal;
 
 /// What the administrator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,25 +277,6 @@ impl Serialize for Delegate {
             Self::Nobody => serializer.serialize_none(),
         }
     }
-}
-
-/// A receipt that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removal {
-    /// The receipt's id.
-    pub id: String,
-    /// What was asked for.
-    pub action: Action,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What it proves.
-    pub grade: Grade,
-    /// Whose word that is.
-    pub word_of: String,
-    /// When it ended, in milliseconds since 1970, by the clock of the host that did it.
-    pub ended_ms: u64,
-    /// Pacemaker's fencer asked for it; else a person or Ganeti did.
-    pub by_fencer: bool,
 }
 
 impl Removal {

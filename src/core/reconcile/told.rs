@@ -14,15 +14,7 @@ use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
 use crate::core::receipt::Outcome;
-
-/// The most receipts of a node that a host tells and is believed about.
-pub const EACH_MOST: usize = 8;
-
-/// The most nodes that a question may be about.
-pub const NODES_MOST: usize = 16;
-
-/// The most bytes of a receipt's id, and of what it names.
-const TEXT_MOST: usize = 200;
+use crate::core::removal::{EACH_MOST, NODES_MOST};
 
 /// Which hosts may have a receipt that would decide, each with the nodes that it is about: a decision stands on the word of a
 /// device that another of Ganeti's nodes has run.
@@ -56,25 +48,6 @@ pub fn tell(stories: &[Story], asked: &[NodeName], all: &[NodeName]) -> BTreeMap
         (node.clone(), own)
     };
     asked.iter().take(NODES_MOST).filter(|node| all.contains(node)).map(of).collect()
-}
-
-/// What is taken of such an answer at all: of the nodes that were asked about, bounded, and nothing that is no receipt of a fencing.
-#[must_use]
-pub fn believed(said: BTreeMap<NodeName, Vec<Removal>>, asked: &[NodeName]) -> BTreeMap<NodeName, Vec<Removal>> {
-    let is_one = |removal: &Removal| {
-        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        removal.by_fencer
-            && (1..=TEXT_MOST).contains(&removal.id.len())
-            && removal.id.bytes().all(is_id)
-            && removal.word_of.len() <= TEXT_MOST
-            && !removal.word_of.chars().any(char::is_control)
-    };
-    let of_one = |(node, mut told): (NodeName, Vec<Removal>)| {
-        told.truncate(EACH_MOST);
-        told.retain(is_one);
-        (node, told)
-    };
-    said.into_iter().filter(|(node, _)| asked.contains(node)).map(of_one).collect()
 }
 
 /// The most that a receipt of another host may say of a node: what a level of it gives by this host's own configuration, or a

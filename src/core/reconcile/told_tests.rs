@@ -155,23 +155,3 @@ fn the_most_that_a_receipt_may_say_is_of_our_own_configuration() {
     let own_word = Node { oob_program: Some("/usr/local/sbin/theirs".into()), ..ours };
     assert_eq!(most(&own_word, None), Grade::Off);
 }
-
-/// Sizes and texts are bounded before anything is made of them; what was not asked for is nothing.
-#[test]
-fn an_answer_is_bounded() {
-    let (n2, n3) = (name("n2.lab"), name("n3.lab"));
-    let many: Vec<Removal> = (0..100).map(|n| removal(&format!("a-{n}"), n, Grade::Off)).collect();
-    let taken = believed([(n3.clone(), many.clone()), (n2, many)].into(), std::slice::from_ref(&n3));
-    assert_eq!(taken.into_iter().map(|(node, told)| (node, told.len())).collect::<Vec<_>>(), [(n3.clone(), EACH_MOST)]);
-    for bad in [
-        Removal { id: String::new(), ..removal("a", 1, Grade::Off) },
-        Removal { id: "a\u{1b}".to_owned(), ..removal("a", 1, Grade::Off) },
-        Removal { id: "a".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-        Removal { word_of: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
-        Removal { word_of: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-        Removal { by_fencer: false, ..removal("a", 1, Grade::Off) },
-    ] {
-        let taken = believed([(n3.clone(), vec![bad.clone()])].into(), std::slice::from_ref(&n3));
-        assert!(taken[&n3].is_empty(), "{bad:?}");
-    }
-}

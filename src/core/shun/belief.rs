@@ -22,7 +22,7 @@ use super::register::{Entry, Epoch, Register, is_boot_id, plain};
 use super::terms::Terms;
 use super::words::{Attestation, Denial, LeashReport, Report, VERSION};
 use crate::core::node::NodeName;
-use crate::core::reconcile::told;
+use crate::core::removal;
 
 /// How many steps a statement may be ahead of what this node remembers of the same node: 500 fencings that it has missed, each
 /// with its readmission. One statement can not use up the numbers.
@@ -261,7 +261,7 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
         leash,
         leashes: report.leashes.into_iter().filter_map(told).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
-        receipts: told::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
+        receipts: removal::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { Register::default() },
         refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::register::{Epoch, Reach, Register};
 use super::terms::Terms;
 use crate::core::node::NodeName;
-use crate::core::reconcile::Removal;
+use crate::core::removal::Removal;
 
 /// The version of both.
 pub const VERSION: u32 = 1;

@@ -21,6 +21,7 @@ use crate::core::receipt::When;
 use crate::core::reconcile::{
     Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile, told,
 };
+use crate::core::removal;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -310,7 +311,7 @@ impl Recorder {
                 tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");
                 BTreeMap::new()
             });
-            let said = told::believed(said, &nodes);
+            let said = removal::believed(said, &nodes);
             for node in &mut state.nodes {
                 let Some(receipts) = said.get(&node.ganeti.name) else { continue };
                 let most = told::most(&node.ganeti, config.as_ref());

@@ -10,10 +10,11 @@ use std::process::{Command, Output};
 use crate::{Death, workspace};
 
 /// What of the library is copied, below `src/core`.
-const CORE: [&str; 3] = ["grade.rs", "node.rs", "shun"];
+const CORE: [&str; 6] = ["grade.rs", "node.rs", "receipt.rs", "removal.rs", "shun", "text.rs"];
 
 const LIBRARY: &str = "#![allow(missing_docs, dead_code)]\npub mod core;\n";
-const MODULES: &str = "pub mod grade;\npub mod node;\npub mod shun;\n";
+const MODULES: &str =
+    "pub mod grade;\npub mod node;\npub mod receipt;\npub mod removal;\npub mod shun;\npub mod text;\n";
 
 /// Optimized as far as the model needs it, and no further: it is built for each mutant.
 const PROFILE: &str = "\n[profile.mutants]\ninherits = \"dev\"\nopt-level = 1\ndebug = false\nincremental = true\n\n\

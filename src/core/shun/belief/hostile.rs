@@ -72,7 +72,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         // Of a candidate that lies its receipts are heard: of what it was asked, bounded, and of fencings.
         let of_candidate = Asked { is_candidate: true, ..asked };
         for (node, told) in answer(said.clone(), of_candidate).into_iter().flat_map(|heard| heard.receipts) {
-            assert!(about.contains(&node) && told.len() <= told::EACH_MOST, "{}", shown());
+            assert!(about.contains(&node) && told.len() <= removal::EACH_MOST, "{}", shown());
             assert!(told.iter().all(|receipt| receipt.by_fencer && receipt.word_of.len() <= 200), "{}", shown());
         }
         for speaker in &speakers {
