@@ -23,7 +23,7 @@ HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-
     instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d \
     node-modify-post.d node-remove-post.d watcher
 
-.PHONY: help requirements build install demo test test-quick test-real labs watchdog model lint deny bench fuzz sbom deb deb-check
+.PHONY: help requirements build install demo test test-quick test-real labs watchdog model mutants lint deny bench fuzz sbom deb deb-check
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -114,6 +114,10 @@ demo: requirements build
 # Every condition of docs/shunning.md, each taken away in turn.
 model:
 	$(CARGO) test --locked --profile model --package model -- --nocapture --test-threads 1
+
+# What was found is kept below target: a run that was interrupted goes on. MUTANTS='600 NAME...': seconds, and which of them.
+mutants:
+	$(CARGO) run --locked --quiet --package mutants -- $(MUTANTS)
 
 # At the end it says how long each part took; the labs say it of each lab.
 test:

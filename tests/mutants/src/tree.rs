@@ -35,7 +35,11 @@ impl Tree {
     pub fn make(folder: &Path) -> io::Result<Self> {
         let top = folder.join("tree");
         let from = workspace();
-        for file in CORE.iter().map(|name| format!("src/core/{name}")).chain(["tests/model".to_owned()]) {
+        for file in CORE
+            .iter()
+            .map(|name| format!("src/core/{name}"))
+            .chain(["tests/model".to_owned(), "tests/outside".to_owned()])
+        {
             copy(&from.join(&file), &top.join(&file))?;
         }
         write(&top.join("src/lib.rs"), LIBRARY)?;
@@ -102,7 +106,7 @@ impl Tree {
     }
 }
 
-/// That of the workspace, with two members, and of the library only what decisions need.
+/// That of the workspace, with three members, and of the library only what decisions need.
 fn manifest(text: &str) -> String {
     let mut section = String::new();
     let mut lines = String::new();
@@ -112,11 +116,13 @@ fn manifest(text: &str) -> String {
         }
         let is_needed = match section.as_str() {
             "[dependencies]" => line.starts_with('[') || line.starts_with("serde") || line.starts_with("thiserror"),
-            "[dev-dependencies]" => line.starts_with('[') || line.starts_with("proptest"),
+            "[dev-dependencies]" => {
+                line.starts_with('[') || line.starts_with("proptest") || line.starts_with("outside")
+            }
             _ => true,
         };
         let line = match line.split_once(" = ") {
-            Some(("members", _)) => "members = [\".\", \"tests/model\"]",
+            Some(("members", _)) => "members = [\".\", \"tests/model\", \"tests/outside\"]",
             Some(("default-members" | "exclude", _)) => "",
             _ => line,
         };
