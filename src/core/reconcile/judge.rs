@@ -189,8 +189,11 @@ impl<'a> Judge<'a> {
         let ours = node.drained_by_us;
         known.was_member |= node.member.is_member();
         if ours && !node.ganeti.drained {
-            known.drain_undone = true;
-        } else if !ours && node.member == Membership::Online {
+            // Of one that is back this is our own un-drain half way, or as good: it may be drained when it leaves again.
+            known.drain_undone = node.member != Membership::Online;
+            return Wish::ForgetDrain;
+        }
+        if !ours && node.member == Membership::Online {
             known.drain_undone = false;
         }
         if ours && known.drain_undone {

@@ -155,3 +155,28 @@ fn the_most_that_a_receipt_may_say_is_of_our_own_configuration() {
     let own_word = Node { oob_program: Some("/usr/local/sbin/theirs".into()), ..ours };
     assert_eq!(most(&own_word, None), Grade::Off);
 }
+
+/// Our un-drain takes the flag away before our mark: a look in between is no look at what a person undid, and whoever leaves again
+/// at once is drained again.
+#[test]
+fn who_leaves_again_during_our_undrain_is_drained_again() {
+    let look = |member, drained, drained_by_us, memory| {
+        let mut state = state("n1.lab");
+        let ganeti = Node { drained, ..node("n3.lab", vec![]).ganeti };
+        state.nodes[2] = NodeState { ganeti, member, drained_by_us, ..node("n3.lab", vec![]) };
+        let plan = reconcile(&state, &Settings::default(), memory);
+        let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
+        (of.cloned(), plan.memory)
+    };
+    let (first, memory) = look(Membership::Online, true, true, Memory::default());
+    assert_eq!(first, Some(Decision::UnDrain));
+    let (half, memory) = look(Membership::Online, false, true, memory);
+    assert_eq!(half, Some(Decision::ForgetDrain));
+    let (again, memory) = look(Membership::Standby, false, false, memory);
+    assert!(matches!(again, Some(Decision::Drain { .. })), "{again:?}");
+    // What a person undid while the node was away stays undone until it is back.
+    let (undone, memory) = look(Membership::Standby, false, true, memory);
+    assert_eq!(undone, Some(Decision::ForgetDrain));
+    let (left, _) = look(Membership::Standby, false, false, memory);
+    assert!(!matches!(left, Some(Decision::Drain { .. })), "{left:?}");
+}

@@ -11,13 +11,13 @@ fuzz_target!(|text: &str| {
     // An attribute's value may spell any letter as an entity; the name of an attribute it may not.
     assert!(!found.quorum || text.contains("with_quorum"), "quorum from nowhere");
     assert!(found.maintenance || text.contains("maintenance-mode"), "no maintenance from nowhere");
-    let all: Vec<_> = found.nodes.iter().map(|(name, _)| name.clone()).collect();
+    let all: Vec<_> = found.nodes.iter().map(|(name, _)| name.name().clone()).collect();
     for (name, membership) in &found.nodes {
         if *membership == Membership::Online {
             assert!(text.contains("online"), "{name} is online from nowhere");
         }
-        let _ = found.membership(name, &all);
-        for fence in found.fences_of(name, &all) {
+        let _ = found.membership(name.name(), &all);
+        for fence in found.fences_of(name.name(), &all) {
             assert!(fence.status != FenceStatus::Success || text.contains("fence_event"), "a fencing from nowhere");
         }
     }
