@@ -101,6 +101,8 @@ impl World {
         match flag {
             // Ganeti refuses these for its master.
             Flag::Offline | Flag::Drained if host == self.master => {}
+            // It changes nothing, and nobody can tell that it was said.
+            Flag::Offline if self.hosts[host].ganeti.offline == value => {}
             // Leaving offline needs an answer of noded.
             Flag::Offline if !(value || self.hosts[host].up && self.hosts[host].linked) => {}
             Flag::Offline => {
