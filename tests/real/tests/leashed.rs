@@ -216,7 +216,7 @@ fn names_of(hosts: &[Host]) -> Vec<&str> {
 #[test]
 fn a_lost_host_stops_itself_in_time_and_is_never_said_to_have_stopped_before() {
     let mut scene = Scene::up();
-    let wanted = count("GNT_HA_LEASH_RUNS", 9);
+    let wanted = count("GNT_HA_LEASH_RUNS", 6);
     let mut runs = Vec::new();
     while runs.len() < wanted {
         let lost = scene.lose(wanted - runs.len());
