@@ -6,7 +6,6 @@ use lab::{Host, Output};
 
 use crate::cib::Roles;
 use crate::graceful;
-use crate::moves::the_administrators_move;
 use crate::scene::{End, Scene};
 use crate::simulate;
 
@@ -33,8 +32,6 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     tag(&scene, "remove-tags");
     health(&scene);
     graceful::each_way(&scene);
-    let master = scene.holder().unwrap();
-    the_administrators_move(&scene, &master);
 }
 
 /// Both roles into full mode, or out of it.

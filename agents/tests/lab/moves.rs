@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
 /// The master goes into standby: with the examples each such move ends in a fencing. Returns who serves then.
@@ -30,4 +31,18 @@ pub(crate) fn the_administrators_move(scene: &Scene, from: &str) -> String {
     scene.settle();
     scene.assert_end(&End { master: to.name(), ..End::default() });
     to.name().to_owned()
+}
+
+/// Standby, and then the administrator's own `gnt-cluster master-failover`, which is followed, not fought.
+#[test]
+fn a_primitive_moves_gracefully_and_by_the_administrators_hand() {
+    let scene = Scene::up("move-one", 3, Roles::Primitive);
+    let second = a_graceful_move(&scene, "n1");
+    let wanted = scene.others("n1").into_iter().find(|host| *host.name() != *second).unwrap();
+    scene.settle();
+    let moved = wanted.run_within(&["gnt-cluster", "master-failover"], Duration::from_secs(120)).unwrap();
+    println!("gnt-cluster master-failover on {}: {} {}", wanted.name(), moved.code, moved.text());
+    scene.wait_role(wanted.name(), 60);
+    scene.settle();
+    scene.assert_end(&End { master: wanted.name(), ..End::default() });
 }
