@@ -267,7 +267,7 @@ pub fn last_on(written: &Written<'_>) -> Option<u64> {
         .iter()
         .filter(|receipt| {
             receipt.action == Action::On && receipt.outcome != Outcome::Refused && !is_half(receipt)
-                || is_planned(receipt)
+                || is_planned(receipt) && evidence(receipt) == Evidence::PowerCycled
         })
         .map(|receipt| receipt.ended_ms);
     fences.chain(receipts).max()
