@@ -44,17 +44,20 @@ pub fn is_taken_for_late(driver: &str) -> bool {
     LATE.contains(&driver)
 }
 
+/// How much longer than ever before the last stamp may have taken to the disk, in milliseconds: the reset found it under way.
+const LOST_MS: u64 = 250;
+
 /// The time within which the host was reset, by the moments at which it was seen to run: `stamps_ms` are milliseconds since the
 /// last keepalive, each of them on the disk before the next one was written. None of no stamp.
 ///
 /// After the last stamp the host has run for less than it took to have the next one on the disk: twice the longest time that
-/// this took, to be on the safe side.
+/// this took, to be on the safe side, and [`LOST_MS`].
 #[must_use]
 pub fn reset_within_of(stamps_ms: &[u64]) -> Option<u64> {
     let last = *stamps_ms.last()?;
     let gaps = std::iter::once(0).chain(stamps_ms.iter().copied()).zip(stamps_ms.iter().copied());
     let longest = gaps.map(|(before, after)| after.saturating_sub(before)).max()?;
-    Some(last.saturating_add(longest.saturating_mul(2)))
+    Some(last.saturating_add(longest.saturating_mul(2)).saturating_add(LOST_MS))
 }
 
 #[cfg(test)]
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn what_was_measured_is_rounded_away_from_danger() {
         assert_eq!(reset_within_of(&[]), None);
-        assert_eq!(reset_within_of(&[50, 100, 150, 5_000]), Some(5_000 + 2 * 4_850));
-        assert_eq!(reset_within_of(&[50, 100, 150, 200]), Some(300));
+        assert_eq!(reset_within_of(&[50, 100, 150, 5_000]), Some(5_000 + 2 * 4_850 + LOST_MS));
+        assert_eq!(reset_within_of(&[50, 100, 150, 200]), Some(550));
     }
 }

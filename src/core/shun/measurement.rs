@@ -10,9 +10,6 @@ use super::expiry::{Measured, reset_within_of};
 /// The last line of a measurement that the host outlived.
 pub const OVER: &str = "over";
 
-/// How much of the notes a reset may cost, in milliseconds: one is written every 20 ms, and a busy disk holds some back.
-const LOST_NOTES_MS: u64 = 250;
-
 /// The first line of the notes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Began {
@@ -77,8 +74,7 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, String> {
         return Ok(Outcome::Runs);
     }
     let within_ms = reset_within_of(&stamps).unwrap_or_default();
-    // The last notes may not have reached the disk.
-    if within_ms.saturating_add(LOST_NOTES_MS) < began.set_ms {
+    if within_ms < began.set_ms {
         return Err(format!(
             "the host ran for {ran_ms} ms after the last keepalive, less than the {} ms of its watchdog: something else has \
              ended it, or its disk",
@@ -151,11 +147,11 @@ mod tests {
         let late = notes("2500\n5000\n7500\n9900\n102");
         assert_eq!(
             outcome(&late, READER),
-            Ok(measured(14_900, 9_900, Some(50_000))),
+            Ok(measured(15_150, 9_900, Some(50_000))),
             "a line that is cut does not count"
         );
         let set_back = Reader { began_wall_ms: 11_000, ..READER };
-        assert_eq!(outcome(&late, set_back), Ok(measured(14_900, 9_900, None)), "a clock that cannot be right");
+        assert_eq!(outcome(&late, set_back), Ok(measured(15_150, 9_900, None)), "a clock that cannot be right");
     }
 
     /// What ended before the watchdog's time was ended by something else: its time says nothing.
