@@ -182,7 +182,7 @@ fn each_simulation_file_of_a_node_is_a_failure_in_full_mode_only() {
     assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
 }
 
-/// Issue: "a `#health-ganeti` node attribute by tag". Partial mode still never fails; only a change is published, anew where
+/// A `#health-ganeti` node attribute by tag. Partial mode still never fails; only a change is published, anew where
 /// the cluster may have forgotten it, and it goes with its tag. Nobody has the node's address, so its noded is silent.
 #[test]
 fn health_is_published_by_tag_only_when_it_changes() {

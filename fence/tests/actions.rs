@@ -28,7 +28,7 @@ fn what_is_so_already_is_success_without_a_command() {
     cluster.set_power("n2.lab", "off");
     cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Already OFF\n");
     assert_eq!(cluster.called("power-off n2.lab") + cluster.called("power-on n2.lab"), 0);
-    // DESIGN 2: an exit code is never proof, and one reading may fall into a dark moment.
+    // An exit code is never proof, and one reading may fall into a dark moment.
     assert!(cluster.called("power-status n2.lab") >= 3);
 }
 

@@ -35,7 +35,7 @@ fn other_versions_and_empty_clusters_are_refused() {
     cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "holds no node"]);
 }
 
-/// DESIGN 3: a host that is no master candidate fences with `oob_program=`, by the name that Pacemaker gives.
+/// A host that is no master candidate fences with `oob_program=`, by the name that Pacemaker gives.
 #[test]
 fn without_the_file_only_oob_program_helps() {
     let cluster = Cluster::new();
@@ -68,7 +68,7 @@ fn the_nearest_program_is_run() {
     assert_eq!(cluster.text("who"), "group\nnode\n");
 }
 
-/// DESIGN 3: the record in Ganeti is best effort; the master that is dead records nothing, and is fenced all the same.
+/// The record in Ganeti is best effort; the master that is dead records nothing, and is fenced all the same.
 #[test]
 fn the_master_itself_can_be_fenced() {
     let cluster = Cluster::new();

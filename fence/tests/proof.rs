@@ -1,4 +1,4 @@
-//! What counts as proof: only a state that was read back, of a grade that was asked for (DESIGN 2).
+//! What counts as proof: only a state that was read back, of a grade that was asked for.
 
 mod common;
 
@@ -67,7 +67,7 @@ fn a_program_that_says_on_and_off_in_turn_proves_nothing() {
     Cluster::with_program(vice).pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "not proven off"]);
 }
 
-/// DESIGN 2: the words are never mixed; `isolated` must be asked for by name.
+/// The words are never mixed; `isolated` must be asked for by name.
 #[test]
 fn isolated_is_off_only_for_who_asks_for_it() {
     let cluster = Cluster::with_program(&off_answer(r#"{"powered": false, "grade": "isolated"}"#));

@@ -1,4 +1,4 @@
-//! The intent before, the receipt after (DESIGN 2): what they say, what happens when they cannot be written, and what
+//! The intent before, the receipt after: what they say, what happens when they cannot be written, and what
 //! is left when the agent is killed.
 
 mod common;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Cluster, bounded, kill_group, runs, start, wait_for};
 
-/// DESIGN 2, step 1: the intent is on disk before anything is touched, and each call is a part of it.
+/// The intent is on disk before anything is touched, and each call is a part of it.
 #[test]
 fn the_intent_is_written_before_the_first_call() {
     let cluster = Cluster::with_program(r#"cp state/receipts.jsonl "at-$1"; echo "$GNT_HA_REQUEST" > request"#);
@@ -24,7 +24,7 @@ fn the_intent_is_written_before_the_first_call() {
     assert_eq!(cluster.text("request").trim(), id);
 }
 
-/// DESIGN 2, step 5: who asked, what was done, the evidence, the grade, the times; closed to others.
+/// Who asked, what was done, the evidence, the grade, the times; closed to others.
 #[test]
 fn the_receipt_holds_the_evidence() {
     let cluster = Cluster::new();
@@ -116,7 +116,7 @@ fn a_held_ledger_stops_no_fencing() {
 }
 
 /// Pacemaker ends an agent by SIGKILL (`lib/common/mainloop.c`): no command may run on behind it, the intent says what
-/// was begun, and the next run finishes it (DESIGN 3).
+/// was begun, and the next run finishes it.
 #[test]
 fn a_killed_agent_leaves_an_intent_and_no_program_behind() {
     let cluster = Cluster::with_program(

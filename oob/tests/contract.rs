@@ -22,7 +22,7 @@ fn the_power_commands_are_silent() {
     assert_eq!(acts, expected, "what is so already needs no command");
 }
 
-/// Ganeti wants `{"powered": bool}` and takes more keys (tried with 3.0.2); the grade is ours (DESIGN 2).
+/// Ganeti wants `{"powered": bool}` and takes more keys (tried with 3.0.2); the grade is ours.
 #[test]
 fn power_status_is_json_with_the_grade() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -81,7 +81,7 @@ fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "power-status failed", "outlet is locked"]);
 }
 
-/// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised (DESIGN 2).
+/// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised.
 #[test]
 fn a_weaker_grade_is_passed_on() {
     let site = Site::with_scripts(&["dev", "other"], r#"[["dev", "other"]]"#);

@@ -118,7 +118,7 @@ fn strange_deadlines_of_the_caller_never_make_an_off() {
     }
 }
 
-/// DESIGN 2: off, proven, before it is on again; never a device's own cycle.
+/// Off, proven, before it is on again; never a device's own cycle.
 #[test]
 fn a_cycle_is_off_proven_and_then_on() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);

@@ -54,7 +54,7 @@ fn a_damaged_register_is_no_answer() {
     }
 }
 
-/// DESIGN 5: shunning is fabric fencing, which has no reboot.
+/// Shunning is fabric fencing, which has no reboot.
 #[test]
 fn it_has_no_cycle() {
     site("{}").oob("power-cycle").failed_for(NODE, &["switches no power"]);
@@ -84,7 +84,7 @@ fn without_ganetis_configuration_nobody_is_shunned() {
     assert_eq!(on["powered"], true, "nothing was half done");
 }
 
-/// Issue: `gnt-ha shun` is one of the verbs of a person, who gives a reason; on a host that can tell nobody it is a failure.
+/// `gnt-ha shun` is one of the verbs of a person, who gives a reason; on a host that can tell nobody it is a failure.
 #[test]
 fn a_person_has_a_node_refused_for_a_reason() {
     if std::path::Path::new("/var/lib/ganeti/config.data").exists() {

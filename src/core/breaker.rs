@@ -184,7 +184,7 @@ mod tests {
         When { wall_ms: 1_000_000 + s * 1_000, boottime_ms: s * 1_000 }
     }
 
-    /// Issue: "at most 2 nodes or 30 % at once, whichever is more".
+    /// At most 2 nodes or 30 % at once, whichever is more.
     #[test]
     fn the_limit_is_the_larger_of_both() {
         let limits = Limits::default();

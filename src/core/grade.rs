@@ -63,7 +63,7 @@ impl FromStr for Grade {
 mod tests {
     use super::*;
 
-    /// DESIGN: "no method turns `unknown` into success": it is below everything that can be asked for.
+    /// No method turns `unknown` into success: it is below everything that can be asked for.
     #[test]
     fn unknown_is_below_every_grade_that_can_be_asked_for() {
         assert!(Grade::ACCEPTABLE.iter().all(|least| Grade::Unknown < *least));

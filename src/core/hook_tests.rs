@@ -142,7 +142,7 @@ fn a_hook_of_others_is_none() {
     }
 }
 
-/// Issue: "offlining by hand takes the same road: shunned; Pacemaker told (standby or fenced, by tag), not surprised".
+/// Offlining by hand takes the same road: shunned; Pacemaker told (standby or fenced, by tag), not surprised.
 #[test]
 fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     let running = offlined_while(Membership::Online);

@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(job.opcode("x", 5)["reason"][0][2], 5);
     }
 
-    /// DESIGN 4: the dead master is recorded by the next master, never by a job that cannot run.
+    /// The dead master is recorded by the next master, never by a job that cannot run.
     #[test]
     fn nobody_records_the_master_and_only_the_master_records() {
         assert!(matches!(planned("n1.lab", "n1.lab"), RecordPlan::Left(_)));

@@ -335,7 +335,7 @@ mod tests {
         said_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
     }
 
-    /// Issue: "step by step, with grades and times from the budget".
+    /// Step by step, with grades and times from the budget.
     #[test]
     fn each_step_has_its_time_and_each_level_its_grade() {
         let totem = Totem { token_ms: 1_650, consensus_ms: 1_980 };

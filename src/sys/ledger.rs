@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     }
 
-    /// Issue: "full disk under the receipts": the error names the file, and no half line counts as an entry.
+    /// Full disk under the receipts: the error names the file, and no half line counts as an entry.
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().unwrap();

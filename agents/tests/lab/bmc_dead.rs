@@ -8,7 +8,7 @@ use lab::Network;
 use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
-/// Issue, scenario 11: nobody takes over from a master that is not proven off, until a human confirms that it is.
+/// Nobody takes over from a master that is not proven off, until a human confirms that it is.
 fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     let dead = scene.host(old);
     let survivors = scene.others(old);

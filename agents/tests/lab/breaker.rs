@@ -3,7 +3,7 @@
 use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
-/// Issue, scenario 10: two of five die and are recorded. They run again, and are still offline in Ganeti, when a third
+/// Two of five die and are recorded. They run again, and are still offline in Ganeti, when a third
 /// dies: it is fenced, its record is held back, until the administrator resets the breaker.
 #[test]
 fn the_third_of_five_is_held_back_until_the_administrator_says_so() {

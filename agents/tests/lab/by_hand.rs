@@ -39,7 +39,7 @@ fn cib(master: &Host) -> String {
     master.check(&["cibadmin", "--query"]).unwrap().stdout
 }
 
-/// Issue: "Offlining by hand takes the same road: shunned; Pacemaker told (standby ...), not surprised." Refused over TCP, it
+/// Offlining by hand takes the same road: shunned; Pacemaker is told (standby), not surprised. Refused over TCP, it
 /// stays a member of Pacemaker's cluster; what was set for it is gone when Ganeti has it again.
 pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     let master = scene.host("n1");
@@ -71,7 +71,7 @@ pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     scene.wait("n3 is a candidate again", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.role == "C")));
 }
 
-/// Issue: "(standby or fenced, by tag)".
+/// A node that is offlined by hand goes to standby, or is fenced, by tag.
 pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     const TAG: &str = "ocf:offline-by-hand:fence";
     let master = scene.host("n1");

@@ -36,7 +36,7 @@ fn the_master_dies_and_returns(scene: &Scene, fenced: &[&str]) -> String {
     new
 }
 
-/// Issue: "the master's host dies, exactly that host is fenced, another candidate is the serving master". Ganeti's
+/// The master's host dies, exactly that host is fenced, another candidate is the serving master. Ganeti's
 /// example agents fence the new master too, and never record the old one.
 #[test]
 fn of_three_hosts_a_candidate_dies_then_the_master() {

@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("../../../docs/howto/from-the-example-agents.md"
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role";
 
-/// DESIGN 8: with the examples the new master is fenced too, and the old one is never recorded offline. The fencing is by
+/// With the examples the new master is fenced too, and the old one is never recorded offline. The fencing is by
 /// another device than ours, with no receipt, and the fenced host boots again at once. Then the page's second part is
 /// followed: Ganeti's own power interface.
 #[test]

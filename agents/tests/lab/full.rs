@@ -42,7 +42,7 @@ fn tag(scene: &Scene, command: &str) {
     assert_eq!(scene.failures(), Vec::<String>::new(), "a cluster that works has no failures in any mode");
 }
 
-/// Issue, scenario 8. n1 is master and stays it: the failure is recovered on its host, and nobody is fenced.
+/// The master n1 stays it: the failure is recovered on its host, and nobody is fenced.
 fn daemons(scene: &Scene) {
     let (n1, n3) = (scene.host("n1"), scene.host("n3"));
     recovered(scene, "luxid", || shell(&n1, "kill -KILL $(cat /var/run/ganeti/ganeti-luxid.pid)"));

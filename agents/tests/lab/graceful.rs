@@ -41,7 +41,7 @@ impl Way {
     }
 }
 
-/// Issue, scenario 5: standby and a clean stop of the cluster stack, of another node and of the master.
+/// Standby and a clean stop of the cluster stack, of another node and of the master.
 pub(crate) fn each_way(scene: &Scene) {
     println!("the cluster stack has run for {} s", stack_age(&scene.host(&scene.holder().unwrap())));
     // The master first: whose stack was stopped here has a start-up grace of its own, should it become the master.

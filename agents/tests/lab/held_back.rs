@@ -15,7 +15,7 @@ fn a_clone_moves_follows_the_administrator_and_holds_back_what_is_not_proven() {
     one_reason_after_the_other(&scene, &master);
 }
 
-/// Issue, scenario 10. A host dies in a pause, quorum is lost and comes back, the pause ends in maintenance mode, and
+/// A host dies in a pause, quorum is lost and comes back, the pause ends in maintenance mode, and
 /// that ends: only then is it recorded. Each reason is said where the administrator looks.
 fn one_reason_after_the_other(scene: &Scene, master: &str) {
     let host = scene.host(master);

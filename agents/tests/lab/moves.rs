@@ -19,7 +19,7 @@ pub(crate) fn a_graceful_move(scene: &Scene, from: &str) -> String {
     to
 }
 
-/// Issue, scenario 6: Pacemaker follows `gnt-cluster master-failover`, and does not fight it. Returns who is master then.
+/// Pacemaker follows `gnt-cluster master-failover`, and does not fight it. Returns who is master then.
 pub(crate) fn the_administrators_move(scene: &Scene, from: &str) -> String {
     let to = scene.others(from).swap_remove(0);
     let begun = Instant::now();

@@ -213,8 +213,8 @@ fn rules(findings: &[Value]) -> BTreeSet<String> {
     findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Issue: "Bad states, each found by `check` with a mend that works when it is followed: at least 30, made one by one in the
-/// lab". The cluster is as it was afterwards.
+/// Bad states, each found by `check` with a mend that works when it is followed: at least 30, one by one in the
+/// lab. The cluster is as it was afterwards.
 pub(crate) fn assert_each_is_found_and_mended(scene: &Scene) {
     for (rule, on, plant, mend) in FAULTS {
         let (host, master) = (scene.host(on), scene.host("n1"));

@@ -28,7 +28,7 @@ fn wait_for_the_device(scene: &Scene) {
     });
 }
 
-/// Issue: "as a Ganeti cluster-verify hook, so that gnt-cluster verify shows it".
+/// A hook of Ganeti shows the findings of `gnt-ha check` in `gnt-cluster verify`.
 fn assert_verify_shows_findings(scene: &Scene) {
     let master = scene.host("n1");
     let verify = || master.run(&["gnt-cluster", "verify"]).unwrap().text();
@@ -41,7 +41,7 @@ fn assert_verify_shows_findings(scene: &Scene) {
     master.check(&[&enabled[..], &["true"]].concat()).unwrap();
 }
 
-/// Issue: hooks "keep scores, constraints, device lists (...) right when candidates are promoted and demoted".
+/// Hooks keep scores, constraints and device lists right when candidates are promoted and demoted.
 fn assert_constraints_follow(scene: &Scene) {
     let master = scene.host("n1");
     let pool = |size: &str| master.check(&["gnt-cluster", "modify", &format!("--candidate-pool-size={size}")]).unwrap();
@@ -56,7 +56,7 @@ fn assert_constraints_follow(scene: &Scene) {
     assert!(setup(&master, &[]).success());
 }
 
-/// Issue: the doctor finds "OOB program on every candidate with the same version and configuration".
+/// `check` finds a candidate whose OOB program has another version or configuration.
 fn assert_others_are_looked_at(scene: &Scene) {
     let master = scene.host("n1");
     let rules = || -> Vec<(String, String)> {
@@ -96,7 +96,7 @@ fn told(scene: &Scene) -> Vec<String> {
     all.flat_map(|said| said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Issue: "timeouts that hold together (...): refused with the sum shown if they do not fit". What the administrator has set is
+/// Timeouts that do not fit together are refused, and the sum is shown. What the administrator has set is
 /// his, and so nothing is made.
 fn assert_too_short_is_refused(host: &Host) {
     let timeout = ["crm_attribute", "--name", "stonith-timeout"];
@@ -118,7 +118,7 @@ fn assert_too_short_is_refused(host: &Host) {
     host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();
 }
 
-/// Issue: "commands from two running clusters to green check: 2". What it has made does what it is for; made again it
+/// Two commands lead from two running clusters to a green `check`. What it has made does what it is for; made again it
 /// changes nothing, and it takes away what it has made, while Ganeti runs on.
 #[test]
 fn two_commands_protect_a_cluster_and_two_give_it_back() {
@@ -198,7 +198,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert_eq!(setup(&master, &["--remove"]).code, 0);
 }
 
-/// Issue: "two-node clusters get what they need (delay for the current master, ...)". Of two that have lost sight of each
+/// Clusters of two nodes get what they need (a delay for the current master). Of two that have lost sight of each
 /// other both have quorum, and both fence: the master's is first.
 #[test]
 fn of_two_nodes_that_lose_each_other_the_master_stays() {

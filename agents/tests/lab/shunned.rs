@@ -109,10 +109,10 @@ fn add_other_family(hosts: &[&Host], lost: &Host) {
     }
 }
 
-/// Issue: "a host without BMC is shunned (network alive, processes alive), its established TCP and UDP flows to every peer
+/// A host without BMC is shunned (network alive, processes alive), its established TCP and UDP flows to every peer
 /// die, in both directions, both families; noded, SSH, confd, DRBD ports refuse; after a peer's reboot, an nft flush and a
 /// firewall reload the rules are there again; a host that was down meanwhile catches up; the shunned host reboots and stays
-/// out until admitted." Pacemaker fences by shun alone, end to end, and `gnt-node power off` works by it.
+/// out until admitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` works by it.
 #[test]
 fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
     let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: None };

@@ -19,7 +19,7 @@ const fn finds(condition: Simulated) -> (&'static str, i32) {
     }
 }
 
-/// Issue, scenario 9: every file there is, by a monitor of Pacemaker's own and by one run by hand.
+/// Every file there is, by a monitor of Pacemaker's own and by one run by hand.
 pub(crate) fn each_file(scene: &Scene) {
     for condition in Simulated::ALL {
         let before = scene.holder().unwrap();

@@ -222,9 +222,8 @@ impl Administrator<'_> {
     }
 }
 
-/// Issue: "50 random cuts and mends with 5 hosts, never two serving masters, never a fake+diskless instance running twice,
-/// never a bounded about a running host." Fewer are thrown each time that all
-/// is tested; `GNT_HA_STORM_EVENTS` sets the number.
+/// Random cuts and mends with 5 hosts: never two serving masters, never a fake, diskless instance that runs twice, never
+/// `bounded` of a host that runs. `GNT_HA_STORM_EVENTS` sets their number: 50 for a night.
 #[test]
 fn nothing_runs_twice_in_a_storm_of_partitions() {
     let mut dice = Dice::new();

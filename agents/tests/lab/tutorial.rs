@@ -17,7 +17,7 @@ const NOWHERE: &str = "203.0.113.99";
 
 const TERMS: Terms = Terms { lease_ms: 3_000, watchdog_ms: WATCHDOG_MS, drift_ppm: 10_000, stop_ms: 1_000 };
 
-/// Issue: "Every command shown in them is run by a test in the lab, and its output compared."
+/// Every command shown in them is run by a test in the lab, and its output compared.
 #[test]
 fn the_tutorial_and_what_comes_after_it_do_what_they_say() {
     let lab = Scene::bare("tutorial", 3);

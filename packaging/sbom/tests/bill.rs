@@ -29,7 +29,7 @@ fn components(bill: &Value) -> BTreeMap<(String, String), &Value> {
     all.iter().map(|one| ((text(one, "name").to_owned(), text(one, "version").to_owned()), one)).collect()
 }
 
-/// Issue: "An SBOM". Each package that is linked, as Cargo.lock has it, with a licence; what only builds or tests is none.
+/// The SBOM: each package that is linked, as Cargo.lock has it, with a licence; what only builds or tests is none.
 #[test]
 fn every_package_that_is_linked_is_in_it_and_no_other() {
     let bill = bill("\0libz.so.1\0libcurl.so.4\0").unwrap();

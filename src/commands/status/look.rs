@@ -317,7 +317,7 @@ mod tests {
         }
     }
 
-    /// DESIGN 6: simulated conditions are listed, so that none is forgotten.
+    /// Simulated conditions are listed, so that none is forgotten.
     #[test]
     fn what_is_in_the_way_is_told() {
         let folder = tempfile::tempdir().unwrap();

@@ -224,7 +224,7 @@ mod tests {
         assert!(lines[2].contains("on     shunned  off    reboot"), "{text}");
     }
 
-    /// Issue: "width respected". What is left out is the least that one needs, and what asks for somebody is told in full.
+    /// The terminal's width is kept. What is left out is the least that one needs, and what asks for somebody is told in full.
     #[test]
     fn a_narrow_terminal_is_not_overrun() {
         for width in [200, 120, 80, 60, 45] {

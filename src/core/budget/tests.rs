@@ -61,7 +61,7 @@ fn nothing_to_try_gets_nothing() {
     assert_eq!(share(Duration::from_secs(50), 0), Duration::ZERO);
 }
 
-/// Issue: "timeouts that hold together (...): refused with the sum shown if they do not fit".
+/// Timeouts that do not fit together are refused, and the sum is shown.
 #[test]
 fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
     assert_eq!(
@@ -121,7 +121,7 @@ fn what_the_device_says_itself_counts_before_the_property() {
     }
 }
 
-/// Issue: "the budget: Ganeti's 60 s, the 1.2 factor, retries, fan-out, D". A BMC loses its power with its host.
+/// The budget: Ganeti's 60 s, the 1.2 factor, retries, fan-out, D. A BMC loses its power with its host.
 #[test]
 fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
     let resources = resources("stonith-timeout=72s", "");

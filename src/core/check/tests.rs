@@ -223,7 +223,7 @@ fn a_healthy_cluster_has_no_finding() {
     assert_eq!(Scene::healthy().found(), []);
 }
 
-/// Issue: "false alarms on a healthy cluster: 0", also of one that has more than it needs.
+/// False alarms on a healthy cluster: 0, also of one that has more than it needs.
 #[test]
 fn nor_has_one_with_more_than_it_needs() {
     let mut scene = Scene::healthy();

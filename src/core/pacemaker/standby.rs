@@ -34,7 +34,7 @@ pub fn own(attributes: &Pairs) -> Own {
 mod tests {
     use super::*;
 
-    /// Issue: offlining by hand "takes the same road"; what it sets is taken away, and never an administrator's own.
+    /// What offlining by hand sets is taken away, and never an administrator's own.
     #[test]
     fn only_what_we_have_set_is_ours() {
         let of = |pairs: &[(&str, &str)]| own(&pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());

@@ -26,7 +26,7 @@ fn code(view: &MasterView) -> u8 {
     monitor_master(view).code.number()
 }
 
-/// DESIGN 6: "started on the master, stopped on candidates, an error elsewhere"; as a clone nobody is banned.
+/// Started on the master, stopped on candidates, an error elsewhere; as a clone nobody is banned.
 #[test]
 fn a_healthy_cluster_in_each_way_to_run_it() {
     for (rank, run_as, expected) in [
@@ -136,7 +136,7 @@ fn refusal(view: &TakeoverView) -> String {
     }
 }
 
-/// DESIGN 6: "`--no-voting` only with a proof that the old master is gone".
+/// `--no-voting` only with a proof that the old master is gone.
 #[test]
 fn voting_comes_first_and_no_voting_needs_proof() {
     let proof = Some("a receipt".to_owned());

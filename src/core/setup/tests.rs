@@ -129,7 +129,7 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
 }
 
-/// Issue: the hooks "keep scores, constraints, device lists (...) right when candidates are promoted and demoted, nodes come, go".
+/// The hooks keep scores, constraints and device lists right when candidates are promoted and demoted, and when nodes come and go.
 #[test]
 fn where_the_device_may_run_follows_ganetis_nodes() {
     let nodes = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"4\" uname=\"n4\"/></nodes>";
@@ -162,7 +162,7 @@ fn where_the_device_may_run_follows_ganetis_nodes() {
     assert!(fragment(&demoted).contains("fence-avoids-n3.lab") && outdated(&demoted).next().is_none());
 }
 
-/// Issue: "Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes."
+/// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes.
 #[test]
 fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let wish = Wish::default();
@@ -254,7 +254,7 @@ fn a_candidate_is_no_remote_node() {
     assert!(by_hand(&plan(&was_remote, &promoted, Wish::default())).iter().any(|what| what.starts_with("n11.lab")));
 }
 
-/// Issue: "option names that this Pacemaker knows (2.1 or 3)". 2.1.5 has feature set 3.16.1, 3.0.1 has 3.20.1, 3.0.2 has
+/// Option names that this Pacemaker knows (2.1 or 3). 2.1.5 has feature set 3.16.1, 3.0.1 has 3.20.1, 3.0.2 has
 /// 3.20.5.
 #[test]
 fn properties_have_the_names_that_this_pacemaker_knows() {
@@ -288,7 +288,7 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
     assert_eq!(of("3.16.1", &pair("x", "fencing-timeout"))[1], older[1]);
 }
 
-/// Issue: "health attributes". Without allow-unhealthy-nodes the clone that publishes a red health is stopped by it.
+/// Without allow-unhealthy-nodes the clone that publishes a red health is stopped by it.
 #[test]
 fn health_counts_where_it_is_wished_for() {
     let empty = Resources::parse(EMPTY).unwrap();

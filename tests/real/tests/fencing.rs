@@ -96,7 +96,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     .unwrap();
 }
 
-/// DESIGN 3: an agent that needs the master can never fence it.
+/// An agent that needs the master can never fence it.
 #[test]
 fn the_masters_own_host_is_fenced() {
     let lab = protected("test-master", "n1.lab");

@@ -211,8 +211,8 @@ fn names_of(hosts: &[Host]) -> Vec<&str> {
     hosts.iter().map(Host::name).collect()
 }
 
-/// Issue: "cut hosts stop themselves within D in 100 of 100 random runs, bounded is never reported before".
-/// Fewer run each time that all is tested; `GNT_HA_LEASH_RUNS` sets the number.
+/// Hosts that are lost stop themselves within D, and `bounded` is never reported before. `GNT_HA_LEASH_RUNS` sets how many are
+/// lost: 100 for a night.
 #[test]
 fn a_lost_host_stops_itself_in_time_and_is_never_said_to_have_stopped_before() {
     let mut scene = Scene::up();

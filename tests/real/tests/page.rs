@@ -97,7 +97,7 @@ fn assert_readable(seen: &Value) {
     }
 }
 
-/// Issue: "a self-contained HTML page with the time line drawn (checked in headless Chromium)".
+/// A self-contained HTML page with the time line drawn (checked in headless Chromium).
 #[test]
 fn a_browser_shows_every_step_on_the_time_line_and_loads_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -32,7 +32,7 @@ fn line_of(text: &str, node: &str) -> String {
     text.lines().find(|line| line.contains(node)).unwrap_or_default().to_owned()
 }
 
-/// DESIGN 4: recording is a reconciliation. Whoever fenced, and whatever was missed, the master finds it; a pause holds
+/// Recording is a reconciliation. Whoever fenced, and whatever was missed, the master finds it; a pause holds
 /// it back; without proof there is no record, and a human's word is one.
 #[test]
 fn the_master_records_what_others_fenced_and_nothing_without_proof() {

@@ -57,8 +57,8 @@ fn look(trial: &Trial, death: Option<&Death>) -> Outlook {
     Outlook::parse(&trial.simulate(death, late()).unwrap()).unwrap()
 }
 
-/// Issue: "Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote
-/// nodes", and "a crm_simulate of every single host's death has shown no surprise". A remote node is fenced by its name, and
+/// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote
+/// nodes, and crm_simulate shows no surprise at any single host's death. A remote node is fenced by its name, and
 /// not because the member that held its connection died.
 #[test]
 fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
