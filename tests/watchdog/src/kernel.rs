@@ -37,7 +37,15 @@ pub fn kernel(folder: &Path) -> io::Result<Kernel> {
         download(folder, &name)?;
     }
     let package = packages(folder, &name)?.ok_or_else(|| missing(&format!("{name}_*.deb"), folder))?;
-    unpack(&package, &unpacked)?;
+    // What was interrupted half-way is not found under this name.
+    let partial = folder.join(format!("{name}.partial"));
+    for left in [&partial, &unpacked] {
+        if left.exists() {
+            fs::remove_dir_all(left)?;
+        }
+    }
+    unpack(&package, &partial)?;
+    fs::rename(&partial, &unpacked)?;
     find(&unpacked)
 }
 

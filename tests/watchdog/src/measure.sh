@@ -1,6 +1,7 @@
 #!/bin/busybox sh
-# The first process of the guest whose watchdog is measured. Its disk is memory, so what is noted goes to the console as well:
-# each line that begins with @@ holds all notes so far, with a blank for each end of a line.
+# The first process of the guest whose watchdog is measured. Its disk is memory, so what is noted goes to the console as well,
+# each line of the notes once, behind @@. The shell reads by itself: a process for each look would have the console say the
+# last notes too late, which is then a host that ended before its watchdog.
 
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -22,7 +23,10 @@ gnt-ha leash measure start
 echo "== state $(cat /sys/class/watchdog/watchdog0/state)"
 
 gnt-ha leash measure start --confirm &
+notes=/var/lib/gnt-ha/watchdog-measurement
+until [ -s "$notes" ]; do sleep 0.05; done
+exec 3<"$notes"
 while :; do
-    sleep 0.1
-    echo "@@ $(tr '\n' ' ' </var/lib/gnt-ha/watchdog-measurement)"
+    while read -r note <&3; do echo "@@ $note"; done
+    sleep 0.02
 done
