@@ -4,7 +4,7 @@ use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::pacemaker::fencing::Fencing;
-use gnt_ha::core::reconcile::{Memory, Removal, Written};
+use gnt_ha::core::reconcile::{Membership, Memory, Removal, Written};
 use gnt_ha::core::roles::gone;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ledger::Ledger;
@@ -35,6 +35,12 @@ impl Evidence {
             memory: remembered(&place.state_dir).ok(),
             all: site.nodes.clone(),
         }
+    }
+
+    /// How Pacemaker sees `node`; none if it could not be asked.
+    #[must_use]
+    pub fn membership(&self, node: &NodeName) -> Option<Membership> {
+        self.pacemaker.as_ref().ok().map(|pacemaker| pacemaker.membership(node, &self.all))
     }
 
     /// What proves that `node` is gone, in words; `None` without a proof. Whoever asks has tried to reach it and could not.

@@ -251,8 +251,6 @@ pub struct TakeoverView {
     pub rank: Rank,
     /// How this node stands with the other candidates, where it takes itself for the master.
     pub standing: Standing,
-    /// The master that this node knows.
-    pub old_master: Option<NodeName>,
     /// The master IP answers, and it is not on this host.
     pub served_elsewhere: bool,
     /// A candidate that can be reached has a newer configuration: own serial, its serial
@@ -266,8 +264,10 @@ pub struct TakeoverView {
     pub nodes: usize,
     /// How many can be expected to vote: nodes that are not offline and whose noded takes connections, with this one.
     pub voters: usize,
-    /// What proves that the old master, or each node that cannot vote, is gone.
+    /// What proves that nobody else holds the role: that each node is gone that [`gone::must_be_gone`] names.
     pub gone: Option<String>,
+    /// The first of those of which nothing proves it.
+    pub unproven: Option<NodeName>,
 }
 
 /// Decides how the role comes here.
@@ -316,10 +316,10 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
     } else if let Some(proof) = &view.gone {
         Some(proof.clone())
     } else {
-        let old = view.old_master.as_ref().map_or("the old master", NodeName::as_str);
+        let unproven = view.unproven.as_ref().map_or("the old master", NodeName::as_str);
         let reason = format!(
-            "{} of {} nodes can vote, Ganeti wants more than half, and nothing proves that {old} is gone (bring nodes \
-             back, or confirm that it is off: gnt-ha attest {old})",
+            "{} of {} nodes can vote, Ganeti wants more than half, and nothing proves that {unproven} is gone (bring \
+             nodes back, or confirm that it is off: gnt-ha attest {unproven})",
             view.voters, view.nodes
         );
         return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));

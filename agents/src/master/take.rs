@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::roles::gone::{Other, must_be_gone};
 use gnt_ha::core::roles::words::{Served, Standing, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
 use gnt_ha::sys::clock::Deadline;
@@ -174,7 +175,6 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.into_iter().partition(|address| shunned.contains(address));
     let enough = site.nodes.len() / 2;
-    let old_master = site.master.clone().filter(|master| *master != site.here);
     // What could not be asked is taken for there.
     let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {
         let voting =
@@ -191,7 +191,17 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let silent: BTreeSet<IpAddr> = silent.into_iter().chain(refused).collect();
     let voters = 1 + voting.len();
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| site.address(node).is_some_and(|at| found.contains(&at));
-    let not_voting: Vec<&NodeName> = others.iter().copied().filter(|node| !among(&voting, node)).collect();
+    let is_heard = |node: &NodeName| {
+        words.iter().any(|word| !word.own && !word.shunned && word.from.eq_ignore_ascii_case(node.as_str()))
+    };
+    let known = |node: &NodeName, evidence: Option<&Evidence>| Other {
+        name: node.clone(),
+        is_candidate: site.candidates.contains(node),
+        votes: among(&voting, node),
+        is_heard: is_heard(node),
+        member: evidence.and_then(|evidence| evidence.membership(node)),
+    };
+    let nodes: Vec<NodeName> = others.iter().copied().cloned().collect();
     let silent: Vec<NodeName> = others.into_iter().filter(|node| among(&silent, node)).cloned().collect();
     // A proof costs a question to Pacemaker: only where somebody is silent.
     let evidence = (!silent.is_empty() || 2 * voters <= site.nodes.len())
@@ -199,6 +209,15 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let proof = |node: &NodeName| evidence.as_ref().and_then(|evidence| evidence.proof_that_gone(node));
     let own = site.serial(&place.data_dir).or_else(|| words.iter().find(|word| word.own).map(|word| word.serial));
     let gone = gone_addresses(site, &silent, proof);
+    let (proven, unproven) = if 2 * voters > site.nodes.len() {
+        (None, None)
+    } else {
+        let others: Vec<Other> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
+        match proof_of_all(site, &others, &silent, proof) {
+            Ok(proof) => (Some(proof), None),
+            Err(unproven) => (None, unproven),
+        }
+    };
     let view = TakeoverView {
         rank: site.rank,
         standing: match site.rank {
@@ -212,8 +231,8 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
         any_serial: site.tags().any_serial,
         nodes: site.nodes.len(),
         voters,
-        gone: if 2 * voters > site.nodes.len() { None } else { proof_of_all(site, &not_voting, &silent, proof) },
-        old_master,
+        gone: proven,
+        unproven,
     };
     (view, gone)
 }
@@ -243,21 +262,18 @@ fn gone_addresses(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) ->
     addresses
 }
 
-/// What proves that nobody else can hold the role: for a failover, that the old master is gone; for a start on the
-/// master itself, that every node is that does not vote. One that Ganeti has recorded offline is proven already, and one
-/// that answers is not gone, whatever was done to it before.
+/// What proves that nobody else holds the role, or of whom nothing proves it. A node that Ganeti has recorded offline is proven
+/// already, and one that answers is not gone, whatever was done to it before.
 fn proof_of_all(
     site: &Site,
-    not_voting: &[&NodeName],
+    others: &[Other],
     silent: &[NodeName],
     proof: impl Fn(&NodeName) -> Option<String>,
-) -> Option<String> {
-    let old = site.master.as_ref();
-    let needed: Vec<&NodeName> = if site.rank == Rank::Master { not_voting.to_vec() } else { vec![old?] };
+) -> Result<String, Option<NodeName>> {
+    let needed = must_be_gone(site.rank, site.master.as_ref().ok_or(None)?, others);
     let offline = site.ssconf.names("offline_nodes").unwrap_or_default();
-    if needed.iter().any(|node| !silent.contains(node) && !offline.contains(node)) {
-        return None;
-    }
-    let proofs: Vec<String> = needed.into_iter().map(proof).collect::<Option<_>>()?;
-    Some(if proofs.is_empty() { "every other node is recorded offline".to_owned() } else { proofs.join("; ") })
+    let may_be_gone = |node: &NodeName| silent.contains(node) || offline.contains(node);
+    let proven = |node: &NodeName| proof(node).filter(|_| may_be_gone(node)).ok_or_else(|| Some(node.clone()));
+    let proofs: Vec<String> = needed.into_iter().map(proven).collect::<Result<_, _>>()?;
+    Ok(if proofs.is_empty() { "every other node is recorded offline".to_owned() } else { proofs.join("; ") })
 }

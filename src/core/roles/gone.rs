@@ -1,6 +1,8 @@
 //! Whether a node is proven to be gone, so that the master role may be taken without its vote.
 
+use super::Rank;
 use crate::core::grade::Grade;
+use crate::core::node::NodeName;
 use crate::core::reconcile::{Membership, Proof, Written, last_on, proofs};
 
 /// How old a proof may be, in milliseconds: a fenced node may be back, and be lost again in a way that nobody fenced it
@@ -28,6 +30,43 @@ pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms
     (proof.grade >= Grade::Bounded && is_fresh && !is_void).then_some(proof)
 }
 
+/// Another node, when the role is to be taken without a majority of votes.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// Ganeti's name of it.
+    pub name: NodeName,
+    /// It is a master candidate, as far as this node knows.
+    pub is_candidate: bool,
+    /// It can be expected to vote: not offline, and its noded takes connections.
+    pub votes: bool,
+    /// Its confd has said who is master, by its configuration.
+    pub is_heard: bool,
+    /// How Pacemaker sees it; none if Pacemaker could not be asked.
+    pub member: Option<Membership>,
+}
+
+impl Other {
+    /// Pacemaker sees to it that it does not hold the role: of the members, each of which has been asked, one gets it.
+    const fn is_kept_from_the_role(&self) -> bool {
+        matches!(self.member, Some(Membership::Online | Membership::Standby))
+    }
+}
+
+/// Who must be proven gone before a node of this `rank` takes the role without a majority of votes.
+///
+/// For a start on the master itself: everybody who does not vote. For a failover: the old master, and each other candidate that
+/// neither says who is master nor is kept from the role by Pacemaker. It may have taken the role while this node was away, and
+/// this node's configuration still names the master before it.
+#[must_use]
+pub fn must_be_gone<'a>(rank: Rank, old_master: &'a NodeName, others: &'a [Other]) -> Vec<&'a NodeName> {
+    let may_hold_it = |other: &&Other| match rank {
+        Rank::Master => !other.votes,
+        Rank::Candidate | Rank::Other => other.is_candidate && !other.is_heard && !other.is_kept_from_the_role(),
+    };
+    let others = others.iter().filter(|other| other.name != *old_master).filter(may_hold_it).map(|other| &other.name);
+    (rank != Rank::Master).then_some(old_master).into_iter().chain(others).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +76,38 @@ mod tests {
     use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, First, Removal};
 
     const NOW: u64 = 1_700_000_000_000;
+
+    fn other(name: &str) -> Other {
+        let name = name.parse().unwrap();
+        Other { name, is_candidate: true, votes: false, is_heard: false, member: Some(Membership::Absent) }
+    }
+
+    /// A candidate that this node cannot reach may have taken the role from the master that this node knows.
+    #[test]
+    fn a_candidate_of_which_nothing_is_known_must_be_gone_too() {
+        let old = "n1.lab".parse().unwrap();
+        let names = |rank, others: &[Other]| -> Vec<String> {
+            must_be_gone(rank, &old, others).into_iter().map(ToString::to_string).collect()
+        };
+        let candidate = Rank::Candidate;
+        assert_eq!(names(candidate, &[other("n1.lab"), other("n3.lab")]), ["n1.lab", "n3.lab"]);
+        let fine = [
+            Other { is_candidate: false, ..other("n3.lab") },
+            Other { is_heard: true, ..other("n4.lab") },
+            Other { member: Some(Membership::Online), ..other("n5.lab") },
+            Other { member: Some(Membership::Standby), ..other("n6.lab") },
+        ];
+        assert_eq!(names(candidate, &fine), ["n1.lab"]);
+        for member in [Membership::Unknown, Membership::Unclean, Membership::Pending, Membership::ShuttingDown] {
+            let doubtful = [Other { member: Some(member), ..other("n3.lab") }];
+            assert_eq!(names(candidate, &doubtful), ["n1.lab", "n3.lab"], "{member:?}");
+        }
+        assert_eq!(names(candidate, &[Other { member: None, ..other("n3.lab") }]), ["n1.lab", "n3.lab"]);
+        // The master itself is none of the others.
+        let here = "n2.lab".parse().unwrap();
+        let voting = Other { votes: true, ..other("n3.lab") };
+        assert_eq!(must_be_gone(Rank::Master, &here, &[voting, fine[0].clone()]).len(), 1, "whoever does not vote");
+    }
 
     fn fence(action: FenceAction, ago_ms: u64) -> Fence {
         let status = FenceStatus::Success;

@@ -118,7 +118,6 @@ fn takeover() -> TakeoverView {
     TakeoverView {
         rank: Rank::Candidate,
         standing: Standing::Undisputed,
-        old_master: Some(name("n1.lab")),
         served_elsewhere: false,
         newer_copy: None,
         missed: None,
@@ -126,6 +125,7 @@ fn takeover() -> TakeoverView {
         nodes: 3,
         voters: 2,
         gone: None,
+        unproven: Some(name("n1.lab")),
     }
 }
 

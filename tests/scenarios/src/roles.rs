@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
+use gnt_ha::core::roles::gone::{Other, must_be_gone};
 use gnt_ha::core::roles::words::{
     Served, Standing, Word, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
@@ -264,18 +266,28 @@ impl World {
             let node = &self.hosts[node];
             !node.is_heard() && node.truly_fenced.last().is_some_and(|(_, grade)| *grade >= Grade::Bounded)
         };
-        let needed: Vec<Host> = match rank {
-            Rank::Master => others.into_iter().filter(|other| !votes(*other)).collect(),
-            Rank::Candidate | Rank::Other => vec![state.believes_master],
-        };
-        let old = state.believes_master;
+        let known: Vec<Other> = others
+            .iter()
+            .map(|other| Other {
+                name: self.hosts[*other].name.clone(),
+                is_candidate: state.role.candidates.contains(other),
+                votes: votes(*other),
+                is_heard: words
+                    .iter()
+                    .any(|word| !word.own && !word.shunned && word.from == self.hosts[*other].name.as_str()),
+                member: Some(self.hosts[*other].member),
+            })
+            .collect();
+        let needed = must_be_gone(rank, &self.hosts[state.believes_master].name, &known);
+        let is_named_gone =
+            |name: &NodeName| (0..self.hosts.len()).any(|node| self.hosts[node].name == *name && is_gone(node));
+        let unproven = needed.into_iter().find(|name| !is_named_gone(name));
         take_over(&TakeoverView {
             rank,
             standing: match rank {
                 Rank::Master => standing(&state.name, words, state.role.candidates.len(), Served::Never),
                 Rank::Candidate | Rank::Other => Standing::Undisputed,
             },
-            old_master: (old != host).then(|| self.hosts[old].name.clone()),
             served_elsewhere: (0..self.hosts.len())
                 .any(|other| other != host && votes(other) && self.hosts[other].role.serves),
             newer_copy: newer_copy(Some(state.role.serial), words),
@@ -283,7 +295,8 @@ impl World {
             any_serial: false,
             nodes: self.hosts.len(),
             voters,
-            gone: needed.iter().all(|node| is_gone(*node)).then(|| "a fencing".to_owned()),
+            gone: unproven.is_none().then(|| "a fencing".to_owned()),
+            unproven: unproven.cloned(),
         })
     }
 
