@@ -170,6 +170,15 @@ mod tests {
         assert!(!nobody.may_pet(S(1)));
     }
 
+    /// Who refuses has said so with a signature: it is no word for the node, not even for one that had a lease.
+    #[test]
+    fn a_refusal_renews_nothing() {
+        let mut lease = lease(&[1, 2, 3]);
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
+        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::Refuses), (3, Word::Refuses)]));
+        assert_eq!(lease.ends(), Some(S(11)));
+    }
+
     /// All confds down by an upgrade, all hosts there: nobody is ended.
     #[test]
     fn a_fault_of_confd_everywhere_ends_nobody() {

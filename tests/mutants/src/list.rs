@@ -96,7 +96,7 @@ pub const ALL: &[Mutant] = &[
         VERDICT,
         "Stand::Unconfirmed(_) if is_lost_too => {",
         "Stand::Unconfirmed(_) => {",
-        Model("time"),
+        Unit("verdict::tests::everyone_has_to_confirm"),
     ),
     of(
         "who-is-refused-by-one-is-lost-too",
@@ -238,7 +238,7 @@ pub const ALL: &[Mutant] = &[
         VERDICT,
         "if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {",
         "if false {",
-        Model("time_disarmed_meanwhile"),
+        Unit("verdict::tests::without_a_leash_that_can_be_believed_it_is_isolated"),
     ),
     of(
         "a-master-that-is-lost-is-not-looked-at",
@@ -267,7 +267,7 @@ pub const ALL: &[Mutant] = &[
         LEASE,
         "matches!(self, Self::MayRun | Self::Alive)",
         "!matches!(self, Self::Silent)",
-        Unit("lease::tests::half_is_no_majority_and_one_refusal_is_no_loss"),
+        Unit("lease::tests::a_refusal_renews_nothing"),
     ),
     of(
         "a-list-needs-no-majority-of-its-own",
@@ -333,7 +333,7 @@ pub const ALL: &[Mutant] = &[
         TERMS,
         "self.is_promised(age_ms.saturating_add(bound), kept_for_ms)",
         "self.is_promised(age_ms.max(bound.min(1)), kept_for_ms)",
-        Model("time_disarmed_meanwhile"),
+        Unit("terms::tests::a_promise_has_to_last_for_the_whole_wait"),
     ),
     of(
         "a-promise-by-one-clock",
@@ -389,7 +389,7 @@ pub const ALL: &[Mutant] = &[
         "a-shun-repeats-an-admitted-epoch",
         REGISTER,
         "Self(self.0 | 1)",
-        "Self(self.0.max(1))",
+        "Self(if self.0 == 0 { 1 } else { self.0 })",
         Unit("register::tests::an_old_order_does_not_undo_a_later_one"),
     ),
     // Peers, statements, memories, boots.
