@@ -12,6 +12,7 @@ use gnt_ha::core::power::walk::Task;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
+use gnt_ha::sys::identity;
 use gnt_ha::sys::road::{Finish, Road};
 use serde::Serialize;
 
@@ -80,7 +81,8 @@ pub struct Ended {
     pub error: Option<String>,
 }
 
-/// Switches the node on or off and proves it.
+/// Switches the node on or off and proves it. An off that is proven less than `off` is kept in the receipt as what it is, and
+/// is an error for a caller that has no receipt of its own: by the exit code it would take the power for off.
 pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut Road) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
@@ -109,10 +111,30 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
                 Power::Off => after_off(config, node, done.value.grade, deadline, data_dir, road),
                 Power::On => after_on(config, node, deadline, data_dir, road),
             }
-            proven(want, done.value, done.failed)
+            let mut ended = proven(want, done.value, done.failed);
+            // A caller with a receipt of its own reads the grade. Ganeti records powered=no at each exit code 0.
+            if want == Power::Off && identity::request().is_none() {
+                ended.error = less_than_off(node, &ended.finish, is_shun);
+            }
+            ended
         }
         Err(why) => failed(Outcome::Unknown, why),
     }
+}
+
+/// Why a proven end of `power-off` is no success in Ganeti's contract (`LUOobCommand.Exec`, `lib/cmdlib/misc.py`): a success
+/// means that the power is off, which only grade `off` proves. None where it is.
+fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<String> {
+    let Finish { grade, word_of, .. } = finish;
+    if *grade == Grade::Off {
+        return None;
+    }
+    let shunned = if is_shun { "; the other nodes shun it" } else { "" };
+    Some(format!(
+        "its power was not seen off: it is proven {grade} by {word_of} ({}){shunned}; when you have seen that it is off: \
+         gnt-ha attest {node} --reason TEXT",
+        grade.meaning()
+    ))
 }
 
 /// Off, proven, dark, on, proven: all on the same level. Never the device's own cycle, which says nothing of when it

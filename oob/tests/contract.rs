@@ -81,6 +81,9 @@ fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "power-status failed", "outlet is locked"]);
 }
 
+/// What `fence_ganeti` sets: it reads the grade.
+const FENCING: (&str, &str) = ("GNT_HA_REQUEST", "0199aabbccdd-01234567");
+
 /// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised.
 #[test]
 fn a_weaker_grade_is_passed_on() {
@@ -94,8 +97,32 @@ fn a_weaker_grade_is_passed_on() {
     std::fs::remove_dir_all(site.path("state")).unwrap();
     site.configure(&format!("minimum_grade = \"isolated\"\n{}", site.text("config.toml")));
     assert_eq!(site.oob("power-status").answered()["grade"], "isolated");
-    site.oob("power-off").silent();
+    site.run(&["power-off", NODE], &[FENCING]).silent();
     assert_eq!(site.receipt()["grade"], "isolated");
+}
+
+/// Ganeti records powered=no at each exit code 0 of power-off: of a node whose power nobody saw off it is told a failure, with
+/// what was proven. The receipt is the same for every caller.
+#[test]
+fn ganeti_is_told_no_success_without_an_off() {
+    for (grade, meaning) in [("bounded", "the power may be on"), ("isolated", "may still run")] {
+        let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
+        site.configure(&format!("minimum_grade = \"isolated\"\n{}", site.text("config.toml")));
+        let answer = format!(
+            r#"[ "$1 $(cat power-dev)" = "power-status off" ] && {{ echo '{{"powered": false, "grade": "{grade}"}}'; exit 0; }}"#
+        );
+        site.script("dev", &answer);
+        // The second finds it so already.
+        for outcome in ["done", "already-so"] {
+            let said = format!("it is proven {grade} by dev");
+            site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha attest n1.lab --reason TEXT"]);
+            let receipt = site.ledger().pop().unwrap();
+            assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!(outcome), &json!(grade)));
+        }
+        site.run(&["power-off", NODE], &[FENCING]).silent();
+        assert_eq!(site.oob("power-status").answered()["grade"], grade);
+        site.run(&["power-off", NODE], &[("GNT_HA_REQUEST", "not an id")]).failed_for(NODE, &["not seen off"]);
+    }
 }
 
 /// `OOB_STATUSES`: a list of [item, status]; a device that does not answer is an item too.
@@ -143,7 +170,7 @@ fn a_wrong_call_is_exit_code_1_and_one_line() {
 fn receipts_are_linked_to_the_callers() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     site.script("dev", r#"[ -e state/receipts.jsonl ] && cp state/receipts.jsonl "at-$1""#);
-    site.run(&["power-off", NODE], &[("GNT_HA_REQUEST", "0199aabbccdd-01234567")]).silent();
+    site.run(&["power-off", NODE], &[FENCING]).silent();
     assert_eq!(site.text("at-power-status").lines().count(), 1);
     let intent = site.ledger().remove(0);
     assert_eq!((&intent["program"], &intent["action"]), (&json!("ganeti-oob"), &json!("off")));

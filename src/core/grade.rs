@@ -38,6 +38,17 @@ impl Grade {
             Self::Off => "off",
         }
     }
+
+    /// What the node may still do, for a message.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Unknown => "nothing is proven",
+            Self::Isolated => "it is cut off from the others, and may still run",
+            Self::Bounded => "the boot that was lost has ended, and the power may be on",
+            Self::Off => "it has no power",
+        }
+    }
 }
 
 impl fmt::Display for Grade {

@@ -76,8 +76,14 @@ pub fn asker() -> Asker {
         program: program_of(parent),
         pid: u32::try_from(parent).unwrap_or_default(),
         user: user(),
-        request: std::env::var(REQUEST_VARIABLE).ok().filter(|id| is_id(id)),
+        request: request(),
     }
+}
+
+/// The id of the caller's receipt; none for a caller that keeps none, as Ganeti and a person at a shell.
+#[must_use]
+pub fn request() -> Option<String> {
+    std::env::var(REQUEST_VARIABLE).ok().filter(|id| is_id(id))
 }
 
 /// The name of a process: the kernel's, which for a script is the script's and holds no more than 15 bytes; where it

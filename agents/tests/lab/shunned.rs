@@ -112,7 +112,7 @@ fn add_other_family(hosts: &[&Host], lost: &Host) {
 /// A host without BMC is shunned (network alive, processes alive), its established TCP and UDP flows to every peer
 /// die, in both directions, both families; noded, SSH, confd, DRBD ports refuse; after a peer's reboot, an nft flush and a
 /// firewall reload the rules are there again; a host that was down meanwhile catches up; the shunned host reboots and stays
-/// out until admitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` works by it.
+/// out until admitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` has it shunned, with its power left on record.
 #[test]
 fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
     let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: None };
@@ -152,8 +152,10 @@ fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
     scene.expect_boot("n2");
     it_stays_out_until_it_is_admitted(&scene, &n1, &n3);
 
-    // Ganeti's own way, while Pacemaker loses the node because of it: both come to the same.
-    n1.check(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
+    // Ganeti's own way, while Pacemaker loses the node because of it: both come to the same. It is no power that is off.
+    let told = n1.run(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
+    assert!(!told.success() && told.text().contains("proven isolated"), "{}", told.text());
+    assert!(scene.flags().get("n4").is_some_and(|flags| flags.offline && !flags.unpowered));
     scene.wait_fenced("n4", 60);
     scene.wait_offline(&["n4"]);
     scene.settle();

@@ -50,7 +50,7 @@ pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadl
 /// a fencing: what it reboots stays out until somebody has it back.
 pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, road: &mut Road) {
     let is_shunned = || remembered(config, node).ok().flatten().is_some_and(|entry| entry.epoch.is_shunned());
-    if identity::asker().request.is_some() || !can_shun(data_dir) || !is_shunned() {
+    if identity::request().is_some() || !can_shun(data_dir) || !is_shunned() {
         return;
     }
     let told = Survivors::of(node, config, data_dir).and_then(|all| admit(&all, None, deadline));

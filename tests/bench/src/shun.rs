@@ -10,7 +10,7 @@ use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Lab, Options};
 use nix::unistd::{SysconfVar, sysconf};
 use real_parts::lab_name;
-use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
+use real_parts::protect::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -101,8 +101,7 @@ fn refused(lab: &Lab, runs: usize) -> Result<Row> {
     let (n1, n3) = (lab.host("n1")?, lab.host("n3")?);
     let mut times = Vec::new();
     for _ in 0..runs {
-        let begun = n1.check(&[OOB_PROGRAM, "power-off", &n3.fqdn()])?;
-        drop(begun);
+        n1.check(&["env", FENCING, OOB_PROGRAM, "power-off", &n3.fqdn()])?;
         let history = n1.check(&[GNT_HA, "history", "--json", "n3"])?.stdout;
         let last: Value = serde_json::from_str(history.lines().last().ok_or("no receipt")?)?;
         let steps = last["receipt"]["steps"].as_array().cloned().unwrap_or_default();

@@ -25,6 +25,9 @@ pub const GNT_HA: &str = "/usr/sbin/gnt-ha";
 /// The OOB program's path on the hosts.
 pub const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
+/// Beside it in the environment, as `fence_ganeti` calls it: a proof below `off` is a success then, too.
+pub const FENCING: &str = "GNT_HA_REQUEST=0199aabbccdd-01234567";
+
 /// The configuration's path on the hosts.
 pub const CONFIG: &str = "/etc/gnt-ha/config.toml";
 

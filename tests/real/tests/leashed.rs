@@ -11,7 +11,7 @@ use gnt_ha::core::shun::terms::Terms;
 use lab::{Host, Lab, Network, Options, Power};
 use real_parts::dice::{Dice, count};
 use real_parts::lab_name;
-use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
+use real_parts::protect::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
 use serde_json::Value;
 
 /// The shortest that the configuration takes, or nearly so.
@@ -128,7 +128,8 @@ impl Scene {
                     scope.spawn(move || {
                         thread::sleep(patience);
                         let asked_at = lab::now().unwrap();
-                        let off = fencer.run(&[OOB_PROGRAM, "power-off", &host.fqdn()]).unwrap();
+                        let words = ["env", FENCING, OOB_PROGRAM, "power-off", &host.fqdn()];
+                        let off = fencer.run(&words).unwrap();
                         let said_at = lab::now().unwrap();
                         assert!(off.success(), "{} on {}: {}", host.name(), fencer.name(), off.text());
                         assert_eq!(host.power_status(), Power::Off, "{} runs and is said to be off", host.name());
