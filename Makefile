@@ -5,12 +5,16 @@ DESTDIR ?=
 CARGO ?= cargo
 # nextest where it is installed: each test in a process of its own.
 NEXTEST := $(shell command -v cargo-nextest)
+# One selection of crates and features for whatever is built to be tested: with another one cargo builds most of it again.
+TESTED := --locked --workspace --exclude model
+REAL := --features real-parts/real,ganeti-agents/real,real-watchdog/real
 OUT := target/release
 MANUALS := target/manuals
 SBOM := target/sbom/gnt-ha.cdx.json
 FUZZ := target/fuzz
 LAB_TIMES := target/lab-times
 FUZZ_SECONDS ?= 30
+SOAK_HOURS ?= 8
 
 SBIN := $(DESTDIR)$(PREFIX)/sbin
 LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
@@ -23,7 +27,7 @@ HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-
     instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d \
     node-modify-post.d node-remove-post.d watcher
 
-.PHONY: help requirements build install demo test test-quick test-real labs watchdog model mutants lint deny bench fuzz sbom deb deb-check
+.PHONY: help requirements build install demo test test-quick test-real labs soak watchdog model mutants lint deny bench fuzz sbom deb deb-check
 
 help:
 	@echo 'make build       the programs, their manual pages and completions'
@@ -35,6 +39,7 @@ help:
 	@echo 'make mutants     faults in the functions that decide, each found by the model or a test: ten minutes and more'
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
 	@echo 'make labs        the labs of test-real alone'
+	@echo 'make soak        all of that and more, on each release, for a night (SOAK_HOURS)'
 	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
@@ -125,10 +130,10 @@ test:
 
 test-quick:
 ifdef NEXTEST
-	$(CARGO) nextest run --locked --workspace --exclude model --test-threads 8
-	$(CARGO) test --locked --workspace --exclude model --doc --quiet
+	$(CARGO) nextest run $(TESTED) --test-threads 8
+	$(CARGO) test $(TESTED) --doc --quiet
 else
-	$(CARGO) test --locked --workspace --exclude model
+	$(CARGO) test $(TESTED)
 endif
 
 test-real: requirements watchdog labs
@@ -137,15 +142,20 @@ test-real: requirements watchdog labs
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 labs: requirements
 	tests/requirements chromium mmdebstrap
-	$(CARGO) build --locked
-	$(CARGO) build --locked --package lab
-	@CARGO='$(CARGO)' tests/labs $(LAB_TIMES)
+	$(CARGO) build $(TESTED)
+	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LAB_TIMES)
+
+# Everything that is tested, on each release and with both ways of naming, for SOAK_HOURS (now $(SOAK_HOURS)): for a night. It
+# goes on where it was interrupted.
+soak: requirements
+	tests/requirements chromium mmdebstrap qemu-system-x86 busybox-static
+	@CARGO='$(CARGO)' TESTED='$(TESTED)' REAL='$(REAL)' tests/soak target/soak $(SOAK_HOURS)
 
 # The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
 watchdog:
 	tests/requirements qemu-system-x86 busybox-static
-	$(CARGO) build --locked --package gnt-ha
-	$(CARGO) test --locked --package real-watchdog --features real -- --nocapture
+	$(CARGO) build $(TESTED)
+	$(CARGO) test $(TESTED) $(REAL) --test bite -- --nocapture
 
 # BENCH=--json=FILE keeps the figures; BENCH=--examples=FOLDER compares with Ganeti's example agents, built.
 bench: requirements

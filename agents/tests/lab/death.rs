@@ -48,6 +48,7 @@ fn of_three_hosts_a_candidate_dies_then_the_master() {
 /// The open problem of the original design: a node that is no candidate is neither banned nor chosen. When it is all
 /// that fills the pool, Ganeti promotes it, and it can be chosen from then on.
 #[test]
+#[ignore = "make soak: what it adds to the other deaths is the pool of candidates"]
 fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
     let scene = Scene::up("death-clone", 3, Roles::Promotable);
     let master = scene.host("n1");
@@ -65,6 +66,7 @@ fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
 /// One after the other: a node that can never be a candidate, a candidate, the master by its network; then the new master
 /// and another at once, of whom Pacemaker 2.1.5 names only one in its notification.
 #[test]
+#[ignore = "make soak: three minutes; the core and the breaker have these deaths, too"]
 fn of_five_hosts_each_kind_dies_then_two_at_once() {
     let scene = Scene::up("death-5", 5, Roles::Promotable);
     scene.host("n1").check(&["gnt-node", "modify", "--master-capable=no", "n5.lab"]).unwrap();

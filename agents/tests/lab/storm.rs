@@ -260,7 +260,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
         scene.lab.block(&[pairs(&first, &rest), pairs(&rest, &first)].concat()).unwrap();
         away.insert(master);
         thread::sleep(FIRST);
-        for _ in 0..count("GNT_HA_STORM_EVENTS", 7) {
+        for _ in 0..count("GNT_HA_STORM_EVENTS", 4) {
             befall(&scene, &mut dice, &mut away);
             // Long enough for a lease to end, mostly; not always for what follows from it.
             thread::sleep(Duration::from_millis(3_000 + dice.below(11_000) as u64));
