@@ -11,7 +11,7 @@ use crate::spec::{Kind, OPTIONS, Spec};
 const SHORT: &str = "Fence agent for Ganeti's out-of-band power interface";
 
 const LONG: &str = "fence_ganeti fences the nodes of a Ganeti cluster through their out-of-band (OOB) program, the \
-node parameter oob_program. It runs the program itself, on any master candidate, and never needs Ganeti's master, \
+node parameter oob_program. It runs the program itself, on any host that has what it needs (see oob_program), and never needs Ganeti's master, \
 job queue or locks: so the node that is the master can be fenced too. Success is only what was read back from \
 power-status afterwards, never an exit code. After a proven off the node is recorded offline in Ganeti where that is \
 possible from here. Receipts of everything are kept: see gnt-ha history.";

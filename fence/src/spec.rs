@@ -141,7 +141,7 @@ pub const OPTIONS: &[Spec] = &[
         None,
         Kind::Text,
         "path",
-        "OOB program for every node, instead of the one in Ganeti's configuration; needed where this host is no master candidate",
+        "OOB program for every node, instead of the one in Ganeti's configuration, or in the copy that gnt-ha setup keeps in Pacemaker's for hosts that are no master candidates",
     ),
     with_default(
         spec(
@@ -195,7 +195,7 @@ pub const OPTIONS: &[Spec] = &[
             None,
             Kind::Text,
             "file",
-            "Pacemaker's configuration on this host, which may hold a pause of the record",
+            "Pacemaker's configuration on this host, which may hold a pause of the record, and holds a copy of the OOB programs",
         ),
         gnt_ha::sys::pacemaker::cib::FILE,
     ),

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use gnt_ha::core::ganeti::config::GanetiConfig;
-use gnt_ha::core::node::{NoSuchNode, NodeName};
+use gnt_ha::core::node::{self, NoSuchNode, NodeName};
 use gnt_ha::sys::ganeti::files::{self, GanetiFilesError};
+use gnt_ha::sys::ganeti::programs::Copy;
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
@@ -14,6 +15,8 @@ use crate::options::Options;
 pub struct Cluster {
     /// Ganeti's configuration, where this host has it.
     config: Result<GanetiConfig, GanetiFilesError>,
+    /// What a host knows that is no master candidate.
+    copy: Option<Copy>,
     /// The program for every node, by option.
     program: Option<PathBuf>,
     data_dir: PathBuf,
@@ -68,8 +71,12 @@ impl Cluster {
     /// Reads what there is on this host.
     #[must_use]
     pub fn read(options: &Options) -> Self {
+        let config = files::read_config(&options.data_dir);
+        // A configuration that is there and cannot be read may say something else than the copy.
+        let is_regular = matches!(config, Err(GanetiFilesError::NotCandidate(_)));
         Self {
-            config: files::read_config(&options.data_dir),
+            copy: if is_regular { Copy::read(&options.data_dir, &options.cib) } else { None },
+            config,
             program: options.oob_program.clone(),
             data_dir: options.data_dir.clone(),
         }
@@ -83,24 +90,43 @@ impl Cluster {
         self.config.as_ref().map_err(|error| TargetError::Config(error.to_string()))
     }
 
+    /// The names of Ganeti's nodes, as far as they are known here.
+    fn names(&self) -> Vec<&NodeName> {
+        match (&self.config, &self.copy) {
+            (Ok(config), _) => config.nodes().iter().map(|node| &node.name).collect(),
+            (Err(_), Some(copy)) => copy.nodes.iter().collect(),
+            (Err(_), None) => Vec::new(),
+        }
+    }
+
     /// The one node that `plug` stands for. With an `oob_program` by option, a host that is no master candidate
-    /// takes the name as it is.
+    /// takes a name that it does not know as it is.
     ///
     /// # Errors
     /// [`TargetError`].
     fn target(&self, plug: &NodeName) -> Result<Target, TargetError> {
-        match (&self.config, &self.program) {
-            (Err(GanetiFilesError::NotCandidate(_)), Some(program)) => {
-                Ok(Target { node: plug.clone(), program: OobProgram::find(program)? })
-            }
-            (config, program) => {
-                let config = config.as_ref().map_err(|error| TargetError::Config(error.to_string()))?;
-                let node =
-                    config.find(plug).map_err(|error| TargetError::Node { error, data_dir: self.data_dir.clone() })?;
+        let wrong = |error| TargetError::Node { error, data_dir: self.data_dir.clone() };
+        match (&self.config, &self.copy, &self.program) {
+            (Ok(config), _, program) => {
+                let node = config.find(plug).map_err(wrong)?;
                 let path = program.as_deref().or(node.oob_program.as_deref());
                 let path = path.ok_or_else(|| TargetError::NoProgram(node.name.clone()))?;
                 Ok(Target { node: node.name.clone(), program: OobProgram::find(path)? })
             }
+            (Err(GanetiFilesError::NotCandidate(_)), copy, Some(program)) => {
+                let known = copy.as_ref().map_or(&[][..], |copy| &copy.nodes);
+                let node = match node::find(plug, known) {
+                    Err(NoSuchNode::Unknown { .. }) => plug,
+                    found => found.map_err(wrong)?,
+                };
+                Ok(Target { node: node.clone(), program: OobProgram::find(program)? })
+            }
+            (Err(_), Some(Copy { nodes, programs: Some(programs) }), None) => {
+                let node = node::find(plug, nodes).map_err(wrong)?;
+                let path = programs.of_node(node).ok_or_else(|| TargetError::NoProgram(node.clone()))?;
+                Ok(Target { node: node.clone(), program: OobProgram::find(path)? })
+            }
+            (Err(error), ..) => Err(TargetError::Config(error.to_string())),
         }
     }
 
@@ -110,11 +136,13 @@ impl Cluster {
     /// # Errors
     /// [`TargetError`].
     pub fn target_of(&self, plug: &NodeName, options: &Options) -> Result<Target, TargetError> {
-        if let (Some(meant), Ok(config)) = (&options.meant, &self.config)
-            && let Ok(wanted) = config.find(meant)
-            && !options.plugs.iter().any(|plug| config.find(plug).is_ok_and(|found| found.name == wanted.name))
+        let names = self.names();
+        let find = |name: &NodeName| node::find(name, names.iter().copied()).ok().cloned();
+        if let Some(meant) = &options.meant
+            && let Some(wanted) = find(meant)
+            && !options.plugs.iter().any(|plug| find(plug).as_ref() == Some(&wanted))
         {
-            return Err(TargetError::Contradiction { meant: wanted.name.clone(), plug: plug.clone() });
+            return Err(TargetError::Contradiction { meant: wanted, plug: plug.clone() });
         }
         self.target(plug)
     }
@@ -131,8 +159,14 @@ impl Cluster {
     /// [`TargetError::Config`].
     pub fn nodes_with_program(&self) -> Result<Vec<(NodeName, PathBuf)>, TargetError> {
         let by_option = self.program.as_deref();
-        let nodes = self.config()?.nodes().iter();
-        let path = |program: Option<&Path>| by_option.or(program).map(Path::to_owned);
-        Ok(nodes.filter_map(|node| Some((node.name.clone(), path(node.oob_program.as_deref())?))).collect())
+        match (&self.config, &self.copy) {
+            (Ok(config), _) => {
+                let path = |program: Option<&Path>| by_option.or(program).map(Path::to_owned);
+                let nodes = config.nodes().iter();
+                Ok(nodes.filter_map(|node| Some((node.name.clone(), path(node.oob_program.as_deref())?))).collect())
+            }
+            (Err(_), Some(copy)) if by_option.is_some() || copy.programs.is_some() => Ok(copy.with_program(by_option)),
+            (Err(error), _) => Err(TargetError::Config(error.to_string())),
+        }
     }
 }

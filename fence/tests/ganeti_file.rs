@@ -37,7 +37,7 @@ fn other_versions_and_empty_clusters_are_refused() {
 
 /// A host that is no master candidate fences with `oob_program=`, by the name that Pacemaker gives.
 #[test]
-fn without_the_file_only_oob_program_helps() {
+fn without_the_file_and_a_copy_only_oob_program_helps() {
     let cluster = Cluster::new();
     std::fs::remove_file(cluster.path("data/config.data")).unwrap();
     let ran = cluster.pacemaker("action=off\nplug=n2.lab");
@@ -50,6 +50,50 @@ fn without_the_file_only_oob_program_helps() {
     cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{option}")).succeeded().said("Success: Powered OFF\n");
     cluster.pacemaker(&format!("action=list\n{option}")).failed(&["cannot list nodes", "config.data"]);
     cluster.pacemaker("action=monitor\noob_program=/nonexistent").failed(&["/nonexistent"]);
+}
+
+/// When the candidates have died, a host that is none fences by the copy: by either name, each node by its own program, and none
+/// that the copy does not have.
+#[test]
+fn a_host_that_is_no_candidate_fences_by_the_copy() {
+    let cluster = Cluster::new();
+    let own = cluster.program("own", "echo own >> who");
+    let cib = cluster.regular(&format!("{},n2.lab={},n3.lab=", cluster.path("oob").display(), own.display()));
+    cluster.pacemaker(&format!("action=monitor\n{cib}")).succeeded();
+    cluster.pacemaker(&format!("action=validate-all\n{cib}")).succeeded();
+    cluster.pacemaker(&format!("action=list\n{cib}")).succeeded().said("n1.lab,n1\nn2.lab,n2\n");
+    cluster.pacemaker(&format!("action=off\nplug=n2\nnodename=n2\n{cib}")).succeeded().said("Success: Powered OFF\n");
+    assert_eq!((cluster.power("n2.lab").as_str(), cluster.power("n1.lab").as_str()), ("off", "on"));
+    assert!(cluster.text("who").starts_with("own\n"), "n2 has a program of its own");
+    cluster.pacemaker(&format!("action=off\nplug=n3.lab\n{cib}")).failed(&["n3.lab", "has no OOB program"]);
+    cluster.pacemaker(&format!("action=off\nplug=n4.lab\n{cib}")).failed(&["no node n4.lab"]);
+    cluster.pacemaker(&format!("action=off\nplug=n4.lab\nmissing_as_off=1\n{cib}")).failed(&["no node n4.lab"]);
+    cluster.pacemaker(&format!("action=off\nplug=n1.lab\nnodename=n2.lab\n{cib}")).failed(&["Pacemaker means n2.lab"]);
+    assert_eq!(cluster.power("n3.lab"), "on");
+}
+
+/// With the program by option the node list is enough: short names are Ganeti's nodes there, too.
+#[test]
+fn by_option_the_node_list_is_enough() {
+    let cluster = Cluster::new();
+    let cib = cluster.regular("");
+    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["no master candidate"]);
+    let option = format!("oob_program={}\n{cib}", cluster.path("oob").display());
+    cluster.pacemaker(&format!("action=list\n{option}")).succeeded().said("n1.lab,n1\nn2.lab,n2\nn3.lab,n3\n");
+    cluster.pacemaker(&format!("action=off\nplug=n2\n{option}")).succeeded();
+    assert_eq!(cluster.power("n2.lab"), "off");
+}
+
+/// A configuration that is there and cannot be read may say something else than the copy.
+#[test]
+fn the_copy_is_no_way_around_a_configuration() {
+    let cluster = Cluster::new();
+    let cib = cluster.regular(&cluster.path("oob").display().to_string());
+    cluster.write_config_text(b"{");
+    for lines in ["action=off\nplug=n2.lab", "action=list", "action=monitor"] {
+        cluster.pacemaker(&format!("{lines}\n{cib}")).failed(&["config.data"]);
+    }
+    assert_eq!(cluster.power("n2.lab"), "on");
 }
 
 /// `lib/objects.py`, `FillND`: node, else group, else cluster.

@@ -142,6 +142,18 @@ esac
         feed(command, b"")
     }
 
+    /// The files of a host that is no master candidate: Ganeti's node list, and Pacemaker's configuration with a copy of the programs.
+    pub(crate) fn regular(&self, programs: &str) -> String {
+        std::fs::remove_file(self.path("data/config.data")).unwrap();
+        std::fs::write(self.path("data/ssconf_node_list"), "n1.lab\nn2.lab\nn3.lab\n").unwrap();
+        let cib = format!(
+            "<cib><configuration><crm_config><cluster_property_set id=\"s\"><nvpair id=\"p\" name=\"gnt-ha-oob-programs\" \
+             value=\"{programs}\"/></cluster_property_set></crm_config></configuration></cib>"
+        );
+        std::fs::write(self.path("cib.xml"), cib).unwrap();
+        format!("cib={}", self.path("cib.xml").display())
+    }
+
     /// Every line of the receipts.
     pub(crate) fn ledger(&self) -> Vec<Value> {
         outside::ledger(&self.text("state/receipts.jsonl"))

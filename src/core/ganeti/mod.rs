@@ -7,5 +7,6 @@ pub mod instances;
 pub mod jobs;
 pub mod network;
 pub mod oob;
+pub mod programs;
 pub mod ssconf;
 pub mod tags;

@@ -2,6 +2,7 @@
 
 pub mod cib;
 pub mod crm_mon;
+pub mod fence_score;
 pub mod fencing;
 pub mod names;
 pub mod notice;

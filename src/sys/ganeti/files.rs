@@ -18,8 +18,8 @@ pub const LUXI_SOCKET: &str = "/var/run/ganeti/socket/ganeti-query";
 pub enum GanetiFilesError {
     /// No such file: this host is no master candidate, or runs no Ganeti.
     #[error(
-        "there is no {}: this host is no master candidate of a Ganeti cluster (let the fence device run on \
-         candidates only, or give oob_program=)", .0.display()
+        "there is no {}: this host is no master candidate of a Ganeti cluster (to fence from it: gnt-ha setup on a \
+         candidate, or oob_program=)", .0.display()
     )]
     NotCandidate(PathBuf),
     /// It is there and cannot be read.

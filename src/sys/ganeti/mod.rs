@@ -4,4 +4,5 @@ pub mod confd;
 pub mod daemon_util;
 pub mod files;
 pub mod luxi;
+pub mod programs;
 pub mod ssconf;
