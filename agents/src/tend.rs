@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::output;
-use gnt_ha::sys::program::{ProgramError, run};
+use gnt_ha::sys::program::{ProgramError, run_and_hear};
 use gnt_ha::sys::shun::keeper;
 
 use crate::site::Place;
@@ -38,11 +38,12 @@ pub fn tend_if_due(place: &Place, deadline: Deadline) {
     if place.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
         return;
     }
-    if let Err(error) = run(Path::new(PROGRAM), &["tend"], &[], deadline.at_most(LIMIT)) {
-        let said = match error {
-            ProgramError::Failed { said, .. } => said,
-            error => error.to_string(),
-        };
-        output::complain(&format!("shun: {said}"));
+    // What is refused, but not durable, is said by a program that ends well.
+    let said = match run_and_hear(Path::new(PROGRAM), &["tend"], deadline.at_most(LIMIT)) {
+        Ok(said) | Err(ProgramError::Failed { said, .. }) => said,
+        Err(error) => error.to_string(),
+    };
+    for line in said.lines().filter(|line| !line.is_empty()) {
+        output::complain(&format!("shun: {line}"));
     }
 }

@@ -60,6 +60,19 @@ pub fn run(program: &Path, words: &[&str], stdin: &[u8], deadline: Deadline) -> 
     run_with(program, words, stdin, &[], deadline)
 }
 
+/// As [`run`], of a program that may have something to say though nothing failed: returns what it printed on stderr.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn run_and_hear(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
+    let given = deadline.left();
+    let ended = end_of(program, words, &[], &[], deadline, OUTPUT_LIMIT)?;
+    match ended.end {
+        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stderr).into_owned()),
+        _ => Err(failed(program, words, &ended, given)),
+    }
+}
+
 /// As [`run`], of a program whose output has up to `limit` bytes; more than that is an error, and not an output that was cut.
 ///
 /// # Errors
@@ -178,5 +191,14 @@ mod tests {
         assert!(matches!(report(Path::new("/bin/false"), &[], late()), Err(ProgramError::Failed { code: 1, .. })));
         let slow = run(Path::new("/bin/sleep"), &["9"], &[], Deadline::after(Duration::from_millis(50))).unwrap_err();
         assert!(matches!(slow, ProgramError::TimedOut { .. }));
+    }
+
+    /// `ganeti-oob tend` ends with 0 where a node refuses whom it has to, and its disk did not take that.
+    #[test]
+    fn what_a_program_says_that_ends_well_is_heard() {
+        let late = || Deadline::after(Duration::from_secs(5));
+        let said = run_and_hear(Path::new("/bin/sh"), &["-c", "echo out; echo 'n2: not durable' >&2"], late()).unwrap();
+        assert_eq!(said, "n2: not durable\n");
+        assert!(run_and_hear(Path::new("/bin/sh"), &["-c", "exit 1"], late()).is_err());
     }
 }
