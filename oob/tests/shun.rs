@@ -325,6 +325,17 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
     assert!(seen.contains("n3.lab"), "{seen}");
 }
 
+/// A node may have its SSH elsewhere than at port 22 (Ganeti's node parameter `ssh_port`).
+#[test]
+fn a_node_is_asked_at_its_own_port_of_ssh() {
+    let script = "cat > $dir/ganeti/ssconf_ssh_ports <<'EOF'\nn1.lab=22\nn2.lab=2222\nEOF\n\
+        sed -i '2i echo \"$@\" >> '$dir'said' $dir/bin/ssh\noob tend\ncat $dir/said\n";
+    let Some(seen) = in_cluster(&[answer(2, json!({})), answer(4, json!({}))], script) else { return };
+    let asked = |target: &str| seen.lines().find(|line| line.contains(target)).unwrap_or_else(|| panic!("{seen}"));
+    assert!(asked("root@192.0.2.2").contains("-oPort=2222 "), "{seen}");
+    assert!(!asked("root@192.0.2.4").contains("-oPort"), "{seen}");
+}
+
 /// The receipt of a fencing is on the host that ran it: another candidate tells its own, and only of what it is asked about. A
 /// node that is none, is silent or of an older version tells nothing.
 #[test]

@@ -14,6 +14,7 @@ use gnt_ha::core::shun::belief::{self, Asked};
 use gnt_ha::core::shun::terms::Terms;
 use gnt_ha::core::shun::words::{ANSWER_LIMIT, COMMAND, LIMIT, Question, Report};
 use gnt_ha::sys::clock::{Deadline, millis};
+use gnt_ha::sys::ganeti::ssconf::Ssconf;
 use gnt_ha::sys::process::{End, Job};
 use gnt_ha::sys::program::run_up_to;
 use gnt_ha::sys::reachable::NODED;
@@ -187,9 +188,13 @@ impl Channel {
         let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
         let command = [own, COMMAND, "-"];
         let options = super::ssh::options(&self.data_dir, &self.cluster);
-        let ask = |address: IpAddr| {
+        // A node that has none there is asked where ssh asks by itself.
+        let ports: BTreeMap<NodeName, u16> =
+            Ssconf::new(&self.data_dir).ssh_ports().unwrap_or_default().into_iter().collect();
+        let ask = |node: &NodeName, address: IpAddr| {
             let target = format!("root@{address}");
-            let mut words: Vec<&str> = options.iter().map(String::as_str).collect();
+            let port = ports.get(node).map(|port| format!("-oPort={port}"));
+            let mut words: Vec<&str> = options.iter().chain(&port).map(String::as_str).collect();
             words.push(&target);
             words.extend(command);
             let text = run_up_to(ANSWER_LIMIT, Path::new("ssh"), &words, question.as_bytes(), deadline)
@@ -198,7 +203,7 @@ impl Channel {
         };
         std::thread::scope(|scope| {
             let asked = peers.iter().filter_map(|(node, address)| {
-                let question = move || (node.clone(), ask(*address));
+                let question = move || (node.clone(), ask(node, *address));
                 std::thread::Builder::new().spawn_scoped(scope, question).ok()
             });
             let asked: Vec<_> = asked.collect();

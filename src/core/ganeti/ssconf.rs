@@ -36,6 +36,16 @@ pub fn addresses(lines: &[String]) -> Vec<IpAddr> {
     lines.iter().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
+/// The port of each node's SSH, by the lines `name=port`; other lines are skipped.
+#[must_use]
+pub fn ports(lines: &[String]) -> Vec<(NodeName, u16)> {
+    let pair = |line: &String| {
+        let (name, port) = line.split_once('=')?;
+        Some((NodeName::new(name).ok()?, port.trim().parse().ok().filter(|port| *port > 0)?))
+    };
+    lines.iter().filter_map(pair).collect()
+}
+
 /// Of each line `name ip` both; other lines are skipped.
 #[must_use]
 pub fn name_addresses(lines: &[String]) -> Vec<(NodeName, IpAddr)> {

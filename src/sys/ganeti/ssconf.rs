@@ -111,6 +111,14 @@ impl Ssconf {
         Ok(ssconf::name_addresses(&self.lines(key)?))
     }
 
+    /// The port of each node's SSH (`ssconf_ssh_ports`: the node parameter `ssh_port`).
+    ///
+    /// # Errors
+    /// [`SsconfError`].
+    pub fn ssh_ports(&self) -> Result<Vec<(NodeName, u16)>, SsconfError> {
+        Ok(ssconf::ports(&self.lines("ssh_ports")?))
+    }
+
     /// The cluster's tags.
     ///
     /// # Errors
@@ -144,6 +152,14 @@ mod tests {
         assert_eq!(pairs.len(), 2);
         assert_eq!(pairs[1].1.to_string(), "2001:db8::2");
         assert!(matches!(ssconf.master(), Err(SsconfError::Absent(_))));
+    }
+
+    #[test]
+    fn a_port_is_one_of_a_nodes_name() {
+        let (_folder, ssconf) =
+            ssconf("ssh_ports", b"n1.lab=22\nn2.lab=2222\nn3.lab=0\nn4.lab=99999\n$(x)=22\nn5.lab\n");
+        let ports = ssconf.ssh_ports().unwrap();
+        assert_eq!(ports.iter().map(|(_, port)| *port).collect::<Vec<_>>(), [22, 2222]);
     }
 
     #[test]
