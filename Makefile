@@ -145,7 +145,7 @@ labs: requirements
 	$(CARGO) build $(TESTED)
 	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LAB_TIMES)
 
-# Everything that is tested, on each release and with both ways of naming, for SOAK_HOURS (now $(SOAK_HOURS)): for a night. It
+# Everything that is tested, on each release, for SOAK_HOURS (now $(SOAK_HOURS)): for a night. It
 # goes on where it was interrupted.
 soak: requirements
 	tests/requirements chromium mmdebstrap qemu-system-x86 busybox-static
