@@ -21,7 +21,7 @@ const TRIAL: Duration = Duration::from_secs(3);
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Hold the leash; started by the unit gnt-ha-leash, at each boot
+    /// Hold the leash, and tell other nodes that this one is there; started by the unit gnt-ha-leash, at each boot
     Run,
     /// Show whether it is armed, for how long the lease holds, and who grants it
     ///
@@ -29,8 +29,9 @@ pub enum Command {
     Status(StatusArguments),
     /// Arm the watchdog, from the first lease on, also after each boot
     ///
-    /// First asks all master candidates, and changes nothing unless signed answers of confd (UDP port 1814) and ICMP echoes come
-    /// from a majority of them.
+    /// First asks all master candidates, and changes nothing unless signed answers of confd (UDP port 1814) and signed echoes of
+    /// gnt-ha-leash (UDP port 1817, or what `[leash] port` says) come from a majority of them. So the unit gnt-ha-leash has to run
+    /// there before.
     Arm,
     /// Let go of the watchdog, once nobody relies on it any more
     ///
@@ -75,7 +76,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
             let deadline = Deadline::after(TRIAL);
-            let trial = try_out(Path::new(files::DATA_DIR), deadline);
+            let trial = try_out(Path::new(files::DATA_DIR), config.leash.port, deadline);
             if let Some(why) = trial.map_or_else(Some, |trial| trial.why_not()) {
                 return Err(format!("leash arm failed: {why}; nothing was changed"));
             }
@@ -155,6 +156,9 @@ fn text(status: &Status) -> String {
     }
     if !status.real_time {
         text.push_str("  priority   NOT real-time: start it by its unit, or by chrt --rr 50\n");
+    }
+    if let Some(why) = &status.answers_nobody {
+        text.push_str(&format!("  echo       NONE: {why}\n"));
     }
     if let Some(why) = &status.why_not {
         text.push_str(&format!("  {why}\n"));

@@ -9,6 +9,15 @@ use super::device::Seconds;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::shun::terms::Terms;
 
+/// The UDP port of the signed echo. Ganeti has 1811 to 1815 and 5080, our report 1816 (TCP).
+const PORT: u16 = 1817;
+
+/// Ganeti's confd has it (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
+const CONFD_PORT: u16 = 1814;
+
+/// Below it a port takes a capability that the unit does not have (`ip_unprivileged_port_start`, ip(7)).
+const FIRST_PORT: u16 = 1024;
+
 /// The watchdog of this node and the times that it keeps.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +32,8 @@ pub struct Leash {
     pub drift_ppm: u32,
     /// From the watchdog's bite until nothing is written any more.
     pub stop: Seconds,
+    /// The UDP port at which this host tells other nodes that it is there; the same on all nodes.
+    pub port: u16,
     /// A program that stops what can be stopped before the watchdog bites, if one is named.
     pub before_bite: Option<PathBuf>,
 }
@@ -36,6 +47,7 @@ impl Default for Leash {
             watchdog: seconds(5),
             drift_ppm: 10_000,
             stop: seconds(5),
+            port: PORT,
             before_bite: None,
         }
     }
@@ -61,6 +73,12 @@ impl Leash {
         }
         if self.before_bite.as_ref().is_some_and(|program| !program.is_absolute()) {
             return Err("before_bite must be an absolute path".to_owned());
+        }
+        if self.port < FIRST_PORT || self.port == CONFD_PORT {
+            return Err(format!(
+                "port = {} must be {FIRST_PORT} or more, and not {CONFD_PORT}, which is confd's",
+                self.port
+            ));
         }
         let least = Duration::from_secs(2);
         if self.lease.0 < least || self.watchdog.0 < least {

@@ -13,8 +13,9 @@ pub enum Word {
     MayRun,
     /// Its confd answered, signed, that this node is recorded offline.
     Refuses,
-    /// Its confd is silent, and its kernel answered this round's echo: a kernel that shuns this node drops the echo, so it
-    /// does not. Without it a fault of confd everywhere, an upgrade that stops all daemons, would end every node at once.
+    /// Its confd is silent, and its leash daemon answered this round's echo, signed: a kernel that shuns this node drops the echo,
+    /// so it does not. Without it a fault of confd everywhere, an upgrade that stops all daemons of Ganeti, would end every node at
+    /// once. A candidate whose leash daemon does not run is silent.
     Alive,
     /// Nothing.
     Silent,

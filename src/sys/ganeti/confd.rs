@@ -171,6 +171,11 @@ impl Confd {
         Ok(Self { key })
     }
 
+    /// What signs, of which other keys are made.
+    pub(crate) fn key(&self) -> Hmac<Sha1> {
+        self.key.clone()
+    }
+
     /// Asks all of `peers` at once who is master; returns what came until all have answered or the deadline.
     ///
     /// # Errors

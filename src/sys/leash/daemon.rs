@@ -1,7 +1,7 @@
 //! The loop of the leash: asks, decides, pets, and says of itself what is so. One thread, no memory that is not locked.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Daemon {
             settings: config.leash.clone(),
             state: config.state.clone(),
             run: config.run.clone(),
-            rounds: Rounds::new(&node, own, data_dir)?,
+            rounds: Rounds::new(&node, SocketAddr::new(own, config.leash.port), data_dir)?,
             own,
             is_virtual: host::is_virtual(),
             measured: measured::read(&config.state),
@@ -170,6 +170,7 @@ impl Daemon {
         if let Err(error) = self.rounds.take_in(&mut self.lease) {
             tracing::warn!(%error, "cannot hear the candidates");
         }
+        self.rounds.answer();
         let at = boottime();
         if self.asked.is_none_or(|asked| at >= asked + self.interval()) {
             self.named = candidates(&self.ssconf);
@@ -349,6 +350,7 @@ impl Daemon {
             promised_until_ms: self.promised_until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
             told: self.told,
             why_not: self.why_not.clone(),
+            answers_nobody: self.rounds.fault().map(ToOwned::to_owned),
             real_time: is_real_time(),
         };
         // The disk may be the very thing that is lost: what cannot be said does not stop the petting. But nothing is attested

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::echo::{Echo, Nonce};
+use super::echo::{EchoKey, EchoKeys, Nonce, Responder};
 use crate::core::node::NodeName;
 use crate::core::shun::lease::{Lease, Word};
 use crate::sys::ganeti::confd::{Confd, PORT, Role, Salts};
@@ -24,7 +24,9 @@ pub(super) struct Rounds {
     data_dir: PathBuf,
     confd: Confd,
     socket: UdpSocket,
-    echo: Option<Echo>,
+    own: SocketAddr,
+    keys: EchoKeys,
+    responder: Responder,
     rounds: VecDeque<Round>,
 }
 
@@ -37,28 +39,44 @@ struct Round {
 }
 
 impl Rounds {
-    /// From the node's own address, as that is the one that is refused.
-    pub(super) fn new(node: &NodeName, own: IpAddr, data_dir: &Path) -> Result<Self, String> {
+    /// From the node's own address, as that is the one that is refused; `own` has the port at which all nodes answer.
+    pub(super) fn new(node: &NodeName, own: SocketAddr, data_dir: &Path) -> Result<Self, String> {
         let confd = Confd::new(data_dir).map_err(|error| error.to_string())?;
-        let socket = UdpSocket::bind(SocketAddr::new(own, 0)).map_err(|error| format!("cannot use {own}: {error}"))?;
+        let keys = EchoKeys::new(EchoKey::new(&confd).map_err(|error| error.to_string())?);
+        let at = SocketAddr::new(own.ip(), 0);
+        let socket = UdpSocket::bind(at).map_err(|error| format!("cannot use {}: {error}", own.ip()))?;
         socket.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // Without echoes a fault of confd everywhere cannot be told from a cut: strict, and safe.
-        let echo = Echo::bind(own).inspect_err(|error| tracing::warn!(%error, "no echo")).ok();
-        let data_dir = data_dir.to_owned();
-        Ok(Self { node: node.clone(), data_dir, confd, socket, echo, rounds: VecDeque::new() })
+        // A node that cannot answer others asks them all the same.
+        let responder = Responder::new(own);
+        let (node, data_dir) = (node.clone(), data_dir.to_owned());
+        Ok(Self { node, data_dir, confd, socket, own, keys, responder, rounds: VecDeque::new() })
     }
 
     /// What to wait for.
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        std::iter::once(self.socket.as_fd()).chain(self.echo.as_ref().map(Echo::fd)).collect()
+        std::iter::once(self.socket.as_fd()).chain(self.responder.fd()).collect()
+    }
+
+    /// Answers those who ask whether this node is there: armed or not, and whatever it is let do itself.
+    pub(super) fn answer(&self) {
+        self.responder.answer(&self.keys);
+    }
+
+    /// Why this node answers nobody, while that is so.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.responder.fault()
     }
 
     /// Asks everybody, in a round that counts from `sent`.
     pub(super) fn ask(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, in_force: &BTreeSet<IpAddr>) {
         // The cluster's key may have been renewed: with the old one nobody's refusal would be heard.
         if let Ok(confd) = Confd::new(&self.data_dir) {
+            if let Ok(key) = EchoKey::new(&confd) {
+                self.keys.take(key, sent);
+            }
             self.confd = confd;
         }
+        self.responder.try_again();
         // Without a salt that was never used nothing is asked: no answer, no lease.
         let Ok(salts) = Salts::new().inspect_err(|error| tracing::warn!(%error, "no random salt")) else { return };
         for address in named.union(in_force) {
@@ -78,17 +96,22 @@ impl Rounds {
         }
     }
 
-    /// Asks the kernels of those whose confd is silent in the last round.
+    /// Asks the daemons of those whose confd is silent in the last round.
     pub(super) fn echo(&mut self, in_force: &BTreeSet<IpAddr>) {
-        let (Some(echo), Some(round)) = (&self.echo, self.rounds.back_mut()) else { return };
+        let Some(round) = self.rounds.back_mut() else { return };
         for address in round.named.union(in_force) {
             if round.words.contains_key(address) {
                 continue;
             }
             let mut nonce = Nonce::default();
-            if getrandom::fill(&mut nonce).is_ok() {
-                round.nonces.insert(*address, nonce);
-                echo.ask(*address, &nonce);
+            if getrandom::fill(&mut nonce).is_err() {
+                continue;
+            }
+            round.nonces.insert(*address, nonce);
+            for key in self.keys.all() {
+                let question = key.question(&nonce, self.own.ip(), *address);
+                // Refused or unreachable is no answer.
+                let _ = self.socket.send_to(&question, SocketAddr::new(*address, self.own.port()));
             }
         }
     }
@@ -101,15 +124,7 @@ impl Rounds {
         // Whoever floods it does not keep it from petting.
         for _ in 0..AT_ONCE {
             match self.socket.recv_from(&mut buffer) {
-                Ok((length, from)) => {
-                    let Some((salt, role)) = self.confd.role(&buffer[..length]) else { continue };
-                    let Some(round) = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from)) else {
-                        continue;
-                    };
-                    let word = if role == Role::Offline { Word::Refuses } else { Word::MayRun };
-                    round.words.insert(from.ip(), word);
-                    touched.insert(round.sent);
-                }
+                Ok((length, from)) => touched.extend(self.hear(&buffer[..length], from)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // A refusal by ICMP comes as an error of a later call.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -120,19 +135,26 @@ impl Rounds {
                 }
             }
         }
-        for _ in 0..AT_ONCE {
-            let Some((from, nonce)) = self.echo.as_ref().and_then(Echo::answer) else { break };
-            let answered = self.rounds.iter_mut().find(|round| round.nonces.get(&from) == Some(&nonce));
-            if let Some(round) = answered {
-                // A signed word counts more, whichever comes first.
-                round.words.entry(from).or_insert(Word::Alive);
-                touched.insert(round.sent);
-            }
-        }
         for round in self.rounds.iter().filter(|round| touched.contains(&round.sent)) {
             lease.round(round.sent, &round.named, &round.words);
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes in one datagram; when the round was sent that it answers, if it answers one.
+    fn hear(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Duration> {
+        if let Some((salt, role)) = self.confd.role(datagram) {
+            let round = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))?;
+            let word = if role == Role::Offline { Word::Refuses } else { Word::MayRun };
+            round.words.insert(from.ip(), word);
+            return Some(round.sent);
+        }
+        let nonce =
+            self.keys.answered(datagram, self.own.ip(), from.ip()).filter(|_| from.port() == self.own.port())?;
+        let round = self.rounds.iter_mut().find(|round| round.nonces.get(&from.ip()) == Some(&nonce))?;
+        // A signed word of confd counts more, whichever comes first.
+        round.words.entry(from.ip()).or_insert(Word::Alive);
+        Some(round.sent)
     }
 
     /// What each candidate said in the last round but this one, which may not be over.
@@ -164,141 +186,4 @@ pub(super) const fn text(word: Word) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::shun::terms::Terms;
-
-    const KEY: &str = "0123456789abcdef0123456789abcdef01234567\n";
-    const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
-
-    /// Three candidates on loopback addresses that no other test uses, and a node that asks them.
-    struct Cluster {
-        folder: tempfile::TempDir,
-        candidates: Vec<UdpSocket>,
-        named: BTreeSet<IpAddr>,
-        rounds: Rounds,
-        lease: Lease,
-    }
-
-    impl Cluster {
-        fn new(net: u8) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("hmac.key"), KEY).unwrap();
-            let address = |host: u8| IpAddr::from([127, 14, net, host]);
-            let named: BTreeSet<IpAddr> = (1..=3).map(address).collect();
-            let candidates = named.iter().map(|at| UdpSocket::bind((*at, PORT)).unwrap()).collect();
-            let node = NodeName::new("n4.lab").unwrap();
-            let mut rounds = Rounds::new(&node, address(4), folder.path()).unwrap();
-            rounds.echo = None;
-            let lease = Lease::new(TERMS, named.clone());
-            Self { folder, candidates, named, rounds, lease }
-        }
-
-        fn asks(&mut self, at_ms: u64) {
-            self.rounds.ask(Duration::from_millis(at_ms), &self.named, &self.named);
-        }
-
-        /// Each of them answers the question that came first, by `key`, from where `by` says.
-        fn answers(&mut self, key: &str, role: u8, by: &[usize]) {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("hmac.key"), key).unwrap();
-            let confd = Confd::new(folder.path()).unwrap();
-            for candidate in by.iter().map(|at| &self.candidates[*at]) {
-                candidate.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                let mut buffer = [0; 4096];
-                let (length, from) = candidate.recv_from(&mut buffer).unwrap();
-                candidate.send_to(&confd.role_answer(&buffer[..length], role).unwrap(), from).unwrap();
-            }
-            self.rounds.take_in(&mut self.lease).unwrap();
-        }
-
-        fn granted_at(&self) -> Option<u64> {
-            self.lease.granted_at().map(|at| at.as_millis() as u64)
-        }
-    }
-
-    #[test]
-    fn a_majority_of_signed_answers_grants_from_when_the_question_was_sent() {
-        let mut cluster = Cluster::new(1);
-        cluster.asks(1_000);
-        cluster.answers(KEY, 3, &[0]);
-        assert_eq!(cluster.granted_at(), None, "one of three");
-        cluster.asks(4_000);
-        cluster.answers(KEY, 1, &[1]);
-        assert_eq!(cluster.granted_at(), Some(1_000), "the second answered the first question");
-        cluster.answers(KEY, 0, &[0, 1]);
-        assert_eq!(cluster.granted_at(), Some(4_000));
-    }
-
-    #[test]
-    fn what_is_signed_with_another_key_or_says_offline_grants_nothing() {
-        let mut cluster = Cluster::new(2);
-        cluster.asks(1_000);
-        cluster.answers("another key of 40 digits, which is stolen\n", 3, &[0, 1, 2]);
-        assert_eq!(cluster.granted_at(), None);
-        cluster.asks(2_000);
-        cluster.answers(KEY, 2, &[0, 1]);
-        cluster.answers(KEY, 3, &[2]);
-        assert_eq!(cluster.granted_at(), None);
-        cluster.asks(3_000);
-        let said: Vec<&str> = cluster.rounds.last().into_values().map(text).collect();
-        assert_eq!(said, ["refuses", "refuses", "may run"]);
-        assert_eq!(cluster.rounds.who_does_not_grant(), "127.14.2.1 refuses, 127.14.2.2 refuses");
-    }
-
-    /// One answer never counts for two: a candidate's answer that is sent on from the address of another is no second grant.
-    #[test]
-    fn one_candidates_answer_does_not_grant_for_another() {
-        let mut cluster = Cluster::new(5);
-        cluster.asks(1_000);
-        let mut buffer = [0; 4096];
-        let (length, from) = cluster.candidates[0].recv_from(&mut buffer).unwrap();
-        let answer = cluster.rounds.confd.role_answer(&buffer[..length], 3).unwrap();
-        for candidate in &cluster.candidates {
-            candidate.send_to(&answer, from).unwrap();
-        }
-        cluster.rounds.take_in(&mut cluster.lease).unwrap();
-        let said: Vec<&str> = cluster.rounds.last().into_values().map(text).collect();
-        assert_eq!((cluster.granted_at(), said.as_slice()), (None, &["may run", "silent", "silent"][..]));
-        cluster.answers(KEY, 3, &[1]);
-        assert_eq!(cluster.granted_at(), Some(1_000), "its own answer");
-    }
-
-    /// A key that was cut short is not taken: the node goes on with the one that it has.
-    #[test]
-    fn an_empty_key_signs_no_grant() {
-        let mut cluster = Cluster::new(6);
-        std::fs::write(cluster.folder.path().join("hmac.key"), "").unwrap();
-        cluster.asks(1_000);
-        cluster.answers(KEY, 3, &[0, 1]);
-        assert_eq!(cluster.granted_at(), Some(1_000));
-        let refused =
-            Rounds::new(&NodeName::new("n4.lab").unwrap(), IpAddr::from([127, 14, 6, 4]), cluster.folder.path());
-        assert!(refused.err().unwrap().contains("is not a valid key: 0 bytes"));
-    }
-
-    #[test]
-    fn who_is_no_candidate_grants_nothing_however_well_he_signs() {
-        let mut cluster = Cluster::new(3);
-        cluster.candidates[0] = UdpSocket::bind((IpAddr::from([127, 14, 3, 9]), PORT)).unwrap();
-        cluster.asks(1_000);
-        // He has seen the second candidate's question.
-        let mut buffer = [0; 4096];
-        let (length, from) = cluster.candidates[1].recv_from(&mut buffer).unwrap();
-        cluster.candidates[0].send_to(&cluster.rounds.confd.role_answer(&buffer[..length], 3).unwrap(), from).unwrap();
-        cluster.answers(KEY, 3, &[2]);
-        assert_eq!(cluster.granted_at(), None);
-    }
-
-    #[test]
-    fn an_answer_that_comes_after_many_other_rounds_grants_nothing() {
-        let mut cluster = Cluster::new(4);
-        for round in 0..=REMEMBERED as u64 {
-            cluster.asks(1_000 + round);
-        }
-        cluster.answers(KEY, 3, &[0, 1, 2]);
-        assert_eq!(cluster.granted_at(), None, "the first");
-        cluster.answers(KEY, 3, &[0, 1, 2]);
-        assert_eq!(cluster.granted_at(), Some(1_001), "the second is remembered");
-    }
-}
+mod tests;

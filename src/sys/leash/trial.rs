@@ -1,7 +1,8 @@
-//! Tries, before self-fencing is armed, whether what it lives on passes: signed answers and ICMP echoes of the master candidates.
+//! Tries, before self-fencing is armed, whether what it lives on passes: signed answers of the master candidates' confds, and of
+//! their leash daemons.
 //!
-//! A lease is renewed by signed answers. Where all confds are silent, echoes keep it: without them an upgrade that stops confd
-//! everywhere would reset every host. So both have to come from a majority.
+//! A lease is renewed by signed answers of confd. Where all confds are silent, signed echoes of the leash daemons keep it: without
+//! them an upgrade that stops confd everywhere would reset every host. So both have to come from a majority.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::daemon::{address, candidates};
-use super::echo::{Echo, Nonce};
+use super::echo::{EchoKey, Nonce};
 use crate::core::shun::lease::majority;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::confd::{Confd, PORT, Salts};
@@ -27,8 +28,10 @@ pub struct Trial {
     pub candidates: BTreeSet<IpAddr>,
     /// Whose confd answered, signed.
     pub signed: BTreeSet<IpAddr>,
-    /// Whose kernel answered an echo.
+    /// Whose leash daemon answered an echo, signed.
     pub echoed: BTreeSet<IpAddr>,
+    /// The UDP port of the echo.
+    pub port: u16,
 }
 
 impl Trial {
@@ -53,18 +56,22 @@ impl Trial {
             })
         };
         lack("signed answers of confd came", &self.signed, "let UDP port 1814 pass, and start ganeti-confd there").or_else(|| {
-            let why = "let ICMP echo pass between all nodes: without it, an upgrade that stops every confd resets every host";
-            lack("ICMP echoes came back", &self.echoed, why)
+            let why = format!(
+                "let UDP port {} pass between all nodes, and start gnt-ha-leash on each of them: without it, an upgrade that \
+                 stops every confd resets every host",
+                self.port
+            );
+            lack("signed echoes came back", &self.echoed, &why)
         })
     }
 }
 
-/// Asks all candidates for a signed answer and for an echo, from this node's own address, until all have answered or the
-/// deadline is over. Changes nothing.
+/// Asks all candidates for a signed answer and, at `port`, for a signed echo, from this node's own address, until all have answered
+/// or the deadline is over. Changes nothing.
 ///
 /// # Errors
 /// Why nobody was asked.
-pub fn try_out(data_dir: &Path, deadline: Deadline) -> Result<Trial, String> {
+pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, String> {
     let ssconf = Ssconf::new(data_dir);
     let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
     let node = identity::node_among(&nodes)
@@ -73,10 +80,10 @@ pub fn try_out(data_dir: &Path, deadline: Deadline) -> Result<Trial, String> {
     let confd = Confd::new(data_dir).map_err(|error| error.to_string())?;
     let socket = UdpSocket::bind(SocketAddr::new(own, 0)).map_err(|error| format!("cannot use {own}: {error}"))?;
     socket.set_nonblocking(true).map_err(|error| error.to_string())?;
-    let echo = Echo::bind(own).map_err(|error| format!("cannot send an ICMP echo from {own}: {error}"))?;
+    let key = EchoKey::new(&confd).map_err(|error| error.to_string())?;
     let salts = Salts::new().map_err(|error| format!("no random number: {error}"))?;
     let mut nonces: BTreeMap<IpAddr, Nonce> = BTreeMap::new();
-    let mut trial = Trial { candidates: candidates(&ssconf), ..Trial::default() };
+    let mut trial = Trial { candidates: candidates(&ssconf), port, ..Trial::default() };
     for candidate in &trial.candidates {
         let mut nonce = Nonce::default();
         getrandom::fill(&mut nonce).map_err(|error| format!("no random number: {error}"))?;
@@ -88,25 +95,25 @@ pub fn try_out(data_dir: &Path, deadline: Deadline) -> Result<Trial, String> {
             let _ = socket.send_to(&confd.role_question(&node, &salts, *candidate), SocketAddr::new(*candidate, PORT));
         }
         for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !trial.echoed.contains(*candidate)) {
-            echo.ask(*candidate, nonce);
+            let _ = socket.send_to(&key.question(nonce, own, *candidate), SocketAddr::new(*candidate, port));
         }
         deadline.sleep(PAUSE);
         let mut buffer = [0; 4096];
         loop {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
-                    if confd.role(&buffer[..length]).is_some_and(|(salt, _)| salts.is_answer(&salt, from)) {
+                    let datagram = &buffer[..length];
+                    if confd.role(datagram).is_some_and(|(salt, _)| salts.is_answer(&salt, from)) {
                         trial.signed.insert(from.ip());
+                    }
+                    let nonce = key.answered(datagram, own, from.ip()).filter(|_| from.port() == port);
+                    if nonce.is_some_and(|nonce| nonces.get(&from.ip()) == Some(&nonce)) {
+                        trial.echoed.insert(from.ip());
                     }
                 }
                 // A refusal by ICMP comes as an error of a later call.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(_) => break,
-            }
-        }
-        while let Some((from, nonce)) = echo.answer() {
-            if nonces.get(&from) == Some(&nonce) {
-                trial.echoed.insert(from);
             }
         }
         let is_whole = trial.candidates.is_subset(&trial.signed) && trial.candidates.is_subset(&trial.echoed);
@@ -119,58 +126,69 @@ pub fn try_out(data_dir: &Path, deadline: Deadline) -> Result<Trial, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::leash::echo::Responder;
 
     fn list(numbers: &[u8]) -> BTreeSet<IpAddr> {
         numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
     }
 
-    /// Where ICMP is filtered, an upgrade that stops all confds would reset every host that is armed.
+    /// Where echoes are filtered, an upgrade that stops all confds would reset every host that is armed.
     #[test]
     fn both_kinds_of_answer_have_to_come_from_a_majority() {
         let of = |signed: &[u8], echoed: &[u8]| {
-            let trial = Trial { candidates: list(&[1, 2, 3]), signed: list(signed), echoed: list(echoed) };
+            let trial = Trial { candidates: list(&[1, 2, 3]), signed: list(signed), echoed: list(echoed), port: 1817 };
             trial.why_not().unwrap_or_default()
         };
         assert_eq!(of(&[1, 2, 3], &[1, 2, 3]), "");
         assert_eq!(of(&[1, 2], &[2, 3]), "");
-        assert!(of(&[1, 2, 3], &[1]).contains("ICMP echoes came back from 1 of 3 master candidates, 2 are needed"));
-        assert!(of(&[1, 2, 3], &[1]).contains("silent: 192.0.2.2, 192.0.2.3"));
+        let one = of(&[1, 2, 3], &[1]);
+        assert!(one.contains("signed echoes came back from 1 of 3 master candidates, 2 are needed"), "{one}");
+        assert!(one.contains("silent: 192.0.2.2, 192.0.2.3"), "{one}");
+        assert!(one.contains("let UDP port 1817 pass") && one.contains("start gnt-ha-leash"), "{one}");
         assert!(of(&[1], &[1, 2, 3]).contains("signed answers of confd came from 1 of 3"));
         assert!(of(&[1, 7, 8, 9], &[1, 2, 3]).contains("from 1 of 3"), "whoever else answers");
         assert!(Trial::default().why_not().unwrap().contains("no master candidate is known"));
     }
 
-    /// The candidate answers by the real protocol; nobody listens at the other one, and its kernel answers all the same.
+    /// Each candidate answers by the real protocol: one both questions, one the echo alone, and one the echo with another key.
     #[test]
     fn a_trial_tells_who_answers_and_how() {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("not tested: an echo needs root");
-            return;
-        }
         let folder = tempfile::tempdir().unwrap();
         let (at, host) = (folder.path(), identity::host());
+        let cluster_key = "0123456789".repeat(4) + "\n";
         for (name, text) in [
-            ("hmac.key", "0123456789".repeat(4) + "\n"),
+            ("hmac.key", cluster_key.clone()),
             ("ssconf_node_list", format!("{host}\n")),
             ("ssconf_node_primary_ips", format!("{host} 127.14.9.1\n")),
-            ("ssconf_master_candidates_ips", "127.14.9.2\n127.14.9.3\n".to_owned()),
+            ("ssconf_master_candidates_ips", "127.14.9.2\n127.14.9.3\n127.14.9.4\n".to_owned()),
         ] {
             std::fs::write(at.join(name), text).unwrap();
         }
-        let confd = UdpSocket::bind("127.14.9.2:1814").unwrap();
-        confd.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let port = 1817;
+        let [both, echo, foreign] = [2, 3, 4].map(|host| IpAddr::from([127, 14, 9, host]));
+        let confd = UdpSocket::bind((both, PORT)).unwrap();
+        confd.set_nonblocking(true).unwrap();
+        let (ours, other) =
+            (EchoKey::of_bytes(cluster_key.as_bytes()).unwrap(), EchoKey::of_bytes(b"another").unwrap());
+        let responders = [(both, &ours), (echo, &ours), (foreign, &other)]
+            .map(|(at, key)| (Responder::new(SocketAddr::new(at, port)), key));
+        let deadline = Deadline::after(Duration::from_secs(2));
         let trial = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut buffer = [0; 4096];
-                let (length, from) = confd.recv_from(&mut buffer).unwrap();
-                let answer = Confd::new(at).unwrap().role_answer(&buffer[..length], 1).unwrap();
-                confd.send_to(&answer, from).unwrap();
+                while !deadline.passed() {
+                    responders.iter().for_each(|(responder, key)| responder.answer_by(key));
+                    if let Ok((length, from)) = confd.recv_from(&mut buffer) {
+                        let answer = Confd::new(at).unwrap().role_answer(&buffer[..length], 1).unwrap();
+                        confd.send_to(&answer, from).unwrap();
+                    }
+                    deadline.sleep(Duration::from_millis(5));
+                }
             });
-            try_out(at, Deadline::after(Duration::from_secs(1))).unwrap()
+            try_out(at, port, deadline).unwrap()
         });
-        let both: BTreeSet<IpAddr> = ["127.14.9.2", "127.14.9.3"].map(|text| text.parse().unwrap()).into();
-        assert_eq!((&trial.candidates, &trial.echoed), (&both, &both));
-        assert_eq!(trial.signed, ["127.14.9.2".parse().unwrap()].into());
-        assert!(trial.why_not().unwrap().contains("signed answers of confd came from 1 of 2"));
+        assert_eq!(trial.candidates, [both, echo, foreign].into());
+        assert_eq!((&trial.signed, &trial.echoed), (&[both].into(), &[both, echo].into()));
+        assert!(trial.why_not().unwrap().contains("signed answers of confd came from 1 of 3"));
     }
 }

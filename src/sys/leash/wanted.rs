@@ -125,6 +125,9 @@ pub struct Status {
     pub told: Option<Terms>,
     /// What keeps it from being armed.
     pub why_not: Option<String>,
+    /// What keeps it from answering other nodes that ask whether this one is there.
+    #[serde(default)]
+    pub answers_nobody: Option<String>,
     /// It runs with real-time priority.
     pub real_time: bool,
 }

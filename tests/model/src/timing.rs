@@ -43,6 +43,8 @@ pub enum Without {
     VirtualHost,
     /// Writes that were accepted before the reset end within the time that is added: here nothing is added for them.
     Stop,
+    /// An echo is signed: here whoever likes answers in the place of a candidate that refuses.
+    Signature,
 }
 
 /// In units of which ten are one step of true time.
@@ -72,7 +74,7 @@ pub struct Timing {
     pub losses: u8,
     /// The candidates that are lost with it from the beginning.
     pub lost: &'static [u8],
-    /// Candidates may have a silent confd and a kernel that answers echoes.
+    /// Candidates may have a silent confd and a daemon of ours that answers echoes.
     pub echoes: bool,
     /// How often the service of the leash is started again.
     pub restarts: u8,
@@ -137,7 +139,7 @@ pub enum Action {
     Pause,
     /// The node asks everybody.
     Ask,
-    /// A candidate answers a round: its confd, or its kernel alone.
+    /// A candidate answers a round: its confd, or the daemon of ours alone.
     Answer(u64, u8, bool),
     /// The answer arrives; perhaps once more.
     Hear(u64, u8, bool),
@@ -370,10 +372,12 @@ impl Model for Timing {
         }
         for sent in &state.sent {
             for number in self.candidates() {
-                if state.refusing.contains(&number) {
-                    continue;
-                }
-                let kinds: &[bool] = if self.echoes { &[true, false] } else { &[true] };
+                let kinds: &[bool] = match (state.refusing.contains(&number), self.without) {
+                    (true, Without::Signature) => &[false],
+                    (true, _) => continue,
+                    (false, _) if self.echoes => &[true, false],
+                    (false, _) => &[true],
+                };
                 let new = kinds.iter().filter(|kind| !state.answered.contains(&(*sent, number, **kind)));
                 actions.extend(new.map(|kind| Action::Answer(*sent, number, *kind)));
             }

@@ -87,9 +87,13 @@ fn time_some_are_lost() {
     checked("time, two are lost, and one comes back", partial(&[2, 3])).assert_properties();
 }
 
+fn echoes() -> Timing {
+    Timing { echoes: true, all_clocks: false, steps: 5, ..plain() }
+}
+
 #[test]
 fn time_echoes() {
-    let world = Timing { echoes: true, all_clocks: false, steps: 5, ..plain() };
+    let world = echoes();
     checked("time, confds that are silent", world).assert_properties();
 }
 
@@ -131,6 +135,8 @@ fn without_any_condition_of_time_it_may_still_run() {
         Timing { without: Without::Measured, ..late() },
         Timing { without: Without::VirtualHost, ..paused() },
         Timing { without: Without::Stop, ..writes_on() },
+        // Forged answers come to a host that has no other.
+        Timing { without: Without::Signature, steps: 7, ..echoes() },
     ] {
         broken(&format!("time without {:?}", world.without), world, "who is said to have stopped has");
     }

@@ -88,9 +88,21 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
         host.write_file("/etc/rc.network", BEFORE_NETWORK.as_bytes(), 0o755).map_err(text)?;
         if proof.leash.is_some() {
             host.write_file(LEASH_SCRIPT, LEASH.as_bytes(), 0o755).map_err(text)?;
-            host.check(&[GNT_HA, "leash", "arm"]).map_err(text)?;
             start_leash(&host)?;
         }
+    }
+    if proof.leash.is_some() {
+        arm(lab)?;
+    }
+    Ok(())
+}
+
+/// Arms each host, once the daemons of all answer: a host is armed only while a majority of them does.
+fn arm(lab: &Lab) -> Result<(), String> {
+    for host in lab.hosts() {
+        let what = format!("{} may be armed", host.name());
+        let armed = || Ok(host.run(&[GNT_HA, "leash", "arm"])?.success());
+        lab.wait_until(&what, Duration::from_secs(60), armed).map_err(text)?;
     }
     Ok(())
 }

@@ -29,18 +29,28 @@ again() {
     start
 }
 
+# Those at the other arguments answer in the way of the first one.
+candidates() {
+    way=$1
+    shift
+    candidates-confd "$way" /var/lib/ganeti/hmac.key "$@" &
+}
+
 # It is armed only while signed answers and echoes of a majority pass.
 arm() {
     ip address add 192.0.2.2/32 dev lo
     ip address add 192.0.2.3/32 dev lo
-    candidates-confd /var/lib/ganeti/hmac.key 192.0.2.1 192.0.2.2 192.0.2.3 &
+    candidates confd 192.0.2.1 192.0.2.2 192.0.2.3
     confds=$!
+    # Where its own daemon and others answer already, they go on.
+    candidates echo 192.0.2.1 192.0.2.2 192.0.2.3
+    echoes=$!
     # The emulated machine may be slow: a refusal changes nothing, so it is tried until it is not refused.
     until gnt-ha leash arm; do
         sleep 1
     done
-    kill "$confds"
-    wait "$confds"
+    kill "$confds" "$echoes"
+    wait "$confds" "$echoes"
 }
 
 export PATH=/bin
@@ -63,19 +73,23 @@ ip address del 192.0.2.2/32 dev lo
 ip address del 192.0.2.3/32 dev lo
 
 # Its own answer alone is no majority of three.
-candidates-confd /var/lib/ganeti/hmac.key 192.0.2.1 &
+candidates confd 192.0.2.1
+own=$!
 start
 watch waiting 3
 echo "@@ state $(cat /sys/class/watchdog/watchdog0/state)"
 
 ip address add 192.0.2.2/32 dev lo
 ip address add 192.0.2.3/32 dev lo
-candidates-confd /var/lib/ganeti/hmac.key 192.0.2.2 192.0.2.3 &
+candidates confd 192.0.2.2 192.0.2.3
+others=$!
+candidates echo 192.0.2.2 192.0.2.3
+daemons=$!
 watch leased 8
 echo "@@ kernel $(cat /sys/class/watchdog/watchdog0/identity) $(cat /sys/class/watchdog/watchdog0/timeout)"
 
-# All confds end; the kernels of their hosts answer.
-killall candidates-confd
+# All confds end; the leash daemons of their hosts answer.
+kill "$own" "$others"
 watch echo 8
 
 # For a moment Ganeti names nobody, or nothing can be read.
@@ -98,8 +112,9 @@ sleep 1
 watch armed 2
 
 echo "@@ log $(tr '\n' ' ' </run/leash.log)"
+# One candidate is cut off. Of the other one nothing is left but the kernel, which answers whoever pings it: that is no proof.
 ip address del 192.0.2.2/32 dev lo
-ip address del 192.0.2.3/32 dev lo
+kill "$daemons"
 say cut
 while :; do
     sleep 0.2

@@ -1,13 +1,18 @@
-//! Plays confd on the master candidates whose addresses are its arguments after the key's file: whoever asks may run.
+//! Plays master candidates at the addresses that are its arguments after the key's file: `confd` answers that whoever asks may run,
+//! `echo` as another node's leash daemon does.
 //!
-//! The signature is Ganeti's (`lib/serializer.py`, `DumpSignedJson`): of the salt and the message, by the cluster's key.
+//! The signature of confd is Ganeti's (`lib/serializer.py`, `DumpSignedJson`): of the salt and the message, by the cluster's key.
 
-use std::net::UdpSocket;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
 
+use gnt_ha::config::Leash;
 use gnt_ha::sys::ganeti::confd::PORT;
+use gnt_ha::sys::leash::echo::{EchoKey, Responder};
 use hmac::{Hmac, Mac};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
@@ -18,6 +23,11 @@ const REGULAR: u8 = 4;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
+    let serve: fn(&str, &[u8]) -> io::Error = match arguments.next().as_deref() {
+        Some("confd") => confd,
+        Some("echo") => echo,
+        _ => return ExitCode::FAILURE,
+    };
     let Some(key) = arguments.next().and_then(|path| std::fs::read(path).ok()) else { return ExitCode::FAILURE };
     let answering: Vec<_> = arguments
         .map(|address| {
@@ -26,7 +36,7 @@ fn main() -> ExitCode {
         })
         .collect();
     for candidate in answering {
-        if let Ok(Some(error)) = candidate.join() {
+        if let Ok(error) = candidate.join() {
             eprintln!("candidates-confd: {error}");
         }
     }
@@ -34,16 +44,31 @@ fn main() -> ExitCode {
 }
 
 /// Until the network fails, which is returned.
-fn serve(address: &str, key: &[u8]) -> Option<std::io::Error> {
+fn echo(address: &str, key: &[u8]) -> io::Error {
+    let serve = || -> io::Result<()> {
+        let address: IpAddr = address.parse().map_err(io::Error::other)?;
+        let key = EchoKey::of_bytes(key)?;
+        let responder = Responder::new(SocketAddr::new(address, Leash::default().port));
+        while let Some(fd) = responder.fd() {
+            poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::NONE)?;
+            responder.answer_by(&key);
+        }
+        Err(io::Error::other(responder.fault().unwrap_or_default()))
+    };
+    serve().err().unwrap_or_else(|| io::Error::other("it ended"))
+}
+
+/// Until the network fails, which is returned.
+fn confd(address: &str, key: &[u8]) -> io::Error {
     let socket = match UdpSocket::bind((address, PORT)) {
         Ok(socket) => socket,
-        Err(error) => return Some(error),
+        Err(error) => return error,
     };
     let mut buffer = [0; 4096];
     loop {
         let (length, from) = match socket.recv_from(&mut buffer) {
             Ok(question) => question,
-            Err(error) => return Some(error),
+            Err(error) => return error,
         };
         if let Some(answer) = answer(&buffer[..length], key) {
             // Whoever cannot be reached asks again.
