@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::places::Places;
+use crate::config::Leash;
 use crate::core::check::view::{Host, Installed};
 use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::daemon_util::Daemons;
+use crate::sys::leash::trial::try_out;
 use crate::sys::leash::wanted::wanted;
 use crate::sys::shun::keeper;
 use crate::sys::{simulate, systemd};
@@ -34,8 +36,11 @@ const HOOK_DIRS: &str = "/etc/ganeti/hooks";
 /// How long systemd is waited for.
 const SYSTEMD: Duration = Duration::from_secs(2);
 
-/// `watchdog` is the device of the self-fencing.
-pub(super) fn look(places: &Places, node: Option<NodeName>, watchdog: &Path) -> Host {
+/// How long the master candidates are asked what a lease needs.
+const CANDIDATES: Duration = Duration::from_secs(1);
+
+/// `leash` is the configuration of the self-fence.
+pub(super) fn look(places: &Places, node: Option<NodeName>, leash: &Leash) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
     let recorder = places.view();
@@ -45,7 +50,8 @@ pub(super) fn look(places: &Places, node: Option<NodeName>, watchdog: &Path) -> 
     let register = known(keeper::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // What cannot be read is taken for armed.
     let is_armed = wanted(&places.state_dir).map_or(true, |wanted| wanted.armed);
-    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), watchdog);
+    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &leash.device);
+    let lease_lacks = is_armed.then(|| try_out(&places.data_dir, leash.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -64,6 +70,7 @@ pub(super) fn look(places: &Places, node: Option<NodeName>, watchdog: &Path) -> 
         unreadable,
         systemd_watchdogs,
         not_enabled,
+        lease_lacks: lease_lacks.and_then(|trial| trial.map_or_else(Some, |trial| trial.why_not())),
     }
 }
 

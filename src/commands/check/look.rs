@@ -58,9 +58,9 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         }
         _ => Resolved::new(),
     };
-    let watchdog = match &loaded {
-        Some(Ok(config)) => config.leash.device.clone(),
-        _ => Leash::default().device,
+    let leash = match &loaded {
+        Some(Ok(config)) => config.leash.clone(),
+        _ => Leash::default(),
     };
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(View {
@@ -74,7 +74,7 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         programs,
         power,
         devices: devices_of,
-        host: host::look(places, node, &watchdog),
+        host: host::look(places, node, &leash),
         ganeti,
     })
 }

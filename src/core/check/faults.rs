@@ -262,6 +262,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     }),
     ("systemd-watchdog", "systemd", |s| s.view.host.systemd_watchdogs.push("RebootWatchdogUSec=10min".into())),
     ("unit-not-enabled", "gnt-ha-leash.service", |s| s.view.host.not_enabled.push("gnt-ha-leash.service".into())),
+    ("lease-at-risk", "gnt-ha-leash", |s| s.view.host.lease_lacks = Some("signed echoes came back from 1 of 3".into())),
     ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
     ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", Found::Silent("there is no such program".into()))),
     ("node-program-silent", "n4.lab", |s| s.said("n4.lab", Found::Silent("did not answer in time".into()))),

@@ -57,6 +57,9 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     for unit in &host.not_enabled {
         findings.add("unit-not-enabled", unit, "systemd does not start it at the next boot");
     }
+    if let Some(why) = &host.lease_lacks {
+        findings.add("lease-at-risk", "gnt-ha-leash", why.as_str());
+    }
     for (node, by) in &host.shunned {
         let claim = view.candidates.get(node).and_then(|said| said.master.as_ref());
         let ignored = claim.map(|(master, serial)| format!("; ignored: it names {master} master (serial {serial})"));

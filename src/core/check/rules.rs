@@ -500,6 +500,13 @@ pub const RULES: &[Rule] = &[
         "systemctl enable {}",
     ),
     rule_of(
+        "lease-at-risk",
+        Warning,
+        "the self-fence of this host is armed: it resets this host when no majority of the master candidates answers, and echoes alone \
+         keep it while every confd is stopped, as during an upgrade of Ganeti",
+        "mend what is said before Ganeti is stopped anywhere, or: gnt-ha leash disarm",
+    ),
+    rule_of(
         "survey-unknown",
         Warning,
         "whether the other nodes have the same program and configuration is not known",

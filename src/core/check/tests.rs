@@ -85,6 +85,7 @@ impl Scene {
             shunned: BTreeMap::new(),
             systemd_watchdogs: vec![],
             not_enabled: vec![],
+            lease_lacks: None,
         };
         let view = View {
             resources: Err("not read".into()),

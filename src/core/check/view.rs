@@ -100,4 +100,6 @@ pub struct Host {
     pub systemd_watchdogs: Vec<String>,
     /// Units that self-fencing or shunning needs at the next boot, and that are not enabled.
     pub not_enabled: Vec<String>,
+    /// Why no lease of this host could be begun and kept now, where its self-fence is to be armed and the candidates were asked.
+    pub lease_lacks: Option<String>,
 }
