@@ -50,7 +50,7 @@ impl Call {
         given.filter(|value| !value.is_empty()).or_else(default)
     }
 
-    /// A parameter that is a folder.
+    /// A parameter that is a folder, or a file.
     ///
     /// # Errors
     /// [`BadParameter`], when it is no absolute path.

@@ -8,12 +8,14 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alert;
+pub mod attribute;
 pub mod call;
 pub mod checks;
 pub mod health;
 pub mod heard;
 pub mod markers;
 pub mod master;
+pub mod may_fence;
 pub mod metadata;
 pub mod node;
 pub mod proof;

@@ -13,6 +13,7 @@ use crate::health;
 use crate::heard;
 use crate::markers::Marker;
 use crate::master;
+use crate::may_fence;
 use crate::record::{keep_record, record_now};
 use crate::site::{Place, Site};
 use crate::tend;
@@ -52,6 +53,9 @@ pub fn run(call: &Call, place: &Place) -> Verdict {
 /// failure is long gone; the next monitor tells it as well.
 fn start(call: &Call, place: &Place) -> Verdict {
     health::forget(place);
+    // At once: where the cluster has just started, the device is placed next.
+    may_fence::forget(place);
+    may_fence::publish(place, call.deadline);
     if place.markers.has(Marker::NodeStopped) {
         mend(place, call.deadline.at_most(call.deadline.left() / MEND_SHARE));
     }
@@ -114,7 +118,9 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
     let found = if is_asked { checks::node(place, &site, call.deadline) } else { Vec::new() };
     if call.is_probe() {
         health::forget(place);
+        may_fence::forget(place);
     } else {
+        may_fence::publish(place, call.deadline);
         health::publish(place, tags.health.then_some(found.as_slice()), call.deadline);
     }
     if site.rank != Rank::Other && !call.is_probe() {

@@ -35,6 +35,8 @@ pub struct Place {
     pub run_dir: PathBuf,
     /// Our receipts.
     pub state_dir: PathBuf,
+    /// Pacemaker's configuration.
+    pub cib: PathBuf,
     /// What is true until the next boot.
     pub markers: Markers,
     /// Ganeti's daemons.
@@ -52,6 +54,7 @@ impl Place {
         Ok(Self {
             data_dir: call.folder("data_dir")?,
             state_dir: call.folder("state_dir")?,
+            cib: call.folder("cib")?,
             markers: Markers::new(&call.folder("marker_dir")?),
             daemons: Daemons::new(&call.folder("program_dir")?, &run_dir),
             run_dir,
@@ -99,7 +102,7 @@ impl Place {
     #[must_use]
     pub fn fencing(&self) -> Option<Fencing> {
         let power_agents = power_agents(Path::new(DEFAULT_PATH));
-        cib::read(Path::new(cib::FILE), &power_agents).ok().map(|cib| cib.fencing)
+        cib::read(&self.cib, &power_agents).ok().map(|cib| cib.fencing)
     }
 
     /// Whether luxid listens: a look at its socket, no question.

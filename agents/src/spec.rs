@@ -1,6 +1,7 @@
 //! The tables of what the agents take and do, once: parameters, actions, and the metadata come from them.
 
 use gnt_ha::sys::ganeti::files;
+use gnt_ha::sys::pacemaker::cib;
 
 /// What a parameter holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,12 @@ pub const PARAMETERS: &[Parameter] = &[
         "It must be empty after a boot: it tells that a role was stopped on purpose.",
     ),
     text(
+        "cib",
+        Some(cib::FILE),
+        "Pacemaker's configuration on this host",
+        "The file in which Pacemaker keeps it; it says what the node fences with.",
+    ),
+    text(
         "node_name",
         None,
         "This node's name in Ganeti",
@@ -143,7 +150,8 @@ pub const NODE_ROLE: Agent = Agent {
     long: "Tells Ganeti what Pacemaker knows of its nodes. Run it as a clone on all nodes with notify=true: after a \
            node was fenced, the master records it. By default a monitor always succeeds; with the cluster tag \
            ocf:node-role:full it fails when noded does not answer, confd does not on a master candidate, or the root \
-           file system cannot be written. A file ha_node_role_config in Ganeti's data directory mutes notifications.",
+           file system cannot be written. The node attribute gnt-ha-fence-score says whether the node has what \
+           fence_ganeti needs. A file ha_node_role_config in Ganeti's data directory mutes notifications.",
     actions: &[
         action("start", 20),
         action("stop", 20),

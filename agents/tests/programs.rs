@@ -191,7 +191,7 @@ fn health_is_published_by_tag_only_when_it_changes() {
     scene.program("attrd_updater", programs);
     let published = || std::fs::read_to_string(scene.data().join("published")).unwrap_or_default();
     let looked = || scene.run(NODE, "monitor", &[RECURRING]);
-    let (red, gone) = ("--name #health-ganeti --update red\n", "--name #health-ganeti --delete\n");
+    let (red, gone) = ("--name #health-ganeti --update=red\n", "--name #health-ganeti --delete\n");
 
     assert_eq!(looked().code, 0);
     assert_eq!(scene.run(NODE, "start", &[]).code, 0);
@@ -214,6 +214,45 @@ fn health_is_published_by_tag_only_when_it_changes() {
     scene.file("ssconf_cluster_tags", "ocf:node-role:full\n");
     assert_eq!((looked().code, looked().code), (1, 1), "full mode fails of its own");
     assert_eq!(published(), red.repeat(3) + gone);
+}
+
+/// Whether this node may fence, as an attribute: a candidate first, a regular node by the copy, and not who lacks a program.
+/// Nothing is said where Pacemaker has no device of ours.
+#[test]
+fn who_may_fence_is_published_when_it_changes() {
+    let scene = Scene::new("n4.lab");
+    scene.program("attrd_updater", "echo $* >> $DATA/published");
+    scene.program("oob", "exit 0");
+    let published = || {
+        let text = std::fs::read_to_string(scene.data().join("published")).unwrap_or_default();
+        let values =
+            text.lines().map(|line| line.strip_prefix("--name gnt-ha-fence-score --update=").unwrap().to_owned());
+        values.collect::<Vec<_>>()
+    };
+    let looked = || assert_eq!(scene.run(NODE, "monitor", &[RECURRING]).code, 0);
+    let oob = scene.oob();
+    looked();
+    assert_eq!(published(), [""; 0], "Pacemaker's configuration is not here");
+    scene.cib("fence_ipmilan", &oob);
+    looked();
+    assert_eq!(published(), [""; 0], "no device of ours");
+    scene.cib("fence_ganeti", &oob);
+    assert_eq!(scene.run(NODE, "start", &[]).code, 0);
+    looked();
+    assert_eq!(published(), ["100"], "at the start, and not again");
+    scene.cib("fence_ganeti", "/nonexistent/oob");
+    looked();
+    assert_eq!(published(), ["100", "-INFINITY"]);
+    let ganeti = format!(
+        r#"{{"version": 3000000, "serial_no": 1, "cluster": {{"master_node": "u1", "ndparams": {{"oob_program": "{oob}"}}}},
+            "nodegroups": {{"g": {{}}}}, "nodes": {{"u1": {{"name": "n1.lab", "group": "g", "master_candidate": true}}}}}}"#
+    );
+    scene.file("config.data", &ganeti);
+    looked();
+    assert_eq!(published(), ["100", "-INFINITY", "200"], "promoted to a candidate");
+    assert_eq!(scene.run(NODE, "start", &[]).code, 0);
+    assert_eq!(published().last().map(String::as_str), Some("200"));
+    assert_eq!(published().len(), 4, "the cluster may have forgotten it");
 }
 
 /// Stop and start of the role alone mend nothing. What never ran, or was stopped by hand, is left to whoever starts it;

@@ -4,6 +4,7 @@
 //! Pacemaker's `lib/pengine/unpack.c`. A monitor that finds an *unexpected* state has the resource recovered; 5 bans
 //! it from the node; anything but 0 from `stop` has the node fenced.
 
+pub mod attribute;
 pub mod gone;
 pub mod health;
 pub mod simulate;

@@ -134,12 +134,9 @@ pub fn offer(
 /// # Errors
 /// [`ProgramError`].
 pub fn set_attribute(name: &str, value: Option<&str>, deadline: Deadline) -> Result<(), ProgramError> {
-    let mut words = vec!["--name", name];
-    match value {
-        Some(value) => words.extend(["--update", value]),
-        None => words.push("--delete"),
-    }
-    run(Path::new("attrd_updater"), &words, &[], deadline).map(drop)
+    // One word: as a word of its own -INFINITY is taken for options.
+    let change = value.map_or_else(|| "--delete".to_owned(), |value| format!("--update={value}"));
+    run(Path::new("attrd_updater"), &["--name", name, &change], &[], deadline).map(drop)
 }
 
 /// Has Pacemaker move `resource` to `node`, by constraints that end after a minute: until then it cannot come back. An

@@ -119,6 +119,21 @@ impl Scene {
         fs::write(self.data().join(name), text).unwrap();
     }
 
+    /// Pacemaker's configuration: one fence device, and a copy of the OOB programs.
+    pub(crate) fn cib(&self, agent: &str, programs: &str) {
+        let text = format!(
+            "<cib><configuration><crm_config><cluster_property_set id=\"s\"><nvpair id=\"p\" name=\"gnt-ha-oob-programs\" \
+             value=\"{programs}\"/></cluster_property_set></crm_config><resources><primitive id=\"f\" class=\"stonith\" \
+             type=\"{agent}\"/></resources></configuration></cib>"
+        );
+        fs::write(self.path("cib.xml"), text).unwrap();
+    }
+
+    /// The path of the OOB program, a program of the scene.
+    pub(crate) fn oob(&self) -> String {
+        self.path("programs/oob").display().to_string()
+    }
+
     /// The pidfile of a daemon that is dead.
     pub(crate) fn dead(&self, daemon: &str) {
         fs::write(self.path("run").join(format!("{daemon}.pid")), "999999\n").unwrap();
@@ -246,6 +261,7 @@ impl Scene {
             ("program_dir", folder("programs")),
             ("state_dir", folder("state")),
             ("marker_dir", folder("markers")),
+            ("cib", folder("cib.xml")),
             ("node_name", self.here.clone()),
         ]
     }

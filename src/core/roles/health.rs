@@ -39,15 +39,6 @@ impl Health {
     }
 }
 
-/// What is to be done with the attribute: none if it is as it should be already.
-///
-/// `published` is what this host has said last; `now` is what it should say, none where it says nothing.
-#[must_use]
-pub fn change(published: Option<&str>, now: Option<Health>) -> Option<Option<&'static str>> {
-    let word = now.map(Health::word);
-    (published != word).then_some(word)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,16 +54,5 @@ mod tests {
         for grave in ["noded", "root file system", "storage", "a check of a later version"] {
             assert_eq!(Health::of(&[failure(grave), failure(CONFD)]), Health::Red, "{grave}");
         }
-    }
-
-    /// Each update is written through to every node: only a change is one. Without the tag nothing is said at all.
-    #[test]
-    fn only_a_change_is_published() {
-        assert_eq!(change(None, None), None);
-        assert_eq!(change(None, Some(Health::Green)), Some(Some("green")));
-        assert_eq!(change(Some("green"), Some(Health::Green)), None);
-        assert_eq!(change(Some("green"), Some(Health::Red)), Some(Some("red")));
-        assert_eq!(change(Some("red"), None), Some(None), "the tag is gone");
-        assert_eq!(change(Some("?"), Some(Health::Green)), Some(Some("green")), "not known what the cluster holds");
     }
 }
