@@ -179,6 +179,41 @@ fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
     assert!(!std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
 }
 
+/// It asks and answers other nodes over UDP alone, and takes the port before anything is armed.
+#[test]
+fn the_self_fence_answers_others_under_the_units_capabilities() {
+    if !can_unshare() {
+        return;
+    }
+    let site = Site::new();
+    let here = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    site.write("data/hmac.key", &"0123456789".repeat(4));
+    site.write("data/ssconf_node_primary_ips", &format!("{here} 127.0.0.1\n"));
+    site.write("data/ssconf_master_candidates_ips", "127.0.0.1\n");
+    let script = r#"[ -d /var/lib/ganeti ] && mount --bind "$1" /var/lib/ganeti || exit 99
+        config=$2; capabilities=$3; program=$4
+        ip link set lo up || exit 99
+        setpriv --no-new-privs --bounding-set "$capabilities" "$program" --config "$config" leash run &
+        daemon=$!
+        # Its first word of itself; a daemon that ended says none.
+        while kill -0 $daemon && "$program" --config "$config" leash status --json | grep -qx null; do sleep 0.1; done
+        "$program" --config "$config" leash status --json
+        kill $daemon; wait $daemon"#;
+    let ran = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script, "sh"])
+        .arg(site.path("data"))
+        .arg(site.path("config.toml"))
+        .args([&capabilities("gnt-ha-leash.service"), env!("CARGO_BIN_EXE_gnt-ha")])
+        .output()
+        .unwrap();
+    if ran.status.code() == Some(99) {
+        eprintln!("SKIPPED: /var/lib/ganeti is not there, nothing can be mounted on it, or there is no ip");
+        return;
+    }
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(said.contains("\"phase\":\"off\"") && said.contains("\"answers_nobody\":null"), "{ran:?}");
+}
+
 fn ask(address: SocketAddr, path: &str) -> String {
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
