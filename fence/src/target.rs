@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use gnt_ha::config::DEFAULT_PATH;
 use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::node::{self, NoSuchNode, NodeName};
+use gnt_ha::core::pacemaker::fence_score::MayFence;
 use gnt_ha::sys::ganeti::files::{self, GanetiFilesError};
-use gnt_ha::sys::ganeti::programs::Copy;
+use gnt_ha::sys::ganeti::programs::{Copy, has_what_is_needed};
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
@@ -62,6 +64,12 @@ pub enum TargetError {
          oob_program=/usr/lib/gnt-ha/ganeti-oob)"
     )]
     NoProgram(NodeName),
+    /// The host is no master candidate, and has only a part of what is needed.
+    #[error(
+        "this host is no master candidate, and lacks a part of what is needed: the OOB programs, and for ganeti-oob \
+         {DEFAULT_PATH} and the secrets that it names (gnt-cluster copyfile)"
+    )]
+    Lacks,
     /// The program cannot be run.
     #[error("{0}")]
     Program(#[from] OobError),
@@ -156,7 +164,7 @@ impl Cluster {
     /// Every node that has an OOB program, whatever its state, with that program's path.
     ///
     /// # Errors
-    /// [`TargetError::Config`].
+    /// [`TargetError::Config`], [`TargetError::Lacks`].
     pub fn nodes_with_program(&self) -> Result<Vec<(NodeName, PathBuf)>, TargetError> {
         let by_option = self.program.as_deref();
         match (&self.config, &self.copy) {
@@ -165,7 +173,14 @@ impl Cluster {
                 let nodes = config.nodes().iter();
                 Ok(nodes.filter_map(|node| Some((node.name.clone(), path(node.oob_program.as_deref())?))).collect())
             }
-            (Err(_), Some(copy)) if by_option.is_some() || copy.programs.is_some() => Ok(copy.with_program(by_option)),
+            // Pacemaker's fencer asks each host for its list: one that cannot do it is not to be tried first.
+            (Err(_), Some(copy)) if by_option.is_some() || copy.programs.is_some() => {
+                let nodes = copy.with_program(by_option);
+                if has_what_is_needed(&nodes, MayFence::Yes, Path::new(DEFAULT_PATH)) {
+                    return Ok(nodes);
+                }
+                Err(TargetError::Lacks)
+            }
             (Err(error), _) => Err(TargetError::Config(error.to_string())),
         }
     }

@@ -70,6 +70,10 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     cluster.pacemaker(&format!("action=off\nplug=n4.lab\nmissing_as_off=1\n{cib}")).failed(&["no node n4.lab"]);
     cluster.pacemaker(&format!("action=off\nplug=n1.lab\nnodename=n2.lab\n{cib}")).failed(&["Pacemaker means n2.lab"]);
     assert_eq!(cluster.power("n3.lab"), "on");
+    // Pacemaker's fencer is not to choose a host that cannot do it.
+    std::fs::remove_file(own).unwrap();
+    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["cannot list nodes", "lacks a part of what is needed"]);
+    cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&["lacks a part of what is needed"]);
 }
 
 /// With the program by option the node list is enough: short names are Ganeti's nodes there, too.

@@ -17,6 +17,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::outlook::{Death, Outlook};
+use crate::core::pacemaker::fence_score::fencers;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::rehearsal::{Known, Step, proof_of, steps};
@@ -149,6 +150,7 @@ pub(super) fn rehearse(
         times: &times,
         resources: &resources,
         ways: &ways,
+        fencers: fencers(&cib, &resources, name),
     };
     let steps = steps(&known);
     let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());

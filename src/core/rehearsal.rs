@@ -80,7 +80,13 @@ pub struct Known<'a> {
     pub resources: &'a Resources,
     /// The ways in which Pacemaker may fence it.
     pub ways: &'a Ways,
+    /// Who may fence it with a device of ours; none where that is not known.
+    pub fencers: Option<Vec<PacemakerName>>,
 }
+
+/// `crm_simulate` plans the fencing all the same: which host could do it the fencer asks when it is to be done.
+const NO_FENCER: &str = "finds no other host that may fence it: each lacks what is needed (its node attribute gnt-ha-fence-score is \
+                         -INFINITY) or is kept off by a location constraint";
 
 /// The steps, in their order.
 #[must_use]
@@ -114,6 +120,9 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
         if proven { step.within(times.proven()) } else { step }
     };
     steps.extend(fencing.into_iter().map(fence));
+    if has_ours && others().next().is_none() && known.fencers.as_ref().is_some_and(Vec::is_empty) {
+        steps.push(Step::blocked(PACEMAKER, NO_FENCER.to_owned()));
+    }
     if !has_ours {
         steps.push(Step::blocked(
             PROOF,
@@ -277,6 +286,7 @@ mod tests {
             times,
             resources: &resources,
             ways: &Ways::ours(Grade::Bounded),
+            fencers: None,
         })
     }
 
@@ -305,6 +315,7 @@ mod tests {
                 times: &times,
                 resources: &resources,
                 ways: &ways,
+                fencers: None,
             });
             let proofs = steps.into_iter().filter(|step| step.who == "proof");
             proofs.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
@@ -420,8 +431,16 @@ mod tests {
             times: &times,
             resources: &resources,
             ways: &Ways::ours(Grade::Bounded),
+            fencers: Some(Vec::new()),
         };
         let said = steps(&known);
+        assert!(
+            said.iter().any(|step| step.blocked && step.what.contains("no other host that may fence it")),
+            "{said:?}"
+        );
+        let known = Known { fencers: Some(vec![PacemakerName::of_test("n2.lab")]), proof: Ok(Vec::new()), ..known };
+        let said = steps(&known);
+        assert!(!said.iter().any(|step| step.what.contains("may fence it")), "{said:?}");
         assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");
     }
 }

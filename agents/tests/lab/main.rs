@@ -18,6 +18,7 @@ mod flows;
 mod full;
 mod graceful;
 mod held_back;
+mod last_candidates;
 mod moves;
 mod outside;
 mod page;

@@ -66,7 +66,14 @@ const FAULTS: &[Fault] = &[
         Shown("crm_attribute --name stonith-timeout --update 72s"),
     ),
     // The fence device.
-    ("no-device", "n1", "cibadmin --delete --xml-text '<primitive id=\"gnt-ha-fence\"/>'", Shown(SETUP)),
+    (
+        "no-device",
+        "n1",
+        // What refers to it first.
+        "cibadmin --delete --xml-text '<rsc_location id=\"gnt-ha-fence-by-score\"/>' && \
+         cibadmin --delete --xml-text '<primitive id=\"gnt-ha-fence\"/>'",
+        Shown(SETUP),
+    ),
     (
         "device-stopped",
         "n1",

@@ -98,6 +98,11 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("device-on-regular-nodes", "n4.lab", |s| {
         s.cib("node=\"n4.lab\" score=\"-INFINITY\"", "node=\"n4\" score=\"-INFINITY\"")
     }),
+    ("device-kept-off", "n3", |s| {
+        let by_name =
+            "<rsc_location id=\"gnt-ha-fence-avoids-n3.lab\" rsc=\"fence-ganeti\" node=\"n3\" score=\"-INFINITY\"/>";
+        s.cib("</constraints>", &format!("{by_name}</constraints>"));
+    }),
     ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
     ("budget", "n1.lab and 3 more", |s| {

@@ -10,10 +10,12 @@ use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::fencing::{Device, Fencing, Way};
 use crate::core::pacemaker::property::FencingProperty;
-use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
+use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true, milliseconds};
 use crate::core::reconcile::{FenceStatus, Membership};
+use crate::core::setup::is_by_name;
 
 /// Our agents.
 const MASTER_ROLE: &str = "ganeti-master-role";
@@ -126,9 +128,16 @@ fn look_at_reach(
             findings.add("device-misses-node", &node.name, "it is in no device's pcmk_host_list or pcmk_host_map");
         }
     }
+    for location in resources.locations.iter().filter(|location| is_by_name(location)) {
+        findings.add("device-kept-off", &location.node, format!("{} keeps the device off", location.id));
+    }
     let Ok(state) = &view.pacemaker else { return };
     let all = ganeti.names();
     for device in ours {
+        let by_score = |scored: &Scored| scored.resource == device.outer && scored.attribute == ATTRIBUTE;
+        if resources.scored.iter().any(by_score) {
+            continue;
+        }
         for node in ganeti.nodes().iter().filter(|node| !node.master_candidate && !node.offline) {
             let kept_off = resources.locations.iter().any(|location| {
                 location.resource == device.outer

@@ -160,8 +160,14 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "device-on-regular-nodes",
         Warning,
-        "only master candidates hold Ganeti's configuration: on other nodes the device fails",
-        "keep the device off this node: gnt-ha setup --apply",
+        "where a host lacks what the device needs, the device fails",
+        "have each node say itself whether it can fence: gnt-ha setup --apply",
+    ),
+    rule_of(
+        "device-kept-off",
+        Warning,
+        "when the master candidates have died, this host cannot fence whoever dies next",
+        "have each node say itself whether it can fence: gnt-ha setup --apply",
     ),
     rule_of(
         "fencing-one-by-one",

@@ -6,6 +6,10 @@
 //! device's own answer to `list` counts, which each node gives for itself. So a cluster that has just started, or in which nodes
 //! have died faster than anything could be changed, fences from whichever node can.
 
+use super::names::PacemakerName;
+use super::resources::Resources;
+use super::tree::Element;
+
 /// The node attribute. A node that has not said anything yet may run the device.
 pub const ATTRIBUTE: &str = "gnt-ha-fence-score";
 
@@ -29,5 +33,78 @@ impl MayFence {
             Self::Yes => "100",
             Self::Candidate => "200",
         }
+    }
+}
+
+/// The full members that are there and may fence `target` with a device of ours, by a whole CIB with its status section: none is
+/// kept off by its name, and none has said that it lacks what is needed. `None` where there is no device of ours, or the status
+/// tells of no member.
+#[must_use]
+pub fn fencers(cib: &str, resources: &Resources, target: &PacemakerName) -> Option<Vec<PacemakerName>> {
+    let cib = Element::parse(cib).ok()?;
+    let ours: Vec<&str> = resources
+        .devices()
+        .filter(|device| device.kind == "fence_ganeti")
+        .map(|device| device.outer.as_str())
+        .collect();
+    let states: Vec<(PacemakerName, &Element)> = cib
+        .all("node_state")
+        .into_iter()
+        .filter(|state| state.get("crmd").is_some_and(is_online) && state.get("remote_node") != Some("true"))
+        .filter_map(|state| Some((PacemakerName::read(state.get("uname")?)?, state)))
+        .collect();
+    if ours.is_empty() || states.is_empty() {
+        return None;
+    }
+    let keeps_off = |device: &str, node: &PacemakerName| {
+        let mut all = resources.locations.iter().filter(|location| location.resource == device);
+        all.any(|location| location.keeps_off() && location.node.eq_ignore_ascii_case(node.as_str()))
+    };
+    let is_able = |state: &Element| {
+        let mut pairs = state.all("nvpair").into_iter().filter(|pair| pair.get("name") == Some(ATTRIBUTE));
+        pairs.all(|pair| pair.get("value") != Some(MayFence::No.score()))
+    };
+    let may = |node: &PacemakerName, state: &Element| {
+        node != target && is_able(state) && ours.iter().any(|device| !keeps_off(device, node))
+    };
+    Some(states.into_iter().filter(|(node, state)| may(node, state)).map(|(node, _)| node).collect())
+}
+
+/// A word until Pacemaker 2.1, the time since when it is so since then.
+fn is_online(crmd: &str) -> bool {
+    crmd == "online" || crmd.parse().is_ok_and(|since: u64| since > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status section of a cluster of four, of which n4 is gone.
+    const CIB: &str = r#"<cib><configuration><resources><primitive id="f" class="stonith" type="fence_ganeti"/></resources>
+        <constraints/></configuration><status>
+        <node_state id="1" uname="n1" in_ccm="true" crmd="online"><transient_attributes id="1"><instance_attributes id="s1">
+          <nvpair id="p1" name="gnt-ha-fence-score" value="200"/></instance_attributes></transient_attributes></node_state>
+        <node_state id="2" uname="n2" in_ccm="1764435000" crmd="1764435000"><transient_attributes id="2"><instance_attributes id="s2">
+          <nvpair id="p2" name="gnt-ha-fence-score" value="-INFINITY"/></instance_attributes></transient_attributes></node_state>
+        <node_state id="3" uname="n3" in_ccm="true" crmd="online"/>
+        <node_state id="4" uname="n4" in_ccm="false" crmd="offline"/></status></cib>"#;
+
+    fn of(cib: &str, target: &str) -> Option<Vec<String>> {
+        let found = fencers(cib, &Resources::parse(cib).unwrap(), &PacemakerName::of_test(target))?;
+        Some(found.into_iter().map(|name| name.as_str().to_owned()).collect())
+    }
+
+    #[test]
+    fn who_lives_and_lacks_nothing_may_fence() {
+        assert_eq!(of(CIB, "n2").unwrap(), ["n1", "n3"], "n3 has not said anything yet");
+        assert_eq!(of(CIB, "n1").unwrap(), ["n3"]);
+        let kept = r#"<constraints><rsc_location id="k" rsc="f" node="n3" score="-INFINITY"/></constraints>"#;
+        assert_eq!(of(&CIB.replace("<constraints/>", kept), "n1").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn without_a_device_or_a_status_it_is_not_known() {
+        assert_eq!(of(&CIB.replace("fence_ganeti", "fence_ipmilan"), "n1"), None);
+        assert_eq!(of(&CIB.replace("node_state", "other"), "n1"), None);
     }
 }

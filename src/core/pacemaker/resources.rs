@@ -31,6 +31,10 @@ pub struct Resources {
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
     pub locations: Vec<Location>,
+    /// Locations whose one rule takes a node attribute as the score where that is defined.
+    pub scored: Vec<Scored>,
+    /// The ids of all locations, those by rules too.
+    pub location_ids: Vec<String>,
     /// The full members, as Pacemaker calls them. A remote node is kept among the nodes after its connection is gone.
     pub nodes: Vec<PacemakerName>,
     /// Every node that it has or is to connect to.
@@ -92,6 +96,17 @@ pub struct Location {
     pub score: String,
 }
 
+/// Where a resource may run, by what each node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scored {
+    /// The location's id.
+    pub id: String,
+    /// The resource's id.
+    pub resource: String,
+    /// The node attribute that is the score.
+    pub attribute: String,
+}
+
 impl Resources {
     /// Reads a whole CIB.
     ///
@@ -131,6 +146,12 @@ impl Resources {
             properties: properties.reduce(earlier).unwrap_or_default(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
+            scored: cib.all("rsc_location").into_iter().filter_map(scored).collect(),
+            location_ids: cib
+                .all("rsc_location")
+                .into_iter()
+                .filter_map(|location| location.get("id").map(str::to_owned))
+                .collect(),
             alerts: alerts
                 .filter_map(|alert| Some((alert.get("id")?.to_owned(), alert.get("path")?.to_owned())))
                 .collect(),
@@ -199,6 +220,15 @@ impl Primitive {
     pub fn meta_is_true(&self, name: &str) -> Option<bool> {
         self.meta.get(name).map(|value| is_true(value))
     }
+}
+
+fn scored(location: &Element) -> Option<Scored> {
+    let [rule] = location.children.as_slice() else { return None };
+    let [expression] = rule.children.as_slice() else { return None };
+    let attribute = rule.get("score-attribute").filter(|_| rule.name == "rule" && expression.name == "expression")?;
+    let is_defined = expression.get("operation") == Some("defined") && expression.get("attribute") == Some(attribute);
+    let get = |name| location.get(name).map(str::to_owned);
+    is_defined.then_some(Scored { id: get("id")?, resource: get("rsc")?, attribute: attribute.to_owned() })
 }
 
 fn is_remote(primitive: &&Primitive) -> bool {
@@ -358,6 +388,7 @@ mod tests {
         assert_eq!((node.outer.as_str(), node.is_clone, node.meta_is_true("notify")), ("nodes", true, Some(true)));
         assert_eq!(milliseconds(&node.operation("start").unwrap().settings["timeout"]), Some(120_000));
         assert_eq!(found.locations[0].score, "-INFINITY");
+        assert_eq!(found.location_ids, ["c"]);
     }
 
     #[test]

@@ -15,14 +15,16 @@ mod told;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
 use super::pacemaker::resources::{Primitive, Resources};
 use compare::differs;
+pub(crate) use locations::is_by_name;
 use locations::locations;
-use properties::properties;
+use properties::{programs, properties};
 use remotes::remotes;
 use roles::{master, nodes};
 
@@ -113,10 +115,13 @@ pub fn is_in_use(resources: &Resources) -> bool {
         || ["ganeti-master-role", "ganeti-node-role"].iter().any(|agent| resources.agents(agent).next().is_some())
 }
 
-/// What follows from Ganeti's nodes, and changes as they come, go, and become master candidates.
+/// What follows from Ganeti's nodes and their programs, and changes with them; and what earlier versions had to change.
 #[must_use]
 pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
-    if has_made(resources) { locations(resources, ganeti) } else { Vec::new() }
+    if !has_made(resources) {
+        return Vec::new();
+    }
+    programs(resources, ganeti, None).into_iter().chain(locations(resources)).collect()
 }
 
 /// The section of what is not Pacemaker's, but Ganeti's.
@@ -152,12 +157,13 @@ pub fn plan_reached(
     let two = ganeti.nodes().len() == 2;
     let mut parts = vec![told::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
+    parts.extend(programs(resources, ganeti, Some(Path::new(told::OOB_PROGRAM))));
     if wish.health {
         parts.push(told::health(ganeti));
     }
     parts.extend(remotes(resources, ganeti, reached));
     parts.push(device(resources));
-    parts.extend(locations(resources, ganeti));
+    parts.extend(locations(resources));
     parts.push(master(resources, wish, two));
     parts.push(nodes(resources, wish));
     parts.push(alert(resources));
@@ -211,8 +217,8 @@ pub fn fragment(parts: &[Part]) -> String {
 #[must_use]
 pub fn removal(resources: &Resources) -> Vec<String> {
     let is_ours = |id: &str| id.starts_with(PREFIX);
-    let locations = resources.locations.iter().filter(|location| is_ours(&location.id));
-    let mut all: Vec<String> = locations.map(|location| format!("<rsc_location id=\"{}\"/>", location.id)).collect();
+    let locations = resources.location_ids.iter().filter(|id| is_ours(id));
+    let mut all: Vec<String> = locations.map(|id| format!("<rsc_location id=\"{id}\"/>")).collect();
     let mut outer: Vec<(&str, bool)> = resources
         .primitives
         .iter()

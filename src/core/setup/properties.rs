@@ -1,7 +1,11 @@
 //! Pacemaker's cluster properties, by the names that its version knows.
 
+use std::path::Path;
+
 use super::compare::is_same;
 use super::{PREFIX, Part, State, Wish};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::pacemaker::property::{FencingProperty, LATER_NAMES};
 use crate::core::pacemaker::resources::Resources;
 
@@ -65,6 +69,44 @@ fn property(name: &str, value: &str, resources: &Resources) -> Part {
         crm: vec![format!("property {name}={value}")],
         state,
     }
+}
+
+/// The copy of Ganeti's OOB programs, for hosts that do not hold its configuration. `otherwise` is the program of a node that has
+/// none, where Ganeti is about to be told of it.
+pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: Option<&Path>) -> Option<Part> {
+    let wanted = Programs::of(ganeti, otherwise).map(|programs| programs.to_property());
+    let there = resources.property(&[PROPERTY]);
+    let set = format!("{PREFIX}options");
+    let id = format!("{set}-{PROPERTY}");
+    let is_ours = resources.property_ids.get(PROPERTY) == Some(&id);
+    let tool = format!("crm_attribute --name {PROPERTY}");
+    let (xml, change, state) = match (&wanted, there) {
+        (None, None) => return None,
+        (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), State::Same),
+        // Whichever stands first counts, so that one of ours beside it would be of no use.
+        (_, Some(_)) if !is_ours => {
+            (String::new(), String::new(), State::ByHand(format!("it is set elsewhere: {tool} --delete, then again")))
+        }
+        (Some(wanted), there) => (
+            format!("  <nvpair id=\"{id}\" name=\"{PROPERTY}\" value=\"{wanted}\"/>"),
+            format!("{tool} --set-name={set} --update={wanted}"),
+            there.map_or(State::Add, |there| State::Change(format!("it is {there}"))),
+        ),
+        (None, Some(_)) => (
+            format!("  <nvpair id=\"{id}\"/>"),
+            format!("{tool} --delete"),
+            State::Remove("Ganeti has no program that can be kept there".to_owned()),
+        ),
+    };
+    let is = wanted.map_or_else(String::new, |wanted| format!(" = {wanted}"));
+    Some(Part {
+        what: format!("property {PROPERTY}{is}, by which hosts fence that are no master candidates"),
+        section: "crm_config",
+        xml,
+        crm: vec![format!("# {change}")],
+        pcs: vec![change],
+        state,
+    })
 }
 
 fn renamed(from: &str, to: &str) -> Part {

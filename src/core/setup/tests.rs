@@ -1,7 +1,6 @@
 //! The plan against configurations that are empty, ours, and somebody else's.
 
 use super::*;
-use crate::core::pacemaker::resources::Location;
 use serde_json::json;
 
 const EMPTY: &str = "<cib><configuration><crm_config/><nodes/><resources/><constraints/></configuration></cib>";
@@ -80,7 +79,11 @@ fn what_somebody_else_made_is_left() {
         !text.contains("fence_ganeti\"") && !text.contains("ganeti-master-role") && !text.contains("stonith-timeout"),
         "{text}"
     );
-    assert!(text.contains("ganeti-node-role") && text.contains("rsc=\"fence-ganeti\" node=\"n4.lab\""), "{text}");
+    assert!(
+        text.contains("ganeti-node-role")
+            && text.contains("<rsc_location id=\"gnt-ha-fence-by-score\" rsc=\"fence-ganeti\">"),
+        "{text}"
+    );
     assert!(removal(&Resources::parse(&theirs).unwrap()).is_empty());
 }
 
@@ -103,7 +106,7 @@ fn all_of_it_can_be_taken_away() {
     assert_eq!(
         removal(&all),
         [
-            "<rsc_location id=\"gnt-ha-fence-avoids-n3.lab\"/>",
+            "<rsc_location id=\"gnt-ha-fence-by-score\"/>",
             "<primitive id=\"gnt-ha-fence\"/>",
             "<clone id=\"gnt-ha-master-clone\"/>",
             "<clone id=\"gnt-ha-node-clone\"/>",
@@ -129,37 +132,73 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
 }
 
-/// The hooks keep scores, constraints and device lists right when candidates are promoted and demoted, and when nodes come and go.
+/// Candidates come, go and die faster than any hook runs: nothing in Pacemaker's configuration depends on who is one.
 #[test]
-fn where_the_device_may_run_follows_ganetis_nodes() {
-    let nodes = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"4\" uname=\"n4\"/></nodes>";
-    let empty = Resources::parse(&EMPTY.replace("<nodes/>", nodes)).unwrap();
+fn where_the_device_may_run_does_not_depend_on_who_is_a_candidate() {
+    let empty = Resources::parse(EMPTY).unwrap();
     assert!(of_nodes(&empty, &ganeti(4, 3)).is_empty(), "setup has made nothing there");
-    let made = fragment(&plan(&empty, &ganeti(4, 3), Wish { primitive: false, health: false }));
-    assert!(made.contains("node=\"n4\" score=\"-INFINITY\""), "as Pacemaker calls it: {made}");
-    let made = Resources::parse(&format!(
-        "<cib>{}</cib>",
-        made.replace("<configuration>", &format!("<configuration>{nodes}"))
-    ))
-    .unwrap();
-    assert!(of_nodes(&made, &ganeti(4, 3)).iter().all(|part| part.state == State::Same));
-    for (promoted, now) in [(ganeti(4, 4), "n4 a candidate"), (ganeti(3, 3), "n4 gone")] {
-        let parts = of_nodes(&made, &promoted);
-        assert_eq!(
-            outdated(&parts).collect::<Vec<_>>(),
-            ["<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>"],
-            "{now}"
-        );
-        assert!(!fragment(&parts).contains("rsc_location"), "{now}");
+    let made = merged(&plan(&empty, &ganeti(4, 3), Wish::default()));
+    let scored = made.scored.iter().map(|scored| (scored.resource.as_str(), scored.attribute.as_str()));
+    assert_eq!(scored.collect::<Vec<_>>(), [("gnt-ha-fence", "gnt-ha-fence-score")]);
+    for now in [ganeti(4, 4), ganeti(4, 1), ganeti(3, 3), ganeti(5, 2)] {
+        let parts = of_nodes(&made, &now);
+        assert!(!parts.is_empty() && parts.iter().all(|part| part.state == State::Same), "{parts:#?}");
     }
-    // Made before Pacemaker knew the node, by the name that Ganeti has: as it stands it keeps the device off no node.
-    let early = made.locations.iter().cloned().map(|location| Location { node: "n4.lab".into(), ..location }).collect();
-    let early = Resources { locations: early, ..made.clone() };
-    let parts = of_nodes(&early, &ganeti(4, 3));
-    assert!(matches!(&parts[..], [Part { state: State::Change(why), .. }] if why.contains("n4.lab")), "{parts:#?}");
-    assert!(fragment(&parts).contains("node=\"n4\" score=\"-INFINITY\""), "{}", fragment(&parts));
-    let demoted = of_nodes(&made, &ganeti(4, 2));
-    assert!(fragment(&demoted).contains("fence-avoids-n3.lab") && outdated(&demoted).next().is_none());
+}
+
+/// What earlier versions have made by names keeps a host from fencing for ever: a hook takes it away, too.
+#[test]
+fn constraints_by_names_of_earlier_versions_go() {
+    let made = fragment(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), Wish::default()));
+    let (before, rest) = made.split_once("  <rsc_location").unwrap();
+    let after = rest.split_once("</rsc_location>").unwrap().1;
+    let by_name = "<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\" rsc=\"gnt-ha-fence\" node=\"n4\" score=\"-INFINITY\"/>\
+                   <rsc_location id=\"mine\" rsc=\"gnt-ha-fence\" node=\"n3\" score=\"-INFINITY\"/>";
+    let earlier = Resources::parse(&format!("<cib>{before}{by_name}{after}</cib>")).unwrap();
+    for parts in [of_nodes(&earlier, &ganeti(4, 3)), plan(&earlier, &ganeti(4, 3), Wish::default())] {
+        assert_eq!(outdated(&parts).collect::<Vec<_>>(), ["<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>"]);
+        assert!(fragment(&parts).contains("<rsc_location id=\"gnt-ha-fence-by-score\""), "{}", fragment(&parts));
+    }
+    assert!(removal(&earlier).contains(&"<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>".to_owned()));
+    let other = made.replace("operation=\"defined\"", "operation=\"not_defined\"");
+    let parts = of_nodes(&Resources::parse(&format!("<cib>{other}</cib>")).unwrap(), &ganeti(4, 3));
+    assert!(parts.iter().any(|part| part.state == State::Change("it says something else".into())), "{parts:#?}");
+}
+
+/// Hosts that do not hold Ganeti's configuration fence by a copy of its programs: it follows what Ganeti has.
+#[test]
+fn the_copy_of_the_programs_follows_ganeti() {
+    let with = |own: &str| {
+        let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/x/oob"}},
+            "nodegroups": {"g": {}}, "nodes": {
+            "u1": {"name": "n1.lab", "group": "g", "master_candidate": true, "ndparams": {}},
+            "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "ndparams": {"oob_program": own}}}});
+        GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
+    };
+    let value = |text: &str| {
+        let resources = Resources::parse(text).unwrap();
+        resources.property(&["gnt-ha-oob-programs"]).map(str::to_owned)
+    };
+    let first = plan(&Resources::parse(EMPTY).unwrap(), &with("/x/oob"), Wish::default());
+    let made = format!("<cib>{}</cib>", fragment(&first));
+    assert_eq!(value(&made).as_deref(), Some("/x/oob"));
+    let of_nodes = |cib: &str, own: &str| {
+        let parts = of_nodes(&Resources::parse(cib).unwrap(), &with(own));
+        parts.into_iter().find(|part| part.section == "crm_config").unwrap()
+    };
+    assert_eq!(of_nodes(&made, "/x/oob").state, State::Same);
+    let changed = of_nodes(&made, "/y/oob");
+    assert_eq!(changed.state, State::Change("it is /x/oob".into()));
+    assert!(changed.xml.contains("value=\"/x/oob,n2.lab=/y/oob\""), "{}", changed.xml);
+    let said = "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n2.lab=/y/oob";
+    assert_eq!((changed.pcs, changed.crm), (vec![said.to_owned()], vec![format!("# {said}")]));
+    // A path that the property cannot hold leaves no half of a copy.
+    let gone = of_nodes(&made, "/y z");
+    assert_eq!(gone.xml.trim(), "<nvpair id=\"gnt-ha-options-gnt-ha-oob-programs\"/>");
+    assert!(gone.state.is_removal());
+    let elsewhere = made.replace("gnt-ha-options-gnt-ha-oob-programs", "cib-bootstrap-options-x");
+    assert!(of_nodes(&elsewhere, "/y/oob").state.is_by_hand());
+    assert_eq!(of_nodes(&elsewhere, "/x/oob").state, State::Same);
 }
 
 /// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes.
@@ -206,7 +245,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let smaller = plan(&applied, &large(19, 10).1, wish);
     assert_eq!(
         outdated(&smaller).filter(|element| element.contains("n20.lab\"")).collect::<Vec<_>>(),
-        ["<primitive id=\"n20.lab\"/>", "<rsc_location id=\"gnt-ha-fence-avoids-n20.lab\"/>"]
+        ["<primitive id=\"n20.lab\"/>"]
     );
 }
 
@@ -263,7 +302,8 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
         let set = format!("<crm_config><cluster_property_set id=\"s\">{there}</cluster_property_set></crm_config>");
         let resources = Resources::parse(&cib.replace("<crm_config/>", &set)).unwrap();
         let parts = plan(&resources, &ganeti(3, 3), Wish::default());
-        let properties = parts.into_iter().filter(|part| part.section == "crm_config");
+        let is_pacemakers = |part: &Part| part.section == "crm_config" && !part.what.contains("gnt-ha-");
+        let properties = parts.into_iter().filter(is_pacemakers);
         properties.map(|part| (part.what, part.state)).collect::<Vec<_>>()
     };
     let add = |names: &[&str]| names.iter().map(|name| (format!("property {name}"), State::Add)).collect::<Vec<_>>();

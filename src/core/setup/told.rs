@@ -4,7 +4,7 @@ use super::{GANETI, Part, State};
 use crate::core::ganeti::config::GanetiConfig;
 
 /// Where `make install` puts it.
-const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
+pub(super) const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
 /// A node or group with a program of its own keeps that (gnt-cluster(8)).
 pub const TELL_GANETI: [&str; 4] =

@@ -72,7 +72,8 @@ pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence>
 
 /// Every program is here, as the device's monitor wants it; and where they are ours, one node at least can be switched by them.
 /// That one node has no levels, or none that can be used, is no reason to leave all others to fewer hosts.
-fn has_what_is_needed(programs: &[(NodeName, PathBuf)], may: MayFence, config: &Path) -> bool {
+#[must_use]
+pub fn has_what_is_needed(programs: &[(NodeName, PathBuf)], may: MayFence, config: &Path) -> bool {
     let paths: BTreeSet<&PathBuf> = programs.iter().map(|(_, path)| path).collect();
     if paths.is_empty() || paths.iter().any(|path| OobProgram::find(path).is_err()) {
         return false;

@@ -1,0 +1,69 @@
+//! Candidates die one after another, faster than any hook runs.
+
+use std::collections::BTreeSet;
+
+use gnt_ha::core::grade::Grade;
+use lab::Host;
+use real_parts::protect::GNT_HA;
+use real_parts::receipts;
+
+use crate::cib::Roles;
+use crate::scene::{Scene, short};
+
+/// What each host has said of whether it may fence, by `attrd_updater`.
+fn scores(host: &Host) -> lab::Result<Vec<(String, String)>> {
+    let said = host.run(&["attrd_updater", "--name", "gnt-ha-fence-score", "--query", "--all"])?.stdout;
+    let word = |line: &str, name: &str| {
+        let rest = line.split_once(&format!("{name}=\""))?.1;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    let all = said.lines().filter_map(|line| Some((short(&word(line, "host")?), word(line, "value")?)));
+    Ok(all.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Of five hosts two are candidates. When both have died, hosts are left that never held Ganeti's configuration: one of them
+/// fences the second, by the copy of the OOB programs, before anything was changed. One that lacks gnt-ha's configuration says so,
+/// and does not run the device.
+#[test]
+fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
+    let lab = Scene::bare("last-candidates", 5);
+    let host = lab.host("n1").unwrap();
+    // A host that is rebooted would be back, a candidate, before the second death.
+    host.check(&["crm_attribute", "--type", "crm_config", "--name", "stonith-action", "--update", "off"]).unwrap();
+    host.check(&["gnt-cluster", "modify", "--candidate-pool-size=2"]).unwrap();
+    for regular in ["n3.lab", "n4.lab", "n5.lab"] {
+        host.check(&["gnt-node", "modify", "--master-candidate=no", regular]).unwrap();
+    }
+    lab.host("n5").unwrap().check(&["rm", "/etc/gnt-ha/config.toml"]).unwrap();
+    let applied = host.run(&[GNT_HA, "setup", "--apply"]).unwrap();
+    assert!(applied.success(), "{}", applied.text());
+    let scene = Scene::with_lab(lab, Roles::Promotable);
+    let expected = [("n1", "200"), ("n2", "200"), ("n3", "100"), ("n4", "100"), ("n5", "-INFINITY")];
+    let expected = expected.map(|(node, score)| (node.to_owned(), score.to_owned()));
+    scene.wait("each says whether it may fence", 60, || Ok(scores(&host)? == expected));
+    for regular in ["n3", "n4"] {
+        scene.host(regular).check(&["fence_ganeti", "--action", "list"]).unwrap();
+    }
+    scene.settle();
+    scene.assert_only_fenced(&[]);
+
+    // The second is killed in the moment in which the first is fenced: nobody was promoted, no hook has run.
+    scene.kill(&["n1"]);
+    scene.kill(&["n2"]);
+    let history = scene.lab.fence_history().unwrap();
+    let by: Vec<String> = history
+        .iter()
+        .filter(|event| short(&event.target) == "n2" && event.status == "success")
+        .map(|event| short(&event.delegate))
+        .collect();
+    println!("n2 was fenced by {by:?}");
+    assert!(!by.is_empty() && by.iter().all(|delegate| ["n3", "n4"].contains(&delegate.as_str())), "{history:#?}");
+    let proven = ["n3", "n4"].iter().flat_map(|name| receipts::on(&scene.host(name))).any(|story| {
+        story.intent.node.short() == "n2" && story.receipt.is_some_and(|receipt| receipt.grade == Grade::Off)
+    });
+    assert!(proven, "no receipt of a proven off on a host that was no candidate");
+    for name in ["n1", "n2"] {
+        assert_eq!(scene.host(name).power_status(), lab::Power::Off, "{name}");
+    }
+    scene.assert_only_fenced(&["n1", "n2"]);
+}
