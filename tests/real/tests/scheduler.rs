@@ -103,6 +103,50 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     assert_eq!(left.property(&["stonith-enabled"]), Some("true"));
 }
 
+/// The same, where nodes have said whether they may fence.
+fn saying(score: impl Fn(u8) -> &'static str) -> String {
+    (1..=MEMBERS).filter(|n| !score(*n).is_empty()).fold(bare(), |cib, n| {
+        let said = format!(
+            "<transient_attributes id=\"{n}\"><instance_attributes id=\"status-{n}\"><nvpair id=\"status-{n}-s\" \
+             name=\"gnt-ha-fence-score\" value=\"{}\"/></instance_attributes></transient_attributes><lrm id=\"{n}\">",
+            score(n)
+        );
+        cib.replace(&format!("<lrm id=\"{n}\">"), &said)
+    })
+}
+
+/// The device runs where a node says that it has what is needed, candidates first, and never where one says that it has not.
+/// Whatever they say, who dies is to be fenced: a cluster that has just started has said nothing yet.
+#[test]
+fn the_device_runs_where_a_node_says_that_it_can() {
+    type Score = fn(u8) -> &'static str;
+    let cases: [(&str, Score, Option<&str>); 4] = [
+        ("a candidate first", |n| ["-INFINITY", "100", "200"][usize::from(n.saturating_sub(8))], Some("n10.lab")),
+        ("one by the copy", |n| if n == 9 { "100" } else { "-INFINITY" }, Some("n9.lab")),
+        (
+            "who has said nothing, before who has not what is needed",
+            |n| if n == 4 { "" } else { "-INFINITY" },
+            Some("n4.lab"),
+        ),
+        ("nobody", |_| "-INFINITY", None),
+    ];
+    for (what, score, runs_on) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let cib = saying(score);
+        let resources = Resources::parse(&cib).unwrap();
+        let parts = plan(&resources, &ganeti(), Wish::default());
+        let trial = Trial::begin(folder.path(), &cib).unwrap();
+        trial.merge(&fragment(&parts), late()).unwrap();
+        trial.verify(late()).unwrap();
+        let now = look(&trial, None);
+        assert_eq!(now.taker("gnt-ha-fence"), runs_on, "{what}");
+        let node = NodeName::new("n1.lab").unwrap();
+        let name = resources.called(&node, std::slice::from_ref(&node)).unwrap();
+        let fenced = look(&trial, Some(&Death::Member(name.clone()))).fenced();
+        assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{what}");
+    }
+}
+
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
