@@ -19,7 +19,7 @@ use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::ganeti::luxi::{self, Luxi, LuxiError};
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use gnt_ha::sys::pacemaker::cib;
-use gnt_ha::sys::shun::keeper::shunned_addresses;
+use gnt_ha::sys::shun::own::shunned_or_refused;
 use gnt_ha::sys::{addresses, identity, output, simulate};
 use serde_json::Value;
 
@@ -240,7 +240,7 @@ impl Site {
         });
         let names = self.ssconf.name_addresses("node_primary_ips").unwrap_or_default();
         let name_of = |address: IpAddr| names.iter().find(|(_, of)| *of == address).map(|(name, _)| name.to_string());
-        let shunned = shunned_addresses(&place.state_dir);
+        let shunned = shunned_or_refused(&place.state_dir, deadline);
         let word = |answer: MasterAnswer| Word {
             own: Some(answer.from) == own,
             from: name_of(answer.from).unwrap_or_else(|| answer.from.to_string()),

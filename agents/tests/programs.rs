@@ -9,8 +9,10 @@ mod common;
 mod stop;
 
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{MASTER, NODE, Scene};
+use serde_json::json;
 
 /// A monitor that Pacemaker runs again and again, not a first look.
 const RECURRING: (&str, &str) = ("OCF_RESKEY_CRM_meta_interval", "10000");
@@ -137,6 +139,31 @@ fn without_votes_and_without_proof_the_role_is_not_taken() {
     let ended = scene.run_or_kill(MASTER, "start", 4);
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("1 of 4 nodes can vote"), "{}", ended.stderr);
+    assert!(!scene.data().join("touched").exists());
+}
+
+/// The shun list says that the old master is refused, and the kernel refuses nothing: the list alone is no silence, and one that
+/// answers is not gone, whatever was proven of it before.
+#[test]
+fn a_shun_list_without_rules_makes_no_living_master_silent() {
+    let scene = Scene::new("n2.lab");
+    for file in ["node_list", "online_nodes", "master_candidates"] {
+        scene.file(&format!("ssconf_{file}"), "n1.lab\nn2.lab\n");
+    }
+    scene.program("gnt-cluster", "touch $DATA/touched");
+    let entry = json!({"epoch": 1, "addresses": ["127.3.9.1"], "reach": "everything", "grade": "off", "boot_id": null,
+                       "since_ms": 1, "by": "the test"});
+    scene.state("shunned.json", &json!({"n1.lab": entry}).to_string());
+    let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 - 5_000;
+    let at = json!({"wall_ms": wall_ms, "boottime_ms": 1});
+    let intent = json!({"kind": "intent", "version": 1, "id": "a-1", "program": "fence_ganeti", "action": "off", "node": "n1.lab",
+        "asked_by": {"program": "pacemaker-fenced", "pid": 28, "user": "root"}, "host": "n2.lab", "boot_id": "b1", "at": at});
+    let receipt = json!({"kind": "receipt", "version": 1, "id": "a-1", "node": "n1.lab", "outcome": "done", "grade": "off",
+        "word_of": "bmc", "steps": [], "at": at, "took_ms": 1});
+    scene.state("receipts.jsonl", &format!("{intent}\n{receipt}\n"));
+    let ended = scene.run_or_kill(MASTER, "start", 6);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 of 2 nodes can vote"), "{}", ended.stderr);
     assert!(!scene.data().join("touched").exists());
 }
 

@@ -18,7 +18,7 @@ use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker::{self, fence};
 use crate::sys::reachable::{self, NODED};
 use crate::sys::road::{Finish, Road};
-use crate::sys::shun::keeper::shunned_addresses;
+use crate::sys::shun::own::{Own, OwnRefusals};
 
 /// The time for everything but the human.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -93,13 +93,20 @@ fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName, all: &[NodeName]) -> 
     let name = status.called(node, all).map_err(|error| error.to_string())?;
     let addresses = ssconf.name_addresses("node_primary_ips").map_err(|error| error.to_string())?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
-    // Of one that this host refuses an answer would be its own kernel's.
-    let shunned = shunned_addresses(&places.state_dir);
-    let address = address.filter(|address| !shunned.contains(address));
+    let answers = |address| {
+        // Of one that this host refuses, or may refuse, a refused connection would be its own kernel's word.
+        let is_open = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE)).of(address) == Own::Open;
+        let deadline = deadline.at_most(THERE);
+        if is_open {
+            reachable::is_there(address, NODED, deadline)
+        } else {
+            !reachable::accepting(&[address], NODED, 1, deadline).is_empty()
+        }
+    };
     let seen = Seen {
         is_here: identity::node_among([node]).is_some(),
         member: status.of(name),
-        answers: address.is_some_and(|address| reachable::is_there(address, NODED, deadline.at_most(THERE))),
+        answers: address.is_some_and(answers),
     };
     Ok((seen, name.clone()))
 }

@@ -16,7 +16,7 @@ use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::program::{ProgramError, run};
 use gnt_ha::sys::reachable;
 use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
-use gnt_ha::sys::shun::keeper::shunned_addresses;
+use gnt_ha::sys::shun::own::{Own, OwnRefusals};
 
 use super::queue::take_jobs;
 use super::{QUESTION, give_up, offer};
@@ -170,10 +170,11 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let online = site.ssconf.names("online_nodes").unwrap_or_else(|_| site.nodes.clone());
     let others: Vec<&NodeName> = online.iter().filter(|node| **node != site.here).collect();
     let addresses: Vec<_> = others.iter().filter_map(|node| site.address(node)).collect();
-    // Whoever this host refuses cannot be asked: a refusal would be its own kernel's.
-    let shunned = shunned_addresses(&place.state_dir);
+    // Whoever is shunned and is refused by this host's kernel cannot be asked. Where that is in doubt it is asked: a refused
+    // connection is no vote, and no silence.
+    let refusals = OwnRefusals::read(&place.state_dir, call.deadline.at_most(VOTERS));
     let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
-        addresses.into_iter().partition(|address| shunned.contains(address));
+        addresses.into_iter().partition(|address| refusals.of(*address) == Own::Shunned);
     let enough = site.nodes.len() / 2;
     // What could not be asked is taken for there.
     let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {

@@ -4,6 +4,7 @@
 //! remember. It waits for no job: what became of one is seen at the next look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::reachable::NODED;
 use crate::sys::record::alive::{Addresses, OwnRefusal, nodeds_answer};
-use crate::sys::shun::keeper::shunned_addresses;
+use crate::sys::shun::own::{Own, OwnRefusals};
 use crate::sys::store::{PATIENCE, Store};
 use crate::sys::{every_node, identity, state_file};
 
@@ -281,12 +282,16 @@ impl Recorder {
         }
         let asked: Addresses =
             unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
-        // Of one that is shunned an answer would be this host's own refusal; it stays out until it is admitted.
-        let shunned = shunned_addresses(&self.state_dir);
-        let (refused, asked): (Addresses, Addresses) =
-            asked.into_iter().partition(|(_, address)| shunned.contains(address));
+        let refusals = if asked.is_empty() { None } else { Some(OwnRefusals::read(&self.state_dir, deadline)) };
+        let of = |address: &IpAddr| refusals.as_ref().map_or(Own::Open, |refusals| refusals.of(*address));
+        // One that is shunned stays out until it is admitted. Of one that this host may refuse nothing is known: the answer would
+        // be its own kernel's.
+        let shunned =
+            asked.iter().filter(|(_, address)| of(address) == Own::Shunned).map(|(node, _)| (node.clone(), false));
+        let shunned: BTreeMap<NodeName, bool> = shunned.collect();
+        let asked: Addresses = asked.into_iter().filter(|(_, address)| of(address) == Own::Open).collect();
         let mut answers = nodeds_answer(&asked, NODED, own, deadline);
-        answers.extend(refused.into_keys().map(|node| (node, false)));
+        answers.extend(shunned);
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();
         }

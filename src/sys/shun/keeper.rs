@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::known;
 use super::protected::Protected;
 use super::remembered::{FILE, wanted};
-pub use super::remembered::{file, register, remembers, shunned_addresses};
+pub use super::remembered::{file, register, remembers};
 use super::running;
 use super::table::{self, Applied, Refused, Wanted};
 use crate::config::Config;

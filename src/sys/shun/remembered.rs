@@ -48,10 +48,9 @@ pub fn register(state: &Path) -> Result<Register, ShunError> {
     Ok(register)
 }
 
-/// The addresses of the nodes that are shunned: whether they answer cannot be asked from here. Of a register that cannot be
-/// read none, as for a host that shuns nobody.
+/// The addresses of the nodes that are shunned. Of a register that cannot be read none, as for a host that shuns nobody.
 #[must_use]
-pub fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
+pub(super) fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
     wanted(&register(state).unwrap_or_default(), |_, _| true).into_keys().collect()
 }
 

@@ -99,9 +99,18 @@ pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Appli
 /// # Errors
 /// [`ProgramError`].
 pub fn refused(deadline: Deadline) -> Result<Refused, ProgramError> {
+    refused_if_known(deadline).map(Option::unwrap_or_default)
+}
+
+/// What the kernel refuses now; none of a table that is not whole, which may still refuse something.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn refused_if_known(deadline: Deadline) -> Result<Option<Refused>, ProgramError> {
     Ok(match read(has_bridge(), deadline)? {
-        Found::Whole(refused) => refused,
-        Found::Nothing | Found::Damaged => Refused::default(),
+        Found::Whole(refused) => Some(refused),
+        Found::Nothing => Some(Refused::default()),
+        Found::Damaged => None,
     })
 }
 
