@@ -49,8 +49,8 @@ pub enum TargetError {
     },
     /// Pacemaker means another node than the device's options say.
     #[error(
-        "Pacemaker means {meant} (nodename), and the fence device says {plug} (plug or port): remove plug and port from \
-         the device"
+        "Pacemaker means {meant} (nodename), and the fence device says {plug} (plug or port): remove plug, port \
+         and pcmk_host_map from the device"
     )]
     Contradiction {
         /// The node that Pacemaker wants fenced.
@@ -138,21 +138,34 @@ impl Cluster {
         }
     }
 
-    /// The node that `plug` stands for, unless Pacemaker means another one of Ganeti's: a device with a plug of its own is
+    /// The node that `plug` stands for, unless Pacemaker means another one: a device with a plug of its own is
     /// offered to all nodes, and would fence one node in the place of each other.
     ///
     /// # Errors
     /// [`TargetError`].
     pub fn target_of(&self, plug: &NodeName, options: &Options) -> Result<Target, TargetError> {
-        let names = self.names();
-        let find = |name: &NodeName| node::find(name, names.iter().copied()).ok().cloned();
         if let Some(meant) = &options.meant
-            && let Some(wanted) = find(meant)
-            && !options.plugs.iter().any(|plug| find(plug).as_ref() == Some(&wanted))
+            && let Some(meant) = self.contradicted(meant, &options.plugs)
         {
-            return Err(TargetError::Contradiction { meant: wanted, plug: plug.clone() });
+            return Err(TargetError::Contradiction { meant, plug: plug.clone() });
         }
         self.target(plug)
+    }
+
+    /// The node that Pacemaker means, where no plug stands for it. A name that is no node of Ganeti's is Pacemaker's own, which
+    /// the device maps to a plug. A host that has neither the configuration nor the list of the nodes cannot tell: there the
+    /// names themselves must be one node's, full or short.
+    fn contradicted(&self, meant: &NodeName, plugs: &[NodeName]) -> Option<NodeName> {
+        let names = self.names();
+        if names.is_empty() {
+            // Without a program by option it is a failure in any case.
+            let is_one = self.program.is_none() || plugs.iter().any(|plug| node::same(meant, plug, []));
+            return (!is_one).then(|| meant.clone());
+        }
+        let find = |name| node::find(name, names.iter().copied());
+        let wanted = find(meant).ok()?;
+        let is_one = plugs.iter().any(|plug| find(plug) == Ok(wanted));
+        (!is_one).then(|| wanted.clone())
     }
 
     /// Whether Ganeti certainly has no such node. A configuration that cannot be read is not such a certainty.

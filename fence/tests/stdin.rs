@@ -41,6 +41,44 @@ fn another_node_than_pacemaker_means_is_not_fenced() {
     }
 }
 
+/// A host that is no master candidate has no configuration of Ganeti's. It has the list of the nodes where it is a node; where it
+/// is none, two names that cannot be one node's contradict each other.
+#[test]
+fn another_node_is_not_fenced_where_ganetis_configuration_is_not() {
+    let list = Some("n1.lab\nn2.lab\nn3.lab\n");
+    for (lines, list, is_fenced) in [
+        ("nodename=n3.lab\nplug=n2.lab", list, false),
+        ("nodename=n3\nplug=n2", list, false),
+        ("nodename=n2\nplug=n2.lab", list, true),
+        // Pacemaker's own name of it, which pcmk_host_map maps.
+        ("nodename=uname-of-n2\nplug=n2.lab", list, true),
+        ("nodename=n2\nplug=n2.lab", Some("n2.lab\nn2.example\n"), true),
+        ("nodename=n2.example\nplug=n2.lab", Some("n2.lab\nn2.example\n"), false),
+        ("nodename=n3.lab\nplug=n2.lab", None, false),
+        ("nodename=n2.example\nplug=n2.lab", None, false),
+        ("nodename=uname-of-n2\nplug=n2.lab", None, false),
+        ("nodename=N2\nplug=n2.lab", None, true),
+        ("nodename=n2.lab\nplug=n2.lab", None, true),
+        ("plug=n2.lab", None, true),
+    ] {
+        for action in ["off", "reboot"] {
+            let cluster = Cluster::new();
+            std::fs::remove_file(cluster.path("data/config.data")).unwrap();
+            list.iter().for_each(|list| std::fs::write(cluster.path("data/ssconf_node_list"), list).unwrap());
+            let program = cluster.path("oob").display().to_string();
+            let ran = cluster.pacemaker(&format!("action={action}\n{lines}\noob_program={program}"));
+            if is_fenced {
+                ran.succeeded();
+                assert_eq!(cluster.called("power-off n2.lab"), 1, "{lines}");
+            } else {
+                let meant = lines.split(['=', '\n']).nth(1).unwrap();
+                ran.failed(&[&format!("Pacemaker means {meant}"), "the fence device says n2", "pcmk_host_map"]);
+                assert!(cluster.calls().is_empty(), "{lines}: {list:?}");
+            }
+        }
+    }
+}
+
 /// FenceAgentAPI.md: unknown arguments are ignored, `#` begins a comment, the last of a key wins, the action's case
 /// does not count. The agents' library strips a pair of quotes.
 #[test]
