@@ -12,6 +12,7 @@ pub mod device;
 pub mod health;
 pub mod level;
 pub mod levels;
+pub mod network;
 pub mod owner;
 pub mod peer;
 pub mod power;

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gnt_ha::config::Config;
-use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::history::stories;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::{Removal, told};
-use gnt_ha::core::shun::register::Register;
-use gnt_ha::core::shun::words::{Question, VERSION};
+use gnt_ha::core::shun::words::Question;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::shun::keeper::Keeper;
 
+use crate::network;
 use crate::shun::peers::Channel;
 
 /// Each node's receipts, newest first.
@@ -44,23 +43,14 @@ pub fn of_another(
 ) -> Result<Receipts, String> {
     let keeper = Keeper::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
-    let text = std::fs::read(data_dir.join("config.data"))
-        .map_err(|error| format!("{error}: only master candidates hold Ganeti's configuration"))?;
-    let network = Network::parse(&text).map_err(|error| error.to_string())?;
+    let network = network::read(data_dir)?;
     let epoch = register.epoch(host);
     let member = network.members.get(host).filter(|member| member.candidate && !member.offline);
     let Some(member) = member.filter(|_| !epoch.is_shunned() && host != keeper.here()) else {
         return Err(format!("{host}: is not asked: it is no other candidate, is offline or is shunned here"));
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
-    let question = Question {
-        version: VERSION,
-        from: keeper.here().clone(),
-        register: Register::default(),
-        about: vec![],
-        gone_master_ip: None,
-        receipts: nodes.to_vec(),
-    };
+    let question = Question { receipts: nodes.to_vec(), ..Question::asked_by(keeper.here().clone()) };
     let answers = Channel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     let answer = answers.into_values().next().unwrap_or_else(|| Err("was not asked".to_owned()));
     answer.map(|report| report.receipts).map_err(|why| format!("{host}: {why}"))

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gnt_ha::config::Config;
-use gnt_ha::core::ganeti::network::Network;
-use gnt_ha::core::shun::register::Register;
-use gnt_ha::core::shun::words::{Attestation, Question, Report, VERSION};
+use gnt_ha::core::shun::words::{Attestation, Question, Report};
 use gnt_ha::core::survey::{Found, Survey, skew_ms};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
 use gnt_ha::sys::shun::known;
 
+use crate::network;
 use crate::shun::peers::Channel;
 
 /// Asks every node that is neither offline nor refused, and changes nothing there. `path` is where this host's configuration is.
@@ -22,23 +21,14 @@ use crate::shun::peers::Channel;
 pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, String> {
     let keeper = Keeper::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
-    let text = std::fs::read(data_dir.join("config.data"))
-        .map_err(|error| format!("{error}: only master candidates hold Ganeti's configuration"))?;
-    let network = Network::parse(&text).map_err(|error| error.to_string())?;
+    let network = network::read(data_dir)?;
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
         .filter(|(name, member)| *name != keeper.here() && !member.offline && !register.epoch(name).is_shunned())
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let question = Question {
-        version: VERSION,
-        from: keeper.here().clone(),
-        register: Register::default(),
-        about: vec![],
-        gone_master_ip: None,
-        receipts: vec![],
-    };
+    let question = Question::asked_by(keeper.here().clone());
     let channel = Channel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);

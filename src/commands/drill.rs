@@ -237,7 +237,8 @@ fn fenced_since(status: &CrmMon, begun: When) -> Vec<NodeName> {
 
 fn instances(places: &Places, node: &NodeName) -> Result<Vec<String>, String> {
     let path = places.data_dir.join(files::CONFIG);
-    let text = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text = files::read_config_text(&places.data_dir)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     running_on(&text, node).map_err(|error| format!("cannot use {}: {error}", path.display()))
 }
 

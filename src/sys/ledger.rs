@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock::Deadline;
+use super::limited::{self, too_long};
 use super::lock::{Lock, LockError};
 use super::store;
 use crate::core::history::Index;
@@ -15,6 +16,10 @@ use crate::core::receipt::{Entry, Head};
 
 /// The file grows to this size, in bytes, before it is set aside.
 const ROTATE_AT: u64 = 4 * 1024 * 1024;
+
+/// The most bytes that are read of one file: many times what it has when it is set aside. A larger one is no receipt log, or
+/// could not be set aside for long.
+const LIMIT: u64 = 64 * 1024 * 1024;
 
 /// How many files that were set aside are kept.
 const KEPT: u32 = 4;
@@ -133,7 +138,7 @@ impl Ledger {
         let lock = memory.folder.join("receipts.lock");
         let _lock = Lock::take(&lock, Deadline::after(LOCK_WAIT)).map_err(io::Error::other)?;
         for path in found {
-            let mut text = std::fs::read(&path)?;
+            let mut text = limited::read(&path, LIMIT)?;
             if ends_torn(file)? {
                 text.insert(0, b'\n');
             }
@@ -192,8 +197,11 @@ impl Ledger {
         let in_memory: Vec<PathBuf> = self.in_memory().iter().flat_map(Self::files).collect();
         let mut files = Vec::new();
         for path in self.files().chain(in_memory) {
-            match File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
-                Ok((length, file)) => files.push((path, file, length)),
+            match File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len()))) {
+                Ok((_, length)) if length > LIMIT => {
+                    return Err(LedgerError::Io { what: "read", path, error: too_long(LIMIT) });
+                }
+                Ok((file, length)) => files.push((path, file, length)),
                 // A file in the folder's place holds no receipts either.
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(LedgerError::Io { what: "read", path, error }),
@@ -288,6 +296,19 @@ mod tests {
         assert_eq!(ledger.read().unwrap().entries, entries);
         let mode = std::fs::metadata(ledger.current()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// A file without end, which nobody of ours wrote, takes no memory: it is named, and what it may hold is not known.
+    #[test]
+    fn a_receipt_log_beyond_the_limit_is_an_error_with_its_name() {
+        let (_folder, ledger) = ledger();
+        ledger.append(&Entry::Intent(intent("a", "n1"))).unwrap();
+        File::create(ledger.aside(2)).unwrap().set_len(LIMIT + 1).unwrap();
+        let errors = [ledger.read().map(drop), ledger.read_last(1, None).map(drop)];
+        for error in errors.map(|result| result.unwrap_err().to_string()) {
+            assert!(error.contains("receipts.2.jsonl: it has more than 67108864 bytes"), "{error}");
+        }
+        ledger.append(&Entry::Intent(intent("b", "n1"))).unwrap();
     }
 
     /// A power cut tears the last line at any byte: nothing before it and nothing after it may be lost.

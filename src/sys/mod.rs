@@ -13,6 +13,7 @@ pub mod http;
 pub mod identity;
 pub mod leash;
 pub mod ledger;
+pub mod limited;
 pub mod lock;
 pub mod log;
 pub mod nft;

@@ -3,13 +3,15 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::limited;
 
 /// Writes `value` as JSON to `path`, making its folder (0700) if need be. A reader sees the old file or the new one,
 /// also after a crash.
@@ -91,17 +93,11 @@ const LIMIT: u64 = 16 * 1024 * 1024;
 /// # Errors
 /// When it is there and cannot be read, has more than 16 MiB, or is no such JSON.
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > LIMIT) {
-        return Err(io::Error::other(format!("it has more than {LIMIT} bytes")));
+    match limited::read(path, LIMIT) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
 #[cfg(test)]

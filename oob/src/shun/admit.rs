@@ -6,7 +6,7 @@ use std::time::Duration;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::admission::{Due, Returned, why_not};
 use gnt_ha::core::shun::register::Entry;
-use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::core::shun::words::{Question, Report};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::table;
@@ -81,14 +81,7 @@ fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question = Question {
-        version: VERSION,
-        from: survivors.here().clone(),
-        register,
-        about: vec![],
-        gone_master_ip: None,
-        receipts: vec![],
-    };
+    let question = Question { register, ..Question::asked_by(survivors.here().clone()) };
     let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
     let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
     let report: Report = answers

@@ -15,13 +15,14 @@ use gnt_ha::core::shun::memory;
 use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
 use gnt_ha::core::shun::stand::{Answer, Facts, stand};
 use gnt_ha::core::shun::verdict::{Accepted, Look, Missing, Peer, look, why_toothless};
-use gnt_ha::core::shun::words::{LeashReport, Question, Report, VERSION};
+use gnt_ha::core::shun::words::{LeashReport, Question, Report};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::{self, Keeper};
 use gnt_ha::sys::shun::known;
 
 use super::peers::{Answers, Channel};
+use crate::network;
 
 /// How often an epoch that others are ahead of is tried anew.
 const AHEAD: usize = 3;
@@ -112,7 +113,7 @@ impl<'a> Survivors<'a> {
     /// # Errors
     /// Why this host cannot shun it.
     pub fn of(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
-        let network = network(data_dir)?;
+        let network = network::read(data_dir)?;
         let target = network.find(target).map_err(|error| error.to_string())?.clone();
         let member = network.members.get(&target).cloned().ok_or("it has no address in Ganeti")?;
         Self::with(target, member, network, config, data_dir)
@@ -128,7 +129,7 @@ impl<'a> Survivors<'a> {
         let addresses = register.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
         let primary = addresses.first().copied().ok_or("no address of it is remembered")?;
         let member = Member { primary, addresses, offline: true, candidate: false };
-        Self::with(found.clone(), member, network(data_dir)?, config, data_dir)
+        Self::with(found.clone(), member, network::read(data_dir)?, config, data_dir)
     }
 
     fn with(
@@ -248,12 +249,10 @@ impl<'a> Survivors<'a> {
             && entry.epoch.is_shunned();
         let epoch = entry.epoch;
         let question = Question {
-            version: VERSION,
-            from: self.keeper.here().clone(),
             register: Register(BTreeMap::from([(self.target.clone(), entry)])),
             about: vec![self.target.clone()],
             gone_master_ip: self.network.master_ip.filter(|_| gone),
-            receipts: vec![],
+            ..Question::asked_by(self.keeper.here().clone())
         };
         self.ask(&question, epoch, deadline)
     }
@@ -300,7 +299,7 @@ impl<'a> Survivors<'a> {
 
     /// Ganeti's configuration as it is on this host now; if it cannot be read, as it was.
     fn current(&self) -> Network {
-        network(&self.data_dir).unwrap_or_else(|_| self.network.clone())
+        network::read(&self.data_dir).unwrap_or_else(|_| self.network.clone())
     }
 
     /// Whether everybody could be told now to refuse it, and what that would prove. Changes nothing.
@@ -308,14 +307,7 @@ impl<'a> Survivors<'a> {
     /// # Errors
     /// Who does not answer, and why.
     pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
-        let question = Question {
-            version: VERSION,
-            from: self.keeper.here().clone(),
-            register: Register::default(),
-            about: vec![self.target.clone()],
-            gone_master_ip: None,
-            receipts: vec![],
-        };
+        let question = Question { about: vec![self.target.clone()], ..Question::asked_by(self.keeper.here().clone()) };
         let mut others = self.others(&self.network);
         others.insert(self.target.clone(), self.member.primary);
         let mut answers = self.channel.ask(&others, &question, deadline);
@@ -426,14 +418,6 @@ fn next(before: &Entry, reach: Reach) -> Result<Epoch, String> {
     if stale { before.epoch.anew().map_err(|error| error.to_string()) } else { Ok(before.epoch.shunned()) }
 }
 
-fn network(data_dir: &Path) -> Result<Network, String> {
-    let path = data_dir.join("config.data");
-    let text = std::fs::read(&path).map_err(|error| {
-        format!("cannot read {}: {error}; only a master candidate can have the others refuse a node", path.display())
-    })?;
-    Network::parse(&text).map_err(|error| format!("cannot use {}: {error}", path.display()))
-}
-
 /// Whether this host may shun at all: it has Ganeti's configuration and a candidate's certificate.
 #[must_use]
 pub fn can_shun(data_dir: &Path) -> bool {
@@ -486,6 +470,7 @@ mod tests {
     use super::*;
     use gnt_ha::core::shun::terms::Terms;
     use gnt_ha::core::shun::verdict::SOFTDOG;
+    use gnt_ha::core::shun::words::VERSION;
     use serde_json::json;
 
     /// Unknown is never success: what would not be taken for an off is no `ok` before.
@@ -573,7 +558,7 @@ mod tests {
                 (NodeName::new(name).unwrap(), Ok(serde_json::from_value(report).unwrap()))
             };
             let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);
-            let network = network(folder.path()).unwrap();
+            let network = network::read(folder.path()).unwrap();
             let (epoch, look, leash) = (Epoch(2), Err(Vec::new()), Held::default());
             Seen { answers, epoch, look, leash, network }.is_known_to_enough(&node, epoch)
         };

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gnt_ha::config::{Config, Driver};
-use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::register::{Register, not_refused};
-use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::core::shun::words::{Question, Report};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::shun::keeper::Keeper;
@@ -15,6 +14,7 @@ use gnt_ha::sys::shun::known::{self, Peers, Told};
 
 use super::peers::Channel;
 use super::survivors::{can_shun, is_admitted};
+use crate::network;
 
 /// What it brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,16 +40,8 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     if !can_shun(data_dir) || register == Register::default() && !config.has_driver(&Driver::Shun) {
         return Ok(Tended::default());
     }
-    let text = std::fs::read(data_dir.join("config.data")).map_err(|error| error.to_string())?;
-    let network = Network::parse(&text).map_err(|error| error.to_string())?;
-    let question = |register: Register| Question {
-        version: VERSION,
-        from: keeper.here().clone(),
-        register,
-        about: vec![],
-        gone_master_ip: None,
-        receipts: vec![],
-    };
+    let network = network::read(data_dir)?;
+    let question = |register: Register| Question { register, ..Question::asked_by(keeper.here().clone()) };
     // Also a look at the own rules: somebody may have flushed them.
     let own = keeper.tell(&question(Register::default()), deadline).map_err(|error| error.to_string())?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();

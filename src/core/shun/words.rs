@@ -49,6 +49,20 @@ pub struct Question {
 }
 
 impl Question {
+    /// A mere question of `from`: it tells nothing, and each node answers for itself. What is to be told or asked beside that is
+    /// set in the fields.
+    #[must_use]
+    pub fn asked_by(from: NodeName) -> Self {
+        Self {
+            version: VERSION,
+            from,
+            register: Register::default(),
+            about: Vec::new(),
+            gone_master_ip: None,
+            receipts: Vec::new(),
+        }
+    }
+
     /// The same in as many questions as it takes so that none has more than `limit` bytes as JSON: the entries are merged, so
     /// any order will do, and the answer to the last one is the answer to all.
     ///

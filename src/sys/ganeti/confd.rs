@@ -26,6 +26,7 @@ use sha1::Sha1;
 
 use crate::core::node::NodeName;
 use crate::sys::clock::{Deadline, wall_nanos};
+use crate::sys::limited;
 
 /// The port (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
 pub const PORT: u16 = 1814;
@@ -39,6 +40,9 @@ const ANSWER_LIMIT: usize = 65_536;
 /// The least length of a key, in bytes without white space. Ganeti's have 40 (`GenerateHmacKey`, `lib/bootstrap.py`): a
 /// shorter one is what is left of a file that was cut short, and anybody could guess an empty one.
 const KEY_LEAST: usize = 16;
+
+/// The most bytes that are read of a key.
+const KEY_LIMIT: u64 = 64 * 1024;
 
 /// `CONFD_REQ_NODE_ROLE_BYNAME`.
 const NODE_ROLE: u8 = 1;
@@ -162,7 +166,7 @@ impl Confd {
     pub fn new(data_dir: &Path) -> Result<Self, ConfdError> {
         let path = data_dir.join("hmac.key");
         let unreadable = |error| ConfdError::Key { path: path.clone(), error };
-        let key = std::fs::read(&path).map_err(unreadable)?;
+        let key = limited::read(&path, KEY_LIMIT).map_err(unreadable)?;
         let length = key.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
         if length < KEY_LEAST {
             return Err(ConfdError::ShortKey { path, length });

@@ -21,6 +21,7 @@ use crate::core::shun::register::{Entry, Epoch, Reach, Register, RegisterError};
 use crate::core::shun::words::{Question, Report, VERSION};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::connections::{self, Which};
+use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::lock::{Lock, LockError};
@@ -90,7 +91,7 @@ fn and_beside(path: Option<&Path>) -> String {
 pub struct Keeper<'a> {
     config: &'a Config,
     ssconf: Ssconf,
-    configuration: PathBuf,
+    data_dir: PathBuf,
     here: NodeName,
 }
 
@@ -106,7 +107,7 @@ impl<'a> Keeper<'a> {
             Some(here) => here,
             None => NodeName::new(&identity::host()).map_err(|error| format!("this host's name: {error}"))?,
         };
-        Ok(Self { config, ssconf, configuration: data_dir.join("config.data"), here })
+        Ok(Self { config, ssconf, data_dir: data_dir.to_owned(), here })
     }
 
     /// This host's name, as Ganeti has it.
@@ -158,15 +159,7 @@ impl<'a> Keeper<'a> {
     pub fn learn(&self, said: &BTreeMap<NodeName, Register>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
         let roll = self.roll();
         let mut lines = Vec::new();
-        let question = Question {
-            version: VERSION,
-            from: self.here.clone(),
-            register: Register::default(),
-            about: vec![],
-            gone_master_ip: None,
-            receipts: vec![],
-        };
-        let report = self.take(&question, deadline, |own| {
+        let report = self.take(&Question::asked_by(self.here.clone()), deadline, |own| {
             let mut all = Belief::default();
             // A node's list holds itself where it was shunned before: that is for the others to say.
             for (speaker, said) in said {
@@ -414,7 +407,7 @@ impl<'a> Keeper<'a> {
             leash: known::own_leash(&self.config.run),
             leashes: question.about.iter().filter_map(attested).collect(),
             denials: question.about.iter().filter_map(denied).collect(),
-            serial: std::fs::read(&self.configuration).ok().and_then(|text| serial_of(&text)),
+            serial: files::read_config_text(&self.data_dir).ok().and_then(|text| serial_of(&text)),
             instances: running::instances(),
             receipts: BTreeMap::new(),
             program: None,

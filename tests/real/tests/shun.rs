@@ -14,7 +14,7 @@ use gnt_ha::config::Config;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::words::{Question, Report, VERSION};
+use gnt_ha::core::shun::words::{Question, Report};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::shun::keeper::Keeper;
 use gnt_ha::sys::shun::table::Applied;
@@ -93,14 +93,8 @@ impl Scene {
             since_ms: 1,
             by: "a test".into(),
         };
-        let question = Question {
-            version: VERSION,
-            from: node("n1"),
-            register: Register(BTreeMap::from([(node("n3"), entry)])),
-            about: vec![],
-            gone_master_ip: None,
-            receipts: vec![],
-        };
+        let register = Register(BTreeMap::from([(node("n3"), entry)]));
+        let question = Question { register, ..Question::asked_by(node("n1")) };
         keeper.tell(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }
 

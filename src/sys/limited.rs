@@ -1,0 +1,40 @@
+//! Files of other programs, and of ours, read whole and within a limit: one that grows without end must not take a fencing's memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The bytes of the file at `path`.
+///
+/// # Errors
+/// What the file system says; also for a file of more than `limit` bytes, of which nothing is returned.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    // The length of a file in /proc or of a pipe tells nothing.
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(limit)).unwrap_or_default());
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) { Ok(bytes) } else { Err(too_long(limit)) }
+}
+
+/// The error for a file of more than `limit` bytes.
+#[must_use]
+pub fn too_long(limit: u64) -> io::Error {
+    io::Error::other(format!("it has more than {limit} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert!(read(&path, 4).unwrap_err().to_string().contains("more than 4 bytes"));
+        assert!(read(Path::new("/dev/zero"), 1_000).unwrap_err().to_string().contains("more than"));
+        assert_eq!(read(&folder.path().join("none"), 5).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
