@@ -9,7 +9,7 @@ use gnt_ha::core::survey::Asked;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 
-use crate::device::{self, Reading};
+use crate::device::{self, Reading, Use};
 use crate::shun::survivors::Survivors;
 
 /// One device of one node.
@@ -30,7 +30,7 @@ pub struct Checked {
 type Read = Result<(Reading, Option<&'static str>), String>;
 
 fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Read {
-    let mut opened = device::open(std::slice::from_ref(device), node, config);
+    let mut opened = device::open(std::slice::from_ref(device), node, config, Use::Read);
     let named = opened.first_mut().ok_or_else(|| "there is no such device".to_owned())?;
     let reading = named.device.read(until).map_err(|error| error.why)?;
     Ok((reading, named.device.advice()))

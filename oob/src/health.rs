@@ -6,7 +6,7 @@ use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;
 
-use crate::device;
+use crate::device::{self, Use};
 
 /// What was learnt, and why some of it was not.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub fn health(config: &Config, node: &NodeName, deadline: Deadline) -> Result<He
     let mut told = false;
     for (index, configured) in devices.iter().enumerate() {
         let until = deadline.at_most(share(deadline.left(), devices.len() - index));
-        let mut opened = device::open(std::slice::from_ref(configured), node, config);
+        let mut opened = device::open(std::slice::from_ref(configured), node, config, Use::Read);
         let result = opened.iter_mut().map(|named| named.device.health(until)).next().transpose();
         match result {
             Ok(items) => {

@@ -11,7 +11,7 @@ use gnt_ha::core::power::reading::{Life, Observed};
 use gnt_ha::core::power::walk::{Next, Task, Verdict, Walk};
 use gnt_ha::sys::clock::Deadline;
 
-use crate::device::{self, Named, observed};
+use crate::device::{self, Named, Use, observed};
 use crate::seen::Watch;
 
 /// For how long a device that says on after an off is asked again: what a power supply has stored keeps a BMC alive for a
@@ -57,6 +57,13 @@ pub struct Levels<'a> {
     pub deadline: Deadline,
 }
 
+const fn used(task: Task) -> Use {
+    match task {
+        Task::Read => Use::Read,
+        Task::Off | Task::On => Use::Switch,
+    }
+}
+
 impl Levels<'_> {
     /// Does `work` with the devices of each level until one is believed, the time split over those that are left. `refuted` is
     /// called with what the work on a level gave whose off is not believed.
@@ -83,7 +90,7 @@ impl Levels<'_> {
                 Next::Level(index) => {
                     let Some(level) = self.levels.get(index) else { continue };
                     until = self.deadline.at_most(share(self.deadline.left(), count - index));
-                    match work(device::open(level, self.node, self.config), until, &mut watch) {
+                    match work(device::open(level, self.node, self.config, used(task)), until, &mut watch) {
                         Ok(Work::Off(grade, value)) => {
                             values.push((index, value));
                             watch.walk().over(Some(grade));
@@ -128,7 +135,7 @@ impl Levels<'_> {
             let Some(configured) = self.levels.iter().flatten().find(|device| device.name == *name) else { continue };
             let patience = if task == Task::Read { Duration::ZERO } else { AFTERGLOW.min(until.left() / 2) };
             let patience = until.at_most(patience);
-            for mut named in device::open(std::slice::from_ref(configured), self.node, self.config) {
+            for mut named in device::open(std::slice::from_ref(configured), self.node, self.config, used(task)) {
                 let mut reading = observed(&named.device.read(until));
                 while reading == Observed::On && !patience.passed() {
                     until.sleep(PAUSE);

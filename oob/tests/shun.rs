@@ -142,7 +142,7 @@ fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<St
     }
     let folder = site.path("").display().to_string();
     let ssh = format!(
-        "#!/bin/sh\ncat > /dev/null\nfor word; do case $word in root@*) exec cat {folder}answers/$word;; esac; done\n"
+        "#!/bin/sh\ncat >> {folder}asked\necho >> {folder}asked\nfor word; do case $word in root@*) exec cat {folder}answers/$word;; esac; done\n"
     );
     common::install(&site.path("bin/ssh"), &ssh);
     let script = format!(
@@ -206,6 +206,28 @@ fn what_a_candidate_says_is_limited() {
     let true_word = answer(2, json!({"n3.lab": lie(1, "192.0.2.3")}));
     let Some(seen) = in_cluster(&[true_word, answer(4, json!({}))], LOOK) else { return };
     assert!(seen.contains("\"grade\":\"bounded\"") && seen.contains("elements = { 192.0.2.3 }"), "{seen}");
+}
+
+/// A status and a check ask the others and tell them nothing; here they leave every file and the kernel's rules as they are.
+#[test]
+fn a_reader_gives_no_order_and_keeps_nothing() {
+    for (grade, flush) in [("bounded", "nft flush ruleset\n"), ("unknown", "")] {
+        let mut entry = lie(1, "192.0.2.3");
+        entry["grade"] = grade.into();
+        let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": entry.clone()}});
+        let script = format!(
+            "oob peer '{order}' > /dev/null\n{flush}rm -f $dir/asked\n\
+             state() {{ find $dir/state $dir/run $dir/state.until-boot -type f 2> /dev/null | sort | xargs md5sum; nft list ruleset; }}\n\
+             state > $dir/before\noob power-status n3.lab\noob check n3.lab\noob devices n3.lab\nstate > $dir/after\n\
+             cmp $dir/before $dir/after && echo unchanged\necho asked; cat $dir/asked\n"
+        );
+        let said = json!({"n3.lab": entry});
+        let Some(seen) = in_cluster(&[answer(2, said.clone()), answer(4, json!({}))], &script) else { return };
+        assert!(seen.contains("\nunchanged\n"), "{seen}");
+        let asked = seen.split("\nasked\n").nth(1).unwrap();
+        assert!(asked.contains(r#""about":["n3.lab"]"#) && !asked.contains("epoch"), "{seen}");
+        assert_eq!(seen.contains(r#""grade":"bounded""#), grade == "bounded", "{seen}");
+    }
 }
 
 /// Only a master candidate of this node's own configuration is obeyed.

@@ -129,9 +129,18 @@ pub struct Named {
     pub device: Box<dyn Device>,
 }
 
+/// What the devices are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// To read: nothing is changed, here or on another node.
+    Read,
+    /// For a power command.
+    Switch,
+}
+
 /// Makes the devices of a level ready for `node`. Nothing is sent yet. One that cannot be used is among them, and says why
 /// when it is asked: the others of its level are asked all the same.
-pub fn open(level: &[Configured], node: &NodeName, config: &Config) -> Vec<Named> {
+pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use) -> Vec<Named> {
     let open = |configured: &Configured| {
         let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
             Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
@@ -139,7 +148,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config) -> Vec<Named
                 agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _)
             }
             Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
-            Driver::Shun => Ok(Box::new(shun::Shun::new(node, config)) as _),
+            Driver::Shun => Ok(Box::new(shun::Shun::new(node, config, to)) as _),
         };
         Named { name: configured.name.clone(), device: device.unwrap_or_else(|error| Box::new(Unusable(error))) }
     };

@@ -14,7 +14,7 @@ use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
 
-use super::{Device, DeviceError, Reading};
+use super::{Device, DeviceError, Reading, Use};
 use crate::shun::admit;
 use crate::shun::survivors::{Seen, Survivors, remembered, why_not_isolated};
 
@@ -23,15 +23,17 @@ pub(super) struct Shun {
     config: Config,
     node: NodeName,
     data_dir: PathBuf,
+    to: Use,
 }
 
 impl Shun {
-    pub(super) fn new(node: &NodeName, config: &Config) -> Self {
-        Self { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR) }
+    pub(super) fn new(node: &NodeName, config: &Config, to: Use) -> Self {
+        Self { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR), to }
     }
 
     fn survivors(&self) -> Result<Survivors<'_>, DeviceError> {
-        Survivors::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::hopeless)
+        let survivors = Survivors::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::hopeless)?;
+        Ok(if self.to == Use::Read { survivors.only_reading() } else { survivors })
     }
 
     /// The grade to wait for: where `isolated` proves nothing, the end of the lease.
@@ -42,7 +44,10 @@ impl Shun {
         }
     }
 
-    fn bounded(survivors: &Survivors<'_>, seen: &Seen, deadline: Deadline) -> Result<(), DeviceError> {
+    fn bounded(&self, survivors: &Survivors<'_>, seen: &Seen, deadline: Deadline) -> Result<(), DeviceError> {
+        if self.to == Use::Read {
+            return Ok(());
+        }
         survivors.keep_bounded(seen.epoch, deadline).map_err(DeviceError::later)
     }
 }
@@ -51,7 +56,7 @@ impl Device for Shun {
     /// "On" by this host's own shun list alone: nobody is asked, as a host that is no candidate, or has no network, must answer,
     /// too, and a monitor asks often. What is missed so is a shunning that no `tend` has brought here yet (each candidate's
     /// monitor brings it). "On" proves and records nothing; an off asks everybody, and comes to the newest epoch then. "Off" is
-    /// never told by the own list alone.
+    /// never told by the own list alone. A device that was opened to read tells nobody anything, and keeps nothing.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let entry = remembered(&self.config, &self.node).map_err(DeviceError::hopeless)?;
         let Some(entry) = entry.filter(|entry| entry.epoch.is_shunned()) else {
@@ -90,7 +95,7 @@ impl Device for Shun {
             }
             Some(Verdict::Waiting { .. }) => isolated(&seen, survivors.target(), ""),
             Some(Verdict::Bounded) => {
-                Self::bounded(&survivors, &seen, deadline)?;
+                self.bounded(&survivors, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: refused by {}, and its leash has run out", confirmed(&seen)))
             }
         }
@@ -110,7 +115,7 @@ impl Device for Shun {
             })
             .map_err(DeviceError::later)?;
         match seen {
-            (seen, Some(Verdict::Bounded)) => Self::bounded(&survivors, &seen, deadline),
+            (seen, Some(Verdict::Bounded)) => self.bounded(&survivors, &seen, deadline),
             (seen, None) => Err(DeviceError::later(missing(&seen))),
             (_, Some(_)) => Ok(()),
         }

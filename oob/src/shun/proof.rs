@@ -41,7 +41,8 @@ impl Survivors<'_> {
         let last = seen.look.as_ref().ok()?;
         let path = looks_file(&self.config.run);
         // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.
-        let _lock = Lock::take(&self.config.run.join("looks.lock"), Deadline::after(LOCK_WAIT)).ok();
+        let take = || Lock::take(&self.config.run.join("looks.lock"), Deadline::after(LOCK_WAIT)).ok();
+        let _lock = if self.is_reading { None } else { take() };
         let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
         let before = kept.get(self.target());
         let first = first_of(before.map(|kept| &kept.look), last);
@@ -49,9 +50,11 @@ impl Survivors<'_> {
             Some(kept) => kept.clone(),
             None => {
                 let new = Kept { look: last.clone(), leash: seen.leash.clone() };
-                kept.insert(self.target().clone(), new.clone());
-                // What cannot be kept makes a later attempt wait anew.
-                let _ = state_file::write_unflushed(&path, &kept);
+                if !self.is_reading {
+                    kept.insert(self.target().clone(), new.clone());
+                    // What cannot be kept makes a later attempt wait anew.
+                    let _ = state_file::write_unflushed(&path, &kept);
+                }
                 new
             }
         };

@@ -36,6 +36,8 @@ pub struct Survivors<'a> {
     channel: Channel,
     target: NodeName,
     pub(super) member: Member,
+    /// Nobody is told anything, nothing is kept, and the kernel's rules stay as they are.
+    pub(super) is_reading: bool,
 }
 
 /// Everything that a look brought.
@@ -144,7 +146,13 @@ impl<'a> Survivors<'a> {
             return Err("this is the node itself: it is shunned by the others".to_owned());
         }
         let channel = Channel::new(config, &network, data_dir);
-        Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member })
+        Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member, is_reading: false })
+    }
+
+    /// The same for somebody who only reads: [`Survivors::look`] asks and tells nothing, [`Survivors::judge`] keeps nothing.
+    #[must_use]
+    pub fn only_reading(self) -> Self {
+        Self { is_reading: true, ..self }
     }
 
     /// The node's name in Ganeti.
@@ -257,20 +265,29 @@ impl<'a> Survivors<'a> {
         self.ask(&question, epoch, deadline)
     }
 
-    /// Looks at everybody again. They are told what this host remembers, in case one of them has forgotten.
+    /// Looks at everybody again. They are told what this host remembers, in case one of them has forgotten; who only reads does
+    /// not tell them.
     ///
     /// # Errors
     /// Why this host itself does not answer.
     pub fn look(&self, deadline: Deadline) -> Result<Seen, String> {
         let entry = self.entry()?.ok_or("it is not shunned")?;
-        self.tell(entry, deadline)
+        if !self.is_reading {
+            return self.tell(entry, deadline);
+        }
+        let question = Question { about: vec![self.target.clone()], ..Question::asked_by(self.keeper.here().clone()) };
+        self.ask(&question, entry.epoch, deadline)
     }
 
     fn ask(&self, question: &Question, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
         // The candidates and who serves whom may have changed since the last look.
         let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
-        let own = self.keeper.tell(question, deadline).map_err(|error| error.to_string())?;
+        let own = match self.is_reading {
+            true => self.keeper.look(question, deadline),
+            false => self.keeper.tell(question, deadline),
+        };
+        let own = own.map_err(|error| error.to_string())?;
         // One that was admitted here meanwhile is shunned anew by whoever sees the epoch.
         let is_ahead = own.register.epoch(&self.target) > epoch;
         if let Some(why) = own.refusals.get(&self.target).filter(|_| !is_ahead) {

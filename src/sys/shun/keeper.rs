@@ -180,6 +180,22 @@ impl<'a> Keeper<'a> {
         Ok(lines)
     }
 
+    /// Answers as [`Keeper::tell`] of what this host remembers and its kernel refuses now; changes nothing, and takes nothing of
+    /// the question in.
+    ///
+    /// # Errors
+    /// [`ShunError`].
+    pub fn look(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+        let register = self.register()?;
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let in_part = |(node, entry): (&NodeName, &Entry)| Some((node.clone(), protected.why_in_part(node, entry)?));
+        let refusals = register.shunned().filter_map(in_part).collect();
+        let is_until_boot = Store::new(&self.config.state).is_until_boot(FILE);
+        let not_durable = is_until_boot.then(|| format!("{} did not take all of it", self.file().display()));
+        let refused = self.refused(deadline)?;
+        Ok(Report { not_durable, ..self.report(register, &refused, refusals, question) })
+    }
+
     fn take(
         &self,
         question: &Question,
