@@ -16,7 +16,7 @@ use gnt_ha::sys::identity;
 
 use super::{Device, DeviceError, Reading, Use};
 use crate::shun::admit;
-use crate::shun::survivors::{Seen, Survivors, remembered, why_not_isolated};
+use crate::shun::survivors::{Seen, Survivors, remembered};
 
 /// The driver, for one node.
 pub(super) struct Shun {
@@ -38,7 +38,7 @@ impl Shun {
 
     /// The grade to wait for: where `isolated` proves nothing, the end of the lease.
     fn least(&self, seen: &Seen, target: &NodeName) -> Grade {
-        match why_not_isolated(&seen.network, target) {
+        match seen.network.why_not_isolated(target) {
             Some(_) => self.config.minimum_grade.max(Grade::Bounded),
             None => self.config.minimum_grade,
         }
@@ -134,7 +134,7 @@ impl Device for Shun {
 /// cluster, that is nothing.
 fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
     let by = confirmed(seen);
-    let (grade, detail) = match why_not_isolated(&seen.network, node) {
+    let (grade, detail) = match seen.network.why_not_isolated(node) {
         Some(why) => (Grade::Unknown, format!("refused by {by}, which proves nothing: {why}{more}")),
         None => (Grade::Isolated, format!("off, isolated: refused by {by}{more}")),
     };

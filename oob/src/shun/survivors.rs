@@ -339,7 +339,7 @@ impl<'a> Survivors<'a> {
         }
         let leash = own.and_then(Result::ok).and_then(|report| report.leash);
         let told = format!("{} other nodes answer", answers.len() + 1);
-        let outside = why_not_isolated(&self.network, &self.target);
+        let outside = self.network.why_not_isolated(&self.target);
         match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref()) {
             Ok(proof) => Ok(format!("{told}; {proof}")),
             Err(proof) => Err(format!("{told}; {proof}")),
@@ -451,14 +451,6 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, Str
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
 }
 
-/// Why it proves nothing that a node is refused by all others, which does not stop it; none if it does.
-pub(crate) fn why_not_isolated(network: &Network, node: &NodeName) -> Option<String> {
-    let outside = network.with_disks_outside(node);
-    let first = outside.first()?;
-    let more = if outside.len() > 1 { format!(" and {} more", outside.len() - 1) } else { String::new() };
-    Some(format!("{first}{more} has a disk outside of the cluster, which it may go on to write to"))
-}
-
 /// What refusing a node would prove; an error where that is too weak to be taken. `outside`: why it is not even isolated by it.
 fn provable(
     leash: Option<&LeashReport>,
@@ -535,9 +527,9 @@ mod tests {
                           "disks": {"d": {"dev_type": "ext"}},
                           "instances": {"i": {"name": "web", "primary_node": "u1", "disks": ["d"]}}});
         let network = Network::parse(text.to_string().as_bytes()).unwrap();
-        let why = why_not_isolated(&network, &NodeName::new("n1.lab").unwrap());
+        let why = network.why_not_isolated(&NodeName::new("n1.lab").unwrap());
         assert!(why.unwrap().starts_with("web (ext) has a disk outside of the cluster"));
-        assert_eq!(why_not_isolated(&network, &NodeName::new("n2.lab").unwrap()), None);
+        assert_eq!(network.why_not_isolated(&NodeName::new("n2.lab").unwrap()), None);
     }
 
     /// Of a folder with Ganeti's configuration of `n1`, `n2` and `n3`, all candidates, and a shun list of ours.

@@ -9,7 +9,8 @@ use super::host;
 use crate::config::{Config, Leash, Resolved, names_to_resolve, with_levels};
 use crate::core::check::View;
 use crate::core::check::view::Said;
-use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::config::{GanetiConfig, Node};
+use crate::core::ganeti::network::Network;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -75,8 +76,20 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         power,
         devices: devices_of,
         host: host::look(places, node, &leash),
+        not_isolated: not_isolated(places, ganeti.as_ref().ok()),
         ganeti,
     })
+}
+
+/// By the disks of Ganeti's configuration.
+fn not_isolated(places: &Places, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
+    let Some((ganeti, network)) =
+        ganeti.zip(std::fs::read(places.data_dir.join(files::CONFIG)).ok().and_then(|text| Network::parse(&text).ok()))
+    else {
+        return BTreeMap::new();
+    };
+    let why = |node: &Node| Some((node.name.clone(), network.why_not_isolated(&node.name)?));
+    ganeti.nodes().iter().filter_map(why).collect()
 }
 
 /// Told by the program itself: it has the ways to the other nodes.

@@ -47,6 +47,14 @@ struct Reach {
     by: String,
     /// None of what proves it outlives the power supply of its host.
     shares_power: bool,
+    /// Refusing it is all that answers, and would prove nothing.
+    in_vain: bool,
+}
+
+impl Reach {
+    const fn new(grade: Grade, by: String) -> Self {
+        Self { grade: Reverse(grade), by, shares_power: false, in_vain: false }
+    }
 }
 
 const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothing proves its host off then, the fencing fails, and \
@@ -65,7 +73,7 @@ pub fn notes(view: &View) -> Vec<Note> {
     }
     let mut shared: Vec<NodeName> = Vec::new();
     let mut found: Vec<Note> = Vec::new();
-    for (Reach { grade: Reverse(grade), by, shares_power }, nodes) in groups {
+    for (Reach { grade: Reverse(grade), by, shares_power, .. }, nodes) in groups {
         if shares_power {
             shared.extend(nodes.iter().cloned());
         }
@@ -130,8 +138,8 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         return;
     }
     let least = least_grade(view);
-    for (node, Reach { grade: Reverse(grade), by, .. }) in all(view, ganeti) {
-        if grade > Grade::Unknown && grade < least {
+    for (node, Reach { grade: Reverse(grade), by, in_vain, .. }) in all(view, ganeti) {
+        if grade < least && (in_vain || grade > Grade::Unknown) {
             findings.add("grade-too-weak", node, format!("{grade}, {by}; minimum_grade is {least}"));
         }
     }
@@ -148,7 +156,7 @@ fn all(view: &View, ganeti: &GanetiConfig) -> Vec<(NodeName, Reach)> {
         } else {
             let of_power = |(power, grade): &(Power, Grade)| if *power == Power::On { Grade::Off } else { *grade };
             let grade = said.as_ref().map_or(Grade::Unknown, of_power);
-            Reach { grade: Reverse(grade), by: format!("by {}", program.display()), shares_power: false }
+            Reach::new(grade, format!("by {}", program.display()))
         };
         Some((node.name.clone(), found))
     };
@@ -165,8 +173,7 @@ fn is_feed(driver: &Driver) -> bool {
 }
 
 fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
-    let nothing =
-        || Reach { grade: Reverse(Grade::Unknown), by: "by nothing that answers".into(), shares_power: false };
+    let nothing = || Reach::new(Grade::Unknown, "by nothing that answers".into());
     let (Some(filled), Some(asked), Some(Ok(config))) = (levels_of(view, node), view.devices.get(node), &view.config)
     else {
         return nothing();
@@ -190,11 +197,13 @@ fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
             why = why.or(why_not);
         }
         outlives |= grade >= least && !level.iter().any(|device| device.driver.shares_power());
-        if grade > best.grade.0 {
+        // Only of a refusal it is said why it proves nothing.
+        let in_vain = grade == Grade::Unknown && best.grade.0 == grade && why.is_some();
+        if grade > best.grade.0 || in_vain {
             let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let by = format!("by level {} ({}){why}", index + 1, names.join(", "));
-            best = Reach { grade: Reverse(grade), by, shares_power: false };
+            best = Reach { in_vain, ..Reach::new(grade, by) };
         }
     }
     best.shares_power = best.grade.0 >= least && !outlives;
@@ -253,7 +262,10 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
         accepted: config.shun.accepted(),
     };
     match judge(&look, &look, known) {
-        Verdict::Isolated { why_not_bounded } => (Grade::Isolated, Some(why_not_bounded)),
+        Verdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
+            Some(why) => (Grade::Unknown, Some(format!("{why_not_bounded}: nothing would be proven, as {why}"))),
+            None => (Grade::Isolated, Some(why_not_bounded)),
+        },
         Verdict::Waiting { .. } | Verdict::Bounded => (Grade::Bounded, None),
     }
 }

@@ -158,6 +158,31 @@ fn who_is_refused_does_not_count_among_those_who_refuse() {
     assert_eq!(bounded(&["n2.lab", "n3.lab"]), Grade::Isolated);
 }
 
+/// Refusing a node does not stop it: where an instance of it has a disk outside of the cluster, that is no proof at all, and
+/// somebody should know before its host dies.
+#[test]
+fn with_a_disk_outside_of_the_cluster_only_a_leash_counts() {
+    let mut scene = Scene::healthy();
+    scene.shunning();
+    scene.config.insert_str(0, "minimum_grade = \"isolated\"\n");
+    scene.said("n4.lab", says(Some(leash(4))));
+    for node in ["n3.lab", "n4.lab"] {
+        scene.view.not_isolated.insert(name(node), "web.lab (rbd) has a disk outside of the cluster".into());
+    }
+    let view = scene.read();
+    let of = |node: &str| notes(&view).into_iter().find(|note| note.nodes.contains(&name(node))).unwrap();
+    assert_eq!((of("n2.lab").grade, of("n4.lab").grade), (Grade::Isolated, Grade::Bounded));
+    let in_vain = of("n3.lab");
+    assert_eq!(in_vain.grade, Grade::Unknown);
+    assert!(
+        in_vain.what.ends_with(": nothing would be proven, as web.lab (rbd) has a disk outside of the cluster"),
+        "{in_vain:?}"
+    );
+    let found = check(&view);
+    let weak = |node: &str| found.iter().any(|finding| finding.rule == "grade-too-weak" && finding.about == node);
+    assert!(weak("n3.lab") && !weak("n4.lab"), "{found:?}");
+}
+
 /// The least proof is a setting of both programs, and of each device in Pacemaker.
 #[test]
 fn what_both_programs_take_is_enough() {

@@ -25,6 +25,10 @@ pub struct View {
     pub pacemaker: Result<CrmMon, String>,
     /// Ganeti's configuration.
     pub ganeti: Result<GanetiConfig, String>,
+    /// Of each node that it proves nothing of to refuse it: why ([`why_not_isolated`]).
+    ///
+    /// [`why_not_isolated`]: crate::core::ganeti::network::Network::why_not_isolated
+    pub not_isolated: BTreeMap<NodeName, String>,
     /// The cluster's tags.
     pub tags: Vec<String>,
     /// What Ganeti's candidates answered when they were asked who is master.

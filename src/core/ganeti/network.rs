@@ -171,6 +171,15 @@ impl Network {
         self.outside.get(node).into_iter().flatten().map(String::as_str).collect()
     }
 
+    /// Why it proves nothing that a node is refused by all others, which does not stop it; none if it does.
+    #[must_use]
+    pub fn why_not_isolated(&self, node: &NodeName) -> Option<String> {
+        let outside = self.with_disks_outside(node);
+        let first = outside.first()?;
+        let more = if outside.len() > 1 { format!(" and {} more", outside.len() - 1) } else { String::new() };
+        Some(format!("{first}{more} has a disk outside of the cluster, which it may go on to write to"))
+    }
+
     /// Whether `peer` serves any channel of `target`: a candidate may call every noded and holds leases, and two nodes may
     /// share a DRBD disk.
     #[must_use]
