@@ -9,8 +9,9 @@ use crate::cli;
 use crate::core::attest::{Seen, why_not};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
-use crate::core::pacemaker::names::PacemakerName;
+use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
 use crate::core::receipt::{Action, Outcome};
+use crate::core::reconcile::Membership;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
@@ -68,8 +69,15 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let warnings = road.take_warnings();
     warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
     road.step(&user, "says that it is off", &arguments.reason);
-    let told = fence::confirm(&name, Deadline::after(LIMIT));
-    let saw = told.as_ref().map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
+    let told = match &name {
+        Some(name) => fence::confirm(name, Deadline::after(LIMIT)),
+        None => Ok(()),
+    };
+    let saw = match (&told, &name) {
+        (Err(error), _) => error.to_string(),
+        (Ok(()), Some(name)) => format!("{name} is off, and no longer UNCLEAN"),
+        (Ok(()), None) => "it has no such node".to_owned(),
+    };
     road.step("Pacemaker", "is told that it is off", &saw);
     let is_told = told.is_ok();
     let warnings = road.leave(Finish {
@@ -80,24 +88,39 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         record: None,
     });
     warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
+    let shown = name.as_ref().map_or(node.as_str(), PacemakerName::as_str);
     told.map_err(|error| {
-        format!("{node}: attest failed: {error}; look at crm_mon --one-shot, and while it shows {name} UNCLEAN: the same again")
+        format!("{node}: attest failed: {error}; look at crm_mon --one-shot, and while it shows {shown} UNCLEAN: the same again")
     })?;
-    cli::print(&format!("{node}: off, at your word; Pacemaker goes on, and Ganeti's master records it\n"))
+    let then = match name {
+        Some(_) => "Pacemaker goes on, and Ganeti's master records it",
+        None => "Pacemaker does not know it; Ganeti's master records it",
+    };
+    cli::print(&format!("{node}: off, at your word; {then}\n"))
 }
 
-/// What speaks against it, and what Pacemaker calls the node.
-fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName, all: &[NodeName]) -> Result<(Seen, PacemakerName), String> {
+/// What speaks against it, and what Pacemaker calls the node; none if it has no such node.
+fn seen(
+    places: &Places,
+    ssconf: &Ssconf,
+    node: &NodeName,
+    all: &[NodeName],
+) -> Result<(Seen, Option<PacemakerName>), String> {
     let deadline = Deadline::after(LIMIT);
     let status = pacemaker::status(deadline).map_err(|error| error.to_string())?;
-    let name = status.called(node, all).map_err(|error| error.to_string())?;
+    let name = match status.called(node, all) {
+        Ok(name) => Some(name.clone()),
+        Err(NoPacemakerName::Unknown { .. }) => None,
+        Err(error) => return Err(error.to_string()),
+    };
     let addresses = ssconf.name_addresses("node_primary_ips").map_err(|error| error.to_string())?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
+    // Of one that this host refuses, or may refuse, a refused connection would be its own kernel's word.
+    let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE));
+    let is_open = |address| refusals.of(address) == Own::Open;
     let answers = |address| {
-        // Of one that this host refuses, or may refuse, a refused connection would be its own kernel's word.
-        let is_open = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE)).of(address) == Own::Open;
         let deadline = deadline.at_most(THERE);
-        if is_open {
+        if is_open(address) {
             reachable::is_there(address, NODED, deadline)
         } else {
             !reachable::accepting(&[address], NODED, 1, deadline).is_empty()
@@ -105,8 +128,9 @@ fn seen(places: &Places, ssconf: &Ssconf, node: &NodeName, all: &[NodeName]) -> 
     };
     let seen = Seen {
         is_here: identity::node_among([node]).is_some(),
-        member: status.of(name),
+        member: name.as_ref().map_or(Membership::Unknown, |name| status.of(name)),
         answers: address.is_some_and(answers),
+        was_asked: address.is_some_and(is_open),
     };
-    Ok((seen, name.clone()))
+    Ok((seen, name))
 }

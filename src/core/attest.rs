@@ -11,6 +11,8 @@ pub struct Seen {
     pub member: Membership,
     /// Something at its address takes or refuses connections.
     pub answers: bool,
+    /// It was asked, and its silence is not this host's own refusal.
+    pub was_asked: bool,
 }
 
 /// What speaks against the word; silence speaks for nothing, and against nothing.
@@ -25,8 +27,9 @@ pub const fn why_not(seen: Seen) -> Option<&'static str> {
     if seen.answers {
         return Some("something at its address takes or refuses connections: it runs");
     }
-    if matches!(seen.member, Membership::Unknown) {
-        return Some("Pacemaker does not know it");
+    // Pacemaker may know it by another name, so its silence is all that speaks for the word.
+    if matches!(seen.member, Membership::Unknown) && !seen.was_asked {
+        return Some("Pacemaker does not know it, and this host refuses it, so that nobody can tell whether it runs");
     }
     None
 }
@@ -38,19 +41,22 @@ mod tests {
     /// "A misspelt name": what is seen running is off at nobody's word.
     #[test]
     fn no_word_stands_against_what_is_seen() {
-        let dead = Seen { is_here: false, member: Membership::Unclean, answers: false };
+        let dead = Seen { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
         assert_eq!(why_not(dead), None);
         assert_eq!(why_not(Seen { member: Membership::Absent, ..dead }), None);
         assert!(why_not(Seen { is_here: true, ..dead }).is_some());
         assert!(why_not(Seen { answers: true, ..dead }).is_some());
-        for member in [
-            Membership::Unknown,
-            Membership::Pending,
-            Membership::Online,
-            Membership::Standby,
-            Membership::ShuttingDown,
-        ] {
+        for member in [Membership::Pending, Membership::Online, Membership::Standby, Membership::ShuttingDown] {
             assert!(why_not(Seen { member, ..dead }).is_some(), "{member:?}");
         }
+    }
+
+    /// One that was taken out of Pacemaker, and not yet out of Ganeti, kept the role from everybody: nothing could prove it off.
+    #[test]
+    fn a_node_that_pacemaker_does_not_know_is_off_at_a_word_if_it_was_asked_and_is_silent() {
+        let unknown = Seen { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
+        assert_eq!(why_not(unknown), None);
+        assert!(why_not(Seen { answers: true, ..unknown }).is_some());
+        assert!(why_not(Seen { was_asked: false, ..unknown }).is_some());
     }
 }

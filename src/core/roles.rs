@@ -320,7 +320,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         let unproven = view.unproven.as_ref().map_or("the old master", NodeName::as_str);
         let reason = format!(
             "{} of {} nodes can vote, Ganeti wants more than half, and nothing proves that {unproven} is gone (bring \
-             nodes back, or confirm that it is off: gnt-ha attest {unproven})",
+             nodes back, or confirm here that it is off: gnt-ha attest {unproven} --reason TEXT)",
             view.voters, view.nodes
         );
         return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));

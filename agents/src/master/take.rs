@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::roles::gone::{Other, must_be_gone};
+use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
 use gnt_ha::core::roles::words::{Served, Standing, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
 use gnt_ha::sys::clock::Deadline;
@@ -192,9 +192,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let silent: BTreeSet<IpAddr> = silent.into_iter().chain(refused).collect();
     let voters = 1 + voting.len();
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| site.address(node).is_some_and(|at| found.contains(&at));
-    let is_heard = |node: &NodeName| {
-        words.iter().any(|word| !word.own && !word.shunned && word.from.eq_ignore_ascii_case(node.as_str()))
-    };
+    let is_heard = |node: &NodeName| words.iter().any(|word| is_word_for(word, node, site.master.as_ref()));
     let known = |node: &NodeName, evidence: Option<&Evidence>| Other {
         name: node.clone(),
         is_candidate: site.candidates.contains(node),

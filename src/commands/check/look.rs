@@ -84,7 +84,7 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
 /// By the disks of Ganeti's configuration.
 fn not_isolated(places: &Places, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
     let Some((ganeti, network)) =
-        ganeti.zip(std::fs::read(places.data_dir.join(files::CONFIG)).ok().and_then(|text| Network::parse(&text).ok()))
+        ganeti.zip(files::read_config_text(&places.data_dir).ok().and_then(|text| Network::parse(&text).ok()))
     else {
         return BTreeMap::new();
     };

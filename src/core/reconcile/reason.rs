@@ -80,7 +80,7 @@ impl From<&Latch> for Refusal {
 }
 
 /// What lets a refused record go on by a human's word.
-const CONFIRM: &str = "once it is certain that it is off: gnt-ha attest, or fence it again";
+const CONFIRM: &str = "once it is certain that it is off: gnt-ha attest NODE --reason TEXT, or fence it again";
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Whether a node is proven to be gone, so that the master role may be taken without its vote.
 
 use super::Rank;
+use super::words::Word;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{Membership, Proof, Written, last_on, proofs};
@@ -39,7 +40,7 @@ pub struct Other {
     pub is_candidate: bool,
     /// It can be expected to vote: not offline, and its noded takes connections.
     pub votes: bool,
-    /// Its confd has said who is master, by its configuration.
+    /// Its confd has said that it knows no other master than this node does ([`is_word_for`]).
     pub is_heard: bool,
     /// How Pacemaker sees it; none if Pacemaker could not be asked.
     pub member: Option<Membership>,
@@ -50,6 +51,15 @@ impl Other {
     const fn is_kept_from_the_role(&self) -> bool {
         matches!(self.member, Some(Membership::Online | Membership::Standby))
     }
+}
+
+/// Whether `word` is one of `node` that counts and names `old_master`. Who names itself, or a third, may hold the role, or know
+/// who does, whatever its serial number is.
+#[must_use]
+pub fn is_word_for(word: &Word, node: &NodeName, old_master: Option<&NodeName>) -> bool {
+    let is = |name: &str, other: &NodeName| name.eq_ignore_ascii_case(other.as_str());
+    let names_old_master = old_master.is_some_and(|old_master| is(&word.master, old_master));
+    !word.own && !word.shunned && is(&word.from, node) && names_old_master
 }
 
 /// Who must be proven gone before a node of this `rank` takes the role without a majority of votes.
@@ -125,6 +135,19 @@ mod tests {
 
     fn is_gone_by(ways: &Ways, member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
         proof_that_gone(member, &Written { fences, receipts, ways, first: &First::new() }, NOW).is_some()
+    }
+
+    /// One that says "I am the master" is no witness that nobody is.
+    #[test]
+    fn only_who_names_the_old_master_speaks_for_a_take_over() {
+        let (node, old) = ("n3.lab".parse().unwrap(), "n1.lab".parse().unwrap());
+        let word = Word { own: false, from: "N3.lab".into(), master: "n1.lab".into(), serial: 7, shunned: false };
+        assert!(is_word_for(&word, &node, Some(&old)));
+        assert!(!is_word_for(&Word { master: "n3.lab".into(), ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&Word { from: "n4.lab".into(), ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&Word { shunned: true, ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&Word { own: true, ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&word, &node, None));
     }
 
     /// A device that cuts a path, or is not known, lets nobody take the role without a vote.

@@ -7,7 +7,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::gone::{Other, must_be_gone};
+use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
 use gnt_ha::core::roles::words::{
     Served, Standing, Word, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
@@ -272,9 +272,9 @@ impl World {
                 name: self.hosts[*other].name.clone(),
                 is_candidate: state.role.candidates.contains(other),
                 votes: votes(*other),
-                is_heard: words
-                    .iter()
-                    .any(|word| !word.own && !word.shunned && word.from == self.hosts[*other].name.as_str()),
+                is_heard: words.iter().any(|word| {
+                    is_word_for(word, &self.hosts[*other].name, Some(&self.hosts[state.believes_master].name))
+                }),
                 member: Some(self.hosts[*other].member),
             })
             .collect();
