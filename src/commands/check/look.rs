@@ -14,6 +14,7 @@ use crate::core::ganeti::network::Network;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::survey::{Asked, Survey, power_of};
@@ -23,6 +24,7 @@ use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::oob_program::OobProgram;
+use crate::sys::pacemaker::trial;
 use crate::sys::{identity, pacemaker, resolve};
 
 /// How long confd is waited for; it answers within a millisecond.
@@ -67,6 +69,8 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
     Ok(View {
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
+        // Of what each node has said the file has nothing. Where Pacemaker does not answer, that is found anyhow.
+        lacking: trial::query(deadline).map(|cib| lacking(&cib)).unwrap_or_default(),
         tags: ssconf.cluster_tags().unwrap_or_default(),
         candidates: candidates(places, &ssconf, deadline),
         config: loaded,

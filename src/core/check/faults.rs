@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::tests::{PROGRAM, Scene, device, name, program};
 use super::view::Installed;
 use crate::core::breaker::Latch;
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
@@ -97,6 +98,12 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     // A constraint by a name that Pacemaker does not have counts for nobody.
     ("device-on-regular-nodes", "n4.lab", |s| {
         s.cib("node=\"n4.lab\" score=\"-INFINITY\"", "node=\"n4\" score=\"-INFINITY\"")
+    }),
+    ("one-fencer", "n1.lab", |s| {
+        s.view.lacking = ["n2.lab", "n3.lab", "n4.lab"].map(PacemakerName::of_test).into();
+    }),
+    ("one-fencer", "pacemaker", |s| {
+        s.view.lacking = ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(PacemakerName::of_test).into();
     }),
     ("device-kept-off", "n3", |s| {
         let by_name =

@@ -12,6 +12,7 @@ use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::fencing::{Device, Fencing, Way};
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true, milliseconds};
 use crate::core::reconcile::{FenceStatus, Membership};
@@ -132,6 +133,7 @@ fn look_at_reach(
         findings.add("device-kept-off", &location.node, format!("{} keeps the device off", location.id));
     }
     let Ok(state) = &view.pacemaker else { return };
+    look_at_fencers(state, view, findings);
     let all = ganeti.names();
     for device in ours {
         let by_score = |scored: &Scored| scored.resource == device.outer && scored.attribute == ATTRIBUTE;
@@ -151,6 +153,20 @@ fn look_at_reach(
                 findings.add("device-on-regular-nodes", &node.name, format!("{} may run there", device.id));
             }
         }
+    }
+}
+
+/// Whether two members at least have what is needed: of one, nobody is left who fences it.
+fn look_at_fencers(state: &CrmMon, view: &View, findings: &mut Findings) {
+    let online = state.nodes.iter().filter(|(name, member)| member.is_member() && !state.remotes.contains(name));
+    let able: Vec<&PacemakerName> =
+        online.map(|(name, _)| name).filter(|name| !view.lacking.contains(*name)).take(2).collect();
+    let lacking = view.lacking.iter().map(PacemakerName::as_str).collect::<Vec<_>>().join(", ");
+    match able[..] {
+        _ if view.lacking.is_empty() => {}
+        [] => findings.add("one-fencer", "pacemaker", format!("{lacking} lack what is needed")),
+        [only] => findings.add("one-fencer", only, format!("it alone may fence: {lacking} lack what is needed")),
+        _ => {}
     }
 }
 

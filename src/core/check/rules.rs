@@ -164,6 +164,13 @@ pub const RULES: &[Rule] = &[
         "have each node say itself whether it can fence: gnt-ha setup --apply",
     ),
     rule_of(
+        "one-fencer",
+        Error,
+        "when it dies, no host is left that can fence it, and nothing takes over from it",
+        "give the others what is needed: make install or the package, then gnt-cluster copyfile of /etc/gnt-ha/config.toml and of \
+         the secret files that it names; then gnt-ha setup",
+    ),
+    rule_of(
         "device-kept-off",
         Warning,
         "when the master candidates have died, this host cannot fence whoever dies next",

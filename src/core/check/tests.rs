@@ -92,6 +92,7 @@ impl Scene {
             pacemaker: Err("not read".into()),
             ganeti: Err("not read".into()),
             not_isolated: BTreeMap::new(),
+            lacking: BTreeSet::new(),
             tags: vec!["ocf:master-role:full".into()],
             candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
             config: None,

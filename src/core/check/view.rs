@@ -10,6 +10,7 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
@@ -23,6 +24,8 @@ pub struct View {
     pub resources: Result<Resources, String>,
     /// Pacemaker's state.
     pub pacemaker: Result<CrmMon, String>,
+    /// The full members that have said that they lack what the fence device needs.
+    pub lacking: BTreeSet<PacemakerName>,
     /// Ganeti's configuration.
     pub ganeti: Result<GanetiConfig, String>,
     /// Of each node that it proves nothing of to refuse it: why ([`why_not_isolated`]).

@@ -6,6 +6,8 @@
 //! device's own answer to `list` counts, which each node gives for itself. So a cluster that has just started, or in which nodes
 //! have died faster than anything could be changed, fences from whichever node can.
 
+use std::collections::BTreeSet;
+
 use super::names::PacemakerName;
 use super::resources::Resources;
 use super::tree::Element;
@@ -70,6 +72,19 @@ pub fn fencers(cib: &str, resources: &Resources, target: &PacemakerName) -> Opti
     Some(states.into_iter().filter(|(node, state)| may(node, state)).map(|(node, _)| node).collect())
 }
 
+/// The full members that have said that they lack what the device needs, by a whole CIB with its status section. What a node said
+/// goes from there when it leaves.
+#[must_use]
+pub fn lacking(cib: &str) -> BTreeSet<PacemakerName> {
+    let Ok(cib) = Element::parse(cib) else { return BTreeSet::new() };
+    let lacks = |state: &&Element| {
+        let said = |pair: &&Element| pair.get("name") == Some(ATTRIBUTE);
+        state.all("nvpair").into_iter().filter(said).any(|pair| pair.get("value") == Some(MayFence::No.score()))
+    };
+    let states = cib.all("node_state").into_iter().filter(lacks);
+    states.filter_map(|state| PacemakerName::read(state.get("uname")?)).collect()
+}
+
 /// A word until Pacemaker 2.1, the time since when it is so since then.
 fn is_online(crmd: &str) -> bool {
     crmd == "online" || crmd.parse().is_ok_and(|since: u64| since > 0)
@@ -100,6 +115,12 @@ mod tests {
         assert_eq!(of(CIB, "n1").unwrap(), ["n3"]);
         let kept = r#"<constraints><rsc_location id="k" rsc="f" node="n3" score="-INFINITY"/></constraints>"#;
         assert_eq!(of(&CIB.replace("<constraints/>", kept), "n1").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn who_has_said_that_it_lacks_something_is_known() {
+        assert_eq!(lacking(CIB), BTreeSet::from([PacemakerName::of_test("n2")]));
+        assert!(lacking("").is_empty() && lacking(&CIB.replace("-INFINITY", "100")).is_empty());
     }
 
     #[test]
