@@ -203,6 +203,28 @@ fn what_a_candidate_says_is_limited() {
         assert!(seen.contains("\"powered\":true") && seen.contains("none\n"), "{entries}: {seen}");
         assert!(!seen.contains("gnt-ha-shunned") && seen.contains(why), "{entries}: {seen}");
     }
+    // That the power is off the list alone proves to nobody: neither by a candidate's word, nor by what stands in the own file.
+    let mut off = lie(1, "192.0.2.3");
+    off["grade"] = "off".into();
+    let told =
+        format!("oob peer '{}' > /dev/null\n", json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}}));
+    let kept = format!("mkdir -p $dir/state\necho '{}' > $dir/state/shunned.json\n", json!({"n3.lab": off}));
+    for (before, is_kept) in [(told, "bounded"), (kept, "off")] {
+        let answers = [answer(2, json!({"n3.lab": off})), answer(4, json!({}))];
+        let Some(seen) = in_cluster(&answers, &format!("{before}kept; echo\noob power-status n3.lab\n")) else {
+            return;
+        };
+        let [list, status] = &json_lines(&seen)[..] else { panic!("{seen}") };
+        assert_eq!((&list["n3.lab"]["grade"], &status["grade"]), (&json!(is_kept), &json!("bounded")), "{seen}");
+    }
+    // With TCP alone it is no off at all.
+    off["reach"] = "tcp".into();
+    let script = format!(
+        "oob peer '{}' > /dev/null\noob power-status n3.lab\n",
+        json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}})
+    );
+    let Some(seen) = in_cluster(&[answer(2, json!({"n3.lab": off})), answer(4, json!({}))], &script) else { return };
+    assert!(seen.contains("its power is unknown") && seen.contains("refused TCP only"), "{seen}");
     let true_word = answer(2, json!({"n3.lab": lie(1, "192.0.2.3")}));
     let Some(seen) = in_cluster(&[true_word, answer(4, json!({}))], LOOK) else { return };
     assert!(seen.contains("\"grade\":\"bounded\"") && seen.contains("elements = { 192.0.2.3 }"), "{seen}");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gnt_ha::config::Config;
+use gnt_ha::core::evidence::Evidence;
 use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
@@ -72,10 +73,9 @@ impl Device for Shun {
             seen.still_holds(survivors.target(), entry.epoch).map_err(|why| {
                 DeviceError::later(format!("was {} in epoch {}, by {}: {why}", entry.grade, entry.epoch, entry.by))
             })?;
-            return off(
-                entry.grade,
-                format!("off, {}: shunned in epoch {}, by {}", entry.grade, entry.epoch, entry.by),
-            );
+            // Whoever shuns sees no power, whatever the list says.
+            let grade = entry.grade.min(Evidence::LeaseEnded.worth().grade);
+            return off(grade, format!("off, {grade}: shunned in epoch {}, by {}", entry.epoch, entry.by));
         }
         let seen = survivors.look(deadline).map_err(DeviceError::later)?;
         // Another device may have proven it off meanwhile, and what is refused be less.

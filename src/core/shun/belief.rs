@@ -3,7 +3,7 @@
 //!
 //! | speaker | is believed about |
 //! |---|---|
-//! | a master candidate | orders to shun and readmit, with the grade that it has proven; what it was told of self-fencing; its own receipts of its own fencings, within what the node's devices can give |
+//! | a master candidate | orders to shun and readmit; that the lease of a node has ended, which it has seen with all others, and never that its power is off; what it was told of self-fencing; its own receipts of its own fencings, within what the node's devices can give |
 //! | any node | its own kernel, its own boot, its own self-fencing, within limits |
 //!
 //! So a regular node's answer never raises a grade, moves an epoch, names an address or ends a shun. What a candidate says is
@@ -18,9 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::register::{Entry, Epoch, Register, is_boot_id, plain};
+use super::register::{Entry, Epoch, Reach, Register, is_boot_id, plain};
 use super::terms::Terms;
 use super::words::{Attestation, Denial, LeashReport, Report, VERSION};
+use crate::core::evidence::Evidence;
+use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::removal;
 
@@ -163,13 +165,23 @@ impl Roll {
         if let Some(why) = foreign.as_ref().filter(|_| addresses.is_empty()) {
             return Err(why.clone());
         }
-        Ok((Entry { addresses, ..entry.clone() }, foreign))
+        Ok((Entry { addresses, grade: believed(entry), ..entry.clone() }, foreign))
     }
 
     /// Whether the master IP that is to be taken for unreachable is this cluster's.
     #[must_use]
     pub fn is_master_ip(&self, address: IpAddr) -> bool {
         self.master_ip == Some(address)
+    }
+}
+
+/// The grade of an entry, as far as another node's word goes. Everything is refused of a node whose power nobody saw off, and what
+/// shunning and self-fencing prove is less than `off`. With TCP alone the list proves no off to anybody; the grade lets the node
+/// in again without a question then, and a candidate may order that anyway.
+fn believed(entry: &Entry) -> Grade {
+    match entry.reach {
+        Reach::Everything => entry.grade.min(Evidence::LeaseEnded.worth().grade),
+        Reach::Tcp => entry.grade,
     }
 }
 

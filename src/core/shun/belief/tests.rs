@@ -140,6 +140,21 @@ fn a_candidate_is_believed_within_limits() {
     assert_eq!(open.addresses, addresses(&["192.0.2.3"]));
 }
 
+/// Whoever orders that everything is refused has seen no power off. With TCP alone an `off` is taken: the list proves no off by it.
+#[test]
+fn nobody_is_off_at_a_candidates_word() {
+    for (reach, stated, taken) in [
+        (Reach::Everything, Grade::Off, Grade::Bounded),
+        (Reach::Everything, Grade::Bounded, Grade::Bounded),
+        (Reach::Everything, Grade::Isolated, Grade::Isolated),
+        (Reach::Tcp, Grade::Off, Grade::Off),
+    ] {
+        let said = register(&[("n3", Entry { reach, ..entry(1, stated, &["192.0.2.3"]) })]);
+        let belief = roll().believe(&name("n2"), Channel::Answer, &said, &Register::default()).unwrap();
+        assert_eq!(belief.accepted.0[&name("n3")].grade, taken, "{reach:?} {stated}");
+    }
+}
+
 /// A shunned node's voice never counts, whatever it was and however it comes.
 #[test]
 fn a_shunned_node_orders_nothing() {
