@@ -17,7 +17,7 @@ use crate::core::node::NodeName;
 #[derive(Debug, thiserror::Error)]
 pub enum OobError {
     /// No such file.
-    #[error("there is no OOB program {} on this host: install it on every master candidate", .0.display())]
+    #[error("there is no OOB program {} on this host: install it on each node that may fence: every master candidate, and other nodes that have the BMCs' secrets", .0.display())]
     Missing(PathBuf),
     /// Not an executable file.
     #[error("the OOB program {} is no executable file: check its type and mode", .0.display())]

@@ -286,6 +286,11 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         let other = Program { config: Some("b".into()), ..program() };
         s.said("n2.lab", Found::Says { program: Some(other), skew_ms: 0, leash: None });
     }),
+    // n4 is no candidate, and may fence by the copy that it has.
+    ("configurations-differ", "n4.lab", |s| {
+        let older = Program { config: Some("b".into()), ..program() };
+        s.said("n4.lab", Found::Says { program: Some(older), skew_ms: 0, leash: None });
+    }),
     ("clock-skew", "n4.lab", |s| {
         s.said("n4.lab", Found::Says { program: Some(program()), skew_ms: -6_000, leash: None });
     }),

@@ -48,10 +48,15 @@ fn look_at_program(
     if version != survey.own.version {
         findings.add("versions-differ", node, format!("it has gnt-ha {version}, this host {}", survey.own.version));
     }
-    // On other nodes only what refuses others is read, and has its defaults.
-    if is_candidate && program.is_some_and(|program| program.config != survey.own.config) {
-        let has = program.is_some_and(|program| program.config.is_some());
-        let what = if has { "its configuration is not the same as this host's" } else { "it has no configuration" };
-        findings.add("configurations-differ", node, what);
+    let Some(program) = program else { return };
+    match &program.config {
+        // It cannot fence, and need not: what refuses others has its defaults.
+        None if !is_candidate => {}
+        None if survey.own.config.is_some() => findings.add("configurations-differ", node, "it has no configuration"),
+        // One that has a configuration may fence by it, candidate or not: by an old one it may switch off another machine.
+        config if *config != survey.own.config => {
+            findings.add("configurations-differ", node, "its configuration is not the same as this host's");
+        }
+        _ => {}
     }
 }

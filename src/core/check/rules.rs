@@ -546,7 +546,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "configurations-differ",
         Error,
-        "which device proves what depends on who fences: this candidate would ask others, or none",
+        "which device proves what depends on who fences: this node would ask others, of another machine, or none",
         "on the host that has the right one: gnt-cluster copyfile /etc/gnt-ha/config.toml",
     ),
     rule_of(

@@ -226,6 +226,15 @@ fn a_healthy_cluster_has_no_finding() {
     assert_eq!(Scene::healthy().found(), []);
 }
 
+/// A node that is no candidate needs no configuration; it fences nobody then.
+#[test]
+fn a_regular_node_without_a_configuration_is_no_fault() {
+    let mut scene = Scene::healthy();
+    let none = Program { config: None, ..program() };
+    scene.said("n4.lab", Found::Says { program: Some(none), skew_ms: 0, leash: None });
+    assert_eq!(scene.found(), []);
+}
+
 /// False alarms on a healthy cluster: 0, also of one that has more than it needs.
 #[test]
 fn nor_has_one_with_more_than_it_needs() {
