@@ -1,11 +1,12 @@
 //! What this node has heard of newer configurations than its own, kept on disk: a boot must not make it forget.
 
-use std::io;
 use std::time::Duration;
 
 use gnt_ha::core::roles::Rank;
-use gnt_ha::core::roles::words::{Heard, Word, hear};
+use gnt_ha::core::roles::words::{AHEAD_MOST, Heard, Word, hear, unlikely};
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::heard::{FILE, read};
+use gnt_ha::sys::output;
 use gnt_ha::sys::store::{PATIENCE, Store};
 
 use crate::site::{Place, Site};
@@ -29,8 +30,14 @@ pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
 fn keep(place: &Place, words: &[Word]) {
     // Without its own serial number nothing tells how old this node's copy is.
     let Some(own) = words.iter().find(|word| word.own).map(|word| word.serial) else { return };
+    if let Some(Word { from, master, serial, .. }) = unlikely(own, words) {
+        output::complain(&format!(
+            "{from} names {master} (serial {serial}), more than {AHEAD_MOST} ahead of {own} here: not remembered, as no other \
+             candidate is as far"
+        ));
+    }
     // What cannot be read is left for whoever looks: it may hold what nobody else knows any more.
-    let Ok(before) = read(place) else { return };
+    let Ok(before) = read(&place.state_dir) else { return };
     let after = hear(before.clone(), own, words);
     if after != before {
         let store = Store::new(&place.state_dir);
@@ -48,13 +55,6 @@ pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, Heard)> {
     let own = own.unwrap_or(0);
     // A file that cannot be read is no licence to take the role with a copy that may be old.
     let unreadable = |_| Some(Heard { serial: u64::MAX, master: "a damaged heard.json".to_owned(), missed: true });
-    let heard = read(place).unwrap_or_else(unreadable);
-    heard.filter(|heard| heard.missed && heard.serial > own).map(|heard| (own, heard))
+    let heard = read(&place.state_dir).unwrap_or_else(unreadable);
+    heard.filter(|heard| heard.is_missed(own)).map(|heard| (own, heard))
 }
-
-fn read(place: &Place) -> io::Result<Option<Heard>> {
-    Store::new(&place.state_dir).read(FILE)
-}
-
-/// Its name in the state folder.
-const FILE: &str = "heard.json";

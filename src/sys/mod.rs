@@ -9,6 +9,7 @@ pub mod every_node;
 pub mod ganeti;
 mod guard;
 pub mod guarded_file;
+pub mod heard;
 pub mod http;
 pub mod identity;
 pub mod leash;

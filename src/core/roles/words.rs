@@ -292,11 +292,32 @@ pub struct Heard {
     pub missed: bool,
 }
 
+impl Heard {
+    /// Whether it keeps the role from this node, whose configuration has the serial `own`.
+    #[must_use]
+    pub const fn is_missed(&self, own: u64) -> bool {
+        self.missed && self.serial > own
+    }
+}
+
+/// How far a serial number may be ahead of the own one for one candidate to be believed by the memory: no configuration changes
+/// that often while a node is away for months. Each node has the key that signs words, and what is remembered outlives the lie.
+pub const AHEAD_MOST: u64 = 1_000_000;
+
+/// The word that is not remembered: more than [`AHEAD_MOST`] ahead of the serial `own`, and no other candidate is.
+#[must_use]
+pub fn unlikely(own: u64, words: &[Word]) -> Option<&Word> {
+    let mut far = peers(words).filter(|word| word.serial > own.saturating_add(AHEAD_MOST));
+    far.next().filter(|_| far.next().is_none())
+}
+
 /// What is to be kept of `words` by a node that does not serve the role, whose configuration has the serial `own`.
 #[must_use]
 pub fn hear(before: Option<Heard>, own: u64, words: &[Word]) -> Option<Heard> {
     let known = before.filter(|before| before.serial > own);
-    let newest = peers(words).filter(|word| word.serial > own).max_by_key(|word| word.serial);
+    let unlikely = unlikely(own, words);
+    let counted = peers(words).filter(|word| word.serial > own && Some(*word) != unlikely);
+    let newest = counted.max_by_key(|word| word.serial);
     let missed = known.is_some();
     match (known, newest) {
         (Some(known), Some(newest)) if newest.serial <= known.serial => Some(Heard { missed, ..known }),

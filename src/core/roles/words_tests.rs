@@ -265,6 +265,29 @@ fn a_newer_configuration_that_was_missed_twice_is_remembered() {
     assert_eq!(hear(Some(first), 150, &[own(150), claims("n2.lab", 150)]), None);
 }
 
+/// Each node has the key that signs words. One that answers in the place of a silent candidate must not keep every candidate
+/// from the role for ever; while it answers it is believed, as the newest configuration may be that far ahead.
+#[test]
+fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
+    let far = 100 + AHEAD_MOST + 1;
+    for serial in [far, 1 << 60, u64::MAX] {
+        let lie = [own(100), says("n3.lab", "n4.lab", serial)];
+        assert_eq!(hear(None, 100, &lie), None, "{serial}");
+        assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is said");
+        assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
+        let beside = [own(100), says("n3.lab", "n4.lab", serial), claims("n2.lab", 150)];
+        assert_eq!(hear(None, 100, &beside), Some(Heard { serial: 150, master: "n2.lab".to_owned(), missed: false }));
+        let two = [own(100), says("n3.lab", "n2.lab", serial), claims("n2.lab", serial)];
+        assert_eq!(hear(None, 100, &two).map(|heard| heard.serial), Some(serial), "away for years");
+        assert_eq!(unlikely(100, &two), None);
+        let shunned = [own(100), says("n3.lab", "n2.lab", serial), shunned(claims("n2.lab", serial))];
+        assert_eq!(hear(None, 100, &shunned), None, "a shunned node confirms nothing");
+    }
+    let near = [own(100), claims("n2.lab", far - 1)];
+    assert_eq!(hear(None, 100, &near).map(|heard| heard.serial), Some(far - 1));
+    assert_eq!(unlikely(100, &near), None);
+}
+
 fn any_word() -> impl Strategy<Value = Word> {
     (any::<bool>(), 2..6_u8, 1..6_u8, 0..5_u64).prop_map(|(shunned, from, n, serial)| Word {
         own: false,
