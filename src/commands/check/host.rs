@@ -15,7 +15,7 @@ use crate::sys::ganeti::daemon_util::Daemons;
 use crate::sys::leash::trial::try_out;
 use crate::sys::leash::wanted::wanted;
 use crate::sys::shun::keeper;
-use crate::sys::{simulate, systemd};
+use crate::sys::{heard, simulate, systemd};
 
 /// Where Pacemaker looks for agents (`OCF_ROOT_DIR`, `PCMK__FENCE_BINDIR` of Debian's build).
 const AGENTS: &str = "/usr/lib/ocf/resource.d/ganeti";
@@ -68,6 +68,7 @@ pub(super) fn look(places: &Places, node: Option<NodeName>, leash: &Leash) -> Ho
         breaker: memory.and_then(|memory| memory.breaker.latch().cloned()),
         shunned: register.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
         unreadable,
+        heard: heard::read(&places.state_dir).map_err(|error| error.to_string()),
         systemd_watchdogs,
         not_enabled,
         lease_lacks: lease_lacks.and_then(|trial| trial.map_or_else(Some, |trial| trial.why_not())),

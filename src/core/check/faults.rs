@@ -10,6 +10,7 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
+use crate::core::roles::words::Heard;
 use crate::core::shun::words::Program;
 use crate::core::survey::Found;
 
@@ -269,6 +270,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.host.breaker = Some(Latch { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
     }),
     ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("record.json: expected value".into())),
+    ("role-refused", "heard.json", |s| {
+        s.view.host.heard = Ok(Some(Heard { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
+    }),
+    ("role-refused", "heard.json", |s| s.view.host.heard = Err("expected value at line 1".into())),
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),

@@ -2,6 +2,10 @@
 
 use super::view::Installed;
 use super::{Findings, View};
+use crate::core::ganeti::tags::Tags;
+
+/// What holds the newer configuration that was heard of, in the state folder.
+const FILE: &str = "heard.json";
 
 pub(super) fn look(view: &View, findings: &mut Findings) {
     let host = &view.host;
@@ -51,6 +55,9 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     for why in &host.unreadable {
         findings.add("state-unreadable", "gnt-ha", why.as_str());
     }
+    if let Some(why) = why_role_refused(view) {
+        findings.add("role-refused", FILE, why);
+    }
     if !host.systemd_watchdogs.is_empty() {
         findings.add("systemd-watchdog", "systemd", host.systemd_watchdogs.join(", "));
     }
@@ -64,5 +71,24 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         let claim = view.candidates.get(node).and_then(|said| said.master.as_ref());
         let ignored = claim.map(|(master, serial)| format!("; ignored: it names {master} master (serial {serial})"));
         findings.add("shunned", node, format!("shunned by {by}{}", ignored.unwrap_or_default()));
+    }
+}
+
+/// Why this host, a master candidate, would not take the master role, whoever has died.
+fn why_role_refused(view: &View) -> Option<String> {
+    let (Ok(ganeti), Some(here)) = (&view.ganeti, &view.host.node) else { return None };
+    let is_candidate = ganeti.nodes().iter().any(|node| node.name == *here && node.master_candidate);
+    if !is_candidate || Tags::read(view.tags.iter().map(String::as_str)).any_serial {
+        return None;
+    }
+    let own = ganeti.serial;
+    match &view.host.heard {
+        Ok(heard) => heard.as_ref().filter(|heard| heard.is_missed(own)).map(|heard| {
+            format!(
+                "{} was named master with the serial {}, and the configuration here has {own}",
+                heard.master, heard.serial
+            )
+        }),
+        Err(why) => Some(format!("it cannot be read: {why}")),
     }
 }

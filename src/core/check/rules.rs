@@ -492,6 +492,14 @@ pub const RULES: &[Rule] = &[
         "repair the file, or remove it once you know what it held; gnt-ha status says what follows",
     ),
     rule_of(
+        "role-refused",
+        Error,
+        "this candidate does not take the master role: it knows of a newer configuration than its own, or cannot tell; where every \
+         candidate is like that, nobody takes over when the master dies",
+        "on the master: gnt-cluster redist-conf (gnt-node add --readd NODE, if this node is offline there); if this is still found then, \
+         no node that answers has that configuration: bring the node back that has it, or, if none has, here: rm /var/lib/gnt-ha/{}",
+    ),
+    rule_of(
         "shunned",
         Warning,
         "this node is refused by the others until it is admitted",

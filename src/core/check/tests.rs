@@ -14,6 +14,7 @@ use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
+use crate::core::roles::words::Heard;
 use crate::core::shun::words::Program;
 use crate::core::survey::{Asked, Found, Survey};
 
@@ -82,6 +83,7 @@ impl Scene {
             pause: None,
             breaker: None,
             unreadable: vec![],
+            heard: Ok(None),
             shunned: BTreeMap::new(),
             systemd_watchdogs: vec![],
             not_enabled: vec![],
@@ -308,6 +310,24 @@ fn the_mend_names_what_it_is_about() {
     let found = check(&scene.view);
     let finding = found.iter().find(|finding| finding.rule == "simulates-nothing").unwrap();
     assert_eq!(finding.mend, "rm /var/lib/gnt-ha/simulate/wrong-roll");
+}
+
+/// What was heard keeps the role away only from a candidate that still has not got it.
+#[test]
+fn what_was_heard_is_found_where_it_keeps_the_role_away() {
+    let found = |serial: u64, missed: bool, plant: &dyn Fn(&mut Scene)| {
+        let mut scene = Scene::healthy();
+        scene.view.host.heard = Ok(Some(Heard { serial, master: "n4.lab".into(), missed }));
+        plant(&mut scene);
+        let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
+        found.map(|one| (one.what, one.mend.ends_with("rm /var/lib/gnt-ha/heard.json")))
+    };
+    let what = "n4.lab was named master with the serial 18, and the configuration here has 17";
+    assert_eq!(found(18, true, &|_| ()), Some((what.to_owned(), true)));
+    assert_eq!(found(18, false, &|_| ()), None, "it may be on its way");
+    assert_eq!(found(17, true, &|_| ()), None, "it has arrived");
+    assert_eq!(found(18, true, &|s| s.view.tags.push("ocf:failover:any-serial".into())), None);
+    assert_eq!(found(18, true, &|s| s.view.host.node = Some(name("n4.lab"))), None, "no candidate");
 }
 
 /// Candidates that name different masters: the newest configuration is the right one, of equal ones both are named, and the

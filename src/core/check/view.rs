@@ -15,6 +15,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
+use crate::core::roles::words::Heard;
 use crate::core::survey::{Asked, Survey};
 
 /// Everything that is looked at. What could not be read is the reason why.
@@ -101,6 +102,8 @@ pub struct Host {
     pub breaker: Option<Latch>,
     /// Files of ours that are damaged or cannot be read, each with the reason.
     pub unreadable: Vec<String>,
+    /// The newer configuration that this host has heard of; or why that cannot be read.
+    pub heard: Result<Option<Heard>, String>,
     /// The nodes that this host refuses, each with who began it.
     pub shunned: BTreeMap<NodeName, String>,
     /// The settings by which systemd opens the watchdog of a host with self-fencing, as it shows them.
