@@ -102,8 +102,11 @@ pub fn check(view: &View) -> Vec<Finding> {
     let mut findings = Findings::default();
     pacemaker::look(view, &mut findings);
     budget::look(view, &mut findings);
-    plan::look(view, &mut findings);
+    let is_well = findings.0.is_empty();
     ganeti::look(view, &mut findings);
+    if is_well {
+        plan::look(view, &mut findings);
+    }
     both::look(view, &mut findings);
     host::look(view, &mut findings);
     others::look(view, &mut findings);

@@ -4,10 +4,13 @@ use super::{Findings, View};
 use crate::core::ganeti::tags::Tags;
 use crate::core::setup::{GANETI, PREFIX, Part, Wish, has_made, plan};
 
-/// After all that is looked for in Pacemaker by name: where one of these is found it says more, and mends this as well.
+/// The plan has a copy of Ganeti's OOB programs; what is wrong with them is not the copy's fault.
+const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];
+
+/// Where nothing is found in Pacemaker that is looked for by name: that says more, and mends this as well.
 pub(super) fn look(view: &View, findings: &mut Findings) {
     let (Ok(resources), Ok(ganeti)) = (&view.resources, &view.ganeti) else { return };
-    if !findings.0.is_empty() || !has_made(resources) {
+    if findings.0.iter().any(|finding| OF_PROGRAMS.contains(&finding.rule)) || !has_made(resources) {
         return;
     }
     let wish = Wish {
