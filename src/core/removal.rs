@@ -17,23 +17,27 @@ pub const NODES_MOST: usize = 16;
 /// The most bytes of a receipt's id, and of what it names.
 const TEXT_MOST: usize = 200;
 
-/// A receipt that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
+/// An action that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
-    /// The receipt's id.
+    /// The id of its intent and its receipt.
     pub id: String,
     /// What was asked for.
     pub action: Action,
-    /// How it ended.
+    /// How it ended; unknown for one that left no receipt.
     pub outcome: Outcome,
     /// What it proves.
     pub grade: Grade,
     /// Whose word that is.
     pub word_of: String,
-    /// When it ended, in milliseconds since 1970, by the clock of the host that did it.
+    /// When it ended, in milliseconds since 1970, by the clock of the host that did it; when it began, for one that left no
+    /// receipt.
     pub ended_ms: u64,
     /// Pacemaker's fencer asked for it; else a person or Ganeti did.
     pub by_fencer: bool,
+    /// It left no receipt: it was interrupted, or still runs. No host tells another of one.
+    #[serde(skip)]
+    pub unfinished: bool,
 }
 
 /// What is taken of such an answer at all: of the nodes that were asked about, bounded, and nothing that is no receipt of a fencing.
@@ -61,7 +65,7 @@ mod tests {
 
     fn removal(id: &str, ended_ms: u64, grade: Grade) -> Removal {
         let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-        Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true }
+        Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
     }
 
     /// Sizes and texts are bounded before anything is made of them; what was not asked for is nothing.

@@ -114,18 +114,18 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
         proofs.push(proof);
     }
     proofs.sort_by_key(|proof| proof.at_ms);
-    let on_ms = last_on(written);
+    let on = power_ons(written).into_iter().max();
     for proof in &mut proofs {
-        match on_ms {
-            Some(on_ms) if on_ms > proof.at_ms => proof.be(proof.worth().switched_on()),
-            // The two times may be of two clocks: which came first is not known.
-            Some(on_ms) if on_ms.saturating_add(SAME_MS) > proof.at_ms => {
+        match on {
+            Some((on_ms, true)) if on_ms > proof.at_ms => proof.be(proof.worth().switched_on()),
+            // Nobody saw it on; or the two times may be of two clocks, and which came first is not known.
+            Some((on_ms, _)) if on_ms.saturating_add(SAME_MS) > proof.at_ms => {
                 proof.be(proof.worth().perhaps_switched_on());
             }
             _ => {}
         }
     }
-    let rebooted_ms = last_reboot(&fences, &receipts);
+    let rebooted_ms = last_reboot(&fences, &receipts).into_iter().chain(begun_reboots(written)).max();
     for proof in &mut proofs {
         if rebooted_ms.is_some_and(|rebooted_ms| rebooted_ms > proof.at_ms) {
             proof.be(proof.worth().perhaps_switched_on());
@@ -148,10 +148,7 @@ fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Opti
     // Whose power was not switched off was not switched on.
     let stayed_off = |at_ms: u64| {
         receipts.iter().any(|(receipt, _)| {
-            receipt.by_fencer
-                && (receipt.action, receipt.outcome) == (Action::Reboot, Outcome::OffOnly)
-                && receipt.grade < Grade::Off
-                && receipt.ended_ms.abs_diff(at_ms) <= SAME_MS
+            receipt.by_fencer && was_not_switched(receipt) && receipt.ended_ms.abs_diff(at_ms) <= SAME_MS
         })
     };
     let reboots = fences.iter().filter(|(fence, at_ms)| fence.action == FenceAction::Reboot && !stayed_off(*at_ms));
@@ -244,33 +241,51 @@ fn weakest_near(alone: &[(&Removal, Worth)], at_ms: u64) -> Option<Worth> {
     near.map(|(_, worth)| *worth).reduce(Worth::weaker)
 }
 
-/// When the node was last switched on by anything but a fencing: a power cycle by hand ends so, too. The on half of a reboot
-/// that Pacemaker has made of several devices' off and on is part of that fencing.
+/// When the node may last have been switched on by anything but a fencing that succeeded, in milliseconds since 1970: a power-on that
+/// was sent and not seen counts, too. What was proven before it is proven no more.
 #[must_use]
 pub fn last_on(written: &Written<'_>) -> Option<u64> {
-    let fences = written
-        .fences
-        .iter()
-        .filter(|fence| fence.action == FenceAction::On && fence.status == FenceStatus::Success)
-        .filter_map(|fence| fence.completed_ms);
-    let reboots: Vec<u64> = written
-        .fences
-        .iter()
-        .filter(|fence| fence.action == FenceAction::Reboot)
-        .filter_map(|fence| Some(succeeded(fence)?.1))
-        .collect();
-    let is_half = |receipt: &Removal| {
-        receipt.by_fencer && reboots.iter().any(|at_ms| receipt.ended_ms.abs_diff(*at_ms) <= SAME_MS)
+    let all = power_ons(written).into_iter().map(|(at_ms, _)| at_ms);
+    all.chain(begun_reboots(written)).max()
+}
+
+/// When something other than a fencing may have switched the node on, and whether the power was seen on then.
+fn power_ons(written: &Written<'_>) -> Vec<(u64, bool)> {
+    let of_fencer = written.fences.iter().filter(|fence| fence.action == FenceAction::On);
+    let of_fencer = of_fencer.filter_map(|fence| Some((fence.completed_ms?, fence.status == FenceStatus::Success)));
+    let of_receipts = written.receipts.iter().filter(|receipt| !is_half(receipt, written));
+    of_fencer.chain(of_receipts.filter_map(|receipt| Some((receipt.ended_ms, power_on(receipt)?)))).collect()
+}
+
+/// Whether a receipt, or an intent without one, tells of a power-on that is no part of a fencing, and whether the power was seen on.
+fn power_on(receipt: &Removal) -> Option<bool> {
+    match (receipt.action, receipt.outcome) {
+        (Action::Off, _) | (_, Outcome::Refused) => None,
+        (Action::Reboot | Action::Cycle, _) if receipt.by_fencer || was_not_switched(receipt) => None,
+        // A cycle that fails half-way gives the power back.
+        (_, outcome) => Some(matches!(outcome, Outcome::Done | Outcome::AlreadySo)),
+    }
+}
+
+/// When Pacemaker began a reboot that left no receipt and is none of its successes: it may have been killed after its power-on. One
+/// with a receipt that proves nothing has sent none: `fence_ganeti` proves the off first.
+fn begun_reboots<'a>(written: &Written<'a>) -> impl Iterator<Item = u64> + use<'a> {
+    let written = *written;
+    let is_begun = move |receipt: &&Removal| {
+        receipt.unfinished && receipt.by_fencer && receipt.action == Action::Reboot && !is_half(receipt, &written)
     };
-    let receipts = written
-        .receipts
-        .iter()
-        .filter(|receipt| {
-            receipt.action == Action::On && receipt.outcome != Outcome::Refused && !is_half(receipt)
-                || is_planned(receipt) && evidence(receipt) == Evidence::PowerCycled
-        })
-        .map(|receipt| receipt.ended_ms);
-    fences.chain(receipts).max()
+    written.receipts.iter().filter(is_begun).map(|receipt| receipt.ended_ms)
+}
+
+/// Whether it is a half of a reboot that succeeded. Of several devices Pacemaker makes one of an off and an on of each.
+fn is_half(receipt: &Removal, written: &Written<'_>) -> bool {
+    let mut reboots = written.fences.iter().filter(|fence| fence.action == FenceAction::Reboot).filter_map(succeeded);
+    receipt.by_fencer && reboots.any(|(_, at_ms)| receipt.ended_ms.abs_diff(at_ms) <= SAME_MS)
+}
+
+/// A reboot that proved the node's end without its power, which is switched neither off nor on then.
+fn was_not_switched(receipt: &Removal) -> bool {
+    (receipt.action, receipt.outcome) == (Action::Reboot, Outcome::OffOnly) && receipt.grade < Grade::Off
 }
 
 /// Whole seconds: that is what Pacemaker 2.1.5 prints, and what every member keeps of an entry it was sent.

@@ -10,7 +10,7 @@ fn fence(at_ms: u64) -> Fence {
 
 fn receipt(id: &str, ended_ms: u64, grade: Grade) -> Removal {
     let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true }
+    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
 }
 
 /// What is proven where Pacemaker may have used any one of these kinds of devices.
@@ -123,6 +123,68 @@ fn a_later_power_on_takes_the_off_away() {
     for later in [on, cycle] {
         let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), later], &[POWER])[0];
         assert_eq!((proof.grade, proof.powered), (Grade::Bounded, Some(true)));
+    }
+}
+
+/// A power-on that was sent and not seen may have come on all the same: by a cycle that failed half-way, by one that ended after its
+/// off, by one that was interrupted. Nobody saw the power since, so it is neither off nor on.
+#[test]
+fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_the_power() {
+    let by_hand =
+        |action, outcome, grade| Removal { action, outcome, by_fencer: false, ..receipt("b", 400_000, grade) };
+    let unfinished = |later: Removal| Removal { unfinished: true, ..later };
+    let unknown = |action| by_hand(action, Outcome::Unknown, Grade::Unknown);
+    let all = [
+        unknown(Action::Cycle),
+        unknown(Action::Reboot),
+        unknown(Action::On),
+        by_hand(Action::Cycle, Outcome::OffOnly, Grade::Off),
+        by_hand(Action::Cycle, Outcome::OffOnly, Grade::Bounded),
+        by_hand(Action::Reboot, Outcome::OffOnly, Grade::Off),
+        unfinished(unknown(Action::On)),
+        unfinished(unknown(Action::Cycle)),
+        unfinished(unknown(Action::Reboot)),
+        unfinished(Removal { by_fencer: true, ..unknown(Action::On) }),
+        unfinished(Removal { by_fencer: true, ..unknown(Action::Reboot) }),
+    ];
+    let is_taken_away = |later: &Removal| {
+        let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), later.clone()], &[POWER])[0];
+        (proof.grade, proof.powered) == (Grade::Bounded, None)
+    };
+    assert_eq!(all.iter().filter(|later| !is_taken_away(later)).collect::<Vec<_>>(), [&all[0]; 0]);
+    for later in all {
+        // What was seen on before may have been switched off by it.
+        let on = Removal { action: Action::On, ..receipt("c", 200_000, Grade::Unknown) };
+        let receipts = [receipt("a", 100_000, Grade::Off), on, later.clone()];
+        let powered = proven(&[fence(100_000)], &receipts, &[POWER])[0].powered;
+        assert_ne!(powered, Some(false), "{later:?}");
+        assert!(later.by_fencer || powered.is_none(), "{later:?}");
+    }
+    let unfence = Fence { action: FenceAction::On, status: FenceStatus::Failed, ..fence(400_000) };
+    let proof = &proven(&[fence(100_000), unfence], &[], &[POWER])[0];
+    assert_eq!((proof.grade, proof.powered), (Grade::Bounded, None));
+}
+
+/// A fencing is no power-on while it has not switched off what it is to switch on again: of a dead BMC Pacemaker tries it again and again,
+/// beside the human who confirms. Nor is what was refused.
+#[test]
+fn what_sent_no_power_on_leaves_the_off() {
+    let at = |action, outcome, ended_ms| Removal { action, outcome, ..receipt("b", ended_ms, Grade::Unknown) };
+    let by_hand = |removal| Removal { by_fencer: false, ..removal };
+    let begun = |action, ended_ms| Removal { unfinished: true, ..at(action, Outcome::Unknown, ended_ms) };
+    for other in [
+        begun(Action::Off, 400_000),
+        by_hand(begun(Action::Off, 400_000)),
+        at(Action::Off, Outcome::Unknown, 400_000),
+        at(Action::Reboot, Outcome::Unknown, 400_000),
+        at(Action::Reboot, Outcome::Unknown, 110_000),
+        begun(Action::Reboot, 90_000),
+        by_hand(at(Action::On, Outcome::Refused, 400_000)),
+        by_hand(at(Action::Cycle, Outcome::Refused, 400_000)),
+    ] {
+        let confirmed = Fence { delegate: Delegate::Human, ..fence(100_000) };
+        let proof = &proven(&[confirmed], std::slice::from_ref(&other), &[POWER])[0];
+        assert_eq!((proof.grade, proof.powered), (Grade::Off, Some(false)), "{other:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fencing::Ways;
-use crate::core::receipt::When;
+use crate::core::receipt::{Outcome, When};
 pub use crate::core::removal::Removal;
 
 /// What the administrator can set.
@@ -285,21 +285,23 @@ impl Removal {
     #[must_use]
     pub fn all_of(stories: &[Story], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
         let same = |story: &&Story| node::means(&story.intent.node, wanted, all);
-        stories.iter().filter(same).filter_map(Self::of).collect()
+        stories.iter().filter(same).map(Self::of).collect()
     }
 
-    /// What a story tells, once it has ended. Its parts tell the same again, and are left out.
+    /// What a story tells: of one without a receipt only that it began. Its parts tell the same again, and are left out.
     #[must_use]
-    pub fn of(story: &Story) -> Option<Self> {
-        let receipt = story.receipt.as_ref()?;
-        Some(Self {
-            id: receipt.id.clone(),
-            action: story.intent.action,
-            outcome: receipt.outcome,
-            grade: receipt.grade,
-            word_of: receipt.word_of.clone(),
-            ended_ms: receipt.at.wall_ms,
-            by_fencer: story.intent.asked_by.is_fencer(),
-        })
+    pub fn of(story: &Story) -> Self {
+        let Story { intent, receipt, .. } = story;
+        let receipt = receipt.as_ref();
+        Self {
+            id: intent.id.clone(),
+            action: intent.action,
+            outcome: receipt.map_or(Outcome::Unknown, |receipt| receipt.outcome),
+            grade: receipt.map_or(Grade::Unknown, |receipt| receipt.grade),
+            word_of: receipt.map_or_else(|| "nobody".to_owned(), |receipt| receipt.word_of.clone()),
+            ended_ms: receipt.map_or(intent.at.wall_ms, |receipt| receipt.at.wall_ms),
+            by_fencer: intent.asked_by.is_fencer(),
+            unfinished: receipt.is_none(),
+        }
     }
 }

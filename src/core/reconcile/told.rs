@@ -42,7 +42,7 @@ pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeNa
 pub fn tell(stories: &[Story], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<Removal>> {
     let of = |node: &NodeName| {
         let mut own = Removal::all_of(stories, node, all);
-        own.retain(|removal| removal.by_fencer);
+        own.retain(|removal| removal.by_fencer && !removal.unfinished);
         own.sort_by_key(|removal| std::cmp::Reverse(removal.ended_ms));
         own.truncate(EACH_MOST);
         (node.clone(), own)

@@ -1,8 +1,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::core::history::stories;
 use crate::core::pacemaker::fencing::Ways;
-use crate::core::receipt::{Action, When};
+use crate::core::receipt::tests::intent;
+use crate::core::receipt::{Action, Entry, Intent, When};
 use crate::core::reconcile::{Membership, Memory, Role, Settings, State, reconcile};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -17,7 +19,7 @@ fn all() -> Vec<NodeName> {
 
 fn removal(id: &str, ended_ms: u64, grade: Grade) -> Removal {
     let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true }
+    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
 }
 
 fn node(of: &str, fences: Vec<Fence>) -> NodeState {
@@ -179,4 +181,16 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
     assert_eq!(undone, Some(Decision::ForgetDrain));
     let (left, _) = look(Membership::Standby, false, false, memory);
     assert!(!matches!(left, Some(Decision::Drain { .. })), "{left:?}");
+}
+
+/// An action that left no receipt may have switched the node on since it began. It is of this host: others are told of receipts.
+#[test]
+fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
+    let intent = Intent { action: Action::On, at: When { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
+    let stories = stories(vec![Entry::Intent(intent)], None);
+    let own = Removal::all_of(&stories, &name("n3.lab"), &all());
+    let word_of = "nobody".to_owned();
+    let begun = Removal { action: Action::On, outcome: Outcome::Unknown, word_of, ..removal("a", NOW, Grade::Unknown) };
+    assert_eq!(own, [Removal { unfinished: true, ..begun }]);
+    assert!(tell(&stories, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
 }

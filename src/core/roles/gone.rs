@@ -126,7 +126,8 @@ mod tests {
 
     fn receipt(action: Action, grade: Grade, ago_ms: u64) -> Removal {
         let (outcome, word_of) = (Outcome::Done, "bmc".to_owned());
-        Removal { id: "a".to_owned(), action, outcome, grade, word_of, ended_ms: NOW - ago_ms, by_fencer: true }
+        let (id, ended_ms) = ("a".to_owned(), NOW - ago_ms);
+        Removal { id, action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
     }
 
     fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
@@ -177,6 +178,48 @@ mod tests {
         assert!(!is_gone(Some(Membership::Absent), &[fence(FenceAction::Off, 9_000)], &[cycle]), "it is on since");
         let fenced = receipt(Action::Reboot, Grade::Off, 5_000);
         assert!(is_gone(Some(Membership::Absent), &[], &[fenced]), "its earlier boot is gone");
+    }
+
+    /// A power-on that was sent and not seen may have come on all the same.
+    #[test]
+    fn a_power_on_that_was_not_seen_ends_every_proof() {
+        let by_hand = |action, outcome, grade| Removal { outcome, by_fencer: false, ..receipt(action, grade, 5_000) };
+        let unknown = |action| by_hand(action, Outcome::Unknown, Grade::Unknown);
+        let unfinished = |later| Removal { unfinished: true, ..later };
+        let fences = [fence(FenceAction::Off, 200_000)];
+        let all = [
+            unknown(Action::On),
+            unknown(Action::Cycle),
+            unknown(Action::Reboot),
+            by_hand(Action::Cycle, Outcome::OffOnly, Grade::Off),
+            by_hand(Action::Reboot, Outcome::OffOnly, Grade::Off),
+            unfinished(unknown(Action::On)),
+            unfinished(unknown(Action::Cycle)),
+            unfinished(Removal { by_fencer: true, ..unknown(Action::Reboot) }),
+        ];
+        let is_still_gone = |later: &&Removal| is_gone(Some(Membership::Absent), &fences, std::slice::from_ref(*later));
+        assert_eq!(all.iter().filter(is_still_gone).collect::<Vec<_>>(), [&all[0]; 0]);
+        for other in [
+            unfinished(unknown(Action::Off)),
+            Removal { by_fencer: true, ..unknown(Action::Reboot) },
+            by_hand(Action::Cycle, Outcome::Refused, Grade::Unknown),
+        ] {
+            assert!(is_gone(Some(Membership::Absent), &fences, std::slice::from_ref(&other)), "{other:?}");
+        }
+    }
+
+    /// A fencing whose receipt was not written is no power-on after itself, however coarse the time of the history is; nor is
+    /// a fencing that was switched off by nothing.
+    #[test]
+    fn no_fencing_makes_itself_void() {
+        let absent = Some(Membership::Absent);
+        let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Nobody, ..fence });
+        let outcome = Outcome::Unknown;
+        let begun = Removal { outcome, unfinished: true, ..receipt(Action::Reboot, Grade::Unknown, 4_500) };
+        assert!(is_gone(absent, &fences, &[begun]));
+        let bounded = Removal { outcome: Outcome::OffOnly, ..receipt(Action::Reboot, Grade::Bounded, 5_000) };
+        assert!(is_gone(absent, &[], &[Removal { by_fencer: false, ..bounded.clone() }]), "no power was switched");
+        assert!(is_gone(absent, &[], &[bounded]));
     }
 
     /// The on half of a fencing does not make it void, however coarse the time of the history is.

@@ -39,6 +39,8 @@ pub enum Command {
     Confirm(Host),
     /// `fence_ganeti` by hand on the master's host.
     Receipt(Host, Action, Outcome, Grade),
+    /// The same, interrupted: it leaves an intent and no receipt.
+    Begun(Host, Action),
     /// The pause, with its reason.
     Pause(String),
     /// Its end.

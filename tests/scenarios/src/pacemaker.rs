@@ -187,7 +187,7 @@ impl World {
     pub(crate) fn by_hand(&mut self, host: Host, removal: Removal) {
         let stopped = removal.grade == Grade::Off && matches!(removal.outcome, Outcome::Done | Outcome::OffOnly);
         match removal.action {
-            Action::On if removal.outcome == Outcome::Done => self.switch(host, FenceAction::On),
+            Action::On if removal.outcome == Outcome::Done || removal.unfinished => self.switch(host, FenceAction::On),
             Action::Off if stopped => self.switch(host, FenceAction::Off),
             Action::Reboot | Action::Cycle if stopped && removal.outcome == Outcome::OffOnly => {
                 self.switch(host, FenceAction::Off);

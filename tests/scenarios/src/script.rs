@@ -123,7 +123,7 @@ impl Script {
             ["confirm", n] => Command::Confirm(self.host(n)?),
             ["receipt", n, asked, outcome, grade] => Command::Receipt(
                 self.host(n)?,
-                word(&[("off", A::Off), ("on", A::On), ("reboot", A::Reboot), ("cycle", A::Cycle)], asked)?,
+                asked_action(asked)?,
                 word(
                     &[
                         ("done", O::Done),
@@ -136,6 +136,7 @@ impl Script {
                 )?,
                 grade.parse().map_err(|error| format!("{error}"))?,
             ),
+            ["begun", n, asked] => Command::Begun(self.host(n)?, asked_action(asked)?),
             ["pause", reason @ ..] if !reason.is_empty() => {
                 Command::Pause(reason.join(" ").trim_matches('"').to_owned())
             }
@@ -198,6 +199,10 @@ impl Script {
 }
 
 use gnt_ha::core::receipt::{Action as A, Outcome as O};
+
+fn asked_action(text: &str) -> Result<A, String> {
+    word(&[("off", A::Off), ("on", A::On), ("reboot", A::Reboot), ("cycle", A::Cycle)], text)
+}
 
 fn fence_action(text: &str) -> Result<FenceAction, String> {
     word(&[("off", FenceAction::Off), ("reboot", FenceAction::Reboot), ("on", FenceAction::On)], text)

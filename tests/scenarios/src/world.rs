@@ -146,6 +146,10 @@ impl World {
                 let removal = Removal { by_fencer: false, ..self.removal(self.master, action, outcome, grade, "bmc") };
                 self.by_hand(host, removal);
             }
+            Command::Begun(host, action) => {
+                let removal = self.removal(self.master, action, Outcome::Unknown, Grade::Unknown, "nobody");
+                self.by_hand(host, Removal { by_fencer: false, unfinished: true, ..removal });
+            }
             Command::Pause(ref reason) => {
                 let since_ms = (BEGIN + self.now) * 1_000;
                 self.pause = Some(Pause { reason: reason.clone(), by: "admin".to_owned(), since_ms });
@@ -257,6 +261,7 @@ impl World {
             word_of: word_of.to_owned(),
             ended_ms: self.wall_ms(by, self.now),
             by_fencer: true,
+            unfinished: false,
         }
     }
 

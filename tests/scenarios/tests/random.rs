@@ -22,6 +22,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop::sample::select(vec![Outcome::Done, Outcome::OffOnly, Outcome::Refused, Outcome::Unknown])
 }
 
+fn action() -> impl Strategy<Value = Action> {
+    prop::sample::select(vec![Action::On, Action::Off, Action::Cycle, Action::Reboot])
+}
+
 /// What happens to hosts.
 fn accident(hosts: usize) -> impl Strategy<Value = Command> {
     let host = || 0..hosts;
@@ -55,6 +59,8 @@ fn deed(hosts: usize) -> impl Strategy<Value = Command> {
         host().prop_map(Command::Confirm),
         (host(), outcome()).prop_map(|(host, outcome)| Command::Receipt(host, Action::Reboot, outcome, Grade::Off)),
         (host(), outcome()).prop_map(|(host, outcome)| Command::Receipt(host, Action::Off, outcome, Grade::Off)),
+        (host(), outcome()).prop_map(|(host, outcome)| Command::Receipt(host, Action::Cycle, outcome, Grade::Off)),
+        (host(), action()).prop_map(|(host, action)| Command::Begun(host, action)),
         Just(Command::Pause("random".to_owned())),
         Just(Command::Resume),
         any::<bool>().prop_map(Command::Maintenance),
