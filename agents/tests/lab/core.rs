@@ -10,9 +10,10 @@ use crate::death::another_dies_and_is_added_again;
 use crate::full::shell;
 use crate::scene::{End, Scene};
 
-/// What is printed for crmsh, typed; the lines that are Ganeti's are comments there.
+/// What is printed for crmsh, typed; the lines that are not crmsh's are comments there.
 const TYPED: &str = "set -e; gnt-ha setup --format crm >/root/setup.crm || [ $? = 1 ]; \
-    sed -n 's/^# \\(gnt-cluster .*\\)/\\1/p' /root/setup.crm | sh; crm configure </root/setup.crm";
+    sed -n 's/^# \\(gnt-cluster .*\\)/\\1/p' /root/setup.crm | sh; crm configure </root/setup.crm; \
+    sed -n 's/^# \\(crm_attribute .*\\)/\\1/p' /root/setup.crm | sh";
 
 fn gnt_ha(host: &Host, words: &[&str]) -> lab::Output {
     let said = host.run(&[&[GNT_HA], words].concat()).unwrap();
