@@ -21,6 +21,9 @@ use crate::table::{Goal, Row};
 /// What is refused at once.
 const ADDRESSES: u32 = 10_000;
 
+/// Of each node: a shun list holds at most 4096 nodes.
+const EACH: u32 = 4;
+
 /// For how long the leash is watched.
 const WATCHED: Duration = Duration::from_secs(30);
 
@@ -60,12 +63,12 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
     let folder = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
     fs::create_dir_all(folder.join("state"))?;
     let entry = |n: u32| {
-        let addresses = [0, 1].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + 2 * n + k).to_string());
+        let addresses = [0, 1, 2, 3].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + EACH * n + k).to_string());
         let entry = json!({"epoch": 1, "addresses": addresses, "reach": "everything", "grade": "isolated", "boot_id": null,
                            "since_ms": 1, "by": "bench"});
         (format!("node{n}.example.com"), entry)
     };
-    let register: serde_json::Map<String, Value> = (1..=ADDRESSES / 2).map(entry).collect();
+    let register: serde_json::Map<String, Value> = (1..=ADDRESSES / EACH).map(entry).collect();
     fs::write(folder.join("state/shunned.json"), Value::Object(register).to_string())?;
     let shown = folder.display();
     fs::write(
