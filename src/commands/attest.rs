@@ -73,12 +73,14 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         Some(name) => fence::confirm(name, Deadline::after(LIMIT)),
         None => Ok(()),
     };
-    let saw = match (&told, &name) {
-        (Err(error), _) => error.to_string(),
-        (Ok(()), Some(name)) => format!("{name} is off, and no longer UNCLEAN"),
-        (Ok(()), None) => "it has no such node".to_owned(),
-    };
-    road.step("Pacemaker", "is told that it is off", &saw);
+    match &name {
+        Some(name) => {
+            let saw =
+                told.as_ref().map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
+            road.step("Pacemaker", "is told that it is off", &saw);
+        }
+        None => road.step("Pacemaker", "is asked what it calls the node", "it has no such node"),
+    }
     let is_told = told.is_ok();
     let warnings = road.leave(Finish {
         outcome: if is_told { Outcome::Done } else { Outcome::Unknown },

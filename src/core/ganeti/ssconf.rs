@@ -1,4 +1,4 @@
-//! What Ganeti's ssconf files hold: one item a line. The files themselves are read by [`crate::sys::ganeti::ssconf`].
+//! What Ganeti's ssconf files hold: one item a line. An adapter reads the files.
 
 use std::net::IpAddr;
 

@@ -65,8 +65,8 @@ pub fn is_word_for(word: &Word, node: &NodeName, old_master: Option<&NodeName>) 
 /// Who must be proven gone before a node of this `rank` takes the role without a majority of votes.
 ///
 /// For a start on the master itself: everybody who does not vote. For a failover: the old master, and each other candidate that
-/// neither says who is master nor is kept from the role by Pacemaker. It may have taken the role while this node was away, and
-/// this node's configuration still names the master before it.
+/// neither says that it knows no other master nor is kept from the role by Pacemaker. It may have taken the role while this node
+/// was away, and this node's configuration still names the master before it.
 #[must_use]
 pub fn must_be_gone<'a>(rank: Rank, old_master: &'a NodeName, others: &'a [Other]) -> Vec<&'a NodeName> {
     let may_hold_it = |other: &&Other| match rank {
