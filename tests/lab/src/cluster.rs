@@ -13,7 +13,7 @@ pub(crate) type Runner<'a> = dyn Fn(&[&str]) -> Result<Output> + Sync + 'a;
 
 pub(crate) fn corosync_conf(spec: &Spec) -> String {
     let mut nodes = String::new();
-    for i in 1..=spec.hosts {
+    for i in 1..=spec.members() {
         nodes += &format!("    node {{\n        nodeid: {i}\n        name: {}\n", spec.uname(i));
         nodes += &format!("        ring0_addr: {}\n", Network::Primary.address(i));
         if spec.two_links {
@@ -21,7 +21,7 @@ pub(crate) fn corosync_conf(spec: &Spec) -> String {
         }
         nodes += "    }\n";
     }
-    let two_node = if spec.hosts == 2 { "    two_node: 1\n" } else { "" };
+    let two_node = if spec.members() == 2 { "    two_node: 1\n" } else { "" };
     format!(
         "totem {{\n    version: 2\n    cluster_name: {}\n    transport: knet\n    crypto_cipher: none\n    crypto_hash: none\n    \
          token: 1000\n}}\nnodelist {{\n{nodes}}}\nquorum {{\n    provider: corosync_votequorum\n{two_node}}}\n\

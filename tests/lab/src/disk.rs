@@ -18,6 +18,7 @@ use crate::command::tool;
 use crate::error::{Error, Result};
 use crate::kept::copy_files;
 use crate::network;
+use crate::remote::{PROGRAM, Parts};
 use crate::state::{Folder, Spec, make_folder, write};
 
 /// The tmpfs for all disks of a lab.
@@ -178,6 +179,9 @@ impl Layers<'_> {
     }
 }
 
+/// What a member and a remote node know each other by.
+const AUTHKEY: &str = "/etc/pacemaker/authkey";
+
 const HOST_KEYS: [&str; 2] = ["rsa", "ed25519"];
 
 /// One set of keys for the whole lab: Ganeti knows all hosts' keys under the cluster's name. A cluster that was kept has its
@@ -222,6 +226,35 @@ pub(crate) fn furnish(folder: &Folder, spec: &Spec, index: u8, corosync: &str) -
         layers.seed(&format!("/etc/ssh/{name}.pub"), &key(&format!("{name}.pub"))?, 0o644)?;
     }
     Ok(())
+}
+
+/// What the hosts of a lab with remote nodes have besides.
+pub(crate) fn furnish_remote(folder: &Folder, spec: &Spec, index: u8, parts: &Parts) -> Result<()> {
+    let upper = folder.disk(&format!("n{index}")).join("upper");
+    let layers = Layers { lower: spec.root(index), upper: &upper };
+    layers.seed(AUTHKEY, &parts.key, 0o640)?;
+    // Pacemaker's controller reads it as a member of this group.
+    let group = group_of(spec.root(index), "haclient")?;
+    let key = upper.join(AUTHKEY.trim_start_matches('/'));
+    chown(&key, Some(0), Some(group)).map_err(Error::file("chown", &key))?;
+    if spec.is_remote(index)
+        && let Some(program) = parts.program(spec.root(index))
+    {
+        let bytes = fs::read(program).map_err(Error::file("read", program))?;
+        layers.seed(&format!("/{PROGRAM}"), &bytes, 0o755)?;
+    }
+    Ok(())
+}
+
+/// The number of a group in a root (group(5)).
+fn group_of(root: &Path, name: &str) -> Result<u32> {
+    let table = root.join("etc/group");
+    let text = fs::read_to_string(&table).map_err(Error::file("read", &table))?;
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines
+        .find(|fields| fields.first() == Some(&name))
+        .and_then(|fields| fields.get(2)?.parse().ok())
+        .ok_or_else(|| Error::Answer { what: table.display().to_string(), detail: format!("no group {name}") })
 }
 
 #[cfg(test)]

@@ -39,6 +39,14 @@ pub enum Error {
     /// More or fewer hosts than a lab can have.
     #[error("a lab has 2 to 7 hosts, not {0}")]
     HostCount(u8),
+    /// Too few full members are left.
+    #[error("of {hosts} hosts, {remotes} cannot be remote nodes: two at least are full members")]
+    RemoteCount {
+        /// How many were to be remote nodes.
+        remotes: u8,
+        /// How many hosts.
+        hosts: u8,
+    },
     /// Nothing that hosts can be made of.
     #[error("{system:?} is no system for the hosts of a lab: there are {known}")]
     NoSystem {

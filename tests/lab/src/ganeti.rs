@@ -15,8 +15,8 @@ pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
 }
 
 /// Makes the cluster, on its first host.
-pub(crate) fn init(run: &Runner<'_>, hosts: u8) -> Result<()> {
-    let pool = format!("--candidate-pool-size={hosts}");
+pub(crate) fn init(run: &Runner<'_>, candidates: u8) -> Result<()> {
+    let pool = format!("--candidate-pool-size={candidates}");
     let secondary = format!("--secondary-ip={}", Network::Secondary.address(1));
     let words = [
         "gnt-cluster",
@@ -34,11 +34,12 @@ pub(crate) fn init(run: &Runner<'_>, hosts: u8) -> Result<()> {
     require("make the Ganeti cluster", "gnt-cluster init", run(&words)?).map(drop)
 }
 
-/// Adds a host, from the master.
-pub(crate) fn add(run: &Runner<'_>, index: u8) -> Result<()> {
+/// Adds a host, from the master; a remote node can hold neither the master role nor a vote.
+pub(crate) fn add(run: &Runner<'_>, index: u8, is_remote: bool) -> Result<()> {
     let secondary = format!("--secondary-ip={}", Network::Secondary.address(index));
     let name = format!("n{index}.lab");
-    let words = ["gnt-node", "add", "--no-ssh-key-check", &secondary, &name];
+    let capable = format!("--master-capable={}", if is_remote { "no" } else { "yes" });
+    let words = ["gnt-node", "add", "--no-ssh-key-check", &secondary, &capable, &name];
     require("add a Ganeti node", &format!("gnt-node add {name}"), run(&words)?).map(drop)
 }
 

@@ -21,7 +21,7 @@ use crate::command::{Cancel, Output, require, run};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::state::{self, Folder, Spec};
-use crate::{cluster, ganeti, network};
+use crate::{cluster, ganeti, network, remote};
 
 /// What a host does at a boot, on its own disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub(crate) struct Boot {
     pub(crate) delay: u64,
     /// Whether corosync and Pacemaker are among them.
     pub(crate) pacemaker: bool,
+    /// It is a remote node: `pacemaker-remoted` runs in their place.
+    #[serde(default)]
+    pub(crate) remote: bool,
 }
 
 /// [`Boot`] on a host's disk; without it a host starts sshd alone.
@@ -189,7 +192,11 @@ pub fn services(host: &str) -> Result<()> {
     stage(STAGE_SSHD);
     thread::sleep(Duration::from_secs(boot.delay));
     let (cluster, ganeti) = thread::scope(|scope| {
-        let cluster = scope.spawn(|| if boot.pacemaker { cluster::start(&local) } else { Ok(()) });
+        let cluster = scope.spawn(|| match (boot.pacemaker, network::index(host)) {
+            (false, _) => Ok(()),
+            (true, Some(index)) if boot.remote => remote::start(&local, index),
+            (true, _) => cluster::start(&local),
+        });
         let ganeti = ganeti::start(&local);
         (cluster.join(), ganeti)
     });

@@ -1,7 +1,7 @@
 //! Ganeti clusters that were made once: their disks are kept, and a lab of the same kind begins with them.
 //!
 //! Names and addresses are the same in all labs, so a cluster is the same wherever it is put. What can make another one is in
-//! the name of its folder: the number of hosts, the lab's sources, the versions of Ganeti's packages, and the numbers of its
+//! the name of its folder: the number of hosts and of remote nodes, the lab's sources, the versions of Ganeti's packages, and the numbers of its
 //! users, which own the files and are another in each root.
 
 use std::collections::BTreeSet;
@@ -39,6 +39,9 @@ impl Kept {
     pub(crate) fn of(program: &Path, spec: &Spec) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         SOURCES.hash(&mut hasher);
+        if spec.remotes > 0 {
+            spec.remotes.hash(&mut hasher);
+        }
         for index in 1..=spec.hosts {
             let packages = format!("--admindir={}", spec.root(index).join("var/lib/dpkg").display());
             let words = ["dpkg-query", &packages, "--show", "--showformat", "${Package} ${Version}\n", "ganeti*"];
@@ -75,8 +78,9 @@ impl Kept {
     pub(crate) fn keep(&self, lab: &Lab, hosts: &[Host]) -> Result<()> {
         lab.wait_until("the same configuration on all hosts", Duration::from_secs(20), || {
             Ok(COPIES.iter().all(|path| {
+                let candidates = hosts.iter().take(usize::from(lab.spec.members()));
                 let copies: BTreeSet<Option<Vec<u8>>> =
-                    hosts.iter().map(|host| fs::read(host.root()?.join(path)).ok()).collect();
+                    candidates.map(|host| fs::read(host.root()?.join(path)).ok()).collect();
                 copies.len() == 1 && !copies.contains(&None)
             }))
         })?;

@@ -35,6 +35,9 @@ pub struct Options {
     pub name: String,
     /// 2 to 7.
     pub hosts: u8,
+    /// How many of them, the last ones, run `pacemaker-remoted` and are regular nodes of Ganeti that never become candidates.
+    /// Nobody is connected to them. Two hosts at least are full members.
+    pub remotes: u8,
     /// How long a host waits at a boot before its services start. The first boot is without;
     /// a real server needs minutes, and what comes back in a second hides faults.
     pub boot_delay: Duration,
@@ -67,6 +70,7 @@ impl Default for Options {
         Self {
             name: "lab".into(),
             hosts: 3,
+            remotes: 0,
             boot_delay: Duration::ZERO,
             fencing: false,
             two_links: false,

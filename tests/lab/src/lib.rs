@@ -31,6 +31,7 @@ mod lab;
 mod network;
 mod power;
 mod process;
+mod remote;
 mod requirements;
 mod state;
 mod status;

@@ -34,6 +34,9 @@ enum Verb {
         /// How many hosts: 2 to 7
         #[arg(long, default_value_t = 3)]
         hosts: u8,
+        /// How many of them, the last ones, run pacemaker-remoted and are regular nodes of Ganeti; nobody is connected to them
+        #[arg(long, default_value_t = 0, value_name = "COUNT")]
+        remotes: u8,
         /// Seconds a host waits at later boots before its services start
         #[arg(long, default_value_t = 0, value_name = "SECONDS")]
         boot_delay: u64,
@@ -164,10 +167,11 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
     let name = arguments.name;
     let host = |host: &str| Lab::attach(&name)?.host(host);
     match arguments.verb {
-        Verb::Up { hosts, boot_delay, fencing, two_links, watchdog, systems, short_names, fresh, replace } => {
+        Verb::Up { hosts, remotes, boot_delay, fencing, two_links, watchdog, systems, short_names, fresh, replace } => {
             let options = Options {
                 name,
                 hosts,
+                remotes,
                 boot_delay: Duration::from_secs(boot_delay),
                 fencing,
                 two_links,

@@ -21,6 +21,9 @@ const LOGS: &str = "/var/log/gnt-ha-lab";
 pub(crate) struct Spec {
     pub(crate) name: String,
     pub(crate) hosts: u8,
+    /// How many of them, the last ones, are Pacemaker remote nodes.
+    #[serde(default)]
+    pub(crate) remotes: u8,
     /// Seconds between a later boot and the start of its services.
     pub(crate) boot_delay: u64,
     /// corosync on the primary and the secondary network, not on the primary alone.
@@ -42,6 +45,16 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    /// How many hosts are full members; the first ones.
+    pub(crate) fn members(&self) -> u8 {
+        self.hosts.saturating_sub(self.remotes)
+    }
+
+    /// Whether host number `index` runs `pacemaker-remoted`, not corosync and pacemakerd.
+    pub(crate) fn is_remote(&self, index: u8) -> bool {
+        index > self.members()
+    }
+
     /// What host number `index` is made of.
     pub(crate) fn root(&self, index: u8) -> &Path {
         self.roots.get(usize::from(index).saturating_sub(1)).map_or(Path::new("/"), PathBuf::as_path)

@@ -16,7 +16,7 @@ use crate::kept::Kept;
 use crate::lab::{Lab, Options, Times};
 use crate::state::{self, Folder, Lock, Spec, make_folder};
 use crate::teardown::{keep_logs, teardown};
-use crate::{bmc, cluster, disk, ganeti, network, requirements, system};
+use crate::{bmc, cluster, disk, ganeti, network, remote, requirements, system};
 
 /// What hosts are made of where a lab does not say it: as in [`Options::systems`], between spaces.
 const SYSTEM: &str = "GNT_HA_LAB_SYSTEM";
@@ -31,6 +31,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     let mut spec = Spec {
         name: options.name.clone(),
         hosts: options.hosts,
+        remotes: options.remotes,
         boot_delay: options.boot_delay.as_secs(),
         two_links: options.two_links,
         pacemaker: options.pacemaker,
@@ -42,6 +43,9 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     let folder = Folder::of(&spec.name)?;
     if !(2..=7).contains(&spec.hosts) {
         return Err(Error::HostCount(spec.hosts));
+    }
+    if spec.members() < 2 {
+        return Err(Error::RemoteCount { remotes: spec.remotes, hosts: spec.hosts });
     }
     let times = Times::begin();
     requirements::root()?;
@@ -143,9 +147,15 @@ fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
 
     let hosts = lab.hosts();
     let corosync = cluster::corosync_conf(spec);
+    let parts = (spec.remotes > 0 && spec.pacemaker)
+        .then(|| remote::parts(spec, &requirements::own_program()?, &say))
+        .transpose()?;
     for_all(lab, &hosts, |host| {
         make_folder(&folder.host(&host.name), 0o700)?;
         disk::furnish(folder, spec, host.index, &corosync)?;
+        if let Some(parts) = &parts {
+            disk::furnish_remote(folder, spec, host.index, parts)?;
+        }
         bmc::start(folder, &spec.name, host.index)?;
         host.mains.on()
     })?;
@@ -156,10 +166,12 @@ fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
         outcome([cluster.join(), ganeti.join()].into_iter())
     })?;
 
-    let boot = Boot { delay: spec.boot_delay, pacemaker: spec.pacemaker };
-    let boot =
-        serde_json::to_vec(&boot).map_err(|e| Error::Answer { what: BOOT_FILE.into(), detail: e.to_string() })?;
-    for_all(lab, &hosts, |host| host.write_file(BOOT_FILE, &boot, 0o644))?;
+    for_all(lab, &hosts, |host| {
+        let boot = Boot { delay: spec.boot_delay, pacemaker: spec.pacemaker, remote: spec.is_remote(host.index) };
+        let boot =
+            serde_json::to_vec(&boot).map_err(|e| Error::Answer { what: BOOT_FILE.into(), detail: e.to_string() })?;
+        host.write_file(BOOT_FILE, &boot, 0o644)
+    })?;
     if options.fencing {
         lab.configure_fencing()?;
         let count = usize::from(spec.hosts);
@@ -179,17 +191,26 @@ fn start_cluster(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Res
         return Ok(());
     }
     for_all(lab, hosts, |host| {
-        cluster::preset(&|words| host.run(words))?;
-        cluster::start(&|words| host.run(words))
+        let run = |words: &[&str]| host.run(words);
+        if lab.spec.is_remote(host.index) {
+            return remote::start(&run, host.index);
+        }
+        cluster::preset(&run)?;
+        cluster::start(&run)
     })?;
     say("corosync and Pacemaker are started; waiting for quorum and a DC");
-    lab.wait_until("quorum, a DC and all hosts online", Duration::from_secs(120), || {
+    lab.wait_until("quorum, a DC and all members online", Duration::from_secs(120), || {
         let seen = lab.crm_mon()?;
-        Ok(seen.quorum && seen.dc.is_some() && hosts.iter().all(|h| seen.is_online(&h.name)))
+        Ok(seen.quorum && seen.dc.is_some() && members(lab, hosts).iter().all(|h| seen.is_online(&h.name)))
     })?;
     lab.first_answer(&cluster::SETTLED, "")?;
-    say("Pacemaker has quorum and a DC, all hosts are online");
+    say("Pacemaker has quorum and a DC, all members are online");
     Ok(())
+}
+
+/// The hosts that are full members.
+fn members<'a>(lab: &Lab, hosts: &'a [Host]) -> &'a [Host] {
+    hosts.get(..usize::from(lab.spec.members())).unwrap_or(hosts)
 }
 
 /// From the disks that are kept, or anew, and then the disks are kept.
@@ -226,11 +247,11 @@ fn start_kept(lab: &Lab, hosts: &[Host], kept: &Kept, say: &(impl Fn(&str) + Syn
 fn make_ganeti(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Result<()> {
     let Some((first, others)) = hosts.split_first() else { return Ok(()) };
     let on_first = |words: &[&str]| first.run_within(words, Duration::from_secs(120));
-    ganeti::init(&on_first, lab.spec.hosts)?;
+    ganeti::init(&on_first, lab.spec.members())?;
     say("the Ganeti cluster is there, on n1");
     for host in others {
-        ganeti::add(&on_first, host.index)?;
+        ganeti::add(&on_first, host.index, lab.spec.is_remote(host.index))?;
         say(&format!("{} is a Ganeti node", host.name));
     }
-    for_all(lab, others, |host| ganeti::start_confd(&|words| host.run(words)))
+    for_all(lab, members(lab, hosts).get(1..).unwrap_or_default(), |host| ganeti::start_confd(&|words| host.run(words)))
 }
