@@ -13,6 +13,7 @@ MANUALS := target/manuals
 SBOM := target/sbom/gnt-ha.cdx.json
 FUZZ := target/fuzz
 LAB_TIMES := target/lab-times
+LINT := target/lint
 FUZZ_SECONDS ?= 30
 SOAK_HOURS ?= 8
 
@@ -96,12 +97,13 @@ deb-check: deb
 	tests/requirements lintian mmdebstrap
 	packaging/deb/check
 
+# In a target folder of its own: cargo lets one command at a time into a folder, and what is tested is built meanwhile.
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets \
-	    --features real-parts/real,ganeti-agents/real,real-watchdog/real -- -D warnings
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
-	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir target -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \
+	    --features real-parts/real,ganeti-agents/real,real-watchdog/real -- -D warnings
+	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir $(LINT) -- -D warnings
 
 deny:
 	$(CARGO) fetch --locked
@@ -124,9 +126,11 @@ model:
 mutants:
 	$(CARGO) run --locked --quiet --package mutants -- $(MUTANTS)
 
-# At the end it says how long each part took; the labs say it of each lab.
+# What only computes runs beside the rest, which mostly waits. At the end it says how long each part took; the labs say it of each lab.
+PART = '$(MAKE) --no-print-directory $(1)'
 test:
-	@tests/parts $(foreach part,requirements lint test-quick model watchdog labs,'$(MAKE) --no-print-directory $(part)')
+	@tests/parts $(call PART,requirements) --beside $(call PART,lint) --beside $(call PART,model) \
+	    $(call PART,test-quick) $(call PART,watchdog) $(call PART,labs)
 
 test-quick:
 ifdef NEXTEST

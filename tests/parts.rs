@@ -1,0 +1,94 @@
+//! `tests/parts`, which runs the parts of `make test` and of CI.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use tempfile::TempDir;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parts");
+
+/// In a folder of its own; a part that waits for what does not come is ended.
+fn parts(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(SCRIPT).args(words).current_dir(folder);
+    command
+}
+
+fn run(words: &[&str]) -> (Output, String) {
+    let folder = TempDir::new().unwrap();
+    let output = parts(folder.path(), words).output().unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    (output, text)
+}
+
+/// The rows of the table, without the times.
+fn names(text: &str) -> Vec<&str> {
+    let (_, table) = text.split_once("Min:sec   Part\n").unwrap();
+    table.lines().map(|row| row.trim_start().split_once("  ").unwrap().1).collect()
+}
+
+#[test]
+fn one_part_after_the_other_until_one_fails() {
+    let (output, text) = run(&["echo first", "exit 3", "echo never"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text.starts_with("first\n"), "{text}");
+    assert_eq!(names(&text), ["echo first", "exit 3 (failed: exit code 3)"]);
+}
+
+#[test]
+fn a_part_beside_runs_beside_those_after_it() {
+    // Each waits for the other.
+    let (output, text) = run(&["mkfifo pipe", "--beside", "read word <pipe; echo \"beside: $word\"", "echo met >pipe"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("\nbeside: met\n"), "{text}");
+    assert_eq!(names(&text).len(), 3, "{text}");
+    assert!(text.ends_with("(beside)\n"), "{text}");
+}
+
+#[test]
+fn a_part_beside_that_fails_fails_the_whole_and_ends_no_part_that_runs() {
+    let beside = "echo $PPID >pipe; echo why; echo also why >&2; exit 4";
+    // Until its process has ended, whether it was waited for or not.
+    let until_it_has_failed =
+        "read -r pid <pipe; while grep -qv ') Z ' /proc/$pid/stat 2>/dev/null; do sleep 0.02; done; echo here still";
+    let (output, text) = run(&["mkfifo pipe", "--beside", beside, until_it_has_failed, "echo never >&2"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text.contains("here still\n"), "{text}");
+    assert!(text.contains("\nwhy\nalso why\n"), "{text}");
+    assert!(text.ends_with("exit 4 (beside) (failed: exit code 4)\n"), "{text}");
+    assert_eq!(names(&text).len(), 3, "{text}");
+    assert_eq!(output.stderr, b"");
+}
+
+#[test]
+fn a_part_that_fails_ends_those_beside_it() {
+    let (output, text) = run(&["--beside", "exec sleep 600", "exit 5", "echo never"]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text.ends_with("ended  exec sleep 600 (beside)\n"), "{text}");
+}
+
+/// As Ctrl-C does: a signal to the foreground's process group. What is in the background of a shell ignores it by itself.
+#[test]
+fn ctrl_c_ends_the_parts_beside() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let words = ["--beside", "exec 3>pipe; echo begun >&3; exec sleep 600", "exec sleep 600"];
+    let mut command = Command::new(SCRIPT);
+    let mut running =
+        command.args(words).current_dir(folder.path()).stdout(Stdio::null()).process_group(0).spawn().unwrap();
+    let mut beside = BufReader::new(File::open(pipe).unwrap()).lines();
+    assert_eq!(beside.next().unwrap().unwrap(), "begun");
+    killpg(Pid::from_raw(i32::try_from(running.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(running.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+    // It holds the pipe for as long as it lives.
+    assert!(beside.next().is_none());
+}
