@@ -43,7 +43,7 @@ pub enum BreakerCommand {
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     let deadline = Deadline::after(LIMIT);
     if arguments.dry_run {
-        let planned = arguments.places.view().plan(deadline);
+        let planned = arguments.places.view().plan(None, deadline);
         return planned.map_err(|error| error.to_string()).and_then(|plan| show(&plan));
     }
     let recorder = arguments.places.recorder();

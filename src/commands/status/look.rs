@@ -51,7 +51,7 @@ pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, 
         }
         (ganeti, pacemaker) => (known(ganeti, "ganeti", &mut notes), known(pacemaker, "pacemaker", &mut notes)),
     };
-    let decided = decisions(&recorder, pacemaker.is_some(), deadline, &mut notes);
+    let decided = decisions(&recorder, pacemaker.as_ref(), deadline, &mut notes);
     if let Some(pacemaker) = &pacemaker {
         of_pacemaker(pacemaker, ganeti.as_ref(), &recorder, &mut notes);
     }
@@ -128,14 +128,14 @@ fn ganeti(places: &Places, power: bool, deadline: Deadline, notes: &mut Vec<Note
 /// What `gnt-ha record --dry-run` says. Why there is nothing is said only if it was not said already.
 fn decisions(
     recorder: &View,
-    has_pacemaker: bool,
+    pacemaker: Option<&CrmMon>,
     deadline: Deadline,
     notes: &mut Vec<Note>,
 ) -> BTreeMap<NodeName, Decision> {
-    match recorder.plan(deadline) {
+    match recorder.plan(pacemaker, deadline) {
         Ok(plan) => return plan.verdicts.into_iter().map(|verdict| (verdict.node, verdict.decision)).collect(),
         Err(RecorderError::Ganeti(_)) => {}
-        Err(RecorderError::Pacemaker(_)) if !has_pacemaker => {}
+        Err(RecorderError::Pacemaker(_)) if pacemaker.is_none() => {}
         // Said with the pause.
         Err(RecorderError::Cib(_)) => {}
         Err(error) => notes.push(Note::new(Level::Unknown, "record", format!("nothing is decided: {error}"))),

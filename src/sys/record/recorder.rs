@@ -3,6 +3,7 @@
 //! Whoever is master runs it, after becoming it, at each monitor and on notifications; every other candidate runs it to
 //! remember. It waits for no job: what became of one is seen at the next look.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::cib::Cib;
+use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::names::called;
 use crate::core::receipt::When;
 use crate::core::reconcile::{
@@ -163,7 +165,7 @@ impl Recorder {
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
-        let (plan, addresses) = self.look_and_decide(OwnRefusal::Lifted, deadline)?;
+        let (plan, addresses) = self.look_and_decide(OwnRefusal::Lifted, None, deadline)?;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
             // Before anything of it is done: whoever acts and forgets would act again.
@@ -244,12 +246,12 @@ impl Recorder {
         self.read(LOOKED_FILE).ok().flatten()
     }
 
-    /// Looks and decides; changes nothing.
+    /// Looks and decides; changes nothing. Pacemaker is asked if nobody has asked it just now: `seen`.
     ///
     /// # Errors
     /// [`RecorderError`].
-    pub(super) fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
-        self.look_and_decide(OwnRefusal::Kept, deadline).map(|(plan, _)| plan)
+    pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, RecorderError> {
+        self.look_and_decide(OwnRefusal::Kept, seen, deadline).map(|(plan, _)| plan)
     }
 
     /// What would be decided of `died` had it been fenced just now, with no more proof than its devices give without a receipt; none
@@ -258,14 +260,19 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError`].
     pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
-        let (state, _) = self.look(deadline)?;
+        let (state, _) = self.look(None, deadline)?;
         let settings = self.promised()?;
         let plan = reconcile(&state.after_death(died), &settings, self.memory()?);
         Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
     }
 
-    fn look_and_decide(&self, own: OwnRefusal, deadline: Deadline) -> Result<(Plan, Addresses), RecorderError> {
-        let (mut state, addresses) = self.look(deadline)?;
+    fn look_and_decide(
+        &self,
+        own: OwnRefusal,
+        seen: Option<&CrmMon>,
+        deadline: Deadline,
+    ) -> Result<(Plan, Addresses), RecorderError> {
+        let (mut state, addresses) = self.look(seen, deadline)?;
         let settings = self.promised()?;
         let memory = self.memory()?;
         let plan = reconcile(&state, &settings, memory.clone());
@@ -388,10 +395,13 @@ impl Recorder {
         self.write(MEMORY_FILE, &memory)
     }
 
-    fn look(&self, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
+    fn look(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
         let config = files::read_config(&self.data_dir)?;
         let here = self.here(config.nodes().iter().map(|node| &node.name))?;
-        let pacemaker = pacemaker::status(deadline)?;
+        let pacemaker = match seen {
+            Some(seen) => Cow::Borrowed(seen),
+            None => Cow::Owned(pacemaker::status(deadline)?),
+        };
         let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
         let Cib { held, fencing, .. } = self.read_cib()?;
         let all = config.names();

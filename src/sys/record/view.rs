@@ -4,6 +4,7 @@
 
 use super::recorder::{Recorder, RecorderError};
 use crate::core::node::NodeName;
+use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Memory, Pause, Plan, Settings};
 use crate::sys::clock::Deadline;
 
@@ -24,12 +25,13 @@ impl View {
         &self.0.settings
     }
 
-    /// Looks and decides.
+    /// Looks and decides. `seen` is what Pacemaker has just answered to the caller: `crm_mon` takes half of the time of a look, and
+    /// is not started again then.
     ///
     /// # Errors
     /// [`RecorderError`].
-    pub fn plan(&self, deadline: Deadline) -> Result<Plan, RecorderError> {
-        self.0.plan(deadline)
+    pub fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, RecorderError> {
+        self.0.plan(seen, deadline)
     }
 
     /// What would be decided of `died` had it been fenced just now, with no more proof than Pacemaker's devices promise;
