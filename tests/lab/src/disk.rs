@@ -18,6 +18,7 @@ use crate::command::tool;
 use crate::error::{Error, Result};
 use crate::kept::copy_files;
 use crate::network;
+use crate::owners::Owners;
 use crate::remote::{PROGRAM, Parts};
 use crate::state::{Folder, Spec, make_folder, write};
 
@@ -121,10 +122,13 @@ impl Layers<'_> {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).map_err(Error::file("chmod", &file))
     }
 
-    /// Has the host see nothing there, whatever the lower layer has: the overlay's whiteout.
+    /// Has the host see nothing of the lower layer there: the overlay's whiteout. What it has of its own stays.
     fn white_out(&self, path: &Path) -> Result<()> {
         self.folder(path.parent().unwrap_or(Path::new("")))?;
         let file = self.upper.join(path);
+        if fs::symlink_metadata(&file).is_ok() {
+            return Ok(());
+        }
         mknod(&file, SFlag::S_IFCHR, Mode::empty(), 0).map_err(Error::system(format!("hide {}", path.display())))
     }
 
@@ -181,6 +185,14 @@ impl Layers<'_> {
 
 /// What a member and a remote node know each other by.
 const AUTHKEY: &str = "/etc/pacemaker/authkey";
+
+/// Puts the disk of a host that has no power over another root. What the host has written itself it keeps, with owners of the same
+/// names; of the state of the new root it sees no more than of the old one's.
+pub(crate) fn move_to(folder: &Folder, host: &str, from: &Path, to: &Path) -> Result<()> {
+    let upper = folder.disk(host).join("upper");
+    Owners::between(from, to)?.hand_over(&upper)?;
+    Layers { lower: to, upper: &upper }.forget()
+}
 
 const HOST_KEYS: [&str; 2] = ["rsa", "ed25519"];
 
@@ -261,6 +273,8 @@ fn group_of(root: &Path, name: &str) -> Result<u32> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
+    use nix::unistd::geteuid;
+
     use super::*;
 
     /// Whiteouts of a disk, in order.
@@ -324,6 +338,39 @@ mod tests {
         // A file of the host's own takes the place of what is hidden.
         layers.seed("/root/.ssh/known_hosts", b"its own", 0o600).unwrap();
         assert_eq!(fs::read(upper.join("root/.ssh/known_hosts")).unwrap(), b"its own");
+        fs::remove_dir_all(&scene).unwrap();
+    }
+
+    /// An upgrade: the host's own files belong to who has the same name there, and the state of the new root is hidden, too.
+    #[test]
+    fn a_disk_is_moved_to_another_root() {
+        let scene = std::env::temp_dir().join(format!("lab-move-{}", std::process::id()));
+        let (from, to, upper) = (scene.join("from"), scene.join("to"), scene.join("upper"));
+        let put = |root: &Path, path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        // Only root can give a file away: the test's own user has another number there.
+        let own = geteuid().as_raw();
+        let other = if own == 0 { 4321 } else { own };
+        for (root, number) in [(&from, own), (&to, other)] {
+            put(root, "etc/passwd", &format!("hacluster:x:{number}:0::/:/bin/false\n"));
+            put(root, "etc/group", "haclient:x:0:\n");
+            put(root, "var/lib/dpkg/info/pacemaker.list", "/var/lib/pacemaker\n/var/lib/pacemaker/cib\n");
+            put(root, "var/lib/pacemaker/cib/cib.xml", "the root's");
+        }
+        put(&to, "var/lib/pacemaker/cib/made-by-its-package", "the root's");
+        put(&upper, "var/lib/pacemaker/cib/cib.xml", "its own");
+        fs::set_permissions(upper.join("var/lib/pacemaker/cib/cib.xml"), fs::Permissions::from_mode(0o640)).unwrap();
+
+        Owners::between(&from, &to).unwrap().hand_over(&upper).unwrap();
+        Layers { lower: &to, upper: &upper }.forget().unwrap();
+        assert_eq!(hidden(&upper, Path::new("")), [Path::new("var/lib/pacemaker/cib/made-by-its-package")]);
+        let kept = upper.join("var/lib/pacemaker/cib/cib.xml");
+        assert_eq!(fs::read(&kept).unwrap(), b"its own");
+        let found = fs::metadata(&kept).unwrap();
+        assert_eq!((found.uid(), found.permissions().mode() & 0o7777), (other, 0o640));
         fs::remove_dir_all(&scene).unwrap();
     }
 }

@@ -94,6 +94,9 @@ pub enum Error {
     /// The host has no power.
     #[error("{0} is off: `lab power on {0}` first")]
     HostOff(String),
+    /// The host has power, and what was asked for needs it to have none.
+    #[error("{0} has power: `lab power off {0}` first")]
+    HostOn(String),
     /// A command ended with another exit code than 0.
     #[error("{what}: `{command}` ended with {code}: {output}")]
     Failed {

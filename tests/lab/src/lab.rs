@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,12 +14,14 @@ use crate::bmc;
 use crate::cluster;
 use crate::command::{Cancel, require};
 use crate::crm::{CrmMon, FenceEvent, fence_history};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::host::{Host, RUN_LIMIT};
 use crate::network;
 use crate::power::Mains;
 use crate::requirements;
 use crate::state::{self, Folder, Spec};
+use crate::system;
 use crate::teardown;
 use crate::up;
 use crate::watch::Watch;
@@ -194,6 +197,25 @@ impl Lab {
                 Some(Host { name, uname, index, mains, cancel: Arc::clone(&self.cancel) })
             })
             .collect()
+    }
+
+    /// Puts a host that has no power on another system, as an upgrade does: `debian-13` or a folder with a root in it. Its disk
+    /// stays, so what it has written itself, it has there, too. What is missing of the system is made, which takes minutes.
+    pub fn change_system(&mut self, host: &Host, system: &str, progress: &dyn Fn(&str)) -> Result<()> {
+        if self.spec.is_remote(host.index) {
+            let detail = "its pacemaker-remoted is the one that it has from its first system".into();
+            return Err(Error::Answer { what: format!("the remote node {}", host.name), detail });
+        }
+        let to = system::root(system, &requirements::own_program()?, progress)?;
+        requirements::of_host(&to)?;
+        let roots = (1..=self.spec.hosts).map(|index| if index == host.index { &*to } else { self.spec.root(index) });
+        let spec = Spec { roots: roots.map(Path::to_owned).collect(), ..self.spec.clone() };
+        host.mains.while_off(|| {
+            disk::move_to(&self.folder, &host.name, self.spec.root(host.index), &to)?;
+            state::save(&self.folder.spec(), &spec)
+        })?;
+        self.spec = spec;
+        Ok(())
     }
 
     /// Has the switch drop what goes from the first host of each pair to the second, in both networks, and nothing else

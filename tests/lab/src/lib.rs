@@ -29,6 +29,7 @@ mod init;
 mod kept;
 mod lab;
 mod network;
+mod owners;
 mod power;
 mod process;
 mod remote;

@@ -78,6 +78,13 @@ enum Verb {
         /// Such as n1
         host: String,
     },
+    /// Put a host without power on another system; its own disk stays
+    System {
+        /// Such as n1
+        host: String,
+        /// As for `up`: debian-13, or a folder with a root in it
+        system: String,
+    },
     /// Take a cable out
     Cut {
         /// Such as n1
@@ -193,6 +200,11 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
         }
         Verb::Status { json } => show(&Lab::attach(&name)?.status()?, json)?,
         Verb::Power { action, host: of } => power(&host(&of)?, action)?,
+        Verb::System { host: of, system } => {
+            let mut lab = Lab::attach(&name)?;
+            let host = lab.host(&of)?;
+            lab.change_system(&host, &system, &|line| drop(writeln!(io::stdout(), "{line}")))?;
+        }
         Verb::Cut { host: of, network } => host(&of)?.cut(network)?,
         Verb::Mend { host: of, network } => {
             let host = host(&of)?;

@@ -136,6 +136,12 @@ impl Mains {
         Ok(())
     }
 
+    /// Does something to the disk of a host that has no power, nor gets any meanwhile.
+    pub(crate) fn while_off(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        if self.init().is_some() { Err(Error::HostOn(self.host.clone())) } else { work() }
+    }
+
     pub(crate) fn cuts(&self) -> Result<Vec<Network>> {
         Ok(state::load(&self.folder.cuts(&self.host))?.unwrap_or_default())
     }

@@ -89,7 +89,8 @@ pub(crate) fn roots(wishes: &[String], hosts: u8, program: &Path, say: &dyn Fn(&
     Ok(roots)
 }
 
-fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
+/// The root of one system, by its name or its folder; made if it is missing.
+pub(crate) fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     if let Some(tree) = TREES.iter().find(|tree| tree.name == system) {
         return tree.root(program, say);
     }
