@@ -190,6 +190,11 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("oob-program-missing", PROGRAM, |s| {
         s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
     }),
+    // A moment later each host says that it lacks it.
+    ("oob-program-missing", PROGRAM, |s| {
+        s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
+        s.view.lacking = ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(PacemakerName::of_test).into();
+    }),
     ("device-silent", "n2.lab", |s| s.device("n2.lab", 1, None)),
     ("level-silent", "n2.lab", |s| {
         s.with_pdu();

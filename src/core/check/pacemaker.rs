@@ -156,8 +156,12 @@ fn look_at_reach(
     }
 }
 
-/// Whether two members at least have what is needed: of one, nobody is left who fences it.
+/// Whether two members at least have what is needed: of one, nobody is left who fences it. Where the program that Ganeti names
+/// is missing here, that is found by itself, and the hosts say as soon as their next monitor that they lack it.
 fn look_at_fencers(state: &CrmMon, view: &View, findings: &mut Findings) {
+    if view.programs.values().any(Option::is_some) {
+        return;
+    }
     let online = state.nodes.iter().filter(|(name, member)| member.is_member() && !state.remotes.contains(name));
     let able: Vec<&PacemakerName> =
         online.map(|(name, _)| name).filter(|name| !view.lacking.contains(*name)).take(2).collect();
