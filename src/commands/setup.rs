@@ -41,6 +41,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How long each node that is to be a remote node has to take a connection.
 const REACH: Duration = Duration::from_secs(3);
 
+/// The first line of what is printed for crmsh, where some of it is not crmsh's.
+const FOR_THE_SHELL: &str =
+    "# Lines that begin with \"# \" are for the shell, all others for crm configure. Below this one:\n";
+
 /// How long the names of BMCs and PDUs are resolved.
 const RESOLVE: Duration = Duration::from_secs(5);
 
@@ -346,8 +350,14 @@ fn shown(parts: &[Part], form: Form) -> Text {
         Form::Table => table(parts),
         Form::Xml => Text::from(fragment(parts).as_str()),
         Form::Pcs => Text::from(lines(|part| &part.pcs).as_str()),
-        Form::Crm => Text::from(lines(|part| &part.crm).as_str()),
+        Form::Crm => Text::from(crm(&lines(|part| &part.crm)).as_str()),
     }
+}
+
+/// What crmsh does not do is a comment to it.
+fn crm(lines: &str) -> String {
+    let is_for_the_shell = lines.lines().any(|line| line.starts_with("# "));
+    format!("{}{lines}", if is_for_the_shell { FOR_THE_SHELL } else { "" })
 }
 
 fn table(parts: &[Part]) -> Text {
@@ -365,4 +375,18 @@ fn table(parts: &[Part]) -> Text {
         text.push_str(&format!("  {}{why}\n", part.what));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_crmsh_does_not_do_is_said_at_the_head() {
+        let property = "property stonith-enabled=true\n";
+        assert_eq!(crm(property), property);
+        let both = format!("# crm_attribute --name x --delete\n{property}");
+        assert_eq!(crm(&both), format!("{FOR_THE_SHELL}{both}"));
+        assert_eq!(crm(""), "");
+    }
 }
