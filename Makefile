@@ -12,8 +12,10 @@ OUT := target/release
 MANUALS := target/manuals
 SBOM := target/sbom/gnt-ha.cdx.json
 FUZZ := target/fuzz
-LAB_TIMES := target/lab-times
 LINT := target/lint
+LABS := target/labs
+# How many labs run at a time.
+LABS_AT_ONCE ?= 2
 FUZZ_SECONDS ?= 30
 SOAK_HOURS ?= 8
 
@@ -142,12 +144,12 @@ endif
 
 test-real: requirements watchdog labs
 
-# One lab after the other: each is a cluster of its own, and Pacemaker's clocks are real.
+# Each lab is a cluster of its own, with names of its own. Pacemaker's clocks are real, and most of its time is waiting.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 labs: requirements
 	tests/requirements chromium mmdebstrap
 	$(CARGO) build $(TESTED)
-	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LAB_TIMES)
+	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LABS) $(LABS_AT_ONCE)
 
 # Everything that is tested, on each release, for SOAK_HOURS (now $(SOAK_HOURS)): for a night. It
 # goes on where it was interrupted.
