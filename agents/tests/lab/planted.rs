@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::scene::Scene;
 
-/// How long Pacemaker and Ganeti may take until a change is in their files.
-const SHOWS: Duration = Duration::from_secs(20);
+/// How long it may take until a change is in the files of Pacemaker and Ganeti, and until each host says anew whether it may fence,
+/// which a monitor does every 30 s.
+const SHOWS: Duration = Duration::from_secs(60);
 
 /// How a fault is mended.
 enum Mend {
