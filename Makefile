@@ -147,7 +147,7 @@ test-real: requirements watchdog labs
 # Each lab is a cluster of its own, with names of its own. Pacemaker's clocks are real, and most of its time is waiting.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 labs: requirements
-	tests/requirements chromium mmdebstrap
+	tests/requirements chromium mmdebstrap corosync-qdevice corosync-qnetd
 	$(CARGO) build $(TESTED)
 	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LABS) $(LABS_AT_ONCE)
 

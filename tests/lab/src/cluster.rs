@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::command::{Output, require};
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::qnetd;
 use crate::state::Spec;
 
 /// How a command gets to a host: from outside, or from its own boot.
@@ -21,14 +22,32 @@ pub(crate) fn corosync_conf(spec: &Spec) -> String {
         }
         nodes += "    }\n";
     }
-    let two_node = if spec.members() == 2 { "    two_node: 1\n" } else { "" };
+    let more = match spec.members() {
+        _ if spec.qnetd => device(),
+        2 => "    two_node: 1\n".to_owned(),
+        _ => String::new(),
+    };
     format!(
         "totem {{\n    version: 2\n    cluster_name: {}\n    transport: knet\n    crypto_cipher: none\n    crypto_hash: none\n    \
-         token: 1000\n}}\nnodelist {{\n{nodes}}}\nquorum {{\n    provider: corosync_votequorum\n{two_node}}}\n\
+         token: 1000\n}}\nnodelist {{\n{nodes}}}\nquorum {{\n    provider: corosync_votequorum\n{more}}}\n\
          logging {{\n    to_logfile: yes\n    logfile: /var/log/corosync/corosync.log\n    to_syslog: no\n    timestamp: hires\n}}\n",
         spec.name
     )
 }
+
+/// A tie is decided by qnetd; `two_node` is left out, with which corosync does not start then, and what that brings with it said
+/// (votequorum(5), corosync-qdevice(8)).
+fn device() -> String {
+    let host = qnetd::address();
+    format!(
+        "    wait_for_all: 1\n    device {{\n        model: net\n        votes: 1\n        net {{\n            host: {host}\n            \
+         algorithm: ffsplit\n            tls: off\n        }}\n    }}\n"
+    )
+}
+
+/// What systemd does for its unit, where corosync has a quorum device.
+pub(crate) const QDEVICE: &str = "! grep -q 'model: net' /etc/corosync/corosync.conf || \
+    { mkdir -p /run/corosync-qdevice && corosync-qdevice; }";
 
 /// Puts an empty CIB there, which has Pacemaker wait 2 s, not 20, for a controller that leads already, before it elects one.
 /// The packages of later releases than Debian 13 have no folders in them: a boot makes them (`pacemaker-common.conf`).
@@ -67,6 +86,7 @@ pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(200));
     }
+    require("start corosync-qdevice", "corosync-qdevice", run(&["sh", "-c", QDEVICE])?)?;
     let words = ["setsid", "--fork", "env", "PCMK_logfile=/var/log/pacemaker/pacemaker.log", "pacemakerd"];
     require("start pacemakerd", "pacemakerd", run(&words)?).map(drop)
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::host::{Host, RUN_LIMIT};
 use crate::network;
 use crate::power::Mains;
+use crate::qnetd::Qnetd;
 use crate::requirements;
 use crate::state::{self, Folder, Spec};
 use crate::system;
@@ -57,6 +58,8 @@ pub struct Options {
     pub systems: Vec<String>,
     /// Pacemaker calls a node `n1` that Ganeti calls `n1.lab`; also where `GNT_HA_LAB_SHORT_NAMES` is set.
     pub short_names: bool,
+    /// A third host runs qnetd, and corosync has it for a quorum device, which decides a tie (`ffsplit`, without TLS).
+    pub qnetd: bool,
     /// Make the Ganeti cluster anew, though the disks of one of this kind are kept.
     pub fresh: bool,
     /// Take down a lab of this name first, if there is one.
@@ -81,6 +84,7 @@ impl Default for Options {
             watchdog: None,
             systems: Vec::new(),
             short_names: false,
+            qnetd: false,
             fresh: false,
             replace: false,
             progress: Box::new(|_| {}),
@@ -223,6 +227,18 @@ impl Lab {
     pub fn block(&self, pairs: &[(Host, Host)]) -> Result<()> {
         let names: Vec<_> = pairs.iter().map(|(from, to)| (from.name.clone(), to.name.clone())).collect();
         network::block(&self.spec.name, &names)
+    }
+
+    /// As [`Lab::block`], between the two of each pair in both directions; by names, such as `n1` and `qnetd`.
+    pub fn block_between(&self, pairs: &[(&str, &str)]) -> Result<()> {
+        let both = pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]);
+        let names: Vec<_> = both.map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
+        network::block(&self.spec.name, &names)
+    }
+
+    /// The host with qnetd, where the lab has one.
+    pub fn qnetd(&self) -> Option<Qnetd> {
+        self.spec.qnetd.then(|| Qnetd::of(&self.spec.name, &self.folder))
     }
 
     /// The password of the user [`USER`](crate::USER) on all BMCs of this lab.

@@ -56,6 +56,9 @@ enum Verb {
         /// Have Pacemaker call a node n1 that Ganeti calls n1.lab
         #[arg(long)]
         short_names: bool,
+        /// Add a third host with corosync's qnetd as quorum device, which decides a tie
+        #[arg(long)]
+        qnetd: bool,
         /// Make the Ganeti cluster anew, though the disks of one are kept
         #[arg(long)]
         fresh: bool,
@@ -99,6 +102,16 @@ enum Verb {
         host: String,
         /// primary, secondary or bmc
         network: Option<Network>,
+    },
+    /// The third host, of a lab that has one
+    Qnetd {
+        /// What to do
+        action: Third,
+    },
+    /// Have the switch drop all between two, such as n1 and n2, or n1 and qnetd, and nothing that it dropped before
+    Block {
+        /// Pairs of names; none: drop nothing
+        names: Vec<String>,
     },
     /// Run a command on a host; its exit code is passed on (125: the lab's own failure)
     Run {
@@ -158,6 +171,24 @@ enum Action {
     Status,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Third {
+    /// Start qnetd
+    Start,
+    /// End qnetd at once
+    Kill,
+    /// Stop it by a signal: its connections stay, and it says nothing
+    Pause,
+    /// End the pause
+    Resume,
+    /// Take its cable out
+    Cut,
+    /// Put its cable back
+    Mend,
+    /// Show its clients
+    Status,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let own_failure = if matches!(arguments.verb, Verb::Run { .. }) { 125 } else { 1 };
@@ -174,7 +205,19 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
     let name = arguments.name;
     let host = |host: &str| Lab::attach(&name)?.host(host);
     match arguments.verb {
-        Verb::Up { hosts, remotes, boot_delay, fencing, two_links, watchdog, systems, short_names, fresh, replace } => {
+        Verb::Up {
+            hosts,
+            remotes,
+            boot_delay,
+            fencing,
+            two_links,
+            watchdog,
+            systems,
+            short_names,
+            qnetd,
+            fresh,
+            replace,
+        } => {
             let options = Options {
                 name,
                 hosts,
@@ -185,6 +228,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
                 watchdog: watchdog.map(Duration::from_secs),
                 systems,
                 short_names,
+                qnetd,
                 fresh,
                 replace,
                 // A reader that has gone away is no reason to leave half a lab.
@@ -210,6 +254,15 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
             let host = host(&of)?;
             let networks = network.map_or_else(|| host.cuts(), |n| Ok(vec![n]))?;
             networks.into_iter().try_for_each(|network| host.mend(network))?;
+        }
+        Verb::Qnetd { action } => third(&Lab::attach(&name)?, action)?,
+        Verb::Block { names } => {
+            let (pairs, rest) = names.as_chunks::<2>();
+            if let Some(alone) = rest.first() {
+                return Err(Error::Answer { what: "lab block".into(), detail: format!("{alone} has no second name") });
+            }
+            let pairs: Vec<_> = pairs.iter().map(|[a, b]| (a.as_str(), b.as_str())).collect();
+            Lab::attach(&name)?.block_between(&pairs)?;
         }
         Verb::Run { timeout, host: on, command } => {
             let words: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -241,6 +294,23 @@ fn power(host: &Host, action: Action) -> Result<()> {
         Action::Status => {}
     }
     println!("{}: {}", host.name(), host.power_status().word());
+    Ok(())
+}
+
+fn third(lab: &Lab, action: Third) -> Result<()> {
+    let Some(qnetd) = lab.qnetd() else {
+        let (lab, host, hosts) = (lab.name().into(), "qnetd".into(), "no third host: lab up --qnetd".into());
+        return Err(Error::NoHost { lab, host, hosts });
+    };
+    match action {
+        Third::Start => qnetd.start()?,
+        Third::Kill => qnetd.kill()?,
+        Third::Pause => qnetd.pause(),
+        Third::Resume => qnetd.resume(),
+        Third::Cut => qnetd.set_link(false)?,
+        Third::Mend => qnetd.set_link(true)?,
+        Third::Status => print!("{}", qnetd.clients()?),
+    }
     Ok(())
 }
 

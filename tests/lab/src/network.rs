@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::tool;
 use crate::error::Result;
+use crate::qnetd;
 
 /// One of a lab's networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +94,8 @@ pub(crate) fn switch_file(lab: &str) -> PathBuf {
 
 /// The namespaces of this lab that exist, the switch first.
 pub(crate) fn existing(lab: &str) -> Vec<PathBuf> {
-    let parts = std::iter::once(SWITCH.to_owned()).chain((1..=7).map(|i| format!("n{i}")));
+    let hosts = (1..=7).map(|i| format!("n{i}"));
+    let parts = std::iter::once(SWITCH.to_owned()).chain(hosts).chain(std::iter::once(qnetd::NAME.to_owned()));
     parts.map(|part| file(lab, &part)).filter(|path| path.exists()).collect()
 }
 
@@ -181,6 +183,11 @@ pub(crate) fn raise(index: u8) -> Result<()> {
     }
     lines += &format!("route add {}.0/24 via {}\n", Network::Bmc.prefix(), Network::Primary.address(254));
     tool("bring up the network", &["ip", "-batch", "-"], &lines).map(drop)
+}
+
+/// The same from outside, for a host that has no boot.
+pub(crate) fn raise_outside(lab: &str, host: &str) -> Result<()> {
+    batch(lab, host, "link set eth0 up\nlink set eth1 up\n")
 }
 
 /// The number of a host, from its short name.

@@ -17,6 +17,9 @@ const OF_MACHINE: [(&str, &str); 6] = [
     ("tar", "tar"),
 ];
 
+/// Also where corosync has a quorum device.
+const OF_QNETD: [(&str, &str); 1] = [("corosync-qnetd", "corosync-qnetd")];
+
 /// The same for what runs on the hosts.
 const OF_HOST: [(&str, &str); 11] = [
     ("ip", "iproute2"),
@@ -32,19 +35,24 @@ const OF_HOST: [(&str, &str); 11] = [
     ("fence_ipmilan", "fence-agents"),
 ];
 
+/// Also there, then.
+const OF_MEMBER: [(&str, &str); 1] = [("corosync-qdevice", "corosync-qdevice")];
+
 const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 
 pub(crate) fn root() -> Result<()> {
     if geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
 }
 
-pub(crate) fn of_machine() -> Result<()> {
-    programs(Path::new("/"), &OF_MACHINE)
+pub(crate) fn of_machine(qnetd: bool) -> Result<()> {
+    programs(Path::new("/"), &OF_MACHINE)?;
+    if qnetd { programs(Path::new("/"), &OF_QNETD) } else { Ok(()) }
 }
 
 /// What hosts with this root run.
-pub(crate) fn of_host(root: &Path) -> Result<()> {
-    programs(root, &OF_HOST)
+pub(crate) fn of_host(root: &Path, qnetd: bool) -> Result<()> {
+    programs(root, &OF_HOST)?;
+    if qnetd { programs(root, &OF_MEMBER) } else { Ok(()) }
 }
 
 fn programs(root: &Path, programs: &[(&'static str, &'static str)]) -> Result<()> {

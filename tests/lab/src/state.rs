@@ -40,6 +40,9 @@ pub(crate) struct Spec {
     /// Pacemaker calls a node `n1` that Ganeti calls `n1.lab`.
     #[serde(default)]
     pub(crate) short_names: bool,
+    /// A third host runs qnetd, and corosync has it for a quorum device.
+    #[serde(default)]
+    pub(crate) qnetd: bool,
     /// Set when `up` has finished.
     pub(crate) ready: bool,
 }

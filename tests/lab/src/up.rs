@@ -38,6 +38,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
         watchdog_ms: options.watchdog.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         roots: Vec::new(),
         short_names: options.short_names || env::var_os(SHORT_NAMES).is_some_and(|value| !value.is_empty()),
+        qnetd: options.qnetd,
         ready: false,
     };
     let folder = Folder::of(&spec.name)?;
@@ -49,10 +50,10 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     }
     let times = Times::begin();
     requirements::root()?;
-    requirements::of_machine()?;
+    requirements::of_machine(spec.qnetd)?;
     let program = requirements::own_program()?;
     spec.roots = system::roots(&systems(&options), spec.hosts, &program, &*options.progress)?;
-    spec.roots.iter().try_for_each(|root| requirements::of_host(root))?;
+    spec.roots.iter().try_for_each(|root| requirements::of_host(root, spec.qnetd))?;
     let lock = Lock::of_lab(&spec.name, Duration::ZERO)?;
     if folder.path().exists() || !network::existing(&spec.name).is_empty() {
         if !options.replace {
@@ -143,6 +144,10 @@ fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
     disk::make_keys(folder, begun.then(|| kept.keys()).as_deref())?;
     bmc::make_password(folder)?;
     network::create_switch(&spec.name, spec.hosts)?;
+    if let Some(qnetd) = lab.qnetd() {
+        qnetd.connect()?;
+        qnetd.start()?;
+    }
     lab.cancel.check()?;
 
     let hosts = lab.hosts();
