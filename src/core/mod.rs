@@ -17,6 +17,7 @@ pub mod pacemaker;
 pub mod pause;
 pub mod power;
 pub mod pursuit;
+pub mod quorum;
 pub mod receipt;
 pub mod reconcile;
 pub mod record;

@@ -3,14 +3,33 @@
 use std::path::Path;
 
 use super::clock::Deadline;
-use super::program::run;
+use super::program::{report, run};
 use crate::core::budget::loss::Totem;
+use crate::core::quorum::Quorum;
 
 /// Its configuration.
 const CONF: &str = "/etc/corosync/corosync.conf";
 
 /// Where the running one keeps what it reckoned itself (cmap_keys(7)).
 const RUNTIME: &str = "runtime.config.totem";
+
+/// What is configured of votes and of a quorum device (cmap_keys(7)).
+const QUORUM: &str = "quorum.";
+
+/// How it counts votes, in this host's part of the cluster.
+///
+/// # Errors
+/// Why that is not known, in one line.
+pub fn quorum(deadline: Deadline) -> Result<Quorum, String> {
+    let not_known = |error: String| format!("how corosync counts votes is not known: {error}");
+    let cmap =
+        run(Path::new("corosync-cmapctl"), &[QUORUM], &[], deadline).map_err(|error| not_known(error.to_string()))?;
+    // It ends with 2 where there is no quorum.
+    let tool =
+        report(Path::new("corosync-quorumtool"), &["-s"], deadline).map_err(|error| not_known(error.to_string()))?;
+    Quorum::parse(&cmap, &tool)
+        .ok_or_else(|| not_known("what corosync-quorumtool -s prints is not understood".to_owned()))
+}
 
 /// Its times, as the running one has them; else by its configuration.
 ///

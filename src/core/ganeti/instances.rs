@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::core::node::{self, NodeName};
+use crate::core::quorum::Owner;
 
 #[derive(Deserialize)]
 struct Raw {
@@ -16,6 +17,10 @@ struct Raw {
 #[derive(Deserialize)]
 struct RawNode {
     name: NodeName,
+    #[serde(default)]
+    primary_ip: String,
+    #[serde(default)]
+    secondary_ip: String,
 }
 
 #[derive(Deserialize)]
@@ -25,6 +30,15 @@ struct RawInstance {
     primary_node: String,
     #[serde(default)]
     admin_state: String,
+    #[serde(default)]
+    nics: Vec<RawNic>,
+}
+
+#[derive(Deserialize)]
+struct RawNic {
+    /// None where the instance gets it otherwise.
+    #[serde(default)]
+    ip: Option<String>,
 }
 
 /// The instances that are to run on `wanted`, by name.
@@ -42,9 +56,37 @@ pub fn running_on(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, 
     Ok(names)
 }
 
+/// The cluster's own hosts and instances, with the addresses that Ganeti knows.
+///
+/// # Errors
+/// When that is no configuration.
+pub fn owners(config_data: &[u8]) -> Result<Vec<Owner>, serde_json::Error> {
+    let raw: Raw = serde_json::from_slice(config_data)?;
+    let read = |text: &String| text.parse().ok();
+    let nodes = raw.nodes.values().map(|node| Owner {
+        what: format!("node {}", node.name),
+        name: node.name.to_string(),
+        addresses: [&node.primary_ip, &node.secondary_ip].into_iter().filter_map(read).collect(),
+    });
+    let instances = raw.instances.values().map(|instance| Owner {
+        what: format!("instance {}", instance.name),
+        name: instance.name.clone(),
+        addresses: instance.nics.iter().filter_map(|nic| nic.ip.as_ref()).filter_map(read).collect(),
+    });
+    Ok(nodes.chain(instances).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_addresses_they_are_is_known() {
+        let text = br#"{"nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1", "secondary_ip": "198.51.100.1"}},
+            "instances": {"a": {"name": "web1", "nics": [{"ip": "192.0.2.50"}, {"ip": null}, {}]}}}"#;
+        let said: Vec<_> = owners(text).unwrap().into_iter().map(|owner| (owner.what, owner.addresses.len())).collect();
+        assert_eq!(said, [("node n1.lab".to_owned(), 2), ("instance web1".to_owned(), 1)]);
+    }
 
     #[test]
     fn what_runs_there_is_named() {
@@ -61,6 +103,7 @@ mod tests {
         assert_eq!(running_on(two.as_bytes(), &NodeName::new("n1.other").unwrap()).unwrap(), ["other"]);
         assert!(running_on(b"{}", &NodeName::new("n1").unwrap()).is_err());
         let bare = br#"{"nodes": {"u1": {"name": "n1.lab"}}}"#;
+        assert_eq!(owners(bare).unwrap().len(), 1);
         assert_eq!(running_on(bare, &NodeName::new("n1").unwrap()).unwrap(), [""; 0]);
     }
 }

@@ -27,6 +27,8 @@ pub struct Resources {
     /// What the version of Pacemaker that decides knows (`crm_feature_set` of the CIB, which the DC writes); the DC is of the
     /// oldest version.
     pub feature_set: Option<String>,
+    /// The id of each pair that sets a meta-attribute or a parameter.
+    pub pair_ids: BTreeSet<String>,
     /// Every primitive.
     pub primitives: Vec<Primitive>,
     /// Locations: resource, node, score; those by rules are left out.
@@ -37,6 +39,8 @@ pub struct Resources {
     pub location_ids: Vec<String>,
     /// The full members, as Pacemaker calls them. A remote node is kept among the nodes after its connection is gone.
     pub nodes: Vec<PacemakerName>,
+    /// corosync's number of each full member.
+    pub ids: BTreeMap<PacemakerName, u32>,
     /// Every node that it has or is to connect to.
     pub names: BTreeSet<PacemakerName>,
     /// The permanent attributes of each node.
@@ -134,7 +138,8 @@ impl Resources {
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
         let nodes: Vec<(PacemakerName, &Element)> =
             nodes.filter_map(|node| Some((PacemakerName::read(node.get("uname")?)?, node))).collect();
-        let members = nodes.iter().filter(|(_, node)| node.get("type") != Some("remote"));
+        let members = || nodes.iter().filter(|(_, node)| node.get("type") != Some("remote"));
+        let ids = members().filter_map(|(name, node)| Some((name.clone(), node.get("id")?.parse().ok()?))).collect();
         let remotes: Vec<PacemakerName> =
             primitives.iter().filter(is_remote).filter_map(|remote| PacemakerName::read(&remote.id)).collect();
         let alerts = cib.all("alert").into_iter();
@@ -144,6 +149,7 @@ impl Resources {
             property_ids: property_ids.collect(),
             feature_set: cib.get("crm_feature_set").map(str::to_owned),
             properties: properties.reduce(earlier).unwrap_or_default(),
+            pair_ids: cib.all("nvpair").into_iter().filter_map(|pair| pair.get("id").map(str::to_owned)).collect(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
             scored: cib.all("rsc_location").into_iter().filter_map(scored).collect(),
@@ -156,7 +162,8 @@ impl Resources {
                 .filter_map(|alert| Some((alert.get("id")?.to_owned(), alert.get("path")?.to_owned())))
                 .collect(),
             names: nodes.iter().map(|(name, _)| name.clone()).chain(remotes).collect(),
-            nodes: members.map(|(name, _)| name.clone()).collect(),
+            nodes: members().map(|(name, _)| name.clone()).collect(),
+            ids,
             attributes: nodes.into_iter().map(|(name, node)| (name, pairs(node, "instance_attributes"))).collect(),
         })
     }
