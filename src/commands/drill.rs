@@ -104,6 +104,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         quorum: status.quorum,
         maintenance: status.maintenance,
         members: &status.nodes,
+        uncounted: rehearsal.uncounted.as_deref(),
         rehearsed: &rehearsal.steps,
     };
     if let Some(why) = why_not(&before) {
@@ -275,6 +276,7 @@ mod tests {
             heir: heir.map(|name| NodeName::new(name).unwrap()),
             times: Times::of(None, &Resources::default(), None, false, false),
             unseen: None,
+            uncounted: None,
         };
         let course = |role_ms, recorded_ms, back_ms| Course { fenced_ms: Some(1), role_ms, recorded_ms, back_ms };
         assert!(!is_over(&course(None, None, None), &of(None)));

@@ -20,6 +20,7 @@ use crate::core::reconcile::{Decision, Fence, FenceStatus, Refusal};
 use crate::core::setup::is_in_use;
 use crate::core::shun::readiness::may_serve;
 use crate::sys::clock::{Deadline, now};
+use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::Luxi;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -34,6 +35,9 @@ use crate::sys::{detached, identity};
 
 /// The time for each thing that a job of Ganeti's waits for.
 const EACH: Duration = Duration::from_secs(8);
+
+/// The time for corosync's own word, which it has at hand.
+const COROSYNC: Duration = Duration::from_secs(2);
 
 /// The same for what is tried on a copy before, with every host's death.
 const FOLLOW: Duration = Duration::from_secs(30);
@@ -167,6 +171,8 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
         standby: resources.as_ref().map(of_ours).unwrap_or_default(),
         is_our_record: false,
         seen: None,
+        quorum: None,
+        ids: resources.as_ref().map(|resources| resources.ids.clone()).unwrap_or_default(),
         by_hand: ByHand::default(),
     };
     // Only its own copy is there at once; the others' follow.
@@ -183,6 +189,7 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
         // What cannot be read is taken for an administrator's word: Pacemaker is told too much, not too little.
         state.is_our_record = target.is_some_and(|node| places.recorder().is_recording(node).unwrap_or(false));
         state.seen = pacemaker::status(Deadline::after(EACH)).ok();
+        state.quorum = corosync::quorum(Deadline::after(COROSYNC)).ok();
     }
     Ok(Some(state))
 }
@@ -290,7 +297,10 @@ fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
         return Ok(());
     }
     let by_hand = |why: String| refused(format!("{why} (stonith_admin --fence {name})"));
-    if let Some(why) = why_not_fenced(name, &seen) {
+    // Of a remote node there is no number.
+    let id = cib::resources(&places.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
+    let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC)).ok()?.without(&[id])));
+    if let Some(why) = why_not_fenced(name, &seen, votes) {
         return Err(by_hand(why));
     }
     pacemaker::fence::fence(name, Fencing::Off, GIVEN, Deadline::after(FENCING))

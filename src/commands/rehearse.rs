@@ -20,6 +20,7 @@ use crate::core::outlook::{Death, Outlook};
 use crate::core::pacemaker::fence_score::fencers;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
+use crate::core::quorum::{Left, Quorum};
 use crate::core::rehearsal::{Known, Step, proof_of, steps};
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::corosync;
@@ -76,6 +77,8 @@ pub(super) struct Rehearsal {
     pub(super) times: Times,
     /// Why the time until its loss is seen is not known.
     pub(super) unseen: Option<String>,
+    /// Why it is not known how corosync counts votes.
+    pub(super) uncounted: Option<String>,
 }
 
 /// Runs it; returns whether nothing is in the way.
@@ -119,7 +122,9 @@ pub(super) fn rehearse(
         Resources::parse(&cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))?;
     let all = ganeti.names();
     let name = resources.called(&node, &all).map_err(|error| format!("{node}: not rehearsed: {error}"))?;
-    let outlook = outlook(&cib, &resources, name, deadline)?;
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let left = left(&quorum, &resources, name);
+    let outlook = outlook(&cib, &resources, name, left.as_ref().map_or(true, |left| left.keeps), deadline)?;
     let role = resources.agents("ganeti-master-role").next();
     let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
     let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
@@ -129,7 +134,7 @@ pub(super) fn rehearse(
         Err(error) => Err(error.clone()),
     };
     let proof = proof(&ganeti, &node, config, deadline);
-    let seen = seen(&resources, name, deadline);
+    let seen = seen(&resources, name, quorum.as_ref().ok(), deadline);
     // Another program's levels are its own.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
     let config = ours.and_then(|_| Config::load(config).ok());
@@ -149,6 +154,7 @@ pub(super) fn rehearse(
         record,
         times: &times,
         resources: &resources,
+        left: left.as_ref().ok().copied(),
         ways: &ways,
         fencers: fencers(&cib, &resources, name),
     };
@@ -156,27 +162,58 @@ pub(super) fn rehearse(
     let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
     // By Ganeti's name, as everything that is said of nodes.
     let heir = heir.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
-    Ok(Rehearsal { node, name: name.clone(), all, steps, heir, times, unseen: seen.err() })
+    let name = name.clone();
+    Ok(Rehearsal { node, name, all, steps, heir, times, unseen: seen.err(), uncounted: left.err() })
+}
+
+/// What would be left of corosync's votes without `node`; all of them where it is no full member.
+///
+/// # Errors
+/// Why that is not known, in one line.
+pub(super) fn left(
+    quorum: &Result<Quorum, String>,
+    resources: &Resources,
+    node: &PacemakerName,
+) -> Result<Left, String> {
+    let quorum = quorum.as_ref().map_err(Clone::clone)?;
+    if resources.remotes().any(|remote| remote.id == node.as_str()) {
+        return Ok(quorum.without(&[]));
+    }
+    let id = resources.ids.get(node).ok_or_else(|| format!("Pacemaker's configuration has no number of {node}"))?;
+    Ok(quorum.without(&[*id]))
 }
 
 /// A full member is lost to corosync, a remote node to a monitor.
-fn seen(resources: &Resources, node: &PacemakerName, deadline: Deadline) -> Result<Seen, String> {
+fn seen(
+    resources: &Resources,
+    node: &PacemakerName,
+    quorum: Option<&Quorum>,
+    deadline: Deadline,
+) -> Result<Seen, String> {
     let remote = resources.remotes().find(|remote| remote.id == node.as_str());
     if let Some(remote) = remote {
         let interval = times::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
         return Ok(Seen::by_monitor(millis(interval), millis(times::operation(&remote.id, "monitor", resources))));
     }
-    corosync::totem(deadline.at_most(COROSYNC)).map(Seen::by_corosync)
+    let totem = corosync::totem(deadline.at_most(COROSYNC))?;
+    let lost = resources.ids.get(node).copied();
+    Ok(quorum.map_or_else(|| Seen::by_corosync(totem), |quorum| Seen::by_votes(totem, quorum, lost)))
 }
 
-fn outlook(cib: &str, resources: &Resources, node: &PacemakerName, deadline: Deadline) -> Result<Outlook, String> {
+fn outlook(
+    cib: &str,
+    resources: &Resources,
+    node: &PacemakerName,
+    keeps_quorum: bool,
+    deadline: Deadline,
+) -> Result<Outlook, String> {
     let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
     // A remote node dies by its connection, and where that is only Pacemaker knows.
     let death = match resources.remotes().next() {
-        Some(_) => Death::of(node, &look_ahead(&copy, None, deadline)?, resources),
+        Some(_) => Death::of(node, &look_ahead(&copy, None, true, deadline)?, resources),
         None => Death::Member(node.clone()),
     };
-    look_ahead(&copy, Some(&death), deadline)
+    look_ahead(&copy, Some(&death), keeps_quorum, deadline)
 }
 
 /// Our own program says of each level what it could prove; any other one, at least, whether it answers.

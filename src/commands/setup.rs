@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::places::Places;
+use super::rehearse::left;
 use crate::cli;
 use crate::config::{Config, DEFAULT_RUN, names_to_resolve, shared, with_levels};
 use crate::core::budget::{self, Attested, Figures, Sum};
@@ -22,6 +23,7 @@ use crate::core::setup::{
     to_connect,
 };
 use crate::sys::clock::Deadline;
+use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
@@ -37,6 +39,9 @@ const VERSION: u32 = 1;
 
 /// The time for everything: a simulation of each host's death takes a few hundredths of a second.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The time for corosync's own word, which it has at hand.
+const COROSYNC: Duration = Duration::from_secs(2);
 
 /// How long each node that is to be a remote node has to take a connection.
 const REACH: Duration = Duration::from_secs(3);
@@ -132,7 +137,16 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     if arguments.remove {
         return remove(&resources, arguments, deadline);
     }
-    let wish = Wish { primitive: arguments.primitive, health: arguments.health };
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let has_device = match &quorum {
+        Ok(quorum) => quorum.device.is_some(),
+        // Of more than two it makes no difference.
+        Err(why) if ganeti.nodes().len() == 2 => {
+            return Err(format!("{why}: of two nodes it decides whether the one with the master is preferred"));
+        }
+        Err(_) => false,
+    };
+    let wish = Wish { primitive: arguments.primitive, health: arguments.health, has_device };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti).into_iter().collect();
     let reached = reachable::accepting(&asked, PORT, asked.len(), deadline.at_most(REACH));
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
@@ -288,18 +302,29 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
     copy.verify(deadline).map_err(error)?;
     let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
     let resources = read(cib)?;
-    let now = look_ahead(&copy, None, deadline)?;
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let now = look_ahead(&copy, None, true, deadline)?;
     unsurprised(None, &now)?;
     for (node, _) in online {
         let death = Death::of(node, &now, &resources);
-        unsurprised(Some(node), &look_ahead(&copy, Some(&death), deadline)?)?;
+        // Whoever loses quorum fences nobody, whatever is configured.
+        let keeps = left(&quorum, &resources, node).map_or(true, |left| left.keeps);
+        let outlook = look_ahead(&copy, Some(&death), keeps, deadline)?;
+        if keeps || !outlook.fenced().is_empty() {
+            unsurprised(Some(node), &outlook)?;
+        }
     }
     Ok(())
 }
 
 /// What Pacemaker would do by a copy.
-pub(super) fn look_ahead(copy: &Trial, death: Option<&Death>, deadline: Deadline) -> Result<Outlook, String> {
-    let said = copy.simulate(death, deadline).map_err(|error| error.to_string())?;
+pub(super) fn look_ahead(
+    copy: &Trial,
+    death: Option<&Death>,
+    keeps_quorum: bool,
+    deadline: Deadline,
+) -> Result<Outlook, String> {
+    let said = copy.simulate(death, keeps_quorum, deadline).map_err(|error| error.to_string())?;
     Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
 }
 

@@ -22,6 +22,8 @@ pub struct Before<'a> {
     pub maintenance: bool,
     /// Pacemaker's nodes.
     pub members: &'a [(PacemakerName, Membership)],
+    /// Why it is not known whether corosync's quorum survives it.
+    pub uncounted: Option<&'a str>,
     /// What was rehearsed.
     pub rehearsed: &'a [Step],
 }
@@ -48,6 +50,9 @@ pub fn why_not(before: &Before<'_>) -> Option<String> {
         before.members.iter().filter(|(_, member)| !is_well(*member)).map(|(name, _)| name.as_str()).collect();
     if !lost.is_empty() {
         return Some(format!("{} is not online: wait until the cluster is whole", lost.join(", ")));
+    }
+    if let Some(why) = before.uncounted {
+        return Some(format!("{why}, and so whether quorum survives it"));
     }
     let blocked = before.rehearsed.iter().find(|step| step.blocked);
     blocked.map(|step| format!("the rehearsal says: {}: {} (gnt-ha rehearse {})", step.who, step.what, before.node))
@@ -132,6 +137,7 @@ mod tests {
             quorum: true,
             maintenance: false,
             members: &well,
+            uncounted: None,
             rehearsed: &open,
         };
         assert_eq!(why_not(&before), None);
@@ -144,6 +150,7 @@ mod tests {
             (Before { members: &well[..2], ..before.clone() }, "does not know"),
             (Before { members: &gone, ..before.clone() }, "not online"),
             (Before { members: &lost, ..before.clone() }, "n2 is not online"),
+            (Before { uncounted: Some("votes are not known"), ..before.clone() }, "whether quorum survives"),
             (Before { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
         ] {
             let said = why_not(&refused).unwrap();

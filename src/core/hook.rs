@@ -3,7 +3,7 @@
 //! A hook runs within Ganeti's job, with its locks held: it waits for no job, and what takes long is put off to a process that
 //! the job does not wait for. Sources: Ganeti's `doc/hooks.rst`, `lib/hooksmaster.py`, `lib/mcpu.py` (`_ExecLU`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +11,7 @@ use super::ganeti::tags::ByHand;
 use super::node::{self, NodeName};
 use super::pacemaker::crm_mon::CrmMon;
 use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
+use super::quorum::{Left, Quorum};
 use super::reconcile::Membership;
 
 /// What has happened.
@@ -127,6 +128,10 @@ pub struct State {
     pub is_our_record: bool,
     /// Pacemaker's nodes, where they were asked for.
     pub seen: Option<CrmMon>,
+    /// How corosync counts votes, where it was asked.
+    pub quorum: Option<Quorum>,
+    /// corosync's number of each full member.
+    pub ids: BTreeMap<PacemakerName, u32>,
     /// The cluster's tag.
     pub by_hand: ByHand,
 }
@@ -298,7 +303,8 @@ fn offlined(event: &Event, state: &State) -> Plan {
     if !member.is_member() {
         return plan;
     }
-    let against = if state.by_hand == ByHand::Fence { why_not_fenced(name, seen) } else { None };
+    let left = state.quorum.as_ref().zip(state.ids.get(name)).map(|(quorum, id)| quorum.without(&[*id]));
+    let against = if state.by_hand == ByHand::Fence { why_not_fenced(name, seen, left) } else { None };
     match (state.by_hand, against) {
         (ByHand::Fence, None) => plan.later.push(Step::Fence(target.clone())),
         (_, against) => {
@@ -312,8 +318,9 @@ fn offlined(event: &Event, state: &State) -> Plan {
 }
 
 /// What is against fencing a node that runs: others would suffer. A node on standby keeps its vote, a fenced one has none.
+/// `left`: what would be left of corosync's votes, where that is known.
 #[must_use]
-pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon) -> Option<String> {
+pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon, left: Option<Left>) -> Option<String> {
     if !seen.quorum {
         return Some("Pacemaker has no quorum here".to_owned());
     }
@@ -324,12 +331,14 @@ pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon) -> Option<String> {
     if seen.remotes.contains(target) {
         return None;
     }
+    if let Some(left) = left {
+        return left.why_not();
+    }
     let voters = || seen.nodes.iter().filter(|(name, _)| !seen.remotes.contains(name));
     let total = voters().count();
     let left = voters().filter(|(name, member)| member.is_member() && name != target).count();
-    // Of two, each has quorum alone (corosync's two_node).
-    let keeps_quorum = left * 2 > total || total == 2 && left == 1;
-    (!keeps_quorum).then(|| format!("{left} of {total} nodes would be left, without quorum"))
+    // More than half have quorum without anybody else.
+    (left * 2 <= total).then(|| format!("{left} of {total} nodes would be left, and corosync's votes are not known"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::pacemaker::names::PacemakerName;
+use crate::core::quorum::tests::{CMAP, TOOL};
 use crate::core::reconcile::Role;
 
 const ALL: [&str; 7] =
@@ -67,6 +68,8 @@ fn well() -> State {
         standby: BTreeSet::new(),
         is_our_record: false,
         seen: None,
+        quorum: None,
+        ids: BTreeMap::new(),
         by_hand: ByHand::Standby,
     }
 }
@@ -195,7 +198,7 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     for (seen, why) in [
         (without_quorum, "Pacemaker has no quorum here"),
         (in_maintenance, "Pacemaker is in maintenance mode"),
-        (one_is_dead, "1 of 3 nodes would be left, without quorum"),
+        (one_is_dead, "1 of 3 nodes would be left, and corosync's votes are not known"),
     ] {
         let said = fence(seen);
         let (begin, remark) = said.split_once("||").unwrap();
@@ -207,10 +210,27 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     let mut remotes = pacemaker(&[&members[..], &[("n2.lab", Membership::Absent)]].concat());
     remotes.remotes = ["r1.lab", "r2.lab", "r3.lab"].map(PacemakerName::of_test).into();
     assert!(fence(remotes.clone()).contains("1 of 3 nodes would be left"), "{}", fence(remotes.clone()));
-    assert_eq!(why_not_fenced(&PacemakerName::of_test("r1.lab"), &remotes), None);
-    // corosync's two_node
+    assert_eq!(why_not_fenced(&PacemakerName::of_test("r1.lab"), &remotes, None), None);
+}
+
+/// Of two nodes, and of four with a quorum device, corosync's votes decide: each of two may go on alone (two_node), or with the
+/// vote of a device that gives it.
+#[test]
+fn who_has_quorum_without_a_node_is_counted_by_votes() {
     let two = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", Membership::Online)]);
-    assert_eq!(fence(two), "refuse=n3.lab follow|fence=n3.lab|");
+    let fence = |quorum: Option<Quorum>| {
+        let seen = Some(two.clone());
+        let ids = [(PacemakerName::of_test("n3.lab"), 2)].into();
+        let state = State { by_hand: ByHand::Fence, seen, quorum, ids, ..offlined_while(Membership::Online) };
+        steps(&offlining(), &state)
+    };
+    let stays = "refuse=n3.lab standby=n3.lab follow||n3.lab: is not fenced, but on standby: ";
+    assert_eq!(fence(None), format!("{stays}1 of 2 nodes would be left, and corosync's votes are not known"));
+    let quorum = |tool: &str| Quorum::parse(CMAP, tool);
+    assert_eq!(fence(quorum(TOOL)), "refuse=n3.lab follow|fence=n3.lab|");
+    assert_eq!(fence(quorum(&TOOL.replace("WaitForAll Qdevice", "2Node"))), "refuse=n3.lab follow|fence=n3.lab|");
+    let dead = fence(quorum(&TOOL.replace("A,V,", "A,NV,")));
+    assert!(dead.starts_with(&format!("{stays}1 of 3 votes would be left, and 2 are needed")), "{dead}");
 }
 
 /// Unknown is never success: whoever cannot ask Pacemaker says what is left to do.

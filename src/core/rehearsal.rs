@@ -11,6 +11,7 @@ use super::outlook::{Outlook, Step as Move, surprise};
 use super::pacemaker::fencing::{Way, Ways};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
+use super::quorum::Left;
 use super::reconcile::Decision;
 
 /// One step.
@@ -78,6 +79,8 @@ pub struct Known<'a> {
     pub times: &'a Times,
     /// Pacemaker's configuration, with the times of its operations.
     pub resources: &'a Resources,
+    /// What would be left of corosync's votes, where that is known.
+    pub left: Option<Left>,
     /// The ways in which Pacemaker may fence it.
     pub ways: &'a Ways,
     /// Who may fence it with a device of ours; none where that is not known.
@@ -99,6 +102,9 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     if let Some(seen) = &times.seen {
         steps.push(Step::open(PACEMAKER, format!("sees that it is gone ({})", seen.how)).about(seen.after));
+    }
+    if let Some(why) = known.left.and_then(|left| left.why_not()) {
+        steps.push(Step::blocked("corosync", format!("loses quorum: {why}")));
     }
     if let Some(surprise) = surprise(Some(known.died), &fenced) {
         steps.push(Step::blocked(PACEMAKER, surprise));
@@ -232,7 +238,7 @@ fn of_level(step: Step, times: &Times) -> Step {
         return step.within(times.proven());
     };
     let what = format!("{}; its off has grade {grade}", step.what);
-    Step { what, grade: Some(*grade), ..step }.within(times.begins() + *end)
+    Step { what, grade: Some(*grade), ..step }.within(times.begun() + *end)
 }
 
 fn said(step: &Move) -> String {
@@ -286,6 +292,7 @@ mod tests {
             times,
             resources: &resources,
             ways: &Ways::ours(Grade::Bounded),
+            left: None,
             fencers: None,
         })
     }
@@ -315,6 +322,7 @@ mod tests {
                 times: &times,
                 resources: &resources,
                 ways: &ways,
+                left: None,
                 fencers: None,
             });
             let proofs = steps.into_iter().filter(|step| step.who == "proof");
@@ -413,6 +421,34 @@ mod tests {
         assert_eq!(said[3], ("paused".into(), true));
     }
 
+    /// Whoever loses quorum with the dead fences nobody.
+    #[test]
+    fn a_quorum_that_dies_with_the_host_is_in_the_way() {
+        use crate::core::quorum::Quorum;
+        use crate::core::quorum::tests::{CMAP, TOOL};
+        let (outlook, resources, times, ways) = (outlook(), resources(), times(), Ways::ours(Grade::Bounded));
+        let said = |tool: &str| {
+            let steps = steps(&Known {
+                died: &PacemakerName::of_test("n1.lab"),
+                outlook: &outlook,
+                role: None,
+                proof: Ok(Vec::new()),
+                least: Grade::Bounded,
+                record: Err("not asked".to_owned()),
+                times: &times,
+                resources: &resources,
+                left: Quorum::parse(CMAP, tool).map(|quorum| quorum.without(&[1])),
+                ways: &ways,
+                fencers: None,
+            });
+            let of_corosync = steps.into_iter().filter(|step| step.who == "corosync");
+            of_corosync.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
+        };
+        assert_eq!(said(TOOL), []);
+        let lost = "loses quorum: 1 of 3 votes would be left, and 2 are needed; the quorum device has none to give: gnt-ha check";
+        assert_eq!(said(&TOOL.replace("A,V,", "A,NV,")), [(lost.to_owned(), true)]);
+    }
+
     #[test]
     fn a_role_that_nobody_takes_is_said() {
         let mut outlook = outlook();
@@ -431,6 +467,7 @@ mod tests {
             times: &times,
             resources: &resources,
             ways: &Ways::ours(Grade::Bounded),
+            left: None,
             fencers: Some(Vec::new()),
         };
         let said = steps(&known);

@@ -1,8 +1,10 @@
-//! How long it takes until Pacemaker knows that a host is gone: corosync's token and consensus (corosync.conf(5)).
+//! How long it takes until Pacemaker knows that a host is gone: corosync's token and consensus (corosync.conf(5)), and the vote
+//! of a quorum device (corosync-qdevice(8)).
 
 use std::time::Duration;
 
 use super::seconds;
+use crate::core::quorum::{Quorum, Standing};
 
 /// Corosync's own defaults, since 3.1.
 const TOKEN: u64 = 3_000;
@@ -73,8 +75,10 @@ impl Totem {
 /// When a death is seen, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// After how long.
+    /// After how long, as a rule.
     pub after: Duration,
+    /// After how long at the latest.
+    pub latest: Duration,
     /// In words.
     pub how: String,
 }
@@ -84,7 +88,30 @@ impl Seen {
     #[must_use]
     pub fn by_corosync(totem: Totem) -> Self {
         let Totem { token_ms, consensus_ms } = totem;
-        Self { after: totem.seen(), how: format!("token {token_ms} ms + consensus {consensus_ms} ms") }
+        let after = totem.seen();
+        Self { after, latest: after, how: format!("token {token_ms} ms + consensus {consensus_ms} ms") }
+    }
+
+    /// Of a full member that is one of `quorum`'s, with the number `lost`. A quorum device that gives its votes is waited for:
+    /// corosync tells of no change of its members before, for the device's `sync_timeout` at most.
+    #[must_use]
+    pub fn by_votes(totem: Totem, quorum: &Quorum, lost: Option<u32>) -> Self {
+        let plain = Self::by_corosync(totem);
+        let is_asked = quorum.members.iter().any(|member| Some(member.id) != lost && member.device == Standing::Votes);
+        let Some(device) = quorum.device.as_ref().filter(|_| is_asked) else { return plain };
+        let (earliest, latest) = device.given_ms();
+        let about = Duration::from_millis(earliest.midpoint(latest)).max(plain.after);
+        let at_most = plain.after + Duration::from_millis(device.sync_timeout_ms);
+        let time = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
+        let how = format!(
+            "{}, and the vote of {} {} to {} after a death, at most {}",
+            plain.how,
+            device.called(),
+            time(earliest),
+            time(latest),
+            time(u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX)),
+        );
+        Self { after: about, latest: at_most.max(about), how }
     }
 
     /// Of a remote node: at a monitor of its connection.
@@ -96,6 +123,7 @@ impl Seen {
             time(interval_ms),
             time(timeout_ms)
         );
-        Self { after: Duration::from_millis(interval_ms.saturating_add(timeout_ms)), how }
+        let after = Duration::from_millis(interval_ms.saturating_add(timeout_ms));
+        Self { after, latest: after, how }
     }
 }

@@ -233,6 +233,25 @@ fn the_loss_is_seen_after_token_and_consensus() {
     assert_eq!((seen.after.as_millis(), seen.how.as_str()), (3_630, "token 1650 ms + consensus 1980 ms"));
 }
 
+/// A device that votes is waited for: its vote comes 4 to 12 s after a death, and at most 30 s are waited for it.
+#[test]
+fn a_quorum_device_that_votes_is_waited_for() {
+    use crate::core::quorum::Quorum;
+    use crate::core::quorum::tests::{CMAP, TOOL};
+    let two = Totem { token_ms: 1_000, consensus_ms: 1_200 };
+    let of = |cmap: &str, tool: &str| Seen::by_votes(two, &Quorum::parse(cmap, tool).unwrap(), Some(1));
+    let seen = of(CMAP, TOOL);
+    assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (8_000, 32_200));
+    let how = "token 1000 ms + consensus 1200 ms, and the vote of qnetd on 192.0.2.200 4 s to 12 s after a death, at most 32.2 s";
+    assert_eq!(seen.how, how);
+    // Who died had it alone.
+    assert_eq!(of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")), Seen::by_corosync(two));
+    assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Seen::by_corosync(two));
+    let times = times::Times::of(Some(seen), &resources("", ""), None, false, false);
+    assert_eq!((times.begins().as_secs(), times.begun().as_secs()), (8, 32));
+    assert_eq!(times.proven(), times.begun() + times.deadline);
+}
+
 #[test]
 fn each_level_has_its_last_word_and_its_grade() {
     use crate::core::grade::Grade;

@@ -58,16 +58,22 @@ impl Times {
         }
     }
 
-    /// When its fencing begins.
+    /// When its fencing begins, as a rule.
     #[must_use]
     pub fn begins(&self) -> Duration {
         self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.after) + self.delay
     }
 
+    /// When its fencing begins at the latest.
+    #[must_use]
+    pub fn begun(&self) -> Duration {
+        self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.latest) + self.delay
+    }
+
     /// When it is proven off at the latest, if at all.
     #[must_use]
     pub fn proven(&self) -> Duration {
-        self.begins() + self.deadline
+        self.begun() + self.deadline
     }
 
     /// The same, counted from when the fencing was asked for; it may end a little after its deadline.

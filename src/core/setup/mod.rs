@@ -38,6 +38,8 @@ pub struct Wish {
     pub primitive: bool,
     /// Each node's health, as `ganeti-node-role` sees it, decides where Pacemaker's other resources run.
     pub health: bool,
+    /// corosync has a quorum device, which decides who goes on of two nodes that have lost each other.
+    pub has_device: bool,
 }
 
 /// One thing that is wanted.
@@ -130,6 +132,9 @@ pub const GANETI: &str = "ganeti";
 pub use remotes::{PORT, to_connect};
 pub use told::{TAG_HEALTH, TELL_GANETI};
 
+/// Why nobody is to be preferred.
+const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
+
 const DEVICE: &str = "gnt-ha-fence";
 const MASTER: &str = "gnt-ha-master";
 const MASTER_CLONE: &str = "gnt-ha-master-clone";
@@ -154,7 +159,7 @@ pub fn plan_reached(
     wish: Wish,
     reached: Option<&BTreeSet<IpAddr>>,
 ) -> Vec<Part> {
-    let two = ganeti.nodes().len() == 2;
+    let two = ganeti.nodes().len() == 2 && !wish.has_device;
     let mut parts = vec![told::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
     parts.extend(programs(resources, ganeti, Some(Path::new(told::OOB_PROGRAM))));
@@ -165,6 +170,10 @@ pub fn plan_reached(
     parts.push(device(resources));
     parts.extend(locations(resources));
     parts.push(master(resources, wish, two));
+    if wish.has_device {
+        parts.extend(roles::preferred(resources));
+        parts.extend(properties::preferred(resources));
+    }
     parts.push(nodes(resources, wish));
     parts.push(alert(resources));
     parts

@@ -12,6 +12,9 @@ use crate::core::pacemaker::resources::Resources;
 /// From this feature set on (Pacemaker 3.0.0) fencing is concurrent by default, and the property is deprecated.
 const CONCURRENT: [u32; 3] = [3, 20, 0];
 
+/// Of two nodes that have lost each other, how much longer the fencing of the one with the higher priority takes.
+const DELAY: &str = "priority-fencing-delay";
+
 /// The properties that are wanted, and those of ours that have another name now.
 pub(super) fn properties(resources: &Resources, two: bool, wish: Wish) -> Vec<Part> {
     let mut parts = fencing(FencingProperty::Enabled, "true", resources);
@@ -22,7 +25,7 @@ pub(super) fn properties(resources: &Resources, two: bool, wish: Wish) -> Vec<Pa
     }
     if two {
         // Of two nodes that have lost each other, the one with the master has 10 s to fence the other.
-        parts.push(property("priority-fencing-delay", "10s", resources));
+        parts.push(property(DELAY, "10s", resources));
     }
     if wish.health {
         // What is only a warning (yellow) moves nothing.
@@ -106,6 +109,20 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
         crm: vec![format!("# {change}")],
         pcs: vec![change],
         state,
+    })
+}
+
+/// What delays the fencing of the node with the master, and was made while nothing else decided a tie: each death of that host
+/// would be fenced so much later.
+pub(super) fn preferred(resources: &Resources) -> Option<Part> {
+    let id = resources.property_ids.get(DELAY).filter(|id| id.starts_with(PREFIX))?;
+    Some(Part {
+        what: format!("property {DELAY}"),
+        section: "crm_config",
+        xml: format!("  <nvpair id=\"{id}\"/>"),
+        pcs: vec![format!("pcs property unset {DELAY}")],
+        crm: vec![format!("# crm_attribute --name {DELAY} --delete")],
+        state: State::Remove(super::DECIDED.to_owned()),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Ganeti's two roles as Pacemaker's resources.
 
-use super::{MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, Wish, state};
+use super::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, State, Wish, state};
 use crate::core::pacemaker::resources::Resources;
 
 /// Ganeti's master role.
@@ -59,6 +59,23 @@ pub(super) fn master(resources: &Resources, wish: Wish, two: bool) -> Part {
         ];
     }
     Part { what: what.to_owned(), section: "resources", state: state(&xml, outer, theirs, resources), xml, pcs, crm }
+}
+
+/// The priority of the node with the master, where a quorum device decides.
+pub(super) fn preferred(resources: &Resources) -> Option<Part> {
+    let role = resources.agents("ganeti-master-role").find(|role| role.id == MASTER)?;
+    role.meta.get("priority")?;
+    // Ours, and as pcs and crmsh call what they were given.
+    let id = resources.pair_ids.iter().find(|id| id.starts_with(MASTER) && id.ends_with("-priority"))?;
+    let resource = if role.is_clone { MASTER_CLONE } else { MASTER };
+    Some(Part {
+        what: format!("priority of {resource}"),
+        section: "resources",
+        xml: format!("  <nvpair id=\"{id}\"/>"),
+        pcs: vec![format!("pcs resource meta {resource} priority=")],
+        crm: vec![format!("# crm_resource --resource {resource} --meta --delete-parameter priority")],
+        state: State::Remove(DECIDED.to_owned()),
+    })
 }
 
 /// Every node's role. With the health of a node published, its clone stays where the health is bad: it publishes it.

@@ -33,7 +33,7 @@ fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
     for (nodes, candidates) in [(2, 2), (3, 3), (5, 3)] {
         for primitive in [false, true] {
-            let wish = Wish { primitive, health: nodes == 3 };
+            let wish = Wish { primitive, health: nodes == 3, has_device: false };
             let first = plan(&empty, &ganeti(nodes, candidates), wish);
             assert!(first[1..].iter().all(|part| part.state == State::Add), "{first:#?}");
             let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
@@ -50,7 +50,7 @@ fn what_was_applied_is_the_same_afterwards() {
 #[test]
 fn what_was_typed_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let wish = Wish { primitive: false, health: false };
+    let wish = Wish { primitive: false, health: false, has_device: false };
     let first = plan(&empty, &ganeti(3, 3), wish);
     let typed = fragment(&first)
         .replace("interval=\"0\"", "interval=\"0s\"")
@@ -73,7 +73,11 @@ fn what_somebody_else_made_is_left() {
     let theirs = EMPTY
         .replace("<crm_config/>", "<crm_config><cluster_property_set id=\"x\"><nvpair id=\"y\" name=\"stonith-timeout\" value=\"120s\"/></cluster_property_set></crm_config>")
         .replace("<resources/>", "<resources><primitive id=\"fence-ganeti\" class=\"stonith\" type=\"fence_ganeti\"/><primitive id=\"master\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"/></resources>");
-    let parts = plan(&Resources::parse(&theirs).unwrap(), &ganeti(4, 3), Wish { primitive: false, health: false });
+    let parts = plan(
+        &Resources::parse(&theirs).unwrap(),
+        &ganeti(4, 3),
+        Wish { primitive: false, health: false, has_device: false },
+    );
     let text = fragment(&parts);
     assert!(
         !text.contains("fence_ganeti\"") && !text.contains("ganeti-master-role") && !text.contains("stonith-timeout"),
@@ -90,19 +94,23 @@ fn what_somebody_else_made_is_left() {
 #[test]
 fn what_was_changed_by_hand_is_said() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true, health: false });
+    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true, health: false, has_device: false });
     let changed = format!("<cib>{}</cib>", fragment(&parts)).replace("timeout=\"300s\"", "timeout=\"20s\"");
-    let again = plan(&Resources::parse(&changed).unwrap(), &ganeti(3, 3), Wish { primitive: true, health: false });
+    let again = plan(
+        &Resources::parse(&changed).unwrap(),
+        &ganeti(3, 3),
+        Wish { primitive: true, health: false, has_device: false },
+    );
     let states: Vec<&State> = again.iter().map(|part| &part.state).filter(|state| **state != State::Same).collect();
     assert_eq!(states, [&State::Change("start: timeout is 20s, not 300s".into())]);
-    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish { primitive: false, health: false });
+    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish { primitive: false, health: false, has_device: false });
     assert!(other_form.iter().any(|part| matches!(&part.state, State::Kept(why) if why.contains("other form"))));
 }
 
 #[test]
 fn all_of_it_can_be_taken_away() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let all = merged(&plan(&empty, &ganeti(3, 2), Wish { primitive: false, health: false }));
+    let all = merged(&plan(&empty, &ganeti(3, 2), Wish { primitive: false, health: false, has_device: false }));
     assert_eq!(
         removal(&all),
         [
@@ -121,12 +129,12 @@ fn all_of_it_can_be_taken_away() {
 fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
     let with = ganeti(3, 3);
-    assert_eq!(plan(&empty, &with, Wish { primitive: false, health: false })[0].state, State::Same);
+    assert_eq!(plan(&empty, &with, Wish { primitive: false, health: false, has_device: false })[0].state, State::Same);
     let text = r#"{"version": 3000000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {
         "u1": {"name": "n1.lab", "group": "g", "master_candidate": true, "ndparams": {"oob_program": "/x/oob"}},
         "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "ndparams": {}}}}"#;
     let one = GanetiConfig::parse(text.as_bytes()).unwrap();
-    let parts = plan(&empty, &one, Wish { primitive: false, health: false });
+    let parts = plan(&empty, &one, Wish { primitive: false, health: false, has_device: false });
     assert_eq!(parts[0].state, State::Change("1 of 2 nodes have none".into()));
     assert_eq!(parts[0].pcs, [TELL_GANETI.join(" ")]);
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
@@ -415,4 +423,33 @@ fn many() -> GanetiConfig {
     let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/usr/lib/gnt-ha/ganeti-oob"}},
                       "nodegroups": {"g": {}}, "nodes": nodes});
     GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
+}
+
+/// A quorum device decides a tie: nobody is preferred, and what was made for that goes, by whichever tool it was typed.
+#[test]
+fn with_a_quorum_device_nobody_of_two_is_preferred() {
+    let empty = Resources::parse(EMPTY).unwrap();
+    for primitive in [false, true] {
+        let without = Wish { primitive, ..Wish::default() };
+        let with = Wish { has_device: true, ..without };
+        let first = plan(&empty, &ganeti(2, 2), with);
+        assert!(!fragment(&first).contains("priority"), "{}", fragment(&first));
+        let before = fragment(&plan(&empty, &ganeti(2, 2), without));
+        for (from, to) in
+            [("no such id", ""), ("gnt-ha-master-priority", "gnt-ha-master-clone-meta_attributes-priority")]
+        {
+            let there = Resources::parse(&format!("<cib>{}</cib>", before.replace(from, to))).unwrap();
+            let parts = plan(&there, &ganeti(2, 2), with);
+            let gone: Vec<&str> = outdated(&parts).collect();
+            let id = if to.is_empty() { "gnt-ha-master-priority" } else { to };
+            let delay = "<nvpair id=\"gnt-ha-options-priority-fencing-delay\"/>";
+            assert_eq!(gone, [format!("<nvpair id=\"{id}\"/>").as_str(), delay]);
+            let open = parts.iter().filter(|part| part.state.is_open() && !part.state.is_removal());
+            assert_eq!(open.count(), 0, "nothing else changes");
+        }
+        // The administrator's own stays, and is found by gnt-ha check.
+        let theirs = before.replace("gnt-ha-options-priority-fencing-delay", "own-delay");
+        let parts = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &ganeti(2, 2), with);
+        assert_eq!(outdated(&parts).count(), 1);
+    }
 }

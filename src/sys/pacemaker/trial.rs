@@ -98,17 +98,26 @@ impl Trial {
         answer("crm_verify", &["--verbose", "--xml-file", &file], &[], &[], deadline).map(drop)
     }
 
-    /// What Pacemaker would do by it now, or after this death, as `crm_simulate --output-as=xml`.
+    /// What Pacemaker would do by it now, or after this death, with the quorum of now or without one, as `crm_simulate --output-as=xml`.
     ///
     /// # Errors
     /// [`PacemakerError`].
-    pub fn simulate(&self, death: Option<&Death>, deadline: Deadline) -> Result<String, PacemakerError> {
+    pub fn simulate(
+        &self,
+        death: Option<&Death>,
+        keeps_quorum: bool,
+        deadline: Deadline,
+    ) -> Result<String, PacemakerError> {
         let file = match death {
             Some(Death::Member(node)) => self.lose(node, deadline)?,
             _ => self.file.clone(),
         };
         let file = file.display().to_string();
         let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
+        // Without it the quorum that the copy has is taken.
+        if !keeps_quorum {
+            words.push("--quorum=false");
+        }
         if let Some(Death::Connection(failed)) = death {
             words.extend(["--op-inject", failed]);
         }

@@ -54,7 +54,7 @@ fn bare() -> String {
 }
 
 fn look(trial: &Trial, death: Option<&Death>) -> Outlook {
-    Outlook::parse(&trial.simulate(death, late()).unwrap()).unwrap()
+    Outlook::parse(&trial.simulate(death, true, late()).unwrap()).unwrap()
 }
 
 /// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote
@@ -93,6 +93,10 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{death:?}");
         assert_eq!(surprise(Some(name), &fenced), None);
     }
+    // Whoever loses quorum with the dead fences nobody.
+    let first = started.nodes.first().unwrap().clone();
+    let without = trial.simulate(Some(&Death::Member(first)), false, late()).unwrap();
+    assert_eq!(Outlook::parse(&without).unwrap().fenced(), BTreeSet::new());
 
     // Given back: what was renamed or is no longer wanted is taken out by its id.
     trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
