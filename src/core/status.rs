@@ -10,6 +10,7 @@ use super::breaker::Latch;
 use super::grade::Grade;
 use super::history::Story;
 use super::node::NodeName;
+use super::quorum::{Quorum, Standing};
 use super::receipt::{Action, Outcome};
 use super::reconcile::{Decision, Membership, Pause};
 
@@ -60,6 +61,8 @@ pub struct Status {
     pub master: Option<NodeName>,
     /// Pacemaker has quorum here; null if it could not be asked.
     pub quorum: Option<bool>,
+    /// The host with qnetd, and whether each member here has its vote; null without one, or where corosync could not be asked.
+    pub quorum_device: Option<DeviceVote>,
     /// Pacemaker's maintenance mode; null if it could not be asked.
     pub maintenance: Option<bool>,
     /// The administrator's pause.
@@ -70,6 +73,42 @@ pub struct Status {
     pub nodes: Vec<Line>,
     /// What else there is to say.
     pub notes: Vec<Note>,
+}
+
+/// corosync's quorum device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceVote {
+    /// The host with qnetd, or the device's model.
+    pub host: String,
+    /// Each member of this part of the cluster has its vote.
+    pub votes: bool,
+}
+
+impl DeviceVote {
+    /// As it is now; none where no device is configured.
+    #[must_use]
+    pub fn of(quorum: &Quorum) -> Option<Self> {
+        let device = quorum.device.as_ref()?;
+        let votes = quorum.members.iter().all(|member| member.device == Standing::Votes);
+        Some(Self { host: device.host.clone().unwrap_or_else(|| device.model.clone()), votes })
+    }
+
+    /// In a line; it is no secret where it is as it should be.
+    #[must_use]
+    pub fn note(&self) -> Note {
+        let Self { host, votes } = self;
+        let (level, text) = match votes {
+            true => (Level::Well, format!("the quorum device on {host} gives its vote")),
+            false => {
+                let text = format!(
+                    "the quorum device on {host} does not give its vote to each member: the next host that dies may take the \
+                     quorum with it (gnt-ha check)"
+                );
+                (Level::Look, text)
+            }
+        };
+        Note::new(level, "quorum-device", text)
+    }
 }
 
 impl Status {
@@ -87,7 +126,7 @@ impl Status {
 pub struct Note {
     /// How bad it is.
     pub level: Level,
-    /// `ganeti`, `pacemaker`, `quorum`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `shun`, `tag`, `record`,
+    /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `shun`, `tag`, `record`,
     /// `power`.
     pub about: &'static str,
     /// In words.
@@ -344,6 +383,7 @@ mod tests {
             level: Level::Well,
             master: None,
             quorum: None,
+            quorum_device: None,
             maintenance: None,
             pause: None,
             breaker: None,
@@ -360,6 +400,20 @@ mod tests {
         assert_eq!(json["level"], "look");
         assert_eq!(json["nodes"][0]["ganeti"]["role"], "candidate");
         assert_eq!((&json["nodes"][0]["pacemaker"], &json["quorum"]), (&"online".into(), &serde_json::Value::Null));
+    }
+
+    /// One member without the vote is enough: it may be the one that is left.
+    #[test]
+    fn a_quorum_device_that_does_not_vote_is_told() {
+        use crate::core::quorum::tests::{CMAP, TOOL};
+        let of = |cmap: &str, tool: &str| DeviceVote::of(&Quorum::parse(cmap, tool).unwrap());
+        assert_eq!(of(CMAP, TOOL).unwrap().note().level, Level::Well);
+        let silent = of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")).unwrap().note();
+        assert!(
+            silent.level == Level::Look && silent.text.contains("on 192.0.2.200 does not give its vote"),
+            "{silent:?}"
+        );
+        assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), None);
     }
 
     #[test]

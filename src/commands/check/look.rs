@@ -10,6 +10,7 @@ use crate::config::{Config, Leash, Resolved, names_to_resolve, with_levels};
 use crate::core::check::View;
 use crate::core::check::view::Said;
 use crate::core::ganeti::config::{GanetiConfig, Node};
+use crate::core::ganeti::instances::owners;
 use crate::core::ganeti::network::Network;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
@@ -19,6 +20,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::survey::{Asked, Survey, power_of};
 use crate::sys::clock::Deadline;
+use crate::sys::corosync;
 use crate::sys::every_node;
 use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
@@ -29,6 +31,9 @@ use crate::sys::{identity, pacemaker, resolve};
 
 /// How long confd is waited for; it answers within a millisecond.
 const CONFD: Duration = Duration::from_secs(1);
+
+/// The time for corosync's own word, which it has at hand.
+const COROSYNC: Duration = Duration::from_secs(2);
 
 /// How long the names of BMCs and PDUs are resolved.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -65,12 +70,18 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         Some(Ok(config)) => config.leash.clone(),
         _ => Leash::default(),
     };
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
+    let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(View {
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         // Of what each node has said the file has nothing. Where Pacemaker does not answer, that is found anyhow.
         lacking: trial::query(deadline).map(|cib| lacking(&cib)).unwrap_or_default(),
+        quorum,
+        device_addresses: device_addresses.into_values().flatten().collect(),
+        owners: files::read_config_text(&places.data_dir).ok().and_then(|text| owners(&text).ok()).unwrap_or_default(),
         tags: ssconf.cluster_tags().unwrap_or_default(),
         candidates: candidates(places, &ssconf, deadline),
         config: loaded,

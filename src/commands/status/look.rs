@@ -12,8 +12,11 @@ use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Refusal, Role as RoleAt};
 use crate::core::shun::register::Register;
-use crate::core::status::{Flags, Last, Leash, Level, Line, Next, Note, Protection, Role, Seen, Shun, Status, VERSION};
+use crate::core::status::{
+    DeviceVote, Flags, Last, Leash, Level, Line, Next, Note, Protection, Role, Seen, Shun, Status, VERSION,
+};
 use crate::sys::clock::{Deadline, now};
+use crate::sys::corosync;
 use crate::sys::every_node::{self, Answers};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
@@ -27,6 +30,9 @@ use crate::sys::{identity, simulate};
 
 /// The time for everything.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// The time for corosync's own word, which it has at hand.
+const COROSYNC: Duration = Duration::from_secs(2);
 
 /// Ganeti's nodes, by the files of this host.
 struct Ganeti {
@@ -69,12 +75,16 @@ pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, 
     of_this_host(places, &register, &mut notes);
     let told = Ledger::new(&places.state_dir).read().map(|contents| stories(contents.entries, None));
     let told = known(told, "receipts", &mut notes).unwrap_or_default();
+    let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC)).ok());
+    let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
+    notes.extend(quorum_device.as_ref().map(DeviceVote::note));
     let status = Status {
         version: VERSION,
         host: identity::host(),
         level: Level::Well,
         master: ganeti.as_ref().and_then(|ganeti| ganeti.master.clone()),
         quorum: pacemaker.as_ref().map(|pacemaker| pacemaker.quorum),
+        quorum_device,
         maintenance: pacemaker.as_ref().map(|pacemaker| pacemaker.maintenance),
         pause,
         breaker,

@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Arguments {
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), host, level, master, quorum, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
+    /// Keys: version (1), host, level, master, quorum, quorum_device {host, votes}, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
     /// down, limit}, nodes [{node, level, pacemaker, ganeti {role, offline, drained, powered}, receipt {action, outcome,
     /// grade, at_ms}, next {decision, text}, seen {power} or {unknown}, shun, leash, grade}], notes [{level, about, text}].
     /// level is well, look or unknown; seen is what --power brought, with the reason if it is not known; shun is shunned

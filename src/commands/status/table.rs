@@ -184,6 +184,7 @@ mod tests {
             level: Level::Look,
             master: None,
             quorum: Some(true),
+            quorum_device: None,
             maintenance: Some(false),
             pause: Some(pause.clone()),
             breaker: None,

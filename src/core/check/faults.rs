@@ -22,6 +22,32 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("cib-unknown", "pacemaker", |s| s.cib.truncate(200)),
     ("ganeti-unknown", "ganeti", |s| s.ganeti = serde_json::json!({"version": 3_000_000})),
     ("quorum", "pacemaker", |s| s.state("with_quorum=\"true\"", "with_quorum=\"false\"")),
+    ("quorum-unknown", "corosync", |s| s.view.quorum = Err("corosync-quorumtool -s ended with 1".into())),
+    ("quorum-device-stopped", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "NR n2"), ("", ""))),
+    ("quorum-device-silent", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "A,NV,NMW n2"), ("", ""))),
+    ("quorum-device-stopped", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "NA,NV,NMW n2"), ("", ""))),
+    ("quorum-device-two-node", "corosync", |s| s.device_of_quorum(("Quorate Wait", "2Node Quorate Wait"), ("", ""))),
+    ("quorum-device-votes", "corosync", |s| s.device_of_quorum(("", ""), ("quorum.device.votes (u32) = 1\n", ""))),
+    ("quorum-device-slow", "corosync", |s| {
+        s.device_of_quorum(("", ""), ("quorum.prov", "quorum.device.sync_timeout (u32) = 60000\nquorum.prov"));
+    }),
+    ("quorum-device-slow", "corosync", |s| {
+        s.device_of_quorum(("", ""), ("quorum.prov", "quorum.device.timeout (u32) = 20000\nquorum.prov"));
+    }),
+    ("quorum-device-no-wait", "corosync", |s| s.device_of_quorum((" WaitForAll", ""), ("", ""))),
+    ("quorum-device-own-host", "qnetd on 192.0.2.1", |s| s.device_of_quorum(("", ""), ("192.0.2.200", "192.0.2.1"))),
+    ("quorum-device-own-host", "qnetd on q.lab", |s| {
+        s.device_of_quorum(("", ""), ("192.0.2.200", "q.lab"));
+        s.view.device_addresses.insert([192, 0, 2, 50].into());
+    }),
+    ("fencing-delayed", "pacemaker", |s| {
+        s.device_of_quorum(("", ""), ("", ""));
+        s.property("priority-fencing-delay", "10s");
+    }),
+    ("quorum-ignored", "pacemaker", |s| {
+        s.device_of_quorum(("", ""), ("", ""));
+        s.cib("value=\"stop\"", "value=\"ignore\"");
+    }),
     ("fencing-disabled", "pacemaker", |s| {
         s.cib("name=\"stonith-enabled\" value=\"true\"", "name=\"stonith-enabled\" value=\"false\"")
     }),

@@ -12,6 +12,7 @@ mod host;
 mod others;
 mod pacemaker;
 mod plan;
+mod quorum;
 mod reach;
 #[cfg(test)]
 mod reach_tests;
@@ -101,6 +102,7 @@ impl Findings {
 pub fn check(view: &View) -> Vec<Finding> {
     let mut findings = Findings::default();
     pacemaker::look(view, &mut findings);
+    quorum::look(view, &mut findings);
     budget::look(view, &mut findings);
     let is_well = findings.0.is_empty();
     ganeti::look(view, &mut findings);

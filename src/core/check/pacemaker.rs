@@ -69,7 +69,8 @@ fn look_at_properties(resources: &Resources, view: &View, findings: &mut Finding
     if is_off(&["startup-fencing"]) {
         findings.add("startup-fencing-disabled", "pacemaker", "startup-fencing is off");
     }
-    let many = view.pacemaker.as_ref().map_or(0, |state| state.nodes.len()) > 2;
+    let has_device = view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some());
+    let many = has_device || view.pacemaker.as_ref().map_or(0, |state| state.nodes.len()) > 2;
     if many && says(&["no-quorum-policy"]).as_deref() == Some("ignore") {
         findings.add("quorum-ignored", "pacemaker", "no-quorum-policy is ignore");
     }

@@ -15,6 +15,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     }
     let wish = Wish {
         primitive: resources.agents("ganeti-master-role").any(|role| role.id.starts_with(PREFIX) && !role.is_clone),
+        has_device: view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some()),
         health: Tags::read(view.tags.iter().map(String::as_str)).health,
     };
     let is_open = |part: &Part| part.section != GANETI && part.state.is_open() || part.state.is_by_hand();

@@ -57,6 +57,63 @@ pub const RULES: &[Rule] = &[
         "find out which hosts are missing: crm_mon --one-shot; corosync-quorumtool",
     ),
     rule_of(
+        "quorum-unknown",
+        Warning,
+        "whether quorum survives a host's death cannot be checked",
+        "see what corosync-quorumtool -s and corosync-cmapctl quorum. say, on a full member of the cluster",
+    ),
+    rule_of(
+        "quorum-device-stopped",
+        Error,
+        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
+         and instances are stopped",
+        "on {}: systemctl enable --now corosync-qdevice; corosync-qdevice-tool -s tells more",
+    ),
+    rule_of(
+        "quorum-device-silent",
+        Error,
+        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
+         and instances are stopped",
+        "see that qnetd runs and is reached from {} (corosync-qdevice-tool -s -v there; systemctl status corosync-qnetd on its host)",
+    ),
+    rule_of(
+        "quorum-device-two-node",
+        Error,
+        "corosync does not start with both, and takes one of the two where it runs already: two hosts that lose each other may both \
+         go on",
+        "take two_node out of corosync.conf on all hosts, then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-votes",
+        Warning,
+        "ffsplit gives one vote; with as many as there are members less one, which is what is taken, the device outvotes them",
+        "put votes: 1 into quorum.device of corosync.conf on all hosts, then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-slow",
+        Warning,
+        "a death is seen only when the device has given its vote, and a qnetd that hangs is waited for for all of its sync_timeout",
+        "take timeout and sync_timeout out of quorum.device of corosync.conf on all hosts (10000 and 30000), then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-no-wait",
+        Warning,
+        "a host that boots and sees nobody but qnetd has quorum: it fences the other host, which may be the one that serves",
+        "put wait_for_all: 1 into quorum of corosync.conf on all hosts, then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-own-host",
+        Error,
+        "it dies with the host that it is to decide about, and the quorum with both",
+        "run qnetd on a host of its own, in another place with its own network and power",
+    ),
+    rule_of(
+        "fencing-delayed",
+        Warning,
+        "which of two hosts goes on is decided by the quorum device: when the master's host dies, its fencing waits for nothing",
+        "crm_attribute --name priority-fencing-delay --delete",
+    ),
+    rule_of(
         "fencing-disabled",
         Error,
         "Pacemaker would take over from a dead host without making sure that it is dead",

@@ -14,6 +14,8 @@ use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
+use crate::core::quorum::tests::{CMAP, TOOL};
+use crate::core::quorum::{Owner, Quorum};
 use crate::core::roles::words::Heard;
 use crate::core::shun::words::Program;
 use crate::core::survey::{Asked, Found, Survey};
@@ -49,6 +51,18 @@ pub(super) struct Scene {
     pub(super) config: String,
     pub(super) ganeti: serde_json::Value,
     pub(super) view: View,
+}
+
+/// Four members, no quorum device.
+const FOUR: &str = "Expected votes:   4\nQuorum:           3\nFlags:            Quorate\n\nMembership information\n\
+    1 1 n1.lab (local)\n2 1 n2.lab\n3 1 n3.lab\n4 1 n4.lab\n";
+
+fn owner(what: &str, last: u8) -> Owner {
+    Owner {
+        what: what.into(),
+        name: what.split(' ').next_back().unwrap().into(),
+        addresses: [[192, 0, 2, last].into()].into(),
+    }
 }
 
 pub(super) fn name(text: &str) -> NodeName {
@@ -95,6 +109,9 @@ impl Scene {
             ganeti: Err("not read".into()),
             not_isolated: BTreeMap::new(),
             lacking: BTreeSet::new(),
+            quorum: Ok(Quorum::parse("quorum.provider (str) = corosync_votequorum\n", FOUR).unwrap()),
+            device_addresses: BTreeSet::new(),
+            owners: vec![owner("node n1.lab", 1), owner("instance vm1.lab", 50)],
             tags: vec!["ocf:master-role:full".into()],
             candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
             config: None,
@@ -147,6 +164,12 @@ impl Scene {
     pub(super) fn property(&mut self, name: &str, value: &str) {
         let pair = format!("<nvpair id=\"x\" name=\"{name}\" value=\"{value}\"/></cluster_property_set>");
         self.cib("</cluster_property_set>", &pair);
+    }
+
+    /// Two members and a quorum device, with something of what `corosync-quorumtool` and `corosync-cmapctl` say replaced.
+    pub(super) fn device_of_quorum(&mut self, tool: (&str, &str), cmap: (&str, &str)) {
+        let (tool, cmap) = (TOOL.replace(tool.0, tool.1), CMAP.replace(cmap.0, cmap.1));
+        self.view.quorum = Ok(Quorum::parse(&cmap, &tool).unwrap());
     }
 
     /// A parameter of our own device.

@@ -13,6 +13,7 @@ use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
+use crate::core::quorum::{Owner, Quorum};
 use crate::core::reconcile::Pause;
 use crate::core::roles::simulate::Simulated;
 use crate::core::roles::words::Heard;
@@ -25,6 +26,12 @@ pub struct View {
     pub resources: Result<Resources, String>,
     /// Pacemaker's state.
     pub pacemaker: Result<CrmMon, String>,
+    /// How corosync counts votes.
+    pub quorum: Result<Quorum, String>,
+    /// The addresses of the host with qnetd, as far as they could be resolved.
+    pub device_addresses: BTreeSet<IpAddr>,
+    /// The cluster's own hosts and instances.
+    pub owners: Vec<Owner>,
     /// The full members that have said that they lack what the fence device needs.
     pub lacking: BTreeSet<PacemakerName>,
     /// Ganeti's configuration.

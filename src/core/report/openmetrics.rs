@@ -33,6 +33,8 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
         one(u64::from(status.level.code())),
     );
     family("quorum", "Pacemaker has quorum here", known(status.quorum));
+    let device = status.quorum_device.as_ref().map(|device| device.votes);
+    family("quorum_device_votes", "corosync's quorum device gives its vote to each member here", known(device));
     family("maintenance", "Pacemaker is in maintenance mode", known(status.maintenance));
     family("paused", "An administrator has paused recording", one(u64::from(status.pause.is_some())));
     family(

@@ -12,7 +12,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Outcome};
 use crate::core::reconcile::{Decision, Membership, Quiet, Refusal};
-use crate::core::status::{Flags, Last, Level, Line, Next, Note, Protection, Role, Shun, Status, VERSION};
+use crate::core::status::{DeviceVote, Flags, Last, Level, Line, Next, Note, Protection, Role, Shun, Status, VERSION};
 use crate::core::text::is_hidden;
 
 fn line(node: &str, member: Membership, decision: &Decision) -> Line {
@@ -28,6 +28,7 @@ fn status(nodes: Vec<Line>, notes: Vec<Note>) -> Status {
         level: Level::Well,
         master: Some(NodeName::new("n1.lab").unwrap()),
         quorum: Some(true),
+        quorum_device: None,
         maintenance: None,
         pause: None,
         breaker: None,
@@ -44,7 +45,8 @@ fn lost() -> Status {
         line("n3.lab", Membership::Unclean, &refused)
             .protected(Protection { shun: Some(Shun::Shunned), ..Protection::default() }),
     ];
-    status(nodes, vec![Note::new(Level::Look, "pause", "paused by \"root\"")])
+    let quorum_device = Some(DeviceVote { host: "192.0.2.200".into(), votes: false });
+    Status { quorum_device, ..status(nodes, vec![Note::new(Level::Look, "pause", "paused by \"root\"")]) }
 }
 
 /// Ganeti's design of the monitoring agent: 0 well, 1 being mended, 2 unknown, 4 bad, each with a word on it.
@@ -73,6 +75,7 @@ fn every_metric_is_explained_and_the_unknown_has_no_sample() {
     for line in [
         "gnt_ha_level 1",
         "gnt_ha_quorum 1",
+        "gnt_ha_quorum_device_votes 0",
         "gnt_ha_notes{level=\"look\"} 1",
         "gnt_ha_node_unclean{node=\"n3.lab\"} 1",
         "gnt_ha_node_shunned{node=\"n3.lab\"} 1",

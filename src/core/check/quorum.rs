@@ -1,0 +1,70 @@
+//! A quorum device of corosync's: whether it would give its vote, and what must not be beside it.
+
+use super::{Findings, View};
+use crate::core::quorum::{Device, Quorum, Standing, own_host};
+
+/// The longest time for which a device that hangs may hold up what corosync tells (`quorum.device.sync_timeout`): its default.
+const SYNC_TIMEOUT: u64 = 30_000;
+
+/// The same of `quorum.device.timeout`.
+const TIMEOUT: u64 = 10_000;
+
+/// Nothing is looked at where corosync's word is not known with Pacemaker's: that is found already.
+pub(super) fn look(view: &View, findings: &mut Findings) {
+    let quorum = match &view.quorum {
+        Ok(quorum) => quorum,
+        Err(why) => {
+            if view.pacemaker.is_ok() {
+                findings.add("quorum-unknown", "corosync", why);
+            }
+            return;
+        }
+    };
+    let Some(device) = &quorum.device else { return };
+    look_at_members(quorum, device, findings);
+    look_at_settings(quorum, device, findings);
+    if let Some(host) = &device.host
+        && let Some(owner) = own_host(host, &view.device_addresses, &view.owners)
+    {
+        findings.add("quorum-device-own-host", device.called(), format!("that is {}", owner.what));
+    }
+    let Ok(resources) = &view.resources else { return };
+    if quorum.members.len() == 2 && resources.property(&["priority-fencing-delay"]).is_some_and(|value| value != "0") {
+        findings.add("fencing-delayed", "pacemaker", "priority-fencing-delay is set, and corosync has a quorum device");
+    }
+}
+
+/// Each member has the device by itself.
+fn look_at_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
+    for member in &quorum.members {
+        match member.device {
+            Standing::Votes => {}
+            Standing::Stopped => {
+                findings.add("quorum-device-stopped", &member.name, "corosync-qdevice gives corosync no word there");
+            }
+            Standing::Silent => {
+                let what = format!("it has no vote of {}", device.called());
+                findings.add("quorum-device-silent", &member.name, what);
+            }
+        }
+    }
+}
+
+fn look_at_settings(quorum: &Quorum, device: &Device, findings: &mut Findings) {
+    if quorum.two_node {
+        findings.add("quorum-device-two-node", "corosync", "two_node is set beside a quorum device");
+    }
+    let is_split = device.algorithm == "ffsplit";
+    if is_split && device.votes != Some(1) {
+        let votes = device.votes.map_or("not set".to_owned(), |votes| votes.to_string());
+        findings.add("quorum-device-votes", "corosync", format!("quorum.device.votes is {votes}, with ffsplit"));
+    }
+    if device.sync_timeout_ms > SYNC_TIMEOUT || device.timeout_ms > TIMEOUT {
+        let Device { timeout_ms, sync_timeout_ms, .. } = device;
+        let what = format!("quorum.device.timeout is {timeout_ms} ms, and sync_timeout {sync_timeout_ms} ms");
+        findings.add("quorum-device-slow", "corosync", what);
+    }
+    if !quorum.wait_for_all {
+        findings.add("quorum-device-no-wait", "corosync", "wait_for_all is not set");
+    }
+}
