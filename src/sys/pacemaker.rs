@@ -14,11 +14,13 @@ use super::process::{End, Job};
 use super::processes;
 use super::program::{ProgramError, run};
 use crate::core::ganeti::oob::reason_in;
+use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::crm_mon::{BadCrmMon, CrmMon};
 use crate::core::pacemaker::names::PacemakerName;
 
-/// The most that is read of an answer, in bytes: some 500 fencings and a few hundred resources.
-const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+/// The most that is read of an answer, in bytes. Each remote node adds some 15 kB to the configuration's state, as its connection is
+/// probed on every member.
+const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
 
 /// What its first process is called, on a member and on a remote node; the kernel keeps 15 bytes of a name.
 const NAMES: [&str; 2] = ["(pacemakerd)", "(pacemaker-remot)"];
@@ -48,6 +50,9 @@ pub enum PacemakerError {
     /// Its answer cannot be read.
     #[error(transparent)]
     Answer(#[from] BadCrmMon),
+    /// The state of its nodes cannot be read.
+    #[error("cannot use what cibadmin says of the nodes' state: {0}")]
+    States(BadCib),
     /// Its death cannot be tried.
     #[error("Pacemaker has no state of a node {0} (crm_mon --one-shot shows the names that it knows)")]
     NoState(PacemakerName),
@@ -71,7 +76,13 @@ pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
     }
     // Below level 3 crm_mon leaves out fencing that it takes for the same as another.
     let words = ["--one-shot", "--fence-history=3", "--output-as=xml"];
-    Ok(CrmMon::parse(&answer("crm_mon", &words, &[], &[], deadline)?)?)
+    let found = CrmMon::parse(&answer("crm_mon", &words, &[], &[], deadline)?)?;
+    if found.remotes.is_empty() {
+        return Ok(found);
+    }
+    let words = ["--query", "--no-children", "--xpath", "//node_state"];
+    let states = answer("cibadmin", &words, &[], &[], deadline)?;
+    found.with_states(&states).map_err(PacemakerError::States)
 }
 
 /// What one of Pacemaker's tools answers.

@@ -9,7 +9,9 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::core::fence_agents::WATCHDOG;
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
+use crate::core::pacemaker::tree::Element;
 use crate::core::pacemaker::xml;
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
 
@@ -99,6 +101,30 @@ impl CrmMon {
         }
         found.name_the_watchdog();
         if found.nodes.is_empty() { Err(BadCrmMon::NoNodes) } else { Ok(found) }
+    }
+
+    /// With what the CIB says of the state of each node (`//node_state`, without children). While the connection to a remote node is
+    /// being tried `crm_mon` shows it online, for as long as that takes: of a host that was fenced, and is shut out or has no power.
+    /// Whether a connection is there the controller that holds it has written down (`in_ccm`).
+    ///
+    /// # Errors
+    /// [`BadCib`].
+    pub fn with_states(mut self, states: &str) -> Result<Self, BadCib> {
+        let states = Element::parse(states)?;
+        if !matches!(states.name.as_str(), "xpath-query" | "node_state") {
+            return Err(BadCib::Shape);
+        }
+        let all = std::iter::once(&states).chain(&states.children);
+        // A time, from Pacemaker 2.1.7 on.
+        let is_in = |state: &&Element| !matches!(state.get("in_ccm"), None | Some("" | "false" | "0"));
+        let connected: BTreeSet<PacemakerName> =
+            all.filter(is_in).filter_map(|state| PacemakerName::read(state.get("uname")?)).collect();
+        for (name, member) in &mut self.nodes {
+            if self.remotes.contains(name) && !connected.contains(name) && member.is_member() {
+                *member = Membership::Absent;
+            }
+        }
+        Ok(self)
     }
 
     /// The delegate of watchdog fencing has a name like a node's.
@@ -263,6 +289,38 @@ mod tests {
         );
         assert_eq!(fences[0].delegate, Delegate::Human);
         assert_eq!(fences[0].completed_ms, found.fences_of(&name("n4.lab"), &all)[0].completed_ms);
+    }
+
+    /// As Pacemaker 2.1.5 has them of a remote node that was fenced, and whose connection is being tried.
+    #[test]
+    fn a_remote_node_that_is_not_connected_to_is_not_online() {
+        const STATES: &str = r#"<xpath-query><node_state id="1" uname="n1.lab" in_ccm="false" crmd="online"/>
+            <node_state remote_node="true" id="n5.lab" uname="n5.lab" in_ccm="true" node_fenced="0"/>
+            <node_state remote_node="true" id="n6.lab" uname="n6.lab" in_ccm="false" node_fenced="1795985335"/></xpath-query>"#;
+        let remote = |n: u8, unclean: bool| {
+            format!("<node name=\"n{n}.lab\" online=\"true\" pending=\"false\" unclean=\"{unclean}\" type=\"remote\"/>")
+        };
+        let remotes =
+            format!("{}{}{}{}</nodes>", remote(5, false), remote(6, false), remote(7, false), remote(8, true));
+        let found = CrmMon::parse(&XML.replace("</nodes>", &remotes)).unwrap();
+        let of = |found: &CrmMon, n: u8| found.of(&PacemakerName::of_test(&format!("n{n}.lab")));
+        assert_eq!(of(&found, 6), Membership::Online);
+        let found = found.with_states(STATES).unwrap();
+        let seen: Vec<Membership> = (5..=8).map(|n| of(&found, n)).collect();
+        let expected = [Membership::Online, Membership::Absent, Membership::Absent, Membership::Unclean];
+        assert_eq!(
+            (seen.as_slice(), of(&found, 1)),
+            (&expected[..], Membership::Online),
+            "a member is as crm_mon says"
+        );
+        let later = STATES
+            .replace("\"true\" node_fenced", "\"1795985335\" node_fenced")
+            .replace("\"false\" node", "\"0\" node");
+        let again = found.clone().with_states(&later).unwrap();
+        assert_eq!(again, found);
+        for bad in ["", "<cib/>", "<xpath-query>"] {
+            found.clone().with_states(bad).unwrap_err();
+        }
     }
 
     /// Ambiguity is never a match: an entry of `n1` is of neither of two nodes with that short name.
