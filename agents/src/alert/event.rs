@@ -18,8 +18,11 @@ pub struct Event {
 /// What kind of event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Corosync's membership changed.
-    Node,
+    /// Corosync's membership changed, or the connection to a remote node.
+    Node {
+        /// It is a remote node: only the DC and the host that holds or held its connection hear of it.
+        is_remote: bool,
+    },
     /// Somebody was to be fenced.
     Fencing {
         /// It succeeded.
@@ -78,7 +81,8 @@ impl Event {
         let number = |name: &str| get(name).parse::<i64>().ok();
         let kind = match get("kind").as_str() {
             "" => return Err("CRM_alert_kind is not set: Pacemaker starts this, as an alert agent".to_owned()),
-            "node" => Kind::Node,
+            // Remote nodes have no number among the members.
+            "node" => Kind::Node { is_remote: get("nodeid") == "0" },
             "fencing" => Kind::Fencing { succeeded: number("rc") == Some(0) },
             "resource" => Kind::Resource {
                 id: get("rsc"),
@@ -96,7 +100,7 @@ impl Event {
     #[must_use]
     pub fn told(&self, here: &Here) -> Option<Notice> {
         let (kind, urgent, text) = match &self.kind {
-            Kind::Node => {
+            Kind::Node { .. } => {
                 let (urgent, text) = self.membership()?;
                 ("node", urgent, text)
             }
@@ -120,13 +124,15 @@ impl Event {
         match self.kind {
             // Only the host that ran it hears of it.
             Kind::Resource { .. } | Kind::Other => true,
+            // Whether the master does nobody else knows.
+            Kind::Node { is_remote: true } => true,
             // Who asked for it is alive; that may be the one that is fenced (an unfencing, a fencing of oneself).
             Kind::Fencing { .. } => match origin(&self.description) {
                 Some(origin) if !origin.eq_ignore_ascii_case(&self.node) => is_here(origin),
                 _ => true,
             },
             // Of the master, each of the others.
-            Kind::Node => match &here.master {
+            Kind::Node { is_remote: false } => match &here.master {
                 Some(master) if !is_same(master, &self.node) => is_here(master.as_str()),
                 _ => !is_here(&self.node),
             },

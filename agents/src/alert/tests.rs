@@ -66,6 +66,9 @@ fn one_host_tells() {
     assert_eq!(tellers(&lost("n3.lab")), ["n1.lab"], "the master");
     assert_eq!(tellers(&lost("n1.lab")), ["n2.lab", "n3.lab"], "of the master each of the others");
     assert!(told(&lost("n3.lab"), "n1.lab").unwrap().text.contains("may still run"));
+    // Pacemaker 2.1.5 tells its DC and the host of the connection, neither of which need be Ganeti's master.
+    let remote = event(&[("kind", "node"), ("node", "n17.lab"), ("nodeid", "0"), ("desc", "lost")]);
+    assert_eq!(tellers(&remote), ["n1.lab", "n2.lab", "n3.lab"], "whoever hears of a remote node");
 }
 
 #[test]
