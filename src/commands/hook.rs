@@ -181,11 +181,12 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
         state.nodes = ganeti.nodes().iter().map(|node| node.name.clone()).collect();
         state.offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
     }
-    let by_hand = event.hook == Hook::NodeModify && event.offline == Some(true) && !event.is_pre;
+    let by_hand = event.hook == Hook::NodeModify && event.offline == Some(true);
     if by_hand && state.is_master && state.in_use {
         let tags = ssconf.cluster_tags().unwrap_or_default();
         state.by_hand = Tags::read(tags.iter().map(String::as_str)).by_hand;
-        let target = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
+        let among = if event.is_pre { &state.nodes } else { &state.offline };
+        let target = event.target.as_ref().and_then(|target| node::find(target, among).ok());
         // What cannot be read is taken for an administrator's word: Pacemaker is told too much, not too little.
         state.is_our_record = target.is_some_and(|node| places.recorder().is_recording(node).unwrap_or(false));
         state.seen = pacemaker::status(Deadline::after(EACH)).ok();

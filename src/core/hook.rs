@@ -246,14 +246,37 @@ pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// Ganeti asks the node for its version first, so this is heard only where the master itself lets the node through.
+/// Ganeti asks a node that comes back for its version first, so of one this is heard only where the master itself lets it through.
 fn may_be_done(event: &Event, state: &State) -> Result<(), String> {
     let Some(target) = &event.target else { return Ok(()) };
+    if event.hook == Hook::NodeModify && event.offline == Some(true) {
+        let name = connected(target, state);
+        return name.map_or(Ok(()), |name| Err(would_be_fenced(target, name)));
+    }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
     if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.refused) {
         return Err(format!("{target}: the other nodes refuse it; let it in first: gnt-ha admit {target}"));
     }
     Ok(())
+}
+
+/// What Pacemaker calls a remote node that it is connected to and would lose when all others refuse it, where nobody wants it fenced.
+fn connected<'a>(target: &NodeName, state: &'a State) -> Option<&'a PacemakerName> {
+    if !state.may_shun || state.is_our_record || state.by_hand == ByHand::Fence {
+        return None;
+    }
+    let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
+    let (seen, target) = (state.seen.as_ref()?, node::find(target, &all).ok()?);
+    let name = seen.called(target, &all).ok()?;
+    (seen.remotes.contains(name) && seen.of(name).is_member()).then_some(name)
+}
+
+fn would_be_fenced(target: &NodeName, name: &PacemakerName) -> String {
+    format!(
+        "{target}: is a Pacemaker remote node, and would be fenced as soon as the others refuse it; first have its connection stopped: \
+         crm_resource --resource {name} --meta --set-parameter target-role --parameter-value Stopped (and, when it is back, --delete-parameter \
+         target-role), or tag the cluster ocf:offline-by-hand:fence"
+    )
 }
 
 /// What follows from Ganeti's nodes as they are: nothing of it depends on what has happened.

@@ -233,6 +233,30 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
     assert!(dead.starts_with(&format!("{stays}1 of 3 votes would be left, and 2 are needed")), "{dead}");
 }
 
+/// A remote node is reached over TCP, by which it is refused: Pacemaker would lose it, and fence a host that is well.
+#[test]
+fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
+    let before = Event { is_pre: true, ..offlining() };
+    let with = |member| {
+        let mut seen = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", member)]);
+        seen.remotes = [PacemakerName::of_test("n3.lab")].into();
+        State { seen: Some(seen), offline: BTreeSet::new(), ..well() }
+    };
+    let connected = State { may_shun: true, ..with(Membership::Online) };
+    let why = plan(&before, &connected).unwrap_err();
+    assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
+    let may_be = |state: State| plan(&before, &state).is_ok();
+    assert!(may_be(State { may_shun: true, ..with(Membership::Absent) }), "its connection is stopped, or it is gone");
+    assert!(may_be(State { may_shun: false, ..connected.clone() }), "nobody refuses it");
+    assert!(may_be(State { is_our_record: true, ..connected.clone() }));
+    assert!(may_be(State { by_hand: ByHand::Fence, ..connected.clone() }), "it is to be fenced");
+    assert!(!may_be(State { by_hand: ByHand::Leave, ..connected.clone() }));
+    assert!(may_be(State { seen: None, ..connected.clone() }));
+    let mut member = connected;
+    member.seen.as_mut().unwrap().remotes.clear();
+    assert!(may_be(member), "a full member keeps its membership");
+}
+
 /// Unknown is never success: whoever cannot ask Pacemaker says what is left to do.
 #[test]
 fn what_pacemaker_was_not_told_is_said() {
