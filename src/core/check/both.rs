@@ -27,6 +27,15 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
             _ => {}
         }
     }
+    for known in ganeti.nodes().iter().filter(|known| known.master_capable && !known.offline) {
+        if state.called(&known.name, &all).is_ok_and(|name| state.remotes.contains(name)) {
+            findings.add(
+                "remote-master-capable",
+                &known.name,
+                "it is a Pacemaker remote node, and master-capable in Ganeti",
+            );
+        }
+    }
     for (name, _) in &state.nodes {
         if node::find(name.name(), ganeti.nodes().iter().map(|known| &known.name)).is_err() {
             findings.add("node-not-in-ganeti", name, "Ganeti does not know it");

@@ -199,6 +199,12 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("node-not-in-ganeti", "n5.lab", |s| {
         s.state("</nodes>", "<node name=\"n5.lab\" online=\"true\" unclean=\"false\"/></nodes>")
     }),
+    ("remote-master-capable", "n4.lab", |s| {
+        s.state(
+            "<node name=\"n4.lab\" online=\"true\" unclean=\"false\"/>",
+            "<node name=\"n4.lab\" online=\"true\" unclean=\"false\" type=\"remote\"/>",
+        );
+    }),
     ("offline-but-online", "n4.lab", |s| s.ganeti["nodes"]["u4"]["offline"] = true.into()),
     ("lost-but-not-offline", "n4.lab", |s| {
         s.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"")

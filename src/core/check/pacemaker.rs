@@ -150,7 +150,9 @@ fn look_at_reach(
                         .is_ok_and(|name| name.as_str().eq_ignore_ascii_case(&location.node))
             });
             let is_opt_in = resources.property(&["symmetric-cluster"]).is_some_and(|value| !is_true(value));
-            if state.membership(&node.name, &all) != Membership::Unknown && !kept_off && !is_opt_in {
+            // No fence device runs on a remote node.
+            let is_remote = state.called(&node.name, &all).is_ok_and(|name| state.remotes.contains(name));
+            if state.membership(&node.name, &all) != Membership::Unknown && !is_remote && !kept_off && !is_opt_in {
                 findings.add("device-on-regular-nodes", &node.name, format!("{} may run there", device.id));
             }
         }

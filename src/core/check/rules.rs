@@ -358,10 +358,16 @@ pub const RULES: &[Rule] = &[
          remote nodes), or remove it from Ganeti",
     ),
     rule_of(
+        "remote-master-capable",
+        Warning,
+        "when a master candidate is lost Ganeti may promote it, and it can neither hold the master role nor fence",
+        "gnt-node modify --master-capable=no {}",
+    ),
+    rule_of(
         "node-not-in-ganeti",
         Warning,
         "it may be given the master role's resource and can never hold it",
-        "add it to Ganeti (gnt-node add {}), or take it out of Pacemaker",
+        "add it to Ganeti (gnt-node add {}), or take it out of Pacemaker (crm_node --force --remove {}, once nothing connects to it)",
     ),
     rule_of(
         "offline-but-online",
