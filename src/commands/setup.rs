@@ -19,8 +19,8 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, PORT, PREFIX, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan_reached, planned, removal,
-    to_connect,
+    GANETI, MEMBERS, PORT, PREFIX, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan_reached, planned,
+    removal, to_connect,
 };
 use crate::sys::clock::Deadline;
 use crate::sys::corosync;
@@ -30,20 +30,23 @@ use crate::sys::output::{Paint, Text};
 use crate::sys::pacemaker::trial::{self, Trial};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
-use crate::sys::reachable;
+use crate::sys::remote_key;
 use crate::sys::resolve;
 use crate::sys::shun::known;
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
 
-/// The time for everything: a simulation of each host's death takes a few hundredths of a second.
+/// The time for everything but the simulations of each host's death.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The time for corosync's own word, which it has at hand.
 const COROSYNC: Duration = Duration::from_secs(2);
 
-/// How long each node that is to be a remote node has to take a connection.
+/// The time for each of those: it is some hundredths of a second with three nodes, and more than one with hundreds.
+const DEATH: Duration = Duration::from_secs(3);
+
+/// How long each node that is to be a remote node has to take a connection and the key.
 const REACH: Duration = Duration::from_secs(3);
 
 /// The first line of what is printed for crmsh, where some of it is not crmsh's.
@@ -126,12 +129,13 @@ struct Report<'a> {
 /// # Errors
 /// One line.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
-    let deadline = Deadline::after(LIMIT);
     if arguments.follow {
-        return follow(&arguments.places, arguments.dry_run, deadline);
+        return follow(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
     }
     let ganeti = files::read_config(&arguments.places.data_dir)
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
+    let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
+    let deadline = Deadline::after(LIMIT.saturating_add(DEATH.saturating_mul(deaths)));
     let cib = trial::query(deadline).map_err(|error| error.to_string())?;
     let resources = read(&cib)?;
     if arguments.remove {
@@ -146,9 +150,11 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         }
         Err(_) => false,
     };
-    let wish = Wish { primitive: arguments.primitive, health: arguments.health, has_device };
-    let asked: Vec<IpAddr> = to_connect(&resources, &ganeti).into_iter().collect();
-    let reached = reachable::accepting(&asked, PORT, asked.len(), deadline.at_most(REACH));
+    // A configuration that cannot be used is told below.
+    let members = Config::load_or_default(config).map_or(MEMBERS, |config| config.members);
+    let wish = Wish { primitive: arguments.primitive, health: arguments.health, has_device, members };
+    let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
+    let reached = remote_key::asked(&asked, PORT, deadline.at_most(REACH))?;
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());

@@ -64,6 +64,8 @@ pub struct Config {
     pub leash: Leash,
     /// When Ganeti's record is kept.
     pub record: Record,
+    /// Of more nodes than this, `gnt-ha setup` makes those remote nodes that are no master candidates.
+    pub members: usize,
     /// Agents that switch power, beside those that are known.
     pub power_agents: BTreeSet<String>,
     devices: BTreeMap<String, Driver>,

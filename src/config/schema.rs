@@ -16,6 +16,7 @@ use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Record, Shun}
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
+use crate::core::setup::MEMBERS;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +27,8 @@ struct Document {
     dark_time: Spanned<Seconds>,
     #[serde(default = "bounded")]
     minimum_grade: Spanned<Grade>,
+    #[serde(default = "members")]
+    members: Spanned<usize>,
     #[serde(default)]
     power_agents: Vec<Spanned<String>>,
     #[serde(default = "state")]
@@ -79,6 +82,10 @@ fn bounded() -> Spanned<Grade> {
     Spanned::new(0..0, Grade::Bounded)
 }
 
+fn members() -> Spanned<usize> {
+    Spanned::new(0..0, MEMBERS)
+}
+
 fn state() -> PathBuf {
     super::DEFAULT_STATE.into()
 }
@@ -115,6 +122,11 @@ impl Reader<'_> {
             let at = document.minimum_grade.span().start;
             return Err(self.error(at, "minimum_grade unknown would take anything for off: off, bounded or isolated"));
         }
+        let members = *document.members.get_ref();
+        if !(2..=MEMBERS).contains(&members) {
+            let why = format!("members must be 2 to {MEMBERS}: corosync carries no more nodes");
+            return Err(self.error(document.members.span().start, why));
+        }
         let leash = document.leash.unwrap_or_else(|| Spanned::new(0..0, Leash::default()));
         leash.get_ref().check().map_err(|why| self.error(leash.span().start, format!("leash: {why}")))?;
         let record = document.record.unwrap_or_else(|| Spanned::new(0..0, Record::default()));
@@ -146,6 +158,7 @@ impl Reader<'_> {
             shun: document.shun,
             leash: leash.into_inner(),
             record: record.into_inner(),
+            members,
             power_agents,
             devices,
             nodes,

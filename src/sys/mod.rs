@@ -26,6 +26,7 @@ pub mod processes;
 pub mod program;
 pub mod reachable;
 pub mod record;
+pub mod remote_key;
 pub mod resolve;
 pub mod road;
 pub mod shun;

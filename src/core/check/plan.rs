@@ -2,7 +2,7 @@
 
 use super::{Findings, View};
 use crate::core::ganeti::tags::Tags;
-use crate::core::setup::{GANETI, PREFIX, Part, Wish, has_made, plan};
+use crate::core::setup::{GANETI, MEMBERS, PREFIX, Part, Wish, has_made, plan};
 
 /// The plan has a copy of Ganeti's OOB programs; what is wrong with them is not the copy's fault.
 const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];
@@ -17,6 +17,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         primitive: resources.agents("ganeti-master-role").any(|role| role.id.starts_with(PREFIX) && !role.is_clone),
         has_device: view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some()),
         health: Tags::read(view.tags.iter().map(String::as_str)).health,
+        members: view.config.as_ref().and_then(|config| config.as_ref().ok()).map_or(MEMBERS, |config| config.members),
     };
     let is_open = |part: &Part| part.section != GANETI && part.state.is_open() || part.state.is_by_hand();
     let open: Vec<String> = plan(resources, ganeti, wish).into_iter().filter(is_open).map(|part| part.what).collect();

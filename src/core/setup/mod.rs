@@ -13,8 +13,6 @@ mod roles;
 mod tests;
 mod told;
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::Path;
 
 use serde::Serialize;
@@ -32,7 +30,7 @@ use roles::{master, nodes};
 pub const PREFIX: &str = "gnt-ha-";
 
 /// What the administrator wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// The master role as one resource, not as a promotable clone.
     pub primitive: bool,
@@ -40,6 +38,14 @@ pub struct Wish {
     pub health: bool,
     /// corosync has a quorum device, which decides who goes on of two nodes that have lost each other.
     pub has_device: bool,
+    /// How many nodes may all be full members; of more, those that are no master candidates are to be remote nodes.
+    pub members: usize,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { primitive: false, health: false, has_device: false, members: MEMBERS }
+    }
 }
 
 /// One thing that is wanted.
@@ -129,7 +135,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
-pub use remotes::{PORT, to_connect};
+pub use remotes::{MEMBERS, PORT, Reached, to_connect};
 pub use told::{TAG_HEALTH, TELL_GANETI};
 
 /// Why nobody is to be preferred.
@@ -153,12 +159,7 @@ pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Par
 
 /// The same, with no connection to a remote node that was not `reached` (see [`to_connect`]).
 #[must_use]
-pub fn plan_reached(
-    resources: &Resources,
-    ganeti: &GanetiConfig,
-    wish: Wish,
-    reached: Option<&BTreeSet<IpAddr>>,
-) -> Vec<Part> {
+pub fn plan_reached(resources: &Resources, ganeti: &GanetiConfig, wish: Wish, reached: Option<&Reached>) -> Vec<Part> {
     let two = ganeti.nodes().len() == 2 && !wish.has_device;
     let mut parts = vec![told::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
@@ -166,7 +167,7 @@ pub fn plan_reached(
     if wish.health {
         parts.push(told::health(ganeti));
     }
-    parts.extend(remotes(resources, ganeti, reached));
+    parts.extend(remotes(resources, ganeti, wish.members, reached));
     parts.push(device(resources));
     parts.extend(locations(resources));
     parts.push(master(resources, wish, two));

@@ -1,5 +1,8 @@
 //! The plan against configurations that are empty, ours, and somebody else's.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::*;
 use serde_json::json;
 
@@ -8,7 +11,10 @@ const EMPTY: &str = "<cib><configuration><crm_config/><nodes/><resources/><const
 fn ganeti(nodes: u8, candidates: u8) -> GanetiConfig {
     let node = |n: u8| {
         let name = format!("n{n}.lab");
-        (format!("u{n}"), json!({"name": name, "group": "g", "master_candidate": n <= candidates, "ndparams": {}}))
+        (
+            format!("u{n}"),
+            json!({"name": name, "group": "g", "master_candidate": n <= candidates, "master_capable": nodes <= 16 || n <= candidates, "ndparams": {}}),
+        )
     };
     let nodes: serde_json::Map<String, serde_json::Value> = (1..=nodes).map(node).collect();
     let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/usr/lib/gnt-ha/ganeti-oob"}},
@@ -33,7 +39,7 @@ fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
     for (nodes, candidates) in [(2, 2), (3, 3), (5, 3)] {
         for primitive in [false, true] {
-            let wish = Wish { primitive, health: nodes == 3, has_device: false };
+            let wish = Wish { primitive, health: nodes == 3, ..Wish::default() };
             let first = plan(&empty, &ganeti(nodes, candidates), wish);
             assert!(first[1..].iter().all(|part| part.state == State::Add), "{first:#?}");
             let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
@@ -50,7 +56,7 @@ fn what_was_applied_is_the_same_afterwards() {
 #[test]
 fn what_was_typed_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let wish = Wish { primitive: false, health: false, has_device: false };
+    let wish = Wish::default();
     let first = plan(&empty, &ganeti(3, 3), wish);
     let typed = fragment(&first)
         .replace("interval=\"0\"", "interval=\"0s\"")
@@ -73,11 +79,7 @@ fn what_somebody_else_made_is_left() {
     let theirs = EMPTY
         .replace("<crm_config/>", "<crm_config><cluster_property_set id=\"x\"><nvpair id=\"y\" name=\"stonith-timeout\" value=\"120s\"/></cluster_property_set></crm_config>")
         .replace("<resources/>", "<resources><primitive id=\"fence-ganeti\" class=\"stonith\" type=\"fence_ganeti\"/><primitive id=\"master\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"/></resources>");
-    let parts = plan(
-        &Resources::parse(&theirs).unwrap(),
-        &ganeti(4, 3),
-        Wish { primitive: false, health: false, has_device: false },
-    );
+    let parts = plan(&Resources::parse(&theirs).unwrap(), &ganeti(4, 3), Wish::default());
     let text = fragment(&parts);
     assert!(
         !text.contains("fence_ganeti\"") && !text.contains("ganeti-master-role") && !text.contains("stonith-timeout"),
@@ -94,23 +96,19 @@ fn what_somebody_else_made_is_left() {
 #[test]
 fn what_was_changed_by_hand_is_said() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true, health: false, has_device: false });
+    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true, ..Wish::default() });
     let changed = format!("<cib>{}</cib>", fragment(&parts)).replace("timeout=\"300s\"", "timeout=\"20s\"");
-    let again = plan(
-        &Resources::parse(&changed).unwrap(),
-        &ganeti(3, 3),
-        Wish { primitive: true, health: false, has_device: false },
-    );
+    let again = plan(&Resources::parse(&changed).unwrap(), &ganeti(3, 3), Wish { primitive: true, ..Wish::default() });
     let states: Vec<&State> = again.iter().map(|part| &part.state).filter(|state| **state != State::Same).collect();
     assert_eq!(states, [&State::Change("start: timeout is 20s, not 300s".into())]);
-    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish { primitive: false, health: false, has_device: false });
+    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish::default());
     assert!(other_form.iter().any(|part| matches!(&part.state, State::Kept(why) if why.contains("other form"))));
 }
 
 #[test]
 fn all_of_it_can_be_taken_away() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let all = merged(&plan(&empty, &ganeti(3, 2), Wish { primitive: false, health: false, has_device: false }));
+    let all = merged(&plan(&empty, &ganeti(3, 2), Wish::default()));
     assert_eq!(
         removal(&all),
         [
@@ -129,12 +127,12 @@ fn all_of_it_can_be_taken_away() {
 fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
     let with = ganeti(3, 3);
-    assert_eq!(plan(&empty, &with, Wish { primitive: false, health: false, has_device: false })[0].state, State::Same);
+    assert_eq!(plan(&empty, &with, Wish::default())[0].state, State::Same);
     let text = r#"{"version": 3000000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {
         "u1": {"name": "n1.lab", "group": "g", "master_candidate": true, "ndparams": {"oob_program": "/x/oob"}},
         "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "ndparams": {}}}}"#;
     let one = GanetiConfig::parse(text.as_bytes()).unwrap();
-    let parts = plan(&empty, &one, Wish { primitive: false, health: false, has_device: false });
+    let parts = plan(&empty, &one, Wish::default());
     assert_eq!(parts[0].state, State::Change("1 of 2 nodes have none".into()));
     assert_eq!(parts[0].pcs, [TELL_GANETI.join(" ")]);
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
@@ -265,23 +263,55 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     let mut text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {}});
     for n in 1..=20_u8 {
         text["nodes"][format!("u{n}")] = json!({"name": format!("n{n}.lab"), "group": "g", "master_candidate": n <= 10,
-            "offline": n == 20, "primary_ip": address(n).to_string()});
+            "master_capable": n <= 10, "offline": n == 20, "primary_ip": address(n).to_string()});
     }
     let ganeti = GanetiConfig::parse(text.to_string().as_bytes()).unwrap();
-    let asked = to_connect(&cib, &ganeti);
+    let asked = to_connect(&cib, &ganeti, MEMBERS);
     assert_eq!(asked, (11..=19).map(address).collect::<BTreeSet<_>>());
-    let reached = asked.into_iter().filter(|at| *at != address(17)).collect();
+    let refused = |at: &IpAddr| if *at == address(17) { Err("Connection refused".to_owned()) } else { Ok(()) };
+    let reached = asked.into_iter().map(|at| (at, refused(&at))).collect();
     let parts = plan_reached(&cib, &ganeti, Wish::default(), Some(&reached));
     let of = |node: &str| parts.iter().find(|part| part.what.starts_with(node) && part.section == "resources").unwrap();
     assert_eq!(of("n18.lab ").state, State::Add);
-    assert!(matches!(&of("n17.lab ").state, State::ByHand(why) if why.contains("192.0.2.17 port 3121")), "{parts:#?}");
+    assert!(
+        matches!(&of("n17.lab ").state, State::ByHand(why) if why.contains("192.0.2.17 port 3121: Connection refused")),
+        "{parts:#?}"
+    );
     let made = fragment(&parts);
     assert!(!made.contains("\"n17.lab\" class") && made.contains("\"n18.lab\" class"), "{made}");
     // One that is connected to is not asked again.
     let applied = merged(&parts);
-    assert_eq!(to_connect(&applied, &ganeti), BTreeSet::from([address(17)]));
-    let again = plan_reached(&applied, &ganeti, Wish::default(), Some(&BTreeSet::new()));
+    assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
+    let again = plan_reached(&applied, &ganeti, Wish::default(), Some(&Reached::new()));
     assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == State::Same), "{again:#?}");
+}
+
+/// An administrator may have fewer full members than corosync carries. Ganeti fills its pool with whoever is capable: a remote node
+/// must not be, whoever has made the connection.
+#[test]
+fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
+    let (cib, few) = large(5, 3);
+    let wish = Wish { members: 3, ..Wish::default() };
+    let address: BTreeSet<IpAddr> = BTreeSet::new();
+    assert_eq!(
+        (to_connect(&cib, &few, 3), to_connect(&cib, &few, 5)),
+        (address.clone(), address),
+        "no addresses there"
+    );
+    let of = |parts: &[Part]| -> (Vec<String>, usize) {
+        let told = parts.iter().filter(|part| part.section == GANETI && part.state.is_open());
+        let remotes = parts.iter().filter(|part| part.xml.contains("type=\"remote\"")).count();
+        (told.map(|part| part.pcs.join("; ")).collect(), remotes)
+    };
+    assert_eq!(of(&plan(&cib, &few, Wish::default())), (Vec::new(), 0));
+    let told = ["gnt-node modify --master-capable=no n4.lab", "gnt-node modify --master-capable=no n5.lab"];
+    let parts = plan(&cib, &few, wish);
+    assert_eq!(of(&parts), (told.map(str::to_owned).to_vec(), 2));
+    let crm: Vec<&String> = parts.iter().filter(|part| part.section == GANETI).flat_map(|part| &part.crm).collect();
+    assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
+    // One that is connected to stays so; one that was not reached is a regular node like any.
+    assert_eq!(of(&plan(&merged(&parts), &few, Wish::default())).0, told);
+    assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::new()))).0, [""; 0]);
 }
 
 /// A remote node fences nobody: it cannot hold the master role. That is said, and left to the administrator.

@@ -2,6 +2,7 @@
 
 use super::{GANETI, Part, State};
 use crate::core::ganeti::config::GanetiConfig;
+use crate::core::node::NodeName;
 
 /// Where `make install` puts it.
 pub(super) const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
@@ -31,6 +32,13 @@ pub(super) fn oob_program(ganeti: &GanetiConfig) -> Part {
 pub(super) fn health(ganeti: &GanetiConfig) -> Part {
     let state = if ganeti.tags().iter().any(|tag| tag == HEALTH) { State::Same } else { State::Add };
     part(format!("Ganeti's tag by which each node's health is published ({HEALTH})"), &TAG_HEALTH, state)
+}
+
+/// Of a node that is or is to be a remote node: Ganeti fills its pool with any node that is capable, and one that has no vote in
+/// Pacemaker and fences nobody can neither hold the master role nor stand in for one that does.
+pub(super) fn never_master(node: &NodeName) -> Part {
+    let what = format!("Ganeti never makes {node} a master candidate, as a Pacemaker remote node (master-capable=no)");
+    part(what, &["gnt-node", "modify", "--master-capable=no", node.as_str()], State::Add)
 }
 
 fn part(what: String, command: &[&str], state: State) -> Part {

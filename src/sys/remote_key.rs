@@ -1,0 +1,270 @@
+//! Whether a host's `pacemaker_remote` takes this cluster's key, found out before Pacemaker tries it: of a connection whose first start
+//! fails for its key, Pacemaker 2.1.5 has the host fenced at once, with everything that runs there.
+//!
+//! The handshake is that of TLS 1.2 with the least that a server of Pacemaker's takes, a key that both know and nothing else
+//! (RFC 4279, `TLS_PSK_WITH_AES_128_GCM_SHA256`). It is written out here: OpenSSL knows no key above 512 bytes, and that of Pacemaker's documentation has 4096.
+//! A server proves that it has the key by its answer to ours; then the connection ends, before a word of Pacemaker's protocol.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::thread;
+
+use aes::Aes128;
+use aes::cipher::{BlockEncrypt, KeyInit};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+
+use super::clock::Deadline;
+
+/// Where Pacemaker looks for the key (`DEFAULT_REMOTE_KEY_LOCATION`, `ALT_REMOTE_KEY_LOCATION`).
+const KEYS: [&str; 2] = ["/etc/pacemaker/authkey", "/etc/corosync/authkey"];
+
+/// Whose key it is (`DEFAULT_REMOTE_USERNAME`).
+const IDENTITY: &[u8] = b"lrmd";
+
+const CHANGE_CIPHER: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+
+/// Asks each of `addresses` at `port`; the answer is why it cannot be connected to.
+///
+/// # Errors
+/// The key of this host cannot be read.
+pub fn asked(
+    addresses: &[IpAddr],
+    port: u16,
+    deadline: Deadline,
+) -> Result<BTreeMap<IpAddr, Result<(), String>>, String> {
+    if addresses.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let path = KEYS.iter().map(Path::new).find(|path| path.exists());
+    let path = path.ok_or_else(|| format!("this host has no key for remote nodes ({})", KEYS.join(", ")))?;
+    let key = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let key = &key;
+    Ok(thread::scope(|scope| {
+        let ask = |address: IpAddr| move || takes(SocketAddr::new(address, port), key, deadline);
+        let all: Vec<_> = addresses.iter().map(|address| (*address, scope.spawn(ask(*address)))).collect();
+        all.into_iter()
+            .map(|(address, thread)| {
+                let answer = thread.join().unwrap_or_else(|_| Err(io::Error::other("it was not asked")));
+                (address, answer.map_err(|error| error.to_string()))
+            })
+            .collect()
+    }))
+}
+
+/// Whether the server there has this key.
+fn takes(address: SocketAddr, key: &[u8], deadline: Deadline) -> io::Result<()> {
+    let limit = || Some(deadline.left()).filter(|left| !left.is_zero()).ok_or(io::ErrorKind::TimedOut);
+    let stream = TcpStream::connect_timeout(&address, limit()?)?;
+    stream.set_read_timeout(Some(limit()?))?;
+    stream.set_write_timeout(Some(limit()?))?;
+    let mut talk = Talk { stream, transcript: Vec::new(), unread: Vec::new() };
+    talk.shake_hands(key)
+}
+
+struct Talk<S> {
+    stream: S,
+    /// All messages of the handshake so far, which the last ones sign.
+    transcript: Vec<u8>,
+    /// What has come of the server's messages and is not taken yet.
+    unread: Vec<u8>,
+}
+
+impl<S: Read + Write> Talk<S> {
+    fn shake_hands(&mut self, key: &[u8]) -> io::Result<()> {
+        let mut ours = [0; 32];
+        getrandom::fill(&mut ours).map_err(|error| io::Error::other(error.to_string()))?;
+        // No session, one cipher suite and the word that renegotiation is safe, no compression.
+        let hello = [&[3, 3][..], &ours, &[0, 0, 4, 0, 0xa8, 0, 0xff, 1, 0]].concat();
+        self.say(1, &hello)?;
+        let mut theirs = None;
+        loop {
+            match self.hear()? {
+                (2, body) => theirs = Some(body.get(2..34).ok_or_else(cut_short)?.to_vec()),
+                // It may name the key that it wants.
+                (12, _) => {}
+                (14, _) => break,
+                (kind, _) => return Err(io::Error::other(format!("an unexpected message of kind {kind}"))),
+            }
+        }
+        let theirs = theirs.ok_or_else(cut_short)?;
+        self.say(16, &[&length(IDENTITY)?[..], IDENTITY].concat())?;
+
+        let zeros = vec![0; key.len()];
+        let early = [&length(key)?[..], &zeros, &length(key)?, key].concat();
+        let master = expand(&early, b"master secret", &[&ours[..], &theirs].concat(), 48)?;
+        let block = expand(&master, b"key expansion", &[&theirs[..], &ours].concat(), 40)?;
+        let (Some(write_key), Some(salt)) = (block.get(..16), block.get(32..36)) else { return Err(cut_short()) };
+        let signed = expand(&master, b"client finished", &Sha256::digest(&self.transcript), 12)?;
+        let finished = [&[20, 0, 0, 12][..], &signed].concat();
+        let count = [0; 8];
+        let about = [&count[..], &[HANDSHAKE, 3, 3], &length(&finished)?].concat();
+        let sealed = seal(write_key, salt, &about, &finished)?;
+        self.record(CHANGE_CIPHER, &[1])?;
+        self.record(HANDSHAKE, &[&count[..], &sealed].concat())?;
+        // Its word for ours: it could read it.
+        match self.next_record() {
+            Ok((CHANGE_CIPHER, _)) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut || error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error)
+            }
+            Ok(_) | Err(_) => Err(io::Error::other("it does not take the key of this host")),
+        }
+    }
+
+    fn say(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
+        let message = [&[kind, 0][..], &length(body)?, body].concat();
+        self.transcript.extend(&message);
+        self.record(HANDSHAKE, &message)
+    }
+
+    fn record(&mut self, kind: u8, content: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&[&[kind, 3, 3][..], &length(content)?, content].concat())
+    }
+
+    /// The next message of the handshake.
+    fn hear(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        loop {
+            if let [kind, a, b, c, rest @ ..] = self.unread.as_slice() {
+                let size = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+                if rest.len() >= size {
+                    let (kind, body) = (*kind, rest.get(..size).unwrap_or_default().to_vec());
+                    self.transcript.extend(self.unread.drain(..size + 4));
+                    return Ok((kind, body));
+                }
+            }
+            match self.next_record()? {
+                (HANDSHAKE, content) => self.unread.extend(content),
+                (ALERT, content) => {
+                    let number = content.get(1).copied().unwrap_or_default();
+                    return Err(io::Error::other(format!(
+                        "it does not talk TLS with a shared key (alert {number}): it may want certificates"
+                    )));
+                }
+                (kind, _) => return Err(io::Error::other(format!("an unexpected record of kind {kind}"))),
+            }
+        }
+    }
+
+    fn next_record(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head)?;
+        let [kind, _, _, high, low] = head;
+        let mut content = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        self.stream.read_exact(&mut content)?;
+        Ok((kind, content))
+    }
+}
+
+fn cut_short() -> io::Error {
+    io::Error::other("its answer is cut short")
+}
+
+fn length(of: &[u8]) -> io::Result<[u8; 2]> {
+    u16::try_from(of.len()).map(u16::to_be_bytes).map_err(|_| io::Error::other("the key has more than 64 kB"))
+}
+
+/// The pseudorandom function of TLS 1.2 (RFC 5246, 5).
+fn expand(secret: &[u8], label: &[u8], seed: &[u8], size: usize) -> io::Result<Vec<u8>> {
+    let mac = |text: &[u8]| -> io::Result<Vec<u8>> {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).map_err(io::Error::other)?;
+        mac.update(text);
+        Ok(mac.finalize().into_bytes().to_vec())
+    };
+    let seed = [label, seed].concat();
+    let (mut found, mut step) = (Vec::new(), mac(&seed)?);
+    while found.len() < size {
+        found.extend(mac(&[&step[..], &seed].concat())?);
+        step = mac(&step)?;
+    }
+    found.truncate(size);
+    Ok(found)
+}
+
+/// AES-128 in Galois/Counter mode (NIST SP 800-38D) of one block, with less than a block beside it: the first record of a connection,
+/// whose count is 0. Returns the block and its tag.
+fn seal(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
+    let cipher = Aes128::new_from_slice(key).map_err(io::Error::other)?;
+    let encrypt = |block: u128| {
+        let mut block = block.to_be_bytes().into();
+        cipher.encrypt_block(&mut block);
+        u128::from_be_bytes(block.into())
+    };
+    let word = |bytes: &[u8]| {
+        let mut whole = [0; 16];
+        let fits = whole.get_mut(..bytes.len()).ok_or_else(cut_short)?;
+        fits.copy_from_slice(bytes);
+        io::Result::Ok(u128::from_be_bytes(whole))
+    };
+    let first = word(salt)?;
+    let sealed = word(block)? ^ encrypt(first | 2);
+    let bits = |bytes: &[u8]| u128::try_from(bytes.len()).unwrap_or_default() * 8;
+    let hash = encrypt(0);
+    let sum = [word(about)?, sealed, bits(about) << 64 | bits(block)];
+    let sum = sum.into_iter().fold(0, |sum, block| product(sum ^ block, hash));
+    Ok([sealed.to_be_bytes(), (sum ^ encrypt(first | 1)).to_be_bytes()].concat())
+}
+
+/// In the field of that mode, whose first bit is the highest.
+fn product(mut one: u128, other: u128) -> u128 {
+    let mut sum = 0;
+    for bit in 0..128 {
+        if other >> (127 - bit) & 1 == 1 {
+            sum ^= one;
+        }
+        one = one >> 1 ^ if one & 1 == 1 { 0xe1 << 120 } else { 0 };
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// The vector for SHA-256 that implementers of TLS 1.2 share (P. Lepage on the IETF's list).
+    #[test]
+    fn the_pseudorandom_function_is_that_of_tls_1_2() {
+        let bytes = |text: &str| -> Vec<u8> {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        };
+        let secret = bytes("9bbe436ba940f017b17652849a71db35");
+        let seed = bytes("a0ba9f936cda311827a6f796ffd5198c");
+        let found = expand(&secret, b"test label", &seed, 100).unwrap();
+        assert_eq!(found[..16], bytes("e3f229ba727be17b8d122620557cd453"));
+        assert_eq!(found[96..], bytes("87347b66"));
+    }
+
+    /// Test case 2 of the mode's specification (McGrew, Viega) has no data beside the block, one block of zeros and a count of 0.
+    #[test]
+    fn a_block_is_sealed_as_its_specification_has_it() {
+        let sealed = seal(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
+        let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
+    }
+
+    /// Whatever answers, be it nothing, garbage or an alert: only a server that goes on is one with our key.
+    #[test]
+    fn no_other_answer_is_a_yes() {
+        for answer in
+            [&b""[..], b"HTTP/1.1 400", &[21, 3, 3, 0, 2, 2, 40], &[22, 3, 3, 0, 4, 14, 0, 0, 0], &[20, 3, 3, 0, 1, 1]]
+        {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut hello = [0; 52];
+                stream.read_exact(&mut hello).unwrap();
+                stream.write_all(answer).unwrap();
+            });
+            let said = takes(address, b"key", Deadline::after(Duration::from_secs(10)));
+            assert!(said.is_err(), "{answer:?}");
+            server.join().unwrap();
+        }
+    }
+}
