@@ -94,7 +94,8 @@ fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
     if root != Path::new("/") {
         let settings = [
             format!("Dir::Etc={}", root.join("etc/apt").display()),
-            format!("Dir::Etc::trustedparts={}", root.join("etc/apt/trusted.gpg.d").display()),
+            // From Debian 13 on there is nothing in `trusted.gpg.d`.
+            format!("Dir::Etc::trustedparts={}", root.join("usr/share/keyrings").display()),
             format!("Dir::State={}", work.join("state").display()),
             format!("Dir::State::status={}", root.join("var/lib/dpkg/status").display()),
             format!("Dir::Cache={}", work.join("cache").display()),
