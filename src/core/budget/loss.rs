@@ -114,7 +114,7 @@ impl Seen {
         Self { after: about, latest: at_most.max(about), how }
     }
 
-    /// Of a remote node: at a monitor of its connection.
+    /// Of a remote node: at a monitor of its connection. It dies between two of them, as a rule half way.
     #[must_use]
     pub fn by_monitor(interval_ms: u64, timeout_ms: u64) -> Self {
         let time = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
@@ -123,7 +123,7 @@ impl Seen {
             time(interval_ms),
             time(timeout_ms)
         );
-        let after = Duration::from_millis(interval_ms.saturating_add(timeout_ms));
-        Self { after, latest: after, how }
+        let after = Duration::from_millis((interval_ms / 2).saturating_add(timeout_ms));
+        Self { after, latest: Duration::from_millis(interval_ms.saturating_add(timeout_ms)), how }
     }
 }

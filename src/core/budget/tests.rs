@@ -233,6 +233,13 @@ fn the_loss_is_seen_after_token_and_consensus() {
     assert_eq!((seen.after.as_millis(), seen.how.as_str()), (3_630, "token 1650 ms + consensus 1980 ms"));
 }
 
+/// Seen of Pacemaker 2.1.5 with 5 s and 5 s: 5.5 s and 9 s after two deaths.
+#[test]
+fn a_remote_node_dies_between_two_looks_at_its_connection() {
+    let seen = Seen::by_monitor(5_000, 5_000);
+    assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (7_500, 10_000));
+}
+
 /// A device that votes is waited for: its vote comes 4 to 12 s after a death, and at most 30 s are waited for it.
 #[test]
 fn a_quorum_device_that_votes_is_waited_for() {
