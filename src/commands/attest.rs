@@ -117,22 +117,52 @@ fn seen(
     };
     let addresses = ssconf.name_addresses("node_primary_ips").map_err(|error| error.to_string())?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
-    // Of one that this host refuses, or may refuse, a refused connection would be its own kernel's word.
     let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE));
-    let is_open = |address| refusals.of(address) == Own::Open;
-    let answers = |address| {
+    let (answers, was_asked) = address.map_or((false, false), |address| {
         let deadline = deadline.at_most(THERE);
-        if is_open(address) {
-            reachable::is_there(address, NODED, deadline)
-        } else {
-            !reachable::accepting(&[address], NODED, 1, deadline).is_empty()
-        }
-    };
+        let is_there = || reachable::is_there(address, NODED, deadline);
+        let accepts = || !reachable::accepting(&[address], NODED, 1, deadline).is_empty();
+        asked(refusals.of(address), is_there, accepts)
+    });
     let seen = Seen {
         is_here: identity::node_among([node]).is_some(),
         member: name.as_ref().map_or(Membership::Unknown, |name| status.of(name)),
-        answers: address.is_some_and(answers),
-        was_asked: address.is_some_and(is_open),
+        answers,
+        was_asked,
     };
     Ok((seen, name))
+}
+
+/// Whether a node answers, and whether its silence is its own. Of one that this host refuses, or may refuse, a refused connection
+/// would be its own kernel's word: only one that is accepted counts.
+fn asked(own: Own, is_there: impl FnOnce() -> bool, accepts: impl FnOnce() -> bool) -> (bool, bool) {
+    match own {
+        Own::Open => (is_there(), true),
+        Own::Doubtful | Own::Shunned => (accepts(), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    /// The reset of this host's own kernel is no sign that the node runs, and a list that the kernel does not follow is no reason
+    /// not to hear the node.
+    #[test]
+    fn a_connection_that_the_own_kernel_refuses_speaks_against_no_word() {
+        let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
+        let known = OwnRefusals::of_test(&[both, list], Some(&[both, kernel]));
+        let unknown = OwnRefusals::of_test(&[both, list], None);
+        let of = |own: &OwnRefusals, is_there: bool, accepts: bool| {
+            [both, list, kernel, none].map(|address| asked(own.of(address), || is_there, || accepts))
+        };
+        let (by_itself, by_the_kernel) = ((true, true), (false, false));
+        assert_eq!(of(&known, true, false), [by_the_kernel, by_itself, by_the_kernel, by_itself], "refused");
+        assert_eq!(of(&unknown, true, false), [by_the_kernel, by_the_kernel, by_itself, by_itself], "refused");
+        let (heard, silent) = ((true, false), (false, true));
+        assert_eq!(of(&known, true, true), [heard, by_itself, heard, by_itself], "accepted");
+        assert_eq!(of(&known, false, false), [by_the_kernel, silent, by_the_kernel, silent], "silent");
+    }
 }

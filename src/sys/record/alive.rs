@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::node::NodeName;
 use crate::sys::clock::Deadline;
 use crate::sys::record::unreachable::{is_made_unreachable, make_reachable};
+use crate::sys::shun::own::{Own, OwnRefusals};
 
 /// Each node's address in the primary network.
 pub(super) type Addresses = BTreeMap<NodeName, IpAddr>;
@@ -41,6 +42,22 @@ pub(super) fn nodeds_answer(
         let questions: Vec<_> = asked.iter().filter_map(ask).collect();
         questions.into_iter().filter_map(|question| question.join().ok().flatten()).collect()
     })
+}
+
+/// Whether each node runs, as far as this host does not keep its answer away. One that is shunned stays out until it is admitted. Of
+/// one that this host may refuse nothing is known: the answer would be its own kernel's. All others are asked, by `ask`.
+pub(super) fn answers(
+    nodes: Addresses,
+    own: &OwnRefusals,
+    ask: impl FnOnce(&Addresses) -> BTreeMap<NodeName, bool>,
+) -> BTreeMap<NodeName, bool> {
+    let of = |wanted: Own| {
+        let is_so = nodes.iter().filter(move |(_, address)| own.of(**address) == wanted);
+        is_so.map(|(node, address)| (node.clone(), *address)).collect::<Addresses>()
+    };
+    let mut answers = ask(&of(Own::Open));
+    answers.extend(of(Own::Shunned).into_keys().map(|node| (node, false)));
+    answers
 }
 
 /// Whether a noded's host answers; none if that is not known: there was no time for it, or it failed on this host.
@@ -101,6 +118,28 @@ mod tests {
         drop(noded);
         let refused = nodeds_answer(&asked, port, Kept, Deadline::after(NODED * 5));
         assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that refuses runs");
+    }
+
+    /// A list that the kernel does not follow keeps nobody's answer away, and what the kernel refuses without the list is not asked: its
+    /// own reset would be taken for the answer of a node that runs.
+    #[test]
+    fn who_is_asked_is_what_the_kernel_lets_through() {
+        let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
+        let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
+        let nodes: Addresses = [(node(1), both), (node(2), list), (node(3), kernel), (node(4), none)].into();
+        let of = |own: &OwnRefusals| {
+            let asked = Cell::new(Vec::new());
+            let ask = |open: &Addresses| {
+                asked.set(open.keys().map(ToString::to_string).collect());
+                open.keys().map(|node| (node.clone(), true)).collect()
+            };
+            let answers = answers(nodes.clone(), own, ask);
+            (asked.take(), [1, 2, 3, 4].map(|n| answers.get(&node(n)).copied()))
+        };
+        let known = OwnRefusals::of_test(&[both, list], Some(&[both, kernel]));
+        assert_eq!(of(&known), (vec!["n2.lab".into(), "n4.lab".into()], [Some(false), Some(true), None, Some(true)]));
+        let unknown = OwnRefusals::of_test(&[both, list], None);
+        assert_eq!(of(&unknown), (vec!["n3.lab".into(), "n4.lab".into()], [None, None, Some(true), Some(true)]));
     }
 
     /// Who only looks changes nothing: a status deleted the addresses that a failover under way had made unreachable.

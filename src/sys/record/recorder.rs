@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,8 +32,8 @@ use crate::sys::lock::{Lock, LockError};
 use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::reachable::NODED;
-use crate::sys::record::alive::{Addresses, OwnRefusal, nodeds_answer};
-use crate::sys::shun::own::{Own, OwnRefusals};
+use crate::sys::record::alive::{self, Addresses, OwnRefusal, nodeds_answer};
+use crate::sys::shun::own::OwnRefusals;
 use crate::sys::store::{PATIENCE, Store};
 use crate::sys::{every_node, identity, state_file};
 
@@ -289,16 +288,12 @@ impl Recorder {
         }
         let asked: Addresses =
             unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
-        let refusals = if asked.is_empty() { None } else { Some(OwnRefusals::read(&self.state_dir, deadline)) };
-        let of = |address: &IpAddr| refusals.as_ref().map_or(Own::Open, |refusals| refusals.of(*address));
-        // One that is shunned stays out until it is admitted. Of one that this host may refuse nothing is known: the answer would
-        // be its own kernel's.
-        let shunned =
-            asked.iter().filter(|(_, address)| of(address) == Own::Shunned).map(|(node, _)| (node.clone(), false));
-        let shunned: BTreeMap<NodeName, bool> = shunned.collect();
-        let asked: Addresses = asked.into_iter().filter(|(_, address)| of(address) == Own::Open).collect();
-        let mut answers = nodeds_answer(&asked, NODED, own, deadline);
-        answers.extend(shunned);
+        let answers = if asked.is_empty() {
+            BTreeMap::new()
+        } else {
+            let refusals = OwnRefusals::read(&self.state_dir, deadline);
+            alive::answers(asked, &refusals, |open| nodeds_answer(open, NODED, own, deadline))
+        };
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();
         }

@@ -42,6 +42,13 @@ impl OwnRefusals {
         Self { listed: shunned_addresses(state), kernel: kernel.map(|refused| refused.addresses.into_keys().collect()) }
     }
 
+    /// Of a test: what the list says, and what the kernel refuses, if that is known.
+    #[cfg(test)]
+    pub(crate) fn of_test(listed: &[IpAddr], kernel: Option<&[IpAddr]>) -> Self {
+        let all = |addresses: &[IpAddr]| addresses.iter().copied().collect();
+        Self { listed: all(listed), kernel: kernel.map(all) }
+    }
+
     /// How this host stands to `address`. A list alone refuses nothing: its rules may be gone, or leave this address out.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> Own {
