@@ -1,15 +1,20 @@
-//! What proves that a node is gone: our receipts, and Pacemaker's fence history. Asked for once in a take-over.
+//! What proves that a node is gone: our receipts, those of other hosts, and Pacemaker's fence history. Asked for once in a take-over.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
-use gnt_ha::core::pacemaker::fencing::Fencing;
-use gnt_ha::core::reconcile::{Membership, Memory, Removal, Written};
+use gnt_ha::core::pacemaker::fencing::{Fencing, Ways};
+use gnt_ha::core::reconcile::{Fence, First, Membership, Memory, Removal, Written, told};
 use gnt_ha::core::roles::gone;
 use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};
 use gnt_ha::sys::record::recorder::remembered;
+use gnt_ha::sys::record::told::fetch;
 
 use crate::site::{Place, Site};
 
@@ -18,23 +23,61 @@ use crate::site::{Place, Site};
 pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
     stories: Vec<Story>,
+    /// What other hosts have told of their own fencings.
+    told: BTreeMap<NodeName, Vec<Removal>>,
     fencing: Option<Fencing>,
     memory: Option<Memory>,
     all: Vec<NodeName>,
 }
 
+/// What is known of one node.
+struct Known {
+    member: Option<Membership>,
+    fences: Vec<Fence>,
+    receipts: Vec<Removal>,
+    ways: Ways,
+    first: First,
+}
+
+impl Known {
+    fn written(&self) -> Written<'_> {
+        Written { fences: &self.fences, receipts: &self.receipts, ways: &self.ways, first: &self.first }
+    }
+}
+
 impl Evidence {
-    /// Asks Pacemaker, and reads this host's receipts.
+    /// Asks Pacemaker, reads this host's receipts, and asks for those of other hosts where one of them has fenced a node and its
+    /// word alone proves too little.
     #[must_use]
     pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
         let ledger = Ledger::new(&place.state_dir).read().ok();
-        Self {
+        let mut evidence = Self {
             pacemaker: pacemaker::status(deadline),
             stories: ledger.map(|contents| stories(contents.entries, None)).unwrap_or_default(),
+            told: BTreeMap::new(),
             fencing: place.fencing(),
             memory: remembered(&place.state_dir).ok(),
             all: site.nodes.clone(),
+        };
+        evidence.told = evidence.told_by_others(&site.here, &place.data_dir, deadline);
+        evidence
+    }
+
+    fn told_by_others(&self, here: &NodeName, data_dir: &Path, deadline: Deadline) -> BTreeMap<NodeName, Vec<Removal>> {
+        let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<Removal>>::new());
+        for node in self.all.iter().filter(|node| *node != here) {
+            let Some(known) = self.known(node) else { continue };
+            let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
+            word.iter().for_each(|word| told::add(&mut asked, node, word, here, &self.all));
         }
+        // A candidate has it; without it the most that a receipt may say is not known.
+        let Some(ganeti) = files::read_config(data_dir).ok().filter(|_| !asked.is_empty()) else { return found };
+        fetch(asked, ganeti.nodes(), deadline, |node, host, receipts, most| {
+            let Some(known) = self.known(&node.name) else { return };
+            let taken = told::taken(&known.ways, &known.fences, &known.receipts, (host, receipts), most, &self.all);
+            found.entry(node.name.clone()).or_default().extend(taken);
+        });
+        found
     }
 
     /// How Pacemaker sees `node`; none if it could not be asked.
@@ -46,21 +89,100 @@ impl Evidence {
     /// What proves that `node` is gone, in words; `None` without a proof. Whoever asks has tried to reach it and could not.
     #[must_use]
     pub fn proof_that_gone(&self, node: &NodeName) -> Option<String> {
+        let known = self.known(node)?;
+        let proof = gone::proof_that_gone(known.member, &known.written(), now().wall_ms)?;
+        Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
+    }
+
+    /// What is known of a node; none where Pacemaker runs and does not answer: the node may be a member.
+    fn known(&self, node: &NodeName) -> Option<Known> {
         let (member, fences) = match &self.pacemaker {
             Ok(pacemaker) => (Some(pacemaker.membership(node, &self.all)), pacemaker.fences_of(node, &self.all)),
             Err(PacemakerError::NotHere) => (None, Vec::new()),
-            // It runs and does not answer: the node may be a member.
             Err(_) => return None,
         };
         let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.ways(node, &self.all);
-        let written = Written {
-            fences: &fences,
-            receipts: &Removal::all_of(&self.stories, node, &self.all),
+        let mut receipts = Removal::all_of(&self.stories, node, &self.all);
+        receipts.extend(self.told.get(node).into_iter().flatten().cloned());
+        Some(Known {
+            member,
+            fences,
+            receipts,
             // Of a configuration that cannot be read nothing is known of the devices, nor of those there were before.
-            ways: &self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
-            first: &self.memory.as_ref().map(|memory| memory.first(node)).unwrap_or_default(),
-        };
-        let proof = gone::proof_that_gone(member, &written, now().wall_ms)?;
-        Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
+            ways: self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
+            first: self.memory.as_ref().map(|memory| memory.first(node)).unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use gnt_ha::sys::pacemaker::cib;
+    use serde_json::json;
+
+    use super::*;
+
+    /// n1 was fenced by n3, with a device that takes `isolated`: its word alone proves no more. n3 has the receipt.
+    fn evidence(folder: &Path) -> Evidence {
+        let ago = now().wall_ms.saturating_sub(5_000) / 1_000;
+        let at =
+            std::process::Command::new("date").args(["--utc", "+%F %TZ", "--date"]).arg(format!("@{ago}")).output();
+        let at = String::from_utf8(at.unwrap().stdout).unwrap();
+        let xml = format!(
+            "<pacemaker-result api-version=\"2.25\" request=\"crm_mon\"><summary><current_dc present=\"true\" \
+             with_quorum=\"true\"/><cluster_options maintenance-mode=\"false\"/></summary><nodes>\
+             <node name=\"n1.lab\" online=\"false\" standby=\"false\" pending=\"false\" unclean=\"false\" shutdown=\"false\"/>\
+             <node name=\"n2.lab\" online=\"true\" standby=\"false\" pending=\"false\" unclean=\"false\" shutdown=\"false\"/>\
+             <node name=\"n3.lab\" online=\"true\" standby=\"false\" pending=\"false\" unclean=\"false\" shutdown=\"false\"/>\
+             </nodes><fence_history status=\"0\"><fence_event status=\"success\" action=\"off\" target=\"n1.lab\" client=\"c\" \
+             origin=\"n2.lab\" delegate=\"n3.lab\" completed=\"{}\"/></fence_history></pacemaker-result>",
+            at.trim()
+        );
+        let text = "<cib><configuration><crm_config/><nodes/><resources><primitive id=\"f\" class=\"stonith\" \
+                    type=\"fence_ganeti\"><instance_attributes id=\"i\"><nvpair id=\"g\" name=\"minimum_grade\" \
+                    value=\"isolated\"/></instance_attributes></primitive></resources><constraints/></configuration></cib>";
+        std::fs::write(folder.join("cib.xml"), text).unwrap();
+        Evidence {
+            pacemaker: Ok(CrmMon::parse(&xml).unwrap()),
+            stories: Vec::new(),
+            told: BTreeMap::new(),
+            fencing: Some(cib::read(&folder.join("cib.xml"), &BTreeSet::new()).unwrap().fencing),
+            memory: Some(Memory::default()),
+            all: ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap()).to_vec(),
+        }
+    }
+
+    /// `ganeti-oob`, which gives n3's receipt for `receipts n3.lab n1.lab`; n1 has a program of somebody else's, whose word counts.
+    fn site(folder: &Path) {
+        let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc",
+            "ended_ms": now().wall_ms - 5_000, "by_fencer": true}]});
+        let program = folder.join("ganeti-oob");
+        let text = format!("#!/bin/sh\n[ \"$*\" = \"receipts n3.lab n1.lab\" ] || exit 1\necho '{receipt}'\n");
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let node = |name: &str, program: &Path| json!({"name": name, "group": "g", "master_candidate": true, "ndparams": {"oob_program": program}});
+        let ganeti = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
+            "nodes": {"u1": node("n1.lab", Path::new("/x/oob")), "u2": node("n2.lab", &program), "u3": node("n3.lab", &program)}});
+        std::fs::write(folder.join("config.data"), ganeti.to_string()).unwrap();
+    }
+
+    /// Any member fences, and its receipt is on its disk alone: the recorder asked for it, and who takes the role did not.
+    #[test]
+    fn the_receipt_of_the_host_that_fenced_proves_a_node_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        site(folder.path());
+        let mut evidence = evidence(folder.path());
+        let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
+        assert_eq!(evidence.proof_that_gone(&n1), None, "the word of its device proves isolated");
+        let deadline = Deadline::after(Duration::from_secs(30));
+        assert!(evidence.told_by_others(&n3, folder.path(), deadline).is_empty(), "n3 has its own receipts");
+        evidence.told = evidence.told_by_others(&n2, folder.path(), deadline);
+        let proof = evidence.proof_that_gone(&n1);
+        assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab tells, receipt a-1"));
+        assert_eq!(evidence.proof_that_gone(&n3), None, "it is a member");
     }
 }

@@ -13,6 +13,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::fencing::Ways;
 use crate::core::receipt::Outcome;
 use crate::core::removal::{EACH_MOST, NODES_MOST};
 
@@ -27,14 +28,26 @@ pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeNa
             Decision::Refused(Refusal::Grade { word, .. }) => word,
             _ => continue,
         };
-        let Word::Device(Some(host)) = word else { continue };
-        let Ok(host) = node::find(host, all) else { continue };
-        if host != here && host != node {
-            asked.entry(host.clone()).or_default().push(node.clone());
-        }
+        add(&mut asked, node, word, here, all);
     }
-    asked.values_mut().for_each(|nodes| nodes.truncate(NODES_MOST));
     asked
+}
+
+/// Adds to the questions the one about `node`, for which a proof stands on `word`: that of a device, which another of Ganeti's nodes
+/// has run.
+pub fn add(
+    asked: &mut BTreeMap<NodeName, Vec<NodeName>>,
+    node: &NodeName,
+    word: &Word,
+    here: &NodeName,
+    all: &[NodeName],
+) {
+    let Word::Device(Some(host)) = word else { return };
+    let Ok(host) = node::find(host, all) else { return };
+    if host != here && host != node {
+        let nodes = asked.entry(host.clone()).or_default();
+        nodes.extend((nodes.len() < NODES_MOST).then(|| node.clone()));
+    }
 }
 
 /// What a host tells of its own fencings of these nodes, the newest of each.
@@ -65,19 +78,33 @@ pub fn most(node: &Node, config: Option<&Config>) -> Grade {
     }
 }
 
-/// Takes in what `host` told of its own fencings of a node: for each fencing of Pacemaker's that it ran the nearest receipt, if
-/// Pacemaker may have used our device for that node at all, and worth no more than `most`.
+/// Takes in what `host` told of its own fencings of a node; see [`taken`].
 pub fn take(node: &mut NodeState, host: &NodeName, told: &[Removal], most: Grade, all: &[NodeName]) {
-    if !node.ways.has_ours() || most <= Grade::Unknown {
-        return;
+    let found = taken(&node.ways, &node.fences, &node.receipts, (host, told), most, all);
+    node.receipts.extend(found);
+}
+
+/// What is taken of what a host `told` of its own fencings of a node: for each fencing of Pacemaker's that it ran the nearest receipt,
+/// if Pacemaker may have used our device for that node at all, and worth no more than `most`. None of `own` is taken again.
+#[must_use]
+pub fn taken(
+    ways: &Ways,
+    fences: &[Fence],
+    own: &[Removal],
+    (host, told): (&NodeName, &[Removal]),
+    most: Grade,
+    all: &[NodeName],
+) -> Vec<Removal> {
+    let mut found = Vec::new();
+    if !ways.has_ours() || most <= Grade::Unknown {
+        return found;
     }
     let is_its = |fence: &&Fence| {
         let by_it = matches!(&fence.delegate, Delegate::Host(delegate) if node::means(delegate, host, all));
         by_it && fence.status == FenceStatus::Success && fence.action != FenceAction::On
     };
-    let mut taken: BTreeSet<String> = node.receipts.iter().map(|own| own.id.clone()).collect();
-    let mut found = Vec::new();
-    for at_ms in node.fences.iter().filter(is_its).filter_map(|fence| fence.completed_ms) {
+    let mut taken: BTreeSet<String> = own.iter().map(|own| own.id.clone()).collect();
+    for at_ms in fences.iter().filter(is_its).filter_map(|fence| fence.completed_ms) {
         let apart = |removal: &&Removal| removal.ended_ms.abs_diff(at_ms);
         let near = told.iter().filter(|removal| {
             removal.by_fencer
@@ -91,7 +118,7 @@ pub fn take(node: &mut NodeState, host: &NodeName, told: &[Removal], most: Grade
             found.push(Removal { grade: nearest.grade.min(most), word_of, ..nearest.clone() });
         }
     }
-    node.receipts.extend(found);
+    found
 }
 
 #[cfg(test)]

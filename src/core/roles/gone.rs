@@ -4,7 +4,7 @@ use super::Rank;
 use super::words::Word;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::reconcile::{Membership, Proof, Written, last_on, proofs};
+use crate::core::reconcile::{self, Membership, Proof, Written, last_on, proofs};
 
 /// How old a proof may be, in milliseconds: a fenced node may be back, and be lost again in a way that nobody fenced it
 /// for. Once it is recorded offline, that is the proof, and does not age.
@@ -20,6 +20,21 @@ const CLOCKS_DIFFER_MS: u64 = 60_000;
 /// power-on nothing before it proves anything.
 #[must_use]
 pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms: u64) -> Option<Proof> {
+    last_that_counts(member, written, now_ms).filter(|proof| proof.grade >= Grade::Bounded)
+}
+
+/// Whose word it is that a node was fenced, where that proves too little: the receipt of who did it may prove more.
+#[must_use]
+pub fn word_that_proves_too_little(
+    member: Option<Membership>,
+    written: &Written<'_>,
+    now_ms: u64,
+) -> Option<reconcile::Word> {
+    let last = last_that_counts(member, written, now_ms).filter(|proof| proof.grade < Grade::Bounded);
+    last.map(|proof| proof.word)
+}
+
+fn last_that_counts(member: Option<Membership>, written: &Written<'_>, now_ms: u64) -> Option<Proof> {
     let may_be_gone = member.is_none_or(|member| !member.is_member() && member != Membership::Unclean);
     if !may_be_gone {
         return None;
@@ -28,7 +43,7 @@ pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms
     let proof = proofs(written).into_iter().rfind(|proof| !proof.is_planned)?;
     let is_fresh = proof.at_ms <= now_ms + CLOCKS_DIFFER_MS && now_ms.saturating_sub(proof.at_ms) <= FRESH_MS;
     let is_void = last_on(written).is_some_and(|on_ms| on_ms >= proof.at_ms);
-    (proof.grade >= Grade::Bounded && is_fresh && !is_void).then_some(proof)
+    (is_fresh && !is_void).then_some(proof)
 }
 
 /// Another node, when the role is to be taken without a majority of votes.

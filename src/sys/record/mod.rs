@@ -4,5 +4,6 @@ mod alive;
 pub mod gate;
 mod hand_over;
 pub mod recorder;
+pub mod told;
 pub mod unreachable;
 pub mod view;

@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, DEFAULT_PATH};
+use crate::core::ganeti::config::Node;
 use crate::core::ganeti::jobs::DRAINED_BY_US;
-use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags::Tags;
 use crate::core::history::stories;
 use crate::core::node::{self, NodeName};
@@ -23,7 +22,6 @@ use crate::core::receipt::When;
 use crate::core::reconcile::{
     Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, reconcile, told,
 };
-use crate::core::removal;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -35,7 +33,7 @@ use crate::sys::reachable::NODED;
 use crate::sys::record::alive::{self, Addresses, OwnRefusal, nodeds_answer};
 use crate::sys::shun::own::OwnRefusals;
 use crate::sys::store::{PATIENCE, Store};
-use crate::sys::{every_node, identity, state_file};
+use crate::sys::{identity, state_file};
 
 /// The administrator's pause, in the state folder.
 pub const PAUSE_FILE: &str = "pause.json";
@@ -56,9 +54,6 @@ const SAID_MS: u64 = 600_000;
 /// How long, in milliseconds, what is remembered may be older on disk than it is, where only the time differs. With
 /// [`QUIET_MS`] and a monitor's interval it stays within what still counts as watched (the breaker: 60 s).
 const LATER_MS: u64 = 15_000;
-
-/// How long another host's receipts are waited for: the record can be made without them.
-const RECEIPTS: Duration = Duration::from_secs(2);
 
 /// When the last look was, in the state folder.
 const LOOKED_FILE: &str = "looked.json";
@@ -305,26 +300,13 @@ impl Recorder {
     fn fetch_receipts(&self, state: &mut State, plan: &Plan, deadline: Deadline) -> bool {
         let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
         let asked = told::to_ask(plan, &state.here, &all);
-        let programs = state.nodes.iter().filter_map(|node| node.ganeti.oob_program.as_ref());
-        let Some(program) = programs.into_iter().find(|program| is_ours(program)).cloned() else { return false };
-        let config = Config::load(Path::new(DEFAULT_PATH)).ok();
+        let nodes: Vec<Node> = state.nodes.iter().map(|node| node.ganeti.clone()).collect();
         let before: usize = state.nodes.iter().map(|node| node.receipts.len()).sum();
-        for (host, nodes) in asked {
-            let words: Vec<&str> =
-                ["receipts", host.as_str()].into_iter().chain(nodes.iter().map(NodeName::as_str)).collect();
-            let answer: Result<BTreeMap<NodeName, Vec<Removal>>, String> =
-                every_node::ask_ours(&program, &words, deadline.at_most(RECEIPTS));
-            let said = answer.unwrap_or_else(|why| {
-                tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");
-                BTreeMap::new()
-            });
-            let said = removal::believed(said, &nodes);
-            for node in &mut state.nodes {
-                let Some(receipts) = said.get(&node.ganeti.name) else { continue };
-                let most = told::most(&node.ganeti, config.as_ref());
-                told::take(node, &host, receipts, most, &all);
+        super::told::fetch(asked, &nodes, deadline, |node, host, receipts, most| {
+            for state in state.nodes.iter_mut().filter(|state| state.ganeti.name == node.name) {
+                told::take(state, host, receipts, most, &all);
             }
-        }
+        });
         state.nodes.iter().map(|node| node.receipts.len()).sum::<usize>() > before
     }
 
