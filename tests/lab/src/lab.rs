@@ -211,7 +211,7 @@ impl Lab {
             return Err(Error::Answer { what: format!("the remote node {}", host.name), detail });
         }
         let to = system::root(system, &requirements::own_program()?, progress)?;
-        requirements::of_host(&to)?;
+        requirements::of_host(&to, self.spec.qnetd)?;
         let roots = (1..=self.spec.hosts).map(|index| if index == host.index { &*to } else { self.spec.root(index) });
         let spec = Spec { roots: roots.map(Path::to_owned).collect(), ..self.spec.clone() };
         host.mains.while_off(|| {
