@@ -15,9 +15,9 @@ fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     let before = scene.touched();
     dead.cut(Network::Bmc).unwrap();
     dead.power_off().unwrap();
-    let failed = |event: &lab::FenceEvent| event.target == dead.fqdn() && event.status == "failed";
+    let failed = |event: &lab::FenceEvent| event.target == dead.uname() && event.status == "failed";
     scene.wait("fencing fails", 120, || Ok(scene.lab.fence_history()?.iter().any(failed)));
-    scene.settle();
+    scene.nothing_happens();
     // Until somebody says that it is off, Pacemaker counts with a master that runs there.
     assert_eq!(scene.holder().as_deref(), Some(old), "nobody takes the role over");
     assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]));

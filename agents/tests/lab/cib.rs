@@ -17,7 +17,7 @@ pub(crate) const STAYS_OFF: &str = r#"<crm_config><cluster_property_set id="cib-
 pub(crate) const NODE_ROLE: &str = r#"<clone id="node-clone"><meta_attributes id="node-meta">
     <nvpair id="node-notify" name="notify" value="true"/></meta_attributes>
     <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role"><operations>
-    <op id="node-monitor" name="monitor" interval="10s" timeout="30s"/></operations></primitive></clone>"#;
+    <op id="node-monitor" name="monitor" interval="4s" timeout="30s"/></operations></primitive></clone>"#;
 
 /// How Pacemaker runs the master role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,8 +54,7 @@ fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
     let master = scene.host("n1");
     master.check(&["gnt-cluster", "modify", "--candidate-pool-size=2"]).unwrap();
     master.check(&["gnt-node", "modify", "--master-candidate=no", "n3.lab"]).unwrap();
-    scene.settle();
-    assert_eq!(scene.promotable(), ["n1", "n2"]);
+    scene.wait("n3 offers itself no more", 60, || Ok(scene.promotable() == ["n1", "n2"]));
     another_dies_and_is_added_again(&scene, "n3", "n1", &["n3"]);
     assert_eq!(scene.promotable(), ["n1", "n2"]);
     assert_eq!(the_master_dies_and_returns(&scene, &["n1", "n3"]), "n2");
@@ -70,8 +69,7 @@ fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
 fn of_five_hosts_each_kind_dies_then_two_at_once() {
     let scene = Scene::up("death-5", 5, Roles::Promotable);
     scene.host("n1").check(&["gnt-node", "modify", "--master-capable=no", "n5.lab"]).unwrap();
-    scene.settle();
-    assert_eq!(scene.promotable(), ["n1", "n2", "n3", "n4"]);
+    scene.wait("n5 offers itself no more", 60, || Ok(scene.promotable() == ["n1", "n2", "n3", "n4"]));
     another_dies_and_is_added_again(&scene, "n5", "n1", &["n5"]);
     another_dies_and_is_added_again(&scene, "n4", "n1", &["n4", "n5"]);
 

@@ -58,9 +58,9 @@ fn daemons(scene: &Scene) {
 fn health(scene: &Scene) {
     let holder = scene.holder().unwrap();
     let (master, other) = (scene.host(&holder), scene.others(&holder).remove(0));
-    let node = other.fqdn();
+    let node = other.uname();
     let says = |word: &str| {
-        let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node.as_str(), "--query"];
+        let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node, "--query"];
         scene.wait(&format!("the health of {node} is {word:?}"), FOUND, || {
             let said = master.run(&asked)?.text();
             // One that was taken away is asked for all the same, and has none of these values.

@@ -33,7 +33,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
     // Pacemaker stops everything then, what would log it too: whoever asks is told.
     scene.wait_told(master, dead.name(), "Pacemaker has no quorum here");
     scene.wait("who has no quorum runs nothing", 60, || Ok(scene.serving().is_empty()));
-    scene.settle();
+    scene.nothing_happens();
     assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]), "nobody has taken the role");
     scene.assert_only_fenced(held.fenced);
     other.mend(Network::Primary).unwrap();

@@ -29,8 +29,11 @@ const KEEP_LOGS: &str = "GNT_HA_LAB_KEEP_LOGS";
 /// Long enough for every connection to a dead node to wait for its time-out.
 const TAKE_OVER: Duration = Duration::from_secs(200);
 
-/// Several monitors of every resource: what an agent does wrong it has done by then.
-const SETTLED: Duration = Duration::from_secs(10);
+/// A monitor of every resource: what an agent does wrong it has begun by then.
+const MONITORED: Duration = Duration::from_secs(5);
+
+/// What must not happen would have happened by then: a take-over needs 8 s.
+const NOTHING: Duration = Duration::from_secs(12);
 
 /// The time of the watchdogs of a bare lab.
 pub(crate) const WATCHDOG_MS: u64 = 2_000;
@@ -199,9 +202,25 @@ impl Scene {
         }
     }
 
-    /// A moment in which several monitors have run.
+    /// Until Pacemaker has done what it wants to do, also after another monitor of each resource.
     pub(crate) fn settle(&self) {
-        std::thread::sleep(SETTLED);
+        self.wait_idle();
+        std::thread::sleep(MONITORED);
+        self.wait_idle();
+    }
+
+    /// For as long as it would take until something happens that must not happen.
+    pub(crate) fn nothing_happens(&self) {
+        std::thread::sleep(NOTHING);
+    }
+
+    /// The designated controller has nothing to do.
+    fn wait_idle(&self) {
+        self.wait("Pacemaker has nothing to do", 90, || {
+            let Some(dc) = self.lab.crm_mon()?.dc else { return Ok(false) };
+            let asked = ["crmadmin", "--status", &dc];
+            Ok(self.lab.hosts().iter().any(|host| host.run(&asked).is_ok_and(|said| said.text().contains("S_IDLE"))))
+        });
     }
 
     /// The end of a scenario: who is master, who was fenced, is offline, is drained; and nothing else was touched.

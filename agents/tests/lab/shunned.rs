@@ -214,7 +214,7 @@ fn it_stays_out_until_it_is_admitted(scene: &Scene, n1: &Host, n3: &Host) {
     n3.power_off().unwrap();
     power_on_as_another_boot(n3, "n3", n1);
     scene.wait("n3 has booted", 60, || Ok(n3.power_status() == Power::On));
-    scene.settle();
+    scene.nothing_happens();
     let seen = scene.host("n1").crm_mon().unwrap();
     assert!(!seen.is_online("n3"), "it is out: {seen:?}");
     for peer in scene.others("n3") {

@@ -30,7 +30,7 @@ pub(crate) fn each_file(scene: &Scene) {
         shell(&master, &format!("mkdir -p {FOLDER}; touch {file}"));
         assert_eq!(monitor(&master, agent), code, "{file}");
         scene.wait(&format!("Pacemaker finds {file}"), 30, || {
-            Ok(scene.failures().iter().any(|failure| failure.contains(&master.fqdn())))
+            Ok(scene.failures().iter().any(|failure| failure.contains(master.uname())))
         });
         println!("{file}: {:?}", scene.failures());
         // Nobody keeps a role that it cannot have: it moves, without a fencing. Any other failure is recovered in place.

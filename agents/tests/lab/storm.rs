@@ -190,7 +190,7 @@ impl Administrator<'_> {
                 host.power_off().unwrap();
                 if host.power_status() == Power::Off
                     && teller
-                        .run_within(&["stonith_admin", "--confirm", &host.fqdn()], PATIENCE)
+                        .run_within(&["stonith_admin", "--confirm", host.uname()], PATIENCE)
                         .is_ok_and(|output| output.success())
                 {
                     self.confirmed += 1;
