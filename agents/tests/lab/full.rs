@@ -22,8 +22,11 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     let scene = Scene::up("full-one", 3, Roles::Primitive);
     // A primitive that is stopped has no stickiness. Where Pacemaker 2.1.5 counts a failure only after the stop has begun, it
     // decides anew, and starts the role on the host with the fewest resources: the fence device is not to be on n1.
-    let beside = "<constraints><rsc_location id=\"fence-near\" rsc=\"fence-ganeti\" node=\"n3.lab\" score=\"100\"/></constraints>";
-    scene.lab.configure_cib(beside).unwrap();
+    let beside = format!(
+        "<constraints><rsc_location id=\"fence-near\" rsc=\"fence-ganeti\" node=\"{}\" score=\"100\"/></constraints>",
+        scene.host("n3").uname()
+    );
+    scene.lab.configure_cib(&beside).unwrap();
     scene.reconfigure(|text| format!("{text}\n[record]\nstart_up_grace = 60\n"));
     tag(&scene, "add-tags");
     daemons(&scene);
