@@ -15,6 +15,7 @@ mod disk;
 mod examples;
 mod failures;
 mod flows;
+mod forms;
 mod full;
 mod graceful;
 mod held_back;

@@ -28,7 +28,7 @@ struct Tree {
 }
 
 const PACKAGES: &str = "corosync,crmsh,fping,ganeti,iproute2,iputils-ping,libxml2-utils,netbase,nftables,openssh-client,\
-     openssh-server,pacemaker,pacemaker-cli-utils,procps,python3,resource-agents,util-linux";
+     openssh-server,pacemaker,pacemaker-cli-utils,pcs,procps,python3,resource-agents,util-linux";
 
 /// What no test reads: by this a tree takes half of its place.
 const LEFT_OUT: [&str; 7] = [

@@ -1,0 +1,45 @@
+//! What `gnt-ha setup --format` prints, typed as it is printed: by each form everything is as it should be afterwards.
+
+use lab::Host;
+use real_parts::protect::GNT_HA;
+
+use crate::full::shell;
+use crate::scene::Scene;
+
+/// Each form, with the line of a shell that types what is printed into FILE. Exit code 1: something is to be changed.
+const FORMS: [(&str, &str); 3] = [
+    // What is not crmsh's is a comment there, for the shell.
+    (
+        "crm",
+        "sed -n 's/^# \\(gnt-cluster .*\\)/\\1/p' FILE | sh -e; crm configure <FILE; \
+         sed -n 's/^# \\(crm_attribute .*\\)/\\1/p' FILE | sh -e",
+    ),
+    ("pcs", "sh -e FILE"),
+    ("xml", "cibadmin --modify --allow-create --xml-file FILE"),
+];
+
+/// Sets up by one form after the other; what was there is taken away before each.
+pub(crate) fn each_is_so(scene: &Scene, host: &Host) {
+    for (form, typed) in FORMS {
+        take_away(scene, host);
+        let file = format!("/root/setup.{form}");
+        shell(host, &format!("{GNT_HA} setup --format {form} >{file} || [ $? = 1 ]"));
+        println!(
+            "{}{}",
+            host.read_file(&file).unwrap(),
+            shell(host, &format!("set -e; {}", typed.replace("FILE", &file))).text()
+        );
+        let is_so = host.run(&[GNT_HA, "setup"]).unwrap();
+        assert!(is_so.success(), "what was typed by {form} is not what is wanted: {}", is_so.text());
+        scene.wait_role(host.name(), 60);
+    }
+}
+
+fn take_away(scene: &Scene, host: &Host) {
+    let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
+    host.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
+    host.check(&[GNT_HA, "setup", "--remove", "--apply"]).unwrap();
+    host.check(&["crm_resource", "--refresh"]).unwrap();
+    scene.wait("Pacemaker has forgotten them", 60, || Ok(scene.lab.crm_mon()?.resources.is_empty()));
+    host.check(&[&maintenance[..], &["--delete"]].concat()).unwrap();
+}
