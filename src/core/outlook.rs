@@ -55,6 +55,20 @@ pub fn lost(cib: &str, node: &PacemakerName) -> Option<String> {
     ))
 }
 
+/// The same CIB, of a part of the cluster that has lost quorum.
+#[must_use]
+pub fn without_quorum(cib: &str) -> String {
+    const QUORUM: &str = " have-quorum=\"";
+    let Some((before, rest)) = cib.split_once("<cib") else { return cib.to_owned() };
+    let (tag, body) = rest.split_once('>').map_or((rest, None), |(tag, body)| (tag, Some(body)));
+    let others = match tag.split_once(QUORUM) {
+        Some((first, last)) => format!("{first}{}", last.split_once('"').map_or("", |(_, after)| after)),
+        None => tag.to_owned(),
+    };
+    let body = body.map_or_else(String::new, |body| format!(">{body}"));
+    format!("{before}<cib{QUORUM}0\"{others}{body}")
+}
+
 /// Why what Pacemaker would do is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum BadOutlook {
@@ -184,6 +198,15 @@ mod tests {
         assert_eq!(surprise(Some(&n1), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
         assert_eq!(surprise(Some(&n1), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
         assert_eq!(surprise(None, &BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn a_cib_loses_quorum_and_nothing_else() {
+        let with = r#"<?xml version="1.0"?><cib epoch="1" have-quorum="1" dc-uuid="1"><configuration/></cib>"#;
+        let without = r#"<?xml version="1.0"?><cib have-quorum="0" epoch="1" dc-uuid="1"><configuration/></cib>"#;
+        assert_eq!(without_quorum(with), without);
+        assert_eq!(without_quorum(without), without);
+        assert_eq!(without_quorum("<cib><configuration/></cib>"), "<cib have-quorum=\"0\"><configuration/></cib>");
     }
 
     /// Cut from what `crm_simulate` of Pacemaker 2.1.5 says: with `--node-fail` a remote node stays online there.

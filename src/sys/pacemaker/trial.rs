@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{PacemakerError, answer};
-use crate::core::outlook::{Death, lost};
+use crate::core::outlook::{Death, lost, without_quorum};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::sys::clock::Deadline;
 
@@ -112,16 +112,22 @@ impl Trial {
             Some(Death::Member(node)) => self.lose(node, deadline)?,
             _ => self.file.clone(),
         };
+        let file = if keeps_quorum { file } else { self.lose_quorum(&file)? };
         let file = file.display().to_string();
         let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
-        // Without it the quorum that the copy has is taken.
-        if !keeps_quorum {
-            words.push("--quorum=false");
-        }
         if let Some(Death::Connection(failed)) = death {
             words.extend(["--op-inject", failed]);
         }
         answer("crm_simulate", &words, &[], &[], deadline)
+    }
+
+    /// A copy of `file` without quorum. `crm_simulate --quorum` (tried with 2.1.5) changes nothing.
+    fn lose_quorum(&self, file: &Path) -> Result<PathBuf, PacemakerError> {
+        let path = self.folder.join("without-quorum.xml");
+        let failed = |error| PacemakerError::File { path: path.clone(), error };
+        let cib = fs::read_to_string(file).map_err(failed)?;
+        fs::write(&path, without_quorum(&cib)).map_err(failed)?;
+        Ok(path)
     }
 
     /// A second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the same way, but of
