@@ -46,9 +46,9 @@ help:
 	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
-	@echo 'make deb         a package for this Debian, in target/deb'
+	@echo 'make deb         a package for this Debian, in target/deb; SYSTEM=debian-13: for that one (root)'
 	@echo 'make sbom        what is linked into the programs, as CycloneDX, in $(SBOM)'
-	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12 or 13, root)'
+	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12 or 13, root); SYSTEM as for deb'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
 
 build:
@@ -92,12 +92,19 @@ sbom: build
 	$(CARGO) run --release --locked --quiet --package sbom -- $(SBOM) $(addprefix $(OUT)/,fence_ganeti ganeti-oob noded-call gnt-ha \
 	    gnt-ha-alert ganeti-master-role ganeti-node-role)
 
+# SYSTEM=debian-13: in a root of that Debian, with its compiler, and the package is in target/debian-13/deb.
+ifdef SYSTEM
+deb deb-check:
+	packaging/deb/in-root '$(SYSTEM)' $@
+else
 deb:
+	tests/requirements --to-build dpkg-dev
 	MAKE='$(MAKE)' CARGO='$(CARGO)' packaging/deb/build
 
 deb-check: deb
-	tests/requirements lintian mmdebstrap
+	tests/requirements --to-build lintian mmdebstrap
 	packaging/deb/check
+endif
 
 # In a target folder of its own: cargo lets one command at a time into a folder, and what is tested is built meanwhile.
 lint:
