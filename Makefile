@@ -154,14 +154,14 @@ test-real: requirements watchdog labs
 # Each lab is a cluster of its own, with names of its own. Pacemaker's clocks are real, and most of its time is waiting.
 # GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 labs: requirements
-	tests/requirements chromium mmdebstrap corosync-qdevice corosync-qnetd
+	tests/requirements chromium mmdebstrap
 	$(CARGO) build $(TESTED)
 	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LABS) $(LABS_AT_ONCE)
 
 # Everything that is tested, on each release, for SOAK_HOURS (now $(SOAK_HOURS)): for a night. It
 # goes on where it was interrupted.
 soak: requirements
-	tests/requirements chromium mmdebstrap qemu-system-x86 busybox-static
+	tests/requirements chromium mmdebstrap qemu-system-x86 busybox-static corosync-qdevice corosync-qnetd
 	@CARGO='$(CARGO)' TESTED='$(TESTED)' REAL='$(REAL)' tests/soak target/soak $(SOAK_HOURS)
 
 # The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.

@@ -24,6 +24,7 @@ mod moves;
 mod outside;
 mod page;
 mod planted;
+mod quorum_device;
 mod scene;
 mod setup;
 mod shunned;

@@ -98,6 +98,16 @@ impl Scene {
         lab
     }
 
+    /// As bare, two hosts, of which a third one with qnetd decides who goes on. Of the machine's own system: the trees that a lab
+    /// makes have no corosync-qdevice.
+    pub(crate) fn with_qnetd(name: &str) -> Lab {
+        let systems = vec!["/".into()];
+        let lab = Lab::up(Options { qnetd: true, systems, ..options(name, 2, Duration::from_secs(3)) }).unwrap();
+        install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
+        install_hooks(&lab).unwrap();
+        lab
+    }
+
     /// As bare, on hosts of the other release than the machine's, whose names for Pacemaker are not those for Ganeti.
     pub(crate) fn elsewhere(name: &str, hosts: u8) -> Lab {
         let options = options(name, hosts, Duration::from_secs(3));
