@@ -258,16 +258,17 @@ fn who_may_fence_is_published_when_it_changes() {
     };
     let looked = || assert_eq!(scene.run(NODE, "monitor", &[RECURRING]).code, 0);
     let oob = scene.oob();
+    let copy = format!("{oob},n1.lab,n4.lab");
     looked();
     assert_eq!(published(), [""; 0], "Pacemaker's configuration is not here");
-    scene.cib("fence_ipmilan", &oob);
+    scene.cib("fence_ipmilan", &copy);
     looked();
     assert_eq!(published(), [""; 0], "no device of ours");
-    scene.cib("fence_ganeti", &oob);
+    scene.cib("fence_ganeti", &copy);
     assert_eq!(scene.run(NODE, "start", &[]).code, 0);
     looked();
     assert_eq!(published(), ["100"], "at the start, and not again");
-    scene.cib("fence_ganeti", "/nonexistent/oob");
+    scene.cib("fence_ganeti", "/nonexistent/oob,n1.lab");
     looked();
     assert_eq!(published(), ["100", "-INFINITY"]);
     let ganeti = format!(

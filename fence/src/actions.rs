@@ -73,11 +73,10 @@ fn list_status(options: &Options, deadline: Deadline) -> Report {
 /// Cheap on purpose: a monitor that asks every device is the root of most time-outs of fence devices.
 fn monitor(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
-    let nodes = match (cluster.nodes_with_program(), &options.oob_program) {
+    let nodes = match (cluster.nodes_with_program(), cluster.program_by_option()) {
         (Ok(nodes), _) => nodes,
-        (Err(_), Some(path)) if !options.deep => {
-            return OobProgram::find(path)
-                .map_or_else(|error| Report::failure(error.to_string()), |_| Report::default());
+        (Err(_), Some(program)) if !options.deep => {
+            return program.map_or_else(|error| Report::failure(error.to_string()), |_| Report::default());
         }
         (Err(error), _) => return Report::failure(format!("cannot fence any node: {error}")),
     };

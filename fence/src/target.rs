@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use gnt_ha::config::DEFAULT_PATH;
 use gnt_ha::core::ganeti::config::GanetiConfig;
+use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::node::{self, NoSuchNode, NodeName};
-use gnt_ha::core::pacemaker::fence_score::MayFence;
 use gnt_ha::sys::ganeti::files::{self, GanetiFilesError};
-use gnt_ha::sys::ganeti::programs::{Copy, has_what_is_needed};
+use gnt_ha::sys::ganeti::programs::{Copy, Lacks, able};
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
@@ -21,6 +21,8 @@ pub struct Cluster {
     copy: Option<Copy>,
     /// The program for every node, by option.
     program: Option<PathBuf>,
+    /// What `ganeti-oob` reads.
+    config_toml: PathBuf,
     data_dir: PathBuf,
 }
 
@@ -64,12 +66,9 @@ pub enum TargetError {
          oob_program=/usr/lib/gnt-ha/ganeti-oob)"
     )]
     NoProgram(NodeName),
-    /// The host is no master candidate, and has only a part of what is needed.
-    #[error(
-        "this host is no master candidate, and lacks a part of what is needed: the OOB programs, and for ganeti-oob \
-         {DEFAULT_PATH} and the secrets that it names (gnt-cluster copyfile)"
-    )]
-    Lacks,
+    /// The host is no master candidate, and lacks what is needed to fence by the copy.
+    #[error("this host is no master candidate (it has no config.data), and cannot fence: {0}")]
+    Lacks(#[from] Lacks),
     /// The program cannot be run.
     #[error("{0}")]
     Program(#[from] OobError),
@@ -83,9 +82,10 @@ impl Cluster {
         // A configuration that is there and cannot be read may say something else than the copy.
         let is_regular = matches!(config, Err(GanetiFilesError::NotCandidate(_)));
         Self {
-            copy: if is_regular { Copy::read(&options.data_dir, &options.cib) } else { None },
+            copy: is_regular.then(|| Copy::read(&options.data_dir, &options.cib)),
             config,
             program: options.oob_program.clone(),
+            config_toml: DEFAULT_PATH.into(),
             data_dir: options.data_dir.clone(),
         }
     }
@@ -114,28 +114,48 @@ impl Cluster {
     /// [`TargetError`].
     fn target(&self, plug: &NodeName) -> Result<Target, TargetError> {
         let wrong = |error| TargetError::Node { error, data_dir: self.data_dir.clone() };
-        match (&self.config, &self.copy, &self.program) {
-            (Ok(config), _, program) => {
+        match (&self.config, &self.copy) {
+            (Ok(config), _) => {
                 let node = config.find(plug).map_err(wrong)?;
-                let path = program.as_deref().or(node.oob_program.as_deref());
+                let path = self.program.as_deref().or(node.oob_program.as_deref());
                 let path = path.ok_or_else(|| TargetError::NoProgram(node.name.clone()))?;
                 Ok(Target { node: node.name.clone(), program: OobProgram::find(path)? })
             }
-            (Err(GanetiFilesError::NotCandidate(_)), copy, Some(program)) => {
-                let known = copy.as_ref().map_or(&[][..], |copy| &copy.nodes);
-                let node = match node::find(plug, known) {
-                    Err(NoSuchNode::Unknown { .. }) => plug,
+            (Err(_), Some(copy)) => {
+                if self.program.is_none() {
+                    copy.programs()?;
+                }
+                let node = match node::find(plug, &copy.nodes) {
+                    Err(NoSuchNode::Unknown { .. }) if self.program.is_some() => plug,
                     found => found.map_err(wrong)?,
                 };
-                Ok(Target { node: node.clone(), program: OobProgram::find(program)? })
+                let path = match &self.program {
+                    Some(path) => path,
+                    None => copy.of_node(node)?,
+                };
+                Ok(Target { node: node.clone(), program: self.by_the_right_configuration(path, copy)? })
             }
-            (Err(_), Some(Copy { nodes, programs: Some(programs) }), None) => {
-                let node = node::find(plug, nodes).map_err(wrong)?;
-                let path = programs.of_node(node).ok_or_else(|| TargetError::NoProgram(node.clone()))?;
-                Ok(Target { node: node.clone(), program: OobProgram::find(path)? })
-            }
-            (Err(error), ..) => Err(TargetError::Config(error.to_string())),
+            (Err(error), None) => Err(TargetError::Config(error.to_string())),
         }
+    }
+
+    /// A program that a host runs which is no master candidate: ours only with the configuration of Ganeti's master, as an older
+    /// one may name another machine for the node. That would be switched, and the node be taken for off.
+    fn by_the_right_configuration(&self, path: &Path, copy: &Copy) -> Result<OobProgram, TargetError> {
+        let program = OobProgram::find(path)?;
+        if is_ours(path) {
+            copy.configuration(&self.config_toml)?;
+        }
+        Ok(program)
+    }
+
+    /// The program that the device's option names for every node, where this host may run it; none without such an option.
+    pub fn program_by_option(&self) -> Option<Result<OobProgram, TargetError>> {
+        let path = self.program.as_deref()?;
+        Some(match &self.copy {
+            Some(copy) => self.by_the_right_configuration(path, copy),
+            None => OobProgram::find(path).map_err(TargetError::from),
+        })
     }
 
     /// The node that `plug` stands for, unless Pacemaker means another one: a device with a plug of its own is
@@ -187,14 +207,8 @@ impl Cluster {
                 Ok(nodes.filter_map(|node| Some((node.name.clone(), path(node.oob_program.as_deref())?))).collect())
             }
             // Pacemaker's fencer asks each host for its list: one that cannot do it is not to be tried first.
-            (Err(_), Some(copy)) if by_option.is_some() || copy.programs.is_some() => {
-                let nodes = copy.with_program(by_option);
-                if has_what_is_needed(&nodes, MayFence::Yes, Path::new(DEFAULT_PATH)) {
-                    return Ok(nodes);
-                }
-                Err(TargetError::Lacks)
-            }
-            (Err(error), _) => Err(TargetError::Config(error.to_string())),
+            (Err(_), Some(copy)) => Ok(able(copy.with_program(by_option)?, Some(copy), &self.config_toml)?),
+            (Err(error), None) => Err(TargetError::Config(error.to_string())),
         }
     }
 }

@@ -48,7 +48,7 @@ fn without_the_file_and_a_copy_only_oob_program_helps() {
     cluster.pacemaker(&format!("action=monitor\n{option}")).succeeded();
     cluster.pacemaker(&format!("action=validate-all\n{option}")).succeeded();
     cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{option}")).succeeded().said("Success: Powered OFF\n");
-    cluster.pacemaker(&format!("action=list\n{option}")).failed(&["cannot list nodes", "config.data"]);
+    cluster.pacemaker(&format!("action=list\n{option}")).failed(&["cannot list nodes", "ssconf_node_list"]);
     cluster.pacemaker("action=monitor\noob_program=/nonexistent").failed(&["/nonexistent"]);
 }
 
@@ -58,22 +58,53 @@ fn without_the_file_and_a_copy_only_oob_program_helps() {
 fn a_host_that_is_no_candidate_fences_by_the_copy() {
     let cluster = Cluster::new();
     let own = cluster.program("own", "echo own >> who");
-    let cib = cluster.regular(&format!("{},n2.lab={},n3.lab=", cluster.path("oob").display(), own.display()));
+    let cib = cluster.regular(&format!("{},n1.lab,{},n2.lab", cluster.path("oob").display(), own.display()));
     cluster.pacemaker(&format!("action=monitor\n{cib}")).succeeded();
     cluster.pacemaker(&format!("action=validate-all\n{cib}")).succeeded();
     cluster.pacemaker(&format!("action=list\n{cib}")).succeeded().said("n1.lab,n1\nn2.lab,n2\n");
     cluster.pacemaker(&format!("action=off\nplug=n2\nnodename=n2\n{cib}")).succeeded().said("Success: Powered OFF\n");
     assert_eq!((cluster.power("n2.lab").as_str(), cluster.power("n1.lab").as_str()), ("off", "on"));
     assert!(cluster.text("who").starts_with("own\n"), "n2 has a program of its own");
-    cluster.pacemaker(&format!("action=off\nplug=n3.lab\n{cib}")).failed(&["n3.lab", "has no OOB program"]);
+    cluster
+        .pacemaker(&format!("action=off\nplug=n3.lab\n{cib}"))
+        .failed(&["n3.lab", "it has no OOB program, or was added since"]);
     cluster.pacemaker(&format!("action=off\nplug=n4.lab\n{cib}")).failed(&["no node n4.lab"]);
     cluster.pacemaker(&format!("action=off\nplug=n4.lab\nmissing_as_off=1\n{cib}")).failed(&["no node n4.lab"]);
     cluster.pacemaker(&format!("action=off\nplug=n1.lab\nnodename=n2.lab\n{cib}")).failed(&["Pacemaker means n2.lab"]);
     assert_eq!(cluster.power("n3.lab"), "on");
     // Pacemaker's fencer is not to choose a host that cannot do it.
     std::fs::remove_file(own).unwrap();
-    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["cannot list nodes", "lacks a part of what is needed"]);
-    cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&["lacks a part of what is needed"]);
+    let words = ["this host is no master candidate (it has no config.data), and cannot fence: there is no OOB program"];
+    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["cannot list nodes", words[0]]);
+    cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&words);
+}
+
+/// What a host that is no candidate would have to know is in Pacemaker's configuration: where that cannot be read, it says so.
+#[test]
+fn without_pacemakers_configuration_it_says_what_is_missing() {
+    let cluster = Cluster::new();
+    let cib = cluster.regular("");
+    std::fs::remove_file(cluster.path("cib.xml")).unwrap();
+    let words = ["this host is no master candidate", "cib.xml: have Pacemaker run here as a full member"];
+    cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{cib}")).failed(&["n2.lab", words[0], words[1]]);
+    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&words);
+}
+
+/// `ganeti-oob` on such a host: an older `config.toml` may name another machine for a node, and none is here.
+#[test]
+fn our_program_is_not_run_without_the_masters_configuration() {
+    let cluster = Cluster::new();
+    let ours = cluster.program("ganeti-oob", "");
+    let cib = cluster.regular(&format!("{},n1.lab,n2.lab", ours.display()));
+    let option = format!("oob_program={}\n{cib}", ours.display());
+    for lines in [format!("action=off\nplug=n2.lab\n{cib}"), format!("action=off\nplug=n2.lab\n{option}")] {
+        cluster.pacemaker(&lines).failed(&["n2.lab", "config.toml", "gnt-ha-config-digest", "gnt-ha setup --apply"]);
+    }
+    for lines in [format!("action=list\n{cib}"), format!("action=monitor\n{cib}"), format!("action=monitor\n{option}")]
+    {
+        cluster.pacemaker(&lines).failed(&["config.toml", "gnt-ha-config-digest"]);
+    }
+    assert_eq!((cluster.power("n2.lab").as_str(), cluster.calls().len()), ("on", 0));
 }
 
 /// With the program by option the node list is enough: short names are Ganeti's nodes there, too.
@@ -92,7 +123,7 @@ fn by_option_the_node_list_is_enough() {
 #[test]
 fn the_copy_is_no_way_around_a_configuration() {
     let cluster = Cluster::new();
-    let cib = cluster.regular(&cluster.path("oob").display().to_string());
+    let cib = cluster.regular(&format!("{},n1.lab,n2.lab,n3.lab", cluster.path("oob").display()));
     cluster.write_config_text(b"{");
     for lines in ["action=off\nplug=n2.lab", "action=list", "action=monitor"] {
         cluster.pacemaker(&format!("{lines}\n{cib}")).failed(&["config.data"]);

@@ -242,7 +242,7 @@ fn one(step: &Step, places: &Places, config_path: &Path, config: &Config) -> Res
             let words = ["shun", node.as_str(), "--reason", "recorded offline in Ganeti"];
             drop(oob::ask(&words, config_path, EACH)?);
         }
-        Step::Follow => drop(setup::follow(places, false, Deadline::after(FOLLOW))?),
+        Step::Follow => drop(setup::follow(places, config_path, false, Deadline::after(FOLLOW))?),
         Step::Standby(node) => {
             let (name, _) = in_pacemaker(node, places)?;
             standby::set(&name, soon).map_err(|error| {

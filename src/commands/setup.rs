@@ -1,5 +1,7 @@
 //! `gnt-ha setup`: has Pacemaker protect the Ganeti cluster, after showing what that changes and trying it on a copy.
 
+mod follow;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -19,20 +21,21 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, MEMBERS, PORT, PREFIX, Part, State, Wish, fragment, has_made, of_nodes, outdated, plan_reached, planned,
-    removal, to_connect,
+    GANETI, MEMBERS, PORT, PREFIX, Part, State, Wish, fragment, outdated, plan_reached, planned, removal, to_connect,
 };
 use crate::sys::clock::Deadline;
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
+use crate::sys::pacemaker;
 use crate::sys::pacemaker::trial::{self, Trial};
-use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::program;
 use crate::sys::remote_key;
 use crate::sys::resolve;
 use crate::sys::shun::known;
+pub use follow::follow;
+use follow::keep_seen;
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
@@ -71,7 +74,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "apply")]
     dry_run: bool,
 
-    /// Change at once what follows from Ganeti's nodes, of what setup has made, and only that: for Ganeti's hooks
+    /// Change at once what follows from Ganeti's nodes and the master's config.toml, of what setup has made, and only that:
+    /// for Ganeti's hooks
     ///
     /// Quietly does nothing where setup has made nothing, and where Pacemaker does not run.
     #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "health", "format", "json"])]
@@ -130,7 +134,7 @@ struct Report<'a> {
 /// One line.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     if arguments.follow {
-        return follow(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
+        return follow(&arguments.places, config, arguments.dry_run, Deadline::after(LIMIT));
     }
     let ganeti = files::read_config(&arguments.places.data_dir)
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
@@ -141,6 +145,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     if arguments.remove {
         return remove(&resources, arguments, deadline);
     }
+    let path = config;
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let has_device = match &quorum {
         Ok(quorum) => quorum.device.is_some(),
@@ -150,15 +155,16 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         }
         Err(_) => false,
     };
-    // A configuration that cannot be used is told below.
-    let members = Config::load_or_default(config).map_or(MEMBERS, |config| config.members);
-    let wish = Wish { primitive: arguments.primitive, health: arguments.health, has_device, members };
+    let config = usable(&ganeti, path)?;
+    let members = Config::load_or_default(path).map_or(MEMBERS, |config| config.members);
+    let digest = config.as_ref().filter(|_| is_master(&ganeti)).map(Config::digest);
+    let wish = Wish { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
     let reached = remote_key::asked(&asked, PORT, deadline.at_most(REACH))?;
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());
-    let too_short = too_short(&planned(&resources, &parts), &ganeti, config)?;
+    let too_short = too_short(&planned(&resources, &parts), &ganeti, config.as_ref());
     if arguments.json {
         let report = Report { version: VERSION, open, parts: &parts, too_short: &too_short };
         cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
@@ -194,28 +200,41 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         }
         (_, true) => {
             apply(&cib, &parts, &ganeti, |after| plan_reached(after, &ganeti, wish, Some(&reached)), deadline)?;
+            keep_seen(digest, &arguments.places.state_dir);
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(!is_left)
         }
     }
 }
 
-/// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone; a wrong one is no ground to
-/// go on.
-fn too_short(resources: &Resources, ganeti: &GanetiConfig, path: &Path) -> Result<Vec<Sum>, String> {
-    // A node without a program is about to get ours.
-    let is_read = ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours));
-    let config =
-        if is_read && path.exists() { Some(Config::load(path).map_err(|error| error.to_string())?) } else { None };
-    if let Some(config) = &config {
-        let nodes = with_levels(ganeti, config);
-        let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE));
-        if let Some(pair) = shared(&nodes, &resolved).first() {
-            return Err(format!("nothing was changed: {pair}; give each its own in {}", path.display()));
-        }
+/// gnt-ha's configuration, where a node's program reads it; a wrong one is no ground to go on.
+fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, String> {
+    if !is_read(ganeti) || !path.exists() {
+        return Ok(None);
     }
-    let attested = config.as_ref().map_or_else(Attested::new, |config| attested(config, ganeti));
-    Ok(budget::too_short(&Figures { resources, config: config.as_ref(), ganeti: Some(ganeti), attested: &attested }))
+    let config = Config::load(path).map_err(|error| error.to_string())?;
+    let nodes = with_levels(ganeti, &config);
+    let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE));
+    match shared(&nodes, &resolved).first() {
+        Some(pair) => Err(format!("nothing was changed: {pair}; give each its own in {}", path.display())),
+        None => Ok(Some(config)),
+    }
+}
+
+/// Whether a node's program reads gnt-ha's configuration. A node without a program is about to get ours.
+fn is_read(ganeti: &GanetiConfig) -> bool {
+    ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours))
+}
+
+/// Whether this host is Ganeti's master.
+fn is_master(ganeti: &GanetiConfig) -> bool {
+    identity::node_among(ganeti.master()).is_some()
+}
+
+/// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone.
+fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<Sum> {
+    let attested = config.map_or_else(Attested::new, |config| attested(config, ganeti));
+    budget::too_short(&Figures { resources, config, ganeti: Some(ganeti), attested: &attested })
 }
 
 /// What the nodes said of their self-fencing when they were asked last, and this host's says now.
@@ -244,7 +263,7 @@ fn apply(
 ) -> Result<(), String> {
     let untouched = |error: String| format!("nothing was changed: {error}");
     let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
-    if tells_ganeti && identity::node_among(ganeti.master()).is_none() {
+    if tells_ganeti && !is_master(ganeti) {
         let master = ganeti.master().map_or("Ganeti's master", |master| master.as_str());
         return Err(untouched(format!("Ganeti's part can be changed on its master only: run this on {master}")));
     }
@@ -267,34 +286,6 @@ fn apply(
         open if open.is_empty() => Ok(()),
         open => Err(format!("cibadmin was content, and the configuration does not show: {open} (cibadmin --query)")),
     }
-}
-
-/// Has what was made follow Ganeti's nodes; returns whether it does. Within a job of Ganeti's, which holds its locks: no job is
-/// submitted.
-///
-/// # Errors
-/// One line.
-pub fn follow(places: &Places, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
-    let cib = match trial::query(deadline) {
-        Err(PacemakerError::NotHere) => return Ok(true),
-        cib => cib.map_err(|error| error.to_string())?,
-    };
-    let resources = read(&cib)?;
-    if !has_made(&resources) {
-        return Ok(true);
-    }
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
-    let mut parts = of_nodes(&resources, &ganeti);
-    parts.retain(|part| part.state.is_open());
-    if parts.is_empty() {
-        return Ok(true);
-    }
-    cli::show(&shown(&parts, Form::Table))?;
-    if dry_run {
-        return Ok(false);
-    }
-    apply(&cib, &parts, &ganeti, |after| of_nodes(after, &ganeti), deadline)?;
-    Ok(true)
 }
 
 fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> {

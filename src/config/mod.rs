@@ -4,6 +4,7 @@
 
 mod agents;
 mod device;
+mod digest;
 mod error;
 mod leash;
 mod machine;
@@ -15,6 +16,7 @@ mod template;
 
 pub use agents::{is_board, kind_of};
 pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
+pub use digest::{BadDigest, DIGEST_PROPERTY, Digest};
 pub use error::ConfigError;
 pub use leash::Leash;
 pub use machine::{Resolved, Shared, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
@@ -68,6 +70,8 @@ pub struct Config {
     pub members: usize,
     /// Agents that switch power, beside those that are known.
     pub power_agents: BTreeSet<String>,
+    /// What was read.
+    text: String,
     devices: BTreeMap<String, Driver>,
     nodes: Vec<NodeRule>,
     default: Option<Levels>,

@@ -160,6 +160,7 @@ impl Reader<'_> {
             record: record.into_inner(),
             members,
             power_agents,
+            text: self.text.to_owned(),
             devices,
             nodes,
             default,

@@ -134,6 +134,13 @@ const FAULTS: &[Fault] = &[
         Words("cibadmin --delete --xml-text '<op id=\"gnt-ha-master-demote\"/>' && gnt-ha setup --apply"),
     ),
     ("plan-differs", "n1", "cibadmin --delete --xml-text '<alert id=\"gnt-ha-alert\"/>'", Shown(SETUP)),
+    // Regular hosts would fence nobody.
+    (
+        "plan-differs",
+        "n1",
+        "crm_attribute --name gnt-ha-config-digest --update 00000000000000000000000000000000",
+        Shown(SETUP),
+    ),
     // Ganeti.
     (
         "unknown-tag",
@@ -179,6 +186,13 @@ const FAULTS: &[Fault] = &[
         "configuration-wrong",
         "n1",
         "cp -p /etc/gnt-ha/config.toml /root/ && sed -i 's/203.0.113.3/203.0.113.2/' /etc/gnt-ha/config.toml",
+        Words("mv /root/config.toml /etc/gnt-ha/config.toml"),
+    ),
+    // It was changed on the master, and is not on the others yet.
+    (
+        "configurations-differ",
+        "n1",
+        "cp -p /etc/gnt-ha/config.toml /root/ && sed -i 's/^driver.*/&\\nlogin_timeout = 7/' /etc/gnt-ha/config.toml",
         Words("mv /root/config.toml /etc/gnt-ha/config.toml"),
     ),
     // This host.

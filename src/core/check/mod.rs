@@ -106,13 +106,13 @@ pub fn check(view: &View) -> Vec<Finding> {
     budget::look(view, &mut findings);
     let is_well = findings.0.is_empty();
     ganeti::look(view, &mut findings);
-    if is_well {
-        plan::look(view, &mut findings);
-    }
     both::look(view, &mut findings);
     host::look(view, &mut findings);
     others::look(view, &mut findings);
     reach::look(view, &mut findings);
+    if is_well {
+        plan::look(view, &mut findings);
+    }
     let mut found = findings.0;
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.about.cmp(&b.about)));
     found

@@ -17,6 +17,7 @@ use crate::core::power::Power;
 use crate::core::quorum::tests::{CMAP, TOOL};
 use crate::core::quorum::{Owner, Quorum};
 use crate::core::roles::words::Heard;
+use crate::core::setup::{Wish, fragment, plan};
 use crate::core::shun::words::Program;
 use crate::core::survey::{Asked, Found, Survey};
 
@@ -377,4 +378,31 @@ fn the_newest_configuration_that_counts_names_the_master() {
     let shunned = disagree([("n1.lab", 17), ("n1.lab", 17), ("n3.lab", 30)], true);
     let ignored = "shunned n3.lab: shunned by fence_ganeti; ignored: it names n3.lab master (serial 30)";
     assert_eq!(shunned, [ignored]);
+}
+
+/// What a regular host compares its configuration with is the master's, as `gnt-ha setup` has written it. Where the master's has
+/// changed, that is one finding: this, or that the others have not got it yet.
+#[test]
+fn a_configuration_that_has_changed_is_one_finding() {
+    let found = |host: &str, config: &str, before: Option<&'static str>| {
+        let healthy = Scene::healthy().read();
+        let digest = healthy.config.as_ref().and_then(|config| config.as_ref().ok()).map(Config::digest);
+        let parts = plan(&Resources::default(), healthy.ganeti.as_ref().unwrap(), Wish { digest, ..Wish::default() });
+        let mut scene = Scene::healthy();
+        scene.cib = format!("<cib>{}</cib>", fragment(&parts));
+        scene.config = config.to_owned();
+        scene.view.host.node = Some(name(host));
+        let mut findings = Findings::default();
+        before.into_iter().for_each(|rule| findings.add(rule, "n2.lab", ""));
+        super::plan::look(&scene.read(), &mut findings);
+        findings.0.into_iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    let changed = CONFIG.replace("-bmc", "-ipmi");
+    assert_eq!(found("n1.lab", CONFIG, None), [""; 0]);
+    assert_eq!(found("n1.lab", &format!("# A comment.\n{CONFIG}"), None), [""; 0]);
+    assert_eq!(found("n1.lab", &changed, None), ["plan-differs"]);
+    assert_eq!(found("n2.lab", &changed, None), [""; 0], "no master");
+    for rule in ["configurations-differ", "configuration-wrong", "machine-shared"] {
+        assert_eq!(found("n1.lab", &changed, Some(rule)), [rule]);
+    }
 }

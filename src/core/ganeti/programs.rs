@@ -1,8 +1,9 @@
 //! The copy of which node has which OOB program, for hosts that do not hold Ganeti's configuration: a cluster property in
 //! Pacemaker's, which every full member holds.
 //!
-//! In words: `PATH` for every node, then `,NODE=PATH` for each that has another program, and `,NODE=` for each that has none. No
-//! character of it needs quotes in a shell, in pcs or in XML.
+//! In words: `PATH,NODE,NODE,...` for each program and the nodes that have it, one after the other. A node that is not named has no
+//! program, or was added since: either way it cannot be fenced by the copy. No character of it needs quotes in a shell, in pcs or in
+//! XML.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,59 +16,75 @@ pub const PROPERTY: &str = "gnt-ha-oob-programs";
 
 /// Which node has which OOB program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Programs {
-    /// Of every node that is not named.
-    common: PathBuf,
-    /// Of those that are; none where a node has none.
-    own: BTreeMap<NodeName, Option<PathBuf>>,
-}
+pub struct Programs(BTreeMap<PathBuf, BTreeSet<NodeName>>);
 
 impl Programs {
     /// The programs of Ganeti's nodes; `otherwise` is that of a node that has none. `None` where no node has one, or where a path
     /// has characters that the property cannot hold.
     #[must_use]
     pub fn of(ganeti: &GanetiConfig, otherwise: Option<&Path>) -> Option<Self> {
-        let program = |path: &Option<PathBuf>| path.clone().or_else(|| otherwise.map(Path::to_owned));
-        let all: Vec<(&NodeName, Option<PathBuf>)> =
-            ganeti.nodes().iter().map(|node| (&node.name, program(&node.oob_program))).collect();
-        let paths: BTreeSet<&PathBuf> = all.iter().filter_map(|(_, path)| path.as_ref()).collect();
-        let users = |path: &PathBuf| all.iter().filter(|(_, own)| own.as_ref() == Some(path)).count();
-        // Of several that are as common, the first by name: the property is the same however often it is made.
-        let common = paths.iter().rev().max_by_key(|path| users(path))?;
-        let own = all.iter().filter(|(_, path)| path.as_ref() != Some(*common));
-        let own = own.map(|(name, path)| ((*name).clone(), path.clone())).collect();
-        paths.iter().all(|path| is_plain(path)).then(|| Self { common: (*common).clone(), own })
+        let mut all: BTreeMap<PathBuf, BTreeSet<NodeName>> = BTreeMap::new();
+        for node in ganeti.nodes() {
+            let Some(path) = node.oob_program.as_deref().or(otherwise) else { continue };
+            all.entry(path.to_owned()).or_default().insert(node.name.clone());
+        }
+        (!all.is_empty() && all.keys().all(|path| is_plain(path))).then_some(Self(all))
     }
 
     /// The value of the property.
     #[must_use]
     pub fn to_property(&self) -> String {
-        let own = self.own.iter().map(|(node, path)| {
-            format!(",{node}={}", path.as_ref().map_or_else(String::new, |path| path.display().to_string()))
-        });
-        format!("{}{}", self.common.display(), own.collect::<String>())
+        let words = |(path, nodes): (&PathBuf, &BTreeSet<NodeName>)| {
+            let names = nodes.iter().map(ToString::to_string);
+            [path.display().to_string()].into_iter().chain(names).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(words).collect::<Vec<_>>().join(",")
     }
 
     /// Reads the property. `None` of anything that [`Programs::to_property`] does not write: half a copy is none.
     #[must_use]
     pub fn of_property(text: &str) -> Option<Self> {
-        let mut words = text.split(',');
-        let path = |text: &str| Some(PathBuf::from(text)).filter(|path| is_plain(path));
-        let common = path(words.next()?)?;
-        let mut own = BTreeMap::new();
-        for word in words {
-            let (node, program) = word.split_once('=')?;
-            let program = if program.is_empty() { None } else { Some(path(program)?) };
-            own.insert(NodeName::new(node).ok()?, program);
+        let mut all: BTreeMap<PathBuf, BTreeSet<NodeName>> = BTreeMap::new();
+        let mut path = None;
+        for word in text.split(',') {
+            if word.starts_with('/') {
+                path = Some(PathBuf::from(word)).filter(|path| is_plain(path) && !all.contains_key(path));
+                all.insert(path.clone()?, BTreeSet::new());
+            } else if !all.get_mut(path.as_ref()?)?.insert(NodeName::new(word).ok()?) {
+                return None;
+            }
         }
-        Some(Self { common, own })
+        let read = Self(all);
+        let names: Vec<String> = read.nodes().map(|(node, _)| node.as_str().to_ascii_lowercase()).collect();
+        let is_each_once = names.iter().collect::<BTreeSet<_>>().len() == names.len();
+        (is_each_once && read.0.values().all(|nodes| !nodes.is_empty())).then_some(read)
     }
 
-    /// The program of one of Ganeti's nodes, by Ganeti's name of it.
+    /// The program of one of Ganeti's nodes, by Ganeti's name of it; `None` of a node that is not named.
     #[must_use]
     pub fn of_node(&self, node: &NodeName) -> Option<&Path> {
-        let own = self.own.iter().find(|(name, _)| name.as_str().eq_ignore_ascii_case(node.as_str()));
-        own.map_or(Some(self.common.as_path()), |(_, path)| path.as_deref())
+        self.nodes().find(|(name, _)| name.as_str().eq_ignore_ascii_case(node.as_str())).map(|(_, path)| path)
+    }
+
+    /// In a few words, however many nodes there are.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let of = |(path, nodes): (&PathBuf, &BTreeSet<NodeName>)| match nodes.len() {
+            1 => format!("{} of 1 node", path.display()),
+            number => format!("{} of {number} nodes", path.display()),
+        };
+        self.0.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The nodes that one of the two has otherwise than the other, or not at all.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<NodeName> {
+        let names = self.nodes().chain(other.nodes()).map(|(node, _)| node).collect::<BTreeSet<_>>();
+        names.into_iter().filter(|node| self.of_node(node) != other.of_node(node)).cloned().collect()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (&NodeName, &Path)> {
+        self.0.iter().flat_map(|(path, nodes)| nodes.iter().map(move |node| (node, path.as_path())))
     }
 }
 
@@ -96,10 +113,9 @@ mod tests {
     #[test]
     fn the_property_says_of_each_node_what_ganeti_says() {
         for (programs, text) in [
-            (&["/a/oob", "/a/oob", "/a/oob"][..], Some("/a/oob")),
-            (&["/b", "/a/oob", "/a/oob"], Some("/a/oob,n1.lab=/b")),
-            (&["/b", "/a/oob"], Some("/a/oob,n1.lab=/b")),
-            (&["/a/oob", ""], Some("/a/oob,n2.lab=")),
+            (&["/a/oob", "/a/oob", "/a/oob"][..], Some("/a/oob,n1.lab,n2.lab,n3.lab")),
+            (&["/b", "/a/oob", "/a/oob"], Some("/a/oob,n2.lab,n3.lab,/b,n1.lab")),
+            (&["/a/oob", ""], Some("/a/oob,n1.lab")),
             (&["", ""], None),
             (&["/a b", "/c"], None),
             (&["/a,n2.lab=/c", "/c"], None),
@@ -116,13 +132,49 @@ mod tests {
             }
         }
         let otherwise = Programs::of(&ganeti(&["", "/b", ""]), Some(Path::new("/x"))).unwrap();
-        assert_eq!(otherwise.to_property(), "/x,n2.lab=/b");
+        assert_eq!(otherwise.to_property(), "/b,n2.lab,/x,n1.lab,n3.lab");
+        assert_eq!(otherwise.summary(), "/b of 1 node, /x of 2 nodes");
     }
 
-    /// What somebody else wrote there, or half of it, names no program.
+    /// A node that was added since is not one of those that have the common program: nothing is known of it.
+    #[test]
+    fn a_node_that_was_added_since_has_no_program_in_the_copy() {
+        let before = Programs::of(&ganeti(&["/a", "/a"]), None).unwrap();
+        let after = Programs::of(&ganeti(&["/a", "/a", "/a"]), None).unwrap();
+        let added = NodeName::new("n3.lab").unwrap();
+        assert_eq!((before.of_node(&added), after.of_node(&added)), (None, Some(Path::new("/a"))));
+        assert_eq!(before.differing(&after), [added]);
+        let otherwise = Programs::of(&ganeti(&["/a", "/b"]), None).unwrap();
+        assert_eq!(otherwise.differing(&before), [NodeName::new("n2.lab").unwrap()]);
+    }
+
+    /// Pacemaker keeps the property in memory and in a file on each host: some KB are well beside what it has of 200 nodes.
+    #[test]
+    fn two_hundred_long_names_are_some_kilobytes() {
+        let node = |n: usize| {
+            let name = format!("node{n:03}.cluster7.hosting.site1.example.com");
+            (
+                format!("u{n}"),
+                json!({"name": name, "group": "g", "ndparams": {"oob_program": "/usr/lib/gnt-ha/ganeti-oob"}}),
+            )
+        };
+        let nodes: serde_json::Map<String, serde_json::Value> = (0..200).map(node).collect();
+        let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u0"},
+                          "nodegroups": {"g": {}}, "nodes": nodes});
+        let programs = Programs::of(&GanetiConfig::parse(text.to_string().as_bytes()).unwrap(), None).unwrap();
+        assert!(programs.to_property().len() < 9_000, "{}", programs.to_property().len());
+        assert_eq!(Programs::of_property(&programs.to_property()), Some(programs.clone()));
+        assert_eq!(programs.summary(), "/usr/lib/gnt-ha/ganeti-oob of 200 nodes");
+    }
+
+    /// What somebody else wrote there, half of it, or what earlier versions wrote, names no program.
     #[test]
     fn what_is_no_copy_names_no_program() {
-        for text in ["", ",", "oob", "/a b", "/a,", "/a,n1.lab", "/a,n1.lab=b", "/a,=/b", "/a,n1;=/b", "/a\n"] {
+        let (earlier, other) =
+            (["/a", "/a,n1.lab=/b", "/a,n1.lab="], ["/a,n1.lab,N1.LAB", "/a,n1.lab,/b,n1.lab", "/a,n1.lab,/a,n2.lab"]);
+        let half =
+            ["", ",", "oob", "n1.lab", "/a b,n1.lab", "/a,", "/a,n1.lab,", "/a,n1.lab,/b", "/a,n1;", "/a,n1.lab\n"];
+        for text in earlier.iter().chain(&other).chain(&half) {
             assert_eq!(Programs::of_property(text), None, "{text:?}");
         }
     }

@@ -19,10 +19,12 @@ use serde::Serialize;
 
 use super::ganeti::config::GanetiConfig;
 use super::pacemaker::resources::{Primitive, Resources};
+use crate::config::Digest;
 use compare::differs;
 pub(crate) use locations::is_by_name;
 use locations::locations;
-use properties::{programs, properties};
+pub use properties::followed;
+use properties::{digest, programs, properties};
 use remotes::remotes;
 use roles::{master, nodes};
 
@@ -40,11 +42,13 @@ pub struct Wish {
     pub has_device: bool,
     /// How many nodes may all be full members; of more, those that are no master candidates are to be remote nodes.
     pub members: usize,
+    /// The configuration by which hosts fence that are no master candidates; `None` leaves what is there.
+    pub digest: Option<Digest>,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { primitive: false, health: false, has_device: false, members: MEMBERS }
+        Self { primitive: false, health: false, has_device: false, members: MEMBERS, digest: None }
     }
 }
 
@@ -123,13 +127,15 @@ pub fn is_in_use(resources: &Resources) -> bool {
         || ["ganeti-master-role", "ganeti-node-role"].iter().any(|agent| resources.agents(agent).next().is_some())
 }
 
-/// What follows from Ganeti's nodes and their programs, and changes with them; and what earlier versions had to change.
+/// What follows from Ganeti's nodes, their programs and the configuration, and changes with them; and what earlier versions had to
+/// change. `config` is as in [`Wish::digest`].
 #[must_use]
-pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
+pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig, config: Option<Digest>) -> Vec<Part> {
     if !has_made(resources) {
         return Vec::new();
     }
-    programs(resources, ganeti, None).into_iter().chain(locations(resources)).collect()
+    let config = config.and_then(|wanted| digest(resources, wanted));
+    programs(resources, ganeti, None).into_iter().chain(config).chain(locations(resources)).collect()
 }
 
 /// The section of what is not Pacemaker's, but Ganeti's.
@@ -164,6 +170,7 @@ pub fn plan_reached(resources: &Resources, ganeti: &GanetiConfig, wish: Wish, re
     let mut parts = vec![told::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
     parts.extend(programs(resources, ganeti, Some(Path::new(told::OOB_PROGRAM))));
+    parts.extend(wish.digest.and_then(|wanted| digest(resources, wanted)));
     if wish.health {
         parts.push(told::health(ganeti));
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::compare::is_same;
 use super::{PREFIX, Part, State, Wish};
+use crate::config::{DIGEST_PROPERTY, Digest};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::pacemaker::property::{FencingProperty, LATER_NAMES};
@@ -77,12 +78,42 @@ fn property(name: &str, value: &str, resources: &Resources) -> Part {
 /// The copy of Ganeti's OOB programs, for hosts that do not hold its configuration. `otherwise` is the program of a node that has
 /// none, where Ganeti is about to be told of it.
 pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: Option<&Path>) -> Option<Part> {
-    let wanted = Programs::of(ganeti, otherwise).map(|programs| programs.to_property());
-    let there = resources.property(&[PROPERTY]);
+    let wanted = Programs::of(ganeti, otherwise);
+    let is = wanted.as_ref().map_or_else(String::new, |wanted| format!(" = {}", wanted.summary()));
+    let differs = |there: &str| match (Programs::of_property(there), &wanted) {
+        (Some(there), Some(wanted)) => match there.differing(wanted).as_slice() {
+            [node] => format!("it is not so for {node}"),
+            nodes => format!("it is not so for {} nodes", nodes.len()),
+        },
+        _ => "what is there is no such copy".to_owned(),
+    };
+    let gone = "Ganeti has no program that can be kept there";
+    Some(Part {
+        what: format!("property {PROPERTY}{is}, by which hosts fence that are no master candidates"),
+        ..copied(resources, PROPERTY, wanted.as_ref().map(Programs::to_property), differs, gone)?
+    })
+}
+
+/// The digest of the configuration, for the same hosts: one that has another configuration fences nobody.
+pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
+    let differs = |_: &str| "it is that of another configuration".to_owned();
+    let part = copied(resources, DIGEST_PROPERTY, Some(wanted.to_string()), differs, "")?;
+    Some(Part { what: format!("property {DIGEST_PROPERTY}, by which those hosts know the right config.toml"), ..part })
+}
+
+/// A property of ours that follows what Ganeti's master has; none to be had where nothing is `wanted` and nothing is there.
+fn copied(
+    resources: &Resources,
+    name: &str,
+    wanted: Option<String>,
+    differs: impl Fn(&str) -> String,
+    gone: &str,
+) -> Option<Part> {
+    let there = resources.property(&[name]);
     let set = format!("{PREFIX}options");
-    let id = format!("{set}-{PROPERTY}");
-    let is_ours = resources.property_ids.get(PROPERTY) == Some(&id);
-    let tool = format!("crm_attribute --name {PROPERTY}");
+    let id = format!("{set}-{name}");
+    let is_ours = resources.property_ids.get(name) == Some(&id);
+    let tool = format!("crm_attribute --name {name}");
     let (xml, change, state) = match (&wanted, there) {
         (None, None) => return None,
         (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), State::Same),
@@ -91,19 +122,16 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
             (String::new(), String::new(), State::ByHand(format!("it is set elsewhere: {tool} --delete, then again")))
         }
         (Some(wanted), there) => (
-            format!("  <nvpair id=\"{id}\" name=\"{PROPERTY}\" value=\"{wanted}\"/>"),
+            format!("  <nvpair id=\"{id}\" name=\"{name}\" value=\"{wanted}\"/>"),
             format!("{tool} --set-name={set} --update={wanted}"),
-            there.map_or(State::Add, |there| State::Change(format!("it is {there}"))),
+            there.map_or(State::Add, |there| State::Change(differs(there))),
         ),
-        (None, Some(_)) => (
-            format!("  <nvpair id=\"{id}\"/>"),
-            format!("{tool} --delete"),
-            State::Remove("Ganeti has no program that can be kept there".to_owned()),
-        ),
+        (None, Some(_)) => {
+            (format!("  <nvpair id=\"{id}\"/>"), format!("{tool} --delete"), State::Remove(gone.to_owned()))
+        }
     };
-    let is = wanted.map_or_else(String::new, |wanted| format!(" = {wanted}"));
     Some(Part {
-        what: format!("property {PROPERTY}{is}, by which hosts fence that are no master candidates"),
+        what: format!("property {name}"),
         section: "crm_config",
         xml,
         crm: vec![format!("# {change}")],
@@ -124,6 +152,19 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
         crm: vec![format!("# crm_attribute --name {DELAY} --delete")],
         state: State::Remove(super::DECIDED.to_owned()),
     })
+}
+
+/// The digest that the property gets of itself, on Ganeti's master: of its file, where that has changed since it was what the
+/// property holds. `None` leaves the property.
+///
+/// `seen` is the digest that was last the file's and the property's here. A host that becomes master with a file that was left
+/// behind has never seen the newer one, and does not put its own in its place: an administrator decides, by `gnt-ha setup`.
+#[must_use]
+pub fn followed(file: Digest, there: Option<&str>, seen: Option<Digest>) -> Option<Digest> {
+    match there {
+        None => Some(file),
+        Some(text) => text.parse().ok().filter(|there| *there == file || Some(*there) == seen).map(|_: Digest| file),
+    }
 }
 
 fn renamed(from: &str, to: &str) -> Part {

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use super::*;
 use serde_json::json;
 
+/// That of the configuration in each file of `written`.
+const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015";
+
 const EMPTY: &str = "<cib><configuration><crm_config/><nodes/><resources/><constraints/></configuration></cib>";
 
 fn ganeti(nodes: u8, candidates: u8) -> GanetiConfig {
@@ -39,7 +42,7 @@ fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
     for (nodes, candidates) in [(2, 2), (3, 3), (5, 3)] {
         for primitive in [false, true] {
-            let wish = Wish { primitive, health: nodes == 3, ..Wish::default() };
+            let wish = Wish { primitive, health: nodes == 3, digest: DIGEST.parse().ok(), ..Wish::default() };
             let first = plan(&empty, &ganeti(nodes, candidates), wish);
             assert!(first[1..].iter().all(|part| part.state == State::Add), "{first:#?}");
             let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
@@ -142,12 +145,13 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
 #[test]
 fn where_the_device_may_run_does_not_depend_on_who_is_a_candidate() {
     let empty = Resources::parse(EMPTY).unwrap();
-    assert!(of_nodes(&empty, &ganeti(4, 3)).is_empty(), "setup has made nothing there");
+    assert!(of_nodes(&empty, &ganeti(4, 3), None).is_empty(), "setup has made nothing there");
     let made = merged(&plan(&empty, &ganeti(4, 3), Wish::default()));
     let scored = made.scored.iter().map(|scored| (scored.resource.as_str(), scored.attribute.as_str()));
     assert_eq!(scored.collect::<Vec<_>>(), [("gnt-ha-fence", "gnt-ha-fence-score")]);
     for now in [ganeti(4, 4), ganeti(4, 1), ganeti(3, 3), ganeti(5, 2)] {
-        let parts = of_nodes(&made, &now);
+        let parts = of_nodes(&made, &now, None);
+        let parts: Vec<&Part> = parts.iter().filter(|part| part.section == "constraints").collect();
         assert!(!parts.is_empty() && parts.iter().all(|part| part.state == State::Same), "{parts:#?}");
     }
 }
@@ -161,13 +165,13 @@ fn constraints_by_names_of_earlier_versions_go() {
     let by_name = "<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\" rsc=\"gnt-ha-fence\" node=\"n4\" score=\"-INFINITY\"/>\
                    <rsc_location id=\"mine\" rsc=\"gnt-ha-fence\" node=\"n3\" score=\"-INFINITY\"/>";
     let earlier = Resources::parse(&format!("<cib>{before}{by_name}{after}</cib>")).unwrap();
-    for parts in [of_nodes(&earlier, &ganeti(4, 3)), plan(&earlier, &ganeti(4, 3), Wish::default())] {
+    for parts in [of_nodes(&earlier, &ganeti(4, 3), None), plan(&earlier, &ganeti(4, 3), Wish::default())] {
         assert_eq!(outdated(&parts).collect::<Vec<_>>(), ["<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>"]);
         assert!(fragment(&parts).contains("<rsc_location id=\"gnt-ha-fence-by-score\""), "{}", fragment(&parts));
     }
     assert!(removal(&earlier).contains(&"<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>".to_owned()));
     let other = made.replace("operation=\"defined\"", "operation=\"not_defined\"");
-    let parts = of_nodes(&Resources::parse(&format!("<cib>{other}</cib>")).unwrap(), &ganeti(4, 3));
+    let parts = of_nodes(&Resources::parse(&format!("<cib>{other}</cib>")).unwrap(), &ganeti(4, 3), None);
     assert!(parts.iter().any(|part| part.state == State::Change("it says something else".into())), "{parts:#?}");
 }
 
@@ -187,16 +191,17 @@ fn the_copy_of_the_programs_follows_ganeti() {
     };
     let first = plan(&Resources::parse(EMPTY).unwrap(), &with("/x/oob"), Wish::default());
     let made = format!("<cib>{}</cib>", fragment(&first));
-    assert_eq!(value(&made).as_deref(), Some("/x/oob"));
+    assert_eq!(value(&made).as_deref(), Some("/x/oob,n1.lab,n2.lab"));
     let of_nodes = |cib: &str, own: &str| {
-        let parts = of_nodes(&Resources::parse(cib).unwrap(), &with(own));
+        let parts = of_nodes(&Resources::parse(cib).unwrap(), &with(own), None);
         parts.into_iter().find(|part| part.section == "crm_config").unwrap()
     };
     assert_eq!(of_nodes(&made, "/x/oob").state, State::Same);
     let changed = of_nodes(&made, "/y/oob");
-    assert_eq!(changed.state, State::Change("it is /x/oob".into()));
-    assert!(changed.xml.contains("value=\"/x/oob,n2.lab=/y/oob\""), "{}", changed.xml);
-    let said = "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n2.lab=/y/oob";
+    assert_eq!(changed.state, State::Change("it is not so for n2.lab".into()));
+    assert!(changed.xml.contains("value=\"/x/oob,n1.lab,/y/oob,n2.lab\""), "{}", changed.xml);
+    let said =
+        "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n1.lab,/y/oob,n2.lab";
     assert_eq!((changed.pcs, changed.crm), (vec![said.to_owned()], vec![format!("# {said}")]));
     // A path that the property cannot hold leaves no half of a copy.
     let gone = of_nodes(&made, "/y z");
@@ -205,6 +210,48 @@ fn the_copy_of_the_programs_follows_ganeti() {
     let elsewhere = made.replace("gnt-ha-options-gnt-ha-oob-programs", "cib-bootstrap-options-x");
     assert!(of_nodes(&elsewhere, "/y/oob").state.is_by_hand());
     assert_eq!(of_nodes(&elsewhere, "/x/oob").state, State::Same);
+}
+
+/// The digest of the configuration is written where it is wanted, changed, and otherwise left.
+#[test]
+fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
+    let [first, other]: [Digest; 2] = [DIGEST, "000000000000000000000000000000ab"].map(|text| text.parse().unwrap());
+    let wish = Wish { digest: Some(first), ..Wish::default() };
+    let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(3, 3), wish));
+    assert_eq!(made.property(&["gnt-ha-config-digest"]), Some(DIGEST));
+    let of = |digest: Option<Digest>| {
+        let parts = of_nodes(&made, &ganeti(3, 3), digest);
+        parts.into_iter().find(|part| part.what.contains("config-digest")).map(|part| (part.state, part.pcs))
+    };
+    assert_eq!(of(None), None, "left");
+    assert_eq!(of(Some(first)).unwrap().0, State::Same);
+    let (state, pcs) = of(Some(other)).unwrap();
+    assert_eq!(state, State::Change("it is that of another configuration".into()));
+    let said = format!("crm_attribute --name gnt-ha-config-digest --set-name=gnt-ha-options --update={other}");
+    assert_eq!(pcs, [said]);
+}
+
+/// What changed on the master since it was what the property holds is followed. A file that was left behind is not, nor is
+/// anything put over what somebody else wrote.
+#[test]
+fn the_digest_follows_a_change_and_no_file_that_was_left_behind() {
+    let [old, new, other] = ["01", "02", "03"].map(|end| format!("{end:0>32}"));
+    let digest = |text: &String| text.parse::<Digest>().unwrap();
+    let follows = |file: &String, there: Option<&String>, seen: Option<&String>| {
+        followed(digest(file), there.map(String::as_str), seen.map(digest)).map(|digest| digest.to_string())
+    };
+    for (file, there, seen, follows_to, why) in [
+        (&new, None, None, Some(&new), "none is there"),
+        (&new, Some(&new), None, Some(&new), "it is so"),
+        (&new, Some(&old), Some(&old), Some(&new), "the file has changed here"),
+        (&old, Some(&new), Some(&new), Some(&old), "and back"),
+        (&old, Some(&new), Some(&old), None, "the property has changed: the file was left behind"),
+        (&old, Some(&new), None, None, "a new master that has never seen it"),
+        (&other, Some(&new), Some(&old), None, "changed here, and elsewhere before"),
+    ] {
+        assert_eq!(follows(file, there, seen), follows_to.cloned(), "{why}");
+    }
+    assert_eq!(follows(&new, Some(&"x".to_owned()), Some(&old)), None, "somebody else's");
 }
 
 /// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes.
@@ -431,6 +478,7 @@ fn what_was_typed_as_printed_is_the_same_afterwards() {
             Some("two") => (ganeti(2, 2), Wish::default()),
             _ => (ganeti(2, 2), Wish { primitive: true, ..Wish::default() }),
         };
+        let wish = Wish { digest: DIGEST.parse().ok(), ..wish };
         let parts = plan(&Resources::parse(cib).unwrap(), &cluster, wish);
         let parts = parts.iter().filter(|part| part.section != GANETI);
         let open: Vec<(&str, &State)> =

@@ -22,10 +22,7 @@ pub const LUXI_SOCKET: &str = "/var/run/ganeti/socket/ganeti-query";
 #[derive(Debug, thiserror::Error)]
 pub enum GanetiFilesError {
     /// No such file: this host is no master candidate, or runs no Ganeti.
-    #[error(
-        "there is no {}: this host is no master candidate of a Ganeti cluster (to fence from it: gnt-ha setup on a \
-         candidate, or oob_program=)", .0.display()
-    )]
+    #[error("there is no {}: this host is no master candidate of a Ganeti cluster", .0.display())]
     NotCandidate(PathBuf),
     /// It is there and cannot be read.
     #[error("cannot read {}: {error}", path.display())]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{self, GanetiFilesError};
 use super::ssconf::Ssconf;
-use crate::config::{Config, Device, Driver, Level};
+use crate::config::{Config, DIGEST_PROPERTY, Device, Digest, Driver, Level};
 use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::node::NodeName;
@@ -16,35 +16,155 @@ use crate::sys::guarded_file::read_secret;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
 
+/// What a host that is no master candidate lacks, so that it does not fence: another host does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lacks {
+    /// Ganeti's file with its nodes.
+    #[error("it has no list of Ganeti's nodes ({})", .0.display())]
+    Nodes(PathBuf),
+    /// Pacemaker's configuration cannot be read, and why.
+    #[error(
+        "what it has to know is in Pacemaker's configuration, and {0}: have Pacemaker run here as a full member, or name one \
+         program for all nodes by oob_program="
+    )]
+    Cib(String),
+    /// Pacemaker's configuration says nothing of the programs.
+    #[error(
+        "Pacemaker's configuration has no copy of Ganeti's OOB programs (property {PROPERTY}), which gnt-ha setup --apply makes \
+         on Ganeti's master; or name one program for all nodes by oob_program="
+    )]
+    Programs,
+    /// The copy does not name this node.
+    #[error(
+        "the copy of Ganeti's OOB programs (property {PROPERTY}) does not name {0}: it has no OOB program, or was added since \
+         gnt-ha setup --apply was run on Ganeti's master"
+    )]
+    Node(NodeName),
+    /// A program cannot be run.
+    #[error("{0}")]
+    Program(String),
+    /// Pacemaker's configuration does not say which `config.toml` is the right one.
+    #[error(
+        "Pacemaker's configuration does not tell which {} is the right one (property {DIGEST_PROPERTY}): gnt-ha setup --apply on \
+         Ganeti's master", .0.display()
+    )]
+    Digest(PathBuf),
+    /// `config.toml` cannot be used.
+    #[error("{error}; copy it from Ganeti's master: gnt-cluster copyfile {}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: String,
+    },
+    /// `config.toml` is another one than that of Ganeti's master: it may name another machine for a node.
+    #[error(
+        "{path} here is not the one of Ganeti's master, and may name another machine for a node: on the master gnt-cluster \
+         copyfile {path}, then gnt-ha setup --apply", path = .0.display()
+    )]
+    Other(PathBuf),
+    /// Nothing that `config.toml` names can be used here.
+    #[error("no node can be switched by {}: it needs the secrets that it names (gnt-cluster copyfile)", .0.display())]
+    Devices(PathBuf),
+}
+
 /// What a host knows that does not hold Ganeti's configuration.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// Ganeti's nodes, by its file `ssconf_node_list`, which every node has.
+    /// Ganeti's nodes, by its file `ssconf_node_list`, which every node has; none where that cannot be read.
     pub nodes: Vec<NodeName>,
-    /// Their programs, by the cluster property [`PROPERTY`]; none where it does not hold them.
-    pub programs: Option<Programs>,
+    node_list: PathBuf,
+    /// What Pacemaker's configuration says; or why it cannot be read.
+    kept: Result<Kept, String>,
+}
+
+/// What Pacemaker's configuration keeps for such hosts.
+#[derive(Clone, Debug)]
+struct Kept {
+    /// By the cluster property [`PROPERTY`].
+    programs: Option<Programs>,
+    /// By the cluster property [`DIGEST_PROPERTY`].
+    digest: Option<Digest>,
 }
 
 impl Copy {
-    /// Reads it. `None` on a host that is no node of a Ganeti cluster.
+    /// Reads it.
     #[must_use]
-    pub fn read(data_dir: &Path, cib: &Path) -> Option<Self> {
-        let resources = cib::resources(cib).ok().flatten();
-        Self::of(data_dir, resources.as_ref())
+    pub fn read(data_dir: &Path, cib: &Path) -> Self {
+        let kept = match cib::resources(cib) {
+            Ok(Some(resources)) => Ok(Kept::of(&resources)),
+            Ok(None) => Err(format!("there is no {}", cib.display())),
+            Err(error) => Err(error.reason()),
+        };
+        Self::of(data_dir, kept)
     }
 
-    fn of(data_dir: &Path, resources: Option<&Resources>) -> Option<Self> {
-        let nodes = Ssconf::new(data_dir).names("node_list").ok().filter(|nodes| !nodes.is_empty())?;
-        let property = resources.and_then(|resources| resources.property(&[PROPERTY]));
-        Some(Self { nodes, programs: property.and_then(Programs::of_property) })
+    fn of(data_dir: &Path, kept: Result<Kept, String>) -> Self {
+        let nodes = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
+        Self { nodes, node_list: data_dir.join("ssconf_node_list"), kept }
+    }
+
+    /// The program of a node, by the copy.
+    ///
+    /// # Errors
+    /// [`Lacks`]: also of a node that it does not name.
+    pub fn of_node(&self, node: &NodeName) -> Result<&Path, Lacks> {
+        self.programs()?.of_node(node).ok_or_else(|| Lacks::Node(node.clone()))
+    }
+
+    /// The copy of the programs.
+    ///
+    /// # Errors
+    /// [`Lacks::Cib`], [`Lacks::Programs`].
+    pub fn programs(&self) -> Result<&Programs, Lacks> {
+        self.kept()?.programs.as_ref().ok_or(Lacks::Programs)
     }
 
     /// Each node that has a program, with it. `by_option` is the program of every node, whatever the copy says.
-    #[must_use]
-    pub fn with_program(&self, by_option: Option<&Path>) -> Vec<(NodeName, PathBuf)> {
-        let of = |node| by_option.or_else(|| self.programs.as_ref()?.of_node(node)).map(Path::to_owned);
-        self.nodes.iter().filter_map(|node| Some((node.clone(), of(node)?))).collect()
+    ///
+    /// # Errors
+    /// [`Lacks`].
+    pub fn with_program(&self, by_option: Option<&Path>) -> Result<Vec<(NodeName, PathBuf)>, Lacks> {
+        if self.nodes.is_empty() {
+            return Err(Lacks::Nodes(self.node_list.clone()));
+        }
+        let all = |of: &dyn Fn(&NodeName) -> Option<PathBuf>| {
+            self.nodes.iter().filter_map(|node| Some((node.clone(), of(node)?))).collect()
+        };
+        if let Some(path) = by_option {
+            return Ok(all(&|_| Some(path.to_owned())));
+        }
+        let programs = self.programs()?;
+        Ok(all(&|node| programs.of_node(node).map(Path::to_owned)))
     }
+
+    /// The configuration at `path`, if it is that of Ganeti's master.
+    ///
+    /// # Errors
+    /// [`Lacks`].
+    pub fn configuration(&self, path: &Path) -> Result<Config, Lacks> {
+        let right = self.kept()?.digest.ok_or_else(|| Lacks::Digest(path.to_owned()))?;
+        let here = loaded(path)?;
+        if here.digest() == right { Ok(here) } else { Err(Lacks::Other(path.to_owned())) }
+    }
+
+    fn kept(&self) -> Result<&Kept, Lacks> {
+        self.kept.as_ref().map_err(|why| Lacks::Cib(why.clone()))
+    }
+}
+
+impl Kept {
+    fn of(resources: &Resources) -> Self {
+        let property = |name| resources.property(&[name]);
+        Self {
+            programs: property(PROPERTY).and_then(Programs::of_property),
+            digest: property(DIGEST_PROPERTY).and_then(|text| text.parse().ok()),
+        }
+    }
+}
+
+fn loaded(path: &Path) -> Result<Config, Lacks> {
+    Config::load(path).map_err(|error| Lacks::Config { path: path.to_owned(), error: error.to_string() })
 }
 
 /// Whether this host has what the fence device needs; `None` where Pacemaker has no `fence_ganeti` device, or this host does not
@@ -56,34 +176,66 @@ pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence>
     let resources = cib::resources(cib).ok().flatten()?;
     let device = resources.devices().find(|device| device.kind == "fence_ganeti")?;
     let by_option = device.parameters.get("oob_program").map(Path::new);
-    let (may, programs) = match files::read_config(data_dir) {
+    let (may, able) = match files::read_config(data_dir) {
         Ok(ganeti) => {
             let of = |program: &Option<PathBuf>| by_option.map(Path::to_owned).or_else(|| program.clone());
             let nodes = ganeti.nodes().iter();
-            (MayFence::Candidate, nodes.filter_map(|node| Some((node.name.clone(), of(&node.oob_program)?))).collect())
+            let programs = nodes.filter_map(|node| Some((node.name.clone(), of(&node.oob_program)?))).collect();
+            (MayFence::Candidate, able(programs, None, config))
         }
         Err(GanetiFilesError::NotCandidate(_)) => {
-            (MayFence::Yes, Copy::of(data_dir, Some(&resources))?.with_program(by_option))
+            let copy = Copy::of(data_dir, Ok(Kept::of(&resources)));
+            if copy.nodes.is_empty() {
+                return None;
+            }
+            let programs = copy.with_program(by_option);
+            (MayFence::Yes, programs.and_then(|programs| able(programs, Some(&copy), config)))
         }
         Err(_) => return Some(MayFence::No),
     };
-    Some(if has_what_is_needed(&programs, may, config) { may } else { MayFence::No })
+    Some(if able.is_ok() { may } else { MayFence::No })
 }
 
-/// Every program is here, as the device's monitor wants it; and where they are ours, one node at least can be switched by them.
-/// That one node has no levels, or none that can be used, is no reason to leave all others to fewer hosts.
-#[must_use]
-pub fn has_what_is_needed(programs: &[(NodeName, PathBuf)], may: MayFence, config: &Path) -> bool {
+/// The nodes that this host can fence, of those with these programs. Every program is here, as the device's monitor wants it; and
+/// where they are ours, `config` is the right one, and one node at least can be switched by it. That one node has no levels, or
+/// none that can be used, is no reason to leave all others to fewer hosts.
+///
+/// `copy` is that of a host that is no master candidate.
+///
+/// # Errors
+/// [`Lacks`], where it can fence none.
+pub fn able(
+    programs: Vec<(NodeName, PathBuf)>,
+    copy: Option<&Copy>,
+    config: &Path,
+) -> Result<Vec<(NodeName, PathBuf)>, Lacks> {
     let paths: BTreeSet<&PathBuf> = programs.iter().map(|(_, path)| path).collect();
-    if paths.is_empty() || paths.iter().any(|path| OobProgram::find(path).is_err()) {
-        return false;
+    if paths.is_empty() {
+        return Err(Lacks::Programs);
     }
-    if !paths.iter().all(|path| is_ours(path)) {
-        return true;
+    for path in paths {
+        OobProgram::find(path).map_err(|error| Lacks::Program(error.to_string()))?;
     }
-    let Ok(config) = Config::load(config) else { return false };
+    let (ours, others): (Vec<_>, Vec<_>) = programs.iter().cloned().partition(|(_, path)| is_ours(path));
+    match can_switch(&ours, copy, config) {
+        Err(why) if others.is_empty() => Err(why),
+        Err(_) => Ok(others),
+        Ok(()) => Ok(programs),
+    }
+}
+
+/// Whether one of the nodes that have our program can be switched by the configuration.
+fn can_switch(ours: &[(NodeName, PathBuf)], copy: Option<&Copy>, path: &Path) -> Result<(), Lacks> {
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let (may, config) = match copy {
+        Some(copy) => (MayFence::Yes, copy.configuration(path)?),
+        None => (MayFence::Candidate, loaded(path)?),
+    };
     let is_usable = |level: &Level| level.iter().all(|device| is_usable(device, may));
-    programs.iter().any(|(node, _)| config.levels_of(node).is_ok_and(|levels| levels.iter().any(is_usable)))
+    let is_able = ours.iter().any(|(node, _)| config.levels_of(node).is_ok_and(|levels| levels.iter().any(is_usable)));
+    if is_able { Ok(()) } else { Err(Lacks::Devices(path.to_owned())) }
 }
 
 fn is_usable(device: &Device, may: MayFence) -> bool {

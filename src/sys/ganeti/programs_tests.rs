@@ -22,8 +22,13 @@ impl Host {
             "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{{short}}.bmc\"\nusername = \"u\"\npassword_file = \"{secret}\"\n\
              [default]\nlevels = [[\"bmc\"]]\n"
         ));
-        host.cib(&host.path("ganeti-oob").display().to_string(), "");
+        host.cib(&host.copy(), "");
         host
+    }
+
+    /// The copy, as `gnt-ha setup` makes it.
+    fn copy(&self) -> String {
+        format!("{},n1.lab,n2.lab,n3.lab", self.path("ganeti-oob").display())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -39,10 +44,18 @@ impl Host {
         self.mode("config.toml", 0o644);
     }
 
+    /// With the digest of the configuration as it is here now.
     fn cib(&self, programs: &str, parameter: &str) {
+        let here = Config::load(&self.path("config.toml"))
+            .map_or_else(|_| String::new(), |config| config.digest().to_string());
+        self.cib_with(programs, &here, parameter);
+    }
+
+    fn cib_with(&self, programs: &str, digest: &str, parameter: &str) {
         let text = format!(
             "<cib><configuration><crm_config><cluster_property_set id=\"s\"><nvpair id=\"p\" name=\"gnt-ha-oob-programs\" \
-             value=\"{programs}\"/></cluster_property_set></crm_config><resources><primitive id=\"f\" class=\"stonith\" \
+             value=\"{programs}\"/><nvpair id=\"d\" name=\"gnt-ha-config-digest\" value=\"{digest}\"/>\
+             </cluster_property_set></crm_config><resources><primitive id=\"f\" class=\"stonith\" \
              type=\"fence_ganeti\"><instance_attributes id=\"i\">{parameter}</instance_attributes></primitive></resources>\
              </configuration></cib>"
         );
@@ -55,6 +68,18 @@ impl Host {
             "ndparams": {"oob_program": self.path("ganeti-oob")}}, "nodegroups": {"g": {}},
             "nodes": {"u1": {"name": "n1.lab", "group": "g", "master_candidate": true}}});
         fs::write(self.path("config.data"), text.to_string()).unwrap();
+    }
+
+    /// Another configuration than that of Ganeti's master: the BMC of another machine.
+    fn make_older(&self) {
+        let text = fs::read_to_string(self.path("config.toml")).unwrap();
+        self.config(&text.replace("{short}.bmc", "{short}.old-bmc"));
+    }
+
+    fn lacks(&self) -> Lacks {
+        let copy = Copy::read(self.0.path(), &self.path("cib.xml"));
+        let programs = copy.with_program(None);
+        programs.and_then(|programs| able(programs, Some(&copy), &self.path("config.toml"))).unwrap_err()
     }
 
     fn may(&self) -> Option<MayFence> {
@@ -75,11 +100,19 @@ fn who_has_what_is_needed_may_fence_and_candidates_first() {
 #[test]
 fn who_lacks_a_part_of_it_may_not() {
     type Plant = fn(&Host);
-    let plants: [(&str, Plant); 8] = [
+    let plants: [(&str, Plant); 12] = [
         ("no copy", |host| host.cib("", "")),
-        ("another program, not here", |host| host.cib("/nonexistent/oob", "")),
+        ("a copy of an earlier version", |host| host.cib(&host.path("ganeti-oob").display().to_string(), "")),
+        ("another program, not here", |host| host.cib("/nonexistent/oob,n1.lab,n2.lab", "")),
         ("a node's own program, not here", |host| {
-            host.cib(&format!("{},n2.lab=/nonexistent/oob", host.path("ganeti-oob").display()), "");
+            host.cib(&format!("{},n1.lab,/nonexistent/oob,n2.lab", host.path("ganeti-oob").display()), "");
+        }),
+        ("no digest of the configuration", |host| host.cib_with(&host.copy(), "", "")),
+        ("an older configuration", Host::make_older),
+        ("an older one, and the program by option", |host| {
+            let option = host.path("ganeti-oob").display().to_string();
+            host.cib("", &format!("<nvpair id=\"o\" name=\"oob_program\" value=\"{option}\"/>"));
+            host.make_older();
         }),
         ("program not executable", |host| host.mode("ganeti-oob", 0o644)),
         ("no configuration", |host| fs::remove_file(host.path("config.toml")).unwrap()),
@@ -99,6 +132,63 @@ fn who_lacks_a_part_of_it_may_not() {
     assert_eq!(host.may(), Some(MayFence::No), "half a configuration");
 }
 
+/// What a host lacks is said with the file and what to do.
+#[test]
+fn what_is_lacked_is_named_with_what_to_do() {
+    let said = |plant: &dyn Fn(&Host), words: &[&str]| {
+        let host = Host::regular();
+        plant(&host);
+        let lacks = host.lacks().to_string();
+        assert!(words.iter().all(|word| lacks.contains(word)), "{lacks}: {words:?}");
+    };
+    said(&|host| fs::remove_file(host.path("ssconf_node_list")).unwrap(), &["ssconf_node_list"]);
+    said(
+        &|host| fs::remove_file(host.path("cib.xml")).unwrap(),
+        &["there is no /", "cib.xml", "have Pacemaker run here"],
+    );
+    said(&|host| fs::write(host.path("cib.xml"), "<cib>").unwrap(), &["cib.xml cannot be used: "]);
+    said(&|host| host.cib("", ""), &["gnt-ha-oob-programs", "gnt-ha setup --apply"]);
+    said(&|host| host.cib_with(&host.copy(), "", ""), &["config.toml", "gnt-ha-config-digest", "gnt-ha setup --apply"]);
+    let copied = ["config.toml", "gnt-cluster copyfile /"];
+    said(&|host| fs::remove_file(host.path("config.toml")).unwrap(), &copied);
+    said(&Host::make_older, &[&copied[..], &["is not the one of Ganeti's master"]].concat());
+    said(&|host| fs::remove_file(host.path("secret")).unwrap(), &["config.toml", "the secrets"]);
+    let host = Host::regular();
+    let copy = Copy::read(host.0.path(), &host.path("cib.xml"));
+    let added = NodeName::new("n4.lab").unwrap();
+    assert_eq!(copy.of_node(&added), Err(Lacks::Node(added)));
+}
+
+/// A comment or a host's own watchdog makes no other configuration, and a candidate fences by its own: `gnt-ha check` compares
+/// those.
+#[test]
+fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
+    let host = Host::regular();
+    let text = fs::read_to_string(host.path("config.toml")).unwrap();
+    host.config(&format!("# A comment.\n{text}[leash]\ndevice = \"/dev/watchdog1\"\n"));
+    assert_eq!(host.may(), Some(MayFence::Yes));
+    host.make_older();
+    assert_eq!(host.may(), Some(MayFence::No));
+    host.candidate();
+    assert_eq!(host.may(), Some(MayFence::Candidate));
+}
+
+/// Where our program has another configuration, nodes with a program of somebody else's are fenced all the same.
+#[test]
+fn another_configuration_takes_only_the_nodes_that_it_is_read_for() {
+    let host = Host::regular();
+    fs::copy(host.path("ganeti-oob"), host.path("other")).unwrap();
+    host.cib(&format!("{},n1.lab,{},n2.lab", host.path("ganeti-oob").display(), host.path("other").display()), "");
+    let able = || {
+        let copy = Copy::read(host.0.path(), &host.path("cib.xml"));
+        let all = able(copy.with_program(None).unwrap(), Some(&copy), &host.path("config.toml")).unwrap();
+        all.into_iter().map(|(node, _)| node.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(able(), ["n1.lab", "n2.lab"], "n3.lab is not named");
+    host.make_older();
+    assert_eq!(able(), ["n2.lab"]);
+}
+
 /// A program of somebody else's needs nothing of ours; the device's parameter counts before the copy.
 #[test]
 fn the_parameter_and_foreign_programs_need_no_configuration() {
@@ -106,7 +196,7 @@ fn the_parameter_and_foreign_programs_need_no_configuration() {
     fs::remove_file(host.path("config.toml")).unwrap();
     fs::rename(host.path("ganeti-oob"), host.path("other")).unwrap();
     let other = host.path("other").display().to_string();
-    host.cib(&other, "");
+    host.cib(&format!("{other},n1.lab"), "");
     assert_eq!(host.may(), Some(MayFence::Yes));
     host.cib("", &format!("<nvpair id=\"o\" name=\"oob_program\" value=\"{other}\"/>"));
     assert_eq!(host.may(), Some(MayFence::Yes));

@@ -57,6 +57,18 @@ pub enum CibError {
     },
 }
 
+impl CibError {
+    /// The same for whoever asks for something else than a pause.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Absent(path) => format!("there is no {}", path.display()),
+            Self::Unreadable { path, error } => format!("{} cannot be read: {error}", path.display()),
+            Self::Bad { path, error } => format!("{} cannot be used: {error}", path.display()),
+        }
+    }
+}
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
