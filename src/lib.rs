@@ -5,6 +5,7 @@
 //! | [`core`] | decisions, the words of the field, text formats | nothing: no clock, no I/O, no process |
 //! | [`config`] | `/etc/gnt-ha/config.toml`: its keys, its errors | the configuration file |
 //! | [`sys`] | thin adapters to the world | processes, files, sockets, clocks |
+//! | [`service`] | what is long-lived or orders steps: the reconciler, the self-fence daemon, what applies shunning | what `sys` touches |
 //! | [`cli`] | what the command lines share | stdout and stderr |
 //! | [`commands`] | the commands of `gnt-ha` | what each of them is for |
 //!
@@ -16,4 +17,5 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod core;
+pub mod service;
 pub mod sys;

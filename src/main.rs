@@ -19,7 +19,7 @@ const PROGRAM: &str = "gnt-ha";
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    gnt_ha::sys::start::start();
+    gnt_ha::sys::startup::start();
     let parsed = match Cli::try_parse() {
         Ok(parsed) => parsed,
         Err(error) if cli::answer(PROGRAM, &error) => return USAGE.into(),

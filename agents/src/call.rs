@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::names::PacemakerName;
-use gnt_ha::core::pacemaker::notice::Notice;
+use gnt_ha::core::pacemaker::notification::Notice;
 use gnt_ha::sys::clock::Deadline;
 
 use crate::spec::{Agent, PARAMETERS};

@@ -6,13 +6,13 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gnt_ha::core::roles::health::CONFD;
+use gnt_ha::core::roles::master_claims::{Word, disagreement};
 use gnt_ha::core::roles::simulate::Simulated;
-use gnt_ha::core::roles::words::{Word, disagreement};
 use gnt_ha::core::roles::{Failure, Rank};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::confd::Confd;
 use gnt_ha::sys::ganeti::luxi::Luxi;
-use gnt_ha::sys::{addresses, reachable, trial_file};
+use gnt_ha::sys::{addresses, tcp_check, trial_file};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::site::{Place, Site};
@@ -95,7 +95,7 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
         failures.push(failure(NODED, SIMULATED));
     } else if let Some(own) = own {
         // The version call wants a certificate that only master candidates have: the handshake is what any node can ask.
-        if let Err(error) = reachable::speaks_tls(own, reachable::NODED, deadline.at_most(EACH)) {
+        if let Err(error) = tcp_check::speaks_tls(own, tcp_check::NODED, deadline.at_most(EACH)) {
             failures.push(failure(NODED, format!("no answer from {own}: {error}")));
         }
     }

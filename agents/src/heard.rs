@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use gnt_ha::core::roles::Rank;
-use gnt_ha::core::roles::words::{AHEAD_MOST, Heard, Word, hear, unlikely};
+use gnt_ha::core::roles::master_claims::{AHEAD_MOST, Heard, Word, hear, unlikely};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::heard::{FILE, read};
+use gnt_ha::sys::newer_config::{FILE, read};
 use gnt_ha::sys::output;
 use gnt_ha::sys::store::{PATIENCE, Store};
 

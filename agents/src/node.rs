@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
-use gnt_ha::core::pacemaker::notice::{Meaning, meaning};
+use gnt_ha::core::pacemaker::notification::{Meaning, meaning};
 use gnt_ha::core::roles::{Failure, OcfCode, Rank, Verdict, monitor_node};
 use gnt_ha::sys::clock::Deadline;
 

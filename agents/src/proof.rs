@@ -7,14 +7,14 @@ use gnt_ha::core::history::{Story, stories};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::pacemaker::fencing::{Fencing, Ways};
-use gnt_ha::core::reconcile::{Fence, First, Membership, Memory, Removal, Written, told};
+use gnt_ha::core::reconcile::{Fence, First, Membership, Memory, Removal, Written, peer_receipts};
 use gnt_ha::core::roles::gone;
+use gnt_ha::service::reconciler::peer_receipts::fetch;
+use gnt_ha::service::reconciler::run::remembered;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
-use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};
-use gnt_ha::sys::record::recorder::remembered;
-use gnt_ha::sys::record::told::fetch;
+use gnt_ha::sys::receipt_log::Ledger;
 
 use crate::site::{Place, Site};
 
@@ -68,13 +68,14 @@ impl Evidence {
         for node in self.all.iter().filter(|node| *node != here) {
             let Some(known) = self.known(node) else { continue };
             let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
-            word.iter().for_each(|word| told::add(&mut asked, node, word, here, &self.all));
+            word.iter().for_each(|word| peer_receipts::add(&mut asked, node, word, here, &self.all));
         }
         // A candidate has it; without it the most that a receipt may say is not known.
         let Some(ganeti) = files::read_config(data_dir).ok().filter(|_| !asked.is_empty()) else { return found };
         fetch(asked, ganeti.nodes(), deadline, |node, host, receipts, most| {
             let Some(known) = self.known(&node.name) else { return };
-            let taken = told::taken(&known.ways, &known.fences, &known.receipts, (host, receipts), most, &self.all);
+            let taken =
+                peer_receipts::taken(&known.ways, &known.fences, &known.receipts, (host, receipts), most, &self.all);
             found.entry(node.name.clone()).or_default().extend(taken);
         });
         found

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use gnt_ha::service::reconciler::run::{Recorder, RecorderError};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log::warn_system;
 use gnt_ha::sys::output;
 use gnt_ha::sys::pacemaker::PacemakerError;
-use gnt_ha::sys::record::recorder::{Recorder, RecorderError};
 
 use crate::site::Place;
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use gnt_ha::cli;
 use gnt_ha::core::roles::{OcfCode, Verdict};
 use gnt_ha::sys::output;
-use gnt_ha::sys::start::start;
+use gnt_ha::sys::startup::start;
 
 use crate::call::Call;
 use crate::metadata;

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use gnt_ha::service::shun::applier;
 use gnt_ha::sys::clock::{Deadline, now};
+use gnt_ha::sys::command::{ProgramError, run_and_hear};
 use gnt_ha::sys::output;
-use gnt_ha::sys::program::{ProgramError, run_and_hear};
-use gnt_ha::sys::shun::keeper;
 
 use crate::site::Place;
 
@@ -27,7 +27,7 @@ const NOTE: &str = "tended";
 
 /// Runs it if it is time. What fails is said, and tried again at its next time.
 pub fn tend_if_due(place: &Place, deadline: Deadline) {
-    let shuns = keeper::remembers(&place.state_dir);
+    let shuns = applier::remembers(&place.state_dir);
     let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
     let now_ms = now().boottime_ms;
     let last: Option<u64> = place.markers.note(NOTE).and_then(|text| text.parse().ok());

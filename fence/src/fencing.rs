@@ -12,9 +12,9 @@ use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::{Action as Asked, Outcome};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::lock::{Lock, LockError};
-use gnt_ha::sys::road::{Finish, Road};
+use gnt_ha::sys::receipt_log::Ledger;
+use gnt_ha::sys::recorded_action::{Finish, Road};
 
 use crate::options::{Action, Options};
 use crate::record;

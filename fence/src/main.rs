@@ -12,7 +12,7 @@ use fence_ganeti::report::Code;
 use gnt_ha::cli;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log;
-use gnt_ha::sys::start::start;
+use gnt_ha::sys::startup::start;
 
 const PROGRAM: &str = "fence_ganeti";
 

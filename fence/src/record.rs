@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use gnt_ha::core::evidence::Worth;
+use gnt_ha::core::ganeti::offline_job::{self, RecordPlan};
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::record::{self, RecordPlan};
+use gnt_ha::service::reconciler::run::Recorder;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::record::recorder::Recorder;
 
 use crate::options::Options;
 use crate::target::Cluster;
@@ -31,7 +31,7 @@ pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Optio
     let Some(here) = identity::node_among(config.nodes().iter().map(|node| &node.name)) else {
         return format!("left: this host, {}, is none of Ganeti's nodes", identity::host());
     };
-    let job = match record::plan(config, found, worth.powered, &here) {
+    let job = match offline_job::plan(config, found, worth.powered, &here) {
         RecordPlan::AlreadySo => return "it was recorded offline before".to_owned(),
         RecordPlan::Left(why) => return format!("left: {why}"),
         RecordPlan::Submit(job) => job,

@@ -6,10 +6,10 @@ use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::ganeti::oob::{Command, Status};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
-use gnt_ha::core::pursuit::{Next, Pursuit, Rules, Unread};
+use gnt_ha::core::power_change::{Next, Pursuit, Rules, Unread};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::oob_program::OobError;
-use gnt_ha::sys::road::Road;
+use gnt_ha::sys::recorded_action::Road;
 
 use crate::options::Options;
 use crate::target::Target;

@@ -6,9 +6,9 @@ use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::reading::Observed;
 use gnt_ha::core::power::{Power, together};
-use gnt_ha::core::pursuit::{Next, Pursuit, Rules, Unread};
+use gnt_ha::core::power_change::{Next, Pursuit, Rules, Unread};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::road::Road;
+use gnt_ha::sys::recorded_action::Road;
 use serde::Serialize;
 
 use crate::device::{DeviceError, Hope, Named, Reading, observed};

@@ -25,13 +25,13 @@ use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
-use gnt_ha::core::shun::register::Reach;
+use gnt_ha::core::shun::list::Reach;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
-use gnt_ha::sys::ledger::Ledger;
 use gnt_ha::sys::log;
-use gnt_ha::sys::road::Road;
-use gnt_ha::sys::start::start;
+use gnt_ha::sys::receipt_log::Ledger;
+use gnt_ha::sys::recorded_action::Road;
+use gnt_ha::sys::startup::start;
 
 const PROGRAM: &str = "ganeti-oob";
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use gnt_ha::config::Config;
 use gnt_ha::core::shun::belief::Channel;
-use gnt_ha::core::shun::words::{ANSWER_LIMIT, LIMIT, Question, Report};
+use gnt_ha::core::shun::messages::{ANSWER_LIMIT, LIMIT, Question, Report};
+use gnt_ha::service::shun::applier::Keeper;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::shun::keeper::Keeper;
 
 use crate::receipts;
 

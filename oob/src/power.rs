@@ -13,7 +13,7 @@ use gnt_ha::core::receipt::Outcome;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::road::{Finish, Road};
+use gnt_ha::sys::recorded_action::{Finish, Road};
 use serde::Serialize;
 
 use crate::level::{Proven, Seen, give_back, pursue_all, read_all};

@@ -6,12 +6,12 @@ use std::path::Path;
 use gnt_ha::config::Config;
 use gnt_ha::core::history::stories;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::reconcile::{Removal, told};
-use gnt_ha::core::shun::words::Question;
+use gnt_ha::core::reconcile::{Removal, peer_receipts};
+use gnt_ha::core::shun::messages::Question;
+use gnt_ha::service::shun::applier::Keeper;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::ledger::Ledger;
-use gnt_ha::sys::shun::keeper::Keeper;
+use gnt_ha::sys::receipt_log::Ledger;
 
 use crate::network;
 use crate::shun::peers::Channel;
@@ -27,7 +27,7 @@ pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts
     }
     let all = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
     let entries = Ledger::new(&config.state).read().map(|contents| contents.entries).unwrap_or_default();
-    told::tell(&stories(entries, None), asked, &all)
+    peer_receipts::tell(&stories(entries, None), asked, &all)
 }
 
 /// Asks `host` for its receipts of `nodes`.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gnt_ha::config::Config;
-use gnt_ha::core::shun::words::{Attestation, Question, Report};
+use gnt_ha::core::shun::messages::{Attestation, Question, Report};
 use gnt_ha::core::survey::{Found, Survey, skew_ms};
+use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::service::shun::peer_reports;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
-use gnt_ha::sys::shun::keeper::Keeper;
-use gnt_ha::sys::shun::known;
 
 use crate::network;
 use crate::shun::peers::Channel;
@@ -40,5 +40,5 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         leash: leash.map(|leash| Attestation { leash, age_ms, uptime_ms: None }),
     };
     let nodes = answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(Found::Silent, says))).collect();
-    Ok(Survey { own, own_leash: known::own_leash(&config.run), nodes })
+    Ok(Survey { own, own_leash: peer_reports::own_leash(&config.run), nodes })
 }

@@ -6,20 +6,20 @@ use clap::Args;
 
 use super::places::Places;
 use crate::cli;
-use crate::core::attest::{Seen, why_not};
+use crate::core::confirm_off::{Seen, why_not};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
 use crate::core::receipt::{Action, Outcome};
 use crate::core::reconcile::Membership;
+use crate::service::shun::own::{Own, OwnRefusals};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
-use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker::{self, fence};
-use crate::sys::reachable::{self, NODED};
-use crate::sys::road::{Finish, Road};
-use crate::sys::shun::own::{Own, OwnRefusals};
+use crate::sys::receipt_log::Ledger;
+use crate::sys::recorded_action::{Finish, Road};
+use crate::sys::tcp_check::{self, NODED};
 
 /// The time for everything but the human.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -120,8 +120,8 @@ fn seen(
     let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE));
     let (answers, was_asked) = address.map_or((false, false), |address| {
         let deadline = deadline.at_most(THERE);
-        let is_there = || reachable::is_there(address, NODED, deadline);
-        let accepts = || !reachable::accepting(&[address], NODED, 1, deadline).is_empty();
+        let is_there = || tcp_check::is_there(address, NODED, deadline);
+        let accepts = || !tcp_check::accepting(&[address], NODED, 1, deadline).is_empty();
         asked(refusals.of(address), is_there, accepts)
     });
     let seen = Seen {

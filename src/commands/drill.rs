@@ -261,7 +261,7 @@ fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::budget::times::Times;
+    use crate::core::budget::recovery::Times;
     use crate::core::pacemaker::names::PacemakerName;
     use crate::core::pacemaker::resources::Resources;
 

@@ -19,18 +19,18 @@ use crate::core::pacemaker::standby::own;
 use crate::core::reconcile::{Decision, Fence, FenceStatus, Refusal};
 use crate::core::setup::is_in_use;
 use crate::core::shun::readiness::may_serve;
+use crate::service::reconciler::run::RecorderError;
+use crate::service::self_fence::daemon::promise;
+use crate::service::self_fence::state as leash;
+use crate::service::shun::applier::{self, Keeper};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::Luxi;
 use crate::sys::ganeti::ssconf::Ssconf;
-use crate::sys::leash::daemon::promise;
-use crate::sys::leash::wanted as leash;
 use crate::sys::log::warn_system;
 use crate::sys::pacemaker::fence::Fencing;
 use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
-use crate::sys::record::recorder::RecorderError;
-use crate::sys::shun::keeper::{self, Keeper};
 use crate::sys::{detached, identity};
 
 /// The time for each thing that a job of Ganeti's waits for.
@@ -151,7 +151,7 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
     let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
     let in_use = resources.as_ref().is_some_and(is_in_use);
     let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
-    let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
+    let register = applier::register(&config.state).map_err(|error| error.to_string())?;
     let mut state = State {
         here,
         is_master,

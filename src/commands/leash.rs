@@ -9,11 +9,11 @@ use clap::{Args, Subcommand};
 
 use crate::cli;
 use crate::config::Config;
+use crate::service::self_fence::arming::try_out;
+use crate::service::self_fence::daemon;
+use crate::service::self_fence::state::{Phase, Status, Wanted, said_now, want, wanted};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
-use crate::sys::leash::daemon;
-use crate::sys::leash::trial::try_out;
-use crate::sys::leash::wanted::{Phase, Status, Wanted, said_now, want, wanted};
 
 /// How long the candidates' answers are waited for before it is armed.
 const TRIAL: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::ganeti::oob::DEADLINE_VARIABLE;
 use crate::sys::clock::Deadline;
-use crate::sys::program::{ProgramError, run_with};
+use crate::sys::command::{ProgramError, run_with};
 
 /// Where `make install` puts it.
 const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::config::DEFAULT_STATE;
+use crate::service::reconciler::run::Recorder;
+use crate::service::reconciler::view::View;
 use crate::sys::ganeti::files;
 use crate::sys::pacemaker::cib;
-use crate::sys::record::recorder::Recorder;
-use crate::sys::record::view::View;
 
 /// The folders and files of one host.
 #[derive(Clone, Debug, Args)]

@@ -10,24 +10,24 @@ use super::places::Places;
 use super::setup::look_ahead;
 use crate::cli;
 use crate::config::{Config, DEFAULT_RUN};
-use crate::core::budget::loss::Seen;
-use crate::core::budget::times::{self, Times};
+use crate::core::budget::detection::Seen;
+use crate::core::budget::recovery::{self, Times};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
-use crate::core::outlook::{Death, Outlook};
 use crate::core::pacemaker::fence_score::fencers;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
+use crate::core::pacemaker::simulation::{Death, Outlook};
 use crate::core::quorum::{Left, Quorum};
 use crate::core::rehearsal::{Known, Step, proof_of, steps};
 use crate::sys::clock::{Deadline, millis};
+use crate::sys::command;
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::oob_program::OobProgram;
-use crate::sys::pacemaker::trial::{self, Trial};
-use crate::sys::program;
+use crate::sys::pacemaker::cibadmin::{self, Trial};
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
@@ -117,7 +117,7 @@ pub(super) fn rehearse(
     let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
     let found = ganeti.find(given).map_err(|error| error.to_string())?;
     let node = found.name.clone();
-    let cib = trial::query(deadline).map_err(|error| error.to_string())?;
+    let cib = cibadmin::query(deadline).map_err(|error| error.to_string())?;
     let resources =
         Resources::parse(&cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))?;
     let all = ganeti.names();
@@ -192,8 +192,8 @@ fn seen(
 ) -> Result<Seen, String> {
     let remote = resources.remotes().find(|remote| remote.id == node.as_str());
     if let Some(remote) = remote {
-        let interval = times::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
-        return Ok(Seen::by_monitor(millis(interval), millis(times::operation(&remote.id, "monitor", resources))));
+        let interval = recovery::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
+        return Ok(Seen::by_monitor(millis(interval), millis(recovery::operation(&remote.id, "monitor", resources))));
     }
     let totem = corosync::totem(deadline.at_most(COROSYNC))?;
     let lost = resources.ids.get(node).copied();
@@ -223,7 +223,7 @@ fn proof(ganeti: &GanetiConfig, node: &NodeName, config: &Path, deadline: Deadli
     if is_ours(path) {
         let config = config.display().to_string();
         let words = ["check", node.as_str(), "--config", &config];
-        let said = program::report(path, &words, deadline).map_err(|error| error.to_string())?;
+        let said = command::report(path, &words, deadline).map_err(|error| error.to_string())?;
         return proof_of(&said);
     }
     let program = OobProgram::find(path).map_err(|error| error.to_string())?;

@@ -16,24 +16,24 @@ use crate::config::{Config, DEFAULT_RUN, names_to_resolve, shared, with_levels};
 use crate::core::budget::{self, Attested, Figures, Sum};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
-use crate::core::outlook::{Death, Outlook, surprise};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
+use crate::core::pacemaker::simulation::{Death, Outlook, surprise};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
     GANETI, MEMBERS, PORT, PREFIX, Part, State, Wish, fragment, outdated, plan_reached, planned, removal, to_connect,
 };
+use crate::service::shun::peer_reports;
 use crate::sys::clock::Deadline;
+use crate::sys::command;
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
 use crate::sys::pacemaker;
-use crate::sys::pacemaker::trial::{self, Trial};
-use crate::sys::program;
+use crate::sys::pacemaker::cibadmin::{self, Trial};
 use crate::sys::remote_key;
 use crate::sys::resolve;
-use crate::sys::shun::known;
 pub use follow::follow;
 use follow::keep_seen;
 
@@ -140,7 +140,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
     let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
     let deadline = Deadline::after(LIMIT.saturating_add(DEATH.saturating_mul(deaths)));
-    let cib = trial::query(deadline).map_err(|error| error.to_string())?;
+    let cib = cibadmin::query(deadline).map_err(|error| error.to_string())?;
     let resources = read(&cib)?;
     if arguments.remove {
         return remove(&resources, arguments, deadline);
@@ -239,9 +239,9 @@ fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Confi
 
 /// What the nodes said of their self-fencing when they were asked last, and this host's says now.
 fn attested(config: &Config, ganeti: &GanetiConfig) -> Attested {
-    let told = known::peers(&config.state).into_iter();
-    let told = told.filter_map(|(node, told)| Some((node, known::attestation(&told)?.leash.terms)));
-    let own = identity::node_among(&ganeti.names()).zip(known::own_leash(&config.run).map(|leash| leash.terms));
+    let told = peer_reports::peers(&config.state).into_iter();
+    let told = told.filter_map(|(node, told)| Some((node, peer_reports::attestation(&told)?.leash.terms)));
+    let own = identity::node_among(&ganeti.names()).zip(peer_reports::own_leash(&config.run).map(|leash| leash.terms));
     told.chain(own).collect()
 }
 
@@ -273,14 +273,14 @@ fn apply(
     {
         let words: Vec<&str> = command.split(' ').collect();
         let [name, words @ ..] = words.as_slice() else { continue };
-        program::run(Path::new(name), words, &[], deadline)
+        command::run(Path::new(name), words, &[], deadline)
             .map_err(|error| format!("Pacemaker's configuration was not changed: {command}: {error}"))?;
     }
-    trial::merge(&fragment(parts), deadline).map_err(|error| error.to_string())?;
+    cibadmin::merge(&fragment(parts), deadline).map_err(|error| error.to_string())?;
     for element in outdated(parts) {
-        trial::delete(element, deadline).map_err(|error| format!("what is wanted was added; {error}"))?;
+        cibadmin::delete(element, deadline).map_err(|error| format!("what is wanted was added; {error}"))?;
     }
-    let after = trial::query(deadline).map_err(|error| error.to_string())?;
+    let after = cibadmin::query(deadline).map_err(|error| error.to_string())?;
     let open = again(&read(&after)?).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
     match open.map(|part| part.what).collect::<Vec<_>>().join(", ") {
         open if open.is_empty() => Ok(()),
@@ -351,7 +351,7 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
         );
     }
     for (done, element) in all.iter().enumerate() {
-        trial::delete(element, deadline).map_err(|error| format!("after {done} of {}: {error}", all.len()))?;
+        cibadmin::delete(element, deadline).map_err(|error| format!("after {done} of {}: {error}", all.len()))?;
     }
     if resources.property_ids.get("node-health-strategy").is_some_and(|id| id.starts_with(PREFIX)) {
         cli::print("Ganeti keeps the tag by which health is published: gnt-cluster remove-tags ocf:health:on\n")?;

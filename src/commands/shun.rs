@@ -13,14 +13,14 @@ use super::oob;
 use crate::cli;
 use crate::config::Config;
 use crate::core::node::{self, NodeName};
-use crate::core::shun::register::{Entry, Reach};
+use crate::core::shun::list::{Entry, Reach};
 use crate::core::text::printable;
+use crate::service::shun::applier::Keeper;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::log::warn_system;
-use crate::sys::shun::keeper::Keeper;
-use crate::sys::shun::table::Applied;
+use crate::sys::nft::shun_table::Applied;
 
 /// The time for everything on this host.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::core::node::NodeName;
-use crate::sys::guarded_file::GuardedFileError;
+use crate::sys::trusted_file::GuardedFileError;
 
 /// One thing that an administrator can mend in the configuration.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::device::Seconds;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
-use crate::core::shun::terms::Terms;
+use crate::core::shun::lease_times::Terms;
 
 /// The UDP port of the signed echo. Ganeti has 1811 to 1815 and 5080, our report 1816 (TCP).
 const PORT: u16 = 1817;

@@ -101,7 +101,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]: unreadable, writable by others (it names programs that root runs), or wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = crate::sys::guarded_file::read_config(path)
+        let text = crate::sys::trusted_file::read_config(path)
             .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
         Self::parse(&text, path)
     }

@@ -1,9 +1,9 @@
 //! Decisions and the words they are made of. Pure: state goes in, a plan or a value comes out.
 
-pub mod attest;
 pub mod breaker;
 pub mod budget;
 pub mod check;
+pub mod confirm_off;
 pub mod drill;
 pub mod evidence;
 pub mod fence_agents;
@@ -12,17 +12,15 @@ pub mod grade;
 pub mod history;
 pub mod hook;
 pub mod node;
-pub mod outlook;
 pub mod pacemaker;
 pub mod pause;
 pub mod power;
-pub mod pursuit;
+pub mod power_change;
+pub mod power_receipt;
 pub mod quorum;
 pub mod receipt;
 pub mod reconcile;
-pub mod record;
 pub mod rehearsal;
-pub mod removal;
 pub mod report;
 pub mod roles;
 pub mod setup;

@@ -4,24 +4,25 @@
 //! since. A graceful leaving drains. Notifications and alerts only say when to look; what is found depends on the state
 //! alone, so that a fencing that nobody was told of is found at the next look. What is not known never becomes a record.
 
+mod block_reason;
+mod candidate_pool;
+pub mod jobs;
 mod judge;
 mod memory;
-mod promotion;
+pub mod peer_receipts;
 mod proof;
-mod reason;
 mod state;
-pub mod told;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::ganeti::offline_job::OfflineJob;
 use super::node::{self, NodeName};
-use super::record::OfflineJob;
+pub use block_reason::{Quiet, Refusal};
+use candidate_pool::Pool;
 use judge::{Judge, Wish};
 pub use memory::Memory;
-use promotion::Pool;
 pub use proof::{First, Proof, Word, Written, last_on, proofs};
-pub use reason::{Quiet, Refusal};
 pub use state::{
     Delegate, Fence, FenceAction, FenceStatus, Membership, NodeState, Pause, PowerToo, Removal, Role, Settings, State,
 };

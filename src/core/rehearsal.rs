@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::budget::times::{Times, interval, operation};
+use super::budget::recovery::{Times, interval, operation};
 use super::grade::Grade;
-use super::outlook::{Outlook, Step as Move, surprise};
 use super::pacemaker::fencing::{Way, Ways};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
+use super::pacemaker::simulation::{Outlook, Step as Move, surprise};
 use super::quorum::Left;
 use super::reconcile::Decision;
 
@@ -251,10 +251,10 @@ fn said(step: &Move) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::budget::loss::{Seen, Totem};
+    use crate::core::budget::detection::{Seen, Totem};
+    use crate::core::ganeti::offline_job::OfflineJob;
     use crate::core::node::NodeName;
     use crate::core::reconcile::{PowerToo, Proof, Quiet, Word};
-    use crate::core::record::OfflineJob;
 
     fn outlook() -> Outlook {
         let resource = |action: &str, node: &str| Move::Resource {

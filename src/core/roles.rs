@@ -7,14 +7,14 @@
 pub mod attribute;
 pub mod gone;
 pub mod health;
+pub mod master_claims;
 pub mod simulate;
-pub mod words;
 
 use std::collections::BTreeSet;
 
 use super::node::NodeName;
+use super::roles::master_claims::{Heard, Served, Standing};
 use super::roles::simulate::Simulated;
-use super::roles::words::{Heard, Served, Standing};
 
 /// The exit codes of an OCF resource agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -255,9 +255,9 @@ pub struct TakeoverView {
     /// The master IP answers, and it is not on this host.
     pub served_elsewhere: bool,
     /// A candidate that can be reached has a newer configuration: own serial, its serial
-    /// ([`newer_copy`](super::roles::words::newer_copy)).
+    /// ([`newer_copy`](super::roles::master_claims::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
-    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::words::hear)).
+    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::master_claims::hear)).
     pub missed: Option<(u64, Heard)>,
     /// A newer configuration elsewhere is no hindrance (tag).
     pub any_serial: bool,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
 use super::power::{Power, together};
-use super::shun::words::{Attestation, LeashReport, Program};
+use super::shun::messages::{Attestation, LeashReport, Program};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

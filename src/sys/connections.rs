@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::sys::clock::Deadline;
-use crate::sys::program::run;
+use crate::sys::command::run;
 
 /// How many addresses one command names.
 const AT_ONCE: usize = 200;

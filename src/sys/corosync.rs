@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::clock::Deadline;
-use super::program::{report, run};
-use crate::core::budget::loss::Totem;
+use super::command::{report, run};
+use crate::core::budget::detection::Totem;
 use crate::core::quorum::Quorum;
 
 /// Its configuration.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::clock::Deadline;
+use super::command::child::{End, Job};
 use super::oob_program::OobProgram;
-use super::process::{End, Job};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::{DEADLINE_VARIABLE, Status, reason_in};
 use crate::core::node::NodeName;

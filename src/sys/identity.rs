@@ -9,7 +9,7 @@ use sha1::Sha1;
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
 use crate::core::receipt::Asker;
-use crate::core::shun::words::Program;
+use crate::core::shun::messages::Program;
 use crate::sys::clock::now;
 
 /// This host's name as the kernel has it; `"unknown"` if it has none.

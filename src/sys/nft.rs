@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::clock::Deadline;
-use super::process::{End, Job};
-use super::program::{ProgramError, run};
+use super::command::child::{End, Job};
+use super::command::{ProgramError, run};
 
 /// The program.
 const NFT: &str = "nft";
@@ -61,3 +61,5 @@ pub fn list(family: &str, table: &str, deadline: Deadline) -> Result<Option<Vec<
         _ => Err(bad("it lists nothing")),
     }
 }
+pub mod shun_table;
+pub mod unreachable;

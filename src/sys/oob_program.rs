@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::Deadline;
-use super::process::{End, Ended, Job};
+use super::command::child::{End, Ended, Job};
 use crate::core::budget::fence::{Grant, grant};
 use crate::core::ganeti::oob::{
     self, BadAnswer, Command, DEADLINE_VARIABLE, HealthItem, OUTPUT_LIMIT, REQUEST_VARIABLE, Status,

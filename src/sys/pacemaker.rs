@@ -1,18 +1,18 @@
 //! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
 
 pub mod cib;
+pub mod cibadmin;
 pub mod fence;
 pub mod standby;
-pub mod trial;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
 use super::clock::{Deadline, now};
-use super::process::{End, Job};
-use super::processes;
-use super::program::{ProgramError, run};
+use super::command::child::{End, Job};
+use super::command::{ProgramError, run};
+use super::procfs;
 use crate::core::ganeti::oob::reason_in;
 use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::crm_mon::{BadCrmMon, CrmMon};
@@ -180,7 +180,7 @@ fn is_pacemaker(stat: &str) -> bool {
 #[must_use]
 pub fn started_ms() -> Option<u64> {
     let at = now();
-    let stat = processes::find(|folder| {
+    let stat = procfs::find(|folder| {
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
         is_pacemaker(&stat).then_some(stat)
     })?;

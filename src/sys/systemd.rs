@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::clock::Deadline;
-use super::program::{ProgramError, run};
+use super::command::{ProgramError, run};
 
 /// There while systemd is the first process (`sd_booted(3)`).
 const BOOTED: &str = "/run/systemd/system";

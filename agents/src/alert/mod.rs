@@ -17,7 +17,7 @@ use gnt_ha::cli;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::start::start;
+use gnt_ha::sys::startup::start;
 use gnt_ha::sys::{identity, log};
 
 use event::{Event, Here};

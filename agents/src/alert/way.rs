@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gnt_ha::core::text::{one_line, printable};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::{log, program};
+use gnt_ha::sys::{command, log};
 use serde_json::json;
 
 use super::PROGRAM;
@@ -68,7 +68,7 @@ impl Way {
     /// What was tried, and what came back.
     pub fn tell(&self, notice: &Notice, host: &str, deadline: Deadline) -> Result<(), String> {
         let run =
-            |path: &Path, words: &[&str], stdin: String| match program::run(path, words, stdin.as_bytes(), deadline) {
+            |path: &Path, words: &[&str], stdin: String| match command::run(path, words, stdin.as_bytes(), deadline) {
                 Ok(_) => Ok(()),
                 // The address may be a secret of its own.
                 Err(error) => Err(format!("nobody was told {:?}: {error}", notice.text)),

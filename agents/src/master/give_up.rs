@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::core::roles::words::Served;
+use gnt_ha::core::roles::master_claims::Served;
 use gnt_ha::core::roles::{OcfCode, Verdict};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::command::run;
 use gnt_ha::sys::ganeti::daemon_util::MASTER_DAEMONS;
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
-use gnt_ha::sys::program::run;
 
 use super::queue;
 use crate::call::Call;

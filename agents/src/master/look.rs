@@ -6,7 +6,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::names::PacemakerName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::words::{MASTER_SCORE, Served, Standing, ignored, is_alone, standing};
+use gnt_ha::core::roles::master_claims::{MASTER_SCORE, Served, Standing, ignored, is_alone, standing};
 use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;

@@ -7,7 +7,7 @@ mod take;
 
 use std::time::Duration;
 
-use gnt_ha::core::roles::words::{MASTER_SCORE, promotion_score, standing};
+use gnt_ha::core::roles::master_claims::{MASTER_SCORE, promotion_score, standing};
 use gnt_ha::core::roles::{OcfCode, RunAs, Verdict};
 use gnt_ha::sys::pacemaker;
 

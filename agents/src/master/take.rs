@@ -9,14 +9,14 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
-use gnt_ha::core::roles::words::{Served, Standing, disagreement, newer_copy, standing};
+use gnt_ha::core::roles::master_claims::{Served, Standing, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
+use gnt_ha::service::shun::own::{Own, OwnRefusals};
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::command::{ProgramError, run};
 use gnt_ha::sys::ganeti::daemon_util;
-use gnt_ha::sys::program::{ProgramError, run};
-use gnt_ha::sys::reachable;
-use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
-use gnt_ha::sys::shun::own::{Own, OwnRefusals};
+use gnt_ha::sys::nft::unreachable::{make_reachable, make_unreachable};
+use gnt_ha::sys::tcp_check;
 
 use super::queue::take_jobs;
 use super::{QUESTION, give_up, offer};
@@ -179,10 +179,10 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     // What could not be asked is taken for there.
     let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {
         let voting =
-            spawn(scope, || reachable::accepting(&addresses, reachable::NODED, enough, call.deadline.at_most(VOTERS)));
-        let silent = spawn(scope, || reachable::silent(&addresses, reachable::NODED, call.deadline.at_most(THERE)));
+            spawn(scope, || tcp_check::accepting(&addresses, tcp_check::NODED, enough, call.deadline.at_most(VOTERS)));
+        let silent = spawn(scope, || tcp_check::silent(&addresses, tcp_check::NODED, call.deadline.at_most(THERE)));
         let elsewhere = spawn(scope, || {
-            let is_there = |address| reachable::is_there(address, reachable::NODED, call.deadline.at_most(THERE));
+            let is_there = |address| tcp_check::is_there(address, tcp_check::NODED, call.deadline.at_most(THERE));
             !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address))
         });
         let words = site.words(place, call.deadline.at_most(PEERS));

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::list::Register;
 use lab::{Host, Lab};
 
 use crate::scene::short;

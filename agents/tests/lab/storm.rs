@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gnt_ha::core::shun::register::Register;
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::list::Register;
 use lab::{Host, Network, Power};
 use real_parts::dice::{Dice, count};
 use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof};

@@ -1,6 +1,6 @@
 //! `docs/tutorial.md`, and what comes after it: the pages of `docs/howto`.
 
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
 use lab::{Host, Lab};
 use real_parts::protect::{CONFIG, Proof, built_programs, configuration, install};
 

@@ -8,8 +8,8 @@ use gnt_ha::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::guarded_file::{Secret, read_secret};
-use gnt_ha::sys::process::{End, Ended, Job};
+use gnt_ha::sys::command::child::{End, Ended, Job};
+use gnt_ha::sys::trusted_file::{Secret, read_secret};
 
 use super::{Device, DeviceError, Reading, take_lock};
 

@@ -8,8 +8,8 @@ use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::guarded_file::read_secret;
 use gnt_ha::sys::lock::Lock;
+use gnt_ha::sys::trusted_file::read_secret;
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
 use super::refusal::Refusal;

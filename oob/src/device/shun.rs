@@ -9,7 +9,7 @@ use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
-use gnt_ha::core::shun::register::{Entry, Reach};
+use gnt_ha::core::shun::list::{Entry, Reach};
 use gnt_ha::core::shun::verdict::Verdict;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
@@ -123,8 +123,8 @@ impl Device for Shun {
 
     fn health(&mut self, _deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
         let survivors = self.survivors()?;
-        let told = gnt_ha::sys::shun::known::peers(&self.config.state);
-        let leash = told.get(survivors.target()).and_then(gnt_ha::sys::shun::known::attestation);
+        let told = gnt_ha::service::shun::peer_reports::peers(&self.config.state);
+        let leash = told.get(survivors.target()).and_then(gnt_ha::service::shun::peer_reports::attestation);
         let health = if leash.is_some() { Health::Ok } else { Health::Unknown };
         Ok(vec![HealthItem("leash".to_owned(), health)])
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::admission::{Due, Returned, why_not};
-use gnt_ha::core::shun::register::Entry;
-use gnt_ha::core::shun::words::{Question, Report};
+use gnt_ha::core::shun::list::Entry;
+use gnt_ha::core::shun::messages::{Question, Report};
+use gnt_ha::core::shun::readmission::{Due, Returned, why_not};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
-use gnt_ha::sys::shun::table;
+use gnt_ha::sys::nft::shun_table;
 
 use super::peers::Answers;
 use super::survivors::Survivors;
@@ -76,7 +76,7 @@ fn known_to_enough(survivors: &Survivors<'_>, entry: Entry, deadline: Deadline) 
 /// Asks the node itself, through a hole in this host's own rules.
 fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String> {
     const EACH: Duration = Duration::from_secs(4);
-    table::open_hole(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
+    shun_table::open_hole(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
     // It was told nothing while it was refused. Once it is admitted the others count on it to refuse whom they refuse.
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());

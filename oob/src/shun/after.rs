@@ -7,10 +7,10 @@ use std::time::Duration;
 use gnt_ha::config::Config;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::register::Reach;
+use gnt_ha::core::shun::list::Reach;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::road::Road;
+use gnt_ha::sys::recorded_action::Road;
 
 use super::admit::{Admitted, admit};
 use super::survivors::{Survivors, can_shun, remembered};

@@ -11,13 +11,13 @@ use gnt_ha::core::budget::levels::NODED_ANSWERS;
 use gnt_ha::core::ganeti::network::Network;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::{self, Asked};
-use gnt_ha::core::shun::terms::Terms;
-use gnt_ha::core::shun::words::{ANSWER_LIMIT, COMMAND, LIMIT, Question, Report};
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, Question, Report};
 use gnt_ha::sys::clock::{Deadline, millis};
+use gnt_ha::sys::command::child::{End, Job};
+use gnt_ha::sys::command::run_up_to;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::process::{End, Job};
-use gnt_ha::sys::program::run_up_to;
-use gnt_ha::sys::reachable::NODED;
+use gnt_ha::sys::tcp_check::NODED;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Having everybody refuse a node at a person's word; nothing is proven by it.
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::register::Reach;
+use gnt_ha::core::shun::list::Reach;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 

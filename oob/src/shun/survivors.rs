@@ -11,15 +11,15 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::is_near;
 use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::list::{Entry, Epoch, Reach, Register};
 use gnt_ha::core::shun::memory;
-use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::stand::{Answer, Facts, stand};
+use gnt_ha::core::shun::messages::{LeashReport, Question, Report};
+use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
 use gnt_ha::core::shun::verdict::{Accepted, Look, Missing, Peer, look, why_toothless};
-use gnt_ha::core::shun::words::{LeashReport, Question, Report};
+use gnt_ha::service::shun::applier::{self, Keeper};
+use gnt_ha::service::shun::peer_reports;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
-use gnt_ha::sys::shun::keeper::{self, Keeper};
-use gnt_ha::sys::shun::known;
 
 use super::peers::{Answers, Channel};
 use crate::network;
@@ -126,7 +126,7 @@ impl<'a> Survivors<'a> {
     /// # Errors
     /// Why not.
     pub fn of_removed(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
-        let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
+        let register = applier::register(&config.state).map_err(|error| error.to_string())?;
         let found = gnt_ha::core::node::find(target, register.0.keys()).map_err(|error| error.to_string())?;
         let addresses = register.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
         let primary = addresses.first().copied().ok_or("no address of it is remembered")?;
@@ -218,7 +218,7 @@ impl<'a> Survivors<'a> {
         };
         let mut attempt = 0;
         loop {
-            let told = known::peers(&self.config.state);
+            let told = peer_reports::peers(&self.config.state);
             let is_new = before.as_ref().is_none_or(|entry| entry.epoch != epoch);
             let entry = Entry {
                 epoch,
@@ -399,7 +399,7 @@ impl<'a> Survivors<'a> {
     /// All that anybody holds of its leash, after a round that took `took` milliseconds: what was said at its beginning is as much
     /// older at its end.
     fn held(&self, answers: &Answers, took: u64) -> Held {
-        let told = known::peers(&self.config.state);
+        let told = peer_reports::peers(&self.config.state);
         let own = told.get(&self.target);
         let reports = || answers.values().flatten();
         let mut held = Held {
@@ -407,8 +407,8 @@ impl<'a> Survivors<'a> {
             denials: reports().filter_map(|report| report.denials.get(&self.target).cloned()).collect(),
         }
         .later(took);
-        held.attestations.extend(own.and_then(known::attestation));
-        held.denials.extend(own.and_then(known::denial));
+        held.attestations.extend(own.and_then(peer_reports::attestation));
+        held.denials.extend(own.and_then(peer_reports::denial));
         held
     }
 }
@@ -446,7 +446,7 @@ pub fn can_shun(data_dir: &Path) -> bool {
 /// # Errors
 /// When the register cannot be read.
 pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, String> {
-    let register = keeper::register(&config.state).map_err(|error| error.to_string())?;
+    let register = applier::register(&config.state).map_err(|error| error.to_string())?;
     let found = gnt_ha::core::node::find(node, register.0.keys()).ok().cloned();
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
 }
@@ -477,9 +477,9 @@ fn bounded(leash: &LeashReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gnt_ha::core::shun::terms::Terms;
+    use gnt_ha::core::shun::lease_times::Terms;
+    use gnt_ha::core::shun::messages::VERSION;
     use gnt_ha::core::shun::verdict::SOFTDOG;
-    use gnt_ha::core::shun::words::VERSION;
     use serde_json::json;
 
     /// Unknown is never success: what would not be taken for an off is no `ok` before.

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use gnt_ha::config::{Config, Driver};
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::register::{Register, not_refused};
-use gnt_ha::core::shun::words::{Question, Report};
+use gnt_ha::core::shun::list::{Register, not_refused};
+use gnt_ha::core::shun::messages::{Question, Report};
+use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::service::shun::peer_reports::{self, Peers, Told};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
-use gnt_ha::sys::shun::keeper::Keeper;
-use gnt_ha::sys::shun::known::{self, Peers, Told};
 
 use super::peers::Channel;
 use super::survivors::{can_shun, is_admitted};
@@ -79,7 +79,9 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     }
     tended.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
     tended.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
-    if let Err(error) = known::keep_peers(&config.state, told, |node| network.members.contains_key(node), deadline) {
+    if let Err(error) =
+        peer_reports::keep_peers(&config.state, told, |node| network.members.contains_key(node), deadline)
+    {
         tended.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
     }
     let after = keeper.register().map_err(|error| error.to_string())?;

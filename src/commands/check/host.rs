@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::super::places::Places;
 use crate::config::Leash;
-use crate::core::check::view::{Host, Installed};
+use crate::core::check::input::{Host, Installed};
 use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
+use crate::service::self_fence::arming::try_out;
+use crate::service::self_fence::state::wanted;
+use crate::service::shun::applier;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::daemon_util::Daemons;
-use crate::sys::leash::trial::try_out;
-use crate::sys::leash::wanted::wanted;
-use crate::sys::shun::keeper;
-use crate::sys::{heard, simulate, systemd};
+use crate::sys::{newer_config, simulate, systemd};
 
 /// Where Pacemaker looks for agents (`OCF_ROOT_DIR`, `PCMK__FENCE_BINDIR` of Debian's build).
 const AGENTS: &str = "/usr/lib/ocf/resource.d/ganeti";
@@ -47,7 +47,7 @@ pub(super) fn look(places: &Places, node: Option<NodeName>, leash: &Leash) -> Ho
     let mut unreadable = Vec::new();
     let pause = known(recorder.pause(), &mut unreadable).flatten();
     let memory = known(recorder.memory(), &mut unreadable);
-    let register = known(keeper::register(&places.state_dir), &mut unreadable).unwrap_or_default();
+    let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // What cannot be read is taken for armed.
     let is_armed = wanted(&places.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &leash.device);
@@ -68,7 +68,7 @@ pub(super) fn look(places: &Places, node: Option<NodeName>, leash: &Leash) -> Ho
         breaker: memory.and_then(|memory| memory.breaker.latch().cloned()),
         shunned: register.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
         unreadable,
-        heard: heard::read(&places.state_dir).map_err(|error| error.to_string()),
+        heard: newer_config::read(&places.state_dir).map_err(|error| error.to_string()),
         systemd_watchdogs,
         not_enabled,
         lease_lacks: lease_lacks.and_then(|trial| trial.map_or_else(Some, |trial| trial.why_not())),

@@ -8,7 +8,7 @@ use super::super::places::Places;
 use super::host;
 use crate::config::{Config, Leash, Resolved, names_to_resolve, with_levels};
 use crate::core::check::View;
-use crate::core::check::view::Said;
+use crate::core::check::input::Said;
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::instances::owners;
 use crate::core::ganeti::network::Network;
@@ -26,7 +26,7 @@ use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::oob_program::OobProgram;
-use crate::sys::pacemaker::trial;
+use crate::sys::pacemaker::cibadmin;
 use crate::sys::{identity, pacemaker, resolve};
 
 /// How long confd is waited for; it answers within a millisecond.
@@ -78,7 +78,7 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         // Of what each node has said the file has nothing. Where Pacemaker does not answer, that is found anyhow.
-        lacking: trial::query(deadline).map(|cib| lacking(&cib)).unwrap_or_default(),
+        lacking: cibadmin::query(deadline).map(|cib| lacking(&cib)).unwrap_or_default(),
         quorum,
         device_addresses: device_addresses.into_values().flatten().collect(),
         owners: files::read_config_text(&places.data_dir).ok().and_then(|text| owners(&text).ok()).unwrap_or_default(),

@@ -17,9 +17,9 @@ use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
 use crate::core::timeline::{Event, joined};
 use crate::sys::clock::Deadline;
-use crate::sys::ledger::Ledger;
 use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
+use crate::sys::receipt_log::Ledger;
 use text::Look;
 
 /// What is shown without `--all`.

@@ -8,14 +8,14 @@ use clap::{Args, Subcommand};
 use crate::cli;
 use crate::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
+use crate::core::shun::lease_times::Terms;
 use crate::core::shun::measurement::{Before, Outcome, why_not};
-use crate::core::shun::terms::Terms;
+use crate::service::self_fence::measured;
+use crate::service::self_fence::state::{Phase, said_before, wanted};
 use crate::sys::ganeti::files;
+use crate::sys::ganeti::running_instances;
 use crate::sys::ganeti::ssconf::Ssconf;
-use crate::sys::leash::measured;
-use crate::sys::leash::wanted::{Phase, said_before, wanted};
-use crate::sys::leash::watchdog;
-use crate::sys::shun::running;
+use crate::sys::watchdog;
 use crate::sys::{identity, pacemaker};
 
 /// The command line of `measure`.
@@ -151,8 +151,8 @@ fn before(config: &Config) -> Result<Before, String> {
         .is_some_and(|status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost));
     Ok(Before {
         is_master: master.zip(here).map(|(master, here)| master == here),
-        instances: running::instances(),
-        drbd_primaries: running::drbd_primaries(),
+        instances: running_instances::instances(),
+        drbd_primaries: running_instances::drbd_primaries(),
         runs_pacemaker: pacemaker::started_ms().is_some(),
         is_relied_on: is_open || wanted(&config.state).map_err(|error| error.to_string())?.armed,
     })

@@ -11,7 +11,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::setup::{followed, has_made, of_nodes};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
-use crate::sys::pacemaker::{PacemakerError, trial};
+use crate::sys::pacemaker::{PacemakerError, cibadmin};
 use crate::sys::store::{PATIENCE, Store};
 
 /// The digest of the configuration that was last this host's file's and Pacemaker's, in the state folder.
@@ -23,7 +23,7 @@ const SEEN_FILE: &str = "config-digest.json";
 /// # Errors
 /// One line.
 pub fn follow(places: &Places, config: &Path, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
-    let cib = match trial::query(deadline) {
+    let cib = match cibadmin::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),
         cib => cib.map_err(|error| error.to_string())?,
     };

@@ -11,21 +11,21 @@ use crate::core::history::{Story, stories};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Refusal, Role as RoleAt};
-use crate::core::shun::register::Register;
+use crate::core::shun::list::Register;
 use crate::core::status::{
     DeviceVote, Flags, Last, Leash, Level, Line, Next, Note, Protection, Role, Seen, Shun, Status, VERSION,
 };
+use crate::service::reconciler::run::RecorderError;
+use crate::service::reconciler::view::View;
+use crate::service::shun::{applier, peer_reports as told_by};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
 use crate::sys::every_node::{self, Answers};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
-use crate::sys::ledger::Ledger;
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
-use crate::sys::record::recorder::RecorderError;
-use crate::sys::record::view::View;
-use crate::sys::shun::{keeper, known as told_by};
+use crate::sys::receipt_log::Ledger;
 use crate::sys::{identity, simulate};
 
 /// The time for everything.
@@ -71,7 +71,7 @@ pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, 
     if let Some(latch) = &breaker {
         notes.push(Note::new(Level::Look, "breaker", Refusal::from(latch).to_string()));
     }
-    let register = known(keeper::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
+    let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(places, &register, &mut notes);
     let told = Ledger::new(&places.state_dir).read().map(|contents| stories(contents.entries, None));
     let told = known(told, "receipts", &mut notes).unwrap_or_default();

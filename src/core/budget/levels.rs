@@ -9,7 +9,7 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::shun::terms::Terms;
+use crate::core::shun::lease_times::Terms;
 
 /// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
 /// SSH. A node answers in some ten milliseconds.

@@ -5,13 +5,13 @@
 //! back, [`levels`] what is left of that for each level of `ganeti-oob`, [`pacemaker`] what Pacemaker gives, and [`loss`] how
 //! long it takes until a death is seen. [`sums`] holds needs against what there is; [`times`] says when what is to be expected.
 
+pub mod detection;
 pub mod fence;
 pub mod levels;
-pub mod loss;
 pub mod pacemaker;
+pub mod recovery;
 #[cfg(test)]
 mod tests;
-pub mod times;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::ganeti::config::GanetiConfig;
 use super::node::NodeName;
 use super::pacemaker::resources::Resources;
-use super::shun::terms::Terms;
+use super::shun::lease_times::Terms;
 use crate::config::Config;
 
 /// The part of `left` that the next of `to_try` attempts may use: an equal share, so that one device that

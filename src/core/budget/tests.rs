@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::loss::{Seen, Totem};
+use super::detection::{Seen, Totem};
 use super::*;
 
 const DEVICES: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
@@ -254,7 +254,7 @@ fn a_quorum_device_that_votes_is_waited_for() {
     // Who died had it alone.
     assert_eq!(of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")), Seen::by_corosync(two));
     assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Seen::by_corosync(two));
-    let times = times::Times::of(Some(seen), &resources("", ""), None, false, false);
+    let times = recovery::Times::of(Some(seen), &resources("", ""), None, false, false);
     assert_eq!((times.begins().as_secs(), times.begun().as_secs()), (8, 32));
     assert_eq!(times.proven(), times.begun() + times.deadline);
 }
@@ -266,7 +266,7 @@ fn each_level_has_its_last_word_and_its_grade() {
     let config = config(r#"[["bmc"], ["pdu"], ["refuse"]]"#, "");
     let levels = config.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
     let of = |is_leashed| {
-        times::Times::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_leashed)
+        recovery::Times::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_leashed)
     };
     let times = of(true);
     let seconds: Vec<u64> = times.levels.iter().map(|(end, _)| end.as_secs()).collect();

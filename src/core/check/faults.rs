@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::input::Installed;
 use super::tests::{PROGRAM, Scene, device, name, program};
-use super::view::Installed;
 use crate::core::breaker::Latch;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
+use crate::core::roles::master_claims::Heard;
 use crate::core::roles::simulate::Simulated;
-use crate::core::roles::words::Heard;
-use crate::core::shun::words::Program;
+use crate::core::shun::messages::Program;
 use crate::core::survey::Found;
 
 pub(super) type Plant = fn(&mut Scene);

@@ -1,6 +1,6 @@
 //! This host: what is installed, what is left over.
 
-use super::view::Installed;
+use super::input::Installed;
 use super::{Findings, View};
 use crate::core::ganeti::tags::Tags;
 

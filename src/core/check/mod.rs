@@ -3,29 +3,29 @@
 //! [`rules::RULES`] is the one table of what can be found; the files beside it look: at Pacemaker's configuration and state,
 //! at Ganeti's, at both together, at this host, at the others. What is no fault and good to know are [`notes`].
 
-mod both;
 mod budget;
 #[cfg(test)]
 mod faults;
 mod ganeti;
-mod host;
-mod others;
-mod pacemaker;
-mod plan;
-mod quorum;
-mod reach;
+mod grades;
 #[cfg(test)]
-mod reach_tests;
+mod grades_tests;
+mod host;
+pub mod input;
+mod membership;
+mod pacemaker;
+mod peers;
+mod quorum;
 pub mod rules;
+mod setup;
 #[cfg(test)]
 mod tests;
-pub mod view;
 
 use serde::Serialize;
 
-pub use reach::{Note, notes};
+pub use grades::{Note, notes};
+pub use input::View;
 use rules::{Rule, rule};
-pub use view::View;
 
 /// The version of the JSON. Keys may be added to it; none changes its meaning.
 pub const VERSION: u32 = 1;
@@ -106,12 +106,12 @@ pub fn check(view: &View) -> Vec<Finding> {
     budget::look(view, &mut findings);
     let is_well = findings.0.is_empty();
     ganeti::look(view, &mut findings);
-    both::look(view, &mut findings);
+    membership::look(view, &mut findings);
     host::look(view, &mut findings);
-    others::look(view, &mut findings);
-    reach::look(view, &mut findings);
+    peers::look(view, &mut findings);
+    grades::look(view, &mut findings);
     if is_well {
-        plan::look(view, &mut findings);
+        setup::look(view, &mut findings);
     }
     let mut found = findings.0;
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.about.cmp(&b.about)));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::faults::FAULTS;
+use super::input::{Host, Installed, Said};
 use super::rules::RULES;
-use super::view::{Host, Installed, Said};
 use super::*;
 use crate::config::Config;
 use crate::core::ganeti::config::GanetiConfig;
@@ -16,9 +16,9 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::quorum::tests::{CMAP, TOOL};
 use crate::core::quorum::{Owner, Quorum};
-use crate::core::roles::words::Heard;
+use crate::core::roles::master_claims::Heard;
 use crate::core::setup::{Wish, fragment, plan};
-use crate::core::shun::words::Program;
+use crate::core::shun::messages::Program;
 use crate::core::survey::{Asked, Found, Survey};
 
 const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
@@ -394,7 +394,7 @@ fn a_configuration_that_has_changed_is_one_finding() {
         scene.view.host.node = Some(name(host));
         let mut findings = Findings::default();
         before.into_iter().for_each(|rule| findings.add(rule, "n2.lab", ""));
-        super::plan::look(&scene.read(), &mut findings);
+        super::setup::look(&scene.read(), &mut findings);
         findings.0.into_iter().map(|finding| finding.rule).collect::<Vec<_>>()
     };
     let changed = CONFIG.replace("-bmc", "-ipmi");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::block_reason::{Quiet, Refusal};
 use super::memory::{Memory, NodeMemory};
 use super::proof::{Proof, Written, proofs};
-use super::reason::{Quiet, Refusal};
 use super::state::{FenceAction, FenceStatus, Membership, NodeState, PowerToo, Settings, State};
 use crate::core::grade::Grade;
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::block_reason::Refusal;
 use super::proof::{First, Proof, Word};
-use super::reason::Refusal;
 use crate::core::breaker::{Breaker, Limits};
 use crate::core::node::NodeName;
 use crate::core::receipt::When;

@@ -12,8 +12,8 @@ use crate::core::grade::Grade;
 use crate::core::history::Story;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fencing::Ways;
+pub use crate::core::power_receipt::Removal;
 use crate::core::receipt::{Outcome, When};
-pub use crate::core::removal::Removal;
 
 /// What the administrator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Whether a node is proven to be gone, so that the master role may be taken without its vote.
 
 use super::Rank;
-use super::words::Word;
+use super::master_claims::Word;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{self, Membership, Proof, Written, last_on, proofs};

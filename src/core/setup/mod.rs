@@ -5,13 +5,13 @@
 //! parameters tells whose it is.)
 
 mod compare;
+mod ganeti;
 mod locations;
 mod properties;
 mod remotes;
 mod roles;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::path::Path;
 
@@ -141,8 +141,8 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig, config: Option<Dig
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
+pub use ganeti::{TAG_HEALTH, TELL_GANETI};
 pub use remotes::{MEMBERS, PORT, Reached, to_connect};
-pub use told::{TAG_HEALTH, TELL_GANETI};
 
 /// Why nobody is to be preferred.
 const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
@@ -167,12 +167,12 @@ pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Par
 #[must_use]
 pub fn plan_reached(resources: &Resources, ganeti: &GanetiConfig, wish: Wish, reached: Option<&Reached>) -> Vec<Part> {
     let two = ganeti.nodes().len() == 2 && !wish.has_device;
-    let mut parts = vec![told::oob_program(ganeti)];
+    let mut parts = vec![ganeti::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
-    parts.extend(programs(resources, ganeti, Some(Path::new(told::OOB_PROGRAM))));
+    parts.extend(programs(resources, ganeti, Some(Path::new(ganeti::OOB_PROGRAM))));
     parts.extend(wish.digest.and_then(|wanted| digest(resources, wanted)));
     if wish.health {
-        parts.push(told::health(ganeti));
+        parts.push(ganeti::health(ganeti));
     }
     parts.extend(remotes(resources, ganeti, wish.members, reached));
     parts.push(device(resources));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::told::never_master;
+use super::ganeti::never_master;
 use super::{PREFIX, Part, State, state};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};

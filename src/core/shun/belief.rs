@@ -18,13 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::register::{Entry, Epoch, Reach, Register, is_boot_id, plain};
-use super::terms::Terms;
-use super::words::{Attestation, Denial, LeashReport, Report, VERSION};
+use super::lease_times::Terms;
+use super::list::{Entry, Epoch, Reach, Register, is_boot_id, plain};
+use super::messages::{Attestation, Denial, LeashReport, Report, VERSION};
 use crate::core::evidence::Evidence;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::removal;
+use crate::core::power_receipt;
 
 /// How many steps a statement may be ahead of what this node remembers of the same node: 500 fencings that it has missed, each
 /// with its readmission. One statement can not use up the numbers.
@@ -249,7 +249,7 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
         return Err(format!("answers that more than {COUNT_MOST} instances run there"));
     }
     let (one, other) = (report.refuses.len().max(report.refusals.len()), report.scopes.len());
-    if one.max(other) > super::register::ENTRIES_MOST {
+    if one.max(other) > super::list::ENTRIES_MOST {
         return Err("answers with too many nodes".to_owned());
     }
     let leash = match report.leash {
@@ -273,12 +273,12 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
         leash,
         leashes: report.leashes.into_iter().filter_map(told).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
-        receipts: removal::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
+        receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { Register::default() },
         refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
         not_durable: report.not_durable.map(|why| plain(&why)),
-        program: report.program.map(|program| super::words::Program {
+        program: report.program.map(|program| super::messages::Program {
             version: plain(&program.version),
             config: program.config.map(|digest| plain(&digest)),
             ..program

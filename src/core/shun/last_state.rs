@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::words::{Attestation, Denial};
+use super::messages::{Attestation, Denial};
 
 /// How much later than it was asked a node may have answered, in milliseconds: no question of ours waits for longer. Ages
 /// count from the question, so two that are nearer to each other than this do not say which came first.
@@ -111,8 +111,8 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::shun::terms::Terms;
-    use crate::core::shun::words::LeashReport;
+    use crate::core::shun::lease_times::Terms;
+    use crate::core::shun::messages::LeashReport;
 
     const UPTIME_S: u64 = 1_000;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::lease::{blocks, majority};
-use super::register::Epoch;
+use super::list::Epoch;
 
 /// Whether what this host remembers of a shunned node, in `epoch`, still holds: nobody who answers knows of a greater epoch, and
 /// so many candidates answer that no majority is left which could have readmitted it without any of them.

@@ -6,16 +6,16 @@
 //! leash); [`memory`] is for how long it may be remembered. [`expiry`] is the time of a watchdog, [`measurement`] how it is measured, and [`readiness`] when a boot may serve. The argument is in `docs/shunning.md`, and the model that checks it
 //! (`tests/model`) runs these very functions.
 
-pub mod admission;
 pub mod belief;
 pub mod expiry;
 pub mod last_state;
 pub mod lease;
+pub mod lease_times;
+pub mod list;
 pub mod measurement;
 pub mod memory;
+pub mod messages;
+pub mod peer_state;
 pub mod readiness;
-pub mod register;
-pub mod stand;
-pub mod terms;
+pub mod readmission;
 pub mod verdict;
-pub mod words;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::lease::{blocks, majority};
-use super::register::{Epoch, Reach};
-use super::words::{Attestation, LeashReport};
+use super::list::{Epoch, Reach};
+use super::messages::{Attestation, LeashReport};
 use crate::core::node::NodeName;
 
 /// The driver word of a watchdog that dies with the kernel that it should reset.

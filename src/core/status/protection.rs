@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Flags, Level, Line};
 use crate::core::grade::Grade;
 use crate::core::power::Power;
-use crate::core::shun::register::Entry;
+use crate::core::shun::list::Entry;
 
 /// How this host's register has a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -142,7 +142,7 @@ mod tests {
     use crate::core::node::NodeName;
     use crate::core::receipt::{Action, Outcome};
     use crate::core::reconcile::Membership;
-    use crate::core::shun::register::{Epoch, Reach};
+    use crate::core::shun::list::{Epoch, Reach};
     use crate::core::status::{Last, Role};
 
     #[test]

@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::sys::clock::Deadline;
-use crate::sys::processes;
-use crate::sys::program::{ProgramError, run};
+use crate::sys::command::{ProgramError, run};
+use crate::sys::procfs;
 
 /// The daemons that only the master runs, in the order of their start.
 pub const MASTER_DAEMONS: [&str; 3] = ["ganeti-wconfd", "ganeti-rapi", "ganeti-luxid"];
@@ -136,7 +136,7 @@ pub fn failover_under_way() -> bool {
         let is_cluster = words.by_ref().take(3).any(|word| word.ends_with(b"/gnt-cluster"));
         (is_cluster && words.next() == Some(b"master-failover")).then_some(())
     };
-    processes::find(is_one).is_some()
+    procfs::find(is_one).is_some()
 }
 
 fn name_of(pid: i32) -> Option<String> {

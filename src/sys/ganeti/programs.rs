@@ -12,9 +12,9 @@ use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::MayFence;
 use crate::core::pacemaker::resources::Resources;
-use crate::sys::guarded_file::read_secret;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
+use crate::sys::trusted_file::read_secret;
 
 /// What a host that is no master candidate lacks, so that it does not fence: another host does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

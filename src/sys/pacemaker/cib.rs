@@ -13,7 +13,7 @@ use crate::core::pacemaker::cib::{BadCib, Cib, PAUSE};
 use crate::core::pacemaker::resources::Resources;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::Deadline;
-use crate::sys::program::{ProgramError, run};
+use crate::sys::command::{ProgramError, run};
 
 /// Where pacemaker-based keeps it.
 pub const FILE: &str = "/var/lib/pacemaker/cib/cib.xml";

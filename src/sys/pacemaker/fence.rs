@@ -7,7 +7,7 @@ use super::PacemakerError;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::reconcile::Membership;
 use crate::sys::clock::Deadline;
-use crate::sys::program::{ProgramError, run};
+use crate::sys::command::{ProgramError, run};
 
 /// How often Pacemaker is asked whether it has taken a confirmation.
 const LOOK: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::standby::{MARK, MARKED, OURS, Own, STANDBY};
 use crate::sys::clock::Deadline;
-use crate::sys::program::{ProgramError, run};
+use crate::sys::command::{ProgramError, run};
 
 /// Puts a node on standby, and marks it as ours before: what is marked and not done is no harm.
 ///

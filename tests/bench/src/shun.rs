@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
 use lab::{Host, Lab, Options};
 use nix::unistd::{SysconfVar, sysconf};
 use real_parts::lab_name;

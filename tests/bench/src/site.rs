@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::receipt::{Action, Asker, Entry, Intent, Outcome, Receipt, Step, VERSION, When};
-use gnt_ha::sys::ledger::Ledger;
+use gnt_ha::sys::receipt_log::Ledger;
 use serde_json::{Value, json};
 
 use crate::{Result, bmcs, sandbox};

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use gnt_ha::sys::leash::echo::{EchoKey, LENGTH};
+use gnt_ha::sys::signed_echo::{EchoKey, LENGTH};
 use libfuzzer_sys::fuzz_target;
 
 const ASKER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));

@@ -2,8 +2,8 @@
 #![no_main]
 
 use gnt_ha::config::Network;
-use gnt_ha::core::shun::register::Register;
-use gnt_ha::core::shun::words::{LeashReport, Question, Report};
+use gnt_ha::core::shun::list::Register;
+use gnt_ha::core::shun::messages::{LeashReport, Question, Report};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

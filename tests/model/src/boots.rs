@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::list::{Epoch, Reach};
+use gnt_ha::core::shun::messages::{Attestation, Denial};
+use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
-use gnt_ha::core::shun::register::{Epoch, Reach};
-use gnt_ha::core::shun::stand::{Answer, Facts, stand};
-use gnt_ha::core::shun::terms::Terms;
 use gnt_ha::core::shun::verdict::{Known, Look, Peer, Verdict, first_of, judge, look};
-use gnt_ha::core::shun::words::{Attestation, Denial};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};

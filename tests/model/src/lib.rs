@@ -15,9 +15,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::messages::{Attestation, LeashReport};
 use gnt_ha::core::shun::verdict::{Accepted, Known};
-use gnt_ha::core::shun::words::{Attestation, LeashReport};
 
 /// The node that is shunned.
 pub const TARGET: u8 = 9;

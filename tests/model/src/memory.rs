@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use gnt_ha::core::shun::list::Epoch;
 use gnt_ha::core::shun::memory::{is_known_to_enough, still_holds};
-use gnt_ha::core::shun::register::Epoch;
 use stateright::{Model, Property};
 
 use crate::address;

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::list::{Entry, Epoch, Reach, Register};
+use gnt_ha::core::shun::messages::Attestation;
 use gnt_ha::core::shun::verdict::{Look, Peer, Stand, Verdict, first_of, judge, look};
-use gnt_ha::core::shun::words::Attestation;
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};

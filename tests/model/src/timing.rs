@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use gnt_ha::core::shun::expiry::reset_within_ms;
 use gnt_ha::core::shun::lease::{Lease, Word};
-use gnt_ha::core::shun::register::{Epoch, Reach};
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::list::{Epoch, Reach};
+use gnt_ha::core::shun::messages::Attestation;
 use gnt_ha::core::shun::verdict::{Look, Peer, Stand, Verdict, first_of, judge, look};
-use gnt_ha::core::shun::words::Attestation;
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};

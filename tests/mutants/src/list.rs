@@ -3,15 +3,15 @@
 use crate::Death::{Model, Unit};
 use crate::{Death, Mutant};
 
-const ADMISSION: &str = "src/core/shun/admission.rs";
+const ADMISSION: &str = "src/core/shun/readmission.rs";
 const EXPIRY: &str = "src/core/shun/expiry.rs";
 const LAST_STATE: &str = "src/core/shun/last_state.rs";
 const LEASE: &str = "src/core/shun/lease.rs";
 const MEMORY: &str = "src/core/shun/memory.rs";
 const READINESS: &str = "src/core/shun/readiness.rs";
-const REGISTER: &str = "src/core/shun/register.rs";
-const STAND: &str = "src/core/shun/stand.rs";
-const TERMS: &str = "src/core/shun/terms.rs";
+const REGISTER: &str = "src/core/shun/list.rs";
+const STAND: &str = "src/core/shun/peer_state.rs";
+const TERMS: &str = "src/core/shun/lease_times.rs";
 const VERDICT: &str = "src/core/shun/verdict.rs";
 
 const fn of(name: &'static str, file: &'static str, find: &'static str, put: &'static str, dies_in: Death) -> Mutant {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::hooks::{FILE, FOLDERS};
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
 use lab::{Host, Lab};
 
 /// Where the programs are installed, as `make install` does it.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use gnt_ha::core::shun::terms::Terms;
+use gnt_ha::core::shun::lease_times::Terms;
 use lab::{Host, Lab, Network, Options, Power};
 use real_parts::dice::{Dice, count};
 use real_parts::lab_name;

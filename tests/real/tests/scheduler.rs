@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::outlook::{Death, Outlook, surprise};
 use gnt_ha::core::pacemaker::resources::Resources;
+use gnt_ha::core::pacemaker::simulation::{Death, Outlook, surprise};
 use gnt_ha::core::setup::{Wish, fragment, outdated, plan};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::pacemaker::trial::Trial;
+use gnt_ha::sys::pacemaker::cibadmin::Trial;
 use serde_json::json;
 
 const MEMBERS: u8 = 10;

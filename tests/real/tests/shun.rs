@@ -13,11 +13,11 @@ use std::time::Duration;
 use gnt_ha::config::Config;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::register::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::words::{Question, Report};
+use gnt_ha::core::shun::list::{Entry, Epoch, Reach, Register};
+use gnt_ha::core::shun::messages::{Question, Report};
+use gnt_ha::service::shun::applier::Keeper;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::shun::keeper::Keeper;
-use gnt_ha::sys::shun::table::Applied;
+use gnt_ha::sys::nft::shun_table::Applied;
 use nix::sched::{CloneFlags, setns, unshare};
 
 const HERE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];

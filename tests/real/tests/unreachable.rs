@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use gnt_ha::sys::reachable::NODED;
-use gnt_ha::sys::record::unreachable::{make_reachable, make_unreachable};
+use gnt_ha::sys::nft::unreachable::{make_reachable, make_unreachable};
+use gnt_ha::sys::tcp_check::NODED;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 

@@ -5,7 +5,7 @@ use gnt_ha::core::ganeti::config::Node;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::{Fence, Membership, Memory, Removal};
-use gnt_ha::core::shun::register::Register;
+use gnt_ha::core::shun::list::Register;
 
 use crate::roles::RoleState;
 

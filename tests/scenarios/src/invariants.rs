@@ -3,7 +3,7 @@
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::reconcile::{Decision, Plan, Refusal, State, Word, reconcile};
 use gnt_ha::core::roles::OcfCode;
-use gnt_ha::core::roles::words::{Served, Word as Claim};
+use gnt_ha::core::roles::master_claims::{Served, Word as Claim};
 
 use crate::command::Host;
 use crate::world::World;

@@ -8,13 +8,13 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
-use gnt_ha::core::roles::words::{
+use gnt_ha::core::roles::master_claims::{
     Served, Standing, Word, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
 use gnt_ha::core::roles::{
     Failure, MasterView, OcfCode, Rank, RunAs, Takeover, TakeoverView, Verdict, monitor_master, take_over,
 };
-use gnt_ha::core::shun::register::{Entry, Reach, Register};
+use gnt_ha::core::shun::list::{Entry, Reach, Register};
 
 use crate::command::{Device, Host};
 use crate::invariants;

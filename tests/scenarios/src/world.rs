@@ -9,7 +9,7 @@ use gnt_ha::core::pacemaker::fencing::Fencing;
 use gnt_ha::core::pacemaker::tree::Element;
 use gnt_ha::core::receipt::Outcome;
 use gnt_ha::core::reconcile::{FenceAction, Membership, Pause, Removal, Settings};
-use gnt_ha::core::shun::register::Epoch;
+use gnt_ha::core::shun::list::Epoch;
 
 use crate::command::{Command, Device, Host};
 use crate::host::HostState;

@@ -10,7 +10,7 @@ use std::thread;
 
 use gnt_ha::config::Leash;
 use gnt_ha::sys::ganeti::confd::PORT;
-use gnt_ha::sys::leash::echo::{EchoKey, Responder};
+use gnt_ha::sys::signed_echo::{EchoKey, Responder};
 use hmac::{Hmac, Mac};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use gnt_ha::core::shun::terms::Terms;
-use gnt_ha::sys::leash::wanted::{Phase, Status};
+use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::service::self_fence::state::{Phase, Status};
 use real_watchdog::archive::Archive;
 use real_watchdog::kernel::{Kernel, MODULES, kernel};
 use real_watchdog::machine;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::tests::{OWN, entry, name, register, roll};
 use super::*;
 use crate::core::grade::Grade;
-use crate::core::shun::words::Question;
+use crate::core::shun::messages::Question;
 
 /// How many for each of the two.
 const EACH: usize = 20_000;
@@ -63,16 +63,16 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         if let Ok(heard) = answer(said.clone(), asked) {
             assert_eq!((&heard.register, heard.leashes.len()), (&Register::default(), 0), "{}", shown());
             assert!(
-                heard.receipts.is_empty() && heard.scopes.len() <= super::super::register::ENTRIES_MOST,
+                heard.receipts.is_empty() && heard.scopes.len() <= crate::core::shun::list::ENTRIES_MOST,
                 "{}",
                 shown()
             );
-            assert!(heard.node == node && heard.refuses.len() <= super::super::register::ENTRIES_MOST, "{}", shown());
+            assert!(heard.node == node && heard.refuses.len() <= crate::core::shun::list::ENTRIES_MOST, "{}", shown());
         }
         // Of a candidate that lies its receipts are heard: of what it was asked, bounded, and of fencings.
         let of_candidate = Asked { is_candidate: true, ..asked };
         for (node, told) in answer(said.clone(), of_candidate).into_iter().flat_map(|heard| heard.receipts) {
-            assert!(about.contains(&node) && told.len() <= removal::EACH_MOST, "{}", shown());
+            assert!(about.contains(&node) && told.len() <= power_receipt::EACH_MOST, "{}", shown());
             assert!(told.iter().all(|receipt| receipt.by_fencer && receipt.word_of.len() <= 200), "{}", shown());
         }
         for speaker in &speakers {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::core::grade::Grade;
-use crate::core::shun::register::Reach;
+use crate::core::shun::list::Reach;
 
 pub(super) const OWN: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
 
@@ -266,6 +266,6 @@ fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
     assert_eq!(heard(said.clone(), true).unwrap().receipts.into_keys().collect::<Vec<_>>(), [name("n4")]);
     assert!(heard(said.clone(), false).unwrap().receipts.is_empty());
     said.scopes =
-        (0..=crate::core::shun::register::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), Reach::Everything)).collect();
+        (0..=crate::core::shun::list::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), Reach::Everything)).collect();
     assert!(heard(said, true).unwrap_err().contains("too many nodes"));
 }

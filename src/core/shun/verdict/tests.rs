@@ -1,6 +1,6 @@
 use super::*;
-use crate::core::shun::terms::Terms;
-use crate::core::shun::words::LeashReport;
+use crate::core::shun::lease_times::Terms;
+use crate::core::shun::messages::LeashReport;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const EPOCH: Epoch = Epoch(3);

@@ -1,0 +1,102 @@
+//! When each step of a death is to be expected, counted from the death.
+
+use std::time::Duration;
+
+use super::detection::Seen;
+use super::levels::{Silent, allotted, grade};
+use super::{fence, pacemaker, seconds};
+use crate::config::{Config, Level};
+use crate::core::grade::Grade;
+use crate::core::pacemaker::resources::{Resources, milliseconds};
+
+/// What an operation without a timeout has (`default-action-timeout`).
+const OPERATION: u64 = 20_000;
+
+/// The times of one host's death.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When it is seen, and how; none where that is not known, and everything is counted from then.
+    pub seen: Option<Seen>,
+    /// How long its fencing is put off, and by what.
+    pub delay: Duration,
+    /// In words; empty without one.
+    pub put_off: String,
+    /// What `fence_ganeti` has for the proof.
+    pub deadline: Duration,
+    /// When each level has said its last word, counted from the start of `fence_ganeti`, and what an off of it proves.
+    pub levels: Vec<(Duration, Grade)>,
+}
+
+impl Times {
+    /// Of a host with these levels, by Pacemaker's configuration. `is_precious`: of two that lose each other, it is to win.
+    #[must_use]
+    pub fn of(
+        seen: Option<Seen>,
+        resources: &Resources,
+        levels: Option<(&[Level], &Config)>,
+        is_precious: bool,
+        is_leashed: bool,
+    ) -> Self {
+        let deadline = fence::deadline(resources);
+        let device = resources.devices().find(|device| device.kind == "fence_ganeti");
+        let delay = pacemaker::delay(device, resources, is_precious);
+        let ms: i64 = delay.iter().map(|term| term.ms).sum();
+        let put_off = delay.iter().map(|term| format!("{} {}", term.what, seconds(term.ms))).collect::<Vec<_>>();
+        let of_level = |(index, level, levels, config): (usize, &Level, &[Level], &Config)| {
+            let allotted = allotted(levels, index, config.deadline, &deadline, Silent::All);
+            (allotted.begins + allotted.gets, grade(level, is_leashed))
+        };
+        let levels = levels.map_or_else(Vec::new, |(levels, config)| {
+            levels.iter().enumerate().map(|(index, level)| of_level((index, level, levels, config))).collect()
+        });
+        Self {
+            seen,
+            delay: Duration::from_millis(u64::try_from(ms).unwrap_or_default()),
+            put_off: put_off.join(", "),
+            deadline: deadline.0,
+            levels,
+        }
+    }
+
+    /// When its fencing begins, as a rule.
+    #[must_use]
+    pub fn begins(&self) -> Duration {
+        self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.after) + self.delay
+    }
+
+    /// When its fencing begins at the latest.
+    #[must_use]
+    pub fn begun(&self) -> Duration {
+        self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.latest) + self.delay
+    }
+
+    /// When it is proven off at the latest, if at all.
+    #[must_use]
+    pub fn proven(&self) -> Duration {
+        self.begun() + self.deadline
+    }
+
+    /// The same, counted from when the fencing was asked for; it may end a little after its deadline.
+    #[must_use]
+    pub fn fenced_within(&self) -> Duration {
+        self.delay + self.deadline + fence::AROUND
+    }
+}
+
+/// What an operation of a resource may take.
+#[must_use]
+pub fn operation(resource: &str, action: &str, resources: &Resources) -> Duration {
+    let id = resource.split(':').next().unwrap_or(resource);
+    let primitive = resources.primitives.iter().find(|primitive| primitive.id == id);
+    let timeout = primitive.and_then(|primitive| milliseconds(primitive.operation(action)?.settings.get("timeout")?));
+    Duration::from_millis(timeout.unwrap_or(OPERATION))
+}
+
+/// How often a resource is looked at.
+#[must_use]
+pub fn interval(resource: &str, resources: &Resources) -> Option<Duration> {
+    let primitive = resources.primitives.iter().find(|primitive| primitive.id == resource)?;
+    let monitors = primitive.operations.iter().filter(|operation| operation.name == "monitor");
+    let intervals = monitors.filter_map(|monitor| milliseconds(monitor.settings.get("interval")?));
+    intervals.filter(|interval| *interval > 0).min().map(Duration::from_millis)
+}

@@ -1,0 +1,271 @@
+//! What could be proven of each node if it died now: by what its devices and the other nodes have just said, not by hopes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::pacemaker::{has_other_device, least_grade};
+use super::{Findings, View};
+use crate::config::{Config, Driver, Level};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::core::power::reading::Sees;
+use crate::core::shun::last_state::NO_LEASH;
+use crate::core::shun::list::Epoch;
+use crate::core::shun::messages::Attestation;
+use crate::core::shun::verdict::{Known, Look, Verdict, judge};
+use crate::core::survey::{Asked, Found, level_power, levels};
+
+/// Something that is no fault, and good to know before a host dies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// `reachable-grade`, `shared-power` or `stricter-device`.
+    pub note: &'static str,
+    /// The nodes that it is about.
+    pub nodes: Vec<NodeName>,
+    /// The best grade that can be proven of them.
+    pub grade: Grade,
+    /// In words.
+    pub what: String,
+    /// What it means; none where it says all.
+    pub why: Option<&'static str>,
+    /// What can be done about it.
+    pub mend: Option<&'static str>,
+}
+
+/// The best that could be proven of a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Reach {
+    grade: Reverse<Grade>,
+    /// By which level, and why not more.
+    by: String,
+    /// None of what proves it outlives the power supply of its host.
+    shares_power: bool,
+    /// Refusing it is all that answers, and would prove nothing.
+    in_vain: bool,
+}
+
+impl Reach {
+    const fn new(grade: Grade, by: String) -> Self {
+        Self { grade: Reverse(grade), by, shares_power: false, in_vain: false }
+    }
+}
+
+const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothing proves its host off then, the fencing fails, and \
+     Pacemaker waits for a person";
+
+const SHARED_MEND: &str = "a second level: a PDU, or driver \"shun\" and a leash; or, each time, when you have seen that the host \
+     has no power: gnt-ha attest NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
+
+/// What is no fault: each node's best grade, and whose BMC dies with it; like nodes together, the strongest first.
+#[must_use]
+pub fn notes(view: &View) -> Vec<Note> {
+    let Ok(ganeti) = &view.ganeti else { return Vec::new() };
+    let mut groups: BTreeMap<Reach, Vec<NodeName>> = BTreeMap::new();
+    for (node, reach) in all(view, ganeti) {
+        groups.entry(reach).or_default().push(node);
+    }
+    let mut shared: Vec<NodeName> = Vec::new();
+    let mut found: Vec<Note> = Vec::new();
+    for (Reach { grade: Reverse(grade), by, shares_power, .. }, nodes) in groups {
+        if shares_power {
+            shared.extend(nodes.iter().cloned());
+        }
+        let what = format!("{grade}, {by}");
+        match found.iter_mut().find(|note| note.grade == grade && note.what == what) {
+            Some(note) => note.nodes.extend(nodes),
+            None => found.push(Note { note: "reachable-grade", nodes, grade, what, why: None, mend: None }),
+        }
+    }
+    found.iter_mut().for_each(|note| note.nodes.sort());
+    if !shared.is_empty() {
+        shared.sort();
+        let what = "only a BMC can prove it, which loses its power with its host".to_owned();
+        let (why, mend) = (Some(SHARED_WHY), Some(SHARED_MEND));
+        found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, mend });
+    }
+    found.extend(stricter(view));
+    found
+}
+
+/// What a device could be configured more strictly in; nodes with the same advice together.
+fn stricter(view: &View) -> Vec<Note> {
+    let mut advised: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
+    for (node, asked) in &view.devices {
+        for (device, advice) in asked.iter().filter_map(|asked| Some((&asked.device, asked.advice.as_ref()?))) {
+            let nodes = advised.entry(format!("{device}: {advice}")).or_default();
+            if nodes.last() != Some(node) {
+                nodes.push(node.clone());
+            }
+        }
+    }
+    let note = |(what, nodes)| Note { note: "stricter-device", nodes, grade: Grade::Off, what, why: None, mend: None };
+    advised.into_iter().map(note).collect()
+}
+
+/// What the levels say of the same node, and what they cannot reach.
+pub(super) fn look(view: &View, findings: &mut Findings) {
+    for (node, asked) in &view.devices {
+        let filled = levels_of(view, node);
+        // Where none answers, that is what is found.
+        if view.power.get(node).is_some_and(Result::is_ok) {
+            for silent in asked.iter().filter(|asked| asked.power.is_none()) {
+                let what = format!("level {}, {}: {}", silent.level, silent.device, silent.said);
+                findings.add("level-silent", node, what);
+            }
+        }
+        // A host that its BMC has switched off still has its outlets on; not the other way round.
+        let says = |level: &[Asked], power: Power| level_power(level) == Some(power);
+        let is_feed = |asked: &[Asked]| {
+            let level = asked.first().and_then(|one| filled.as_ref()?.get(one.level.checked_sub(1)?));
+            level.is_some_and(|level| level.iter().all(|device| is_feed(&device.driver)))
+        };
+        let off = levels(asked).find(|level| is_feed(level) && says(level, Power::Off)).and_then(<[Asked]>::first);
+        let on = levels(asked).find(|level| says(level, Power::On)).and_then(<[Asked]>::first);
+        if let (Some(off), Some(on)) = (off, on) {
+            let what = format!("level {} says off, and level {} says on", off.level, on.level);
+            findings.add("levels-disagree", node, what);
+        }
+    }
+    let Ok(ganeti) = &view.ganeti else { return };
+    if !view.resources.as_ref().is_ok_and(|resources| resources.least_grade().is_some()) {
+        return;
+    }
+    let least = least_grade(view);
+    for (node, Reach { grade: Reverse(grade), by, in_vain, .. }) in all(view, ganeti) {
+        if grade < least && (in_vain || grade > Grade::Unknown) {
+            findings.add("grade-too-weak", node, format!("{grade}, {by}; minimum_grade is {least}"));
+        }
+    }
+}
+
+/// Each node that was asked.
+fn all(view: &View, ganeti: &GanetiConfig) -> Vec<(NodeName, Reach)> {
+    let online = ganeti.nodes().iter().filter(|node| !node.offline);
+    let reach = |node: &crate::core::ganeti::config::Node| {
+        let program = node.oob_program.as_ref()?;
+        let said = view.power.get(&node.name)?;
+        let found = if is_ours(program) {
+            of_levels(view, ganeti, &node.name)
+        } else {
+            let of_power = |(power, grade): &(Power, Grade)| if *power == Power::On { Grade::Off } else { *grade };
+            let grade = said.as_ref().map_or(Grade::Unknown, of_power);
+            Reach::new(grade, format!("by {}", program.display()))
+        };
+        Some((node.name.clone(), found))
+    };
+    online.filter_map(reach).collect()
+}
+
+fn levels_of(view: &View, node: &NodeName) -> Option<Vec<Level>> {
+    view.config.as_ref()?.as_ref().ok()?.levels_of(node).ok()
+}
+
+/// It tells whether the host is fed, not whether it is switched on, and refuses nobody; or that is not known.
+fn is_feed(driver: &Driver) -> bool {
+    matches!(driver.kind().sees, Sees::Feed | Sees::Unknown)
+}
+
+fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
+    let nothing = || Reach::new(Grade::Unknown, "by nothing that answers".into());
+    let (Some(filled), Some(asked), Some(Ok(config))) = (levels_of(view, node), view.devices.get(node), &view.config)
+    else {
+        return nothing();
+    };
+    let least = least_grade(view);
+    let mut best = nothing();
+    let mut outlives =
+        view.resources.as_ref().is_ok_and(|resources| has_other_device(resources, view, node, &ganeti.names()));
+    for (index, level) in filled.iter().enumerate() {
+        let mut grade = Grade::Off;
+        let mut why = None;
+        for device in level {
+            let answered =
+                asked.iter().any(|one| one.level == index + 1 && one.device == device.name && one.power.is_some());
+            let (proves, why_not) = match device.driver.proves() {
+                Some(proves) if answered => (proves, None),
+                Some(_) => (Grade::Unknown, None),
+                None => refused(view, ganeti, config, node),
+            };
+            grade = grade.min(proves);
+            why = why.or(why_not);
+        }
+        outlives |= grade >= least && !level.iter().any(|device| device.driver.shares_power());
+        // Only of a refusal it is said why it proves nothing.
+        let in_vain = grade == Grade::Unknown && best.grade.0 == grade && why.is_some();
+        if grade > best.grade.0 || in_vain {
+            let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let by = format!("by level {} ({}){why}", index + 1, names.join(", "));
+            best = Reach { in_vain, ..Reach::new(grade, by) };
+        }
+    }
+    best.shares_power = best.grade.0 >= least && !outlives;
+    best
+}
+
+/// What shunning could prove of a node: the others, who would have to refuse it, have just answered, and its leash is judged
+/// as if they all did.
+fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
+    let Some(Ok(survey)) = &view.survey else { return (Grade::Unknown, None) };
+    let is_silent = |(name, found): &(&NodeName, &Found)| *name != target && matches!(found, Found::Silent(_));
+    if survey.nodes.iter().any(|all| is_silent(&all)) {
+        return (Grade::Unknown, None);
+    }
+    let address = |node: &NodeName| ganeti.notes(node).primary_ip;
+    let Some(of_target) = address(target) else { return (Grade::Unknown, None) };
+    let is_here = view.host.node.as_ref() == Some(target);
+    let leash = match survey.nodes.get(target) {
+        Some(Found::Says { leash, .. }) => leash.clone(),
+        None if is_here => survey.own_leash.clone().map(|leash| Attestation { leash, age_ms: 0, uptime_ms: None }),
+        _ => None,
+    };
+    let online = ganeti.nodes().iter().filter(|node| !node.offline);
+    let (mut candidates, mut refusing): (BTreeSet<IpAddr>, BTreeSet<IpAddr>) = Default::default();
+    for node in online {
+        let Some(address) = address(&node.name) else { continue };
+        if node.master_candidate {
+            candidates.insert(address);
+        }
+        // One that is refused itself was not asked.
+        if node.name != *target && !view.host.shunned.contains_key(&node.name) {
+            refusing.insert(address);
+        }
+    }
+    if refusing.is_empty() {
+        return (Grade::Unknown, None);
+    }
+    let look = Look {
+        asked: Duration::ZERO,
+        at: Duration::ZERO,
+        boot_id: String::new(),
+        epoch: Epoch::default().shunned(),
+        seals: BTreeMap::new(),
+        refusing,
+        lost: BTreeSet::new(),
+    };
+    let addresses = BTreeSet::from([of_target]);
+    let known = Known {
+        target: of_target,
+        candidates: &candidates,
+        addresses: &addresses,
+        lists: &[],
+        master: None,
+        leash: leash.as_ref().ok_or(NO_LEASH),
+        boot_id: leash.as_ref().map(|attestation| attestation.leash.boot_id.as_str()),
+        accepted: config.shun.accepted(),
+    };
+    match judge(&look, &look, known) {
+        Verdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
+            Some(why) => (Grade::Unknown, Some(format!("{why_not_bounded}: nothing would be proven, as {why}"))),
+            None => (Grade::Isolated, Some(why_not_bounded)),
+        },
+        Verdict::Waiting { .. } | Verdict::Bounded => (Grade::Bounded, None),
+    }
+}

@@ -1,0 +1,135 @@
+//! What Ganeti is to be told after a proven off: one job, or nothing and why.
+
+use serde_json::{Value, json};
+
+use super::config::{GanetiConfig, Node};
+use crate::core::node::NodeName;
+
+/// Ganeti's priority of a job that must not wait behind others (`OP_PRIO_HIGH`).
+const HIGH_PRIORITY: i64 = -10;
+
+/// What to do about Ganeti's record of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordPlan {
+    /// Submit this job.
+    Submit(OfflineJob),
+    /// The record says it already.
+    AlreadySo,
+    /// It cannot be done from here, and why.
+    Left(String),
+}
+
+/// The job that records a node as offline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfflineJob {
+    /// The node.
+    pub node: NodeName,
+    /// What is recorded as its power; none for a node without an OOB program, where Ganeti takes none
+    /// (`lib/cmdlib/node.py`).
+    pub powered: Option<bool>,
+    /// Let Ganeti promote another node to master candidate.
+    pub auto_promote: bool,
+}
+
+impl OfflineJob {
+    /// The opcode, as LUXI takes it (`OP_NODE_SET_PARAMS`, `src/Ganeti/OpCodes.hs`). `now` in nanoseconds since
+    /// 1970 goes into Ganeti's reason trail.
+    #[must_use]
+    pub fn opcode(&self, reason: &str, now: u64) -> Value {
+        let mut opcode = json!({
+            "OP_ID": "OP_NODE_SET_PARAMS",
+            "node_name": self.node,
+            "offline": true,
+            "auto_promote": self.auto_promote,
+            "priority": HIGH_PRIORITY,
+            "reason": [["gnt:extern:gnt-ha", reason, now]],
+        });
+        if let Some(powered) = self.powered {
+            opcode["powered"] = json!(powered);
+        }
+        opcode
+    }
+}
+
+/// Decides what to tell Ganeti about `node`, which was fenced; `powered` is what the evidence for that says of its power
+/// ([`Worth::powered`](crate::core::evidence::Worth)): nothing, unless somebody has seen it.
+///
+/// `here` is the host that asks: only the master takes jobs, and Ganeti changes no flag of the master itself
+/// (`lib/cmdlib/node.py`: "only via master-failover").
+#[must_use]
+pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &NodeName) -> RecordPlan {
+    let Some(master) = config.master() else {
+        return RecordPlan::Left("Ganeti's configuration names no master".to_owned());
+    };
+    if node.name == *master {
+        return RecordPlan::Left(format!("{} is Ganeti's master: its successor has to record it", node.name));
+    }
+    if !master.as_str().eq_ignore_ascii_case(here.as_str()) {
+        return RecordPlan::Left(format!("the master, {master}, has to record it, and this is {here}"));
+    }
+    let powered = powered.filter(|_| node.oob_program.is_some());
+    if node.offline && powered.is_none_or(|powered| node.powered == powered) {
+        return RecordPlan::AlreadySo;
+    }
+    RecordPlan::Submit(OfflineJob {
+        node: node.name.clone(),
+        powered,
+        auto_promote: config.needs_promotion_without(node),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> GanetiConfig {
+        let text = br#"{"version": 3000000, "serial_no": 1,
+            "cluster": {"master_node": "u1", "candidate_pool_size": 10, "ndparams": {"oob_program": "/oob"}},
+            "nodegroups": {"g": {}},
+            "nodes": {"u1": {"name": "n1.lab", "group": "g", "master_candidate": true},
+                      "u2": {"name": "n2.lab", "group": "g", "master_candidate": true},
+                      "u3": {"name": "n3.lab", "group": "g", "offline": true, "powered": false}}}"#;
+        GanetiConfig::parse(text).unwrap()
+    }
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    fn planned(node: &str, here: &str) -> RecordPlan {
+        planned_of(node, here, Some(false))
+    }
+
+    fn planned_of(node: &str, here: &str, powered: Option<bool>) -> RecordPlan {
+        let config = config();
+        let node = config.find(&name(node)).unwrap();
+        plan(&config, node, powered, &name(here))
+    }
+
+    /// That a boot has ended, or is kept out, does not tell that the power is off: Ganeti is not told so.
+    #[test]
+    fn what_nobody_saw_of_the_power_is_not_recorded() {
+        let RecordPlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
+        assert_eq!(job.powered, None);
+        assert_eq!(planned_of("n3.lab", "n1.lab", None), RecordPlan::AlreadySo);
+    }
+
+    #[test]
+    fn the_master_records_a_fenced_node() {
+        let RecordPlan::Submit(job) = planned("n2.lab", "n1.lab") else { panic!("no job") };
+        assert_eq!(job, OfflineJob { node: name("n2.lab"), powered: Some(false), auto_promote: false });
+        assert_eq!(job.opcode("x", 5)["reason"][0][2], 5);
+    }
+
+    /// The dead master is recorded by the next master, never by a job that cannot run.
+    #[test]
+    fn nobody_records_the_master_and_only_the_master_records() {
+        assert!(matches!(planned("n1.lab", "n1.lab"), RecordPlan::Left(_)));
+        assert!(matches!(planned("n2.lab", "n3.lab"), RecordPlan::Left(_)));
+    }
+
+    #[test]
+    fn what_is_recorded_is_not_recorded_again() {
+        assert_eq!(planned("n3.lab", "n1.lab"), RecordPlan::AlreadySo);
+    }
+}

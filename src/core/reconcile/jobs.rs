@@ -1,0 +1,89 @@
+//! A decision in Ganeti's words: the jobs that do it, as LUXI takes them (`src/Ganeti/OpCodes.hs`).
+
+use serde_json::{Value, json};
+
+use crate::core::node::NodeName;
+use crate::core::reconcile::Decision;
+
+/// Our mark at a node that we drained: a tag of the node.
+pub const DRAINED_BY_US: &str = "gnt-ha:drained";
+
+/// A job: opcodes that are run one after the other, until one fails.
+pub type Job = Vec<Value>;
+
+/// Jobs are run side by side; this one waits for the one before it, however that ended.
+const AFTER_THE_ONE_BEFORE: (i64, [&str; 3]) = (-1, ["canceled", "error", "success"]);
+
+/// The jobs that do `decision` to `node`; none if there is nothing to do. `now` in nanoseconds since 1970 goes into
+/// Ganeti's reason trail.
+#[must_use]
+pub fn jobs(node: &NodeName, decision: &Decision, now: u64) -> Vec<Job> {
+    let reason = decision.to_string();
+    let why = json!([["gnt:extern:gnt-ha", reason, now]]);
+    let drained = |drained: bool, auto_promote: bool| {
+        json!({"OP_ID": "OP_NODE_SET_PARAMS", "node_name": node, "drained": drained, "auto_promote": auto_promote,
+               "reason": why})
+    };
+    let tag = |operation: &str| json!({"OP_ID": operation, "kind": "node", "name": node, "tags": [DRAINED_BY_US], "reason": why});
+    match decision {
+        Decision::Offline { job, power_too, .. } => {
+            let mut offline = job.opcode(&reason, now);
+            let mut jobs = Vec::new();
+            if power_too.cycle {
+                // Ganeti asks no node that is offline: it comes first. That it fails, as with a dead node, stops nothing.
+                jobs.push(vec![
+                    json!({"OP_ID": "OP_NODE_POWERCYCLE", "node_name": node, "force": false, "reason": why}),
+                ]);
+                offline["depends"] = json!([AFTER_THE_ONE_BEFORE]);
+            }
+            let mut last = vec![offline];
+            if power_too.off {
+                // Ganeti switches no node off that is online: it comes after.
+                last.push(
+                    json!({"OP_ID": "OP_OOB_COMMAND", "node_names": [node], "command": "power-off", "reason": why}),
+                );
+            }
+            jobs.push(last);
+            jobs
+        }
+        Decision::Powered { job, .. } => vec![vec![job.opcode(&reason, now)]],
+        Decision::Drain { auto_promote } => vec![vec![drained(true, *auto_promote), tag("OP_TAGS_SET")]],
+        Decision::UnDrain => vec![vec![drained(false, false), tag("OP_TAGS_DEL")]],
+        Decision::ForgetDrain => vec![vec![tag("OP_TAGS_DEL")]],
+        Decision::Nothing(_) | Decision::Refused(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ganeti::offline_job::OfflineJob;
+    use crate::core::grade::Grade;
+    use crate::core::reconcile::{PowerToo, Proof, Word};
+
+    fn names(power_too: PowerToo) -> Vec<Vec<String>> {
+        let node = NodeName::new("n3.lab").unwrap();
+        let job = OfflineJob { node: node.clone(), powered: Some(true), auto_promote: false };
+        let proof = Proof {
+            keys: Vec::new(),
+            at_ms: 0,
+            grade: Grade::Off,
+            word: Word::Human,
+            powered: Some(true),
+            is_planned: false,
+        };
+        let jobs = jobs(&node, &Decision::Offline { job, proof, power_too }, 5);
+        let name = |opcode: &Value| opcode["OP_ID"].as_str().unwrap().to_owned();
+        jobs.iter().map(|job| job.iter().map(name).collect()).collect()
+    }
+
+    /// The two tags of Ganeti's design for Linux-HA: powercycle before the record, as Ganeti asks no offline node;
+    /// power off after it, as Ganeti switches no online node off.
+    #[test]
+    fn the_power_tags_add_jobs_around_the_record() {
+        let (set, cycle, off) = ("OP_NODE_SET_PARAMS", "OP_NODE_POWERCYCLE", "OP_OOB_COMMAND");
+        assert_eq!(names(PowerToo::default()), [vec![set]]);
+        assert_eq!(names(PowerToo { cycle: false, off: true }), [vec![set, off]]);
+        assert_eq!(names(PowerToo { cycle: true, off: true }), [vec![cycle], vec![set, off]]);
+    }
+}

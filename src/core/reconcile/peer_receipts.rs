@@ -1,0 +1,126 @@
+//! Receipts that another host has: which are asked for, and what of them is taken. A fencing is run by any member; its receipt
+//! is on that host alone, and without it the fencing is worth the weakest that a device of the node gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::proof::{SAME_MS, Word};
+use super::state::{Delegate, Fence, FenceAction, FenceStatus, NodeState, Removal};
+use super::{Decision, Plan, Refusal, Verdict};
+use crate::config::{Config, Level};
+use crate::core::evidence::Evidence;
+use crate::core::ganeti::config::Node;
+use crate::core::ganeti::oob::is_ours;
+use crate::core::grade::Grade;
+use crate::core::history::Story;
+use crate::core::node::{self, NodeName};
+use crate::core::pacemaker::fencing::Ways;
+use crate::core::power_receipt::{EACH_MOST, NODES_MOST};
+use crate::core::receipt::Outcome;
+
+/// Which hosts may have a receipt that would decide, each with the nodes that it is about: a decision stands on the word of a
+/// device that another of Ganeti's nodes has run.
+#[must_use]
+pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeName, Vec<NodeName>> {
+    let mut asked: BTreeMap<NodeName, Vec<NodeName>> = BTreeMap::new();
+    for Verdict { node, decision } in &plan.verdicts {
+        let word = match decision {
+            Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.word,
+            Decision::Refused(Refusal::Grade { word, .. }) => word,
+            _ => continue,
+        };
+        add(&mut asked, node, word, here, all);
+    }
+    asked
+}
+
+/// Adds to the questions the one about `node`, for which a proof stands on `word`: that of a device, which another of Ganeti's nodes
+/// has run.
+pub fn add(
+    asked: &mut BTreeMap<NodeName, Vec<NodeName>>,
+    node: &NodeName,
+    word: &Word,
+    here: &NodeName,
+    all: &[NodeName],
+) {
+    let Word::Device(Some(host)) = word else { return };
+    let Ok(host) = node::find(host, all) else { return };
+    if host != here && host != node {
+        let nodes = asked.entry(host.clone()).or_default();
+        nodes.extend((nodes.len() < NODES_MOST).then(|| node.clone()));
+    }
+}
+
+/// What a host tells of its own fencings of these nodes, the newest of each.
+#[must_use]
+pub fn tell(stories: &[Story], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<Removal>> {
+    let of = |node: &NodeName| {
+        let mut own = Removal::all_of(stories, node, all);
+        own.retain(|removal| removal.by_fencer && !removal.unfinished);
+        own.sort_by_key(|removal| std::cmp::Reverse(removal.ended_ms));
+        own.truncate(EACH_MOST);
+        (node.clone(), own)
+    };
+    asked.iter().take(NODES_MOST).filter(|node| all.contains(node)).map(of).collect()
+}
+
+/// The most that a receipt of another host may say of a node: what a level of it gives by this host's own configuration, or a
+/// program of the administrator's at its word. Without a configuration nothing is known of that.
+#[must_use]
+pub fn most(node: &Node, config: Option<&Config>) -> Grade {
+    let of_level = |level: &Level| {
+        let each = level.iter().map(|device| device.driver.proves().unwrap_or(Evidence::LeaseEnded.worth().grade));
+        each.min().unwrap_or(Grade::Unknown)
+    };
+    match (&node.oob_program, config.and_then(|config| config.levels_of(&node.name).ok())) {
+        (Some(program), _) if !is_ours(program) => Evidence::PowerOff.worth().grade,
+        (_, Some(levels)) => levels.iter().map(of_level).max().unwrap_or(Grade::Unknown),
+        (_, None) => Grade::Unknown,
+    }
+}
+
+/// Takes in what `host` told of its own fencings of a node; see [`taken`].
+pub fn take(node: &mut NodeState, host: &NodeName, told: &[Removal], most: Grade, all: &[NodeName]) {
+    let found = taken(&node.ways, &node.fences, &node.receipts, (host, told), most, all);
+    node.receipts.extend(found);
+}
+
+/// What is taken of what a host `told` of its own fencings of a node: for each fencing of Pacemaker's that it ran the nearest receipt,
+/// if Pacemaker may have used our device for that node at all, and worth no more than `most`. None of `own` is taken again.
+#[must_use]
+pub fn taken(
+    ways: &Ways,
+    fences: &[Fence],
+    own: &[Removal],
+    (host, told): (&NodeName, &[Removal]),
+    most: Grade,
+    all: &[NodeName],
+) -> Vec<Removal> {
+    let mut found = Vec::new();
+    if !ways.has_ours() || most <= Grade::Unknown {
+        return found;
+    }
+    let is_its = |fence: &&Fence| {
+        let by_it = matches!(&fence.delegate, Delegate::Host(delegate) if node::means(delegate, host, all));
+        by_it && fence.status == FenceStatus::Success && fence.action != FenceAction::On
+    };
+    let mut taken: BTreeSet<String> = own.iter().map(|own| own.id.clone()).collect();
+    for at_ms in fences.iter().filter(is_its).filter_map(|fence| fence.completed_ms) {
+        let apart = |removal: &&Removal| removal.ended_ms.abs_diff(at_ms);
+        let near = told.iter().filter(|removal| {
+            removal.by_fencer
+                && matches!(removal.outcome, Outcome::Done | Outcome::AlreadySo | Outcome::OffOnly)
+                && apart(removal) <= SAME_MS
+                && !taken.contains(&removal.id)
+        });
+        if let Some(nearest) = near.min_by_key(apart) {
+            taken.insert(nearest.id.clone());
+            let word_of = format!("{}, as {host} tells", nearest.word_of);
+            found.push(Removal { grade: nearest.grade.min(most), word_of, ..nearest.clone() });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "peer_receipts_tests.rs"]
+mod tests;

@@ -1,0 +1,140 @@
+//! Whether what runs on a shunned node now may be let in again: only another boot than the one that was shunned, and only
+//! while it runs nothing.
+
+use super::list::{Entry, Epoch, SEVERAL_BOOTS};
+use crate::core::grade::Grade;
+
+/// How far the clocks of two hosts may differ, in milliseconds.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// What a readmission has left to do, by what is remembered of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It was never shunned.
+    Nothing,
+    /// It is readmitted here: so many have to know of it that no memory of the shunning holds. One that was reported as not
+    /// done, and is done again, is no success before that.
+    Telling,
+    /// It is shunned: whether it may be let in has to be proven first.
+    Proof,
+}
+
+impl Due {
+    /// By `entry`, which is what is remembered.
+    #[must_use]
+    pub fn of(entry: Option<&Entry>) -> Self {
+        match entry.map(|entry| entry.epoch).unwrap_or_default() {
+            epoch if epoch.is_shunned() => Self::Proof,
+            epoch if epoch > Epoch::default() => Self::Telling,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// What a node says of itself when it is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Returned {
+    /// Its boot.
+    pub boot_id: String,
+    /// How long it has been up, in milliseconds.
+    pub uptime_ms: Option<u64>,
+    /// The instances that run there.
+    pub instances: Option<u32>,
+    /// The DRBD devices that are primary there.
+    pub drbd_primaries: Option<u32>,
+}
+
+/// Why it may not be admitted without a person's word; none if it may.
+///
+/// The boot's id alone is not enough: the one that is remembered may be that of an earlier boot, if the node was booted
+/// between the last question and the shunning. So it must also be up for less time than it has been shunned.
+#[must_use]
+pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String> {
+    if entry.boot_id.as_ref() == Some(&returned.boot_id) {
+        return Some("it still runs the boot that was shunned: reboot it".to_owned());
+    }
+    let shunned_for = now_ms.saturating_sub(entry.since_ms);
+    // What is proven to have stopped is the very boot that its leash attested.
+    let is_known = entry.grade >= Grade::Bounded && entry.boot_id.as_ref().is_some_and(|boot| boot != SEVERAL_BOOTS);
+    match returned.uptime_ms {
+        _ if is_known => {}
+        None => return Some("it does not say since when it runs: install the same version of gnt-ha there".to_owned()),
+        Some(uptime) if uptime.saturating_add(CLOCKS_DIFFER_MS) >= shunned_for => {
+            return Some(format!(
+                "it has been up for {} s and was shunned {} s ago: whether it has booted since is not proven (reboot it, or wait \
+                 a minute if it has)",
+                uptime / 1_000,
+                shunned_for / 1_000
+            ));
+        }
+        Some(_) => {}
+    }
+    match (returned.instances, returned.drbd_primaries) {
+        (Some(0), Some(0)) => None,
+        (None, _) | (_, None) => Some("it does not say whether instances run there".to_owned()),
+        (Some(instances), Some(primaries)) => {
+            Some(format!("{instances} instances run there, and {primaries} DRBD devices are primary: stop them"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::shun::list::Reach;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn why(boot_id: &str, uptime_s: Option<u64>, instances: Option<u32>, primaries: Option<u32>) -> String {
+        why_of(Grade::Isolated, boot_id, uptime_s, instances, primaries)
+    }
+
+    fn entry(grade: Grade) -> Entry {
+        Entry {
+            epoch: Epoch(1),
+            addresses: ["192.0.2.3".parse().unwrap()].into(),
+            reach: Reach::Everything,
+            grade,
+            boot_id: Some("old".into()),
+            since_ms: NOW - 300_000,
+            by: "x".into(),
+        }
+    }
+
+    /// A readmission that too few knew of stays undone, however often it is asked for.
+    #[test]
+    fn a_readmission_that_is_done_again_has_to_be_known_to_enough() {
+        let due = |epoch: u64| Due::of(Some(&Entry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
+        assert_eq!((due(1), due(2), due(3)), (Due::Proof, Due::Telling, Due::Proof));
+        assert_eq!((due(0), Due::of(None)), (Due::Nothing, Due::Nothing));
+    }
+
+    fn why_of(
+        grade: Grade,
+        boot_id: &str,
+        uptime_s: Option<u64>,
+        instances: Option<u32>,
+        primaries: Option<u32>,
+    ) -> String {
+        let entry = entry(grade);
+        let uptime_ms = uptime_s.map(|s| s * 1_000);
+        let returned = Returned { boot_id: boot_id.into(), uptime_ms, instances, drbd_primaries: primaries };
+        why_not(&entry, &returned, NOW).unwrap_or_default()
+    }
+
+    /// C6: a returning member must present a new identity, and prove that it runs nothing.
+    #[test]
+    fn only_another_boot_that_runs_nothing_is_let_in() {
+        assert_eq!(why("new", Some(100), Some(0), Some(0)), "");
+        assert!(why("old", Some(100), Some(0), Some(0)).contains("still runs the boot"));
+        assert!(why("new", Some(290), Some(0), Some(0)).contains("not proven"), "booted before, and not told since");
+        assert!(why("new", Some(u64::MAX / 1_000), Some(0), Some(0)).contains("not proven"));
+        assert!(why("new", None, Some(0), Some(0)).contains("does not say"));
+        assert!(why("new", Some(100), Some(2), Some(0)).contains("2 instances"));
+        assert!(why("new", Some(100), Some(0), Some(1)).contains("1 DRBD"));
+        assert!(why("new", Some(100), None, Some(0)).contains("does not say"));
+        assert_eq!(why_of(Grade::Bounded, "new", Some(290), Some(0), Some(0)), "", "the one that stopped is known");
+        assert!(why_of(Grade::Bounded, "old", Some(290), Some(0), Some(0)).contains("still runs the boot"));
+        assert!(why_of(Grade::Bounded, "new", Some(290), Some(1), Some(0)).contains("1 instances"));
+    }
+}

@@ -1,0 +1,210 @@
+//! What is handed over, with a luxid that answers as the test wants.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::ganeti::offline_job::OfflineJob;
+use crate::core::grade::Grade;
+use crate::core::reconcile::{Memory, PowerToo, Proof, Refusal, Word};
+
+/// A node that returns a moment after it was drained is not to wait for the patience of its drain's job.
+#[test]
+fn a_reason_makes_no_other_decision() {
+    assert!(is_same("drain: it left gracefully", "drain, auto_promote: it left gracefully"));
+    assert!(is_same("offline, powered=no: off (a, receipt r1)", "offline: off, fenced just now"));
+    assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::Drain { auto_promote: false }.to_string()));
+    assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::ForgetDrain.to_string()));
+}
+
+/// luxid: what it was asked, and how it says that its jobs are.
+struct Luxid {
+    asked: Arc<Mutex<Vec<String>>>,
+    status: Arc<Mutex<&'static str>>,
+}
+
+impl Luxid {
+    fn at(path: PathBuf) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let (asked, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new("waiting")));
+        let (noted, told) = (Arc::clone(&asked), Arc::clone(&status));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while stream.read_exact(&mut byte).is_ok() && byte != [3] {
+                    request.extend(byte);
+                }
+                let request: Value = serde_json::from_slice(&request).unwrap();
+                let method = request["method"].as_str().unwrap().to_owned();
+                let result = match method.as_str() {
+                    "SubmitJob" => json!(42),
+                    "CancelJob" => {
+                        assert_eq!(request["args"], json!([42, false]));
+                        json!([true, "Job 42 has been canceled"])
+                    }
+                    _ => json!({"data": [[[0, *told.lock().unwrap()], [0, [null]]]]}),
+                };
+                noted.lock().unwrap().push(method);
+                write!(stream, "{}\x03", json!({"success": true, "result": result})).unwrap();
+            }
+        });
+        Self { asked, status }
+    }
+
+    fn say(&self, status: &'static str) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    /// What was asked since the last time.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+struct Scene {
+    _folder: tempfile::TempDir,
+    recorder: Recorder,
+    luxid: Luxid,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let luxi = folder.path().join("luxi");
+        let luxid = Luxid::at(luxi.clone());
+        let recorder = Recorder::new(&folder.path().join("state"), &folder.path().join("data"), &luxi);
+        Self { _folder: folder, recorder, luxid }
+    }
+
+    /// One look that decides `decision` of n3: what is said.
+    fn look(&self, decision: Decision) -> Vec<String> {
+        let node = NodeName::new("n3.lab").unwrap();
+        let plan = Plan { verdicts: vec![Verdict { node, decision }], memory: Memory::default() };
+        self.recorder.hand_over(&plan, &Addresses::new(), Deadline::after(Duration::from_secs(5))).unwrap()
+    }
+
+    /// The jobs that were handed over become so much older.
+    fn age(&self, by_ms: u64) {
+        let mut submitted = self.recorder.submitted().unwrap();
+        for job in submitted.values_mut() {
+            job.at_ms = job.at_ms.saturating_sub(by_ms);
+        }
+        self.recorder.keep_submitted(&submitted).unwrap();
+    }
+}
+
+fn offline(at_ms: u64, cycle: bool) -> Decision {
+    let job = OfflineJob { node: NodeName::new("n3.lab").unwrap(), powered: None, auto_promote: false };
+    let proof =
+        Proof { keys: Vec::new(), at_ms, grade: Grade::Off, word: Word::Human, powered: None, is_planned: false };
+    Decision::Offline { job, proof, power_too: PowerToo { cycle, off: false } }
+}
+
+/// A job that waits for its locks for minutes is under way all the same: a second one would record a node offline once
+/// more after the administrator has taken it back.
+#[test]
+fn a_job_that_waits_for_long_is_handed_over_once() {
+    let scene = Scene::new();
+    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+    scene.age(PATIENCE_MS);
+    assert!(scene.look(offline(0, false))[0].contains("job 42 is under way"));
+    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
+    scene.luxid.say("error");
+    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"), "what failed is done again");
+}
+
+/// A node that was fenced and is back must not be recorded offline by a job that only now gets its lock.
+#[test]
+fn a_job_whose_reason_is_gone_is_cancelled() {
+    let scene = Scene::new();
+    scene.look(offline(0, false));
+    scene.age(PATIENCE_MS);
+    let told = scene.look(Decision::Refused(Refusal::Returned));
+    assert!(told[0].starts_with("n3.lab: job 42 is cancelled: offline: off"), "{told:?}");
+    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
+
+    scene.luxid.say("canceled");
+    assert!(scene.look(Decision::Nothing(Quiet::AsItShould)).is_empty());
+    assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
+}
+
+/// Ganeti's own jobs fail after 30 s while another, with its configuration locked, waits for a node that has just died: the
+/// record follows within seconds, and does not fill Ganeti's queue where a job fails for ever.
+#[test]
+fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
+    let scene = Scene::new();
+    scene.look(offline(0, false));
+    scene.luxid.say("error");
+    for again_ms in [AGAIN_MS, 2 * AGAIN_MS, 4 * AGAIN_MS, 8 * AGAIN_MS, 16 * AGAIN_MS, PATIENCE_MS, PATIENCE_MS] {
+        let told = scene.look(offline(0, false));
+        assert!(told[0].ends_with(&format!("it is tried again within {} s)", again_ms / 1000)), "{told:?}");
+        scene.age(again_ms);
+        assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+    }
+    scene.luxid.say("success");
+    scene.look(Decision::Nothing(Quiet::AsItShould));
+    assert!(scene.recorder.submitted().unwrap().is_empty(), "the next one begins anew");
+}
+
+/// A reason that is gone for a moment, as without quorum, costs the record no more than that moment.
+#[test]
+fn what_was_cancelled_is_handed_over_again_at_once() {
+    let scene = Scene::new();
+    scene.look(offline(0, false));
+    scene.look(Decision::Refused(Refusal::NoQuorum));
+    scene.luxid.say("canceled");
+    let deadline = Deadline::after(Duration::from_secs(5));
+    assert_eq!(scene.recorder.wait_for_jobs(deadline).unwrap(), [""; 0], "nobody waits for it");
+    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+}
+
+/// Whoever is not master has no luxid to ask, and may be master again before the job has its lock.
+#[test]
+fn a_job_is_not_forgotten_while_another_host_is_master() {
+    let scene = Scene::new();
+    scene.look(offline(0, false));
+    scene.age(PATIENCE_MS);
+    assert!(scene.look(Decision::Nothing(Quiet::NotMaster)).is_empty());
+    assert_eq!(scene.luxid.asked(), ["SubmitJob"]);
+    scene.look(Decision::Refused(Refusal::Returned));
+    assert_eq!(scene.luxid.asked(), ["Query", "CancelJob"]);
+}
+
+/// A drain's second step sets our mark: it is not to be taken from it once the first is seen done.
+#[test]
+fn only_the_record_of_a_loss_is_called_back() {
+    let scene = Scene::new();
+    scene.look(Decision::Drain { auto_promote: false });
+    assert!(scene.look(Decision::Nothing(Quiet::AlreadyDrained)).is_empty());
+    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
+}
+
+/// noded is asked from a minute after the fencing on, and what we refuse ourselves would look like its silence.
+#[test]
+fn what_may_be_asked_soon_is_not_made_unreachable() {
+    let now = When { wall_ms: 1_000_000, boottime_ms: 5 };
+    let age = |age_ms| offline(now.wall_ms - age_ms, false);
+    assert!(may_be_unreachable(&age(UNREACHABLE_UNTIL_MS), now));
+    assert!(!may_be_unreachable(&age(UNREACHABLE_UNTIL_MS + 1), now));
+    assert!(!may_be_unreachable(&offline(now.wall_ms, true), now), "its noded is to cycle it");
+    assert!(!may_be_unreachable(&Decision::UnDrain, now));
+}
+
+/// Ganeti's hooks tell Pacemaker of a node that somebody offlines by hand: what we record ourselves is not by hand.
+#[test]
+fn our_own_record_is_known_as_ours() {
+    let scene = Scene::new();
+    let is_ours = |node: &str| scene.recorder.is_recording(&NodeName::new(node).unwrap()).unwrap();
+    assert!(!is_ours("n3.lab"));
+    scene.look(offline(0, false));
+    assert!(is_ours("n3.lab") && !is_ours("n2.lab"));
+    scene.luxid.say("success");
+    scene.look(Decision::Drain { auto_promote: false });
+    assert!(!is_ours("n3.lab"), "a drain is no record of a loss");
+}

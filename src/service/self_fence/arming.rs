@@ -1,0 +1,194 @@
+//! Tries, before self-fencing is armed, whether what it lives on passes: signed answers of the master candidates' confds, and of
+//! their leash daemons.
+//!
+//! A lease is renewed by signed answers of confd. Where all confds are silent, signed echoes of the leash daemons keep it: without
+//! them an upgrade that stops confd everywhere would reset every host. So both have to come from a majority.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use super::daemon::{address, candidates};
+use crate::core::shun::lease::majority;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::confd::{Confd, PORT, Salts};
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::identity;
+use crate::sys::signed_echo::{EchoKey, Nonce};
+
+/// How often those that have not answered are asked again, and how long an answer is waited for.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What came back of a trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trial {
+    /// Who was asked.
+    pub candidates: BTreeSet<IpAddr>,
+    /// Whose confd answered, signed.
+    pub signed: BTreeSet<IpAddr>,
+    /// Whose leash daemon answered an echo, signed.
+    pub echoed: BTreeSet<IpAddr>,
+    /// The UDP port of the echo.
+    pub port: u16,
+}
+
+impl Trial {
+    /// Why self-fencing must not be armed here; none if it may.
+    #[must_use]
+    pub fn why_not(&self) -> Option<String> {
+        let (all, least) = (self.candidates.len(), majority(self.candidates.len()));
+        if self.candidates.is_empty() {
+            return Some(
+                "no master candidate is known here (ssconf_master_candidates_ips): nobody could grant a lease"
+                    .to_owned(),
+            );
+        }
+        let lack = |what: &str, of: &BTreeSet<IpAddr>, do_this: &str| {
+            let silent: Vec<String> = self.candidates.difference(of).map(ToString::to_string).collect();
+            let came = self.candidates.intersection(of).count();
+            (came < least).then(|| {
+                format!(
+                    "{what} from {came} of {all} master candidates, {least} are needed (silent: {}); {do_this}",
+                    silent.join(", ")
+                )
+            })
+        };
+        lack("signed answers of confd came", &self.signed, "let UDP port 1814 pass, and start ganeti-confd there").or_else(|| {
+            let why = format!(
+                "let UDP port {} pass between all nodes, and start gnt-ha-leash on each of them: without it, an upgrade that \
+                 stops every confd resets every host",
+                self.port
+            );
+            lack("signed echoes came back", &self.echoed, &why)
+        })
+    }
+}
+
+/// Asks all candidates for a signed answer and, at `port`, for a signed echo, from this node's own address, until all have answered
+/// or the deadline is over. Changes nothing.
+///
+/// # Errors
+/// Why nobody was asked.
+pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, String> {
+    let ssconf = Ssconf::new(data_dir);
+    let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
+    let node = identity::node_among(&nodes)
+        .ok_or_else(|| format!("this host, {}, is not a node of this cluster (ssconf_node_list)", identity::host()))?;
+    let own = address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in ssconf_node_primary_ips"))?;
+    let confd = Confd::new(data_dir).map_err(|error| error.to_string())?;
+    let socket = UdpSocket::bind(SocketAddr::new(own, 0)).map_err(|error| format!("cannot use {own}: {error}"))?;
+    socket.set_nonblocking(true).map_err(|error| error.to_string())?;
+    let key = EchoKey::new(&confd).map_err(|error| error.to_string())?;
+    let salts = Salts::new().map_err(|error| format!("no random number: {error}"))?;
+    let mut nonces: BTreeMap<IpAddr, Nonce> = BTreeMap::new();
+    let mut trial = Trial { candidates: candidates(&ssconf), port, ..Trial::default() };
+    for candidate in &trial.candidates {
+        let mut nonce = Nonce::default();
+        getrandom::fill(&mut nonce).map_err(|error| format!("no random number: {error}"))?;
+        nonces.insert(*candidate, nonce);
+    }
+    loop {
+        for candidate in trial.candidates.difference(&trial.signed) {
+            // Refused or unreachable is no answer.
+            let _ = socket.send_to(&confd.role_question(&node, &salts, *candidate), SocketAddr::new(*candidate, PORT));
+        }
+        for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !trial.echoed.contains(*candidate)) {
+            let _ = socket.send_to(&key.question(nonce, own, *candidate), SocketAddr::new(*candidate, port));
+        }
+        deadline.sleep(PAUSE);
+        let mut buffer = [0; 4096];
+        loop {
+            match socket.recv_from(&mut buffer) {
+                Ok((length, from)) => {
+                    let datagram = &buffer[..length];
+                    if confd.role(datagram).is_some_and(|(salt, _)| salts.is_answer(&salt, from)) {
+                        trial.signed.insert(from.ip());
+                    }
+                    let nonce = key.answered(datagram, own, from.ip()).filter(|_| from.port() == port);
+                    if nonce.is_some_and(|nonce| nonces.get(&from.ip()) == Some(&nonce)) {
+                        trial.echoed.insert(from.ip());
+                    }
+                }
+                // A refusal by ICMP comes as an error of a later call.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(_) => break,
+            }
+        }
+        let is_whole = trial.candidates.is_subset(&trial.signed) && trial.candidates.is_subset(&trial.echoed);
+        if is_whole || deadline.passed() {
+            return Ok(trial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::signed_echo::Responder;
+
+    fn list(numbers: &[u8]) -> BTreeSet<IpAddr> {
+        numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
+    }
+
+    /// Where echoes are filtered, an upgrade that stops all confds would reset every host that is armed.
+    #[test]
+    fn both_kinds_of_answer_have_to_come_from_a_majority() {
+        let of = |signed: &[u8], echoed: &[u8]| {
+            let trial = Trial { candidates: list(&[1, 2, 3]), signed: list(signed), echoed: list(echoed), port: 1817 };
+            trial.why_not().unwrap_or_default()
+        };
+        assert_eq!(of(&[1, 2, 3], &[1, 2, 3]), "");
+        assert_eq!(of(&[1, 2], &[2, 3]), "");
+        let one = of(&[1, 2, 3], &[1]);
+        assert!(one.contains("signed echoes came back from 1 of 3 master candidates, 2 are needed"), "{one}");
+        assert!(one.contains("silent: 192.0.2.2, 192.0.2.3"), "{one}");
+        assert!(one.contains("let UDP port 1817 pass") && one.contains("start gnt-ha-leash"), "{one}");
+        assert!(of(&[1], &[1, 2, 3]).contains("signed answers of confd came from 1 of 3"));
+        assert!(of(&[1, 7, 8, 9], &[1, 2, 3]).contains("from 1 of 3"), "whoever else answers");
+        assert!(Trial::default().why_not().unwrap().contains("no master candidate is known"));
+    }
+
+    /// Each candidate answers by the real protocol: one both questions, one the echo alone, and one the echo with another key.
+    #[test]
+    fn a_trial_tells_who_answers_and_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let (at, host) = (folder.path(), identity::host());
+        let cluster_key = "0123456789".repeat(4) + "\n";
+        for (name, text) in [
+            ("hmac.key", cluster_key.clone()),
+            ("ssconf_node_list", format!("{host}\n")),
+            ("ssconf_node_primary_ips", format!("{host} 127.14.9.1\n")),
+            ("ssconf_master_candidates_ips", "127.14.9.2\n127.14.9.3\n127.14.9.4\n".to_owned()),
+        ] {
+            std::fs::write(at.join(name), text).unwrap();
+        }
+        let port = 1817;
+        let [both, echo, foreign] = [2, 3, 4].map(|host| IpAddr::from([127, 14, 9, host]));
+        let confd = UdpSocket::bind((both, PORT)).unwrap();
+        confd.set_nonblocking(true).unwrap();
+        let (ours, other) =
+            (EchoKey::of_bytes(cluster_key.as_bytes()).unwrap(), EchoKey::of_bytes(b"another").unwrap());
+        let responders = [(both, &ours), (echo, &ours), (foreign, &other)]
+            .map(|(at, key)| (Responder::new(SocketAddr::new(at, port)), key));
+        let deadline = Deadline::after(Duration::from_secs(2));
+        let trial = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut buffer = [0; 4096];
+                while !deadline.passed() {
+                    responders.iter().for_each(|(responder, key)| responder.answer_by(key));
+                    if let Ok((length, from)) = confd.recv_from(&mut buffer) {
+                        let answer = Confd::new(at).unwrap().role_answer(&buffer[..length], 1).unwrap();
+                        confd.send_to(&answer, from).unwrap();
+                    }
+                    deadline.sleep(Duration::from_millis(5));
+                }
+            });
+            try_out(at, port, deadline).unwrap()
+        });
+        assert_eq!(trial.candidates, [both, echo, foreign].into());
+        assert_eq!((&trial.signed, &trial.echoed), (&[both].into(), &[both, echo].into()));
+        assert!(trial.why_not().unwrap().contains("signed answers of confd came from 1 of 3"));
+    }
+}

@@ -1,0 +1,43 @@
+//! Before the watchdog bites: instances are ended, and why is said where somebody may find it.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::sys::clock::Deadline;
+use crate::sys::command::run;
+use crate::sys::log::warn_system;
+use crate::sys::output;
+
+/// Pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
+const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
+
+/// Ends the instances that are processes here, at once, and whatever else `program` ends.
+pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
+    for entry in fs::read_dir(KVM).into_iter().flatten().flatten() {
+        let pid = fs::read_to_string(entry.path()).ok().and_then(|text| text.trim().parse::<i32>().ok());
+        // A file that is left over may name another process by now.
+        let is_instance = |pid: i32| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let name = entry.file_name();
+            words.split(|byte| *byte == 0).any(|word| word == name.as_encoded_bytes())
+        };
+        if let Some(pid) = pid.filter(|pid| *pid > 1 && is_instance(*pid)) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    if let Some(program) = program
+        && let Err(error) = run(program, &[], &[], deadline)
+    {
+        say(&format!("before the watchdog bites: {error}"));
+    }
+}
+
+/// On the console, in the kernel's log and in the system's.
+pub(super) fn say(line: &str) {
+    output::to_console(&format!("gnt-ha leash: {line}"));
+    warn_system("gnt-ha", &format!("leash: {line}"));
+    output::complain(&format!("gnt-ha: leash: {line}"));
+}

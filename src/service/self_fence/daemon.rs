@@ -1,0 +1,451 @@
+//! The loop of the leash: asks, decides, pets, and says of itself what is so. One thread, no memory that is not locked.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::before_reset::{say, stop_instances};
+use super::rounds::{Rounds, text};
+use super::state::{Phase, Status, forget_promise, is_real_time, said_before, status_file, wanted};
+use super::{host, measured};
+use crate::config::{Config, Leash};
+use crate::core::node::NodeName;
+use crate::core::shun::expiry::{Measured, reset_within_ms};
+use crate::core::shun::lease::Lease;
+use crate::core::shun::lease_times::Terms;
+use crate::core::shun::messages::LeashReport;
+use crate::service::shun::peer_reports::{Attested, leash_file};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::watchdog::{Watchdog, open};
+use crate::sys::{identity, state_file};
+
+/// For how long the leash's discipline is promised to whoever is told of it.
+const PROMISE: Duration = Duration::from_secs(600);
+
+/// How often the watchdog is petted, the own word refreshed, and looked whether the administrator wants something else.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Between two rounds at least: one question a second for each candidate.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to end.
+///
+/// # Errors
+/// What keeps it from running at all.
+pub fn run(config: &Config, data_dir: &Path) -> Result<(), String> {
+    let mut daemon = Daemon::new(config, data_dir)?;
+    // What is swapped out may come back later than the watchdog waits.
+    if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        tracing::warn!(%error, "memory is not locked");
+    }
+    ends().thread_block().map_err(|error| error.to_string())?;
+    let signals = SignalFd::with_flags(&ends(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+        .map_err(|error| error.to_string())?;
+    loop {
+        daemon.step();
+        if matches!(signals.read_signal(), Ok(Some(_))) {
+            daemon.part();
+            return Ok(());
+        }
+        let wait = u16::try_from(daemon.pause().as_millis()).unwrap_or(u16::MAX);
+        let mut fds: Vec<PollFd<'_>> = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        fds.extend(daemon.rounds.fds().into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        // An interruption is one more turn.
+        let _ = poll(&mut fds, PollTimeout::from(wait));
+    }
+}
+
+struct Daemon {
+    settings: Leash,
+    state: PathBuf,
+    run: PathBuf,
+    ssconf: Ssconf,
+    rounds: Rounds,
+    own: IpAddr,
+    is_virtual: Option<bool>,
+    measured: Option<Measured>,
+    named: BTreeSet<IpAddr>,
+    lease: Lease,
+    terms: Terms,
+    watchdog: Option<Box<dyn Watchdog>>,
+    phase: Phase,
+    /// A process before this one had the watchdog open, and it is not taken up yet.
+    armed_before: bool,
+    promised_until: Option<Duration>,
+    /// The shortest times that others were told, and wait by.
+    told: Option<Terms>,
+    why_not: Option<String>,
+    asked: Option<Duration>,
+    echoed: bool,
+    ticked: Option<Duration>,
+    lost_said: bool,
+}
+
+/// What ends it.
+fn ends() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
+}
+
+fn boottime() -> Duration {
+    Duration::from_millis(now().boottime_ms)
+}
+
+impl Daemon {
+    fn new(config: &Config, data_dir: &Path) -> Result<Self, String> {
+        let ssconf = Ssconf::new(data_dir);
+        let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
+        let node = identity::node_among(&nodes)
+            .ok_or_else(|| format!("this host, {}, is none of Ganeti's nodes", identity::host()))?;
+        let own =
+            address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in Ganeti's node_primary_ips"))?;
+        let named = candidates(&ssconf);
+        let before = said_before(&config.run);
+        // A configuration with longer times comes into force by a boot, or after the leash was off.
+        let told = before.as_ref().and_then(|status| status.told);
+        let terms = told.map_or(config.leash.terms(), |told| config.leash.terms().no_longer_than(told));
+        // Nothing is attested before this: what the boot before has measured counts from now on.
+        if let Err(error) = measured::conclude(&config.state) {
+            tracing::warn!(error, "the watchdog was not measured");
+        }
+        let mut lease = Lease::new(terms, named.clone());
+        // What was granted before this process began still holds, by the same candidates: nobody pets longer by it.
+        if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
+            lease = Lease::restored(terms, in_force, granted_at);
+        }
+        let armed_before = before.as_ref().is_some_and(|status| status.driver.is_some());
+        let promised_until = before.and_then(|status| status.promised_until_ms).map(Duration::from_millis);
+        Ok(Self {
+            settings: config.leash.clone(),
+            state: config.state.clone(),
+            run: config.run.clone(),
+            rounds: Rounds::new(&node, SocketAddr::new(own, config.leash.port), data_dir)?,
+            own,
+            is_virtual: host::is_virtual(),
+            measured: measured::read(&config.state),
+            ssconf,
+            named,
+            lease,
+            terms,
+            watchdog: None,
+            phase: Phase::Off,
+            armed_before,
+            promised_until,
+            told,
+            why_not: None,
+            asked: None,
+            echoed: false,
+            ticked: None,
+            lost_said: false,
+        })
+    }
+
+    fn interval(&self) -> Duration {
+        (Duration::from_millis(self.terms.lease_ms) / 4).max(ROUND)
+    }
+
+    fn tick(&self) -> Duration {
+        TICK.min(Duration::from_millis(self.terms.watchdog_ms) / 4)
+    }
+
+    /// Until something is to be done by itself.
+    fn pause(&self) -> Duration {
+        let at = boottime();
+        let left = |since: Option<Duration>, after: Duration| {
+            since.map_or(Duration::ZERO, |since| (since + after).saturating_sub(at))
+        };
+        let round = left(self.asked, self.interval());
+        let echo = if self.echoed { round } else { left(self.asked, self.interval() / 2) };
+        left(self.ticked, self.tick()).min(round).min(echo).max(Duration::from_millis(1))
+    }
+
+    fn step(&mut self) {
+        if let Err(error) = self.rounds.take_in(&mut self.lease) {
+            tracing::warn!(%error, "cannot hear the candidates");
+        }
+        self.rounds.answer();
+        let at = boottime();
+        if self.asked.is_none_or(|asked| at >= asked + self.interval()) {
+            self.named = candidates(&self.ssconf);
+            self.lease.begin_with(&self.named);
+            // The clock is read before anything is sent.
+            let sent = boottime();
+            self.rounds.ask(sent, &self.named, self.lease.candidates());
+            (self.asked, self.echoed) = (Some(sent), false);
+        } else if !self.echoed && self.asked.is_some_and(|asked| at >= asked + self.interval() / 2) {
+            let fresh = self.asked.is_some_and(|asked| self.lease.granted_at() == Some(asked));
+            if !fresh {
+                self.rounds.echo(&self.lease.candidates().clone());
+            }
+            self.echoed = true;
+        }
+        if self.ticked.is_none_or(|ticked| at >= ticked + self.tick()) {
+            self.ticked = Some(at);
+            self.turn();
+        }
+    }
+
+    /// What is wanted, whether to pet, and what to say.
+    fn turn(&mut self) {
+        let wanted = wanted(&self.state).map(|wanted| wanted.armed);
+        match wanted {
+            Ok(true) => self.want_armed(),
+            Ok(false) => {
+                self.want_off();
+                if matches!(self.phase, Phase::Off | Phase::Free) {
+                    forget_promise(&self.state, promise(self.terms));
+                }
+            }
+            // What cannot be read changes nothing; nor does it keep from being petted what was armed before.
+            Err(error) => {
+                if self.armed_before {
+                    self.take_up(if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed });
+                }
+                self.why_not = Some(format!("what is wanted cannot be read: {error}"));
+            }
+        }
+        self.pet();
+        self.report();
+    }
+
+    fn want_armed(&mut self) {
+        // Opening it starts it: a node that never had a lease would be reset by that. And one that is petted whatever comes
+        // would be, too, if it were held to a lease that it has not.
+        if !self.lease.may_pet(boottime()) && (self.watchdog.is_none() || self.phase == Phase::Free) {
+            if self.watchdog.is_none() {
+                self.phase = Phase::Waiting;
+            }
+            self.why_not = Some("no majority of the master candidates has let this node run yet".to_owned());
+            return;
+        }
+        self.promised_until = None;
+        if self.watchdog.is_none() {
+            self.phase = Phase::Waiting;
+            self.take_up(Phase::Armed);
+        } else if matches!(self.phase, Phase::Disarming | Phase::Free) {
+            self.phase = Phase::Armed;
+        }
+        if let Some(watchdog) = &self.watchdog {
+            self.why_not = (!watchdog.nowayout())
+                .then(|| "the driver is loaded without nowayout=1: nobody can rely on it".to_owned());
+        }
+    }
+
+    /// Opens the watchdog, which arms it, if there is a lease or it is free of one.
+    fn take_up(&mut self, phase: Phase) {
+        if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.may_pet(boottime())) {
+            return;
+        }
+        match open(&self.settings.device, Duration::from_millis(self.terms.watchdog_ms)) {
+            Ok(watchdog) => {
+                self.terms.watchdog_ms = watchdog.timeout_ms();
+                self.watchdog = Some(watchdog);
+                self.armed_before = false;
+                self.phase = phase;
+            }
+            Err(error) => self.why_not = Some(format!("cannot open {}: {error}", self.settings.device.display())),
+        }
+    }
+
+    /// Whoever was told of the leash may rely on it for as long as it was promised, by a clock that may be slower.
+    fn want_off(&mut self) {
+        if self.watchdog.is_none() {
+            if !self.armed_before {
+                self.phase = Phase::Off;
+                self.told = None;
+                self.why_not = None;
+                return;
+            }
+            // A leash that armed it before this process began: nobody pets it until a lease is there, but for one whose
+            // promise was over.
+            let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
+            let (now, then) =
+                if boottime() < until { (Phase::Disarming, Phase::Disarming) } else { (Phase::Waiting, Phase::Free) };
+            self.phase = now;
+            self.take_up(then);
+        }
+        let Some(watchdog) = &mut self.watchdog else { return };
+        let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
+        if boottime() < until {
+            if self.phase != Phase::Lost {
+                self.phase = Phase::Disarming;
+            }
+            return;
+        }
+        if watchdog.disarm().is_ok() {
+            self.watchdog = None;
+            self.promised_until = None;
+            self.told = None;
+            self.phase = Phase::Off;
+        } else {
+            self.phase = Phase::Free;
+        }
+    }
+
+    fn pet(&mut self) {
+        let Some(watchdog) = &mut self.watchdog else { return };
+        let free = self.phase == Phase::Free;
+        // Read in the moment before: what is between this and the pet is what the wait of the others allows for.
+        if free || self.lease.may_pet(boottime()) {
+            if let Err(error) = watchdog.pet() {
+                tracing::warn!(%error, "cannot pet the watchdog");
+            }
+            if self.phase == Phase::Lost {
+                // A majority lets it run again, by a question that was sent after it had refused: it may.
+                say("a majority of the master candidates lets this node run again: the watchdog is petted again");
+                self.phase = if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed };
+            }
+            self.lost_said = false;
+            return;
+        }
+        self.phase = Phase::Lost;
+        if !self.lost_said {
+            self.lost_said = true;
+            // The rest of the watchdog's time, but for a second.
+            let left = Duration::from_millis(self.terms.watchdog_ms).saturating_sub(TICK);
+            // What it starts would inherit that it is not ended by them.
+            let _ = ends().thread_unblock();
+            stop_instances(self.settings.before_bite.as_deref(), Deadline::after(left));
+            let _ = ends().thread_block();
+            // Only now: a console or a log that hangs keeps no instance running.
+            say(&format!(
+                "no majority of the master candidates lets this node run ({}): it is reset within {} s; its instances were ended",
+                self.rounds.who_does_not_grant(),
+                self.terms.watchdog_ms.div_ceil(1_000)
+            ));
+        }
+    }
+
+    fn report(&mut self) {
+        let at = now().boottime_ms;
+        let is_relied_on = self.phase == Phase::Armed && self.watchdog.is_some() && self.lease.granted_at().is_some();
+        if is_relied_on {
+            self.told = Some(self.told.map_or(self.terms, |told| self.terms.no_longer_than(told)));
+        }
+        let ends = self.lease.ends().map(|ends| u64::try_from(ends.as_millis()).unwrap_or(u64::MAX));
+        let status = Status {
+            at_boottime_ms: at,
+            boot_id: identity::incarnation(),
+            pid: std::process::id(),
+            phase: self.phase,
+            driver: self.driver(),
+            watchdog_ms: self.watchdog.as_ref().map(|watchdog| watchdog.timeout_ms()),
+            nowayout: self.watchdog.as_ref().map(|watchdog| watchdog.nowayout()),
+            granted_at_ms: self.lease.granted_at().map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
+            in_force: self.lease.candidates().clone(),
+            lease_left_ms: ends.and_then(|ends| ends.checked_sub(at)),
+            candidates: self
+                .rounds
+                .last()
+                .into_iter()
+                .map(|(address, word)| (address, text(word).to_owned()))
+                .collect(),
+            promised_until_ms: self.promised_until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
+            told: self.told,
+            why_not: self.why_not.clone(),
+            answers_nobody: self.rounds.fault().map(ToOwned::to_owned),
+            real_time: is_real_time(),
+        };
+        // The disk may be the very thing that is lost: what cannot be said does not stop the petting. But nothing is attested
+        // that the process after this one would not know of.
+        let is_said = state_file::write_unflushed(&status_file(&self.run), &status).is_ok();
+        let attested = self.watchdog.as_ref().filter(|_| is_said && is_relied_on).zip(self.lease.granted_at());
+        let Some((watchdog, granted_at)) = attested else {
+            if self.phase != Phase::Lost {
+                let _ = std::fs::remove_file(leash_file(&self.run));
+            }
+            return;
+        };
+        let report = LeashReport {
+            boot_id: identity::incarnation(),
+            driver: watchdog.identity().to_owned(),
+            nowayout: watchdog.nowayout(),
+            terms: self.attested_terms(watchdog.as_ref()),
+            asks_from: Some(self.own),
+            is_virtual: self.is_virtual,
+            candidates: self.lease.candidates().iter().copied().collect(),
+            kept_for_ms: u64::try_from(PROMISE.as_millis()).unwrap_or(u64::MAX),
+            lease_age_ms: at.saturating_sub(u64::try_from(granted_at.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let _ = state_file::write_unflushed(&leash_file(&self.run), &Attested { at_boottime_ms: at, report });
+    }
+
+    /// The times with that within which the watchdog has really reset the host.
+    fn attested_terms(&self, watchdog: &dyn Watchdog) -> Terms {
+        let set_ms = watchdog.timeout_ms();
+        let watchdog_ms = reset_within_ms(watchdog.identity(), set_ms, self.measured.as_ref());
+        Terms { watchdog_ms: watchdog_ms.max(self.terms.watchdog_ms), ..self.terms }
+    }
+
+    /// Of the watchdog that is open, or was left armed by a process before this one.
+    fn driver(&self) -> Option<String> {
+        let open = self.watchdog.as_ref().map(|watchdog| watchdog.identity().to_owned());
+        open.or_else(|| self.armed_before.then(|| "armed, and not taken up yet".to_owned()))
+    }
+
+    fn part(&self) {
+        if self.watchdog.is_some() && self.phase != Phase::Off {
+            say(&format!(
+                "it ends, and the watchdog stays armed: this host is reset within {} s unless the leash is started again",
+                self.terms.watchdog_ms.div_ceil(1_000)
+            ));
+        }
+    }
+}
+
+/// How long the discipline is kept by this node's clock, so that it is kept for [`PROMISE`] by any other.
+#[must_use]
+pub fn promise(terms: Terms) -> Duration {
+    let drift = f64::from(terms.drift_ppm.min(999_999)) / 1e6;
+    PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
+}
+
+pub(super) fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {
+    ssconf.addresses("master_candidates_ips").unwrap_or_default().into_iter().collect()
+}
+
+pub(super) fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
+    let all = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
+    all.into_iter().find(|(name, _)| name == node).map(|(_, address)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Others wait by the times that they were told: a leash that keeps longer ones since its configuration changed would run
+    /// on after it was said to have stopped.
+    #[test]
+    fn a_leash_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, at) = (identity::host(), folder.path());
+        std::fs::write(at.join("hmac.key"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
+        std::fs::write(at.join("ssconf_node_list"), format!("{host}\n")).unwrap();
+        std::fs::write(at.join("ssconf_node_primary_ips"), format!("{host} 127.14.0.1\n")).unwrap();
+        let mut config = Config::parse("[leash]\nlease = 9\nwatchdog = 6\n", Path::new("config.toml")).unwrap();
+        (config.state, config.run) = (at.to_owned(), at.to_owned());
+        let fresh = Daemon::new(&config, at).unwrap();
+        assert_eq!((fresh.terms.lease_ms, fresh.terms.watchdog_ms), (9_000, 6_000));
+
+        let told = Terms { lease_ms: 3_000, watchdog_ms: 2_000, ..fresh.terms };
+        let mut before = fresh;
+        before.told = Some(told);
+        before.report();
+        let again = Daemon::new(&config, at).unwrap();
+        assert_eq!(again.terms, told);
+        let granted = Duration::from_millis(1_000_000);
+        let lease = Lease::restored(again.terms, BTreeSet::new(), granted);
+        assert_eq!(lease.ends(), Some(granted + Duration::from_millis(3_000)));
+        // And so the one after that, until a boot.
+        let mut again = again;
+        again.report();
+        assert_eq!(Daemon::new(&config, at).unwrap().terms, told);
+    }
+}

@@ -1,0 +1,153 @@
+//! Measuring this host's watchdog (`gnt-ha leash measure`): its notes and what they came to, on the disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::core::shun::expiry::Measured;
+use crate::core::shun::measurement::{Began, OVER, Outcome, Reader, outcome};
+use crate::sys::clock::now;
+use crate::sys::watchdog::Watchdog;
+use crate::sys::{identity, state_file};
+
+/// Between two notes, beside what the disk takes for each.
+const BETWEEN: Duration = Duration::from_millis(20);
+
+/// In the state folder: what was measured.
+#[must_use]
+pub fn file(state: &Path) -> PathBuf {
+    state.join("watchdog-measured.json")
+}
+
+/// In the state folder: the notes of a measurement ([`crate::core::shun::measurement`]).
+fn notes_file(state: &Path) -> PathBuf {
+    state.join("watchdog-measurement")
+}
+
+/// What was measured; none if nothing was, or it cannot be read: then the watchdog counts as one that was not measured.
+#[must_use]
+pub fn read(state: &Path) -> Option<Measured> {
+    state_file::read(&file(state)).ok().flatten()
+}
+
+/// Keeps the signals of a terminal and of systemd from ending this process before its host ends.
+///
+/// # Errors
+/// What the system says.
+pub fn hold_signals() -> io::Result<()> {
+    let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE].into_iter().collect();
+    Ok(signals.thread_block()?)
+}
+
+/// Stops the keepalives, and notes for how long this host still runs; for `limit` at most. Returns only if the watchdog does
+/// not reset the host.
+///
+/// # Errors
+/// What the file system or the watchdog says; the watchdog may reset the host all the same.
+pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Result<()> {
+    fs::create_dir_all(state)?;
+    let path = notes_file(state);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut notes = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let began = Began {
+        driver: watchdog.identity().to_owned(),
+        set_ms: watchdog.timeout_ms(),
+        boot_id: identity::incarnation(),
+        wall_ms: now().wall_ms,
+    };
+    writeln!(notes, "{}", serde_json::to_string(&began)?)?;
+    notes.sync_all()?;
+    File::open(state)?.sync_all()?;
+    // The clock is read first: what is noted is never shorter than what was.
+    let last = now().boottime_ms;
+    watchdog.pet()?;
+    loop {
+        let since = now().boottime_ms.saturating_sub(last);
+        writeln!(notes, "{since}")?;
+        notes.sync_data()?;
+        if Duration::from_millis(since) > limit {
+            writeln!(notes, "{OVER}")?;
+            return notes.sync_data();
+        }
+        std::thread::sleep(BETWEEN);
+    }
+}
+
+/// What a measurement came to that has not been read yet; none if there is none. What an earlier boot has measured is kept from
+/// then on.
+///
+/// # Errors
+/// Why it proves nothing; the notes are left.
+pub fn conclude(state: &Path) -> Result<Option<Outcome>, String> {
+    let path = notes_file(state);
+    let notes = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+    };
+    let now = now();
+    let reader =
+        Reader { boot_id: &identity::incarnation(), began_wall_ms: now.wall_ms.saturating_sub(now.boottime_ms) };
+    let outcome = outcome(&notes, reader)?;
+    if let Outcome::Reset(measured) = &outcome {
+        let kept = state_file::write(&file(state), measured).and_then(|()| fs::remove_file(&path));
+        kept.map_err(|error| format!("cannot keep what was measured: {}: {error}", file(state).display()))?;
+    }
+    Ok(Some(outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Lame;
+
+    impl Watchdog for Lame {
+        fn pet(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn disarm(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn identity(&self) -> &str {
+            "iTCO_wdt"
+        }
+
+        fn timeout_ms(&self) -> u64 {
+            100
+        }
+
+        fn nowayout(&self) -> bool {
+            true
+        }
+    }
+
+    /// What the boot after a reset reads is what counts from then on, once.
+    #[test]
+    fn the_next_boot_keeps_what_the_last_one_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        assert_eq!(conclude(&state), Ok(None));
+        run(&mut Lame, &state, Duration::from_millis(150)).unwrap();
+        assert!(matches!(conclude(&state), Ok(Some(Outcome::NoReset { .. }))));
+        assert_eq!(read(&state), None);
+        // The same as a boot leaves it that was reset.
+        let notes = fs::read_to_string(notes_file(&state)).unwrap();
+        let cut = notes.trim_end_matches("over\n").to_owned();
+        fs::write(notes_file(&state), &cut).unwrap();
+        assert_eq!(conclude(&state), Ok(Some(Outcome::Runs)), "the boot that is measured");
+        fs::write(notes_file(&state), cut.replace(&identity::incarnation(), "another")).unwrap();
+        let Ok(Some(Outcome::Reset(measured))) = conclude(&state) else { panic!("{cut}") };
+        assert!(measured.reset_within_ms > measured.ran_ms && measured.ran_ms >= 100, "{measured:?}");
+        assert_eq!(read(&state), Some(measured));
+        assert_eq!(conclude(&state), Ok(None));
+    }
+}

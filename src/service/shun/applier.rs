@@ -1,0 +1,440 @@
+//! The register of this host, and the rules that follow from it: written first, applied, read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::peer_reports;
+use super::protected::Protected;
+use super::stored::{FILE, wanted};
+pub use super::stored::{file, register, remembers};
+use crate::config::Config;
+use crate::core::ganeti::network::serial_of;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::shun::belief::{Belief, Channel, Disbelief, Roll};
+use crate::core::shun::list::{Entry, Epoch, Reach, Register, RegisterError};
+use crate::core::shun::messages::{Question, Report, VERSION};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::command::ProgramError;
+use crate::sys::connections::{self, Which};
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::running_instances;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::identity;
+use crate::sys::lock::{Lock, LockError};
+use crate::sys::nft::shun_table::{self, Applied, Refused, Wanted};
+use crate::sys::nft::unreachable::make_unreachable;
+use crate::sys::store::{Kept, Store};
+
+/// For how long the master IP of a master that is gone is not waited for.
+const GONE_MASTER: Duration = Duration::from_secs(60);
+
+/// Why a node is not refused, or admitted, here.
+#[derive(Debug, thiserror::Error)]
+pub enum ShunError {
+    /// Another version of this program asks.
+    #[error(
+        "it was asked in version {0} of the words, and this program knows version {VERSION}: install the same one everywhere"
+    )]
+    Version(u32),
+    /// Whoever asks is not obeyed.
+    #[error("refused: {0}")]
+    Disbelieved(#[from] Disbelief),
+    /// What would be kept could not be read again.
+    #[error("nothing was changed: {0}")]
+    Limits(#[from] RegisterError),
+    /// The register cannot be read: what it holds must not be forgotten.
+    #[error(
+        "cannot use {}: {error}; nothing was changed (repair it, or remove it{} once you know that nobody is shunned)",
+        path.display(),
+        and_beside(beside.as_deref())
+    )]
+    Register {
+        /// The file that cannot be read.
+        path: PathBuf,
+        /// The other file of the two that hold the list, where there is one.
+        beside: Option<PathBuf>,
+        /// Why.
+        error: io::Error,
+    },
+    /// A master candidate was to forget something.
+    #[error(
+        "this host is a master candidate, or may be one, and the others go by its list; readmit the node instead: gnt-ha admit \
+         NODE --confirm REASON"
+    )]
+    Candidate,
+    /// The disk has still what was to be forgotten.
+    #[error("cannot write {}: {why}; nothing was changed", path.display())]
+    NotForgotten {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Somebody else was at it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The kernel's rules.
+    #[error("the rules are not as they should be: {0}")]
+    Rules(#[from] ProgramError),
+}
+
+fn and_beside(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" and {}", path.display()))
+}
+
+/// Keeps the register of this host.
+#[derive(Debug)]
+pub struct Keeper<'a> {
+    config: &'a Config,
+    ssconf: Ssconf,
+    data_dir: PathBuf,
+    here: NodeName,
+}
+
+impl<'a> Keeper<'a> {
+    /// With Ganeti's files in `data_dir`.
+    ///
+    /// # Errors
+    /// When this host's name is no name of a node.
+    pub fn new(config: &'a Config, data_dir: &Path) -> Result<Self, String> {
+        let ssconf = Ssconf::new(data_dir);
+        let nodes = ssconf.names("node_list").unwrap_or_default();
+        let here = match identity::node_among(&nodes) {
+            Some(here) => here,
+            None => NodeName::new(&identity::host()).map_err(|error| format!("this host's name: {error}"))?,
+        };
+        Ok(Self { config, ssconf, data_dir: data_dir.to_owned(), here })
+    }
+
+    /// This host's name, as Ganeti has it.
+    #[must_use]
+    pub const fn here(&self) -> &NodeName {
+        &self.here
+    }
+
+    /// Where the register is.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        file(&self.config.state)
+    }
+
+    /// What this host remembers.
+    ///
+    /// # Errors
+    /// [`ShunError::Register`].
+    pub fn register(&self) -> Result<Register, ShunError> {
+        register(&self.config.state)
+    }
+
+    /// Does what a program of this host has decided, flushed to the disk before it is applied, and answers with what the kernel
+    /// has then. Nothing of another node's may come here: that is for [`Keeper::obey`] and [`Keeper::learn`].
+    ///
+    /// # Errors
+    /// [`ShunError`]; what was written is applied at the next occasion.
+    pub fn tell(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+        self.take(question, deadline, |_| Ok(Belief { accepted: question.register.clone(), ..Belief::default() }))
+    }
+
+    /// Does what another node orders, as far as it is believed, and answers as [`Keeper::tell`].
+    ///
+    /// # Errors
+    /// [`ShunError`]; [`ShunError::Disbelieved`] if nothing of it was considered.
+    pub fn obey(&self, question: &Question, by: Channel, deadline: Deadline) -> Result<Report, ShunError> {
+        let roll = self.roll();
+        let is_master_ip = |address: &IpAddr| roll.is_master_ip(*address);
+        let gone_master_ip = question.gone_master_ip.filter(is_master_ip);
+        let question = Question { gone_master_ip, ..question.clone() };
+        self.take(&question, deadline, |own| roll.believe(&question.from, by, &question.register, own))
+    }
+
+    /// Merges what other nodes have answered, as far as they are believed, and applies it. Returns what was not taken of it, a
+    /// line each.
+    ///
+    /// # Errors
+    /// [`ShunError`].
+    pub fn learn(&self, said: &BTreeMap<NodeName, Register>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
+        let roll = self.roll();
+        let mut lines = Vec::new();
+        let report = self.take(&Question::asked_by(self.here.clone()), deadline, |own| {
+            let mut all = Belief::default();
+            // A node's list holds itself where it was shunned before: that is for the others to say.
+            for (speaker, said) in said {
+                match roll.believe(speaker, Channel::Answer, said, own) {
+                    Ok(belief) => {
+                        all.accepted.merge(&belief.accepted);
+                        let foreign = belief.rejected.iter().filter(|(node, _)| **node != self.here);
+                        lines.extend(
+                            foreign.map(|(node, why)| format!("{speaker}: what it says of {node} is not taken: {why}")),
+                        );
+                    }
+                    Err(why) => lines.push(format!("what {speaker} says of others is not taken: {why}")),
+                }
+            }
+            Ok(all)
+        })?;
+        lines.extend(report.refusals.iter().map(|(node, why)| format!("{node}: is not refused here: {why}")));
+        Ok(lines)
+    }
+
+    /// Answers as [`Keeper::tell`] of what this host remembers and its kernel refuses now; changes nothing, and takes nothing of
+    /// the question in.
+    ///
+    /// # Errors
+    /// [`ShunError`].
+    pub fn look(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+        let register = self.register()?;
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let in_part = |(node, entry): (&NodeName, &Entry)| Some((node.clone(), protected.why_in_part(node, entry)?));
+        let refusals = register.shunned().filter_map(in_part).collect();
+        let is_until_boot = Store::new(&self.config.state).is_until_boot(FILE);
+        let not_durable = is_until_boot.then(|| format!("{} did not take all of it", self.file().display()));
+        let refused = self.refused(deadline)?;
+        Ok(Report { not_durable, ..self.report(register, &refused, refusals, question) })
+    }
+
+    fn take(
+        &self,
+        question: &Question,
+        deadline: Deadline,
+        believe: impl FnOnce(&Register) -> Result<Belief, Disbelief>,
+    ) -> Result<Report, ShunError> {
+        if question.version != VERSION {
+            return Err(ShunError::Version(question.version));
+        }
+        let _lock = self.lock(deadline)?;
+        let before = self.register()?;
+        let Belief { accepted, rejected: mut refusals } = believe(&before)?;
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let mut register = before.clone();
+        for (node, entry) in &accepted.0 {
+            match protected.why_not(node, entry).filter(|_| entry.epoch.is_shunned()) {
+                Some(why) => drop(refusals.insert(node.clone(), why)),
+                None => register.merge(&Register(BTreeMap::from([(node.clone(), entry.clone())]))),
+            }
+        }
+        for (node, why) in &refusals {
+            tracing::warn!(from = %question.from, %node, why, "is not taken, though it was asked for");
+        }
+        for (node, entry) in &accepted.0 {
+            let own = register.epoch(node);
+            if entry.epoch.is_shunned() && !own.is_shunned() {
+                refusals.entry(node.clone()).or_insert_with(|| format!("it is admitted here, in epoch {own}"));
+            }
+        }
+        for (node, entry) in register.shunned() {
+            if let Some(why) = protected.why_in_part(node, entry) {
+                refusals.entry(node.clone()).or_insert(why);
+            }
+        }
+        let (applied, not_durable) = self.keep(&before, &register, &protected, deadline)?;
+        if let Some(address) = question.gone_master_ip
+            && protected_master(address)
+        {
+            make_unreachable(&[address], GONE_MASTER);
+        }
+        Ok(Report { not_durable, ..self.report(register, applied.refused(), refusals, question) })
+    }
+
+    /// What Ganeti has told this node of the cluster. Of a file that cannot be read nothing: then nobody is a candidate.
+    fn roll(&self) -> Roll {
+        let mut members: BTreeMap<NodeName, BTreeSet<IpAddr>> = self
+            .ssconf
+            .names("node_list")
+            .unwrap_or_default()
+            .into_iter()
+            .map(|node| (node, BTreeSet::new()))
+            .collect();
+        for key in ["node_primary_ips", "node_secondary_ips"] {
+            for (node, address) in self.ssconf.name_addresses(key).unwrap_or_default() {
+                members.entry(node).or_default().insert(address);
+            }
+        }
+        Roll {
+            here: Some(self.here.clone()),
+            members,
+            candidates: self.ssconf.names("master_candidates").unwrap_or_default().into_iter().collect(),
+            master_ip: self.ssconf.addresses("master_ip").unwrap_or_default().into_iter().next(),
+        }
+    }
+
+    /// Makes the rules what they should be: after a boot, after the firewall was reloaded, or because somebody looks. Nodes
+    /// that Ganeti has recorded offline meanwhile are taken in.
+    ///
+    /// # Errors
+    /// [`ShunError`].
+    pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
+        let _lock = self.lock(deadline)?;
+        let before = self.register()?;
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let register = self.with_offline(before.clone(), &protected);
+        self.keep(&before, &register, &protected, deadline).map(|(applied, _)| applied)
+    }
+
+    /// Tells of an entry why one of its addresses is not to be refused any more; none if all of them are.
+    pub fn left_out(&self) -> impl Fn(&NodeName, &Entry) -> Option<String> {
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        move |node, entry| protected.why_in_part(node, entry)
+    }
+
+    /// A look at what the kernel refuses, without changing anything.
+    ///
+    /// # Errors
+    /// [`ShunError::Rules`].
+    pub fn refused(&self, deadline: Deadline) -> Result<Refused, ShunError> {
+        Ok(shun_table::refused(deadline)?)
+    }
+
+    /// Forgets what this host remembers of `nodes`, and makes the rules anew, so that nobody takes them for those of before. It
+    /// is for a node that nobody can tell anything any more, as it shuns all who could.
+    ///
+    /// A master candidate forgets nothing: what it remembers is what the others go by.
+    ///
+    /// # Errors
+    /// [`ShunError`]; nothing was changed then, unless it is of the rules.
+    pub fn forget(&self, nodes: &BTreeSet<NodeName>, deadline: Deadline) -> Result<(), ShunError> {
+        // A list of candidates that cannot be read may hold this host.
+        let is_candidate = self.ssconf.names("master_candidates").map_or(true, |names| names.contains(&self.here));
+        if is_candidate {
+            return Err(ShunError::Candidate);
+        }
+        let _lock = self.lock(deadline)?;
+        let mut register = self.register()?;
+        register.0.retain(|node, _| !nodes.contains(node));
+        let kept = Store::new(&self.config.state).write(FILE, &register, deadline.left() / 2);
+        let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
+        if let Some(why) = why {
+            return Err(ShunError::NotForgotten { path: self.file(), why });
+        }
+        let protected = Protected::new(self.config, &self.here, &self.ssconf);
+        let wanted = wanted(&register, |node, address| protected.why_left_out(node, address).is_none());
+        shun_table::apply(&Wanted::new(), &wanted, deadline)?;
+        Ok(())
+    }
+
+    fn lock(&self, deadline: Deadline) -> Result<Lock, ShunError> {
+        Ok(Lock::take(&self.config.run.join("shun.lock"), deadline)?)
+    }
+
+    /// Keeps it, and makes the kernel refuse what follows from it; with the reason if it is not on the disk. A disk that takes
+    /// nothing must not let in who is to be refused: it is kept until the next boot then.
+    fn keep(
+        &self,
+        before: &Register,
+        register: &Register,
+        protected: &Protected<'_>,
+        deadline: Deadline,
+    ) -> Result<(Applied, Option<String>), ShunError> {
+        let store = Store::new(&self.config.state);
+        let mut not_durable = None;
+        if register != before || store.is_until_boot(FILE) {
+            register.check()?;
+            // The other half of the time is for the kernel, and for the answer.
+            let kept = store.write(FILE, register, deadline.left() / 2);
+            let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
+            not_durable = why.map(|why| format!("{}: {why}", self.file().display()));
+            if let Some(why) = &not_durable {
+                tracing::warn!(why, "who is refused is forgotten at the next boot");
+            }
+        }
+        let is_refused = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
+        let (told, wanted) = (wanted(before, is_refused), wanted(register, is_refused));
+        let applied = shun_table::apply(&told, &wanted, deadline)?;
+        // What was lost and is there again may have been connected in between.
+        let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
+        let is_new = |address: &IpAddr, reach: &Reach| is_anew || told.get(address) < Some(reach);
+        for (of, which) in [(Reach::Everything, Which::All), (Reach::Tcp, Which::Tcp)] {
+            let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
+            connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
+        }
+        Ok((applied, not_durable))
+    }
+
+    /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
+    /// admitted since is not: it could never be added again.
+    fn with_offline(&self, mut register: Register, protected: &Protected<'_>) -> Register {
+        if !self.config.shun.after_off {
+            return register;
+        }
+        let mut addresses: BTreeMap<NodeName, Vec<_>> = BTreeMap::new();
+        for key in ["node_primary_ips", "node_secondary_ips"] {
+            for (name, address) in self.ssconf.name_addresses(key).unwrap_or_default() {
+                addresses.entry(name).or_default().push(address);
+            }
+        }
+        for node in self.ssconf.names("offline_nodes").unwrap_or_default() {
+            if register.0.contains_key(&node) {
+                continue;
+            }
+            let entry = Entry {
+                epoch: Epoch::default().shunned(),
+                addresses: addresses.remove(&node).unwrap_or_default().into_iter().collect(),
+                // It may be there for a repair, and in the cluster stack.
+                reach: Reach::Tcp,
+                grade: Grade::Unknown,
+                boot_id: None,
+                since_ms: now().wall_ms,
+                by: "Ganeti's record that it is offline".to_owned(),
+            };
+            if protected.why_not(&node, &entry).is_none() {
+                register.0.insert(node, entry);
+            }
+        }
+        register
+    }
+
+    fn report(
+        &self,
+        register: Register,
+        refused: &Refused,
+        refusals: BTreeMap<NodeName, String>,
+        question: &Question,
+    ) -> Report {
+        // Of one that was not taken as it was asked for, an address may be open.
+        let is_refused = |(node, entry): &(&NodeName, &Entry)| {
+            !refusals.contains_key(*node)
+                && entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
+        };
+        let all: Vec<_> = register.shunned().filter(is_refused).collect();
+        let refuses = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
+        // What is refused of it at each of its addresses.
+        let scope = |entry: &Entry| {
+            let read_back = entry.addresses.iter().map(|address| refused.addresses.get(address).copied());
+            read_back.min().flatten().unwrap_or(Reach::Tcp)
+        };
+        let scopes = all.iter().map(|(node, entry)| ((*node).clone(), scope(entry))).collect();
+        let peers = if question.about.is_empty() { BTreeMap::new() } else { peer_reports::peers(&self.config.state) };
+        let attested = |node: &NodeName| Some((node.clone(), peer_reports::attestation(peers.get(node)?)?));
+        let denied = |node: &NodeName| Some((node.clone(), peer_reports::denial(peers.get(node)?)?));
+        let boot_id = identity::incarnation();
+        Report {
+            version: VERSION,
+            node: self.here.clone(),
+            // Handles begin anew with each boot.
+            seal: format!("{boot_id} {}", refused.seal.trim_end()),
+            boot_id,
+            uptime_ms: identity::uptime_ms(),
+            refuses,
+            scopes,
+            refusals,
+            leash: peer_reports::own_leash(&self.config.run),
+            leashes: question.about.iter().filter_map(attested).collect(),
+            denials: question.about.iter().filter_map(denied).collect(),
+            serial: files::read_config_text(&self.data_dir).ok().and_then(|text| serial_of(&text)),
+            instances: running_instances::instances(),
+            receipts: BTreeMap::new(),
+            program: None,
+            not_durable: None,
+            drbd_primaries: running_instances::drbd_primaries(),
+            register,
+        }
+    }
+}
+
+/// Its own address is never made unreachable.
+fn protected_master(address: IpAddr) -> bool {
+    crate::sys::addresses::has(address, None).is_ok_and(|is_here| !is_here)
+}

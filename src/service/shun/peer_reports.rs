@@ -1,0 +1,148 @@
+//! What this host was told: by its own leash, and by the other nodes when they were asked.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::node::NodeName;
+use crate::core::shun::messages::{Attestation, Denial, LeashReport, Report};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::store::Store;
+use crate::sys::{identity, state_file};
+
+/// How old the leash's own word may be, in milliseconds: it refreshes it each second.
+const FRESH_MS: u64 = 3_000;
+
+/// What the leash of this host keeps in the run folder while it may be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attested {
+    /// When, in milliseconds of the clock since boot.
+    pub at_boottime_ms: u64,
+    /// What it says.
+    pub report: LeashReport,
+}
+
+/// Where the leash keeps it.
+#[must_use]
+pub fn leash_file(run: &Path) -> PathBuf {
+    run.join("leash.json")
+}
+
+/// What the leash of this host says now; none if it is not armed, does not attest, or does not run.
+#[must_use]
+pub fn own_leash(run: &Path) -> Option<LeashReport> {
+    let attested: Attested = state_file::read(&leash_file(run)).ok().flatten()?;
+    let age = now().boottime_ms.checked_sub(attested.at_boottime_ms)?;
+    let mut report = attested.report;
+    report.lease_age_ms += age;
+    report.kept_for_ms = report.kept_for_ms.saturating_sub(age);
+    (age <= FRESH_MS && report.boot_id == identity::incarnation()).then_some(report)
+}
+
+/// What another node said, and when it was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// When it was asked, in milliseconds of this host's clock since boot.
+    pub asked_boottime_ms: u64,
+    /// The boot of this host that the clock is of.
+    pub boot_id: String,
+    /// What it said.
+    pub report: Report,
+}
+
+/// The last word of each node.
+pub type Peers = BTreeMap<NodeName, Told>;
+
+/// Its name in the state folder.
+const PEERS: &str = "peers.json";
+
+/// The last word of each node; nothing if the file cannot be read: it is told again.
+#[must_use]
+pub fn peers(state: &Path) -> Peers {
+    Store::new(state).read(PEERS).ok().flatten().unwrap_or_default()
+}
+
+/// Keeps what `told` says, beside what was told of the other nodes `of`: two that ask at once lose nothing of each other, and
+/// an older word never replaces a newer one of this boot.
+///
+/// # Errors
+/// What the file system says, or that the file is held by another for too long.
+pub fn keep_peers(state: &Path, told: Peers, of: impl Fn(&NodeName) -> bool, deadline: Deadline) -> io::Result<()> {
+    let store = Store::new(state);
+    let _lock = store.lock("peers", deadline).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut kept = peers(state);
+    kept.retain(|node, _| of(node));
+    for (node, word) in told {
+        let is_newer = kept
+            .get(&node)
+            .is_none_or(|before| before.boot_id != word.boot_id || before.asked_boottime_ms <= word.asked_boottime_ms);
+        if is_newer {
+            kept.insert(node, word);
+        }
+    }
+    store.write_unflushed(PEERS, &kept).map(drop)
+}
+
+/// How long ago a node was asked, in milliseconds; none if that was before this host's boot.
+#[must_use]
+pub fn age_ms(told: &Told) -> Option<u64> {
+    let age_ms = now().boottime_ms.checked_sub(told.asked_boottime_ms)?;
+    (told.boot_id == identity::incarnation()).then_some(age_ms)
+}
+
+/// What a node's leash attested when it was asked last, with its age; none if it did not, or before this host's boot.
+#[must_use]
+pub fn attestation(told: &Told) -> Option<Attestation> {
+    let leash = told.report.leash.clone()?;
+    Some(Attestation { leash, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
+}
+
+/// That a node said, when it was asked last, that no leash of it is armed; none if it has one, or before this host's boot.
+#[must_use]
+pub fn denial(told: &Told) -> Option<Denial> {
+    let is_denied = told.report.leash.is_none();
+    let age_ms = age_ms(told)?;
+    let (boot_id, uptime_ms) = (told.report.boot_id.clone(), told.report.uptime_ms);
+    is_denied.then_some(Denial { boot_id, age_ms, uptime_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn word(node: &NodeName, asked_boottime_ms: u64, boot_id: &str) -> Told {
+        let report = serde_json::json!({"version": 1, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "seal": "1"});
+        Told { asked_boottime_ms, boot_id: boot_id.to_owned(), report: serde_json::from_value(report).unwrap() }
+    }
+
+    /// Two that asked at once: neither takes the other's words away, and an answer that comes late does not replace a newer one.
+    #[test]
+    fn what_another_has_kept_meanwhile_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let [n2, n3, gone] = ["n2", "n3", "gone"].map(|name| NodeName::new(name).unwrap());
+        let keep = |told: &[(&NodeName, u64, &str)]| {
+            let told = told.iter().map(|(node, at, boot)| ((*node).clone(), word(node, *at, boot))).collect();
+            keep_peers(folder.path(), told, |node| *node != gone, Deadline::after(Duration::from_secs(5))).unwrap();
+            peers(folder.path()).into_iter().map(|(node, told)| (node, told.asked_boottime_ms)).collect::<Vec<_>>()
+        };
+        keep(&[(&n2, 20, "b"), (&gone, 1, "b")]);
+        assert_eq!(keep(&[(&n3, 30, "b")]), [(n2.clone(), 20), (n3.clone(), 30)]);
+        assert_eq!(keep(&[(&n2, 10, "b"), (&n3, 40, "b")]), [(n2.clone(), 20), (n3.clone(), 40)]);
+        assert_eq!(keep(&[(&n2, 5, "next boot")]), [(n2, 5), (n3, 40)]);
+    }
+
+    /// Who cannot have the lock changes nothing.
+    #[test]
+    fn the_file_is_changed_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let _held = Store::new(folder.path()).lock("peers", Deadline::after(Duration::from_secs(5))).unwrap();
+        let n2 = NodeName::new("n2").unwrap();
+        let told = Peers::from([(n2.clone(), word(&n2, 1, "b"))]);
+        assert!(keep_peers(folder.path(), told, |_| true, Deadline::after(Duration::from_millis(20))).is_err());
+        assert!(peers(folder.path()).is_empty());
+    }
+}

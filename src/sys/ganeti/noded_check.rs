@@ -1,0 +1,160 @@
+//! Whether nodes run again: their nodeds are asked.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::core::node::NodeName;
+use crate::service::shun::own::{Own, OwnRefusals};
+use crate::sys::clock::Deadline;
+use crate::sys::nft::unreachable::{is_made_unreachable, make_reachable};
+
+/// Each node's address in the primary network.
+pub(crate) type Addresses = BTreeMap<NodeName, IpAddr>;
+
+/// How long a noded may take for a connection.
+const NODED: Duration = Duration::from_secs(1);
+
+/// What becomes of an address that this host may have made unreachable itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnRefusal {
+    /// It is made reachable, and asked again: for those who record.
+    Lifted,
+    /// It stays as it is, and where it stands nothing is known: for those who only look.
+    Kept,
+}
+
+/// Whether each node answers on its noded's port: that proves that it runs. All are asked at once, and those that could not
+/// be asked are not among the answers.
+pub(crate) fn nodeds_answer(
+    asked: &Addresses,
+    port: u16,
+    own: OwnRefusal,
+    deadline: Deadline,
+) -> BTreeMap<NodeName, bool> {
+    std::thread::scope(|scope| {
+        let ask = |(node, address): (&NodeName, &IpAddr)| {
+            let (node, target) = (node.clone(), SocketAddr::new(*address, port));
+            let question = move || Some((node, noded_answers(target, own, deadline)?));
+            std::thread::Builder::new().spawn_scoped(scope, question).ok()
+        };
+        let questions: Vec<_> = asked.iter().filter_map(ask).collect();
+        questions.into_iter().filter_map(|question| question.join().ok().flatten()).collect()
+    })
+}
+
+/// Whether each node runs, as far as this host does not keep its answer away. One that is shunned stays out until it is admitted. Of
+/// one that this host may refuse nothing is known: the answer would be its own kernel's. All others are asked, by `ask`.
+pub(crate) fn answers(
+    nodes: Addresses,
+    own: &OwnRefusals,
+    ask: impl FnOnce(&Addresses) -> BTreeMap<NodeName, bool>,
+) -> BTreeMap<NodeName, bool> {
+    let of = |wanted: Own| {
+        let is_so = nodes.iter().filter(move |(_, address)| own.of(**address) == wanted);
+        is_so.map(|(node, address)| (node.clone(), *address)).collect::<Addresses>()
+    };
+    let mut answers = ask(&of(Own::Open));
+    answers.extend(of(Own::Shunned).into_keys().map(|node| (node, false)));
+    answers
+}
+
+/// Whether a noded's host answers; none if that is not known: there was no time for it, or it failed on this host.
+fn noded_answers(target: SocketAddr, own: OwnRefusal, deadline: Deadline) -> Option<bool> {
+    let connect = || {
+        let is_time = deadline.left() >= NODED;
+        is_time.then(|| TcpStream::connect_timeout(&target, NODED).map(drop).map_err(|error| error.kind()))
+    };
+    judged(connect, own, make_reachable, || is_made_unreachable(target.ip()))
+}
+
+/// What the answers of `connect` say; `lift` ends this host's own refusals, `stands` tells of this one, if that is known.
+fn judged(
+    connect: impl Fn() -> Option<Result<(), ErrorKind>>,
+    own: OwnRefusal,
+    lift: impl Fn(),
+    stands: impl Fn() -> Option<bool>,
+) -> Option<bool> {
+    let answer = match (connect()?, own) {
+        // That may be our own refusal.
+        (Err(ErrorKind::HostUnreachable), OwnRefusal::Lifted) => {
+            lift();
+            connect()?
+        }
+        (Err(ErrorKind::HostUnreachable), OwnRefusal::Kept) if stands() != Some(false) => return None,
+        (answer, _) => answer,
+    };
+    match answer {
+        // A refusal is the word of a host that runs, whose noded is not up yet.
+        Ok(()) | Err(ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => Some(true),
+        Err(ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::WouldBlock) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::OwnRefusal::{Kept, Lifted};
+    use super::*;
+
+    /// No other test listens there: a port that is closed here may be another's on 127.0.0.1.
+    const OWN: &str = "127.0.18.11";
+
+    /// No time to ask is no silence: it would offline who runs again.
+    #[test]
+    fn a_noded_that_cannot_be_asked_is_not_silent() {
+        let noded = std::net::TcpListener::bind((OWN, 0)).unwrap();
+        let port = noded.local_addr().unwrap().port();
+        let node = NodeName::new("n3").unwrap();
+        let asked = Addresses::from([(node.clone(), OWN.parse().unwrap())]);
+        assert_eq!(
+            nodeds_answer(&asked, port, Kept, Deadline::after(NODED * 5)),
+            BTreeMap::from([(node.clone(), true)])
+        );
+        assert_eq!(nodeds_answer(&asked, port, Kept, Deadline::after(NODED / 2)), BTreeMap::new(), "no time left");
+        drop(noded);
+        let refused = nodeds_answer(&asked, port, Kept, Deadline::after(NODED * 5));
+        assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that refuses runs");
+    }
+
+    /// A list that the kernel does not follow keeps nobody's answer away, and what the kernel refuses without the list is not asked: its
+    /// own reset would be taken for the answer of a node that runs.
+    #[test]
+    fn who_is_asked_is_what_the_kernel_lets_through() {
+        let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
+        let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
+        let nodes: Addresses = [(node(1), both), (node(2), list), (node(3), kernel), (node(4), none)].into();
+        let of = |own: &OwnRefusals| {
+            let asked = Cell::new(Vec::new());
+            let ask = |open: &Addresses| {
+                asked.set(open.keys().map(ToString::to_string).collect());
+                open.keys().map(|node| (node.clone(), true)).collect()
+            };
+            let answers = answers(nodes.clone(), own, ask);
+            (asked.take(), [1, 2, 3, 4].map(|n| answers.get(&node(n)).copied()))
+        };
+        let known = OwnRefusals::of_test(&[both, list], Some(&[both, kernel]));
+        assert_eq!(of(&known), (vec!["n2.lab".into(), "n4.lab".into()], [Some(false), Some(true), None, Some(true)]));
+        let unknown = OwnRefusals::of_test(&[both, list], None);
+        assert_eq!(of(&unknown), (vec!["n3.lab".into(), "n4.lab".into()], [None, None, Some(true), Some(true)]));
+    }
+
+    /// Who only looks changes nothing: a status deleted the addresses that a failover under way had made unreachable.
+    #[test]
+    fn a_look_lifts_no_refusal_of_this_host() {
+        let lifted = Cell::new(0);
+        let lift = || lifted.set(lifted.get() + 1);
+        let unreachable = || Some(Err(ErrorKind::HostUnreachable));
+        for (stands, answers) in [(Some(true), None), (None, None), (Some(false), Some(false))] {
+            assert_eq!(judged(unreachable, Kept, lift, || stands), answers, "{stands:?}");
+        }
+        assert_eq!(judged(|| Some(Ok(())), Kept, lift, || Some(true)), Some(true));
+        assert_eq!(lifted.get(), 0);
+        let reached = || Some(if lifted.get() == 0 { Err(ErrorKind::HostUnreachable) } else { Ok(()) });
+        assert_eq!(judged(reached, Lifted, lift, || None), Some(true));
+        assert_eq!(lifted.get(), 1);
+    }
+}

@@ -1,0 +1,323 @@
+//! The rules: one table of ours, and one more where this host has a bridge.
+//!
+//! Ahead of connection tracking (its hooks are at -200, `nf_ip_hook_priorities`), so that no rule that accepts what is
+//! established comes first. What comes in is dropped, what goes out over TCP is answered with a reset, so that it fails at
+//! once; anything else that goes out is dropped, which fails at once too (EPERM). Never an ICMP error: corosync has one UDP
+//! socket for all its peers, and an error that arrives for one of them is taken for one of another (libknet 1.25).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use crate::core::shun::list::Reach;
+use crate::sys::clock::Deadline;
+use crate::sys::command::ProgramError;
+use crate::sys::nft;
+use crate::sys::tcp_check::NODED;
+
+/// The table's name, in the families `inet` and `bridge`.
+pub const TABLE: &str = "gnt-ha-shunned";
+
+/// Ahead of everything that accepts.
+const PRIORITY: i32 = -400;
+
+/// What is refused of each address.
+pub type Wanted = BTreeMap<IpAddr, Reach>;
+
+/// What the kernel has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// What is refused of each address.
+    pub addresses: Wanted,
+    /// The kernel's numbers of table, chains and rules: other ones mean that they were gone in between.
+    pub seal: String,
+}
+
+/// What became of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// Nothing had to be changed.
+    AlreadySo(Refused),
+    /// The kernel has changed its rules.
+    Done(Refused),
+}
+
+impl Applied {
+    /// What the kernel has now.
+    #[must_use]
+    pub const fn refused(&self) -> &Refused {
+        match self {
+            Self::AlreadySo(refused) | Self::Done(refused) => refused,
+        }
+    }
+}
+
+/// Has the kernel refuse exactly what is `wanted`, and reads it back.
+///
+/// Rules that stand are left as they are, and so is their seal: only addresses come and go. Where the kernel has other
+/// addresses than were `told` before, somebody has changed them, and everything is made anew, with another seal.
+///
+/// # Errors
+/// [`ProgramError`], also when the kernel does not have what it was told.
+pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Applied, ProgramError> {
+    let bridged = has_bridge();
+    let before = read(bridged, deadline)?;
+    if wanted.is_empty() && before == Found::Nothing {
+        return Ok(Applied::AlreadySo(Refused::default()));
+    }
+    let commands = match &before {
+        Found::Whole(refused) if refused.addresses == *wanted => return Ok(Applied::AlreadySo(refused.clone())),
+        _ if wanted.is_empty() => remove(),
+        Found::Whole(refused) if refused.addresses == *told => change(&refused.addresses, wanted, bridged),
+        Found::Nothing | Found::Damaged | Found::Whole(_) => {
+            remove().into_iter().chain(make(wanted, bridged)).collect()
+        }
+    };
+    nft::apply(&commands, deadline)?;
+    match read(bridged, deadline)? {
+        Found::Whole(refused) if refused.addresses == *wanted => Ok(Applied::Done(refused)),
+        Found::Nothing if wanted.is_empty() => Ok(Applied::Done(Refused::default())),
+        found => Err(ProgramError::Failed {
+            what: format!("nft: reading back the table {TABLE}"),
+            code: 0,
+            said: match found {
+                Found::Whole(_) => {
+                    "it refuses other addresses than it was told: does another program change it?".to_owned()
+                }
+                Found::Nothing => "it is not there: does another program flush all rules?".to_owned(),
+                Found::Damaged => "its rules are not those that were made: does another program change it, or is /etc/protocols missing \
+                     (Debian: netbase)?"
+                        .to_owned(),
+            },
+        }),
+    }
+}
+
+/// What the kernel refuses now. A table that is not whole refuses nothing that counts.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn refused(deadline: Deadline) -> Result<Refused, ProgramError> {
+    refused_if_known(deadline).map(Option::unwrap_or_default)
+}
+
+/// What the kernel refuses now; none of a table that is not whole, which may still refuse something.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn refused_if_known(deadline: Deadline) -> Result<Option<Refused>, ProgramError> {
+    Ok(match read(has_bridge(), deadline)? {
+        Found::Whole(refused) => Some(refused),
+        Found::Nothing => Some(Refused::default()),
+        Found::Damaged => None,
+    })
+}
+
+/// Lets a connection from here to the noded of `address` through, for some seconds, as the kernel counts them.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn open_hole(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<(), ProgramError> {
+    let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
+    nft::apply(&[json!({"add": {"element": set_of("inet", "asked", address, element)}})], deadline)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A table that is not as it was made: a chain flushed, a rule taken out.
+    Damaged,
+    Whole(Refused),
+}
+
+const REACHES: [(&str, Reach); 2] = [("everything", Reach::Everything), ("tcp", Reach::Tcp)];
+
+fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
+    let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(Found::Nothing) };
+    let Some(mut whole) = whole(&listing, &chains()) else { return Ok(Found::Damaged) };
+    if bridged {
+        let Some(listing) = nft::list("bridge", TABLE, deadline)? else { return Ok(Found::Damaged) };
+        match self::whole(&listing, &bridge_chains()) {
+            Some(bridge) if bridge.addresses == whole.addresses => whole.seal.push_str(&bridge.seal),
+            _ => return Ok(Found::Damaged),
+        }
+    }
+    Ok(Found::Whole(whole))
+}
+
+/// What a listing refuses, if its chains and rules are the ones that were made.
+fn whole(listing: &[Value], wanted: &[Chain]) -> Option<Refused> {
+    let objects = |kind: &'static str| listing.iter().filter_map(move |object| object.get(kind));
+    let text = |object: &Value, key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut seal = String::new();
+    let mut number = |object: &Value| seal.push_str(&format!("{} ", object.get("handle").unwrap_or(&Value::Null)));
+    number(objects("table").next()?);
+    for chain in wanted {
+        let found = objects("chain").find(|object| text(object, "name") == chain.name)?;
+        if text(found, "hook") != chain.name || found.get("prio").and_then(Value::as_i64) != Some(PRIORITY.into()) {
+            return None;
+        }
+        number(found);
+        let rules: Vec<&Value> = objects("rule").filter(|rule| text(rule, "chain") == chain.name).collect();
+        if rules.len() != chain.rules.len()
+            || rules.iter().zip(&chain.rules).any(|(rule, made)| rule.get("expr") != Some(made))
+        {
+            return None;
+        }
+        rules.into_iter().for_each(&mut number);
+    }
+    let mut addresses = Wanted::new();
+    for set in objects("set") {
+        let name = text(set, "name");
+        let Some((_, reach)) = REACHES.iter().find(|(word, _)| name.trim_end_matches(['4', '6']) == *word) else {
+            continue;
+        };
+        for element in set.get("elem").and_then(Value::as_array).into_iter().flatten() {
+            addresses.insert(element.as_str()?.parse().ok()?, *reach);
+        }
+    }
+    Some(Refused { addresses, seal })
+}
+
+struct Chain {
+    /// Its name is its hook's.
+    name: &'static str,
+    rules: Vec<Value>,
+}
+
+fn meta(op: &str, key: &str, right: &str) -> Value {
+    json!({"match": {"op": op, "left": {"meta": {"key": key}}, "right": right}})
+}
+
+fn field(protocol: &str, field: &str, right: Value) -> Value {
+    json!({"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}})
+}
+
+/// `ip saddr @everything4`, and so on.
+fn to_or_from(version: u8, direction: &str, set: &str) -> Value {
+    field(if version == 4 { "ip" } else { "ip6" }, direction, json!(format!("@{set}{version}")))
+}
+
+fn chains() -> Vec<Chain> {
+    let (drop, accept) = (json!({"drop": null}), json!({"accept": null}));
+    let reset = json!({"reject": {"type": "tcp reset"}});
+    let tcp = || meta("==", "l4proto", "tcp");
+    // The hole for a question to its noded comes first.
+    let mut prerouting = vec![json!([meta("==", "iifname", "lo"), accept])];
+    let mut output = vec![json!([meta("==", "oifname", "lo"), accept])];
+    let mut forward = Vec::new();
+    for version in [4, 6] {
+        prerouting.push(json!([to_or_from(version, "saddr", "asked"), field("tcp", "sport", json!(NODED)), accept]));
+        output.push(json!([to_or_from(version, "daddr", "asked"), field("tcp", "dport", json!(NODED)), accept]));
+    }
+    for version in [4, 6] {
+        for set in ["everything", "tcp"] {
+            let all = set == "everything";
+            let from = to_or_from(version, "saddr", set);
+            prerouting.push(if all { json!([from, drop]) } else { json!([from, tcp(), drop]) });
+            for chain in [&mut output, &mut forward] {
+                chain.push(json!([to_or_from(version, "daddr", set), tcp(), reset]));
+                if all {
+                    chain.push(json!([to_or_from(version, "daddr", set), drop]));
+                }
+            }
+        }
+    }
+    vec![
+        Chain { name: "prerouting", rules: prerouting },
+        Chain { name: "forward", rules: forward },
+        Chain { name: "output", rules: output },
+    ]
+}
+
+/// What passes from one port of a bridge to another, instances' traffic, sees none of the hooks above.
+fn bridge_chains() -> Vec<Chain> {
+    let drop = json!({"drop": null});
+    let mut forward = Vec::new();
+    for (version, set, direction) in [4, 6]
+        .iter()
+        .flat_map(|version| ["everything", "tcp"].map(|set| (version, set)))
+        .flat_map(|(v, s)| ["saddr", "daddr"].map(|d| (*v, s, d)))
+    {
+        let which = to_or_from(version, direction, set);
+        forward.push(if set == "everything" {
+            json!([which, drop])
+        } else {
+            json!([which, meta("==", "l4proto", "tcp"), drop])
+        });
+    }
+    vec![Chain { name: "forward", rules: forward }]
+}
+
+fn has_bridge() -> bool {
+    let devices = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    devices.into_iter().any(|device| device.path().join("bridge").is_dir())
+}
+
+fn remove() -> Vec<Value> {
+    // Adding it first lets the removal succeed where there is none.
+    let table = |family: &str| json!({"table": {"family": family, "name": TABLE}});
+    ["inet", "bridge"]
+        .iter()
+        .flat_map(|family| [json!({"add": table(family)}), json!({"delete": table(family)})])
+        .collect()
+}
+
+fn make(wanted: &Wanted, bridged: bool) -> Vec<Value> {
+    let mut commands = Vec::new();
+    let families = [("inet", chains(), true), ("bridge", bridge_chains(), bridged)];
+    for (family, chains, _) in families.into_iter().filter(|(.., present)| *present) {
+        commands.push(json!({"add": {"table": {"family": family, "name": TABLE}}}));
+        for (set, flags) in [("everything", json!([])), ("tcp", json!([])), ("asked", json!(["timeout"]))] {
+            for (version, kind) in [(4, "ipv4_addr"), (6, "ipv6_addr")] {
+                let mut made =
+                    json!({"family": family, "table": TABLE, "name": format!("{set}{version}"), "type": kind});
+                if flags != json!([]) {
+                    made["flags"] = flags.clone();
+                }
+                commands.push(json!({"add": {"set": made}}));
+            }
+        }
+        for chain in chains {
+            let hook = json!({"family": family, "table": TABLE, "name": chain.name, "type": "filter", "hook": chain.name,
+                              "prio": PRIORITY, "policy": "accept"});
+            commands.push(json!({"add": {"chain": hook}}));
+            for rule in chain.rules {
+                let rule = json!({"family": family, "table": TABLE, "chain": chain.name, "expr": rule});
+                commands.push(json!({"add": {"rule": rule}}));
+            }
+        }
+    }
+    commands.extend(elements("add", wanted, bridged));
+    commands
+}
+
+fn change(before: &Wanted, wanted: &Wanted, bridged: bool) -> Vec<Value> {
+    let not_in = |these: &Wanted, others: &Wanted| -> Wanted {
+        these.iter().filter(|(address, reach)| others.get(address) != Some(reach)).map(|(a, r)| (*a, *r)).collect()
+    };
+    let mut commands = elements("delete", &not_in(before, wanted), bridged);
+    commands.extend(elements("add", &not_in(wanted, before), bridged));
+    commands
+}
+
+fn elements(verb: &str, addresses: &Wanted, bridged: bool) -> Vec<Value> {
+    let mut commands = Vec::new();
+    for (set, reach) in REACHES {
+        for is_v4 in [true, false] {
+            let of_it = |(address, of): &(&IpAddr, &Reach)| **of == reach && address.is_ipv4() == is_v4;
+            let some: BTreeSet<&IpAddr> = addresses.iter().filter(of_it).map(|(address, _)| address).collect();
+            let Some(first) = some.first() else { continue };
+            let families = ["inet", "bridge"].into_iter().take(if bridged { 2 } else { 1 });
+            commands
+                .extend(families.map(|family| json!({verb: {"element": set_of(family, set, **first, json!(some))}})));
+        }
+    }
+    commands
+}
+
+fn set_of(family: &str, set: &str, of: IpAddr, elements: Value) -> Value {
+    let version = if of.is_ipv4() { 4 } else { 6 };
+    json!({"family": family, "table": TABLE, "name": format!("{set}{version}"), "elem": elements})
+}

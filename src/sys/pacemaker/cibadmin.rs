@@ -1,0 +1,152 @@
+//! A copy of Pacemaker's configuration and state, to try a change on; and the change itself.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{PacemakerError, answer};
+use crate::core::pacemaker::names::PacemakerName;
+use crate::core::pacemaker::simulation::{Death, lost, without_quorum};
+use crate::sys::clock::Deadline;
+
+/// Merges what it is given: what is not named stays (cibadmin(8)).
+const MERGE: [&str; 4] = ["--modify", "--allow-create", "--xml-pipe", "--sync-call"];
+
+/// Takes out the one element that it is given, known by its id.
+const DELETE: [&str; 3] = ["--delete", "--xml-pipe", "--sync-call"];
+
+/// The configuration and state of the running cluster.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn query(deadline: Deadline) -> Result<String, PacemakerError> {
+    if super::started_ms().is_none() {
+        return Err(PacemakerError::NotHere);
+    }
+    answer("cibadmin", &["--query"], &[], &[], deadline)
+}
+
+/// Merges `fragment` into the running cluster's configuration.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn merge(fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+    answer("cibadmin", &MERGE, &[], fragment.as_bytes(), deadline).map(drop)
+}
+
+/// Takes one element, known by its id, out of the running cluster's configuration.
+///
+/// # Errors
+/// [`PacemakerError`].
+pub fn delete(element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+    answer("cibadmin", &DELETE, &[], element.as_bytes(), deadline).map(drop)
+}
+
+/// A copy in a folder of its own, which goes with it.
+pub struct Trial {
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+impl Trial {
+    /// Below `run`, which the next boot empties; 0600, as the configuration may hold passwords.
+    ///
+    /// # Errors
+    /// [`PacemakerError::File`].
+    pub fn begin(run: &Path, cib: &str) -> Result<Self, PacemakerError> {
+        let folder = run.join(format!("trial-{}", std::process::id()));
+        let file = folder.join("cib.xml");
+        let write = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+            open.write_all(cib.as_bytes())
+        };
+        let written = write();
+        let trial = Self { folder, file };
+        written.map_err(|error| PacemakerError::File { path: trial.file.clone(), error })?;
+        Ok(trial)
+    }
+
+    /// Merges `fragment` into the copy.
+    ///
+    /// # Errors
+    /// [`PacemakerError`].
+    pub fn merge(&self, fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+        self.cibadmin(&MERGE, fragment, deadline)
+    }
+
+    /// Takes one element, known by its id, out of the copy.
+    ///
+    /// # Errors
+    /// [`PacemakerError`].
+    pub fn delete(&self, element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+        self.cibadmin(&DELETE, element, deadline)
+    }
+
+    fn cibadmin(&self, words: &[&str], xml: &str, deadline: Deadline) -> Result<(), PacemakerError> {
+        let environment = [("CIB_file", self.file.display().to_string())];
+        answer("cibadmin", words, &environment, xml.as_bytes(), deadline).map(drop)
+    }
+
+    /// Has Pacemaker look for faults in it (crm_verify(8)).
+    ///
+    /// # Errors
+    /// [`PacemakerError::Failed`] with what it found.
+    pub fn verify(&self, deadline: Deadline) -> Result<(), PacemakerError> {
+        let file = self.file.display().to_string();
+        answer("crm_verify", &["--verbose", "--xml-file", &file], &[], &[], deadline).map(drop)
+    }
+
+    /// What Pacemaker would do by it now, or after this death, with the quorum of now or without one, as `crm_simulate --output-as=xml`.
+    ///
+    /// # Errors
+    /// [`PacemakerError`].
+    pub fn simulate(
+        &self,
+        death: Option<&Death>,
+        keeps_quorum: bool,
+        deadline: Deadline,
+    ) -> Result<String, PacemakerError> {
+        let file = match death {
+            Some(Death::Member(node)) => self.lose(node, deadline)?,
+            _ => self.file.clone(),
+        };
+        let file = if keeps_quorum { file } else { self.lose_quorum(&file)? };
+        let file = file.display().to_string();
+        let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
+        if let Some(Death::Connection(failed)) = death {
+            words.extend(["--op-inject", failed]);
+        }
+        answer("crm_simulate", &words, &[], &[], deadline)
+    }
+
+    /// A copy of `file` without quorum. `crm_simulate --quorum` (tried with 2.1.5) changes nothing.
+    fn lose_quorum(&self, file: &Path) -> Result<PathBuf, PacemakerError> {
+        let path = self.folder.join("without-quorum.xml");
+        let failed = |error| PacemakerError::File { path: path.clone(), error };
+        let cib = fs::read_to_string(file).map_err(failed)?;
+        fs::write(&path, without_quorum(&cib)).map_err(failed)?;
+        Ok(path)
+    }
+
+    /// A second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the same way, but of
+    /// Pacemaker 3.0.0 it then says no transition, and over a name that it does not know it aborts.
+    fn lose(&self, node: &PacemakerName, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
+        let path = self.folder.join("lost.xml");
+        let failed = |error| PacemakerError::File { path: path.clone(), error };
+        let cib = fs::read_to_string(&self.file).map_err(failed)?;
+        let state = lost(&cib, node).ok_or_else(|| PacemakerError::NoState(node.clone()))?;
+        fs::copy(&self.file, &path).map_err(failed)?;
+        let environment = [("CIB_file", path.display().to_string())];
+        let words = [&MERGE[..], &["--scope", "status"]].concat();
+        answer("cibadmin", &words, &environment, state.as_bytes(), deadline)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,386 @@
+//! The signed echo: whether another node's daemon is there, and its kernel lets this one's packets in and its own out.
+//!
+//! An echo keeps a lease, so it must not be forged: a question and its answer are signed with a key that is made of the cluster's
+//! (`hmac.key`, as for confd), and nothing of Ganeti has to run for it. A datagram is
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 16 | [`QUESTION`] or [`ANSWER`]: what it is, and its version |
+//! | 16 | the nonce of the question, which was never used before |
+//! | 17 | the address of the node that asks: 4 or 6, and 16 bytes (version 4 in its first four) |
+//! | 17 | the address of the node that is asked |
+//! | 20 | HMAC-SHA1 (RFC 2104) of all before it |
+//!
+//! So an answer counts for one question, of one node to one other, and a question is never an answer. Only the node that is named
+//! answers, and only to the address that is named: a question that somebody hands on from an address that is not refused has no
+//! answer. Both have one length: whoever asks gets no more bytes than he has sent.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+
+use crate::sys::ganeti::confd::Confd;
+
+/// What tells this question's answer from all others.
+pub type Nonce = [u8; 16];
+
+/// A question or an answer.
+pub type Packet = [u8; LENGTH];
+
+const WORD: usize = 16;
+const QUESTION: [u8; WORD] = *b"gnt-ha leash ? 1";
+const ANSWER: [u8; WORD] = *b"gnt-ha leash ! 1";
+
+/// What the key is made of the cluster's by. What confd signs with the cluster's key ends with a brace, so it is never this.
+const PURPOSE: &[u8] = b"gnt-ha leash echo 1";
+
+/// All but the signature.
+const SIGNED: usize = WORD + size_of::<Nonce>() + 2 * ADDRESS;
+const ADDRESS: usize = 17;
+const SIGNATURE: usize = 20;
+
+/// How long a question or an answer is, in bytes.
+pub const LENGTH: usize = SIGNED + SIGNATURE;
+
+/// How many questions are answered before the node looks what else is to be done.
+const AT_ONCE: usize = 1_024;
+
+/// For how long a key that was replaced still signs, by the clock since boot. Ganeti replaces it on one node after the other, while
+/// its daemons are stopped everywhere (`gnt-cluster renew-crypto --new-confd-hmac-key`): nodes that do not have the same key for
+/// that long must not be reset.
+const OLD_KEY_FOR: Duration = Duration::from_secs(600);
+
+/// What signs questions and answers.
+#[derive(Clone)]
+pub struct EchoKey {
+    bytes: [u8; SIGNATURE],
+    mac: Hmac<Sha1>,
+}
+
+impl PartialEq for EchoKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl EchoKey {
+    /// Made of the key with which `confd` signs.
+    ///
+    /// # Errors
+    /// None that is known: HMAC takes keys of any length.
+    pub fn new(confd: &Confd) -> io::Result<Self> {
+        Self::of(confd.key())
+    }
+
+    /// Made of the cluster's key in these bytes.
+    ///
+    /// # Errors
+    /// None that is known: HMAC takes keys of any length.
+    pub fn of_bytes(key: &[u8]) -> io::Result<Self> {
+        Self::of(Hmac::new_from_slice(key).map_err(io::Error::other)?)
+    }
+
+    fn of(mut key: Hmac<Sha1>) -> io::Result<Self> {
+        key.update(PURPOSE);
+        let bytes: [u8; SIGNATURE] = key.finalize().into_bytes().into();
+        let mac = Hmac::new_from_slice(&bytes).map_err(io::Error::other)?;
+        Ok(Self { bytes, mac })
+    }
+
+    /// The question of the node at `asker` to the one at `asked`.
+    #[must_use]
+    pub fn question(&self, nonce: &Nonce, asker: IpAddr, asked: IpAddr) -> Packet {
+        self.signed(QUESTION, nonce, asker, asked)
+    }
+
+    /// What the node at `asked` answers to a packet that came from `asker`; none if it is no question of that node to this one.
+    #[must_use]
+    pub fn answer_to(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Packet> {
+        let nonce = self.read(packet, QUESTION, asker, asked)?;
+        Some(self.signed(ANSWER, &nonce, asker, asked))
+    }
+
+    /// The nonce in the answer of the node at `asked` to a question of the one at `asker`; none if it is no such answer.
+    #[must_use]
+    pub fn answered(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
+        self.read(packet, ANSWER, asker, asked)
+    }
+
+    fn signed(&self, word: [u8; WORD], nonce: &Nonce, asker: IpAddr, asked: IpAddr) -> Packet {
+        let mut packet = [0; LENGTH];
+        let fields = word.into_iter().chain(*nonce).chain(wire(asker)).chain(wire(asked));
+        packet.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
+        let (signed, signature) = packet.split_at_mut(SIGNED);
+        let mac = self.mac.clone().chain_update(&*signed).finalize().into_bytes();
+        signature.copy_from_slice(&mac);
+        packet
+    }
+
+    /// The cheap tests come first: a flood of what is not ours costs next to nothing.
+    fn read(&self, packet: &[u8], word: [u8; WORD], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
+        let packet: &Packet = packet.try_into().ok()?;
+        let (signed, signature) = packet.split_at(SIGNED);
+        let (head, addresses) = signed.split_at(SIGNED - 2 * ADDRESS);
+        let (theirs, nonce) = head.split_at(WORD);
+        if theirs != word || addresses != [wire(asker), wire(asked)].concat() {
+            return None;
+        }
+        // In a time that does not depend on where they differ.
+        self.mac.clone().chain_update(signed).verify_slice(signature).ok()?;
+        nonce.try_into().ok()
+    }
+}
+
+/// An address, of one length and in one way only.
+fn wire(address: IpAddr) -> [u8; ADDRESS] {
+    let mut bytes = [0; ADDRESS];
+    match address {
+        IpAddr::V4(address) => {
+            bytes[0] = 4;
+            bytes[1..5].copy_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            bytes[0] = 6;
+            bytes[1..].copy_from_slice(&address.octets());
+        }
+    }
+    bytes
+}
+
+/// The key in force, and for a while the one before it.
+pub(crate) struct EchoKeys {
+    current: EchoKey,
+    before: Option<(EchoKey, Duration)>,
+}
+
+impl EchoKeys {
+    pub(crate) fn new(key: EchoKey) -> Self {
+        Self { current: key, before: None }
+    }
+
+    /// Takes the key that was read at `at`, by the clock since boot.
+    pub(crate) fn take(&mut self, key: EchoKey, at: Duration) {
+        if key != self.current {
+            self.before = Some((std::mem::replace(&mut self.current, key), at + OLD_KEY_FOR));
+        }
+        self.before.take_if(|(_, until)| at >= *until);
+    }
+
+    /// The one in force first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &EchoKey> {
+        std::iter::once(&self.current).chain(self.before.as_ref().map(|(key, _)| key))
+    }
+
+    fn answer_to(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Packet> {
+        self.all().find_map(|key| key.answer_to(packet, asker, asked))
+    }
+
+    /// As [`EchoKey::answered`], by either key.
+    pub(crate) fn answered(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
+        self.all().find_map(|key| key.answered(packet, asker, asked))
+    }
+}
+
+/// Answers the questions of other nodes, from this node's own address.
+pub struct Responder {
+    at: SocketAddr,
+    socket: Option<UdpSocket>,
+    fault: Option<String>,
+}
+
+impl Responder {
+    /// At the node's own address and the port that all nodes have for it. Where that cannot be had, [`Responder::fault`] says so.
+    #[must_use]
+    pub fn new(at: SocketAddr) -> Self {
+        let mut responder = Self { at, socket: None, fault: None };
+        responder.try_again();
+        responder
+    }
+
+    /// Takes the port, where that was not possible before.
+    pub(crate) fn try_again(&mut self) {
+        if self.socket.is_some() {
+            return;
+        }
+        let bound = UdpSocket::bind(self.at).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+        match bound {
+            Ok(socket) => (self.socket, self.fault) = (Some(socket), None),
+            Err(error) => {
+                let fault = format!(
+                    "cannot answer other nodes at {}: {error}; find who has the port (ss -ulpn sport = :{}), or set [leash] port \
+                     on all nodes",
+                    self.at,
+                    self.at.port()
+                );
+                if self.fault.as_ref() != Some(&fault) {
+                    tracing::warn!("{fault}");
+                }
+                self.fault = Some(fault);
+            }
+        }
+    }
+
+    /// Why nothing is answered, while that is so.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// What to wait for.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn answer(&self, keys: &EchoKeys) {
+        self.serve(|packet, from, own| keys.answer_to(packet, from, own));
+    }
+
+    /// Answers what has come, by one key.
+    pub fn answer_by(&self, key: &EchoKey) {
+        self.serve(|packet, from, own| key.answer_to(packet, from, own));
+    }
+
+    fn serve(&self, answer: impl Fn(&[u8], IpAddr, IpAddr) -> Option<Packet>) {
+        let Some(socket) = &self.socket else { return };
+        // What is longer is cut, and so longer than any question.
+        let mut buffer = [0; LENGTH + 1];
+        for _ in 0..AT_ONCE {
+            match socket.recv_from(&mut buffer) {
+                Ok((length, from)) => {
+                    if let Some(answer) = answer(&buffer[..length], from.ip(), self.at.ip()) {
+                        // Refused by our own kernel, or unreachable: whoever asked gets no answer.
+                        let _ = socket.send_to(&answer, from);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The error of an earlier answer; what has come since is not lost by it.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &[u8] = b"0123456789abcdef0123456789abcdef01234567\n";
+
+    fn key(bytes: &[u8]) -> EchoKey {
+        EchoKey::of_bytes(bytes).unwrap()
+    }
+
+    fn at(host: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, host])
+    }
+
+    #[test]
+    fn the_node_that_is_asked_answers_the_one_that_asks() {
+        for (asker, asked) in [(at(1), at(2)), ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap())] {
+            let ours = key(KEY);
+            let question = ours.question(&[7; 16], asker, asked);
+            let answer = ours.answer_to(&question, asker, asked).unwrap();
+            assert_eq!(ours.answered(&answer, asker, asked), Some([7; 16]));
+            assert_eq!((question.len(), answer.len()), (LENGTH, LENGTH), "no more than was sent");
+        }
+    }
+
+    /// A question that is handed on from an address that nobody refuses, or to another candidate, has no answer.
+    #[test]
+    fn only_a_question_of_that_node_to_this_one_is_answered() {
+        let ours = key(KEY);
+        let question = ours.question(&[7; 16], at(1), at(2));
+        assert!(ours.answer_to(&question, at(1), at(2)).is_some());
+        assert_eq!(ours.answer_to(&question, at(9), at(2)), None, "handed on");
+        assert_eq!(ours.answer_to(&question, at(1), at(3)), None, "to another one");
+        assert_eq!(ours.answer_to(&question, at(2), at(1)), None, "the other way");
+        assert_eq!(key(b"other").answer_to(&question, at(1), at(2)), None);
+        let answer = ours.answer_to(&question, at(1), at(2)).unwrap();
+        assert_eq!(ours.answer_to(&answer, at(1), at(2)), None, "an answer is no question");
+        // The address in version 6 of one in version 4 is another address.
+        let mapped = |v4: [u8; 4]| IpAddr::V6(std::net::Ipv4Addr::from(v4).to_ipv6_mapped());
+        assert_eq!(ours.answer_to(&question, mapped([192, 0, 2, 1]), mapped([192, 0, 2, 2])), None);
+    }
+
+    #[test]
+    fn an_answer_counts_for_its_question_alone() {
+        let ours = key(KEY);
+        let question = ours.question(&[7; 16], at(1), at(2));
+        assert_eq!(ours.answered(&question, at(1), at(2)), None, "reflected");
+        let answer = ours.answer_to(&question, at(1), at(2)).unwrap();
+        assert_eq!(ours.answered(&answer, at(1), at(3)), None, "another candidate's");
+        assert_eq!(ours.answered(&answer, at(4), at(2)), None, "another node's");
+        assert_eq!(key(b"other").answered(&answer, at(1), at(2)), None);
+        for end in 0..LENGTH {
+            assert_eq!(ours.answered(&answer[..end], at(1), at(2)), None, "cut at {end}");
+        }
+        for byte in 0..LENGTH {
+            let mut changed = answer;
+            changed[byte] ^= 1;
+            assert_eq!(ours.answered(&changed, at(1), at(2)), None, "changed at {byte}");
+        }
+        let longer = [&answer[..], &[0]].concat();
+        assert_eq!(ours.answered(&longer, at(1), at(2)), None);
+    }
+
+    /// Nothing that confd has signed is a packet of ours: not with the cluster's key itself.
+    #[test]
+    fn the_key_is_not_the_one_of_confd() {
+        let plain = Hmac::<Sha1>::new_from_slice(KEY).unwrap();
+        let mut packet = key(KEY).question(&[7; 16], at(1), at(2));
+        let mac = plain.chain_update(&packet[..SIGNED]).finalize().into_bytes();
+        packet[SIGNED..].copy_from_slice(&mac);
+        assert_eq!(key(KEY).answer_to(&packet, at(1), at(2)), None);
+    }
+
+    /// While Ganeti replaces the key on one node after the other, those that have it and those that do not understand each other;
+    /// not for ever.
+    #[test]
+    fn a_key_that_was_replaced_still_counts_for_a_while() {
+        let (old, new) = (key(KEY), key(b"the next one"));
+        let mut keys = EchoKeys::new(old.clone());
+        let begun = Duration::from_secs(100);
+        keys.take(new.clone(), begun);
+        let counts = |keys: &EchoKeys, key: &EchoKey| {
+            let question = key.question(&[7; 16], at(1), at(2));
+            let answer = keys.answer_to(&question, at(1), at(2))?;
+            key.answered(&answer, at(1), at(2))
+        };
+        assert_eq!((counts(&keys, &old), counts(&keys, &new)), (Some([7; 16]), Some([7; 16])));
+        keys.take(new.clone(), begun + OLD_KEY_FOR);
+        assert_eq!((counts(&keys, &old), counts(&keys, &new)), (None, Some([7; 16])));
+    }
+
+    #[test]
+    fn a_port_that_somebody_has_is_said_and_taken_later() {
+        let place: SocketAddr = "127.14.10.1:1817".parse().unwrap();
+        let other = UdpSocket::bind(place).unwrap();
+        let mut responder = Responder::new(place);
+        let fault = responder.fault().unwrap();
+        assert!(fault.contains("127.14.10.1:1817") && fault.contains("ss -ulpn sport = :1817"), "{fault}");
+        drop(other);
+        responder.try_again();
+        assert_eq!((responder.fault(), responder.fd().is_some()), (None, true));
+    }
+
+    proptest! {
+        #[test]
+        fn no_packet_makes_it_panic_or_answer(packet in proptest::collection::vec(any::<u8>(), 0..2 * LENGTH), is_ours: bool) {
+            let mut packet = packet;
+            if is_ours {
+                // Reaches what only the right head opens.
+                let head = key(KEY).question(&[7; 16], at(1), at(2));
+                let most = packet.len().min(SIGNED);
+                packet[..most].copy_from_slice(&head[..most]);
+            }
+            prop_assert_eq!(key(KEY).answer_to(&packet, at(1), at(2)), None);
+            prop_assert_eq!(key(KEY).answered(&packet, at(1), at(2)), None);
+        }
+    }
+}
