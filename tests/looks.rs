@@ -10,7 +10,7 @@ const LOOK: [&str; 5] = ["status", "report.rs", "rehearse.rs", "check", "history
 /// Each of these changes a rule, a file or Ganeti's record.
 const CHANGES: [&str; 9] = [
     ".recorder()",
-    "Recorder::new",
+    "Reconciler::new",
     "make_reachable",
     "make_unreachable",
     "nft::apply",

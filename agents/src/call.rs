@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::names::PacemakerName;
-use gnt_ha::core::pacemaker::notification::Notice;
+use gnt_ha::core::pacemaker::notification::Notification;
 use gnt_ha::sys::clock::Deadline;
 
 use crate::spec::{Agent, PARAMETERS};
@@ -105,10 +105,10 @@ impl Call {
 
     /// What a notification tells. An empty list comes as one space.
     #[must_use]
-    pub fn notice(&self) -> Notice {
+    pub fn notice(&self) -> Notification {
         let text = |name: &str| self.meta(&format!("notify_{name}")).unwrap_or_default().trim().to_owned();
         let words = |name: &str| text(name).split_whitespace().map(str::to_owned).collect();
-        Notice {
+        Notification {
             kind: text("type"),
             operation: text("operation"),
             key_operation: text("key_operation"),

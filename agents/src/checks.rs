@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gnt_ha::core::roles::health::CONFD;
-use gnt_ha::core::roles::master_claims::{Word, disagreement};
+use gnt_ha::core::roles::master_claims::{MasterClaim, disagreement};
 use gnt_ha::core::roles::simulate::Simulated;
-use gnt_ha::core::roles::{Failure, Rank};
+use gnt_ha::core::roles::{Failure, NodeRole};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::confd::Confd;
 use gnt_ha::sys::ganeti::luxi::Luxi;
@@ -45,7 +45,7 @@ pub fn silent_daemons(failures: &[Failure]) -> Vec<&'static str> {
 
 /// What is wrong with the master role on this host; `words` are what the candidates say who is master.
 #[must_use]
-pub fn master(place: &Place, site: &Site, words: &[Word], deadline: Deadline) -> Vec<Failure> {
+pub fn master(place: &Place, site: &Site, words: &[MasterClaim], deadline: Deadline) -> Vec<Failure> {
     let mut failures: Vec<Failure> = disagreement(&site.here, words).into_iter().collect();
     if site.simulated.contains(&Simulated::FailedMasterDaemon) {
         failures.push(failure("luxid", SIMULATED));
@@ -101,7 +101,7 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     }
     if site.simulated.contains(&Simulated::UnresponsiveConfd) {
         failures.push(failure(CONFD, SIMULATED));
-    } else if site.rank != Rank::Other
+    } else if site.rank != NodeRole::Other
         && let Some(own) = own
     {
         match Confd::new(&place.data_dir).and_then(|confd| confd.answers(own, deadline.at_most(EACH))) {

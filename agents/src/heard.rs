@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gnt_ha::core::roles::Rank;
-use gnt_ha::core::roles::master_claims::{AHEAD_MOST, Heard, Word, hear, unlikely};
+use gnt_ha::core::roles::NodeRole;
+use gnt_ha::core::roles::master_claims::{AHEAD_MOST, MasterClaim, NewerConfig, hear, unlikely};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::newer_config::{FILE, read};
 use gnt_ha::sys::output;
@@ -16,7 +16,7 @@ pub const PEERS: Duration = Duration::from_millis(300);
 
 /// Listens to the candidates, unless the role is served here: then this configuration is the one that counts.
 pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
-    if site.rank == Rank::Other {
+    if site.rank == NodeRole::Other {
         return;
     }
     if place.is_listening() {
@@ -27,10 +27,10 @@ pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
     keep(place, &site.words(place, deadline.at_most(PEERS)));
 }
 
-fn keep(place: &Place, words: &[Word]) {
+fn keep(place: &Place, words: &[MasterClaim]) {
     // Without its own serial number nothing tells how old this node's copy is.
     let Some(own) = words.iter().find(|word| word.own).map(|word| word.serial) else { return };
-    if let Some(Word { from, master, serial, .. }) = unlikely(own, words) {
+    if let Some(MasterClaim { from, master, serial, .. }) = unlikely(own, words) {
         output::complain(&format!(
             "{from} names {master} (serial {serial}), more than {AHEAD_MOST} ahead of {own} here: not remembered, as no other \
              candidate is as far"
@@ -51,10 +51,11 @@ fn keep(place: &Place, words: &[Word]) {
 
 /// What was heard and missed by this node, whose configuration has the serial `own`.
 #[must_use]
-pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, Heard)> {
+pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, NewerConfig)> {
     let own = own.unwrap_or(0);
     // A file that cannot be read is no licence to take the role with a copy that may be old.
-    let unreadable = |_| Some(Heard { serial: u64::MAX, master: "a damaged heard.json".to_owned(), missed: true });
+    let unreadable =
+        |_| Some(NewerConfig { serial: u64::MAX, master: "a damaged heard.json".to_owned(), missed: true });
     let heard = read(&place.state_dir).unwrap_or_else(unreadable);
     heard.filter(|heard| heard.is_missed(own)).map(|heard| (own, heard))
 }

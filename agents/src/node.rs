@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::pacemaker::notification::{Meaning, meaning};
-use gnt_ha::core::roles::{Failure, OcfCode, Rank, Verdict, monitor_node};
+use gnt_ha::core::roles::{Failure, NodeRole, OcfCode, OcfResult, monitor_node};
 use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;
@@ -32,18 +32,18 @@ const VANISH: Duration = Duration::from_secs(2);
 
 /// Does what is asked.
 #[must_use]
-pub fn run(call: &Call, place: &Place) -> Verdict {
+pub fn run(call: &Call, place: &Place) -> OcfResult {
     match call.action.as_str() {
         "start" => start(call, place),
         "stop" => stop(place),
         "monitor" => monitor(call, place),
         "notify" => notify(call, place),
-        "reload" => Verdict::plain(OcfCode::Success),
+        "reload" => OcfResult::plain(OcfCode::Success),
         "validate-all" => match place.site() {
-            Ok(_) => Verdict::plain(OcfCode::Success),
-            Err(error) => Verdict::because(OcfCode::ErrInstalled, error.to_string()),
+            Ok(_) => OcfResult::plain(OcfCode::Success),
+            Err(error) => OcfResult::because(OcfCode::ErrInstalled, error.to_string()),
         },
-        _ => Verdict::plain(OcfCode::ErrUnimplemented),
+        _ => OcfResult::plain(OcfCode::ErrUnimplemented),
     }
 }
 
@@ -51,7 +51,7 @@ pub fn run(call: &Call, place: &Place) -> Verdict {
 ///
 /// It succeeds all the same. A start that fails takes the role from this node until somebody cleans up, also when the
 /// failure is long gone; the next monitor tells it as well.
-fn start(call: &Call, place: &Place) -> Verdict {
+fn start(call: &Call, place: &Place) -> OcfResult {
     health::forget(place);
     // At once: where the cluster has just started, the device is placed next.
     may_fence::forget(place);
@@ -60,8 +60,8 @@ fn start(call: &Call, place: &Place) -> Verdict {
         mend(place, call.deadline.at_most(call.deadline.left() / MEND_SHARE));
     }
     match place.markers.clear(Marker::NodeStopped) {
-        Ok(()) => Verdict::plain(OcfCode::Success),
-        Err(error) => Verdict::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
+        Ok(()) => OcfResult::plain(OcfCode::Success),
+        Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
     }
 }
 
@@ -99,14 +99,14 @@ fn restart(place: &Place, daemon: &str, until: Deadline) {
 }
 
 /// There is nothing to stop, and a failure would have the node fenced: a marker that cannot be set is not worth that.
-fn stop(place: &Place) -> Verdict {
+fn stop(place: &Place) -> OcfResult {
     match place.markers.set(Marker::NodeStopped) {
-        Ok(()) => Verdict::plain(OcfCode::Success),
-        Err(error) => Verdict::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}")),
+        Ok(()) => OcfResult::plain(OcfCode::Success),
+        Err(error) => OcfResult::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}")),
     }
 }
 
-fn monitor(call: &Call, place: &Place) -> Verdict {
+fn monitor(call: &Call, place: &Place) -> OcfResult {
     let stopped = place.markers.has(Marker::NodeStopped);
     if stopped {
         return monitor_node(stopped, &[]);
@@ -123,7 +123,7 @@ fn monitor(call: &Call, place: &Place) -> Verdict {
         may_fence::publish(place, call.deadline);
         health::publish(place, tags.health.then_some(found.as_slice()), call.deadline);
     }
-    if site.rank != Rank::Other && !call.is_probe() {
+    if site.rank != NodeRole::Other && !call.is_probe() {
         master::unbar(call, place);
         // Where the master role is a single resource, or none of Pacemaker's, only this looks at each candidate.
         heard::listen(place, &site, call.deadline);
@@ -140,9 +140,9 @@ fn failures(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
 }
 
 /// Always a success: Pacemaker ignores a failure, and the master's next monitor finds what was missed.
-fn notify(call: &Call, place: &Place) -> Verdict {
+fn notify(call: &Call, place: &Place) -> OcfResult {
     if !place.data_dir.join(MUTE).exists() && meaning(&call.notice()) != Meaning::Nothing {
         record_now(place, call.deadline);
     }
-    Verdict::plain(OcfCode::Success)
+    OcfResult::plain(OcfCode::Success)
 }

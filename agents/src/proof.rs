@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::core::history::{Story, stories};
+use gnt_ha::core::history::{ActionRecord, join_entries};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::pacemaker::fencing::{Fencing, Ways};
-use gnt_ha::core::reconcile::{Fence, First, Membership, Memory, Removal, Written, peer_receipts};
+use gnt_ha::core::reconcile::{Fence, FencingEvidence, First, Membership, Memory, PowerReceipt, peer_receipts};
 use gnt_ha::core::roles::gone;
 use gnt_ha::service::reconciler::peer_receipts::fetch;
 use gnt_ha::service::reconciler::run::remembered;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};
-use gnt_ha::sys::receipt_log::Ledger;
+use gnt_ha::sys::receipt_log::ReceiptLog;
 
 use crate::site::{Place, Site};
 
@@ -22,9 +22,9 @@ use crate::site::{Place, Site};
 #[derive(Debug)]
 pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
-    stories: Vec<Story>,
+    stories: Vec<ActionRecord>,
     /// What other hosts have told of their own fencings.
-    told: BTreeMap<NodeName, Vec<Removal>>,
+    told: BTreeMap<NodeName, Vec<PowerReceipt>>,
     fencing: Option<Fencing>,
     memory: Option<Memory>,
     all: Vec<NodeName>,
@@ -34,14 +34,14 @@ pub struct Evidence {
 struct Known {
     member: Option<Membership>,
     fences: Vec<Fence>,
-    receipts: Vec<Removal>,
+    receipts: Vec<PowerReceipt>,
     ways: Ways,
     first: First,
 }
 
 impl Known {
-    fn written(&self) -> Written<'_> {
-        Written { fences: &self.fences, receipts: &self.receipts, ways: &self.ways, first: &self.first }
+    fn written(&self) -> FencingEvidence<'_> {
+        FencingEvidence { fences: &self.fences, receipts: &self.receipts, ways: &self.ways, first: &self.first }
     }
 }
 
@@ -50,10 +50,10 @@ impl Evidence {
     /// word alone proves too little.
     #[must_use]
     pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
-        let ledger = Ledger::new(&place.state_dir).read().ok();
+        let ledger = ReceiptLog::new(&place.state_dir).read().ok();
         let mut evidence = Self {
             pacemaker: pacemaker::status(deadline),
-            stories: ledger.map(|contents| stories(contents.entries, None)).unwrap_or_default(),
+            stories: ledger.map(|contents| join_entries(contents.entries, None)).unwrap_or_default(),
             told: BTreeMap::new(),
             fencing: place.fencing(),
             memory: remembered(&place.state_dir).ok(),
@@ -63,8 +63,13 @@ impl Evidence {
         evidence
     }
 
-    fn told_by_others(&self, here: &NodeName, data_dir: &Path, deadline: Deadline) -> BTreeMap<NodeName, Vec<Removal>> {
-        let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<Removal>>::new());
+    fn told_by_others(
+        &self,
+        here: &NodeName,
+        data_dir: &Path,
+        deadline: Deadline,
+    ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
+        let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<PowerReceipt>>::new());
         for node in self.all.iter().filter(|node| *node != here) {
             let Some(known) = self.known(node) else { continue };
             let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
@@ -103,7 +108,7 @@ impl Evidence {
             Err(_) => return None,
         };
         let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.ways(node, &self.all);
-        let mut receipts = Removal::all_of(&self.stories, node, &self.all);
+        let mut receipts = PowerReceipt::all_of(&self.stories, node, &self.all);
         receipts.extend(self.told.get(node).into_iter().flatten().cloned());
         Some(Known {
             member,

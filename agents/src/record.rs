@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gnt_ha::service::reconciler::run::{Recorder, RecorderError};
+use gnt_ha::service::reconciler::run::{ReconcileError, Reconciler};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log::warn_system;
 use gnt_ha::sys::output;
@@ -29,18 +29,18 @@ pub fn keep_record(place: &Place, deadline: Deadline) {
     tell(recorder(place).run_if_due(deadline.earlier(KEPT).at_most(LOOK)));
 }
 
-fn recorder(place: &Place) -> Recorder {
-    let recorder = Recorder::new(&place.state_dir, &place.data_dir, &place.luxid());
-    Recorder { own_name: place.node_name().cloned(), ..recorder }
+fn recorder(place: &Place) -> Reconciler {
+    let recorder = Reconciler::new(&place.state_dir, &place.data_dir, &place.luxid());
+    Reconciler { own_name: place.node_name().cloned(), ..recorder }
 }
 
 /// Both into Pacemaker's log, which takes in an agent's stderr, and into the system's. What is refused is said when it is
 /// new, not at each monitor.
-fn tell(looked: Result<Vec<String>, RecorderError>) {
+fn tell(looked: Result<Vec<String>, ReconcileError>) {
     let lines = match looked {
         Ok(lines) => lines,
         // Whoever tries the agent by hand on a host without Pacemaker asks for no record.
-        Err(RecorderError::Pacemaker(PacemakerError::NotHere)) => Vec::new(),
+        Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => Vec::new(),
         Err(error) => vec![format!("nothing is looked at: {error}")],
     };
     for line in lines {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use gnt_ha::cli;
-use gnt_ha::core::roles::{OcfCode, Verdict};
+use gnt_ha::core::roles::{OcfCode, OcfResult};
 use gnt_ha::sys::output;
 use gnt_ha::sys::startup::start;
 
@@ -17,7 +17,7 @@ use crate::spec::Agent;
 const PREFIX: &str = "ocf-exit-reason:";
 
 /// The whole of an agent: the action is the first argument, all others are ignored as OCF wants it.
-pub fn main(agent: &Agent, run: fn(&Call, &Place) -> Verdict) -> ExitCode {
+pub fn main(agent: &Agent, run: fn(&Call, &Place) -> OcfResult) -> ExitCode {
     start();
     let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let verdict = match action.as_str() {
@@ -42,20 +42,23 @@ fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
-fn answer(agent: &Agent, call: &Call, run: fn(&Call, &Place) -> Verdict) -> Verdict {
+fn answer(agent: &Agent, call: &Call, run: fn(&Call, &Place) -> OcfResult) -> OcfResult {
     if !agent.actions.iter().any(|known| known.name == call.action) {
-        return Verdict::because(OcfCode::ErrUnimplemented, format!("{} has no action {:?}", agent.name, call.action));
+        return OcfResult::because(
+            OcfCode::ErrUnimplemented,
+            format!("{} has no action {:?}", agent.name, call.action),
+        );
     }
     match Place::new(call) {
         Ok(place) => run(call, &place),
-        Err(error) => Verdict::because(OcfCode::ErrConfigured, error.0),
+        Err(error) => OcfResult::because(OcfCode::ErrConfigured, error.0),
     }
 }
 
-fn print_metadata(agent: &Agent) -> Verdict {
+fn print_metadata(agent: &Agent) -> OcfResult {
     let printed = metadata::document(agent).map_err(|error| error.to_string()).and_then(|text| cli::print(&text));
     match printed {
-        Ok(()) => Verdict::plain(OcfCode::Success),
-        Err(error) => Verdict::because(OcfCode::ErrGeneric, error),
+        Ok(()) => OcfResult::plain(OcfCode::Success),
+        Err(error) => OcfResult::because(OcfCode::ErrGeneric, error),
     }
 }

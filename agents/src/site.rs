@@ -9,9 +9,9 @@ use gnt_ha::config::{DEFAULT_PATH, power_agents};
 use gnt_ha::core::ganeti::tags::Tags;
 use gnt_ha::core::node::{self, NodeName};
 use gnt_ha::core::pacemaker::fencing::Fencing;
-use gnt_ha::core::roles::master_claims::Word;
+use gnt_ha::core::roles::master_claims::MasterClaim;
 use gnt_ha::core::roles::simulate::Simulated;
-use gnt_ha::core::roles::{OcfCode, Rank, RunAs};
+use gnt_ha::core::roles::{NodeRole, OcfCode, RunAs};
 use gnt_ha::service::shun::own::shunned_or_refused;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::confd::{Confd, ConfdError, MasterAnswer};
@@ -135,7 +135,7 @@ impl Place {
         };
         let (master, candidates) = (ssconf.master()?, ssconf.names("master_candidates")?);
         let simulated = self.simulated();
-        let rank = Rank::of(&here, master.as_ref(), &candidates, &simulated);
+        let rank = NodeRole::of(&here, master.as_ref(), &candidates, &simulated);
         Ok(Site { ssconf, here, nodes, master, candidates, rank, simulated })
     }
 }
@@ -154,7 +154,7 @@ pub struct Site {
     /// The master candidates, the master too.
     pub candidates: Vec<NodeName>,
     /// Who this node is.
-    pub rank: Rank,
+    pub rank: NodeRole,
     /// What is simulated.
     pub simulated: BTreeSet<Simulated>,
 }
@@ -227,7 +227,7 @@ impl Site {
     /// This node's own serial number is that of its file where that is newer: its confd may hang, or read a new file a moment
     /// later than another candidate does.
     #[must_use]
-    pub fn words(&self, place: &Place, deadline: Deadline) -> Vec<Word> {
+    pub fn words(&self, place: &Place, deadline: Deadline) -> Vec<MasterClaim> {
         let candidates = self.ssconf.addresses("master_candidates_ips").unwrap_or_default();
         let own = self.own_address();
         let answers = Confd::new(&place.data_dir).and_then(|confd| confd.masters(&candidates, deadline));
@@ -241,15 +241,15 @@ impl Site {
         let names = self.ssconf.name_addresses("node_primary_ips").unwrap_or_default();
         let name_of = |address: IpAddr| names.iter().find(|(_, of)| *of == address).map(|(name, _)| name.to_string());
         let shunned = shunned_or_refused(&place.state_dir, deadline);
-        let word = |answer: MasterAnswer| Word {
+        let word = |answer: MasterAnswer| MasterClaim {
             own: Some(answer.from) == own,
             from: name_of(answer.from).unwrap_or_else(|| answer.from.to_string()),
             shunned: shunned.contains(&answer.from),
             master: answer.master,
             serial: answer.serial,
         };
-        let mut words: Vec<Word> = answers.into_iter().map(word).collect();
-        let is_newer = |own: &Word, word: &Word| {
+        let mut words: Vec<MasterClaim> = answers.into_iter().map(word).collect();
+        let is_newer = |own: &MasterClaim, word: &MasterClaim| {
             word.serial > own.serial || word.serial == own.serial && !word.master.eq_ignore_ascii_case(&own.master)
         };
         match words.iter().position(|word| word.own) {
@@ -265,9 +265,15 @@ impl Site {
     }
 
     /// What this node's own confd would say.
-    fn own_word(&self, data_dir: &Path) -> Option<Word> {
+    fn own_word(&self, data_dir: &Path) -> Option<MasterClaim> {
         let master = self.master.as_ref()?.to_string();
-        Some(Word { own: true, from: self.here.to_string(), master, serial: self.serial(data_dir)?, shunned: false })
+        Some(MasterClaim {
+            own: true,
+            from: self.here.to_string(),
+            master,
+            serial: self.serial(data_dir)?,
+            shunned: false,
+        })
     }
 
     /// The serial number of this node's own copy of the configuration.

@@ -13,8 +13,8 @@ use gnt_ha::core::receipt::{Action as Asked, Outcome};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::lock::{Lock, LockError};
-use gnt_ha::sys::receipt_log::Ledger;
-use gnt_ha::sys::recorded_action::{Finish, Road};
+use gnt_ha::sys::receipt_log::ReceiptLog;
+use gnt_ha::sys::recorded_action::{Finish, RecordedAction};
 
 use crate::options::{Action, Options};
 use crate::record;
@@ -60,8 +60,8 @@ pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetErro
     report
 }
 
-fn enter(options: &Options, node: &NodeName) -> Road {
-    let mut road = Road::enter(Ledger::new(&options.state_dir), PROGRAM, asked(options.action), node);
+fn enter(options: &Options, node: &NodeName) -> RecordedAction {
+    let mut road = RecordedAction::enter(ReceiptLog::new(&options.state_dir), PROGRAM, asked(options.action), node);
     // At once: we may be killed later.
     for line in road.take_warnings().iter().filter(|_| !options.quiet) {
         cli::complain(PROGRAM, line);
@@ -96,7 +96,7 @@ fn act(
     asked: Asked,
     options: &Options,
     deadline: Deadline,
-    road: &mut Road,
+    road: &mut RecordedAction,
 ) -> (Finish, Report) {
     let want = if asked == Asked::On { Power::On } else { Power::Off };
     let proof = match switch::pursue(target, want, None, options, deadline, road) {

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use gnt_ha::core::evidence::Worth;
-use gnt_ha::core::ganeti::offline_job::{self, RecordPlan};
+use gnt_ha::core::ganeti::offline_job::{self, OfflinePlan};
 use gnt_ha::core::node::NodeName;
-use gnt_ha::service::reconciler::run::Recorder;
+use gnt_ha::service::reconciler::run::Reconciler;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
@@ -32,12 +32,12 @@ pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Optio
         return format!("left: this host, {}, is none of Ganeti's nodes", identity::host());
     };
     let job = match offline_job::plan(config, found, worth.powered, &here) {
-        RecordPlan::AlreadySo => return "it was recorded offline before".to_owned(),
-        RecordPlan::Left(why) => return format!("left: {why}"),
-        RecordPlan::Submit(job) => job,
+        OfflinePlan::AlreadySo => return "it was recorded offline before".to_owned(),
+        OfflinePlan::Left(why) => return format!("left: {why}"),
+        OfflinePlan::Submit(job) => job,
     };
     let luxi = Path::new(files::LUXI_SOCKET);
-    let mut recorder = Recorder::new(&options.state_dir, &options.data_dir, luxi);
+    let mut recorder = Reconciler::new(&options.state_dir, &options.data_dir, luxi);
     recorder.cib.clone_from(&options.cib);
     match recorder.record_fenced(config, &job, worth.grade, deadline) {
         Ok(Some(number)) => format!("job {number} is submitted, to record it offline"),

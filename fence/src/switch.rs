@@ -6,10 +6,10 @@ use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::ganeti::oob::{Command, Status};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
-use gnt_ha::core::power_change::{Next, Pursuit, Rules, Unread};
+use gnt_ha::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::oob_program::OobError;
-use gnt_ha::sys::recorded_action::Road;
+use gnt_ha::sys::recorded_action::RecordedAction;
 
 use crate::options::Options;
 use crate::target::Target;
@@ -39,7 +39,7 @@ pub fn pursue(
     known: Option<Power>,
     options: &Options,
     deadline: Deadline,
-    road: &mut Road,
+    road: &mut RecordedAction,
 ) -> Result<Proof, String> {
     let begun = Instant::now();
     let limit = options.power_timeout.unwrap_or(Duration::MAX).min(deadline.left());
@@ -57,15 +57,15 @@ pub fn pursue(
         sends,
         patience: PATIENCE,
     };
-    let mut pursuit = Pursuit::new(want, rules);
+    let mut pursuit = PowerChange::new(want, rules);
     let mut next = match known {
         Some(power) => pursuit.read(Ok(power), Duration::ZERO),
-        None => Next::Read(Duration::ZERO),
+        None => PowerChangeStep::Read(Duration::ZERO),
     };
     let mut seen: Option<Status> = None;
     loop {
         next = match next {
-            Next::Read(pause) => {
+            PowerChangeStep::Read(pause) => {
                 deadline.sleep(pause);
                 if deadline.passed() {
                     return Err(pursuit.give_up(begun.elapsed()));
@@ -79,17 +79,17 @@ pub fn pursue(
                 pursuit.believe_after(if want == Power::On || graded { 1 } else { 2 });
                 pursuit.read(reading, begun.elapsed())
             }
-            Next::Send => {
+            PowerChangeStep::Send => {
                 let command = Command::to(want);
                 let answer =
                     target.program.act(command, &target.node, deadline.earlier(budget::read_back(deadline.left())));
                 note(road, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
                 pursuit.sent(answer.map_err(unread), begun.elapsed())
             }
-            Next::Reached { already } => return Ok(proof(already, seen.as_ref(), target)),
-            Next::Failed(why) => return Err(why),
+            PowerChangeStep::Reached { already } => return Ok(proof(already, seen.as_ref(), target)),
+            PowerChangeStep::Failed(why) => return Err(why),
         };
-        if deadline.passed() && !matches!(next, Next::Reached { .. } | Next::Failed(_)) {
+        if deadline.passed() && !matches!(next, PowerChangeStep::Reached { .. } | PowerChangeStep::Failed(_)) {
             return Err(pursuit.give_up(begun.elapsed()));
         }
     }
@@ -97,7 +97,7 @@ pub fn pursue(
 
 /// What was off before nobody was told to refuse: our own program has that done for every off that it proves itself. It may
 /// come back as any other, so this is done for it, too; best effort.
-pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut Road) {
+pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut RecordedAction) {
     let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::LOOK));
     note(road, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
 }
@@ -106,19 +106,19 @@ pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut Road) {
 ///
 /// # Errors
 /// Why it tells nothing.
-pub fn judge(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, Unread> {
+pub fn judge(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, ReadFailure> {
     match answer {
-        Ok(status) if status.power == Power::Off && status.proves() < least => Err(Unread {
+        Ok(status) if status.power == Power::Off && status.proves() < least => Err(ReadFailure {
             why: format!("its off is only {}, and minimum_grade is {least}", status.proves()),
             is_final: false,
         }),
         Ok(status) => Ok(status.power),
-        Err(error) => Err(Unread { why: error.to_string(), is_final: error.is_final() }),
+        Err(error) => Err(ReadFailure { why: error.to_string(), is_final: error.is_final() }),
     }
 }
 
-fn unread(error: OobError) -> Unread {
-    Unread { why: error.to_string(), is_final: error.is_final() }
+fn unread(error: OobError) -> ReadFailure {
+    ReadFailure { why: error.to_string(), is_final: error.is_final() }
 }
 
 fn proof(already: bool, seen: Option<&Status>, target: &Target) -> Proof {
@@ -144,6 +144,6 @@ fn describe(answer: &Result<Status, OobError>) -> String {
     }
 }
 
-fn note(road: &mut Road, target: &Target, command: Command, saw: &str) {
+fn note(road: &mut RecordedAction, target: &Target, command: Command, saw: &str) {
     road.step(&target.program.path().display().to_string(), command.word(), saw);
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::Cluster;
-use gnt_ha::core::receipt::When;
+use gnt_ha::core::receipt::Timestamp;
 use gnt_ha::sys::clock::now;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn fence(cluster: &Cluster, node: &str, more: &str) -> String {
 }
 
 /// What the reconciliation would have left when it looked last.
-fn looked(cluster: &Cluster, at: When) {
+fn looked(cluster: &Cluster, at: Timestamp) {
     let memory = json!({
         "breaker": {"latched": null, "down": [], "excused": [], "whole": null}, "looked": at, "nodes": {}
     });
@@ -71,7 +71,7 @@ fn where_the_agents_look_it_is_left_to_them() {
     assert_eq!(breaker(&cluster)["down"], json!([]));
     // Agents that are gone record nothing any more, though their file is being written to.
     let at = now();
-    looked(&cluster, When { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
+    looked(&cluster, Timestamp { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
     for node in ["n3.lab", "n4.lab"] {
         let told = fence(&cluster, node, "");
         assert!(told.starts_with(TRIED), "{told}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use gnt_ha::config::{Config, Device, Driver};
 use gnt_ha::core::budget::share;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::survey::Asked;
+use gnt_ha::core::survey::DeviceAnswer;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 
@@ -41,7 +41,7 @@ fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> R
 ///
 /// # Errors
 /// When the configuration is wrong for it.
-pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<Asked>, String> {
+pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<DeviceAnswer>, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     let mut left: usize = levels.iter().map(Vec::len).sum();
     let mut asked = Vec::new();
@@ -52,7 +52,7 @@ pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<V
             let power = reading.as_ref().ok().map(|(reading, _)| reading.power);
             let advice = reading.as_ref().ok().and_then(|(_, advice)| advice.map(str::to_owned));
             let said = reading.map_or_else(|why| why, |(reading, _)| reading.detail);
-            asked.push(Asked { level: index + 1, device: configured.name.clone(), power, said, advice });
+            asked.push(DeviceAnswer { level: index + 1, device: configured.name.clone(), power, said, advice });
         }
     }
     Ok(asked)

@@ -6,9 +6,9 @@ use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::reading::Observed;
 use gnt_ha::core::power::{Power, together};
-use gnt_ha::core::power_change::{Next, Pursuit, Rules, Unread};
+use gnt_ha::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::recorded_action::Road;
+use gnt_ha::sys::recorded_action::RecordedAction;
 use serde::Serialize;
 
 use crate::device::{DeviceError, Hope, Named, Reading, observed};
@@ -102,7 +102,7 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut W
 
 /// Reads the devices of a level that has failed and were not asked yet: one that is on must be able to contradict what a
 /// later level says.
-fn read_rest(devices: &mut [Named], until: Deadline, road: &mut Road, watch: &mut Watch) {
+fn read_rest(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
     let count = devices.len();
     for (index, named) in devices.iter_mut().enumerate() {
         let reading = named.device.read(until.at_most(share(until.left(), count - index)));
@@ -111,7 +111,7 @@ fn read_rest(devices: &mut [Named], until: Deadline, road: &mut Road, watch: &mu
     }
 }
 
-fn note_reading(road: &mut Road, named: &Named, reading: &Result<Reading, DeviceError>) {
+fn note_reading(road: &mut RecordedAction, named: &Named, reading: &Result<Reading, DeviceError>) {
     let saw = reading.as_ref().map_or_else(|error| error.why.clone(), |reading| reading.detail.clone());
     road.step(&named.name, "read the power", &saw);
 }
@@ -133,7 +133,7 @@ pub fn pursue_all(
     want: Power,
     least: Grade,
     until: Deadline,
-    road: &mut Road,
+    road: &mut RecordedAction,
     watch: &mut Watch,
 ) -> Result<Proven, String> {
     let mut already = true;
@@ -164,7 +164,7 @@ pub fn pursue_all(
 }
 
 /// Switches every device on, as far as it goes: what a failed cycle had switched off must not stay off.
-pub fn give_back(devices: &mut [Named], until: Deadline, road: &mut Road, watch: &mut Watch) {
+pub fn give_back(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
     for named in devices {
         let answer = named.device.switch(Power::On, until);
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
@@ -185,7 +185,7 @@ fn pursue(
     want: Power,
     least: Grade,
     until: Deadline,
-    road: &mut Road,
+    road: &mut RecordedAction,
     watch: &mut Watch,
 ) -> Result<Done, String> {
     let begun = Instant::now();
@@ -198,13 +198,13 @@ fn pursue(
         sends: 2,
         patience: Duration::MAX,
     };
-    let mut pursuit = Pursuit::new(want, rules);
+    let mut pursuit = PowerChange::new(want, rules);
     let mut grade = Grade::Unknown;
     let mut sent = false;
-    let mut next = Next::Read(Duration::ZERO);
+    let mut next = PowerChangeStep::Read(Duration::ZERO);
     loop {
         next = match next {
-            Next::Read(pause) => {
+            PowerChangeStep::Read(pause) => {
                 until.sleep(pause);
                 if until.passed() {
                     return Err(in_device(named, &pursuit.give_up(begun.elapsed())));
@@ -219,7 +219,7 @@ fn pursue(
                 let seen = reading.map(|reading| reading.power).map_err(|error| unread(&error, sent));
                 pursuit.read(seen, begun.elapsed())
             }
-            Next::Send => {
+            PowerChangeStep::Send => {
                 watch.walk().commanded();
                 let answer = named.device.switch(want, until);
                 sent = true;
@@ -227,20 +227,20 @@ fn pursue(
                 road.step(&named.name, &format!("power {want}"), &saw);
                 pursuit.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
             }
-            Next::Reached { already } => return Ok(Done { already, grade }),
-            Next::Failed(why) => return Err(in_device(named, &why)),
+            PowerChangeStep::Reached { already } => return Ok(Done { already, grade }),
+            PowerChangeStep::Failed(why) => return Err(in_device(named, &why)),
         };
     }
 }
 
 /// Silence before anything was sent stays silence; after a power change a BMC on a shared port may be back in seconds.
-fn unread(error: &DeviceError, sent: bool) -> Unread {
+fn unread(error: &DeviceError, sent: bool) -> ReadFailure {
     let is_final = match error.hope {
         Hope::Later => false,
         Hope::AfterSilence => !sent,
         Hope::None => true,
     };
-    Unread { why: error.why.clone(), is_final }
+    ReadFailure { why: error.why.clone(), is_final }
 }
 
 fn in_device(named: &Named, why: &str) -> String {

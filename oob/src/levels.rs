@@ -8,7 +8,7 @@ use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::reading::{Life, Observed};
-use gnt_ha::core::power::walk::{Next, Task, Verdict, Walk};
+use gnt_ha::core::power::walk::{Task, Walk, WalkStep, WalkVerdict};
 use gnt_ha::sys::clock::Deadline;
 
 use crate::device::{self, Named, Use, observed};
@@ -87,7 +87,7 @@ impl Levels<'_> {
         let line = |level: usize, why: String| if count == 1 { why } else { format!("level {}: {why}", level + 1) };
         loop {
             match watch.next() {
-                Next::Level(index) => {
+                WalkStep::Level(index) => {
                     let Some(level) = self.levels.get(index) else { continue };
                     until = self.deadline.at_most(share(self.deadline.left(), count - index));
                     match work(device::open(level, self.node, self.config, used(task)), until, &mut watch) {
@@ -105,20 +105,21 @@ impl Levels<'_> {
                         }
                     }
                 }
-                Next::Ask(_, names) => self.ask_again(&names, task, until, &mut watch),
-                Next::Doubt(level, doubt) => {
+                WalkStep::Ask(_, names) => self.ask_again(&names, task, until, &mut watch),
+                WalkStep::Doubt(level, doubt) => {
                     if let Some(at) = values.iter().position(|(index, _)| *index == level) {
                         refuted(values.swap_remove(at).1, &mut watch);
                     }
                     failed.push(line(level, doubt.to_string()));
                 }
-                Next::End(Verdict::Unknown) => return Err(failed.join("; ")),
-                Next::End(verdict @ (Verdict::Off(level, _) | Verdict::On(level))) => {
+                WalkStep::End(WalkVerdict::Unknown) => return Err(failed.join("; ")),
+                WalkStep::End(verdict @ (WalkVerdict::Off(level, _) | WalkVerdict::On(level))) => {
                     let Some(at) = values.iter().position(|(index, _)| *index == level) else {
                         return Err(failed.join("; "));
                     };
                     // A boot that has ended leaves the power as it was.
-                    if matches!((task, verdict), (Task::On, Verdict::On(_)) | (_, Verdict::Off(_, Grade::Off))) {
+                    if matches!((task, verdict), (Task::On, WalkVerdict::On(_)) | (_, WalkVerdict::Off(_, Grade::Off)))
+                    {
                         watch.forget();
                     }
                     let (_, value) = values.swap_remove(at);

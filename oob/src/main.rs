@@ -25,12 +25,12 @@ use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
-use gnt_ha::core::shun::list::Reach;
+use gnt_ha::core::shun::list::ShunScope;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::log;
-use gnt_ha::sys::receipt_log::Ledger;
-use gnt_ha::sys::recorded_action::Road;
+use gnt_ha::sys::receipt_log::ReceiptLog;
+use gnt_ha::sys::recorded_action::RecordedAction;
 use gnt_ha::sys::startup::start;
 
 const PROGRAM: &str = "ganeti-oob";
@@ -80,7 +80,12 @@ fn run(parsed: &Cli) -> Result<(), String> {
         return run_admit(&parsed.config, node, confirm.as_deref());
     }
     if let Command::Shun { node, reason, everything } = &parsed.command {
-        return run_shun(&parsed.config, node, reason, if *everything { Reach::Everything } else { Reach::Tcp });
+        return run_shun(
+            &parsed.config,
+            node,
+            reason,
+            if *everything { ShunScope::Everything } else { ShunScope::Tcp },
+        );
     }
     let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
         Some(node) => format!("{node}: {error}"),
@@ -159,7 +164,7 @@ fn run_admit(path: &Path, node: &NodeName, confirm: Option<&str>) -> Result<(), 
     }
 }
 
-fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: Reach) -> Result<(), String> {
+fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Result<(), String> {
     let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not refused: {why}");
@@ -169,8 +174,13 @@ fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: Reach) -> Result<
 }
 
 /// An intent before, a receipt after, and only what was proven is success.
-fn act(config: &Config, node: &NodeName, action: Action, work: impl FnOnce(&mut Road) -> Ended) -> Result<(), String> {
-    let mut road = Road::enter(Ledger::new(&config.state), "ganeti-oob", action, node);
+fn act(
+    config: &Config,
+    node: &NodeName,
+    action: Action,
+    work: impl FnOnce(&mut RecordedAction) -> Ended,
+) -> Result<(), String> {
+    let mut road = RecordedAction::enter(ReceiptLog::new(&config.state), "ganeti-oob", action, node);
     road.take_warnings().iter().for_each(|line| complain(line));
     let Ended { finish, error } = work(&mut road);
     road.leave(finish).iter().for_each(|line| complain(line));

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use gnt_ha::config::Config;
 use gnt_ha::core::shun::belief::Channel;
-use gnt_ha::core::shun::messages::{ANSWER_LIMIT, LIMIT, Question, Report};
-use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::core::shun::messages::{ANSWER_LIMIT, LIMIT, PeerReport, PeerRequest};
+use gnt_ha::service::shun::applier::ShunApplier;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 
@@ -23,14 +23,20 @@ use crate::receipts;
 ///
 /// # Errors
 /// Why not, in one line.
-pub fn answer(config: &Config, path: &Path, data_dir: &Path, text: &str, deadline: Deadline) -> Result<Report, String> {
+pub fn answer(
+    config: &Config,
+    path: &Path,
+    data_dir: &Path,
+    text: &str,
+    deadline: Deadline,
+) -> Result<PeerReport, String> {
     let (text, by) = if text == "-" { (read_stdin()?, Channel::Root) } else { (text.to_owned(), Channel::Noded) };
-    let question: Question =
+    let question: PeerRequest =
         serde_json::from_str(&text).map_err(|error| format!("cannot parse the request: {error}"))?;
-    let keeper = Keeper::new(config, data_dir)?;
+    let keeper = ShunApplier::new(config, data_dir)?;
     let report = keeper.obey(&question, by, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
-    let report = Report { receipts, program: Some(identity::program(path)), ..report };
+    let report = PeerReport { receipts, program: Some(identity::program(path)), ..report };
     // Whoever asks reads no more, by whichever way.
     let length = serde_json::to_string(&report).map_err(|error| error.to_string())?.len();
     if length > ANSWER_LIMIT {

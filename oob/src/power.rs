@@ -13,7 +13,7 @@ use gnt_ha::core::receipt::Outcome;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::recorded_action::{Finish, Road};
+use gnt_ha::sys::recorded_action::{Finish, RecordedAction};
 use serde::Serialize;
 
 use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
@@ -83,7 +83,7 @@ pub struct Ended {
 
 /// Switches the node on or off and proves it. An off that is proven less than `off` is kept in the receipt as what it is, and
 /// is an error for a caller that has no receipt of its own: by the exit code it would take the power for off.
-pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut Road) -> Ended {
+pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut RecordedAction) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
         Err(why) => return failed(Outcome::Refused, why),
@@ -139,7 +139,7 @@ fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<Stri
 
 /// Off, proven, dark, on, proven: all on the same level. Never the device's own cycle, which says nothing of when it
 /// was off and how long.
-pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Road) -> Ended {
+pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut RecordedAction) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
         Err(why) => return failed(Outcome::Refused, why),

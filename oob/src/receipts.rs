@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gnt_ha::config::Config;
-use gnt_ha::core::history::stories;
+use gnt_ha::core::history::join_entries;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::reconcile::{Removal, peer_receipts};
-use gnt_ha::core::shun::messages::Question;
-use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::core::reconcile::{PowerReceipt, peer_receipts};
+use gnt_ha::core::shun::messages::PeerRequest;
+use gnt_ha::service::shun::applier::ShunApplier;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::receipt_log::Ledger;
+use gnt_ha::sys::receipt_log::ReceiptLog;
 
 use crate::network;
 use crate::shun::peers::Channel;
 
 /// Each node's receipts, newest first.
-pub type Receipts = BTreeMap<NodeName, Vec<Removal>>;
+pub type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
 
 /// What this host can tell of its own fencings of these nodes. A receipt log that cannot be read tells nothing.
 #[must_use]
@@ -26,8 +26,8 @@ pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts
         return Receipts::new();
     }
     let all = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
-    let entries = Ledger::new(&config.state).read().map(|contents| contents.entries).unwrap_or_default();
-    peer_receipts::tell(&stories(entries, None), asked, &all)
+    let entries = ReceiptLog::new(&config.state).read().map(|contents| contents.entries).unwrap_or_default();
+    peer_receipts::tell(&join_entries(entries, None), asked, &all)
 }
 
 /// Asks `host` for its receipts of `nodes`.
@@ -41,7 +41,7 @@ pub fn of_another(
     nodes: &[NodeName],
     deadline: Deadline,
 ) -> Result<Receipts, String> {
-    let keeper = Keeper::new(config, data_dir)?;
+    let keeper = ShunApplier::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
     let network = network::read(data_dir)?;
     let epoch = register.epoch(host);
@@ -50,7 +50,7 @@ pub fn of_another(
         return Err(format!("{host}: is not asked: it is no other candidate, is offline or is shunned here"));
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
-    let question = Question { receipts: nodes.to_vec(), ..Question::asked_by(keeper.here().clone()) };
+    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::asked_by(keeper.here().clone()) };
     let answers = Channel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     let answer = answers.into_values().next().unwrap_or_else(|| Err("was not asked".to_owned()));
     answer.map(|report| report.receipts).map_err(|why| format!("{host}: {why}"))

@@ -19,7 +19,7 @@ use std::time::Duration;
 use gnt_ha::config::Config;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::reading::Observed;
-use gnt_ha::core::power::walk::{Next, Remembered, Task, Walk};
+use gnt_ha::core::power::walk::{Remembered, Task, Walk, WalkStep};
 use gnt_ha::sys::{clock, identity, state_file};
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ impl Watch {
 
     /// As [`Walk::next`].
     #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
-    pub fn next(&mut self) -> Next {
+    pub fn next(&mut self) -> WalkStep {
         let next = self.walk.next();
         self.keep(None);
         next

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gnt_ha::config::Config;
-use gnt_ha::core::shun::messages::{Attestation, Question, Report};
-use gnt_ha::core::survey::{Found, Survey, skew_ms};
-use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::core::shun::messages::{DatedSelfFenceReport, PeerReport, PeerRequest};
+use gnt_ha::core::survey::{NodeSurvey, Survey, skew_ms};
+use gnt_ha::service::shun::applier::ShunApplier;
 use gnt_ha::service::shun::peer_reports;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
@@ -19,7 +19,7 @@ use crate::shun::peers::Channel;
 /// # Errors
 /// Why nobody was asked.
 pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, String> {
-    let keeper = Keeper::new(config, data_dir)?;
+    let keeper = ShunApplier::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
     let network = network::read(data_dir)?;
     let peers: BTreeMap<_, _> = network
@@ -28,17 +28,18 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         .filter(|(name, member)| *name != keeper.here() && !member.offline && !register.epoch(name).is_shunned())
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let question = Question::asked_by(keeper.here().clone());
+    let question = PeerRequest::asked_by(keeper.here().clone());
     let channel = Channel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);
     let own = identity::program(path);
     let age_ms = now().boottime_ms.saturating_sub(asked.boottime_ms);
-    let says = |Report { program, leash, .. }: Report| Found::Says {
+    let says = |PeerReport { program, leash, .. }: PeerReport| NodeSurvey::Says {
         skew_ms: program.as_ref().map_or(0, |program| skew_ms(program.wall_ms, asked.wall_ms, own.wall_ms)),
         program,
-        leash: leash.map(|leash| Attestation { leash, age_ms, uptime_ms: None }),
+        leash: leash.map(|leash| DatedSelfFenceReport { leash, age_ms, uptime_ms: None }),
     };
-    let nodes = answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(Found::Silent, says))).collect();
+    let nodes =
+        answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(NodeSurvey::Silent, says))).collect();
     Ok(Survey { own, own_leash: peer_reports::own_leash(&config.run), nodes })
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Places;
+use super::places::Paths;
 use crate::cli;
-use crate::core::confirm_off::{Seen, why_not};
+use crate::core::confirm_off::{NodeEvidence, why_not};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
@@ -17,8 +17,8 @@ use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::pacemaker::{self, fence};
-use crate::sys::receipt_log::Ledger;
-use crate::sys::recorded_action::{Finish, Road};
+use crate::sys::receipt_log::ReceiptLog;
+use crate::sys::recorded_action::{Finish, RecordedAction};
 use crate::sys::tcp_check::{self, NODED};
 
 /// The time for everything but the human.
@@ -42,7 +42,7 @@ pub struct Arguments {
     yes: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// Takes the word, unless something speaks against it.
@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         cli::confirm(&question, node.as_str()).map_err(|why| refused(&why))?;
     }
     let user = identity::asker().user;
-    let mut road = Road::enter(Ledger::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
+    let mut road = RecordedAction::enter(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
     let warnings = road.take_warnings();
     warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
     road.step(&user, "says that it is off", &arguments.reason);
@@ -103,11 +103,11 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// What speaks against it, and what Pacemaker calls the node; none if it has no such node.
 fn seen(
-    places: &Places,
+    places: &Paths,
     ssconf: &Ssconf,
     node: &NodeName,
     all: &[NodeName],
-) -> Result<(Seen, Option<PacemakerName>), String> {
+) -> Result<(NodeEvidence, Option<PacemakerName>), String> {
     let deadline = Deadline::after(LIMIT);
     let status = pacemaker::status(deadline).map_err(|error| error.to_string())?;
     let name = match status.called(node, all) {
@@ -124,7 +124,7 @@ fn seen(
         let accepts = || !tcp_check::accepting(&[address], NODED, 1, deadline).is_empty();
         asked(refusals.of(address), is_there, accepts)
     });
-    let seen = Seen {
+    let seen = NodeEvidence {
         is_here: identity::node_among([node]).is_some(),
         member: name.as_ref().map_or(Membership::Unknown, |name| status.of(name)),
         answers,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::places::Places;
+use super::places::Paths;
 use super::rehearse::{Rehearsal, rehearse, shown};
 use crate::cli;
 use crate::core::budget::pacemaker::waited;
@@ -14,9 +14,9 @@ use crate::core::drill::{After, Before, differences, why_not};
 use crate::core::ganeti::instances::running_on;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
-use crate::core::receipt::When;
-use crate::core::reconcile::{FenceStatus, Membership, Role};
-use crate::core::rehearsal::Step;
+use crate::core::receipt::Timestamp;
+use crate::core::reconcile::{FenceStatus, MasterRoleState, Membership};
+use crate::core::rehearsal::RehearsalStep;
 use crate::sys::clock::{Deadline, millis, now};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -63,7 +63,7 @@ pub struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// What happened, and when: milliseconds since the fencing was asked for.
@@ -79,7 +79,7 @@ struct Course {
 struct Report<'a> {
     version: u32,
     node: &'a NodeName,
-    rehearsed: &'a [Step],
+    rehearsed: &'a [RehearsalStep],
     heir: Option<&'a NodeName>,
     #[serde(flatten)]
     course: &'a Course,
@@ -209,12 +209,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(status: &CrmMon, places: &Places, rehearsal: &Rehearsal) -> Self {
+    fn of(status: &CrmMon, places: &Paths, rehearsal: &Rehearsal) -> Self {
         let is_it = |name: &NodeName| node::means(name, &rehearsal.node, &rehearsal.all);
         let offline = Ssconf::new(&places.data_dir).names("offline_nodes").unwrap_or_default();
         Self {
             taker: match &status.master_role {
-                Role::On(host) if !is_it(host) => Some(host.clone()),
+                MasterRoleState::On(host) if !is_it(host) => Some(host.clone()),
                 _ => None,
             },
             is_recorded: offline.iter().any(is_it),
@@ -228,7 +228,7 @@ fn look() -> Result<CrmMon, String> {
 }
 
 /// Whose fencing has succeeded since; Pacemaker writes whole seconds.
-fn fenced_since(status: &CrmMon, begun: When) -> Vec<NodeName> {
+fn fenced_since(status: &CrmMon, begun: Timestamp) -> Vec<NodeName> {
     let since = begun.wall_ms / 1000 * 1000;
     let is_since = |at: Option<u64>| at.is_some_and(|at| at >= since);
     let fenced =
@@ -236,7 +236,7 @@ fn fenced_since(status: &CrmMon, begun: When) -> Vec<NodeName> {
     fenced.map(|(target, _)| target.clone()).collect()
 }
 
-fn instances(places: &Places, node: &NodeName) -> Result<Vec<String>, String> {
+fn instances(places: &Paths, node: &NodeName) -> Result<Vec<String>, String> {
     let path = places.data_dir.join(files::CONFIG);
     let text = files::read_config_text(&places.data_dir)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -261,7 +261,7 @@ fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::budget::recovery::Times;
+    use crate::core::budget::recovery::RecoveryTimes;
     use crate::core::pacemaker::names::PacemakerName;
     use crate::core::pacemaker::resources::Resources;
 
@@ -274,7 +274,7 @@ mod tests {
             all: vec![node.clone()],
             steps: Vec::new(),
             heir: heir.map(|name| NodeName::new(name).unwrap()),
-            times: Times::of(None, &Resources::default(), None, false, false),
+            times: RecoveryTimes::of(None, &Resources::default(), None, false, false),
             unseen: None,
             uncounted: None,
         };

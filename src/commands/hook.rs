@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Places;
+use super::places::Paths;
 use super::{check, oob, setup};
 use crate::config::Config;
 use crate::core::check::Severity;
-use crate::core::ganeti::tags::{ByHand, Tags};
-use crate::core::hook::{Event, Hook, Plan, State, Step, plan, why_not_fenced};
+use crate::core::ganeti::tags::{OfflineByHand, Tags};
+use crate::core::hook::{Event, Hook, HookInput, HookStep, Plan, plan, why_not_fenced};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::{Pairs, Resources};
 use crate::core::pacemaker::standby::own;
-use crate::core::reconcile::{Decision, Fence, FenceStatus, Refusal};
+use crate::core::reconcile::{BlockReason, Decision, Fence, FenceStatus};
 use crate::core::setup::is_in_use;
 use crate::core::shun::readiness::may_serve;
-use crate::service::reconciler::run::RecorderError;
+use crate::service::reconciler::run::ReconcileError;
 use crate::service::self_fence::daemon::promise;
 use crate::service::self_fence::state as leash;
-use crate::service::shun::applier::{self, Keeper};
+use crate::service::shun::applier::{self, ShunApplier};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
@@ -61,10 +61,10 @@ const PAUSE: Duration = Duration::from_secs(3);
 pub struct Arguments {
     /// What a hook has put off, as it must not hold Ganeti up
     #[arg(hide = true, value_name = "STEP")]
-    later: Vec<Step>,
+    later: Vec<HookStep>,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// Does what is to be done at what has happened; returns whether `gnt-cluster verify` is to show what was printed.
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, String> {
     done
 }
 
-fn hook(places: &Places, config_path: &Path) -> Result<bool, String> {
+fn hook(places: &Paths, config_path: &Path) -> Result<bool, String> {
     let Some(event) = Event::read(|name| std::env::var(name).ok()) else { return Ok(true) };
     if event.hook == Hook::Instance {
         return instance(&event, places, config_path).map(|()| true);
@@ -111,7 +111,7 @@ fn hook(places: &Places, config_path: &Path) -> Result<bool, String> {
 }
 
 /// An instance is about to be started; an error stops Ganeti's job.
-fn instance(event: &Event, places: &Places, config_path: &Path) -> Result<(), String> {
+fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), String> {
     let names = Ssconf::new(&places.data_dir).names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
         return Ok(());
@@ -138,7 +138,7 @@ fn nothing_failed(failed: Vec<String>, is_well: bool) -> Result<bool, String> {
 }
 
 /// Looks at no more than the event needs; none on a host that is no node of Ganeti's.
-fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<State>, String> {
+fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, String> {
     let ssconf = Ssconf::new(&places.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
@@ -152,7 +152,7 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
     let in_use = resources.as_ref().is_some_and(is_in_use);
     let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
     let register = applier::register(&config.state).map_err(|error| error.to_string())?;
-    let mut state = State {
+    let mut state = HookInput {
         here,
         is_master,
         in_use,
@@ -173,7 +173,7 @@ fn look(event: &Event, places: &Places, config_path: &Path) -> Result<Option<Sta
         seen: None,
         quorum: None,
         ids: resources.as_ref().map(|resources| resources.ids.clone()).unwrap_or_default(),
-        by_hand: ByHand::default(),
+        by_hand: OfflineByHand::default(),
     };
     // Only its own copy is there at once; the others' follow.
     if is_master || event.hook == Hook::MasterIpTurnup {
@@ -214,7 +214,7 @@ struct Done {
 }
 
 /// Does one after the other: that one fails is no reason to leave the others.
-fn do_all(steps: &[Step], places: &Places, config_path: &Path) -> Result<Done, String> {
+fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done, String> {
     let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
     let mut done = Done { failed: Vec::new(), is_well: true };
     for step in steps {
@@ -226,24 +226,24 @@ fn do_all(steps: &[Step], places: &Places, config_path: &Path) -> Result<Done, S
     Ok(done)
 }
 
-fn one(step: &Step, places: &Places, config_path: &Path, config: &Config) -> Result<bool, String> {
+fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> Result<bool, String> {
     let soon = Deadline::after(EACH);
     match step {
-        Step::Check => {
+        HookStep::Check => {
             let found = check::run(&check::Arguments::plain(places.clone()), config_path)?;
             // Ganeti prints what a hook says only if it fails: a warning is no reason for that.
             return Ok(found < Severity::Error);
         }
-        Step::Apply => {
-            Keeper::new(config, &places.data_dir)?.apply(soon).map_err(|error| error.to_string())?;
+        HookStep::Apply => {
+            ShunApplier::new(config, &places.data_dir)?.apply(soon).map_err(|error| error.to_string())?;
         }
-        Step::Tend => drop(oob::ask(&["tend"], config_path, EACH)?),
-        Step::Refuse(node) => {
+        HookStep::Tend => drop(oob::ask(&["tend"], config_path, EACH)?),
+        HookStep::Refuse(node) => {
             let words = ["shun", node.as_str(), "--reason", "recorded offline in Ganeti"];
             drop(oob::ask(&words, config_path, EACH)?);
         }
-        Step::Follow => drop(setup::follow(places, config_path, false, Deadline::after(FOLLOW))?),
-        Step::Standby(node) => {
+        HookStep::Follow => drop(setup::follow(places, config_path, false, Deadline::after(FOLLOW))?),
+        HookStep::Standby(node) => {
             let (name, _) = in_pacemaker(node, places)?;
             standby::set(&name, soon).map_err(|error| {
                 format!(
@@ -251,14 +251,14 @@ fn one(step: &Step, places: &Places, config_path: &Path, config: &Config) -> Res
                 )
             })?;
         }
-        Step::Release(node) => release(node, places, soon)?,
-        Step::Fence(node) => fence(node, places)?,
-        Step::Record => record(places)?,
+        HookStep::Release(node) => release(node, places, soon)?,
+        HookStep::Fence(node) => fence(node, places)?,
+        HookStep::Record => record(places)?,
     }
     Ok(true)
 }
 
-fn release(node: &NodeName, places: &Places, deadline: Deadline) -> Result<(), String> {
+fn release(node: &NodeName, places: &Paths, deadline: Deadline) -> Result<(), String> {
     let (name, attributes) = in_pacemaker(node, places)?;
     standby::end(&name, own(&attributes), deadline).map_err(|error| {
         format!("{node}: is still on standby: {error} (crm_attribute --node {name} --name standby --delete)")
@@ -266,7 +266,7 @@ fn release(node: &NodeName, places: &Places, deadline: Deadline) -> Result<(), S
 }
 
 /// What Pacemaker calls one of Ganeti's nodes, and its permanent attributes there.
-fn in_pacemaker(node: &NodeName, places: &Places) -> Result<(PacemakerName, Pairs), String> {
+fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs), String> {
     let told = |error: String| format!("{node}: Pacemaker was not told: {error}");
     let resources = cib::resources(&places.cib).map_err(|error| told(error.to_string()))?.unwrap_or_default();
     let all = files::read_config(&places.data_dir).map_err(|error| told(error.to_string()))?.names();
@@ -275,7 +275,7 @@ fn in_pacemaker(node: &NodeName, places: &Places) -> Result<(PacemakerName, Pair
 }
 
 /// As in the plan, but what was known then may have changed.
-fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
+fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
     let refused = |why: String| format!("{node}: is not fenced: {why}");
     let ganeti = files::read_config(&places.data_dir).map_err(|error| refused(error.to_string()))?;
     if !ganeti.find(node).is_ok_and(|found| found.offline) {
@@ -310,19 +310,17 @@ fn fence(node: &NodeName, places: &Places) -> Result<(), String> {
 
 /// The master takes jobs when it has started, and Pacemaker sees the role at its next monitor. What is left then, those
 /// monitors do.
-fn record(places: &Places) -> Result<(), String> {
+fn record(places: &Paths) -> Result<(), String> {
     let deadline = Deadline::after(TAKE_OVER);
     let recorder = places.recorder();
     loop {
         let looked =
             Luxi::connect(&recorder.luxi, deadline.at_most(LOOK)).map_err(|error| error.to_string()).and_then(|_| {
                 match recorder.run(deadline.at_most(LOOK)) {
-                    Err(RecorderError::Pacemaker(PacemakerError::NotHere)) => Ok(true),
-                    looked => {
-                        Ok(!looked.map_err(|error| error.to_string())?.0.verdicts.iter().any(|verdict| {
-                            matches!(verdict.decision, Decision::Refused(Refusal::MasterElsewhere { .. }))
-                        }))
-                    }
+                    Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => Ok(true),
+                    looked => Ok(!looked.map_err(|error| error.to_string())?.0.verdicts.iter().any(|verdict| {
+                        matches!(verdict.decision, Decision::Refused(BlockReason::MasterElsewhere { .. }))
+                    })),
                 }
             });
         match looked {

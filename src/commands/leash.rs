@@ -11,7 +11,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::daemon;
-use crate::service::self_fence::state::{Phase, Status, Wanted, said_now, want, wanted};
+use crate::service::self_fence::state::{DesiredState, Phase, Status, said_now, want, wanted};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 
@@ -97,7 +97,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
 }
 
 fn keep(config: &Config, armed: bool) -> Result<(), String> {
-    want(&config.state, Wanted { armed })
+    want(&config.state, DesiredState { armed })
         .map_err(|error| format!("cannot keep it in {}: {error}", config.state.display()))
 }
 

@@ -106,7 +106,7 @@ pub enum Command {
     /// Let recording go on, in the whole cluster
     ///
     /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
-    Resume(places::Places),
+    Resume(places::Paths),
     /// Run by Ganeti's hooks: what protects the cluster follows its nodes
     ///
     /// The scripts in /etc/ganeti/hooks call it, and it reads what has happened from their environment. On the master: what

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Places;
+use super::places::Paths;
 use crate::cli;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::{Deadline, now};
@@ -23,7 +23,7 @@ pub struct Arguments {
     reason: String,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// Stops the record in the whole cluster. This host's own file holds the pause until the cluster has it, and goes on to
@@ -56,7 +56,7 @@ pub fn pause(arguments: &Arguments) -> Result<(), String> {
 ///
 /// # Errors
 /// One line; also when the pause of the cluster is out of reach.
-pub fn resume(places: &Places) -> Result<(), String> {
+pub fn resume(places: &Paths) -> Result<(), String> {
     let was_here = places.recorder().resume().map_err(text)?;
     let here = if was_here { "the pause of this host is over" } else { "there was no pause of this host alone" };
     if pacemaker::started_ms().is_none() {

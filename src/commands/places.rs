@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::config::DEFAULT_STATE;
-use crate::service::reconciler::run::Recorder;
+use crate::service::reconciler::run::Reconciler;
 use crate::service::reconciler::view::View;
 use crate::sys::ganeti::files;
 use crate::sys::pacemaker::cib;
@@ -13,7 +13,7 @@ use crate::sys::pacemaker::cib;
 /// The folders and files of one host.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Where things are")]
-pub struct Places {
+pub struct Paths {
     /// Folder of the receipts and of what is remembered
     #[arg(long, value_name = "FOLDER", default_value = DEFAULT_STATE)]
     pub state_dir: PathBuf,
@@ -27,7 +27,7 @@ pub struct Places {
     pub cib: PathBuf,
 }
 
-impl Places {
+impl Paths {
     /// The record, for those who only look.
     #[must_use]
     pub fn view(&self) -> View {
@@ -36,9 +36,9 @@ impl Places {
 
     /// The record, for those who change it.
     #[must_use]
-    pub fn recorder(&self) -> Recorder {
+    pub fn recorder(&self) -> Reconciler {
         let luxi = Path::new(files::LUXI_SOCKET);
-        let recorder = Recorder::new(&self.state_dir, &self.data_dir, luxi);
-        Recorder { cib: self.cib.clone(), ..recorder }
+        let recorder = Reconciler::new(&self.state_dir, &self.data_dir, luxi);
+        Reconciler { cib: self.cib.clone(), ..recorder }
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::places::Places;
+use super::places::Paths;
 use crate::cli;
 use crate::core::reconcile::Plan;
-use crate::core::status::Next;
+use crate::core::status::RecordChange;
 use crate::sys::clock::Deadline;
 
 /// The time for one look, and for its jobs to end.
@@ -21,7 +21,7 @@ pub struct Arguments {
     dry_run: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// The commands of `breaker`.
@@ -33,7 +33,7 @@ pub enum BreakerCommand {
     /// by itself when the cluster was whole for 10 minutes. Each host counts for itself, by what it sees, so the one that
     /// counts is the master's; after the master role moved, look at gnt-ha status there. Before you reset it, make sure
     /// that the nodes it holds are really gone: once they are recorded offline, their instances may be started elsewhere.
-    Reset(Places),
+    Reset(Paths),
 }
 
 /// Looks, decides and submits; prints what was decided of each node, and how the jobs ended.
@@ -72,7 +72,7 @@ fn show(plan: &Plan) -> Result<(), String> {
     let width = plan.verdicts.iter().map(|verdict| verdict.node.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
     for verdict in &plan.verdicts {
-        let next = Next::of(&verdict.decision);
+        let next = RecordChange::of(&verdict.decision);
         text.push_str(&format!("{} {:width$}  {}\n", next.mark(), verdict.node, next.text));
     }
     cli::print(&text)

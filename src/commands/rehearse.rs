@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::places::Places;
+use super::places::Paths;
 use super::setup::look_ahead;
 use crate::cli;
 use crate::config::{Config, DEFAULT_RUN};
-use crate::core::budget::detection::Seen;
-use crate::core::budget::recovery::{self, Times};
+use crate::core::budget::detection::Detection;
+use crate::core::budget::recovery::{self, RecoveryTimes};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
@@ -19,9 +19,9 @@ use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fence_score::fencers;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
-use crate::core::pacemaker::simulation::{Death, Outlook};
+use crate::core::pacemaker::simulation::{Death, Simulation};
 use crate::core::quorum::{Left, Quorum};
-use crate::core::rehearsal::{Known, Step, proof_of, steps};
+use crate::core::rehearsal::{RehearsalInput, RehearsalStep, proof_of, steps};
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::command;
 use crate::sys::corosync;
@@ -52,7 +52,7 @@ pub struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 #[derive(Serialize)]
@@ -60,7 +60,7 @@ struct Report<'a> {
     version: u32,
     node: &'a NodeName,
     counts_from: &'static str,
-    steps: &'a [Step],
+    steps: &'a [RehearsalStep],
 }
 
 /// What was rehearsed.
@@ -70,11 +70,11 @@ pub(super) struct Rehearsal {
     pub(super) name: PacemakerName,
     /// All of Ganeti's nodes.
     pub(super) all: Vec<NodeName>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<RehearsalStep>,
     /// Who would take the master role over, if the dead host had it.
     pub(super) heir: Option<NodeName>,
     /// The times.
-    pub(super) times: Times,
+    pub(super) times: RecoveryTimes,
     /// Why the time until its loss is seen is not known.
     pub(super) unseen: Option<String>,
     /// Why it is not known how corosync counts votes.
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 /// # Errors
 /// One line.
 pub(super) fn rehearse(
-    places: &Places,
+    places: &Paths,
     config: &Path,
     given: &NodeName,
     deadline: Deadline,
@@ -142,10 +142,10 @@ pub(super) fn rehearse(
     let is_leashed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("leashed (")));
     let is_precious = ganeti.nodes().len() == 2 && ganeti.master() == Some(&node);
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
-    let times = Times::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
+    let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
     let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();
     let ways = resources.fencing.with(&power_agents).ways(&node, &all);
-    let known = Known {
+    let known = RehearsalInput {
         died: name,
         outlook: &outlook,
         role: role.as_deref(),
@@ -189,15 +189,18 @@ fn seen(
     node: &PacemakerName,
     quorum: Option<&Quorum>,
     deadline: Deadline,
-) -> Result<Seen, String> {
+) -> Result<Detection, String> {
     let remote = resources.remotes().find(|remote| remote.id == node.as_str());
     if let Some(remote) = remote {
         let interval = recovery::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
-        return Ok(Seen::by_monitor(millis(interval), millis(recovery::operation(&remote.id, "monitor", resources))));
+        return Ok(Detection::by_monitor(
+            millis(interval),
+            millis(recovery::operation(&remote.id, "monitor", resources)),
+        ));
     }
     let totem = corosync::totem(deadline.at_most(COROSYNC))?;
     let lost = resources.ids.get(node).copied();
-    Ok(quorum.map_or_else(|| Seen::by_corosync(totem), |quorum| Seen::by_votes(totem, quorum, lost)))
+    Ok(quorum.map_or_else(|| Detection::by_corosync(totem), |quorum| Detection::by_votes(totem, quorum, lost)))
 }
 
 fn outlook(
@@ -206,7 +209,7 @@ fn outlook(
     node: &PacemakerName,
     keeps_quorum: bool,
     deadline: Deadline,
-) -> Result<Outlook, String> {
+) -> Result<Simulation, String> {
     let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
     // A remote node dies by its connection, and where that is only Pacemaker knows.
     let death = match resources.remotes().next() {

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::places::Places;
+use super::places::Paths;
 use super::status;
 use crate::cli;
 use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
-use crate::core::report::http::{LIMIT, Refused, Wanted, answer, wanted};
+use crate::core::report::http::{Endpoint, HttpError, LIMIT, answer, wanted};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
 use crate::core::status::Status;
 use crate::core::text::lines;
@@ -48,7 +48,7 @@ pub struct Arguments {
     http: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// In which form.
@@ -85,7 +85,7 @@ fn mond(status: &Status, at_ms: u64) -> Result<String, String> {
     serde_json::to_string(&Report::new(status, at_ms)).map_err(|error| error.to_string())
 }
 
-fn answer_http(places: &Places) -> Result<(), String> {
+fn answer_http(places: &Paths) -> Result<(), String> {
     let readers = Readers::default();
     let look = || status::look(places, false);
     let answer = |line: &str| answered(line, || readers.seen(look));
@@ -128,21 +128,21 @@ impl Readers {
 
 fn answered(line: &str, look: impl Fn() -> Seen) -> String {
     let report = || look().and_then(|seen| mond(&seen.0, seen.1));
-    let told = |wanted: Wanted| -> Result<(&str, String), String> {
+    let told = |wanted: Endpoint| -> Result<(&str, String), String> {
         Ok(match wanted {
-            Wanted::Versions => (JSON, json!([1]).to_string()),
-            Wanted::Nothing => (JSON, json!(null).to_string()),
-            Wanted::List => (JSON, json!([[NAME, CATEGORY, KIND]]).to_string()),
-            Wanted::All => (JSON, format!("[{}]", report()?)),
-            Wanted::One => (JSON, report()?),
-            Wanted::Metrics => (CONTENT_TYPE, look().map(|seen| openmetrics(&seen.0, seen.1))?),
+            Endpoint::Versions => (JSON, json!([1]).to_string()),
+            Endpoint::Nothing => (JSON, json!(null).to_string()),
+            Endpoint::List => (JSON, json!([[NAME, CATEGORY, KIND]]).to_string()),
+            Endpoint::All => (JSON, format!("[{}]", report()?)),
+            Endpoint::One => (JSON, report()?),
+            Endpoint::Metrics => (CONTENT_TYPE, look().map(|seen| openmetrics(&seen.0, seen.1))?),
         })
     };
     let refused =
-        |why: Refused, body: &str| answer(&why.to_string(), "text/plain; charset=utf-8", &format!("{body}\n"));
+        |why: HttpError, body: &str| answer(&why.to_string(), "text/plain; charset=utf-8", &format!("{body}\n"));
     match wanted(line).map(told) {
         Ok(Ok((kind, body))) => answer("200 OK", kind, &body),
-        Ok(Err(line)) => refused(Refused::Unknown, &line),
+        Ok(Err(line)) => refused(HttpError::Unknown, &line),
         Err(why) => refused(why, "there are /1/list/collectors, /1/report/all and /metrics"),
     }
 }

@@ -9,19 +9,20 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::places::Places;
+use super::places::Paths;
 use super::rehearse::left;
 use crate::cli;
 use crate::config::{Config, DEFAULT_RUN, names_to_resolve, shared, with_levels};
-use crate::core::budget::{self, Attested, Figures, Sum};
+use crate::core::budget::{self, Attested, Figures, TimeBudget};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
-use crate::core::pacemaker::simulation::{Death, Outlook, surprise};
+use crate::core::pacemaker::simulation::{Death, Simulation, surprise};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, MEMBERS, PORT, PREFIX, Part, State, Wish, fragment, outdated, plan_reached, planned, removal, to_connect,
+    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, SetupOptions, fragment, outdated, plan_reached, planned, removal,
+    to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::sys::clock::Deadline;
@@ -103,7 +104,7 @@ pub struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// How to show the changes.
@@ -125,7 +126,7 @@ struct Report<'a> {
     version: u32,
     open: usize,
     parts: &'a [Part],
-    too_short: &'a [Sum],
+    too_short: &'a [TimeBudget],
 }
 
 /// Runs it; returns whether everything is as it should be.
@@ -158,7 +159,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let config = usable(&ganeti, path)?;
     let members = Config::load_or_default(path).map_or(MEMBERS, |config| config.members);
     let digest = config.as_ref().filter(|_| is_master(&ganeti)).map(Config::digest);
-    let wish = Wish { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
+    let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
     let reached = remote_key::asked(&asked, PORT, deadline.at_most(REACH))?;
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
@@ -173,7 +174,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     cli::show(&shown(&parts, arguments.format))?;
     let table = arguments.format == Form::Table;
     if !too_short.is_empty() {
-        let sums: String = too_short.iter().map(Sum::text).collect();
+        let sums: String = too_short.iter().map(TimeBudget::text).collect();
         let comment = |line: &str| if table { format!("{line}\n") } else { format!("# {line}\n") };
         if arguments.format != Form::Xml {
             cli::print(&sums.lines().map(comment).collect::<String>())?;
@@ -232,7 +233,7 @@ fn is_master(ganeti: &GanetiConfig) -> bool {
 }
 
 /// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone.
-fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<Sum> {
+fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<TimeBudget> {
     let attested = config.map_or_else(Attested::new, |config| attested(config, ganeti));
     budget::too_short(&Figures { resources, config, ganeti: Some(ganeti), attested: &attested })
 }
@@ -320,12 +321,12 @@ pub(super) fn look_ahead(
     death: Option<&Death>,
     keeps_quorum: bool,
     deadline: Deadline,
-) -> Result<Outlook, String> {
+) -> Result<Simulation, String> {
     let said = copy.simulate(death, keeps_quorum, deadline).map_err(|error| error.to_string())?;
-    Outlook::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
+    Simulation::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
 }
 
-fn unsurprised(died: Option<&PacemakerName>, outlook: &Outlook) -> Result<(), String> {
+fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(), String> {
     let why = |why| format!("{why}, says crm_simulate on a copy (gnt-ha check tells what is in the way)");
     surprise(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
 }
@@ -386,12 +387,12 @@ fn table(parts: &[Part]) -> Text {
     let mut text = Text::default();
     for part in parts {
         let (mark, why, paint) = match &part.state {
-            State::Add => ("+ add   ", String::new(), Some(Paint::Green)),
-            State::Change(why) => ("~ change", format!(": {why}"), Some(Paint::Yellow)),
-            State::Remove(why) => ("- remove", format!(": {why}"), Some(Paint::Yellow)),
-            State::Same => ("= is so ", String::new(), None),
-            State::Kept(why) => ("  left  ", format!(": {why}"), None),
-            State::ByHand(why) => ("! by hand", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Add => ("+ add   ", String::new(), Some(Paint::Green)),
+            PartState::Change(why) => ("~ change", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Remove(why) => ("- remove", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Same => ("= is so ", String::new(), None),
+            PartState::Kept(why) => ("  left  ", format!(": {why}"), None),
+            PartState::ByHand(why) => ("! by hand", format!(": {why}"), Some(Paint::Yellow)),
         };
         text.push_painted(paint, mark);
         text.push_str(&format!("  {}{why}\n", part.what));

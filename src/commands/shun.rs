@@ -13,9 +13,9 @@ use super::oob;
 use crate::cli;
 use crate::config::Config;
 use crate::core::node::{self, NodeName};
-use crate::core::shun::list::{Entry, Reach};
+use crate::core::shun::list::{ShunEntry, ShunScope};
 use crate::core::text::printable;
-use crate::service::shun::applier::Keeper;
+use crate::service::shun::applier::ShunApplier;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 
 fn here(command: &Command, config: &Path) -> Result<bool, String> {
     let config = Config::load_or_default(config).map_err(|error| error.to_string())?;
-    let keeper = Keeper::new(&config, Path::new(files::DATA_DIR))?;
+    let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(LIMIT);
     match command {
         Command::Apply => {
@@ -135,7 +135,7 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
     }
 }
 
-fn release(keeper: &Keeper<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, String> {
+fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, String> {
     let register = keeper.register().map_err(|error| error.to_string())?;
     let shunned: Vec<&NodeName> = register.shunned().map(|(node, _)| node).collect();
     let find = |given: &NodeName| {
@@ -168,18 +168,18 @@ fn release(keeper: &Keeper<'_>, arguments: &ReleaseArguments, deadline: Deadline
 struct Line<'a> {
     node: &'a str,
     refused: bool,
-    entry: &'a Entry,
+    entry: &'a ShunEntry,
     /// Why one of its addresses is not to be refused any more.
     #[serde(skip)]
     left_out: Option<String>,
 }
 
-fn status(keeper: &Keeper<'_>, json: bool, deadline: Deadline) -> Result<bool, String> {
+fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bool, String> {
     let register = keeper.register().map_err(|error| error.to_string())?;
     let kernel = keeper.refused(deadline).map_err(|error| error.to_string())?;
     let left_out = keeper.left_out();
     let line = |(node, entry)| {
-        let Entry { addresses, reach, .. }: &Entry = entry;
+        let ShunEntry { addresses, reach, .. }: &ShunEntry = entry;
         let refused = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
         let node: &NodeName = node;
         Line { node: node.as_str(), refused, entry, left_out: left_out(node, entry) }
@@ -199,8 +199,8 @@ fn table(lines: &[Line<'_>]) -> String {
     for Line { node, refused, entry, left_out } in lines {
         let mark = if *refused { ' ' } else { '!' };
         let what = match entry.reach {
-            Reach::Tcp => "TCP",
-            Reach::Everything => "everything",
+            ShunScope::Tcp => "TCP",
+            ShunScope::Everything => "everything",
         };
         let kernel = match (refused, left_out) {
             (true, _) => "refused".to_owned(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::core::node::NodeName;
-use crate::sys::trusted_file::GuardedFileError;
+use crate::sys::trusted_file::TrustedFileError;
 
 /// One thing that an administrator can mend in the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: GuardedFileError,
+        error: TrustedFileError,
     },
     /// The text is wrong.
     #[error("{}:{line}: {message}", path.display())]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::device::Seconds;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
-use crate::core::shun::lease_times::Terms;
+use crate::core::shun::lease_times::LeaseTimes;
 
 /// The UDP port of the signed echo. Ganeti has 1811 to 1815 and 5080, our report 1816 (TCP).
 const PORT: u16 = 1817;
@@ -21,7 +21,7 @@ const FIRST_PORT: u16 = 1024;
 /// The watchdog of this node and the times that it keeps.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Leash {
+pub struct SelfFenceConfig {
     /// The watchdog device.
     pub device: PathBuf,
     /// How long a lease holds from the moment when its question was sent.
@@ -38,7 +38,7 @@ pub struct Leash {
     pub before_bite: Option<PathBuf>,
 }
 
-impl Default for Leash {
+impl Default for SelfFenceConfig {
     fn default() -> Self {
         let seconds = |seconds| Seconds(Duration::from_secs(seconds));
         Self {
@@ -53,12 +53,12 @@ impl Default for Leash {
     }
 }
 
-impl Leash {
+impl SelfFenceConfig {
     /// The times, with the watchdog's as it is set.
     #[must_use]
-    pub fn terms(&self) -> Terms {
+    pub fn terms(&self) -> LeaseTimes {
         let millis = |seconds: Seconds| u64::try_from(seconds.0.as_millis()).unwrap_or(u64::MAX);
-        Terms {
+        LeaseTimes {
             lease_ms: millis(self.lease),
             watchdog_ms: millis(self.watchdog),
             drift_ppm: self.drift_ppm,

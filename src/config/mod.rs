@@ -18,11 +18,11 @@ pub use agents::{is_board, kind_of};
 pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
 pub use digest::{BadDigest, DIGEST_PROPERTY, Digest};
 pub use error::ConfigError;
-pub use leash::Leash;
+pub use leash::SelfFenceConfig;
 pub use machine::{Resolved, Shared, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
 pub use pattern::Pattern;
 pub use record::Record;
-pub use shun::{Network, Shun};
+pub use shun::{AddressRange, ShunConfig};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -61,9 +61,9 @@ pub struct Config {
     /// The folder of the locks.
     pub run: PathBuf,
     /// What refusing a lost node may touch.
-    pub shun: Shun,
+    pub shun: ShunConfig,
     /// The watchdog of this node.
-    pub leash: Leash,
+    pub leash: SelfFenceConfig,
     /// When Ganeti's record is kept.
     pub record: Record,
     /// Of more nodes than this, `gnt-ha setup` makes those remote nodes that are no master candidates.

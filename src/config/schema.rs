@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::machine::{Resolved, shared};
 use super::template::Values;
-use super::{Config, ConfigError, Leash, Levels, NodeRule, Pattern, Record, Shun};
+use super::{Config, ConfigError, Levels, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig};
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
@@ -36,9 +36,9 @@ struct Document {
     #[serde(default = "run")]
     run_directory: PathBuf,
     #[serde(default)]
-    shun: Shun,
+    shun: ShunConfig,
     #[serde(default)]
-    leash: Option<Spanned<Leash>>,
+    leash: Option<Spanned<SelfFenceConfig>>,
     #[serde(default)]
     record: Option<Spanned<Record>>,
     #[serde(default)]
@@ -127,7 +127,7 @@ impl Reader<'_> {
             let why = format!("members must be 2 to {MEMBERS}: corosync carries no more nodes");
             return Err(self.error(document.members.span().start, why));
         }
-        let leash = document.leash.unwrap_or_else(|| Spanned::new(0..0, Leash::default()));
+        let leash = document.leash.unwrap_or_else(|| Spanned::new(0..0, SelfFenceConfig::default()));
         leash.get_ref().check().map_err(|why| self.error(leash.span().start, format!("leash: {why}")))?;
         let record = document.record.unwrap_or_else(|| Spanned::new(0..0, Record::default()));
         record.get_ref().check().map_err(|why| self.error(record.span().start, format!("record: {why}")))?;

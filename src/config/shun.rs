@@ -9,18 +9,18 @@ use crate::core::shun::verdict::Accepted;
 /// What refusing a lost node may touch, and when it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Shun {
+pub struct ShunConfig {
     /// Whether a node is shunned after every off that another device has proven: for speed, and for its return.
     pub after_off: bool,
     /// Addresses and networks (`192.0.2.0/24`) that are never refused: gateways, the BMCs' network, storage.
-    pub protected: Vec<Network>,
+    pub protected: Vec<AddressRange>,
     /// A watchdog that dies with the kernel that it should reset (softdog) counts for `bounded`, too.
     pub accept_softdog: bool,
     /// The watchdog of a host that is a virtual machine, and may be paused with it, counts for `bounded`, too.
     pub accept_virtual: bool,
 }
 
-impl Shun {
+impl ShunConfig {
     /// The weaker watchdogs that count.
     #[must_use]
     pub const fn accepted(&self) -> Accepted {
@@ -28,7 +28,7 @@ impl Shun {
     }
 }
 
-impl Default for Shun {
+impl Default for ShunConfig {
     fn default() -> Self {
         Self { after_off: true, protected: Vec::new(), accept_softdog: false, accept_virtual: false }
     }
@@ -37,12 +37,12 @@ impl Default for Shun {
 /// An address, or a network in the form address/length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Network {
+pub struct AddressRange {
     address: IpAddr,
     length: u8,
 }
 
-impl Network {
+impl AddressRange {
     /// Whether the address is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -60,7 +60,7 @@ fn same(a: u128, b: u128, free: u8) -> bool {
     (a ^ b).checked_shr(u32::from(free)).unwrap_or(0) == 0
 }
 
-impl TryFrom<String> for Network {
+impl TryFrom<String> for AddressRange {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -83,8 +83,8 @@ impl TryFrom<String> for Network {
 mod tests {
     use super::*;
 
-    fn network(text: &str) -> Result<Network, String> {
-        Network::try_from(text.to_owned())
+    fn network(text: &str) -> Result<AddressRange, String> {
+        AddressRange::try_from(text.to_owned())
     }
 
     #[test]

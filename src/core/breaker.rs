@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
-use super::receipt::When;
+use super::receipt::Timestamp;
 
 /// How long the cluster must have been whole, in milliseconds, before the breaker forgets.
 pub const WHOLE_FOR_MS: u64 = 600_000;
@@ -42,7 +42,7 @@ impl Limits {
 /// What is remembered from one reconciliation to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
-    latched: Option<Latch>,
+    latched: Option<OpenState>,
     /// Fenced and recorded offline, and not admitted again since.
     down: BTreeSet<NodeName>,
     /// Held back once and let through by the administrator: they count no more.
@@ -52,7 +52,7 @@ pub struct Breaker {
 
 /// Why nothing goes through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latch {
+pub struct OpenState {
     /// Since when, in milliseconds since 1970.
     pub since_ms: u64,
     /// The nodes that are held back.
@@ -65,14 +65,14 @@ pub struct Latch {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Whole {
-    since: When,
-    seen: When,
+    since: Timestamp,
+    seen: Timestamp,
 }
 
 impl Breaker {
     /// The latch, while it holds.
     #[must_use]
-    pub const fn latch(&self) -> Option<&Latch> {
+    pub const fn latch(&self) -> Option<&OpenState> {
         self.latched.as_ref()
     }
 
@@ -117,7 +117,7 @@ impl Breaker {
     /// Takes in whether the cluster is whole now, and forgets everything after [`WHOLE_FOR_MS`] of that.
     ///
     /// Both clocks must agree that the time has passed: the wall clock may be set, the boot clock begins anew.
-    pub(super) fn look(&mut self, whole: bool, now: When) {
+    pub(super) fn look(&mut self, whole: bool, now: Timestamp) {
         if !whole {
             self.whole = None;
             return;
@@ -131,7 +131,7 @@ impl Breaker {
     }
 
     /// As if the whole cluster, if it is whole, had been seen at `now` last.
-    pub(super) fn seen_at(&mut self, now: When) {
+    pub(super) fn seen_at(&mut self, now: Timestamp) {
         if let Some(whole) = &mut self.whole {
             whole.seen = now;
         }
@@ -146,14 +146,18 @@ impl Breaker {
         nodes: &BTreeSet<NodeName>,
         limits: Limits,
         total: usize,
-        now: When,
-    ) -> Result<(), &Latch> {
+        now: Timestamp,
+    ) -> Result<(), &OpenState> {
         let limit = limits.of(total);
         let together = self.down.union(nodes).filter(|node| !self.excused.contains(*node)).count();
         let must_latch = !nodes.is_empty() && together > limit;
         if self.latched.is_none() && must_latch {
-            self.latched =
-                Some(Latch { since_ms: now.wall_ms, held: BTreeSet::new(), down: &self.down - &self.excused, limit });
+            self.latched = Some(OpenState {
+                since_ms: now.wall_ms,
+                held: BTreeSet::new(),
+                down: &self.down - &self.excused,
+                limit,
+            });
         }
         match &mut self.latched {
             None => Ok(()),
@@ -166,7 +170,7 @@ impl Breaker {
 }
 
 /// The milliseconds between two looks, by the slower and by the faster of both clocks; none if one went back.
-fn passed(from: When, to: When) -> Option<(u64, u64)> {
+fn passed(from: Timestamp, to: Timestamp) -> Option<(u64, u64)> {
     let wall = to.wall_ms.checked_sub(from.wall_ms)?;
     let boot = to.boottime_ms.checked_sub(from.boottime_ms)?;
     Some((wall.min(boot), wall.max(boot)))
@@ -180,8 +184,8 @@ mod tests {
         names.iter().map(|name| NodeName::new(name).unwrap()).collect()
     }
 
-    fn at(s: u64) -> When {
-        When { wall_ms: 1_000_000 + s * 1_000, boottime_ms: s * 1_000 }
+    fn at(s: u64) -> Timestamp {
+        Timestamp { wall_ms: 1_000_000 + s * 1_000, boottime_ms: s * 1_000 }
     }
 
     /// At most 2 nodes or 30 % at once, whichever is more.
@@ -236,8 +240,8 @@ mod tests {
     /// Neither a clock that is set, nor a pause without looking, nor a reboot is ten minutes of being whole.
     #[test]
     fn only_watched_time_counts() {
-        let late = When { wall_ms: at(700).wall_ms, boottime_ms: at(10).boottime_ms };
-        let rebooted = When { wall_ms: at(700).wall_ms, boottime_ms: 5 };
+        let late = Timestamp { wall_ms: at(700).wall_ms, boottime_ms: at(10).boottime_ms };
+        let rebooted = Timestamp { wall_ms: at(700).wall_ms, boottime_ms: 5 };
         for second in [late, rebooted, at(700)] {
             let mut breaker = Breaker::default();
             assert!(breaker.pass(&set(&["a", "b", "c"]), Limits::default(), 5, at(0)).is_err());

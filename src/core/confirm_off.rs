@@ -4,7 +4,7 @@ use super::reconcile::Membership;
 
 /// What is seen of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct NodeEvidence {
     /// It is the host that is asked.
     pub is_here: bool,
     /// Pacemaker's view.
@@ -17,7 +17,7 @@ pub struct Seen {
 
 /// What speaks against the word; silence speaks for nothing, and against nothing.
 #[must_use]
-pub const fn why_not(seen: Seen) -> Option<&'static str> {
+pub const fn why_not(seen: NodeEvidence) -> Option<&'static str> {
     if seen.is_here {
         return Some("it is this host, and it runs");
     }
@@ -41,22 +41,22 @@ mod tests {
     /// "A misspelt name": what is seen running is off at nobody's word.
     #[test]
     fn no_word_stands_against_what_is_seen() {
-        let dead = Seen { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
+        let dead = NodeEvidence { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
         assert_eq!(why_not(dead), None);
-        assert_eq!(why_not(Seen { member: Membership::Absent, ..dead }), None);
-        assert!(why_not(Seen { is_here: true, ..dead }).is_some());
-        assert!(why_not(Seen { answers: true, ..dead }).is_some());
+        assert_eq!(why_not(NodeEvidence { member: Membership::Absent, ..dead }), None);
+        assert!(why_not(NodeEvidence { is_here: true, ..dead }).is_some());
+        assert!(why_not(NodeEvidence { answers: true, ..dead }).is_some());
         for member in [Membership::Pending, Membership::Online, Membership::Standby, Membership::ShuttingDown] {
-            assert!(why_not(Seen { member, ..dead }).is_some(), "{member:?}");
+            assert!(why_not(NodeEvidence { member, ..dead }).is_some(), "{member:?}");
         }
     }
 
     /// One that was taken out of Pacemaker, and not yet out of Ganeti, kept the role from everybody: nothing could prove it off.
     #[test]
     fn a_node_that_pacemaker_does_not_know_is_off_at_a_word_if_it_was_asked_and_is_silent() {
-        let unknown = Seen { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
+        let unknown = NodeEvidence { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
         assert_eq!(why_not(unknown), None);
-        assert!(why_not(Seen { answers: true, ..unknown }).is_some());
-        assert!(why_not(Seen { was_asked: false, ..unknown }).is_some());
+        assert!(why_not(NodeEvidence { answers: true, ..unknown }).is_some());
+        assert!(why_not(NodeEvidence { was_asked: false, ..unknown }).is_some());
     }
 }

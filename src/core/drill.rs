@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::node::{self, NodeName};
 use super::pacemaker::names::PacemakerName;
-use super::reconcile::{Membership, Role};
-use super::rehearsal::Step;
+use super::reconcile::{MasterRoleState, Membership};
+use super::rehearsal::RehearsalStep;
 
 /// What is known before.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Before<'a> {
     /// Why it is not known whether corosync's quorum survives it.
     pub uncounted: Option<&'a str>,
     /// What was rehearsed.
-    pub rehearsed: &'a [Step],
+    pub rehearsed: &'a [RehearsalStep],
 }
 
 /// What speaks against the drill: a cluster that is not whole has no host to spare.
@@ -70,7 +70,7 @@ pub struct After<'a> {
     /// Whose fencing has succeeded since it began.
     pub fenced: &'a [NodeName],
     /// Where the master role is now.
-    pub role: &'a Role,
+    pub role: &'a MasterRoleState,
     /// It was recorded offline, or was back before that.
     pub is_settled: bool,
     /// How long after it was asked for the fencing had succeeded, in milliseconds.
@@ -99,9 +99,11 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
     }
     if let Some(heir) = after.heir {
         match after.role {
-            Role::On(host) if node::means(host, heir, after.all) => {}
-            Role::On(host) => lines.push(format!("the master role is on {host}, not on {heir}")),
-            Role::Nowhere | Role::Unmanaged => lines.push(format!("the master role is nowhere, not on {heir}")),
+            MasterRoleState::On(host) if node::means(host, heir, after.all) => {}
+            MasterRoleState::On(host) => lines.push(format!("the master role is on {host}, not on {heir}")),
+            MasterRoleState::Nowhere | MasterRoleState::Unmanaged => {
+                lines.push(format!("the master role is nowhere, not on {heir}"))
+            }
         }
     }
     if !after.is_settled {
@@ -118,9 +120,16 @@ mod tests {
         NodeName::new(text).unwrap()
     }
 
-    fn step(blocked: bool) -> Step {
+    fn step(blocked: bool) -> RehearsalStep {
         let (typical_ms, latest_ms, grade) = (None, None, None);
-        Step { who: "proof", what: "none: its BMC does not answer".to_owned(), blocked, typical_ms, latest_ms, grade }
+        RehearsalStep {
+            who: "proof",
+            what: "none: its BMC does not answer".to_owned(),
+            blocked,
+            typical_ms,
+            latest_ms,
+            grade,
+        }
     }
 
     /// Whoever practises must not make an outage of it.
@@ -161,7 +170,7 @@ mod tests {
     #[test]
     fn what_was_not_rehearsed_is_told() {
         let (node, heir, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
-        let role = Role::On(name("n2"));
+        let role = MasterRoleState::On(name("n2"));
         let fenced = [name("n1")];
         let all = ["n1.lab", "n2.lab", "n3.lab"].map(name);
         let within = Duration::from_secs(60);
@@ -177,14 +186,14 @@ mod tests {
             within,
         };
         assert_eq!(differences(&after), [""; 0]);
-        assert_eq!(differences(&After { heir: None, role: &Role::Unmanaged, ..after.clone() }), [""; 0]);
+        assert_eq!(differences(&After { heir: None, role: &MasterRoleState::Unmanaged, ..after.clone() }), [""; 0]);
         let two = [name("n1.lab"), other.clone()];
-        let elsewhere = Role::On(other);
+        let elsewhere = MasterRoleState::On(other);
         for (seen, line) in [
             (After { fenced: &[], ..after.clone() }, "does not say that n1.lab was fenced"),
             (After { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
             (After { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
-            (After { role: &Role::Nowhere, ..after.clone() }, "nowhere"),
+            (After { role: &MasterRoleState::Nowhere, ..after.clone() }, "nowhere"),
             (After { fenced_ms: Some(60_001), ..after.clone() }, "took 61 s until n1.lab was fenced, and at most 60 s"),
             (After { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
         ] {

@@ -5,20 +5,20 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde::Serialize;
 
 use super::node::NodeName;
-use super::receipt::{Entry, Head, Intent, Receipt, Step};
+use super::receipt::{ActionStep, Head, Intent, LogEntry, Receipt};
 
 /// One action: what was asked for, how it ended, and what other programs of ours did for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Story {
+pub struct ActionRecord {
     /// What was asked for.
     pub intent: Intent,
     /// How it ended; none if it was interrupted or still runs.
     pub receipt: Option<Receipt>,
     /// Actions that were part of this one.
-    pub parts: Vec<Story>,
+    pub parts: Vec<ActionRecord>,
 }
 
-impl Story {
+impl ActionRecord {
     /// When the last thing that is known of it happened, in milliseconds since 1970.
     #[must_use]
     pub fn ended_ms(&self) -> Option<u64> {
@@ -33,42 +33,42 @@ impl Story {
 
     /// What was tried, by it and by its parts, in its order.
     #[must_use]
-    pub fn steps(&self) -> Vec<Tried<'_>> {
+    pub fn steps(&self) -> Vec<TimedStep<'_>> {
         let mut steps = Vec::new();
         self.collect(self.intent.at.boottime_ms, 0, &mut steps);
         steps.sort_by_key(|tried| tried.at_ms);
         steps
     }
 
-    fn collect<'a>(&'a self, zero: u64, depth: usize, steps: &mut Vec<Tried<'a>>) {
+    fn collect<'a>(&'a self, zero: u64, depth: usize, steps: &mut Vec<TimedStep<'a>>) {
         let begun = self.intent.at.boottime_ms.saturating_sub(zero);
         let of_it = self.receipt.iter().flat_map(|receipt| &receipt.steps);
-        steps.extend(of_it.map(|step| Tried { at_ms: begun + step.at_ms, depth, step }));
+        steps.extend(of_it.map(|step| TimedStep { at_ms: begun + step.at_ms, depth, step }));
         self.parts.iter().for_each(|part| part.collect(zero, depth + 1, steps));
     }
 }
 
 /// A step of a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tried<'a> {
+pub struct TimedStep<'a> {
     /// Milliseconds since the whole began (CLOCK_BOOTTIME).
     pub at_ms: u64,
     /// How many programs of ours are above the one that did it.
     pub depth: usize,
     /// What.
-    pub step: &'a Step,
+    pub step: &'a ActionStep,
 }
 
 /// Joins `entries`, which are in the order they were written, into stories in the order they began. With
 /// `node`, only those of that node.
 #[must_use]
-pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
+pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<ActionRecord> {
     let mut receipts: HashMap<String, Receipt> = HashMap::new();
     let mut intents = Vec::new();
     for entry in entries {
         match entry {
-            Entry::Intent(intent) => intents.push(intent),
-            Entry::Receipt(receipt) => {
+            LogEntry::Intent(intent) => intents.push(intent),
+            LogEntry::Receipt(receipt) => {
                 receipts.insert(receipt.id.clone(), receipt);
             }
         }
@@ -76,7 +76,7 @@ pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
     let all: BTreeSet<NodeName> = intents.iter().map(|intent| intent.node.clone()).collect();
     let wanted = |intent: &Intent| node.is_none_or(|node| super::node::same(node, &intent.node, &all));
     let ids: HashSet<String> = intents.iter().map(|intent| intent.id.clone()).collect();
-    let mut parts: HashMap<String, Vec<Story>> = HashMap::new();
+    let mut parts: HashMap<String, Vec<ActionRecord>> = HashMap::new();
     let mut whole = Vec::new();
     // A part begins after what it is part of: from the end, each finds its own parts complete.
     for intent in intents.into_iter().rev() {
@@ -86,7 +86,7 @@ pub fn stories(entries: Vec<Entry>, node: Option<&NodeName>) -> Vec<Story> {
         let mut own_parts = parts.remove(&intent.id).unwrap_or_default();
         own_parts.reverse();
         let parent = intent.asked_by.request.clone().filter(|id| ids.contains(id) && *id != intent.id);
-        let story = Story { receipt: receipts.remove(&intent.id), intent, parts: own_parts };
+        let story = ActionRecord { receipt: receipts.remove(&intent.id), intent, parts: own_parts };
         match parent {
             Some(parent) => parts.entry(parent).or_default().push(story),
             None => whole.push(story),
@@ -161,12 +161,12 @@ mod tests {
     #[test]
     fn a_part_is_told_inside_its_whole() {
         let entries = vec![
-            Entry::Intent(intent("a", "n3.lab")),
-            Entry::Intent(part_of("b", "a")),
-            Entry::Receipt(receipt("b", "n3.lab")),
-            Entry::Receipt(receipt("a", "n3.lab")),
+            LogEntry::Intent(intent("a", "n3.lab")),
+            LogEntry::Intent(part_of("b", "a")),
+            LogEntry::Receipt(receipt("b", "n3.lab")),
+            LogEntry::Receipt(receipt("a", "n3.lab")),
         ];
-        let stories = stories(entries, None);
+        let stories = join_entries(entries, None);
         assert_eq!(stories.len(), 1);
         assert_eq!(stories[0].parts[0].intent.id, "b");
         assert!(stories[0].parts[0].receipt.is_some());
@@ -175,20 +175,20 @@ mod tests {
     /// Pacemaker kills an agent without a warning: the intent alone must still be told.
     #[test]
     fn an_interrupted_action_has_no_receipt() {
-        let stories = stories(vec![Entry::Intent(intent("a", "n3.lab"))], None);
+        let stories = join_entries(vec![LogEntry::Intent(intent("a", "n3.lab"))], None);
         assert_eq!(stories[0].receipt, None);
     }
 
     #[test]
     fn a_part_whose_whole_is_gone_is_told_alone() {
-        assert_eq!(stories(vec![Entry::Intent(part_of("b", "rotated away"))], None).len(), 1);
-        assert_eq!(stories(vec![Entry::Intent(part_of("b", "b"))], None).len(), 1);
+        assert_eq!(join_entries(vec![LogEntry::Intent(part_of("b", "rotated away"))], None).len(), 1);
+        assert_eq!(join_entries(vec![LogEntry::Intent(part_of("b", "b"))], None).len(), 1);
     }
 
     #[test]
     fn one_nodes_stories_by_its_short_name() {
-        let entries = vec![Entry::Intent(intent("a", "n3.lab")), Entry::Intent(intent("b", "n2.lab"))];
-        let found = stories(entries, Some(&NodeName::new("n2").unwrap()));
+        let entries = vec![LogEntry::Intent(intent("a", "n3.lab")), LogEntry::Intent(intent("b", "n2.lab"))];
+        let found = join_entries(entries, Some(&NodeName::new("n2").unwrap()));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].intent.id, "b");
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use super::ganeti::tags::ByHand;
+use super::ganeti::tags::OfflineByHand;
 use super::node::{self, NodeName};
 use super::pacemaker::crm_mon::CrmMon;
 use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
@@ -101,7 +101,7 @@ impl Event {
 
 /// What this host knows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct HookInput {
     /// This host.
     pub here: NodeName,
     /// It is Ganeti's master.
@@ -133,12 +133,12 @@ pub struct State {
     /// corosync's number of each full member.
     pub ids: BTreeMap<PacemakerName, u32>,
     /// The cluster's tag.
-    pub by_hand: ByHand,
+    pub by_hand: OfflineByHand,
 }
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum HookStep {
     /// This host's own rules.
     Apply,
     /// `gnt-ha check`.
@@ -159,7 +159,7 @@ pub enum Step {
     Tend,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for HookStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Apply => f.write_str("apply"),
@@ -175,7 +175,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl FromStr for Step {
+impl FromStr for HookStep {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -199,9 +199,9 @@ impl FromStr for Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// At once.
-    pub now: Vec<Step>,
+    pub now: Vec<HookStep>,
     /// By a process that nobody waits for.
-    pub later: Vec<Step>,
+    pub later: Vec<HookStep>,
     /// What the administrator has to know, a line each.
     pub remarks: Vec<String>,
 }
@@ -210,18 +210,18 @@ pub struct Plan {
 ///
 /// # Errors
 /// Why what is about to be done must not be: before it only.
-pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
+pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
     if event.is_pre {
         return may_be_done(event, state).map(|()| Plan::default());
     }
     let mut plan = Plan::default();
     match event.hook {
-        Hook::ClusterVerify if state.is_master && state.in_use => plan.now.push(Step::Check),
+        Hook::ClusterVerify if state.is_master && state.in_use => plan.now.push(HookStep::Check),
         Hook::ConfigUpdate | Hook::NodeRemove if state.is_master => plan.now = follow(state),
         Hook::NodeAdd if state.is_master => {
             // First of all the standby: until it ends, the node looks as if it left.
             plan.now.extend(follow(state));
-            plan.now.extend(state.shuns.then_some(Step::Tend));
+            plan.now.extend(state.shuns.then_some(HookStep::Tend));
         }
         Hook::NodeModify if state.is_master => {
             if event.offline == Some(true) {
@@ -232,12 +232,12 @@ pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
         }
         // The master role waits for this hook.
         Hook::MasterIpTurnup if state.in_use && state.runs => {
-            plan.later.push(Step::Record);
-            plan.later.extend(state.shuns.then_some(Step::Tend));
+            plan.later.push(HookStep::Record);
+            plan.later.extend(state.shuns.then_some(HookStep::Tend));
         }
         Hook::Watcher => {
             if state.shuns || state.in_use {
-                plan.now.extend([Step::Apply, Step::Tend]);
+                plan.now.extend([HookStep::Apply, HookStep::Tend]);
             }
             plan.now.extend(follow(state).into_iter().filter(|_| state.is_master));
         }
@@ -247,7 +247,7 @@ pub fn plan(event: &Event, state: &State) -> Result<Plan, String> {
 }
 
 /// Ganeti asks a node that comes back for its version first, so of one this is heard only where the master itself lets it through.
-fn may_be_done(event: &Event, state: &State) -> Result<(), String> {
+fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
         let name = connected(target, state);
@@ -261,8 +261,8 @@ fn may_be_done(event: &Event, state: &State) -> Result<(), String> {
 }
 
 /// What Pacemaker calls a remote node that it is connected to and would lose when all others refuse it, where nobody wants it fenced.
-fn connected<'a>(target: &NodeName, state: &'a State) -> Option<&'a PacemakerName> {
-    if !state.may_shun || state.is_our_record || state.by_hand == ByHand::Fence {
+fn connected<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
+    if !state.may_shun || state.is_our_record || state.by_hand == OfflineByHand::Fence {
         return None;
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
@@ -280,19 +280,19 @@ fn would_be_fenced(target: &NodeName, name: &PacemakerName) -> String {
 }
 
 /// What follows from Ganeti's nodes as they are: nothing of it depends on what has happened.
-fn follow(state: &State) -> Vec<Step> {
+fn follow(state: &HookInput) -> Vec<HookStep> {
     if !state.runs {
         return Vec::new();
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
     let is_back = |name: &&NodeName| !state.offline.contains(*name) && called(name, &state.standby, &all).is_ok();
-    let mut steps: Vec<Step> = all.iter().filter(is_back).cloned().map(Step::Release).collect();
-    steps.extend(state.in_use.then_some(Step::Follow));
+    let mut steps: Vec<HookStep> = all.iter().filter(is_back).cloned().map(HookStep::Release).collect();
+    steps.extend(state.in_use.then_some(HookStep::Follow));
     steps
 }
 
 /// A node was recorded offline.
-fn offlined(event: &Event, state: &State) -> Plan {
+fn offlined(event: &Event, state: &HookInput) -> Plan {
     let mut plan = Plan::default();
     let found = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
     // Ganeti does not offline its master.
@@ -302,8 +302,8 @@ fn offlined(event: &Event, state: &State) -> Plan {
     let is_refused = node::find(target, &state.refused).is_ok();
     // A record of ours that comes after a person has admitted the node: it could not be added again.
     let is_let_in = state.is_our_record && node::find(target, &state.admitted).is_ok();
-    plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| Step::Refuse(target.clone())));
-    if state.by_hand == ByHand::Leave || state.is_our_record {
+    plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| HookStep::Refuse(target.clone())));
+    if state.by_hand == OfflineByHand::Leave || state.is_our_record {
         return plan;
     }
     let Some(seen) = &state.seen else {
@@ -327,13 +327,13 @@ fn offlined(event: &Event, state: &State) -> Plan {
         return plan;
     }
     let left = state.quorum.as_ref().zip(state.ids.get(name)).map(|(quorum, id)| quorum.without(&[*id]));
-    let against = if state.by_hand == ByHand::Fence { why_not_fenced(name, seen, left) } else { None };
+    let against = if state.by_hand == OfflineByHand::Fence { why_not_fenced(name, seen, left) } else { None };
     match (state.by_hand, against) {
-        (ByHand::Fence, None) => plan.later.push(Step::Fence(target.clone())),
+        (OfflineByHand::Fence, None) => plan.later.push(HookStep::Fence(target.clone())),
         (_, against) => {
             plan.remarks.extend(against.map(|why| format!("{target}: is not fenced, but on standby: {why}")));
             if member != Membership::Standby {
-                plan.now.push(Step::Standby(target.clone()));
+                plan.now.push(HookStep::Standby(target.clone()));
             }
         }
     }

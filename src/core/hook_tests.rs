@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::quorum::tests::{CMAP, TOOL};
-use crate::core::reconcile::Role;
+use crate::core::reconcile::MasterRoleState;
 
 const ALL: [&str; 7] =
     ["cluster-verify", "config-update", "master-ip-turnup", "node-add", "node-modify", "node-remove", ""];
@@ -53,8 +53,8 @@ fn an_instance_runs_on_the_node_that_it_comes_to() {
 }
 
 /// The master of three nodes, all online in both worlds.
-fn well() -> State {
-    State {
+fn well() -> HookInput {
+    HookInput {
         here: name("n1.lab"),
         is_master: true,
         in_use: true,
@@ -70,7 +70,7 @@ fn well() -> State {
         seen: None,
         quorum: None,
         ids: BTreeMap::new(),
-        by_hand: ByHand::Standby,
+        by_hand: OfflineByHand::Standby,
     }
 }
 
@@ -81,19 +81,19 @@ fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
         remotes: BTreeSet::new(),
         nodes: members.iter().map(|(node, member)| (PacemakerName::of_test(node), *member)).collect(),
         fences: Vec::new(),
-        master_role: Role::On(name("n1.lab")),
+        master_role: MasterRoleState::On(name("n1.lab")),
     }
 }
 
 /// n3 was just recorded offline, and Pacemaker has it so.
-fn offlined_while(member: Membership) -> State {
+fn offlined_while(member: Membership) -> HookInput {
     let seen = pacemaker(&[("n1.lab", Membership::Online), ("n2.lab", Membership::Online), ("n3.lab", member)]);
-    State { offline: [name("n3.lab")].into(), seen: Some(seen), ..well() }
+    HookInput { offline: [name("n3.lab")].into(), seen: Some(seen), ..well() }
 }
 
-fn steps(event: &Event, state: &State) -> String {
+fn steps(event: &Event, state: &HookInput) -> String {
     let plan = plan(event, state).unwrap();
-    let words = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let words = |steps: &[HookStep]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     format!("{}|{}|{}", words(&plan.now), words(&plan.later), plan.remarks.join(" "))
 }
 
@@ -112,9 +112,9 @@ fn every_hook_has_its_steps() {
     ];
     for (hook, on_master, elsewhere) in expected {
         let event = event(hook, "post", &[]);
-        let state = State { shuns: true, ..well() };
+        let state = HookInput { shuns: true, ..well() };
         assert_eq!(steps(&event, &state), on_master, "{hook}");
-        assert_eq!(steps(&event, &State { is_master: false, ..state }), elsewhere, "{hook}");
+        assert_eq!(steps(&event, &HookInput { is_master: false, ..state }), elsewhere, "{hook}");
     }
 }
 
@@ -123,7 +123,7 @@ fn every_hook_has_its_steps() {
 fn where_nothing_of_ours_is_configured_nothing_is_done() {
     for is_master in [true, false] {
         for runs in [true, false] {
-            let state = State { in_use: false, is_master, runs, ..offlined_while(Membership::Online) };
+            let state = HookInput { in_use: false, is_master, runs, ..offlined_while(Membership::Online) };
             for hook in ALL {
                 assert_eq!(steps(&event(hook, "post", &[]), &state), "||", "{hook}");
                 assert_eq!(steps(&event(hook, "pre", &[]), &state), "||", "{hook}");
@@ -131,7 +131,7 @@ fn where_nothing_of_ours_is_configured_nothing_is_done() {
             assert_eq!(steps(&offlining(), &state), "||");
         }
     }
-    let stopped = State { runs: false, ..well() };
+    let stopped = HookInput { runs: false, ..well() };
     for hook in ["config-update", "master-ip-turnup", "node-add", "node-modify", "node-remove"] {
         assert_eq!(steps(&event(hook, "post", &[]), &stopped), "||", "{hook}: Pacemaker does not run");
     }
@@ -150,16 +150,16 @@ fn a_hook_of_others_is_none() {
 fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     let running = offlined_while(Membership::Online);
     assert_eq!(steps(&offlining(), &running), "refuse=n3.lab standby=n3.lab follow||");
-    let fence = State { by_hand: ByHand::Fence, ..running.clone() };
+    let fence = HookInput { by_hand: OfflineByHand::Fence, ..running.clone() };
     assert_eq!(steps(&offlining(), &fence), "refuse=n3.lab follow|fence=n3.lab|");
-    let leave = State { by_hand: ByHand::Leave, ..running.clone() };
+    let leave = HookInput { by_hand: OfflineByHand::Leave, ..running.clone() };
     assert_eq!(steps(&offlining(), &leave), "refuse=n3.lab follow||");
     // What was fenced is refused since then, and its record must not wait for others that do not answer.
-    let refused = State { refused: [name("n3.lab")].into(), ..running.clone() };
+    let refused = HookInput { refused: [name("n3.lab")].into(), ..running.clone() };
     assert_eq!(steps(&offlining(), &refused), "standby=n3.lab follow||");
-    let not_shunned = State { may_shun: false, ..running.clone() };
+    let not_shunned = HookInput { may_shun: false, ..running.clone() };
     assert_eq!(steps(&offlining(), &not_shunned), "standby=n3.lab follow||");
-    let elsewhere = State { is_master: false, ..running };
+    let elsewhere = HookInput { is_master: false, ..running };
     assert_eq!(steps(&offlining(), &elsewhere), "||", "the target runs it, too");
 }
 
@@ -167,19 +167,19 @@ fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
 #[test]
 fn pacemaker_is_told_of_running_nodes_only() {
     for member in [Membership::Absent, Membership::Unclean, Membership::Unknown] {
-        for by_hand in [ByHand::Standby, ByHand::Fence] {
-            let state = State { by_hand, ..offlined_while(member) };
+        for by_hand in [OfflineByHand::Standby, OfflineByHand::Fence] {
+            let state = HookInput { by_hand, ..offlined_while(member) };
             assert_eq!(steps(&offlining(), &state), "refuse=n3.lab follow||", "{member:?} {by_hand:?}");
         }
     }
     let his = offlined_while(Membership::Standby);
     assert_eq!(steps(&offlining(), &his), "refuse=n3.lab follow||");
     // A record that comes late does not undo that a person has let it in since; an administrator's word does.
-    let admitted = State { admitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
-    assert_eq!(steps(&offlining(), &State { is_our_record: true, ..admitted.clone() }), "follow||");
+    let admitted = HookInput { admitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
+    assert_eq!(steps(&offlining(), &HookInput { is_our_record: true, ..admitted.clone() }), "follow||");
     assert_eq!(steps(&offlining(), &admitted), "refuse=n3.lab follow||");
     // It was fenced, and is back before Ganeti had recorded it: nobody has said anything by hand.
-    let ours = State { is_our_record: true, by_hand: ByHand::Fence, ..offlined_while(Membership::Online) };
+    let ours = HookInput { is_our_record: true, by_hand: OfflineByHand::Fence, ..offlined_while(Membership::Online) };
     assert_eq!(steps(&offlining(), &ours), "refuse=n3.lab follow||");
 }
 
@@ -187,7 +187,7 @@ fn pacemaker_is_told_of_running_nodes_only() {
 #[test]
 fn nobody_is_fenced_by_hand_at_the_others_cost() {
     let fence = |seen: CrmMon| {
-        let state = State { by_hand: ByHand::Fence, seen: Some(seen), ..offlined_while(Membership::Online) };
+        let state = HookInput { by_hand: OfflineByHand::Fence, seen: Some(seen), ..offlined_while(Membership::Online) };
         steps(&offlining(), &state)
     };
     let three = offlined_while(Membership::Online).seen.unwrap();
@@ -221,7 +221,8 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
     let fence = |quorum: Option<Quorum>| {
         let seen = Some(two.clone());
         let ids = [(PacemakerName::of_test("n3.lab"), 2)].into();
-        let state = State { by_hand: ByHand::Fence, seen, quorum, ids, ..offlined_while(Membership::Online) };
+        let state =
+            HookInput { by_hand: OfflineByHand::Fence, seen, quorum, ids, ..offlined_while(Membership::Online) };
         steps(&offlining(), &state)
     };
     let stays = "refuse=n3.lab standby=n3.lab follow||n3.lab: is not fenced, but on standby: ";
@@ -240,18 +241,21 @@ fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
     let with = |member| {
         let mut seen = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", member)]);
         seen.remotes = [PacemakerName::of_test("n3.lab")].into();
-        State { seen: Some(seen), offline: BTreeSet::new(), ..well() }
+        HookInput { seen: Some(seen), offline: BTreeSet::new(), ..well() }
     };
-    let connected = State { may_shun: true, ..with(Membership::Online) };
+    let connected = HookInput { may_shun: true, ..with(Membership::Online) };
     let why = plan(&before, &connected).unwrap_err();
     assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
-    let may_be = |state: State| plan(&before, &state).is_ok();
-    assert!(may_be(State { may_shun: true, ..with(Membership::Absent) }), "its connection is stopped, or it is gone");
-    assert!(may_be(State { may_shun: false, ..connected.clone() }), "nobody refuses it");
-    assert!(may_be(State { is_our_record: true, ..connected.clone() }));
-    assert!(may_be(State { by_hand: ByHand::Fence, ..connected.clone() }), "it is to be fenced");
-    assert!(!may_be(State { by_hand: ByHand::Leave, ..connected.clone() }));
-    assert!(may_be(State { seen: None, ..connected.clone() }));
+    let may_be = |state: HookInput| plan(&before, &state).is_ok();
+    assert!(
+        may_be(HookInput { may_shun: true, ..with(Membership::Absent) }),
+        "its connection is stopped, or it is gone"
+    );
+    assert!(may_be(HookInput { may_shun: false, ..connected.clone() }), "nobody refuses it");
+    assert!(may_be(HookInput { is_our_record: true, ..connected.clone() }));
+    assert!(may_be(HookInput { by_hand: OfflineByHand::Fence, ..connected.clone() }), "it is to be fenced");
+    assert!(!may_be(HookInput { by_hand: OfflineByHand::Leave, ..connected.clone() }));
+    assert!(may_be(HookInput { seen: None, ..connected.clone() }));
     let mut member = connected;
     member.seen.as_mut().unwrap().remotes.clear();
     assert!(may_be(member), "a full member keeps its membership");
@@ -260,7 +264,7 @@ fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
 /// Unknown is never success: whoever cannot ask Pacemaker says what is left to do.
 #[test]
 fn what_pacemaker_was_not_told_is_said() {
-    let state = State { seen: None, ..offlined_while(Membership::Online) };
+    let state = HookInput { seen: None, ..offlined_while(Membership::Online) };
     let said = steps(&offlining(), &state);
     assert!(said.starts_with("refuse=n3.lab follow||n3.lab: whether Pacemaker has it running is not known"), "{said}");
 }
@@ -269,12 +273,12 @@ fn what_pacemaker_was_not_told_is_said() {
 fn the_master_itself_is_never_touched() {
     let mut event = offlining();
     event.target = Some(name("n1.lab"));
-    let state = State { offline: [name("n1.lab")].into(), ..offlined_while(Membership::Online) };
+    let state = HookInput { offline: [name("n1.lab")].into(), ..offlined_while(Membership::Online) };
     assert_eq!(steps(&event, &state), "follow||");
     event.target = None;
     assert_eq!(steps(&event, &state), "follow||", "no node is named");
     // The job did not do what its hook says.
-    let state = State { offline: BTreeSet::new(), ..state };
+    let state = HookInput { offline: BTreeSet::new(), ..state };
     assert_eq!(steps(&offlining(), &state), "follow||");
 }
 
@@ -282,15 +286,15 @@ fn the_master_itself_is_never_touched() {
 #[test]
 fn our_standby_ends_when_ganeti_has_the_node_again() {
     // As Pacemaker calls it.
-    let state = State { standby: ["n3", "gone.lab"].map(PacemakerName::of_test).into(), ..well() };
+    let state = HookInput { standby: ["n3", "gone.lab"].map(PacemakerName::of_test).into(), ..well() };
     for hook in ["config-update", "node-add", "node-modify", "node-remove"] {
         let said = steps(&event(hook, "post", &[]), &state);
         assert_eq!(said, "release=n3.lab follow||", "{hook}");
     }
     assert_eq!(steps(&event("", "post", &[]), &state), "apply tend release=n3.lab follow||");
-    let removed = State { in_use: false, ..state.clone() };
+    let removed = HookInput { in_use: false, ..state.clone() };
     assert_eq!(steps(&event("config-update", "post", &[]), &removed), "release=n3.lab||", "setup --remove left it");
-    let offline = State { offline: [name("n3.lab")].into(), ..state };
+    let offline = HookInput { offline: [name("n3.lab")].into(), ..state };
     assert_eq!(steps(&event("config-update", "post", &[]), &offline), "follow||");
 }
 
@@ -299,15 +303,16 @@ fn our_standby_ends_when_ganeti_has_the_node_again() {
 fn a_refused_node_is_not_taken_back() {
     let before =
         |variable: &str, value: &str| event("node-modify", "pre", &[("GANETI_OP_TARGET", "n3.lab"), (variable, value)]);
-    let refused = State { refused: [name("n3.lab")].into(), offline: [name("n3.lab")].into(), shuns: true, ..well() };
+    let refused =
+        HookInput { refused: [name("n3.lab")].into(), offline: [name("n3.lab")].into(), shuns: true, ..well() };
     for (variable, value) in
         [("GANETI_OFFLINE", "False"), ("GANETI_DRAINED", "True"), ("GANETI_MASTER_CANDIDATE", "True")]
     {
         let why = plan(&before(variable, value), &refused).unwrap_err();
         assert!(why.contains("gnt-ha admit n3.lab"), "{why}");
         for fine in [
-            State { refused: BTreeSet::new(), ..refused.clone() },
-            State { offline: BTreeSet::new(), ..refused.clone() },
+            HookInput { refused: BTreeSet::new(), ..refused.clone() },
+            HookInput { offline: BTreeSet::new(), ..refused.clone() },
         ] {
             assert_eq!(steps(&before(variable, value), &fine), "||", "{variable}");
         }
@@ -321,19 +326,19 @@ fn a_refused_node_is_not_taken_back() {
 fn what_is_put_off_is_read_back() {
     let node = || name("n3.lab");
     for step in [
-        Step::Apply,
-        Step::Check,
-        Step::Follow,
-        Step::Record,
-        Step::Tend,
-        Step::Fence(node()),
-        Step::Refuse(node()),
-        Step::Release(node()),
-        Step::Standby(node()),
+        HookStep::Apply,
+        HookStep::Check,
+        HookStep::Follow,
+        HookStep::Record,
+        HookStep::Tend,
+        HookStep::Fence(node()),
+        HookStep::Refuse(node()),
+        HookStep::Release(node()),
+        HookStep::Standby(node()),
     ] {
         assert_eq!(step.to_string().parse(), Ok(step));
     }
     for bad in ["", "fence", "fence=", "fence=--all", "tend=n1", "reboot=n1"] {
-        assert!(bad.parse::<Step>().is_err(), "{bad:?}");
+        assert!(bad.parse::<HookStep>().is_err(), "{bad:?}");
     }
 }

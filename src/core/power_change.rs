@@ -29,10 +29,10 @@ pub struct Rules {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Wait that long, then read the state and tell [`Pursuit::read`].
+pub enum PowerChangeStep {
+    /// Wait that long, then read the state and tell [`PowerChange::read`].
     Read(Duration),
-    /// Send the command and tell [`Pursuit::sent`].
+    /// Send the command and tell [`PowerChange::sent`].
     Send,
     /// The state is proven.
     Reached {
@@ -45,7 +45,7 @@ pub enum Next {
 
 /// Why a reading told nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread {
+pub struct ReadFailure {
     /// In words, for the error.
     pub why: String,
     /// Trying again cannot help or would harm (a refused login).
@@ -54,7 +54,7 @@ pub struct Unread {
 
 /// The course of one pursuit. Holds no clock: the caller says how much time has gone.
 #[derive(Debug)]
-pub struct Pursuit {
+pub struct PowerChange {
     want: Power,
     rules: Rules,
     in_a_row: u32,
@@ -65,7 +65,7 @@ pub struct Pursuit {
     last_seen: String,
 }
 
-impl Pursuit {
+impl PowerChange {
     /// Begins to pursue `want`. The first thing to do is to read the state.
     #[must_use]
     pub fn new(want: Power, rules: Rules) -> Self {
@@ -87,33 +87,33 @@ impl Pursuit {
     }
 
     /// Takes in what was read `elapsed` after the beginning.
-    pub fn read(&mut self, seen: Result<Power, Unread>, elapsed: Duration) -> Next {
+    pub fn read(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.unread = seen.is_err();
         match seen {
             Ok(power) if power == self.want => {
                 self.in_a_row += 1;
                 self.last_seen = format!("it says {power}, {} of {} times", self.in_a_row, self.readings());
                 if self.in_a_row >= self.readings() {
-                    return Next::Reached { already: self.sent == 0 };
+                    return PowerChangeStep::Reached { already: self.sent == 0 };
                 }
                 self.again(self.rules.confirm_pause, elapsed)
             }
             Ok(power) => {
                 self.in_a_row = 0;
                 self.last_seen = format!("it still says {power}");
-                if self.may_send(elapsed) { Next::Send } else { self.again(self.rules.poll_pause, elapsed) }
+                if self.may_send(elapsed) { PowerChangeStep::Send } else { self.again(self.rules.poll_pause, elapsed) }
             }
             Err(unread) => {
                 self.in_a_row = 0;
                 self.last_seen = unread.why;
                 if unread.is_final {
-                    return Next::Failed(self.last_seen.clone());
+                    return PowerChangeStep::Failed(self.last_seen.clone());
                 }
                 // The command is idempotent and was asked for: what cannot be read may still be switched.
                 if self.sent == 0 {
-                    Next::Send
+                    PowerChangeStep::Send
                 } else if elapsed.saturating_sub(self.sent_at) >= self.rules.patience {
-                    Next::Failed(self.give_up(elapsed))
+                    PowerChangeStep::Failed(self.give_up(elapsed))
                 } else {
                     self.again(self.rules.poll_pause, elapsed)
                 }
@@ -123,16 +123,16 @@ impl Pursuit {
 
     /// Takes in how the command was answered `elapsed` after the beginning. A refusal is remembered for the
     /// error, but only the state that is read decides.
-    pub fn sent(&mut self, answer: Result<(), Unread>, elapsed: Duration) -> Next {
+    pub fn sent(&mut self, answer: Result<(), ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.sent += 1;
         self.sent_at = elapsed;
         match answer {
             Ok(()) => self.refused = None,
-            Err(unread) if unread.is_final => return Next::Failed(unread.why),
+            Err(unread) if unread.is_final => return PowerChangeStep::Failed(unread.why),
             Err(unread) => self.refused = Some(unread.why),
         }
         // However long the command took: without a reading it was for nothing.
-        Next::Read(self.rules.settle)
+        PowerChangeStep::Read(self.rules.settle)
     }
 
     fn readings(&self) -> u32 {
@@ -148,8 +148,12 @@ impl Pursuit {
         self.sent < self.rules.sends.max(1) && elapsed.saturating_sub(self.sent_at) >= patience
     }
 
-    fn again(&self, pause: Duration, elapsed: Duration) -> Next {
-        if elapsed < self.rules.limit { Next::Read(pause) } else { Next::Failed(self.give_up(elapsed)) }
+    fn again(&self, pause: Duration, elapsed: Duration) -> PowerChangeStep {
+        if elapsed < self.rules.limit {
+            PowerChangeStep::Read(pause)
+        } else {
+            PowerChangeStep::Failed(self.give_up(elapsed))
+        }
     }
 
     /// Why the state is not proven, `elapsed` after the beginning: for whoever has no more time.
@@ -196,47 +200,47 @@ mod tests {
         }
     }
 
-    fn unread(why: &str) -> Result<Power, Unread> {
-        Err(Unread { why: why.to_owned(), is_final: false })
+    fn unread(why: &str) -> Result<Power, ReadFailure> {
+        Err(ReadFailure { why: why.to_owned(), is_final: false })
     }
 
     #[test]
     fn already_off_sends_nothing_but_reads_twice() {
-        let mut off = Pursuit::new(Power::Off, rules());
-        assert_eq!(off.read(Ok(Power::Off), MS(0)), Next::Read(MS(200)));
-        assert_eq!(off.read(Ok(Power::Off), MS(200)), Next::Reached { already: true });
+        let mut off = PowerChange::new(Power::Off, rules());
+        assert_eq!(off.read(Ok(Power::Off), MS(0)), PowerChangeStep::Read(MS(200)));
+        assert_eq!(off.read(Ok(Power::Off), MS(200)), PowerChangeStep::Reached { already: true });
     }
 
     /// A dark moment inside somebody's power cycle must not pass as off.
     #[test]
     fn off_then_on_again_starts_the_count_anew() {
-        let mut off = Pursuit::new(Power::Off, rules());
-        assert_eq!(off.read(Ok(Power::Off), MS(0)), Next::Read(MS(200)));
-        assert_eq!(off.read(Ok(Power::On), MS(200)), Next::Send);
-        assert_eq!(off.sent(Ok(()), MS(210)), Next::Read(MS(0)));
-        assert_eq!(off.read(Ok(Power::Off), MS(220)), Next::Read(MS(200)));
-        assert_eq!(off.read(Ok(Power::Off), MS(420)), Next::Reached { already: false });
+        let mut off = PowerChange::new(Power::Off, rules());
+        assert_eq!(off.read(Ok(Power::Off), MS(0)), PowerChangeStep::Read(MS(200)));
+        assert_eq!(off.read(Ok(Power::On), MS(200)), PowerChangeStep::Send);
+        assert_eq!(off.sent(Ok(()), MS(210)), PowerChangeStep::Read(MS(0)));
+        assert_eq!(off.read(Ok(Power::Off), MS(220)), PowerChangeStep::Read(MS(200)));
+        assert_eq!(off.read(Ok(Power::Off), MS(420)), PowerChangeStep::Reached { already: false });
     }
 
     /// IPMI: a BMC may acknowledge and not act. The command goes out once more, then it is a failure.
     #[test]
     fn an_acknowledgement_is_not_proof() {
-        let mut off = Pursuit::new(Power::Off, rules());
+        let mut off = PowerChange::new(Power::Off, rules());
         let mut now = MS(0);
         let mut sends = 0;
         let mut next = off.read(Ok(Power::On), now);
         let why = loop {
             match next {
-                Next::Send => {
+                PowerChangeStep::Send => {
                     sends += 1;
                     next = off.sent(Ok(()), now);
                 }
-                Next::Read(pause) => {
+                PowerChangeStep::Read(pause) => {
                     now += pause + MS(10);
                     next = off.read(Ok(Power::On), now);
                 }
-                Next::Reached { .. } => panic!("believed an acknowledgement"),
-                Next::Failed(why) => break why,
+                PowerChangeStep::Reached { .. } => panic!("believed an acknowledgement"),
+                PowerChangeStep::Failed(why) => break why,
             }
         };
         assert_eq!(sends, 2);
@@ -246,58 +250,58 @@ mod tests {
     /// "A BMC that does not answer is unknown, never off": the command goes out, nothing is believed.
     #[test]
     fn silence_is_a_failure() {
-        let mut off = Pursuit::new(Power::Off, rules());
-        assert_eq!(off.read(unread("no answer"), MS(5_000)), Next::Send);
-        let unsent = Err(Unread { why: "no answer".into(), is_final: false });
-        assert_eq!(off.sent(unsent, MS(10_000)), Next::Read(MS(0)));
-        assert_eq!(off.read(unread("no answer"), MS(15_000)), Next::Read(MS(500)));
+        let mut off = PowerChange::new(Power::Off, rules());
+        assert_eq!(off.read(unread("no answer"), MS(5_000)), PowerChangeStep::Send);
+        let unsent = Err(ReadFailure { why: "no answer".into(), is_final: false });
+        assert_eq!(off.sent(unsent, MS(10_000)), PowerChangeStep::Read(MS(0)));
+        assert_eq!(off.read(unread("no answer"), MS(15_000)), PowerChangeStep::Read(MS(500)));
         let next = off.read(unread("no answer"), MS(20_100));
-        assert!(matches!(&next, Next::Failed(why) if why.contains("no answer")), "{next:?}");
+        assert!(matches!(&next, PowerChangeStep::Failed(why) if why.contains("no answer")), "{next:?}");
     }
 
     /// Pacemaker asks other peers only when an agent fails in time: silence must not use up everything.
     #[test]
     fn silence_after_the_command_is_put_up_with_for_a_while() {
-        let mut off = Pursuit::new(Power::Off, Rules { patience: MS(5_000), ..rules() });
-        assert_eq!(off.read(unread("no answer"), MS(8_000)), Next::Send);
-        off.sent(Err(Unread { why: "no answer".into(), is_final: false }), MS(16_000));
-        assert_eq!(off.read(unread("away for a moment"), MS(17_000)), Next::Read(MS(500)));
-        assert!(matches!(off.read(unread("no answer"), MS(21_000)), Next::Failed(_)));
+        let mut off = PowerChange::new(Power::Off, Rules { patience: MS(5_000), ..rules() });
+        assert_eq!(off.read(unread("no answer"), MS(8_000)), PowerChangeStep::Send);
+        off.sent(Err(ReadFailure { why: "no answer".into(), is_final: false }), MS(16_000));
+        assert_eq!(off.read(unread("away for a moment"), MS(17_000)), PowerChangeStep::Read(MS(500)));
+        assert!(matches!(off.read(unread("no answer"), MS(21_000)), PowerChangeStep::Failed(_)));
     }
 
     /// A command that took all of the time is still judged by what is read after it.
     #[test]
     fn there_is_always_a_reading_after_the_command() {
-        let mut off = Pursuit::new(Power::Off, Rules { readings: 1, ..rules() });
-        assert_eq!(off.read(Ok(Power::On), MS(10)), Next::Send);
-        assert_eq!(off.sent(Ok(()), MS(30_000)), Next::Read(MS(0)));
-        assert_eq!(off.read(Ok(Power::Off), MS(30_010)), Next::Reached { already: false });
+        let mut off = PowerChange::new(Power::Off, Rules { readings: 1, ..rules() });
+        assert_eq!(off.read(Ok(Power::On), MS(10)), PowerChangeStep::Send);
+        assert_eq!(off.sent(Ok(()), MS(30_000)), PowerChangeStep::Read(MS(0)));
+        assert_eq!(off.read(Ok(Power::Off), MS(30_010)), PowerChangeStep::Reached { already: false });
     }
 
     /// "A failed login is never tried again": BMCs lock accounts.
     #[test]
     fn a_final_failure_ends_at_once() {
-        let mut off = Pursuit::new(Power::Off, rules());
-        let refused = Err(Unread { why: "wrong password".into(), is_final: true });
-        assert_eq!(off.read(refused, MS(5)), Next::Failed("wrong password".into()));
+        let mut off = PowerChange::new(Power::Off, rules());
+        let refused = Err(ReadFailure { why: "wrong password".into(), is_final: true });
+        assert_eq!(off.read(refused, MS(5)), PowerChangeStep::Failed("wrong password".into()));
     }
 
     /// Some BMCs answer D5h to "off" when the host is off by then: what is read decides.
     #[test]
     fn a_refused_command_is_judged_by_the_state() {
-        let mut off = Pursuit::new(Power::Off, rules());
-        assert_eq!(off.read(Ok(Power::On), MS(0)), Next::Send);
-        let refused = Err(Unread { why: "D5h".into(), is_final: false });
-        assert_eq!(off.sent(refused, MS(1)), Next::Read(MS(0)));
+        let mut off = PowerChange::new(Power::Off, rules());
+        assert_eq!(off.read(Ok(Power::On), MS(0)), PowerChangeStep::Send);
+        let refused = Err(ReadFailure { why: "D5h".into(), is_final: false });
+        assert_eq!(off.sent(refused, MS(1)), PowerChangeStep::Read(MS(0)));
         off.read(Ok(Power::Off), MS(2));
-        assert_eq!(off.read(Ok(Power::Off), MS(202)), Next::Reached { already: false });
+        assert_eq!(off.read(Ok(Power::Off), MS(202)), PowerChangeStep::Reached { already: false });
     }
 
-    fn reading() -> impl Strategy<Value = Result<Power, Unread>> {
+    fn reading() -> impl Strategy<Value = Result<Power, ReadFailure>> {
         prop_oneof![
             Just(Ok(Power::On)),
             Just(Ok(Power::Off)),
-            any::<bool>().prop_map(|is_final| Err(Unread { why: "?".into(), is_final })),
+            any::<bool>().prop_map(|is_final| Err(ReadFailure { why: "?".into(), is_final })),
         ]
     }
 
@@ -305,22 +309,22 @@ mod tests {
         /// Whatever is read: success only after `readings` equal ones in a row, and always an end.
         #[test]
         fn success_needs_its_readings_in_a_row(script in proptest::collection::vec(reading(), 200)) {
-            let mut off = Pursuit::new(Power::Off, rules());
+            let mut off = PowerChange::new(Power::Off, rules());
             let mut now = MS(0);
             let mut last = Vec::new();
             let mut script = script.into_iter();
-            let mut next = Next::Read(MS(0));
+            let mut next = PowerChangeStep::Read(MS(0));
             loop {
                 next = match next {
-                    Next::Read(pause) => {
+                    PowerChangeStep::Read(pause) => {
                         now += pause + MS(50);
                         let Some(seen) = script.next() else { prop_assert!(false, "no end"); break };
                         last.push(seen.clone());
                         off.read(seen, now)
                     }
-                    Next::Send => off.sent(Ok(()), now),
-                    Next::Failed(_) => break,
-                    Next::Reached { .. } => {
+                    PowerChangeStep::Send => off.sent(Ok(()), now),
+                    PowerChangeStep::Failed(_) => break,
+                    PowerChangeStep::Reached { .. } => {
                         prop_assert!(last.ends_with(&[Ok(Power::Off), Ok(Power::Off)]));
                         break;
                     }

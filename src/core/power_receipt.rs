@@ -19,7 +19,7 @@ const TEXT_MOST: usize = 200;
 
 /// An action that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removal {
+pub struct PowerReceipt {
     /// The id of its intent and its receipt.
     pub id: String,
     /// What was asked for.
@@ -42,8 +42,11 @@ pub struct Removal {
 
 /// What is taken of such an answer at all: of the nodes that were asked about, bounded, and nothing that is no receipt of a fencing.
 #[must_use]
-pub fn believed(said: BTreeMap<NodeName, Vec<Removal>>, asked: &[NodeName]) -> BTreeMap<NodeName, Vec<Removal>> {
-    let is_one = |removal: &Removal| {
+pub fn believed(
+    said: BTreeMap<NodeName, Vec<PowerReceipt>>,
+    asked: &[NodeName],
+) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
+    let is_one = |removal: &PowerReceipt| {
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         removal.by_fencer
             && (1..=TEXT_MOST).contains(&removal.id.len())
@@ -51,7 +54,7 @@ pub fn believed(said: BTreeMap<NodeName, Vec<Removal>>, asked: &[NodeName]) -> B
             && removal.word_of.len() <= TEXT_MOST
             && !removal.word_of.chars().any(char::is_control)
     };
-    let of_one = |(node, mut told): (NodeName, Vec<Removal>)| {
+    let of_one = |(node, mut told): (NodeName, Vec<PowerReceipt>)| {
         told.truncate(EACH_MOST);
         told.retain(is_one);
         (node, told)
@@ -63,28 +66,37 @@ pub fn believed(said: BTreeMap<NodeName, Vec<Removal>>, asked: &[NodeName]) -> B
 mod tests {
     use super::*;
 
-    fn removal(id: &str, ended_ms: u64, grade: Grade) -> Removal {
+    fn removal(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
         let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-        Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+        PowerReceipt {
+            id: id.to_owned(),
+            action,
+            outcome,
+            grade,
+            word_of,
+            ended_ms,
+            by_fencer: true,
+            unfinished: false,
+        }
     }
 
     /// Sizes and texts are bounded before anything is made of them; what was not asked for is nothing.
     #[test]
     fn an_answer_is_bounded() {
         let (n2, n3) = (NodeName::new("n2.lab").unwrap(), NodeName::new("n3.lab").unwrap());
-        let many: Vec<Removal> = (0..100).map(|n| removal(&format!("a-{n}"), n, Grade::Off)).collect();
+        let many: Vec<PowerReceipt> = (0..100).map(|n| removal(&format!("a-{n}"), n, Grade::Off)).collect();
         let taken = believed([(n3.clone(), many.clone()), (n2, many)].into(), std::slice::from_ref(&n3));
         assert_eq!(
             taken.into_iter().map(|(node, told)| (node, told.len())).collect::<Vec<_>>(),
             [(n3.clone(), EACH_MOST)]
         );
         for bad in [
-            Removal { id: String::new(), ..removal("a", 1, Grade::Off) },
-            Removal { id: "a\u{1b}".to_owned(), ..removal("a", 1, Grade::Off) },
-            Removal { id: "a".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-            Removal { word_of: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
-            Removal { word_of: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-            Removal { by_fencer: false, ..removal("a", 1, Grade::Off) },
+            PowerReceipt { id: String::new(), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { id: "a\u{1b}".to_owned(), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { id: "a".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { word_of: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { word_of: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { by_fencer: false, ..removal("a", 1, Grade::Off) },
         ] {
             let taken = believed([(n3.clone(), vec![bad.clone()])].into(), std::slice::from_ref(&n3));
             assert!(taken[&n3].is_empty(), "{bad:?}");

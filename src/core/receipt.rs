@@ -17,7 +17,7 @@ pub const VERSION: u32 = 1;
 /// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Entry {
+pub enum LogEntry {
     /// Written and flushed before anything is touched.
     Intent(Intent),
     /// Written and flushed when it is over.
@@ -51,7 +51,7 @@ impl fmt::Display for Action {
 
 /// Who asked for an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asker {
+pub struct Caller {
     /// The program that called ours (the parent process's name).
     pub program: String,
     /// Its process id.
@@ -63,7 +63,7 @@ pub struct Asker {
     pub request: Option<String>,
 }
 
-impl Asker {
+impl Caller {
     /// Whether Pacemaker's fencer asked (pacemaker-fenced(8); the kernel keeps 15 bytes of the name).
     #[must_use]
     pub fn is_fencer(&self) -> bool {
@@ -73,7 +73,7 @@ impl Asker {
 
 /// A point in time, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct When {
+pub struct Timestamp {
     /// Milliseconds since 1970, the wall clock (CLOCK_REALTIME).
     pub wall_ms: u64,
     /// Milliseconds since the host's boot, sleep included (CLOCK_BOOTTIME).
@@ -94,13 +94,13 @@ pub struct Intent {
     /// The node.
     pub node: NodeName,
     /// Who asked.
-    pub asked_by: Asker,
+    pub asked_by: Caller,
     /// The host that the program runs on.
     pub host: String,
     /// That host's boot id (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
     /// When.
-    pub at: When,
+    pub at: Timestamp,
 }
 
 /// How an action ended. Only the first two are success.
@@ -149,7 +149,7 @@ pub struct Receipt {
     /// Whose word the grade stands on.
     pub word_of: String,
     /// What was tried, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ActionStep>,
     /// The error, when it failed; a remark otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -157,14 +157,14 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
     /// When it was over.
-    pub at: When,
+    pub at: Timestamp,
     /// How long it took, in milliseconds (monotonic clock).
     pub took_ms: u64,
 }
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct ActionStep {
     /// Milliseconds since the action began (monotonic clock).
     pub at_ms: u64,
     /// The device or the program.
@@ -177,7 +177,7 @@ pub struct Step {
 
 /// Why a line is no entry.
 #[derive(Debug, thiserror::Error)]
-pub enum BadLine {
+pub enum EntryError {
     /// Not JSON of this shape: torn by a crash, or of another program.
     #[error("it is no record: {0}")]
     Shape(#[from] serde_json::Error),
@@ -223,7 +223,7 @@ impl Head {
     }
 }
 
-impl Entry {
+impl LogEntry {
     /// The entry as one line, without the newline; no terminal obeys anything in it.
     ///
     /// # Errors
@@ -235,11 +235,11 @@ impl Entry {
     /// Reads one line.
     ///
     /// # Errors
-    /// [`BadLine`].
-    pub fn from_line(line: &str) -> Result<Self, BadLine> {
+    /// [`EntryError`].
+    pub fn from_line(line: &str) -> Result<Self, EntryError> {
         let Head { version, .. } = Head::from_line(line)?;
         if version > u64::from(VERSION) {
-            return Err(BadLine::Newer(version));
+            return Err(EntryError::Newer(version));
         }
         Ok(serde_json::from_str(line)?)
     }
@@ -257,10 +257,10 @@ pub(crate) mod tests {
             program: "fence_ganeti".to_owned(),
             action: Action::Reboot,
             node: NodeName::new(node).unwrap(),
-            asked_by: Asker { program: "pacemaker-fenced".into(), pid: 7, user: "root".into(), request: None },
+            asked_by: Caller { program: "pacemaker-fenced".into(), pid: 7, user: "root".into(), request: None },
             host: "n1.lab".to_owned(),
             boot_id: "b".to_owned(),
-            at: When { wall_ms: 1_000, boottime_ms: 10 },
+            at: Timestamp { wall_ms: 1_000, boottime_ms: 10 },
         }
     }
 
@@ -272,10 +272,10 @@ pub(crate) mod tests {
             outcome: Outcome::Done,
             grade: Grade::Off,
             word_of: "bmc".to_owned(),
-            steps: vec![Step { at_ms: 3, by: "bmc".into(), did: "read".into(), saw: "off".into() }],
+            steps: vec![ActionStep { at_ms: 3, by: "bmc".into(), did: "read".into(), saw: "off".into() }],
             reason: None,
             record: None,
-            at: When { wall_ms: 1_300, boottime_ms: 310 },
+            at: Timestamp { wall_ms: 1_300, boottime_ms: 310 },
             took_ms: 300,
         }
     }
@@ -283,29 +283,29 @@ pub(crate) mod tests {
     /// The format is pinned: receipts of today must be readable for as long as there is a ledger.
     #[test]
     fn version_1_is_pinned() {
-        let line = Entry::Intent(intent("a1", "n3.lab")).to_line().unwrap();
+        let line = LogEntry::Intent(intent("a1", "n3.lab")).to_line().unwrap();
         assert_eq!(
             line,
             r#"{"kind":"intent","version":1,"id":"a1","program":"fence_ganeti","action":"reboot","node":"n3.lab","asked_by":{"program":"pacemaker-fenced","pid":7,"user":"root"},"host":"n1.lab","boot_id":"b","at":{"wall_ms":1000,"boottime_ms":10}}"#
         );
-        let line = Entry::Receipt(receipt("a1", "n3.lab")).to_line().unwrap();
+        let line = LogEntry::Receipt(receipt("a1", "n3.lab")).to_line().unwrap();
         assert_eq!(
             line,
             r#"{"kind":"receipt","version":1,"id":"a1","node":"n3.lab","outcome":"done","grade":"off","word_of":"bmc","steps":[{"at_ms":3,"by":"bmc","did":"read","saw":"off"}],"at":{"wall_ms":1300,"boottime_ms":310},"took_ms":300}"#
         );
-        assert_eq!(Entry::from_line(&line).unwrap(), Entry::Receipt(receipt("a1", "n3.lab")));
+        assert_eq!(LogEntry::from_line(&line).unwrap(), LogEntry::Receipt(receipt("a1", "n3.lab")));
     }
 
     #[test]
     fn a_newer_version_is_named_not_guessed_at() {
-        let error = Entry::from_line(r#"{"kind":"intent","version":2}"#).unwrap_err();
-        assert!(matches!(error, BadLine::Newer(2)));
+        let error = LogEntry::from_line(r#"{"kind":"intent","version":2}"#).unwrap_err();
+        assert!(matches!(error, EntryError::Newer(2)));
     }
 
     proptest! {
         #[test]
         fn no_line_makes_it_panic(line in ".{0,200}") {
-            let _ = Entry::from_line(&line);
+            let _ = LogEntry::from_line(&line);
         }
     }
 }

@@ -18,27 +18,28 @@ use std::fmt;
 
 use super::ganeti::offline_job::OfflineJob;
 use super::node::{self, NodeName};
-pub use block_reason::{Quiet, Refusal};
+pub use block_reason::{BlockReason, NoActionReason};
 use candidate_pool::Pool;
-use judge::{Judge, Wish};
+use judge::{Intention, Judge};
 pub use memory::Memory;
-pub use proof::{First, Proof, Word, Written, last_on, proofs};
+pub use proof::{FencingEvidence, First, Proof, ProofSource, last_on, proofs};
 pub use state::{
-    Delegate, Fence, FenceAction, FenceStatus, Membership, NodeState, Pause, PowerToo, Removal, Role, Settings, State,
+    Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership, NodeState, Pause, PowerAction,
+    PowerReceipt, ReconcileInput, Settings,
 };
 
 /// What to do, and what to remember.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// One for each node of Ganeti, in the order in which it is to be done.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<NodeDecision>,
     /// To be kept for the next look, before anything of the plan is done.
     pub memory: Memory,
 }
 
 /// What is decided of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct NodeDecision {
     /// The node.
     pub node: NodeName,
     /// What is decided.
@@ -55,7 +56,7 @@ pub enum Decision {
         /// What proves that it may.
         proof: Proof,
         /// What is done to its power beside.
-        power_too: PowerToo,
+        power_too: PowerAction,
     },
     /// It is offline already, and a newer fencing tells of its power: correct that.
     Powered {
@@ -74,9 +75,9 @@ pub enum Decision {
     /// Our mark is there, and the drain is not ours any more: take the mark away.
     ForgetDrain,
     /// Nothing.
-    Nothing(Quiet),
+    Nothing(NoActionReason),
     /// Something, but not now.
-    Refused(Refusal),
+    Refused(BlockReason),
 }
 
 impl fmt::Display for Decision {
@@ -110,9 +111,9 @@ impl fmt::Display for Decision {
 /// Whoever is not master gets a plan of nothing, and the memory that it needs once it is. Running it again, with the
 /// plan done or not, changes nothing more.
 #[must_use]
-pub fn reconcile(state: &State, settings: &Settings, memory: Memory) -> Plan {
+pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) -> Plan {
     let mut judge = Judge::new(state, settings, memory);
-    let mut wishes: Vec<(&NodeState, Wish)> = state.nodes.iter().map(|node| (node, judge.judge(node))).collect();
+    let mut wishes: Vec<(&NodeState, Intention)> = state.nodes.iter().map(|node| (node, judge.judge(node))).collect();
     let mut memory = judge.into_memory();
     memory.breaker.look(is_whole(state, &memory), state.now);
 
@@ -126,19 +127,19 @@ pub fn reconcile(state: &State, settings: &Settings, memory: Memory) -> Plan {
     let mut pool = Pool::new(state);
     let verdicts = wishes
         .into_iter()
-        .map(|(node, wish)| Verdict {
+        .map(|(node, wish)| NodeDecision {
             node: node.ganeti.name.clone(),
             decision: match (&general, wish) {
-                (_, Wish::Leave(quiet)) => Decision::Nothing(quiet),
+                (_, Intention::Leave(quiet)) => Decision::Nothing(quiet),
                 // The master itself is lost: nobody else tells why nothing goes on.
-                (_, Wish::Refuse(refusal @ Refusal::NotFenced { .. }))
+                (_, Intention::Refuse(refusal @ BlockReason::NotFenced { .. }))
                     if state.quorum && state.master.as_ref() == Some(&node.ganeti.name) =>
                 {
                     Decision::Refused(refusal)
                 }
-                _ if !is_master => Decision::Nothing(Quiet::NotMaster),
+                _ if !is_master => Decision::Nothing(NoActionReason::NotMaster),
                 // What is wrong with this node is the nearer reason.
-                (_, Wish::Refuse(refusal)) => Decision::Refused(refusal),
+                (_, Intention::Refuse(refusal)) => Decision::Refused(refusal),
                 (Some(refusal), _) => Decision::Refused(refusal.clone()),
                 (None, wish) => decide(node, wish, &mut pool, settings.power_too),
             },
@@ -147,7 +148,7 @@ pub fn reconcile(state: &State, settings: &Settings, memory: Memory) -> Plan {
     Plan { verdicts, memory }
 }
 
-fn decide(node: &NodeState, wish: Wish, pool: &mut Pool<'_>, power_too: PowerToo) -> Decision {
+fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: PowerAction) -> Decision {
     let job = |proof: &Proof, auto_promote| OfflineJob {
         node: node.ganeti.name.clone(),
         // Ganeti takes no power state of a node without an OOB program (`lib/cmdlib/node.py`).
@@ -155,66 +156,66 @@ fn decide(node: &NodeState, wish: Wish, pool: &mut Pool<'_>, power_too: PowerToo
         auto_promote,
     };
     match wish {
-        Wish::Offline(proof) => Decision::Offline {
+        Intention::Offline(proof) => Decision::Offline {
             job: job(&proof, pool.leave(&node.ganeti.name)),
-            power_too: PowerToo {
+            power_too: PowerAction {
                 // Not where it is off already, nor where nothing could switch it off.
                 off: power_too.off && node.ganeti.oob_program.is_some() && proof.powered != Some(false),
                 ..power_too
             },
             proof,
         },
-        Wish::Powered(proof) => Decision::Powered { job: job(&proof, false), proof },
-        Wish::Drain => Decision::Drain { auto_promote: pool.leave(&node.ganeti.name) },
-        Wish::UnDrain => Decision::UnDrain,
-        Wish::ForgetDrain => Decision::ForgetDrain,
-        Wish::Leave(quiet) => Decision::Nothing(quiet),
-        Wish::Refuse(refusal) => Decision::Refused(refusal),
+        Intention::Powered(proof) => Decision::Powered { job: job(&proof, false), proof },
+        Intention::Drain => Decision::Drain { auto_promote: pool.leave(&node.ganeti.name) },
+        Intention::UnDrain => Decision::UnDrain,
+        Intention::ForgetDrain => Decision::ForgetDrain,
+        Intention::Leave(quiet) => Decision::Nothing(quiet),
+        Intention::Refuse(refusal) => Decision::Refused(refusal),
     }
 }
 
 /// What keeps this host from doing anything at all.
-fn general_refusal(state: &State) -> Option<Refusal> {
+fn general_refusal(state: &ReconcileInput) -> Option<BlockReason> {
     if !state.quorum {
-        return Some(Refusal::NoQuorum);
+        return Some(BlockReason::NoQuorum);
     }
     // A returning old master still believes its own configuration.
     match &state.role {
-        Role::On(host) if node::find(host, names(state)) != Ok(&state.here) => {
-            return Some(Refusal::MasterElsewhere { role_on: Some(host.clone()) });
+        MasterRoleState::On(host) if node::find(host, names(state)) != Ok(&state.here) => {
+            return Some(BlockReason::MasterElsewhere { role_on: Some(host.clone()) });
         }
-        Role::Nowhere => return Some(Refusal::MasterElsewhere { role_on: None }),
-        Role::On(_) | Role::Unmanaged => {}
+        MasterRoleState::Nowhere => return Some(BlockReason::MasterElsewhere { role_on: None }),
+        MasterRoleState::On(_) | MasterRoleState::Unmanaged => {}
     }
     if state.maintenance {
-        return Some(Refusal::Maintenance);
+        return Some(BlockReason::Maintenance);
     }
-    state.pause.clone().map(Refusal::Paused)
+    state.pause.clone().map(BlockReason::Paused)
 }
 
-fn names(state: &State) -> impl Iterator<Item = &NodeName> {
+fn names(state: &ReconcileInput) -> impl Iterator<Item = &NodeName> {
     state.nodes.iter().map(|node| &node.ganeti.name)
 }
 
 /// Asks the breaker about those that are to be recorded offline; while it holds, nothing is drained either.
-fn hold_back(wishes: &mut [(&NodeState, Wish)], state: &State, settings: &Settings, memory: &mut Memory) {
+fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, settings: &Settings, memory: &mut Memory) {
     let offline: BTreeSet<NodeName> = wishes
         .iter()
-        .filter(|(_, wish)| matches!(wish, Wish::Offline(_)))
+        .filter(|(_, wish)| matches!(wish, Intention::Offline(_)))
         .map(|(node, _)| node.ganeti.name.clone())
         .collect();
     let Err(latch) = memory.breaker.pass(&offline, settings.limits, state.nodes.len(), state.now) else {
         return;
     };
-    let refusal = Refusal::from(latch);
-    for (_, wish) in wishes.iter_mut().filter(|(_, wish)| matches!(wish, Wish::Offline(_) | Wish::Drain)) {
-        *wish = Wish::Refuse(refusal.clone());
+    let refusal = BlockReason::from(latch);
+    for (_, wish) in wishes.iter_mut().filter(|(_, wish)| matches!(wish, Intention::Offline(_) | Intention::Drain)) {
+        *wish = Intention::Refuse(refusal.clone());
     }
 }
 
 /// Whether every node is there. Those that the administrator has offline for reasons of his own do not count, nor those
 /// that Pacemaker does not know.
-fn is_whole(state: &State, memory: &Memory) -> bool {
+fn is_whole(state: &ReconcileInput, memory: &Memory) -> bool {
     state.nodes.iter().all(|node| {
         let name = &node.ganeti.name;
         match node.member {

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::budget::recovery::{Times, interval, operation};
+use super::budget::recovery::{RecoveryTimes, interval, operation};
 use super::grade::Grade;
 use super::pacemaker::fencing::{Way, Ways};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
-use super::pacemaker::simulation::{Outlook, Step as Move, surprise};
+use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, surprise};
 use super::quorum::Left;
 use super::reconcile::Decision;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct RehearsalStep {
     /// Who would do it: `Pacemaker`, `proof`, `Ganeti's record`.
     pub who: &'static str,
     /// What.
@@ -31,7 +31,7 @@ pub struct Step {
     pub grade: Option<Grade>,
 }
 
-impl Step {
+impl RehearsalStep {
     const fn open(who: &'static str, what: String) -> Self {
         Self { who, what, blocked: false, typical_ms: None, latest_ms: None, grade: None }
     }
@@ -62,11 +62,11 @@ impl Step {
 
 /// What is known before.
 #[derive(Debug)]
-pub struct Known<'a> {
+pub struct RehearsalInput<'a> {
     /// The host, as Pacemaker calls it.
     pub died: &'a PacemakerName,
     /// By `crm_simulate`.
-    pub outlook: &'a Outlook,
+    pub outlook: &'a Simulation,
     /// The resource of Ganeti's master role, if the dead host had it.
     pub role: Option<&'a str>,
     /// What its OOB program says of each level that could prove it, or why none could.
@@ -76,7 +76,7 @@ pub struct Known<'a> {
     /// What would be recorded, were it proven like that, or why nothing can be said.
     pub record: Result<&'a Decision, String>,
     /// The times.
-    pub times: &'a Times,
+    pub times: &'a RecoveryTimes,
     /// Pacemaker's configuration, with the times of its operations.
     pub resources: &'a Resources,
     /// What would be left of corosync's votes, where that is known.
@@ -93,21 +93,21 @@ const NO_FENCER: &str = "finds no other host that may fence it: each lacks what 
 
 /// The steps, in their order.
 #[must_use]
-pub fn steps(known: &Known<'_>) -> Vec<Step> {
+pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     const PACEMAKER: &str = "Pacemaker";
     const PROOF: &str = "proof";
     const RECORD: &str = "Ganeti's record";
     let fenced = known.outlook.fenced();
     let times = known.times;
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<RehearsalStep> = Vec::new();
     if let Some(seen) = &times.seen {
-        steps.push(Step::open(PACEMAKER, format!("sees that it is gone ({})", seen.how)).about(seen.after));
+        steps.push(RehearsalStep::open(PACEMAKER, format!("sees that it is gone ({})", seen.how)).about(seen.after));
     }
     if let Some(why) = known.left.and_then(|left| left.why_not()) {
-        steps.push(Step::blocked("corosync", format!("loses quorum: {why}")));
+        steps.push(RehearsalStep::blocked("corosync", format!("loses quorum: {why}")));
     }
     if let Some(surprise) = surprise(Some(known.died), &fenced) {
-        steps.push(Step::blocked(PACEMAKER, surprise));
+        steps.push(RehearsalStep::blocked(PACEMAKER, surprise));
     }
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =
         known.outlook.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
@@ -122,15 +122,15 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     };
     let fence = |step: &Move| {
         let put_off = if times.put_off.is_empty() { String::new() } else { format!(", put off by {}", times.put_off) };
-        let step = Step::open(PACEMAKER, said(step) + &put_off).about(times.begins());
+        let step = RehearsalStep::open(PACEMAKER, said(step) + &put_off).about(times.begins());
         if proven { step.within(times.proven()) } else { step }
     };
     steps.extend(fencing.into_iter().map(fence));
     if has_ours && others().next().is_none() && known.fencers.as_ref().is_some_and(Vec::is_empty) {
-        steps.push(Step::blocked(PACEMAKER, NO_FENCER.to_owned()));
+        steps.push(RehearsalStep::blocked(PACEMAKER, NO_FENCER.to_owned()));
     }
     if !has_ours {
-        steps.push(Step::blocked(
+        steps.push(RehearsalStep::blocked(
             PROOF,
             "its fencing levels leave fence_ganeti out: nothing that it could prove counts".to_owned(),
         ));
@@ -138,27 +138,27 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     match &known.proof {
         _ if !has_ours => {}
         Ok(lines) => steps.extend(lines.iter().map(|line| match (is_well(line), is_enough(line)) {
-            (true, true) => of_level(Step::open(PROOF, line.clone()), times),
+            (true, true) => of_level(RehearsalStep::open(PROOF, line.clone()), times),
             (true, false) => {
-                let step = of_level(Step::blocked(PROOF, line.clone()), times);
-                Step { what: format!("{}, and minimum_grade is {}", step.what, known.least), ..step }
+                let step = of_level(RehearsalStep::blocked(PROOF, line.clone()), times);
+                RehearsalStep { what: format!("{}, and minimum_grade is {}", step.what, known.least), ..step }
             }
-            (false, _) => Step::blocked(PROOF, line.clone()),
+            (false, _) => RehearsalStep::blocked(PROOF, line.clone()),
         })),
         Err(error) => {
             let what = format!("none: {error}; nobody takes over before a human confirms that it is off");
-            steps.push(Step::blocked(PROOF, what));
+            steps.push(RehearsalStep::blocked(PROOF, what));
         }
     }
     steps.extend(others().map(|way| {
         let grade = way.worth(true).grade;
         let what = format!("{way}, without a receipt of ours: its off has grade {grade}");
         let step = if is_worth(way) {
-            Step::open(PROOF, what)
+            RehearsalStep::open(PROOF, what)
         } else {
-            Step::blocked(PROOF, format!("{what}, and minimum_grade is {}", known.least))
+            RehearsalStep::blocked(PROOF, format!("{what}, and minimum_grade is {}", known.least))
         };
-        Step { grade: Some(grade), ..step }
+        RehearsalStep { grade: Some(grade), ..step }
     }));
     // What ran on the dead is stopped by its death.
     let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died.as_str());
@@ -168,10 +168,13 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
     if let Some(role) =
         known.role.filter(|role| known.outlook.taker(role).is_none_or(|host| host == known.died.as_str()))
     {
-        steps.push(Step::blocked(PACEMAKER, format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)")));
+        steps.push(RehearsalStep::blocked(
+            PACEMAKER,
+            format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)"),
+        ));
     }
     for step in rest {
-        let made = Step::open(PACEMAKER, said(step));
+        let made = RehearsalStep::open(PACEMAKER, said(step));
         steps.push(match step {
             Move::Resource { resource, action, .. } if proven => {
                 let begins = ends.get(resource.as_str()).copied().unwrap_or_else(|| times.proven());
@@ -179,7 +182,7 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
                 ends.insert(resource, end);
                 made.within(end)
             }
-            _ => Step { blocked: !proven, ..made },
+            _ => RehearsalStep { blocked: !proven, ..made },
         });
     }
     // Whoever is master looks at each monitor; if it was the dead one, the next one once it is.
@@ -192,11 +195,11 @@ pub fn steps(known: &Known<'_>) -> Vec<Step> {
             // What would prove it is not there yet.
             let told = decision.to_string();
             let what = told.split(": ").next().unwrap_or_default();
-            Step::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade)).within(recorded)
+            RehearsalStep::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade)).within(recorded)
         }
-        Ok(Decision::Offline { .. }) => Step::blocked(RECORD, "nothing before it is proven".to_owned()),
-        Ok(decision) => Step::blocked(RECORD, decision.to_string()),
-        Err(error) => Step::blocked(RECORD, error.clone()),
+        Ok(Decision::Offline { .. }) => RehearsalStep::blocked(RECORD, "nothing before it is proven".to_owned()),
+        Ok(decision) => RehearsalStep::blocked(RECORD, decision.to_string()),
+        Err(error) => RehearsalStep::blocked(RECORD, error.clone()),
     });
     steps
 }
@@ -228,17 +231,17 @@ fn level(line: &str) -> Option<usize> {
 }
 
 /// When the level of a line is done at the latest, and what its off proves.
-fn of<'a>(line: &str, times: &'a Times) -> Option<&'a (Duration, Grade)> {
+fn of<'a>(line: &str, times: &'a RecoveryTimes) -> Option<&'a (Duration, Grade)> {
     times.levels.get(level(line)?.checked_sub(1)?)
 }
 
 /// What is said of a level, as in `ok n1.lab level 1 bmc: on`, with its time and what its off would prove.
-fn of_level(step: Step, times: &Times) -> Step {
+fn of_level(step: RehearsalStep, times: &RecoveryTimes) -> RehearsalStep {
     let Some((end, grade)) = of(&step.what, times) else {
         return step.within(times.proven());
     };
     let what = format!("{}; its off has grade {grade}", step.what);
-    Step { what, grade: Some(*grade), ..step }.within(times.begun() + *end)
+    RehearsalStep { what, grade: Some(*grade), ..step }.within(times.begun() + *end)
 }
 
 fn said(step: &Move) -> String {
@@ -251,26 +254,26 @@ fn said(step: &Move) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::budget::detection::{Seen, Totem};
+    use crate::core::budget::detection::{Detection, Totem};
     use crate::core::ganeti::offline_job::OfflineJob;
     use crate::core::node::NodeName;
-    use crate::core::reconcile::{PowerToo, Proof, Quiet, Word};
+    use crate::core::reconcile::{NoActionReason, PowerAction, Proof, ProofSource};
 
-    fn outlook() -> Outlook {
+    fn outlook() -> Simulation {
         let resource = |action: &str, node: &str| Move::Resource {
             resource: "master".into(),
             action: action.into(),
             node: node.into(),
         };
         let fence = Move::Fence { node: "n1.lab".into(), action: "off".into() };
-        Outlook {
+        Simulation {
             steps: vec![resource("stop", "n1.lab"), fence, resource("promote", "n2.lab")],
             connections: BTreeMap::new(),
         }
     }
 
-    fn times() -> Times {
-        Times {
+    fn times() -> RecoveryTimes {
+        RecoveryTimes {
             seen: None,
             delay: Duration::ZERO,
             put_off: String::new(),
@@ -279,10 +282,14 @@ mod tests {
         }
     }
 
-    fn said_of(times: &Times, proof: Result<Vec<String>, String>, record: Result<&Decision, String>) -> Vec<Step> {
+    fn said_of(
+        times: &RecoveryTimes,
+        proof: Result<Vec<String>, String>,
+        record: Result<&Decision, String>,
+    ) -> Vec<RehearsalStep> {
         let (outlook, resources) = (outlook(), resources());
         let role = Some("master");
-        steps(&Known {
+        steps(&RehearsalInput {
             died: &PacemakerName::of_test("n1.lab"),
             outlook: &outlook,
             role,
@@ -312,7 +319,7 @@ mod tests {
             let resources = Resources::parse(&text(topology)).unwrap();
             let ways = resources.fencing.ways(&node, std::slice::from_ref(&node));
             let (outlook, times) = (outlook(), times());
-            let steps = steps(&Known {
+            let steps = steps(&RehearsalInput {
                 died: &PacemakerName::of_test("n1.lab"),
                 outlook: &outlook,
                 role: None,
@@ -359,13 +366,18 @@ mod tests {
     fn each_step_has_its_time_and_each_level_its_grade() {
         let totem = Totem { token_ms: 1_650, consensus_ms: 1_980 };
         let put_off = "pcmk_delay_max 2 s".to_owned();
-        let times = Times { seen: Some(Seen::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
+        let times = RecoveryTimes {
+            seen: Some(Detection::by_corosync(totem)),
+            delay: Duration::from_secs(2),
+            put_off,
+            ..times()
+        };
         let proof = vec!["ok n1.lab level 1 bmc: on (chassis status)".to_owned()];
-        let word = Word::Human;
+        let word = ProofSource::Human;
         let proof_of =
             Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
         let job = OfflineJob { node: NodeName::new("n1.lab").unwrap(), powered: Some(false), auto_promote: false };
-        let record = Decision::Offline { job, proof: proof_of, power_too: PowerToo::default() };
+        let record = Decision::Offline { job, proof: proof_of, power_too: PowerAction::default() };
         let said = said_of(&times, Ok(proof), Ok(&record));
         let shown: Vec<String> = said.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();
         assert_eq!(
@@ -385,7 +397,7 @@ mod tests {
     /// Unknown is not success: without a proof nothing that waits for it is said to happen.
     #[test]
     fn nothing_follows_a_proof_that_is_not_there() {
-        let nothing = Decision::Nothing(Quiet::AsItShould);
+        let nothing = Decision::Nothing(NoActionReason::AsItShould);
         let said = blocked(Err("its BMC does not answer".to_owned()), Ok(&nothing));
         assert_eq!(said[0], ("fences n1.lab (off)".into(), false));
         assert!(said[1].0.contains("a human confirms") && said[1..].iter().all(|(_, blocked)| *blocked), "{said:?}");
@@ -428,7 +440,7 @@ mod tests {
         use crate::core::quorum::tests::{CMAP, TOOL};
         let (outlook, resources, times, ways) = (outlook(), resources(), times(), Ways::ours(Grade::Bounded));
         let said = |tool: &str| {
-            let steps = steps(&Known {
+            let steps = steps(&RehearsalInput {
                 died: &PacemakerName::of_test("n1.lab"),
                 outlook: &outlook,
                 role: None,
@@ -457,7 +469,7 @@ mod tests {
         let (times, resources) = (times(), resources());
         let proof = Ok(Vec::new());
         let role = Some("master");
-        let known = Known {
+        let known = RehearsalInput {
             died: &PacemakerName::of_test("n1.lab"),
             outlook: &outlook,
             role,
@@ -475,7 +487,8 @@ mod tests {
             said.iter().any(|step| step.blocked && step.what.contains("no other host that may fence it")),
             "{said:?}"
         );
-        let known = Known { fencers: Some(vec![PacemakerName::of_test("n2.lab")]), proof: Ok(Vec::new()), ..known };
+        let known =
+            RehearsalInput { fencers: Some(vec![PacemakerName::of_test("n2.lab")]), proof: Ok(Vec::new()), ..known };
         let said = steps(&known);
         assert!(!said.iter().any(|step| step.what.contains("may fence it")), "{said:?}");
         assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");

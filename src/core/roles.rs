@@ -13,7 +13,7 @@ pub mod simulate;
 use std::collections::BTreeSet;
 
 use super::node::NodeName;
-use super::roles::master_claims::{Heard, Served, Standing};
+use super::roles::master_claims::{NewerConfig, Served, Standing};
 use super::roles::simulate::Simulated;
 
 /// The exit codes of an OCF resource agent.
@@ -59,14 +59,14 @@ impl OcfCode {
 
 /// What an action comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct OcfResult {
     /// The exit code.
     pub code: OcfCode,
     /// Why, if it is no plain success: Pacemaker shows it beside the failure.
     pub reason: Option<String>,
 }
 
-impl Verdict {
+impl OcfResult {
     /// Without a reason.
     #[must_use]
     pub const fn plain(code: OcfCode) -> Self {
@@ -82,7 +82,7 @@ impl Verdict {
 
 /// Who this node is, by its own ssconf: what it was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rank {
+pub enum NodeRole {
     /// The master.
     Master,
     /// A master candidate that is not the master.
@@ -91,7 +91,7 @@ pub enum Rank {
     Other,
 }
 
-impl Rank {
+impl NodeRole {
     /// The rank of `here`.
     #[must_use]
     pub fn of(
@@ -145,7 +145,7 @@ pub fn tell(failures: &[Failure]) -> String {
 #[derive(Clone, Debug)]
 pub struct MasterView {
     /// Who this node takes itself for.
-    pub rank: Rank,
+    pub rank: NodeRole,
     /// How Pacemaker runs the role.
     pub run_as: RunAs,
     /// How this node stands with the other candidates, where it takes itself for the master.
@@ -166,18 +166,18 @@ pub struct MasterView {
 
 /// What a monitor of `ganeti-master-role` answers.
 #[must_use]
-pub fn monitor_master(view: &MasterView) -> Verdict {
+pub fn monitor_master(view: &MasterView) -> OcfResult {
     match view.rank {
-        Rank::Other => elsewhere(view.run_as),
-        Rank::Candidate => idle(view.run_as),
-        Rank::Master => monitor_believed_master(view),
+        NodeRole::Other => elsewhere(view.run_as),
+        NodeRole::Candidate => idle(view.run_as),
+        NodeRole::Master => monitor_believed_master(view),
     }
 }
 
-fn monitor_believed_master(view: &MasterView) -> Verdict {
-    let Verdict { code: not_here, .. } = idle(view.run_as);
+fn monitor_believed_master(view: &MasterView) -> OcfResult {
+    let OcfResult { code: not_here, .. } = idle(view.run_as);
     if let Some(successor) = view.standing.successor() {
-        return Verdict::because(
+        return OcfResult::because(
             not_here,
             format!("this node takes itself for the master, its peers know {successor}"),
         );
@@ -187,7 +187,7 @@ fn monitor_believed_master(view: &MasterView) -> Verdict {
     let reason = (!doubts.is_empty()).then(|| doubts.join("; "));
     let is_doubted = view.standing.doubt().is_some() && view.served == Served::Never;
     if view.alone || is_doubted || view.stopped && view.served != Served::Now {
-        return Verdict { reason, ..idle(view.run_as) };
+        return OcfResult { reason, ..idle(view.run_as) };
     }
     match view.failures.as_deref() {
         None | Some([]) => {
@@ -195,33 +195,33 @@ fn monitor_believed_master(view: &MasterView) -> Verdict {
                 RunAs::Primitive => OcfCode::Success,
                 RunAs::Promotable { .. } => OcfCode::RunningPromoted,
             };
-            Verdict { code, reason }
+            OcfResult { code, reason }
         }
         Some(failures) if view.served == Served::Now || view.left => {
             let code = match view.run_as {
                 RunAs::Primitive => OcfCode::ErrGeneric,
                 RunAs::Promotable { .. } => OcfCode::FailedPromoted,
             };
-            Verdict::because(code, tell(failures))
+            OcfResult::because(code, tell(failures))
         }
         // Nothing of it runs: that is "not running", which needs no stop that could fail.
-        Some(failures) => Verdict { reason: Some(tell(failures)), ..idle(view.run_as) },
+        Some(failures) => OcfResult { reason: Some(tell(failures)), ..idle(view.run_as) },
     }
 }
 
 /// The role is not here, and that is well.
 #[must_use]
-pub const fn idle(run_as: RunAs) -> Verdict {
-    Verdict::plain(match run_as {
+pub const fn idle(run_as: RunAs) -> OcfResult {
+    OcfResult::plain(match run_as {
         RunAs::Primitive | RunAs::Promotable { started: false } => OcfCode::NotRunning,
         RunAs::Promotable { started: true } => OcfCode::Success,
     })
 }
 
 /// The role can never be here. A primitive is banned; a clone's instance waits for ever and harms nobody.
-fn elsewhere(run_as: RunAs) -> Verdict {
+fn elsewhere(run_as: RunAs) -> OcfResult {
     match run_as {
-        RunAs::Primitive => Verdict::because(OcfCode::ErrInstalled, "this node is no master candidate"),
+        RunAs::Primitive => OcfResult::because(OcfCode::ErrInstalled, "this node is no master candidate"),
         RunAs::Promotable { .. } => idle(run_as),
     }
 }
@@ -240,16 +240,16 @@ pub enum Takeover {
         no_voting: Option<String>,
     },
     /// It cannot, and why.
-    Refused(Verdict),
+    Refused(OcfResult),
     /// It cannot yet: what is in the way may go away by itself.
-    NotYet(Verdict),
+    NotYet(OcfResult),
 }
 
 /// What is known before the role is taken.
 #[derive(Clone, Debug)]
 pub struct TakeoverView {
     /// Who this node takes itself for.
-    pub rank: Rank,
+    pub rank: NodeRole,
     /// How this node stands with the other candidates, where it takes itself for the master.
     pub standing: Standing,
     /// The master IP answers, and it is not on this host.
@@ -258,7 +258,7 @@ pub struct TakeoverView {
     /// ([`newer_copy`](super::roles::master_claims::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
     /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::master_claims::hear)).
-    pub missed: Option<(u64, Heard)>,
+    pub missed: Option<(u64, NewerConfig)>,
     /// A newer configuration elsewhere is no hindrance (tag).
     pub any_serial: bool,
     /// How many nodes the cluster has, those offline too: Ganeti counts them.
@@ -274,8 +274,8 @@ pub struct TakeoverView {
 /// Decides how the role comes here.
 #[must_use]
 pub fn take_over(view: &TakeoverView) -> Takeover {
-    let refuse = |code, reason: String| Takeover::Refused(Verdict::because(code, reason));
-    if view.rank == Rank::Other {
+    let refuse = |code, reason: String| Takeover::Refused(OcfResult::because(code, reason));
+    if view.rank == NodeRole::Other {
         return refuse(OcfCode::ErrInstalled, "this node is no master candidate".to_owned());
     }
     if let Some(successor) = view.standing.successor() {
@@ -293,7 +293,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         return refuse(OcfCode::ErrGeneric, reason);
     }
     if let Some((own, heard)) = view.missed.as_ref().filter(|_| !view.any_serial) {
-        let Heard { serial, master, .. } = heard;
+        let NewerConfig { serial, master, .. } = heard;
         let reason = format!(
             "the configuration here has the serial {own}, {master} had {serial}, which would be lost (bring {master} \
              back; or, if that cannot be, remove /var/lib/gnt-ha/heard.json here)"
@@ -302,7 +302,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
     }
     if view.served_elsewhere {
         let reason = "the master IP answers and is not on this host: the role is held elsewhere".to_owned();
-        return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));
+        return Takeover::NotYet(OcfResult::because(OcfCode::ErrGeneric, reason));
     }
     if let Some((own, newest)) = view.newer_copy.filter(|_| !view.any_serial) {
         let reason = format!(
@@ -323,24 +323,24 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
              nodes back, or confirm here that it is off: gnt-ha attest {unproven} --reason TEXT)",
             view.voters, view.nodes
         );
-        return Takeover::NotYet(Verdict::because(OcfCode::ErrGeneric, reason));
+        return Takeover::NotYet(OcfResult::because(OcfCode::ErrGeneric, reason));
     };
     match view.rank {
-        Rank::Master => Takeover::StartDaemons { no_voting },
-        Rank::Candidate | Rank::Other => Takeover::Failover { no_voting },
+        NodeRole::Master => Takeover::StartDaemons { no_voting },
+        NodeRole::Candidate | NodeRole::Other => Takeover::Failover { no_voting },
     }
 }
 
 /// What a monitor of `ganeti-node-role` answers: `stopped` since the host booted, the failures of full mode.
 #[must_use]
-pub fn monitor_node(stopped: bool, failures: &[Failure]) -> Verdict {
+pub fn monitor_node(stopped: bool, failures: &[Failure]) -> OcfResult {
     if stopped {
-        return Verdict::plain(OcfCode::NotRunning);
+        return OcfResult::plain(OcfCode::NotRunning);
     }
     if failures.is_empty() {
-        Verdict::plain(OcfCode::Success)
+        OcfResult::plain(OcfCode::Success)
     } else {
-        Verdict::because(OcfCode::ErrGeneric, tell(failures))
+        OcfResult::because(OcfCode::ErrGeneric, tell(failures))
     }
 }
 

@@ -4,11 +4,11 @@ mod protection;
 
 use serde::Serialize;
 
-pub use protection::{Leash, Protection, Seen, Shun};
+pub use protection::{PowerReading, Protection, SelfFenceState, ShunState};
 
-use super::breaker::Latch;
+use super::breaker::OpenState;
 use super::grade::Grade;
-use super::history::Story;
+use super::history::ActionRecord;
 use super::node::NodeName;
 use super::quorum::{Quorum, Standing};
 use super::receipt::{Action, Outcome};
@@ -68,9 +68,9 @@ pub struct Status {
     /// The administrator's pause.
     pub pause: Option<Pause>,
     /// Why the breaker of this host holds, while it does.
-    pub breaker: Option<Latch>,
+    pub breaker: Option<OpenState>,
     /// The nodes.
-    pub nodes: Vec<Line>,
+    pub nodes: Vec<NodeStatus>,
     /// What else there is to say.
     pub notes: Vec<Note>,
 }
@@ -144,7 +144,7 @@ impl Note {
 /// Ganeti's role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum DisplayedRole {
     /// The master.
     Master,
     /// A master candidate.
@@ -153,7 +153,7 @@ pub enum Role {
     Regular,
 }
 
-impl Role {
+impl DisplayedRole {
     /// By who is master and who holds the configuration.
     #[must_use]
     pub const fn of(is_master: bool, is_candidate: bool) -> Self {
@@ -169,7 +169,7 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Flags {
     /// Its role.
-    pub role: Role,
+    pub role: DisplayedRole,
     /// Recorded as offline.
     pub offline: bool,
     /// Recorded as drained.
@@ -183,9 +183,9 @@ impl Flags {
     #[must_use]
     pub fn words(self) -> String {
         let role = match self.role {
-            Role::Master => "master",
-            Role::Candidate => "candidate",
-            Role::Regular => "regular",
+            DisplayedRole::Master => "master",
+            DisplayedRole::Candidate => "candidate",
+            DisplayedRole::Regular => "regular",
         };
         let flags = [(self.offline, ", offline"), (self.drained == Some(true), ", drained")];
         flags.into_iter().filter(|(set, _)| *set).fold(role.to_owned(), |words, (_, word)| words + word)
@@ -194,7 +194,7 @@ impl Flags {
 
 /// The last thing that was done to a node from this host.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Last {
+pub struct LastAction {
     /// What was asked for.
     pub action: Action,
     /// How it ended; null if it was interrupted, or still runs.
@@ -205,10 +205,10 @@ pub struct Last {
     pub at_ms: u64,
 }
 
-impl Last {
+impl LastAction {
     /// Of a story.
     #[must_use]
-    pub fn of(story: &Story) -> Self {
+    pub fn of(story: &ActionRecord) -> Self {
         Self {
             action: story.intent.action,
             outcome: story.receipt.as_ref().map(|receipt| receipt.outcome),
@@ -234,14 +234,14 @@ impl Last {
 
 /// What is decided of a node's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Next {
+pub struct RecordChange {
     /// `offline`, `power`, `drain`, `un-drain`, `forget-drain`, `nothing`, `refused`.
     pub decision: &'static str,
     /// In words, with the reason.
     pub text: String,
 }
 
-impl Next {
+impl RecordChange {
     /// Of a decision.
     #[must_use]
     pub fn of(decision: &Decision) -> Self {
@@ -270,7 +270,7 @@ impl Next {
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Line {
+pub struct NodeStatus {
     /// Its name.
     pub node: NodeName,
     /// How it is.
@@ -280,23 +280,23 @@ pub struct Line {
     /// Ganeti's; null if it does not know it.
     pub ganeti: Option<Flags>,
     /// The last receipt of this host.
-    pub receipt: Option<Last>,
+    pub receipt: Option<LastAction>,
     /// What is about to happen to its record; null if that is not decided here.
-    pub next: Option<Next>,
+    pub next: Option<RecordChange>,
     /// `seen`, `shun`, `leash`, `grade`.
     #[serde(flatten)]
     pub protection: Protection,
 }
 
-impl Line {
+impl NodeStatus {
     /// What is known of a node, judged.
     #[must_use]
     pub fn new(
         node: NodeName,
         member: Option<Membership>,
         ganeti: Option<Flags>,
-        receipt: Option<Last>,
-        next: Option<Next>,
+        receipt: Option<LastAction>,
+        next: Option<RecordChange>,
     ) -> Self {
         let is_online = ganeti.is_some_and(|flags| !flags.offline);
         let is_drained = ganeti.is_some_and(|flags| flags.drained == Some(true));
@@ -316,7 +316,7 @@ impl Line {
     #[must_use]
     pub fn mark(&self) -> char {
         let will_be_done = self.next.as_ref().filter(|next| next.mark() == '*');
-        will_be_done.map_or_else(|| self.level.mark(), Next::mark)
+        will_be_done.map_or_else(|| self.level.mark(), RecordChange::mark)
     }
 }
 
@@ -347,17 +347,17 @@ pub fn ago(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::reconcile::{Quiet, Refusal};
+    use crate::core::reconcile::{BlockReason, NoActionReason};
 
-    fn line(member: Membership, offline: bool, next: Option<&Decision>) -> Line {
-        let flags = Flags { role: Role::Candidate, offline, drained: Some(false), powered: Some(true) };
-        Line::new(NodeName::new("n3.lab").unwrap(), Some(member), Some(flags), None, next.map(Next::of))
+    fn line(member: Membership, offline: bool, next: Option<&Decision>) -> NodeStatus {
+        let flags = Flags { role: DisplayedRole::Candidate, offline, drained: Some(false), powered: Some(true) };
+        NodeStatus::new(NodeName::new("n3.lab").unwrap(), Some(member), Some(flags), None, next.map(RecordChange::of))
     }
 
     #[test]
     fn what_is_lost_or_refused_needs_a_look() {
-        let quiet = Decision::Nothing(Quiet::AsItShould);
-        let refused = Decision::Refused(Refusal::NoQuorum);
+        let quiet = Decision::Nothing(NoActionReason::AsItShould);
+        let refused = Decision::Refused(BlockReason::NoQuorum);
         let level = |member, offline, next| line(member, offline, Some(next)).level;
         assert_eq!(level(Membership::Online, false, &quiet), Level::Well);
         assert_eq!(level(Membership::Standby, false, &quiet), Level::Well);
@@ -418,9 +418,10 @@ mod tests {
 
     #[test]
     fn columns_are_short() {
-        let flags = Flags { role: Role::Regular, offline: true, drained: None, powered: Some(false) };
+        let flags = Flags { role: DisplayedRole::Regular, offline: true, drained: None, powered: Some(false) };
         assert_eq!(flags.words(), "regular, offline");
-        let mut last = Last { action: Action::Reboot, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1_000 };
+        let mut last =
+            LastAction { action: Action::Reboot, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1_000 };
         assert_eq!(last.words(241_000), "reboot 4 min ago: proven off");
         last.outcome = Some(Outcome::Unknown);
         assert_eq!(last.words(0), "reboot 0 s ago: FAILED");

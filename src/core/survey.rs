@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
 use super::power::{Power, together};
-use super::shun::messages::{Attestation, LeashReport, Program};
+use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,16 +15,16 @@ pub struct Survey {
     pub own: Program,
     /// This host's own leash, where it is armed; none of an older version.
     #[serde(default)]
-    pub own_leash: Option<LeashReport>,
+    pub own_leash: Option<SelfFenceReport>,
     /// Each other node's that is not offline.
-    pub nodes: BTreeMap<NodeName, Found>,
+    pub nodes: BTreeMap<NodeName, NodeSurvey>,
 }
 
 /// What one node said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::large_enum_variant, reason = "one of them a node, and nearly all of them are the large one")]
-pub enum Found {
+pub enum NodeSurvey {
     /// This.
     Says {
         /// What stands behind its answer; none of a version that does not tell.
@@ -33,7 +33,7 @@ pub enum Found {
         skew_ms: i64,
         /// Its leash, where it is armed; none of an older version.
         #[serde(default)]
-        leash: Option<Attestation>,
+        leash: Option<DatedSelfFenceReport>,
     },
     /// Nothing, and why.
     Silent(String),
@@ -41,7 +41,7 @@ pub enum Found {
 
 /// One device of a node, as `ganeti-oob devices` has asked it: each of every level, as the next level may be needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct DeviceAnswer {
     /// Its level, from 1.
     pub level: usize,
     /// Its name in the configuration.
@@ -56,13 +56,13 @@ pub struct Asked {
 }
 
 /// Each level with its devices.
-pub fn levels(asked: &[Asked]) -> impl Iterator<Item = &[Asked]> {
+pub fn levels(asked: &[DeviceAnswer]) -> impl Iterator<Item = &[DeviceAnswer]> {
     asked.chunk_by(|a, b| a.level == b.level)
 }
 
 /// What the devices of a level say together: on while one of them is, off when all of them are.
 #[must_use]
-pub fn level_power(level: &[Asked]) -> Option<Power> {
+pub fn level_power(level: &[DeviceAnswer]) -> Option<Power> {
     let known = together(level.iter().filter_map(|asked| asked.power))?;
     (known == Power::On || level.iter().all(|asked| asked.power.is_some())).then_some(known)
 }
@@ -71,7 +71,7 @@ pub fn level_power(level: &[Asked]) -> Option<Power> {
 ///
 /// # Errors
 /// Why none does, in one line.
-pub fn power_of(asked: &[Asked]) -> Result<Power, String> {
+pub fn power_of(asked: &[DeviceAnswer]) -> Result<Power, String> {
     let known = levels(asked).find_map(level_power);
     known.ok_or_else(|| {
         let silent = asked.iter().filter(|asked| asked.power.is_none());
@@ -91,8 +91,8 @@ pub fn skew_ms(shown_ms: u64, asked_ms: u64, answered_ms: u64) -> i64 {
 mod tests {
     use super::*;
 
-    fn asked(level: usize, power: Option<Power>) -> Asked {
-        Asked { level, device: format!("d{level}"), power, said: "no answer".into(), advice: None }
+    fn asked(level: usize, power: Option<Power>) -> DeviceAnswer {
+        DeviceAnswer { level, device: format!("d{level}"), power, said: "no answer".into(), advice: None }
     }
 
     /// As in fencing: a level counts when all of its devices have answered, and the next is asked where one does not.

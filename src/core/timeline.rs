@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::history::Story;
+use super::history::ActionRecord;
 use super::node::{self, NodeName};
 use super::receipt::Action;
 use super::reconcile::{Delegate, Fence, FenceAction};
@@ -21,7 +21,7 @@ const COARSE_MS: u64 = 1_000;
 pub struct Event {
     /// What this host did.
     #[serde(flatten)]
-    pub story: Option<Story>,
+    pub story: Option<ActionRecord>,
     /// What Pacemaker has in its fence history.
     pub pacemaker: Option<Fenced>,
 }
@@ -44,11 +44,11 @@ impl Event {
     }
 }
 
-/// Joins `stories`, the oldest first, with the fence history. With `node`, only that node's. With `since_ms`, what Pacemaker
+/// Joins `join_entries`, the oldest first, with the fence history. With `node`, only that node's. With `since_ms`, what Pacemaker
 /// alone knows is told from there on, in milliseconds since 1970.
 #[must_use]
 pub fn joined(
-    stories: Vec<Story>,
+    stories: Vec<ActionRecord>,
     fences: Vec<(NodeName, Fence)>,
     node: Option<&NodeName>,
     since_ms: Option<u64>,
@@ -80,7 +80,7 @@ pub fn joined(
 
 /// Whether Pacemaker means this action of ours: the same host did the same to the same node, and Pacemaker noted its end right
 /// after ours.
-fn is_same(story: &Story, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
+fn is_same(story: &ActionRecord, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
     let Fenced { node, fence } = fenced;
     let action = match fence.action {
         FenceAction::Off => Action::Off,
@@ -99,8 +99,8 @@ fn is_same(story: &Story, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::stories;
-    use super::super::receipt::Entry;
+    use super::super::history::join_entries;
+    use super::super::receipt::LogEntry;
     use super::super::receipt::tests::{intent, receipt};
     use super::super::reconcile::FenceStatus;
     use super::*;
@@ -116,8 +116,8 @@ mod tests {
     }
 
     /// One action of n1, from 1.0 s to 1.3 s.
-    fn ours() -> Vec<Story> {
-        stories(vec![Entry::Intent(intent("a", "n3.lab")), Entry::Receipt(receipt("a", "n3.lab"))], None)
+    fn ours() -> Vec<ActionRecord> {
+        join_entries(vec![LogEntry::Intent(intent("a", "n3.lab")), LogEntry::Receipt(receipt("a", "n3.lab"))], None)
     }
 
     #[test]

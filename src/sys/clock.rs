@@ -4,13 +4,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::core::receipt::When;
+use crate::core::receipt::Timestamp;
 
 /// Now, on the wall clock and on the clock since boot.
 #[must_use]
-pub fn now() -> When {
+pub fn now() -> Timestamp {
     let boottime = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
-    When { wall_ms: millis(since_1970()), boottime_ms: millis(boottime) }
+    Timestamp { wall_ms: millis(since_1970()), boottime_ms: millis(boottime) }
 }
 
 /// Nanoseconds since 1970, as Ganeti's reason trail wants them.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock::Deadline;
-use super::command::child::{End, Ended, Job};
+use super::command::child::{ChildProcess, End, Ended};
 
 /// The most that is kept of a program's output.
 const OUTPUT_LIMIT: usize = 16 * 1024;
@@ -147,7 +147,7 @@ fn end_of(
     output_limit: usize,
 ) -> Result<Ended, ProgramError> {
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    let job = Job {
+    let job = ChildProcess {
         program,
         arguments: &arguments,
         stdin,

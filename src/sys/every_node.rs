@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::clock::Deadline;
-use super::command::child::{End, Job};
+use super::command::child::{ChildProcess, End};
 use super::oob_program::OobProgram;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::{DEADLINE_VARIABLE, Status, reason_in};
@@ -76,7 +76,7 @@ pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: D
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let seconds = deadline.left().saturating_sub(COURTESY).as_secs_f64();
     let what = format!("{} {}", program.display(), words.first().unwrap_or(&""));
-    let ended = Job {
+    let ended = ChildProcess {
         program,
         arguments: &arguments,
         stdin: &[],
@@ -102,7 +102,7 @@ pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::survey::Asked;
+    use crate::core::survey::DeviceAnswer;
     use std::os::unix::fs::PermissionsExt;
 
     fn program(body: &str) -> tempfile::TempPath {
@@ -112,7 +112,7 @@ mod tests {
         file
     }
 
-    fn ask_it(body: &str) -> Result<Vec<Asked>, String> {
+    fn ask_it(body: &str) -> Result<Vec<DeviceAnswer>, String> {
         ask_ours(&program(body), &["devices", "n1.lab"], Deadline::after(Duration::from_secs(5)))
     }
 

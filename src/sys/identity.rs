@@ -8,7 +8,7 @@ use sha1::Sha1;
 
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
-use crate::core::receipt::Asker;
+use crate::core::receipt::Caller;
 use crate::core::shun::messages::Program;
 use crate::sys::clock::now;
 
@@ -70,9 +70,9 @@ pub fn program(config: &Path) -> Program {
 
 /// Who called this program.
 #[must_use]
-pub fn asker() -> Asker {
+pub fn asker() -> Caller {
     let parent = getppid().as_raw();
-    Asker {
+    Caller {
         program: program_of(parent),
         pid: u32::try_from(parent).unwrap_or_default(),
         user: user(),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::store::Store;
-use crate::core::roles::master_claims::Heard;
+use crate::core::roles::master_claims::NewerConfig;
 
 /// Its name in the state folder.
 pub const FILE: &str = "heard.json";
@@ -13,6 +13,6 @@ pub const FILE: &str = "heard.json";
 ///
 /// # Errors
 /// When it is there and cannot be read, or is damaged.
-pub fn read(state_dir: &Path) -> io::Result<Option<Heard>> {
+pub fn read(state_dir: &Path) -> io::Result<Option<NewerConfig>> {
     Store::new(state_dir).read(FILE)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::clock::Deadline;
-use super::command::child::{End, Job};
+use super::command::child::{ChildProcess, End};
 use super::command::{ProgramError, run};
 
 /// The program.
@@ -34,7 +34,7 @@ pub fn list(family: &str, table: &str, deadline: Deadline) -> Result<Option<Vec<
     let arguments = words.map(OsStr::new);
     let what = format!("{NFT} {}", words.join(" "));
     let given = deadline.left();
-    let job = Job {
+    let job = ChildProcess {
         program: Path::new(NFT),
         arguments: &arguments,
         stdin: &[],

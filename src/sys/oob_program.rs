@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::Deadline;
-use super::command::child::{End, Ended, Job};
-use crate::core::budget::fence::{Grant, grant};
+use super::command::child::{ChildProcess, End, Ended};
+use crate::core::budget::fence::{ChildLimits, grant};
 use crate::core::ganeti::oob::{
     self, BadAnswer, Command, DEADLINE_VARIABLE, HealthItem, OUTPUT_LIMIT, REQUEST_VARIABLE, Status,
 };
@@ -170,13 +170,13 @@ impl OobProgram {
     /// The limits are Ganeti's (60 s, SIGTERM, 5 s, SIGKILL), or what is left of `deadline` if that is less;
     /// the program is gone when it passes.
     fn call(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<Vec<u8>, OobError> {
-        let Grant { runs, linger, told } = grant(deadline.left());
+        let ChildLimits { runs, linger, told } = grant(deadline.left());
         let term = deadline.at_most(runs);
         let mut environment = vec![(DEADLINE_VARIABLE, format!("{:.3}", told.as_secs_f64()))];
         if let Some(id) = &self.request {
             environment.push((REQUEST_VARIABLE, id.clone()));
         }
-        let ended = Job {
+        let ended = ChildProcess {
             program: &self.path,
             arguments: &[OsStr::new(command.word()), OsStr::new(node.as_str())],
             stdin: &[],

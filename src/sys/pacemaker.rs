@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::clock::{Deadline, now};
-use super::command::child::{End, Job};
+use super::command::child::{ChildProcess, End};
 use super::command::{ProgramError, run};
 use super::procfs;
 use crate::core::ganeti::oob::reason_in;
@@ -97,7 +97,7 @@ fn answer(
     deadline: Deadline,
 ) -> Result<String, PacemakerError> {
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    let ended = Job {
+    let ended = ChildProcess {
         program: Path::new(tool),
         arguments: &arguments,
         stdin,

@@ -12,7 +12,7 @@ use super::lock::{Lock, LockError};
 use super::store;
 use crate::core::history::Index;
 use crate::core::node::NodeName;
-use crate::core::receipt::{Entry, Head};
+use crate::core::receipt::{Head, LogEntry};
 
 /// The file grows to this size, in bytes, before it is set aside.
 const ROTATE_AT: u64 = 4 * 1024 * 1024;
@@ -32,7 +32,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The receipts of one host.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct ReceiptLog {
     folder: PathBuf,
     rotate_at: u64,
     /// Where what the disk does not take is kept until the next boot; the same folder if this is that place.
@@ -41,7 +41,7 @@ pub struct Ledger {
 
 /// Why an entry was not written or read.
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
+pub enum ReceiptLogError {
     /// Another program kept the ledger to itself.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -61,12 +61,12 @@ pub enum LedgerError {
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Every entry that can be read, oldest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LogEntry>,
     /// Every line that cannot: `FILE:LINE: reason`.
     pub unreadable: Vec<String>,
 }
 
-impl Ledger {
+impl ReceiptLog {
     /// The ledger in `folder`, which is made at the first entry.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
@@ -85,20 +85,20 @@ impl Ledger {
     /// Adds an entry that the disk did not take, to be read until the next boot, or until the disk takes it with a later one.
     ///
     /// # Errors
-    /// [`LedgerError`].
-    pub fn append_until_boot(&self, entry: &Entry) -> Result<(), LedgerError> {
+    /// [`ReceiptLogError`].
+    pub fn append_until_boot(&self, entry: &LogEntry) -> Result<(), ReceiptLogError> {
         self.in_memory().map_or(Ok(()), |memory| memory.append(entry))
     }
 
     /// Adds an entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// [`LedgerError`]. A line that was torn then is no entry to any reader, and harms no later one.
-    pub fn append(&self, entry: &Entry) -> Result<(), LedgerError> {
+    /// [`ReceiptLogError`]. A line that was torn then is no entry to any reader, and harms no later one.
+    pub fn append(&self, entry: &LogEntry) -> Result<(), ReceiptLogError> {
         let path = self.current();
         let failed = |what| {
             let path = path.clone();
-            move |error| LedgerError::Io { what, path, error }
+            move |error| ReceiptLogError::Io { what, path, error }
         };
         let mut line = entry.to_line().map_err(|error| failed("write to")(error.into()))?;
         line.push('\n');
@@ -153,10 +153,10 @@ impl Ledger {
     /// ledger is empty.
     ///
     /// # Errors
-    /// [`LedgerError::Io`], when a file is there and cannot be read.
-    pub fn read(&self) -> Result<Contents, LedgerError> {
+    /// [`ReceiptLogError::Io`], when a file is there and cannot be read.
+    pub fn read(&self) -> Result<Contents, ReceiptLogError> {
         let mut contents = Contents::default();
-        self.snapshot()?.scan(|place, line| match Entry::from_line(line) {
+        self.snapshot()?.scan(|place, line| match LogEntry::from_line(line) {
             Ok(entry) => contents.entries.push(entry),
             Err(error) => contents.unreadable.push(format!("{place}: {error}")),
         })?;
@@ -167,8 +167,8 @@ impl Ledger {
     /// before them.
     ///
     /// # Errors
-    /// As [`Ledger::read`].
-    pub fn read_last(&self, count: usize, node: Option<&NodeName>) -> Result<(Contents, usize), LedgerError> {
+    /// As [`ReceiptLog::read`].
+    pub fn read_last(&self, count: usize, node: Option<&NodeName>) -> Result<(Contents, usize), ReceiptLogError> {
         let mut contents = Contents::default();
         let snapshot = self.snapshot()?;
         let mut index = Index::default();
@@ -182,7 +182,7 @@ impl Ledger {
             if !Head::from_line(line).is_ok_and(|head| wanted.contains(&head.id)) {
                 return;
             }
-            match Entry::from_line(line) {
+            match LogEntry::from_line(line) {
                 Ok(entry) => contents.entries.push(entry),
                 Err(error) => contents.unreadable.push(format!("{place}: {error}")),
             }
@@ -192,19 +192,19 @@ impl Ledger {
 
     /// What is there now. The lock is held only while the files are opened, against a rotation in between: whoever appends
     /// must not wait for readers. One that cannot have the lock reads without.
-    fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+    fn snapshot(&self) -> Result<Snapshot, ReceiptLogError> {
         let _lock = Lock::share(&self.folder.join("receipts.lock"), Deadline::after(LOCK_WAIT)).ok();
         let in_memory: Vec<PathBuf> = self.in_memory().iter().flat_map(Self::files).collect();
         let mut files = Vec::new();
         for path in self.files().chain(in_memory) {
             match File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len()))) {
                 Ok((_, length)) if length > LIMIT => {
-                    return Err(LedgerError::Io { what: "read", path, error: too_long(LIMIT) });
+                    return Err(ReceiptLogError::Io { what: "read", path, error: too_long(LIMIT) });
                 }
                 Ok((file, length)) => files.push((path, file, length)),
                 // A file in the folder's place holds no receipts either.
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-                Err(error) => return Err(LedgerError::Io { what: "read", path, error }),
+                Err(error) => return Err(ReceiptLogError::Io { what: "read", path, error }),
             }
         }
         Ok(Snapshot(files))
@@ -240,9 +240,9 @@ struct Snapshot(Vec<(PathBuf, File, u64)>);
 
 impl Snapshot {
     /// Shows every line that is not empty, with its place (`FILE:LINE`).
-    fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), LedgerError> {
+    fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), ReceiptLogError> {
         for (path, file, length) in &self.0 {
-            let failed = |error| LedgerError::Io { what: "read", path: path.clone(), error };
+            let failed = |error| ReceiptLogError::Io { what: "read", path: path.clone(), error };
             let mut file = file;
             file.seek(SeekFrom::Start(0)).map_err(failed)?;
             let mut file = BufReader::new(file.take(*length));
@@ -280,16 +280,16 @@ mod tests {
     use crate::core::receipt::tests::{intent, receipt};
     use std::os::unix::fs::PermissionsExt;
 
-    fn ledger() -> (tempfile::TempDir, Ledger) {
+    fn ledger() -> (tempfile::TempDir, ReceiptLog) {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::new(&folder.path().join("state"));
+        let ledger = ReceiptLog::new(&folder.path().join("state"));
         (folder, ledger)
     }
 
     #[test]
     fn entries_are_read_back_in_order_and_closed_to_others() {
         let (_folder, ledger) = ledger();
-        let entries = [Entry::Intent(intent("a", "n1")), Entry::Receipt(receipt("a", "n1"))];
+        let entries = [LogEntry::Intent(intent("a", "n1")), LogEntry::Receipt(receipt("a", "n1"))];
         for entry in &entries {
             ledger.append(entry).unwrap();
         }
@@ -302,27 +302,27 @@ mod tests {
     #[test]
     fn a_receipt_log_beyond_the_limit_is_an_error_with_its_name() {
         let (_folder, ledger) = ledger();
-        ledger.append(&Entry::Intent(intent("a", "n1"))).unwrap();
+        ledger.append(&LogEntry::Intent(intent("a", "n1"))).unwrap();
         File::create(ledger.aside(2)).unwrap().set_len(LIMIT + 1).unwrap();
         let errors = [ledger.read().map(drop), ledger.read_last(1, None).map(drop)];
         for error in errors.map(|result| result.unwrap_err().to_string()) {
             assert!(error.contains("receipts.2.jsonl: it has more than 67108864 bytes"), "{error}");
         }
-        ledger.append(&Entry::Intent(intent("b", "n1"))).unwrap();
+        ledger.append(&LogEntry::Intent(intent("b", "n1"))).unwrap();
     }
 
     /// A power cut tears the last line at any byte: nothing before it and nothing after it may be lost.
     #[test]
     fn a_torn_last_line_is_recovered_at_every_byte() {
-        let whole = Entry::Receipt(receipt("b", "n1")).to_line().unwrap();
+        let whole = LogEntry::Receipt(receipt("b", "n1")).to_line().unwrap();
         for cut in 1..whole.len() {
             let (_folder, ledger) = ledger();
-            ledger.append(&Entry::Intent(intent("a", "n1"))).unwrap();
+            ledger.append(&LogEntry::Intent(intent("a", "n1"))).unwrap();
             let mut file = OpenOptions::new().append(true).open(ledger.current()).unwrap();
             file.write_all(&whole.as_bytes()[..cut]).unwrap();
-            ledger.append(&Entry::Intent(intent("c", "n1"))).unwrap();
+            ledger.append(&LogEntry::Intent(intent("c", "n1"))).unwrap();
             let contents = ledger.read().unwrap();
-            assert_eq!(contents.entries, [Entry::Intent(intent("a", "n1")), Entry::Intent(intent("c", "n1"))]);
+            assert_eq!(contents.entries, [LogEntry::Intent(intent("a", "n1")), LogEntry::Intent(intent("c", "n1"))]);
             assert_eq!(contents.unreadable.len(), 1, "cut at {cut}");
         }
     }
@@ -332,7 +332,7 @@ mod tests {
         let (_folder, mut ledger) = ledger();
         ledger.rotate_at = 600;
         for n in 0..8 {
-            ledger.append(&Entry::Intent(intent(&n.to_string(), "n1"))).unwrap();
+            ledger.append(&LogEntry::Intent(intent(&n.to_string(), "n1"))).unwrap();
         }
         assert!(ledger.aside(2).exists());
         let ids: Vec<String> = ledger
@@ -341,8 +341,8 @@ mod tests {
             .entries
             .into_iter()
             .map(|entry| match entry {
-                Entry::Intent(intent) => intent.id,
-                Entry::Receipt(receipt) => receipt.id,
+                LogEntry::Intent(intent) => intent.id,
+                LogEntry::Receipt(receipt) => receipt.id,
             })
             .collect();
         assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7"]);
@@ -355,7 +355,7 @@ mod tests {
         let state = folder.path().join("state");
         std::fs::create_dir(&state).unwrap();
         std::os::unix::fs::symlink("/dev/full", state.join("receipts.jsonl")).unwrap();
-        let error = Ledger::new(&state).append(&Entry::Intent(intent("a", "n1"))).unwrap_err().to_string();
+        let error = ReceiptLog::new(&state).append(&LogEntry::Intent(intent("a", "n1"))).unwrap_err().to_string();
         assert!(error.contains("receipts.jsonl") && error.contains("No space left"), "{error}");
     }
 
@@ -366,7 +366,7 @@ mod tests {
         let (folder, ledger) = ledger();
         let state = folder.path().join("state");
         std::fs::write(&state, "").unwrap();
-        let entries = [Entry::Intent(intent("a", "n1")), Entry::Receipt(receipt("a", "n1"))];
+        let entries = [LogEntry::Intent(intent("a", "n1")), LogEntry::Receipt(receipt("a", "n1"))];
         for entry in &entries {
             ledger.append(entry).unwrap_err();
             ledger.append_until_boot(entry).unwrap();
@@ -374,9 +374,9 @@ mod tests {
         assert_eq!(ledger.read().unwrap().entries, entries);
         assert_eq!(ledger.read_last(1, None).unwrap().0.entries, entries);
         std::fs::remove_file(&state).unwrap();
-        let next = Entry::Intent(intent("b", "n1"));
+        let next = LogEntry::Intent(intent("b", "n1"));
         ledger.append(&next).unwrap();
-        let all: Vec<Entry> = entries.iter().cloned().chain([next]).collect();
+        let all: Vec<LogEntry> = entries.iter().cloned().chain([next]).collect();
         assert_eq!(ledger.read().unwrap().entries, all, "each of them once");
         std::fs::remove_dir_all(store::until_boot(&state)).unwrap();
         assert_eq!(ledger.read().unwrap().entries, all, "on the disk");
@@ -386,16 +386,16 @@ mod tests {
     fn the_last_stories_come_with_their_parts() {
         let (_folder, ledger) = ledger();
         for id in ["a", "b", "c"] {
-            ledger.append(&Entry::Intent(intent(id, if id == "b" { "n2.lab" } else { "n1.lab" }))).unwrap();
+            ledger.append(&LogEntry::Intent(intent(id, if id == "b" { "n2.lab" } else { "n1.lab" }))).unwrap();
             let mut part = intent(&format!("{id}1"), if id == "b" { "n2.lab" } else { "n1.lab" });
             part.asked_by.request = Some(id.to_owned());
-            ledger.append(&Entry::Intent(part)).unwrap();
-            ledger.append(&Entry::Receipt(receipt(id, "n1.lab"))).unwrap();
+            ledger.append(&LogEntry::Intent(part)).unwrap();
+            ledger.append(&LogEntry::Receipt(receipt(id, "n1.lab"))).unwrap();
         }
         let ids = |(contents, older): (Contents, usize)| {
             let ids = contents.entries.iter().map(|entry| match entry {
-                Entry::Intent(intent) => intent.id.clone(),
-                Entry::Receipt(receipt) => format!("{}!", receipt.id),
+                LogEntry::Intent(intent) => intent.id.clone(),
+                LogEntry::Receipt(receipt) => format!("{}!", receipt.id),
             });
             (ids.collect::<Vec<_>>().join(" "), older)
         };
@@ -416,11 +416,11 @@ mod tests {
         let (_folder, mut ledger) = ledger();
         ledger.rotate_at = 600;
         for n in 0..3 {
-            ledger.append(&Entry::Intent(intent(&n.to_string(), "n1"))).unwrap();
+            ledger.append(&LogEntry::Intent(intent(&n.to_string(), "n1"))).unwrap();
         }
         let snapshots = [ledger.snapshot().unwrap(), ledger.snapshot().unwrap()];
         for n in 3..5 {
-            ledger.append(&Entry::Intent(intent(&n.to_string(), "n1"))).unwrap();
+            ledger.append(&LogEntry::Intent(intent(&n.to_string(), "n1"))).unwrap();
         }
         for snapshot in snapshots {
             assert_eq!(ids(&snapshot), ["0", "1", "2"]);
@@ -433,7 +433,7 @@ mod tests {
     fn no_append_is_lost_while_others_read() {
         let (_folder, ledger) = ledger();
         for n in 0..200 {
-            ledger.append(&Entry::Receipt(receipt(&n.to_string(), "n1"))).unwrap();
+            ledger.append(&LogEntry::Receipt(receipt(&n.to_string(), "n1"))).unwrap();
         }
         // As much as a ledger keeps.
         let text = std::fs::read(ledger.current()).unwrap();
@@ -451,7 +451,7 @@ mod tests {
                     }
                 });
             }
-            let appended: Vec<_> = (0..20).map(|_| ledger.append(&Entry::Intent(intent("a", "n1")))).collect();
+            let appended: Vec<_> = (0..20).map(|_| ledger.append(&LogEntry::Intent(intent("a", "n1")))).collect();
             is_over.store(true, order);
             assert!(appended.iter().all(Result::is_ok), "{appended:?}");
         });

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::clock::{millis, now};
 use super::identity;
-use super::receipt_log::Ledger;
+use super::receipt_log::ReceiptLog;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::receipt::{Action, Entry, Intent, Outcome, Receipt, Step, VERSION};
+use crate::core::receipt::{Action, ActionStep, Intent, LogEntry, Outcome, Receipt, VERSION};
 use crate::core::text::one_line;
 
 /// How long the disk may take for an entry.
@@ -21,11 +21,11 @@ const LONGEST: usize = 2_000;
 
 /// One action under way.
 #[derive(Debug)]
-pub struct Road {
-    ledger: Ledger,
+pub struct RecordedAction {
+    ledger: ReceiptLog,
     intent: Intent,
     begun: Instant,
-    steps: Vec<Step>,
+    steps: Vec<ActionStep>,
     warnings: Vec<String>,
 }
 
@@ -44,10 +44,10 @@ pub struct Finish {
     pub record: Option<String>,
 }
 
-impl Road {
+impl RecordedAction {
     /// Writes the intent. Nothing may be touched before.
     #[must_use]
-    pub fn enter(ledger: Ledger, program: &str, action: Action, node: &NodeName) -> Self {
+    pub fn enter(ledger: ReceiptLog, program: &str, action: Action, node: &NodeName) -> Self {
         let at = now();
         let intent = Intent {
             version: VERSION,
@@ -61,7 +61,7 @@ impl Road {
             at,
         };
         let mut road = Self { ledger, intent, begun: Instant::now(), steps: Vec::new(), warnings: Vec::new() };
-        road.write(&Entry::Intent(road.intent.clone()));
+        road.write(&LogEntry::Intent(road.intent.clone()));
         road
     }
 
@@ -79,12 +79,13 @@ impl Road {
     /// Notes one thing that was tried, and what came back.
     pub fn step(&mut self, by: &str, did: &str, saw: &str) {
         let [by, did, saw] = [by, did, saw].map(|text| one_line(text, LONGEST));
-        let step = Step { at_ms: millis(self.begun.elapsed()), by: by.clone(), did: did.clone(), saw: saw.clone() };
+        let step =
+            ActionStep { at_ms: millis(self.begun.elapsed()), by: by.clone(), did: did.clone(), saw: saw.clone() };
         tracing::debug!(at_ms = step.at_ms, by, did, saw, "step");
         self.steps.push(step);
     }
 
-    /// Writes the receipt. Returns what went wrong with the ledger since [`Road::take_warnings`].
+    /// Writes the receipt. Returns what went wrong with the ledger since [`RecordedAction::take_warnings`].
     #[must_use]
     pub fn leave(mut self, finish: Finish) -> Vec<String> {
         let receipt = Receipt {
@@ -100,14 +101,14 @@ impl Road {
             at: now(),
             took_ms: millis(self.begun.elapsed()),
         };
-        self.write(&Entry::Receipt(receipt));
+        self.write(&LogEntry::Receipt(receipt));
         self.warnings
     }
 
-    fn write(&mut self, entry: &Entry) {
+    fn write(&mut self, entry: &LogEntry) {
         let what = match entry {
-            Entry::Intent(_) => "intent",
-            Entry::Receipt(_) => "receipt",
+            LogEntry::Intent(_) => "intent",
+            LogEntry::Receipt(_) => "receipt",
         };
         if let Err(error) = append_within(&self.ledger, entry.clone()) {
             let Intent { action, node, .. } = &self.intent;
@@ -120,7 +121,7 @@ impl Road {
 }
 
 /// A disk that hangs must not stop a fencing: the append goes on behind it, if it can.
-fn append_within(ledger: &Ledger, entry: Entry) -> Result<(), String> {
+fn append_within(ledger: &ReceiptLog, entry: LogEntry) -> Result<(), String> {
     let (done, answer) = mpsc::channel();
     let ledger = ledger.clone();
     let work = move || {

@@ -19,7 +19,7 @@ pub type Secret = Zeroizing<String>;
 
 /// Why a file is not read, or not trusted.
 #[derive(Debug, thiserror::Error)]
-pub enum GuardedFileError {
+pub enum TrustedFileError {
     /// It cannot be opened or read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -63,14 +63,14 @@ pub struct SecretError {
     /// The file.
     pub path: PathBuf,
     /// Why.
-    pub error: GuardedFileError,
+    pub error: TrustedFileError,
 }
 
 /// Reads a configuration: it names programs that run as root, so nobody else may be able to write it.
 ///
 /// # Errors
-/// [`GuardedFileError`].
-pub fn read_config(path: &Path) -> Result<String, GuardedFileError> {
+/// [`TrustedFileError`].
+pub fn read_config(path: &Path) -> Result<String, TrustedFileError> {
     const WRITABLE: u32 = 0o022;
     read(path, CONFIG_LIMIT, WRITABLE, "others may write it", "go-w")
 }
@@ -85,7 +85,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     let text = Secret::new(read(path, SECRET_LIMIT, ANYTHING, "others may read it", "0600").map_err(wrong)?);
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
-        _ => Err(wrong(GuardedFileError::Empty)),
+        _ => Err(wrong(TrustedFileError::Empty)),
     }
 }
 
@@ -96,26 +96,26 @@ fn read(
     forbidden: u32,
     who: &'static str,
     mend: &'static str,
-) -> Result<String, GuardedFileError> {
+) -> Result<String, TrustedFileError> {
     let file = File::options().read(true).custom_flags_nonblock().open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(GuardedFileError::NotRegular);
+        return Err(TrustedFileError::NotRegular);
     }
     let owner = metadata.uid();
     if owner != 0 && owner != geteuid().as_raw() {
-        return Err(GuardedFileError::Owner { owner });
+        return Err(TrustedFileError::Owner { owner });
     }
     let mode = metadata.mode() & 0o7777;
     if mode & forbidden != 0 {
-        return Err(GuardedFileError::Mode { mode, who, mend });
+        return Err(TrustedFileError::Mode { mode, who, mend });
     }
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(GuardedFileError::TooLarge { limit });
+        return Err(TrustedFileError::TooLarge { limit });
     }
-    String::from_utf8(bytes).map_err(|_| GuardedFileError::NotText)
+    String::from_utf8(bytes).map_err(|_| TrustedFileError::NotText)
 }
 
 /// A named pipe in the place of the file must not hang its reader.
@@ -172,6 +172,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert!(matches!(read_secret(&path).unwrap_err().error, GuardedFileError::NotRegular));
+        assert!(matches!(read_secret(&path).unwrap_err().error, TrustedFileError::NotRegular));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gnt_ha::core::roles::master_claims::Served;
-use gnt_ha::core::roles::{OcfCode, Verdict};
+use gnt_ha::core::roles::{OcfCode, OcfResult};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::command::run;
@@ -31,7 +31,7 @@ const ENDS: Duration = Duration::from_secs(10);
 /// How long a killed daemon may take to vanish.
 const VANISH: Duration = Duration::from_secs(2);
 
-pub(super) fn give_up(call: &Call, place: &Place) -> Verdict {
+pub(super) fn give_up(call: &Call, place: &Place) -> OcfResult {
     let site = place.site().ok();
     if place.is_listening()
         && site.as_ref().is_none_or(|site| site.tags().drain_queue)
@@ -42,10 +42,12 @@ pub(super) fn give_up(call: &Call, place: &Place) -> Verdict {
     // Before it is true: between the two a monitor must not take it for a failure.
     let marked = place.markers.set(Marker::MasterStopped);
     match (take_down(place, call.deadline), marked) {
-        (Ok(()), Ok(())) => Verdict::plain(OcfCode::Success),
+        (Ok(()), Ok(())) => OcfResult::plain(OcfCode::Success),
         // Stopped is stopped. In partial mode a probe would take it for running, and nothing worse.
-        (Ok(()), Err(error)) => Verdict::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}")),
-        (Err(reason), _) => Verdict::because(OcfCode::ErrGeneric, reason),
+        (Ok(()), Err(error)) => {
+            OcfResult::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}"))
+        }
+        (Err(reason), _) => OcfResult::because(OcfCode::ErrGeneric, reason),
     }
 }
 

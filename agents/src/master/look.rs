@@ -7,7 +7,7 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::names::PacemakerName;
 use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::master_claims::{MASTER_SCORE, Served, Standing, ignored, is_alone, standing};
-use gnt_ha::core::roles::{MasterView, OcfCode, Rank, RunAs, Verdict, idle, monitor_master};
+use gnt_ha::core::roles::{MasterView, NodeRole, OcfCode, OcfResult, RunAs, idle, monitor_master};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::pacemaker;
@@ -28,7 +28,7 @@ const TOOLS: Duration = Duration::from_secs(5);
 /// stop both.
 const PEERS_OF_A_PROBE: Duration = Duration::from_secs(2);
 
-pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
+pub(super) fn monitor(call: &Call, place: &Place) -> OcfResult {
     let run_as = place.run_as(call);
     let site = match place.site() {
         Ok(site) => site,
@@ -43,7 +43,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         // It came back and took up what is another's now: it is taken down before anybody uses it.
         let taken_down = give_up::take_down(place, call.deadline);
         if let Err(error) = taken_down {
-            return Verdict::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
+            return OcfResult::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
         }
     }
     let had_it = run_as == RunAs::Primitive && !call.is_for_stopped() || was_master(call, place);
@@ -60,11 +60,11 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
         queue::take_jobs(place, call.deadline);
         give_up::remember_master_ip(place, &site);
     }
-    if site.rank != Rank::Master {
+    if site.rank != NodeRole::Master {
         queue::forget(place);
     }
     offer(call, place, &site, call.is_probe());
-    if site.rank != Rank::Other && !call.is_probe() {
+    if site.rank != NodeRole::Other && !call.is_probe() {
         heard::listen(place, &site, call.deadline);
         keep_record(place, call.deadline);
     }
@@ -72,7 +72,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> Verdict {
 }
 
 fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
-    if site.rank != Rank::Master {
+    if site.rank != NodeRole::Master {
         return MasterView {
             rank: site.rank,
             run_as,
@@ -105,7 +105,7 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
 /// Without Ganeti's files. Where there are none the role is not here, and can not come. Where they cannot be read it may
 /// be: that is no reason to ban the node, nor to call a master unpromoted. But a first look that finds nothing of it must
 /// not claim a failed one: Pacemaker would stop the master elsewhere as well.
-fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> Verdict {
+fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> OcfResult {
     let code = error.code();
     let should_be_here = || match run_as {
         RunAs::Primitive => true,
@@ -115,10 +115,10 @@ fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> Verd
     match run_as {
         _ if code == OcfCode::ErrGeneric && !may_be_here() => idle(run_as),
         RunAs::Promotable { .. } if code == OcfCode::ErrGeneric => {
-            Verdict::because(OcfCode::FailedPromoted, error.to_string())
+            OcfResult::because(OcfCode::FailedPromoted, error.to_string())
         }
         RunAs::Promotable { .. } => idle(run_as),
-        RunAs::Primitive => Verdict::because(code, error.to_string()),
+        RunAs::Primitive => OcfResult::because(code, error.to_string()),
     }
 }
 
@@ -127,15 +127,15 @@ fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> Verd
 fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
     match (view.standing.successor(), site.rank) {
         (Some(successor), _) => NodeName::new(successor).ok(),
-        (None, Rank::Candidate) => site.master.clone(),
-        (None, Rank::Master | Rank::Other) => None,
+        (None, NodeRole::Candidate) => site.master.clone(),
+        (None, NodeRole::Master | NodeRole::Other) => None,
     }
 }
 
 /// Whether this candidate is becoming the master by Ganeti's own command, which still runs here: Pacemaker is told when it
 /// is done. Until then it would find two masters, and demote one.
 fn is_being_taken(call: &Call, place: &Place, site: &Site) -> bool {
-    site.rank == Rank::Master && !call.is_probe() && !was_master(call, place) && daemon_util::failover_under_way()
+    site.rank == NodeRole::Master && !call.is_probe() && !was_master(call, place) && daemon_util::failover_under_way()
 }
 
 /// Whether this clone's instance offered itself as the master last.

@@ -8,7 +8,7 @@ mod take;
 use std::time::Duration;
 
 use gnt_ha::core::roles::master_claims::{MASTER_SCORE, promotion_score, standing};
-use gnt_ha::core::roles::{OcfCode, RunAs, Verdict};
+use gnt_ha::core::roles::{OcfCode, OcfResult, RunAs};
 use gnt_ha::sys::pacemaker;
 
 use crate::call::Call;
@@ -27,7 +27,7 @@ const BARRED: &str = "master-role.barred";
 
 /// Does what is asked.
 #[must_use]
-pub fn run(call: &Call, place: &Place) -> Verdict {
+pub fn run(call: &Call, place: &Place) -> OcfResult {
     let promotable = call.is_promotable();
     match call.action.as_str() {
         "monitor" => barring(call, place, look::monitor(call, place)),
@@ -36,18 +36,18 @@ pub fn run(call: &Call, place: &Place) -> Verdict {
         "promote" if promotable => take::take(call, place),
         "demote" if promotable => give_up::give_up(call, place),
         "stop" => stop(call, place),
-        "notify" | "reload" => Verdict::plain(OcfCode::Success),
+        "notify" | "reload" => OcfResult::plain(OcfCode::Success),
         "validate-all" => match place.site() {
-            Ok(_) => Verdict::plain(OcfCode::Success),
-            Err(error) => Verdict::because(OcfCode::ErrInstalled, error.to_string()),
+            Ok(_) => OcfResult::plain(OcfCode::Success),
+            Err(error) => OcfResult::because(OcfCode::ErrInstalled, error.to_string()),
         },
         // promote and demote of a single resource.
-        _ => Verdict::plain(OcfCode::ErrUnimplemented),
+        _ => OcfResult::plain(OcfCode::ErrUnimplemented),
     }
 }
 
 /// Keeps in mind that Pacemaker will keep the role from this node.
-fn barring(call: &Call, place: &Place, verdict: Verdict) -> Verdict {
+fn barring(call: &Call, place: &Place, verdict: OcfResult) -> OcfResult {
     if verdict.code == OcfCode::ErrInstalled {
         // What cannot be kept leaves it to the administrator's `crm_resource --cleanup`.
         let _ = place.markers.write_note(BARRED, call.resource());
@@ -66,17 +66,17 @@ pub fn unbar(call: &Call, place: &Place) {
 }
 
 /// A clone's instance is only a seat: the role comes with the promotion.
-fn start_instance(call: &Call, place: &Place) -> Verdict {
+fn start_instance(call: &Call, place: &Place) -> OcfResult {
     if let Err(error) = place.markers.set(Marker::MasterStarted) {
-        return Verdict::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}"));
+        return OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}"));
     }
     if let Ok(site) = place.site() {
         offer(call, place, &site, true);
     }
-    Verdict::plain(OcfCode::Success)
+    OcfResult::plain(OcfCode::Success)
 }
 
-fn stop(call: &Call, place: &Place) -> Verdict {
+fn stop(call: &Call, place: &Place) -> OcfResult {
     let verdict = give_up::give_up(call, place);
     if verdict.code == OcfCode::Success && call.is_promotable() {
         // What cannot be cleared only makes a later probe say "unpromoted"; a failure here would fence the node.

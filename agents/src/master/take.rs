@@ -10,7 +10,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
 use gnt_ha::core::roles::master_claims::{Served, Standing, disagreement, newer_copy, standing};
-use gnt_ha::core::roles::{OcfCode, Rank, Takeover, TakeoverView, Verdict, take_over};
+use gnt_ha::core::roles::{NodeRole, OcfCode, OcfResult, Takeover, TakeoverView, take_over};
 use gnt_ha::service::shun::own::{Own, OwnRefusals};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::command::{ProgramError, run};
@@ -57,9 +57,9 @@ const VERIFY: Duration = Duration::from_secs(3);
 /// How long the master IP may take to come up after luxid has, and the peers to agree; Ganeti waits as long for the IP.
 const SETTLES: Duration = Duration::from_secs(30);
 
-pub(super) fn take(call: &Call, place: &Place) -> Verdict {
+pub(super) fn take(call: &Call, place: &Place) -> OcfResult {
     if let Err(error) = place.site() {
-        return Verdict::because(error.code(), error.to_string());
+        return OcfResult::because(error.code(), error.to_string());
     }
     // What is in the way may go away: at a boot of the whole cluster noded comes up after Pacemaker, and a start that
     // fails takes the role from this node for good.
@@ -69,16 +69,16 @@ pub(super) fn take(call: &Call, place: &Place) -> Verdict {
         if patience.passed() {
             let reason =
                 "a gnt-cluster master-failover runs on this host and does not end (does it wait for an answer?)";
-            return Verdict::because(OcfCode::ErrGeneric, reason);
+            return OcfResult::because(OcfCode::ErrGeneric, reason);
         }
         call.deadline.sleep(PAUSE);
     }
     loop {
         // Each time anew: who this node is may have changed.
         let Ok(site) = place.site() else {
-            return Verdict::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
+            return OcfResult::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
         };
-        if site.rank == Rank::Master && serves(place, &site, QUESTION) {
+        if site.rank == NodeRole::Master && serves(place, &site, QUESTION) {
             return taken(call, place, &site);
         }
         let (view, gone) = view(call, place, &site);
@@ -91,9 +91,9 @@ pub(super) fn take(call: &Call, place: &Place) -> Verdict {
 }
 
 /// Does what was decided; `gone` are addresses that are not to be waited for.
-fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) -> Verdict {
+fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) -> OcfResult {
     if let Err(error) = place.daemons.clear_stale_pidfiles() {
-        return Verdict::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
+        return OcfResult::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
     }
     // The command may fail though the role was taken, and not fail though it was not: luxid is asked.
     make_unreachable(gone, UNREACHABLE);
@@ -105,7 +105,7 @@ fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) ->
     let appears = call.deadline.at_most(if ended.is_ok() { LUXID_VOTES } else { LUXID_APPEARS });
     loop {
         if let Ok(site) = place.site()
-            && site.rank == Rank::Master
+            && site.rank == NodeRole::Master
             && serves(place, &site, QUESTION)
         {
             return taken(call, place, &site);
@@ -120,7 +120,7 @@ fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) ->
         Ok(()) => "luxid does not serve here, though the role was taken without an error".to_owned(),
         Err(error) => error.to_string(),
     };
-    Verdict::because(OcfCode::ErrGeneric, reason)
+    OcfResult::because(OcfCode::ErrGeneric, reason)
 }
 
 fn execute(place: &Place, command: &Takeover, deadline: Deadline) -> Result<(), ProgramError> {
@@ -143,7 +143,7 @@ fn serves(place: &Place, site: &Site, within: Duration) -> bool {
 }
 
 /// The role is here and serves.
-fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
+fn taken(call: &Call, place: &Place, site: &Site) -> OcfResult {
     let cleared = place.markers.clear(Marker::MasterStopped);
     take_jobs(place, call.deadline);
     give_up::remember_master_ip(place, site);
@@ -159,8 +159,8 @@ fn taken(call: &Call, place: &Place, site: &Site) -> Verdict {
     offer(call, place, site, true);
     record_now(place, call.deadline);
     match cleared {
-        Ok(()) => Verdict::plain(OcfCode::Success),
-        Err(error) => Verdict::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
+        Ok(()) => OcfResult::plain(OcfCode::Success),
+        Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
     }
 }
 
@@ -221,8 +221,8 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
         rank: site.rank,
         standing: match site.rank {
             // luxid does not serve here, whether or not it listens.
-            Rank::Master => standing(&site.here, &words, site.candidates.len(), Served::Never),
-            Rank::Candidate | Rank::Other => Standing::Undisputed,
+            NodeRole::Master => standing(&site.here, &words, site.candidates.len(), Served::Never),
+            NodeRole::Candidate | NodeRole::Other => Standing::Undisputed,
         },
         served_elsewhere,
         newer_copy: newer_copy(own, &words),

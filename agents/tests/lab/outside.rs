@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::list::Register;
+use gnt_ha::core::shun::list::ShunList;
 use lab::{Host, Lab};
 
 use crate::scene::short;
@@ -72,7 +72,7 @@ impl Seen {
         self.instances(hosts);
         for host in hosts {
             let text = host.root().and_then(|root| std::fs::read(root.join(REGISTER)).ok()).unwrap_or_default();
-            let Ok(register) = serde_json::from_slice::<Register>(&text) else { continue };
+            let Ok(register) = serde_json::from_slice::<ShunList>(&text) else { continue };
             self.register(host, &register, hosts, boots);
         }
     }
@@ -95,7 +95,7 @@ impl Seen {
         }
     }
 
-    fn register(&mut self, by: &Host, register: &Register, hosts: &[Host], boots: &Boots) {
+    fn register(&mut self, by: &Host, register: &ShunList, hosts: &[Host], boots: &Boots) {
         for (node, entry) in register.shunned().filter(|(_, entry)| entry.grade >= Grade::Bounded) {
             let name = short(node.as_str());
             if !self.said.insert((name.clone(), entry.epoch.0)) {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gnt_ha::core::shun::lease_times::Terms;
-use gnt_ha::core::shun::list::Register;
+use gnt_ha::core::shun::lease_times::LeaseTimes;
+use gnt_ha::core::shun::list::ShunList;
 use lab::{Host, Network, Power};
 use real_parts::dice::{Dice, count};
 use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof};
@@ -20,7 +20,8 @@ use crate::outside::{Outside, now_ms};
 use crate::scene::{Scene, serves};
 
 /// The shortest that the configuration takes, or nearly so.
-pub(crate) const TERMS: Terms = Terms { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
+pub(crate) const TERMS: LeaseTimes =
+    LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 const HOSTS: u8 = 5;
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
@@ -140,7 +141,7 @@ impl Administrator<'_> {
         self.tends();
         let Some(master) = self.scene.lab.hosts().into_iter().find(serves) else { return };
         let register = master.read_file("/var/lib/gnt-ha/shunned.json").unwrap_or_default();
-        let register: Register = serde_json::from_str(&register).unwrap_or_default();
+        let register: ShunList = serde_json::from_str(&register).unwrap_or_default();
         let shunned_ms = |name: &str| {
             let entry = register.shunned().find(|(node, _)| node.as_str() == name);
             entry.map(|(_, entry)| entry.since_ms)

@@ -1,6 +1,6 @@
 //! `docs/tutorial.md`, and what comes after it: the pages of `docs/howto`.
 
-use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
 use real_parts::protect::{CONFIG, Proof, built_programs, configuration, install};
 
@@ -15,7 +15,7 @@ const NO_BMC_PAGE: &str = include_str!("../../../docs/howto/no-bmc.md");
 /// Nobody answers there.
 const NOWHERE: &str = "203.0.113.99";
 
-const TERMS: Terms = Terms { lease_ms: 3_000, watchdog_ms: WATCHDOG_MS, drift_ppm: 10_000, stop_ms: 1_000 };
+const TERMS: LeaseTimes = LeaseTimes { lease_ms: 3_000, watchdog_ms: WATCHDOG_MS, drift_ppm: 10_000, stop_ms: 1_000 };
 
 /// Every command shown in them is run by a test in the lab, and its output compared.
 #[test]

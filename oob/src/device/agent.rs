@@ -8,7 +8,7 @@ use gnt_ha::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::command::child::{End, Ended, Job};
+use gnt_ha::sys::command::child::{ChildProcess, End, Ended};
 use gnt_ha::sys::trusted_file::{Secret, read_secret};
 
 use super::{Device, DeviceError, Reading, take_lock};
@@ -67,7 +67,7 @@ impl Agent {
             stdin.push('\n');
         }
         let linger = LINGER.min(deadline.left() / 10);
-        Job {
+        ChildProcess {
             program: &self.program,
             arguments: &[],
             stdin: stdin.as_bytes(),

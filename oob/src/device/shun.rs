@@ -9,8 +9,8 @@ use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
-use gnt_ha::core::shun::list::{Entry, Reach};
-use gnt_ha::core::shun::verdict::Verdict;
+use gnt_ha::core::shun::list::{ShunEntry, ShunScope};
+use gnt_ha::core::shun::verdict::ProofVerdict;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
@@ -82,10 +82,10 @@ impl Device for Shun {
         survivors.entry().map_err(DeviceError::later)?.as_ref().map_or(Ok(()), tcp_only)?;
         match survivors.judge(&seen) {
             None => Err(DeviceError::later(missing(&seen))),
-            Some(Verdict::Isolated { why_not_bounded }) => {
+            Some(ProofVerdict::Isolated { why_not_bounded }) => {
                 isolated(&seen, survivors.target(), &format!("; {why_not_bounded}"))
             }
-            Some(Verdict::Waiting { until }) if self.least(&seen, survivors.target()) > Grade::Isolated => {
+            Some(ProofVerdict::Waiting { until }) if self.least(&seen, survivors.target()) > Grade::Isolated => {
                 let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
                 Err(DeviceError::later(format!(
                     "refused by {}; it will have stopped itself in {:.0} s",
@@ -93,8 +93,8 @@ impl Device for Shun {
                     left.as_secs_f64()
                 )))
             }
-            Some(Verdict::Waiting { .. }) => isolated(&seen, survivors.target(), ""),
-            Some(Verdict::Bounded) => {
+            Some(ProofVerdict::Waiting { .. }) => isolated(&seen, survivors.target(), ""),
+            Some(ProofVerdict::Bounded) => {
                 self.bounded(&survivors, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: refused by {}, and its leash has run out", confirmed(&seen)))
             }
@@ -108,14 +108,14 @@ impl Device for Shun {
         }
         let by = format!("ganeti-oob on {}", identity::host());
         let seen = survivors
-            .shun(Grade::Unknown, Reach::Everything, &by, deadline)
+            .shun(Grade::Unknown, ShunScope::Everything, &by, deadline)
             .and_then(|seen| {
                 let least = self.least(&seen, survivors.target());
                 survivors.wait(seen, least, deadline)
             })
             .map_err(DeviceError::later)?;
         match seen {
-            (seen, Some(Verdict::Bounded)) => self.bounded(&survivors, &seen, deadline),
+            (seen, Some(ProofVerdict::Bounded)) => self.bounded(&survivors, &seen, deadline),
             (seen, None) => Err(DeviceError::later(missing(&seen))),
             (_, Some(_)) => Ok(()),
         }
@@ -143,8 +143,8 @@ fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceE
 
 /// A node that is refused TCP only, as its power was seen off or Ganeti has it recorded offline, may be in the cluster stack
 /// with a later boot, and its leash may be alive by echoes: of that boot nothing is proven.
-fn tcp_only(entry: &Entry) -> Result<(), DeviceError> {
-    if entry.reach == Reach::Everything {
+fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
+    if entry.reach == ShunScope::Everything {
         return Ok(());
     }
     Err(DeviceError::later(format!(

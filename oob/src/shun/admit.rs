@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::list::Entry;
-use gnt_ha::core::shun::messages::{Question, Report};
-use gnt_ha::core::shun::readmission::{Due, Returned, why_not};
+use gnt_ha::core::shun::list::ShunEntry;
+use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
+use gnt_ha::core::shun::readmission::{Due, ReturningNode, why_not};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::nft::shun_table;
@@ -65,7 +65,7 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
 
 /// Tells everybody of a readmission. Else a candidate that was away, and remembers that the boot of before has stopped, would
 /// say so of this one.
-fn known_to_enough(survivors: &Survivors<'_>, entry: Entry, deadline: Deadline) -> Result<Answers, String> {
+fn known_to_enough(survivors: &Survivors<'_>, entry: ShunEntry, deadline: Deadline) -> Result<Answers, String> {
     let epoch = entry.epoch;
     let seen = survivors.tell(entry, deadline)?;
     seen.is_known_to_enough(survivors.target(), epoch)
@@ -74,17 +74,17 @@ fn known_to_enough(survivors: &Survivors<'_>, entry: Entry, deadline: Deadline) 
 }
 
 /// Asks the node itself, through a hole in this host's own rules.
-fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String> {
+fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
     const EACH: Duration = Duration::from_secs(4);
     shun_table::open_hole(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
     // It was told nothing while it was refused. Once it is admitted the others count on it to refuse whom they refuse.
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question = Question { register, ..Question::asked_by(survivors.here().clone()) };
+    let question = PeerRequest { register, ..PeerRequest::asked_by(survivors.here().clone()) };
     let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
     let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
-    let report: Report = answers
+    let report: PeerReport = answers
         .into_values()
         .next()
         .unwrap_or_else(|| Err("was not asked".to_owned()))
@@ -93,7 +93,7 @@ fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<Returned, String
         let why = report.refusals.get(lost).map_or_else(String::new, |why| format!(": {why}"));
         return Err(format!("it does not refuse {lost}, as the others do{why}"));
     }
-    Ok(Returned {
+    Ok(ReturningNode {
         boot_id: report.boot_id,
         uptime_ms: report.uptime_ms,
         instances: report.instances,

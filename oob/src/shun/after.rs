@@ -7,10 +7,10 @@ use std::time::Duration;
 use gnt_ha::config::Config;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::list::Reach;
+use gnt_ha::core::shun::list::ShunScope;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
-use gnt_ha::sys::recorded_action::Road;
+use gnt_ha::sys::recorded_action::RecordedAction;
 
 use super::admit::{Admitted, admit};
 use super::survivors::{Survivors, can_shun, remembered};
@@ -20,14 +20,21 @@ use super::survivors::{Survivors, can_shun, remembered};
 const LIMIT: Duration = Duration::from_millis(500);
 
 /// Has everybody refuse `node`, which is off with this grade; best effort, and only where this host can.
-pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadline, data_dir: &Path, road: &mut Road) {
+pub fn after_off(
+    config: &Config,
+    node: &NodeName,
+    grade: Grade,
+    deadline: Deadline,
+    data_dir: &Path,
+    road: &mut RecordedAction,
+) {
     if !config.shun.after_off || grade < Grade::Bounded || !can_shun(data_dir) {
         return;
     }
     let deadline = deadline.at_most(LIMIT);
     let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), road.id());
     // Only of one whose power was seen off nothing of before can be left in the cluster stack.
-    let reach = if grade == Grade::Off { Reach::Tcp } else { Reach::Everything };
+    let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::Everything };
     let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let saw = match told {
         Ok(seen) => {
@@ -48,7 +55,7 @@ pub fn after_off(config: &Config, node: &NodeName, grade: Grade, deadline: Deadl
 
 /// Has everybody let `node` in again, which another device has switched on for a person or for Ganeti; best effort. Not for
 /// a fencing: what it reboots stays out until somebody has it back.
-pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, road: &mut Road) {
+pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, road: &mut RecordedAction) {
     let is_shunned = || remembered(config, node).ok().flatten().is_some_and(|entry| entry.epoch.is_shunned());
     if identity::request().is_some() || !can_shun(data_dir) || !is_shunned() {
         return;

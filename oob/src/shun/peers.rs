@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use gnt_ha::config::Config;
 use gnt_ha::core::budget::levels::NODED_ANSWERS;
-use gnt_ha::core::ganeti::network::Network;
+use gnt_ha::core::ganeti::network::ClusterNetwork;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::{self, Asked};
-use gnt_ha::core::shun::lease_times::Terms;
-use gnt_ha::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, Question, Report};
+use gnt_ha::core::shun::lease_times::LeaseTimes;
+use gnt_ha::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
 use gnt_ha::sys::clock::{Deadline, millis};
-use gnt_ha::sys::command::child::{End, Job};
+use gnt_ha::sys::command::child::{ChildProcess, End};
 use gnt_ha::sys::command::run_up_to;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
 use gnt_ha::sys::tcp_check::NODED;
@@ -34,7 +34,7 @@ const SSH_ANSWERS: Duration = Duration::from_secs(5);
 const ANSWERS: usize = 64 * 1024 * 1024;
 
 /// What each node answered, or why it did not.
-pub type Answers = BTreeMap<NodeName, Result<Report, String>>;
+pub type Answers = BTreeMap<NodeName, Result<PeerReport, String>>;
 
 /// How nodes are asked.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct Channel {
     /// The master candidates, by this host's configuration.
     candidates: BTreeSet<NodeName>,
     /// The times of this host's own self-fencing.
-    own_terms: Terms,
+    own_terms: LeaseTimes,
 }
 
 /// One line of `noded-call`.
@@ -62,7 +62,7 @@ struct Line {
 impl Channel {
     /// To the nodes of `network`, with Ganeti's files in `data_dir`.
     #[must_use]
-    pub fn new(config: &Config, network: &Network, data_dir: &Path) -> Self {
+    pub fn new(config: &Config, network: &ClusterNetwork, data_dir: &Path) -> Self {
         let candidates = network.members.iter().filter(|(_, member)| member.candidate).map(|(name, _)| name.clone());
         Self {
             data_dir: data_dir.to_owned(),
@@ -73,7 +73,7 @@ impl Channel {
     }
 
     /// What is believed of a node's answer.
-    fn believed(&self, node: &NodeName, question: &Question, report: Report) -> Result<Report, String> {
+    fn believed(&self, node: &NodeName, question: &PeerRequest, report: PeerReport) -> Result<PeerReport, String> {
         let is_candidate = self.candidates.contains(node);
         belief::answer(
             report,
@@ -90,8 +90,8 @@ impl Channel {
     /// Asks all of `peers`, and returns when each has answered or the deadline is over.
     /// What comes back holds nothing that its node is not believed about.
     #[must_use]
-    pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
-        let believed = |(node, answer): (NodeName, Result<Report, String>)| {
+    pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
+        let believed = |(node, answer): (NodeName, Result<PeerReport, String>)| {
             let answer = answer.and_then(|report| self.believed(&node, question, report));
             (node, answer)
         };
@@ -108,7 +108,7 @@ impl Channel {
         answers
     }
 
-    fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &Question, deadline: Deadline) -> Answers {
+    fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
         let mut answers: Answers =
             peers.keys().map(|node| (node.clone(), Err("did not answer in time".to_owned()))).collect();
         if peers.is_empty() {
@@ -152,7 +152,7 @@ impl Channel {
         let program = beside(&own, "noded-call");
         let inherited = inherited();
         let inherited: Vec<&str> = inherited.iter().map(String::as_str).collect();
-        let job = Job {
+        let job = ChildProcess {
             program: &program,
             arguments: &[],
             stdin: request.as_bytes(),
@@ -199,7 +199,7 @@ impl Channel {
             words.extend(command);
             let text = run_up_to(ANSWER_LIMIT, Path::new("ssh"), &words, question.as_bytes(), deadline)
                 .map_err(|error| error.to_string())?;
-            serde_json::from_str::<Report>(text.trim()).map_err(|error| format!("ssh: its answer is none: {error}"))
+            serde_json::from_str::<PeerReport>(text.trim()).map_err(|error| format!("ssh: its answer is none: {error}"))
         };
         std::thread::scope(|scope| {
             let asked = peers.iter().filter_map(|(node, address)| {
@@ -212,7 +212,7 @@ impl Channel {
     }
 }
 
-fn answer(line: Line) -> Result<Report, String> {
+fn answer(line: Line) -> Result<PeerReport, String> {
     match (line.ok, line.error) {
         (Some(payload), _) => serde_json::from_value(payload).map_err(|error| format!("its answer is none: {error}")),
         (None, Some(why)) => Err(why),

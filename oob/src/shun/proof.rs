@@ -8,8 +8,8 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::last_state::Held;
 use gnt_ha::core::shun::list::Epoch;
-use gnt_ha::core::shun::messages::Attestation;
-use gnt_ha::core::shun::verdict::{Known, Look, Verdict, first_of, judge};
+use gnt_ha::core::shun::messages::DatedSelfFenceReport;
+use gnt_ha::core::shun::verdict::{ProofInput, ProofVerdict, Round, first_of, judge};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::lock::Lock;
 use gnt_ha::sys::state_file;
@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The first look, and what was known then.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kept {
-    look: Look,
+    look: Round,
     leash: Held,
 }
 
@@ -37,7 +37,7 @@ fn looks_file(run: &Path) -> PathBuf {
 impl Survivors<'_> {
     /// Judges a look, with the first one of this epoch, which is kept: an attempt that was killed goes on where it was.
     #[must_use]
-    pub fn judge(&self, seen: &Seen) -> Option<Verdict> {
+    pub fn judge(&self, seen: &Seen) -> Option<ProofVerdict> {
         let last = seen.look.as_ref().ok()?;
         let path = looks_file(&self.config.run);
         // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.
@@ -61,7 +61,8 @@ impl Survivors<'_> {
         // All that is known by now, as old as it was at the first look: a denial that is heard of later counts as well.
         let since = u64::try_from(last.at.saturating_sub(first.look.at).as_millis()).unwrap_or(u64::MAX);
         let held = first.leash.later(since).and(&seen.leash);
-        let leash = held.newest().map(|newest| Attestation { age_ms: newest.age_ms.saturating_sub(since), ..newest });
+        let leash =
+            held.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
         let entry = self.entry().ok().flatten();
         // Where this host has never asked it, whoever has knows its boot as well as this host would.
         let attested = leash.as_ref().ok().map(|attestation| attestation.leash.boot_id.clone());
@@ -71,7 +72,7 @@ impl Survivors<'_> {
         Some(judge(
             &first.look,
             last,
-            Known {
+            ProofInput {
                 target: self.member.primary,
                 addresses: &addresses,
                 candidates: &seen.network.candidates(),
@@ -89,11 +90,16 @@ impl Survivors<'_> {
     ///
     /// # Errors
     /// Why this host itself does not refuse it.
-    pub fn wait(&self, mut seen: Seen, least: Grade, deadline: Deadline) -> Result<(Seen, Option<Verdict>), String> {
+    pub fn wait(
+        &self,
+        mut seen: Seen,
+        least: Grade,
+        deadline: Deadline,
+    ) -> Result<(Seen, Option<ProofVerdict>), String> {
         loop {
             let verdict = self.judge(&seen);
             let pause = match &verdict {
-                Some(Verdict::Waiting { until }) if least > Grade::Isolated => {
+                Some(ProofVerdict::Waiting { until }) if least > Grade::Isolated => {
                     until.saturating_sub(Duration::from_millis(now().boottime_ms)) + Duration::from_millis(20)
                 }
                 Some(_) => return Ok((seen, verdict)),

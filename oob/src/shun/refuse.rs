@@ -1,7 +1,7 @@
 //! Having everybody refuse a node at a person's word; nothing is proven by it.
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::list::Reach;
+use gnt_ha::core::shun::list::ShunScope;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 
@@ -11,8 +11,8 @@ use super::survivors::Survivors;
 ///
 /// # Errors
 /// Why nobody was told, or who does not refuse it yet.
-pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: Reach, deadline: Deadline) -> Result<usize, String> {
-    if reach == Reach::Tcp && survivors.network.master.as_ref() == Some(survivors.target()) {
+pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: ShunScope, deadline: Deadline) -> Result<usize, String> {
+    if reach == ShunScope::Tcp && survivors.network.master.as_ref() == Some(survivors.target()) {
         return Err(format!(
             "it is Ganeti's master, and nothing would end it as such: move the role first (gnt-cluster \
              master-failover), or have Pacemaker fence it: gnt-ha shun {} --reason TEXT --everything",

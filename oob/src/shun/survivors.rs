@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gnt_ha::config::Config;
-use gnt_ha::core::ganeti::network::{Member, Network};
+use gnt_ha::core::ganeti::network::{ClusterNetwork, NodeAddresses};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::is_near;
 use gnt_ha::core::shun::last_state::Held;
-use gnt_ha::core::shun::list::{Entry, Epoch, Reach, Register};
+use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use gnt_ha::core::shun::memory;
-use gnt_ha::core::shun::messages::{LeashReport, Question, Report};
+use gnt_ha::core::shun::messages::{PeerReport, PeerRequest, SelfFenceReport};
 use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
-use gnt_ha::core::shun::verdict::{Accepted, Look, Missing, Peer, look, why_toothless};
-use gnt_ha::service::shun::applier::{self, Keeper};
+use gnt_ha::core::shun::verdict::{Accepted, Missing, Peer, Round, look, why_toothless};
+use gnt_ha::service::shun::applier::{self, ShunApplier};
 use gnt_ha::service::shun::peer_reports;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
@@ -30,12 +30,12 @@ const AHEAD: usize = 3;
 /// What this host knows of the cluster, to shun one of its nodes.
 pub struct Survivors<'a> {
     pub(super) config: &'a Config,
-    pub(super) network: Network,
+    pub(super) network: ClusterNetwork,
     data_dir: PathBuf,
-    keeper: Keeper<'a>,
+    keeper: ShunApplier<'a>,
     channel: Channel,
     target: NodeName,
-    pub(super) member: Member,
+    pub(super) member: NodeAddresses,
     /// Nobody is told anything, nothing is kept, and the kernel's rules stay as they are.
     pub(super) is_reading: bool,
 }
@@ -47,11 +47,11 @@ pub struct Seen {
     /// The epoch that was looked for.
     pub epoch: Epoch,
     /// Everybody refuses it; or who does not, and why.
-    pub look: Result<Look, Vec<Missing>>,
+    pub look: Result<Round, Vec<Missing>>,
     /// What is known of its leash, at the end of the look.
     pub leash: Held,
     /// Ganeti's configuration by which it was judged.
-    pub network: Network,
+    pub network: ClusterNetwork,
 }
 
 impl Seen {
@@ -70,7 +70,7 @@ impl Seen {
     /// How many do.
     pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
         let is_durable =
-            |answer: &Result<Report, String>| answer.as_ref().is_ok_and(|report| report.not_durable.is_none());
+            |answer: &Result<PeerReport, String>| answer.as_ref().is_ok_and(|report| report.not_durable.is_none());
         let durable = self.answers.iter().filter(|(_, answer)| is_durable(answer));
         let durable = durable.map(|(name, answer)| (name.clone(), answer.clone())).collect();
         let told = answered(&self.network, &durable, node)
@@ -83,15 +83,15 @@ impl Seen {
 }
 
 /// In which epoch everybody who answers has `node`.
-fn answered(network: &Network, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
-    let one = |(name, answer): (&NodeName, &Result<Report, String>)| {
+fn answered(network: &ClusterNetwork, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
+    let one = |(name, answer): (&NodeName, &Result<PeerReport, String>)| {
         Some((network.members.get(name)?.primary, answer.as_ref().ok()?.register.epoch(node)))
     };
     answers.iter().filter_map(one).collect()
 }
 
 /// The candidates beside `node` itself: those who remember whether it is shunned.
-fn electorate(network: &Network, node: &NodeName) -> BTreeSet<IpAddr> {
+fn electorate(network: &ClusterNetwork, node: &NodeName) -> BTreeSet<IpAddr> {
     let mut candidates = network.candidates();
     network.members.get(node).map(|member| candidates.remove(&member.primary));
     candidates
@@ -101,7 +101,7 @@ impl Seen {
     /// Who refuses it until its next boot only, as its disk did not take it, for a receipt; empty if nobody.
     #[must_use]
     pub fn until_boot(&self) -> String {
-        let weak = |(node, answer): (&NodeName, &Result<Report, String>)| {
+        let weak = |(node, answer): (&NodeName, &Result<PeerReport, String>)| {
             Some(format!("{node} ({})", answer.as_ref().ok()?.not_durable.as_ref()?))
         };
         let weak: Vec<String> = self.answers.iter().filter_map(weak).collect();
@@ -130,18 +130,18 @@ impl<'a> Survivors<'a> {
         let found = gnt_ha::core::node::find(target, register.0.keys()).map_err(|error| error.to_string())?;
         let addresses = register.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
         let primary = addresses.first().copied().ok_or("no address of it is remembered")?;
-        let member = Member { primary, addresses, offline: true, candidate: false };
+        let member = NodeAddresses { primary, addresses, offline: true, candidate: false };
         Self::with(found.clone(), member, network::read(data_dir)?, config, data_dir)
     }
 
     fn with(
         target: NodeName,
-        member: Member,
-        network: Network,
+        member: NodeAddresses,
+        network: ClusterNetwork,
         config: &'a Config,
         data_dir: &Path,
     ) -> Result<Self, String> {
-        let keeper = Keeper::new(config, data_dir)?;
+        let keeper = ShunApplier::new(config, data_dir)?;
         if *keeper.here() == target {
             return Err("this is the node itself: it is shunned by the others".to_owned());
         }
@@ -183,7 +183,7 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// When the register cannot be read.
-    pub fn entry(&self) -> Result<Option<Entry>, String> {
+    pub fn entry(&self) -> Result<Option<ShunEntry>, String> {
         Ok(self.register()?.0.get(&self.target).cloned())
     }
 
@@ -191,16 +191,16 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// When the register cannot be read.
-    pub fn register(&self) -> Result<Register, String> {
+    pub fn register(&self) -> Result<ShunList, String> {
         self.keeper.register().map_err(|error| error.to_string())
     }
 
     /// Everybody but the target, this host and those that are recorded offline, with their addresses. One that was admitted
     /// runs again, also while Ganeti has it offline still.
-    fn others(&self, network: &Network) -> BTreeMap<NodeName, IpAddr> {
+    fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
         let register = self.register().unwrap_or_default();
         let members = network.members.iter();
-        let is_other = |(name, member): &(&NodeName, &Member)| {
+        let is_other = |(name, member): &(&NodeName, &NodeAddresses)| {
             **name != self.target && *name != self.keeper.here() && (!member.offline || is_admitted(&register, name))
         };
         members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
@@ -210,7 +210,7 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// Why this host itself does not.
-    pub fn shun(&self, grade: Grade, reach: Reach, by: &str, deadline: Deadline) -> Result<Seen, String> {
+    pub fn shun(&self, grade: Grade, reach: ShunScope, by: &str, deadline: Deadline) -> Result<Seen, String> {
         let before = self.entry()?;
         let mut epoch = match &before {
             Some(entry) => next(entry, reach)?,
@@ -220,7 +220,7 @@ impl<'a> Survivors<'a> {
         loop {
             let told = peer_reports::peers(&self.config.state);
             let is_new = before.as_ref().is_none_or(|entry| entry.epoch != epoch);
-            let entry = Entry {
+            let entry = ShunEntry {
                 epoch,
                 addresses: self.member.addresses.clone(),
                 reach,
@@ -251,16 +251,16 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// Why this host itself does not take it.
-    pub fn tell(&self, entry: Entry, deadline: Deadline) -> Result<Seen, String> {
+    pub fn tell(&self, entry: ShunEntry, deadline: Deadline) -> Result<Seen, String> {
         let gone = self.network.master.as_ref() == Some(&self.target)
             && entry.grade >= Grade::Bounded
             && entry.epoch.is_shunned();
         let epoch = entry.epoch;
-        let question = Question {
-            register: Register(BTreeMap::from([(self.target.clone(), entry)])),
+        let question = PeerRequest {
+            register: ShunList(BTreeMap::from([(self.target.clone(), entry)])),
             about: vec![self.target.clone()],
             gone_master_ip: self.network.master_ip.filter(|_| gone),
-            ..Question::asked_by(self.keeper.here().clone())
+            ..PeerRequest::asked_by(self.keeper.here().clone())
         };
         self.ask(&question, epoch, deadline)
     }
@@ -275,11 +275,12 @@ impl<'a> Survivors<'a> {
         if !self.is_reading {
             return self.tell(entry, deadline);
         }
-        let question = Question { about: vec![self.target.clone()], ..Question::asked_by(self.keeper.here().clone()) };
+        let question =
+            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::asked_by(self.keeper.here().clone()) };
         self.ask(&question, entry.epoch, deadline)
     }
 
-    fn ask(&self, question: &Question, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
+    fn ask(&self, question: &PeerRequest, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
         // The candidates and who serves whom may have changed since the last look.
         let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
@@ -293,7 +294,7 @@ impl<'a> Survivors<'a> {
         if let Some(why) = own.refusals.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
         }
-        let reach = own.register.0.get(&self.target).map_or(Reach::Everything, |entry| entry.reach);
+        let reach = own.register.0.get(&self.target).map_or(ShunScope::Everything, |entry| entry.reach);
         let mut answers = self.channel.ask(&self.others(&network), question, deadline);
         answers.insert(self.keeper.here().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
@@ -315,7 +316,7 @@ impl<'a> Survivors<'a> {
     }
 
     /// Ganeti's configuration as it is on this host now; if it cannot be read, as it was.
-    fn current(&self) -> Network {
+    fn current(&self) -> ClusterNetwork {
         network::read(&self.data_dir).unwrap_or_else(|_| self.network.clone())
     }
 
@@ -324,7 +325,8 @@ impl<'a> Survivors<'a> {
     /// # Errors
     /// Who does not answer, and why.
     pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
-        let question = Question { about: vec![self.target.clone()], ..Question::asked_by(self.keeper.here().clone()) };
+        let question =
+            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::asked_by(self.keeper.here().clone()) };
         let mut others = self.others(&self.network);
         others.insert(self.target.clone(), self.member.primary);
         let mut answers = self.channel.ask(&others, &question, deadline);
@@ -347,16 +349,16 @@ impl<'a> Survivors<'a> {
     }
 
     /// How everybody stands to it, by what they said.
-    fn peers(&self, network: &Network, answers: &Answers) -> Vec<Peer> {
+    fn peers(&self, network: &ClusterNetwork, answers: &Answers) -> Vec<Peer> {
         let refused_by = |node: &NodeName| -> BTreeSet<NodeName> {
-            let refuse = |(from, answer): (&NodeName, &Result<Report, String>)| {
+            let refuse = |(from, answer): (&NodeName, &Result<PeerReport, String>)| {
                 answer.as_ref().is_ok_and(|report| report.refuses.contains_key(node)).then(|| from.clone())
             };
             answers.iter().filter_map(refuse).collect()
         };
         let register = self.keeper.register().unwrap_or_default();
         let members = network.members.iter().filter(|(name, _)| **name != self.target);
-        let peer = |(name, member): (&NodeName, &Member)| Peer {
+        let peer = |(name, member): (&NodeName, &NodeAddresses)| Peer {
             node: name.clone(),
             address: member.primary,
             stand: stand(&self.facts(network, (name, member), answers, &register)),
@@ -367,15 +369,15 @@ impl<'a> Survivors<'a> {
 
     fn facts<'b>(
         &self,
-        network: &Network,
-        (name, member): (&NodeName, &Member),
+        network: &ClusterNetwork,
+        (name, member): (&NodeName, &NodeAddresses),
         answers: &'b Answers,
-        register: &'b Register,
+        register: &'b ShunList,
     ) -> Facts<'b> {
         let answer = match answers.get(name) {
             Some(Ok(report)) => Ok(Answer {
                 refuses: report.refuses.get(&self.target).copied(),
-                reach: report.scopes.get(&self.target).copied().unwrap_or(Reach::Tcp),
+                reach: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
                 seal: &report.seal,
                 why_not: report.refusals.get(&self.target).map_or("it is admitted there", String::as_str),
             }),
@@ -383,7 +385,7 @@ impl<'a> Survivors<'a> {
             None => Err("was not asked"),
         };
         // What is remembered of it may be of an earlier boot, which was readmitted since.
-        let holds = |entry: &&Entry| {
+        let holds = |entry: &&ShunEntry| {
             let answered = answered(network, answers, name);
             memory::still_holds(entry.epoch, &answered, &electorate(network, name)).is_ok()
         };
@@ -414,24 +416,24 @@ impl<'a> Survivors<'a> {
 }
 
 /// The greatest serial number of Ganeti's configuration that a master candidate has.
-fn newest_serial(network: &Network, answers: &Answers) -> Option<u64> {
+fn newest_serial(network: &ClusterNetwork, answers: &Answers) -> Option<u64> {
     let is_candidate = |node: &NodeName| network.members.get(node).is_some_and(|member| member.candidate);
-    let of = |(node, answer): (&NodeName, &Result<Report, String>)| {
+    let of = |(node, answer): (&NodeName, &Result<PeerReport, String>)| {
         answer.as_ref().ok().filter(|_| is_candidate(node))?.serial
     };
     answers.iter().filter_map(of).max()
 }
 
 /// Whether a node was shunned, and is no more.
-pub(super) fn is_admitted(register: &Register, node: &NodeName) -> bool {
+pub(super) fn is_admitted(register: &ShunList, node: &NodeName) -> bool {
     let epoch = register.epoch(node);
     epoch > Epoch::default() && !epoch.is_shunned()
 }
 
 /// The epoch in which a node is shunned with this reach. What proved an earlier boot off says nothing of one that came
 /// after it into the cluster stack, and it outweighs whatever is said in the same epoch: so that one is shunned anew.
-fn next(before: &Entry, reach: Reach) -> Result<Epoch, String> {
-    let stale = before.epoch.is_shunned() && before.reach == Reach::Tcp && reach == Reach::Everything;
+fn next(before: &ShunEntry, reach: ShunScope) -> Result<Epoch, String> {
+    let stale = before.epoch.is_shunned() && before.reach == ShunScope::Tcp && reach == ShunScope::Everything;
     if stale { before.epoch.anew().map_err(|error| error.to_string()) } else { Ok(before.epoch.shunned()) }
 }
 
@@ -445,7 +447,7 @@ pub fn can_shun(data_dir: &Path) -> bool {
 ///
 /// # Errors
 /// When the register cannot be read.
-pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, String> {
+pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<ShunEntry>, String> {
     let register = applier::register(&config.state).map_err(|error| error.to_string())?;
     let found = gnt_ha::core::node::find(node, register.0.keys()).ok().cloned();
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
@@ -453,7 +455,7 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<Entry>, Str
 
 /// What refusing a node would prove; an error where that is too weak to be taken. `outside`: why it is not even isolated by it.
 fn provable(
-    leash: Option<&LeashReport>,
+    leash: Option<&SelfFenceReport>,
     least: Grade,
     accepted: Accepted,
     outside: Option<&str>,
@@ -469,15 +471,15 @@ fn provable(
     if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
 }
 
-fn bounded(leash: &LeashReport) -> String {
-    let LeashReport { driver, terms, .. } = leash;
+fn bounded(leash: &SelfFenceReport) -> String {
+    let SelfFenceReport { driver, terms, .. } = leash;
     format!("leashed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.bound().as_secs_f64())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gnt_ha::core::shun::lease_times::Terms;
+    use gnt_ha::core::shun::lease_times::LeaseTimes;
     use gnt_ha::core::shun::messages::VERSION;
     use gnt_ha::core::shun::verdict::SOFTDOG;
     use serde_json::json;
@@ -485,8 +487,8 @@ mod tests {
     /// Unknown is never success: what would not be taken for an off is no `ok` before.
     #[test]
     fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
-        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-        let leash = |driver: &str, nowayout| LeashReport {
+        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let leash = |driver: &str, nowayout| SelfFenceReport {
             boot_id: "b".to_owned(),
             driver: driver.to_owned(),
             nowayout,
@@ -497,7 +499,7 @@ mod tests {
             kept_for_ms: 600_000,
             lease_age_ms: 1,
         };
-        let of = |leash: Option<LeashReport>, least| provable(leash.as_ref(), least, Accepted::default(), None);
+        let of = |leash: Option<SelfFenceReport>, least| provable(leash.as_ref(), least, Accepted::default(), None);
         let good = leash("iTCO_wdt", true);
         assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "leashed (iTCO_wdt, 5 s): bounded after 25 s");
         for weak in [None, Some(leash("iTCO_wdt", false)), Some(leash(SOFTDOG, true))] {
@@ -526,7 +528,7 @@ mod tests {
                           "nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1"}},
                           "disks": {"d": {"dev_type": "ext"}},
                           "instances": {"i": {"name": "web", "primary_node": "u1", "disks": ["d"]}}});
-        let network = Network::parse(text.to_string().as_bytes()).unwrap();
+        let network = ClusterNetwork::parse(text.to_string().as_bytes()).unwrap();
         let why = network.why_not_isolated(&NodeName::new("n1.lab").unwrap());
         assert!(why.unwrap().starts_with("web (ext) has a disk outside of the cluster"));
         assert_eq!(network.why_not_isolated(&NodeName::new("n2.lab").unwrap()), None);
@@ -561,7 +563,7 @@ mod tests {
         let (folder, _config) = place(&json!({}));
         let node = NodeName::new("n4.lab").unwrap();
         let is_known = |not_durable: Option<&str>| {
-            let report = |name: &str, not_durable: Option<&str>| -> (NodeName, Result<Report, String>) {
+            let report = |name: &str, not_durable: Option<&str>| -> (NodeName, Result<PeerReport, String>) {
                 let report = json!({"version": VERSION, "node": name, "boot_id": "b", "register": shunned(2), "refuses": {},
                                     "seal": "", "not_durable": not_durable});
                 (NodeName::new(name).unwrap(), Ok(serde_json::from_value(report).unwrap()))

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use gnt_ha::config::{Config, Driver};
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::list::{Register, not_refused};
-use gnt_ha::core::shun::messages::{Question, Report};
-use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::core::shun::list::{ShunList, not_refused};
+use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
+use gnt_ha::service::shun::applier::ShunApplier;
 use gnt_ha::service::shun::peer_reports::{self, Peers, Told};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
@@ -35,15 +35,15 @@ pub struct Tended {
 /// # Errors
 /// Why nobody was asked.
 pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tended, String> {
-    let keeper = Keeper::new(config, data_dir)?;
+    let keeper = ShunApplier::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
-    if !can_shun(data_dir) || register == Register::default() && !config.has_driver(&Driver::Shun) {
+    if !can_shun(data_dir) || register == ShunList::default() && !config.has_driver(&Driver::Shun) {
         return Ok(Tended::default());
     }
     let network = network::read(data_dir)?;
-    let question = |register: Register| Question { register, ..Question::asked_by(keeper.here().clone()) };
+    let question = |register: ShunList| PeerRequest { register, ..PeerRequest::asked_by(keeper.here().clone()) };
     // Also a look at the own rules: somebody may have flushed them.
-    let own = keeper.tell(&question(Register::default()), deadline).map_err(|error| error.to_string())?;
+    let own = keeper.tell(&question(ShunList::default()), deadline).map_err(|error| error.to_string())?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();
     let admitted = |node: &NodeName| is_admitted(&register, node);
     let peers: BTreeMap<_, _> = network
@@ -56,11 +56,11 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     let channel = Channel::new(config, &network, data_dir);
     let asked_boottime_ms = now().boottime_ms;
     let answers = channel.ask(&peers, &question(register.clone()), deadline);
-    let mut learnt: BTreeMap<NodeName, Register> = BTreeMap::new();
+    let mut learnt: BTreeMap<NodeName, ShunList> = BTreeMap::new();
     let mut reports = BTreeMap::from([(keeper.here().clone(), own)]);
     let mut tended = Tended::default();
     let mut told = Peers::new();
-    let not_durable = |node: &NodeName, report: &Report| {
+    let not_durable = |node: &NodeName, report: &PeerReport| {
         let why = report.not_durable.as_ref()?;
         Some(format!("{node}: its next boot forgets who is refused: {why}"))
     };

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::places::Places;
-use crate::config::Leash;
+use super::super::places::Paths;
+use crate::config::SelfFenceConfig;
 use crate::core::check::input::{Host, Installed};
 use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
@@ -40,7 +40,7 @@ const SYSTEMD: Duration = Duration::from_secs(2);
 const CANDIDATES: Duration = Duration::from_secs(1);
 
 /// `leash` is the configuration of the self-fence.
-pub(super) fn look(places: &Places, node: Option<NodeName>, leash: &Leash) -> Host {
+pub(super) fn look(places: &Paths, node: Option<NodeName>, leash: &SelfFenceConfig) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
     let recorder = places.view();

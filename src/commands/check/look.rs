@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::places::Places;
+use super::super::places::Paths;
 use super::host;
-use crate::config::{Config, Leash, Resolved, names_to_resolve, with_levels};
-use crate::core::check::View;
-use crate::core::check::input::Said;
+use crate::config::{Config, Resolved, SelfFenceConfig, names_to_resolve, with_levels};
+use crate::core::check::CheckInput;
+use crate::core::check::input::CandidateState;
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::instances::owners;
-use crate::core::ganeti::network::Network;
+use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
-use crate::core::survey::{Asked, Survey, power_of};
+use crate::core::survey::{DeviceAnswer, Survey, power_of};
 use crate::sys::clock::Deadline;
 use crate::sys::corosync;
 use crate::sys::every_node;
@@ -39,7 +39,7 @@ const COROSYNC: Duration = Duration::from_secs(2);
 const RESOLVE: Duration = Duration::from_secs(5);
 
 /// Looks at everything.
-pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration) -> Result<View, String> {
+pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration) -> Result<CheckInput, String> {
     let deadline = Deadline::after(time);
     if !places.cib.exists() && !places.data_dir.join("ssconf_node_list").exists() {
         return Err(format!(
@@ -68,13 +68,13 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
     };
     let leash = match &loaded {
         Some(Ok(config)) => config.leash.clone(),
-        _ => Leash::default(),
+        _ => SelfFenceConfig::default(),
     };
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
     let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
-    Ok(View {
+    Ok(CheckInput {
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         // Of what each node has said the file has nothing. Where Pacemaker does not answer, that is found anyhow.
@@ -97,9 +97,9 @@ pub(super) fn look(places: &Places, config: &Path, devices: bool, time: Duration
 }
 
 /// By the disks of Ganeti's configuration.
-fn not_isolated(places: &Places, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
+fn not_isolated(places: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
     let Some((ganeti, network)) =
-        ganeti.zip(files::read_config_text(&places.data_dir).ok().and_then(|text| Network::parse(&text).ok()))
+        ganeti.zip(files::read_config_text(&places.data_dir).ok().and_then(|text| ClusterNetwork::parse(&text).ok()))
     else {
         return BTreeMap::new();
     };
@@ -112,7 +112,7 @@ fn survey(program: &Path, config: &Path, deadline: Deadline) -> Result<Survey, S
     every_node::ask_ours(program, &["survey", "--config", &config.display().to_string()], deadline)
 }
 
-type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<Asked>>);
+type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<DeviceAnswer>>);
 
 /// What every online node's OOB program says: ours of each device, also of those that it would ask only if another failed.
 fn power(ganeti: &GanetiConfig, config: &Path, ask_ours: bool, deadline: Deadline) -> Powers {
@@ -121,7 +121,11 @@ fn power(ganeti: &GanetiConfig, config: &Path, ask_ours: bool, deadline: Deadlin
     ours.retain(|_| ask_ours);
     let config = config.display().to_string();
     let asked = every_node::ask(&ours, |node, program| {
-        every_node::ask_ours::<Vec<Asked>>(program.path(), &["devices", node.as_str(), "--config", &config], deadline)
+        every_node::ask_ours::<Vec<DeviceAnswer>>(
+            program.path(),
+            &["devices", node.as_str(), "--config", &config],
+            deadline,
+        )
     });
     let mut power: BTreeMap<_, _> = every_node::power(&others, deadline)
         .into_iter()
@@ -147,14 +151,14 @@ fn programs(ganeti: &GanetiConfig) -> BTreeMap<PathBuf, Option<String>> {
     all.into_iter().map(|path| (path.clone(), OobProgram::find(path).err().map(|error| error.to_string()))).collect()
 }
 
-fn candidates(places: &Places, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<NodeName, Said> {
+fn candidates(places: &Paths, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<NodeName, CandidateState> {
     let names = ssconf.names("master_candidates").unwrap_or_default();
     let offline = ssconf.names("offline_nodes").unwrap_or_default();
     let addresses = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
-    let mut asked: BTreeMap<NodeName, Said> = addresses
+    let mut asked: BTreeMap<NodeName, CandidateState> = addresses
         .into_iter()
         .filter(|(name, _)| names.contains(name) && !offline.contains(name))
-        .map(|(name, address)| (name, Said { address, master: None }))
+        .map(|(name, address)| (name, CandidateState { address, master: None }))
         .collect();
     let peers: Vec<_> = asked.values().map(|said| said.address).collect();
     let answers = Confd::new(&places.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD)));

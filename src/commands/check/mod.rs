@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Places;
+use super::places::Paths;
 use crate::cli;
 use crate::core::check::{Finding, Severity, check, notes};
 use crate::sys::output::Text;
@@ -36,13 +36,13 @@ pub struct Arguments {
     timeout: u64,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 impl Arguments {
     /// As it is without any option.
     #[must_use]
-    pub const fn plain(places: Places) -> Self {
+    pub const fn plain(places: Paths) -> Self {
         Self { json: false, no_devices: false, timeout: 30, places }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli;
-use crate::core::check::{Finding, Note, Severity, VERSION, View};
+use crate::core::check::{CheckInput, Finding, Note, Severity, VERSION};
 use crate::core::node::NodeName;
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
@@ -27,7 +27,7 @@ struct LookedAt {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(view: &View, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
+    pub(super) fn new(view: &CheckInput, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
         let looked_at = LookedAt {
             nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
             // Of a program that is not ours only the whole is known.

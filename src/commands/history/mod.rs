@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli;
 use crate::config::{Config, DEFAULT_PATH, DEFAULT_STATE};
-use crate::core::history::{Story, stories};
+use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::NodeName;
 use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
@@ -19,7 +19,7 @@ use crate::core::timeline::{Event, joined};
 use crate::sys::clock::Deadline;
 use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
-use crate::sys::receipt_log::Ledger;
+use crate::sys::receipt_log::ReceiptLog;
 use text::Look;
 
 /// What is shown without `--all`.
@@ -68,11 +68,11 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let folder = state_folder(arguments, config)?;
     let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { SHOWN };
     let (contents, older) =
-        Ledger::new(&folder).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
+        ReceiptLog::new(&folder).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
     for line in &contents.unreadable {
         cli::complain("gnt-ha", &format!("left out {line}"));
     }
-    let stories = stories(contents.entries, arguments.node.as_ref());
+    let stories = join_entries(contents.entries, arguments.node.as_ref());
     let fences = if arguments.state_dir.is_some() { Vec::new() } else { fences() };
     let since_ms = if older > 0 { stories.first().map(|story| story.intent.at.wall_ms) } else { None };
     let mut events = joined(stories, fences, arguments.node.as_ref(), since_ms);
@@ -104,8 +104,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
 
 /// The one that is meant.
 fn the_incident(events: Vec<Event>, wanted: &str, folder: &Path) -> Result<Event, String> {
-    let is_removal = |story: &Story| story.intent.action != Action::On;
-    let is_meant = |story: &Story| if wanted == "last" { is_removal(story) } else { story.is_called(wanted) };
+    let is_removal = |story: &ActionRecord| story.intent.action != Action::On;
+    let is_meant = |story: &ActionRecord| if wanted == "last" { is_removal(story) } else { story.is_called(wanted) };
     let mut meant: Vec<Event> = events.into_iter().filter(|event| event.story.as_ref().is_some_and(is_meant)).collect();
     match (meant.len(), wanted) {
         (0, "last") => Err(format!("no node was removed from this host ({})", folder.display())),

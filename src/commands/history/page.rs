@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::text::{asker, result, seconds, verb};
 use crate::cli;
-use crate::core::history::{Story, Tried};
+use crate::core::history::{ActionRecord, TimedStep};
 use crate::core::reconcile::FenceStatus;
 use crate::core::text::printable;
 use crate::core::timeline::Event;
@@ -34,7 +34,7 @@ td:last-child { grid-column: 1 / -1; } }
 ";
 
 /// The page of `story`, which is that of `event`.
-pub(super) fn page(story: &Story, event: &Event, zone: &TimeZone) -> String {
+pub(super) fn page(story: &ActionRecord, event: &Event, zone: &TimeZone) -> String {
     let intent = &story.intent;
     let (paint, ended) = result(story);
     let title = format!("{} {}, {}", intent.node, intent.action, cli::time(intent.at.wall_ms, zone));
@@ -79,8 +79,8 @@ const fn class(paint: Paint) -> &'static str {
     }
 }
 
-fn row(tried: &Tried<'_>) -> String {
-    let Tried { at_ms, step, .. } = tried;
+fn row(tried: &TimedStep<'_>) -> String {
+    let TimedStep { at_ms, step, .. } = tried;
     let [by, did, saw] = [short(&step.by), &step.did, &step.saw].map(escaped);
     format!(
         "<tr><td class=\"at\">{:.3} s</td><td class=\"by\">{by}</td><td class=\"did\">{did}</td><td>{saw}</td></tr>\n",
@@ -94,7 +94,7 @@ fn short(by: &str) -> &str {
 }
 
 /// A lane for each who was asked, in the order of their first step, and a dot for each step.
-fn drawing(steps: &[Tried<'_>], story: &Story) -> String {
+fn drawing(steps: &[TimedStep<'_>], story: &ActionRecord) -> String {
     let mut lanes: Vec<&str> = Vec::new();
     for tried in steps {
         if !lanes.contains(&tried.step.by.as_str()) {
@@ -133,7 +133,7 @@ fn drawing(steps: &[Tried<'_>], story: &Story) -> String {
             dot = y + 30,
         ));
         let of_it = steps.iter().filter(|tried| tried.step.by == *lane);
-        for Tried { at_ms, step, .. } in of_it {
+        for TimedStep { at_ms, step, .. } in of_it {
             svg.push_str(&format!(
                 "<circle cx=\"{:.2}%\" cy=\"{}\" r=\"6\"><title>{:.3} s: {}: {}</title></circle>\n",
                 x(*at_ms),
@@ -166,21 +166,21 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::history::stories;
+    use crate::core::history::join_entries;
     use crate::core::receipt::tests::{intent, receipt};
-    use crate::core::receipt::{Entry, Outcome};
+    use crate::core::receipt::{LogEntry, Outcome};
     use crate::core::timeline::joined;
     use quick_xml::Reader;
     use quick_xml::events::Event as Xml;
 
-    fn page_of(entries: Vec<Entry>) -> String {
-        let events = joined(stories(entries, None), Vec::new(), None, None);
+    fn page_of(entries: Vec<LogEntry>) -> String {
+        let events = joined(join_entries(entries, None), Vec::new(), None, None);
         page(events[0].story.as_ref().unwrap(), &events[0], &TimeZone::UTC)
     }
 
     #[test]
     fn every_step_is_a_dot_and_a_row() {
-        let page = page_of(vec![Entry::Intent(intent("a", "n3.lab")), Entry::Receipt(receipt("a", "n3.lab"))]);
+        let page = page_of(vec![LogEntry::Intent(intent("a", "n3.lab")), LogEntry::Receipt(receipt("a", "n3.lab"))]);
         assert_eq!((page.matches("<circle ").count(), page.matches("<tr><td").count()), (1, 1));
         assert!(page.contains("<strong>done in 0.3 s, proven off by bmc</strong>"), "{page}");
         assert!(!page.contains("http"), "nothing is fetched");
@@ -190,7 +190,7 @@ mod tests {
     fn a_failure_reads_like_one_and_no_step_is_no_drawing() {
         let mut failed = receipt("a", "n3");
         (failed.outcome, failed.steps) = (Outcome::Unknown, Vec::new());
-        let page = page_of(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(failed)]);
+        let page = page_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(failed)]);
         assert!(page.contains("class=\"bad\"><strong>FAILED") && !page.contains("<svg"), "{page}");
     }
 
@@ -201,7 +201,7 @@ mod tests {
         told.steps[0].saw = "<script>alert(1)</script> & \"off\"".to_owned();
         told.steps[0].by = "</text><b>".to_owned();
         told.reason = Some("'</dd>".to_owned());
-        let page = page_of(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(told)]);
+        let page = page_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(told)]);
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
         // Well-formed but for the two elements that HTML does not close.
         let whole = page.replace("\"utf-8\">", "\"utf-8\"/>").replace("=device-width\">", "=device-width\"/>");

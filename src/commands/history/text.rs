@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 
 use crate::cli;
 use crate::core::grade::Grade;
-use crate::core::history::{Story, Tried};
-use crate::core::receipt::{Action, Asker, Outcome, Receipt};
+use crate::core::history::{ActionRecord, TimedStep};
+use crate::core::receipt::{Action, Caller, Outcome, Receipt};
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::text::printable;
 use crate::core::timeline::{Event, Fenced};
@@ -55,7 +55,7 @@ impl Look {
         text.push_str(&format!("    {line}\n"));
     }
 
-    fn tell_story(&self, story: &Story, text: &mut Text) {
+    fn tell_story(&self, story: &ActionRecord, text: &mut Text) {
         let intent = &story.intent;
         let begun = cli::time(intent.at.wall_ms, &self.zone);
         text.push_str(&format!("{begun}  {}  {}  ", intent.node, intent.action));
@@ -68,7 +68,7 @@ impl Look {
             printable(&intent.program),
             printable(&intent.id),
         ));
-        for Tried { at_ms, depth, step } in story.steps() {
+        for TimedStep { at_ms, depth, step } in story.steps() {
             let (indent, [by, did, saw]) =
                 ("  ".repeat(depth), [&step.by, &step.did, &step.saw].map(|word| printable(word)));
             text.push_str(&format!("    {:8.3} s  {indent}{by}: {did}: {saw}\n", seconds(at_ms)));
@@ -93,7 +93,7 @@ fn push_status(fence: &Fence, text: &mut Text) {
 }
 
 /// How it ended, and how good that is.
-pub(super) fn result(story: &Story) -> (Paint, String) {
+pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
     let action = story.intent.action;
     let Some(receipt) = &story.receipt else {
         return (Paint::Red, "NO END: killed, or still running; nothing is known".to_owned());
@@ -129,7 +129,7 @@ pub(super) const fn verb(action: FenceAction) -> &'static str {
 }
 
 /// Whose word the proof is: the device's, where a part of the story asked it, else as the receipt says.
-fn witness(story: &Story, receipt: &Receipt) -> String {
+fn witness(story: &ActionRecord, receipt: &Receipt) -> String {
     let parts = story.parts.iter().filter_map(|part| part.receipt.as_ref());
     parts
         .rev()
@@ -138,7 +138,7 @@ fn witness(story: &Story, receipt: &Receipt) -> String {
 }
 
 /// Who asked.
-pub(super) fn asker(asker: &Asker) -> String {
+pub(super) fn asker(asker: &Caller) -> String {
     let user = if asker.user == "root" { String::new() } else { format!(", user {}", asker.user) };
     format!("{} (process {}{user})", asker.program, asker.pid)
 }
@@ -146,16 +146,18 @@ pub(super) fn asker(asker: &Asker) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::history::stories;
+    use crate::core::history::join_entries;
     use crate::core::node::NodeName;
-    use crate::core::receipt::Entry;
+    use crate::core::receipt::LogEntry;
     use crate::core::receipt::tests::{intent, receipt};
     use crate::core::timeline::joined;
 
-    fn told(entries: Vec<Entry>) -> String {
+    fn told(entries: Vec<LogEntry>) -> String {
         let look = Look { zone: TimeZone::UTC };
         let mut text = Text::default();
-        joined(stories(entries, None), Vec::new(), None, None).iter().for_each(|event| look.tell(event, &mut text));
+        joined(join_entries(entries, None), Vec::new(), None, None)
+            .iter()
+            .for_each(|event| look.tell(event, &mut text));
         text.plain()
     }
 
@@ -183,7 +185,8 @@ mod tests {
     /// An agent that ended too late has proven what Pacemaker takes for a failure.
     #[test]
     fn what_pacemaker_made_of_it_is_told() {
-        let stories = stories(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(receipt("a", "n3"))], None);
+        let stories =
+            join_entries(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(receipt("a", "n3"))], None);
         let fence = Fence {
             action: FenceAction::Reboot,
             status: FenceStatus::Failed,
@@ -210,10 +213,10 @@ mod tests {
         whole.word_of = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.record = Some("job 7 records it offline".into());
         let text = told(vec![
-            Entry::Intent(intent("a", "n3.lab")),
-            Entry::Intent(part),
-            Entry::Receipt(receipt("b", "n3.lab")),
-            Entry::Receipt(whole),
+            LogEntry::Intent(intent("a", "n3.lab")),
+            LogEntry::Intent(part),
+            LogEntry::Receipt(receipt("b", "n3.lab")),
+            LogEntry::Receipt(whole),
         ]);
         assert_eq!(
             text,
@@ -228,11 +231,11 @@ mod tests {
     /// CloudStack 13376: alerts said "fencing performed" on each failure. A failure must not read like a success.
     #[test]
     fn what_failed_or_was_killed_says_so_loudly() {
-        assert!(told(vec![Entry::Intent(intent("a", "n3"))]).contains("NO END: killed, or still running"));
+        assert!(told(vec![LogEntry::Intent(intent("a", "n3"))]).contains("NO END: killed, or still running"));
         let mut failed = receipt("a", "n3");
         failed.outcome = Outcome::Unknown;
         failed.grade = Grade::Unknown;
-        let text = told(vec![Entry::Intent(intent("a", "n3")), Entry::Receipt(failed)]);
+        let text = told(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(failed)]);
         assert!(text.contains("FAILED") && !text.contains("proven"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::cli;
 use crate::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
-use crate::core::shun::lease_times::Terms;
+use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::measurement::{Before, Outcome, why_not};
 use crate::service::self_fence::measured;
 use crate::service::self_fence::state::{Phase, said_before, wanted};
@@ -73,7 +73,7 @@ fn show(config: &Config) -> Result<u8, String> {
 }
 
 /// What was measured, and what follows from it for the times of the configuration.
-fn text(measured: &Measured, terms: Terms) -> String {
+fn text(measured: &Measured, terms: LeaseTimes) -> String {
     let Measured { driver, set_ms, ran_ms, reset_within_ms: within_ms, next_boot_ms } = measured;
     let mut text = format!(
         "{driver}, set to {} s: reset this host between {} s and {} s after the last keepalive\n",
@@ -91,7 +91,7 @@ fn text(measured: &Measured, terms: Terms) -> String {
             seconds(terms.watchdog_ms)
         ));
     }
-    let real = Terms { watchdog_ms: reset_within_ms(driver, *set_ms, Some(measured)), ..terms };
+    let real = LeaseTimes { watchdog_ms: reset_within_ms(driver, *set_ms, Some(measured)), ..terms };
     text.push_str(&format!("  other nodes wait {:.1} s after they have shunned this node", real.bound().as_secs_f64()));
     if real.watchdog_ms > terms.watchdog_ms {
         text.push_str(&format!(", not {:.1} s", terms.bound().as_secs_f64()));
@@ -171,7 +171,7 @@ mod tests {
     /// Which figure counts, and what to do where it is a longer one, is said with the measurement.
     #[test]
     fn a_late_watchdog_is_told_with_the_wait_that_follows() {
-        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         let late = Measured {
             driver: "iTCO_wdt".into(),
             set_ms: 5_000,
@@ -187,6 +187,8 @@ mod tests {
         );
         let in_time = Measured { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
         assert!(text(&in_time, terms).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));
-        assert!(text(&late, Terms { watchdog_ms: 4_000, ..terms }).contains("counts while the device is set to 5.0 s"));
+        assert!(
+            text(&late, LeaseTimes { watchdog_ms: 4_000, ..terms }).contains("counts while the device is set to 5.0 s")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::places::Places;
+use super::super::places::Paths;
 use super::{Form, apply, is_master, is_read, read, shown, usable};
 use crate::cli;
 use crate::config::{Config, DIGEST_PROPERTY, Digest};
@@ -22,7 +22,7 @@ const SEEN_FILE: &str = "config-digest.json";
 ///
 /// # Errors
 /// One line.
-pub fn follow(places: &Places, config: &Path, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
+pub fn follow(places: &Paths, config: &Path, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
     let cib = match cibadmin::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),
         cib => cib.map_err(|error| error.to_string())?,

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::places::Places;
+use super::super::places::Paths;
 use crate::config::DEFAULT_RUN;
 use crate::core::ganeti::tags;
-use crate::core::history::{Story, stories};
+use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
-use crate::core::reconcile::{Decision, Refusal, Role as RoleAt};
-use crate::core::shun::list::Register;
+use crate::core::reconcile::{BlockReason, Decision, MasterRoleState as RoleAt};
+use crate::core::shun::list::ShunList;
 use crate::core::status::{
-    DeviceVote, Flags, Last, Leash, Level, Line, Next, Note, Protection, Role, Seen, Shun, Status, VERSION,
+    DeviceVote, DisplayedRole, Flags, LastAction, Level, NodeStatus, Note, PowerReading, Protection, RecordChange,
+    SelfFenceState, ShunState, Status, VERSION,
 };
-use crate::service::reconciler::run::RecorderError;
+use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
 use crate::service::shun::{applier, peer_reports as told_by};
 use crate::sys::clock::{Deadline, now};
@@ -25,7 +26,7 @@ use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
-use crate::sys::receipt_log::Ledger;
+use crate::sys::receipt_log::ReceiptLog;
 use crate::sys::{identity, simulate};
 
 /// The time for everything.
@@ -43,7 +44,7 @@ struct Ganeti {
 }
 
 /// Looks; with `power` also at each node's, by its OOB program.
-pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, String> {
+pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, String> {
     let deadline = Deadline::after(LIMIT);
     let recorder = places.view();
     let mut notes = Vec::new();
@@ -65,15 +66,15 @@ pub(in crate::commands) fn look(places: &Places, power: bool) -> Result<Status, 
     if let Some(pause) = &pause {
         let alone = cib::read(&places.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
-        notes.push(Note::new(Level::Look, "pause", format!("{whom}{}", Refusal::Paused(pause.clone()))));
+        notes.push(Note::new(Level::Look, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
     }
     let breaker = known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.latch().cloned());
     if let Some(latch) = &breaker {
-        notes.push(Note::new(Level::Look, "breaker", Refusal::from(latch).to_string()));
+        notes.push(Note::new(Level::Look, "breaker", BlockReason::from(latch).to_string()));
     }
     let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(places, &register, &mut notes);
-    let told = Ledger::new(&places.state_dir).read().map(|contents| stories(contents.entries, None));
+    let told = ReceiptLog::new(&places.state_dir).read().map(|contents| join_entries(contents.entries, None));
     let told = known(told, "receipts", &mut notes).unwrap_or_default();
     let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
@@ -101,12 +102,12 @@ fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut V
 }
 
 /// A master candidate has everything; any other node that is not offline has the ssconf files.
-fn ganeti(places: &Places, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
+fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
     match files::read_config(&places.data_dir) {
         Ok(config) => {
             let master = config.master().cloned();
             let flags = |node: &crate::core::ganeti::config::Node| Flags {
-                role: Role::of(master.as_ref() == Some(&node.name), node.master_candidate),
+                role: DisplayedRole::of(master.as_ref() == Some(&node.name), node.master_candidate),
                 offline: node.offline,
                 drained: Some(node.drained),
                 powered: Some(node.powered),
@@ -124,7 +125,7 @@ fn ganeti(places: &Places, power: bool, deadline: Deadline, notes: &mut Vec<Note
     let master = ssconf.master()?;
     let (online, candidates) = (ssconf.names("online_nodes")?, ssconf.names("master_candidates")?);
     let flags = |node: &NodeName| Flags {
-        role: Role::of(master.as_ref() == Some(node), candidates.contains(node)),
+        role: DisplayedRole::of(master.as_ref() == Some(node), candidates.contains(node)),
         offline: !online.contains(node),
         drained: None,
         powered: None,
@@ -144,10 +145,10 @@ fn decisions(
 ) -> BTreeMap<NodeName, Decision> {
     match recorder.plan(pacemaker, deadline) {
         Ok(plan) => return plan.verdicts.into_iter().map(|verdict| (verdict.node, verdict.decision)).collect(),
-        Err(RecorderError::Ganeti(_)) => {}
-        Err(RecorderError::Pacemaker(_)) if pacemaker.is_none() => {}
+        Err(ReconcileError::Ganeti(_)) => {}
+        Err(ReconcileError::Pacemaker(_)) if pacemaker.is_none() => {}
         // Said with the pause.
-        Err(RecorderError::Cib(_)) => {}
+        Err(ReconcileError::Cib(_)) => {}
         Err(error) => notes.push(Note::new(Level::Unknown, "record", format!("nothing is decided: {error}"))),
     }
     BTreeMap::new()
@@ -155,10 +156,10 @@ fn decisions(
 
 fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, notes: &mut Vec<Note>) {
     if !pacemaker.quorum {
-        notes.push(Note::new(Level::Look, "quorum", Refusal::NoQuorum.to_string()));
+        notes.push(Note::new(Level::Look, "quorum", BlockReason::NoQuorum.to_string()));
     }
     if pacemaker.maintenance {
-        notes.push(Note::new(Level::Look, "maintenance", Refusal::Maintenance.to_string()));
+        notes.push(Note::new(Level::Look, "maintenance", BlockReason::Maintenance.to_string()));
     }
     let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
     let all = || ganeti.iter().flat_map(|ganeti| &ganeti.nodes).map(|(name, _)| name);
@@ -182,7 +183,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
 }
 
 /// What is simulated, and what means nothing.
-fn of_this_host(places: &Places, register: &Register, notes: &mut Vec<Note>) {
+fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
     let folder = places.state_dir.join(simulate::FOLDER);
     for condition in simulate::present(&folder) {
         let file = folder.join(condition.file());
@@ -210,9 +211,9 @@ fn of_this_host(places: &Places, register: &Register, notes: &mut Vec<Note>) {
 fn lines(
     ganeti: Option<&Ganeti>,
     pacemaker: Option<&CrmMon>,
-    told: &[Story],
+    told: &[ActionRecord],
     decided: &BTreeMap<NodeName, Decision>,
-) -> Vec<Line> {
+) -> Vec<NodeStatus> {
     let nodes = ganeti.map(|ganeti| ganeti.nodes.as_slice()).unwrap_or_default();
     let all: Vec<NodeName> = nodes.iter().map(|(name, _)| name.clone()).collect();
     let of_ganeti = nodes.iter().map(|(name, flags)| (name, Some(*flags)));
@@ -226,7 +227,13 @@ fn lines(
         .map(|(name, flags)| {
             let last = told.iter().rev().find(|story| node::means(&story.intent.node, name, &all));
             let member = pacemaker.map(|pacemaker| pacemaker.membership(name, &all));
-            Line::new(name.clone(), member, flags, last.map(Last::of), decided.get(name).map(Next::of))
+            NodeStatus::new(
+                name.clone(),
+                member,
+                flags,
+                last.map(LastAction::of),
+                decided.get(name).map(RecordChange::of),
+            )
         })
         .collect()
 }
@@ -234,8 +241,8 @@ fn lines(
 /// Adds what the register, the nodes' own words and their OOB programs tell.
 fn protected(
     mut status: Status,
-    places: &Places,
-    register: &Register,
+    places: &Paths,
+    register: &ShunList,
     mut power: Answers<crate::core::ganeti::oob::Status>,
 ) -> Status {
     let peers = told_by::peers(&places.state_dir);
@@ -243,28 +250,28 @@ fn protected(
     let own_leash = told_by::own_leash(Path::new(DEFAULT_RUN));
     let leash = |node: &NodeName| {
         if own.as_ref() == Some(node) {
-            return own_leash.as_ref().map(|_| Leash::Armed);
+            return own_leash.as_ref().map(|_| SelfFenceState::Armed);
         }
         let told = peers.get(node)?;
         let age_ms = told_by::age_ms(told);
         let kept = told_by::attestation(told).map(|said| said.leash.terms.is_kept(said.age_ms, said.leash.kept_for_ms));
-        Some(age_ms.map_or(Leash::Unknown, |age_ms| Leash::of(age_ms, kept)))
+        Some(age_ms.map_or(SelfFenceState::Unknown, |age_ms| SelfFenceState::of(age_ms, kept)))
     };
     let lines = std::mem::take(&mut status.nodes);
     for line in lines {
         let entry = node::find(&line.node, register.0.keys()).ok().and_then(|name| register.0.get(name));
         let seen = power.remove(&line.node).map(|said| match said {
-            Ok(said) => Seen::Power(said.power),
-            Err(why) => Seen::Unknown(why),
+            Ok(said) => PowerReading::Power(said.power),
+            Err(why) => PowerReading::Unknown(why),
         });
-        if let Some(Seen::Unknown(why)) = &seen {
+        if let Some(PowerReading::Unknown(why)) = &seen {
             // A host that is recorded offline may be without any power at all.
             let is_offline = line.ganeti.is_some_and(|flags| flags.offline);
             let level = if is_offline { Level::Well } else { Level::Unknown };
             status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
         }
         let grade = line.proven(entry);
-        let protection = Protection { seen, shun: entry.map(Shun::of), leash: leash(&line.node), grade };
+        let protection = Protection { seen, shun: entry.map(ShunState::of), leash: leash(&line.node), grade };
         status.nodes.push(line.protected(protection));
     }
     status
@@ -276,8 +283,8 @@ mod tests {
     use crate::core::grade::Grade;
     use std::fs;
 
-    fn places(folder: &Path) -> Places {
-        Places { state_dir: folder.join("state"), data_dir: folder.join("data"), cib: folder.join("cib.xml") }
+    fn places(folder: &Path) -> Paths {
+        Paths { state_dir: folder.join("state"), data_dir: folder.join("data"), cib: folder.join("cib.xml") }
     }
 
     /// A host that is only a node, with what a status must not leave out: (about, level).
@@ -317,9 +324,12 @@ mod tests {
     fn a_node_without_the_configuration_tells_what_it_knows() {
         let folder = tempfile::tempdir().unwrap();
         let status = node(folder.path(), &[]);
-        let roles: Vec<(Role, bool)> =
+        let roles: Vec<(DisplayedRole, bool)> =
             status.nodes.iter().filter_map(|line| line.ganeti).map(|flags| (flags.role, flags.offline)).collect();
-        assert_eq!(roles, [(Role::Master, false), (Role::Regular, false), (Role::Regular, true)]);
+        assert_eq!(
+            roles,
+            [(DisplayedRole::Master, false), (DisplayedRole::Regular, false), (DisplayedRole::Regular, true)]
+        );
         assert_eq!(levels(&status, "ganeti"), [Level::Well]);
         assert_eq!(levels(&status, "tag"), [Level::Look]);
         for about in ["pause", "breaker", "simulated", "record"] {
@@ -365,9 +375,9 @@ mod tests {
         let status = node(folder.path(), &[("state/shunned.json", register), ("state/peers.json", &peers)]);
         let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
         let expected = |shun, leash, grade| Protection { seen: None, shun, leash, grade };
-        assert_eq!(of("n1.lab"), expected(None, Some(Leash::Unknown), None));
-        assert_eq!(of("n2.lab"), expected(Some(Shun::Admitted), Some(Leash::Off), None));
-        assert_eq!(of("n3.lab"), expected(Some(Shun::Shunned), None, Some(Grade::Off)));
+        assert_eq!(of("n1.lab"), expected(None, Some(SelfFenceState::Unknown), None));
+        assert_eq!(of("n2.lab"), expected(Some(ShunState::Admitted), Some(SelfFenceState::Off), None));
+        assert_eq!(of("n3.lab"), expected(Some(ShunState::Shunned), None, Some(Grade::Off)));
         let json = serde_json::to_value(&status.nodes[2]).unwrap();
         assert_eq!(
             (&json["shun"], &json["grade"], &json["leash"]),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::places::Places;
+use super::places::Paths;
 use crate::cli;
 use crate::core::status::Level;
 use crate::sys::clock::now;
@@ -49,7 +49,7 @@ pub struct Arguments {
     watch: bool,
 
     #[command(flatten)]
-    places: Places,
+    places: Paths,
 }
 
 /// Looks and prints. Changes nothing.

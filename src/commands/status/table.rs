@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli;
 use crate::core::grade::Grade;
-use crate::core::status::{Flags, Leash, Level, Line, Shun, Status};
+use crate::core::status::{Flags, Level, NodeStatus, SelfFenceState, ShunState, Status};
 use crate::sys::output::{Paint, Text};
 
 /// How it is shown.
@@ -123,15 +123,15 @@ impl Table {
 
     fn column(&self, index: usize, head: &'static str, status: &Status) -> Column {
         let none = || NONE.to_owned();
-        let cell = |line: &Line| {
+        let cell = |line: &NodeStatus| {
             let protection = &line.protection;
             match index {
                 0 => line.node.to_string(),
                 1 => line.pacemaker.map_or_else(none, str::to_owned),
                 2 => line.ganeti.map_or_else(none, Flags::words),
                 3 => protection.power(line.ganeti),
-                4 => protection.shun.map_or(NONE, Shun::word).to_owned(),
-                5 => protection.leash.map_or(NONE, Leash::word).to_owned(),
+                4 => protection.shun.map_or(NONE, ShunState::word).to_owned(),
+                5 => protection.leash.map_or(NONE, SelfFenceState::word).to_owned(),
                 6 => protection.grade.map_or(NONE, Grade::word).to_owned(),
                 _ => line.receipt.as_ref().map_or_else(none, |last| last.words(self.now_ms)),
             }
@@ -148,7 +148,7 @@ const fn paint(level: Level) -> Option<Paint> {
     }
 }
 
-fn record(line: &Line) -> String {
+fn record(line: &NodeStatus) -> String {
     line.next.as_ref().map_or_else(|| NONE.to_owned(), |next| next.text.clone())
 }
 
@@ -165,19 +165,32 @@ mod tests {
     use super::*;
     use crate::core::node::NodeName;
     use crate::core::receipt::{Action, Outcome};
-    use crate::core::reconcile::{Decision, Membership, Pause, Quiet, Refusal};
-    use crate::core::status::{Last, Next, Note, Protection, Role, VERSION};
+    use crate::core::reconcile::{BlockReason, Decision, Membership, NoActionReason, Pause};
+    use crate::core::status::{DisplayedRole, LastAction, Note, Protection, RecordChange, VERSION};
 
-    fn line(node: &str, role: Role, member: Membership, decision: &Decision, receipt: Option<Last>) -> Line {
+    fn line(
+        node: &str,
+        role: DisplayedRole,
+        member: Membership,
+        decision: &Decision,
+        receipt: Option<LastAction>,
+    ) -> NodeStatus {
         let flags = Flags { role, offline: false, drained: Some(false), powered: Some(true) };
-        Line::new(NodeName::new(node).unwrap(), Some(member), Some(flags), receipt, Some(Next::of(decision)))
+        NodeStatus::new(
+            NodeName::new(node).unwrap(),
+            Some(member),
+            Some(flags),
+            receipt,
+            Some(RecordChange::of(decision)),
+        )
     }
 
     fn status() -> Status {
-        let last = Last { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 0 };
+        let last =
+            LastAction { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 0 };
         let pause = Pause { reason: "a fan".into(), by: "root".into(), since_ms: 60_000 };
-        let quiet = Decision::Nothing(Quiet::IsMaster);
-        let refused = Decision::Refused(Refusal::NotFenced { failed: 0 });
+        let quiet = Decision::Nothing(NoActionReason::IsMaster);
+        let refused = Decision::Refused(BlockReason::NotFenced { failed: 0 });
         Status {
             version: VERSION,
             host: "n1.lab".into(),
@@ -189,12 +202,12 @@ mod tests {
             pause: Some(pause.clone()),
             breaker: None,
             nodes: vec![
-                line("n1.lab", Role::Master, Membership::Online, &quiet, None),
-                line("n33.lab", Role::Regular, Membership::Unclean, &refused, Some(last)),
+                line("n1.lab", DisplayedRole::Master, Membership::Online, &quiet, None),
+                line("n33.lab", DisplayedRole::Regular, Membership::Unclean, &refused, Some(last)),
             ],
             notes: vec![
                 Note::new(Level::Well, "start-up", "young"),
-                Note::new(Level::Look, "pause", Refusal::Paused(pause).to_string()),
+                Note::new(Level::Look, "pause", BlockReason::Paused(pause).to_string()),
             ],
         }
     }
@@ -217,7 +230,8 @@ mod tests {
     #[test]
     fn what_protects_a_node_has_columns_where_there_is_something() {
         let mut status = status();
-        let protection = Protection { shun: Some(Shun::Shunned), grade: Some(Grade::Off), ..Protection::default() };
+        let protection =
+            Protection { shun: Some(ShunState::Shunned), grade: Some(Grade::Off), ..Protection::default() };
         status.nodes[1] = status.nodes[1].clone().protected(protection);
         let text = TABLE.text(&status).plain();
         let lines: Vec<&str> = text.lines().collect();

@@ -74,7 +74,7 @@ impl Totem {
 
 /// When a death is seen, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct Detection {
     /// After how long, as a rule.
     pub after: Duration,
     /// After how long at the latest.
@@ -83,7 +83,7 @@ pub struct Seen {
     pub how: String,
 }
 
-impl Seen {
+impl Detection {
     /// Of a full member.
     #[must_use]
     pub fn by_corosync(totem: Totem) -> Self {

@@ -43,7 +43,7 @@ pub fn read_back(left: Duration) -> Duration {
 
 /// What an OOB program gets of the time that its caller has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
+pub struct ChildLimits {
     /// Until SIGTERM.
     pub runs: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -55,10 +55,10 @@ pub struct Grant {
 /// The limits are Ganeti's (60 s, SIGTERM, 5 s, SIGKILL), or what is left, if that is less: the program is gone when that
 /// has passed.
 #[must_use]
-pub fn grant(left: Duration) -> Grant {
+pub fn grant(left: Duration) -> ChildLimits {
     let linger = GANETI_LINGER.min(left / 10);
     let runs = left.saturating_sub(linger).min(GANETI_TIMEOUT);
-    Grant { runs, linger, told: runs.saturating_sub(COURTESY) }
+    ChildLimits { runs, linger, told: runs.saturating_sub(COURTESY) }
 }
 
 /// The deadline of the `fence_ganeti` devices, and where it is from; of several the shortest.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Attested, Sum, Term, fence, seconds, share};
+use super::{Attested, Term, TimeBudget, fence, seconds, share};
 use crate::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::shun::lease_times::Terms;
+use crate::core::shun::lease_times::LeaseTimes;
 
 /// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
 /// SSH. A node answers in some ten milliseconds.
@@ -20,7 +20,7 @@ const SWITCH: Duration = Duration::from_secs(5);
 
 /// What a level gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allotted {
+pub struct LevelTime {
     /// When it begins at the latest, counted from the start of `fence_ganeti`.
     pub begins: Duration,
     /// What it has then.
@@ -46,7 +46,7 @@ pub fn allotted(
     own: Duration,
     deadline: &(Duration, String),
     silent: Silent,
-) -> Allotted {
+) -> LevelTime {
     let (whole, source) = deadline;
     let receipt = fence::receipt(*whole);
     let mut left = whole.saturating_sub(receipt);
@@ -73,7 +73,7 @@ pub fn allotted(
         Term::minus(time.saturating_sub(before).saturating_sub(gets), "for the levels behind it"),
     ];
     let terms = terms.into_iter().filter(|term| term.ms != 0).collect();
-    Allotted { begins: look + before, gets, terms }
+    LevelTime { begins: look + before, gets, terms }
 }
 
 /// How long the levels `before`, of so many, are waited for.
@@ -112,8 +112,8 @@ pub fn has_shun(level: &Level) -> bool {
 /// watchdog may be a slower one.
 fn wait(config: &Config, nodes: &[&NodeName], attested: &Attested) -> Term {
     let ms = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
-    let times = |terms: Terms| {
-        let Terms { lease_ms, watchdog_ms, drift_ppm, stop_ms } = terms;
+    let times = |terms: LeaseTimes| {
+        let LeaseTimes { lease_ms, watchdog_ms, drift_ppm, stop_ms } = terms;
         let (lease, watchdog, stop) = (ms(lease_ms), ms(watchdog_ms), ms(stop_ms));
         format!("lease {lease} + 2 x watchdog {watchdog}, clocks wrong by {drift_ppm} ppm, stop {stop}")
     };
@@ -141,7 +141,12 @@ fn needs(level: &Level, config: &Config, nodes: &[&NodeName], attested: &Atteste
 
 /// For each level of each node whether it is enough; nodes with the same levels together.
 #[must_use]
-pub fn sums(config: &Config, ganeti: &GanetiConfig, deadline: &(Duration, String), attested: &Attested) -> Vec<Sum> {
+pub fn sums(
+    config: &Config,
+    ganeti: &GanetiConfig,
+    deadline: &(Duration, String),
+    attested: &Attested,
+) -> Vec<TimeBudget> {
     let mut alike: BTreeMap<String, (Vec<Level>, Vec<&NodeName>)> = BTreeMap::new();
     let ours = ganeti.nodes().iter().filter(|node| node.oob_program.as_ref().is_none_or(|path| is_ours(path)));
     for node in ours {
@@ -155,7 +160,7 @@ pub fn sums(config: &Config, ganeti: &GanetiConfig, deadline: &(Duration, String
     for (levels, nodes) in alike.values() {
         for (index, level) in levels.iter().enumerate() {
             let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
-            all.push(Sum {
+            all.push(TimeBudget {
                 about: about(nodes),
                 of: format!("level {} ({})", index + 1, names.join(", ")),
                 needs: needs(level, config, nodes, attested),

@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::ganeti::config::GanetiConfig;
 use super::node::NodeName;
 use super::pacemaker::resources::Resources;
-use super::shun::lease_times::Terms;
+use super::shun::lease_times::LeaseTimes;
 use crate::config::Config;
 
 /// The part of `left` that the next of `to_try` attempts may use: an equal share, so that one device that
@@ -59,7 +59,7 @@ impl Term {
 
 /// What has to fit into what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sum {
+pub struct TimeBudget {
     /// A device, or the nodes.
     pub about: String,
     /// What of it: an action, a level.
@@ -72,7 +72,7 @@ pub struct Sum {
     pub change: String,
 }
 
-impl Sum {
+impl TimeBudget {
     fn total(terms: &[Term]) -> i64 {
         terms.iter().fold(0, |sum, term| sum.saturating_add(term.ms))
     }
@@ -156,11 +156,11 @@ pub struct Figures<'a> {
 }
 
 /// The times that the self-fencing of a node keeps, as it says itself; a node that has said nothing is left out.
-pub type Attested = BTreeMap<NodeName, Terms>;
+pub type Attested = BTreeMap<NodeName, LeaseTimes>;
 
 /// Everything that has to fit, with its figures.
 #[must_use]
-pub fn sums(figures: &Figures<'_>) -> Vec<Sum> {
+pub fn sums(figures: &Figures<'_>) -> Vec<TimeBudget> {
     let mut all = pacemaker::sums(figures.resources);
     if let (Some(config), Some(ganeti)) = (figures.config, figures.ganeti) {
         all.extend(levels::sums(config, ganeti, &fence::deadline(figures.resources), figures.attested));
@@ -170,6 +170,6 @@ pub fn sums(figures: &Figures<'_>) -> Vec<Sum> {
 
 /// What does not fit.
 #[must_use]
-pub fn too_short(figures: &Figures<'_>) -> Vec<Sum> {
+pub fn too_short(figures: &Figures<'_>) -> Vec<TimeBudget> {
     sums(figures).into_iter().filter(|sum| !sum.fits()).collect()
 }

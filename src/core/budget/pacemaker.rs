@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Sum, Term, fence};
+use super::{Term, TimeBudget, fence};
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
 
@@ -51,7 +51,7 @@ pub fn delay(device: Option<&Primitive>, resources: &Resources, is_precious: boo
     all.filter(|(_, ms)| *ms > 0).map(|(name, ms)| Term::plus(Duration::from_millis(ms), name)).collect()
 }
 
-pub(super) fn sums(resources: &Resources) -> Vec<Sum> {
+pub(super) fn sums(resources: &Resources) -> Vec<TimeBudget> {
     let enabled = resources.fencing_property(FencingProperty::Enabled).set.is_none_or(|(_, value)| is_true(value));
     let mut all = Vec::new();
     for device in resources.devices().filter(|device| enabled && device.kind == "fence_ganeti") {
@@ -64,7 +64,7 @@ pub(super) fn sums(resources: &Resources) -> Vec<Sum> {
     all
 }
 
-fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), resources: &Resources) -> Sum {
+fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), resources: &Resources) -> TimeBudget {
     let set = device.parameters.get("deadline").and_then(|text| milliseconds(text));
     let deadline = set.map_or(fence::DEADLINE, Duration::from_millis);
     let from = if set.is_some() { format!("deadline of {}", device.id) } else { "its default".to_owned() };
@@ -79,7 +79,7 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
     let attempts = device.parameters.get(&format!("pcmk_{action}_retries")).map_or("2, its default", String::as_str);
     let killed =
         format!("until Pacemaker kills it ({source}); all attempts together (pcmk_{action}_retries {attempts})");
-    Sum {
+    TimeBudget {
         about: device.id.clone(),
         of: action.to_owned(),
         needs: vec![
@@ -92,12 +92,12 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
 }
 
 /// Of two nodes that lose each other, the one that is to win must not wait by chance for as long as the other.
-fn apart(device: &Primitive, resources: &Resources) -> Option<Sum> {
+fn apart(device: &Primitive, resources: &Resources) -> Option<TimeBudget> {
     let set = resources.property(&["priority-fencing-delay"]).and_then(milliseconds).filter(|ms| *ms > 0)?;
     let own = delay(Some(device), resources, false).into_iter().next()?;
     let Term { what, ms } = own;
     let (once, twice) = (Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)), what.clone());
-    Some(Sum {
+    Some(TimeBudget {
         about: device.id.clone(),
         of: "priority-fencing-delay".to_owned(),
         needs: vec![

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::detection::Seen;
+use super::detection::Detection;
 use super::levels::{Silent, allotted, grade};
 use super::{fence, pacemaker, seconds};
 use crate::config::{Config, Level};
@@ -14,9 +14,9 @@ const OPERATION: u64 = 20_000;
 
 /// The times of one host's death.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct RecoveryTimes {
     /// When it is seen, and how; none where that is not known, and everything is counted from then.
-    pub seen: Option<Seen>,
+    pub seen: Option<Detection>,
     /// How long its fencing is put off, and by what.
     pub delay: Duration,
     /// In words; empty without one.
@@ -27,11 +27,11 @@ pub struct Times {
     pub levels: Vec<(Duration, Grade)>,
 }
 
-impl Times {
+impl RecoveryTimes {
     /// Of a host with these levels, by Pacemaker's configuration. `is_precious`: of two that lose each other, it is to win.
     #[must_use]
     pub fn of(
-        seen: Option<Seen>,
+        seen: Option<Detection>,
         resources: &Resources,
         levels: Option<(&[Level], &Config)>,
         is_precious: bool,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::detection::{Seen, Totem};
+use super::detection::{Detection, Totem};
 use super::*;
 
 const DEVICES: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
@@ -45,7 +45,7 @@ fn shown(resources: &Resources, config: Option<&Config>) -> String {
 
 fn shown_with(resources: &Resources, config: Option<&Config>, attested: &Attested) -> String {
     let ganeti = ganeti();
-    too_short(&Figures { resources, config, ganeti: Some(&ganeti), attested }).iter().map(Sum::text).collect()
+    too_short(&Figures { resources, config, ganeti: Some(&ganeti), attested }).iter().map(TimeBudget::text).collect()
 }
 
 #[test]
@@ -164,7 +164,8 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let config = config(r#"[["bmc"], ["refuse"]]"#, "");
     let own = config.leash.terms();
     let name = |name: &str| NodeName::new(name).unwrap();
-    let late = |watchdog_ms| Attested::from([(name("n1.lab"), own), (name("n2.lab"), Terms { watchdog_ms, ..own })]);
+    let late =
+        |watchdog_ms| Attested::from([(name("n1.lab"), own), (name("n2.lab"), LeaseTimes { watchdog_ms, ..own })]);
     assert_eq!(shown_with(&resources, Some(&config), &late(4_000)), "", "a faster one shortens nothing");
     let said = shown_with(&resources, Some(&config), &late(10_000));
     assert!(
@@ -173,7 +174,7 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
         ),
         "{said}"
     );
-    let foreign = Attested::from([(name("n9.lab"), Terms { watchdog_ms: 60_000, ..own })]);
+    let foreign = Attested::from([(name("n9.lab"), LeaseTimes { watchdog_ms: 60_000, ..own })]);
     assert_eq!(shown_with(&resources, Some(&config), &foreign), "");
 }
 
@@ -229,14 +230,14 @@ fn the_loss_is_seen_after_token_and_consensus() {
                 runtime.config.totem.token (u32) = 1650\nruntime.config.totem.token_retransmit (u32) = 392\n";
     assert_eq!(Totem::of_cmap(cmap), Some(three));
     assert_eq!(Totem::of_cmap("runtime.config.totem.token (u32) = 1650\n"), None);
-    let seen = Seen::by_corosync(three);
+    let seen = Detection::by_corosync(three);
     assert_eq!((seen.after.as_millis(), seen.how.as_str()), (3_630, "token 1650 ms + consensus 1980 ms"));
 }
 
 /// Seen of Pacemaker 2.1.5 with 5 s and 5 s: 5.5 s and 9 s after two deaths.
 #[test]
 fn a_remote_node_dies_between_two_looks_at_its_connection() {
-    let seen = Seen::by_monitor(5_000, 5_000);
+    let seen = Detection::by_monitor(5_000, 5_000);
     assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (7_500, 10_000));
 }
 
@@ -246,15 +247,15 @@ fn a_quorum_device_that_votes_is_waited_for() {
     use crate::core::quorum::Quorum;
     use crate::core::quorum::tests::{CMAP, TOOL};
     let two = Totem { token_ms: 1_000, consensus_ms: 1_200 };
-    let of = |cmap: &str, tool: &str| Seen::by_votes(two, &Quorum::parse(cmap, tool).unwrap(), Some(1));
+    let of = |cmap: &str, tool: &str| Detection::by_votes(two, &Quorum::parse(cmap, tool).unwrap(), Some(1));
     let seen = of(CMAP, TOOL);
     assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (8_000, 32_200));
     let how = "token 1000 ms + consensus 1200 ms, and the vote of qnetd on 192.0.2.200 4 s to 12 s after a death, at most 32.2 s";
     assert_eq!(seen.how, how);
     // Who died had it alone.
-    assert_eq!(of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")), Seen::by_corosync(two));
-    assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Seen::by_corosync(two));
-    let times = recovery::Times::of(Some(seen), &resources("", ""), None, false, false);
+    assert_eq!(of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")), Detection::by_corosync(two));
+    assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Detection::by_corosync(two));
+    let times = recovery::RecoveryTimes::of(Some(seen), &resources("", ""), None, false, false);
     assert_eq!((times.begins().as_secs(), times.begun().as_secs()), (8, 32));
     assert_eq!(times.proven(), times.begun() + times.deadline);
 }
@@ -266,7 +267,13 @@ fn each_level_has_its_last_word_and_its_grade() {
     let config = config(r#"[["bmc"], ["pdu"], ["refuse"]]"#, "");
     let levels = config.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
     let of = |is_leashed| {
-        recovery::Times::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_leashed)
+        recovery::RecoveryTimes::of(
+            None,
+            &resources("", "pcmk_delay_max=2s"),
+            Some((&levels, &config)),
+            true,
+            is_leashed,
+        )
     };
     let times = of(true);
     let seconds: Vec<u64> = times.levels.iter().map(|(end, _)| end.as_secs()).collect();

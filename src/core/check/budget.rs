@@ -1,10 +1,10 @@
 //! The times: whether they hold together, by the same sums as `gnt-ha setup`.
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::core::budget::{Attested, Figures, too_short};
-use crate::core::survey::Found;
+use crate::core::survey::NodeSurvey;
 
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let Ok(resources) = &view.resources else { return };
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok());
     let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), attested: &attested(view) };
@@ -14,11 +14,11 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
 }
 
 /// What the nodes have just said of their self-fencing.
-fn attested(view: &View) -> Attested {
+fn attested(view: &CheckInput) -> Attested {
     let Some(Ok(survey)) = &view.survey else { return Attested::new() };
     let said = survey.nodes.iter().filter_map(|(node, found)| match found {
-        Found::Says { leash, .. } => Some((node.clone(), leash.as_ref()?.leash.terms)),
-        Found::Silent(_) => None,
+        NodeSurvey::Says { leash, .. } => Some((node.clone(), leash.as_ref()?.leash.terms)),
+        NodeSurvey::Silent(_) => None,
     });
     let own = view.host.node.clone().zip(survey.own_leash.as_ref().map(|leash| leash.terms));
     said.chain(own).collect()

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use super::input::Installed;
 use super::tests::{PROGRAM, Scene, device, name, program};
-use crate::core::breaker::Latch;
+use crate::core::breaker::OpenState;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
-use crate::core::roles::master_claims::Heard;
+use crate::core::roles::master_claims::NewerConfig;
 use crate::core::roles::simulate::Simulated;
 use crate::core::shun::messages::Program;
-use crate::core::survey::Found;
+use crate::core::survey::NodeSurvey;
 
 pub(super) type Plant = fn(&mut Scene);
 
@@ -304,11 +304,11 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("paused", "gnt-ha", |s| s.view.host.pause = Some(Pause { reason: "x".into(), by: "root".into(), since_ms: 1 })),
     ("breaker-open", "gnt-ha", |s| {
         let held = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
-        s.view.host.breaker = Some(Latch { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
+        s.view.host.breaker = Some(OpenState { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
     }),
     ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("record.json: expected value".into())),
     ("role-refused", "heard.json", |s| {
-        s.view.host.heard = Ok(Some(Heard { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
+        s.view.host.heard = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
     }),
     ("role-refused", "heard.json", |s| s.view.host.heard = Err("expected value at line 1".into())),
     ("shunned", "n4.lab", |s| {
@@ -318,22 +318,22 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("unit-not-enabled", "gnt-ha-leash.service", |s| s.view.host.not_enabled.push("gnt-ha-leash.service".into())),
     ("lease-at-risk", "gnt-ha-leash", |s| s.view.host.lease_lacks = Some("signed echoes came back from 1 of 3".into())),
     ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
-    ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", Found::Silent("there is no such program".into()))),
-    ("node-program-silent", "n4.lab", |s| s.said("n4.lab", Found::Silent("did not answer in time".into()))),
+    ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", NodeSurvey::Silent("there is no such program".into()))),
+    ("node-program-silent", "n4.lab", |s| s.said("n4.lab", NodeSurvey::Silent("did not answer in time".into()))),
     ("versions-differ", "n4.lab", |s| {
         let older = Program { version: "0.0.9".into(), ..program() };
-        s.said("n4.lab", Found::Says { program: Some(older), skew_ms: 0, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
     }),
     ("configurations-differ", "n2.lab", |s| {
         let other = Program { config: Some("b".into()), ..program() };
-        s.said("n2.lab", Found::Says { program: Some(other), skew_ms: 0, leash: None });
+        s.said("n2.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
     }),
     // n4 is no candidate, and may fence by the copy that it has.
     ("configurations-differ", "n4.lab", |s| {
         let older = Program { config: Some("b".into()), ..program() };
-        s.said("n4.lab", Found::Says { program: Some(older), skew_ms: 0, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
     }),
     ("clock-skew", "n4.lab", |s| {
-        s.said("n4.lab", Found::Says { program: Some(program()), skew_ms: -6_000, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(program()), skew_ms: -6_000, leash: None });
     }),
 ];

@@ -1,6 +1,6 @@
 //! Ganeti: its nodes, their OOB programs, its candidates, its tags.
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::config::{shared, with_levels};
 use crate::core::ganeti::config::{GanetiConfig, Owner};
 use crate::core::ganeti::drbd;
@@ -9,7 +9,7 @@ use crate::core::ganeti::tags;
 use crate::core::grade::Grade;
 use crate::core::power::Power;
 
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     match &view.ganeti {
         Ok(ganeti) => look_at_nodes(ganeti, view, findings),
         Err(why) => findings.add("ganeti-unknown", "ganeti", why),
@@ -31,7 +31,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     }
 }
 
-fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
+fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
     for (program, why) in &view.programs {
         if let Some(why) = why {
             findings.add("oob-program-missing", program.display(), why);
@@ -89,7 +89,7 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
     }
 }
 
-fn look_at_candidates(view: &View, findings: &mut Findings) {
+fn look_at_candidates(view: &CheckInput, findings: &mut Findings) {
     // The word of a node that this host shuns does not count (see its finding `shunned`).
     let counted = || view.candidates.iter().filter(|(node, _)| !view.host.shunned.contains_key(*node));
     let claims = || counted().filter_map(|(_, said)| said.master.as_ref());

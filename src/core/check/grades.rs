@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::pacemaker::{has_other_device, least_grade};
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
@@ -18,9 +18,9 @@ use crate::core::power::Power;
 use crate::core::power::reading::Sees;
 use crate::core::shun::last_state::NO_LEASH;
 use crate::core::shun::list::Epoch;
-use crate::core::shun::messages::Attestation;
-use crate::core::shun::verdict::{Known, Look, Verdict, judge};
-use crate::core::survey::{Asked, Found, level_power, levels};
+use crate::core::shun::messages::DatedSelfFenceReport;
+use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, judge};
+use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 
 /// Something that is no fault, and good to know before a host dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +41,7 @@ pub struct Note {
 
 /// The best that could be proven of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Reach {
+struct AchievableGrade {
     grade: Reverse<Grade>,
     /// By which level, and why not more.
     by: String,
@@ -51,7 +51,7 @@ struct Reach {
     in_vain: bool,
 }
 
-impl Reach {
+impl AchievableGrade {
     const fn new(grade: Grade, by: String) -> Self {
         Self { grade: Reverse(grade), by, shares_power: false, in_vain: false }
     }
@@ -65,15 +65,15 @@ const SHARED_MEND: &str = "a second level: a PDU, or driver \"shun\" and a leash
 
 /// What is no fault: each node's best grade, and whose BMC dies with it; like nodes together, the strongest first.
 #[must_use]
-pub fn notes(view: &View) -> Vec<Note> {
+pub fn notes(view: &CheckInput) -> Vec<Note> {
     let Ok(ganeti) = &view.ganeti else { return Vec::new() };
-    let mut groups: BTreeMap<Reach, Vec<NodeName>> = BTreeMap::new();
+    let mut groups: BTreeMap<AchievableGrade, Vec<NodeName>> = BTreeMap::new();
     for (node, reach) in all(view, ganeti) {
         groups.entry(reach).or_default().push(node);
     }
     let mut shared: Vec<NodeName> = Vec::new();
     let mut found: Vec<Note> = Vec::new();
-    for (Reach { grade: Reverse(grade), by, shares_power, .. }, nodes) in groups {
+    for (AchievableGrade { grade: Reverse(grade), by, shares_power, .. }, nodes) in groups {
         if shares_power {
             shared.extend(nodes.iter().cloned());
         }
@@ -95,7 +95,7 @@ pub fn notes(view: &View) -> Vec<Note> {
 }
 
 /// What a device could be configured more strictly in; nodes with the same advice together.
-fn stricter(view: &View) -> Vec<Note> {
+fn stricter(view: &CheckInput) -> Vec<Note> {
     let mut advised: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
     for (node, asked) in &view.devices {
         for (device, advice) in asked.iter().filter_map(|asked| Some((&asked.device, asked.advice.as_ref()?))) {
@@ -110,7 +110,7 @@ fn stricter(view: &View) -> Vec<Note> {
 }
 
 /// What the levels say of the same node, and what they cannot reach.
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     for (node, asked) in &view.devices {
         let filled = levels_of(view, node);
         // Where none answers, that is what is found.
@@ -121,13 +121,14 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
             }
         }
         // A host that its BMC has switched off still has its outlets on; not the other way round.
-        let says = |level: &[Asked], power: Power| level_power(level) == Some(power);
-        let is_feed = |asked: &[Asked]| {
+        let says = |level: &[DeviceAnswer], power: Power| level_power(level) == Some(power);
+        let is_feed = |asked: &[DeviceAnswer]| {
             let level = asked.first().and_then(|one| filled.as_ref()?.get(one.level.checked_sub(1)?));
             level.is_some_and(|level| level.iter().all(|device| is_feed(&device.driver)))
         };
-        let off = levels(asked).find(|level| is_feed(level) && says(level, Power::Off)).and_then(<[Asked]>::first);
-        let on = levels(asked).find(|level| says(level, Power::On)).and_then(<[Asked]>::first);
+        let off =
+            levels(asked).find(|level| is_feed(level) && says(level, Power::Off)).and_then(<[DeviceAnswer]>::first);
+        let on = levels(asked).find(|level| says(level, Power::On)).and_then(<[DeviceAnswer]>::first);
         if let (Some(off), Some(on)) = (off, on) {
             let what = format!("level {} says off, and level {} says on", off.level, on.level);
             findings.add("levels-disagree", node, what);
@@ -138,7 +139,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         return;
     }
     let least = least_grade(view);
-    for (node, Reach { grade: Reverse(grade), by, in_vain, .. }) in all(view, ganeti) {
+    for (node, AchievableGrade { grade: Reverse(grade), by, in_vain, .. }) in all(view, ganeti) {
         if grade < least && (in_vain || grade > Grade::Unknown) {
             findings.add("grade-too-weak", node, format!("{grade}, {by}; minimum_grade is {least}"));
         }
@@ -146,7 +147,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
 }
 
 /// Each node that was asked.
-fn all(view: &View, ganeti: &GanetiConfig) -> Vec<(NodeName, Reach)> {
+fn all(view: &CheckInput, ganeti: &GanetiConfig) -> Vec<(NodeName, AchievableGrade)> {
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
     let reach = |node: &crate::core::ganeti::config::Node| {
         let program = node.oob_program.as_ref()?;
@@ -156,14 +157,14 @@ fn all(view: &View, ganeti: &GanetiConfig) -> Vec<(NodeName, Reach)> {
         } else {
             let of_power = |(power, grade): &(Power, Grade)| if *power == Power::On { Grade::Off } else { *grade };
             let grade = said.as_ref().map_or(Grade::Unknown, of_power);
-            Reach::new(grade, format!("by {}", program.display()))
+            AchievableGrade::new(grade, format!("by {}", program.display()))
         };
         Some((node.name.clone(), found))
     };
     online.filter_map(reach).collect()
 }
 
-fn levels_of(view: &View, node: &NodeName) -> Option<Vec<Level>> {
+fn levels_of(view: &CheckInput, node: &NodeName) -> Option<Vec<Level>> {
     view.config.as_ref()?.as_ref().ok()?.levels_of(node).ok()
 }
 
@@ -172,8 +173,8 @@ fn is_feed(driver: &Driver) -> bool {
     matches!(driver.kind().sees, Sees::Feed | Sees::Unknown)
 }
 
-fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
-    let nothing = || Reach::new(Grade::Unknown, "by nothing that answers".into());
+fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> AchievableGrade {
+    let nothing = || AchievableGrade::new(Grade::Unknown, "by nothing that answers".into());
     let (Some(filled), Some(asked), Some(Ok(config))) = (levels_of(view, node), view.devices.get(node), &view.config)
     else {
         return nothing();
@@ -203,7 +204,7 @@ fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
             let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let by = format!("by level {} ({}){why}", index + 1, names.join(", "));
-            best = Reach { in_vain, ..Reach::new(grade, by) };
+            best = AchievableGrade { in_vain, ..AchievableGrade::new(grade, by) };
         }
     }
     best.shares_power = best.grade.0 >= least && !outlives;
@@ -212,9 +213,10 @@ fn of_levels(view: &View, ganeti: &GanetiConfig, node: &NodeName) -> Reach {
 
 /// What shunning could prove of a node: the others, who would have to refuse it, have just answered, and its leash is judged
 /// as if they all did.
-fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
+fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
     let Some(Ok(survey)) = &view.survey else { return (Grade::Unknown, None) };
-    let is_silent = |(name, found): &(&NodeName, &Found)| *name != target && matches!(found, Found::Silent(_));
+    let is_silent =
+        |(name, found): &(&NodeName, &NodeSurvey)| *name != target && matches!(found, NodeSurvey::Silent(_));
     if survey.nodes.iter().any(|all| is_silent(&all)) {
         return (Grade::Unknown, None);
     }
@@ -222,8 +224,10 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
     let Some(of_target) = address(target) else { return (Grade::Unknown, None) };
     let is_here = view.host.node.as_ref() == Some(target);
     let leash = match survey.nodes.get(target) {
-        Some(Found::Says { leash, .. }) => leash.clone(),
-        None if is_here => survey.own_leash.clone().map(|leash| Attestation { leash, age_ms: 0, uptime_ms: None }),
+        Some(NodeSurvey::Says { leash, .. }) => leash.clone(),
+        None if is_here => {
+            survey.own_leash.clone().map(|leash| DatedSelfFenceReport { leash, age_ms: 0, uptime_ms: None })
+        }
         _ => None,
     };
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
@@ -241,7 +245,7 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
     if refusing.is_empty() {
         return (Grade::Unknown, None);
     }
-    let look = Look {
+    let look = Round {
         asked: Duration::ZERO,
         at: Duration::ZERO,
         boot_id: String::new(),
@@ -251,7 +255,7 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
         lost: BTreeSet::new(),
     };
     let addresses = BTreeSet::from([of_target]);
-    let known = Known {
+    let known = ProofInput {
         target: of_target,
         candidates: &candidates,
         addresses: &addresses,
@@ -262,10 +266,10 @@ fn refused(view: &View, ganeti: &GanetiConfig, config: &Config, target: &NodeNam
         accepted: config.shun.accepted(),
     };
     match judge(&look, &look, known) {
-        Verdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
+        ProofVerdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
             Some(why) => (Grade::Unknown, Some(format!("{why_not_bounded}: nothing would be proven, as {why}"))),
             None => (Grade::Isolated, Some(why_not_bounded)),
         },
-        Verdict::Waiting { .. } | Verdict::Bounded => (Grade::Bounded, None),
+        ProofVerdict::Waiting { .. } | ProofVerdict::Bounded => (Grade::Bounded, None),
     }
 }

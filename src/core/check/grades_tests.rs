@@ -6,9 +6,9 @@ use super::tests::{Scene, device, name};
 use super::*;
 use crate::core::grade::Grade;
 use crate::core::power::Power;
-use crate::core::shun::lease_times::Terms;
-use crate::core::shun::messages::{Attestation, LeashReport, Program};
-use crate::core::survey::Found;
+use crate::core::shun::lease_times::LeaseTimes;
+use crate::core::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
+use crate::core::survey::NodeSurvey;
 
 /// Each note with its nodes' numbers.
 fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
@@ -17,24 +17,24 @@ fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
     notes(&scene.read()).into_iter().map(tell).collect()
 }
 
-fn leash(node: u8) -> Attestation {
-    let leash = LeashReport {
+fn leash(node: u8) -> DatedSelfFenceReport {
+    let leash = SelfFenceReport {
         boot_id: "b".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
-        terms: Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 },
+        terms: LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 },
         candidates: [1, 2, 3].map(|n| [192, 0, 2, n].into()).into(),
         asks_from: Some([192, 0, 2, node].into()),
         is_virtual: Some(false),
         kept_for_ms: 600_000,
         lease_age_ms: 500,
     };
-    Attestation { leash, age_ms: 20, uptime_ms: None }
+    DatedSelfFenceReport { leash, age_ms: 20, uptime_ms: None }
 }
 
-fn says(leash: Option<Attestation>) -> Found {
+fn says(leash: Option<DatedSelfFenceReport>) -> NodeSurvey {
     let program = Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1 };
-    Found::Says { program: Some(program), skew_ms: 0, leash }
+    NodeSurvey::Says { program: Some(program), skew_ms: 0, leash }
 }
 
 const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
@@ -133,7 +133,7 @@ fn shunning_is_judged_as_in_a_fencing() {
     let mut scene = Scene::healthy();
     scene.shunning();
     scene.said("n3.lab", says(Some(leash(3))));
-    scene.said("n4.lab", Found::Silent("no answer".into()));
+    scene.said("n4.lab", NodeSurvey::Silent("no answer".into()));
     let view = scene.read();
     let of = |node: &str| notes(&view).into_iter().find(|note| note.nodes.contains(&name(node))).unwrap().grade;
     assert_eq!((of("n3.lab"), of("n4.lab")), (Grade::Unknown, Grade::Isolated), "the target itself need not answer");

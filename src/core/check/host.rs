@@ -1,13 +1,13 @@
 //! This host: what is installed, what is left over.
 
 use super::input::Installed;
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::core::ganeti::tags::Tags;
 
 /// What holds the newer configuration that was heard of, in the state folder.
 const FILE: &str = "heard.json";
 
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let host = &view.host;
     if host.fence_agent == Installed::Missing {
         findings.add("no-fence-agent", "fence_ganeti", "it is not where Pacemaker looks for it");
@@ -75,7 +75,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
 }
 
 /// Why this host, a master candidate, would not take the master role, whoever has died.
-fn why_role_refused(view: &View) -> Option<String> {
+fn why_role_refused(view: &CheckInput) -> Option<String> {
     let (Ok(ganeti), Some(here)) = (&view.ganeti, &view.host.node) else { return None };
     let is_candidate = ganeti.nodes().iter().any(|node| node.name == *here && node.master_candidate);
     if !is_candidate || Tags::read(view.tags.iter().map(String::as_str)).any_serial {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::config::{Config, Resolved};
-use crate::core::breaker::Latch;
+use crate::core::breaker::OpenState;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -15,13 +15,13 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::quorum::{Owner, Quorum};
 use crate::core::reconcile::Pause;
-use crate::core::roles::master_claims::Heard;
+use crate::core::roles::master_claims::NewerConfig;
 use crate::core::roles::simulate::Simulated;
-use crate::core::survey::{Asked, Survey};
+use crate::core::survey::{DeviceAnswer, Survey};
 
 /// Everything that is looked at. What could not be read is the reason why.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct CheckInput {
     /// Pacemaker's configuration.
     pub resources: Result<Resources, String>,
     /// Pacemaker's state.
@@ -43,7 +43,7 @@ pub struct View {
     /// The cluster's tags.
     pub tags: Vec<String>,
     /// What Ganeti's candidates answered when they were asked who is master.
-    pub candidates: BTreeMap<NodeName, Said>,
+    pub candidates: BTreeMap<NodeName, CandidateState>,
     /// `/etc/gnt-ha/config.toml`; none where no node's OOB program reads it.
     pub config: Option<Result<Config, String>>,
     /// The addresses of the machines that the configuration names, as far as they could be resolved.
@@ -55,14 +55,14 @@ pub struct View {
     /// What each node's OOB program said of its power.
     pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
     /// What each device said of each node whose OOB program is `ganeti-oob`.
-    pub devices: BTreeMap<NodeName, Vec<Asked>>,
+    pub devices: BTreeMap<NodeName, Vec<DeviceAnswer>>,
     /// This host.
     pub host: Host,
 }
 
 /// What a candidate's confd said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct CandidateState {
     /// Where it was asked.
     pub address: IpAddr,
     /// The master that it names, and the serial number of its configuration; none: it was silent.
@@ -106,11 +106,11 @@ pub struct Host {
     /// The administrator's pause.
     pub pause: Option<Pause>,
     /// Why the breaker holds, while it does.
-    pub breaker: Option<Latch>,
+    pub breaker: Option<OpenState>,
     /// Files of ours that are damaged or cannot be read, each with the reason.
     pub unreadable: Vec<String>,
     /// The newer configuration that this host has heard of; or why that cannot be read.
-    pub heard: Result<Option<Heard>, String>,
+    pub heard: Result<Option<NewerConfig>, String>,
     /// The nodes that this host refuses, each with who began it.
     pub shunned: BTreeMap<NodeName, String>,
     /// The settings by which systemd opens the watchdog of a host with self-fencing, as it shows them.

@@ -1,11 +1,11 @@
 //! What Ganeti and Pacemaker say of the same nodes.
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::core::ganeti::tags::{Mode, Tags};
 use crate::core::node;
-use crate::core::reconcile::{Membership, Role};
+use crate::core::reconcile::{MasterRoleState, Membership};
 
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let (Ok(ganeti), Ok(state)) = (&view.ganeti, &view.pacemaker) else { return };
     let all = ganeti.names();
     for known in ganeti.nodes() {
@@ -42,8 +42,10 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
         }
     }
     match (&state.master_role, ganeti.master()) {
-        (Role::Nowhere, _) => findings.add("master-nowhere", "pacemaker", "it has the master role on no node"),
-        (Role::On(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
+        (MasterRoleState::Nowhere, _) => {
+            findings.add("master-nowhere", "pacemaker", "it has the master role on no node")
+        }
+        (MasterRoleState::On(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
             let what =
                 format!("Pacemaker has the master role on {host}, and by the files here Ganeti's master is {master}");
             findings.add("master-elsewhere", host, what);

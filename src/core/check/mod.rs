@@ -24,7 +24,7 @@ mod tests;
 use serde::Serialize;
 
 pub use grades::{Note, notes};
-pub use input::View;
+pub use input::CheckInput;
 use rules::{Rule, rule};
 
 /// The version of the JSON. Keys may be added to it; none changes its meaning.
@@ -99,7 +99,7 @@ impl Findings {
 /// Everything that is wrong, the worst first. Nothing found is no proof that nothing is wrong: what could not be looked at
 /// is a finding, too.
 #[must_use]
-pub fn check(view: &View) -> Vec<Finding> {
+pub fn check(view: &CheckInput) -> Vec<Finding> {
     let mut findings = Findings::default();
     pacemaker::look(view, &mut findings);
     quorum::look(view, &mut findings);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::config::is_board;
 use crate::core::fence_agents::Kind;
 use crate::core::ganeti::config::GanetiConfig;
@@ -26,7 +26,7 @@ const DEVICE: &str = "fence_ganeti";
 /// The least that a start of the master role needs, in milliseconds: several nodes that are waited for.
 const START: u64 = 120_000;
 
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     match &view.pacemaker {
         Ok(state) => look_at_state(state, findings),
         Err(why) => findings.add("pacemaker-unknown", "pacemaker", why),
@@ -58,7 +58,7 @@ fn look_at_state(state: &CrmMon, findings: &mut Findings) {
     }
 }
 
-fn look_at_properties(resources: &Resources, view: &View, findings: &mut Findings) {
+fn look_at_properties(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     let says = |names: &[&str]| resources.property(names).map(str::to_ascii_lowercase);
     let is_off = |names: &[&str]| says(names).is_some_and(|value| !is_true(&value));
     let enabled = resources.fencing_property(FencingProperty::Enabled);
@@ -83,7 +83,7 @@ fn look_at_properties(resources: &Resources, view: &View, findings: &mut Finding
     }
 }
 
-fn look_at_devices(resources: &Resources, view: &View, findings: &mut Findings) {
+fn look_at_devices(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     let ours: Vec<&Primitive> = resources.devices().filter(|device| device.kind == DEVICE).collect();
     if resources.devices().next().is_none() {
         findings.add("no-device", "pacemaker", "there is no fence device at all");
@@ -117,7 +117,7 @@ fn look_at_reach(
     resources: &Resources,
     ours: &[&Primitive],
     ganeti: &GanetiConfig,
-    view: &View,
+    view: &CheckInput,
     findings: &mut Findings,
 ) {
     // What other agents reach by themselves is their word.
@@ -161,7 +161,7 @@ fn look_at_reach(
 
 /// Whether two members at least have what is needed: of one, nobody is left who fences it. Where the program that Ganeti names
 /// is missing here, that is found by itself, and the hosts say as soon as their next monitor that they lack it.
-fn look_at_fencers(state: &CrmMon, view: &View, findings: &mut Findings) {
+fn look_at_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
     if view.programs.values().any(Option::is_some) {
         return;
     }
@@ -179,7 +179,7 @@ fn look_at_fencers(state: &CrmMon, view: &View, findings: &mut Findings) {
 
 /// Whether Pacemaker may fence this node in a way that sees its power off by the evidence, and does so though the board in the
 /// host is dead. Our own device is looked at by its levels.
-pub(super) fn has_other_device(resources: &Resources, view: &View, node: &NodeName, all: &[NodeName]) -> bool {
+pub(super) fn has_other_device(resources: &Resources, view: &CheckInput, node: &NodeName, all: &[NodeName]) -> bool {
     let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && is_held(known));
     let is_out = |device: &Device| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
     let ways = fencing(resources, view).ways(node, all);
@@ -187,7 +187,7 @@ pub(super) fn has_other_device(resources: &Resources, view: &View, node: &NodeNa
 }
 
 /// What Pacemaker fences with, with the agents that our configuration names.
-fn fencing(resources: &Resources, view: &View) -> Fencing {
+fn fencing(resources: &Resources, view: &CheckInput) -> Fencing {
     match &view.config {
         Some(Ok(config)) => resources.fencing.with(&config.power_agents),
         _ => resources.fencing.clone(),
@@ -195,7 +195,7 @@ fn fencing(resources: &Resources, view: &View) -> Fencing {
 }
 
 /// Devices whose success proves too little to be recorded, and nodes that are fenced without ours.
-fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &View, findings: &mut Findings) {
+fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
     let fencing = fencing(resources, view);
     let all = ganeti.names();
     for (id, why) in fencing.ignored_levels(&all) {
@@ -249,7 +249,7 @@ fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &View, find
 }
 
 /// The least proof that both programs take: each has a setting of its own.
-pub(super) fn least_grade(view: &View) -> Grade {
+pub(super) fn least_grade(view: &CheckInput) -> Grade {
     let of_config = view.config.iter().flatten().map(|config| config.minimum_grade);
     let of_devices = view.resources.iter().filter_map(Resources::least_grade);
     of_config.chain(of_devices).max().unwrap_or(Grade::Bounded)
@@ -325,7 +325,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
 }
 
 /// The attribute that the tag publishes, and what Pacemaker makes of such attributes (`node-health-strategy`).
-fn look_at_health(resources: &Resources, view: &View, findings: &mut Findings) {
+fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     const NONE: &str = "none";
     let strategy = resources.property(&["node-health-strategy"]).unwrap_or(NONE);
     if strategy == NONE {

@@ -1,15 +1,15 @@
 //! The other nodes, as their `ganeti-oob` tell of themselves.
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::core::node::NodeName;
 use crate::core::shun::messages::Program;
-use crate::core::survey::{Found, Survey};
+use crate::core::survey::{NodeSurvey, Survey};
 
 /// Answers of confd are taken for 15 s of difference (`lib/constants.py`, `CONFD_MAX_CLOCK_SKEW`), and times of fencings are
 /// compared to the second.
 const SKEW_MS: u64 = 5_000;
 
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let survey = match &view.survey {
         None => return,
         Some(Err(error)) => return findings.add("survey-unknown", "ganeti-oob", error.as_str()),
@@ -20,9 +20,9 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     };
     for (node, found) in &survey.nodes {
         match (found, is_candidate(node)) {
-            (Found::Silent(why), true) => findings.add("candidate-program-silent", node, why.as_str()),
-            (Found::Silent(why), false) => findings.add("node-program-silent", node, why.as_str()),
-            (Found::Says { program, skew_ms, .. }, candidate) => {
+            (NodeSurvey::Silent(why), true) => findings.add("candidate-program-silent", node, why.as_str()),
+            (NodeSurvey::Silent(why), false) => findings.add("node-program-silent", node, why.as_str()),
+            (NodeSurvey::Says { program, skew_ms, .. }, candidate) => {
                 if skew_ms.unsigned_abs() > SKEW_MS {
                     let way = if *skew_ms > 0 { "ahead of" } else { "behind" };
                     findings.add(

@@ -1,6 +1,6 @@
 //! A quorum device of corosync's: whether it would give its vote, and what must not be beside it.
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::core::quorum::{Device, Quorum, Standing, own_host};
 
 /// The longest time for which a device that hangs may hold up what corosync tells (`quorum.device.sync_timeout`): its default.
@@ -10,7 +10,7 @@ const SYNC_TIMEOUT: u64 = 30_000;
 const TIMEOUT: u64 = 10_000;
 
 /// Nothing is looked at where corosync's word is not known with Pacemaker's: that is found already.
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let quorum = match &view.quorum {
         Ok(quorum) => quorum,
         Err(why) => {

@@ -1,9 +1,9 @@
 //! What `gnt-ha setup` has made, against what it would make now.
 
-use super::{Findings, View};
+use super::{CheckInput, Findings};
 use crate::config::Config;
 use crate::core::ganeti::tags::Tags;
-use crate::core::setup::{GANETI, MEMBERS, PREFIX, Part, Wish, has_made, plan};
+use crate::core::setup::{GANETI, MEMBERS, PREFIX, Part, SetupOptions, has_made, plan};
 
 /// The plan has a copy of Ganeti's OOB programs; what is wrong with them is not the copy's fault.
 const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];
@@ -12,7 +12,7 @@ const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];
 const OF_CONFIGURATION: [&str; 3] = ["configuration-wrong", "configurations-differ", "machine-shared"];
 
 /// Where nothing is found in Pacemaker that is looked for by name: that says more, and mends this as well.
-pub(super) fn look(view: &View, findings: &mut Findings) {
+pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let (Ok(resources), Ok(ganeti)) = (&view.resources, &view.ganeti) else { return };
     if findings.0.iter().any(|finding| OF_PROGRAMS.contains(&finding.rule)) || !has_made(resources) {
         return;
@@ -21,7 +21,7 @@ pub(super) fn look(view: &View, findings: &mut Findings) {
     // What the hosts compare theirs with is the master's.
     let is_master = view.host.node.is_some() && view.host.node.as_ref() == ganeti.master();
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok()).filter(|_| is_settled && is_master);
-    let wish = Wish {
+    let wish = SetupOptions {
         digest: config.map(Config::digest),
         primitive: resources.agents("ganeti-master-role").any(|role| role.id.starts_with(PREFIX) && !role.is_clone),
         has_device: view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::faults::FAULTS;
-use super::input::{Host, Installed, Said};
+use super::input::{CandidateState, Host, Installed};
 use super::rules::RULES;
 use super::*;
 use crate::config::Config;
@@ -16,10 +16,10 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::quorum::tests::{CMAP, TOOL};
 use crate::core::quorum::{Owner, Quorum};
-use crate::core::roles::master_claims::Heard;
-use crate::core::setup::{Wish, fragment, plan};
+use crate::core::roles::master_claims::NewerConfig;
+use crate::core::setup::{SetupOptions, fragment, plan};
 use crate::core::shun::messages::Program;
-use crate::core::survey::{Asked, Found, Survey};
+use crate::core::survey::{DeviceAnswer, NodeSurvey, Survey};
 
 const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
   <nvpair id="a" name="stonith-enabled" value="true"/><nvpair id="b" name="stonith-timeout" value="72s"/>
@@ -51,7 +51,7 @@ pub(super) struct Scene {
     pub(super) crm_mon: String,
     pub(super) config: String,
     pub(super) ganeti: serde_json::Value,
-    pub(super) view: View,
+    pub(super) view: CheckInput,
 }
 
 /// Four members, no quorum device.
@@ -83,7 +83,7 @@ impl Scene {
             "nodegroups": {"g": {"ndparams": {}}},
             "nodes": {"u1": node(1, true), "u2": node(2, true), "u3": node(3, true), "u4": node(4, false)}
         });
-        let said = |n: u8| Said { address: [192, 0, 2, n].into(), master: Some(("n1.lab".into(), 17)) };
+        let said = |n: u8| CandidateState { address: [192, 0, 2, n].into(), master: Some(("n1.lab".into(), 17)) };
         let host = Host {
             node: Some(name("n1.lab")),
             hooks: BTreeMap::new(),
@@ -104,7 +104,7 @@ impl Scene {
             not_enabled: vec![],
             lease_lacks: None,
         };
-        let view = View {
+        let view = CheckInput {
             resources: Err("not read".into()),
             pacemaker: Err("not read".into()),
             ganeti: Err("not read".into()),
@@ -134,7 +134,7 @@ impl Scene {
         check(&self.read()).into_iter().map(|finding| (finding.rule, finding.about)).collect()
     }
 
-    pub(super) fn read(mut self) -> View {
+    pub(super) fn read(mut self) -> CheckInput {
         self.view.resources = Resources::parse(&self.cib).map_err(|error| error.to_string());
         self.view.pacemaker = CrmMon::parse(&self.crm_mon).map_err(|error| error.to_string());
         self.view.ganeti = GanetiConfig::parse(self.ganeti.to_string().as_bytes()).map_err(|error| error.to_string());
@@ -202,8 +202,8 @@ impl Scene {
 }
 
 /// A device that has answered, with the host on.
-pub(super) fn device(level: usize, name: &str) -> Asked {
-    Asked { level, device: name.into(), power: Some(Power::On), said: "on".into(), advice: None }
+pub(super) fn device(level: usize, name: &str) -> DeviceAnswer {
+    DeviceAnswer { level, device: name.into(), power: Some(Power::On), said: "on".into(), advice: None }
 }
 
 /// The second level of [`Scene::with_pdu`].
@@ -214,8 +214,8 @@ pub(super) fn program() -> Program {
     Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1 }
 }
 
-fn says() -> Found {
-    Found::Says { program: Some(program()), skew_ms: 400, leash: None }
+fn says() -> NodeSurvey {
+    NodeSurvey::Says { program: Some(program()), skew_ms: 400, leash: None }
 }
 
 impl Scene {
@@ -242,7 +242,7 @@ impl Scene {
     }
 
     /// What a node said of itself.
-    pub(super) fn said(&mut self, node: &str, found: Found) {
+    pub(super) fn said(&mut self, node: &str, found: NodeSurvey) {
         self.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.insert(name(node), found);
     }
 }
@@ -257,7 +257,7 @@ fn a_healthy_cluster_has_no_finding() {
 fn a_regular_node_without_a_configuration_is_no_fault() {
     let mut scene = Scene::healthy();
     let none = Program { config: None, ..program() };
-    scene.said("n4.lab", Found::Says { program: Some(none), skew_ms: 0, leash: None });
+    scene.said("n4.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
     assert_eq!(scene.found(), []);
 }
 
@@ -341,7 +341,7 @@ fn the_mend_names_what_it_is_about() {
 fn what_was_heard_is_found_where_it_keeps_the_role_away() {
     let found = |serial: u64, missed: bool, plant: &dyn Fn(&mut Scene)| {
         let mut scene = Scene::healthy();
-        scene.view.host.heard = Ok(Some(Heard { serial, master: "n4.lab".into(), missed }));
+        scene.view.host.heard = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
         plant(&mut scene);
         let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
         found.map(|one| (one.what, one.mend.ends_with("rm /var/lib/gnt-ha/heard.json")))
@@ -387,7 +387,11 @@ fn a_configuration_that_has_changed_is_one_finding() {
     let found = |host: &str, config: &str, before: Option<&'static str>| {
         let healthy = Scene::healthy().read();
         let digest = healthy.config.as_ref().and_then(|config| config.as_ref().ok()).map(Config::digest);
-        let parts = plan(&Resources::default(), healthy.ganeti.as_ref().unwrap(), Wish { digest, ..Wish::default() });
+        let parts = plan(
+            &Resources::default(),
+            healthy.ganeti.as_ref().unwrap(),
+            SetupOptions { digest, ..SetupOptions::default() },
+        );
         let mut scene = Scene::healthy();
         scene.cib = format!("<cib>{}</cib>", fragment(&parts));
         scene.config = config.to_owned();

@@ -13,7 +13,7 @@ use crate::core::node::{self, NoSuchNode, NodeName};
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct NodeAddresses {
     /// Where its noded and confd are.
     pub primary: IpAddr,
     /// All of its addresses.
@@ -26,11 +26,11 @@ pub struct Member {
 
 /// All nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct ClusterNetwork {
     /// The cluster's name: the key of all nodes is known by it.
     pub cluster: String,
     /// The nodes.
-    pub members: BTreeMap<NodeName, Member>,
+    pub members: BTreeMap<NodeName, NodeAddresses>,
     /// The master.
     pub master: Option<NodeName>,
     /// Its IP.
@@ -105,7 +105,7 @@ struct RawDisk {
     logical_id: Value,
 }
 
-impl Network {
+impl ClusterNetwork {
     /// Reads the text of `config.data`.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl Network {
             let secondary = node.secondary_ip.as_deref().and_then(|text| text.parse().ok());
             let addresses = [Some(node.primary_ip), secondary].into_iter().flatten().collect();
             let (offline, candidate) = (node.offline, node.master_candidate);
-            (node.name.clone(), Member { primary: node.primary_ip, addresses, offline, candidate })
+            (node.name.clone(), NodeAddresses { primary: node.primary_ip, addresses, offline, candidate })
         };
         Ok(Self {
             cluster: raw.cluster.cluster_name,
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn who_shares_a_disk_or_is_a_candidate_serves() {
-        let network = Network::parse(sample().to_string().as_bytes()).unwrap();
+        let network = ClusterNetwork::parse(sample().to_string().as_bytes()).unwrap();
         assert!(network.serves(&name(3), &name(4)) && network.serves(&name(4), &name(3)));
         assert!(!network.serves(&name(3), &name(5)));
         assert!(network.serves(&name(1), &name(5)) && network.serves(&name(5), &name(1)));
@@ -235,7 +235,7 @@ mod tests {
             "i1": instance("web", "u3", &["d1", "d2"]), "i2": instance("db", "u4", &["d2", "d3"]),
             "i3": instance("mail", "u5", &["gone"]), "i4": instance("empty", "u5", &[])
         });
-        let network = Network::parse(sample.to_string().as_bytes()).unwrap();
+        let network = ClusterNetwork::parse(sample.to_string().as_bytes()).unwrap();
         assert!(network.with_disks_outside(&name(3)).is_empty());
         assert_eq!(network.with_disks_outside(&name(4)), ["db (rbd)"]);
         assert_eq!(network.with_disks_outside(&name(5)), ["mail (unknown)"], "what is not known is not the cluster's");
@@ -244,7 +244,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (Network::parse(&bytes), serial_of(&bytes));
+            let _ = (ClusterNetwork::parse(&bytes), serial_of(&bytes));
         }
     }
 }

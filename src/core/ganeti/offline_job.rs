@@ -10,7 +10,7 @@ const HIGH_PRIORITY: i64 = -10;
 
 /// What to do about Ganeti's record of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RecordPlan {
+pub enum OfflinePlan {
     /// Submit this job.
     Submit(OfflineJob),
     /// The record says it already.
@@ -57,21 +57,21 @@ impl OfflineJob {
 /// `here` is the host that asks: only the master takes jobs, and Ganeti changes no flag of the master itself
 /// (`lib/cmdlib/node.py`: "only via master-failover").
 #[must_use]
-pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &NodeName) -> RecordPlan {
+pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &NodeName) -> OfflinePlan {
     let Some(master) = config.master() else {
-        return RecordPlan::Left("Ganeti's configuration names no master".to_owned());
+        return OfflinePlan::Left("Ganeti's configuration names no master".to_owned());
     };
     if node.name == *master {
-        return RecordPlan::Left(format!("{} is Ganeti's master: its successor has to record it", node.name));
+        return OfflinePlan::Left(format!("{} is Ganeti's master: its successor has to record it", node.name));
     }
     if !master.as_str().eq_ignore_ascii_case(here.as_str()) {
-        return RecordPlan::Left(format!("the master, {master}, has to record it, and this is {here}"));
+        return OfflinePlan::Left(format!("the master, {master}, has to record it, and this is {here}"));
     }
     let powered = powered.filter(|_| node.oob_program.is_some());
     if node.offline && powered.is_none_or(|powered| node.powered == powered) {
-        return RecordPlan::AlreadySo;
+        return OfflinePlan::AlreadySo;
     }
-    RecordPlan::Submit(OfflineJob {
+    OfflinePlan::Submit(OfflineJob {
         node: node.name.clone(),
         powered,
         auto_promote: config.needs_promotion_without(node),
@@ -96,11 +96,11 @@ mod tests {
         NodeName::new(text).unwrap()
     }
 
-    fn planned(node: &str, here: &str) -> RecordPlan {
+    fn planned(node: &str, here: &str) -> OfflinePlan {
         planned_of(node, here, Some(false))
     }
 
-    fn planned_of(node: &str, here: &str, powered: Option<bool>) -> RecordPlan {
+    fn planned_of(node: &str, here: &str, powered: Option<bool>) -> OfflinePlan {
         let config = config();
         let node = config.find(&name(node)).unwrap();
         plan(&config, node, powered, &name(here))
@@ -109,14 +109,14 @@ mod tests {
     /// That a boot has ended, or is kept out, does not tell that the power is off: Ganeti is not told so.
     #[test]
     fn what_nobody_saw_of_the_power_is_not_recorded() {
-        let RecordPlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
+        let OfflinePlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
         assert_eq!(job.powered, None);
-        assert_eq!(planned_of("n3.lab", "n1.lab", None), RecordPlan::AlreadySo);
+        assert_eq!(planned_of("n3.lab", "n1.lab", None), OfflinePlan::AlreadySo);
     }
 
     #[test]
     fn the_master_records_a_fenced_node() {
-        let RecordPlan::Submit(job) = planned("n2.lab", "n1.lab") else { panic!("no job") };
+        let OfflinePlan::Submit(job) = planned("n2.lab", "n1.lab") else { panic!("no job") };
         assert_eq!(job, OfflineJob { node: name("n2.lab"), powered: Some(false), auto_promote: false });
         assert_eq!(job.opcode("x", 5)["reason"][0][2], 5);
     }
@@ -124,12 +124,12 @@ mod tests {
     /// The dead master is recorded by the next master, never by a job that cannot run.
     #[test]
     fn nobody_records_the_master_and_only_the_master_records() {
-        assert!(matches!(planned("n1.lab", "n1.lab"), RecordPlan::Left(_)));
-        assert!(matches!(planned("n2.lab", "n3.lab"), RecordPlan::Left(_)));
+        assert!(matches!(planned("n1.lab", "n1.lab"), OfflinePlan::Left(_)));
+        assert!(matches!(planned("n2.lab", "n3.lab"), OfflinePlan::Left(_)));
     }
 
     #[test]
     fn what_is_recorded_is_not_recorded_again() {
-        assert_eq!(planned("n3.lab", "n1.lab"), RecordPlan::AlreadySo);
+        assert_eq!(planned("n3.lab", "n1.lab"), OfflinePlan::AlreadySo);
     }
 }

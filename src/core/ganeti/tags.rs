@@ -15,7 +15,7 @@ pub enum Mode {
 
 /// What Pacemaker is told of a node that it has running and that an administrator records offline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ByHand {
+pub enum OfflineByHand {
     /// Run nothing there.
     #[default]
     Standby,
@@ -47,7 +47,7 @@ pub struct Tags {
     /// Each node's health is published as a node attribute.
     pub health: bool,
     /// What Pacemaker is told of a node that is offlined by hand.
-    pub by_hand: ByHand,
+    pub by_hand: OfflineByHand,
 }
 
 impl Default for Tags {
@@ -62,7 +62,7 @@ impl Default for Tags {
             use_poweroff: false,
             any_serial: false,
             health: false,
-            by_hand: ByHand::Standby,
+            by_hand: OfflineByHand::Standby,
         }
     }
 }
@@ -130,17 +130,17 @@ pub const TAGS: &[Tag] = &[
     tag(
         "ocf:offline-by-hand:leave",
         "a running node that an administrator records offline stays as it is in Pacemaker, which may give it the master role by its old configuration",
-        |tags| tags.by_hand = ByHand::Leave,
+        |tags| tags.by_hand = OfflineByHand::Leave,
     ),
     tag(
         "ocf:offline-by-hand:fence",
         "a running node that an administrator records offline is fenced (stonith_admin --fence), if those that are left have quorum",
-        |tags| tags.by_hand = ByHand::Fence,
+        |tags| tags.by_hand = OfflineByHand::Fence,
     ),
     tag(
         "ocf:offline-by-hand:standby",
         "a running node that an administrator records offline is put on standby in Pacemaker, until it is online again (default)",
-        |tags| tags.by_hand = ByHand::Standby,
+        |tags| tags.by_hand = OfflineByHand::Standby,
     ),
 ];
 

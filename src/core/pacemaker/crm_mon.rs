@@ -13,7 +13,7 @@ use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use crate::core::pacemaker::tree::Element;
 use crate::core::pacemaker::xml;
-use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Role};
+use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership};
 
 /// What Pacemaker said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct CrmMon {
     /// Its fence history, the latest first, each with its target.
     pub fences: Vec<(NodeName, Fence)>,
     /// Where the master role is.
-    pub master_role: Role,
+    pub master_role: MasterRoleState,
 }
 
 /// Why an answer is none.
@@ -55,7 +55,7 @@ impl CrmMon {
             nodes: Vec::new(),
             remotes: BTreeSet::new(),
             fences: Vec::new(),
-            master_role: Role::Unmanaged,
+            master_role: MasterRoleState::Unmanaged,
         };
         let mut reader = Reader::from_str(xml);
         let mut in_nodes = false;
@@ -78,8 +78,8 @@ impl CrmMon {
                 "cluster_options" => found.maintenance = attribute(&tag, "maintenance-mode") != "false",
                 "resource" if is_master_role(&tag) => {
                     role_here = !is_empty && holds_role(&tag);
-                    if found.master_role == Role::Unmanaged {
-                        found.master_role = Role::Nowhere;
+                    if found.master_role == MasterRoleState::Unmanaged {
+                        found.master_role = MasterRoleState::Nowhere;
                     }
                 }
                 "node" if in_nodes => {
@@ -92,7 +92,7 @@ impl CrmMon {
                 }
                 "node" if role_here => {
                     if let Some(host) = name(&tag, "name") {
-                        found.master_role = Role::On(host);
+                        found.master_role = MasterRoleState::On(host);
                     }
                 }
                 "fence_event" => found.fences.extend(fence(&tag)),
@@ -277,11 +277,11 @@ mod tests {
         assert_eq!([seen("n1.lab"), seen("n2.lab")], [Membership::Online, Membership::Standby]);
         assert_eq!([seen("n3.lab"), seen("n4.lab")], [Membership::Unclean, Membership::Absent]);
         assert_eq!(seen("n9.lab"), Membership::Unknown);
-        assert_eq!(found.master_role, Role::On(name("n1.lab")));
+        assert_eq!(found.master_role, MasterRoleState::On(name("n1.lab")));
         let stopped = XML.replace("role=\"Started\" active=\"true\"", "role=\"Stopped\" active=\"false\"");
-        assert_eq!(CrmMon::parse(&stopped).unwrap().master_role, Role::Nowhere);
+        assert_eq!(CrmMon::parse(&stopped).unwrap().master_role, MasterRoleState::Nowhere);
         let other = XML.replace("ganeti-master-role", "other");
-        assert_eq!(CrmMon::parse(&other).unwrap().master_role, Role::Unmanaged);
+        assert_eq!(CrmMon::parse(&other).unwrap().master_role, MasterRoleState::Unmanaged);
         let fences = found.fences_of(&name("n3.lab"), &all);
         assert_eq!(
             fences.iter().map(|fence| fence.status).collect::<Vec<_>>(),

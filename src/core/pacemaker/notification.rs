@@ -5,7 +5,7 @@
 
 /// What Pacemaker tells an instance of a clone (`OCF_RESKEY_CRM_meta_notify_*`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Notice {
+pub struct Notification {
     /// `pre` or `post`.
     pub kind: String,
     /// `start`, `stop`, `promote`, `demote`.
@@ -33,7 +33,7 @@ pub enum Meaning {
 
 /// Reads a notification.
 #[must_use]
-pub fn meaning(notice: &Notice) -> Meaning {
+pub fn meaning(notice: &Notification) -> Meaning {
     match (notice.kind.as_str(), notice.operation.as_str(), notice.key_operation.as_str()) {
         ("post", "start", _) if !notice.starting.is_empty() => Meaning::Came(notice.starting.clone()),
         _ if notice.stopping.is_empty() => Meaning::Nothing,
@@ -50,7 +50,7 @@ mod tests {
     /// `pe_notif.c`: a fencing and a graceful stop differ by `key_operation` alone.
     #[test]
     fn a_fencing_is_told_from_a_graceful_leave() {
-        let notice = Notice {
+        let notice = Notification {
             kind: "post".into(),
             operation: "stop".into(),
             key_operation: "stonith".into(),
@@ -59,25 +59,29 @@ mod tests {
         };
         assert_eq!(meaning(&notice), Meaning::Fenced(vec!["n3.lab".into()]));
         assert_eq!(
-            meaning(&Notice { key_operation: "stopped".into(), ..notice.clone() }),
+            meaning(&Notification { key_operation: "stopped".into(), ..notice.clone() }),
             Meaning::Left(vec!["n3.lab".into()])
         );
-        assert_eq!(meaning(&Notice { kind: "pre".into(), ..notice.clone() }), Meaning::Nothing);
-        assert_eq!(meaning(&Notice { operation: "start".into(), ..notice.clone() }), Meaning::Nothing);
-        assert_eq!(meaning(&Notice { stopping: vec![], ..notice }), Meaning::Nothing);
+        assert_eq!(meaning(&Notification { kind: "pre".into(), ..notice.clone() }), Meaning::Nothing);
+        assert_eq!(meaning(&Notification { operation: "start".into(), ..notice.clone() }), Meaning::Nothing);
+        assert_eq!(meaning(&Notification { stopping: vec![], ..notice }), Meaning::Nothing);
     }
 
     /// A node that was drained because it had left is taken back when its instance has started, not at some later monitor.
     #[test]
     fn who_comes_is_told_when_its_instance_has_started() {
-        let notice = Notice {
+        let notice = Notification {
             kind: "post".into(),
             operation: "start".into(),
             starting: vec!["n3.lab".into()],
-            ..Notice::default()
+            ..Notification::default()
         };
         assert_eq!(meaning(&notice), Meaning::Came(vec!["n3.lab".into()]));
-        assert_eq!(meaning(&Notice { kind: "pre".into(), ..notice.clone() }), Meaning::Nothing, "it may fail to start");
-        assert_eq!(meaning(&Notice { starting: vec![], ..notice }), Meaning::Nothing);
+        assert_eq!(
+            meaning(&Notification { kind: "pre".into(), ..notice.clone() }),
+            Meaning::Nothing,
+            "it may fail to start"
+        );
+        assert_eq!(meaning(&Notification { starting: vec![], ..notice }), Meaning::Nothing);
     }
 }

@@ -11,9 +11,9 @@ use crate::core::pacemaker::tree::Element;
 
 /// What Pacemaker would do, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outlook {
+pub struct Simulation {
     /// Without monitors and notifications, which change nothing.
-    pub steps: Vec<Step>,
+    pub steps: Vec<SimulatedAction>,
     /// Which host holds the connection to each Pacemaker remote node now.
     pub connections: BTreeMap<String, String>,
 }
@@ -31,7 +31,7 @@ pub enum Death {
 impl Death {
     /// Of `node`, by what is there `now`.
     #[must_use]
-    pub fn of(node: &PacemakerName, now: &Outlook, resources: &Resources) -> Self {
+    pub fn of(node: &PacemakerName, now: &Simulation, resources: &Resources) -> Self {
         let is_it = |remote: &&Primitive| remote.id == node.as_str();
         let interval = resources.remotes().find(is_it).and_then(|remote| {
             milliseconds(remote.operation("monitor")?.settings.get("interval")?).filter(|interval| *interval > 0)
@@ -82,7 +82,7 @@ pub enum BadOutlook {
 
 /// One thing that Pacemaker would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum SimulatedAction {
     /// Fence a node.
     Fence {
         /// Whom.
@@ -101,7 +101,7 @@ pub enum Step {
     },
 }
 
-impl Outlook {
+impl Simulation {
     /// Reads it.
     ///
     /// # Errors
@@ -126,9 +126,9 @@ impl Outlook {
     /// The nodes that would be fenced.
     #[must_use]
     pub fn fenced(&self) -> BTreeSet<String> {
-        let fenced = |step: &Step| match step {
-            Step::Fence { node, .. } => Some(node.clone()),
-            Step::Resource { .. } => None,
+        let fenced = |step: &SimulatedAction| match step {
+            SimulatedAction::Fence { node, .. } => Some(node.clone()),
+            SimulatedAction::Resource { .. } => None,
         };
         self.steps.iter().filter_map(fenced).collect()
     }
@@ -137,7 +137,7 @@ impl Outlook {
     #[must_use]
     pub fn taker(&self, role: &str) -> Option<&str> {
         self.steps.iter().rev().find_map(|step| match step {
-            Step::Resource { resource, action, node }
+            SimulatedAction::Resource { resource, action, node }
                 if matches!(action.as_str(), "start" | "promote") && resource.split(':').next() == Some(role) =>
             {
                 Some(node.as_str())
@@ -147,14 +147,14 @@ impl Outlook {
     }
 }
 
-fn step(element: &Element) -> Option<Step> {
+fn step(element: &Element) -> Option<SimulatedAction> {
     const CHANGES: [&str; 4] = ["start", "stop", "promote", "demote"];
     let get = |name| element.get(name).map(str::to_owned);
     match element.name.as_str() {
-        "fencing_action" => Some(Step::Fence { node: get("target")?, action: get("op")? }),
+        "fencing_action" => Some(SimulatedAction::Fence { node: get("target")?, action: get("op")? }),
         "rsc_action" => {
             let (resource, action, node) = (get("resource")?, get("op")?, get("node")?);
-            CHANGES.contains(&action.as_str()).then_some(Step::Resource { resource, action, node })
+            CHANGES.contains(&action.as_str()).then_some(SimulatedAction::Resource { resource, action, node })
         }
         _ => None,
     }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_dead_are_fenced_and_nobody_else() {
-        let outlook = Outlook::parse(DEATH).unwrap();
+        let outlook = Simulation::parse(DEATH).unwrap();
         let dead = outlook.fenced();
         assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
         assert_eq!((outlook.taker("gnt-ha-master"), outlook.taker("gnt-ha")), (Some("n3.lab"), None));
@@ -220,7 +220,7 @@ mod tests {
         const CIB: &str = r#"<cib><configuration><resources>
             <primitive id="n17.lab" class="ocf" provider="pacemaker" type="remote"><operations>
             <op id="m" name="monitor" interval="30s"/></operations></primitive></resources></configuration></cib>"#;
-        let now = Outlook::parse(NOW).unwrap();
+        let now = Simulation::parse(NOW).unwrap();
         assert_eq!(now.connections, BTreeMap::from([("n17.lab".to_owned(), "n1.lab".to_owned())]));
         let resources = Resources::parse(CIB).unwrap();
         let of = |node| Death::of(&PacemakerName::of_test(node), &now, &resources);
@@ -247,14 +247,14 @@ mod tests {
         const SAID: &str = r#"<pacemaker-result api-version="2.38" request="crm_simulate --node-fail n3.lab">
             <modifications><modify_node action="Failing" node="n3.lab"/></modifications><status code="0" message="OK"/>
             </pacemaker-result>"#;
-        let why = Outlook::parse(SAID).unwrap_err().to_string();
+        let why = Simulation::parse(SAID).unwrap_err().to_string();
         assert!(why.contains("no transition") && why.contains("version 2.38"), "{why}");
     }
 
     #[test]
     fn what_is_no_simulation_is_no_good_news() {
         for text in ["", "<cib/>", "<pacemaker-result/>", &DEATH[..200]] {
-            assert!(Outlook::parse(text).is_err(), "{text}");
+            assert!(Simulation::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Remembered {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum WalkStep {
     /// Work on all devices of that level, from 0: tell each reading and command, then [`Walk::over`].
     Level(usize),
     /// That level, from 0, is off; before it is believed, read these again.
@@ -41,12 +41,12 @@ pub enum Next {
     /// That level's off is not believed; there may be another level.
     Doubt(usize, Doubt),
     /// That is all.
-    End(Verdict),
+    End(WalkVerdict),
 }
 
 /// How it ended. Levels count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum WalkVerdict {
     /// Off, with the level that proves it.
     Off(usize, Grade),
     /// On, by this level.
@@ -109,7 +109,7 @@ enum At {
     Before(usize),
     In(usize),
     Claims(usize, Claim, Asked),
-    End(Verdict),
+    End(WalkVerdict),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,14 +154,14 @@ impl Walk {
 
     /// What to do next. Call it again when that was done and told.
     #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
-    pub fn next(&mut self) -> Next {
+    pub fn next(&mut self) -> WalkStep {
         match self.at {
-            At::End(verdict) => Next::End(verdict),
+            At::End(verdict) => WalkStep::End(verdict),
             At::Before(level) if level < self.levels.len() => {
                 self.at = At::In(level);
-                Next::Level(level)
+                WalkStep::Level(level)
             }
-            At::Before(_) => self.end(self.on.map_or(Verdict::Unknown, Verdict::On)),
+            At::Before(_) => self.end(self.on.map_or(WalkVerdict::Unknown, WalkVerdict::On)),
             // Nobody told how it ended: it has not succeeded.
             At::In(_) => {
                 self.over(None);
@@ -174,13 +174,13 @@ impl Walk {
                     .filter(|device| device.now.is_none())
                     .map(|device| device.name.clone())
                     .collect();
-                if names.is_empty() { self.next() } else { Next::Ask(level, names) }
+                if names.is_empty() { self.next() } else { WalkStep::Ask(level, names) }
             }
             At::Claims(level, claim, Asked::Done) => match self.doubt(level, claim) {
-                None => self.end(Verdict::Off(level, claim.grade)),
+                None => self.end(WalkVerdict::Off(level, claim.grade)),
                 Some(doubt) => {
                     self.at = At::Before(level + 1);
-                    Next::Doubt(level, doubt)
+                    WalkStep::Doubt(level, doubt)
                 }
             },
         }
@@ -233,7 +233,7 @@ impl Walk {
             }
         }
         if self.task == Task::Read && runs {
-            self.at = At::End(Verdict::On(level));
+            self.at = At::End(WalkVerdict::On(level));
         }
     }
 
@@ -260,7 +260,7 @@ impl Walk {
                 self.on = Some(level);
                 At::Before(later)
             }
-            _ => At::End(Verdict::On(level)),
+            _ => At::End(WalkVerdict::On(level)),
         };
     }
 
@@ -277,9 +277,9 @@ impl Walk {
         on.map(|device| Remembered { device: device.name.clone(), given_up: device.given_up }).collect()
     }
 
-    fn end(&mut self, verdict: Verdict) -> Next {
+    fn end(&mut self, verdict: WalkVerdict) -> WalkStep {
         self.at = At::End(verdict);
-        Next::End(verdict)
+        WalkStep::End(verdict)
     }
 
     /// The devices of other levels whose "on" would make this off untrue.

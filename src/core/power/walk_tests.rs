@@ -1,7 +1,7 @@
 //! The matrix: each kind of device in each state, with each other, in one level and in two.
 
 use super::reading::{Kind, Life, Observed, Sees};
-use super::walk::{Next, Remembered, Task, Verdict, Walk};
+use super::walk::{Remembered, Task, Walk, WalkStep, WalkVerdict};
 use crate::core::grade::Grade;
 
 /// A BMC, a chassis manager or hypervisor, a PDU outlet, a device of no known kind, shunning.
@@ -56,13 +56,13 @@ fn name(index: usize) -> String {
 }
 
 /// Does to the model of a site what `ganeti-oob` does to a real one.
-fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (Verdict, Walk) {
+fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (WalkVerdict, Walk) {
     let named: Vec<Vec<(String, Kind)>> =
         levels.iter().map(|level| level.iter().map(|index| (name(*index), devices[*index].kind)).collect()).collect();
     let mut walk = Walk::new(task, &named, remembered);
     loop {
         match walk.next() {
-            Next::Level(level) => {
+            WalkStep::Level(level) => {
                 let mut off = Some(Grade::Off);
                 for index in &levels[level] {
                     let mut said = devices[*index].read();
@@ -86,27 +86,27 @@ fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &
                 }
                 walk.over(off);
             }
-            Next::Ask(_, names) => {
+            WalkStep::Ask(_, names) => {
                 for asked in names {
                     let device = (0..devices.len()).find(|index| name(*index) == asked).unwrap();
                     walk.saw(&asked, devices[device].read());
                 }
             }
-            Next::Doubt(..) => {}
-            Next::End(verdict) => return (verdict, walk),
+            WalkStep::Doubt(..) => {}
+            WalkStep::End(verdict) => return (verdict, walk),
         }
     }
 }
 
-fn letter(verdict: Verdict) -> char {
+fn letter(verdict: WalkVerdict) -> char {
     match verdict {
-        Verdict::Off(0, Grade::Off) => '1',
-        Verdict::Off(_, Grade::Off) => '2',
-        Verdict::Off(0, _) => 'b',
-        Verdict::Off(..) => 'c',
-        Verdict::On(0) => 'n',
-        Verdict::On(_) => 'm',
-        Verdict::Unknown => '.',
+        WalkVerdict::Off(0, Grade::Off) => '1',
+        WalkVerdict::Off(_, Grade::Off) => '2',
+        WalkVerdict::Off(0, _) => 'b',
+        WalkVerdict::Off(..) => 'c',
+        WalkVerdict::On(0) => 'n',
+        WalkVerdict::On(_) => 'm',
+        WalkVerdict::Unknown => '.',
     }
 }
 
@@ -127,7 +127,7 @@ fn table(task: Task, levels: &[Vec<usize>]) -> String {
             }
             let (verdict, _) = walk(task, &mut [*first, *second], levels, &[]);
             // A power-off that fails tells no state.
-            cells.push(if task == Task::Off && matches!(verdict, Verdict::On(_)) { '.' } else { letter(verdict) });
+            cells.push(if task == Task::Off && matches!(verdict, WalkVerdict::On(_)) { '.' } else { letter(verdict) });
         }
         lines.push_str(&format!("{kind}{state}{cells}\n"));
     }
@@ -303,7 +303,11 @@ fn what_an_earlier_device_says_after_the_off_decides() {
                 Device { kind: kind(later), state: State::On, then: None },
             ];
             let (verdict, _) = walk(Task::Off, &mut devices, &[vec![0], vec![1]], &[]);
-            assert_eq!(verdict == Verdict::Off(1, Grade::Off), right, "{letter} {then:?}, then {later}: {verdict:?}");
+            assert_eq!(
+                verdict == WalkVerdict::Off(1, Grade::Off),
+                right,
+                "{letter} {then:?}, then {later}: {verdict:?}"
+            );
         }
     }
 }
@@ -319,15 +323,15 @@ fn an_on_of_an_earlier_call_is_not_forgotten() {
         let outlet = Device { state: if task == Task::Read { State::Off } else { outlet.state }, ..outlet };
         let (verdict, _) = walk(task, &mut [bmc(state), outlet], &[vec![0], vec![1]], &on(0));
         let right = match (task, state) {
-            (_, State::Silent) => Verdict::Off(1, Grade::Off),
-            (_, State::Off) | (Task::Off, State::On) => Verdict::Off(0, Grade::Off),
-            (Task::Read, State::On | State::Stuck) => Verdict::On(0),
-            _ => Verdict::Unknown,
+            (_, State::Silent) => WalkVerdict::Off(1, Grade::Off),
+            (_, State::Off) | (Task::Off, State::On) => WalkVerdict::Off(0, Grade::Off),
+            (Task::Read, State::On | State::Stuck) => WalkVerdict::On(0),
+            _ => WalkVerdict::Unknown,
         };
         assert_eq!(verdict, right, "{task:?} {state:?}");
     }
     let (verdict, _) = walk(Task::Off, &mut [outlet, bmc(State::Stuck)], &[vec![0], vec![1]], &on(1));
-    assert_eq!(verdict, Verdict::Unknown, "the outlet of another host");
+    assert_eq!(verdict, WalkVerdict::Unknown, "the outlet of another host");
 }
 
 /// All devices of a level are asked before it is given up: one that was never asked cannot contradict.
@@ -337,9 +341,9 @@ fn the_rest_of_a_level_that_fails_counts() {
     let levels = [vec![0, 1], vec![2]];
     for silent in [State::Silent, State::Alive] {
         let mut devices = [device(2, silent), device(2, State::Stuck), device(2, State::On)];
-        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, Verdict::Unknown);
+        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, WalkVerdict::Unknown);
         let mut devices = [device(2, silent), device(2, State::Stuck), device(0, State::On)];
-        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, Verdict::Off(2 - 1, Grade::Off));
+        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, WalkVerdict::Off(2 - 1, Grade::Off));
     }
 }
 
@@ -356,11 +360,11 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
     let levels = [vec![0], vec![1]];
     let mut devices = site();
     let (verdict, after) = walk(Task::Off, &mut devices, &levels, &[]);
-    assert_eq!(verdict, Verdict::Off(1, Grade::Bounded));
+    assert_eq!(verdict, WalkVerdict::Off(1, Grade::Bounded));
     let remembered = after.to_remember();
     assert!(remembered.iter().all(|known| known.given_up), "{remembered:?}");
-    assert_eq!(walk(Task::Read, &mut devices, &levels, &remembered).0, Verdict::Off(1, Grade::Bounded));
-    assert_eq!(walk(Task::Read, &mut devices, &levels, &[]).0, Verdict::On(0));
+    assert_eq!(walk(Task::Read, &mut devices, &levels, &remembered).0, WalkVerdict::Off(1, Grade::Bounded));
+    assert_eq!(walk(Task::Read, &mut devices, &levels, &[]).0, WalkVerdict::On(0));
 }
 
 /// Whatever the site, the order and the memory: an `off` is never believed against a machine that says on, nor an outlet's
@@ -380,7 +384,7 @@ fn no_off_against_a_running_machine() {
         for levels in &shapes {
             let mut devices = [first, second, third];
             let (verdict, after) = walk(Task::Off, &mut devices, levels, &[]);
-            let Verdict::Off(level, Grade::Off) = verdict else { continue };
+            let WalkVerdict::Off(level, Grade::Off) = verdict else { continue };
             let seen = after.to_remember();
             let members = &levels[level];
             assert!(members.iter().all(|index| devices[*index].state == State::Off));
@@ -408,8 +412,8 @@ fn on_goes_by_the_machine_where_a_level_sees_it() {
         walk.over_on(already);
         walk.next()
     };
-    assert_eq!(on(&[2, 0], true), Next::Level(1));
-    assert_eq!(on(&[2, 0], false), Next::End(Verdict::On(0)), "its BMC has only now been given power");
-    assert_eq!(on(&[0, 2], true), Next::End(Verdict::On(0)));
-    assert_eq!(on(&[2, 4], true), Next::End(Verdict::On(0)), "nobody is admitted by the way");
+    assert_eq!(on(&[2, 0], true), WalkStep::Level(1));
+    assert_eq!(on(&[2, 0], false), WalkStep::End(WalkVerdict::On(0)), "its BMC has only now been given power");
+    assert_eq!(on(&[0, 2], true), WalkStep::End(WalkVerdict::On(0)));
+    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkVerdict::On(0)), "nobody is admitted by the way");
 }

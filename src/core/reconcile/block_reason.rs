@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::proof::Word;
+use super::proof::ProofSource;
 use super::state::Pause;
-use crate::core::breaker::Latch;
+use crate::core::breaker::OpenState;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 
 /// Something would have been done, and is not. Said loudly, with what lets it go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum BlockReason {
     /// Pacemaker has no quorum here.
     NoQuorum,
     /// Pacemaker's maintenance mode.
@@ -57,7 +57,7 @@ pub enum Refusal {
         /// The least.
         least: Grade,
         /// Whose word it is.
-        word: Word,
+        word: ProofSource,
     },
     /// It was fenced long enough ago to run again without Pacemaker, and its noded was not asked.
     NotAsked {
@@ -73,8 +73,8 @@ pub enum Refusal {
     ChangedSince,
 }
 
-impl From<&Latch> for Refusal {
-    fn from(latch: &Latch) -> Self {
+impl From<&OpenState> for BlockReason {
+    fn from(latch: &OpenState) -> Self {
         Self::Breaker { held: latch.held.clone(), down: latch.down.clone(), limit: latch.limit }
     }
 }
@@ -82,7 +82,7 @@ impl From<&Latch> for Refusal {
 /// What lets a refused record go on by a human's word.
 const CONFIRM: &str = "once it is certain that it is off: gnt-ha attest NODE --reason TEXT, or fence it again";
 
-impl fmt::Display for Refusal {
+impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoQuorum => f.write_str("Pacemaker has no quorum here"),
@@ -150,7 +150,7 @@ impl fmt::Display for Names<'_> {
 
 /// Why there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quiet {
+pub enum NoActionReason {
     /// As it should be.
     AsItShould,
     /// Recorded offline already.
@@ -168,7 +168,7 @@ pub enum Quiet {
     NotInPacemaker,
 }
 
-impl fmt::Display for Quiet {
+impl fmt::Display for NoActionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AsItShould => "as it should be",

@@ -1,6 +1,6 @@
 //! Ganeti's pool of master candidates, while one node after another leaves it.
 
-use super::state::State;
+use super::state::ReconcileInput;
 use crate::core::ganeti::config::Node;
 use crate::core::node::NodeName;
 
@@ -13,7 +13,7 @@ pub(super) struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    pub(super) fn new(state: &'a State) -> Self {
+    pub(super) fn new(state: &'a ReconcileInput) -> Self {
         let nodes = state.nodes.iter().map(|node| &node.ganeti).collect();
         Self { nodes, size: state.candidate_pool_size, promoted: 0 }
     }

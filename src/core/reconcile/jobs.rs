@@ -59,16 +59,16 @@ mod tests {
     use super::*;
     use crate::core::ganeti::offline_job::OfflineJob;
     use crate::core::grade::Grade;
-    use crate::core::reconcile::{PowerToo, Proof, Word};
+    use crate::core::reconcile::{PowerAction, Proof, ProofSource};
 
-    fn names(power_too: PowerToo) -> Vec<Vec<String>> {
+    fn names(power_too: PowerAction) -> Vec<Vec<String>> {
         let node = NodeName::new("n3.lab").unwrap();
         let job = OfflineJob { node: node.clone(), powered: Some(true), auto_promote: false };
         let proof = Proof {
             keys: Vec::new(),
             at_ms: 0,
             grade: Grade::Off,
-            word: Word::Human,
+            word: ProofSource::Human,
             powered: Some(true),
             is_planned: false,
         };
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn the_power_tags_add_jobs_around_the_record() {
         let (set, cycle, off) = ("OP_NODE_SET_PARAMS", "OP_NODE_POWERCYCLE", "OP_OOB_COMMAND");
-        assert_eq!(names(PowerToo::default()), [vec![set]]);
-        assert_eq!(names(PowerToo { cycle: false, off: true }), [vec![set, off]]);
-        assert_eq!(names(PowerToo { cycle: true, off: true }), [vec![cycle], vec![set, off]]);
+        assert_eq!(names(PowerAction::default()), [vec![set]]);
+        assert_eq!(names(PowerAction { cycle: false, off: true }), [vec![set, off]]);
+        assert_eq!(names(PowerAction { cycle: true, off: true }), [vec![cycle], vec![set, off]]);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::block_reason::{Quiet, Refusal};
+use super::block_reason::{BlockReason, NoActionReason};
 use super::memory::{Memory, NodeMemory};
-use super::proof::{Proof, Written, proofs};
-use super::state::{FenceAction, FenceStatus, Membership, NodeState, PowerToo, Settings, State};
+use super::proof::{FencingEvidence, Proof, proofs};
+use super::state::{FenceAction, FenceStatus, Membership, NodeState, PowerAction, ReconcileInput, Settings};
 use crate::core::grade::Grade;
 
 /// How long after a fencing Pacemaker may still show the node running, in milliseconds: the membership takes its time to
@@ -25,17 +25,17 @@ const BOOT_MS: u64 = 60_000;
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// What should be done about a node.
-pub(super) enum Wish {
+pub(super) enum Intention {
     Offline(Proof),
     Powered(Proof),
     Drain,
     UnDrain,
     ForgetDrain,
-    Leave(Quiet),
-    Refuse(Refusal),
+    Leave(NoActionReason),
+    Refuse(BlockReason),
 }
 
-impl Wish {
+impl Intention {
     /// What is done first.
     pub(super) const fn rank(&self) -> u8 {
         match self {
@@ -52,7 +52,7 @@ impl Wish {
 
 /// One look at all nodes.
 pub(super) struct Judge<'a> {
-    state: &'a State,
+    state: &'a ReconcileInput,
     settings: &'a Settings,
     memory: Memory,
     /// The last look was a moment ago.
@@ -60,7 +60,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(state: &'a State, settings: &'a Settings, memory: Memory) -> Self {
+    pub(super) fn new(state: &'a ReconcileInput, settings: &'a Settings, memory: Memory) -> Self {
         let watched = memory.is_fresh(state.now);
         Self { state, settings, memory, watched }
     }
@@ -73,11 +73,11 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges one node, and remembers what was seen of it.
-    pub(super) fn judge(&mut self, node: &NodeState) -> Wish {
+    pub(super) fn judge(&mut self, node: &NodeState) -> Intention {
         let name = &node.ganeti.name;
         let mut known = self.memory.nodes.remove(name).unwrap_or_default();
         let (fences, receipts, ways) = (&node.fences, &node.receipts, &node.ways);
-        let seen = proofs(&Written { fences, receipts, ways, first: &known.first });
+        let seen = proofs(&FencingEvidence { fences, receipts, ways, first: &known.first });
         // A power cycle that nobody fenced for tells of the power of a node that is offline already, and of nothing else.
         for proof in seen.iter().filter(|proof| proof.is_planned && !node.ganeti.offline) {
             known.settle(proof);
@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
         wish
     }
 
-    fn online_in_ganeti(&self, node: &NodeState, mut open: Vec<Proof>, known: &mut NodeMemory) -> Wish {
+    fn online_in_ganeti(&self, node: &NodeState, mut open: Vec<Proof>, known: &mut NodeMemory) -> Intention {
         let is_master = self.state.master.as_ref() == Some(&node.ganeti.name);
         if !open.is_empty() && is_seen_running(node) {
             let (over, moment_ago): (Vec<Proof>, Vec<Proof>) =
@@ -122,27 +122,27 @@ impl<'a> Judge<'a> {
                 known.was_member = false;
             }
             if !moment_ago.is_empty() {
-                return Wish::Refuse(if is_master { Refusal::OwnNode } else { Refusal::StillSeen });
+                return Intention::Refuse(if is_master { BlockReason::OwnNode } else { BlockReason::StillSeen });
             }
             if !over.is_empty() && !is_master {
-                return Wish::Refuse(Refusal::Returned);
+                return Intention::Refuse(BlockReason::Returned);
             }
             open = Vec::new();
         }
         if is_master {
             return if !open.is_empty() {
-                Wish::Refuse(Refusal::OwnNode)
+                Intention::Refuse(BlockReason::OwnNode)
             } else if node.member == Membership::Unclean {
-                Wish::Refuse(Refusal::NotFenced { failed: failed(node) })
+                Intention::Refuse(BlockReason::NotFenced { failed: failed(node) })
             } else {
-                Wish::Leave(Quiet::IsMaster)
+                Intention::Leave(NoActionReason::IsMaster)
             };
         }
         if node.member == Membership::Unclean {
-            return Wish::Refuse(if open.is_empty() {
-                Refusal::NotFenced { failed: failed(node) }
+            return Intention::Refuse(if open.is_empty() {
+                BlockReason::NotFenced { failed: failed(node) }
             } else {
-                Refusal::Unclean
+                BlockReason::Unclean
             });
         }
         // The strongest first; of two that are as strong, the newer. An old one must not hide a newer that is enough.
@@ -151,65 +151,67 @@ impl<'a> Judge<'a> {
         for proof in open {
             match self.against(node, &proof, known) {
                 Some(why) => refusal = refusal.or(Some(why)),
-                None => return Wish::Offline(proof),
+                None => return Intention::Offline(proof),
             }
         }
-        refusal.map_or_else(|| self.without_proof(node, known), Wish::Refuse)
+        refusal.map_or_else(|| self.without_proof(node, known), Intention::Refuse)
     }
 
     /// Why a proof does not offline the node.
-    fn against(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> Option<Refusal> {
+    fn against(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> Option<BlockReason> {
         let now = self.state.now.wall_ms;
         let age_ms = now.abs_diff(proof.at_ms);
         let least = self.settings.least_grade.max(Grade::Isolated);
         if proof.grade < least {
-            return Some(Refusal::Grade { grade: proof.grade, least, word: proof.word.clone() });
+            return Some(BlockReason::Grade { grade: proof.grade, least, word: proof.word.clone() });
         }
         let started_ms = self.state.stack_started_ms;
         let left_ms = self.settings.start_up_grace_ms.saturating_sub(now.saturating_sub(started_ms));
         if left_ms > 0 && proof.at_ms < started_ms {
-            return Some(Refusal::StartUp { left_ms });
+            return Some(BlockReason::StartUp { left_ms });
         }
         if age_ms > self.settings.oldest_proof_ms {
-            return Some(Refusal::WrongAge { age_ms });
+            return Some(BlockReason::WrongAge { age_ms });
         }
         let waited = self.watched && known.was_waiting(proof);
         if changed_since(node, proof) && !waited {
-            return Some(Refusal::ChangedSince);
+            return Some(BlockReason::ChangedSince);
         }
         let may_run_unseen = node.member == Membership::Unknown || age_ms > BOOT_MS;
         if may_run_unseen && node.answers != Some(false) {
-            return Some(Refusal::NotAsked { age_ms });
+            return Some(BlockReason::NotAsked { age_ms });
         }
         None
     }
 
     /// A node that nobody fenced: it is there, or it left gracefully.
-    fn without_proof(&self, node: &NodeState, known: &mut NodeMemory) -> Wish {
+    fn without_proof(&self, node: &NodeState, known: &mut NodeMemory) -> Intention {
         let ours = node.drained_by_us;
         known.was_member |= node.member.is_member();
         if ours && !node.ganeti.drained {
             // Of one that is back this is our own un-drain half way, or as good: it may be drained when it leaves again.
             known.drain_undone = node.member != Membership::Online;
-            return Wish::ForgetDrain;
+            return Intention::ForgetDrain;
         }
         if !ours && node.member == Membership::Online {
             known.drain_undone = false;
         }
         if ours && known.drain_undone {
-            return Wish::ForgetDrain;
+            return Intention::ForgetDrain;
         }
         match node.member {
-            Membership::Unknown => Wish::Leave(Quiet::NotInPacemaker),
-            Membership::Online if ours => Wish::UnDrain,
-            Membership::Online | Membership::Pending | Membership::Unclean => Wish::Leave(Quiet::AsItShould),
+            Membership::Unknown => Intention::Leave(NoActionReason::NotInPacemaker),
+            Membership::Online if ours => Intention::UnDrain,
+            Membership::Online | Membership::Pending | Membership::Unclean => {
+                Intention::Leave(NoActionReason::AsItShould)
+            }
             // A connection that was stopped is no host that leaves.
-            Membership::Absent if node.is_remote => Wish::Leave(Quiet::LeftAlone),
+            Membership::Absent if node.is_remote => Intention::Leave(NoActionReason::LeftAlone),
             Membership::Absent | Membership::Standby | Membership::ShuttingDown => {
                 if node.ganeti.drained {
-                    Wish::Leave(Quiet::AlreadyDrained)
+                    Intention::Leave(NoActionReason::AlreadyDrained)
                 } else if !self.settings.drain || known.drain_undone || !known.was_member {
-                    Wish::Leave(Quiet::LeftAlone)
+                    Intention::Leave(NoActionReason::LeftAlone)
                 } else {
                     self.drain()
                 }
@@ -218,11 +220,11 @@ impl<'a> Judge<'a> {
     }
 
     /// Right after a start of the cluster stack, who is missing may still be on its way in.
-    fn drain(&self) -> Wish {
+    fn drain(&self) -> Intention {
         let age_ms = self.state.now.wall_ms.saturating_sub(self.state.stack_started_ms);
         match self.settings.start_up_grace_ms.saturating_sub(age_ms) {
-            0 => Wish::Drain,
-            left_ms => Wish::Refuse(Refusal::StartUp { left_ms }),
+            0 => Intention::Drain,
+            left_ms => Intention::Refuse(BlockReason::StartUp { left_ms }),
         }
     }
 
@@ -237,7 +239,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn offline_already(node: &NodeState, open: Vec<Proof>, power_too: PowerToo) -> Wish {
+fn offline_already(node: &NodeState, open: Vec<Proof>, power_too: PowerAction) -> Intention {
     // Where it was switched off with the record, Ganeti knows better than the fencing before.
     let stale = |powered: bool| powered && power_too.off;
     let newest = open.into_iter().max_by_key(|proof| proof.at_ms);
@@ -246,10 +248,10 @@ fn offline_already(node: &NodeState, open: Vec<Proof>, power_too: PowerToo) -> W
             if node.ganeti.oob_program.is_some()
                 && proof.powered.is_some_and(|powered| powered != node.ganeti.powered && !stale(powered)) =>
         {
-            Wish::Powered(proof)
+            Intention::Powered(proof)
         }
-        _ if node.drained_by_us => Wish::ForgetDrain,
-        _ => Wish::Leave(Quiet::AlreadyOffline),
+        _ if node.drained_by_us => Intention::ForgetDrain,
+        _ => Intention::Leave(NoActionReason::AlreadyOffline),
     }
 }
 

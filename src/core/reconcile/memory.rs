@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::block_reason::Refusal;
-use super::proof::{First, Proof, Word};
+use super::block_reason::BlockReason;
+use super::proof::{First, Proof, ProofSource};
 use crate::core::breaker::{Breaker, Limits};
 use crate::core::node::NodeName;
-use crate::core::receipt::When;
+use crate::core::receipt::Timestamp;
 
 /// How many fencings that are over are remembered of each node. Pacemaker keeps 500 of all nodes together.
 const KEPT: usize = 100;
@@ -25,7 +25,7 @@ pub struct Memory {
     /// The breaker.
     pub breaker: Breaker,
     /// When the last look was.
-    pub(super) looked: When,
+    pub(super) looked: Timestamp,
     pub(super) nodes: BTreeMap<NodeName, NodeMemory>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct NodeMemory {
 impl Memory {
     /// Whether the last look was a moment ago, on both clocks.
     #[must_use]
-    pub fn is_fresh(&self, now: When) -> bool {
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.looked.wall_ms.abs_diff(now.wall_ms) <= FRESH_MS
             && self.looked.boottime_ms.abs_diff(now.boottime_ms) <= FRESH_MS
     }
@@ -69,7 +69,7 @@ impl Memory {
 
     /// How long ago the last look was, in milliseconds by the clock since boot; none if this host has booted since.
     #[must_use]
-    pub fn age_ms(&self, now: When) -> Option<u64> {
+    pub fn age_ms(&self, now: Timestamp) -> Option<u64> {
         now.boottime_ms.checked_sub(self.looked.boottime_ms)
     }
 
@@ -96,13 +96,13 @@ impl Memory {
         online: &[NodeName],
         limits: Limits,
         total: usize,
-        now: When,
-    ) -> Result<(), Refusal> {
+        now: Timestamp,
+    ) -> Result<(), BlockReason> {
         for back in online.iter().filter(|back| *back != node) {
             self.breaker.admitted(back, false);
         }
         let one = BTreeSet::from([node.clone()]);
-        self.breaker.pass(&one, limits, total, now).map_err(Refusal::from)?;
+        self.breaker.pass(&one, limits, total, now).map_err(BlockReason::from)?;
         self.breaker.recorded(node);
         Ok(())
     }
@@ -118,18 +118,18 @@ impl NodeMemory {
     }
 
     /// The fencing is seen here at `now`, if not before.
-    pub(super) fn notice(&mut self, proof: &Proof, now: When) {
+    pub(super) fn notice(&mut self, proof: &Proof, now: Timestamp) {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min().copied();
         for key in &proof.keys {
             self.noticed.entry(key.clone()).or_insert(first.unwrap_or(now.boottime_ms));
-            if matches!(proof.word, Word::Device(_)) {
+            if matches!(proof.word, ProofSource::Device(_)) {
                 self.first.entry(key.clone()).or_insert(proof.worth());
             }
         }
     }
 
     /// For how long, in milliseconds, the fencing is known here; none if this host has booted since.
-    pub(super) fn noticed_for(&self, proof: &Proof, now: When) -> Option<u64> {
+    pub(super) fn noticed_for(&self, proof: &Proof, now: Timestamp) -> Option<u64> {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min()?;
         now.boottime_ms.checked_sub(*first)
     }
@@ -177,10 +177,10 @@ mod tests {
     fn the_third_of_five_that_is_let_through_alone_latches() {
         let mut memory = Memory::default();
         let mut ask = |node: &str, online: &[NodeName]| {
-            memory.let_through(&name(node), online, Limits::default(), 5, When::default())
+            memory.let_through(&name(node), online, Limits::default(), 5, Timestamp::default())
         };
         assert_eq!([ask("n3", &[]), ask("n4", &[]), ask("n4", &[])], [Ok(()), Ok(()), Ok(())]);
-        let Err(Refusal::Breaker { held, down, limit }) = ask("n5", &[]) else { panic!("let through") };
+        let Err(BlockReason::Breaker { held, down, limit }) = ask("n5", &[]) else { panic!("let through") };
         assert_eq!((held, down, limit), ([name("n5")].into(), [name("n3"), name("n4")].into(), 2));
         assert!(ask("n3", &[]).is_err(), "it latches");
     }
@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn a_later_look_at_the_same_is_no_change() {
         let look = |whole, s: u64| {
-            let mut memory = Memory { looked: When { wall_ms: s, boottime_ms: s }, ..Memory::default() };
-            memory.breaker.look(true, When::default());
+            let mut memory = Memory { looked: Timestamp { wall_ms: s, boottime_ms: s }, ..Memory::default() };
+            memory.breaker.look(true, Timestamp::default());
             memory.breaker.look(whole, memory.looked);
             memory
         };
@@ -208,7 +208,7 @@ mod tests {
         let mut memory = Memory::default();
         for node in ["n2", "n3", "n4", "n5"] {
             let online: Vec<NodeName> = ["n1", "n2", "n3", "n4", "n5"].map(name).into();
-            assert_eq!(memory.let_through(&name(node), &online, Limits::default(), 5, When::default()), Ok(()));
+            assert_eq!(memory.let_through(&name(node), &online, Limits::default(), 5, Timestamp::default()), Ok(()));
         }
     }
 }

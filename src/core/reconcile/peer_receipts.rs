@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::proof::{SAME_MS, Word};
-use super::state::{Delegate, Fence, FenceAction, FenceStatus, NodeState, Removal};
-use super::{Decision, Plan, Refusal, Verdict};
+use super::proof::{ProofSource, SAME_MS};
+use super::state::{Delegate, Fence, FenceAction, FenceStatus, NodeState, PowerReceipt};
+use super::{BlockReason, Decision, NodeDecision, Plan};
 use crate::config::{Config, Level};
 use crate::core::evidence::Evidence;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
-use crate::core::history::Story;
+use crate::core::history::ActionRecord;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fencing::Ways;
 use crate::core::power_receipt::{EACH_MOST, NODES_MOST};
@@ -22,10 +22,10 @@ use crate::core::receipt::Outcome;
 #[must_use]
 pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeName, Vec<NodeName>> {
     let mut asked: BTreeMap<NodeName, Vec<NodeName>> = BTreeMap::new();
-    for Verdict { node, decision } in &plan.verdicts {
+    for NodeDecision { node, decision } in &plan.verdicts {
         let word = match decision {
             Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.word,
-            Decision::Refused(Refusal::Grade { word, .. }) => word,
+            Decision::Refused(BlockReason::Grade { word, .. }) => word,
             _ => continue,
         };
         add(&mut asked, node, word, here, all);
@@ -38,11 +38,11 @@ pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeNa
 pub fn add(
     asked: &mut BTreeMap<NodeName, Vec<NodeName>>,
     node: &NodeName,
-    word: &Word,
+    word: &ProofSource,
     here: &NodeName,
     all: &[NodeName],
 ) {
-    let Word::Device(Some(host)) = word else { return };
+    let ProofSource::Device(Some(host)) = word else { return };
     let Ok(host) = node::find(host, all) else { return };
     if host != here && host != node {
         let nodes = asked.entry(host.clone()).or_default();
@@ -52,9 +52,9 @@ pub fn add(
 
 /// What a host tells of its own fencings of these nodes, the newest of each.
 #[must_use]
-pub fn tell(stories: &[Story], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<Removal>> {
+pub fn tell(stories: &[ActionRecord], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
     let of = |node: &NodeName| {
-        let mut own = Removal::all_of(stories, node, all);
+        let mut own = PowerReceipt::all_of(stories, node, all);
         own.retain(|removal| removal.by_fencer && !removal.unfinished);
         own.sort_by_key(|removal| std::cmp::Reverse(removal.ended_ms));
         own.truncate(EACH_MOST);
@@ -79,7 +79,7 @@ pub fn most(node: &Node, config: Option<&Config>) -> Grade {
 }
 
 /// Takes in what `host` told of its own fencings of a node; see [`taken`].
-pub fn take(node: &mut NodeState, host: &NodeName, told: &[Removal], most: Grade, all: &[NodeName]) {
+pub fn take(node: &mut NodeState, host: &NodeName, told: &[PowerReceipt], most: Grade, all: &[NodeName]) {
     let found = taken(&node.ways, &node.fences, &node.receipts, (host, told), most, all);
     node.receipts.extend(found);
 }
@@ -90,11 +90,11 @@ pub fn take(node: &mut NodeState, host: &NodeName, told: &[Removal], most: Grade
 pub fn taken(
     ways: &Ways,
     fences: &[Fence],
-    own: &[Removal],
-    (host, told): (&NodeName, &[Removal]),
+    own: &[PowerReceipt],
+    (host, told): (&NodeName, &[PowerReceipt]),
     most: Grade,
     all: &[NodeName],
-) -> Vec<Removal> {
+) -> Vec<PowerReceipt> {
     let mut found = Vec::new();
     if !ways.has_ours() || most <= Grade::Unknown {
         return found;
@@ -105,7 +105,7 @@ pub fn taken(
     };
     let mut taken: BTreeSet<String> = own.iter().map(|own| own.id.clone()).collect();
     for at_ms in fences.iter().filter(is_its).filter_map(|fence| fence.completed_ms) {
-        let apart = |removal: &&Removal| removal.ended_ms.abs_diff(at_ms);
+        let apart = |removal: &&PowerReceipt| removal.ended_ms.abs_diff(at_ms);
         let near = told.iter().filter(|removal| {
             removal.by_fencer
                 && matches!(removal.outcome, Outcome::Done | Outcome::AlreadySo | Outcome::OffOnly)
@@ -115,7 +115,7 @@ pub fn taken(
         if let Some(nearest) = near.min_by_key(apart) {
             taken.insert(nearest.id.clone());
             let word_of = format!("{}, as {host} tells", nearest.word_of);
-            found.push(Removal { grade: nearest.grade.min(most), word_of, ..nearest.clone() });
+            found.push(PowerReceipt { grade: nearest.grade.min(most), word_of, ..nearest.clone() });
         }
     }
     found

@@ -1,11 +1,11 @@
 use std::path::Path;
 
 use super::*;
-use crate::core::history::stories;
+use crate::core::history::join_entries;
 use crate::core::pacemaker::fencing::Ways;
 use crate::core::receipt::tests::intent;
-use crate::core::receipt::{Action, Entry, Intent, When};
-use crate::core::reconcile::{Membership, Memory, Role, Settings, State, reconcile};
+use crate::core::receipt::{Action, Intent, LogEntry, Timestamp};
+use crate::core::reconcile::{MasterRoleState, Membership, Memory, ReconcileInput, Settings, reconcile};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -17,9 +17,9 @@ fn all() -> Vec<NodeName> {
     ["n1.lab", "n2.lab", "n3.lab"].map(name).to_vec()
 }
 
-fn removal(id: &str, ended_ms: u64, grade: Grade) -> Removal {
+fn removal(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
     let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+    PowerReceipt { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
 }
 
 fn node(of: &str, fences: Vec<Fence>) -> NodeState {
@@ -47,29 +47,29 @@ fn node(of: &str, fences: Vec<Fence>) -> NodeState {
 }
 
 /// n1 is master; n3 was fenced by `delegate` 5 s ago.
-fn state(delegate: &str) -> State {
+fn state(delegate: &str) -> ReconcileInput {
     let (action, status, delegate) = (FenceAction::Off, FenceStatus::Success, Delegate::Host(name(delegate)));
     let fence = Fence { action, status, completed_ms: Some(NOW - 5_000), delegate };
-    State {
-        now: When { wall_ms: NOW, boottime_ms: 10_000_000 },
+    ReconcileInput {
+        now: Timestamp { wall_ms: NOW, boottime_ms: 10_000_000 },
         stack_started_ms: NOW - 10_000_000,
         quorum: true,
         maintenance: false,
         here: name("n1.lab"),
         master: Some(name("n1.lab")),
-        role: Role::Unmanaged,
+        role: MasterRoleState::Unmanaged,
         pause: None,
         candidate_pool_size: 3,
         nodes: vec![node("n1.lab", vec![]), node("n2.lab", vec![]), node("n3.lab", vec![fence])],
     }
 }
 
-fn decided(state: &State) -> Plan {
+fn decided(state: &ReconcileInput) -> Plan {
     reconcile(state, &Settings::default(), Memory::default())
 }
 
 /// What is decided of n3.lab: the grade and what is recorded of the power.
-fn recorded(state: &State) -> (Grade, Option<bool>) {
+fn recorded(state: &ReconcileInput) -> (Grade, Option<bool>) {
     let plan = decided(state);
     let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
     let Some(Decision::Offline { job, proof, .. }) = of else { panic!("{of:?}") };
@@ -109,9 +109,9 @@ fn what_is_told_is_believed_within_limits() {
         ("n2.lab", off(), Grade::Isolated, (Grade::Unknown, None)),
         // Another host than the one that Pacemaker names.
         ("n1.lab", off(), Grade::Off, weakest),
-        ("n2.lab", Removal { ended_ms: NOW - 5_000 - SAME_MS - 1, ..off() }, Grade::Off, weakest),
-        ("n2.lab", Removal { by_fencer: false, ..off() }, Grade::Off, weakest),
-        ("n2.lab", Removal { outcome: Outcome::Unknown, ..off() }, Grade::Off, weakest),
+        ("n2.lab", PowerReceipt { ended_ms: NOW - 5_000 - SAME_MS - 1, ..off() }, Grade::Off, weakest),
+        ("n2.lab", PowerReceipt { by_fencer: false, ..off() }, Grade::Off, weakest),
+        ("n2.lab", PowerReceipt { outcome: Outcome::Unknown, ..off() }, Grade::Off, weakest),
         ("n2.lab", off(), Grade::Unknown, weakest),
     ] {
         let mut state = state("n2");
@@ -186,11 +186,12 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
 /// An action that left no receipt may have switched the node on since it began. It is of this host: others are told of receipts.
 #[test]
 fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
-    let intent = Intent { action: Action::On, at: When { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
-    let stories = stories(vec![Entry::Intent(intent)], None);
-    let own = Removal::all_of(&stories, &name("n3.lab"), &all());
+    let intent = Intent { action: Action::On, at: Timestamp { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
+    let stories = join_entries(vec![LogEntry::Intent(intent)], None);
+    let own = PowerReceipt::all_of(&stories, &name("n3.lab"), &all());
     let word_of = "nobody".to_owned();
-    let begun = Removal { action: Action::On, outcome: Outcome::Unknown, word_of, ..removal("a", NOW, Grade::Unknown) };
-    assert_eq!(own, [Removal { unfinished: true, ..begun }]);
+    let begun =
+        PowerReceipt { action: Action::On, outcome: Outcome::Unknown, word_of, ..removal("a", NOW, Grade::Unknown) };
+    assert_eq!(own, [PowerReceipt { unfinished: true, ..begun }]);
     assert!(tell(&stories, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::state::{Delegate, Fence, FenceAction, FenceStatus, Removal};
+use super::state::{Delegate, Fence, FenceAction, FenceStatus, PowerReceipt};
 use crate::core::evidence::{Evidence, Worth};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -31,7 +31,7 @@ pub struct Proof {
     /// How strong it is.
     pub grade: Grade,
     /// Whose word it is.
-    pub word: Word,
+    pub word: ProofSource,
     /// What is known of the node's power since.
     pub powered: Option<bool>,
     /// It is a power cycle that Pacemaker did not ask for: the node is on again, and was not lost.
@@ -40,7 +40,7 @@ pub struct Proof {
 
 /// Whose word a proof stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum ProofSource {
     /// A receipt of ours.
     Receipt {
         /// Its id.
@@ -56,7 +56,7 @@ pub enum Word {
     Watchdog,
 }
 
-impl fmt::Display for Word {
+impl fmt::Display for ProofSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Receipt { id, word_of } => write!(f, "{word_of}, receipt {id}"),
@@ -73,11 +73,11 @@ pub type First = BTreeMap<String, Worth>;
 
 /// What is written of a node's fencings.
 #[derive(Clone, Copy, Debug)]
-pub struct Written<'a> {
+pub struct FencingEvidence<'a> {
     /// Pacemaker's fence history of it.
     pub fences: &'a [Fence],
     /// What the receipts say that was done to it.
-    pub receipts: &'a [Removal],
+    pub receipts: &'a [PowerReceipt],
     /// The ways in which Pacemaker may fence it now.
     pub ways: &'a Ways,
     /// What its fencings were worth by the devices that it had when they were first seen: no device that it has since makes one
@@ -87,11 +87,11 @@ pub struct Written<'a> {
 
 /// A node's fencings that succeeded, oldest first.
 #[must_use]
-pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
+pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
     let fences: Vec<(&Fence, u64)> = written.fences.iter().filter_map(succeeded).collect();
-    let receipts: Vec<(&Removal, Worth)> = written.receipts.iter().filter_map(proven).collect();
+    let receipts: Vec<(&PowerReceipt, Worth)> = written.receipts.iter().filter_map(proven).collect();
     let pairs = pairs(&fences, &receipts);
-    let alone: Vec<(&Removal, Worth)> = (0..receipts.len())
+    let alone: Vec<(&PowerReceipt, Worth)> = (0..receipts.len())
         .filter(|receipt| !pairs.iter().any(|pair| pair.1 == *receipt))
         .map(|receipt| receipts[receipt])
         .collect();
@@ -142,7 +142,7 @@ pub fn proofs(written: &Written<'_>) -> Vec<Proof> {
 }
 
 /// When it was last fenced in a way that ends with the power on, for all that is known.
-fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Option<u64> {
+fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&PowerReceipt, Worth)]) -> Option<u64> {
     let cycled =
         receipts.iter().filter(|(receipt, _)| matches!(evidence(receipt), Evidence::PowerCycled | Evidence::Rebooted));
     // Whose power was not switched off was not switched on.
@@ -172,23 +172,23 @@ fn succeeded(fence: &Fence) -> Option<(&Fence, u64)> {
     fence.completed_ms.filter(|_| counts).map(|at_ms| (fence, at_ms))
 }
 
-fn evidence(receipt: &Removal) -> Evidence {
+fn evidence(receipt: &PowerReceipt) -> Evidence {
     Evidence::of_receipt(receipt.action, receipt.outcome, receipt.grade)
 }
 
-fn proven(receipt: &Removal) -> Option<(&Removal, Worth)> {
+fn proven(receipt: &PowerReceipt) -> Option<(&PowerReceipt, Worth)> {
     let worth = evidence(receipt).worth();
     (worth.grade > Grade::Unknown).then_some((receipt, worth))
 }
 
 /// A power cycle that nobody fenced for: its power-on was sent, and the node was not lost by it.
-fn is_planned(receipt: &Removal) -> bool {
+fn is_planned(receipt: &PowerReceipt) -> bool {
     !receipt.by_fencer && matches!(evidence(receipt), Evidence::PowerCycled | Evidence::Rebooted)
 }
 
 /// Which receipt is of which fencing of Pacemaker's, nearest first, each used once: two fencings within a minute are two.
 /// Only the fencer's own call left a receipt of its fencing.
-fn pairs(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Vec<(usize, usize)> {
+fn pairs(fences: &[(&Fence, u64)], receipts: &[(&PowerReceipt, Worth)]) -> Vec<(usize, usize)> {
     let mut near: Vec<(u64, usize, usize)> = Vec::new();
     for (f, (fence, at_ms)) in fences.iter().enumerate() {
         let by_device = matches!(fence.delegate, Delegate::Host(_) | Delegate::Nobody);
@@ -209,34 +209,34 @@ fn pairs(fences: &[(&Fence, u64)], receipts: &[(&Removal, Worth)]) -> Vec<(usize
     pairs
 }
 
-fn by_receipt((receipt, worth): (&Removal, Worth)) -> Proof {
+fn by_receipt((receipt, worth): (&PowerReceipt, Worth)) -> Proof {
     Proof {
         keys: vec![format!("receipt {}", receipt.id)],
         at_ms: receipt.ended_ms,
         grade: worth.grade,
-        word: Word::Receipt { id: receipt.id.clone(), word_of: receipt.word_of.clone() },
+        word: ProofSource::Receipt { id: receipt.id.clone(), word_of: receipt.word_of.clone() },
         powered: worth.powered,
         is_planned: is_planned(receipt),
     }
 }
 
 /// A fencing without a receipt of ours: whatever device may have done it, the weakest counts.
-fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, written: &Written<'_>) -> Proof {
+fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, written: &FencingEvidence<'_>) -> Proof {
     let of_devices = || {
         let today = written.ways.worth(fence.action == FenceAction::Off);
         [nearby, written.first.get(&key).copied()].into_iter().flatten().fold(today, Worth::weaker)
     };
     let (worth, word) = match &fence.delegate {
-        Delegate::Human => (Evidence::Confirmed.worth(), Word::Human),
-        Delegate::Watchdog => (Evidence::Watchdog.worth(), Word::Watchdog),
-        Delegate::Host(host) => (of_devices(), Word::Device(Some(host.clone()))),
-        Delegate::Nobody => (of_devices(), Word::Device(None)),
+        Delegate::Human => (Evidence::Confirmed.worth(), ProofSource::Human),
+        Delegate::Watchdog => (Evidence::Watchdog.worth(), ProofSource::Watchdog),
+        Delegate::Host(host) => (of_devices(), ProofSource::Device(Some(host.clone()))),
+        Delegate::Nobody => (of_devices(), ProofSource::Device(None)),
     };
     Proof { keys: vec![key], at_ms, grade: worth.grade, word, powered: worth.powered, is_planned: false }
 }
 
 /// A weaker receipt nearby keeps a fencing without one from counting for more.
-fn weakest_near(alone: &[(&Removal, Worth)], at_ms: u64) -> Option<Worth> {
+fn weakest_near(alone: &[(&PowerReceipt, Worth)], at_ms: u64) -> Option<Worth> {
     let near = alone.iter().filter(|(receipt, _)| !is_planned(receipt) && receipt.ended_ms.abs_diff(at_ms) <= NEAR_MS);
     near.map(|(_, worth)| *worth).reduce(Worth::weaker)
 }
@@ -244,13 +244,13 @@ fn weakest_near(alone: &[(&Removal, Worth)], at_ms: u64) -> Option<Worth> {
 /// When the node may last have been switched on by anything but a fencing that succeeded, in milliseconds since 1970: a power-on that
 /// was sent and not seen counts, too. What was proven before it is proven no more.
 #[must_use]
-pub fn last_on(written: &Written<'_>) -> Option<u64> {
+pub fn last_on(written: &FencingEvidence<'_>) -> Option<u64> {
     let all = power_ons(written).into_iter().map(|(at_ms, _)| at_ms);
     all.chain(begun_reboots(written)).max()
 }
 
 /// When something other than a fencing may have switched the node on, and whether the power was seen on then.
-fn power_ons(written: &Written<'_>) -> Vec<(u64, bool)> {
+fn power_ons(written: &FencingEvidence<'_>) -> Vec<(u64, bool)> {
     let of_fencer = written.fences.iter().filter(|fence| fence.action == FenceAction::On);
     let of_fencer = of_fencer.filter_map(|fence| Some((fence.completed_ms?, fence.status == FenceStatus::Success)));
     let of_receipts = written.receipts.iter().filter(|receipt| !is_half(receipt, written));
@@ -258,7 +258,7 @@ fn power_ons(written: &Written<'_>) -> Vec<(u64, bool)> {
 }
 
 /// Whether a receipt, or an intent without one, tells of a power-on that is no part of a fencing, and whether the power was seen on.
-fn power_on(receipt: &Removal) -> Option<bool> {
+fn power_on(receipt: &PowerReceipt) -> Option<bool> {
     match (receipt.action, receipt.outcome) {
         (Action::Off, _) | (_, Outcome::Refused) => None,
         (Action::Reboot | Action::Cycle, _) if receipt.by_fencer || was_not_switched(receipt) => None,
@@ -269,22 +269,22 @@ fn power_on(receipt: &Removal) -> Option<bool> {
 
 /// When Pacemaker began a reboot that left no receipt and is none of its successes: it may have been killed after its power-on. One
 /// with a receipt that proves nothing has sent none: `fence_ganeti` proves the off first.
-fn begun_reboots<'a>(written: &Written<'a>) -> impl Iterator<Item = u64> + use<'a> {
+fn begun_reboots<'a>(written: &FencingEvidence<'a>) -> impl Iterator<Item = u64> + use<'a> {
     let written = *written;
-    let is_begun = move |receipt: &&Removal| {
+    let is_begun = move |receipt: &&PowerReceipt| {
         receipt.unfinished && receipt.by_fencer && receipt.action == Action::Reboot && !is_half(receipt, &written)
     };
     written.receipts.iter().filter(is_begun).map(|receipt| receipt.ended_ms)
 }
 
 /// Whether it is a half of a reboot that succeeded. Of several devices Pacemaker makes one of an off and an on of each.
-fn is_half(receipt: &Removal, written: &Written<'_>) -> bool {
+fn is_half(receipt: &PowerReceipt, written: &FencingEvidence<'_>) -> bool {
     let mut reboots = written.fences.iter().filter(|fence| fence.action == FenceAction::Reboot).filter_map(succeeded);
     receipt.by_fencer && reboots.any(|(_, at_ms)| receipt.ended_ms.abs_diff(at_ms) <= SAME_MS)
 }
 
 /// A reboot that proved the node's end without its power, which is switched neither off nor on then.
-fn was_not_switched(receipt: &Removal) -> bool {
+fn was_not_switched(receipt: &PowerReceipt) -> bool {
     (receipt.action, receipt.outcome) == (Action::Reboot, Outcome::OffOnly) && receipt.grade < Grade::Off
 }
 

@@ -8,20 +8,20 @@ fn fence(at_ms: u64) -> Fence {
     Fence { action: FenceAction::Off, status: FenceStatus::Success, completed_ms: Some(at_ms), delegate }
 }
 
-fn receipt(id: &str, ended_ms: u64, grade: Grade) -> Removal {
+fn receipt(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
     let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-    Removal { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+    PowerReceipt { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
 }
 
 /// What is proven where Pacemaker may have used any one of these kinds of devices.
-fn proven(fences: &[Fence], receipts: &[Removal], kinds: &[Kind]) -> Vec<Proof> {
+fn proven(fences: &[Fence], receipts: &[PowerReceipt], kinds: &[Kind]) -> Vec<Proof> {
     let kinds: Vec<&[Kind]> = kinds.iter().map(std::slice::from_ref).collect();
     let ways = Ways::of_kinds(&kinds);
-    proofs(&Written { fences, receipts, ways: &ways, first: &First::new() })
+    proofs(&FencingEvidence { fences, receipts, ways: &ways, first: &First::new() })
 }
 
 /// The same as (grade, keys), with a `fence_ganeti` of the default.
-fn found(fences: Vec<Fence>, receipts: Vec<Removal>) -> Vec<(Grade, Vec<String>)> {
+fn found(fences: Vec<Fence>, receipts: Vec<PowerReceipt>) -> Vec<(Grade, Vec<String>)> {
     let ours = [Kind::Ours { least: Grade::Bounded }];
     proven(&fences, &receipts, &ours).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
 }
@@ -87,7 +87,7 @@ fn a_weaker_receipt_nearby_lowers_a_fencing_without_one() {
 /// What was done by hand a moment before a fabric device fenced is no receipt of that fencing.
 #[test]
 fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
-    let by_hand = Removal { by_fencer: false, action: Action::Cycle, ..receipt("a", 99_000, Grade::Off) };
+    let by_hand = PowerReceipt { by_fencer: false, action: Action::Cycle, ..receipt("a", 99_000, Grade::Off) };
     let proofs = proven(&[fence(100_000)], &[by_hand], &[Kind::Fabric]);
     let of_fence = proofs.iter().find(|proof| proof.keys == keys(&["fence off 100"])).unwrap();
     assert_eq!(of_fence.grade, Grade::Isolated);
@@ -97,7 +97,7 @@ fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
 #[test]
 fn a_cycle_that_ended_on_is_no_off() {
     let of = |action, outcome, by_fencer| {
-        let receipt = Removal { action, outcome, by_fencer, ..receipt("a", 100_000, Grade::Off) };
+        let receipt = PowerReceipt { action, outcome, by_fencer, ..receipt("a", 100_000, Grade::Off) };
         let proof = proven(&[], &[receipt], &[POWER]).remove(0);
         (proof.grade, proof.powered, proof.is_planned)
     };
@@ -118,8 +118,8 @@ fn a_cycle_that_ended_on_is_no_off() {
 /// What was off and was switched on since is not off.
 #[test]
 fn a_later_power_on_takes_the_off_away() {
-    let on = Removal { action: Action::On, ..receipt("b", 200_000, Grade::Unknown) };
-    let cycle = Removal { action: Action::Cycle, by_fencer: false, ..receipt("c", 200_000, Grade::Off) };
+    let on = PowerReceipt { action: Action::On, ..receipt("b", 200_000, Grade::Unknown) };
+    let cycle = PowerReceipt { action: Action::Cycle, by_fencer: false, ..receipt("c", 200_000, Grade::Off) };
     for later in [on, cycle] {
         let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), later], &[POWER])[0];
         assert_eq!((proof.grade, proof.powered), (Grade::Bounded, Some(true)));
@@ -131,8 +131,8 @@ fn a_later_power_on_takes_the_off_away() {
 #[test]
 fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_the_power() {
     let by_hand =
-        |action, outcome, grade| Removal { action, outcome, by_fencer: false, ..receipt("b", 400_000, grade) };
-    let unfinished = |later: Removal| Removal { unfinished: true, ..later };
+        |action, outcome, grade| PowerReceipt { action, outcome, by_fencer: false, ..receipt("b", 400_000, grade) };
+    let unfinished = |later: PowerReceipt| PowerReceipt { unfinished: true, ..later };
     let unknown = |action| by_hand(action, Outcome::Unknown, Grade::Unknown);
     let all = [
         unknown(Action::Cycle),
@@ -144,17 +144,17 @@ fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_th
         unfinished(unknown(Action::On)),
         unfinished(unknown(Action::Cycle)),
         unfinished(unknown(Action::Reboot)),
-        unfinished(Removal { by_fencer: true, ..unknown(Action::On) }),
-        unfinished(Removal { by_fencer: true, ..unknown(Action::Reboot) }),
+        unfinished(PowerReceipt { by_fencer: true, ..unknown(Action::On) }),
+        unfinished(PowerReceipt { by_fencer: true, ..unknown(Action::Reboot) }),
     ];
-    let is_taken_away = |later: &Removal| {
+    let is_taken_away = |later: &PowerReceipt| {
         let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), later.clone()], &[POWER])[0];
         (proof.grade, proof.powered) == (Grade::Bounded, None)
     };
     assert_eq!(all.iter().filter(|later| !is_taken_away(later)).collect::<Vec<_>>(), [&all[0]; 0]);
     for later in all {
         // What was seen on before may have been switched off by it.
-        let on = Removal { action: Action::On, ..receipt("c", 200_000, Grade::Unknown) };
+        let on = PowerReceipt { action: Action::On, ..receipt("c", 200_000, Grade::Unknown) };
         let receipts = [receipt("a", 100_000, Grade::Off), on, later.clone()];
         let powered = proven(&[fence(100_000)], &receipts, &[POWER])[0].powered;
         assert_ne!(powered, Some(false), "{later:?}");
@@ -169,9 +169,9 @@ fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_th
 /// beside the human who confirms. Nor is what was refused.
 #[test]
 fn what_sent_no_power_on_leaves_the_off() {
-    let at = |action, outcome, ended_ms| Removal { action, outcome, ..receipt("b", ended_ms, Grade::Unknown) };
-    let by_hand = |removal| Removal { by_fencer: false, ..removal };
-    let begun = |action, ended_ms| Removal { unfinished: true, ..at(action, Outcome::Unknown, ended_ms) };
+    let at = |action, outcome, ended_ms| PowerReceipt { action, outcome, ..receipt("b", ended_ms, Grade::Unknown) };
+    let by_hand = |removal| PowerReceipt { by_fencer: false, ..removal };
+    let begun = |action, ended_ms| PowerReceipt { unfinished: true, ..at(action, Outcome::Unknown, ended_ms) };
     for other in [
         begun(Action::Off, 400_000),
         by_hand(begun(Action::Off, 400_000)),
@@ -191,7 +191,7 @@ fn what_sent_no_power_on_leaves_the_off() {
 /// A fencer's clock that is ahead dates its off after the power-on that followed it.
 #[test]
 fn of_an_off_and_a_power_on_within_a_minute_the_order_is_not_known() {
-    let on = |at_ms| Removal { action: Action::On, by_fencer: false, ..receipt("b", at_ms, Grade::Unknown) };
+    let on = |at_ms| PowerReceipt { action: Action::On, by_fencer: false, ..receipt("b", at_ms, Grade::Unknown) };
     let of = |at_ms| {
         let proof = &proven(&[fence(100_000)], &[receipt("a", 100_000, Grade::Off), on(at_ms)], &[POWER])[0];
         (proof.grade, proof.powered)
@@ -205,7 +205,7 @@ fn what_failed_proves_nothing() {
     let failed = Fence { status: FenceStatus::Failed, ..fence(100_000) };
     let on = Fence { action: FenceAction::On, ..fence(100_000) };
     let pending = Fence { status: FenceStatus::Pending, completed_ms: None, ..fence(0) };
-    let unknown = Removal { outcome: Outcome::Unknown, ..receipt("a", 1, Grade::Off) };
+    let unknown = PowerReceipt { outcome: Outcome::Unknown, ..receipt("a", 1, Grade::Off) };
     let graded_unknown = receipt("b", 1, Grade::Unknown);
     assert!(found(vec![failed, on, pending], vec![unknown, graded_unknown]).is_empty());
 }
@@ -218,7 +218,7 @@ fn reboot(at_ms: u64) -> Fence {
 /// does not tell that the node has no power now.
 #[test]
 fn an_off_that_was_part_of_a_reboot_says_nothing_of_the_power_now() {
-    let on = Removal { action: Action::On, grade: Grade::Unknown, ..receipt("b", 100_300, Grade::Unknown) };
+    let on = PowerReceipt { action: Action::On, grade: Grade::Unknown, ..receipt("b", 100_300, Grade::Unknown) };
     for receipts in [vec![receipt("a", 99_000, Grade::Off)], vec![receipt("a", 99_000, Grade::Off), on]] {
         for completed_ms in [100_000, 100_900] {
             let proof = &proven(&[reboot(completed_ms)], &receipts, &[POWER])[0];
@@ -230,7 +230,7 @@ fn an_off_that_was_part_of_a_reboot_says_nothing_of_the_power_now() {
 /// After a later reboot nothing before it says that the node is off, whoever fenced.
 #[test]
 fn a_later_reboot_switched_it_on_again() {
-    let cycled = Removal { action: Action::Reboot, ..receipt("b", 400_000, Grade::Off) };
+    let cycled = PowerReceipt { action: Action::Reboot, ..receipt("b", 400_000, Grade::Off) };
     for (fences, receipts) in [
         (vec![fence(100_000), reboot(400_000)], vec![receipt("a", 100_000, Grade::Off), cycled.clone()]),
         (vec![fence(100_000), reboot(400_000)], vec![receipt("a", 100_000, Grade::Off)]),
@@ -258,11 +258,11 @@ fn what_was_stronger_before_a_later_loss_is_of_another_boot() {
 /// a receipt that turns up does, and a weaker device still less.
 #[test]
 fn a_device_of_today_lifts_no_fencing_of_before() {
-    let of = |first: Option<Worth>, ways: &[Kind], receipts: &[Removal]| {
+    let of = |first: Option<Worth>, ways: &[Kind], receipts: &[PowerReceipt]| {
         let first = first.map(|worth| ("fence off 100".to_owned(), worth)).into_iter().collect();
         let kinds: Vec<&[Kind]> = ways.iter().map(std::slice::from_ref).collect();
         let ways = Ways::of_kinds(&kinds);
-        let proofs = proofs(&Written { fences: &[fence(100_000)], receipts, ways: &ways, first: &first });
+        let proofs = proofs(&FencingEvidence { fences: &[fence(100_000)], receipts, ways: &ways, first: &first });
         (proofs[0].grade, proofs[0].powered)
     };
     let fabric = Some(Evidence::Fabric.worth());
@@ -272,6 +272,6 @@ fn a_device_of_today_lifts_no_fencing_of_before() {
     assert_eq!(of(fabric, &[POWER], &[receipt("a", 99_000, Grade::Off)]), (Grade::Off, Some(false)));
     let by_human = Fence { delegate: Delegate::Human, ..fence(100_000) };
     let first = [("fence off 100".to_owned(), Evidence::Fabric.worth())].into();
-    let confirmed = Written { fences: &[by_human], receipts: &[], ways: &Ways::default(), first: &first };
+    let confirmed = FencingEvidence { fences: &[by_human], receipts: &[], ways: &Ways::default(), first: &first };
     assert_eq!(proofs(&confirmed)[0].grade, Grade::Off, "a human's word is not a device's");
 }

@@ -9,11 +9,11 @@ use crate::core::fence_agents::WATCHDOG;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
-use crate::core::history::Story;
+use crate::core::history::ActionRecord;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fencing::Ways;
-pub use crate::core::power_receipt::Removal;
-use crate::core::receipt::{Outcome, When};
+pub use crate::core::power_receipt::PowerReceipt;
+use crate::core::receipt::{Outcome, Timestamp};
 
 /// What the administrator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +30,19 @@ pub struct Settings {
     /// A proof that is older than this, in milliseconds, offlines nothing: too much may have happened since.
     pub oldest_proof_ms: u64,
     /// What is done to the power of a node that is recorded offline.
-    pub power_too: PowerToo,
+    pub power_too: PowerAction,
 }
 
 /// What is done to a node's power when it is recorded offline (tags `ocf:node-offline:...`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PowerToo {
+pub struct PowerAction {
     /// Ganeti's own powercycle, by the node's noded.
     pub cycle: bool,
     /// Off, by its OOB program.
     pub off: bool,
 }
 
-impl fmt::Display for PowerToo {
+impl fmt::Display for PowerAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |on: bool, word| if on { word } else { "" };
         write!(f, "{}{}", word(self.cycle, ", powercycle"), word(self.off, ", power off"))
@@ -56,7 +56,7 @@ impl Settings {
     /// The defaults, and what the cluster's tags say.
     #[must_use]
     pub fn of_tags(tags: &Tags) -> Self {
-        let power_too = PowerToo { cycle: tags.use_powercycle, off: tags.use_poweroff };
+        let power_too = PowerAction { cycle: tags.use_powercycle, off: tags.use_poweroff };
         Self { drain: tags.drain_node, power_too, ..Self::default() }
     }
 
@@ -78,7 +78,7 @@ impl Default for Settings {
             drain: true,
             limits: Limits::default(),
             oldest_proof_ms: 86_400_000,
-            power_too: PowerToo::default(),
+            power_too: PowerAction::default(),
         }
     }
 }
@@ -86,9 +86,9 @@ impl Default for Settings {
 /// The cluster, as the host that reconciles sees it. What it could not find out is given as the value that allows
 /// least, which each field names.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct ReconcileInput {
     /// Now.
-    pub now: When,
+    pub now: Timestamp,
     /// When the cluster stack of this host started, in milliseconds since 1970. Not known: now.
     pub stack_started_ms: u64,
     /// Pacemaker has quorum here. Not known: false.
@@ -100,7 +100,7 @@ pub struct State {
     /// Ganeti's master, by this host's own configuration.
     pub master: Option<NodeName>,
     /// Where Pacemaker has the master role. Not known: nowhere.
-    pub role: Role,
+    pub role: MasterRoleState,
     /// The administrator's pause.
     pub pause: Option<Pause>,
     /// Ganeti's `candidate_pool_size`.
@@ -109,7 +109,7 @@ pub struct State {
     pub nodes: Vec<NodeState>,
 }
 
-impl State {
+impl ReconcileInput {
     /// As it would be found had `died` been fenced just now by the devices that Pacemaker has for it, by a host that would then be Ganeti's
     /// master: the one that is, or, where that is the dead one, some candidate that lives.
     #[must_use]
@@ -123,8 +123,8 @@ impl State {
         let here = self.master.take().filter(|master| master != died).or(heir);
         self.here = here.unwrap_or(self.here);
         self.master = Some(self.here.clone());
-        if self.role != Role::Unmanaged {
-            self.role = Role::On(self.here.clone());
+        if self.role != MasterRoleState::Unmanaged {
+            self.role = MasterRoleState::On(self.here.clone());
         }
         for node in self.nodes.iter_mut().filter(|node| node.ganeti.name == *died) {
             node.member = Membership::Absent;
@@ -139,7 +139,7 @@ impl State {
 
 /// Where Pacemaker has the master role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum MasterRoleState {
     /// It manages no such resource: Ganeti's own configuration decides alone.
     Unmanaged,
     /// It is active nowhere: stopped, or on its way.
@@ -175,12 +175,12 @@ pub struct NodeState {
     /// Since when it is a member, in milliseconds since 1970 (`in_ccm`, from Pacemaker 2.1.7 on).
     pub member_since_ms: Option<u64>,
     /// Whether its noded answered just now; none if it was not asked. Silence proves nothing, an answer does: a connection
-    /// that is taken or refused is one. Asking is needed only where a plan says [`NotAsked`](super::Refusal::NotAsked).
+    /// that is taken or refused is one. Asking is needed only where a plan says [`NotAsked`](super::BlockReason::NotAsked).
     pub answers: Option<bool>,
     /// Pacemaker's fence history of it.
     pub fences: Vec<Fence>,
     /// What the receipts say that was done to it.
-    pub receipts: Vec<Removal>,
+    pub receipts: Vec<PowerReceipt>,
     /// The ways in which Pacemaker may fence it.
     pub ways: Ways,
 }
@@ -279,19 +279,19 @@ impl Serialize for Delegate {
     }
 }
 
-impl Removal {
+impl PowerReceipt {
     /// What was done to `wanted`, one of Ganeti's nodes `all`, by whichever of our programs. What may have been done to another
     /// of them was not done to it.
     #[must_use]
-    pub fn all_of(stories: &[Story], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
-        let same = |story: &&Story| node::means(&story.intent.node, wanted, all);
+    pub fn all_of(stories: &[ActionRecord], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
+        let same = |story: &&ActionRecord| node::means(&story.intent.node, wanted, all);
         stories.iter().filter(same).map(Self::of).collect()
     }
 
     /// What a story tells: of one without a receipt only that it began. Its parts tell the same again, and are left out.
     #[must_use]
-    pub fn of(story: &Story) -> Self {
-        let Story { intent, receipt, .. } = story;
+    pub fn of(story: &ActionRecord) -> Self {
+        let ActionRecord { intent, receipt, .. } = story;
         let receipt = receipt.as_ref();
         Self {
             id: intent.id.clone(),

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::core::status::{Level, Line, Status};
+use crate::core::status::{Level, NodeStatus, Status};
 
 /// The name of the report.
 pub const NAME: &str = "gnt-ha";
@@ -67,7 +67,7 @@ fn code(status: &Status) -> u8 {
 
 /// Whatever is not well, or about to be done.
 fn message(status: &Status) -> String {
-    let of_line = |line: &Line| {
+    let of_line = |line: &NodeStatus| {
         let next = line.next.as_ref().map(|next| next.text.as_str());
         let words: Vec<&str> = line.pacemaker.into_iter().chain(next).collect();
         format!("{}: {}", line.node, words.join(", "))

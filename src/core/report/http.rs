@@ -9,7 +9,7 @@ pub const LIMIT: usize = 8_192;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Endpoint {
     /// Which versions there are.
     Versions,
     /// Nothing: the version is there.
@@ -26,7 +26,7 @@ pub enum Wanted {
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum HttpError {
     /// No request.
     #[error("400 Bad Request")]
     Bad,
@@ -44,25 +44,25 @@ pub enum Refused {
 /// Reads the first line (RFC 9112, section 3). What follows behind `?` is not looked at.
 ///
 /// # Errors
-/// [`Refused`].
-pub fn wanted(line: &str) -> Result<Wanted, Refused> {
+/// [`HttpError`].
+pub fn wanted(line: &str) -> Result<Endpoint, HttpError> {
     let words: Vec<&str> = line.trim_end().split(' ').collect();
-    let [method, target, version] = words[..] else { return Err(Refused::Bad) };
+    let [method, target, version] = words[..] else { return Err(HttpError::Bad) };
     if !version.starts_with("HTTP/1.") || !target.starts_with('/') {
-        return Err(Refused::Bad);
+        return Err(HttpError::Bad);
     }
     if method != "GET" {
-        return Err(Refused::Method);
+        return Err(HttpError::Method);
     }
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     match path.split('/').filter(|word| !word.is_empty()).collect::<Vec<_>>()[..] {
-        [] => Ok(Wanted::Versions),
-        ["1"] => Ok(Wanted::Nothing),
-        ["1", "list", "collectors"] => Ok(Wanted::List),
-        ["1", "report", "all"] => Ok(Wanted::All),
-        ["1", "report", CATEGORY, NAME] => Ok(Wanted::One),
-        ["metrics"] => Ok(Wanted::Metrics),
-        _ => Err(Refused::Absent),
+        [] => Ok(Endpoint::Versions),
+        ["1"] => Ok(Endpoint::Nothing),
+        ["1", "list", "collectors"] => Ok(Endpoint::List),
+        ["1", "report", "all"] => Ok(Endpoint::All),
+        ["1", "report", CATEGORY, NAME] => Ok(Endpoint::One),
+        ["metrics"] => Ok(Endpoint::Metrics),
+        _ => Err(HttpError::Absent),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::core::receipt::Outcome;
-use crate::core::status::{Leash, Level, Line, Shun, Status};
+use crate::core::status::{Level, NodeStatus, SelfFenceState, ShunState, Status};
 use crate::core::text::printable;
 
 /// What an answer over HTTP is called.
@@ -49,8 +49,8 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
         "What gnt-ha status says below the nodes",
         levels.map(|(word, level)| (labels(&[("level", word)]), notes(level))).into(),
     );
-    let nodes = |value: &dyn Fn(&Line) -> Option<u64>| {
-        let sample = |line: &Line| Some((labels(&[("node", line.node.as_str())]), value(line)?));
+    let nodes = |value: &dyn Fn(&NodeStatus) -> Option<u64>| {
+        let sample = |line: &NodeStatus| Some((labels(&[("node", line.node.as_str())]), value(line)?));
         status.nodes.iter().filter_map(sample).collect::<Vec<_>>()
     };
     family("node_level", "As level, of a node", nodes(&|line| Some(u64::from(line.level.code()))));
@@ -59,12 +59,12 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("node_recorded_offline", "Ganeti has it offline", nodes(&|line| Some(u64::from(line.ganeti?.offline))));
     family("node_recorded_drained", "Ganeti has it drained", nodes(&|line| line.ganeti?.drained.map(u64::from)));
     family("node_recorded_powered", "Ganeti has it powered", nodes(&|line| line.ganeti?.powered.map(u64::from)));
-    let shunned = |line: &Line| line.protection.shun.map(|shun| u64::from(shun == Shun::Shunned));
+    let shunned = |line: &NodeStatus| line.protection.shun.map(|shun| u64::from(shun == ShunState::Shunned));
     family("node_shunned", "This host refuses it; without a sample it never did", nodes(&shunned));
-    let armed = |line: &Line| line.protection.leash.map(|leash| u64::from(leash == Leash::Armed));
+    let armed = |line: &NodeStatus| line.protection.leash.map(|leash| u64::from(leash == SelfFenceState::Armed));
     family("node_leash_armed", "Its leash is armed, by its own last word", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
-    let blocked = |line: &Line| Some(u64::from(line.next.as_ref()?.mark() == '!'));
+    let blocked = |line: &NodeStatus| Some(u64::from(line.next.as_ref()?.mark() == '!'));
     family("node_record_refused", "Its record is not what it should be, and that is refused", nodes(&blocked));
     let receipts = status.nodes.iter().filter_map(|line| {
         let last = line.receipt.as_ref()?;

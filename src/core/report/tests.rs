@@ -6,22 +6,32 @@ use outside::hostile::{Dice, mutated};
 use serde_json::Value;
 
 use super::envelope::Report;
-use super::http::{Refused, Wanted, answer, wanted};
+use super::http::{Endpoint, HttpError, answer, wanted};
 use super::openmetrics::openmetrics;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Outcome};
-use crate::core::reconcile::{Decision, Membership, Quiet, Refusal};
-use crate::core::status::{DeviceVote, Flags, Last, Level, Line, Next, Note, Protection, Role, Shun, Status, VERSION};
+use crate::core::reconcile::{BlockReason, Decision, Membership, NoActionReason};
+use crate::core::status::{
+    DeviceVote, DisplayedRole, Flags, LastAction, Level, NodeStatus, Note, Protection, RecordChange, ShunState, Status,
+    VERSION,
+};
 use crate::core::text::is_hidden;
 
-fn line(node: &str, member: Membership, decision: &Decision) -> Line {
-    let flags = Flags { role: Role::Candidate, offline: false, drained: Some(false), powered: Some(true) };
-    let last = Last { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 7_000 };
-    Line::new(NodeName::new(node).unwrap(), Some(member), Some(flags), Some(last), Some(Next::of(decision)))
+fn line(node: &str, member: Membership, decision: &Decision) -> NodeStatus {
+    let flags = Flags { role: DisplayedRole::Candidate, offline: false, drained: Some(false), powered: Some(true) };
+    let last =
+        LastAction { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 7_000 };
+    NodeStatus::new(
+        NodeName::new(node).unwrap(),
+        Some(member),
+        Some(flags),
+        Some(last),
+        Some(RecordChange::of(decision)),
+    )
 }
 
-fn status(nodes: Vec<Line>, notes: Vec<Note>) -> Status {
+fn status(nodes: Vec<NodeStatus>, notes: Vec<Note>) -> Status {
     let status = Status {
         version: VERSION,
         host: "n1".into(),
@@ -39,11 +49,11 @@ fn status(nodes: Vec<Line>, notes: Vec<Note>) -> Status {
 }
 
 fn lost() -> Status {
-    let refused = Decision::Refused(Refusal::NoQuorum);
+    let refused = Decision::Refused(BlockReason::NoQuorum);
     let nodes = vec![
-        line("n1.lab", Membership::Online, &Decision::Nothing(Quiet::AsItShould)),
+        line("n1.lab", Membership::Online, &Decision::Nothing(NoActionReason::AsItShould)),
         line("n3.lab", Membership::Unclean, &refused)
-            .protected(Protection { shun: Some(Shun::Shunned), ..Protection::default() }),
+            .protected(Protection { shun: Some(ShunState::Shunned), ..Protection::default() }),
     ];
     let quorum_device = Some(DeviceVote { host: "192.0.2.200".into(), votes: false });
     Status { quorum_device, ..status(nodes, vec![Note::new(Level::Look, "pause", "paused by \"root\"")]) }
@@ -64,7 +74,7 @@ fn a_report_has_the_envelope_of_ganetis_daemon() {
     let drain = Decision::Drain { auto_promote: false };
     let mended = json(&status(vec![line("n2.lab", Membership::Online, &drain)], Vec::new()));
     assert_eq!(mended["data"]["status"]["code"], 1);
-    let well = line("n1.lab", Membership::Online, &Decision::Nothing(Quiet::AsItShould));
+    let well = line("n1.lab", Membership::Online, &Decision::Nothing(NoActionReason::AsItShould));
     assert_eq!(json(&status(vec![well], Vec::new()))["data"]["status"]["message"], "");
     assert_eq!(json(&status(Vec::new(), Vec::new()))["data"]["status"]["code"], 2, "nothing is not well");
 }
@@ -193,17 +203,17 @@ fn no_hostile_request_means_more() {
 #[test]
 fn a_request_is_understood_or_refused() {
     for (line, is) in [
-        ("GET / HTTP/1.1\r\n", Ok(Wanted::Versions)),
-        ("GET /1/ HTTP/1.0\r\n", Ok(Wanted::Nothing)),
-        ("GET /1/list/collectors HTTP/1.1\r\n", Ok(Wanted::List)),
-        ("GET /1/report/all?verbose=1 HTTP/1.1\r\n", Ok(Wanted::All)),
-        ("GET /1/report/default/gnt-ha HTTP/1.1\r\n", Ok(Wanted::One)),
-        ("GET /metrics HTTP/1.1\r\n", Ok(Wanted::Metrics)),
-        ("GET /1/report/default/../../etc/passwd HTTP/1.1\r\n", Err(Refused::Absent)),
-        ("POST /metrics HTTP/1.1\r\n", Err(Refused::Method)),
-        ("GET /metrics\r\n", Err(Refused::Bad)),
-        ("\u{16}\u{3}\u{1}", Err(Refused::Bad)),
-        ("", Err(Refused::Bad)),
+        ("GET / HTTP/1.1\r\n", Ok(Endpoint::Versions)),
+        ("GET /1/ HTTP/1.0\r\n", Ok(Endpoint::Nothing)),
+        ("GET /1/list/collectors HTTP/1.1\r\n", Ok(Endpoint::List)),
+        ("GET /1/report/all?verbose=1 HTTP/1.1\r\n", Ok(Endpoint::All)),
+        ("GET /1/report/default/gnt-ha HTTP/1.1\r\n", Ok(Endpoint::One)),
+        ("GET /metrics HTTP/1.1\r\n", Ok(Endpoint::Metrics)),
+        ("GET /1/report/default/../../etc/passwd HTTP/1.1\r\n", Err(HttpError::Absent)),
+        ("POST /metrics HTTP/1.1\r\n", Err(HttpError::Method)),
+        ("GET /metrics\r\n", Err(HttpError::Bad)),
+        ("\u{16}\u{3}\u{1}", Err(HttpError::Bad)),
+        ("", Err(HttpError::Bad)),
     ] {
         assert_eq!(wanted(line), is, "{line:?}");
     }

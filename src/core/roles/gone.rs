@@ -1,10 +1,10 @@
 //! Whether a node is proven to be gone, so that the master role may be taken without its vote.
 
-use super::Rank;
-use super::master_claims::Word;
+use super::NodeRole;
+use super::master_claims::MasterClaim;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::reconcile::{self, Membership, Proof, Written, last_on, proofs};
+use crate::core::reconcile::{self, FencingEvidence, Membership, Proof, last_on, proofs};
 
 /// How old a proof may be, in milliseconds: a fenced node may be back, and be lost again in a way that nobody fenced it
 /// for. Once it is recorded offline, that is the proof, and does not age.
@@ -19,7 +19,7 @@ const CLOCKS_DIFFER_MS: u64 = 60_000;
 /// A member of the cluster is not gone, nor one that is still to be fenced, whatever happened to it before. After a
 /// power-on nothing before it proves anything.
 #[must_use]
-pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms: u64) -> Option<Proof> {
+pub fn proof_that_gone(member: Option<Membership>, written: &FencingEvidence<'_>, now_ms: u64) -> Option<Proof> {
     last_that_counts(member, written, now_ms).filter(|proof| proof.grade >= Grade::Bounded)
 }
 
@@ -27,14 +27,14 @@ pub fn proof_that_gone(member: Option<Membership>, written: &Written<'_>, now_ms
 #[must_use]
 pub fn word_that_proves_too_little(
     member: Option<Membership>,
-    written: &Written<'_>,
+    written: &FencingEvidence<'_>,
     now_ms: u64,
-) -> Option<reconcile::Word> {
+) -> Option<reconcile::ProofSource> {
     let last = last_that_counts(member, written, now_ms).filter(|proof| proof.grade < Grade::Bounded);
     last.map(|proof| proof.word)
 }
 
-fn last_that_counts(member: Option<Membership>, written: &Written<'_>, now_ms: u64) -> Option<Proof> {
+fn last_that_counts(member: Option<Membership>, written: &FencingEvidence<'_>, now_ms: u64) -> Option<Proof> {
     let may_be_gone = member.is_none_or(|member| !member.is_member() && member != Membership::Unclean);
     if !may_be_gone {
         return None;
@@ -71,7 +71,7 @@ impl Other {
 /// Whether `word` is one of `node` that counts and names `old_master`. Who names itself, or a third, may hold the role, or know
 /// who does, whatever its serial number is.
 #[must_use]
-pub fn is_word_for(word: &Word, node: &NodeName, old_master: Option<&NodeName>) -> bool {
+pub fn is_word_for(word: &MasterClaim, node: &NodeName, old_master: Option<&NodeName>) -> bool {
     let is = |name: &str, other: &NodeName| name.eq_ignore_ascii_case(other.as_str());
     let names_old_master = old_master.is_some_and(|old_master| is(&word.master, old_master));
     !word.own && !word.shunned && is(&word.from, node) && names_old_master
@@ -83,13 +83,15 @@ pub fn is_word_for(word: &Word, node: &NodeName, old_master: Option<&NodeName>) 
 /// neither says that it knows no other master nor is kept from the role by Pacemaker. It may have taken the role while this node
 /// was away, and this node's configuration still names the master before it.
 #[must_use]
-pub fn must_be_gone<'a>(rank: Rank, old_master: &'a NodeName, others: &'a [Other]) -> Vec<&'a NodeName> {
+pub fn must_be_gone<'a>(rank: NodeRole, old_master: &'a NodeName, others: &'a [Other]) -> Vec<&'a NodeName> {
     let may_hold_it = |other: &&Other| match rank {
-        Rank::Master => !other.votes,
-        Rank::Candidate | Rank::Other => other.is_candidate && !other.is_heard && !other.is_kept_from_the_role(),
+        NodeRole::Master => !other.votes,
+        NodeRole::Candidate | NodeRole::Other => {
+            other.is_candidate && !other.is_heard && !other.is_kept_from_the_role()
+        }
     };
     let others = others.iter().filter(|other| other.name != *old_master).filter(may_hold_it).map(|other| &other.name);
-    (rank != Rank::Master).then_some(old_master).into_iter().chain(others).collect()
+    (rank != NodeRole::Master).then_some(old_master).into_iter().chain(others).collect()
 }
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
     use crate::core::fence_agents::Kind;
     use crate::core::pacemaker::fencing::Ways;
     use crate::core::receipt::{Action, Outcome};
-    use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, First, Removal};
+    use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, First, PowerReceipt};
 
     const NOW: u64 = 1_700_000_000_000;
 
@@ -114,7 +116,7 @@ mod tests {
         let names = |rank, others: &[Other]| -> Vec<String> {
             must_be_gone(rank, &old, others).into_iter().map(ToString::to_string).collect()
         };
-        let candidate = Rank::Candidate;
+        let candidate = NodeRole::Candidate;
         assert_eq!(names(candidate, &[other("n1.lab"), other("n3.lab")]), ["n1.lab", "n3.lab"]);
         let fine = [
             Other { is_candidate: false, ..other("n3.lab") },
@@ -131,7 +133,7 @@ mod tests {
         // The master itself is none of the others.
         let here = "n2.lab".parse().unwrap();
         let voting = Other { votes: true, ..other("n3.lab") };
-        assert_eq!(must_be_gone(Rank::Master, &here, &[voting, fine[0].clone()]).len(), 1, "whoever does not vote");
+        assert_eq!(must_be_gone(NodeRole::Master, &here, &[voting, fine[0].clone()]).len(), 1, "whoever does not vote");
     }
 
     fn fence(action: FenceAction, ago_ms: u64) -> Fence {
@@ -139,30 +141,31 @@ mod tests {
         Fence { action, status, completed_ms: Some(NOW - ago_ms), delegate: Delegate::Human }
     }
 
-    fn receipt(action: Action, grade: Grade, ago_ms: u64) -> Removal {
+    fn receipt(action: Action, grade: Grade, ago_ms: u64) -> PowerReceipt {
         let (outcome, word_of) = (Outcome::Done, "bmc".to_owned());
         let (id, ended_ms) = ("a".to_owned(), NOW - ago_ms);
-        Removal { id, action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+        PowerReceipt { id, action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
     }
 
-    fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
+    fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[PowerReceipt]) -> bool {
         is_gone_by(&Ways::ours(Grade::Bounded), member, fences, receipts)
     }
 
-    fn is_gone_by(ways: &Ways, member: Option<Membership>, fences: &[Fence], receipts: &[Removal]) -> bool {
-        proof_that_gone(member, &Written { fences, receipts, ways, first: &First::new() }, NOW).is_some()
+    fn is_gone_by(ways: &Ways, member: Option<Membership>, fences: &[Fence], receipts: &[PowerReceipt]) -> bool {
+        proof_that_gone(member, &FencingEvidence { fences, receipts, ways, first: &First::new() }, NOW).is_some()
     }
 
     /// One that says "I am the master" is no witness that nobody is.
     #[test]
     fn only_who_names_the_old_master_speaks_for_a_take_over() {
         let (node, old) = ("n3.lab".parse().unwrap(), "n1.lab".parse().unwrap());
-        let word = Word { own: false, from: "N3.lab".into(), master: "n1.lab".into(), serial: 7, shunned: false };
+        let word =
+            MasterClaim { own: false, from: "N3.lab".into(), master: "n1.lab".into(), serial: 7, shunned: false };
         assert!(is_word_for(&word, &node, Some(&old)));
-        assert!(!is_word_for(&Word { master: "n3.lab".into(), ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&Word { from: "n4.lab".into(), ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&Word { shunned: true, ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&Word { own: true, ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&MasterClaim { master: "n3.lab".into(), ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&MasterClaim { from: "n4.lab".into(), ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&MasterClaim { shunned: true, ..word.clone() }, &node, Some(&old)));
+        assert!(!is_word_for(&MasterClaim { own: true, ..word.clone() }, &node, Some(&old)));
         assert!(!is_word_for(&word, &node, None));
     }
 
@@ -188,7 +191,7 @@ mod tests {
     /// A node that somebody power-cycles is on its way back.
     #[test]
     fn a_planned_power_cycle_does_not_make_a_node_gone() {
-        let cycle = Removal { by_fencer: false, ..receipt(Action::Cycle, Grade::Off, 5_000) };
+        let cycle = PowerReceipt { by_fencer: false, ..receipt(Action::Cycle, Grade::Off, 5_000) };
         assert!(!is_gone(Some(Membership::Absent), &[], std::slice::from_ref(&cycle)));
         assert!(!is_gone(Some(Membership::Absent), &[fence(FenceAction::Off, 9_000)], &[cycle]), "it is on since");
         let fenced = receipt(Action::Reboot, Grade::Off, 5_000);
@@ -198,9 +201,10 @@ mod tests {
     /// A power-on that was sent and not seen may have come on all the same.
     #[test]
     fn a_power_on_that_was_not_seen_ends_every_proof() {
-        let by_hand = |action, outcome, grade| Removal { outcome, by_fencer: false, ..receipt(action, grade, 5_000) };
+        let by_hand =
+            |action, outcome, grade| PowerReceipt { outcome, by_fencer: false, ..receipt(action, grade, 5_000) };
         let unknown = |action| by_hand(action, Outcome::Unknown, Grade::Unknown);
-        let unfinished = |later| Removal { unfinished: true, ..later };
+        let unfinished = |later| PowerReceipt { unfinished: true, ..later };
         let fences = [fence(FenceAction::Off, 200_000)];
         let all = [
             unknown(Action::On),
@@ -210,13 +214,14 @@ mod tests {
             by_hand(Action::Reboot, Outcome::OffOnly, Grade::Off),
             unfinished(unknown(Action::On)),
             unfinished(unknown(Action::Cycle)),
-            unfinished(Removal { by_fencer: true, ..unknown(Action::Reboot) }),
+            unfinished(PowerReceipt { by_fencer: true, ..unknown(Action::Reboot) }),
         ];
-        let is_still_gone = |later: &&Removal| is_gone(Some(Membership::Absent), &fences, std::slice::from_ref(*later));
+        let is_still_gone =
+            |later: &&PowerReceipt| is_gone(Some(Membership::Absent), &fences, std::slice::from_ref(*later));
         assert_eq!(all.iter().filter(is_still_gone).collect::<Vec<_>>(), [&all[0]; 0]);
         for other in [
             unfinished(unknown(Action::Off)),
-            Removal { by_fencer: true, ..unknown(Action::Reboot) },
+            PowerReceipt { by_fencer: true, ..unknown(Action::Reboot) },
             by_hand(Action::Cycle, Outcome::Refused, Grade::Unknown),
         ] {
             assert!(is_gone(Some(Membership::Absent), &fences, std::slice::from_ref(&other)), "{other:?}");
@@ -230,10 +235,10 @@ mod tests {
         let absent = Some(Membership::Absent);
         let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Nobody, ..fence });
         let outcome = Outcome::Unknown;
-        let begun = Removal { outcome, unfinished: true, ..receipt(Action::Reboot, Grade::Unknown, 4_500) };
+        let begun = PowerReceipt { outcome, unfinished: true, ..receipt(Action::Reboot, Grade::Unknown, 4_500) };
         assert!(is_gone(absent, &fences, &[begun]));
-        let bounded = Removal { outcome: Outcome::OffOnly, ..receipt(Action::Reboot, Grade::Bounded, 5_000) };
-        assert!(is_gone(absent, &[], &[Removal { by_fencer: false, ..bounded.clone() }]), "no power was switched");
+        let bounded = PowerReceipt { outcome: Outcome::OffOnly, ..receipt(Action::Reboot, Grade::Bounded, 5_000) };
+        assert!(is_gone(absent, &[], &[PowerReceipt { by_fencer: false, ..bounded.clone() }]), "no power was switched");
         assert!(is_gone(absent, &[], &[bounded]));
     }
 

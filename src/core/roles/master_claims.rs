@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::core::node::NodeName;
-use crate::core::roles::{Failure, Rank};
+use crate::core::roles::{Failure, NodeRole};
 
 /// What a master candidate's confd says of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct MasterClaim {
     /// It is this node's own.
     pub own: bool,
     /// The candidate that says so: its name, or its address where Ganeti's files here have no name for that.
@@ -31,7 +31,7 @@ pub struct Word {
     pub shunned: bool,
 }
 
-impl Word {
+impl MasterClaim {
     fn names(&self, here: &NodeName) -> bool {
         self.master.eq_ignore_ascii_case(here.as_str())
     }
@@ -43,17 +43,17 @@ impl Word {
 }
 
 /// The words of the other candidates that count: of those that this node does not shun.
-fn peers(words: &[Word]) -> impl Iterator<Item = &Word> {
+fn peers(words: &[MasterClaim]) -> impl Iterator<Item = &MasterClaim> {
     words.iter().filter(|word| !word.own && !word.shunned)
 }
 
-fn own_serial(words: &[Word]) -> Option<u64> {
+fn own_serial(words: &[MasterClaim]) -> Option<u64> {
     words.iter().find(|word| word.own).map(|word| word.serial)
 }
 
 /// Whether no other candidate has said anything that counts.
 #[must_use]
-pub fn is_alone(words: &[Word]) -> bool {
+pub fn is_alone(words: &[MasterClaim]) -> bool {
     peers(words).next().is_none()
 }
 
@@ -122,14 +122,14 @@ impl Standing {
 /// this node, and somebody besides the node that they name: what a master wrote in its last seconds, cut off, may count
 /// further than its successor has got, and once it is back it names itself with the newest serial of all.
 #[must_use]
-pub fn standing(here: &NodeName, words: &[Word], candidates: usize, served: Served) -> Standing {
+pub fn standing(here: &NodeName, words: &[MasterClaim], candidates: usize, served: Served) -> Standing {
     if served == Served::Now {
         return standing_of_a_server(here, words);
     }
     let Some(newest) = peers(words).map(|word| word.serial).chain(own_serial(words)).max() else {
         return if served == Served::Never { confirmation(here, words, candidates) } else { Standing::Undisputed };
     };
-    let mut names: BTreeMap<String, Vec<&Word>> = BTreeMap::new();
+    let mut names: BTreeMap<String, Vec<&MasterClaim>> = BTreeMap::new();
     for word in peers(words).chain(words.iter().filter(|word| word.own)).filter(|word| word.serial == newest) {
         names.entry(word.master.to_ascii_lowercase()).or_default().push(word);
     }
@@ -146,7 +146,7 @@ pub fn standing(here: &NodeName, words: &[Word], candidates: usize, served: Serv
     }
 }
 
-fn standing_of_a_server(here: &NodeName, words: &[Word]) -> Standing {
+fn standing_of_a_server(here: &NodeName, words: &[MasterClaim]) -> Standing {
     // Without its own serial nothing is known to be newer.
     let Some(own) = own_serial(words) else { return Standing::Undisputed };
     let against = newer_against(here, words, own);
@@ -159,16 +159,16 @@ fn standing_of_a_server(here: &NodeName, words: &[Word]) -> Standing {
     if let Some(newest) = newest.filter(|_| against.len() > confirming(here, words)) {
         return Standing::Outdated(newest.master.clone());
     }
-    let same: Vec<&Word> = words.iter().filter(|word| word.own).take(1).collect();
+    let same: Vec<&MasterClaim> = words.iter().filter(|word| word.own).take(1).collect();
     let others = peers(words).filter(|word| word.serial == own && !word.names(here)).take(1);
-    let disputed: Vec<&Word> = same.into_iter().chain(others).collect();
+    let disputed: Vec<&MasterClaim> = same.into_iter().chain(others).collect();
     if disputed.len() > 1 { Standing::Disputed(who_names_whom(disputed.into_iter())) } else { Standing::Undisputed }
 }
 
 /// A host that booted with the newest configuration of all may be a master that was cut off, and wrote on while another
 /// took the role; one that hears nobody may be shunned, or have an old shun list. It does not say that it is promoted before
 /// it serves.
-fn confirmation(here: &NodeName, words: &[Word], candidates: usize) -> Standing {
+fn confirmation(here: &NodeName, words: &[MasterClaim], candidates: usize) -> Standing {
     let (confirming, all) = (confirming(here, words), peers(words).count());
     let against = peers(words).filter(|word| !word.names(here));
     if all == 0 && candidates > 1 {
@@ -180,15 +180,15 @@ fn confirmation(here: &NodeName, words: &[Word], candidates: usize) -> Standing 
     }
 }
 
-fn confirming(here: &NodeName, words: &[Word]) -> usize {
+fn confirming(here: &NodeName, words: &[MasterClaim]) -> usize {
     peers(words).filter(|word| word.names(here)).count()
 }
 
-fn newer_against<'a>(here: &NodeName, words: &'a [Word], own: u64) -> Vec<&'a Word> {
+fn newer_against<'a>(here: &NodeName, words: &'a [MasterClaim], own: u64) -> Vec<&'a MasterClaim> {
     peers(words).filter(|word| word.serial > own && !word.names(here)).collect()
 }
 
-fn who_names_whom<'a>(words: impl Iterator<Item = &'a Word>) -> String {
+fn who_names_whom<'a>(words: impl Iterator<Item = &'a MasterClaim>) -> String {
     let each = words.map(|word| {
         let from = if word.own { "this node" } else { word.from.as_str() };
         format!("{from} names {} (serial {})", word.master, word.serial)
@@ -199,7 +199,7 @@ fn who_names_whom<'a>(words: impl Iterator<Item = &'a Word>) -> String {
 /// What full mode finds where newer configurations than this master's name another, and no node besides that one knows: more
 /// than half of those that count. An older configuration is no disagreement, whoever else is silent.
 #[must_use]
-pub fn disagreement(here: &NodeName, words: &[Word]) -> Option<Failure> {
+pub fn disagreement(here: &NodeName, words: &[MasterClaim]) -> Option<Failure> {
     let own = own_serial(words)?;
     let against = newer_against(here, words, own);
     let newest = against.iter().max_by_key(|word| word.serial)?;
@@ -217,10 +217,10 @@ pub fn disagreement(here: &NodeName, words: &[Word]) -> Option<Failure> {
 
 /// The words that were not counted though they are not older than the own, for people: of nodes that this node shuns.
 #[must_use]
-pub fn ignored(here: &NodeName, words: &[Word]) -> Option<String> {
+pub fn ignored(here: &NodeName, words: &[MasterClaim]) -> Option<String> {
     let own = own_serial(words).unwrap_or(0);
     let shunned = words.iter().filter(|word| word.shunned && !word.own && !word.names(here) && word.serial >= own);
-    let shunned: Vec<&Word> = shunned.collect();
+    let shunned: Vec<&MasterClaim> = shunned.collect();
     let who: Vec<&str> = shunned.iter().map(|word| word.from.as_str()).collect();
     let names = || who_names_whom(shunned.iter().copied());
     (!who.is_empty()).then(|| format!("{}: shunned here, ignored: {}", who.join(", "), names()))
@@ -239,7 +239,12 @@ pub const MASTER_SCORE: i32 = 10_000;
 /// Equal copies have equal scores, and a master keeps its own, so that a change of Ganeti's configuration does not have
 /// Pacemaker compute anew.
 #[must_use]
-pub fn promotion_score(rank: Rank, standing: &Standing, words: &[Word], offered: Option<i32>) -> Option<i32> {
+pub fn promotion_score(
+    rank: NodeRole,
+    standing: &Standing,
+    words: &[MasterClaim],
+    offered: Option<i32>,
+) -> Option<i32> {
     // All scores stay below Pacemaker's infinity, a million.
     const SERIALS: u64 = 900_000;
     let kept = offered.filter(|score| *score >= MASTER_SCORE);
@@ -248,9 +253,9 @@ pub fn promotion_score(rank: Rank, standing: &Standing, words: &[Word], offered:
         MASTER_SCORE + i32::try_from(serial).unwrap_or(0)
     };
     match rank {
-        Rank::Other => None,
-        Rank::Candidate => Some(score_of_a_copy(words)),
-        Rank::Master => match standing {
+        NodeRole::Other => None,
+        NodeRole::Candidate => Some(score_of_a_copy(words)),
+        NodeRole::Master => match standing {
             Standing::Outdated(_) => None,
             Standing::Undisputed => kept.or_else(|| Some(as_master())),
             Standing::Disputed(_) => kept.or(Some(1)),
@@ -259,7 +264,7 @@ pub fn promotion_score(rank: Rank, standing: &Standing, words: &[Word], offered:
     }
 }
 
-fn score_of_a_copy(words: &[Word]) -> i32 {
+fn score_of_a_copy(words: &[MasterClaim]) -> i32 {
     const NEWEST: i32 = 1_000;
     let own = own_serial(words);
     let newest = peers(words).map(|word| word.serial).chain(own).max().unwrap_or(u64::MAX);
@@ -271,7 +276,7 @@ fn score_of_a_copy(words: &[Word]) -> i32 {
 /// A candidate that has a newer configuration than this node, whose serial is `own`: what it knows and we do not would
 /// be lost. Ganeti's failover does not compare (issue 1242).
 #[must_use]
-pub fn newer_copy(own: Option<u64>, words: &[Word]) -> Option<(u64, u64)> {
+pub fn newer_copy(own: Option<u64>, words: &[MasterClaim]) -> Option<(u64, u64)> {
     let newest = peers(words).map(|word| word.serial).max()?;
     // An own copy of unknown age is as good as none.
     let own = own.unwrap_or(0);
@@ -283,7 +288,7 @@ pub fn newer_copy(own: Option<u64>, words: &[Word]) -> Option<(u64, u64)> {
 /// Ganeti tells an offline node nothing: it comes back, is fenced with or joins Pacemaker again, and its files say what
 /// was true then. When the last node dies that knew better, this is all that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct NewerConfig {
     /// Its serial number.
     pub serial: u64,
     /// The master in it.
@@ -292,7 +297,7 @@ pub struct Heard {
     pub missed: bool,
 }
 
-impl Heard {
+impl NewerConfig {
     /// Whether it keeps the role from this node, whose configuration has the serial `own`.
     #[must_use]
     pub const fn is_missed(&self, own: u64) -> bool {
@@ -306,23 +311,23 @@ pub const AHEAD_MOST: u64 = 1_000_000;
 
 /// The word that is not remembered: more than [`AHEAD_MOST`] ahead of the serial `own`, and no other candidate is.
 #[must_use]
-pub fn unlikely(own: u64, words: &[Word]) -> Option<&Word> {
+pub fn unlikely(own: u64, words: &[MasterClaim]) -> Option<&MasterClaim> {
     let mut far = peers(words).filter(|word| word.serial > own.saturating_add(AHEAD_MOST));
     far.next().filter(|_| far.next().is_none())
 }
 
 /// What is to be kept of `words` by a node that does not serve the role, whose configuration has the serial `own`.
 #[must_use]
-pub fn hear(before: Option<Heard>, own: u64, words: &[Word]) -> Option<Heard> {
+pub fn hear(before: Option<NewerConfig>, own: u64, words: &[MasterClaim]) -> Option<NewerConfig> {
     let known = before.filter(|before| before.serial > own);
     let unlikely = unlikely(own, words);
     let counted = peers(words).filter(|word| word.serial > own && Some(*word) != unlikely);
     let newest = counted.max_by_key(|word| word.serial);
     let missed = known.is_some();
     match (known, newest) {
-        (Some(known), Some(newest)) if newest.serial <= known.serial => Some(Heard { missed, ..known }),
+        (Some(known), Some(newest)) if newest.serial <= known.serial => Some(NewerConfig { missed, ..known }),
         (Some(known), None) => Some(known),
-        (_, Some(newest)) => Some(Heard { serial: newest.serial, master: newest.master.clone(), missed }),
+        (_, Some(newest)) => Some(NewerConfig { serial: newest.serial, master: newest.master.clone(), missed }),
         (None, None) => None,
     }
 }

@@ -9,22 +9,22 @@ fn here() -> NodeName {
 }
 
 /// What n1 itself says.
-fn own(serial: u64) -> Word {
-    Word { own: true, ..says("n1.lab", "n1.lab", serial) }
+fn own(serial: u64) -> MasterClaim {
+    MasterClaim { own: true, ..says("n1.lab", "n1.lab", serial) }
 }
 
 /// What a candidate says.
-fn says(from: &str, master: &str, serial: u64) -> Word {
-    Word { own: false, from: from.to_owned(), master: master.to_owned(), serial, shunned: false }
+fn says(from: &str, master: &str, serial: u64) -> MasterClaim {
+    MasterClaim { own: false, from: from.to_owned(), master: master.to_owned(), serial, shunned: false }
 }
 
 /// What a candidate says of itself.
-fn claims(master: &str, serial: u64) -> Word {
+fn claims(master: &str, serial: u64) -> MasterClaim {
     says(master, master, serial)
 }
 
-fn shunned(word: Word) -> Word {
-    Word { shunned: true, ..word }
+fn shunned(word: MasterClaim) -> MasterClaim {
+    MasterClaim { shunned: true, ..word }
 }
 
 fn outdated(master: &str) -> Standing {
@@ -32,13 +32,13 @@ fn outdated(master: &str) -> Standing {
 }
 
 /// Of five candidates.
-fn standing(here: &NodeName, words: &[Word], served: Served) -> Standing {
+fn standing(here: &NodeName, words: &[MasterClaim], served: Served) -> Standing {
     super::standing(here, words, 5, served)
 }
 
 /// The same claims, as another of the candidates sees them: its own is the one from itself.
-fn seen_by(node: &str, words: &[Word]) -> (NodeName, Vec<Word>) {
-    let own = |word: &Word| Word { own: word.from == node, ..word.clone() };
+fn seen_by(node: &str, words: &[MasterClaim]) -> (NodeName, Vec<MasterClaim>) {
+    let own = |word: &MasterClaim| MasterClaim { own: word.from == node, ..word.clone() };
     (NodeName::new(node).unwrap(), words.iter().map(own).collect())
 }
 
@@ -80,7 +80,7 @@ fn an_older_configuration_never_overrules_a_newer_one() {
         for served in IDLE {
             assert_eq!(standing(&returned, &seen, served), outdated("n1.lab"), "{words:?}");
         }
-        assert_eq!(promotion_score(Rank::Master, &outdated("n1.lab"), &seen, None), None);
+        assert_eq!(promotion_score(NodeRole::Master, &outdated("n1.lab"), &seen, None), None);
         assert_eq!(newer_copy(own_serial(&seen), &seen), Some((100, 150)));
     }
 }
@@ -91,7 +91,7 @@ fn an_older_configuration_never_overrules_a_newer_one() {
 fn of_nodes_that_do_not_serve_one_may_take_the_role() {
     let claims = [claims("n1.lab", 150), claims("n2.lab", 100), claims("n3.lab", 120)];
     for silent in ["nobody", "n1.lab", "n2.lab", "n3.lab"] {
-        let heard: Vec<Word> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
+        let heard: Vec<MasterClaim> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
         let may = heard.iter().filter(|claim| {
             let (node, seen) = seen_by(&claim.from, &heard);
             let standing = standing(&node, &seen, Served::Never);
@@ -109,7 +109,7 @@ fn a_fork_is_not_promoted_before_it_serves() {
     let unconfirmed = standing(&here(), &forked, Served::Never);
     let who = "n2.lab names n2.lab (serial 25), this node names n1.lab (serial 30)";
     assert_eq!(unconfirmed, Standing::Unconfirmed(who.to_owned()));
-    let score = promotion_score(Rank::Master, &unconfirmed, &forked, None);
+    let score = promotion_score(NodeRole::Master, &unconfirmed, &forked, None);
     assert!(score.is_some_and(|score| score < MASTER_SCORE), "{score:?}");
     assert_eq!(standing(&here(), &forked, Served::ThisBoot), Standing::Undisputed, "its luxid is started again");
 }
@@ -121,7 +121,7 @@ fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
     for words in [vec![], vec![own(160)], vec![own(160), shunned(claims("n2.lab", 162))]] {
         let alone = standing(&here(), &words, Served::Never);
         assert!(matches!(alone, Standing::Unconfirmed(_)), "{alone:?}");
-        let score = promotion_score(Rank::Master, &alone, &words, None);
+        let score = promotion_score(NodeRole::Master, &alone, &words, None);
         assert!(
             score.is_some_and(|score| score < MASTER_SCORE),
             "it may take the role, after every master that serves"
@@ -158,7 +158,7 @@ fn the_word_of_a_shunned_node_never_counts() {
     assert_eq!(disagreement(&here(), &returned), None);
     assert_eq!(newer_copy(Some(110), &returned), None);
     assert_eq!(hear(None, 110, &returned), None);
-    assert_eq!(promotion_score(Rank::Candidate, &Standing::Undisputed, &returned, None), Some(1000));
+    assert_eq!(promotion_score(NodeRole::Candidate, &Standing::Undisputed, &returned, None), Some(1000));
     assert!(is_alone(&returned));
     let said = ignored(&here(), &returned).unwrap();
     assert!(said.starts_with("n2.lab, n3.lab: shunned here, ignored: n2.lab names n2.lab (serial 130)"), "{said}");
@@ -199,15 +199,15 @@ fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
     }
     assert_eq!(standing(&here(), &restored, Served::Now), Standing::Undisputed);
     assert_eq!(newer_copy(Some(50), &restored), Some((50, 150)));
-    let score = |words: &[Word]| promotion_score(Rank::Candidate, &Standing::Undisputed, words, None);
+    let score = |words: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, words, None);
     let (_, as_n2) = seen_by("n2.lab", &restored);
-    assert!(promotion_score(Rank::Master, &Standing::Behind, &restored, None) < score(&as_n2));
+    assert!(promotion_score(NodeRole::Master, &Standing::Behind, &restored, None) < score(&as_n2));
 }
 
 /// Full mode: the agreement of the peers. Whoever is silent has no word, and an old configuration no disagreement.
 #[test]
 fn a_majority_of_newer_configurations_is_a_disagreement() {
-    let found = |words: &[Word]| disagreement(&here(), words).map(|failure| failure.found);
+    let found = |words: &[MasterClaim]| disagreement(&here(), words).map(|failure| failure.found);
     assert_eq!(found(&[own(5)]), None);
     assert_eq!(found(&[own(5), says("n2.lab", "N1.lab", 5)]), None);
     assert_eq!(found(&[own(5), claims("n2.lab", 6), says("n3.lab", "n1.lab", 5)]), None);
@@ -219,15 +219,15 @@ fn a_majority_of_newer_configurations_is_a_disagreement() {
 /// Ganeti issue 1242: its failover takes whichever configuration it finds.
 #[test]
 fn the_most_recent_candidate_is_preferred() {
-    let score = |words: &[Word]| promotion_score(Rank::Candidate, &Standing::Undisputed, words, None);
+    let score = |words: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, words, None);
     assert_eq!(score(&[own(40), says("n2.lab", "n1.lab", 40)]), Some(1000));
     assert_eq!(score(&[own(37), says("n2.lab", "n1.lab", 40)]), Some(997));
     assert_eq!(score(&[own(0), says("n2.lab", "x", u64::MAX)]), Some(1));
     assert_eq!(score(&[says("n2.lab", "n1.lab", 40)]), Some(1), "an own copy of unknown age: after all others");
     assert_eq!(score(&[]), Some(1));
-    assert_eq!(promotion_score(Rank::Other, &Standing::Undisputed, &[own(40)], None), None);
+    assert_eq!(promotion_score(NodeRole::Other, &Standing::Undisputed, &[own(40)], None), None);
     assert_eq!(
-        promotion_score(Rank::Master, &outdated("n2.lab"), &[own(40)], None),
+        promotion_score(NodeRole::Master, &outdated("n2.lab"), &[own(40)], None),
         None,
         "a stale master is not chosen"
     );
@@ -240,12 +240,16 @@ fn the_most_recent_candidate_is_preferred() {
 /// The administrator's `gnt-cluster master-failover`, seen on the new master before the old one has looked again.
 #[test]
 fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
-    let score = |serial, offered| promotion_score(Rank::Master, &Standing::Undisputed, &[own(serial)], offered);
+    let score = |serial, offered| promotion_score(NodeRole::Master, &Standing::Undisputed, &[own(serial)], offered);
     let old = score(40, None);
     assert_eq!(old, Some(10_040));
     assert_eq!(score(47, old), old, "no change with each change of the configuration");
     assert!(score(41, Some(1000)) > old, "a candidate that became master");
-    assert_eq!(promotion_score(Rank::Master, &Standing::Undisputed, &[], None), Some(MASTER_SCORE), "confd is silent");
+    assert_eq!(
+        promotion_score(NodeRole::Master, &Standing::Undisputed, &[], None),
+        Some(MASTER_SCORE),
+        "confd is silent"
+    );
     assert!(score(u64::MAX, None) < Some(1_000_000), "Pacemaker's infinity");
 }
 
@@ -254,9 +258,9 @@ fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
 #[test]
 fn a_newer_configuration_that_was_missed_twice_is_remembered() {
     let first = hear(None, 100, &[own(100), claims("n2.lab", 150)]).unwrap();
-    assert_eq!(first, Heard { serial: 150, master: "n2.lab".to_owned(), missed: false });
+    assert_eq!(first, NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false });
     let second = hear(Some(first.clone()), 100, &[own(100), claims("n2.lab", 151)]).unwrap();
-    assert_eq!(second, Heard { serial: 151, master: "n2.lab".to_owned(), missed: true });
+    assert_eq!(second, NewerConfig { serial: 151, master: "n2.lab".to_owned(), missed: true });
     // Nobody is left who knows.
     assert_eq!(hear(Some(second.clone()), 100, &[own(100)]), Some(second.clone()));
     // Re-added: it has caught up.
@@ -276,7 +280,10 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
         assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is said");
         assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
         let beside = [own(100), says("n3.lab", "n4.lab", serial), claims("n2.lab", 150)];
-        assert_eq!(hear(None, 100, &beside), Some(Heard { serial: 150, master: "n2.lab".to_owned(), missed: false }));
+        assert_eq!(
+            hear(None, 100, &beside),
+            Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false })
+        );
         let two = [own(100), says("n3.lab", "n2.lab", serial), claims("n2.lab", serial)];
         assert_eq!(hear(None, 100, &two).map(|heard| heard.serial), Some(serial), "away for years");
         assert_eq!(unlikely(100, &two), None);
@@ -288,8 +295,8 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
     assert_eq!(unlikely(100, &near), None);
 }
 
-fn any_word() -> impl Strategy<Value = Word> {
-    (any::<bool>(), 2..6_u8, 1..6_u8, 0..5_u64).prop_map(|(shunned, from, n, serial)| Word {
+fn any_word() -> impl Strategy<Value = MasterClaim> {
+    (any::<bool>(), 2..6_u8, 1..6_u8, 0..5_u64).prop_map(|(shunned, from, n, serial)| MasterClaim {
         own: false,
         from: format!("n{from}.lab"),
         master: format!("n{n}.lab"),
@@ -299,7 +306,7 @@ fn any_word() -> impl Strategy<Value = Word> {
 }
 
 /// The own word, of which there is one or none, and those of the others.
-fn any_words() -> impl Strategy<Value = Vec<Word>> {
+fn any_words() -> impl Strategy<Value = Vec<MasterClaim>> {
     (proptest::option::of(0..5_u64), proptest::collection::vec(any_word(), 0..6))
         .prop_map(|(serial, words)| serial.map(own).into_iter().chain(words).collect())
 }
@@ -309,7 +316,7 @@ fn any_served() -> impl Strategy<Value = Served> {
 }
 
 /// What becomes of the role where it is not served: who overrules this node, and whether it may take the role.
-fn taken(words: &[Word], served: Served) -> (Option<String>, bool) {
+fn taken(words: &[MasterClaim], served: Served) -> (Option<String>, bool) {
     let standing = standing(&here(), words, served);
     (standing.successor().map(str::to_owned), standing.dispute().is_some())
 }
@@ -318,15 +325,15 @@ proptest! {
     /// No set of words of shunned nodes changes anything at all.
     #[test]
     fn shunned_nodes_change_nothing(words in any_words(), more in proptest::collection::vec(any_word(), 0..6), served in any_served()) {
-        let counted: Vec<Word> = words.into_iter().filter(|word| !word.shunned).collect();
-        let all: Vec<Word> = counted.iter().cloned().chain(more.into_iter().map(shunned)).collect();
+        let counted: Vec<MasterClaim> = words.into_iter().filter(|word| !word.shunned).collect();
+        let all: Vec<MasterClaim> = counted.iter().cloned().chain(more.into_iter().map(shunned)).collect();
         let own = own_serial(&counted);
         prop_assert_eq!(standing(&here(), &all, served), standing(&here(), &counted, served));
         prop_assert_eq!(disagreement(&here(), &all).is_some(), disagreement(&here(), &counted).is_some());
         prop_assert_eq!(newer_copy(own, &all), newer_copy(own, &counted));
         prop_assert_eq!(hear(None, own.unwrap_or(0), &all), hear(None, own.unwrap_or(0), &counted));
-        for rank in [Rank::Master, Rank::Candidate] {
-            let score = |words: &[Word]| promotion_score(rank, &standing(&here(), words, served), words, None);
+        for rank in [NodeRole::Master, NodeRole::Candidate] {
+            let score = |words: &[MasterClaim]| promotion_score(rank, &standing(&here(), words, served), words, None);
             prop_assert_eq!(score(&all), score(&counted));
         }
     }
@@ -336,7 +343,7 @@ proptest! {
     #[test]
     fn older_words_never_overrule_the_newest(words in any_words()) {
         let newest = peers(&words).map(|word| word.serial).chain(own_serial(&words)).max();
-        let alone: Vec<Word> = words.iter().filter(|word| Some(word.serial) == newest || word.own).cloned().collect();
+        let alone: Vec<MasterClaim> = words.iter().filter(|word| Some(word.serial) == newest || word.own).cloned().collect();
         for served in IDLE {
             prop_assert_eq!(taken(&words, served), taken(&alone, served));
         }
@@ -347,7 +354,7 @@ proptest! {
     fn older_words_never_end_a_master(words in any_words(), more in proptest::collection::vec(any_word(), 0..6)) {
         let Some(own) = own_serial(&words) else { return Ok(()) };
         let older = more.into_iter().filter(|word| word.serial < own);
-        let all: Vec<Word> = words.iter().cloned().chain(older).collect();
+        let all: Vec<MasterClaim> = words.iter().cloned().chain(older).collect();
         let before = standing(&here(), &words, Served::Now);
         if before.successor().is_none() {
             prop_assert!(standing(&here(), &all, Served::Now).successor().is_none());
@@ -373,7 +380,7 @@ proptest! {
 
     #[test]
     fn scores_are_below_infinity_and_follow_the_serial(words in any_words()) {
-        if let Some(score) = promotion_score(Rank::Candidate, &Standing::Undisputed, &words, None) {
+        if let Some(score) = promotion_score(NodeRole::Candidate, &Standing::Undisputed, &words, None) {
             prop_assert!((1..=1000).contains(&score));
         }
     }

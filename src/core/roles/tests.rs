@@ -8,7 +8,7 @@ fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
-fn view(rank: Rank, run_as: RunAs) -> MasterView {
+fn view(rank: NodeRole, run_as: RunAs) -> MasterView {
     MasterView {
         rank,
         run_as,
@@ -30,15 +30,15 @@ fn code(view: &MasterView) -> u8 {
 #[test]
 fn a_healthy_cluster_in_each_way_to_run_it() {
     for (rank, run_as, expected) in [
-        (Rank::Master, RunAs::Primitive, 0),
-        (Rank::Candidate, RunAs::Primitive, 7),
-        (Rank::Other, RunAs::Primitive, 5),
-        (Rank::Master, CLONE, 8),
-        (Rank::Master, NEW_CLONE, 8),
-        (Rank::Candidate, CLONE, 0),
-        (Rank::Candidate, NEW_CLONE, 7),
-        (Rank::Other, CLONE, 0),
-        (Rank::Other, NEW_CLONE, 7),
+        (NodeRole::Master, RunAs::Primitive, 0),
+        (NodeRole::Candidate, RunAs::Primitive, 7),
+        (NodeRole::Other, RunAs::Primitive, 5),
+        (NodeRole::Master, CLONE, 8),
+        (NodeRole::Master, NEW_CLONE, 8),
+        (NodeRole::Candidate, CLONE, 0),
+        (NodeRole::Candidate, NEW_CLONE, 7),
+        (NodeRole::Other, CLONE, 0),
+        (NodeRole::Other, NEW_CLONE, 7),
     ] {
         assert_eq!(code(&view(rank, run_as)), expected, "{rank:?} {run_as:?}");
     }
@@ -47,7 +47,7 @@ fn a_healthy_cluster_in_each_way_to_run_it() {
 /// A returned master whose peers are silent at the first look would have Pacemaker stop both, the healthy one too.
 #[test]
 fn nobody_is_believed_at_a_first_look_alone() {
-    let alone = MasterView { alone: true, served: Served::Never, ..view(Rank::Master, RunAs::Primitive) };
+    let alone = MasterView { alone: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&alone), 7);
     assert_eq!(code(&MasterView { run_as: NEW_CLONE, ..alone }), 7);
 }
@@ -56,13 +56,13 @@ fn nobody_is_believed_at_a_first_look_alone() {
 #[test]
 fn partial_mode_does_not_look_at_daemons() {
     for served in [Served::ThisBoot, Served::Never] {
-        assert_eq!(code(&MasterView { served, ..view(Rank::Master, RunAs::Primitive) }), 0);
+        assert_eq!(code(&MasterView { served, ..view(NodeRole::Master, RunAs::Primitive) }), 0);
     }
 }
 
 #[test]
 fn what_was_stopped_on_purpose_is_not_running_until_it_serves_again() {
-    let stopped = MasterView { stopped: true, served: Served::Never, ..view(Rank::Master, RunAs::Primitive) };
+    let stopped = MasterView { stopped: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&stopped), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stopped.clone() }), 0);
     // The administrator's own master-failover brought it back.
@@ -72,7 +72,7 @@ fn what_was_stopped_on_purpose_is_not_running_until_it_serves_again() {
 #[test]
 fn full_mode_tells_failed_from_not_running() {
     let failures = Some(vec![Failure { check: "luxid", found: "no answer within 2 s".to_owned() }]);
-    let failed = MasterView { failures, ..view(Rank::Master, RunAs::Primitive) };
+    let failed = MasterView { failures, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(monitor_master(&failed).reason.as_deref(), Some("luxid: no answer within 2 s"));
     assert_eq!(code(&failed), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..failed.clone() }), 9);
@@ -84,7 +84,8 @@ fn full_mode_tells_failed_from_not_running() {
 #[test]
 fn what_is_left_of_a_failed_role_is_stopped() {
     let failures = Some(vec![Failure { check: "luxid", found: "no answer".to_owned() }]);
-    let left = MasterView { failures, served: Served::ThisBoot, left: true, ..view(Rank::Master, RunAs::Primitive) };
+    let left =
+        MasterView { failures, served: Served::ThisBoot, left: true, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&left), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..left.clone() }), 9);
     assert_eq!(code(&MasterView { stopped: true, ..left }), 7);
@@ -93,7 +94,8 @@ fn what_is_left_of_a_failed_role_is_stopped() {
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
 #[test]
 fn a_stale_master_is_not_running() {
-    let stale = MasterView { standing: Standing::Outdated("n2.lab".into()), ..view(Rank::Master, RunAs::Primitive) };
+    let stale =
+        MasterView { standing: Standing::Outdated("n2.lab".into()), ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&stale), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stale }), 0);
 }
@@ -104,19 +106,19 @@ fn a_doubt_is_said_and_ends_no_role() {
     for doubt in [Standing::Unconfirmed("n2.lab names n2.lab".into()), Standing::Disputed("n2.lab names n2.lab".into())]
     {
         for (served, primitive, clone) in [(Served::Now, 0, 8), (Served::ThisBoot, 0, 8), (Served::Never, 7, 0)] {
-            let doubted = MasterView { standing: doubt.clone(), served, ..view(Rank::Master, RunAs::Primitive) };
+            let doubted = MasterView { standing: doubt.clone(), served, ..view(NodeRole::Master, RunAs::Primitive) };
             assert_eq!(code(&doubted), primitive, "{served:?}");
             assert_eq!(code(&MasterView { run_as: CLONE, ..doubted.clone() }), clone, "{served:?}");
             assert_eq!(monitor_master(&doubted).reason.as_deref(), Some("n2.lab names n2.lab"));
         }
     }
-    let shunned = MasterView { ignored: Some("n3.lab: shunned here".into()), ..view(Rank::Master, CLONE) };
-    assert_eq!(monitor_master(&shunned), Verdict::because(OcfCode::RunningPromoted, "n3.lab: shunned here"));
+    let shunned = MasterView { ignored: Some("n3.lab: shunned here".into()), ..view(NodeRole::Master, CLONE) };
+    assert_eq!(monitor_master(&shunned), OcfResult::because(OcfCode::RunningPromoted, "n3.lab: shunned here"));
 }
 
 fn takeover() -> TakeoverView {
     TakeoverView {
-        rank: Rank::Candidate,
+        rank: NodeRole::Candidate,
         standing: Standing::Undisputed,
         served_elsewhere: false,
         newer_copy: None,
@@ -149,10 +151,10 @@ fn voting_comes_first_and_no_voting_needs_proof() {
         take_over(&TakeoverView { gone: proof.clone(), ..two.clone() }),
         Takeover::Failover { no_voting: proof.clone() }
     );
-    let restart = TakeoverView { rank: Rank::Master, gone: proof.clone(), ..two };
+    let restart = TakeoverView { rank: NodeRole::Master, gone: proof.clone(), ..two };
     assert_eq!(take_over(&restart), Takeover::StartDaemons { no_voting: proof });
     assert_eq!(
-        take_over(&TakeoverView { rank: Rank::Master, ..takeover() }),
+        take_over(&TakeoverView { rank: NodeRole::Master, ..takeover() }),
         Takeover::StartDaemons { no_voting: None }
     );
 }
@@ -160,29 +162,29 @@ fn voting_comes_first_and_no_voting_needs_proof() {
 #[test]
 fn a_role_that_is_held_elsewhere_is_not_taken() {
     assert!(refusal(&TakeoverView { served_elsewhere: true, ..takeover() }).contains("held elsewhere"));
-    let stale = TakeoverView { rank: Rank::Master, standing: Standing::Outdated("n2.lab".into()), ..takeover() };
+    let stale = TakeoverView { rank: NodeRole::Master, standing: Standing::Outdated("n2.lab".into()), ..takeover() };
     assert!(refusal(&stale).contains("n2.lab"));
     let older = TakeoverView { newer_copy: Some((3, 4)), ..takeover() };
     assert!(refusal(&older).contains("any-serial"));
     assert_eq!(take_over(&TakeoverView { any_serial: true, ..older.clone() }), Takeover::Failover { no_voting: None });
-    let restored = TakeoverView { rank: Rank::Master, ..older };
+    let restored = TakeoverView { rank: NodeRole::Master, ..older };
     assert!(refusal(&restored).contains("serial 4, here 3"), "a master that was restored from a backup");
     let standing = Standing::Disputed("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)".into());
-    let disputed = TakeoverView { rank: Rank::Master, standing, ..takeover() };
+    let disputed = TakeoverView { rank: NodeRole::Master, standing, ..takeover() };
     assert!(refusal(&disputed).contains("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)"));
     assert_eq!(
         take_over(&TakeoverView { any_serial: true, ..disputed }),
         Takeover::StartDaemons { no_voting: None },
         "by the tag"
     );
-    let heard = Heard { serial: 150, master: "n2.lab".into(), missed: true };
-    for rank in [Rank::Master, Rank::Candidate] {
+    let heard = NewerConfig { serial: 150, master: "n2.lab".into(), missed: true };
+    for rank in [NodeRole::Master, NodeRole::Candidate] {
         let behind = TakeoverView { rank, missed: Some((100, heard.clone())), ..takeover() };
         assert!(refusal(&behind).contains("n2.lab had 150"));
     }
     assert!(matches!(
-        take_over(&TakeoverView { rank: Rank::Other, ..takeover() }),
-        Takeover::Refused(Verdict { code: OcfCode::ErrInstalled, .. })
+        take_over(&TakeoverView { rank: NodeRole::Other, ..takeover() }),
+        Takeover::Refused(OcfResult { code: OcfCode::ErrInstalled, .. })
     ));
 }
 
@@ -194,8 +196,8 @@ fn a_node_is_well_failed_or_stopped() {
     assert_eq!(monitor_node(true, &failures).code, OcfCode::NotRunning);
 }
 
-fn any_rank() -> impl Strategy<Value = Rank> {
-    prop_oneof![Just(Rank::Master), Just(Rank::Candidate), Just(Rank::Other)]
+fn any_rank() -> impl Strategy<Value = NodeRole> {
+    prop_oneof![Just(NodeRole::Master), Just(NodeRole::Candidate), Just(NodeRole::Other)]
 }
 
 fn any_run_as() -> impl Strategy<Value = RunAs> {
@@ -222,10 +224,10 @@ proptest! {
             RunAs::Primitive => code == OcfCode::Success,
             RunAs::Promotable { .. } => code == OcfCode::RunningPromoted,
         };
-        prop_assert!(!holds || rank == Rank::Master && !stale);
+        prop_assert!(!holds || rank == NodeRole::Master && !stale);
         // A clone's instance never bans its node.
         let bans = matches!(code, OcfCode::ErrInstalled | OcfCode::ErrArgs | OcfCode::ErrConfigured);
-        prop_assert!(!bans || run_as == RunAs::Primitive && rank == Rank::Other);
+        prop_assert!(!bans || run_as == RunAs::Primitive && rank == NodeRole::Other);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What Ganeti is told, on its master.
 
-use super::{GANETI, Part, State};
+use super::{GANETI, Part, PartState};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::node::NodeName;
 
@@ -21,16 +21,16 @@ pub const TAG_HEALTH: [&str; 3] = ["gnt-cluster", "add-tags", HEALTH];
 pub(super) fn oob_program(ganeti: &GanetiConfig) -> Part {
     let without = ganeti.nodes().iter().filter(|node| node.oob_program.is_none()).count();
     let state = match without {
-        0 => State::Same,
-        _ if without == ganeti.nodes().len() => State::Add,
-        some => State::Change(format!("{some} of {} nodes have none", ganeti.nodes().len())),
+        0 => PartState::Same,
+        _ if without == ganeti.nodes().len() => PartState::Add,
+        some => PartState::Change(format!("{some} of {} nodes have none", ganeti.nodes().len())),
     };
     part(format!("Ganeti's OOB program for every node ({OOB_PROGRAM})"), &TELL_GANETI, state)
 }
 
 /// Without the tag no node's health is published, and Pacemaker takes each for well.
 pub(super) fn health(ganeti: &GanetiConfig) -> Part {
-    let state = if ganeti.tags().iter().any(|tag| tag == HEALTH) { State::Same } else { State::Add };
+    let state = if ganeti.tags().iter().any(|tag| tag == HEALTH) { PartState::Same } else { PartState::Add };
     part(format!("Ganeti's tag by which each node's health is published ({HEALTH})"), &TAG_HEALTH, state)
 }
 
@@ -38,10 +38,10 @@ pub(super) fn health(ganeti: &GanetiConfig) -> Part {
 /// Pacemaker and fences nobody can neither hold the master role nor stand in for one that does.
 pub(super) fn never_master(node: &NodeName) -> Part {
     let what = format!("Ganeti never makes {node} a master candidate, as a Pacemaker remote node (master-capable=no)");
-    part(what, &["gnt-node", "modify", "--master-capable=no", node.as_str()], State::Add)
+    part(what, &["gnt-node", "modify", "--master-capable=no", node.as_str()], PartState::Add)
 }
 
-fn part(what: String, command: &[&str], state: State) -> Part {
+fn part(what: String, command: &[&str], state: PartState) -> Part {
     let command = command.join(" ");
     let crm = vec![format!("# {command}")];
     Part { what, section: GANETI, xml: String::new(), pcs: vec![command], crm, state }

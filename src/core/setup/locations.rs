@@ -1,7 +1,7 @@
 //! Where the device may run: each node says itself, by a node attribute, whether it has what the device needs. So nothing has to
 //! be changed as candidates come, go and die.
 
-use super::{DEVICE, PREFIX, Part, State};
+use super::{DEVICE, PREFIX, Part, PartState};
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::resources::{Location, Resources, Scored};
 
@@ -21,9 +21,9 @@ fn by_score(resources: &Resources) -> Part {
     let id = format!("{PREFIX}fence-by-score");
     let is_it = |scored: &&Scored| scored.resource == device && scored.attribute == ATTRIBUTE;
     let state = match resources.scored.iter().find(is_it) {
-        Some(_) => State::Same,
-        None if resources.location_ids.contains(&id) => State::Change("it says something else".to_owned()),
-        None => State::Add,
+        Some(_) => PartState::Same,
+        None if resources.location_ids.contains(&id) => PartState::Change("it says something else".to_owned()),
+        None => PartState::Add,
     };
     Part {
         what: "the device runs where a node says that it has what is needed, on master candidates first".to_owned(),
@@ -50,6 +50,6 @@ fn gone(location: &Location) -> Part {
         xml: format!("  <rsc_location id=\"{id}\"/>"),
         pcs: vec![format!("pcs constraint delete {id}")],
         crm: vec![format!("delete {id}")],
-        state: State::Remove("each node says itself whether it can fence".to_owned()),
+        state: PartState::Remove("each node says itself whether it can fence".to_owned()),
     }
 }

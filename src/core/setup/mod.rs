@@ -33,7 +33,7 @@ pub const PREFIX: &str = "gnt-ha-";
 
 /// What the administrator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct SetupOptions {
     /// The master role as one resource, not as a promotable clone.
     pub primitive: bool,
     /// Each node's health, as `ganeti-node-role` sees it, decides where Pacemaker's other resources run.
@@ -46,7 +46,7 @@ pub struct Wish {
     pub digest: Option<Digest>,
 }
 
-impl Default for Wish {
+impl Default for SetupOptions {
     fn default() -> Self {
         Self { primitive: false, health: false, has_device: false, members: MEMBERS, digest: None }
     }
@@ -67,13 +67,13 @@ pub struct Part {
     pub crm: Vec<String>,
     /// How that differs from what is there.
     #[serde(flatten)]
-    pub state: State,
+    pub state: PartState,
 }
 
 /// How a part differs from what is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "why")]
-pub enum State {
+pub enum PartState {
     /// It is not there.
     Add,
     /// It is there, and ours, and different.
@@ -88,7 +88,7 @@ pub enum State {
     ByHand(String),
 }
 
-impl State {
+impl PartState {
     /// Whether something is to be done.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -128,7 +128,7 @@ pub fn is_in_use(resources: &Resources) -> bool {
 }
 
 /// What follows from Ganeti's nodes, their programs and the configuration, and changes with them; and what earlier versions had to
-/// change. `config` is as in [`Wish::digest`].
+/// change. `config` is as in [`SetupOptions::digest`].
 #[must_use]
 pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig, config: Option<Digest>) -> Vec<Part> {
     if !has_made(resources) {
@@ -159,13 +159,18 @@ const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
 
 /// What Pacemaker should have for these nodes.
 #[must_use]
-pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: Wish) -> Vec<Part> {
+pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: SetupOptions) -> Vec<Part> {
     plan_reached(resources, ganeti, wish, None)
 }
 
 /// The same, with no connection to a remote node that was not `reached` (see [`to_connect`]).
 #[must_use]
-pub fn plan_reached(resources: &Resources, ganeti: &GanetiConfig, wish: Wish, reached: Option<&Reached>) -> Vec<Part> {
+pub fn plan_reached(
+    resources: &Resources,
+    ganeti: &GanetiConfig,
+    wish: SetupOptions,
+    reached: Option<&Reached>,
+) -> Vec<Part> {
     let two = ganeti.nodes().len() == 2 && !wish.has_device;
     let mut parts = vec![ganeti::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
@@ -295,31 +300,31 @@ fn alert(resources: &Resources) -> Part {
         pcs: vec![format!("pcs alert create path={ALERT_AGENT} id={ALERT}")],
         crm: vec![format!("alert {ALERT} {ALERT_AGENT}")],
         state: match (ours, theirs) {
-            (_, Some((id, _))) => State::Kept(format!("{id} does it")),
-            (Some((_, path)), None) if path == ALERT_AGENT => State::Same,
-            (Some((_, path)), None) => State::Change(format!("its path is {path}")),
-            (None, None) => State::Add,
+            (_, Some((id, _))) => PartState::Kept(format!("{id} does it")),
+            (Some((_, path)), None) if path == ALERT_AGENT => PartState::Same,
+            (Some((_, path)), None) => PartState::Change(format!("its path is {path}")),
+            (None, None) => PartState::Add,
         },
     }
 }
 
 /// Compares an element of ours with what is there, as both are read.
-fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resources) -> State {
+fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resources) -> PartState {
     if let Some(theirs) = theirs {
-        return State::Kept(format!("{} does it", theirs.outer));
+        return PartState::Kept(format!("{} does it", theirs.outer));
     }
     let Some(there) = resources.primitives.iter().find(|primitive| primitive.outer == outer) else {
         let other_kind = resources
             .primitives
             .iter()
             .find(|primitive| outer.starts_with(&primitive.id) || primitive.outer.starts_with(outer));
-        return other_kind.filter(|other| other.id == MASTER).map_or(State::Add, |other| {
-            State::Kept(format!("{} does it in the other form (gnt-ha setup --remove, then again)", other.outer))
+        return other_kind.filter(|other| other.id == MASTER).map_or(PartState::Add, |other| {
+            PartState::Kept(format!("{} does it in the other form (gnt-ha setup --remove, then again)", other.outer))
         });
     };
     let whole = format!("<cib><configuration><resources>{xml}</resources></configuration></cib>");
     let wanted = Resources::parse(&whole).ok().and_then(|read| read.primitives.into_iter().next());
     let differs =
         wanted.as_ref().map_or_else(|| Some("it cannot be compared".to_owned()), |wanted| differs(wanted, there));
-    differs.map_or(State::Same, State::Change)
+    differs.map_or(PartState::Same, PartState::Change)
 }

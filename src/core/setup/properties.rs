@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::compare::is_same;
-use super::{PREFIX, Part, State, Wish};
+use super::{PREFIX, Part, PartState, SetupOptions};
 use crate::config::{DIGEST_PROPERTY, Digest};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::programs::{PROPERTY, Programs};
@@ -17,7 +17,7 @@ const CONCURRENT: [u32; 3] = [3, 20, 0];
 const DELAY: &str = "priority-fencing-delay";
 
 /// The properties that are wanted, and those of ours that have another name now.
-pub(super) fn properties(resources: &Resources, two: bool, wish: Wish) -> Vec<Part> {
+pub(super) fn properties(resources: &Resources, two: bool, wish: SetupOptions) -> Vec<Part> {
     let mut parts = fencing(FencingProperty::Enabled, "true", resources);
     // Ganeti gives an OOB program 60 s, and Pacemaker 1.2 times that to whoever asks a peer.
     parts.extend(fencing(FencingProperty::Timeout, "72s", resources));
@@ -51,19 +51,19 @@ fn fencing(what: FencingProperty, value: &str, resources: &Resources) -> Vec<Par
         return vec![property(wanted, value, resources)];
     }
     let state = if is_same(wanted, value, &of_other) {
-        State::Same
+        PartState::Same
     } else {
-        State::Kept(format!("it is {of_other}, as {other}"))
+        PartState::Kept(format!("it is {of_other}, as {other}"))
     };
     vec![Part { state, ..property(wanted, value, resources) }]
 }
 
 fn property(name: &str, value: &str, resources: &Resources) -> Part {
     let state = match resources.property(&[name]) {
-        None => State::Add,
-        Some(there) if is_same(name, value, there) => State::Same,
+        None => PartState::Add,
+        Some(there) if is_same(name, value, there) => PartState::Same,
         // What the administrator has set is his: the budget says where it does not hold together.
-        Some(there) => State::Kept(format!("it is {there}")),
+        Some(there) => PartState::Kept(format!("it is {there}")),
     };
     Part {
         what: format!("property {name} = {value}"),
@@ -116,18 +116,20 @@ fn copied(
     let tool = format!("crm_attribute --name {name}");
     let (xml, change, state) = match (&wanted, there) {
         (None, None) => return None,
-        (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), State::Same),
+        (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), PartState::Same),
         // Whichever stands first counts, so that one of ours beside it would be of no use.
-        (_, Some(_)) if !is_ours => {
-            (String::new(), String::new(), State::ByHand(format!("it is set elsewhere: {tool} --delete, then again")))
-        }
+        (_, Some(_)) if !is_ours => (
+            String::new(),
+            String::new(),
+            PartState::ByHand(format!("it is set elsewhere: {tool} --delete, then again")),
+        ),
         (Some(wanted), there) => (
             format!("  <nvpair id=\"{id}\" name=\"{name}\" value=\"{wanted}\"/>"),
             format!("{tool} --set-name={set} --update={wanted}"),
-            there.map_or(State::Add, |there| State::Change(differs(there))),
+            there.map_or(PartState::Add, |there| PartState::Change(differs(there))),
         ),
         (None, Some(_)) => {
-            (format!("  <nvpair id=\"{id}\"/>"), format!("{tool} --delete"), State::Remove(gone.to_owned()))
+            (format!("  <nvpair id=\"{id}\"/>"), format!("{tool} --delete"), PartState::Remove(gone.to_owned()))
         }
     };
     Some(Part {
@@ -150,7 +152,7 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
         xml: format!("  <nvpair id=\"{id}\"/>"),
         pcs: vec![format!("pcs property unset {DELAY}")],
         crm: vec![format!("# crm_attribute --name {DELAY} --delete")],
-        state: State::Remove(super::DECIDED.to_owned()),
+        state: PartState::Remove(super::DECIDED.to_owned()),
     })
 }
 
@@ -174,6 +176,6 @@ fn renamed(from: &str, to: &str) -> Part {
         xml: format!("  <nvpair id=\"{PREFIX}options-{from}\"/>"),
         pcs: vec![format!("pcs property unset {from}")],
         crm: vec![format!("# crm_attribute --name {from} --delete")],
-        state: State::Remove(format!("this Pacemaker calls it {to}")),
+        state: PartState::Remove(format!("this Pacemaker calls it {to}")),
     }
 }

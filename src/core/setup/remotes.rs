@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ganeti::never_master;
-use super::{PREFIX, Part, State, state};
+use super::{PREFIX, Part, PartState, state};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::called;
@@ -73,7 +73,7 @@ pub(super) fn remotes(
         let (remote, is_member) = (connected(node), called(&node.name, &resources.nodes, &all).is_ok());
         let part = match remote {
             Some(remote) if node.master_candidate => Some(Part {
-                state: State::ByHand(format!(
+                state: PartState::ByHand(format!(
                     "it is a remote node ({}), which fences nobody and cannot become the master",
                     remote.outer
                 )),
@@ -95,7 +95,7 @@ pub(super) fn remotes(
         xml: format!("  <primitive id=\"{}\"/>", remote.id),
         pcs: vec![format!("pcs cluster node remove-remote {}", remote.id)],
         crm: vec![format!("delete {}", remote.id), format!("# crm_node --force --remove {}", remote.id)],
-        state: State::Remove("Ganeti has it no more".to_owned()),
+        state: PartState::Remove("Ganeti has it no more".to_owned()),
     }));
     parts
 }
@@ -107,7 +107,7 @@ fn candidate(node: &Node) -> Part {
         xml: String::new(),
         pcs: vec![format!("pcs cluster node add {}", node.name)],
         crm: vec![format!("# crm cluster add {}", node.name)],
-        state: State::ByHand("Pacemaker does not know it: add it to corosync's nodes".to_owned()),
+        state: PartState::ByHand("Pacemaker does not know it: add it to corosync's nodes".to_owned()),
     }
 }
 
@@ -140,15 +140,15 @@ fn connection(
     let is_id = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let state = match there {
         // Of one that does not start, be it for its key, Pacemaker has the node fenced, with everything that runs there.
-        None if unreached.is_some() => State::ByHand(format!(
+        None if unreached.is_some() => PartState::ByHand(format!(
             "it cannot be connected to at {server} port {PORT}: {}; have pacemaker_remote run there, with the cluster's authkey, or where \
              it has certificates make the connection yourself",
             unreached.unwrap_or_default()
         )),
-        None if !is_id => State::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
+        None if !is_id => PartState::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
         Some(there) if !is_ours(there) => match state(&xml, name, None, resources) {
-            State::Same => State::Same,
-            _ => State::Kept(format!("{} does it", there.outer)),
+            PartState::Same => PartState::Same,
+            _ => PartState::Kept(format!("{} does it", there.outer)),
         },
         _ => state(&xml, name, None, resources),
     };

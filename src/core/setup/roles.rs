@@ -1,10 +1,10 @@
 //! Ganeti's two roles as Pacemaker's resources.
 
-use super::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, State, Wish, state};
+use super::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, PartState, SetupOptions, state};
 use crate::core::pacemaker::resources::Resources;
 
 /// Ganeti's master role.
-pub(super) fn master(resources: &Resources, wish: Wish, two: bool) -> Part {
+pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Part {
     let agent = "class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"";
     let op = |name: &str, rest: &str| format!("      <op id=\"{MASTER}-{name}\" {rest}/>\n");
     // Of two nodes the one with the master is to win.
@@ -74,12 +74,12 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
         xml: format!("  <nvpair id=\"{id}\"/>"),
         pcs: vec![format!("pcs resource meta {resource} priority=")],
         crm: vec![format!("# crm_resource --resource {resource} --meta --delete-parameter priority")],
-        state: State::Remove(DECIDED.to_owned()),
+        state: PartState::Remove(DECIDED.to_owned()),
     })
 }
 
 /// Every node's role. With the health of a node published, its clone stays where the health is bad: it publishes it.
-pub(super) fn nodes(resources: &Resources, wish: Wish) -> Part {
+pub(super) fn nodes(resources: &Resources, wish: SetupOptions) -> Part {
     let (health, words_of_health) = if wish.health {
         let pair = format!("<nvpair id=\"{NODE}-unhealthy\" name=\"allow-unhealthy-nodes\" value=\"true\"/>");
         (pair, " allow-unhealthy-nodes=true")

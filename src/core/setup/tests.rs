@@ -42,12 +42,13 @@ fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
     for (nodes, candidates) in [(2, 2), (3, 3), (5, 3)] {
         for primitive in [false, true] {
-            let wish = Wish { primitive, health: nodes == 3, digest: DIGEST.parse().ok(), ..Wish::default() };
+            let wish =
+                SetupOptions { primitive, health: nodes == 3, digest: DIGEST.parse().ok(), ..SetupOptions::default() };
             let first = plan(&empty, &ganeti(nodes, candidates), wish);
-            assert!(first[1..].iter().all(|part| part.state == State::Add), "{first:#?}");
+            assert!(first[1..].iter().all(|part| part.state == PartState::Add), "{first:#?}");
             let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
             assert!(
-                second.iter().all(|part| part.state == State::Same || part.pcs == [TAG_HEALTH.join(" ")]),
+                second.iter().all(|part| part.state == PartState::Same || part.pcs == [TAG_HEALTH.join(" ")]),
                 "{second:#?}"
             );
             assert_eq!(second.len(), first.len());
@@ -59,7 +60,7 @@ fn what_was_applied_is_the_same_afterwards() {
 #[test]
 fn what_was_typed_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let wish = Wish::default();
+    let wish = SetupOptions::default();
     let first = plan(&empty, &ganeti(3, 3), wish);
     let typed = fragment(&first)
         .replace("interval=\"0\"", "interval=\"0s\"")
@@ -67,13 +68,13 @@ fn what_was_typed_is_the_same_afterwards() {
         .replace("\"Promoted\"", "\"Master\"");
     let again = |cib: &str| plan(&Resources::parse(&format!("<cib>{cib}</cib>")).unwrap(), &ganeti(3, 3), wish);
     let second = again(&typed);
-    assert!(second.iter().all(|part| part.state == State::Same), "{second:#?}");
+    assert!(second.iter().all(|part| part.state == PartState::Same), "{second:#?}");
     // Another time is another time.
     let shorter =
         again(&typed.replace("timeout=\"300s\"", "timeout=\"300\"").replace("interval=\"10s\"", "interval=\"10\""));
-    assert!(shorter.iter().all(|part| part.state == State::Same), "{shorter:#?}");
+    assert!(shorter.iter().all(|part| part.state == PartState::Same), "{shorter:#?}");
     let other = again(&typed.replace("timeout=\"300s\"", "timeout=\"300ms\""));
-    assert!(other.iter().any(|part| matches!(part.state, State::Change(_))), "{other:#?}");
+    assert!(other.iter().any(|part| matches!(part.state, PartState::Change(_))), "{other:#?}");
 }
 
 /// "Changes nothing that it did not make."
@@ -82,7 +83,7 @@ fn what_somebody_else_made_is_left() {
     let theirs = EMPTY
         .replace("<crm_config/>", "<crm_config><cluster_property_set id=\"x\"><nvpair id=\"y\" name=\"stonith-timeout\" value=\"120s\"/></cluster_property_set></crm_config>")
         .replace("<resources/>", "<resources><primitive id=\"fence-ganeti\" class=\"stonith\" type=\"fence_ganeti\"/><primitive id=\"master\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"/></resources>");
-    let parts = plan(&Resources::parse(&theirs).unwrap(), &ganeti(4, 3), Wish::default());
+    let parts = plan(&Resources::parse(&theirs).unwrap(), &ganeti(4, 3), SetupOptions::default());
     let text = fragment(&parts);
     assert!(
         !text.contains("fence_ganeti\"") && !text.contains("ganeti-master-role") && !text.contains("stonith-timeout"),
@@ -99,19 +100,24 @@ fn what_somebody_else_made_is_left() {
 #[test]
 fn what_was_changed_by_hand_is_said() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let parts = plan(&empty, &ganeti(3, 3), Wish { primitive: true, ..Wish::default() });
+    let parts = plan(&empty, &ganeti(3, 3), SetupOptions { primitive: true, ..SetupOptions::default() });
     let changed = format!("<cib>{}</cib>", fragment(&parts)).replace("timeout=\"300s\"", "timeout=\"20s\"");
-    let again = plan(&Resources::parse(&changed).unwrap(), &ganeti(3, 3), Wish { primitive: true, ..Wish::default() });
-    let states: Vec<&State> = again.iter().map(|part| &part.state).filter(|state| **state != State::Same).collect();
-    assert_eq!(states, [&State::Change("start: timeout is 20s, not 300s".into())]);
-    let other_form = plan(&merged(&parts), &ganeti(3, 3), Wish::default());
-    assert!(other_form.iter().any(|part| matches!(&part.state, State::Kept(why) if why.contains("other form"))));
+    let again = plan(
+        &Resources::parse(&changed).unwrap(),
+        &ganeti(3, 3),
+        SetupOptions { primitive: true, ..SetupOptions::default() },
+    );
+    let states: Vec<&PartState> =
+        again.iter().map(|part| &part.state).filter(|state| **state != PartState::Same).collect();
+    assert_eq!(states, [&PartState::Change("start: timeout is 20s, not 300s".into())]);
+    let other_form = plan(&merged(&parts), &ganeti(3, 3), SetupOptions::default());
+    assert!(other_form.iter().any(|part| matches!(&part.state, PartState::Kept(why) if why.contains("other form"))));
 }
 
 #[test]
 fn all_of_it_can_be_taken_away() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let all = merged(&plan(&empty, &ganeti(3, 2), Wish::default()));
+    let all = merged(&plan(&empty, &ganeti(3, 2), SetupOptions::default()));
     assert_eq!(
         removal(&all),
         [
@@ -130,13 +136,13 @@ fn all_of_it_can_be_taken_away() {
 fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
     let with = ganeti(3, 3);
-    assert_eq!(plan(&empty, &with, Wish::default())[0].state, State::Same);
+    assert_eq!(plan(&empty, &with, SetupOptions::default())[0].state, PartState::Same);
     let text = r#"{"version": 3000000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {
         "u1": {"name": "n1.lab", "group": "g", "master_candidate": true, "ndparams": {"oob_program": "/x/oob"}},
         "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "ndparams": {}}}}"#;
     let one = GanetiConfig::parse(text.as_bytes()).unwrap();
-    let parts = plan(&empty, &one, Wish::default());
-    assert_eq!(parts[0].state, State::Change("1 of 2 nodes have none".into()));
+    let parts = plan(&empty, &one, SetupOptions::default());
+    assert_eq!(parts[0].state, PartState::Change("1 of 2 nodes have none".into()));
     assert_eq!(parts[0].pcs, [TELL_GANETI.join(" ")]);
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
 }
@@ -146,33 +152,33 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
 fn where_the_device_may_run_does_not_depend_on_who_is_a_candidate() {
     let empty = Resources::parse(EMPTY).unwrap();
     assert!(of_nodes(&empty, &ganeti(4, 3), None).is_empty(), "setup has made nothing there");
-    let made = merged(&plan(&empty, &ganeti(4, 3), Wish::default()));
+    let made = merged(&plan(&empty, &ganeti(4, 3), SetupOptions::default()));
     let scored = made.scored.iter().map(|scored| (scored.resource.as_str(), scored.attribute.as_str()));
     assert_eq!(scored.collect::<Vec<_>>(), [("gnt-ha-fence", "gnt-ha-fence-score")]);
     for now in [ganeti(4, 4), ganeti(4, 1), ganeti(3, 3), ganeti(5, 2)] {
         let parts = of_nodes(&made, &now, None);
         let parts: Vec<&Part> = parts.iter().filter(|part| part.section == "constraints").collect();
-        assert!(!parts.is_empty() && parts.iter().all(|part| part.state == State::Same), "{parts:#?}");
+        assert!(!parts.is_empty() && parts.iter().all(|part| part.state == PartState::Same), "{parts:#?}");
     }
 }
 
 /// What earlier versions have made by names keeps a host from fencing for ever: a hook takes it away, too.
 #[test]
 fn constraints_by_names_of_earlier_versions_go() {
-    let made = fragment(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), Wish::default()));
+    let made = fragment(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), SetupOptions::default()));
     let (before, rest) = made.split_once("  <rsc_location").unwrap();
     let after = rest.split_once("</rsc_location>").unwrap().1;
     let by_name = "<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\" rsc=\"gnt-ha-fence\" node=\"n4\" score=\"-INFINITY\"/>\
                    <rsc_location id=\"mine\" rsc=\"gnt-ha-fence\" node=\"n3\" score=\"-INFINITY\"/>";
     let earlier = Resources::parse(&format!("<cib>{before}{by_name}{after}</cib>")).unwrap();
-    for parts in [of_nodes(&earlier, &ganeti(4, 3), None), plan(&earlier, &ganeti(4, 3), Wish::default())] {
+    for parts in [of_nodes(&earlier, &ganeti(4, 3), None), plan(&earlier, &ganeti(4, 3), SetupOptions::default())] {
         assert_eq!(outdated(&parts).collect::<Vec<_>>(), ["<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>"]);
         assert!(fragment(&parts).contains("<rsc_location id=\"gnt-ha-fence-by-score\""), "{}", fragment(&parts));
     }
     assert!(removal(&earlier).contains(&"<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>".to_owned()));
     let other = made.replace("operation=\"defined\"", "operation=\"not_defined\"");
     let parts = of_nodes(&Resources::parse(&format!("<cib>{other}</cib>")).unwrap(), &ganeti(4, 3), None);
-    assert!(parts.iter().any(|part| part.state == State::Change("it says something else".into())), "{parts:#?}");
+    assert!(parts.iter().any(|part| part.state == PartState::Change("it says something else".into())), "{parts:#?}");
 }
 
 /// Hosts that do not hold Ganeti's configuration fence by a copy of its programs: it follows what Ganeti has.
@@ -189,16 +195,16 @@ fn the_copy_of_the_programs_follows_ganeti() {
         let resources = Resources::parse(text).unwrap();
         resources.property(&["gnt-ha-oob-programs"]).map(str::to_owned)
     };
-    let first = plan(&Resources::parse(EMPTY).unwrap(), &with("/x/oob"), Wish::default());
+    let first = plan(&Resources::parse(EMPTY).unwrap(), &with("/x/oob"), SetupOptions::default());
     let made = format!("<cib>{}</cib>", fragment(&first));
     assert_eq!(value(&made).as_deref(), Some("/x/oob,n1.lab,n2.lab"));
     let of_nodes = |cib: &str, own: &str| {
         let parts = of_nodes(&Resources::parse(cib).unwrap(), &with(own), None);
         parts.into_iter().find(|part| part.section == "crm_config").unwrap()
     };
-    assert_eq!(of_nodes(&made, "/x/oob").state, State::Same);
+    assert_eq!(of_nodes(&made, "/x/oob").state, PartState::Same);
     let changed = of_nodes(&made, "/y/oob");
-    assert_eq!(changed.state, State::Change("it is not so for n2.lab".into()));
+    assert_eq!(changed.state, PartState::Change("it is not so for n2.lab".into()));
     assert!(changed.xml.contains("value=\"/x/oob,n1.lab,/y/oob,n2.lab\""), "{}", changed.xml);
     let said =
         "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n1.lab,/y/oob,n2.lab";
@@ -209,14 +215,14 @@ fn the_copy_of_the_programs_follows_ganeti() {
     assert!(gone.state.is_removal());
     let elsewhere = made.replace("gnt-ha-options-gnt-ha-oob-programs", "cib-bootstrap-options-x");
     assert!(of_nodes(&elsewhere, "/y/oob").state.is_by_hand());
-    assert_eq!(of_nodes(&elsewhere, "/x/oob").state, State::Same);
+    assert_eq!(of_nodes(&elsewhere, "/x/oob").state, PartState::Same);
 }
 
 /// The digest of the configuration is written where it is wanted, changed, and otherwise left.
 #[test]
 fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
     let [first, other]: [Digest; 2] = [DIGEST, "000000000000000000000000000000ab"].map(|text| text.parse().unwrap());
-    let wish = Wish { digest: Some(first), ..Wish::default() };
+    let wish = SetupOptions { digest: Some(first), ..SetupOptions::default() };
     let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(3, 3), wish));
     assert_eq!(made.property(&["gnt-ha-config-digest"]), Some(DIGEST));
     let of = |digest: Option<Digest>| {
@@ -224,9 +230,9 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
         parts.into_iter().find(|part| part.what.contains("config-digest")).map(|part| (part.state, part.pcs))
     };
     assert_eq!(of(None), None, "left");
-    assert_eq!(of(Some(first)).unwrap().0, State::Same);
+    assert_eq!(of(Some(first)).unwrap().0, PartState::Same);
     let (state, pcs) = of(Some(other)).unwrap();
-    assert_eq!(state, State::Change("it is that of another configuration".into()));
+    assert_eq!(state, PartState::Change("it is that of another configuration".into()));
     let said = format!("crm_attribute --name gnt-ha-config-digest --set-name=gnt-ha-options --update={other}");
     assert_eq!(pcs, [said]);
 }
@@ -257,9 +263,9 @@ fn the_digest_follows_a_change_and_no_file_that_was_left_behind() {
 /// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes.
 #[test]
 fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
-    let wish = Wish::default();
+    let wish = SetupOptions::default();
     let remote = |parts: &[Part]| -> Vec<String> {
-        let of = parts.iter().filter(|part| part.state == State::Add && part.xml.contains("type=\"remote\""));
+        let of = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
         of.map(|part| part.what.split(' ').next().unwrap().to_owned()).collect()
     };
     let (cib, few) = large(16, 3);
@@ -278,7 +284,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
     let again = plan(&applied, &many, wish);
-    assert!(again.iter().all(|part| part.state == State::Same), "{again:#?}");
+    assert!(again.iter().all(|part| part.state == PartState::Same), "{again:#?}");
 
     // What is ours goes, and nobody else's.
     let all = removal(&applied);
@@ -288,10 +294,10 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(!removal(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
     let kept = plan(&theirs, &many, wish);
     let n17 = kept.iter().find(|part| part.what.starts_with("n17.lab ") && part.section == "resources").unwrap();
-    assert_eq!(n17.state, State::Same, "it is as it is wanted");
+    assert_eq!(n17.state, PartState::Same, "it is as it is wanted");
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"").replace("\"60s\"", "\"90s\"");
     let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, wish);
-    assert!(kept.iter().any(|part| part.state == State::Kept("n17.lab does it".into())), "{kept:#?}");
+    assert!(kept.iter().any(|part| part.state == PartState::Kept("n17.lab does it".into())), "{kept:#?}");
     // One that was taken away is among the nodes still.
     let bare = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
     assert_eq!(remote(&plan(&Resources::parse(&bare).unwrap(), &many, wish)).len(), 10);
@@ -317,11 +323,11 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     assert_eq!(asked, (11..=19).map(address).collect::<BTreeSet<_>>());
     let refused = |at: &IpAddr| if *at == address(17) { Err("Connection refused".to_owned()) } else { Ok(()) };
     let reached = asked.into_iter().map(|at| (at, refused(&at))).collect();
-    let parts = plan_reached(&cib, &ganeti, Wish::default(), Some(&reached));
+    let parts = plan_reached(&cib, &ganeti, SetupOptions::default(), Some(&reached));
     let of = |node: &str| parts.iter().find(|part| part.what.starts_with(node) && part.section == "resources").unwrap();
-    assert_eq!(of("n18.lab ").state, State::Add);
+    assert_eq!(of("n18.lab ").state, PartState::Add);
     assert!(
-        matches!(&of("n17.lab ").state, State::ByHand(why) if why.contains("192.0.2.17 port 3121: Connection refused")),
+        matches!(&of("n17.lab ").state, PartState::ByHand(why) if why.contains("192.0.2.17 port 3121: Connection refused")),
         "{parts:#?}"
     );
     let made = fragment(&parts);
@@ -329,8 +335,8 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     // One that is connected to is not asked again.
     let applied = merged(&parts);
     assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
-    let again = plan_reached(&applied, &ganeti, Wish::default(), Some(&Reached::new()));
-    assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == State::Same), "{again:#?}");
+    let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::new()));
+    assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Same), "{again:#?}");
 }
 
 /// An administrator may have fewer full members than corosync carries. Ganeti fills its pool with whoever is capable: a remote node
@@ -338,7 +344,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
 #[test]
 fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     let (cib, few) = large(5, 3);
-    let wish = Wish { members: 3, ..Wish::default() };
+    let wish = SetupOptions { members: 3, ..SetupOptions::default() };
     let address: BTreeSet<IpAddr> = BTreeSet::new();
     assert_eq!(
         (to_connect(&cib, &few, 3), to_connect(&cib, &few, 5)),
@@ -350,14 +356,14 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
         let remotes = parts.iter().filter(|part| part.xml.contains("type=\"remote\"")).count();
         (told.map(|part| part.pcs.join("; ")).collect(), remotes)
     };
-    assert_eq!(of(&plan(&cib, &few, Wish::default())), (Vec::new(), 0));
+    assert_eq!(of(&plan(&cib, &few, SetupOptions::default())), (Vec::new(), 0));
     let told = ["gnt-node modify --master-capable=no n4.lab", "gnt-node modify --master-capable=no n5.lab"];
     let parts = plan(&cib, &few, wish);
     assert_eq!(of(&parts), (told.map(str::to_owned).to_vec(), 2));
     let crm: Vec<&String> = parts.iter().filter(|part| part.section == GANETI).flat_map(|part| &part.crm).collect();
     assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
     // One that is connected to stays so; one that was not reached is a regular node like any.
-    assert_eq!(of(&plan(&merged(&parts), &few, Wish::default())).0, told);
+    assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, told);
     assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::new()))).0, [""; 0]);
 }
 
@@ -366,16 +372,18 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
 fn a_candidate_is_no_remote_node() {
     let (cib, _) = large(20, 10);
     let promoted = ganeti(20, 11);
-    let parts = plan(&cib, &promoted, Wish::default());
+    let parts = plan(&cib, &promoted, SetupOptions::default());
     let by_hand = |parts: &[Part]| -> Vec<String> {
-        let of = parts.iter().filter(|part| matches!(part.state, State::ByHand(_)));
+        let of = parts.iter().filter(|part| matches!(part.state, PartState::ByHand(_)));
         of.map(|part| part.what.clone()).collect()
     };
     let said = ["n11.lab, a master candidate, as a full member of Pacemaker's cluster"];
     assert_eq!(by_hand(&parts), said);
     assert!(!fragment(&parts).contains("id=\"n11.lab\""));
-    let was_remote = merged(&plan(&cib, &ganeti(20, 10), Wish::default()));
-    assert!(by_hand(&plan(&was_remote, &promoted, Wish::default())).iter().any(|what| what.starts_with("n11.lab")));
+    let was_remote = merged(&plan(&cib, &ganeti(20, 10), SetupOptions::default()));
+    assert!(
+        by_hand(&plan(&was_remote, &promoted, SetupOptions::default())).iter().any(|what| what.starts_with("n11.lab"))
+    );
 }
 
 /// Option names that this Pacemaker knows (2.1 or 3). 2.1.5 has feature set 3.16.1, 3.0.1 has 3.20.1, 3.0.2 has
@@ -386,12 +394,13 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
         let cib = EMPTY.replace("<cib>", &format!("<cib crm_feature_set=\"{feature_set}\">"));
         let set = format!("<crm_config><cluster_property_set id=\"s\">{there}</cluster_property_set></crm_config>");
         let resources = Resources::parse(&cib.replace("<crm_config/>", &set)).unwrap();
-        let parts = plan(&resources, &ganeti(3, 3), Wish::default());
+        let parts = plan(&resources, &ganeti(3, 3), SetupOptions::default());
         let is_pacemakers = |part: &Part| part.section == "crm_config" && !part.what.contains("gnt-ha-");
         let properties = parts.into_iter().filter(is_pacemakers);
         properties.map(|part| (part.what, part.state)).collect::<Vec<_>>()
     };
-    let add = |names: &[&str]| names.iter().map(|name| (format!("property {name}"), State::Add)).collect::<Vec<_>>();
+    let add =
+        |names: &[&str]| names.iter().map(|name| (format!("property {name}"), PartState::Add)).collect::<Vec<_>>();
     let older = add(&["stonith-enabled = true", "stonith-timeout = 72s", "concurrent-fencing = true"]);
     assert_eq!(of("3.16.1", ""), older);
     assert_eq!(of("3.9.0", ""), older, "as numbers");
@@ -402,13 +411,13 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
     // After an upgrade what is ours is renamed, with the value that it has; the administrator's is his.
     let pair = |id: &str, name: &str| format!("<nvpair id=\"{id}\" name=\"{name}\" value=\"90s\"/>");
     let renamed = of("3.20.5", &pair("gnt-ha-options-stonith-timeout", "stonith-timeout"));
-    let gone = State::Remove("this Pacemaker calls it fencing-timeout".into());
+    let gone = PartState::Remove("this Pacemaker calls it fencing-timeout".into());
     assert_eq!(
         renamed[1..],
-        [("property fencing-timeout = 90s".into(), State::Add), ("property stonith-timeout".into(), gone)]
+        [("property fencing-timeout = 90s".into(), PartState::Add), ("property stonith-timeout".into(), gone)]
     );
     let kept = of("3.20.5", &pair("x", "stonith-timeout"));
-    assert_eq!(kept[1].1, State::Kept("it is 90s, as stonith-timeout".into()));
+    assert_eq!(kept[1].1, PartState::Kept("it is 90s, as stonith-timeout".into()));
     // The name that it does not know does nothing there.
     assert_eq!(of("3.16.1", &pair("x", "fencing-timeout"))[1], older[1]);
 }
@@ -417,9 +426,9 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
 #[test]
 fn health_counts_where_it_is_wished_for() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let without = plan(&empty, &ganeti(3, 3), Wish::default());
+    let without = plan(&empty, &ganeti(3, 3), SetupOptions::default());
     assert!(!fragment(&without).contains("health") && without.iter().all(|part| !part.what.contains("health")));
-    let wish = Wish { health: true, ..Wish::default() };
+    let wish = SetupOptions { health: true, ..SetupOptions::default() };
     let parts = plan(&empty, &ganeti(3, 3), wish);
     let made = fragment(&parts);
     assert!(made.contains("name=\"node-health-strategy\" value=\"migrate-on-red\""), "{made}");
@@ -430,9 +439,11 @@ fn health_counts_where_it_is_wished_for() {
         ["gnt-cluster add-tags ocf:health:on"]
     );
     // Who has it without the wish keeps it; who had none gets the clone changed.
-    assert!(plan(&merged(&parts), &ganeti(3, 3), Wish::default()).iter().all(|part| part.state == State::Same));
+    assert!(
+        plan(&merged(&parts), &ganeti(3, 3), SetupOptions::default()).iter().all(|part| part.state == PartState::Same)
+    );
     let later = plan(&merged(&without), &ganeti(3, 3), wish);
-    let why = State::Change("allow-unhealthy-nodes is not set, not true".into());
+    let why = PartState::Change("allow-unhealthy-nodes is not set, not true".into());
     assert!(later.iter().any(|part| part.state == why), "{later:#?}");
 }
 
@@ -444,7 +455,7 @@ fn what_will_be_there_is_known_before() {
          <nvpair id=\"a\" name=\"pcmk_reboot_timeout\" value=\"10s\"/></instance_attributes></primitive></resources>",
     );
     let resources = Resources::parse(&theirs).unwrap();
-    let after = planned(&resources, &plan(&resources, &ganeti(3, 3), Wish::default()));
+    let after = planned(&resources, &plan(&resources, &ganeti(3, 3), SetupOptions::default()));
     assert_eq!(after.property(&["stonith-timeout"]), Some("72s"));
     let device = after.devices().next().unwrap();
     assert_eq!(
@@ -474,15 +485,15 @@ fn what_was_typed_as_printed_is_the_same_afterwards() {
     ];
     for (by, cib) in WRITTEN {
         let (cluster, wish) = match by.rsplit(' ').next() {
-            Some("many") => (many(), Wish { health: true, ..Wish::default() }),
-            Some("two") => (ganeti(2, 2), Wish::default()),
-            _ => (ganeti(2, 2), Wish { primitive: true, ..Wish::default() }),
+            Some("many") => (many(), SetupOptions { health: true, ..SetupOptions::default() }),
+            Some("two") => (ganeti(2, 2), SetupOptions::default()),
+            _ => (ganeti(2, 2), SetupOptions { primitive: true, ..SetupOptions::default() }),
         };
-        let wish = Wish { digest: DIGEST.parse().ok(), ..wish };
+        let wish = SetupOptions { digest: DIGEST.parse().ok(), ..wish };
         let parts = plan(&Resources::parse(cib).unwrap(), &cluster, wish);
         let parts = parts.iter().filter(|part| part.section != GANETI);
-        let open: Vec<(&str, &State)> =
-            parts.filter(|part| part.state != State::Same).map(|part| (part.what.as_str(), &part.state)).collect();
+        let open: Vec<(&str, &PartState)> =
+            parts.filter(|part| part.state != PartState::Same).map(|part| (part.what.as_str(), &part.state)).collect();
         assert_eq!(open, [], "{by}");
     }
 }
@@ -508,8 +519,8 @@ fn many() -> GanetiConfig {
 fn with_a_quorum_device_nobody_of_two_is_preferred() {
     let empty = Resources::parse(EMPTY).unwrap();
     for primitive in [false, true] {
-        let without = Wish { primitive, ..Wish::default() };
-        let with = Wish { has_device: true, ..without };
+        let without = SetupOptions { primitive, ..SetupOptions::default() };
+        let with = SetupOptions { has_device: true, ..without };
         let first = plan(&empty, &ganeti(2, 2), with);
         assert!(!fragment(&first).contains("priority"), "{}", fragment(&first));
         let before = fragment(&plan(&empty, &ganeti(2, 2), without));

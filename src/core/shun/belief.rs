@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::lease_times::Terms;
-use super::list::{Entry, Epoch, Reach, Register, is_boot_id, plain};
-use super::messages::{Attestation, Denial, LeashReport, Report, VERSION};
+use super::lease_times::LeaseTimes;
+use super::list::{Epoch, ShunEntry, ShunList, ShunScope, is_boot_id, plain};
+use super::messages::{DatedSelfFenceReport, Denial, PeerReport, SelfFenceReport, VERSION};
 use crate::core::evidence::Evidence;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -94,7 +94,7 @@ pub enum Disbelief {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Belief {
     /// The entries that may be merged.
-    pub accepted: Register,
+    pub accepted: ShunList,
     /// The entries that may not, or not with all addresses, each with the reason.
     pub rejected: BTreeMap<NodeName, String>,
 }
@@ -108,8 +108,8 @@ impl Roll {
         &self,
         speaker: &NodeName,
         by: Channel,
-        said: &Register,
-        own: &Register,
+        said: &ShunList,
+        own: &ShunList,
     ) -> Result<Belief, Disbelief> {
         self.hear(speaker, by, own)?;
         let mut belief = Belief::default();
@@ -129,7 +129,7 @@ impl Roll {
     ///
     /// # Errors
     /// [`Disbelief`].
-    pub fn hear(&self, speaker: &NodeName, by: Channel, own: &Register) -> Result<(), Disbelief> {
+    pub fn hear(&self, speaker: &NodeName, by: Channel, own: &ShunList) -> Result<(), Disbelief> {
         let epoch = own.epoch(speaker);
         if epoch.is_shunned() {
             return Err(Disbelief::Shunned(speaker.clone(), epoch));
@@ -145,7 +145,12 @@ impl Roll {
 
     /// One entry of a candidate's, as far as it may be merged with `own` of the same node, and why an address of it may not: one
     /// that Ganeti has given up, or never had, keeps nobody from shunning the others, and is never said to be shunned.
-    fn entry(&self, node: &NodeName, entry: &Entry, own: Option<&Entry>) -> Result<(Entry, Option<String>), String> {
+    fn entry(
+        &self,
+        node: &NodeName,
+        entry: &ShunEntry,
+        own: Option<&ShunEntry>,
+    ) -> Result<(ShunEntry, Option<String>), String> {
         if self.here.as_ref() == Some(node) {
             return Err("it is this node itself".to_owned());
         }
@@ -165,7 +170,7 @@ impl Roll {
         if let Some(why) = foreign.as_ref().filter(|_| addresses.is_empty()) {
             return Err(why.clone());
         }
-        Ok((Entry { addresses, grade: believed(entry), ..entry.clone() }, foreign))
+        Ok((ShunEntry { addresses, grade: believed(entry), ..entry.clone() }, foreign))
     }
 
     /// Whether the master IP that is to be taken for unreachable is this cluster's.
@@ -178,10 +183,10 @@ impl Roll {
 /// The grade of an entry, as far as another node's word goes. Everything is refused of a node whose power nobody saw off, and what
 /// shunning and self-fencing prove is less than `off`. With TCP alone the list proves no off to anybody; the grade lets the node
 /// in again without a question then, and a candidate may order that anyway.
-fn believed(entry: &Entry) -> Grade {
+fn believed(entry: &ShunEntry) -> Grade {
     match entry.reach {
-        Reach::Everything => entry.grade.min(Evidence::LeaseEnded.worth().grade),
-        Reach::Tcp => entry.grade,
+        ShunScope::Everything => entry.grade.min(Evidence::LeaseEnded.worth().grade),
+        ShunScope::Tcp => entry.grade,
     }
 }
 
@@ -220,7 +225,7 @@ pub struct Asked<'a> {
     /// The nodes whose receipts were asked for.
     pub receipts: &'a [NodeName],
     /// The times that this node's own configuration has.
-    pub own_terms: Terms,
+    pub own_terms: LeaseTimes,
 }
 
 /// What is believed of an answer: a regular node's about itself, and a candidate's beside that with its shun list, which
@@ -228,7 +233,7 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// Why nothing of it: it is another node's, another version's, or outside of what a node can say.
-pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
+pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String> {
     if report.version != VERSION {
         return Err(format!(
             "answers in version {} of the protocol, not {VERSION}: install the same gnt-ha there",
@@ -259,23 +264,23 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
         Some(leash) => Some(claimed(leash, asked.own_terms)?),
         None => None,
     };
-    let told = |(node, told): (NodeName, Attestation)| {
+    let told = |(node, told): (NodeName, DatedSelfFenceReport)| {
         let is_wanted =
             asked.is_candidate && node != *asked.node && asked.about.contains(&node) && told.age_ms <= AGE_MOST_MS;
         let leash = claimed(told.leash.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
-        Some((node, Attestation { leash, ..told }))
+        Some((node, DatedSelfFenceReport { leash, ..told }))
     };
     let denied = |(node, denial): &(NodeName, Denial)| {
         let is_wanted = asked.is_candidate && node != asked.node && asked.about.contains(node);
         is_wanted && denial.age_ms <= AGE_MOST_MS && is_boot_id(&denial.boot_id)
     };
-    Ok(Report {
+    Ok(PeerReport {
         leash,
         leashes: report.leashes.into_iter().filter_map(told).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
         receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
-        register: if asked.is_candidate { report.register } else { Register::default() },
+        register: if asked.is_candidate { report.register } else { ShunList::default() },
         refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
         not_durable: report.not_durable.map(|why| plain(&why)),
         program: report.program.map(|program| super::messages::Program {
@@ -288,13 +293,13 @@ pub fn answer(report: Report, asked: Asked<'_>) -> Result<Report, String> {
 }
 
 /// A node's self-fencing as it claims it, within what can be relied on.
-fn claimed(leash: LeashReport, own: Terms) -> Result<LeashReport, String> {
+fn claimed(leash: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, String> {
     if !is_boot_id(&leash.boot_id) || leash.candidates.len() > CANDIDATES_MOST {
         return Err("answers with self-fencing that cannot be".to_owned());
     }
     let terms = leash.terms.claimed(own).map_err(|why| format!("answers with self-fencing that cannot be: {why}"))?;
     let kept_for_ms = leash.kept_for_ms.min(AGE_MOST_MS);
-    Ok(LeashReport { terms, kept_for_ms, driver: plain(&leash.driver), ..leash })
+    Ok(SelfFenceReport { terms, kept_for_ms, driver: plain(&leash.driver), ..leash })
 }
 
 impl fmt::Display for Channel {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::messages::{Attestation, Denial};
+use super::messages::{DatedSelfFenceReport, Denial};
 
 /// How much later than it was asked a node may have answered, in milliseconds: no question of ours waits for longer. Ages
 /// count from the question, so two that are nearer to each other than this do not say which came first.
@@ -36,7 +36,7 @@ impl Statement<'_> {
     }
 }
 
-impl Attestation {
+impl DatedSelfFenceReport {
     fn statement(&self) -> Statement<'_> {
         Statement { boot_id: &self.leash.boot_id, age_ms: self.age_ms, uptime_ms: self.uptime_ms }
     }
@@ -55,7 +55,7 @@ pub const NO_LEASH: &str = "no leash of it is known here: gnt-ha leash arm on it
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// What it attested to any of them.
-    pub attestations: Vec<Attestation>,
+    pub attestations: Vec<DatedSelfFenceReport>,
     /// Where it said that it has none.
     pub denials: Vec<Denial>,
 }
@@ -81,7 +81,7 @@ impl Held {
     ///
     /// # Errors
     /// Why none counts, for the verdict.
-    pub fn newest(&self) -> Result<Attestation, String> {
+    pub fn newest(&self) -> Result<DatedSelfFenceReport, String> {
         let Some(newest) = self.attestations.iter().min_by_key(|one| one.age_ms).cloned() else {
             return Err(NO_LEASH.to_owned());
         };
@@ -91,7 +91,7 @@ impl Held {
             return Err(format!("it said {} s ago that no leash of it is armed", age_ms / 1_000));
         }
         let is_later_boot =
-            |one: &Attestation| one.leash.boot_id != newest.leash.boot_id && own.may_precede(one.statement());
+            |one: &DatedSelfFenceReport| one.leash.boot_id != newest.leash.boot_id && own.may_precede(one.statement());
         if self.attestations.iter().any(is_later_boot) {
             return Err(
                 "its leash was attested in two boots, and which of them is the later one is not known".to_owned()
@@ -103,7 +103,7 @@ impl Held {
     /// Every list of candidates that a boot has attested within its promise: it may go by any of them again.
     #[must_use]
     pub fn lists(&self, boot_id: &str) -> BTreeSet<BTreeSet<IpAddr>> {
-        let is_kept = |one: &&Attestation| one.leash.boot_id == boot_id && one.age_ms <= one.leash.kept_for_ms;
+        let is_kept = |one: &&DatedSelfFenceReport| one.leash.boot_id == boot_id && one.age_ms <= one.leash.kept_for_ms;
         self.attestations.iter().filter(is_kept).map(|one| one.leash.candidates.iter().copied().collect()).collect()
     }
 }
@@ -111,18 +111,18 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::shun::lease_times::Terms;
-    use crate::core::shun::messages::LeashReport;
+    use crate::core::shun::lease_times::LeaseTimes;
+    use crate::core::shun::messages::SelfFenceReport;
 
     const UPTIME_S: u64 = 1_000;
 
     /// Asked `age_s` ago; the boot `b1` began 1000 s ago, and `b2` 100 s ago.
-    fn attested(boot_id: &str, age_s: u64, candidates: &[u8]) -> Attestation {
-        let leash = LeashReport {
+    fn attested(boot_id: &str, age_s: u64, candidates: &[u8]) -> DatedSelfFenceReport {
+        let leash = SelfFenceReport {
             boot_id: boot_id.to_owned(),
             driver: "iTCO_wdt".to_owned(),
             nowayout: true,
-            terms: Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 },
+            terms: LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 },
             candidates: candidates.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect(),
             asks_from: None,
             is_virtual: Some(false),
@@ -130,7 +130,11 @@ mod tests {
             lease_age_ms: 0,
         };
         let began_s = if boot_id == "b2" { 100 } else { UPTIME_S };
-        Attestation { leash, age_ms: age_s * 1_000, uptime_ms: Some(began_s.max(age_s) * 1_000 - age_s * 1_000) }
+        DatedSelfFenceReport {
+            leash,
+            age_ms: age_s * 1_000,
+            uptime_ms: Some(began_s.max(age_s) * 1_000 - age_s * 1_000),
+        }
     }
 
     fn denied(boot_id: &str, age_s: u64) -> Denial {
@@ -153,19 +157,19 @@ mod tests {
     /// What does not say for how long it has been up is ordered by age, as far as that says.
     #[test]
     fn without_an_uptime_the_age_decides_and_doubt_is_no_proof() {
-        let old = || vec![Attestation { uptime_ms: None, ..attested("b1", 170, &[1, 2, 3]) }];
+        let old = || vec![DatedSelfFenceReport { uptime_ms: None, ..attested("b1", 170, &[1, 2, 3]) }];
         assert!(newest(old(), &[denied("b1", 184)]).is_err(), "which was said first is not known");
         assert!(newest(old(), &[denied("b1", 186)]).is_ok());
     }
 
-    fn newest(attestations: Vec<Attestation>, denials: &[Denial]) -> Result<Attestation, String> {
+    fn newest(attestations: Vec<DatedSelfFenceReport>, denials: &[Denial]) -> Result<DatedSelfFenceReport, String> {
         Held { attestations, denials: denials.to_vec() }.newest()
     }
 
     #[test]
     fn of_two_boots_whose_order_is_not_known_neither_counts() {
         let both = |uptime_s: u64| {
-            let first = Attestation { uptime_ms: Some(uptime_s * 1_000), ..attested("b1", 60, &[1]) };
+            let first = DatedSelfFenceReport { uptime_ms: Some(uptime_s * 1_000), ..attested("b1", 60, &[1]) };
             newest(vec![first, attested("b2", 10, &[1])], &[])
         };
         assert!(both(54).is_err(), "it began 114 s ago, and the other one 100 s");

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::lease_times::Terms;
+use super::lease_times::LeaseTimes;
 
 /// What one candidate said in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Word {
+pub enum CandidateAnswer {
     /// Its confd answered, signed and to this round's question, with a role that may run.
     MayRun,
     /// Its confd answered, signed, that this node is recorded offline.
@@ -21,7 +21,7 @@ pub enum Word {
     Silent,
 }
 
-impl Word {
+impl CandidateAnswer {
     /// Whether it lets a node run that was let run before.
     #[must_use]
     pub const fn grants(self) -> bool {
@@ -43,13 +43,13 @@ pub struct Lease {
 impl Lease {
     /// None yet, with the candidates to ask.
     #[must_use]
-    pub fn new(terms: Terms, candidates: BTreeSet<IpAddr>) -> Self {
+    pub fn new(terms: LeaseTimes, candidates: BTreeSet<IpAddr>) -> Self {
         Self { length: Duration::from_millis(terms.lease_ms), candidates, granted_at: None }
     }
 
     /// One that was granted before, to a process that is gone: by questions sent at `granted_at`.
     #[must_use]
-    pub fn restored(terms: Terms, candidates: BTreeSet<IpAddr>, granted_at: Duration) -> Self {
+    pub fn restored(terms: LeaseTimes, candidates: BTreeSet<IpAddr>, granted_at: Duration) -> Self {
         Self { granted_at: Some(granted_at), ..Self::new(terms, candidates) }
     }
 
@@ -80,9 +80,9 @@ impl Lease {
     ///
     /// The first lease takes signed words only. A node that is let in again while Ganeti still has it offline may be refused
     /// when it asks and admitted when its echo follows: a lease by that would be taken from it at once, and it be reset.
-    pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, Word>) {
+    pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, CandidateAnswer>) {
         let is_first = self.granted_at.is_none();
-        let counts = |word: &Word| if is_first { *word == Word::MayRun } else { word.grants() };
+        let counts = |word: &CandidateAnswer| if is_first { *word == CandidateAnswer::MayRun } else { word.grants() };
         let grants = |list: &BTreeSet<IpAddr>| {
             let granted = list.iter().filter(|candidate| words.get(candidate).is_some_and(counts)).count();
             granted >= majority(list.len())
@@ -133,12 +133,12 @@ mod tests {
         numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
     }
 
-    fn said(words: &[(u8, Word)]) -> BTreeMap<IpAddr, Word> {
+    fn said(words: &[(u8, CandidateAnswer)]) -> BTreeMap<IpAddr, CandidateAnswer> {
         words.iter().map(|(n, word)| (IpAddr::from([192, 0, 2, *n]), *word)).collect()
     }
 
     fn lease(numbers: &[u8]) -> Lease {
-        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
+        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
         Lease::new(terms, list(numbers))
     }
 
@@ -146,10 +146,10 @@ mod tests {
     fn it_counts_from_the_sending_and_an_old_round_shortens_nothing() {
         let mut lease = lease(&[1, 2, 3]);
         assert!(!lease.may_pet(S(0)), "there never was one");
-        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
+        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
         assert_eq!(lease.ends(), Some(S(15)));
         assert!(lease.may_pet(S(14)) && !lease.may_pet(S(15)));
-        lease.round(S(3), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (3, Word::MayRun)]));
+        lease.round(S(3), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (3, CandidateAnswer::MayRun)]));
         assert_eq!(lease.ends(), Some(S(15)));
     }
 
@@ -157,10 +157,34 @@ mod tests {
     #[test]
     fn half_is_no_majority_and_one_refusal_is_no_loss() {
         for (words, granted) in [
-            (said(&[(1, Word::MayRun), (2, Word::MayRun), (3, Word::Silent), (4, Word::Silent)]), false),
-            (said(&[(1, Word::MayRun), (2, Word::MayRun), (3, Word::MayRun), (4, Word::Refuses)]), true),
-            (said(&[(1, Word::Refuses), (2, Word::Refuses), (3, Word::MayRun), (4, Word::MayRun)]), false),
-            (said(&[(7, Word::MayRun), (8, Word::MayRun), (9, Word::MayRun)]), false),
+            (
+                said(&[
+                    (1, CandidateAnswer::MayRun),
+                    (2, CandidateAnswer::MayRun),
+                    (3, CandidateAnswer::Silent),
+                    (4, CandidateAnswer::Silent),
+                ]),
+                false,
+            ),
+            (
+                said(&[
+                    (1, CandidateAnswer::MayRun),
+                    (2, CandidateAnswer::MayRun),
+                    (3, CandidateAnswer::MayRun),
+                    (4, CandidateAnswer::Refuses),
+                ]),
+                true,
+            ),
+            (
+                said(&[
+                    (1, CandidateAnswer::Refuses),
+                    (2, CandidateAnswer::Refuses),
+                    (3, CandidateAnswer::MayRun),
+                    (4, CandidateAnswer::MayRun),
+                ]),
+                false,
+            ),
+            (said(&[(7, CandidateAnswer::MayRun), (8, CandidateAnswer::MayRun), (9, CandidateAnswer::MayRun)]), false),
         ] {
             let mut lease = lease(&[1, 2, 3, 4]);
             lease.round(S(1), &list(&[1, 2, 3, 4]), &words);
@@ -175,8 +199,12 @@ mod tests {
     #[test]
     fn a_refusal_renews_nothing() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
-        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::Refuses), (3, Word::Refuses)]));
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
+        lease.round(
+            S(5),
+            &list(&[1, 2, 3]),
+            &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::Refuses), (3, CandidateAnswer::Refuses)]),
+        );
         assert_eq!(lease.ends(), Some(S(11)));
     }
 
@@ -184,8 +212,8 @@ mod tests {
     #[test]
     fn a_fault_of_confd_everywhere_ends_nobody() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
-        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, Word::Alive), (2, Word::Alive)]));
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
+        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive)]));
         assert!(lease.may_pet(S(14)));
     }
 
@@ -195,13 +223,17 @@ mod tests {
     fn no_echo_begins_a_lease() {
         let mut lease = lease(&[1, 2, 3]);
         for words in [
-            said(&[(1, Word::Alive), (2, Word::Alive), (3, Word::Alive)]),
-            said(&[(1, Word::Alive), (2, Word::Alive), (3, Word::MayRun)]),
+            said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Alive)]),
+            said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::MayRun)]),
         ] {
             lease.round(S(1), &list(&[1, 2, 3]), &words);
             assert_eq!(lease.ends(), None, "{words:?}");
         }
-        lease.round(S(2), &list(&[1, 2, 3]), &said(&[(1, Word::MayRun), (2, Word::Refuses), (3, Word::MayRun)]));
+        lease.round(
+            S(2),
+            &list(&[1, 2, 3]),
+            &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::Refuses), (3, CandidateAnswer::MayRun)]),
+        );
         assert_eq!(lease.ends(), Some(S(12)));
     }
 
@@ -209,10 +241,10 @@ mod tests {
     #[test]
     fn a_shorter_list_needs_the_longer_ones_majority() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1]), &said(&[(1, Word::MayRun)]));
+        lease.round(S(1), &list(&[1]), &said(&[(1, CandidateAnswer::MayRun)]));
         assert!(!lease.may_pet(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
-        lease.round(S(2), &list(&[1, 2]), &said(&[(1, Word::MayRun), (2, Word::MayRun)]));
+        lease.round(S(2), &list(&[1, 2]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
         assert_eq!(*lease.candidates(), list(&[1, 2]));
     }
 
@@ -220,7 +252,7 @@ mod tests {
     #[test]
     fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
         let mut lease = lease(&[1, 2, 3]);
-        let words = said(&[(1, Word::MayRun), (2, Word::MayRun), (5, Word::MayRun)]);
+        let words = said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun), (5, CandidateAnswer::MayRun)]);
         lease.round(S(1), &list(&[4, 5, 6]), &words);
         assert!(lease.may_pet(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
@@ -249,7 +281,7 @@ mod tests {
         fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), refusing in proptest::collection::btree_set(0u8..9, 0..9)) {
             let candidates = list(&numbers.iter().copied().collect::<Vec<_>>());
             let refusing = list(&refusing.into_iter().collect::<Vec<_>>());
-            let words = candidates.difference(&refusing).map(|candidate| (*candidate, Word::MayRun)).collect();
+            let words = candidates.difference(&refusing).map(|candidate| (*candidate, CandidateAnswer::MayRun)).collect();
             let mut lease = lease(&numbers.into_iter().collect::<Vec<_>>());
             lease.round(S(1), &candidates, &words);
             prop_assert_eq!(lease.may_pet(S(1)), !blocks(&candidates, &refusing) && !candidates.is_empty());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The times that a leash keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Terms {
+pub struct LeaseTimes {
     /// How long a lease holds from the moment when its question was sent, in milliseconds of the node's clock since boot.
     pub lease_ms: u64,
     /// How long after the last pet the watchdog bites, in milliseconds, as read back from the device.
@@ -28,7 +28,7 @@ const MOST_MS: u64 = 600_000;
 /// The most that a clock's rate may be wrong, in parts per million: as for the configuration.
 const DRIFT_MOST_PPM: u32 = 100_000;
 
-impl Terms {
+impl LeaseTimes {
     /// These times as another node claims them, as far as they can be relied on: with `own`'s drift and stop time at least, as
     /// how wrong clocks are and how long a write may take is not for the one that is waited for to say.
     ///
@@ -71,7 +71,7 @@ impl Terms {
     }
 
     /// Whether a leash that promised, `age_ms` ago, to keep its discipline for `kept_for_ms` keeps it to the end of
-    /// [`Terms::bound`], whichever clock is the faster one: a leash that is disarmed before it has bitten does not bite.
+    /// [`LeaseTimes::bound`], whichever clock is the faster one: a leash that is disarmed before it has bitten does not bite.
     #[must_use]
     pub fn is_kept(self, age_ms: u64, kept_for_ms: u64) -> bool {
         let bound = u64::try_from(self.bound().as_millis()).unwrap_or(u64::MAX);
@@ -93,37 +93,37 @@ mod tests {
 
     #[test]
     fn the_wait_is_rounded_up_and_covers_both_clocks() {
-        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         assert_eq!(terms.bound(), Duration::from_millis(25_455));
-        assert_eq!(Terms { drift_ppm: 0, ..terms }.bound(), Duration::from_secs(25));
+        assert_eq!(LeaseTimes { drift_ppm: 0, ..terms }.bound(), Duration::from_secs(25));
     }
 
     #[test]
     fn whoever_was_told_of_shorter_times_can_still_rely_on_them() {
-        let told = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
-        let longer = Terms { lease_ms: 30_000, ..told };
+        let told = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+        let longer = LeaseTimes { lease_ms: 30_000, ..told };
         assert_eq!(longer.no_longer_than(told).bound(), told.bound());
-        let shorter = Terms { watchdog_ms: 2_000, ..told };
+        let shorter = LeaseTimes { watchdog_ms: 2_000, ..told };
         assert_eq!(shorter.no_longer_than(told), shorter);
-        let crossed = Terms { lease_ms: 3_000, watchdog_ms: 9_000, ..told };
-        assert_eq!(crossed.no_longer_than(told), Terms { lease_ms: 3_000, ..told });
+        let crossed = LeaseTimes { lease_ms: 3_000, watchdog_ms: 9_000, ..told };
+        assert_eq!(crossed.no_longer_than(told), LeaseTimes { lease_ms: 3_000, ..told });
     }
 
     /// A node that claims clocks without fault or writes that end at once shortens the wait of others by that.
     #[test]
     fn claimed_times_have_a_floor_and_a_ceiling() {
-        let own = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let own = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         assert_eq!(own.claimed(own), Ok(own));
-        let bare = Terms { drift_ppm: 0, stop_ms: 0, ..own };
+        let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..own };
         assert_eq!(bare.claimed(own).unwrap().bound(), own.bound());
-        assert_eq!(Terms { stop_ms: 9_000, ..own }.claimed(own).unwrap().stop_ms, 9_000);
+        assert_eq!(LeaseTimes { stop_ms: 9_000, ..own }.claimed(own).unwrap().stop_ms, 9_000);
         for wrong in [
-            Terms { lease_ms: 999, ..own },
-            Terms { lease_ms: u64::MAX, ..own },
-            Terms { watchdog_ms: 0, ..own },
-            Terms { watchdog_ms: 600_001, ..own },
-            Terms { stop_ms: 600_001, ..own },
-            Terms { drift_ppm: 100_001, ..own },
+            LeaseTimes { lease_ms: 999, ..own },
+            LeaseTimes { lease_ms: u64::MAX, ..own },
+            LeaseTimes { watchdog_ms: 0, ..own },
+            LeaseTimes { watchdog_ms: 600_001, ..own },
+            LeaseTimes { stop_ms: 600_001, ..own },
+            LeaseTimes { drift_ppm: 100_001, ..own },
         ] {
             assert!(wrong.claimed(own).is_err(), "{wrong:?}");
         }
@@ -131,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_promise_has_to_last_for_the_whole_wait() {
-        let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
         assert!(terms.is_kept(574_999, 600_000) && !terms.is_kept(575_000, 600_000));
-        let drifting = Terms { drift_ppm: 10_000, ..terms };
+        let drifting = LeaseTimes { drift_ppm: 10_000, ..terms };
         assert!(drifting.is_kept(560_000, 600_000) && !drifting.is_kept(570_000, 600_000));
         assert!(!terms.is_kept(u64::MAX, u64::MAX));
     }

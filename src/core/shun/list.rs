@@ -86,7 +86,7 @@ impl fmt::Display for Epoch {
 /// What is refused of a shunned node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Reach {
+pub enum ShunScope {
     /// TCP in both directions: noded, SSH, DRBD, migrations. UDP and ICMP pass, corosync and Ganeti's confd (UDP 1814) among
     /// them: enough for a node whose power was seen off, which may return to the cluster stack with a new boot.
     Tcp,
@@ -100,13 +100,13 @@ pub const SEVERAL_BOOTS: &str = "several";
 /// What is remembered of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct ShunEntry {
     /// Shunned or admitted.
     pub epoch: Epoch,
     /// All of its addresses.
     pub addresses: BTreeSet<IpAddr>,
     /// What is refused.
-    pub reach: Reach,
+    pub reach: ShunScope,
     /// How strongly it is proven to have stopped, in this epoch. Of no meaning while it is admitted.
     pub grade: Grade,
     /// The boot that is shunned (`proc_sys_kernel(5)`, `boot_id`), where it is known.
@@ -147,7 +147,7 @@ pub fn is_boot_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+'))
 }
 
-impl Entry {
+impl ShunEntry {
     /// Takes `other` in: the later epoch wins; of one epoch, the wider refusal and the stronger proof.
     pub fn merge(&mut self, other: &Self) {
         if other.epoch > self.epoch {
@@ -174,8 +174,8 @@ impl Entry {
 ///
 /// What is read, from a file or from another node, is within the limits of this module; anything else is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<NodeName, Entry>")]
-pub struct Register(pub BTreeMap<NodeName, Entry>);
+#[serde(try_from = "BTreeMap<NodeName, ShunEntry>")]
+pub struct ShunList(pub BTreeMap<NodeName, ShunEntry>);
 
 /// A register beyond the limits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -209,17 +209,17 @@ pub enum RegisterError {
     },
 }
 
-impl TryFrom<BTreeMap<NodeName, Entry>> for Register {
+impl TryFrom<BTreeMap<NodeName, ShunEntry>> for ShunList {
     type Error = RegisterError;
 
-    fn try_from(entries: BTreeMap<NodeName, Entry>) -> Result<Self, RegisterError> {
+    fn try_from(entries: BTreeMap<NodeName, ShunEntry>) -> Result<Self, RegisterError> {
         let register = Self(entries);
         register.check()?;
         Ok(register)
     }
 }
 
-impl Register {
+impl ShunList {
     /// Whether this can be written, so that it is read back.
     ///
     /// # Errors
@@ -255,7 +255,7 @@ impl Register {
     }
 
     /// The nodes that are shunned.
-    pub fn shunned(&self) -> impl Iterator<Item = (&NodeName, &Entry)> {
+    pub fn shunned(&self) -> impl Iterator<Item = (&NodeName, &ShunEntry)> {
         self.0.iter().filter(|(_, entry)| entry.epoch.is_shunned())
     }
 }
@@ -265,8 +265,8 @@ impl Register {
 /// A host that comes back tells what it remembers of before. What it learned in the same round (`now`) decides: whoever was
 /// admitted while it was away is rightly refused by nobody.
 pub fn not_refused<'a>(
-    told: &Register,
-    now: &Register,
+    told: &ShunList,
+    now: &ShunList,
     refuses: impl Iterator<Item = (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)>,
 ) -> Vec<String> {
     let shunned: Vec<_> = told
@@ -290,21 +290,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn entry() -> impl Strategy<Value = Entry> {
+    fn entry() -> impl Strategy<Value = ShunEntry> {
         let address = (1u8..5).prop_map(|n| IpAddr::from([192, 0, 2, n]));
         let addresses = proptest::collection::btree_set(address, 0..3);
         let grade = prop_oneof![Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
-        let reach = prop_oneof![Just(Reach::Tcp), Just(Reach::Everything)];
+        let reach = prop_oneof![Just(ShunScope::Tcp), Just(ShunScope::Everything)];
         let boot_id = proptest::option::of("[ab]");
         (0u64..5, addresses, reach, grade, boot_id, 0u64..3, "[ab]").prop_map(
             |(epoch, addresses, reach, grade, boot_id, since_ms, by)| {
                 let epoch = Epoch(epoch);
-                Entry { epoch, addresses, reach, grade, boot_id, since_ms, by }
+                ShunEntry { epoch, addresses, reach, grade, boot_id, since_ms, by }
             },
         )
     }
 
-    fn merged(a: &Entry, b: &Entry) -> Entry {
+    fn merged(a: &ShunEntry, b: &ShunEntry) -> ShunEntry {
         let mut all = a.clone();
         all.merge(b);
         all
@@ -324,10 +324,10 @@ mod tests {
     /// A leash that was attested in one boot says nothing of another.
     #[test]
     fn of_two_boots_neither_is_known() {
-        let entry = |boot: Option<&str>| Entry {
+        let entry = |boot: Option<&str>| ShunEntry {
             epoch: Epoch(1),
             addresses: BTreeSet::new(),
-            reach: Reach::Everything,
+            reach: ShunScope::Everything,
             grade: Grade::Isolated,
             boot_id: boot.map(str::to_owned),
             since_ms: 1,
@@ -362,16 +362,16 @@ mod tests {
     #[test]
     fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
         let [one, two, three] = ["n1", "n2", "n3"].map(|name| NodeName::new(name).unwrap());
-        let entry = |epoch: u64| Entry {
+        let entry = |epoch: u64| ShunEntry {
             epoch: Epoch(epoch),
             addresses: BTreeSet::new(),
-            reach: Reach::Everything,
+            reach: ShunScope::Everything,
             grade: Grade::Isolated,
             boot_id: None,
             since_ms: 1,
             by: "x".into(),
         };
-        let register = |epoch: u64| Register(BTreeMap::from([(three.clone(), entry(epoch))]));
+        let register = |epoch: u64| ShunList(BTreeMap::from([(three.clone(), entry(epoch))]));
         let says = |epoch: Option<u64>| epoch.map(|epoch| (three.clone(), Epoch(epoch))).into_iter().collect();
         let (well, none, older): (BTreeMap<_, _>, BTreeMap<_, _>, BTreeMap<_, _>) =
             (says(Some(3)), says(None), says(Some(1)));
@@ -393,14 +393,14 @@ mod tests {
                                "since_ms": 1, "by": "x"})
         };
         let read = |entry: serde_json::Value| {
-            serde_json::from_value::<Register>(serde_json::json!({"n1": entry})).map_err(|error| error.to_string())
+            serde_json::from_value::<ShunList>(serde_json::json!({"n1": entry})).map_err(|error| error.to_string())
         };
         read(entry(1, 16, "b6c1e1f5-6f1f-4a43-8a0c-0123456789ab+123")).unwrap();
         assert!(read(entry(1, 17, "b")).unwrap_err().contains("17 addresses"));
         assert!(read(entry(1, 1, "a b")).unwrap_err().contains("boot id"));
         assert!(read(entry(u64::MAX, 1, "b")).unwrap_err().contains("epoch 18446744073709551615"));
         let many: serde_json::Map<_, _> = (0..=ENTRIES_MOST).map(|n| (format!("n{n}"), entry(1, 1, "b"))).collect();
-        assert!(serde_json::from_value::<Register>(many.into()).unwrap_err().to_string().contains("too many"));
+        assert!(serde_json::from_value::<ShunList>(many.into()).unwrap_err().to_string().contains("too many"));
         let mut told = entry(1, 1, "b");
         told["by"] = format!("\u{1b}]0;owned\u{7}{}", "x".repeat(1_000)).into();
         let by = read(told).unwrap().0.into_values().next().unwrap().by;

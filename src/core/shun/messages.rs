@@ -7,10 +7,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::lease_times::Terms;
-use super::list::{Epoch, Reach, Register};
+use super::lease_times::LeaseTimes;
+use super::list::{Epoch, ShunList, ShunScope};
 use crate::core::node::NodeName;
-use crate::core::power_receipt::Removal;
+use crate::core::power_receipt::PowerReceipt;
 
 /// The version of both.
 pub const VERSION: u32 = 1;
@@ -27,14 +27,14 @@ pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 /// What a node is told and asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
+pub struct PeerRequest {
     /// [`VERSION`].
     pub version: u32,
     /// Who asks.
     pub from: NodeName,
     /// Entries to take in; none for a mere question.
     #[serde(default)]
-    pub register: Register,
+    pub register: ShunList,
     /// The nodes whose leash it is asked about; its own is always told.
     #[serde(default)]
     pub about: Vec<NodeName>,
@@ -48,7 +48,7 @@ pub struct Question {
     pub receipts: Vec<NodeName>,
 }
 
-impl Question {
+impl PeerRequest {
     /// A mere question of `from`: it tells nothing, and each node answers for itself. What is to be told or asked beside that is
     /// set in the fields.
     #[must_use]
@@ -56,7 +56,7 @@ impl Question {
         Self {
             version: VERSION,
             from,
-            register: Register::default(),
+            register: ShunList::default(),
             about: Vec::new(),
             gone_master_ip: None,
             receipts: Vec::new(),
@@ -78,16 +78,16 @@ impl Question {
             return Err(format!("the request has {} bytes, the maximum is {limit}", length(self)));
         }
         let half = self.register.0.len() / 2;
-        let of = |register: Register| Self { register, ..self.clone() };
-        let first = of(Register(entries.clone().take(half).collect())).parts(limit)?;
-        let second = of(Register(entries.skip(half).collect())).parts(limit)?;
+        let of = |register: ShunList| Self { register, ..self.clone() };
+        let first = of(ShunList(entries.clone().take(half).collect())).parts(limit)?;
+        let second = of(ShunList(entries.skip(half).collect())).parts(limit)?;
         Ok(first.into_iter().chain(second).collect())
     }
 }
 
 /// What it answers, with all that it was told done, flushed to its disk, and read back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct PeerReport {
     /// [`VERSION`].
     pub version: u32,
     /// Who answers.
@@ -98,12 +98,12 @@ pub struct Report {
     #[serde(default)]
     pub uptime_ms: Option<u64>,
     /// All that it remembers.
-    pub register: Register,
+    pub register: ShunList,
     /// The nodes whose every address its kernel refuses now, read back, each with the epoch.
     pub refuses: BTreeMap<NodeName, Epoch>,
-    /// What of each of them is refused, read back. What is not named here counts as [`Reach::Tcp`].
+    /// What of each of them is refused, read back. What is not named here counts as [`ShunScope::Tcp`].
     #[serde(default)]
-    pub scopes: BTreeMap<NodeName, Reach>,
+    pub scopes: BTreeMap<NodeName, ShunScope>,
     /// The identity of the rules (the kernel's handles): another one means that they were gone for a moment.
     pub seal: String,
     /// What it was told and did not do, with the reason: an address of its own, one that is protected.
@@ -114,10 +114,10 @@ pub struct Report {
     pub not_durable: Option<String>,
     /// Its own leash.
     #[serde(default)]
-    pub leash: Option<LeashReport>,
+    pub leash: Option<SelfFenceReport>,
     /// What it was told of others' leashes, with the age in milliseconds by its own clock since boot.
     #[serde(default)]
-    pub leashes: BTreeMap<NodeName, Attestation>,
+    pub leashes: BTreeMap<NodeName, DatedSelfFenceReport>,
     /// The nodes that said, when they were asked last, that no leash of theirs is armed.
     #[serde(default)]
     pub denials: BTreeMap<NodeName, Denial>,
@@ -132,7 +132,7 @@ pub struct Report {
     pub drbd_primaries: Option<u32>,
     /// Its own receipts of the nodes that were asked about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub receipts: BTreeMap<NodeName, Vec<Removal>>,
+    pub receipts: BTreeMap<NodeName, Vec<PowerReceipt>>,
     /// What stands behind the answer; none of an older version.
     #[serde(default)]
     pub program: Option<Program>,
@@ -151,7 +151,7 @@ pub struct Program {
 
 /// What a leash says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LeashReport {
+pub struct SelfFenceReport {
     /// Its node's boot.
     pub boot_id: String,
     /// The watchdog's driver (`identity` in `/sys/class/watchdog`).
@@ -160,7 +160,7 @@ pub struct LeashReport {
     pub nowayout: bool,
     /// The times that it keeps; `watchdog_ms` is the time within which the watchdog has reset the host: what was measured on
     /// this host, or follows from the driver and from what was read back from the device ([`super::expiry`]).
-    pub terms: Terms,
+    pub terms: LeaseTimes,
     /// The candidates that it asks.
     pub candidates: Vec<IpAddr>,
     /// The address that its questions are sent from; none of an older version.
@@ -190,9 +190,9 @@ pub struct Denial {
 
 /// A leash's report with its age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Attestation {
+pub struct DatedSelfFenceReport {
     /// What it said.
-    pub leash: LeashReport,
+    pub leash: SelfFenceReport,
     /// Milliseconds since it was *asked*, by the clock since boot of whoever holds it.
     pub age_ms: u64,
     /// For how long it had been up when it answered, in milliseconds of its own clock since boot; none of an older version.
@@ -212,16 +212,16 @@ mod tests {
                            "since_ms": 1, "by": "x".repeat(200)});
         let all: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("n{n}.lab"), entry.clone())).collect();
         let question = json!({"version": VERSION, "from": "n1", "register": all, "about": ["n2"]});
-        let question: Question = serde_json::from_value(question).unwrap();
+        let question: PeerRequest = serde_json::from_value(question).unwrap();
         let parts = question.parts(LIMIT).unwrap();
         assert!(parts.len() > 1);
-        let mut merged = Register::default();
+        let mut merged = ShunList::default();
         for part in &parts {
             assert!(serde_json::to_string(part).unwrap().len() <= LIMIT && part.about == question.about);
             merged.merge(&part.register);
         }
         assert_eq!(merged, question.register);
-        let small = Question { register: Register::default(), ..question };
+        let small = PeerRequest { register: ShunList::default(), ..question };
         assert_eq!(small.parts(LIMIT).unwrap(), std::slice::from_ref(&small));
         assert!(small.parts(10).is_err());
     }

@@ -1,7 +1,7 @@
 //! How a peer stands to the node that is shunned: by what it answers, by what is remembered of it, by what it serves.
 
-use super::list::{Epoch, Reach};
-use super::verdict::Stand;
+use super::list::{Epoch, ShunScope};
+use super::verdict::PeerState;
 use crate::core::grade::Grade;
 
 /// What is known of a peer.
@@ -23,7 +23,7 @@ pub struct Answer<'a> {
     /// Its kernel refuses every address of it, in this epoch.
     pub refuses: Option<Epoch>,
     /// As far as this.
-    pub reach: Reach,
+    pub reach: ShunScope,
     /// By these rules.
     pub seal: &'a str,
     /// Why it does not.
@@ -32,17 +32,17 @@ pub struct Answer<'a> {
 
 /// How it stands. Whoever answers is never proven off, nor left out as one that serves nothing.
 #[must_use]
-pub fn stand(facts: &Facts<'_>) -> Stand {
+pub fn stand(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
         (Ok(answer), _) => match answer.refuses {
-            Some(epoch) => Stand::Refuses { epoch, seal: answer.seal.to_owned(), reach: answer.reach },
-            None => Stand::Unconfirmed(format!("does not refuse it: {}", answer.why_not)),
+            Some(epoch) => PeerState::Refuses { epoch, seal: answer.seal.to_owned(), reach: answer.reach },
+            None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.why_not)),
         },
-        (Err(_), Some((grade, by))) if grade >= Grade::Bounded => Stand::ProvenOff(format!("{grade}, by {by}")),
+        (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
         // Ganeti records a node offline on proof only, or at a person's word.
-        (Err(_), _) if facts.recorded_offline => Stand::ProvenOff("recorded offline".to_owned()),
-        (Err(_), _) if !facts.serves => Stand::ServesNothing,
-        (Err(why), _) => Stand::Unconfirmed(format!("does not say that it refuses it: {why}")),
+        (Err(_), _) if facts.recorded_offline => PeerState::ProvenOff("recorded offline".to_owned()),
+        (Err(_), _) if !facts.serves => PeerState::ServesNothing,
+        (Err(why), _) => PeerState::Unconfirmed(format!("does not say that it refuses it: {why}")),
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Answer<'static> =
-        Answer { refuses: Some(Epoch(1)), reach: Reach::Everything, seal: "a", why_not: "it is admitted" };
+        Answer { refuses: Some(Epoch(1)), reach: ShunScope::Everything, seal: "a", why_not: "it is admitted" };
 
     fn silent() -> Facts<'static> {
         Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }
@@ -65,23 +65,26 @@ mod tests {
             recorded_offline: true,
             serves: false,
         };
-        assert!(matches!(stand(&facts(Some(Epoch(1)))), Stand::Refuses { .. }));
-        assert!(matches!(stand(&facts(None)), Stand::Unconfirmed(_)));
+        assert!(matches!(stand(&facts(Some(Epoch(1)))), PeerState::Refuses { .. }));
+        assert!(matches!(stand(&facts(None)), PeerState::Unconfirmed(_)));
     }
 
     #[test]
     fn who_is_silent_counts_by_proof_or_because_nothing_depends_on_it() {
-        assert!(matches!(stand(&silent()), Stand::Unconfirmed(_)));
+        assert!(matches!(stand(&silent()), PeerState::Unconfirmed(_)));
         for grade in [Grade::Unknown, Grade::Isolated] {
             assert!(
-                matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), Stand::Unconfirmed(_)),
+                matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::Unconfirmed(_)),
                 "{grade}"
             );
         }
         for grade in [Grade::Bounded, Grade::Off] {
-            assert!(matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), Stand::ProvenOff(_)), "{grade}");
+            assert!(
+                matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::ProvenOff(_)),
+                "{grade}"
+            );
         }
-        assert!(matches!(stand(&Facts { recorded_offline: true, ..silent() }), Stand::ProvenOff(_)));
-        assert_eq!(stand(&Facts { serves: false, ..silent() }), Stand::ServesNothing);
+        assert!(matches!(stand(&Facts { recorded_offline: true, ..silent() }), PeerState::ProvenOff(_)));
+        assert_eq!(stand(&Facts { serves: false, ..silent() }), PeerState::ServesNothing);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether what runs on a shunned node now may be let in again: only another boot than the one that was shunned, and only
 //! while it runs nothing.
 
-use super::list::{Entry, Epoch, SEVERAL_BOOTS};
+use super::list::{Epoch, SEVERAL_BOOTS, ShunEntry};
 use crate::core::grade::Grade;
 
 /// How far the clocks of two hosts may differ, in milliseconds.
@@ -22,7 +22,7 @@ pub enum Due {
 impl Due {
     /// By `entry`, which is what is remembered.
     #[must_use]
-    pub fn of(entry: Option<&Entry>) -> Self {
+    pub fn of(entry: Option<&ShunEntry>) -> Self {
         match entry.map(|entry| entry.epoch).unwrap_or_default() {
             epoch if epoch.is_shunned() => Self::Proof,
             epoch if epoch > Epoch::default() => Self::Telling,
@@ -33,7 +33,7 @@ impl Due {
 
 /// What a node says of itself when it is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Returned {
+pub struct ReturningNode {
     /// Its boot.
     pub boot_id: String,
     /// How long it has been up, in milliseconds.
@@ -49,7 +49,7 @@ pub struct Returned {
 /// The boot's id alone is not enough: the one that is remembered may be that of an earlier boot, if the node was booted
 /// between the last question and the shunning. So it must also be up for less time than it has been shunned.
 #[must_use]
-pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String> {
+pub fn why_not(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Option<String> {
     if entry.boot_id.as_ref() == Some(&returned.boot_id) {
         return Some("it still runs the boot that was shunned: reboot it".to_owned());
     }
@@ -81,7 +81,7 @@ pub fn why_not(entry: &Entry, returned: &Returned, now_ms: u64) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::shun::list::Reach;
+    use crate::core::shun::list::ShunScope;
 
     const NOW: u64 = 1_700_000_000_000;
 
@@ -89,11 +89,11 @@ mod tests {
         why_of(Grade::Isolated, boot_id, uptime_s, instances, primaries)
     }
 
-    fn entry(grade: Grade) -> Entry {
-        Entry {
+    fn entry(grade: Grade) -> ShunEntry {
+        ShunEntry {
             epoch: Epoch(1),
             addresses: ["192.0.2.3".parse().unwrap()].into(),
-            reach: Reach::Everything,
+            reach: ShunScope::Everything,
             grade,
             boot_id: Some("old".into()),
             since_ms: NOW - 300_000,
@@ -104,7 +104,7 @@ mod tests {
     /// A readmission that too few knew of stays undone, however often it is asked for.
     #[test]
     fn a_readmission_that_is_done_again_has_to_be_known_to_enough() {
-        let due = |epoch: u64| Due::of(Some(&Entry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
+        let due = |epoch: u64| Due::of(Some(&ShunEntry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
         assert_eq!((due(1), due(2), due(3)), (Due::Proof, Due::Telling, Due::Proof));
         assert_eq!((due(0), Due::of(None)), (Due::Nothing, Due::Nothing));
     }
@@ -118,7 +118,7 @@ mod tests {
     ) -> String {
         let entry = entry(grade);
         let uptime_ms = uptime_s.map(|s| s * 1_000);
-        let returned = Returned { boot_id: boot_id.into(), uptime_ms, instances, drbd_primaries: primaries };
+        let returned = ReturningNode { boot_id: boot_id.into(), uptime_ms, instances, drbd_primaries: primaries };
         why_not(&entry, &returned, NOW).unwrap_or_default()
     }
 

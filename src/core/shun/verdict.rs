@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::lease::{blocks, majority};
-use super::list::{Epoch, Reach};
-use super::messages::{Attestation, LeashReport};
+use super::list::{Epoch, ShunScope};
+use super::messages::{DatedSelfFenceReport, SelfFenceReport};
 use crate::core::node::NodeName;
 
 /// The driver word of a watchdog that dies with the kernel that it should reset.
@@ -17,7 +17,7 @@ pub const SOFTDOG: &str = "Software Watchdog";
 
 /// How a peer stands to the node that is shunned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Stand {
+pub enum PeerState {
     /// It refuses every address of it, read back from its kernel.
     Refuses {
         /// In this epoch.
@@ -25,7 +25,7 @@ pub enum Stand {
         /// By rules with this identity.
         seal: String,
         /// This much of it.
-        reach: Reach,
+        reach: ShunScope,
     },
     /// It is proven off itself, and how.
     ProvenOff(String),
@@ -43,7 +43,7 @@ pub struct Peer {
     /// Its primary address.
     pub address: IpAddr,
     /// How it stands.
-    pub stand: Stand,
+    pub stand: PeerState,
     /// Who refuses it itself.
     pub refused_by: BTreeSet<NodeName>,
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Missing {
 
 /// A look at all peers at once in which nobody was missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
+pub struct Round {
     /// When the first question was sent, by this host's clock since boot. A look of before this was in it is not read.
     pub asked: Duration,
     /// When the last answer was in, by this host's clock since boot.
@@ -85,7 +85,7 @@ pub struct Look {
 
 /// What is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProofVerdict {
     /// Every survivor refuses it; it may still run.
     Isolated {
         /// Why not more, and what to do about it.
@@ -109,15 +109,15 @@ pub enum Verdict {
 /// Who is missing, and why.
 pub fn look(
     target: &NodeName,
-    (epoch, reach): (Epoch, Reach),
+    (epoch, reach): (Epoch, ShunScope),
     peers: &[Peer],
     asked: Duration,
     at: Duration,
     boot_id: &str,
-) -> Result<Look, Vec<Missing>> {
+) -> Result<Round, Vec<Missing>> {
     let confirming: BTreeSet<&NodeName> =
-        peers.iter().filter(|peer| matches!(peer.stand, Stand::Refuses { .. })).map(|peer| &peer.node).collect();
-    let mut look = Look {
+        peers.iter().filter(|peer| matches!(peer.stand, PeerState::Refuses { .. })).map(|peer| &peer.node).collect();
+    let mut look = Round {
         asked,
         at,
         boot_id: boot_id.to_owned(),
@@ -130,23 +130,23 @@ pub fn look(
     for peer in peers {
         let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.refused_by.contains(*node));
         match &peer.stand {
-            Stand::Refuses { epoch: theirs, .. } if *theirs != epoch => {
+            PeerState::Refuses { epoch: theirs, .. } if *theirs != epoch => {
                 missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
             }
-            Stand::Refuses { reach: theirs, .. } if *theirs < reach => {
+            PeerState::Refuses { reach: theirs, .. } if *theirs < reach => {
                 missing.push(Missing { node: peer.node.clone(), why: "refuses TCP only".to_owned() });
             }
-            Stand::Refuses { seal, reach: theirs, .. } => {
+            PeerState::Refuses { seal, reach: theirs, .. } => {
                 look.seals.insert(peer.node.clone(), seal.clone());
-                if *theirs == Reach::Everything {
+                if *theirs == ShunScope::Everything {
                     look.refusing.insert(peer.address);
                 }
             }
-            Stand::ProvenOff(_) | Stand::ServesNothing => {}
-            Stand::Unconfirmed(_) if is_lost_too => {
+            PeerState::ProvenOff(_) | PeerState::ServesNothing => {}
+            PeerState::Unconfirmed(_) if is_lost_too => {
                 look.lost.insert(peer.node.clone());
             }
-            Stand::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
+            PeerState::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
         }
     }
     if !epoch.is_shunned() {
@@ -160,7 +160,7 @@ pub fn look(
 
 /// What the asker knows beside the looks.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct ProofInput<'a> {
     /// The address of the node that is shunned.
     pub target: IpAddr,
     /// All of its addresses that are refused.
@@ -172,7 +172,7 @@ pub struct Known<'a> {
     /// Ganeti's master, by the configuration of whoever asks.
     pub master: Option<&'a NodeName>,
     /// What the node's leash has attested, with its age at the end of the first look; or why nothing counts.
-    pub leash: Result<&'a Attestation, &'a str>,
+    pub leash: Result<&'a DatedSelfFenceReport, &'a str>,
     /// The boot that is shunned, where it is known.
     pub boot_id: Option<&'a str>,
     /// What counts though it is weaker.
@@ -190,7 +190,7 @@ pub struct Accepted {
 
 /// Why a leash with this watchdog proves nothing; none if it may.
 #[must_use]
-pub fn why_toothless(leash: &LeashReport, accepted: Accepted) -> Option<String> {
+pub fn why_toothless(leash: &SelfFenceReport, accepted: Accepted) -> Option<String> {
     if !leash.nowayout {
         return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
     }
@@ -219,9 +219,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody admitted the node in
 /// between; and so must the rules be: the kernel numbers them anew when they are made again.
 #[must_use]
-pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
-    let isolated = |why: String| Verdict::Isolated { why_not_bounded: why };
-    let Attestation { leash, age_ms, .. } = match known.leash {
+pub fn judge(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
+    let isolated = |why: String| ProofVerdict::Isolated { why_not_bounded: why };
+    let DatedSelfFenceReport { leash, age_ms, .. } = match known.leash {
         Ok(attestation) => attestation,
         Err(why) => return isolated(why.to_owned()),
     };
@@ -263,13 +263,13 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
         }
     }
     if begins_anew(first, last) {
-        return Verdict::Waiting { until: last.at + leash.terms.bound() };
+        return ProofVerdict::Waiting { until: last.at + leash.terms.bound() };
     }
     let until = first.at + leash.terms.bound();
     // The node's next boot asks for no lease before it is armed, and nothing ends it: a master that is lost with the node,
     // and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {
-        return Verdict::Waiting { until: until.max(last.at + AGAIN) };
+        return ProofVerdict::Waiting { until: until.max(last.at + AGAIN) };
     }
     // One that has ended since may have done so before: when the promise is over the next boot serves without a leash.
     let since = u64::try_from(last.at.saturating_sub(first.at).as_millis()).unwrap_or(u64::MAX);
@@ -282,18 +282,18 @@ pub fn judge(first: &Look, last: &Look, known: Known<'_>) -> Verdict {
         );
     }
     // An answer may be much older than the last one of its look: only a question of after the wait sees its end.
-    if last.asked >= until { Verdict::Bounded } else { Verdict::Waiting { until } }
+    if last.asked >= until { ProofVerdict::Bounded } else { ProofVerdict::Waiting { until } }
 }
 
 /// The look that the wait counts from: the one that is kept, or `last` where what that showed did not hold all the time.
 #[must_use]
-pub fn first_of<'a>(kept: Option<&'a Look>, last: &'a Look) -> &'a Look {
+pub fn first_of<'a>(kept: Option<&'a Round>, last: &'a Round) -> &'a Round {
     kept.filter(|kept| !begins_anew(kept, last)).unwrap_or(last)
 }
 
 /// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.
 #[must_use]
-pub fn begins_anew(first: &Look, last: &Look) -> bool {
+pub fn begins_anew(first: &Round, last: &Round) -> bool {
     let changed = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_some_and(|now| now != seal);
     // The clock of the looks is of one boot, and the epoch in which all refused is one.
     first.boot_id != last.boot_id

@@ -2,25 +2,25 @@
 
 use serde::Serialize;
 
-use super::{Flags, Level, Line};
+use super::{Flags, Level, NodeStatus};
 use crate::core::grade::Grade;
 use crate::core::power::Power;
-use crate::core::shun::list::Entry;
+use crate::core::shun::list::ShunEntry;
 
 /// How this host's register has a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Shun {
+pub enum ShunState {
     /// It is refused.
     Shunned,
     /// It was, and is admitted again.
     Admitted,
 }
 
-impl Shun {
+impl ShunState {
     /// Of an entry.
     #[must_use]
-    pub const fn of(entry: &Entry) -> Self {
+    pub const fn of(entry: &ShunEntry) -> Self {
         if entry.epoch.is_shunned() { Self::Shunned } else { Self::Admitted }
     }
 
@@ -37,7 +37,7 @@ impl Shun {
 /// How a node's leash is, by its own last word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Leash {
+pub enum SelfFenceState {
     /// It is armed, and keeps its discipline long enough for a proof.
     Armed,
     /// It has none that is armed.
@@ -49,7 +49,7 @@ pub enum Leash {
 /// For how long a node without a leash is believed not to have armed one, in milliseconds: a candidate asks it more often.
 const FRESH_MS: u64 = 600_000;
 
-impl Leash {
+impl SelfFenceState {
     /// Of a node that was asked `age_ms` ago; `kept`: what it attested still holds for a whole wait; none: it attested
     /// nothing.
     #[must_use]
@@ -75,7 +75,7 @@ impl Leash {
 /// What a node's OOB program has just said of its power.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Seen {
+pub enum PowerReading {
     /// This.
     Power(Power),
     /// Nothing, and why.
@@ -86,11 +86,11 @@ pub enum Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Protection {
     /// Its power as its OOB program has it.
-    pub seen: Option<Seen>,
+    pub seen: Option<PowerReading>,
     /// This host's register.
-    pub shun: Option<Shun>,
+    pub shun: Option<ShunState>,
     /// Its own word.
-    pub leash: Option<Leash>,
+    pub leash: Option<SelfFenceState>,
     /// What is proven of it now: not of a boot that has come since.
     pub grade: Option<Grade>,
 }
@@ -102,23 +102,23 @@ impl Protection {
         let recorded = flags.and_then(|flags| flags.powered).map(|powered| Power::from(powered).word());
         let seen = match &self.seen {
             None => return recorded.unwrap_or("-").to_owned(),
-            Some(Seen::Power(power)) => power.word(),
-            Some(Seen::Unknown(_)) => "?",
+            Some(PowerReading::Power(power)) => power.word(),
+            Some(PowerReading::Unknown(_)) => "?",
         };
         let is_other = recorded.is_some_and(|recorded| seen != "?" && seen != recorded);
         format!("{}, {} {seen}", recorded.unwrap_or("-"), if is_other { "SEEN" } else { "seen" })
     }
 }
 
-impl Line {
+impl NodeStatus {
     /// The same with what else is known of it.
     #[must_use]
     pub fn protected(mut self, protection: Protection) -> Self {
         let recorded_off = self.ganeti.is_some_and(|flags| flags.offline);
         // Of a host that is recorded offline nobody relies on its power.
         let is_odd = match &protection.seen {
-            Some(Seen::Power(power)) => !power.is_on() && self.ganeti.is_some() && !recorded_off,
-            Some(Seen::Unknown(_)) | None => false,
+            Some(PowerReading::Power(power)) => !power.is_on() && self.ganeti.is_some() && !recorded_off,
+            Some(PowerReading::Unknown(_)) | None => false,
         };
         if is_odd {
             self.level = self.level.max(Level::Look);
@@ -128,7 +128,7 @@ impl Line {
 
     /// What the last receipt proves of the node as it is: nothing of one that is back in the cluster.
     #[must_use]
-    pub fn proven(&self, entry: Option<&Entry>) -> Option<Grade> {
+    pub fn proven(&self, entry: Option<&ShunEntry>) -> Option<Grade> {
         let is_gone = self.pacemaker.is_some_and(|word| word == "OFFLINE" || word == "UNCLEAN");
         let shunned = entry.filter(|entry| entry.epoch.is_shunned()).map(|entry| entry.grade);
         let receipt = self.receipt.as_ref().filter(|_| is_gone).map(|last| last.grade);
@@ -142,47 +142,48 @@ mod tests {
     use crate::core::node::NodeName;
     use crate::core::receipt::{Action, Outcome};
     use crate::core::reconcile::Membership;
-    use crate::core::shun::list::{Epoch, Reach};
-    use crate::core::status::{Last, Role};
+    use crate::core::shun::list::{Epoch, ShunScope};
+    use crate::core::status::{DisplayedRole, LastAction};
 
     #[test]
     fn the_power_is_as_recorded_and_as_seen() {
-        let flags = |powered| Flags { role: Role::Regular, offline: true, drained: None, powered };
+        let flags = |powered| Flags { role: DisplayedRole::Regular, offline: true, drained: None, powered };
         let power = |seen, powered| Protection { seen, ..Protection::default() }.power(Some(flags(powered)));
         assert_eq!(power(None, Some(false)), "off");
         assert_eq!(power(None, None), "-");
-        assert_eq!(power(Some(Seen::Power(Power::On)), Some(true)), "on, seen on");
-        assert_eq!(power(Some(Seen::Power(Power::On)), Some(false)), "off, SEEN on");
-        assert_eq!(power(Some(Seen::Unknown("x".into())), Some(true)), "on, seen ?");
-        assert_eq!(power(Some(Seen::Power(Power::Off)), None), "-, seen off");
+        assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(true)), "on, seen on");
+        assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(false)), "off, SEEN on");
+        assert_eq!(power(Some(PowerReading::Unknown("x".into())), Some(true)), "on, seen ?");
+        assert_eq!(power(Some(PowerReading::Power(Power::Off)), None), "-, seen off");
     }
 
     /// Unknown is not success: an old word is none.
     #[test]
     fn a_leash_is_armed_only_by_a_fresh_word() {
-        assert_eq!(Leash::of(1_000, Some(true)), Leash::Armed);
-        assert_eq!(Leash::of(900_000, Some(false)), Leash::Unknown);
-        assert_eq!(Leash::of(1_000, None), Leash::Off);
-        assert_eq!(Leash::of(FRESH_MS + 1, None), Leash::Unknown);
+        assert_eq!(SelfFenceState::of(1_000, Some(true)), SelfFenceState::Armed);
+        assert_eq!(SelfFenceState::of(900_000, Some(false)), SelfFenceState::Unknown);
+        assert_eq!(SelfFenceState::of(1_000, None), SelfFenceState::Off);
+        assert_eq!(SelfFenceState::of(FRESH_MS + 1, None), SelfFenceState::Unknown);
     }
 
-    fn line(member: Membership, offline: bool) -> Line {
-        let flags = Flags { role: Role::Regular, offline, drained: None, powered: None };
-        Line::new(NodeName::new("n3").unwrap(), Some(member), Some(flags), None, None)
+    fn line(member: Membership, offline: bool) -> NodeStatus {
+        let flags = Flags { role: DisplayedRole::Regular, offline, drained: None, powered: None };
+        NodeStatus::new(NodeName::new("n3").unwrap(), Some(member), Some(flags), None, None)
     }
 
     /// A proof is of the boot that it ended: a receipt of before the node was back proves nothing of it now.
     #[test]
     fn a_proof_stands_while_the_node_is_gone_or_refused() {
-        let last = Last { action: Action::Off, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1 };
-        let of = |member, grade| Line { receipt: Some(Last { grade, ..last.clone() }), ..line(member, false) };
+        let last = LastAction { action: Action::Off, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1 };
+        let of =
+            |member, grade| NodeStatus { receipt: Some(LastAction { grade, ..last.clone() }), ..line(member, false) };
         assert_eq!(of(Membership::Absent, Grade::Off).proven(None), Some(Grade::Off));
         assert_eq!(of(Membership::Absent, Grade::Unknown).proven(None), None);
         assert_eq!(of(Membership::Online, Grade::Off).proven(None), None);
-        let mut entry = Entry {
+        let mut entry = ShunEntry {
             epoch: Epoch(1),
             addresses: [].into(),
-            reach: Reach::Everything,
+            reach: ShunScope::Everything,
             grade: Grade::Bounded,
             boot_id: None,
             since_ms: 1,
@@ -196,7 +197,7 @@ mod tests {
     /// "Power as recorded and as seen": a host that is off and counts as a node is no small thing.
     #[test]
     fn a_node_that_is_seen_off_needs_a_look() {
-        let seen = |power| Protection { seen: Some(Seen::Power(power)), ..Protection::default() };
+        let seen = |power| Protection { seen: Some(PowerReading::Power(power)), ..Protection::default() };
         let of = |offline, power: bool| line(Membership::Online, offline).protected(seen(power.into())).level;
         assert_eq!((of(false, true), of(false, false), of(true, false)), (Level::Well, Level::Look, Level::Well));
     }

@@ -4,8 +4,8 @@ use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::offline_job::OfflineJob;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::reconcile::Refusal;
-use crate::service::reconciler::run::{MEMORY_FILE, Recorder, RecorderError};
+use crate::core::reconcile::BlockReason;
+use crate::service::reconciler::run::{MEMORY_FILE, ReconcileError, Reconciler};
 use crate::service::reconciler::submitted_jobs::{Submitted, submit};
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::ganeti::luxi::LuxiError;
@@ -20,7 +20,7 @@ pub enum Withheld {
     Watched,
     /// A guard.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(BlockReason),
     /// The proof is weaker than what the record asks for.
     #[error("it is only proven {grade}, and at least {least} is asked for")]
     Grade {
@@ -34,7 +34,7 @@ pub enum Withheld {
     Luxi(LuxiError),
     /// What the guards need to know is not known.
     #[error(transparent)]
-    Unknown(#[from] RecorderError),
+    Unknown(#[from] ReconcileError),
 }
 
 impl From<LockError> for Withheld {
@@ -49,7 +49,7 @@ impl From<CibError> for Withheld {
     }
 }
 
-impl Recorder {
+impl Reconciler {
     /// Has one node recorded that is proven `grade` just now, if no guard is against it. From then on it counts as
     /// recorded, and a look in a moment does not do it again. Returns the job's number, if that was confirmed in time.
     ///
@@ -95,10 +95,10 @@ impl Recorder {
             return Err(Withheld::Grade { grade, least });
         }
         if let Some(pause) = self.pause()? {
-            return Err(Withheld::Refused(Refusal::Paused(pause)));
+            return Err(Withheld::Refused(BlockReason::Paused(pause)));
         }
         if cib.maintenance {
-            return Err(Withheld::Refused(Refusal::Maintenance));
+            return Err(Withheld::Refused(BlockReason::Maintenance));
         }
         Ok(())
     }
@@ -119,13 +119,13 @@ mod tests {
         "nodes": {"u1": {"name": "n1.lab", "group": "g"}, "u2": {"name": "n2.lab", "group": "g"},
                   "u3": {"name": "n3.lab", "group": "g"}, "u4": {"name": "n4.lab", "group": "g"}}}"#;
 
-    fn recorder(folder: &Path) -> Recorder {
+    fn recorder(folder: &Path) -> Reconciler {
         std::fs::write(folder.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
-        let recorder = Recorder::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"));
-        Recorder { cib: folder.join("cib.xml"), ..recorder }
+        let recorder = Reconciler::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"));
+        Reconciler { cib: folder.join("cib.xml"), ..recorder }
     }
 
-    fn ask(recorder: &Recorder, node: &str) -> Result<Option<u64>, Withheld> {
+    fn ask(recorder: &Reconciler, node: &str) -> Result<Option<u64>, Withheld> {
         let config = GanetiConfig::parse(CONFIG).unwrap();
         let job = OfflineJob { node: NodeName::new(node).unwrap(), powered: None, auto_promote: false };
         recorder.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
@@ -156,7 +156,7 @@ mod tests {
             assert_eq!(ask(&recorder, node).unwrap(), Some(42));
         }
         let refused = ask(&recorder, "n4.lab").unwrap_err();
-        assert!(matches!(refused, Withheld::Refused(Refusal::Breaker { .. })), "{refused}");
+        assert!(matches!(refused, Withheld::Refused(BlockReason::Breaker { .. })), "{refused}");
         let noted = recorder.submitted().unwrap();
         assert!(noted.keys().map(NodeName::as_str).eq(["n2.lab", "n3.lab"]), "no look hands them over again");
         luxid.join().unwrap();

@@ -10,7 +10,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power_receipt;
-use crate::core::reconcile::{Removal, peer_receipts};
+use crate::core::reconcile::{PowerReceipt, peer_receipts};
 use crate::sys::clock::Deadline;
 use crate::sys::every_node;
 
@@ -24,7 +24,7 @@ pub fn fetch(
     asked: BTreeMap<NodeName, Vec<NodeName>>,
     nodes: &[Node],
     deadline: Deadline,
-    mut take: impl FnMut(&Node, &NodeName, &[Removal], Grade),
+    mut take: impl FnMut(&Node, &NodeName, &[PowerReceipt], Grade),
 ) {
     let programs = nodes.iter().filter_map(|node| node.oob_program.as_ref());
     let Some(program) = programs.into_iter().find(|program| is_ours(program)).filter(|_| !asked.is_empty()) else {
@@ -34,7 +34,7 @@ pub fn fetch(
     for (host, about) in asked {
         let words: Vec<&str> =
             ["receipts", host.as_str()].into_iter().chain(about.iter().map(NodeName::as_str)).collect();
-        let answer: Result<BTreeMap<NodeName, Vec<Removal>>, String> =
+        let answer: Result<BTreeMap<NodeName, Vec<PowerReceipt>>, String> =
             every_node::ask_ours(program, &words, deadline.at_most(RECEIPTS));
         let said = answer.unwrap_or_else(|why| {
             tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");

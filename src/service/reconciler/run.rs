@@ -12,15 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::Tags;
-use crate::core::history::stories;
+use crate::core::history::join_entries;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::cib::Cib;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::names::called;
-use crate::core::receipt::When;
+use crate::core::receipt::Timestamp;
 use crate::core::reconcile::jobs::DRAINED_BY_US;
 use crate::core::reconcile::{
-    Decision, Membership, Memory, NodeState, Pause, Plan, Refusal, Removal, Settings, State, peer_receipts, reconcile,
+    BlockReason, Decision, Membership, Memory, NodeState, Pause, Plan, PowerReceipt, ReconcileInput, Settings,
+    peer_receipts, reconcile,
 };
 use crate::service::shun::own::OwnRefusals;
 use crate::sys::clock::{Deadline, now};
@@ -30,7 +31,7 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::lock::{Lock, LockError};
 use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
-use crate::sys::receipt_log::{Ledger, LedgerError};
+use crate::sys::receipt_log::{ReceiptLog, ReceiptLogError};
 use crate::sys::store::{PATIENCE, Store};
 use crate::sys::tcp_check::NODED;
 use crate::sys::{identity, state_file};
@@ -60,7 +61,7 @@ const LOOKED_FILE: &str = "looked.json";
 
 /// Where things are.
 #[derive(Clone, Debug)]
-pub struct Recorder {
+pub struct Reconciler {
     /// Ours: receipts, memory, pause.
     pub state_dir: PathBuf,
     /// Ganeti's.
@@ -79,7 +80,7 @@ pub struct Recorder {
 
 /// Why nothing was looked at.
 #[derive(Debug, thiserror::Error)]
-pub enum RecorderError {
+pub enum ReconcileError {
     /// Ganeti's configuration.
     #[error(transparent)]
     Ganeti(#[from] GanetiFilesError),
@@ -91,7 +92,7 @@ pub enum RecorderError {
     Cib(#[from] CibError),
     /// Our receipts.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] ReceiptLogError),
     /// Another look is under way.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -110,8 +111,8 @@ pub enum RecorderError {
 
 /// When the last look was, what it left open and did, and why it was none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Looked {
-    at: When,
+struct LastRun {
+    at: Timestamp,
     open: Vec<String>,
     failed: Option<String>,
     /// When that was said last, in milliseconds since boot.
@@ -122,15 +123,15 @@ struct Looked {
     soon: bool,
 }
 
-impl Looked {
-    fn is_due(&self, now: When) -> bool {
+impl LastRun {
+    fn is_due(&self, now: Timestamp) -> bool {
         let patience = if self.open.is_empty() && !self.soon { QUIET_MS } else { OPEN_MS };
         // A boot since then makes the time since boot go back.
         now.boottime_ms.checked_sub(self.at.boottime_ms).is_none_or(|age_ms| age_ms >= patience)
     }
 }
 
-impl Recorder {
+impl Reconciler {
     /// With our state and Ganeti's data in these folders, and luxid's socket there. The settings are the defaults, and
     /// what the cluster's tags and the configuration say; of one that cannot be used it is nothing.
     #[must_use]
@@ -155,8 +156,8 @@ impl Recorder {
     /// Looks, decides, and has it done. Returns what was decided, and what became of each job, a line each.
     ///
     /// # Errors
-    /// [`RecorderError`]: then nothing was done.
-    pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), RecorderError> {
+    /// [`ReconcileError`]: then nothing was done.
+    pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
         let (plan, addresses) = self.look_and_decide(OwnRefusal::Lifted, None, deadline)?;
@@ -170,7 +171,7 @@ impl Recorder {
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
         let open = open.chain(lines.iter().cloned()).collect();
         // The jobs are there: a look that cannot be kept is only done again.
-        let _ = self.keep_look(&Looked { at: now(), open, ..Looked::default() });
+        let _ = self.keep_look(&LastRun { at: now(), open, ..LastRun::default() });
         if self.store().is_until_boot(MEMORY_FILE) {
             let state = self.state_dir.display();
             lines.push(format!(
@@ -180,12 +181,12 @@ impl Recorder {
         Ok((plan, lines))
     }
 
-    /// As [`Recorder::run`], for whoever does it again and again: only if the last look is a while ago, or left something
+    /// As [`Reconciler::run`], for whoever does it again and again: only if the last look is a while ago, or left something
     /// open. Returns what was not said at the last look, a line each.
     ///
     /// # Errors
-    /// [`RecorderError`], when it is another than at the last look, or lasts since 10 minutes.
-    pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+    /// [`ReconcileError`], when it is another than at the last look, or lasts since 10 minutes.
+    pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         let last = self.last_look();
         if last.as_ref().is_some_and(|last| !last.is_due(now())) {
             return Ok(Vec::new());
@@ -193,20 +194,20 @@ impl Recorder {
         self.run_and_tell(last, false, deadline)
     }
 
-    /// As [`Recorder::run`], for whoever has a reason to look now. Returns what was not said at the last look, a line each.
+    /// As [`Reconciler::run`], for whoever has a reason to look now. Returns what was not said at the last look, a line each.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub fn run_now(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+    /// [`ReconcileError`].
+    pub fn run_now(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         self.run_and_tell(self.last_look(), true, deadline)
     }
 
     fn run_and_tell(
         &self,
-        last: Option<Looked>,
+        last: Option<LastRun>,
         has_reason: bool,
         deadline: Deadline,
-    ) -> Result<Vec<String>, RecorderError> {
+    ) -> Result<Vec<String>, ReconcileError> {
         let last = last.unwrap_or_default();
         let error = match self.run(deadline) {
             Ok(_) => {
@@ -221,30 +222,30 @@ impl Recorder {
             && at.boottime_ms.checked_sub(last.said_ms).is_some_and(|age_ms| age_ms < SAID_MS);
         let is_told = has_reason || !is_said;
         // Whoever looks meanwhile may have looked before what is to be found had happened.
-        let soon = has_reason || matches!(error, RecorderError::Lock(LockError::Busy { .. }));
+        let soon = has_reason || matches!(error, ReconcileError::Lock(LockError::Busy { .. }));
         let said_ms = if is_told { at.boottime_ms } else { last.said_ms };
         // Best effort: what cannot be kept is only tried and said again.
-        let _ = self.keep_look(&Looked { at, open: last.open, failed: Some(failed), said_ms, soon });
+        let _ = self.keep_look(&LastRun { at, open: last.open, failed: Some(failed), said_ms, soon });
         if is_told { Err(error) } else { Ok(Vec::new()) }
     }
 
     /// If it is lost, it is only time for another look.
-    fn keep_look(&self, look: &Looked) -> Result<(), RecorderError> {
+    fn keep_look(&self, look: &LastRun) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(LOOKED_FILE);
         let kept = self.store().write_unflushed(LOOKED_FILE, look);
-        kept.map(drop).map_err(|error| RecorderError::State { path, error })
+        kept.map(drop).map_err(|error| ReconcileError::State { path, error })
     }
 
     /// The last look; none if there was none, or it cannot be read: then it is time for one.
-    fn last_look(&self) -> Option<Looked> {
+    fn last_look(&self) -> Option<LastRun> {
         self.read(LOOKED_FILE).ok().flatten()
     }
 
     /// Looks and decides; changes nothing. Pacemaker is asked if nobody has asked it just now: `seen`.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, RecorderError> {
+    /// [`ReconcileError`].
+    pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
         self.look_and_decide(OwnRefusal::Kept, seen, deadline).map(|(plan, _)| plan)
     }
 
@@ -252,8 +253,8 @@ impl Recorder {
     /// of a node that is not Ganeti's. Changes nothing.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
+    /// [`ReconcileError`].
+    pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, ReconcileError> {
         let (state, _) = self.look(None, deadline)?;
         let settings = self.promised()?;
         let plan = reconcile(&state.after_death(died), &settings, self.memory()?);
@@ -265,7 +266,7 @@ impl Recorder {
         own: OwnRefusal,
         seen: Option<&CrmMon>,
         deadline: Deadline,
-    ) -> Result<(Plan, Addresses), RecorderError> {
+    ) -> Result<(Plan, Addresses), ReconcileError> {
         let (mut state, addresses) = self.look(seen, deadline)?;
         let settings = self.promised()?;
         let memory = self.memory()?;
@@ -274,7 +275,7 @@ impl Recorder {
         let unasked: BTreeSet<&NodeName> = plan
             .verdicts
             .iter()
-            .filter(|verdict| matches!(verdict.decision, Decision::Refused(Refusal::NotAsked { .. })))
+            .filter(|verdict| matches!(verdict.decision, Decision::Refused(BlockReason::NotAsked { .. })))
             .map(|verdict| &verdict.node)
             .collect();
         let told = self.fetch_receipts(&mut state, &plan, deadline);
@@ -297,7 +298,7 @@ impl Recorder {
 
     /// Asks for the receipts that other hosts have, where a decision stands on the word of a device alone. Returns whether there
     /// is any. Silence leaves the weakest grade.
-    fn fetch_receipts(&self, state: &mut State, plan: &Plan, deadline: Deadline) -> bool {
+    fn fetch_receipts(&self, state: &mut ReconcileInput, plan: &Plan, deadline: Deadline) -> bool {
         let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
         let asked = peer_receipts::to_ask(plan, &state.here, &all);
         let nodes: Vec<Node> = state.nodes.iter().map(|node| node.ganeti.clone()).collect();
@@ -315,15 +316,15 @@ impl Recorder {
     }
 
     /// The settings, with what Pacemaker's devices take.
-    fn promised(&self) -> Result<Settings, RecorderError> {
+    fn promised(&self) -> Result<Settings, ReconcileError> {
         Ok(self.settings.promised(self.read_cib()?.fencing.least_of_ours()))
     }
 
     /// The administrator's pause, if there is one: of this host, else of the cluster.
     ///
     /// # Errors
-    /// [`RecorderError`]. A pause that cannot be read is no licence to act.
-    pub fn pause(&self) -> Result<Option<Pause>, RecorderError> {
+    /// [`ReconcileError`]. A pause that cannot be read is no licence to act.
+    pub fn pause(&self) -> Result<Option<Pause>, ReconcileError> {
         Ok(match self.pause_here()? {
             Some(pause) => Some(pause),
             None => self.read_cib()?.pause,
@@ -333,53 +334,53 @@ impl Recorder {
     /// The pause of this host alone.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn pause_here(&self) -> Result<Option<Pause>, RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn pause_here(&self) -> Result<Option<Pause>, ReconcileError> {
         let path = self.state_dir.join(PAUSE_FILE);
-        state_file::read(&path).map_err(|error| RecorderError::State { path, error })
+        state_file::read(&path).map_err(|error| ReconcileError::State { path, error })
     }
 
     /// Stops all recording, for a reason.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn set_pause(&self, pause: &Pause) -> Result<(), RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn set_pause(&self, pause: &Pause) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(PAUSE_FILE);
-        state_file::write(&path, pause).map_err(|error| RecorderError::State { path, error })
+        state_file::write(&path, pause).map_err(|error| ReconcileError::State { path, error })
     }
 
     /// Lets recording go on. Returns whether there was a pause.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn resume(&self) -> Result<bool, RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn resume(&self) -> Result<bool, ReconcileError> {
         let path = self.state_dir.join(PAUSE_FILE);
         match std::fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(RecorderError::State { path, error }),
+            Err(error) => Err(ReconcileError::State { path, error }),
         }
     }
 
     /// Lets through what the breaker holds back.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub fn reset_breaker(&self, deadline: Deadline) -> Result<(), RecorderError> {
+    /// [`ReconcileError`].
+    pub fn reset_breaker(&self, deadline: Deadline) -> Result<(), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let mut memory = self.memory()?;
         memory.breaker = memory.breaker.reset();
         self.write(MEMORY_FILE, &memory)
     }
 
-    fn look(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<(State, Addresses), RecorderError> {
+    fn look(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<(ReconcileInput, Addresses), ReconcileError> {
         let config = files::read_config(&self.data_dir)?;
         let here = self.here(config.nodes().iter().map(|node| &node.name))?;
         let pacemaker = match seen {
             Some(seen) => Cow::Borrowed(seen),
             None => Cow::Owned(pacemaker::status(deadline)?),
         };
-        let stories = stories(Ledger::new(&self.state_dir).read()?.entries, None);
+        let stories = join_entries(ReceiptLog::new(&self.state_dir).read()?.entries, None);
         let Cib { held, fencing, .. } = self.read_cib()?;
         let all = config.names();
         let at = now();
@@ -388,7 +389,7 @@ impl Recorder {
             .iter()
             .filter_map(|node| Some((node.name.clone(), config.notes(&node.name).primary_ip?)))
             .collect();
-        let state = State {
+        let state = ReconcileInput {
             now: at,
             stack_started_ms: pacemaker::started_ms().unwrap_or(at.wall_ms),
             quorum: pacemaker.quorum,
@@ -414,7 +415,7 @@ impl Recorder {
                     member_since_ms: None,
                     answers: None,
                     fences: pacemaker.fences_of(&node.name, &all),
-                    receipts: Removal::all_of(&stories, &node.name, &all),
+                    receipts: PowerReceipt::all_of(&stories, &node.name, &all),
                     ways: fencing.ways(&node.name, &all),
                 })
                 .collect(),
@@ -423,13 +424,13 @@ impl Recorder {
     }
 
     /// This host, among Ganeti's nodes.
-    fn here<'a>(&self, names: impl IntoIterator<Item = &'a NodeName>) -> Result<NodeName, RecorderError> {
+    fn here<'a>(&self, names: impl IntoIterator<Item = &'a NodeName>) -> Result<NodeName, ReconcileError> {
         let found = match &self.own_name {
             Some(own) => node::find(own, names).ok().cloned(),
             None => identity::node_among(names),
         };
         let name = || self.own_name.as_ref().map_or_else(identity::host, ToString::to_string);
-        found.ok_or_else(|| RecorderError::Stranger(name()))
+        found.ok_or_else(|| ReconcileError::Stranger(name()))
     }
 
     /// One at a time remembers and hands over.
@@ -440,17 +441,17 @@ impl Recorder {
     /// What is remembered.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn memory(&self) -> Result<Memory, RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn memory(&self) -> Result<Memory, ReconcileError> {
         Ok(self.read(MEMORY_FILE)?.unwrap_or_default())
     }
 
-    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecorderError> {
-        self.store().read(name).map_err(|error| RecorderError::State { path: self.state_dir.join(name), error })
+    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ReconcileError> {
+        self.store().read(name).map_err(|error| ReconcileError::State { path: self.state_dir.join(name), error })
     }
 
     /// A disk that takes nothing stops no record: what is remembered is kept until the next boot then.
-    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), RecorderError> {
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(name);
         match self.store().write(name, value, PATIENCE) {
             Ok(kept) => {
@@ -459,7 +460,7 @@ impl Recorder {
                 }
                 Ok(())
             }
-            Err(error) => Err(RecorderError::State { path, error }),
+            Err(error) => Err(ReconcileError::State { path, error }),
         }
     }
 

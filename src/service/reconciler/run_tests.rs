@@ -14,8 +14,8 @@ fn a_time_that_runs_is_nothing_new() {
     assert!(!says_the_same("n1.lab: paused", "n1.lab: paused again"));
 }
 
-fn recorder(folder: &Path) -> Recorder {
-    Recorder::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"))
+fn recorder(folder: &Path) -> Reconciler {
+    Reconciler::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"))
 }
 
 fn soon() -> Deadline {
@@ -26,9 +26,9 @@ fn soon() -> Deadline {
 #[test]
 fn a_name_that_is_given_counts_more_than_the_hosts() {
     let nodes = ["n1.lab", "n2.lab"].map(|name| NodeName::new(name).unwrap());
-    let named = |name| Recorder { own_name: NodeName::new(name).ok(), ..recorder(Path::new("/nonexistent")) };
+    let named = |name| Reconciler { own_name: NodeName::new(name).ok(), ..recorder(Path::new("/nonexistent")) };
     assert_eq!(named("n2").here(&nodes).unwrap(), nodes[1]);
-    assert!(matches!(named("n9").here(&nodes), Err(RecorderError::Stranger(name)) if name == "n9"));
+    assert!(matches!(named("n9").here(&nodes), Err(ReconcileError::Stranger(name)) if name == "n9"));
 }
 
 /// A disk that takes nothing stops no record: what was decided is remembered until the next boot.
@@ -43,7 +43,7 @@ fn what_the_disk_does_not_take_is_remembered_until_the_next_boot() {
     memory["looked"] = serde_json::to_value(at).unwrap();
     recorder.write(MEMORY_FILE, &memory).unwrap();
     assert!(recorder.memory().unwrap().is_fresh(at) && !Memory::default().is_fresh(at));
-    recorder.keep_look(&Looked { at, ..Looked::default() }).unwrap();
+    recorder.keep_look(&LastRun { at, ..LastRun::default() }).unwrap();
     assert!(!recorder.last_look().unwrap().is_due(at), "it does not look at each monitor");
 }
 
@@ -76,7 +76,7 @@ fn a_failure_does_not_lengthen_the_pause() {
     let recorder = recorder(folder.path());
     let is_due_soon = || {
         let look = recorder.last_look().unwrap();
-        let at = |age_ms| When { boottime_ms: look.at.boottime_ms + age_ms, ..look.at };
+        let at = |age_ms| Timestamp { boottime_ms: look.at.boottime_ms + age_ms, ..look.at };
         assert!(!look.is_due(at(OPEN_MS - 1)) && look.is_due(at(QUIET_MS)));
         look.is_due(at(OPEN_MS))
     };
@@ -85,11 +85,11 @@ fn a_failure_does_not_lengthen_the_pause() {
     assert!(recorder.run_now(soon()).is_err());
     assert!(is_due_soon());
 
-    recorder.keep_look(&Looked { open: vec!["n3: paused".to_owned()], ..Looked::default() }).unwrap();
+    recorder.keep_look(&LastRun { open: vec!["n3: paused".to_owned()], ..LastRun::default() }).unwrap();
     let _ = recorder.run_if_due(soon());
     assert!(is_due_soon(), "what was open still is");
 
-    recorder.keep_look(&Looked::default()).unwrap();
+    recorder.keep_look(&LastRun::default()).unwrap();
     let _held = recorder.lock(soon()).unwrap();
     assert!(recorder.run_if_due(Deadline::after(Duration::ZERO)).is_err());
     assert!(is_due_soon(), "another look was under way");

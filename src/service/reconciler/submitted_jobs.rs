@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::core::node::NodeName;
-use crate::core::receipt::When;
+use crate::core::receipt::Timestamp;
 use crate::core::reconcile::jobs::{self, Job};
-use crate::core::reconcile::{Decision, Plan, Quiet, Verdict};
-use crate::service::reconciler::run::{Recorder, RecorderError};
+use crate::core::reconcile::{Decision, NoActionReason, NodeDecision, Plan};
+use crate::service::reconciler::run::{ReconcileError, Reconciler};
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::ganeti::luxi::{JobState, Luxi, LuxiError};
 use crate::sys::ganeti::noded_check::Addresses;
@@ -68,12 +68,12 @@ pub(super) struct Submitted {
 
 impl Submitted {
     /// A job for `what`, handed over now.
-    pub(super) fn new(what: String, at: When, job: Option<u64>) -> Self {
+    pub(super) fn new(what: String, at: Timestamp, job: Option<u64>) -> Self {
         Self { what, at_ms: at.boottime_ms, job, unreachable: false, called_back: false, in_vain: 0 }
     }
 
     /// Whether it may still do what it was handed over for.
-    pub(super) fn is_pending(&self, now: When) -> bool {
+    pub(super) fn is_pending(&self, now: Timestamp) -> bool {
         self.is_younger(PATIENCE_MS, now)
     }
 
@@ -87,13 +87,13 @@ impl Submitted {
         if is_same(&self.what, what) && !self.called_back { self.in_vain.saturating_add(1) } else { 0 }
     }
 
-    fn is_younger(&self, age_ms: u64, now: When) -> bool {
+    fn is_younger(&self, age_ms: u64, now: Timestamp) -> bool {
         now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < age_ms)
     }
 
     /// Whether nothing else is to be handed over, by what Ganeti says of it: a job that waits for its locks may wait for
     /// long, and does what it was handed over for all the same. `same` says that this is still wanted.
-    fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: When) -> bool {
+    fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: Timestamp) -> bool {
         match state {
             Ok(Some(JobState::UnderWay)) => true,
             Ok(Some(JobState::Done)) => same && self.is_pending(now) && !self.called_back,
@@ -114,7 +114,7 @@ pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<Op
     }
 }
 
-impl Recorder {
+impl Reconciler {
     /// Hands over what a plan wants and was not handed over yet, and calls back what is not wanted any more. Returns what
     /// became of it, a line each.
     pub(super) fn hand_over(
@@ -122,12 +122,12 @@ impl Recorder {
         plan: &Plan,
         addresses: &Addresses,
         deadline: Deadline,
-    ) -> Result<Vec<String>, RecorderError> {
+    ) -> Result<Vec<String>, ReconcileError> {
         let before = self.submitted()?;
         let mut submitted = Submissions::new();
         let mut lines = Vec::new();
         let at = now();
-        for Verdict { node, decision } in &plan.verdicts {
+        for NodeDecision { node, decision } in &plan.verdicts {
             if let Some(pending) = before.get(node) {
                 let is_recorded = plan.memory.is_offline(node);
                 let (stays, line) = self.pursue(pending, decision, is_recorded, at, deadline);
@@ -183,10 +183,10 @@ impl Recorder {
         pending: &Submitted,
         decision: &Decision,
         is_recorded: bool,
-        at: When,
+        at: Timestamp,
         deadline: Deadline,
     ) -> (Option<Submitted>, Option<String>) {
-        if *decision == Decision::Nothing(Quiet::NotMaster) {
+        if *decision == Decision::Nothing(NoActionReason::NotMaster) {
             // Its number is the cluster's: whoever is master again here asks.
             return (Some(pending.clone()), None);
         }
@@ -222,8 +222,8 @@ impl Recorder {
     /// Waits for the jobs that were handed over, and returns how each ended, a line each.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         let is_waited_for = |job: &Submitted| job.job.is_some() && job.is_pending(now()) && !job.called_back;
         let pending = self.submitted()?.into_iter().filter(|(_, job)| is_waited_for(job));
         let ended = |(node, job): (NodeName, Submitted)| {
@@ -245,8 +245,8 @@ impl Recorder {
     /// Whether a job of ours that records this node offline, or its power, was handed over and may be under way.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn is_recording(&self, node: &NodeName) -> Result<bool, RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn is_recording(&self, node: &NodeName) -> Result<bool, ReconcileError> {
         let submitted = self.submitted()?;
         Ok(submitted.get(node).is_some_and(|job| {
             let is_record = matches!(verb(&job.what), "offline" | "power") && !job.called_back;
@@ -254,11 +254,11 @@ impl Recorder {
         }))
     }
 
-    pub(super) fn submitted(&self) -> Result<Submissions, RecorderError> {
+    pub(super) fn submitted(&self) -> Result<Submissions, ReconcileError> {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
 
-    pub(super) fn keep_submitted(&self, submitted: &Submissions) -> Result<(), RecorderError> {
+    pub(super) fn keep_submitted(&self, submitted: &Submissions) -> Result<(), ReconcileError> {
         self.write(FILE, submitted)
     }
 }
@@ -277,7 +277,7 @@ fn verb(what: &str) -> &str {
 }
 
 /// Whether the noded of the node is in the way of its own record, and surely silent for as long as it is unreachable.
-fn may_be_unreachable(decision: &Decision, now: When) -> bool {
+fn may_be_unreachable(decision: &Decision, now: Timestamp) -> bool {
     matches!(decision, Decision::Offline { power_too, proof, .. }
         if !power_too.cycle && now.wall_ms.abs_diff(proof.at_ms) <= UNREACHABLE_UNTIL_MS)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::ganeti::offline_job::OfflineJob;
 use crate::core::grade::Grade;
-use crate::core::reconcile::{Memory, PowerToo, Proof, Refusal, Word};
+use crate::core::reconcile::{BlockReason, Memory, PowerAction, Proof, ProofSource};
 
 /// A node that returns a moment after it was drained is not to wait for the patience of its drain's job.
 #[test]
@@ -69,7 +69,7 @@ impl Luxid {
 
 struct Scene {
     _folder: tempfile::TempDir,
-    recorder: Recorder,
+    recorder: Reconciler,
     luxid: Luxid,
 }
 
@@ -78,14 +78,14 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let luxi = folder.path().join("luxi");
         let luxid = Luxid::at(luxi.clone());
-        let recorder = Recorder::new(&folder.path().join("state"), &folder.path().join("data"), &luxi);
+        let recorder = Reconciler::new(&folder.path().join("state"), &folder.path().join("data"), &luxi);
         Self { _folder: folder, recorder, luxid }
     }
 
     /// One look that decides `decision` of n3: what is said.
     fn look(&self, decision: Decision) -> Vec<String> {
         let node = NodeName::new("n3.lab").unwrap();
-        let plan = Plan { verdicts: vec![Verdict { node, decision }], memory: Memory::default() };
+        let plan = Plan { verdicts: vec![NodeDecision { node, decision }], memory: Memory::default() };
         self.recorder.hand_over(&plan, &Addresses::new(), Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
@@ -101,9 +101,15 @@ impl Scene {
 
 fn offline(at_ms: u64, cycle: bool) -> Decision {
     let job = OfflineJob { node: NodeName::new("n3.lab").unwrap(), powered: None, auto_promote: false };
-    let proof =
-        Proof { keys: Vec::new(), at_ms, grade: Grade::Off, word: Word::Human, powered: None, is_planned: false };
-    Decision::Offline { job, proof, power_too: PowerToo { cycle, off: false } }
+    let proof = Proof {
+        keys: Vec::new(),
+        at_ms,
+        grade: Grade::Off,
+        word: ProofSource::Human,
+        powered: None,
+        is_planned: false,
+    };
+    Decision::Offline { job, proof, power_too: PowerAction { cycle, off: false } }
 }
 
 /// A job that waits for its locks for minutes is under way all the same: a second one would record a node offline once
@@ -125,12 +131,12 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     let scene = Scene::new();
     scene.look(offline(0, false));
     scene.age(PATIENCE_MS);
-    let told = scene.look(Decision::Refused(Refusal::Returned));
+    let told = scene.look(Decision::Refused(BlockReason::Returned));
     assert!(told[0].starts_with("n3.lab: job 42 is cancelled: offline: off"), "{told:?}");
     assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
 
     scene.luxid.say("canceled");
-    assert!(scene.look(Decision::Nothing(Quiet::AsItShould)).is_empty());
+    assert!(scene.look(Decision::Nothing(NoActionReason::AsItShould)).is_empty());
     assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
 }
 
@@ -148,7 +154,7 @@ fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
         assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
     }
     scene.luxid.say("success");
-    scene.look(Decision::Nothing(Quiet::AsItShould));
+    scene.look(Decision::Nothing(NoActionReason::AsItShould));
     assert!(scene.recorder.submitted().unwrap().is_empty(), "the next one begins anew");
 }
 
@@ -157,7 +163,7 @@ fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
 fn what_was_cancelled_is_handed_over_again_at_once() {
     let scene = Scene::new();
     scene.look(offline(0, false));
-    scene.look(Decision::Refused(Refusal::NoQuorum));
+    scene.look(Decision::Refused(BlockReason::NoQuorum));
     scene.luxid.say("canceled");
     let deadline = Deadline::after(Duration::from_secs(5));
     assert_eq!(scene.recorder.wait_for_jobs(deadline).unwrap(), [""; 0], "nobody waits for it");
@@ -170,9 +176,9 @@ fn a_job_is_not_forgotten_while_another_host_is_master() {
     let scene = Scene::new();
     scene.look(offline(0, false));
     scene.age(PATIENCE_MS);
-    assert!(scene.look(Decision::Nothing(Quiet::NotMaster)).is_empty());
+    assert!(scene.look(Decision::Nothing(NoActionReason::NotMaster)).is_empty());
     assert_eq!(scene.luxid.asked(), ["SubmitJob"]);
-    scene.look(Decision::Refused(Refusal::Returned));
+    scene.look(Decision::Refused(BlockReason::Returned));
     assert_eq!(scene.luxid.asked(), ["Query", "CancelJob"]);
 }
 
@@ -181,14 +187,14 @@ fn a_job_is_not_forgotten_while_another_host_is_master() {
 fn only_the_record_of_a_loss_is_called_back() {
     let scene = Scene::new();
     scene.look(Decision::Drain { auto_promote: false });
-    assert!(scene.look(Decision::Nothing(Quiet::AlreadyDrained)).is_empty());
+    assert!(scene.look(Decision::Nothing(NoActionReason::AlreadyDrained)).is_empty());
     assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
 }
 
 /// noded is asked from a minute after the fencing on, and what we refuse ourselves would look like its silence.
 #[test]
 fn what_may_be_asked_soon_is_not_made_unreachable() {
-    let now = When { wall_ms: 1_000_000, boottime_ms: 5 };
+    let now = Timestamp { wall_ms: 1_000_000, boottime_ms: 5 };
     let age = |age_ms| offline(now.wall_ms - age_ms, false);
     assert!(may_be_unreachable(&age(UNREACHABLE_UNTIL_MS), now));
     assert!(!may_be_unreachable(&age(UNREACHABLE_UNTIL_MS + 1), now));

@@ -2,7 +2,7 @@
 //!
 //! Nothing that it offers writes a file, changes a rule of the kernel or hands over a job, so none of them can.
 
-use super::run::{Recorder, RecorderError};
+use super::run::{ReconcileError, Reconciler};
 use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Memory, Pause, Plan, Settings};
@@ -10,12 +10,12 @@ use crate::sys::clock::Deadline;
 
 /// What can be seen of the record.
 #[derive(Clone, Debug)]
-pub struct View(Recorder);
+pub struct View(Reconciler);
 
 impl View {
     /// Of what this one records.
     #[must_use]
-    pub const fn of(recorder: Recorder) -> Self {
+    pub const fn of(recorder: Reconciler) -> Self {
         Self(recorder)
     }
 
@@ -29,8 +29,8 @@ impl View {
     /// is not started again then.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, RecorderError> {
+    /// [`ReconcileError`].
+    pub fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
         self.0.plan(seen, deadline)
     }
 
@@ -38,24 +38,24 @@ impl View {
     /// none of a node that is not Ganeti's.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, RecorderError> {
+    /// [`ReconcileError`].
+    pub fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, ReconcileError> {
         self.0.rehearse(died, deadline)
     }
 
     /// The administrator's pause, if there is one: of this host, else of the cluster.
     ///
     /// # Errors
-    /// [`RecorderError`].
-    pub fn pause(&self) -> Result<Option<Pause>, RecorderError> {
+    /// [`ReconcileError`].
+    pub fn pause(&self) -> Result<Option<Pause>, ReconcileError> {
         self.0.pause()
     }
 
     /// What is remembered.
     ///
     /// # Errors
-    /// [`RecorderError::State`].
-    pub fn memory(&self) -> Result<Memory, RecorderError> {
+    /// [`ReconcileError::State`].
+    pub fn memory(&self) -> Result<Memory, ReconcileError> {
         self.0.memory()
     }
 }

@@ -15,12 +15,12 @@ use super::before_reset::{say, stop_instances};
 use super::rounds::{Rounds, text};
 use super::state::{Phase, Status, forget_promise, is_real_time, said_before, status_file, wanted};
 use super::{host, measured};
-use crate::config::{Config, Leash};
+use crate::config::{Config, SelfFenceConfig};
 use crate::core::node::NodeName;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease::Lease;
-use crate::core::shun::lease_times::Terms;
-use crate::core::shun::messages::LeashReport;
+use crate::core::shun::lease_times::LeaseTimes;
+use crate::core::shun::messages::SelfFenceReport;
 use crate::service::shun::peer_reports::{Attested, leash_file};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -64,7 +64,7 @@ pub fn run(config: &Config, data_dir: &Path) -> Result<(), String> {
 }
 
 struct Daemon {
-    settings: Leash,
+    settings: SelfFenceConfig,
     state: PathBuf,
     run: PathBuf,
     ssconf: Ssconf,
@@ -74,14 +74,14 @@ struct Daemon {
     measured: Option<Measured>,
     named: BTreeSet<IpAddr>,
     lease: Lease,
-    terms: Terms,
+    terms: LeaseTimes,
     watchdog: Option<Box<dyn Watchdog>>,
     phase: Phase,
     /// A process before this one had the watchdog open, and it is not taken up yet.
     armed_before: bool,
     promised_until: Option<Duration>,
     /// The shortest times that others were told, and wait by.
-    told: Option<Terms>,
+    told: Option<LeaseTimes>,
     why_not: Option<String>,
     asked: Option<Duration>,
     echoed: bool,
@@ -363,7 +363,7 @@ impl Daemon {
             }
             return;
         };
-        let report = LeashReport {
+        let report = SelfFenceReport {
             boot_id: identity::incarnation(),
             driver: watchdog.identity().to_owned(),
             nowayout: watchdog.nowayout(),
@@ -378,10 +378,10 @@ impl Daemon {
     }
 
     /// The times with that within which the watchdog has really reset the host.
-    fn attested_terms(&self, watchdog: &dyn Watchdog) -> Terms {
+    fn attested_terms(&self, watchdog: &dyn Watchdog) -> LeaseTimes {
         let set_ms = watchdog.timeout_ms();
         let watchdog_ms = reset_within_ms(watchdog.identity(), set_ms, self.measured.as_ref());
-        Terms { watchdog_ms: watchdog_ms.max(self.terms.watchdog_ms), ..self.terms }
+        LeaseTimes { watchdog_ms: watchdog_ms.max(self.terms.watchdog_ms), ..self.terms }
     }
 
     /// Of the watchdog that is open, or was left armed by a process before this one.
@@ -402,7 +402,7 @@ impl Daemon {
 
 /// How long the discipline is kept by this node's clock, so that it is kept for [`PROMISE`] by any other.
 #[must_use]
-pub fn promise(terms: Terms) -> Duration {
+pub fn promise(terms: LeaseTimes) -> Duration {
     let drift = f64::from(terms.drift_ppm.min(999_999)) / 1e6;
     PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
 }
@@ -434,7 +434,7 @@ mod tests {
         let fresh = Daemon::new(&config, at).unwrap();
         assert_eq!((fresh.terms.lease_ms, fresh.terms.watchdog_ms), (9_000, 6_000));
 
-        let told = Terms { lease_ms: 3_000, watchdog_ms: 2_000, ..fresh.terms };
+        let told = LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, ..fresh.terms };
         let mut before = fresh;
         before.told = Some(told);
         before.report();

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::core::node::NodeName;
-use crate::core::shun::lease::{Lease, Word};
-use crate::sys::ganeti::confd::{Confd, PORT, Role, Salts};
+use crate::core::shun::lease::{CandidateAnswer, Lease};
+use crate::sys::ganeti::confd::{Confd, ConfdNodeRole, PORT, Salts};
 use crate::sys::signed_echo::{EchoKey, EchoKeys, Nonce, Responder};
 
 /// How many rounds are remembered: later than that no answer extends a lease.
@@ -34,7 +34,7 @@ struct Round {
     salts: Salts,
     sent: Duration,
     named: BTreeSet<IpAddr>,
-    words: BTreeMap<IpAddr, Word>,
+    words: BTreeMap<IpAddr, CandidateAnswer>,
     nonces: BTreeMap<IpAddr, Nonce>,
 }
 
@@ -145,7 +145,7 @@ impl Rounds {
     fn hear(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Duration> {
         if let Some((salt, role)) = self.confd.role(datagram) {
             let round = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))?;
-            let word = if role == Role::Offline { Word::Refuses } else { Word::MayRun };
+            let word = if role == ConfdNodeRole::Offline { CandidateAnswer::Refuses } else { CandidateAnswer::MayRun };
             round.words.insert(from.ip(), word);
             return Some(round.sent);
         }
@@ -153,18 +153,18 @@ impl Rounds {
             self.keys.answered(datagram, self.own.ip(), from.ip()).filter(|_| from.port() == self.own.port())?;
         let round = self.rounds.iter_mut().find(|round| round.nonces.get(&from.ip()) == Some(&nonce))?;
         // A signed word of confd counts more, whichever comes first.
-        round.words.entry(from.ip()).or_insert(Word::Alive);
+        round.words.entry(from.ip()).or_insert(CandidateAnswer::Alive);
         Some(round.sent)
     }
 
     /// What each candidate said in the last round but this one, which may not be over.
-    pub(super) fn last(&self) -> BTreeMap<IpAddr, Word> {
+    pub(super) fn last(&self) -> BTreeMap<IpAddr, CandidateAnswer> {
         let round = self.rounds.iter().rev().nth(1).or(self.rounds.back());
         let Some(round) = round else { return BTreeMap::new() };
         round
             .named
             .iter()
-            .map(|address| (*address, round.words.get(address).copied().unwrap_or(Word::Silent)))
+            .map(|address| (*address, round.words.get(address).copied().unwrap_or(CandidateAnswer::Silent)))
             .collect()
     }
 
@@ -176,12 +176,12 @@ impl Rounds {
 }
 
 /// A word for people.
-pub(super) const fn text(word: Word) -> &'static str {
+pub(super) const fn text(word: CandidateAnswer) -> &'static str {
     match word {
-        Word::MayRun => "may run",
-        Word::Refuses => "refuses",
-        Word::Alive => "alive",
-        Word::Silent => "silent",
+        CandidateAnswer::MayRun => "may run",
+        CandidateAnswer::Refuses => "refuses",
+        CandidateAnswer::Alive => "alive",
+        CandidateAnswer::Silent => "silent",
     }
 }
 

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::shun::lease_times::Terms;
+use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::readiness::Boot;
 use crate::sys::clock::now;
 use crate::sys::{identity, state_file};
 
 /// What the administrator wants; it survives boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct DesiredState {
     /// The leash is to be armed.
     pub armed: bool,
 }
@@ -29,7 +29,7 @@ fn wanted_file(state: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn wanted(state: &Path) -> io::Result<Wanted> {
+pub fn wanted(state: &Path) -> io::Result<DesiredState> {
     Ok(state_file::read(&wanted_file(state))?.unwrap_or_default())
 }
 
@@ -37,7 +37,7 @@ pub fn wanted(state: &Path) -> io::Result<Wanted> {
 ///
 /// # Errors
 /// What the file system says.
-pub fn want(state: &Path, wanted: Wanted) -> io::Result<()> {
+pub fn want(state: &Path, wanted: DesiredState) -> io::Result<()> {
     // From here on others may be told of it, and rely on it for a while after it is not wanted any more.
     if wanted.armed || self::wanted(state).map_or(true, |before| before.armed) {
         state_file::write(&promise_file(state), &true)?;
@@ -122,7 +122,7 @@ pub struct Status {
     pub promised_until_ms: Option<u64>,
     /// The shortest times that others were told since it was armed: a process that is started later keeps no longer ones.
     #[serde(default)]
-    pub told: Option<Terms>,
+    pub told: Option<LeaseTimes>,
     /// What keeps it from being armed.
     pub why_not: Option<String>,
     /// What keeps it from answering other nodes that ask whether this one is there.
@@ -186,11 +186,11 @@ mod tests {
         let (state, run) = (folder.path(), folder.path());
         let early = |boot: Boot| may_serve(Boot { uptime: Duration::ZERO, ..boot }, Duration::from_secs(600));
         assert!(early(boot(state, run)), "nothing was ever wanted");
-        want(state, Wanted { armed: false }).unwrap();
+        want(state, DesiredState { armed: false }).unwrap();
         assert!(early(boot(state, run)), "there was nothing to disarm");
-        want(state, Wanted { armed: true }).unwrap();
+        want(state, DesiredState { armed: true }).unwrap();
         assert!(!early(boot(state, run)));
-        want(state, Wanted { armed: false }).unwrap();
+        want(state, DesiredState { armed: false }).unwrap();
         assert!(!early(boot(state, run)), "disarmed, and the promise is not over");
         forget_promise(state, Duration::MAX);
         assert!(!early(boot(state, run)));

@@ -15,8 +15,8 @@ use crate::core::ganeti::network::serial_of;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::{Belief, Channel, Disbelief, Roll};
-use crate::core::shun::list::{Entry, Epoch, Reach, Register, RegisterError};
-use crate::core::shun::messages::{Question, Report, VERSION};
+use crate::core::shun::list::{Epoch, RegisterError, ShunEntry, ShunList, ShunScope};
+use crate::core::shun::messages::{PeerReport, PeerRequest, VERSION};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::command::ProgramError;
 use crate::sys::connections::{self, Which};
@@ -25,7 +25,7 @@ use crate::sys::ganeti::running_instances;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::lock::{Lock, LockError};
-use crate::sys::nft::shun_table::{self, Applied, Refused, Wanted};
+use crate::sys::nft::shun_table::{self, Applied, AppliedRules, ShunnedAddresses};
 use crate::sys::nft::unreachable::make_unreachable;
 use crate::sys::store::{Kept, Store};
 
@@ -88,14 +88,14 @@ fn and_beside(path: Option<&Path>) -> String {
 
 /// Keeps the register of this host.
 #[derive(Debug)]
-pub struct Keeper<'a> {
+pub struct ShunApplier<'a> {
     config: &'a Config,
     ssconf: Ssconf,
     data_dir: PathBuf,
     here: NodeName,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> ShunApplier<'a> {
     /// With Ganeti's files in `data_dir`.
     ///
     /// # Errors
@@ -126,28 +126,28 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// [`ShunError::Register`].
-    pub fn register(&self) -> Result<Register, ShunError> {
+    pub fn register(&self) -> Result<ShunList, ShunError> {
         register(&self.config.state)
     }
 
     /// Does what a program of this host has decided, flushed to the disk before it is applied, and answers with what the kernel
-    /// has then. Nothing of another node's may come here: that is for [`Keeper::obey`] and [`Keeper::learn`].
+    /// has then. Nothing of another node's may come here: that is for [`ShunApplier::obey`] and [`ShunApplier::learn`].
     ///
     /// # Errors
     /// [`ShunError`]; what was written is applied at the next occasion.
-    pub fn tell(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+    pub fn tell(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
         self.take(question, deadline, |_| Ok(Belief { accepted: question.register.clone(), ..Belief::default() }))
     }
 
-    /// Does what another node orders, as far as it is believed, and answers as [`Keeper::tell`].
+    /// Does what another node orders, as far as it is believed, and answers as [`ShunApplier::tell`].
     ///
     /// # Errors
     /// [`ShunError`]; [`ShunError::Disbelieved`] if nothing of it was considered.
-    pub fn obey(&self, question: &Question, by: Channel, deadline: Deadline) -> Result<Report, ShunError> {
+    pub fn obey(&self, question: &PeerRequest, by: Channel, deadline: Deadline) -> Result<PeerReport, ShunError> {
         let roll = self.roll();
         let is_master_ip = |address: &IpAddr| roll.is_master_ip(*address);
         let gone_master_ip = question.gone_master_ip.filter(is_master_ip);
-        let question = Question { gone_master_ip, ..question.clone() };
+        let question = PeerRequest { gone_master_ip, ..question.clone() };
         self.take(&question, deadline, |own| roll.believe(&question.from, by, &question.register, own))
     }
 
@@ -156,10 +156,10 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// [`ShunError`].
-    pub fn learn(&self, said: &BTreeMap<NodeName, Register>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
+    pub fn learn(&self, said: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
         let roll = self.roll();
         let mut lines = Vec::new();
-        let report = self.take(&Question::asked_by(self.here.clone()), deadline, |own| {
+        let report = self.take(&PeerRequest::asked_by(self.here.clone()), deadline, |own| {
             let mut all = Belief::default();
             // A node's list holds itself where it was shunned before: that is for the others to say.
             for (speaker, said) in said {
@@ -180,28 +180,29 @@ impl<'a> Keeper<'a> {
         Ok(lines)
     }
 
-    /// Answers as [`Keeper::tell`] of what this host remembers and its kernel refuses now; changes nothing, and takes nothing of
+    /// Answers as [`ShunApplier::tell`] of what this host remembers and its kernel refuses now; changes nothing, and takes nothing of
     /// the question in.
     ///
     /// # Errors
     /// [`ShunError`].
-    pub fn look(&self, question: &Question, deadline: Deadline) -> Result<Report, ShunError> {
+    pub fn look(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
         let register = self.register()?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
-        let in_part = |(node, entry): (&NodeName, &Entry)| Some((node.clone(), protected.why_in_part(node, entry)?));
+        let in_part =
+            |(node, entry): (&NodeName, &ShunEntry)| Some((node.clone(), protected.why_in_part(node, entry)?));
         let refusals = register.shunned().filter_map(in_part).collect();
         let is_until_boot = Store::new(&self.config.state).is_until_boot(FILE);
         let not_durable = is_until_boot.then(|| format!("{} did not take all of it", self.file().display()));
         let refused = self.refused(deadline)?;
-        Ok(Report { not_durable, ..self.report(register, &refused, refusals, question) })
+        Ok(PeerReport { not_durable, ..self.report(register, &refused, refusals, question) })
     }
 
     fn take(
         &self,
-        question: &Question,
+        question: &PeerRequest,
         deadline: Deadline,
-        believe: impl FnOnce(&Register) -> Result<Belief, Disbelief>,
-    ) -> Result<Report, ShunError> {
+        believe: impl FnOnce(&ShunList) -> Result<Belief, Disbelief>,
+    ) -> Result<PeerReport, ShunError> {
         if question.version != VERSION {
             return Err(ShunError::Version(question.version));
         }
@@ -213,7 +214,7 @@ impl<'a> Keeper<'a> {
         for (node, entry) in &accepted.0 {
             match protected.why_not(node, entry).filter(|_| entry.epoch.is_shunned()) {
                 Some(why) => drop(refusals.insert(node.clone(), why)),
-                None => register.merge(&Register(BTreeMap::from([(node.clone(), entry.clone())]))),
+                None => register.merge(&ShunList(BTreeMap::from([(node.clone(), entry.clone())]))),
             }
         }
         for (node, why) in &refusals {
@@ -236,7 +237,7 @@ impl<'a> Keeper<'a> {
         {
             make_unreachable(&[address], GONE_MASTER);
         }
-        Ok(Report { not_durable, ..self.report(register, applied.refused(), refusals, question) })
+        Ok(PeerReport { not_durable, ..self.report(register, applied.refused(), refusals, question) })
     }
 
     /// What Ganeti has told this node of the cluster. Of a file that cannot be read nothing: then nobody is a candidate.
@@ -275,7 +276,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Tells of an entry why one of its addresses is not to be refused any more; none if all of them are.
-    pub fn left_out(&self) -> impl Fn(&NodeName, &Entry) -> Option<String> {
+    pub fn left_out(&self) -> impl Fn(&NodeName, &ShunEntry) -> Option<String> {
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         move |node, entry| protected.why_in_part(node, entry)
     }
@@ -284,7 +285,7 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// [`ShunError::Rules`].
-    pub fn refused(&self, deadline: Deadline) -> Result<Refused, ShunError> {
+    pub fn refused(&self, deadline: Deadline) -> Result<AppliedRules, ShunError> {
         Ok(shun_table::refused(deadline)?)
     }
 
@@ -311,7 +312,7 @@ impl<'a> Keeper<'a> {
         }
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let wanted = wanted(&register, |node, address| protected.why_left_out(node, address).is_none());
-        shun_table::apply(&Wanted::new(), &wanted, deadline)?;
+        shun_table::apply(&ShunnedAddresses::new(), &wanted, deadline)?;
         Ok(())
     }
 
@@ -323,8 +324,8 @@ impl<'a> Keeper<'a> {
     /// nothing must not let in who is to be refused: it is kept until the next boot then.
     fn keep(
         &self,
-        before: &Register,
-        register: &Register,
+        before: &ShunList,
+        register: &ShunList,
         protected: &Protected<'_>,
         deadline: Deadline,
     ) -> Result<(Applied, Option<String>), ShunError> {
@@ -345,8 +346,8 @@ impl<'a> Keeper<'a> {
         let applied = shun_table::apply(&told, &wanted, deadline)?;
         // What was lost and is there again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
-        let is_new = |address: &IpAddr, reach: &Reach| is_anew || told.get(address) < Some(reach);
-        for (of, which) in [(Reach::Everything, Which::All), (Reach::Tcp, Which::Tcp)] {
+        let is_new = |address: &IpAddr, reach: &ShunScope| is_anew || told.get(address) < Some(reach);
+        for (of, which) in [(ShunScope::Everything, Which::All), (ShunScope::Tcp, Which::Tcp)] {
             let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
             connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
         }
@@ -355,7 +356,7 @@ impl<'a> Keeper<'a> {
 
     /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
     /// admitted since is not: it could never be added again.
-    fn with_offline(&self, mut register: Register, protected: &Protected<'_>) -> Register {
+    fn with_offline(&self, mut register: ShunList, protected: &Protected<'_>) -> ShunList {
         if !self.config.shun.after_off {
             return register;
         }
@@ -369,11 +370,11 @@ impl<'a> Keeper<'a> {
             if register.0.contains_key(&node) {
                 continue;
             }
-            let entry = Entry {
+            let entry = ShunEntry {
                 epoch: Epoch::default().shunned(),
                 addresses: addresses.remove(&node).unwrap_or_default().into_iter().collect(),
                 // It may be there for a repair, and in the cluster stack.
-                reach: Reach::Tcp,
+                reach: ShunScope::Tcp,
                 grade: Grade::Unknown,
                 boot_id: None,
                 since_ms: now().wall_ms,
@@ -388,29 +389,29 @@ impl<'a> Keeper<'a> {
 
     fn report(
         &self,
-        register: Register,
-        refused: &Refused,
+        register: ShunList,
+        refused: &AppliedRules,
         refusals: BTreeMap<NodeName, String>,
-        question: &Question,
-    ) -> Report {
+        question: &PeerRequest,
+    ) -> PeerReport {
         // Of one that was not taken as it was asked for, an address may be open.
-        let is_refused = |(node, entry): &(&NodeName, &Entry)| {
+        let is_refused = |(node, entry): &(&NodeName, &ShunEntry)| {
             !refusals.contains_key(*node)
                 && entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
         };
         let all: Vec<_> = register.shunned().filter(is_refused).collect();
         let refuses = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
         // What is refused of it at each of its addresses.
-        let scope = |entry: &Entry| {
+        let scope = |entry: &ShunEntry| {
             let read_back = entry.addresses.iter().map(|address| refused.addresses.get(address).copied());
-            read_back.min().flatten().unwrap_or(Reach::Tcp)
+            read_back.min().flatten().unwrap_or(ShunScope::Tcp)
         };
         let scopes = all.iter().map(|(node, entry)| ((*node).clone(), scope(entry))).collect();
         let peers = if question.about.is_empty() { BTreeMap::new() } else { peer_reports::peers(&self.config.state) };
         let attested = |node: &NodeName| Some((node.clone(), peer_reports::attestation(peers.get(node)?)?));
         let denied = |node: &NodeName| Some((node.clone(), peer_reports::denial(peers.get(node)?)?));
         let boot_id = identity::incarnation();
-        Report {
+        PeerReport {
             version: VERSION,
             node: self.here.clone(),
             // Handles begin anew with each boot.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::node::NodeName;
-use crate::core::shun::messages::{Attestation, Denial, LeashReport, Report};
+use crate::core::shun::messages::{DatedSelfFenceReport, Denial, PeerReport, SelfFenceReport};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::store::Store;
 use crate::sys::{identity, state_file};
@@ -21,7 +21,7 @@ pub struct Attested {
     /// When, in milliseconds of the clock since boot.
     pub at_boottime_ms: u64,
     /// What it says.
-    pub report: LeashReport,
+    pub report: SelfFenceReport,
 }
 
 /// Where the leash keeps it.
@@ -32,7 +32,7 @@ pub fn leash_file(run: &Path) -> PathBuf {
 
 /// What the leash of this host says now; none if it is not armed, does not attest, or does not run.
 #[must_use]
-pub fn own_leash(run: &Path) -> Option<LeashReport> {
+pub fn own_leash(run: &Path) -> Option<SelfFenceReport> {
     let attested: Attested = state_file::read(&leash_file(run)).ok().flatten()?;
     let age = now().boottime_ms.checked_sub(attested.at_boottime_ms)?;
     let mut report = attested.report;
@@ -49,7 +49,7 @@ pub struct Told {
     /// The boot of this host that the clock is of.
     pub boot_id: String,
     /// What it said.
-    pub report: Report,
+    pub report: PeerReport,
 }
 
 /// The last word of each node.
@@ -94,9 +94,9 @@ pub fn age_ms(told: &Told) -> Option<u64> {
 
 /// What a node's leash attested when it was asked last, with its age; none if it did not, or before this host's boot.
 #[must_use]
-pub fn attestation(told: &Told) -> Option<Attestation> {
+pub fn attestation(told: &Told) -> Option<DatedSelfFenceReport> {
     let leash = told.report.leash.clone()?;
-    Some(Attestation { leash, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
+    Some(DatedSelfFenceReport { leash, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
 }
 
 /// That a node said, when it was asked last, that no leash of it is armed; none if it has one, or before this host's boot.

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::config::{Config, Shun};
+use crate::config::{Config, ShunConfig};
 use crate::core::node::NodeName;
-use crate::core::shun::list::Entry;
+use crate::core::shun::list::ShunEntry;
 use crate::sys::addresses;
 use crate::sys::ganeti::ssconf::Ssconf;
 
 /// Judges the addresses of nodes that are to be refused.
 #[derive(Debug)]
 pub(super) struct Protected<'a> {
-    shun: &'a Shun,
+    shun: &'a ShunConfig,
     here: &'a NodeName,
     /// This host's own; none where they cannot be read.
     own: Option<BTreeSet<IpAddr>>,
@@ -37,7 +37,7 @@ impl<'a> Protected<'a> {
     }
 
     /// Why this entry must not be applied here.
-    pub(super) fn why_not(&self, node: &NodeName, entry: &Entry) -> Option<String> {
+    pub(super) fn why_not(&self, node: &NodeName, entry: &ShunEntry) -> Option<String> {
         if node == self.here {
             return Some("it is this node itself".to_owned());
         }
@@ -48,7 +48,7 @@ impl<'a> Protected<'a> {
     }
 
     /// Why not all addresses of an entry of before are refused.
-    pub(super) fn why_in_part(&self, node: &NodeName, entry: &Entry) -> Option<String> {
+    pub(super) fn why_in_part(&self, node: &NodeName, entry: &ShunEntry) -> Option<String> {
         entry.addresses.iter().find_map(|address| Some(format!("{address} {}", self.why_left_out(node, *address)?)))
     }
 
@@ -124,17 +124,17 @@ mod tests {
     use std::path::Path;
 
     use crate::core::grade::Grade;
-    use crate::core::shun::list::{Epoch, Reach};
+    use crate::core::shun::list::{Epoch, ShunScope};
 
     fn name(text: &str) -> NodeName {
         NodeName::new(text).unwrap()
     }
 
-    fn entry(addresses: &[&str]) -> Entry {
-        Entry {
+    fn entry(addresses: &[&str]) -> ShunEntry {
+        ShunEntry {
             epoch: Epoch(1),
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-            reach: Reach::Everything,
+            reach: ShunScope::Everything,
             grade: Grade::Isolated,
             boot_id: None,
             since_ms: 1,

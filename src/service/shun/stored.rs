@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::applier::ShunError;
 use crate::core::node::NodeName;
-use crate::core::shun::list::Register;
-use crate::sys::nft::shun_table::Wanted;
+use crate::core::shun::list::ShunList;
+use crate::sys::nft::shun_table::ShunnedAddresses;
 use crate::sys::state_file;
 use crate::sys::store::{Store, until_boot};
 
@@ -30,17 +30,17 @@ pub fn remembers(state: &Path) -> bool {
 ///
 /// # Errors
 /// [`ShunError::Register`]: a damaged register is never an empty one.
-pub fn register(state: &Path) -> Result<Register, ShunError> {
+pub fn register(state: &Path) -> Result<ShunList, ShunError> {
     let (disk, memory) = (file(state), until_boot(state).join(FILE));
     let damaged = |path: &Path, other: &Path, error| ShunError::Register {
         path: path.to_owned(),
         beside: other.exists().then(|| other.to_owned()),
         error,
     };
-    let on_disk: Option<Register> = state_file::read(&disk).map_err(|error| damaged(&disk, &memory, error))?;
+    let on_disk: Option<ShunList> = state_file::read(&disk).map_err(|error| damaged(&disk, &memory, error))?;
     let mut register = on_disk.unwrap_or_default();
     // Epochs only grow: what the disk did not take adds to what it has.
-    let newer: Option<Register> =
+    let newer: Option<ShunList> =
         Store::new(state).read_until_boot(FILE).map_err(|error| damaged(&memory, &disk, error))?;
     if let Some(newer) = newer {
         register.merge(&newer);
@@ -55,8 +55,8 @@ pub(super) fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
 }
 
 /// What the kernel has to refuse, of the addresses that `is_refused` leaves; of one that two nodes have, the wider refusal.
-pub(super) fn wanted(register: &Register, is_refused: impl Fn(&NodeName, IpAddr) -> bool) -> Wanted {
-    let mut wanted = Wanted::new();
+pub(super) fn wanted(register: &ShunList, is_refused: impl Fn(&NodeName, IpAddr) -> bool) -> ShunnedAddresses {
+    let mut wanted = ShunnedAddresses::new();
     for (node, entry) in register.shunned() {
         for address in entry.addresses.iter().filter(|address| is_refused(node, **address)) {
             let reach = wanted.entry(*address).or_insert(entry.reach);

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A program to be run.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct ChildProcess<'a> {
     /// Its absolute path, or a name to be found in `PATH`.
     pub program: &'a Path,
     /// Its arguments.
@@ -80,7 +80,7 @@ pub struct Ended {
     pub took: Duration,
 }
 
-impl Job<'_> {
+impl ChildProcess<'_> {
     /// Runs the program to its end.
     ///
     /// # Errors

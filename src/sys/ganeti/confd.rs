@@ -77,7 +77,7 @@ impl Question {
 
 /// What a configuration says of a node (`ConfdNodeRole`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum ConfdNodeRole {
     /// 2: recorded offline.
     Offline,
     /// Any other: it takes part.
@@ -212,13 +212,13 @@ impl Confd {
 
     /// The role in an answer, and the salt of its question; none if it is not signed, an error, or of another question.
     #[must_use]
-    pub fn role(&self, datagram: &[u8]) -> Option<(String, Role)> {
+    pub fn role(&self, datagram: &[u8]) -> Option<(String, ConfdNodeRole)> {
         const OFFLINE: u64 = 2;
         const LAST: u64 = 4;
         let (reply, salt) = self.reply(datagram)?;
         match reply.answer.as_u64()? {
-            OFFLINE => Some((salt, Role::Offline)),
-            0..=LAST => Some((salt, Role::Online)),
+            OFFLINE => Some((salt, ConfdNodeRole::Offline)),
+            0..=LAST => Some((salt, ConfdNodeRole::Online)),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::core::shun::list::Reach;
+use crate::core::shun::list::ShunScope;
 use crate::sys::clock::Deadline;
 use crate::sys::command::ProgramError;
 use crate::sys::nft;
@@ -23,13 +23,13 @@ pub const TABLE: &str = "gnt-ha-shunned";
 const PRIORITY: i32 = -400;
 
 /// What is refused of each address.
-pub type Wanted = BTreeMap<IpAddr, Reach>;
+pub type ShunnedAddresses = BTreeMap<IpAddr, ShunScope>;
 
 /// What the kernel has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct AppliedRules {
     /// What is refused of each address.
-    pub addresses: Wanted,
+    pub addresses: ShunnedAddresses,
     /// The kernel's numbers of table, chains and rules: other ones mean that they were gone in between.
     pub seal: String,
 }
@@ -38,15 +38,15 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// Nothing had to be changed.
-    AlreadySo(Refused),
+    AlreadySo(AppliedRules),
     /// The kernel has changed its rules.
-    Done(Refused),
+    Done(AppliedRules),
 }
 
 impl Applied {
     /// What the kernel has now.
     #[must_use]
-    pub const fn refused(&self) -> &Refused {
+    pub const fn refused(&self) -> &AppliedRules {
         match self {
             Self::AlreadySo(refused) | Self::Done(refused) => refused,
         }
@@ -60,11 +60,11 @@ impl Applied {
 ///
 /// # Errors
 /// [`ProgramError`], also when the kernel does not have what it was told.
-pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Applied, ProgramError> {
+pub fn apply(told: &ShunnedAddresses, wanted: &ShunnedAddresses, deadline: Deadline) -> Result<Applied, ProgramError> {
     let bridged = has_bridge();
     let before = read(bridged, deadline)?;
     if wanted.is_empty() && before == Found::Nothing {
-        return Ok(Applied::AlreadySo(Refused::default()));
+        return Ok(Applied::AlreadySo(AppliedRules::default()));
     }
     let commands = match &before {
         Found::Whole(refused) if refused.addresses == *wanted => return Ok(Applied::AlreadySo(refused.clone())),
@@ -77,7 +77,7 @@ pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Appli
     nft::apply(&commands, deadline)?;
     match read(bridged, deadline)? {
         Found::Whole(refused) if refused.addresses == *wanted => Ok(Applied::Done(refused)),
-        Found::Nothing if wanted.is_empty() => Ok(Applied::Done(Refused::default())),
+        Found::Nothing if wanted.is_empty() => Ok(Applied::Done(AppliedRules::default())),
         found => Err(ProgramError::Failed {
             what: format!("nft: reading back the table {TABLE}"),
             code: 0,
@@ -98,7 +98,7 @@ pub fn apply(told: &Wanted, wanted: &Wanted, deadline: Deadline) -> Result<Appli
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn refused(deadline: Deadline) -> Result<Refused, ProgramError> {
+pub fn refused(deadline: Deadline) -> Result<AppliedRules, ProgramError> {
     refused_if_known(deadline).map(Option::unwrap_or_default)
 }
 
@@ -106,10 +106,10 @@ pub fn refused(deadline: Deadline) -> Result<Refused, ProgramError> {
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn refused_if_known(deadline: Deadline) -> Result<Option<Refused>, ProgramError> {
+pub fn refused_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, ProgramError> {
     Ok(match read(has_bridge(), deadline)? {
         Found::Whole(refused) => Some(refused),
-        Found::Nothing => Some(Refused::default()),
+        Found::Nothing => Some(AppliedRules::default()),
         Found::Damaged => None,
     })
 }
@@ -128,10 +128,10 @@ enum Found {
     Nothing,
     /// A table that is not as it was made: a chain flushed, a rule taken out.
     Damaged,
-    Whole(Refused),
+    Whole(AppliedRules),
 }
 
-const REACHES: [(&str, Reach); 2] = [("everything", Reach::Everything), ("tcp", Reach::Tcp)];
+const REACHES: [(&str, ShunScope); 2] = [("everything", ShunScope::Everything), ("tcp", ShunScope::Tcp)];
 
 fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
     let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(Found::Nothing) };
@@ -147,7 +147,7 @@ fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
 }
 
 /// What a listing refuses, if its chains and rules are the ones that were made.
-fn whole(listing: &[Value], wanted: &[Chain]) -> Option<Refused> {
+fn whole(listing: &[Value], wanted: &[Chain]) -> Option<AppliedRules> {
     let objects = |kind: &'static str| listing.iter().filter_map(move |object| object.get(kind));
     let text = |object: &Value, key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut seal = String::new();
@@ -167,7 +167,7 @@ fn whole(listing: &[Value], wanted: &[Chain]) -> Option<Refused> {
         }
         rules.into_iter().for_each(&mut number);
     }
-    let mut addresses = Wanted::new();
+    let mut addresses = ShunnedAddresses::new();
     for set in objects("set") {
         let name = text(set, "name");
         let Some((_, reach)) = REACHES.iter().find(|(word, _)| name.trim_end_matches(['4', '6']) == *word) else {
@@ -177,7 +177,7 @@ fn whole(listing: &[Value], wanted: &[Chain]) -> Option<Refused> {
             addresses.insert(element.as_str()?.parse().ok()?, *reach);
         }
     }
-    Some(Refused { addresses, seal })
+    Some(AppliedRules { addresses, seal })
 }
 
 struct Chain {
@@ -264,7 +264,7 @@ fn remove() -> Vec<Value> {
         .collect()
 }
 
-fn make(wanted: &Wanted, bridged: bool) -> Vec<Value> {
+fn make(wanted: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
     let mut commands = Vec::new();
     let families = [("inet", chains(), true), ("bridge", bridge_chains(), bridged)];
     for (family, chains, _) in families.into_iter().filter(|(.., present)| *present) {
@@ -293,8 +293,8 @@ fn make(wanted: &Wanted, bridged: bool) -> Vec<Value> {
     commands
 }
 
-fn change(before: &Wanted, wanted: &Wanted, bridged: bool) -> Vec<Value> {
-    let not_in = |these: &Wanted, others: &Wanted| -> Wanted {
+fn change(before: &ShunnedAddresses, wanted: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
+    let not_in = |these: &ShunnedAddresses, others: &ShunnedAddresses| -> ShunnedAddresses {
         these.iter().filter(|(address, reach)| others.get(address) != Some(reach)).map(|(a, r)| (*a, *r)).collect()
     };
     let mut commands = elements("delete", &not_in(before, wanted), bridged);
@@ -302,11 +302,11 @@ fn change(before: &Wanted, wanted: &Wanted, bridged: bool) -> Vec<Value> {
     commands
 }
 
-fn elements(verb: &str, addresses: &Wanted, bridged: bool) -> Vec<Value> {
+fn elements(verb: &str, addresses: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
     let mut commands = Vec::new();
     for (set, reach) in REACHES {
         for is_v4 in [true, false] {
-            let of_it = |(address, of): &(&IpAddr, &Reach)| **of == reach && address.is_ipv4() == is_v4;
+            let of_it = |(address, of): &(&IpAddr, &ShunScope)| **of == reach && address.is_ipv4() == is_v4;
             let some: BTreeSet<&IpAddr> = addresses.iter().filter(of_it).map(|(address, _)| address).collect();
             let Some(first) = some.first() else { continue };
             let families = ["inet", "bridge"].into_iter().take(if bridged { 2 } else { 1 });

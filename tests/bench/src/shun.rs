@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab, Options};
 use nix::unistd::{SysconfVar, sysconf};
 use real_parts::lab_name;
@@ -28,7 +28,7 @@ const EACH: u32 = 4;
 const WATCHED: Duration = Duration::from_secs(30);
 
 /// The defaults, so far as a watchdog of the lab's can have them.
-const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
 
 /// All rows.
 pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
@@ -45,7 +45,7 @@ pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn up(leash: Option<Terms>) -> Result<Lab> {
+fn up(leash: Option<LeaseTimes>) -> Result<Lab> {
     let options = Options {
         name: lab_name("bench-shun"),
         pacemaker: false,

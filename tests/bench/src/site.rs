@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::receipt::{Action, Asker, Entry, Intent, Outcome, Receipt, Step, VERSION, When};
-use gnt_ha::sys::receipt_log::Ledger;
+use gnt_ha::core::receipt::{Action, ActionStep, Caller, Intent, LogEntry, Outcome, Receipt, Timestamp, VERSION};
+use gnt_ha::sys::receipt_log::ReceiptLog;
 use serde_json::{Value, json};
 
 use crate::{Result, bmcs, sandbox};
@@ -213,17 +213,17 @@ impl Site {
 
     /// A ledger that is full: as many receipts as are kept.
     fn write_ledger(&self) -> Result<()> {
-        let ledger = Ledger::new(&self.state_dir());
+        let ledger = ReceiptLog::new(&self.state_dir());
         for number in 0..FENCINGS {
             let (id, node) = (format!("{number:032x}"), NodeName::new(&many_node((number % 200 + 1) as u8))?);
-            let at = When { wall_ms: 1_700_000_000_000 + number * 60_000, boottime_ms: number * 60_000 };
-            ledger.append(&Entry::Intent(Intent {
+            let at = Timestamp { wall_ms: 1_700_000_000_000 + number * 60_000, boottime_ms: number * 60_000 };
+            ledger.append(&LogEntry::Intent(Intent {
                 version: VERSION,
                 id: id.clone(),
                 program: "fence_ganeti".to_owned(),
                 action: Action::Reboot,
                 node: node.clone(),
-                asked_by: Asker {
+                asked_by: Caller {
                     program: "pacemaker-fenced".to_owned(),
                     pid: 1234,
                     user: "root".to_owned(),
@@ -233,13 +233,13 @@ impl Site {
                 boot_id: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
                 at,
             }))?;
-            let step = |at_ms: u64, did: &str, saw: &str| Step {
+            let step = |at_ms: u64, did: &str, saw: &str| ActionStep {
                 at_ms,
                 by: "/usr/lib/gnt-ha/ganeti-oob".to_owned(),
                 did: did.to_owned(),
                 saw: saw.to_owned(),
             };
-            ledger.append(&Entry::Receipt(Receipt {
+            ledger.append(&LogEntry::Receipt(Receipt {
                 version: VERSION,
                 id,
                 node,

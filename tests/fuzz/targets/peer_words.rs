@@ -1,9 +1,9 @@
 //! What nodes say to each other about shunned nodes: read and written again as it was, or refused.
 #![no_main]
 
-use gnt_ha::config::Network;
-use gnt_ha::core::shun::list::Register;
-use gnt_ha::core::shun::messages::{LeashReport, Question, Report};
+use gnt_ha::config::AddressRange;
+use gnt_ha::core::shun::list::ShunList;
+use gnt_ha::core::shun::messages::{SelfFenceReport, PeerRequest, PeerReport};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,16 +17,16 @@ fn again<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<(T, T)> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Some((question, back)) = again::<Question>(bytes) {
+    if let Some((question, back)) = again::<PeerRequest>(bytes) {
         assert_eq!(question, back);
     }
-    if let Some((report, back)) = again::<Report>(bytes) {
+    if let Some((report, back)) = again::<PeerReport>(bytes) {
         assert_eq!(report, back);
     }
-    if let Some((leash, back)) = again::<LeashReport>(bytes) {
+    if let Some((leash, back)) = again::<SelfFenceReport>(bytes) {
         assert_eq!(leash, back);
     }
-    if let Some((register, back)) = again::<Register>(bytes) {
+    if let Some((register, back)) = again::<ShunList>(bytes) {
         assert_eq!(register, back);
         // Heard twice is heard once.
         let mut merged = register.clone();
@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(merged, register);
     }
     if let Ok(text) = std::str::from_utf8(bytes)
-        && let Ok(network) = Network::try_from(text.to_owned())
+        && let Ok(network) = AddressRange::try_from(text.to_owned())
     {
         let address = text.split('/').next().and_then(|address| address.parse().ok());
         assert!(address.is_some_and(|address| network.contains(address)), "a network without its own address");

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::last_state::Held;
-use gnt_ha::core::shun::lease_times::Terms;
-use gnt_ha::core::shun::list::{Epoch, Reach};
-use gnt_ha::core::shun::messages::{Attestation, Denial};
+use gnt_ha::core::shun::lease_times::LeaseTimes;
+use gnt_ha::core::shun::list::{Epoch, ShunScope};
+use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
 use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
-use gnt_ha::core::shun::verdict::{Known, Look, Peer, Verdict, first_of, judge, look};
+use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, first_of, judge, look};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};
@@ -36,7 +36,7 @@ const MASTER: u8 = 3;
 
 const STEP_MS: u64 = 20_000;
 const PROMISE_MS: u64 = 120_000;
-const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
 
 /// How many steps a boot that is armed still runs for once it is refused, at most.
 const WAIT: u64 = 2;
@@ -124,7 +124,7 @@ impl State {
             let (boot_id, uptime_ms) = (told.boot.to_string(), Some(told.uptime * STEP_MS));
             if told.is_armed {
                 let leash = leash(&boot_id, TERMS, &candidates(), PROMISE_MS);
-                held.attestations.push(Attestation { leash, age_ms, uptime_ms });
+                held.attestations.push(DatedSelfFenceReport { leash, age_ms, uptime_ms });
             } else {
                 held.denials.push(Denial { boot_id, age_ms, uptime_ms });
             }
@@ -141,7 +141,7 @@ impl Boots {
     fn peers(state: &State) -> Vec<Peer> {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
-            let refuses = Answer { refuses: Some(EPOCH), reach: Reach::Everything, seal: "seal", why_not: "" };
+            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::Everything, seal: "seal", why_not: "" };
             let facts = Facts {
                 answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
@@ -154,24 +154,24 @@ impl Boots {
         [ASKER, OTHER, MASTER].map(peer).into()
     }
 
-    fn verdict(state: &State, first: &Look, last: &Look) -> Verdict {
+    fn verdict(state: &State, first: &Round, last: &Round) -> ProofVerdict {
         let since = u64::try_from((last.at - first.at).as_millis()).unwrap_or(u64::MAX);
         let newest = state.held().newest();
-        let newest = newest.map(|one| Attestation { age_ms: one.age_ms.saturating_sub(since), ..one });
+        let newest = newest.map(|one| DatedSelfFenceReport { age_ms: one.age_ms.saturating_sub(since), ..one });
         let attested = newest.as_ref().map(|one| one.leash.boot_id.clone()).unwrap_or_default();
         // As the register has it: the boot that the asker was told of.
         let boot_id = state.told.get(&ASKER).map_or(attested, |told| told.boot.to_string());
         let (addresses, candidates, master) = ([address(TARGET)].into(), candidates(), name(MASTER));
         let known = known(&addresses, &candidates, newest.as_ref().map_err(String::as_str), &boot_id);
-        judge(first, last, Known { master: Some(&master), ..known })
+        judge(first, last, ProofInput { master: Some(&master), ..known })
     }
 
     fn look(state: &mut State) -> Option<()> {
         let at = Duration::from_millis(state.step * STEP_MS);
-        let asked = (EPOCH, Reach::Everything);
+        let asked = (EPOCH, ShunScope::Everything);
         let last = look(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
         let refusing = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
-        let kept = state.first.map(|(at, is_master, was_lost)| Look {
+        let kept = state.first.map(|(at, is_master, was_lost)| Round {
             asked: Duration::from_millis(at * STEP_MS),
             at: Duration::from_millis(at * STEP_MS),
             refusing: refusing(is_master).map(address).collect(),
@@ -183,7 +183,7 @@ impl Boots {
         if Some(first) != kept.as_ref() {
             let is_master = last.refusing.contains(&address(MASTER));
             state.first = Some((state.step, is_master, last.lost.contains(&name(MASTER))));
-        } else if Self::verdict(state, first, &last) == Verdict::Bounded {
+        } else if Self::verdict(state, first, &last) == ProofVerdict::Bounded {
             state.said = true;
         }
         Some(())

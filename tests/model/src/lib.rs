@@ -15,9 +15,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::lease_times::Terms;
-use gnt_ha::core::shun::messages::{Attestation, LeashReport};
-use gnt_ha::core::shun::verdict::{Accepted, Known};
+use gnt_ha::core::shun::lease_times::LeaseTimes;
+use gnt_ha::core::shun::messages::{DatedSelfFenceReport, SelfFenceReport};
+use gnt_ha::core::shun::verdict::{Accepted, ProofInput};
 
 /// The node that is shunned.
 pub const TARGET: u8 = 9;
@@ -40,8 +40,8 @@ pub fn name(number: u8) -> NodeName {
 
 /// A leash on a watchdog that can be relied on, as the target attests it.
 #[must_use]
-pub fn leash(boot_id: &str, terms: Terms, candidates: &BTreeSet<IpAddr>, kept_for_ms: u64) -> LeashReport {
-    LeashReport {
+pub fn leash(boot_id: &str, terms: LeaseTimes, candidates: &BTreeSet<IpAddr>, kept_for_ms: u64) -> SelfFenceReport {
+    SelfFenceReport {
         boot_id: boot_id.to_owned(),
         driver: "hardware".to_owned(),
         nowayout: true,
@@ -59,10 +59,10 @@ pub fn leash(boot_id: &str, terms: Terms, candidates: &BTreeSet<IpAddr>, kept_fo
 pub fn known<'a>(
     addresses: &'a BTreeSet<IpAddr>,
     candidates: &'a BTreeSet<IpAddr>,
-    leash: Result<&'a Attestation, &'a str>,
+    leash: Result<&'a DatedSelfFenceReport, &'a str>,
     boot_id: &'a str,
-) -> Known<'a> {
-    Known {
+) -> ProofInput<'a> {
+    ProofInput {
         target: address(TARGET),
         addresses,
         candidates,

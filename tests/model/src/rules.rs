@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::lease_times::Terms;
-use gnt_ha::core::shun::list::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::messages::Attestation;
-use gnt_ha::core::shun::verdict::{Look, Peer, Stand, Verdict, first_of, judge, look};
+use gnt_ha::core::shun::lease_times::LeaseTimes;
+use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
+use gnt_ha::core::shun::messages::DatedSelfFenceReport;
+use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, first_of, judge, look};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};
@@ -72,7 +72,7 @@ pub struct Candidate {
     epoch: Epoch,
     is_proven: bool,
     /// What its kernel refuses.
-    rules: Option<Reach>,
+    rules: Option<ShunScope>,
     seal: u8,
     up: Up,
 }
@@ -122,10 +122,11 @@ pub enum Action {
     Look(usize, bool),
 }
 
-fn entry((epoch, is_proven): Order) -> Entry {
+fn entry((epoch, is_proven): Order) -> ShunEntry {
     // What was seen off is refused less, and that is the stronger proof.
-    let (reach, grade) = if is_proven { (Reach::Tcp, Grade::Off) } else { (Reach::Everything, Grade::Isolated) };
-    Entry {
+    let (reach, grade) =
+        if is_proven { (ShunScope::Tcp, Grade::Off) } else { (ShunScope::Everything, Grade::Isolated) };
+    ShunEntry {
         epoch,
         addresses: [address(TARGET)].into(),
         reach,
@@ -136,8 +137,8 @@ fn entry((epoch, is_proven): Order) -> Entry {
     }
 }
 
-fn register(order: Order) -> Register {
-    Register(BTreeMap::from([(name(TARGET), entry(order))]))
+fn register(order: Order) -> ShunList {
+    ShunList(BTreeMap::from([(name(TARGET), entry(order))]))
 }
 
 impl Candidate {
@@ -145,13 +146,13 @@ impl Candidate {
         (self.epoch, self.is_proven)
     }
 
-    fn wanted(&self) -> Option<Reach> {
+    fn wanted(&self) -> Option<ShunScope> {
         self.epoch.is_shunned().then(|| entry(self.order()).reach)
     }
 
     /// A kernel that refuses everything answers no question; one that refuses TCP does.
     fn may_grant(&self) -> bool {
-        self.up == Up::Talks && self.rules != Some(Reach::Everything)
+        self.up == Up::Talks && self.rules != Some(ShunScope::Everything)
     }
 }
 
@@ -164,27 +165,28 @@ impl Rules {
             // Read back: as much as is remembered, at least.
             let read_back = candidate.rules.filter(|rules| Some(*rules) >= candidate.wanted());
             match (candidate.up, read_back) {
-                _ if is_told => (asker.asked, Reach::Everything),
-                (Up::Talks, Some(_)) if self.without == Without::Scope => (candidate.epoch, Reach::Everything),
+                _ if is_told => (asker.asked, ShunScope::Everything),
+                (Up::Talks, Some(_)) if self.without == Without::Scope => (candidate.epoch, ShunScope::Everything),
                 (Up::Talks, Some(rules)) if candidate.epoch.is_shunned() => (candidate.epoch, rules),
-                _ => return Stand::Unconfirmed("does not refuse it".to_owned()),
+                _ => return PeerState::Unconfirmed("does not refuse it".to_owned()),
             }
             .into_stand(candidate.seal)
         };
-        let peer = |number: u8, stand: Stand| Peer {
+        let peer = |number: u8, stand: PeerState| Peer {
             node: name(number),
             address: address(number),
             stand,
             refused_by: BTreeSet::new(),
         };
-        let lie = if lies { (asker.asked, Reach::Everything).into_stand(0) } else { Stand::ServesNothing };
+        let lie = if lies { (asker.asked, ShunScope::Everything).into_stand(0) } else { PeerState::ServesNothing };
         PEERS.iter().map(|number| peer(*number, stand(number))).chain([peer(LIAR, lie)]).collect()
     }
 
-    fn verdict(first: &Look, last: &Look) -> Verdict {
-        let terms = Terms { lease_ms: 10, watchdog_ms: 5, drift_ppm: 0, stop_ms: 0 };
+    fn verdict(first: &Round, last: &Round) -> ProofVerdict {
+        let terms = LeaseTimes { lease_ms: 10, watchdog_ms: 5, drift_ppm: 0, stop_ms: 0 };
         let candidates = PEERS.map(address).into();
-        let leash = Attestation { leash: leash("old", terms, &candidates, 1_000_000), age_ms: 0, uptime_ms: None };
+        let leash =
+            DatedSelfFenceReport { leash: leash("old", terms, &candidates, 1_000_000), age_ms: 0, uptime_ms: None };
         judge(first, last, known(&[address(TARGET)].into(), &candidates, Ok(&leash), "old"))
     }
 
@@ -193,10 +195,10 @@ impl Rules {
         // Long after the first one, as far as the first one goes.
         const LATER: Duration = Duration::from_secs(1);
         let own = &state.askers[asker];
-        let asked = (own.asked, Reach::Everything);
+        let asked = (own.asked, ShunScope::Everything);
         let last = look(&name(TARGET), asked, &self.peers(state, own, lies), LATER, LATER, "boot").ok()?;
         let seals: BTreeMap<u8, u8> = state.candidates.iter().map(|(number, one)| (*number, one.seal)).collect();
-        let kept = own.first.as_ref().map(|(epoch, seals)| Look {
+        let kept = own.first.as_ref().map(|(epoch, seals)| Round {
             asked: Duration::ZERO,
             at: Duration::ZERO,
             epoch: *epoch,
@@ -210,7 +212,7 @@ impl Rules {
             let opened = PEERS.into_iter().filter(|number| state.candidates[number].may_grant()).collect();
             let own = &mut state.askers[asker];
             (own.first, own.opened) = (Some((own.asked, seals)), opened);
-        } else if Self::verdict(first, &last) == Verdict::Bounded {
+        } else if Self::verdict(first, &last) == ProofVerdict::Bounded {
             state.askers[asker].said = true;
         }
         Some(())
@@ -218,12 +220,12 @@ impl Rules {
 }
 
 trait IntoStand {
-    fn into_stand(self, seal: u8) -> Stand;
+    fn into_stand(self, seal: u8) -> PeerState;
 }
 
-impl IntoStand for (Epoch, Reach) {
-    fn into_stand(self, seal: u8) -> Stand {
-        Stand::Refuses { epoch: self.0, reach: self.1, seal: seal.to_string() }
+impl IntoStand for (Epoch, ShunScope) {
+    fn into_stand(self, seal: u8) -> PeerState {
+        PeerState::Refuses { epoch: self.0, reach: self.1, seal: seal.to_string() }
     }
 }
 
@@ -293,7 +295,7 @@ impl Model for Rules {
                 }
                 let new = &kept.0[&name(TARGET)];
                 let before = candidate.order();
-                (candidate.epoch, candidate.is_proven) = (new.epoch, new.reach == Reach::Tcp);
+                (candidate.epoch, candidate.is_proven) = (new.epoch, new.reach == ShunScope::Tcp);
                 if candidate.order() != before {
                     // An address comes, goes, or changes its place: the rules stand as they were, with their seal.
                     candidate.rules = candidate.wanted();

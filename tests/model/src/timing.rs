@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gnt_ha::core::shun::expiry::reset_within_ms;
-use gnt_ha::core::shun::lease::{Lease, Word};
-use gnt_ha::core::shun::lease_times::Terms;
-use gnt_ha::core::shun::list::{Epoch, Reach};
-use gnt_ha::core::shun::messages::Attestation;
-use gnt_ha::core::shun::verdict::{Look, Peer, Stand, Verdict, first_of, judge, look};
+use gnt_ha::core::shun::lease::{CandidateAnswer, Lease};
+use gnt_ha::core::shun::lease_times::LeaseTimes;
+use gnt_ha::core::shun::list::{Epoch, ShunScope};
+use gnt_ha::core::shun::messages::DatedSelfFenceReport;
+use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, first_of, judge, look};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};
@@ -197,9 +197,9 @@ impl Timing {
         }
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self) -> LeaseTimes {
         let stop_ms = if self.without == Without::Stop { 0 } else { self.writes_on * STEP };
-        Terms { lease_ms: LEASE, watchdog_ms: WATCHDOG, drift_ppm: DRIFT_PPM, stop_ms }
+        LeaseTimes { lease_ms: LEASE, watchdog_ms: WATCHDOG, drift_ppm: DRIFT_PPM, stop_ms }
     }
 
     /// After how many units of its own clock the watchdog really resets the host.
@@ -208,13 +208,13 @@ impl Timing {
     }
 
     /// What the asker reckons with.
-    fn attested(&self) -> Terms {
+    fn attested(&self) -> LeaseTimes {
         let driver = if self.is_late && self.without != Without::Measured { "iTCO_wdt" } else { "hardware" };
-        let terms = Terms { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.terms() };
+        let terms = LeaseTimes { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.terms() };
         match self.without {
             // Half of twice.
-            Without::SecondWatchdog => Terms { watchdog_ms: WATCHDOG / 2, ..terms },
-            Without::Drift => Terms { drift_ppm: 0, ..terms },
+            Without::SecondWatchdog => LeaseTimes { watchdog_ms: WATCHDOG / 2, ..terms },
+            Without::Drift => LeaseTimes { drift_ppm: 0, ..terms },
             _ => terms,
         }
     }
@@ -236,7 +236,7 @@ impl Timing {
             let is_refusing = state.refusing.contains(&number) && !state.lost.contains(&number);
             match is_refusing || self.without == Without::Confirmation {
                 true => refuses(),
-                false => Stand::Unconfirmed("does not answer".to_owned()),
+                false => PeerState::Unconfirmed("does not answer".to_owned()),
             }
         };
         // The asker is none of the three, and refuses both the node and whoever is lost with it.
@@ -251,31 +251,31 @@ impl Timing {
     }
 
     /// What the asker sees now.
-    fn look(&self, state: &State) -> Option<Look> {
+    fn look(&self, state: &State) -> Option<Round> {
         let at = units(state.asker_clock());
-        look(&name(TARGET), (EPOCH, Reach::Everything), &self.peers(state), at, at, "boot").ok()
+        look(&name(TARGET), (EPOCH, ShunScope::Everything), &self.peers(state), at, at, "boot").ok()
     }
 
-    fn verdict(&self, first: &Look, last: &Look) -> Verdict {
+    fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
         let kept_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
         let list = self.list();
         let mut report = leash("old", self.attested(), &list, kept_for_ms);
         report.is_virtual = Some(self.pauses > 0 && self.without != Without::VirtualHost);
         // It was attested at the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
-        let attested = Attestation { leash: report, age_ms, uptime_ms: None };
+        let attested = DatedSelfFenceReport { leash: report, age_ms, uptime_ms: None };
         judge(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
     }
 
     fn hear(&self, state: &mut State, sent: u64) {
-        let word = |is_confd: bool| if is_confd { Word::MayRun } else { Word::Alive };
+        let word = |is_confd: bool| if is_confd { CandidateAnswer::MayRun } else { CandidateAnswer::Alive };
         let heard = state.heard.get(&sent).into_iter().flatten();
-        let words: BTreeMap<IpAddr, Word> =
+        let words: BTreeMap<IpAddr, CandidateAnswer> =
             heard.map(|(number, is_confd)| (address(*number), word(*is_confd))).collect();
         let counts_from = if self.without == Without::Sending { state.node_clock() } else { sent };
         let list = self.list();
         if self.without == Without::Majority && !words.is_empty() {
-            let all = list.iter().map(|address| (*address, Word::MayRun)).collect();
+            let all = list.iter().map(|address| (*address, CandidateAnswer::MayRun)).collect();
             state.lease.round(units(counts_from), &list, &all);
         }
         state.lease.round(units(counts_from), &list, &words);
@@ -284,7 +284,7 @@ impl Timing {
     /// A look as `ganeti-oob` makes it: the first one is kept while what it showed holds.
     fn ask_peers(&self, state: &mut State) -> Option<()> {
         let last = self.look(state)?;
-        let kept = state.first.as_ref().map(|first| Look {
+        let kept = state.first.as_ref().map(|first| Round {
             asked: units(first.at),
             at: units(first.at),
             refusing: first.refusing.iter().copied().map(address).collect(),
@@ -300,15 +300,15 @@ impl Timing {
                 self.others().filter(|number| last.lost.contains(&name(*number))).collect(),
             );
             state.first = Some(First { at: state.asker_clock(), refusing, lost });
-        } else if self.verdict(first, &last) == Verdict::Bounded {
+        } else if self.verdict(first, &last) == ProofVerdict::Bounded {
             state.said = true;
         }
         Some(())
     }
 }
 
-fn refuses() -> Stand {
-    Stand::Refuses { epoch: EPOCH, seal: "seal".to_owned(), reach: Reach::Everything }
+fn refuses() -> PeerState {
+    PeerState::Refuses { epoch: EPOCH, seal: "seal".to_owned(), reach: ShunScope::Everything }
 }
 
 impl Model for Timing {
@@ -320,7 +320,11 @@ impl Model for Timing {
         let (slow, fast) = (STEP - 1, STEP + 1);
         let state = |(node_rate, asker_rate)| {
             let mut lease = Lease::new(self.terms(), self.list());
-            lease.round(Duration::ZERO, &self.list(), &self.list().into_iter().map(|at| (at, Word::MayRun)).collect());
+            lease.round(
+                Duration::ZERO,
+                &self.list(),
+                &self.list().into_iter().map(|at| (at, CandidateAnswer::MayRun)).collect(),
+            );
             State {
                 step: 0,
                 paused: 0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::hooks::{FILE, FOLDERS};
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
 
 /// Where the programs are installed, as `make install` does it.
@@ -54,7 +54,7 @@ pub struct Proof {
     /// The least grade that is taken; without it, the default of the programs.
     pub least: Option<Grade>,
     /// The terms of each host's leash, where it has one; the watchdog's time is the lab's.
-    pub leash: Option<Terms>,
+    pub leash: Option<LeaseTimes>,
 }
 
 /// As the units that are installed with the programs do it: what is refused is refused before the network is up.

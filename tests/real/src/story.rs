@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gnt_ha::core::history::Story;
+use gnt_ha::core::history::ActionRecord;
 use gnt_ha::core::receipt::{Action, Outcome};
 use lab::{Lab, Watch};
 
@@ -90,7 +90,7 @@ impl<'lab> Teller<'lab> {
         lines
     }
 
-    fn new_in_story(&mut self, story: &Story, lines: &mut Vec<(SystemTime, String)>) {
+    fn new_in_story(&mut self, story: &ActionRecord, lines: &mut Vec<(SystemTime, String)>) {
         let intent = &story.intent;
         if self.told.insert(format!("{} intent", intent.id)) {
             let line = format!(

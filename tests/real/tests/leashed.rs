@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab, Network, Options, Power};
 use real_parts::dice::{Dice, count};
 use real_parts::lab_name;
@@ -15,7 +15,7 @@ use real_parts::protect::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, i
 use serde_json::Value;
 
 /// The shortest that the configuration takes, or nearly so.
-const TERMS: Terms = Terms { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
+const TERMS: LeaseTimes = LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 /// More than it takes to tell all others.
 const TO_TELL: Duration = Duration::from_secs(2);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::resources::Resources;
-use gnt_ha::core::pacemaker::simulation::{Death, Outlook, surprise};
-use gnt_ha::core::setup::{Wish, fragment, outdated, plan};
+use gnt_ha::core::pacemaker::simulation::{Death, Simulation, surprise};
+use gnt_ha::core::setup::{SetupOptions, fragment, outdated, plan};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::pacemaker::cibadmin::Trial;
 use serde_json::json;
@@ -53,8 +53,8 @@ fn bare() -> String {
     )
 }
 
-fn look(trial: &Trial, death: Option<&Death>) -> Outlook {
-    Outlook::parse(&trial.simulate(death, true, late()).unwrap()).unwrap()
+fn look(trial: &Trial, death: Option<&Death>) -> Simulation {
+    Simulation::parse(&trial.simulate(death, true, late()).unwrap()).unwrap()
 }
 
 /// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote
@@ -65,7 +65,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("after.xml");
     let resources = Resources::parse(&bare()).unwrap();
-    let parts = plan(&resources, &ganeti(), Wish { health: true, ..Wish::default() });
+    let parts = plan(&resources, &ganeti(), SetupOptions { health: true, ..SetupOptions::default() });
     assert!(outdated(&parts).next().is_none());
     let trial = Trial::begin(&folder.path().join("before"), &bare()).unwrap();
     trial.merge(&fragment(&parts), late()).unwrap();
@@ -96,7 +96,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     // Whoever loses quorum with the dead fences nobody.
     let first = started.nodes.first().unwrap().clone();
     let without = trial.simulate(Some(&Death::Member(first)), false, late()).unwrap();
-    assert_eq!(Outlook::parse(&without).unwrap().fenced(), BTreeSet::new());
+    assert_eq!(Simulation::parse(&without).unwrap().fenced(), BTreeSet::new());
 
     // Given back: what was renamed or is no longer wanted is taken out by its id.
     trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
@@ -138,7 +138,7 @@ fn the_device_runs_where_a_node_says_that_it_can() {
         let folder = tempfile::tempdir().unwrap();
         let cib = saying(score);
         let resources = Resources::parse(&cib).unwrap();
-        let parts = plan(&resources, &ganeti(), Wish::default());
+        let parts = plan(&resources, &ganeti(), SetupOptions::default());
         let trial = Trial::begin(folder.path(), &cib).unwrap();
         trial.merge(&fragment(&parts), late()).unwrap();
         trial.verify(late()).unwrap();

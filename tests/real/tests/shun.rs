@@ -13,9 +13,9 @@ use std::time::Duration;
 use gnt_ha::config::Config;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::list::{Entry, Epoch, Reach, Register};
-use gnt_ha::core::shun::messages::{Question, Report};
-use gnt_ha::service::shun::applier::Keeper;
+use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
+use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
+use gnt_ha::service::shun::applier::ShunApplier;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::nft::shun_table::Applied;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -81,10 +81,10 @@ impl Scene {
         Config::parse(&text, Path::new("config.toml")).unwrap()
     }
 
-    fn tell(&self, epoch: u64, reach: Reach) -> Report {
+    fn tell(&self, epoch: u64, reach: ShunScope) -> PeerReport {
         let config = self.config();
-        let keeper = Keeper::new(&config, self.folder.path()).unwrap();
-        let entry = Entry {
+        let keeper = ShunApplier::new(&config, self.folder.path()).unwrap();
+        let entry = ShunEntry {
             epoch: Epoch(epoch),
             addresses: THERE.map(|text| text.parse().unwrap()).into(),
             reach,
@@ -93,14 +93,14 @@ impl Scene {
             since_ms: 1,
             by: "a test".into(),
         };
-        let register = Register(BTreeMap::from([(node("n3"), entry)]));
-        let question = Question { register, ..Question::asked_by(node("n1")) };
+        let register = ShunList(BTreeMap::from([(node("n3"), entry)]));
+        let question = PeerRequest { register, ..PeerRequest::asked_by(node("n1")) };
         keeper.tell(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
     fn apply(&self) -> Applied {
         let config = self.config();
-        Keeper::new(&config, self.folder.path()).unwrap().apply(Deadline::after(Duration::from_secs(5))).unwrap()
+        ShunApplier::new(&config, self.folder.path()).unwrap().apply(Deadline::after(Duration::from_secs(5))).unwrap()
     }
 }
 
@@ -147,7 +147,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     udp.send_to(b"a", (THERE[0], 5405)).unwrap();
     udp_there.recv_from(&mut [0; 9]).unwrap();
 
-    let report = scene.tell(1, Reach::Everything);
+    let report = scene.tell(1, ShunScope::Everything);
     assert_eq!(report.refuses, BTreeMap::from([(node("n3"), Epoch(1))]));
     for (here, there) in &mut flows {
         // The kernel has ended ours; what the other one sends gets no answer, and what it is sent does not come.
@@ -173,7 +173,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     with_other.write_all(b"x").unwrap();
     others_end.read_exact(&mut [0]).unwrap();
 
-    assert_eq!(scene.tell(2, Reach::Everything).refuses, BTreeMap::new());
+    assert_eq!(scene.tell(2, ShunScope::Everything).refuses, BTreeMap::new());
     connected(&scene, THERE[0], 7002);
     udp.send_to(b"e", (THERE[0], 5405)).unwrap();
 }
@@ -182,7 +182,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
 #[test]
 fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
     let scene = Scene::new();
-    scene.tell(1, Reach::Tcp);
+    scene.tell(1, ShunScope::Tcp);
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
     let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
     udp.set_read_timeout(Some(SOON)).unwrap();
@@ -198,9 +198,9 @@ fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
 #[test]
 fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     let scene = Scene::new();
-    let first = scene.tell(1, Reach::Everything);
+    let first = scene.tell(1, ShunScope::Everything);
     assert!(matches!(scene.apply(), Applied::AlreadySo(_)));
-    assert_eq!(scene.tell(1, Reach::Everything).seal, first.seal);
+    assert_eq!(scene.tell(1, ShunScope::Everything).seal, first.seal);
     for damage in [
         "nft flush ruleset",
         "nft flush chain inet gnt-ha-shunned output",
@@ -210,14 +210,14 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
         run(damage);
         assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
         assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
-        let after = scene.tell(1, Reach::Everything);
+        let after = scene.tell(1, ShunScope::Everything);
         assert_ne!(after.seal, first.seal, "{damage}");
         assert_eq!(after.refuses, first.refuses, "{damage}");
     }
-    let before = scene.tell(1, Reach::Everything);
+    let before = scene.tell(1, ShunScope::Everything);
     run("nft delete element inet gnt-ha-shunned everything4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
-    assert_ne!(scene.tell(1, Reach::Everything).seal, before.seal, "an address was let through for a moment");
+    assert_ne!(scene.tell(1, ShunScope::Everything).seal, before.seal, "an address was let through for a moment");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
@@ -225,12 +225,12 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
 #[test]
 fn old_orders_and_own_addresses_change_nothing() {
     let scene = Scene::new();
-    scene.tell(1, Reach::Everything);
-    scene.tell(2, Reach::Everything);
-    assert_eq!(scene.tell(1, Reach::Everything).refuses, BTreeMap::new(), "admitted since");
-    assert_eq!(scene.tell(3, Reach::Everything).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
+    scene.tell(1, ShunScope::Everything);
+    scene.tell(2, ShunScope::Everything);
+    assert_eq!(scene.tell(1, ShunScope::Everything).refuses, BTreeMap::new(), "admitted since");
+    assert_eq!(scene.tell(3, ShunScope::Everything).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
     run("ip addr add 192.0.2.2/32 dev lo");
-    let report = scene.tell(5, Reach::Everything);
+    let report = scene.tell(5, ShunScope::Everything);
     assert!(report.refusals[&node("n3")].contains("an address of this host"), "{:?}", report.refusals);
     assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
 }
@@ -239,12 +239,12 @@ fn old_orders_and_own_addresses_change_nothing() {
 #[test]
 fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     let scene = Scene::new();
-    scene.tell(1, Reach::Everything);
+    scene.tell(1, ShunScope::Everything);
     let ganeti = format!("n3 {}\nn4 {}\n", THERE[1], THERE[0]);
     std::fs::write(scene.folder.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
     let refused = || scene.apply().refused().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(refused(), [THERE[1]]);
-    let report = scene.tell(1, Reach::Everything);
+    let report = scene.tell(1, ShunScope::Everything);
     assert!(!report.refuses.contains_key(&node("n3")) && report.refusals[&node("n3")].contains("n4's"), "{report:?}");
     run(&format!("ip addr add {}/128 dev lo", THERE[1]));
     assert_eq!(refused(), [""; 0]);
@@ -254,10 +254,10 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
 #[test]
 fn a_damaged_register_admits_nobody() {
     let scene = Scene::new();
-    scene.tell(1, Reach::Everything);
+    scene.tell(1, ShunScope::Everything);
     std::fs::write(scene.folder.path().join("state/shunned.json"), "{\"n3\":").unwrap();
     let config = scene.config();
-    let keeper = Keeper::new(&config, scene.folder.path()).unwrap();
+    let keeper = ShunApplier::new(&config, scene.folder.path()).unwrap();
     let error = keeper.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
     assert!(error.contains("shunned.json"), "{error}");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
@@ -295,7 +295,7 @@ fn what_is_forwarded_is_refused_too() {
     scene.there(|| run("ip route add 198.51.100.0/24 via 192.0.2.1"));
     let _listener = scene.there(|| TcpListener::bind((THERE[0], 7000)).unwrap());
     in_instance(|| drop(connect("192.0.2.2", 7000).unwrap()));
-    scene.tell(1, Reach::Everything);
+    scene.tell(1, ShunScope::Everything);
     in_instance(|| assert_eq!(connect("192.0.2.2", 7000).unwrap_err(), ErrorKind::ConnectionRefused));
 }
 
@@ -329,9 +329,9 @@ fn what_is_bridged_is_refused_too() {
         })
     };
     assert_eq!(connects(), Ok(()));
-    scene.tell(1, Reach::Everything);
+    scene.tell(1, ShunScope::Everything);
     // By a reset where the kernel shows bridged packets to the other tables as well (br_netfilter).
     assert!(connects().is_err());
-    scene.tell(2, Reach::Everything);
+    scene.tell(2, ShunScope::Everything);
     assert_eq!(connects(), Ok(()));
 }

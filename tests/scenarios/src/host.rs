@@ -4,8 +4,8 @@ use gnt_ha::core::breaker::Breaker;
 use gnt_ha::core::ganeti::config::Node;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::reconcile::{Fence, Membership, Memory, Removal};
-use gnt_ha::core::shun::list::Register;
+use gnt_ha::core::reconcile::{Fence, Membership, Memory, PowerReceipt};
+use gnt_ha::core::shun::list::ShunList;
 
 use crate::roles::RoleState;
 
@@ -13,8 +13,8 @@ use crate::roles::RoleState;
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     memory: Memory,
-    ledger: Vec<(usize, Removal)>,
-    shuns: Register,
+    ledger: Vec<(usize, PowerReceipt)>,
+    shuns: ShunList,
 }
 
 /// One host, and everything about it.
@@ -49,7 +49,7 @@ pub(crate) struct HostState {
     pub(crate) marked: bool,
     pub(crate) believes_master: usize,
     // What it keeps on disk: receipts of what it did to whom, and its memory.
-    pub(crate) ledger: Vec<(usize, Removal)>,
+    pub(crate) ledger: Vec<(usize, PowerReceipt)>,
     pub(crate) memory: Memory,
     // The master role on it, its copy of the configuration, its shun list.
     pub(crate) role: RoleState,

@@ -1,9 +1,9 @@
 //! What no decision may do, checked against what is true. `I1` to `I7` are the numbers of the prior art's list.
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::reconcile::{Decision, Plan, Refusal, State, Word, reconcile};
+use gnt_ha::core::reconcile::{BlockReason, Decision, Plan, ProofSource, ReconcileInput, reconcile};
 use gnt_ha::core::roles::OcfCode;
-use gnt_ha::core::roles::master_claims::{Served, Word as Claim};
+use gnt_ha::core::roles::master_claims::{MasterClaim as Claim, Served};
 
 use crate::command::Host;
 use crate::world::World;
@@ -14,7 +14,7 @@ pub(crate) const fn acts(decision: &Decision) -> bool {
 }
 
 /// Checks a plan of `here`, before it is carried out.
-pub(crate) fn check(world: &World, here: Host, state: &State, plan: &Plan) -> Result<(), String> {
+pub(crate) fn check(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Result<(), String> {
     for verdict in &plan.verdicts {
         let node = index(world, verdict.node.as_str())?;
         one(world, here, node, state, plan, &verdict.decision)
@@ -26,7 +26,14 @@ pub(crate) fn check(world: &World, here: Host, state: &State, plan: &Plan) -> Re
     settles(world, here, state, plan)
 }
 
-fn one(world: &World, here: Host, node: Host, state: &State, plan: &Plan, decision: &Decision) -> Result<(), String> {
+fn one(
+    world: &World,
+    here: Host,
+    node: Host,
+    state: &ReconcileInput,
+    plan: &Plan,
+    decision: &Decision,
+) -> Result<(), String> {
     if !acts(decision) {
         return Ok(());
     }
@@ -61,7 +68,7 @@ fn one(world: &World, here: Host, node: Host, state: &State, plan: &Plan, decisi
                 return Err(format!("I3, I7: no fencing of at least {least} since it was admitted"));
             }
             // A human's word and the administrator's choice of `isolated` are taken as they are.
-            if truth.instances && proof.word != Word::Human && least > Grade::Isolated {
+            if truth.instances && proof.word != ProofSource::Human && least > Grade::Isolated {
                 return Err("I1: instances run on it".to_owned());
             }
         }
@@ -129,7 +136,7 @@ pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(
 
 /// I6: the same look twice decides the same; and with the plan done, whether the memory of it was kept or not, nothing is
 /// left to do.
-fn settles(world: &World, here: Host, state: &State, plan: &Plan) -> Result<(), String> {
+fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Result<(), String> {
     let settings = &world.settings();
     let before = world.hosts[here].memory.clone();
     if reconcile(state, settings, before.clone()).verdicts != plan.verdicts {
@@ -137,7 +144,7 @@ fn settles(world: &World, here: Host, state: &State, plan: &Plan) -> Result<(), 
     }
     let again = reconcile(state, settings, plan.memory.clone());
     for (first, second) in plan.verdicts.iter().zip(sorted_as(plan, &again)) {
-        let told_once = matches!(first.decision, Decision::Refused(Refusal::Returned) | Decision::Powered { .. });
+        let told_once = matches!(first.decision, Decision::Refused(BlockReason::Returned) | Decision::Powered { .. });
         if acts(&first.decision) && !told_once && first.decision != second.decision {
             return Err(format!("I6: {} then {}", first.decision, second.decision));
         }
@@ -167,7 +174,10 @@ fn settles(world: &World, here: Host, state: &State, plan: &Plan) -> Result<(), 
 }
 
 /// The verdicts of `other` in the order of `plan`.
-fn sorted_as<'a>(plan: &'a Plan, other: &'a Plan) -> impl Iterator<Item = &'a gnt_ha::core::reconcile::Verdict> + 'a {
+fn sorted_as<'a>(
+    plan: &'a Plan,
+    other: &'a Plan,
+) -> impl Iterator<Item = &'a gnt_ha::core::reconcile::NodeDecision> + 'a {
     plan.verdicts.iter().filter_map(|first| other.verdicts.iter().find(|second| second.node == first.node))
 }
 

@@ -2,7 +2,7 @@
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::{Action, Outcome};
-use gnt_ha::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, Removal};
+use gnt_ha::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Membership, PowerReceipt};
 
 use crate::command::{Device, Host};
 use crate::world::World;
@@ -184,7 +184,7 @@ impl World {
     }
 
     /// `fence_ganeti` by hand: Pacemaker is told nothing.
-    pub(crate) fn by_hand(&mut self, host: Host, removal: Removal) {
+    pub(crate) fn by_hand(&mut self, host: Host, removal: PowerReceipt) {
         let stopped = removal.grade == Grade::Off && matches!(removal.outcome, Outcome::Done | Outcome::OffOnly);
         match removal.action {
             Action::On if removal.outcome == Outcome::Done || removal.unfinished => self.switch(host, FenceAction::On),

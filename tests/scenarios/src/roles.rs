@@ -9,12 +9,12 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
 use gnt_ha::core::roles::master_claims::{
-    Served, Standing, Word, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
+    MasterClaim, Served, Standing, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
 use gnt_ha::core::roles::{
-    Failure, MasterView, OcfCode, Rank, RunAs, Takeover, TakeoverView, Verdict, monitor_master, take_over,
+    Failure, MasterView, NodeRole, OcfCode, OcfResult, RunAs, Takeover, TakeoverView, monitor_master, take_over,
 };
-use gnt_ha::core::shun::list::{Entry, Reach, Register};
+use gnt_ha::core::shun::list::{ShunEntry, ShunList, ShunScope};
 
 use crate::command::{Device, Host};
 use crate::invariants;
@@ -47,7 +47,7 @@ pub(crate) struct RoleState {
     /// Its instance was looked at since its cluster stack started.
     pub(crate) probed: bool,
     /// Its shun list.
-    pub(crate) shuns: Register,
+    pub(crate) shuns: ShunList,
     /// What its monitor said last.
     said: Option<(OcfCode, String)>,
 }
@@ -63,7 +63,7 @@ impl RoleState {
             served: is_master,
             stopped: false,
             probed: true,
-            shuns: Register::default(),
+            shuns: ShunList::default(),
             said: None,
         }
     }
@@ -114,7 +114,7 @@ impl World {
         self.shuns(one, other).is_some() || self.shuns(other, one).is_some()
     }
 
-    fn shuns(&self, by: Host, node: Host) -> Option<Reach> {
+    fn shuns(&self, by: Host, node: Host) -> Option<ShunScope> {
         let name = &self.hosts[node].name;
         self.hosts[by].role.shuns.shunned().find(|(shunned, _)| *shunned == name).map(|(_, entry)| entry.reach)
     }
@@ -122,8 +122,8 @@ impl World {
     /// Everybody who can be told refuses a node that was fenced: over TCP where its power was seen off.
     pub(crate) fn shun(&mut self, node: Host, by: Host) {
         let (grade, reach) = match self.device {
-            Device::Shun => (Grade::Isolated, Reach::Everything),
-            _ => (Grade::Off, Reach::Tcp),
+            Device::Shun => (Grade::Isolated, ShunScope::Everything),
+            _ => (Grade::Off, ShunScope::Tcp),
         };
         let (name, since_ms) = (self.hosts[node].name.clone(), self.wall_ms(0, self.now));
         for host in (0..self.hosts.len()).filter(|host| *host != node) {
@@ -132,7 +132,7 @@ impl World {
             }
             let shuns = &mut self.hosts[host].role.shuns;
             let epoch = shuns.epoch(&name).shunned();
-            let entry = Entry {
+            let entry = ShunEntry {
                 epoch,
                 addresses: BTreeSet::new(),
                 reach,
@@ -141,7 +141,7 @@ impl World {
                 since_ms,
                 by: "fencing".into(),
             };
-            shuns.merge(&Register(BTreeMap::from([(name.clone(), entry)])));
+            shuns.merge(&ShunList(BTreeMap::from([(name.clone(), entry)])));
         }
     }
 
@@ -181,15 +181,15 @@ impl World {
     }
 
     /// What the candidates' confd say to `here`. confd is UDP: only a shunning of everything keeps it away.
-    pub(crate) fn words(&self, here: Host) -> Vec<Word> {
+    pub(crate) fn words(&self, here: Host) -> Vec<MasterClaim> {
         let own = &self.hosts[here];
-        let closed = |by: Host, node: Host| self.shuns(by, node) == Some(Reach::Everything);
+        let closed = |by: Host, node: Host| self.shuns(by, node) == Some(ShunScope::Everything);
         let answers = |host: &Host| {
             let state = &self.hosts[*host];
             let reached = state.linked && own.linked && !closed(here, *host) && !closed(*host, here);
             state.up && state.role.confd && (*host == here || reached)
         };
-        let word = |host: Host| Word {
+        let word = |host: Host| MasterClaim {
             own: host == here,
             from: self.hosts[host].name.to_string(),
             master: self.hosts[self.hosts[host].believes_master].name.to_string(),
@@ -207,24 +207,24 @@ impl World {
         }
     }
 
-    fn rank(&self, host: Host) -> Rank {
+    fn rank(&self, host: Host) -> NodeRole {
         let state = &self.hosts[host];
         if state.believes_master == host {
-            Rank::Master
+            NodeRole::Master
         } else if state.role.candidates.contains(&host) {
-            Rank::Candidate
+            NodeRole::Candidate
         } else {
-            Rank::Other
+            NodeRole::Other
         }
     }
 
     /// What the monitor of a clone's instance makes of `words`.
-    pub(crate) fn role_seen(&self, host: Host, words: &[Word]) -> (Verdict, Standing) {
+    pub(crate) fn role_seen(&self, host: Host, words: &[MasterClaim]) -> (OcfResult, Standing) {
         let (state, served) = (&self.hosts[host], self.served(host));
         let standing = standing(&state.name, words, state.role.candidates.len(), served);
         let rank = self.rank(host);
         let is_probe = !state.role.probed;
-        let is_full = self.roles == Some(Mode::Full) && rank == Rank::Master;
+        let is_full = self.roles == Some(Mode::Full) && rank == NodeRole::Master;
         let luxid = || Failure { check: "luxid", found: "no answer".to_owned() };
         let failures = is_full.then(|| {
             let peers = disagreement(&state.name, words);
@@ -245,14 +245,14 @@ impl World {
     }
 
     /// The score with which a host offers itself.
-    pub(crate) fn score(&self, host: Host, words: &[Word]) -> Option<i32> {
+    pub(crate) fn score(&self, host: Host, words: &[MasterClaim]) -> Option<i32> {
         let state = &self.hosts[host];
         let standing = standing(&state.name, words, state.role.candidates.len(), self.served(host));
         promotion_score(self.rank(host), &standing, words, None)
     }
 
     /// What a promotion on `host` comes to.
-    pub(crate) fn taken(&self, host: Host, words: &[Word]) -> Takeover {
+    pub(crate) fn taken(&self, host: Host, words: &[MasterClaim]) -> Takeover {
         let state = &self.hosts[host];
         let rank = self.rank(host);
         let votes = |other: Host| {
@@ -285,8 +285,8 @@ impl World {
         take_over(&TakeoverView {
             rank,
             standing: match rank {
-                Rank::Master => standing(&state.name, words, state.role.candidates.len(), Served::Never),
-                Rank::Candidate | Rank::Other => Standing::Undisputed,
+                NodeRole::Master => standing(&state.name, words, state.role.candidates.len(), Served::Never),
+                NodeRole::Candidate | NodeRole::Other => Standing::Undisputed,
             },
             served_elsewhere: (0..self.hosts.len())
                 .any(|other| other != host && votes(other) && self.hosts[other].role.serves),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gnt_ha::core::reconcile::{Decision, Quiet, reconcile};
+use gnt_ha::core::reconcile::{Decision, NoActionReason, reconcile};
 
 use crate::command::Host;
 use crate::invariants;
@@ -75,7 +75,7 @@ fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String
         let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
         let is_new = told.insert(place, gist.clone()).is_none_or(|before| before != gist);
         let is_quiet = match verdict.decision {
-            Decision::Nothing(Quiet::LeftAlone) => host != world.master,
+            Decision::Nothing(NoActionReason::LeftAlone) => host != world.master,
             Decision::Nothing(_) => true,
             _ => false,
         };

@@ -1,15 +1,15 @@
 //! What one host sees of the world: the input of a decision.
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::receipt::When;
-use gnt_ha::core::reconcile::{Delegate, Fence, Membership, NodeState, Role, State};
+use gnt_ha::core::receipt::Timestamp;
+use gnt_ha::core::reconcile::{Delegate, Fence, MasterRoleState, Membership, NodeState, ReconcileInput};
 
 use crate::command::Host;
 use crate::world::{WELL_FOR, World};
 
 impl World {
     /// The state as `here` sees it.
-    pub(crate) fn view(&self, here: Host) -> State {
+    pub(crate) fn view(&self, here: Host) -> ReconcileInput {
         let own = &self.hosts[here];
         let readable = |host: &Host| {
             *host == here || self.ledgers_of_all && own.linked && self.hosts[*host].up && self.hosts[*host].linked
@@ -21,12 +21,12 @@ impl World {
             self.wall_ms(here, own.stack_started)
         };
         let role = match self.role_on.filter(|_| own.linked) {
-            _ if !self.role_managed => Role::Unmanaged,
-            Some(host) => Role::On(self.in_pacemaker(&self.hosts[host].name)),
-            None => Role::Nowhere,
+            _ if !self.role_managed => MasterRoleState::Unmanaged,
+            Some(host) => MasterRoleState::On(self.in_pacemaker(&self.hosts[host].name)),
+            None => MasterRoleState::Nowhere,
         };
-        State {
-            now: When { wall_ms: self.wall_ms(here, self.now), boottime_ms: (WELL_FOR + self.now) * 1_000 },
+        ReconcileInput {
+            now: Timestamp { wall_ms: self.wall_ms(here, self.now), boottime_ms: (WELL_FOR + self.now) * 1_000 },
             stack_started_ms: started,
             quorum: own.linked && self.has_quorum(),
             maintenance: self.maintenance,

@@ -8,7 +8,7 @@ use gnt_ha::core::node::{BadNodeName, NodeName};
 use gnt_ha::core::pacemaker::fencing::Fencing;
 use gnt_ha::core::pacemaker::tree::Element;
 use gnt_ha::core::receipt::Outcome;
-use gnt_ha::core::reconcile::{FenceAction, Membership, Pause, Removal, Settings};
+use gnt_ha::core::reconcile::{FenceAction, Membership, Pause, PowerReceipt, Settings};
 use gnt_ha::core::shun::list::Epoch;
 
 use crate::command::{Command, Device, Host};
@@ -143,12 +143,13 @@ impl World {
             Command::Fence(host, action, succeeds) => self.fence(host, action, succeeds && self.hosts[host].bmc),
             Command::Confirm(host) => self.confirm(host),
             Command::Receipt(host, action, outcome, grade) => {
-                let removal = Removal { by_fencer: false, ..self.removal(self.master, action, outcome, grade, "bmc") };
+                let removal =
+                    PowerReceipt { by_fencer: false, ..self.removal(self.master, action, outcome, grade, "bmc") };
                 self.by_hand(host, removal);
             }
             Command::Begun(host, action) => {
                 let removal = self.removal(self.master, action, Outcome::Unknown, Grade::Unknown, "nobody");
-                self.by_hand(host, Removal { by_fencer: false, unfinished: true, ..removal });
+                self.by_hand(host, PowerReceipt { by_fencer: false, unfinished: true, ..removal });
             }
             Command::Pause(ref reason) => {
                 let since_ms = (BEGIN + self.now) * 1_000;
@@ -251,9 +252,9 @@ impl World {
         outcome: Outcome,
         grade: gnt_ha::core::grade::Grade,
         word_of: &str,
-    ) -> Removal {
+    ) -> PowerReceipt {
         self.receipts += 1;
-        Removal {
+        PowerReceipt {
             id: format!("r{}", self.receipts),
             action,
             outcome,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
 
-use gnt_ha::config::Leash;
+use gnt_ha::config::SelfFenceConfig;
 use gnt_ha::sys::ganeti::confd::PORT;
 use gnt_ha::sys::signed_echo::{EchoKey, Responder};
 use hmac::{Hmac, Mac};
@@ -48,7 +48,7 @@ fn echo(address: &str, key: &[u8]) -> io::Error {
     let serve = || -> io::Result<()> {
         let address: IpAddr = address.parse().map_err(io::Error::other)?;
         let key = EchoKey::of_bytes(key)?;
-        let responder = Responder::new(SocketAddr::new(address, Leash::default().port));
+        let responder = Responder::new(SocketAddr::new(address, SelfFenceConfig::default().port));
         while let Some(fd) = responder.fd() {
             poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::NONE)?;
             responder.answer_by(&key);

@@ -8,14 +8,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use gnt_ha::core::shun::lease_times::Terms;
+use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::service::self_fence::state::{Phase, Status};
 use real_watchdog::archive::Archive;
 use real_watchdog::kernel::{Kernel, MODULES, kernel};
 use real_watchdog::machine;
 
 /// As [`CONFIG`] has them.
-const TERMS: Terms = Terms { lease_ms: 4_000, watchdog_ms: 3_000, drift_ppm: 10_000, stop_ms: 1_000 };
+const TERMS: LeaseTimes = LeaseTimes { lease_ms: 4_000, watchdog_ms: 3_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 /// Another time than the 4 s with which the driver is loaded: it is set, and read back.
 const CONFIG: &str = "[leash]\nlease = 4\nwatchdog = 3\nstop = 1\n";

@@ -7,13 +7,13 @@ use serde_json::json;
 use super::tests::{OWN, entry, name, register, roll};
 use super::*;
 use crate::core::grade::Grade;
-use crate::core::shun::messages::Question;
+use crate::core::shun::messages::PeerRequest;
 
 /// How many for each of the two.
 const EACH: usize = 20_000;
 
 /// What this node remembers before.
-fn own() -> Register {
+fn own() -> ShunList {
     register(&[
         ("n3", entry(2, Grade::Unknown, &["192.0.2.3"])),
         ("n4", entry(5, Grade::Isolated, &["192.0.2.4", "198.51.100.4"])),
@@ -21,7 +21,7 @@ fn own() -> Register {
 }
 
 /// A shun list that says what an attacker wants: everybody is off for ever, and the gateway is to be dropped.
-fn lies() -> Register {
+fn lies() -> ShunList {
     register(&[
         ("n2", entry(1, Grade::Off, &["192.0.2.2"])),
         ("n4", entry(7, Grade::Off, &["192.0.2.4", "192.0.2.254"])),
@@ -56,12 +56,12 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     for number in 0..EACH {
         // Most of what is changed is no JSON any more: as often, what is changed says what it should not.
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
-        let Ok(said) = serde_json::from_slice::<Report>(&bytes) else { continue };
+        let Ok(said) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
         read += 1;
         let asked = Asked { node: &node, is_candidate: false, about: &about, receipts: &about, own_terms: OWN };
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
         if let Ok(heard) = answer(said.clone(), asked) {
-            assert_eq!((&heard.register, heard.leashes.len()), (&Register::default(), 0), "{}", shown());
+            assert_eq!((&heard.register, heard.leashes.len()), (&ShunList::default(), 0), "{}", shown());
             assert!(
                 heard.receipts.is_empty() && heard.scopes.len() <= crate::core::shun::list::ENTRIES_MOST,
                 "{}",
@@ -88,7 +88,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
 /// limits is taken.
 #[test]
 fn no_question_changes_more_than_a_candidate_may() {
-    let question = |from: &str, register: Register| {
+    let question = |from: &str, register: ShunList| {
         json!({"version": VERSION, "from": from, "register": register, "about": ["n4"], "gone_master_ip": "192.0.2.254"})
             .to_string()
             .into_bytes()
@@ -100,7 +100,7 @@ fn no_question_changes_more_than_a_candidate_may() {
     let (roll, own) = (roll(), own());
     for number in 0..EACH {
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
-        let Ok(said) = serde_json::from_slice::<Question>(&bytes) else { continue };
+        let Ok(said) = serde_json::from_slice::<PeerRequest>(&bytes) else { continue };
         read += 1;
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
         let is_master_ip = said.gone_master_ip.is_some_and(|address| roll.is_master_ip(address));

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::*;
 use crate::core::grade::Grade;
-use crate::core::shun::list::Reach;
+use crate::core::shun::list::ShunScope;
 
-pub(super) const OWN: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+pub(super) const OWN: LeaseTimes =
+    LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
 
 pub(super) fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
@@ -17,11 +18,11 @@ fn addresses(all: &[&str]) -> BTreeSet<IpAddr> {
     all.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> Entry {
-    Entry {
+pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
+    ShunEntry {
         epoch: Epoch(epoch),
         addresses: addresses(all),
-        reach: Reach::Everything,
+        reach: ShunScope::Everything,
         grade,
         boot_id: None,
         since_ms: 1,
@@ -29,8 +30,8 @@ pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> Entry {
     }
 }
 
-pub(super) fn register(entries: &[(&str, Entry)]) -> Register {
-    Register(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
+pub(super) fn register(entries: &[(&str, ShunEntry)]) -> ShunList {
+    ShunList(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
 }
 
 /// This is n1; n1 and n2 are candidates, n3 and n4 are not.
@@ -44,15 +45,15 @@ pub(super) fn roll() -> Roll {
     }
 }
 
-fn report(node: &str) -> Report {
+fn report(node: &str) -> PeerReport {
     serde_json::from_value(
         json!({"version": VERSION, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "seal": "b1 1 2"}),
     )
     .unwrap()
 }
 
-fn leash(boot_id: &str) -> LeashReport {
-    LeashReport {
+fn leash(boot_id: &str) -> SelfFenceReport {
+    SelfFenceReport {
         asks_from: None,
         is_virtual: Some(false),
         boot_id: boot_id.into(),
@@ -65,7 +66,7 @@ fn leash(boot_id: &str) -> LeashReport {
     }
 }
 
-fn heard(report: Report, is_candidate: bool) -> Result<Report, String> {
+fn heard(report: PeerReport, is_candidate: bool) -> Result<PeerReport, String> {
     let node = name("n3");
     answer(report, Asked { node: &node, is_candidate, about: &[name("n4")], receipts: &[name("n4")], own_terms: OWN })
 }
@@ -78,15 +79,16 @@ fn a_regular_node_says_nothing_of_others() {
         ("n4", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.4"])),
         ("ghost", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
     ]);
-    lie.leashes = BTreeMap::from([(name("n4"), Attestation { leash: leash("b4"), age_ms: 1, uptime_ms: None })]);
+    lie.leashes =
+        BTreeMap::from([(name("n4"), DatedSelfFenceReport { leash: leash("b4"), age_ms: 1, uptime_ms: None })]);
     let heard = heard(lie.clone(), false).unwrap();
-    assert_eq!((heard.register, heard.leashes), (Register::default(), BTreeMap::new()));
+    assert_eq!((heard.register, heard.leashes), (ShunList::default(), BTreeMap::new()));
     // Nor where it is told to whoever keeps the list, in any way in.
     for by in [Channel::Noded, Channel::Answer] {
-        let why = roll().believe(&name("n3"), by, &lie.register, &Register::default()).unwrap_err();
+        let why = roll().believe(&name("n3"), by, &lie.register, &ShunList::default()).unwrap_err();
         assert_eq!(why, Disbelief::NoCandidate(name("n3")));
     }
-    let why = roll().believe(&name("n9"), Channel::Root, &lie.register, &Register::default()).unwrap_err();
+    let why = roll().believe(&name("n9"), Channel::Root, &lie.register, &ShunList::default()).unwrap_err();
     assert_eq!(why, Disbelief::Stranger(name("n9")));
 }
 
@@ -97,7 +99,7 @@ fn a_candidate_is_believed_within_limits() {
         ("n3", entry(2, Grade::Unknown, &["203.0.113.3"])),
         ("gone", entry(1, Grade::Off, &["203.0.113.9"])),
     ]);
-    let says = |node: &str, entry: Entry| {
+    let says = |node: &str, entry: ShunEntry| {
         let belief = roll().believe(&name("n2"), Channel::Noded, &register(&[(node, entry)]), &own).unwrap();
         match belief.rejected.into_values().next() {
             Some(why) => {
@@ -144,13 +146,13 @@ fn a_candidate_is_believed_within_limits() {
 #[test]
 fn nobody_is_off_at_a_candidates_word() {
     for (reach, stated, taken) in [
-        (Reach::Everything, Grade::Off, Grade::Bounded),
-        (Reach::Everything, Grade::Bounded, Grade::Bounded),
-        (Reach::Everything, Grade::Isolated, Grade::Isolated),
-        (Reach::Tcp, Grade::Off, Grade::Off),
+        (ShunScope::Everything, Grade::Off, Grade::Bounded),
+        (ShunScope::Everything, Grade::Bounded, Grade::Bounded),
+        (ShunScope::Everything, Grade::Isolated, Grade::Isolated),
+        (ShunScope::Tcp, Grade::Off, Grade::Off),
     ] {
-        let said = register(&[("n3", Entry { reach, ..entry(1, stated, &["192.0.2.3"]) })]);
-        let belief = roll().believe(&name("n2"), Channel::Answer, &said, &Register::default()).unwrap();
+        let said = register(&[("n3", ShunEntry { reach, ..entry(1, stated, &["192.0.2.3"]) })]);
+        let belief = roll().believe(&name("n2"), Channel::Answer, &said, &ShunList::default()).unwrap();
         assert_eq!(belief.accepted.0[&name("n3")].grade, taken, "{reach:?} {stated}");
     }
 }
@@ -160,7 +162,7 @@ fn nobody_is_off_at_a_candidates_word() {
 fn a_shunned_node_orders_nothing() {
     let own = register(&[("n2", entry(1, Grade::Off, &["192.0.2.2"]))]);
     for by in [Channel::Noded, Channel::Root, Channel::Answer] {
-        let why = roll().believe(&name("n2"), by, &Register::default(), &own).unwrap_err();
+        let why = roll().believe(&name("n2"), by, &ShunList::default(), &own).unwrap_err();
         assert_eq!(why, Disbelief::Shunned(name("n2"), Epoch(1)));
     }
 }
@@ -168,9 +170,9 @@ fn a_shunned_node_orders_nothing() {
 /// A host that returns may know older candidates than those of today: the root login of a new one is heard.
 #[test]
 fn a_root_login_of_a_node_is_heard() {
-    roll().believe(&name("n4"), Channel::Root, &Register::default(), &Register::default()).unwrap();
-    Roll::default().believe(&name("n4"), Channel::Root, &Register::default(), &Register::default()).unwrap();
-    assert!(Roll::default().believe(&name("n4"), Channel::Noded, &Register::default(), &Register::default()).is_err());
+    roll().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
+    Roll::default().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
+    assert!(Roll::default().believe(&name("n4"), Channel::Noded, &ShunList::default(), &ShunList::default()).is_err());
 }
 
 /// An answer is about the node that was asked, in its own boot, and in numbers that a host can have.
@@ -178,7 +180,7 @@ fn a_root_login_of_a_node_is_heard() {
 fn an_answer_outside_of_what_a_node_can_say_is_none() {
     heard(report("n3"), false).unwrap();
     for (change, why) in [
-        ((|report| report.node = name("n4")) as fn(&mut Report), "answers as n4"),
+        ((|report| report.node = name("n4")) as fn(&mut PeerReport), "answers as n4"),
         (|report| report.version += 1, "version 2"),
         (|report| report.boot_id = "a\nb".into(), "invalid boot id"),
         (|report| report.boot_id = String::new(), "invalid boot id"),
@@ -188,11 +190,15 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
         (|report| report.drbd_primaries = Some(u32::MAX), "instances"),
         (|report| report.leash = Some(leash("b2")), "another boot"),
         (
-            |report| report.leash = Some(LeashReport { candidates: vec![[192, 0, 2, 1].into(); 2_000], ..leash("b1") }),
+            |report| {
+                report.leash = Some(SelfFenceReport { candidates: vec![[192, 0, 2, 1].into(); 2_000], ..leash("b1") })
+            },
             "cannot be",
         ),
         (
-            |report| report.leash = Some(LeashReport { terms: Terms { watchdog_ms: 1, ..OWN }, ..leash("b1") }),
+            |report| {
+                report.leash = Some(SelfFenceReport { terms: LeaseTimes { watchdog_ms: 1, ..OWN }, ..leash("b1") })
+            },
             "watchdog time is 1 ms",
         ),
     ] {
@@ -206,12 +212,16 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
 /// What the one that is waited for claims of clocks and disks does not shorten the wait.
 #[test]
 fn self_fencing_is_heard_with_our_own_floors() {
-    let bare = Terms { drift_ppm: 0, stop_ms: 0, ..OWN };
+    let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..OWN };
     let mut told = report("n3");
-    told.leash = Some(LeashReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..leash("b1") });
+    told.leash =
+        Some(SelfFenceReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..leash("b1") });
     told.leashes = BTreeMap::from([
-        (name("n4"), Attestation { leash: LeashReport { terms: bare, ..leash("b4") }, age_ms: 1, uptime_ms: None }),
-        (name("n2"), Attestation { leash: leash("b2"), age_ms: 1, uptime_ms: None }),
+        (
+            name("n4"),
+            DatedSelfFenceReport { leash: SelfFenceReport { terms: bare, ..leash("b4") }, age_ms: 1, uptime_ms: None },
+        ),
+        (name("n2"), DatedSelfFenceReport { leash: leash("b2"), age_ms: 1, uptime_ms: None }),
     ]);
     let heard = heard(told, true).unwrap();
     let own = heard.leash.unwrap();
@@ -220,11 +230,11 @@ fn self_fencing_is_heard_with_our_own_floors() {
     assert_eq!(heard.leashes[&name("n4")].leash.terms, OWN);
 }
 
-fn any_entry() -> impl Strategy<Value = Entry> {
+fn any_entry() -> impl Strategy<Value = ShunEntry> {
     let epoch = prop_oneof![0u64..6, Just(HEARD_MOST.0), Just(Epoch::MOST), Just(u64::MAX), any::<u64>()];
     let all = proptest::collection::btree_set((1u8..=255).prop_map(|n| IpAddr::from([192, 0, 2, n])), 0..4);
     let grade = prop_oneof![Just(Grade::Unknown), Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
-    (epoch, all, grade).prop_map(|(epoch, addresses, grade)| Entry { addresses, ..entry(epoch, grade, &[]) })
+    (epoch, all, grade).prop_map(|(epoch, addresses, grade)| ShunEntry { addresses, ..entry(epoch, grade, &[]) })
 }
 
 proptest! {
@@ -234,7 +244,7 @@ proptest! {
     fn no_statement_leaves_the_limits(
         said in proptest::collection::vec(("n[1-5]", any_entry(), "n[1-5]", 0usize..3), 0..40)
     ) {
-        let mut own = Register::default();
+        let mut own = ShunList::default();
         for (node, entry, speaker, by) in said {
             let by = [Channel::Noded, Channel::Root, Channel::Answer][by];
             let before = own.clone();
@@ -266,6 +276,6 @@ fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
     assert_eq!(heard(said.clone(), true).unwrap().receipts.into_keys().collect::<Vec<_>>(), [name("n4")]);
     assert!(heard(said.clone(), false).unwrap().receipts.is_empty());
     said.scopes =
-        (0..=crate::core::shun::list::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), Reach::Everything)).collect();
+        (0..=crate::core::shun::list::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), ShunScope::Everything)).collect();
     assert!(heard(said, true).unwrap_err().contains("too many nodes"));
 }

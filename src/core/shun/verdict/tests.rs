@@ -1,6 +1,6 @@
 use super::*;
-use crate::core::shun::lease_times::Terms;
-use crate::core::shun::messages::LeashReport;
+use crate::core::shun::lease_times::LeaseTimes;
+use crate::core::shun::messages::SelfFenceReport;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const EPOCH: Epoch = Epoch(3);
@@ -13,25 +13,25 @@ fn address(n: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, n])
 }
 
-fn peer(n: u8, stand: Stand) -> Peer {
+fn peer(n: u8, stand: PeerState) -> Peer {
     Peer { node: node(n), address: address(n), stand, refused_by: BTreeSet::new() }
 }
 
 fn refuses(n: u8) -> Peer {
-    peer(n, Stand::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: Reach::Everything })
+    peer(n, PeerState::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: ShunScope::Everything })
 }
 
 fn silent(n: u8) -> Peer {
-    peer(n, Stand::Unconfirmed("does not answer".into()))
+    peer(n, PeerState::Unconfirmed("does not answer".into()))
 }
 
-fn seen(peers: &[Peer], at: u64) -> Result<Look, Vec<Missing>> {
-    look(&node(9), (EPOCH, Reach::Everything), peers, S(at), S(at), "boot")
+fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<Missing>> {
+    look(&node(9), (EPOCH, ShunScope::Everything), peers, S(at), S(at), "boot")
 }
 
-fn leash() -> Attestation {
-    let terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-    let leash = LeashReport {
+fn leash() -> DatedSelfFenceReport {
+    let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+    let leash = SelfFenceReport {
         boot_id: "old".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
@@ -42,23 +42,23 @@ fn leash() -> Attestation {
         kept_for_ms: 600_000,
         lease_age_ms: 500,
     };
-    Attestation { leash, age_ms: 100_000, uptime_ms: None }
+    DatedSelfFenceReport { leash, age_ms: 100_000, uptime_ms: None }
 }
 
-fn judged(first: &Look, last: &Look, target: u8, leash: Option<&Attestation>) -> Verdict {
+fn judged(first: &Round, last: &Round, target: u8, leash: Option<&DatedSelfFenceReport>) -> ProofVerdict {
     judged_by(first, last, target, leash, |_| {})
 }
 
 fn judged_by(
-    first: &Look,
-    last: &Look,
+    first: &Round,
+    last: &Round,
     target: u8,
-    leash: Option<&Attestation>,
-    change: fn(&mut Known<'_>),
-) -> Verdict {
+    leash: Option<&DatedSelfFenceReport>,
+    change: fn(&mut ProofInput<'_>),
+) -> ProofVerdict {
     let candidates = [1, 2, 3].map(address).into();
     let addresses = [target, 9].map(address).into();
-    let mut known = Known {
+    let mut known = ProofInput {
         target: address(target),
         addresses: &addresses,
         candidates: &candidates,
@@ -72,9 +72,9 @@ fn judged_by(
     judge(first, last, known)
 }
 
-fn why(verdict: Verdict) -> String {
+fn why(verdict: ProofVerdict) -> String {
     match verdict {
-        Verdict::Isolated { why_not_bounded } => why_not_bounded,
+        ProofVerdict::Isolated { why_not_bounded } => why_not_bounded,
         other => panic!("{other:?}"),
     }
 }
@@ -85,10 +85,10 @@ fn everyone_has_to_confirm() {
     assert!(seen(&[refuses(1), refuses(2), refuses(3)], 0).is_ok());
     let missing = seen(&[refuses(1), refuses(2), silent(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n3.lab does not answer"]);
-    assert!(seen(&[refuses(1), peer(3, Stand::ProvenOff("fenced".into()))], 0).is_ok());
-    assert!(seen(&[refuses(1), peer(3, Stand::ServesNothing)], 0).is_ok());
-    assert!(seen(&[], 0).is_err() && seen(&[peer(3, Stand::ProvenOff("fenced".into()))], 0).is_err());
-    let old = peer(2, Stand::Refuses { epoch: Epoch(1), seal: "x".into(), reach: Reach::Everything });
+    assert!(seen(&[refuses(1), peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_ok());
+    assert!(seen(&[refuses(1), peer(3, PeerState::ServesNothing)], 0).is_ok());
+    assert!(seen(&[], 0).is_err() && seen(&[peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_err());
+    let old = peer(2, PeerState::Refuses { epoch: Epoch(1), seal: "x".into(), reach: ShunScope::Everything });
     assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
 }
 
@@ -106,16 +106,16 @@ fn who_is_lost_together_counts_when_every_survivor_refuses_it() {
 fn bounded_is_said_after_the_wait_and_not_before() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3), refuses(4)], at).unwrap();
     let until = S(50) + leash().leash.terms.bound();
-    assert_eq!(judged(&all(50), &all(50), 9, Some(&leash())), Verdict::Waiting { until });
-    assert_eq!(judged(&all(50), &all(75), 9, Some(&leash())), Verdict::Waiting { until });
-    assert_eq!(judged(&all(50), &all(76), 9, Some(&leash())), Verdict::Bounded);
+    assert_eq!(judged(&all(50), &all(50), 9, Some(&leash())), ProofVerdict::Waiting { until });
+    assert_eq!(judged(&all(50), &all(75), 9, Some(&leash())), ProofVerdict::Waiting { until });
+    assert_eq!(judged(&all(50), &all(76), 9, Some(&leash())), ProofVerdict::Bounded);
 }
 
 /// "Without attestation it stays isolated, and says why."
 #[test]
 fn without_a_leash_that_can_be_believed_it_is_isolated() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let with = |change: fn(&mut Attestation)| {
+    let with = |change: fn(&mut DatedSelfFenceReport)| {
         let mut leash = leash();
         change(&mut leash);
         why(judged(&all(0), &all(90), 9, Some(&leash)))
@@ -135,10 +135,10 @@ fn without_a_leash_that_can_be_believed_it_is_isolated() {
 /// n - majority + 1 candidates have to refuse; the one that is shunned grants to itself.
 #[test]
 fn enough_candidates_have_to_refuse() {
-    let two = |at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into()))], at).unwrap();
-    assert_eq!(judged(&two(0), &two(90), 9, Some(&leash())), Verdict::Bounded);
-    assert_eq!(judged(&two(0), &two(90), 3, Some(&leash())), Verdict::Bounded, "itself a candidate");
-    let one = |at| seen(&[refuses(1), peer(2, Stand::ProvenOff("fenced".into())), refuses(4)], at).unwrap();
+    let two = |at| seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into()))], at).unwrap();
+    assert_eq!(judged(&two(0), &two(90), 9, Some(&leash())), ProofVerdict::Bounded);
+    assert_eq!(judged(&two(0), &two(90), 3, Some(&leash())), ProofVerdict::Bounded, "itself a candidate");
+    let one = |at| seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(4)], at).unwrap();
     let said = why(judged(&one(0), &one(90), 3, Some(&leash())));
     assert!(said.contains("1 of the 3 candidates") && said.contains("itself one of them"), "{said}");
 }
@@ -156,10 +156,10 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     for last in [flushed, admitted, booted] {
         assert!(begins_anew(&all(0), &last));
         let until = S(90) + leash().leash.terms.bound();
-        assert_eq!(judged(&all(0), &last, 9, Some(&leash())), Verdict::Waiting { until });
+        assert_eq!(judged(&all(0), &last, 9, Some(&leash())), ProofVerdict::Waiting { until });
     }
     assert!(!begins_anew(&all(0), &all(90)));
-    let fewer = seen(&[refuses(1), peer(2, Stand::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
+    let fewer = seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
     assert!(begins_anew(&all(0), &fewer), "who left may have come back and granted");
 }
 
@@ -169,9 +169,9 @@ fn the_last_look_is_asked_after_the_wait() {
     let all = [refuses(1), refuses(2), refuses(3)];
     let first = seen(&all, 100).unwrap();
     let last = seen(&all, 200).unwrap();
-    assert_eq!(judged(&first, &last, 9, Some(&leash())), Verdict::Bounded);
-    let astride = Look { asked: S(101), ..last };
-    assert!(matches!(judged(&first, &astride, 9, Some(&leash())), Verdict::Waiting { .. }));
+    assert_eq!(judged(&first, &last, 9, Some(&leash())), ProofVerdict::Bounded);
+    let astride = Round { asked: S(101), ..last };
+    assert!(matches!(judged(&first, &astride, 9, Some(&leash())), ProofVerdict::Waiting { .. }));
 }
 
 /// What dies with its kernel, or stands still with its host, counts only where the configuration names it.
@@ -186,7 +186,7 @@ fn weaker_watchdogs_count_by_name_only() {
     };
     assert_eq!(
         judged_by(&all(0), &all(90), 9, Some(&leash()), |known| known.accepted = Accepted::default()),
-        Verdict::Bounded
+        ProofVerdict::Bounded
     );
     for softdog in [false, true] {
         for virtual_host in [false, true] {
@@ -201,33 +201,34 @@ fn weaker_watchdogs_count_by_name_only() {
 /// A candidate that refuses TCP alone answers confd, which is UDP, and echoes: it renews the lease.
 #[test]
 fn who_refuses_tcp_only_does_not_refuse_the_lease() {
-    let tcp = |n: u8| peer(n, Stand::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: Reach::Tcp });
+    let tcp = |n: u8| peer(n, PeerState::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: ShunScope::Tcp });
     let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
-    let look = look(&node(9), (EPOCH, Reach::Tcp), &all, S(0), S(0), "boot").unwrap();
+    let look = look(&node(9), (EPOCH, ShunScope::Tcp), &all, S(0), S(0), "boot").unwrap();
     assert_eq!((look.seals.len(), look.refusing.len()), (3, 0));
 }
 
 /// Nothing ends the next boot of the node, which was never leased: a master that is lost with it could start instances there.
 #[test]
 fn a_master_that_is_lost_too_is_waited_for() {
-    const MASTER: fn(&mut Known<'_>) = |known| known.master = Some(Box::leak(Box::new(node(4))));
+    const MASTER: fn(&mut ProofInput<'_>) = |known| known.master = Some(Box::leak(Box::new(node(4))));
     let mut lost = silent(4);
     lost.refused_by = [1, 2].map(node).into();
-    let with =
-        |four: Peer, at| seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into())), four], at).unwrap();
+    let with = |four: Peer, at| {
+        seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into())), four], at).unwrap()
+    };
     let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&leash()), MASTER);
-    assert_eq!(of(lost.clone()), Verdict::Waiting { until: S(91) });
-    let ended = || peer(4, Stand::ProvenOff("bounded".into()));
-    assert_eq!(of(ended()), Verdict::Bounded);
+    assert_eq!(of(lost.clone()), ProofVerdict::Waiting { until: S(91) });
+    let ended = || peer(4, PeerState::ProvenOff("bounded".into()));
+    assert_eq!(of(ended()), ProofVerdict::Bounded);
     // Attested 100 s before the first look, for 600 s: after that the next boot serves without a leash.
     let late = judged_by(&with(lost.clone(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER);
     assert!(why(late).contains("lost together with it"));
-    assert_eq!(judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER), Verdict::Bounded);
+    assert_eq!(judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER), ProofVerdict::Bounded);
     assert_eq!(
         judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&leash())),
-        Verdict::Bounded,
+        ProofVerdict::Bounded,
         "it is not the master"
     );
 }
@@ -246,7 +247,7 @@ fn every_list_of_late_has_to_be_blocked() {
 #[test]
 fn the_first_look_is_kept_while_it_holds() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let fewer = seen(&[refuses(1), refuses(2), peer(3, Stand::ProvenOff("fenced".into()))], 10).unwrap();
+    let fewer = seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into()))], 10).unwrap();
     assert_eq!(first_of(Some(&all(0)), &all(90)), &all(0));
     assert_eq!(first_of(None, &all(90)), &all(90));
     assert_eq!(first_of(Some(&all(0)), &fewer), &fewer);
@@ -270,16 +271,16 @@ fn the_askers_own_list_has_to_be_blocked_too() {
 #[test]
 fn the_wait_counts_from_the_last_answer_of_the_first_look() {
     let all = [refuses(1), refuses(2), refuses(3)];
-    let first = Look { asked: S(0), ..seen(&all, 40).unwrap() };
+    let first = Round { asked: S(0), ..seen(&all, 40).unwrap() };
     let until = S(40) + leash().leash.terms.bound();
-    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&leash())), Verdict::Waiting { until });
+    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&leash())), ProofVerdict::Waiting { until });
 }
 
 /// Neither an earlier nor a later one: the node was admitted in between, or is known to be.
 #[test]
 fn a_refusal_in_another_epoch_is_none() {
     for other in [Epoch(1), Epoch(5)] {
-        let theirs = peer(2, Stand::Refuses { epoch: other, seal: "x".into(), reach: Reach::Everything });
+        let theirs = peer(2, PeerState::Refuses { epoch: other, seal: "x".into(), reach: ShunScope::Everything });
         assert!(seen(&[refuses(1), theirs, refuses(3)], 0).is_err(), "{other}");
     }
 }

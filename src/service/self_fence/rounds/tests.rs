@@ -1,11 +1,11 @@
 //! Rounds against candidates that answer as they should, and against those who would like to.
 
 use super::*;
-use crate::core::shun::lease_times::Terms;
+use crate::core::shun::lease_times::LeaseTimes;
 
 const ECHO: u16 = 1817;
 const KEY: &str = "0123456789abcdef0123456789abcdef01234567\n";
-const TERMS: Terms = Terms { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
+const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
 
 /// Three candidates on loopback addresses that no other test uses, and a node that asks them.
 struct Cluster {
