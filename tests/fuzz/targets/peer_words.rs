@@ -3,7 +3,7 @@
 
 use gnt_ha::config::AddressRange;
 use gnt_ha::core::shun::list::ShunList;
-use gnt_ha::core::shun::messages::{SelfFenceReport, PeerRequest, PeerReport};
+use gnt_ha::core::shun::messages::{PeerReport, PeerRequest, SelfFenceReport};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
