@@ -25,6 +25,7 @@ mod outside;
 mod page;
 mod planted;
 mod quorum_device;
+mod remotes;
 mod scene;
 mod setup;
 mod shunned;

@@ -108,6 +108,19 @@ impl Scene {
         lab
     }
 
+    /// As bare, with so many hosts that are to be remote nodes, as many full members as there are others, and no more wished for.
+    pub(crate) fn with_remotes(name: &str, members: u8, remotes: u8) -> Lab {
+        let options = options(name, members + remotes, Duration::from_secs(3));
+        let lab = Lab::up(Options { remotes, ..options }).unwrap();
+        install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
+        install_hooks(&lab).unwrap();
+        for host in lab.hosts() {
+            let text = format!("members = {members}\n{}", host.read_file(CONFIG).unwrap());
+            host.write_file(CONFIG, text.as_bytes(), 0o644).unwrap();
+        }
+        lab
+    }
+
     /// As bare, on hosts of the other release than the machine's, whose names for Pacemaker are not those for Ganeti.
     pub(crate) fn elsewhere(name: &str, hosts: u8) -> Lab {
         let options = options(name, hosts, Duration::from_secs(3));

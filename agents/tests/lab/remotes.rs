@@ -1,0 +1,163 @@
+//! Three full members and two remote nodes, with the real `pacemaker-remoted`: what `setup` connects to, and each kind of loss.
+
+use lab::{Host, Lab};
+use real_parts::protect::GNT_HA;
+
+use crate::cib::Roles;
+use crate::full::shell;
+use crate::scene::{End, Scene, short};
+
+/// As a host's own boot does it.
+const REMOTED: &str =
+    "PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemaker-remoted </dev/null >/dev/null 2>&1";
+
+/// Ended, and gone.
+const STOPPED: &str = "kill $(pidof pacemaker-remoted); while pidof pacemaker-remoted; do sleep 0.1; done";
+
+/// What is printed as XML, given to Pacemaker's own tool.
+const TYPED: &str = "gnt-ha setup --format xml >/root/setup.xml; \
+     cibadmin --modify --allow-create --scope configuration --xml-file /root/setup.xml";
+
+fn setup(host: &Host, words: &[&str]) -> lab::Output {
+    let said = host.run(&[&[GNT_HA, "setup"], words].concat()).unwrap();
+    println!("gnt-ha setup {}: {}", words.join(" "), said.text());
+    said
+}
+
+/// What `setup` says of the connection to a node.
+fn connection(host: &Host, node: &str) -> String {
+    let said = setup(host, &[]).stdout;
+    let about = format!("{node}.lab as a Pacemaker remote node");
+    said.lines().find(|line| line.contains(&about)).unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+/// Two hosts that nothing connects to yet: one does not answer, then it has another key, then all is well.
+fn only_what_can_be_connected_to_is_added(lab: &Lab, master: &Host) {
+    let n5 = lab.host("n5").unwrap();
+    master.check(&["gnt-node", "modify", "--master-capable=yes", "n4.lab"]).unwrap();
+    shell(&n5, STOPPED);
+    assert!(connection(master, "n5").contains("port 3121: Connection refused"));
+    shell(&n5, &format!("mv /etc/pacemaker/authkey /root/; date >/etc/pacemaker/authkey; {REMOTED}"));
+    lab.wait_until("n5 answers with another key", std::time::Duration::from_secs(30), || {
+        Ok(connection(master, "n5").contains("does not take the key"))
+    })
+    .unwrap();
+    assert!(connection(master, "n4").starts_with("+ add"));
+    let applied = setup(master, &["--apply"]);
+    assert!(applied.stdout.contains("changed"), "{}", applied.text());
+    let capable = ["gnt-node", "list", "--no-headers", "-o", "master_capable", "n4.lab"];
+    assert_eq!(master.check(&capable).unwrap().stdout.trim(), "N");
+}
+
+/// The member that has the connection to a remote node.
+fn held_by(scene: &Scene, node: &str) -> Option<String> {
+    let resources = scene.lab.crm_mon().ok()?.resources;
+    let connection = resources.into_iter().find(|resource| resource.id == format!("{node}.lab"))?;
+    // While it moves two have it.
+    let [holder] = connection.nodes.as_slice() else { return None };
+    Some(short(holder))
+}
+
+/// What the master says of the membership of a node.
+fn member(scene: &Scene, node: &str) -> String {
+    let said = scene.host("n1").run(&[GNT_HA, "status"]).unwrap().stdout;
+    // What wants to be looked at has a mark before it.
+    let lines = said.lines().map(|line| line.trim_start_matches([' ', '!', '*']));
+    let line = lines.into_iter().find(|line| line.starts_with(&format!("{node}.lab "))).unwrap_or_default();
+    line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+}
+
+/// The administrator takes back a remote node that was fenced and has booted.
+fn take_back(scene: &Scene, name: &str) {
+    let (n1, node) = (scene.host("n1"), format!("{name}.lab"));
+    scene.host(name).power_on().unwrap();
+    scene.wait(&format!("{name} has booted"), 60, || Ok(scene.host(name).power_status() == lab::Power::On));
+    n1.check(&[GNT_HA, "admit", &node]).unwrap();
+    n1.check(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &node]).unwrap();
+    scene.wait(&format!("{name} is a node again"), 30, || {
+        Ok(scene.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
+    });
+    scene.wait_back(name);
+}
+
+/// It takes some four minutes: a lab of five hosts, two deaths of a remote node and one of a member.
+#[test]
+#[ignore = "make soak: four minutes; what setup adds and how a remote node is read are tested without a lab, too"]
+fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
+    let lab = Scene::with_remotes("remotes", 3, 2);
+    let n1 = lab.host("n1").unwrap();
+    only_what_can_be_connected_to_is_added(&lab, &n1);
+    let scene = Scene::with_lab(lab, Roles::Promotable);
+    scene.wait_back("n4");
+    scene.settle();
+    scene.assert_only_fenced(&[]);
+    assert!(scene.lab.crm_mon().unwrap().node("n5").is_none(), "nothing connects to n5");
+
+    shell(&scene.host("n5"), &format!("mv /root/authkey /etc/pacemaker/; {STOPPED}; {REMOTED}"));
+    // A host that is back at once hides what is done about its death.
+    n1.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
+    scene.wait("n5 takes the key", 30, || Ok(connection(&n1, "n5").starts_with("+ add")));
+    shell(&n1, TYPED);
+    scene.wait_back("n5");
+    assert!(setup(&n1, &[]).success(), "what was typed is what is wanted");
+    scene.wait("check is green", 60, || Ok(n1.run(&[GNT_HA, "check"])?.success()));
+    for node in ["n2", "n4", "n5"] {
+        let said = n1.run(&[GNT_HA, "rehearse", node]).unwrap();
+        assert!(said.success(), "{}", said.text());
+    }
+    scene.settle();
+    scene.assert_only_fenced(&[]);
+
+    // A remote node dies. It boots, and all others shut it out until it is admitted: it is no member for being tried.
+    scene.kill(&["n5"]);
+    scene.wait_offline(&["n5"]);
+    scene.host("n5").power_on().unwrap();
+    scene.wait("n5 has booted", 60, || Ok(scene.host("n5").power_status() == lab::Power::On));
+    scene.settle();
+    scene.settle();
+    assert_eq!(member(&scene, "n5"), "OFFLINE");
+    scene.assert_end(&End { master: "n1", fenced: &["n5"], offline: &["n5"], ..End::default() });
+    take_back(&scene, "n5");
+
+    // The member dies that has the connection to the other: that is no death of its own.
+    if held_by(&scene, "n4").as_deref() == Some("n1") {
+        // It sticks to its place as much as it could be wanted elsewhere.
+        n1.check(&["crm_resource", "--ban", "--resource", "n4.lab", "--node", n1.uname()]).unwrap();
+        scene.wait("another has the connection", 60, || Ok(held_by(&scene, "n4").is_some_and(|holder| holder != "n1")));
+        scene.settle();
+        n1.check(&["crm_resource", "--clear", "--resource", "n4.lab"]).unwrap();
+        scene.settle();
+    }
+    scene.wait_back("n4");
+    let holder = held_by(&scene, "n4").unwrap();
+    println!("{holder} has the connection to n4");
+    scene.kill(&[&holder]);
+    scene.wait_offline(&[&holder]);
+    scene.wait_back("n4");
+    scene.assert_end(&End { master: "n1", fenced: &[&holder, "n5"], offline: &[&holder], ..End::default() });
+    scene.bring_back(&holder);
+    scene.add_again(&holder, "n1");
+
+    // Pacemaker's port alone is cut: nobody can tell that from a death.
+    let cut = "nft add table inet cut; nft add chain inet cut in '{ type filter hook input priority 0; }'; \
+               nft add rule inet cut in tcp dport 3121 drop";
+    shell(&scene.host("n4"), cut);
+    scene.wait_fenced("n4", 60);
+    scene.wait_offline(&["n4"]);
+    let fenced = [holder.as_str(), "n4", "n5"];
+    scene.assert_end(&End { master: "n1", fenced: &fenced, offline: &["n4"], ..End::default() });
+    take_back(&scene, "n4");
+
+    // A connection that an administrator stops is no host that leaves.
+    let role = ["crm_resource", "--resource", "n5.lab", "--meta", "--set-parameter", "target-role"];
+    n1.check(&[&role[..], &["--parameter-value", "Stopped"]].concat()).unwrap();
+    scene.wait("n5 is offline", 30, || Ok(member(&scene, "n5") == "OFFLINE"));
+    scene.settle();
+    scene.settle();
+    let end = End { master: "n1", fenced: &fenced, ..End::default() };
+    scene.assert_end(&end);
+    n1.check(&["crm_resource", "--resource", "n5.lab", "--meta", "--delete-parameter", "target-role"]).unwrap();
+    scene.wait_back("n5");
+    scene.settle();
+    scene.assert_end(&end);
+}
