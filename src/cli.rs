@@ -38,8 +38,8 @@ pub fn time(wall_ms: u64, zone: &TimeZone) -> String {
 }
 
 /// Prints one line on stderr, behind the program's name. Unlike `eprintln!` it does not panic when stderr is closed.
-pub fn complain(program: &str, line: &str) {
-    output::complain(&format!("{program}: {line}"));
+pub fn print_error(program: &str, line: &str) {
+    output::print_error(&format!("{program}: {line}"));
 }
 
 /// Prints text on stdout and flushes it.
@@ -72,7 +72,7 @@ pub fn unwritten(error: &io::Error) -> String {
     format!("cannot write to stdout: {error}")
 }
 
-/// Asks at the terminal, until somebody has typed `answer` or something else.
+/// Asks at the terminal, until somebody has typed `print_usage_error` or something else.
 ///
 /// # Errors
 /// When there is no terminal, or something else was typed.
@@ -81,7 +81,7 @@ pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
     if !stdin.is_terminal() {
         return Err("there is no terminal to ask at: --yes says that you are sure".to_owned());
     }
-    output::complain(question);
+    output::print_error(question);
     let mut line = String::new();
     stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
     if line.trim() == answer { Ok(()) } else { Err(format!("the answer was not {answer}")) }
@@ -90,7 +90,7 @@ pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
 /// Says what is wrong with a command line, in one line; or prints the help or the version that was asked for.
 ///
 /// Returns whether it was an error.
-pub fn answer(program: &str, error: &clap::Error) -> bool {
+pub fn print_usage_error(program: &str, error: &clap::Error) -> bool {
     let text = error.render().to_string();
     if !error.use_stderr() {
         // A reader that has gone away is no failure.
@@ -108,7 +108,7 @@ pub fn answer(program: &str, error: &clap::Error) -> bool {
         .map(|line| line.trim().trim_start_matches("error: "))
         .filter(|line| !line.is_empty())
         .collect();
-    complain(program, &format!("{} (see {program} --help)", what.join("; ").replace(":; ", ": ")));
+    print_error(program, &format!("{} (see {program} --help)", what.join("; ").replace(":; ", ": ")));
     true
 }
 

@@ -19,10 +19,10 @@ const PROGRAM: &str = "gnt-ha";
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    gnt_ha::sys::startup::start();
+    gnt_ha::sys::startup::harden_process();
     let parsed = match Cli::try_parse() {
         Ok(parsed) => parsed,
-        Err(error) if cli::answer(PROGRAM, &error) => return USAGE.into(),
+        Err(error) if cli::print_usage_error(PROGRAM, &error) => return USAGE.into(),
         Err(_) => return ExitCode::SUCCESS,
     };
     let result = match &parsed.command {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
-            cli::complain(PROGRAM, &line);
+            cli::print_error(PROGRAM, &line);
             ExitCode::FAILURE
         }
     }
@@ -65,7 +65,7 @@ fn coded(result: Result<u8, String>) -> ExitCode {
     match result {
         Ok(code) => code.into(),
         Err(line) => {
-            cli::complain(PROGRAM, &line);
+            cli::print_error(PROGRAM, &line);
             Level::Unknown.code().into()
         }
     }

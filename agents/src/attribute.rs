@@ -46,7 +46,7 @@ impl Attribute {
         });
         // Tried again by the next monitor.
         if let Err(why) = kept {
-            output::complain(&format!("{}: {why}", self.name));
+            output::print_error(&format!("{}: {why}", self.name));
         }
     }
 }

@@ -95,7 +95,7 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
         failures.push(failure(NODED, SIMULATED));
     } else if let Some(own) = own {
         // The version call wants a certificate that only master candidates have: the handshake is what any node can ask.
-        if let Err(error) = tcp_check::speaks_tls(own, tcp_check::NODED, deadline.at_most(EACH)) {
+        if let Err(error) = tcp_check::speaks_tls(own, tcp_check::NODED_PORT, deadline.at_most(EACH)) {
             failures.push(failure(NODED, format!("no answer from {own}: {error}")));
         }
     }

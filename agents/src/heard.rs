@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gnt_ha::core::roles::NodeRole;
-use gnt_ha::core::roles::master_claims::{AHEAD_MOST, MasterClaim, NewerConfig, hear, unlikely};
+use gnt_ha::core::roles::master_claims::{AHEAD_MOST, MasterClaim, NewerConfig, unlikely, update_newer_config};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::newer_config::{FILE, read};
 use gnt_ha::sys::output;
@@ -31,14 +31,14 @@ fn keep(place: &Place, words: &[MasterClaim]) {
     // Without its own serial number nothing tells how old this node's copy is.
     let Some(own) = words.iter().find(|word| word.own).map(|word| word.serial) else { return };
     if let Some(MasterClaim { from, master, serial, .. }) = unlikely(own, words) {
-        output::complain(&format!(
+        output::print_error(&format!(
             "{from} names {master} (serial {serial}), more than {AHEAD_MOST} ahead of {own} here: not remembered, as no other \
              candidate is as far"
         ));
     }
     // What cannot be read is left for whoever looks: it may hold what nobody else knows any more.
     let Ok(before) = read(&place.state_dir) else { return };
-    let after = hear(before.clone(), own, words);
+    let after = update_newer_config(before.clone(), own, words);
     if after != before {
         let store = Store::new(&place.state_dir);
         // On a disk that takes nothing it is kept until the next boot.

@@ -45,7 +45,7 @@ fn tell(looked: Result<Vec<String>, ReconcileError>) {
     };
     for line in lines {
         // Whoever read it may have hung up; that is no reason to end here.
-        output::complain(&format!("record: {line}"));
+        output::print_error(&format!("record: {line}"));
         warn_system("gnt-ha", &format!("record: {line}"));
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use gnt_ha::cli;
 use gnt_ha::core::roles::{OcfCode, OcfResult};
 use gnt_ha::sys::output;
-use gnt_ha::sys::startup::start;
+use gnt_ha::sys::startup::harden_process;
 
 use crate::call::Call;
 use crate::metadata;
@@ -18,7 +18,7 @@ const PREFIX: &str = "ocf-exit-reason:";
 
 /// The whole of an agent: the action is the first argument, all others are ignored as OCF wants it.
 pub fn main(agent: &Agent, run: fn(&Call, &Place) -> OcfResult) -> ExitCode {
-    start();
+    harden_process();
     let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let verdict = match action.as_str() {
         // Asked before anything is configured, by any user.
@@ -31,7 +31,7 @@ pub fn main(agent: &Agent, run: fn(&Call, &Place) -> OcfResult) -> ExitCode {
     if let Some(reason) = &verdict.reason {
         let prefix = std::env::var("OCF_EXIT_REASON_PREFIX").unwrap_or_else(|_| PREFIX.to_owned());
         // One line: Pacemaker takes the last one. A closed stderr changes nothing of the result.
-        output::complain(&format!("{prefix}{reason}"));
+        output::print_error(&format!("{prefix}{reason}"));
     }
     ExitCode::from(verdict.code.number())
 }

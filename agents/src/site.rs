@@ -234,7 +234,7 @@ impl Site {
         let answers = answers.unwrap_or_else(|error| {
             // A key that is empty or cut short would keep everybody's answer away without a word.
             if let ConfdError::ShortKey { .. } = error {
-                output::complain(&format!("confd: {error}"));
+                output::print_error(&format!("confd: {error}"));
             }
             Vec::new()
         });

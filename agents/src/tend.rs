@@ -44,6 +44,6 @@ pub fn tend_if_due(place: &Place, deadline: Deadline) {
         Err(error) => error.to_string(),
     };
     for line in said.lines().filter(|line| !line.is_empty()) {
-        output::complain(&format!("shun: {line}"));
+        output::print_error(&format!("shun: {line}"));
     }
 }

@@ -1,7 +1,7 @@
 //! The actions, and what each of them prints and exits with.
 
 use gnt_ha::core::budget::fence as budget;
-use gnt_ha::core::power::{Power, together};
+use gnt_ha::core::power::{Power, combined};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::oob_program::OobProgram;
 
@@ -105,7 +105,7 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
 fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
     // Pacemaker may ask this before it chooses a device, and then every other device waits for the answer.
-    let look = deadline.at_most(budget::LOOK);
+    let look = deadline.at_most(budget::READ_LIMIT);
     let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
@@ -121,7 +121,7 @@ fn status(options: &Options, deadline: Deadline) -> Report {
         }
     }
     // One that is known to be on decides; off needs every one.
-    match together(states) {
+    match combined(states) {
         Some(Power::On) => report.say.push("Status: ON".to_owned()),
         Some(Power::Off) if report.complain.is_empty() => {
             report.say.push("Status: OFF".to_owned());

@@ -64,7 +64,7 @@ fn enter(options: &Options, node: &NodeName) -> RecordedAction {
     let mut road = RecordedAction::enter(ReceiptLog::new(&options.state_dir), PROGRAM, asked(options.action), node);
     // At once: we may be killed later.
     for line in road.take_warnings().iter().filter(|_| !options.quiet) {
-        cli::complain(PROGRAM, line);
+        cli::print_error(PROGRAM, line);
     }
     road
 }

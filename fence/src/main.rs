@@ -12,12 +12,12 @@ use fence_ganeti::report::Code;
 use gnt_ha::cli;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log;
-use gnt_ha::sys::startup::start;
+use gnt_ha::sys::startup::harden_process;
 
 const PROGRAM: &str = "fence_ganeti";
 
 fn main() -> ExitCode {
-    start();
+    harden_process();
     let started = Deadline::after(Duration::ZERO);
     let given = match given() {
         Ok(given) => given,
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 fn given() -> Result<Given, Code> {
     if std::env::args_os().len() > 1 {
         return input::from_arguments(std::env::args_os())
-            .map_err(|error| if cli::answer(PROGRAM, &error) { Code::Failure } else { Code::Success });
+            .map_err(|error| if cli::print_usage_error(PROGRAM, &error) { Code::Failure } else { Code::Success });
     }
     input::from_stdin(std::io::stdin().lock()).map_err(|error| fail(&error))
 }
@@ -65,5 +65,5 @@ fn fail(line: &str) -> Code {
 }
 
 fn complain(line: &str) {
-    cli::complain(PROGRAM, line);
+    cli::print_error(PROGRAM, line);
 }

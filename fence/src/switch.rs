@@ -98,7 +98,7 @@ pub fn pursue(
 /// What was off before nobody was told to refuse: our own program has that done for every off that it proves itself. It may
 /// come back as any other, so this is done for it, too; best effort.
 pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut RecordedAction) {
-    let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::LOOK));
+    let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
     note(road, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use gnt_ha::core::budget::share;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::reading::Observed;
-use gnt_ha::core::power::{Power, together};
+use gnt_ha::core::power::{Power, combined};
 use gnt_ha::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::recorded_action::RecordedAction;
@@ -90,7 +90,7 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut W
         };
         all.seen.push(Seen { device: named.name.clone(), said });
     }
-    match together(states) {
+    match combined(states) {
         // One live feed is enough for an on, whatever the others would say.
         Some(Power::On) => all.power = Power::On,
         _ if !failed.is_empty() => return Err(failed.join("; ")),

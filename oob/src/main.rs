@@ -31,7 +31,7 @@ use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::log;
 use gnt_ha::sys::receipt_log::ReceiptLog;
 use gnt_ha::sys::recorded_action::RecordedAction;
-use gnt_ha::sys::startup::start;
+use gnt_ha::sys::startup::harden_process;
 
 const PROGRAM: &str = "ganeti-oob";
 
@@ -39,10 +39,10 @@ const PROGRAM: &str = "ganeti-oob";
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    start();
+    harden_process();
     let parsed = match Cli::try_parse() {
         Ok(parsed) => parsed,
-        Err(error) if cli::answer(PROGRAM, &error) => return FAILURE.into(),
+        Err(error) if cli::print_usage_error(PROGRAM, &error) => return FAILURE.into(),
         Err(_) => return ExitCode::SUCCESS,
     };
     if parsed.verbose {
@@ -235,5 +235,5 @@ fn print_json(answer: &impl serde::Serialize) -> Result<(), String> {
 }
 
 fn complain(line: &str) {
-    cli::complain(PROGRAM, line);
+    cli::print_error(PROGRAM, line);
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::places::Paths;
 use crate::cli;
-use crate::core::confirm_off::{NodeEvidence, why_not};
+use crate::core::confirm_off::{NodeEvidence, objection};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
@@ -19,7 +19,7 @@ use crate::sys::identity;
 use crate::sys::pacemaker::{self, fence};
 use crate::sys::receipt_log::ReceiptLog;
 use crate::sys::recorded_action::{Finish, RecordedAction};
-use crate::sys::tcp_check::{self, NODED};
+use crate::sys::tcp_check::{self, NODED_PORT};
 
 /// The time for everything but the human.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let node = node::find(&arguments.node, &names).map_err(|error| error.to_string())?.clone();
     let refused = |why: &str| format!("{node}: your word was not taken: {why}");
     let (seen, name) = seen(&arguments.places, &ssconf, &node, &names).map_err(|why| refused(&why))?;
-    if let Some(why) = why_not(seen) {
+    if let Some(why) = objection(seen) {
         return Err(refused(why));
     }
     if !arguments.yes {
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let user = identity::asker().user;
     let mut road = RecordedAction::enter(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
     let warnings = road.take_warnings();
-    warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
+    warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
     road.step(&user, "says that it is off", &arguments.reason);
     let told = match &name {
         Some(name) => fence::confirm(name, Deadline::after(LIMIT)),
@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         reason: told.as_ref().err().map(ToString::to_string),
         record: None,
     });
-    warnings.iter().for_each(|warning| cli::complain("gnt-ha", warning));
+    warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
     let shown = name.as_ref().map_or(node.as_str(), PacemakerName::as_str);
     told.map_err(|error| {
         format!("{node}: attest failed: {error}; look at crm_mon --one-shot, and while it shows {shown} UNCLEAN: the same again")
@@ -120,8 +120,8 @@ fn seen(
     let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE));
     let (answers, was_asked) = address.map_or((false, false), |address| {
         let deadline = deadline.at_most(THERE);
-        let is_there = || tcp_check::is_there(address, NODED, deadline);
-        let accepts = || !tcp_check::accepting(&[address], NODED, 1, deadline).is_empty();
+        let is_there = || tcp_check::is_there(address, NODED_PORT, deadline);
+        let accepts = || !tcp_check::accepting(&[address], NODED_PORT, 1, deadline).is_empty();
         asked(refusals.of(address), is_there, accepts)
     });
     let seen = NodeEvidence {

@@ -10,7 +10,7 @@ use super::places::Paths;
 use super::rehearse::{Rehearsal, rehearse, shown};
 use crate::cli;
 use crate::core::budget::pacemaker::waited;
-use crate::core::drill::{After, Before, differences, why_not};
+use crate::core::drill::{After, Before, differences, objection};
 use crate::core::ganeti::instances::running_on;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         uncounted: rehearsal.uncounted.as_deref(),
         rehearsed: &rehearsal.steps,
     };
-    if let Some(why) = why_not(&before) {
+    if let Some(why) = objection(&before) {
         return Err(refused(&why));
     }
     let instances = instances(&arguments.places, node).map_err(|error| refused(&error))?;

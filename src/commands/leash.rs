@@ -11,7 +11,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::daemon;
-use crate::service::self_fence::state::{DesiredState, Phase, Status, said_now, want, wanted};
+use crate::service::self_fence::state::{DesiredState, Phase, Status, desired, said_now, set_desired};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 
@@ -97,7 +97,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
 }
 
 fn keep(config: &Config, armed: bool) -> Result<(), String> {
-    want(&config.state, DesiredState { armed })
+    set_desired(&config.state, DesiredState { armed })
         .map_err(|error| format!("cannot keep it in {}: {error}", config.state.display()))
 }
 
@@ -106,7 +106,7 @@ fn read(config: &Config) -> Option<Status> {
 }
 
 fn status(config: &Config, json: bool) -> Result<u8, String> {
-    let is_wanted = wanted(&config.state).map_err(|error| error.to_string())?.armed;
+    let is_wanted = desired(&config.state).map_err(|error| error.to_string())?.armed;
     let status = read(config);
     let code = match status.as_ref().map(|status| status.phase) {
         Some(Phase::Armed) => 0,

@@ -14,7 +14,7 @@ use super::places::Paths;
 use super::status;
 use crate::cli;
 use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
-use crate::core::report::http::{Endpoint, HttpError, LIMIT, answer, wanted};
+use crate::core::report::http::{Endpoint, HttpError, LIMIT, answer, parse_request_line};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
 use crate::core::status::Status;
 use crate::core::text::lines;
@@ -98,7 +98,7 @@ fn answer_http(places: &Paths) -> Result<(), String> {
     // Whoever does not take the answer holds up this process, and no other.
     std::thread::spawn(|| {
         std::thread::sleep(REQUEST);
-        cli::complain("gnt-ha", "report --http: the request was not over in time");
+        cli::print_error("gnt-ha", "report --http: the request was not over in time");
         std::process::exit(1);
     });
     let line = http::first_line(&mut stdin, LIMIT).map_err(|error| format!("no request came: {error}"))?;
@@ -140,7 +140,7 @@ fn answered(line: &str, look: impl Fn() -> Seen) -> String {
     };
     let refused =
         |why: HttpError, body: &str| answer(&why.to_string(), "text/plain; charset=utf-8", &format!("{body}\n"));
-    match wanted(line).map(told) {
+    match parse_request_line(line).map(told) {
         Ok(Ok((kind, body))) => answer("200 OK", kind, &body),
         Ok(Err(line)) => refused(HttpError::Unknown, &line),
         Err(why) => refused(why, "there are /1/list/collectors, /1/report/all and /metrics"),

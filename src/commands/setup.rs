@@ -18,7 +18,7 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
-use crate::core::pacemaker::simulation::{Death, Simulation, surprise};
+use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
     GANETI, MEMBERS, PORT, PREFIX, Part, PartState, SetupOptions, fragment, outdated, plan_reached, planned, removal,
@@ -328,7 +328,7 @@ pub(super) fn look_ahead(
 
 fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(), String> {
     let why = |why| format!("{why}, says crm_simulate on a copy (gnt-ha check tells what is in the way)");
-    surprise(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
+    unexpected_fencing(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
 }
 
 /// Ganeti's daemons run on: nothing is stopped by what is taken away.

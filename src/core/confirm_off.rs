@@ -17,7 +17,7 @@ pub struct NodeEvidence {
 
 /// What speaks against the word; silence speaks for nothing, and against nothing.
 #[must_use]
-pub const fn why_not(seen: NodeEvidence) -> Option<&'static str> {
+pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
     if seen.is_here {
         return Some("it is this host, and it runs");
     }
@@ -42,12 +42,12 @@ mod tests {
     #[test]
     fn no_word_stands_against_what_is_seen() {
         let dead = NodeEvidence { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
-        assert_eq!(why_not(dead), None);
-        assert_eq!(why_not(NodeEvidence { member: Membership::Absent, ..dead }), None);
-        assert!(why_not(NodeEvidence { is_here: true, ..dead }).is_some());
-        assert!(why_not(NodeEvidence { answers: true, ..dead }).is_some());
+        assert_eq!(objection(dead), None);
+        assert_eq!(objection(NodeEvidence { member: Membership::Absent, ..dead }), None);
+        assert!(objection(NodeEvidence { is_here: true, ..dead }).is_some());
+        assert!(objection(NodeEvidence { answers: true, ..dead }).is_some());
         for member in [Membership::Pending, Membership::Online, Membership::Standby, Membership::ShuttingDown] {
-            assert!(why_not(NodeEvidence { member, ..dead }).is_some(), "{member:?}");
+            assert!(objection(NodeEvidence { member, ..dead }).is_some(), "{member:?}");
         }
     }
 
@@ -55,8 +55,8 @@ mod tests {
     #[test]
     fn a_node_that_pacemaker_does_not_know_is_off_at_a_word_if_it_was_asked_and_is_silent() {
         let unknown = NodeEvidence { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
-        assert_eq!(why_not(unknown), None);
-        assert!(why_not(NodeEvidence { answers: true, ..unknown }).is_some());
-        assert!(why_not(NodeEvidence { was_asked: false, ..unknown }).is_some());
+        assert_eq!(objection(unknown), None);
+        assert!(objection(NodeEvidence { answers: true, ..unknown }).is_some());
+        assert!(objection(NodeEvidence { was_asked: false, ..unknown }).is_some());
     }
 }

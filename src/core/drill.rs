@@ -30,7 +30,7 @@ pub struct Before<'a> {
 
 /// What speaks against the drill: a cluster that is not whole has no host to spare.
 #[must_use]
-pub fn why_not(before: &Before<'_>) -> Option<String> {
+pub fn objection(before: &Before<'_>) -> Option<String> {
     let is_well = |member: Membership| matches!(member, Membership::Online | Membership::Standby);
     if before.is_here {
         return Some("it is this host: nobody would be left to tell what happened; run it elsewhere".to_owned());
@@ -149,7 +149,7 @@ mod tests {
             uncounted: None,
             rehearsed: &open,
         };
-        assert_eq!(why_not(&before), None);
+        assert_eq!(objection(&before), None);
         let lost = members(Membership::Unclean, Membership::Online);
         let gone = members(Membership::Online, Membership::Absent);
         for (refused, why) in [
@@ -162,7 +162,7 @@ mod tests {
             (Before { uncounted: Some("votes are not known"), ..before.clone() }, "whether quorum survives"),
             (Before { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
         ] {
-            let said = why_not(&refused).unwrap();
+            let said = objection(&refused).unwrap();
             assert!(said.contains(why), "{said}");
         }
     }

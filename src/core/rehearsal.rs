@@ -10,7 +10,7 @@ use super::grade::Grade;
 use super::pacemaker::fencing::{Way, Ways};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
-use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, surprise};
+use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, unexpected_fencing};
 use super::quorum::Left;
 use super::reconcile::Decision;
 
@@ -106,7 +106,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     if let Some(why) = known.left.and_then(|left| left.why_not()) {
         steps.push(RehearsalStep::blocked("corosync", format!("loses quorum: {why}")));
     }
-    if let Some(surprise) = surprise(Some(known.died), &fenced) {
+    if let Some(surprise) = unexpected_fencing(Some(known.died), &fenced) {
         steps.push(RehearsalStep::blocked(PACEMAKER, surprise));
     }
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =

@@ -136,7 +136,7 @@ pub struct Failure {
 
 /// One line for Pacemaker of all failures.
 #[must_use]
-pub fn tell(failures: &[Failure]) -> String {
+pub fn join_failures(failures: &[Failure]) -> String {
     let all: Vec<String> = failures.iter().map(|failure| format!("{}: {}", failure.check, failure.found)).collect();
     all.join("; ")
 }
@@ -202,10 +202,10 @@ fn monitor_believed_master(view: &MasterView) -> OcfResult {
                 RunAs::Primitive => OcfCode::ErrGeneric,
                 RunAs::Promotable { .. } => OcfCode::FailedPromoted,
             };
-            OcfResult::because(code, tell(failures))
+            OcfResult::because(code, join_failures(failures))
         }
         // Nothing of it runs: that is "not running", which needs no stop that could fail.
-        Some(failures) => OcfResult { reason: Some(tell(failures)), ..idle(view.run_as) },
+        Some(failures) => OcfResult { reason: Some(join_failures(failures)), ..idle(view.run_as) },
     }
 }
 
@@ -257,7 +257,7 @@ pub struct TakeoverView {
     /// A candidate that can be reached has a newer configuration: own serial, its serial
     /// ([`newer_copy`](super::roles::master_claims::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
-    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::master_claims::hear)).
+    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::master_claims::update_newer_config)).
     pub missed: Option<(u64, NewerConfig)>,
     /// A newer configuration elsewhere is no hindrance (tag).
     pub any_serial: bool,
@@ -340,7 +340,7 @@ pub fn monitor_node(stopped: bool, failures: &[Failure]) -> OcfResult {
     if failures.is_empty() {
         OcfResult::plain(OcfCode::Success)
     } else {
-        OcfResult::because(OcfCode::ErrGeneric, tell(failures))
+        OcfResult::because(OcfCode::ErrGeneric, join_failures(failures))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
-use super::power::{Power, together};
+use super::power::{Power, combined};
 use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
 
 /// What was found.
@@ -63,7 +63,7 @@ pub fn levels(asked: &[DeviceAnswer]) -> impl Iterator<Item = &[DeviceAnswer]> {
 /// What the devices of a level say together: on while one of them is, off when all of them are.
 #[must_use]
 pub fn level_power(level: &[DeviceAnswer]) -> Option<Power> {
-    let known = together(level.iter().filter_map(|asked| asked.power))?;
+    let known = combined(level.iter().filter_map(|asked| asked.power))?;
     (known == Power::On || level.iter().all(|asked| asked.power.is_some())).then_some(known)
 }
 

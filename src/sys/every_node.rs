@@ -74,7 +74,7 @@ pub fn ask<T: Send>(
 /// Why not, in one line.
 pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: Deadline) -> Result<T, String> {
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    let seconds = deadline.left().saturating_sub(COURTESY).as_secs_f64();
+    let seconds = deadline.left().saturating_sub(EXIT_MARGIN).as_secs_f64();
     let what = format!("{} {}", program.display(), words.first().unwrap_or(&""));
     let ended = ChildProcess {
         program,

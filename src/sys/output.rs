@@ -111,7 +111,7 @@ fn to_stdout(bytes: &[u8]) -> io::Result<bool> {
 }
 
 /// Prints one line on stderr. A reader who has hung up is no failure.
-pub fn complain(line: &str) {
+pub fn print_error(line: &str) {
     let _ = writeln!(io::stderr(), "{}", one_line(line, LONGEST));
 }
 

@@ -5,7 +5,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// Makes the process one that can keep a secret and wait for its children, whatever its caller has set.
-pub fn start() {
+pub fn harden_process() {
     // A core dump would hold BMC passwords. Neither call can fail for a process's own.
     let _ = prctl::set_dumpable(false);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);

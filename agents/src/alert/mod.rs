@@ -17,7 +17,7 @@ use gnt_ha::cli;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::startup::start;
+use gnt_ha::sys::startup::harden_process;
 use gnt_ha::sys::{identity, log};
 
 use event::{Event, Here};
@@ -35,17 +35,17 @@ const GANETI: &str = "/var/lib/ganeti";
 /// The whole of it.
 #[must_use]
 pub fn main() -> ExitCode {
-    start();
+    harden_process();
     if std::env::args_os().len() > 1 {
         let about = "Pacemaker's alert agent: it takes no arguments, Pacemaker starts it (gnt-ha setup tells it to)";
-        cli::complain(PROGRAM, about);
+        cli::print_error(PROGRAM, about);
         return 2.into();
     }
     match run(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
             // Pacemaker keeps what is said here in its own log.
-            cli::complain(PROGRAM, &line);
+            cli::print_error(PROGRAM, &line);
             log::warn_system(PROGRAM, &line);
             ExitCode::FAILURE
         }

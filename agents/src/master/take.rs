@@ -178,11 +178,13 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let enough = site.nodes.len() / 2;
     // What could not be asked is taken for there.
     let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {
-        let voting =
-            spawn(scope, || tcp_check::accepting(&addresses, tcp_check::NODED, enough, call.deadline.at_most(VOTERS)));
-        let silent = spawn(scope, || tcp_check::silent(&addresses, tcp_check::NODED, call.deadline.at_most(THERE)));
+        let voting = spawn(scope, || {
+            tcp_check::accepting(&addresses, tcp_check::NODED_PORT, enough, call.deadline.at_most(VOTERS))
+        });
+        let silent =
+            spawn(scope, || tcp_check::silent(&addresses, tcp_check::NODED_PORT, call.deadline.at_most(THERE)));
         let elsewhere = spawn(scope, || {
-            let is_there = |address| tcp_check::is_there(address, tcp_check::NODED, call.deadline.at_most(THERE));
+            let is_there = |address| tcp_check::is_there(address, tcp_check::NODED_PORT, call.deadline.at_most(THERE));
             !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address))
         });
         let words = site.words(place, call.deadline.at_most(PEERS));

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
-            output::complain(&format!("noded-call: {line}"));
+            output::print_error(&format!("noded-call: {line}"));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::list::ShunEntry;
 use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
-use gnt_ha::core::shun::readmission::{Due, ReturningNode, why_not};
+use gnt_ha::core::shun::readmission::{Due, ReturningNode, objection};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 use gnt_ha::sys::nft::shun_table;
@@ -46,7 +46,7 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
         None if entry.grade == Grade::Off => "its power was seen off".to_owned(),
         None => {
             let returned = ask(survivors, deadline)?;
-            if let Some(why) = why_not(&entry, &returned, now().wall_ms) {
+            if let Some(why) = objection(&entry, &returned, now().wall_ms) {
                 return Err(format!(
                     "{why}; when you have seen that it may: gnt-ha admit {} --confirm REASON",
                     survivors.target()
@@ -76,7 +76,7 @@ fn known_to_enough(survivors: &Survivors<'_>, entry: ShunEntry, deadline: Deadli
 /// Asks the node itself, through a hole in this host's own rules.
 fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
     const EACH: Duration = Duration::from_secs(4);
-    shun_table::open_hole(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
+    shun_table::allow_noded(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
     // It was told nothing while it was refused. Once it is admitted the others count on it to refuse whom they refuse.
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());

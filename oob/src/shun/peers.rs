@@ -17,7 +17,7 @@ use gnt_ha::sys::clock::{Deadline, millis};
 use gnt_ha::sys::command::child::{ChildProcess, End};
 use gnt_ha::sys::command::run_up_to;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::tcp_check::NODED;
+use gnt_ha::sys::tcp_check::NODED_PORT;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -144,7 +144,7 @@ impl Channel {
         let timeout = deadline.left();
         let call = |(node, address): (&NodeName, &IpAddr)| json!({"node": node, "address": address, "arguments": [own, COMMAND, question, timeout.as_secs().max(1)]});
         let request = json!({
-            "certificate": self.data_dir.join("client.pem"), "ca": self.data_dir.join("server.pem"), "port": NODED,
+            "certificate": self.data_dir.join("client.pem"), "ca": self.data_dir.join("server.pem"), "port": NODED_PORT,
             "procedure": "run_oob", "connect_timeout_ms": millis(CONNECT.min(timeout)), "timeout_ms": millis(timeout),
             "calls": peers.iter().map(call).collect::<Vec<_>>(),
         });

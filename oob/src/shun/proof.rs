@@ -9,7 +9,7 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::last_state::Held;
 use gnt_ha::core::shun::list::Epoch;
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{ProofInput, ProofVerdict, Round, first_of, judge};
+use gnt_ha::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof, first_of};
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::lock::Lock;
 use gnt_ha::sys::state_file;
@@ -37,7 +37,7 @@ fn looks_file(run: &Path) -> PathBuf {
 impl Survivors<'_> {
     /// Judges a look, with the first one of this epoch, which is kept: an attempt that was killed goes on where it was.
     #[must_use]
-    pub fn judge(&self, seen: &Seen) -> Option<ProofVerdict> {
+    pub fn evaluate_proof(&self, seen: &Seen) -> Option<ProofVerdict> {
         let last = seen.look.as_ref().ok()?;
         let path = looks_file(&self.config.run);
         // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.
@@ -69,7 +69,7 @@ impl Survivors<'_> {
         let lists: Vec<_> = attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
         let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(attested);
         let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
-        Some(judge(
+        Some(evaluate_proof(
             &first.look,
             last,
             ProofInput {

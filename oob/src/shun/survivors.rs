@@ -15,7 +15,7 @@ use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use gnt_ha::core::shun::memory;
 use gnt_ha::core::shun::messages::{PeerReport, PeerRequest, SelfFenceReport};
 use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
-use gnt_ha::core::shun::verdict::{Accepted, Missing, Peer, Round, look, why_toothless};
+use gnt_ha::core::shun::verdict::{Accepted, Missing, Peer, Round, look, watchdog_objection};
 use gnt_ha::service::shun::applier::{self, ShunApplier};
 use gnt_ha::service::shun::peer_reports;
 use gnt_ha::sys::clock::{Deadline, now};
@@ -461,7 +461,7 @@ fn provable(
     outside: Option<&str>,
 ) -> Result<String, String> {
     let no_leash = || Some("no leash of it is armed".to_owned());
-    let (grade, proof) = match leash.map_or_else(no_leash, |leash| why_toothless(leash, accepted)) {
+    let (grade, proof) = match leash.map_or_else(no_leash, |leash| watchdog_objection(leash, accepted)) {
         Some(why) => match outside {
             Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
             None => (Grade::Isolated, format!("{why}: isolated, and no more")),

@@ -11,7 +11,7 @@ use crate::core::check::input::{Host, Installed};
 use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
 use crate::service::self_fence::arming::try_out;
-use crate::service::self_fence::state::wanted;
+use crate::service::self_fence::state::desired;
 use crate::service::shun::applier;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::daemon_util::Daemons;
@@ -49,7 +49,7 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, leash: &SelfFenceConf
     let memory = known(recorder.memory(), &mut unreadable);
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // What cannot be read is taken for armed.
-    let is_armed = wanted(&places.state_dir).map_or(true, |wanted| wanted.armed);
+    let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &leash.device);
     let lease_lacks = is_armed.then(|| try_out(&places.data_dir, leash.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();

@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let (contents, older) =
         ReceiptLog::new(&folder).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
     for line in &contents.unreadable {
-        cli::complain("gnt-ha", &format!("left out {line}"));
+        cli::print_error("gnt-ha", &format!("left out {line}"));
     }
     let stories = join_entries(contents.entries, arguments.node.as_ref());
     let fences = if arguments.state_dir.is_some() { Vec::new() } else { fences() };
@@ -121,7 +121,7 @@ fn fences() -> Vec<(NodeName, Fence)> {
         Ok(status) => status.fences,
         Err(PacemakerError::NotHere) => Vec::new(),
         Err(error) => {
-            cli::complain("gnt-ha", &format!("{error}; only the receipts of this host follow"));
+            cli::print_error("gnt-ha", &format!("{error}; only the receipts of this host follow"));
             Vec::new()
         }
     }
@@ -136,7 +136,7 @@ fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String>
         Ok(config) => Ok(config.state),
         Err(error) if config == Path::new(DEFAULT_PATH) => {
             if config.exists() {
-                cli::complain("gnt-ha", &format!("{error}; looking in {DEFAULT_STATE}"));
+                cli::print_error("gnt-ha", &format!("{error}; looking in {DEFAULT_STATE}"));
             }
             Ok(DEFAULT_STATE.into())
         }

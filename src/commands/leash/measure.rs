@@ -9,9 +9,9 @@ use crate::cli;
 use crate::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease_times::LeaseTimes;
-use crate::core::shun::measurement::{Before, Outcome, why_not};
+use crate::core::shun::measurement::{Before, Outcome, objection};
 use crate::service::self_fence::measured;
-use crate::service::self_fence::state::{Phase, said_before, wanted};
+use crate::service::self_fence::state::{Phase, desired, last_status};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::running_instances;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -105,7 +105,7 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
 
 fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
     let failed = |why: &str| format!("leash measure start failed: {why}");
-    if let Some(why) = why_not(before(config)?) {
+    if let Some(why) = objection(before(config)?) {
         return Err(failed(&format!("{why}; nothing was changed")));
     }
     if !is_confirmed {
@@ -147,14 +147,14 @@ fn before(config: &Config) -> Result<Before, String> {
     let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
     let here = identity::node_among(&nodes);
     let master = ssconf.master().ok().flatten();
-    let is_open = said_before(&config.run)
+    let is_open = last_status(&config.run)
         .is_some_and(|status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost));
     Ok(Before {
         is_master: master.zip(here).map(|(master, here)| master == here),
         instances: running_instances::instances(),
         drbd_primaries: running_instances::drbd_primaries(),
         runs_pacemaker: pacemaker::started_ms().is_some(),
-        is_relied_on: is_open || wanted(&config.state).map_err(|error| error.to_string())?.armed,
+        is_relied_on: is_open || desired(&config.state).map_err(|error| error.to_string())?.armed,
     })
 }
 

@@ -71,7 +71,7 @@ fn watch(arguments: &Arguments) -> Result<Level, String> {
     loop {
         let (level, mut text) = told(arguments).unwrap_or_else(|line| {
             if arguments.json {
-                cli::complain("gnt-ha", &line);
+                cli::print_error("gnt-ha", &line);
                 return (Level::Unknown, Text::default());
             }
             (Level::Unknown, Text::from(format!("{line}\n").as_str()))

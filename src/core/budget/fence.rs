@@ -32,7 +32,7 @@ pub fn receipt(left: Duration) -> Duration {
 /// What a look may take of `left`.
 #[must_use]
 pub fn look(left: Duration) -> Duration {
-    LOOK.min(left / 3)
+    READ_LIMIT.min(left / 3)
 }
 
 /// What is kept back of `left`, so that the effect of a command can still be read.
@@ -58,7 +58,7 @@ pub struct ChildLimits {
 pub fn grant(left: Duration) -> ChildLimits {
     let linger = GANETI_LINGER.min(left / 10);
     let runs = left.saturating_sub(linger).min(GANETI_TIMEOUT);
-    ChildLimits { runs, linger, told: runs.saturating_sub(COURTESY) }
+    ChildLimits { runs, linger, told: runs.saturating_sub(EXIT_MARGIN) }
 }
 
 /// The deadline of the `fence_ganeti` devices, and where it is from; of several the shortest.

@@ -73,7 +73,7 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
     } else {
         let name = resources.fencing_property(FencingProperty::Timeout).to_set;
         // Ganeti's 60 s, times the fencer's 1.2; a device with a longer deadline needs more.
-        let enough = (deadline + fence::AROUND).as_secs().max(72);
+        let enough = (deadline + fence::OVERHEAD).as_secs().max(72);
         format!("crm_attribute --name {name} --update {enough}s")
     };
     let attempts = device.parameters.get(&format!("pcmk_{action}_retries")).map_or("2, its default", String::as_str);
@@ -84,7 +84,7 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
         of: action.to_owned(),
         needs: vec![
             Term::plus(deadline, format!("fence_ganeti's own deadline ({from})")),
-            Term::plus(fence::AROUND, "to start, to tell Ganeti and to end, on a host that is busy"),
+            Term::plus(fence::OVERHEAD, "to start, to tell Ganeti and to end, on a host that is busy"),
         ],
         has: vec![Term::plus(given, killed)],
         change,

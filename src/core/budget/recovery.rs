@@ -79,7 +79,7 @@ impl RecoveryTimes {
     /// The same, counted from when the fencing was asked for; it may end a little after its deadline.
     #[must_use]
     pub fn fenced_within(&self) -> Duration {
-        self.delay + self.deadline + fence::AROUND
+        self.delay + self.deadline + fence::OVERHEAD
     }
 }
 

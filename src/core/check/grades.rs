@@ -19,7 +19,7 @@ use crate::core::power::reading::Sees;
 use crate::core::shun::last_state::NO_LEASH;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::messages::DatedSelfFenceReport;
-use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, judge};
+use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof};
 use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 
 /// Something that is no fault, and good to know before a host dies.
@@ -265,7 +265,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         boot_id: leash.as_ref().map(|attestation| attestation.leash.boot_id.as_str()),
         accepted: config.shun.accepted(),
     };
-    match judge(&look, &look, known) {
+    match evaluate_proof(&look, &look, known) {
         ProofVerdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
             Some(why) => (Grade::Unknown, Some(format!("{why_not_bounded}: nothing would be proven, as {why}"))),
             None => (Grade::Isolated, Some(why_not_bounded)),

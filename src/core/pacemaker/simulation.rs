@@ -162,7 +162,7 @@ fn step(element: &Element) -> Option<SimulatedAction> {
 
 /// What is wrong with that, if `died` has died, or nobody: exactly the dead are to be fenced.
 #[must_use]
-pub fn surprise(died: Option<&PacemakerName>, fenced: &BTreeSet<String>) -> Option<String> {
+pub fn unexpected_fencing(died: Option<&PacemakerName>, fenced: &BTreeSet<String>) -> Option<String> {
     let died = died.map(PacemakerName::as_str);
     let others: Vec<&str> = fenced.iter().map(String::as_str).filter(|node| Some(*node) != died).collect();
     match died {
@@ -193,11 +193,11 @@ mod tests {
         assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
         assert_eq!((outlook.taker("gnt-ha-master"), outlook.taker("gnt-ha")), (Some("n3.lab"), None));
         let [n1, n2] = ["n1.lab", "n2.lab"].map(PacemakerName::of_test);
-        assert_eq!(surprise(Some(&n2), &dead), None);
-        assert_eq!(surprise(None, &dead).unwrap(), "n2.lab would be fenced at once");
-        assert_eq!(surprise(Some(&n1), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
-        assert_eq!(surprise(Some(&n1), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
-        assert_eq!(surprise(None, &BTreeSet::new()), None);
+        assert_eq!(unexpected_fencing(Some(&n2), &dead), None);
+        assert_eq!(unexpected_fencing(None, &dead).unwrap(), "n2.lab would be fenced at once");
+        assert_eq!(unexpected_fencing(Some(&n1), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
+        assert_eq!(unexpected_fencing(Some(&n1), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
+        assert_eq!(unexpected_fencing(None, &BTreeSet::new()), None);
     }
 
     #[test]

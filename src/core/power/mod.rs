@@ -52,7 +52,7 @@ impl fmt::Display for Power {
 ///
 /// `None` for no device at all: nothing is known.
 #[must_use]
-pub fn together(states: impl IntoIterator<Item = Power>) -> Option<Power> {
+pub fn combined(states: impl IntoIterator<Item = Power>) -> Option<Power> {
     states.into_iter().reduce(|a, b| Power::from(a.is_on() || b.is_on()))
 }
 
@@ -63,8 +63,8 @@ mod tests {
     /// A host with two power supplies is off only when both are (Pacemaker Explained, "Fencing topologies").
     #[test]
     fn one_live_feed_is_on() {
-        assert_eq!(together([Power::Off, Power::On]), Some(Power::On));
-        assert_eq!(together([Power::Off, Power::Off]), Some(Power::Off));
-        assert_eq!(together([]), None);
+        assert_eq!(combined([Power::Off, Power::On]), Some(Power::On));
+        assert_eq!(combined([Power::Off, Power::Off]), Some(Power::Off));
+        assert_eq!(combined([]), None);
     }
 }

@@ -45,7 +45,7 @@ pub enum HttpError {
 ///
 /// # Errors
 /// [`HttpError`].
-pub fn wanted(line: &str) -> Result<Endpoint, HttpError> {
+pub fn parse_request_line(line: &str) -> Result<Endpoint, HttpError> {
     let words: Vec<&str> = line.trim_end().split(' ').collect();
     let [method, target, version] = words[..] else { return Err(HttpError::Bad) };
     if !version.starts_with("HTTP/1.") || !target.starts_with('/') {

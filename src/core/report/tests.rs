@@ -6,7 +6,7 @@ use outside::hostile::{Dice, mutated};
 use serde_json::Value;
 
 use super::envelope::Report;
-use super::http::{Endpoint, HttpError, answer, wanted};
+use super::http::{Endpoint, HttpError, answer, parse_request_line};
 use super::openmetrics::openmetrics;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -177,7 +177,7 @@ fn no_hostile_request_means_more() {
     for number in 0..ALL {
         let bytes = mutated(&mut dice, &valid);
         let line = String::from_utf8_lossy(&bytes);
-        let answered = match wanted(&line) {
+        let answered = match parse_request_line(&line) {
             Ok(_) => {
                 let path = line.split([' ', '?']).nth(1).unwrap();
                 let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
@@ -215,6 +215,6 @@ fn a_request_is_understood_or_refused() {
         ("\u{16}\u{3}\u{1}", Err(HttpError::Bad)),
         ("", Err(HttpError::Bad)),
     ] {
-        assert_eq!(wanted(line), is, "{line:?}");
+        assert_eq!(parse_request_line(line), is, "{line:?}");
     }
 }

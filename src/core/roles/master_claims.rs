@@ -318,7 +318,7 @@ pub fn unlikely(own: u64, words: &[MasterClaim]) -> Option<&MasterClaim> {
 
 /// What is to be kept of `words` by a node that does not serve the role, whose configuration has the serial `own`.
 #[must_use]
-pub fn hear(before: Option<NewerConfig>, own: u64, words: &[MasterClaim]) -> Option<NewerConfig> {
+pub fn update_newer_config(before: Option<NewerConfig>, own: u64, words: &[MasterClaim]) -> Option<NewerConfig> {
     let known = before.filter(|before| before.serial > own);
     let unlikely = unlikely(own, words);
     let counted = peers(words).filter(|word| word.serial > own && Some(*word) != unlikely);

@@ -157,7 +157,7 @@ fn the_word_of_a_shunned_node_never_counts() {
     assert_eq!(standing(&here(), &returned, Served::Never).successor(), None);
     assert_eq!(disagreement(&here(), &returned), None);
     assert_eq!(newer_copy(Some(110), &returned), None);
-    assert_eq!(hear(None, 110, &returned), None);
+    assert_eq!(update_newer_config(None, 110, &returned), None);
     assert_eq!(promotion_score(NodeRole::Candidate, &Standing::Undisputed, &returned, None), Some(1000));
     assert!(is_alone(&returned));
     let said = ignored(&here(), &returned).unwrap();
@@ -257,16 +257,16 @@ fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
 /// back to life because nobody is left who has a newer one.
 #[test]
 fn a_newer_configuration_that_was_missed_twice_is_remembered() {
-    let first = hear(None, 100, &[own(100), claims("n2.lab", 150)]).unwrap();
+    let first = update_newer_config(None, 100, &[own(100), claims("n2.lab", 150)]).unwrap();
     assert_eq!(first, NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false });
-    let second = hear(Some(first.clone()), 100, &[own(100), claims("n2.lab", 151)]).unwrap();
+    let second = update_newer_config(Some(first.clone()), 100, &[own(100), claims("n2.lab", 151)]).unwrap();
     assert_eq!(second, NewerConfig { serial: 151, master: "n2.lab".to_owned(), missed: true });
     // Nobody is left who knows.
-    assert_eq!(hear(Some(second.clone()), 100, &[own(100)]), Some(second.clone()));
+    assert_eq!(update_newer_config(Some(second.clone()), 100, &[own(100)]), Some(second.clone()));
     // Re-added: it has caught up.
-    assert_eq!(hear(Some(second), 160, &[own(160), claims("n2.lab", 160)]), None);
+    assert_eq!(update_newer_config(Some(second), 160, &[own(160), claims("n2.lab", 160)]), None);
     // A configuration that was on its way has arrived by the next look.
-    assert_eq!(hear(Some(first), 150, &[own(150), claims("n2.lab", 150)]), None);
+    assert_eq!(update_newer_config(Some(first), 150, &[own(150), claims("n2.lab", 150)]), None);
 }
 
 /// Each node has the key that signs words. One that answers in the place of a silent candidate must not keep every candidate
@@ -276,22 +276,22 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
     let far = 100 + AHEAD_MOST + 1;
     for serial in [far, 1 << 60, u64::MAX] {
         let lie = [own(100), says("n3.lab", "n4.lab", serial)];
-        assert_eq!(hear(None, 100, &lie), None, "{serial}");
+        assert_eq!(update_newer_config(None, 100, &lie), None, "{serial}");
         assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is said");
         assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
         let beside = [own(100), says("n3.lab", "n4.lab", serial), claims("n2.lab", 150)];
         assert_eq!(
-            hear(None, 100, &beside),
+            update_newer_config(None, 100, &beside),
             Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false })
         );
         let two = [own(100), says("n3.lab", "n2.lab", serial), claims("n2.lab", serial)];
-        assert_eq!(hear(None, 100, &two).map(|heard| heard.serial), Some(serial), "away for years");
+        assert_eq!(update_newer_config(None, 100, &two).map(|heard| heard.serial), Some(serial), "away for years");
         assert_eq!(unlikely(100, &two), None);
         let shunned = [own(100), says("n3.lab", "n2.lab", serial), shunned(claims("n2.lab", serial))];
-        assert_eq!(hear(None, 100, &shunned), None, "a shunned node confirms nothing");
+        assert_eq!(update_newer_config(None, 100, &shunned), None, "a shunned node confirms nothing");
     }
     let near = [own(100), claims("n2.lab", far - 1)];
-    assert_eq!(hear(None, 100, &near).map(|heard| heard.serial), Some(far - 1));
+    assert_eq!(update_newer_config(None, 100, &near).map(|heard| heard.serial), Some(far - 1));
     assert_eq!(unlikely(100, &near), None);
 }
 
@@ -331,7 +331,7 @@ proptest! {
         prop_assert_eq!(standing(&here(), &all, served), standing(&here(), &counted, served));
         prop_assert_eq!(disagreement(&here(), &all).is_some(), disagreement(&here(), &counted).is_some());
         prop_assert_eq!(newer_copy(own, &all), newer_copy(own, &counted));
-        prop_assert_eq!(hear(None, own.unwrap_or(0), &all), hear(None, own.unwrap_or(0), &counted));
+        prop_assert_eq!(update_newer_config(None, own.unwrap_or(0), &all), update_newer_config(None, own.unwrap_or(0), &counted));
         for rank in [NodeRole::Master, NodeRole::Candidate] {
             let score = |words: &[MasterClaim]| promotion_score(rank, &standing(&here(), words, served), words, None);
             prop_assert_eq!(score(&all), score(&counted));
@@ -390,7 +390,7 @@ proptest! {
     fn what_is_heard_is_newer_than_the_own(own in 0..5_u64, words in any_words(), rounds in 1..4_usize) {
         let mut heard = None;
         for _ in 0..rounds {
-            heard = hear(heard, own, &words);
+            heard = update_newer_config(heard, own, &words);
             let newest = peers(&words).map(|word| word.serial).max();
             prop_assert_eq!(heard.as_ref().map(|heard| heard.serial), newest.filter(|newest| *newest > own));
         }

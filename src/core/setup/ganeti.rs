@@ -25,7 +25,7 @@ pub(super) fn oob_program(ganeti: &GanetiConfig) -> Part {
         _ if without == ganeti.nodes().len() => PartState::Add,
         some => PartState::Change(format!("{some} of {} nodes have none", ganeti.nodes().len())),
     };
-    part(format!("Ganeti's OOB program for every node ({OOB_PROGRAM})"), &TELL_GANETI, state)
+    part(format!("Ganeti's OOB program for every node ({OOB_PROGRAM})"), &SET_OOB_PROGRAM, state)
 }
 
 /// Without the tag no node's health is published, and Pacemaker takes each for well.

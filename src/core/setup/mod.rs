@@ -141,7 +141,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig, config: Option<Dig
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
-pub use ganeti::{TAG_HEALTH, TELL_GANETI};
+pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
 pub use remotes::{MEMBERS, PORT, Reached, to_connect};
 
 /// Why nobody is to be preferred.

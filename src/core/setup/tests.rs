@@ -143,7 +143,7 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let one = GanetiConfig::parse(text.as_bytes()).unwrap();
     let parts = plan(&empty, &one, SetupOptions::default());
     assert_eq!(parts[0].state, PartState::Change("1 of 2 nodes have none".into()));
-    assert_eq!(parts[0].pcs, [TELL_GANETI.join(" ")]);
+    assert_eq!(parts[0].pcs, [SET_OOB_PROGRAM.join(" ")]);
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
 }
 

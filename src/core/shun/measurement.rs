@@ -103,7 +103,7 @@ pub struct Before {
 
 /// Why a host must not be reset; none if it may.
 #[must_use]
-pub fn why_not(before: Before) -> Option<&'static str> {
+pub fn objection(before: Before) -> Option<&'static str> {
     match before {
         Before { is_master: None, .. } => Some("which node is Ganeti's master is not known here"),
         Before { is_master: Some(true), .. } => {
@@ -179,7 +179,7 @@ mod tests {
             runs_pacemaker: false,
             is_relied_on: false,
         };
-        assert_eq!(why_not(free), None);
+        assert_eq!(objection(free), None);
         for (serves, why) in [
             (Before { is_master: None, ..free }, "not known"),
             (Before { is_master: Some(true), ..free }, "master-failover"),
@@ -190,7 +190,7 @@ mod tests {
             (Before { runs_pacemaker: true, ..free }, "systemctl stop pacemaker"),
             (Before { is_relied_on: true, ..free }, "disarm"),
         ] {
-            assert!(why_not(serves).unwrap_or_default().contains(why), "{serves:?}");
+            assert!(objection(serves).unwrap_or_default().contains(why), "{serves:?}");
         }
     }
 }

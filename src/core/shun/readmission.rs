@@ -49,7 +49,7 @@ pub struct ReturningNode {
 /// The boot's id alone is not enough: the one that is remembered may be that of an earlier boot, if the node was booted
 /// between the last question and the shunning. So it must also be up for less time than it has been shunned.
 #[must_use]
-pub fn why_not(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Option<String> {
+pub fn objection(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Option<String> {
     if entry.boot_id.as_ref() == Some(&returned.boot_id) {
         return Some("it still runs the boot that was shunned: reboot it".to_owned());
     }
@@ -119,7 +119,7 @@ mod tests {
         let entry = entry(grade);
         let uptime_ms = uptime_s.map(|s| s * 1_000);
         let returned = ReturningNode { boot_id: boot_id.into(), uptime_ms, instances, drbd_primaries: primaries };
-        why_not(&entry, &returned, NOW).unwrap_or_default()
+        objection(&entry, &returned, NOW).unwrap_or_default()
     }
 
     /// C6: a returning member must present a new identity, and prove that it runs nothing.

@@ -190,7 +190,7 @@ pub struct Accepted {
 
 /// Why a leash with this watchdog proves nothing; none if it may.
 #[must_use]
-pub fn why_toothless(leash: &SelfFenceReport, accepted: Accepted) -> Option<String> {
+pub fn watchdog_objection(leash: &SelfFenceReport, accepted: Accepted) -> Option<String> {
     if !leash.nowayout {
         return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
     }
@@ -219,13 +219,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody admitted the node in
 /// between; and so must the rules be: the kernel numbers them anew when they are made again.
 #[must_use]
-pub fn judge(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
+pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
     let isolated = |why: String| ProofVerdict::Isolated { why_not_bounded: why };
     let DatedSelfFenceReport { leash, age_ms, .. } = match known.leash {
         Ok(attestation) => attestation,
         Err(why) => return isolated(why.to_owned()),
     };
-    if let Some(why) = why_toothless(leash, known.accepted) {
+    if let Some(why) = watchdog_objection(leash, known.accepted) {
         return isolated(why);
     }
     if known.boot_id != Some(leash.boot_id.as_str()) {
@@ -262,7 +262,7 @@ pub fn judge(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict
             ));
         }
     }
-    if begins_anew(first, last) {
+    if must_restart_wait(first, last) {
         return ProofVerdict::Waiting { until: last.at + leash.terms.bound() };
     }
     let until = first.at + leash.terms.bound();
@@ -288,12 +288,12 @@ pub fn judge(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict
 /// The look that the wait counts from: the one that is kept, or `last` where what that showed did not hold all the time.
 #[must_use]
 pub fn first_of<'a>(kept: Option<&'a Round>, last: &'a Round) -> &'a Round {
-    kept.filter(|kept| !begins_anew(kept, last)).unwrap_or(last)
+    kept.filter(|kept| !must_restart_wait(kept, last)).unwrap_or(last)
 }
 
 /// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.
 #[must_use]
-pub fn begins_anew(first: &Round, last: &Round) -> bool {
+pub fn must_restart_wait(first: &Round, last: &Round) -> bool {
     let changed = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_some_and(|now| now != seal);
     // The clock of the looks is of one boot, and the epoch in which all refused is one.
     first.boot_id != last.boot_id

@@ -26,14 +26,14 @@ use crate::core::reconcile::{
 use crate::service::shun::own::OwnRefusals;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
-use crate::sys::ganeti::noded_check::{self, Addresses, OwnRefusal, nodeds_answer};
+use crate::sys::ganeti::noded_check::{self, Addresses, OwnRefusal, check_nodeds};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::lock::{Lock, LockError};
 use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::receipt_log::{ReceiptLog, ReceiptLogError};
 use crate::sys::store::{PATIENCE, Store};
-use crate::sys::tcp_check::NODED;
+use crate::sys::tcp_check::NODED_PORT;
 use crate::sys::{identity, state_file};
 
 /// The administrator's pause, in the state folder.
@@ -288,7 +288,7 @@ impl Reconciler {
             BTreeMap::new()
         } else {
             let refusals = OwnRefusals::read(&self.state_dir, deadline);
-            noded_check::answers(asked, &refusals, |open| nodeds_answer(open, NODED, own, deadline))
+            noded_check::answers(asked, &refusals, |open| check_nodeds(open, NODED_PORT, own, deadline))
         };
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();

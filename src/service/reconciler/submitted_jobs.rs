@@ -228,8 +228,8 @@ impl Reconciler {
         let pending = self.submitted()?.into_iter().filter(|(_, job)| is_waited_for(job));
         let ended = |(node, job): (NodeName, Submitted)| {
             let mut state = self.state_of(&job, deadline);
-            while matches!(state, Ok(Some(JobState::UnderWay))) && deadline.left() > LOOK {
-                deadline.sleep(LOOK);
+            while matches!(state, Ok(Some(JobState::UnderWay))) && deadline.left() > POLL_INTERVAL {
+                deadline.sleep(POLL_INTERVAL);
                 state = self.state_of(&job, deadline);
             }
             format!("{node}: {}", became_of(&job, state))

@@ -31,13 +31,13 @@ pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
     if let Some(program) = program
         && let Err(error) = run(program, &[], &[], deadline)
     {
-        say(&format!("before the watchdog bites: {error}"));
+        log_everywhere(&format!("before the watchdog bites: {error}"));
     }
 }
 
 /// On the console, in the kernel's log and in the system's.
-pub(super) fn say(line: &str) {
+pub(super) fn log_everywhere(line: &str) {
     output::to_console(&format!("gnt-ha leash: {line}"));
     warn_system("gnt-ha", &format!("leash: {line}"));
-    output::complain(&format!("gnt-ha: leash: {line}"));
+    output::print_error(&format!("gnt-ha: leash: {line}"));
 }

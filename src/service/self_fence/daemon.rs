@@ -11,9 +11,9 @@ use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::before_reset::{say, stop_instances};
+use super::before_reset::{log_everywhere, stop_instances};
 use super::rounds::{Rounds, text};
-use super::state::{Phase, Status, forget_promise, is_real_time, said_before, status_file, wanted};
+use super::state::{Phase, Status, desired, forget_promise, is_real_time, last_status, status_file};
 use super::{host, measured};
 use crate::config::{Config, SelfFenceConfig};
 use crate::core::node::NodeName;
@@ -107,7 +107,7 @@ impl Daemon {
         let own =
             address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in Ganeti's node_primary_ips"))?;
         let named = candidates(&ssconf);
-        let before = said_before(&config.run);
+        let before = last_status(&config.run);
         // A configuration with longer times comes into force by a boot, or after the leash was off.
         let told = before.as_ref().and_then(|status| status.told);
         let terms = told.map_or(config.leash.terms(), |told| config.leash.terms().no_longer_than(told));
@@ -194,7 +194,7 @@ impl Daemon {
 
     /// What is wanted, whether to pet, and what to say.
     fn turn(&mut self) {
-        let wanted = wanted(&self.state).map(|wanted| wanted.armed);
+        let wanted = desired(&self.state).map(|wanted| wanted.armed);
         match wanted {
             Ok(true) => self.want_armed(),
             Ok(false) => {
@@ -299,7 +299,9 @@ impl Daemon {
             }
             if self.phase == Phase::Lost {
                 // A majority lets it run again, by a question that was sent after it had refused: it may.
-                say("a majority of the master candidates lets this node run again: the watchdog is petted again");
+                log_everywhere(
+                    "a majority of the master candidates lets this node run again: the watchdog is petted again",
+                );
                 self.phase = if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed };
             }
             self.lost_said = false;
@@ -315,7 +317,7 @@ impl Daemon {
             stop_instances(self.settings.before_bite.as_deref(), Deadline::after(left));
             let _ = ends().thread_block();
             // Only now: a console or a log that hangs keeps no instance running.
-            say(&format!(
+            log_everywhere(&format!(
                 "no majority of the master candidates lets this node run ({}): it is reset within {} s; its instances were ended",
                 self.rounds.who_does_not_grant(),
                 self.terms.watchdog_ms.div_ceil(1_000)
@@ -392,7 +394,7 @@ impl Daemon {
 
     fn part(&self) {
         if self.watchdog.is_some() && self.phase != Phase::Off {
-            say(&format!(
+            log_everywhere(&format!(
                 "it ends, and the watchdog stays armed: this host is reset within {} s unless the leash is started again",
                 self.terms.watchdog_ms.div_ceil(1_000)
             ));

@@ -29,7 +29,7 @@ fn wanted_file(state: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn wanted(state: &Path) -> io::Result<DesiredState> {
+pub fn desired(state: &Path) -> io::Result<DesiredState> {
     Ok(state_file::read(&wanted_file(state))?.unwrap_or_default())
 }
 
@@ -37,9 +37,9 @@ pub fn wanted(state: &Path) -> io::Result<DesiredState> {
 ///
 /// # Errors
 /// What the file system says.
-pub fn want(state: &Path, wanted: DesiredState) -> io::Result<()> {
+pub fn set_desired(state: &Path, wanted: DesiredState) -> io::Result<()> {
     // From here on others may be told of it, and rely on it for a while after it is not wanted any more.
-    if wanted.armed || self::wanted(state).map_or(true, |before| before.armed) {
+    if wanted.armed || self::desired(state).map_or(true, |before| before.armed) {
         state_file::write(&promise_file(state), &true)?;
     }
     state_file::write(&wanted_file(state), &wanted)
@@ -69,7 +69,7 @@ pub fn boot(state: &Path, run: &Path) -> Boot {
     let holds = |status: Status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost);
     Boot {
         is_armed: said_now(run).is_some_and(holds),
-        is_wanted: wanted(state).map_or(true, |wanted| wanted.armed),
+        is_wanted: desired(state).map_or(true, |wanted| wanted.armed),
         was_promised: promise_file(state).exists(),
         uptime: uptime(),
     }
@@ -150,7 +150,7 @@ impl Status {
 /// What the leash said of itself last in this boot, whatever its age: the one that is started next goes on from there, in
 /// each phase, as others may rely on it in each.
 #[must_use]
-pub fn said_before(run: &Path) -> Option<Status> {
+pub fn last_status(run: &Path) -> Option<Status> {
     let status: Status = state_file::read(&status_file(run)).ok().flatten()?;
     (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }
@@ -161,7 +161,7 @@ const FRESH_MS: u64 = 5_000;
 /// What the leash says of itself now; none if it does not run.
 #[must_use]
 pub fn said_now(run: &Path) -> Option<Status> {
-    let status = said_before(run)?;
+    let status = last_status(run)?;
     (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
 }
 
@@ -186,11 +186,11 @@ mod tests {
         let (state, run) = (folder.path(), folder.path());
         let early = |boot: Boot| may_serve(Boot { uptime: Duration::ZERO, ..boot }, Duration::from_secs(600));
         assert!(early(boot(state, run)), "nothing was ever wanted");
-        want(state, DesiredState { armed: false }).unwrap();
+        set_desired(state, DesiredState { armed: false }).unwrap();
         assert!(early(boot(state, run)), "there was nothing to disarm");
-        want(state, DesiredState { armed: true }).unwrap();
+        set_desired(state, DesiredState { armed: true }).unwrap();
         assert!(!early(boot(state, run)));
-        want(state, DesiredState { armed: false }).unwrap();
+        set_desired(state, DesiredState { armed: false }).unwrap();
         assert!(!early(boot(state, run)), "disarmed, and the promise is not over");
         forget_promise(state, Duration::MAX);
         assert!(!early(boot(state, run)));

@@ -263,7 +263,7 @@ fn wait_for_news<A: AsFd, B: AsFd, C: AsFd>(
         pipes.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
     }
     // With every pipe closed the end is a matter of microseconds: look again soon.
-    let pause = if pipes.is_empty() { Duration::from_millis(1) } else { LOOK };
+    let pause = if pipes.is_empty() { Duration::from_millis(1) } else { POLL_INTERVAL };
     let timeout = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
     match poll(&mut pipes, timeout) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),

@@ -27,7 +27,7 @@ pub(crate) enum OwnRefusal {
 
 /// Whether each node answers on its noded's port: that proves that it runs. All are asked at once, and those that could not
 /// be asked are not among the answers.
-pub(crate) fn nodeds_answer(
+pub(crate) fn check_nodeds(
     asked: &Addresses,
     port: u16,
     own: OwnRefusal,
@@ -63,8 +63,8 @@ pub(crate) fn answers(
 /// Whether a noded's host answers; none if that is not known: there was no time for it, or it failed on this host.
 fn noded_answers(target: SocketAddr, own: OwnRefusal, deadline: Deadline) -> Option<bool> {
     let connect = || {
-        let is_time = deadline.left() >= NODED;
-        is_time.then(|| TcpStream::connect_timeout(&target, NODED).map(drop).map_err(|error| error.kind()))
+        let is_time = deadline.left() >= CONNECT_TIMEOUT;
+        is_time.then(|| TcpStream::connect_timeout(&target, CONNECT_TIMEOUT).map(drop).map_err(|error| error.kind()))
     };
     judged(connect, own, make_reachable, || is_made_unreachable(target.ip()))
 }
@@ -111,12 +111,16 @@ mod tests {
         let node = NodeName::new("n3").unwrap();
         let asked = Addresses::from([(node.clone(), OWN.parse().unwrap())]);
         assert_eq!(
-            nodeds_answer(&asked, port, Kept, Deadline::after(NODED * 5)),
+            check_nodeds(&asked, port, Kept, Deadline::after(CONNECT_TIMEOUT * 5)),
             BTreeMap::from([(node.clone(), true)])
         );
-        assert_eq!(nodeds_answer(&asked, port, Kept, Deadline::after(NODED / 2)), BTreeMap::new(), "no time left");
+        assert_eq!(
+            check_nodeds(&asked, port, Kept, Deadline::after(CONNECT_TIMEOUT / 2)),
+            BTreeMap::new(),
+            "no time left"
+        );
         drop(noded);
-        let refused = nodeds_answer(&asked, port, Kept, Deadline::after(NODED * 5));
+        let refused = check_nodeds(&asked, port, Kept, Deadline::after(CONNECT_TIMEOUT * 5));
         assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that refuses runs");
     }
 

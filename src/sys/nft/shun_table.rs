@@ -14,7 +14,7 @@ use crate::core::shun::list::ShunScope;
 use crate::sys::clock::Deadline;
 use crate::sys::command::ProgramError;
 use crate::sys::nft;
-use crate::sys::tcp_check::NODED;
+use crate::sys::tcp_check::NODED_PORT;
 
 /// The table's name, in the families `inet` and `bridge`.
 pub const TABLE: &str = "gnt-ha-shunned";
@@ -118,7 +118,7 @@ pub fn refused_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, Prog
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn open_hole(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn allow_noded(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<(), ProgramError> {
     let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
     nft::apply(&[json!({"add": {"element": set_of("inet", "asked", address, element)}})], deadline)
 }
@@ -208,8 +208,12 @@ fn chains() -> Vec<Chain> {
     let mut output = vec![json!([meta("==", "oifname", "lo"), accept])];
     let mut forward = Vec::new();
     for version in [4, 6] {
-        prerouting.push(json!([to_or_from(version, "saddr", "asked"), field("tcp", "sport", json!(NODED)), accept]));
-        output.push(json!([to_or_from(version, "daddr", "asked"), field("tcp", "dport", json!(NODED)), accept]));
+        prerouting.push(json!([
+            to_or_from(version, "saddr", "asked"),
+            field("tcp", "sport", json!(NODED_PORT)),
+            accept
+        ]));
+        output.push(json!([to_or_from(version, "daddr", "asked"), field("tcp", "dport", json!(NODED_PORT)), accept]));
     }
     for version in [4, 6] {
         for set in ["everything", "tcp"] {

@@ -21,7 +21,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::command::ProgramError;
 use crate::sys::connections::{self, Which};
 use crate::sys::nft;
-use crate::sys::tcp_check::NODED;
+use crate::sys::tcp_check::NODED_PORT;
 
 /// The table; all of it is ours.
 const TABLE: &str = "gnt-ha-unreachable";
@@ -34,7 +34,7 @@ const EACH: Duration = Duration::from_secs(2);
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
         told(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
-        connections::end(Which::TcpTo(NODED), addresses, Deadline::after(EACH));
+        connections::end(Which::TcpTo(NODED_PORT), addresses, Deadline::after(EACH));
     }
 }
 
@@ -89,7 +89,7 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
         let to_them = json!({"match": {
             "op": "==", "left": {"payload": {"protocol": protocol, "field": "daddr"}}, "right": format!("@{set}")}});
         let noded = json!({"match": {
-            "op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": NODED}});
+            "op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": NODED_PORT}});
         let refusal = json!({"reject": {"type": answer.0, "expr": answer.1}});
         json!({"add": {"rule": {"family": "inet", "table": TABLE, "chain": "output", "expr": [leaves, to_them, noded, refusal]}}})
     };

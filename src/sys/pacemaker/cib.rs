@@ -156,7 +156,7 @@ fn wait_until(path: &Path, deadline: Deadline, seen: impl Fn(&Cib) -> bool) -> R
         match () {
             () if seen(&cib) => return Ok(()),
             () if deadline.passed() => return Err(ChangeError::NotSeen(path.to_owned())),
-            () => deadline.sleep(LOOK),
+            () => deadline.sleep(POLL_INTERVAL),
         }
     }
 }

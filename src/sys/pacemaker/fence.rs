@@ -85,7 +85,7 @@ fn read_back(
     loop {
         match look() {
             Ok(Membership::Absent) => return Ok(()),
-            _ if !deadline.passed() => deadline.sleep(LOOK),
+            _ if !deadline.passed() => deadline.sleep(POLL_INTERVAL),
             Ok(member) => return Err(NotConfirmed::Still { node: node.clone(), member }),
             Err(error) => return Err(NotConfirmed::Unread { node: node.clone(), error }),
         }

@@ -15,7 +15,7 @@ use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
 use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
-use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, first_of, judge, look};
+use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, evaluate_proof, first_of, look};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};
@@ -163,7 +163,7 @@ impl Boots {
         let boot_id = state.told.get(&ASKER).map_or(attested, |told| told.boot.to_string());
         let (addresses, candidates, master) = ([address(TARGET)].into(), candidates(), name(MASTER));
         let known = known(&addresses, &candidates, newest.as_ref().map_err(String::as_str), &boot_id);
-        judge(first, last, ProofInput { master: Some(&master), ..known })
+        evaluate_proof(first, last, ProofInput { master: Some(&master), ..known })
     }
 
     fn look(state: &mut State) -> Option<()> {

@@ -11,7 +11,7 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, first_of, judge, look};
+use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, first_of, look};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};
@@ -187,7 +187,7 @@ impl Rules {
         let candidates = PEERS.map(address).into();
         let leash =
             DatedSelfFenceReport { leash: leash("old", terms, &candidates, 1_000_000), age_ms: 0, uptime_ms: None };
-        judge(first, last, known(&[address(TARGET)].into(), &candidates, Ok(&leash), "old"))
+        evaluate_proof(first, last, known(&[address(TARGET)].into(), &candidates, Ok(&leash), "old"))
     }
 
     /// A look as `ganeti-oob` makes it: the first one of an epoch is kept, and forgotten when it did not hold.

@@ -13,7 +13,7 @@ use gnt_ha::core::shun::lease::{CandidateAnswer, Lease};
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, first_of, judge, look};
+use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, first_of, look};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, leash, name};
@@ -264,7 +264,7 @@ impl Timing {
         // It was attested at the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
         let attested = DatedSelfFenceReport { leash: report, age_ms, uptime_ms: None };
-        judge(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
+        evaluate_proof(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
     }
 
     fn hear(&self, state: &mut State, sent: u64) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::resources::Resources;
-use gnt_ha::core::pacemaker::simulation::{Death, Simulation, surprise};
+use gnt_ha::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use gnt_ha::core::setup::{SetupOptions, fragment, outdated, plan};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::pacemaker::cibadmin::Trial;
@@ -71,7 +71,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     trial.merge(&fragment(&parts), late()).unwrap();
     trial.verify(late()).unwrap();
     let begun = look(&trial, None);
-    assert_eq!(surprise(None, &begun.fenced()), None);
+    assert_eq!(unexpected_fencing(None, &begun.fenced()), None);
 
     // All of it has been started.
     let before = folder.path().join("before").join(format!("trial-{}", std::process::id())).join("cib.xml");
@@ -91,7 +91,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
         assert_eq!(matches!(death, Death::Connection(_)), n > MEMBERS, "{death:?}");
         let fenced = look(&trial, Some(&death)).fenced();
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{death:?}");
-        assert_eq!(surprise(Some(name), &fenced), None);
+        assert_eq!(unexpected_fencing(Some(name), &fenced), None);
     }
     // Whoever loses quorum with the dead fences nobody.
     let first = started.nodes.first().unwrap().clone();

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gnt_ha::sys::nft::unreachable::{make_reachable, make_unreachable};
-use gnt_ha::sys::tcp_check::NODED;
+use gnt_ha::sys::tcp_check::NODED_PORT;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 
@@ -22,7 +22,7 @@ fn ip(words: &str) {
 }
 
 fn connect(address: &str) -> Result<(), ErrorKind> {
-    connect_to(address, NODED)
+    connect_to(address, NODED_PORT)
 }
 
 fn connect_to(address: &str, port: u16) -> Result<(), ErrorKind> {
@@ -75,7 +75,7 @@ fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
 #[test]
 fn who_waits_for_a_node_that_is_gone_is_told() {
     cabled();
-    let _noded = TcpListener::bind((HERE, NODED)).unwrap();
+    let _noded = TcpListener::bind((HERE, NODED_PORT)).unwrap();
     let (tell, told) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     let node = std::thread::spawn(move || {
@@ -84,7 +84,7 @@ fn who_waits_for_a_node_that_is_gone_is_told() {
         ended.recv().unwrap();
         ip(&format!("addr add {DEAD}/24 dev v1"));
         ip("link set v1 up");
-        let [noded, other] = [NODED, 22].map(|port| TcpListener::bind((DEAD, port)).unwrap());
+        let [noded, other] = [NODED_PORT, 22].map(|port| TcpListener::bind((DEAD, port)).unwrap());
         tell.send(gettid()).unwrap();
         let taken = [noded.accept().unwrap(), other.accept().unwrap()];
         ended.recv().unwrap();
@@ -96,7 +96,7 @@ fn who_waits_for_a_node_that_is_gone_is_told() {
     ip(&format!("link set v1 netns {}", told.recv().unwrap()));
     end.send(()).unwrap();
     told.recv().unwrap();
-    let mut to = [(DEAD, NODED), (DEAD, 22), (HERE, NODED)].map(|to| TcpStream::connect(to).unwrap());
+    let mut to = [(DEAD, NODED_PORT), (DEAD, 22), (HERE, NODED_PORT)].map(|to| TcpStream::connect(to).unwrap());
     end.send(()).unwrap();
     told.recv().unwrap();
     for stream in &mut to {

@@ -69,7 +69,7 @@ fn judged_by(
         accepted: Accepted::default(),
     };
     change(&mut known);
-    judge(first, last, known)
+    evaluate_proof(first, last, known)
 }
 
 fn why(verdict: ProofVerdict) -> String {
@@ -154,13 +154,13 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     let mut booted = all(90);
     booted.boot_id = "another".into();
     for last in [flushed, admitted, booted] {
-        assert!(begins_anew(&all(0), &last));
+        assert!(must_restart_wait(&all(0), &last));
         let until = S(90) + leash().leash.terms.bound();
         assert_eq!(judged(&all(0), &last, 9, Some(&leash())), ProofVerdict::Waiting { until });
     }
-    assert!(!begins_anew(&all(0), &all(90)));
+    assert!(!must_restart_wait(&all(0), &all(90)));
     let fewer = seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
-    assert!(begins_anew(&all(0), &fewer), "who left may have come back and granted");
+    assert!(must_restart_wait(&all(0), &fewer), "who left may have come back and granted");
 }
 
 /// An answer from before the end of the wait says nothing of its end, however late the last one of that look is.
@@ -182,7 +182,7 @@ fn weaker_watchdogs_count_by_name_only() {
         let mut attested = leash();
         attested.leash.is_virtual = Some(is_virtual);
         attested.leash.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
-        why_toothless(&attested.leash, accepted).is_none()
+        watchdog_objection(&attested.leash, accepted).is_none()
     };
     assert_eq!(
         judged_by(&all(0), &all(90), 9, Some(&leash()), |known| known.accepted = Accepted::default()),
