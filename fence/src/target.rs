@@ -67,7 +67,9 @@ pub enum TargetError {
     )]
     NoProgram(NodeName),
     /// The host is no master candidate, and lacks what is needed to fence by the copy.
-    #[error("this host is no master candidate (it has no config.data), and cannot fence: {0}")]
+    #[error(
+        "this host is no master candidate (it has no config.data, or an old one by what Pacemaker's configuration says), and cannot fence: {0}"
+    )]
     Lacks(#[from] Lacks),
     /// The program cannot be run.
     #[error("{0}")]
@@ -78,11 +80,19 @@ impl Cluster {
     /// Reads what there is on this host.
     #[must_use]
     pub fn read(options: &Options) -> Self {
-        let config = files::read_config(&options.data_dir);
-        // A configuration that is there and cannot be read may say something else than the copy.
-        let is_regular = matches!(config, Err(GanetiFilesError::NotCandidate(_)));
+        let copy = || Copy::read(&options.data_dir, &options.cib);
+        let (config, copy) = match files::read_config(&options.data_dir) {
+            Ok(ganeti) => match Some(copy()).filter(|copy| copy.denies(&ganeti)) {
+                // What it holds is from before it was lost: it may fence as any regular node, by the copy.
+                Some(copy) => (Err(GanetiFilesError::NotCandidate(options.data_dir.join("config.data"))), Some(copy)),
+                None => (Ok(ganeti), None),
+            },
+            Err(error @ GanetiFilesError::NotCandidate(_)) => (Err(error), Some(copy())),
+            // A configuration that is there and cannot be read may say something else than the copy.
+            Err(error) => (Err(error), None),
+        };
         Self {
-            copy: is_regular.then(|| Copy::read(&options.data_dir, &options.cib)),
+            copy,
             config,
             program: options.oob_program.clone(),
             config_toml: DEFAULT_PATH.into(),

@@ -74,7 +74,9 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     assert_eq!(cluster.power("n3.lab"), "on");
     // Pacemaker's fencer is not to choose a host that cannot do it.
     std::fs::remove_file(own).unwrap();
-    let words = ["this host is no master candidate (it has no config.data), and cannot fence: there is no OOB program"];
+    let words = [
+        "this host is no master candidate (it has no config.data, or an old one by what Pacemaker's configuration says), and cannot fence: there is no OOB program",
+    ];
     cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["cannot list nodes", words[0]]);
     cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&words);
 }
@@ -105,6 +107,29 @@ fn our_program_is_not_run_without_the_masters_configuration() {
         cluster.pacemaker(&lines).failed(&["config.toml", "gnt-ha-config-digest"]);
     }
     assert_eq!((cluster.power("n2.lab").as_str(), cluster.calls().len()), ("on", 0));
+}
+
+/// A candidate that was lost is back with an old `config.data` and an old `config.toml`: the copy in Pacemaker's configuration does not
+/// name it as a candidate, so it does not run `ganeti-oob` without the right file.
+#[test]
+fn a_candidate_that_was_lost_fences_as_a_regular_node_when_it_is_back() {
+    let cluster = Cluster::new();
+    let ours = cluster.program("ganeti-oob", "");
+    let here = format!("{}.lab", gnt_ha::sys::identity::host().split('.').next().unwrap());
+    let mut config = cluster.config();
+    config["nodes"]["u4"] = serde_json::json!({"name": here, "group": "g1", "master_candidate": true, "ndparams": {}});
+    config["cluster"]["ndparams"]["oob_program"] = serde_json::json!(ours);
+    for (mark, may) in [("", false), ("+", true)] {
+        let cib = cluster.regular(&format!("{},n1.lab+,n2.lab,{here}{mark}", ours.display()));
+        cluster.write_config(&config);
+        let ran = cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{cib}"));
+        if may {
+            ran.succeeded();
+        } else {
+            ran.failed(&["n2.lab", "this host is no master candidate", "config.toml"]);
+        }
+        assert_eq!(cluster.power("n2.lab"), if may { "off" } else { "on" });
+    }
 }
 
 /// With the program by option the node list is enough: short names are Ganeti's nodes there, too.

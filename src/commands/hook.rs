@@ -26,7 +26,7 @@ use crate::service::shun::applier::{self, ShunApplier};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
-use crate::sys::ganeti::luxi::Luxi;
+use crate::sys::ganeti::luxi::{self, Luxi};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::log::warn_system;
 use crate::sys::pacemaker::fence::Fencing;
@@ -144,7 +144,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
     let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here)
         // The watcher runs the hook whoever the master is by now: a host that is back believes that it still is.
-        && (event.hook != Hook::Watcher || serves(&here));
+        && (event.hook != Hook::Watcher || luxi::serves(&here, Deadline::after(LOOK)));
     if !is_master && !event.is_pre && !matches!(event.hook, Hook::Watcher | Hook::MasterIpTurnup) {
         return Ok(None);
     }
@@ -195,13 +195,6 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
     Ok(Some(state))
 }
 
-/// Whether luxid here answers, and takes this host for the master.
-fn serves(here: &NodeName) -> bool {
-    let info =
-        Luxi::connect(Path::new(files::LUXI_SOCKET), Deadline::after(LOOK)).and_then(|mut luxi| luxi.cluster_info());
-    info.is_ok_and(|info| info.get("master").and_then(serde_json::Value::as_str) == Some(here.as_str()))
-}
-
 fn of_ours(resources: &Resources) -> BTreeSet<PacemakerName> {
     let marked = resources.attributes.iter().filter(|(_, attributes)| own(attributes).mark);
     marked.map(|(node, _)| node.clone()).collect()
@@ -242,7 +235,7 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
             let words = ["shun", node.as_str(), "--reason", "recorded offline in Ganeti"];
             drop(oob::ask(&words, config_path, EACH)?);
         }
-        HookStep::Follow => drop(setup::follow(places, config_path, false, Deadline::after(FOLLOW))?),
+        HookStep::Follow => drop(setup::follow(places, false, Deadline::after(FOLLOW))?),
         HookStep::Standby(node) => {
             let (name, _) = in_pacemaker(node, places)?;
             standby::set(&name, soon).map_err(|error| {

@@ -28,7 +28,8 @@ use crate::service::shun::peer_reports;
 use crate::sys::clock::Deadline;
 use crate::sys::command;
 use crate::sys::corosync;
-use crate::sys::ganeti::files;
+use crate::sys::ganeti::programs::Copy;
+use crate::sys::ganeti::{files, luxi};
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
 use crate::sys::pacemaker;
@@ -36,7 +37,6 @@ use crate::sys::pacemaker::cibadmin::{self, Trial};
 use crate::sys::remote_key;
 use crate::sys::resolve;
 pub use follow::follow;
-use follow::keep_seen;
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
@@ -52,6 +52,9 @@ const DEATH: Duration = Duration::from_secs(3);
 
 /// How long each node that is to be a remote node has to take a connection and the key.
 const REACH: Duration = Duration::from_secs(3);
+
+/// How long luxid is waited for: it is on this host.
+const SERVES: Duration = Duration::from_secs(8);
 
 /// The first line of what is printed for crmsh, where some of it is not crmsh's.
 const FOR_THE_SHELL: &str =
@@ -135,10 +138,18 @@ struct Report<'a> {
 /// One line.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     if arguments.follow {
-        return follow(&arguments.places, config, arguments.dry_run, Deadline::after(LIMIT));
+        return follow(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
     }
     let ganeti = files::read_config(&arguments.places.data_dir)
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
+    let is_master = is_master(&ganeti);
+    if !is_master && Copy::read(&arguments.places.data_dir, &arguments.places.cib).denies(&ganeti) {
+        return Err(format!(
+            "nothing was changed: by what Pacemaker's configuration says of Ganeti's nodes this host is no master candidate, so the \
+             configuration of Ganeti that it holds is old ({}); run it on Ganeti's master",
+            arguments.places.data_dir.join("config.data").display()
+        ));
+    }
     let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
     let deadline = Deadline::after(LIMIT.saturating_add(DEATH.saturating_mul(deaths)));
     let cib = cibadmin::query(deadline).map_err(|error| error.to_string())?;
@@ -158,7 +169,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     };
     let config = usable(&ganeti, path)?;
     let members = Config::load_or_default(path).map_or(MEMBERS, |config| config.members);
-    let digest = config.as_ref().filter(|_| is_master(&ganeti)).map(Config::digest);
+    let digest = config.as_ref().filter(|_| is_master).map(Config::digest);
     let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
     let reached = remote_key::asked(&asked, PORT, deadline.at_most(REACH))?;
@@ -201,7 +212,6 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         }
         (_, true) => {
             apply(&cib, &parts, &ganeti, |after| plan_reached(after, &ganeti, wish, Some(&reached)), deadline)?;
-            keep_seen(digest, &arguments.places.state_dir);
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(!is_left)
         }
@@ -227,9 +237,9 @@ fn is_read(ganeti: &GanetiConfig) -> bool {
     ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours))
 }
 
-/// Whether this host is Ganeti's master.
+/// Whether this host is Ganeti's master, and serves as such: a host that is back believes that it still is.
 fn is_master(ganeti: &GanetiConfig) -> bool {
-    identity::node_among(ganeti.master()).is_some()
+    identity::node_among(ganeti.master()).is_some_and(|here| luxi::serves(&here, Deadline::after(SERVES)))
 }
 
 /// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone.

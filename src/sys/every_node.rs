@@ -21,7 +21,7 @@ const AT_ONCE: usize = 32;
 const ANSWER_LIMIT: usize = 1024 * 1024;
 
 /// How much earlier than it is killed our own program is asked to end by itself.
-const COURTESY: Duration = Duration::from_millis(500);
+const EXIT_MARGIN: Duration = Duration::from_millis(500);
 
 /// What each node's program answered, or why it did not.
 pub type Answers<T> = BTreeMap<NodeName, Result<T, String>>;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::clock::Deadline;
 
 /// noded's port (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
-pub const NODED: u16 = 1811;
+pub const NODED_PORT: u16 = 1811;
 
 /// The least TLS 1.2 ClientHello: one cipher suite, no extension. Any server that lives answers it, be it by an alert.
 const CLIENT_HELLO: [u8; 50] = {

@@ -37,7 +37,7 @@ fn looks_file(run: &Path) -> PathBuf {
 impl Survivors<'_> {
     /// Judges a look, with the first one of this epoch, which is kept: an attempt that was killed goes on where it was.
     #[must_use]
-    pub fn evaluate_proof(&self, seen: &Seen) -> Option<ProofVerdict> {
+    pub fn judge(&self, seen: &Seen) -> Option<ProofVerdict> {
         let last = seen.look.as_ref().ok()?;
         let path = looks_file(&self.config.run);
         // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.

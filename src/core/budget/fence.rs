@@ -9,10 +9,10 @@ use crate::core::pacemaker::resources::{Resources, milliseconds};
 pub const DEADLINE: Duration = Duration::from_secs(55);
 
 /// Beyond its deadline: it is started, it tells Ganeti what it can be told, it ends; and the host may be busy.
-pub const AROUND: Duration = Duration::from_secs(5);
+pub const OVERHEAD: Duration = Duration::from_secs(5);
 
 /// The most that one look at the power may take: a slow device must leave time to act.
-pub const LOOK: Duration = Duration::from_secs(15);
+pub const READ_LIMIT: Duration = Duration::from_secs(15);
 
 /// Kept back from a power command, so that its effect can still be read.
 const READ_BACK: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ const READ_BACK: Duration = Duration::from_secs(5);
 const RECEIPT: Duration = Duration::from_secs(2);
 
 /// How much earlier than its caller a program is to be done: it says why it failed before it is killed.
-const COURTESY: Duration = Duration::from_millis(500);
+const EXIT_MARGIN: Duration = Duration::from_millis(500);
 
 /// What is kept back of `left` for the record and the receipt.
 #[must_use]

@@ -1,9 +1,13 @@
 //! The copy of which node has which OOB program, for hosts that do not hold Ganeti's configuration: a cluster property in
 //! Pacemaker's, which every full member holds.
 //!
-//! In words: `PATH,NODE,NODE,...` for each program and the nodes that have it, one after the other. A node that is not named has no
-//! program, or was added since: either way it cannot be fenced by the copy. No character of it needs quotes in a shell, in pcs or in
-//! XML.
+//! In words: `PATH,NODE,NODE,...` for each program and the nodes that have it, one after the other; the name of a master candidate
+//! ends in `+`. A node that is not named has no program, or was added since: either way it cannot be fenced by the copy. No character
+//! of it needs quotes in a shell, in pcs or in XML.
+//!
+//! Who is a candidate is in the copy because Ganeti tells a node that is offline nothing: a host that was a candidate when it was lost
+//! still holds an old configuration when it is back, and does not know that it is old (`lib/config/__init__.py`,
+//! `ConfigWriter._DistributeConfig`: only nodes that are online).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,9 +18,15 @@ use crate::core::node::NodeName;
 /// The cluster property that holds the copy.
 pub const PROPERTY: &str = "gnt-ha-oob-programs";
 
-/// Which node has which OOB program.
+/// Which node has which OOB program, and which of these nodes hold Ganeti's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Programs(BTreeMap<PathBuf, BTreeSet<NodeName>>);
+pub struct Programs {
+    by_path: BTreeMap<PathBuf, BTreeSet<NodeName>>,
+    candidates: BTreeSet<NodeName>,
+}
+
+/// What the name of a master candidate ends in; no host name holds it.
+const CANDIDATE: char = '+';
 
 impl Programs {
     /// The programs of Ganeti's nodes; `otherwise` is that of a node that has none. `None` where no node has one, or where a path
@@ -28,42 +38,61 @@ impl Programs {
             let Some(path) = node.oob_program.as_deref().or(otherwise) else { continue };
             all.entry(path.to_owned()).or_default().insert(node.name.clone());
         }
-        (!all.is_empty() && all.keys().all(|path| is_plain(path))).then_some(Self(all))
+        let candidates = ganeti.nodes().iter().filter(|node| node.master_candidate && !node.offline);
+        let candidates =
+            candidates.map(|node| node.name.clone()).filter(|name| all.values().any(|nodes| nodes.contains(name)));
+        let candidates = candidates.collect();
+        (!all.is_empty() && all.keys().all(|path| is_plain(path))).then_some(Self { by_path: all, candidates })
     }
 
     /// The value of the property.
     #[must_use]
     pub fn to_property(&self) -> String {
         let words = |(path, nodes): (&PathBuf, &BTreeSet<NodeName>)| {
-            let names = nodes.iter().map(ToString::to_string);
+            let mark =
+                |node: &NodeName| if self.candidates.contains(node) { CANDIDATE.to_string() } else { String::new() };
+            let names = nodes.iter().map(|node| format!("{node}{}", mark(node)));
             [path.display().to_string()].into_iter().chain(names).collect::<Vec<_>>()
         };
-        self.0.iter().flat_map(words).collect::<Vec<_>>().join(",")
+        self.by_path.iter().flat_map(words).collect::<Vec<_>>().join(",")
     }
 
     /// Reads the property. `None` of anything that [`Programs::to_property`] does not write: half a copy is none.
     #[must_use]
     pub fn of_property(text: &str) -> Option<Self> {
         let mut all: BTreeMap<PathBuf, BTreeSet<NodeName>> = BTreeMap::new();
+        let mut candidates = BTreeSet::new();
         let mut path = None;
         for word in text.split(',') {
             if word.starts_with('/') {
                 path = Some(PathBuf::from(word)).filter(|path| is_plain(path) && !all.contains_key(path));
                 all.insert(path.clone()?, BTreeSet::new());
-            } else if !all.get_mut(path.as_ref()?)?.insert(NodeName::new(word).ok()?) {
-                return None;
+            } else {
+                let node = NodeName::new(word.strip_suffix(CANDIDATE).unwrap_or(word)).ok()?;
+                if word.ends_with(CANDIDATE) {
+                    candidates.insert(node.clone());
+                }
+                if !all.get_mut(path.as_ref()?)?.insert(node) {
+                    return None;
+                }
             }
         }
-        let read = Self(all);
+        let read = Self { by_path: all, candidates };
         let names: Vec<String> = read.nodes().map(|(node, _)| node.as_str().to_ascii_lowercase()).collect();
         let is_each_once = names.iter().collect::<BTreeSet<_>>().len() == names.len();
-        (is_each_once && read.0.values().all(|nodes| !nodes.is_empty())).then_some(read)
+        (is_each_once && read.by_path.values().all(|nodes| !nodes.is_empty())).then_some(read)
     }
 
     /// The program of one of Ganeti's nodes, by Ganeti's name of it; `None` of a node that is not named.
     #[must_use]
     pub fn of_node(&self, node: &NodeName) -> Option<&Path> {
         self.nodes().find(|(name, _)| name.as_str().eq_ignore_ascii_case(node.as_str())).map(|(_, path)| path)
+    }
+
+    /// Whether a node is a master candidate, by the copy. One that is not named is none.
+    #[must_use]
+    pub fn is_candidate(&self, node: &NodeName) -> bool {
+        self.candidates.iter().any(|name| name.as_str().eq_ignore_ascii_case(node.as_str()))
     }
 
     /// In a few words, however many nodes there are.
@@ -73,18 +102,21 @@ impl Programs {
             1 => format!("{} of 1 node", path.display()),
             number => format!("{} of {number} nodes", path.display()),
         };
-        self.0.iter().map(of).collect::<Vec<_>>().join(", ")
+        self.by_path.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
     /// The nodes that one of the two has otherwise than the other, or not at all.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<NodeName> {
         let names = self.nodes().chain(other.nodes()).map(|(node, _)| node).collect::<BTreeSet<_>>();
-        names.into_iter().filter(|node| self.of_node(node) != other.of_node(node)).cloned().collect()
+        let differs = |node: &&NodeName| {
+            self.of_node(node) != other.of_node(node) || self.is_candidate(node) != other.is_candidate(node)
+        };
+        names.into_iter().filter(differs).cloned().collect()
     }
 
     fn nodes(&self) -> impl Iterator<Item = (&NodeName, &Path)> {
-        self.0.iter().flat_map(|(path, nodes)| nodes.iter().map(move |node| (node, path.as_path())))
+        self.by_path.iter().flat_map(|(path, nodes)| nodes.iter().map(move |node| (node, path.as_path())))
     }
 }
 
@@ -165,6 +197,27 @@ mod tests {
         assert!(programs.to_property().len() < 9_000, "{}", programs.to_property().len());
         assert_eq!(Programs::of_property(&programs.to_property()), Some(programs.clone()));
         assert_eq!(programs.summary(), "/usr/lib/gnt-ha/ganeti-oob of 200 nodes");
+    }
+
+    /// A node that is recorded offline is told nothing, so that what it holds is old: it is no candidate in the copy.
+    #[test]
+    fn the_copy_says_who_is_a_candidate() {
+        let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/a"}},
+            "nodegroups": {"g": {}}, "nodes": {
+                "u1": {"name": "n1.lab", "group": "g", "master_candidate": true},
+                "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "offline": true},
+                "u3": {"name": "n3.lab", "group": "g"}}});
+        let copy = Programs::of(&GanetiConfig::parse(text.to_string().as_bytes()).unwrap(), None).unwrap();
+        assert_eq!(copy.to_property(), "/a,n1.lab+,n2.lab,n3.lab");
+        let read = Programs::of_property(&copy.to_property()).unwrap();
+        assert_eq!(read, copy);
+        let is_candidate = |name: &str| read.is_candidate(&NodeName::new(name).unwrap());
+        assert_eq!(["N1.lab", "n2.lab", "n3.lab", "n4.lab"].map(is_candidate), [true, false, false, false]);
+        let other = Programs::of_property("/a,n1.lab,n2.lab,n3.lab").unwrap();
+        assert_eq!(other.differing(&copy), [NodeName::new("n1.lab").unwrap()]);
+        for bad in ["/a,+", "/a,n1.lab++", "/a,n1.lab+,n1.lab", "/a+,n1.lab,n1+.lab"] {
+            assert_eq!(Programs::of_property(bad), None, "{bad}");
+        }
     }
 
     /// What somebody else wrote there, half of it, or what earlier versions wrote, names no program.

@@ -8,7 +8,7 @@ use crate::core::node::NodeName;
 pub(super) const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
 /// A node or group with a program of its own keeps that (gnt-cluster(8)).
-pub const TELL_GANETI: [&str; 4] =
+pub const SET_OOB_PROGRAM: [&str; 4] =
     ["gnt-cluster", "modify", "--node-parameters", "oob_program=/usr/lib/gnt-ha/ganeti-oob"];
 
 /// The tag by which `ganeti-node-role` publishes a node's health.

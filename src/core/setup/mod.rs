@@ -23,7 +23,6 @@ use crate::config::Digest;
 use compare::differs;
 pub(crate) use locations::is_by_name;
 use locations::locations;
-pub use properties::followed;
 use properties::{digest, programs, properties};
 use remotes::remotes;
 use roles::{master, nodes};
@@ -127,15 +126,14 @@ pub fn is_in_use(resources: &Resources) -> bool {
         || ["ganeti-master-role", "ganeti-node-role"].iter().any(|agent| resources.agents(agent).next().is_some())
 }
 
-/// What follows from Ganeti's nodes, their programs and the configuration, and changes with them; and what earlier versions had to
-/// change. `config` is as in [`SetupOptions::digest`].
+/// What follows from Ganeti's nodes, their programs and who is a candidate, and changes with them; and what earlier versions had to
+/// change. The digest of the configuration is left: which file is right, an administrator decides, by `gnt-ha setup --apply`.
 #[must_use]
-pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig, config: Option<Digest>) -> Vec<Part> {
+pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
     if !has_made(resources) {
         return Vec::new();
     }
-    let config = config.and_then(|wanted| digest(resources, wanted));
-    programs(resources, ganeti, None).into_iter().chain(config).chain(locations(resources)).collect()
+    programs(resources, ganeti, None).into_iter().chain(locations(resources)).collect()
 }
 
 /// The section of what is not Pacemaker's, but Ganeti's.

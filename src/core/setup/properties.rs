@@ -96,7 +96,8 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
 
 /// The digest of the configuration, for the same hosts: one that has another configuration fences nobody.
 pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
-    let differs = |_: &str| "it is that of another configuration".to_owned();
+    let differs =
+        |_: &str| "it is that of another config.toml than the one here: go on only if the one here is right".to_owned();
     let part = copied(resources, DIGEST_PROPERTY, Some(wanted.to_string()), differs, "")?;
     Some(Part { what: format!("property {DIGEST_PROPERTY}, by which those hosts know the right config.toml"), ..part })
 }
@@ -154,19 +155,6 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
         crm: vec![format!("# crm_attribute --name {DELAY} --delete")],
         state: PartState::Remove(super::DECIDED.to_owned()),
     })
-}
-
-/// The digest that the property gets of itself, on Ganeti's master: of its file, where that has changed since it was what the
-/// property holds. `None` leaves the property.
-///
-/// `seen` is the digest that was last the file's and the property's here. A host that becomes master with a file that was left
-/// behind has never seen the newer one, and does not put its own in its place: an administrator decides, by `gnt-ha setup`.
-#[must_use]
-pub fn followed(file: Digest, there: Option<&str>, seen: Option<Digest>) -> Option<Digest> {
-    match there {
-        None => Some(file),
-        Some(text) => text.parse().ok().filter(|there| *there == file || Some(*there) == seen).map(|_: Digest| file),
-    }
 }
 
 fn renamed(from: &str, to: &str) -> Part {

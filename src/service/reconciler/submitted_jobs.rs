@@ -41,7 +41,7 @@ const UNREACHABLE: Duration = Duration::from_secs(20);
 const UNREACHABLE_UNTIL_MS: u64 = 40_000;
 
 /// How often a job that is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What was handed over for each node.
 pub(super) type Submissions = BTreeMap<NodeName, Submitted>;

@@ -28,7 +28,7 @@ const HELD_PIPE: Duration = Duration::from_secs(1);
 const UNKILLABLE: Duration = Duration::from_secs(1);
 
 /// How long one poll waits at most before it looks whether the program has ended.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A program to be run.
 #[derive(Debug)]

@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use serde_json::{Value, json};
 
+use super::files::LUXI_SOCKET;
+use crate::core::node::NodeName;
 use crate::sys::clock::Deadline;
 
 /// The end of a message (`luxiEom`, `src/Ganeti/Constants.hs`).
@@ -23,6 +25,14 @@ const VERSION: u64 = 3_000_000;
 
 /// The most that is read of an answer, in bytes.
 const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// Whether luxid here answers, and takes `here` for the master. A host that was lost as the master believes by its files that it still
+/// is, and its luxid does not start.
+#[must_use]
+pub fn serves(here: &NodeName, deadline: Deadline) -> bool {
+    let info = Luxi::connect(Path::new(LUXI_SOCKET), deadline).and_then(|mut luxi| luxi.cluster_info());
+    info.is_ok_and(|info| info.get("master").and_then(Value::as_str) == Some(here.as_str()))
+}
 
 /// Why luxid did not take a request.
 #[derive(Debug, thiserror::Error)]

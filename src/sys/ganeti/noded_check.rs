@@ -14,7 +14,7 @@ use crate::sys::nft::unreachable::{is_made_unreachable, make_reachable};
 pub(crate) type Addresses = BTreeMap<NodeName, IpAddr>;
 
 /// How long a noded may take for a connection.
-const NODED: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What becomes of an address that this host may have made unreachable itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use super::files::{self, GanetiFilesError};
 use super::ssconf::Ssconf;
 use crate::config::{Config, DIGEST_PROPERTY, Device, Digest, Driver, Level};
+use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::MayFence;
 use crate::core::pacemaker::resources::Resources;
+use crate::sys::identity;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
 use crate::sys::trusted_file::read_secret;
@@ -59,8 +61,9 @@ pub enum Lacks {
     },
     /// `config.toml` is another one than that of Ganeti's master: it may name another machine for a node.
     #[error(
-        "{path} here is not the one of Ganeti's master, and may name another machine for a node: on the master gnt-cluster \
-         copyfile {path}, then gnt-ha setup --apply", path = .0.display()
+        "{path} here is another one than that with which gnt-ha setup --apply was last run on Ganeti's master, and may name another \
+         machine for a node; find out which of the two is right, copy that one to all nodes from a host that has it (gnt-cluster \
+         copyfile {path}), then gnt-ha setup --apply on the master", path = .0.display()
     )]
     Other(PathBuf),
     /// Nothing that `config.toml` names can be used here.
@@ -148,6 +151,15 @@ impl Copy {
         if here.digest() == right { Ok(here) } else { Err(Lacks::Other(path.to_owned())) }
     }
 
+    /// Whether Ganeti has taken the role of a candidate from this host while it was away: it holds a configuration, and the copy, which
+    /// Pacemaker gives to each member when it joins, does not name it as a candidate. What it holds is old then. Without a copy nothing
+    /// is known of that.
+    #[must_use]
+    pub fn denies(&self, ganeti: &GanetiConfig) -> bool {
+        let Some(programs) = self.kept.as_ref().ok().and_then(|kept| kept.programs.as_ref()) else { return false };
+        identity::node_among(&ganeti.names()).is_some_and(|here| !programs.is_candidate(&here))
+    }
+
     fn kept(&self) -> Result<&Kept, Lacks> {
         self.kept.as_ref().map_err(|why| Lacks::Cib(why.clone()))
     }
@@ -176,15 +188,15 @@ pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence>
     let resources = cib::resources(cib).ok().flatten()?;
     let device = resources.devices().find(|device| device.kind == "fence_ganeti")?;
     let by_option = device.parameters.get("oob_program").map(Path::new);
+    let copy = Copy::of(data_dir, Ok(Kept::of(&resources)));
     let (may, able) = match files::read_config(data_dir) {
-        Ok(ganeti) => {
+        Ok(ganeti) if !copy.denies(&ganeti) => {
             let of = |program: &Option<PathBuf>| by_option.map(Path::to_owned).or_else(|| program.clone());
             let nodes = ganeti.nodes().iter();
             let programs = nodes.filter_map(|node| Some((node.name.clone(), of(&node.oob_program)?))).collect();
             (MayFence::Candidate, able(programs, None, config))
         }
-        Err(GanetiFilesError::NotCandidate(_)) => {
-            let copy = Copy::of(data_dir, Ok(Kept::of(&resources)));
+        Ok(_) | Err(GanetiFilesError::NotCandidate(_)) => {
             if copy.nodes.is_empty() {
                 return None;
             }

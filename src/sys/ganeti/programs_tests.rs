@@ -151,7 +151,10 @@ fn what_is_lacked_is_named_with_what_to_do() {
     said(&|host| host.cib_with(&host.copy(), "", ""), &["config.toml", "gnt-ha-config-digest", "gnt-ha setup --apply"]);
     let copied = ["config.toml", "gnt-cluster copyfile /"];
     said(&|host| fs::remove_file(host.path("config.toml")).unwrap(), &copied);
-    said(&Host::make_older, &[&copied[..], &["is not the one of Ganeti's master"]].concat());
+    said(
+        &Host::make_older,
+        &[&copied[..], &["is another one than that with which gnt-ha setup --apply was last run"]].concat(),
+    );
     said(&|host| fs::remove_file(host.path("secret")).unwrap(), &["config.toml", "the secrets"]);
     let host = Host::regular();
     let copy = Copy::read(host.0.path(), &host.path("cib.xml"));
@@ -171,6 +174,29 @@ fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
     assert_eq!(host.may(), Some(MayFence::No));
     host.candidate();
     assert_eq!(host.may(), Some(MayFence::Candidate));
+}
+
+/// A candidate is lost, `config.toml` changes on all others, and the host is back with both old files: Ganeti tells a node that is
+/// offline nothing. By the copy, which Pacemaker gives to each member, it is no candidate, and compares its file as a regular node does.
+#[test]
+fn a_host_that_was_a_candidate_when_it_was_lost_is_none_when_it_is_back() {
+    let host = Host::regular();
+    let here = format!("{}.lab", identity::host().split('.').next().unwrap());
+    let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1",
+        "ndparams": {"oob_program": host.path("ganeti-oob")}}, "nodegroups": {"g": {}},
+        "nodes": {"u1": {"name": "n1.lab", "group": "g", "master_candidate": true},
+                  "u2": {"name": here, "group": "g", "master_candidate": true}}});
+    fs::write(host.path("config.data"), text.to_string()).unwrap();
+    let program = host.path("ganeti-oob").display().to_string();
+    let copy = |mark: &str| host.cib(&format!("{program},n1.lab+,{here}{mark}"), "");
+    copy("+");
+    assert_eq!(host.may(), Some(MayFence::Candidate));
+    copy("");
+    assert_eq!(host.may(), Some(MayFence::Yes), "with the right file");
+    host.make_older();
+    assert_eq!(host.may(), Some(MayFence::No), "with an old one");
+    copy("+");
+    assert_eq!(host.may(), Some(MayFence::Candidate), "Ganeti has it as one again");
 }
 
 /// Where our program has another configuration, nodes with a program of somebody else's are fenced all the same.

@@ -28,7 +28,7 @@ const SET: &str = "--set-name=gnt-ha";
 const SOON: Duration = Duration::from_secs(1);
 
 /// How often the file is looked at while a change is waited for.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why the configuration is not known.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};
 
 /// How often Pacemaker is asked whether it has taken a confirmation.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

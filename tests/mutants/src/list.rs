@@ -144,7 +144,7 @@ pub const ALL: &[Mutant] = &[
     of(
         "no-look-begins-anew",
         VERDICT,
-        "kept.filter(|kept| !begins_anew(kept, last)).unwrap_or(last)",
+        "kept.filter(|kept| !must_restart_wait(kept, last)).unwrap_or(last)",
         "kept.unwrap_or(last)",
         Unit("verdict::tests::the_first_look_is_kept_while_it_holds"),
     ),
