@@ -48,7 +48,8 @@ fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
     for words in [&["--action", "list"][..], &["--action", "status", "--plug", "n2.lab"]] {
         let refused = old.run(&[&["fence_ganeti"][..], words].concat()).unwrap();
         assert!(
-            !refused.success() && refused.stderr.contains("is not the one of Ganeti's master"),
+            !refused.success()
+                && refused.stderr.contains("is another one than that with which gnt-ha setup --apply was last run"),
             "{}",
             refused.text()
         );
