@@ -108,7 +108,9 @@ impl Host {
     /// is replaced without harm. `mode` as for chmod, such as `0o755`.
     pub fn write_file(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let mode = format!("--mode={mode:04o}");
-        let words = ["install", "-D", &mode, "/dev/stdin", path];
+        // Put in its place whole: Pacemaker and Ganeti run what is there at any moment.
+        let script = r#"install -D "$1" /dev/stdin "$2.new" && mv -- "$2.new" "$2""#;
+        let words = ["sh", "-c", script, "sh", &mode, path];
         let output = self.run_with(&words, bytes, RUN_LIMIT)?;
         require(&format!("write on {}", self.name), &words.join(" "), output).map(drop)
     }

@@ -10,11 +10,14 @@ use std::process::{Command, Output};
 use crate::{Death, workspace};
 
 /// What of the library is copied, below `src/core`.
-const CORE: [&str; 6] = ["grade.rs", "node.rs", "receipt.rs", "removal.rs", "shun", "text.rs"];
+const CORE: [&str; 6] = ["grade.rs", "node.rs", "power_receipt.rs", "receipt.rs", "shun", "text.rs"];
 
 const LIBRARY: &str = "#![allow(missing_docs, dead_code)]\npub mod core;\n";
-const MODULES: &str =
-    "pub mod grade;\npub mod node;\npub mod receipt;\npub mod removal;\npub mod shun;\npub mod text;\n";
+const MODULES: &str = "pub mod evidence;\npub mod grade;\npub mod node;\npub mod power_receipt;\npub mod receipt;\npub mod shun;\npub mod text;\n";
+
+/// The one kind of evidence that the copied sources name: the table itself rests on the configuration, which is not copied.
+const EVIDENCE: &str = "pub enum Evidence { LeaseEnded }\npub struct Worth { pub grade: super::grade::Grade }\n\
+     impl Evidence { pub const fn worth(self) -> Worth { Worth { grade: super::grade::Grade::Bounded } } }\n";
 
 /// Optimized as far as the model needs it, and no further: it is built for each mutant.
 const PROFILE: &str = "\n[profile.mutants]\ninherits = \"dev\"\nopt-level = 1\ndebug = false\nincremental = true\n\n\
@@ -44,6 +47,7 @@ impl Tree {
         }
         write(&top.join("src/lib.rs"), LIBRARY)?;
         write(&top.join("src/core/mod.rs"), MODULES)?;
+        write(&top.join("src/core/evidence.rs"), EVIDENCE)?;
         write(&top.join("Cargo.toml"), &(manifest(&fs::read_to_string(from.join("Cargo.toml"))?) + PROFILE))?;
         if !top.join("Cargo.lock").is_file() {
             fs::copy(from.join("Cargo.lock"), top.join("Cargo.lock"))?;
