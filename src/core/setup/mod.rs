@@ -23,6 +23,7 @@ use crate::config::Digest;
 use compare::differs;
 pub(crate) use locations::is_by_name;
 use locations::locations;
+pub use properties::is_only_kept;
 use properties::{digest, programs, properties};
 use remotes::remotes;
 use roles::{master, nodes};

@@ -143,6 +143,13 @@ fn copied(
     })
 }
 
+/// Whether a part is a property that Pacemaker only keeps for us: it does nothing else for it, so that there is nothing to simulate.
+#[must_use]
+pub fn is_only_kept(part: &Part) -> bool {
+    let is_of = |name| part.xml.contains(&format!("id=\"{PREFIX}options-{name}\""));
+    part.section == "crm_config" && [PROPERTY, DIGEST_PROPERTY].iter().any(is_of)
+}
+
 /// What delays the fencing of the node with the master, and was made while nothing else decided a tie: each death of that host
 /// would be fenced so much later.
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
