@@ -1,6 +1,6 @@
 //! What proves that a node is gone: our receipts, those of other hosts, and Pacemaker's fence history. Asked for once in a take-over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use gnt_ha::core::history::{ActionRecord, join_entries};
@@ -46,31 +46,34 @@ impl Known {
 }
 
 impl Evidence {
-    /// Asks Pacemaker, reads this host's receipts, and asks for those of other hosts where one of them has fenced a node and its
-    /// word alone proves too little.
+    /// Asks Pacemaker, and reads this host's receipts.
     #[must_use]
     pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
         let ledger = ReceiptLog::new(&place.state_dir).read().ok();
-        let mut evidence = Self {
+        Self {
             pacemaker: pacemaker::status(deadline),
             stories: ledger.map(|contents| join_entries(contents.entries, None)).unwrap_or_default(),
             told: BTreeMap::new(),
             fencing: place.fencing(),
             memory: remembered(&place.state_dir).ok(),
             all: site.nodes.clone(),
-        };
-        evidence.told = evidence.told_by_others(&site.here, &place.data_dir, deadline);
-        evidence
+        }
+    }
+
+    /// Asks other hosts for their receipts of `nodes`, where one of them has fenced such a node and its word alone proves too little.
+    pub fn ask_others(&mut self, nodes: &BTreeSet<NodeName>, place: &Place, site: &Site, deadline: Deadline) {
+        self.told = self.told_by_others(nodes, &site.here, &place.data_dir, deadline);
     }
 
     fn told_by_others(
         &self,
+        nodes: &BTreeSet<NodeName>,
         here: &NodeName,
         data_dir: &Path,
         deadline: Deadline,
     ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
         let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<PowerReceipt>>::new());
-        for node in self.all.iter().filter(|node| *node != here) {
+        for node in nodes.iter().filter(|node| *node != here) {
             let Some(known) = self.known(node) else { continue };
             let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
             word.iter().for_each(|word| peer_receipts::add(&mut asked, node, word, here, &self.all));
@@ -123,7 +126,6 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
@@ -185,8 +187,10 @@ mod tests {
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
         assert_eq!(evidence.proof_that_gone(&n1), None, "the word of its device proves isolated");
         let deadline = Deadline::after(Duration::from_secs(30));
-        assert!(evidence.told_by_others(&n3, folder.path(), deadline).is_empty(), "n3 has its own receipts");
-        evidence.told = evidence.told_by_others(&n2, folder.path(), deadline);
+        let [lost, other] = [&n1, &n3].map(|node| BTreeSet::from([node.clone()]));
+        assert!(evidence.told_by_others(&lost, &n3, folder.path(), deadline).is_empty(), "n3 has its own receipts");
+        assert!(evidence.told_by_others(&other, &n2, folder.path(), deadline).is_empty(), "nothing rests on n1");
+        evidence.told = evidence.told_by_others(&lost, &n2, folder.path(), deadline);
         let proof = evidence.proof_that_gone(&n1);
         assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab tells, receipt a-1"));
         assert_eq!(evidence.proof_that_gone(&n3), None, "it is a member");

@@ -205,19 +205,25 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let nodes: Vec<NodeName> = others.iter().copied().cloned().collect();
     let silent: Vec<NodeName> = others.into_iter().filter(|node| among(&silent, node)).cloned().collect();
     // A proof costs a question to Pacemaker: only where somebody is silent.
-    let evidence = (!silent.is_empty() || 2 * voters <= site.nodes.len())
-        .then(|| Evidence::gather(place, site, call.deadline.at_most(PROOF)));
+    let is_outvoted = 2 * voters <= site.nodes.len();
+    let proof_by = call.deadline.at_most(PROOF);
+    let mut evidence = (!silent.is_empty() || is_outvoted).then(|| Evidence::gather(place, site, proof_by));
+    let others: Vec<Other> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
+    let needed: Vec<NodeName> = match &site.master {
+        Some(master) if is_outvoted => must_be_gone(site.rank, master, &others).into_iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    if let Some(evidence) = &mut evidence {
+        // Of all others nothing has to be proven, and each question may take its time.
+        evidence.ask_others(&needed.iter().chain(&silent).cloned().collect(), place, site, proof_by);
+    }
     let proof = |node: &NodeName| evidence.as_ref().and_then(|evidence| evidence.proof_that_gone(node));
     let own = site.serial(&place.data_dir).or_else(|| words.iter().find(|word| word.own).map(|word| word.serial));
     let gone = gone_addresses(site, &silent, proof);
-    let (proven, unproven) = if 2 * voters > site.nodes.len() {
-        (None, None)
-    } else {
-        let others: Vec<Other> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
-        match proof_of_all(site, &others, &silent, proof) {
-            Ok(proof) => (Some(proof), None),
-            Err(unproven) => (None, unproven),
-        }
+    let (proven, unproven) = match proof_of_all(site, &needed, &silent, proof) {
+        _ if !is_outvoted || site.master.is_none() => (None, None),
+        Ok(proof) => (Some(proof), None),
+        Err(unproven) => (None, Some(unproven)),
     };
     let view = TakeoverView {
         rank: site.rank,
@@ -267,14 +273,13 @@ fn gone_addresses(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) ->
 /// already, and one that answers is not gone, whatever was done to it before.
 fn proof_of_all(
     site: &Site,
-    others: &[Other],
+    needed: &[NodeName],
     silent: &[NodeName],
     proof: impl Fn(&NodeName) -> Option<String>,
-) -> Result<String, Option<NodeName>> {
-    let needed = must_be_gone(site.rank, site.master.as_ref().ok_or(None)?, others);
+) -> Result<String, NodeName> {
     let offline = site.ssconf.names("offline_nodes").unwrap_or_default();
     let may_be_gone = |node: &NodeName| silent.contains(node) || offline.contains(node);
-    let proven = |node: &NodeName| proof(node).filter(|_| may_be_gone(node)).ok_or_else(|| Some(node.clone()));
-    let proofs: Vec<String> = needed.into_iter().map(proven).collect::<Result<_, _>>()?;
+    let proven = |node: &NodeName| proof(node).filter(|_| may_be_gone(node)).ok_or_else(|| node.clone());
+    let proofs: Vec<String> = needed.iter().map(proven).collect::<Result<_, _>>()?;
     Ok(if proofs.is_empty() { "every other node is recorded offline".to_owned() } else { proofs.join("; ") })
 }

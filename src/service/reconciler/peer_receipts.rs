@@ -17,6 +17,9 @@ use crate::sys::every_node;
 /// How long another host's receipts are waited for: what they decide can be decided without them.
 const RECEIPTS: Duration = Duration::from_secs(2);
 
+/// What a host tells, by node.
+type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
+
 /// Asks each host of `asked` for its receipts of the nodes beside it, and gives what it told of each to `take`: the node, the host,
 /// its receipts, and the most that they may say of the node. `nodes` are Ganeti's. A silence is logged, and leaves the weakest
 /// grade.
@@ -31,14 +34,19 @@ pub fn fetch(
         return;
     };
     let config = Config::load(Path::new(DEFAULT_PATH)).ok();
-    for (host, about) in asked {
-        let words: Vec<&str> =
-            ["receipts", host.as_str()].into_iter().chain(about.iter().map(NodeName::as_str)).collect();
-        let answer: Result<BTreeMap<NodeName, Vec<PowerReceipt>>, String> =
-            every_node::ask_ours(program, &words, deadline.at_most(RECEIPTS));
-        let said = answer.unwrap_or_else(|why| {
+    // All at once: each may be waited for, and a lost one is silent.
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = |(host, about): (NodeName, Vec<NodeName>)| {
+            let task = move || (receipts_of(program, &host, &about, deadline), host, about);
+            std::thread::Builder::new().spawn_scoped(scope, task)
+        };
+        let asked: Vec<_> = asked.into_iter().map(ask).collect();
+        asked.into_iter().filter_map(|thread| thread.ok()?.join().ok()).collect()
+    });
+    for (said, host, about) in answers {
+        let said = said.unwrap_or_else(|why| {
             tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");
-            BTreeMap::new()
+            Receipts::new()
         });
         let said = power_receipt::believed(said, &about);
         for node in nodes {
@@ -46,5 +54,40 @@ pub fn fetch(
                 take(node, &host, receipts, peer_receipts::most(node, config.as_ref()));
             }
         }
+    }
+}
+
+fn receipts_of(program: &Path, host: &NodeName, about: &[NodeName], deadline: Deadline) -> Result<Receipts, String> {
+    let words: Vec<&str> = ["receipts", host.as_str()].into_iter().chain(about.iter().map(NodeName::as_str)).collect();
+    every_node::ask_ours(program, &words, deadline.at_most(RECEIPTS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::ganeti::config::GanetiConfig;
+
+    /// Each of two hosts answers once both are asked: a take-over asked one after the other, and each lost one had its whole time.
+    #[test]
+    fn all_hosts_are_asked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("ganeti-oob");
+        let text = "#!/bin/sh\n: >\"$0.$2\"\nuntil [ -e \"$0.n2.lab\" ] && [ -e \"$0.n3.lab\" ]; do sleep 0.01; done\n\
+                    echo \"{\\\"$3\\\": []}\"\n";
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let node = |name: &str| json!({"name": name, "group": "g", "ndparams": {"oob_program": program}});
+        let ganeti = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
+            "nodes": {"u1": node("n1.lab"), "u2": node("n2.lab"), "u3": node("n3.lab")}});
+        let ganeti = GanetiConfig::parse(ganeti.to_string().as_bytes()).unwrap();
+        let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
+        let asked = BTreeMap::from([(n2.clone(), vec![n1.clone()]), (n3.clone(), vec![n1])]);
+        let mut told = Vec::new();
+        fetch(asked, ganeti.nodes(), Deadline::after(Duration::from_secs(30)), |_, host, _, _| told.push(host.clone()));
+        assert_eq!(told, [n2, n3]);
     }
 }
