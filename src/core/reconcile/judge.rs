@@ -205,8 +205,10 @@ impl<'a> Judge<'a> {
             Membership::Online | Membership::Pending | Membership::Unclean => {
                 Intention::Leave(NoActionReason::AsItShould)
             }
-            // A connection that was stopped is no host that leaves.
-            Membership::Absent if node.is_remote => Intention::Leave(NoActionReason::LeftAlone),
+            // A connection that is being stopped, or was, is no host that leaves.
+            Membership::Absent | Membership::ShuttingDown if node.is_remote => {
+                Intention::Leave(NoActionReason::LeftAlone)
+            }
             Membership::Absent | Membership::Standby | Membership::ShuttingDown => {
                 if node.ganeti.drained {
                     Intention::Leave(NoActionReason::AlreadyDrained)
@@ -267,4 +269,76 @@ fn changed_since(node: &NodeState, proof: &Proof) -> bool {
 fn failed(node: &NodeState) -> usize {
     let is_failed = |fence: &&super::Fence| fence.status == FenceStatus::Failed && fence.action != FenceAction::On;
     node.fences.iter().filter(is_failed).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ganeti::config::Node;
+    use crate::core::node::NodeName;
+    use crate::core::pacemaker::fencing::Ways;
+    use crate::core::receipt::Timestamp;
+    use crate::core::reconcile::{Decision, MasterRoleState, reconcile};
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn node(of: &str, member: Membership, is_remote: bool) -> NodeState {
+        let ganeti = Node {
+            name: NodeName::new(of).unwrap(),
+            oob_program: None,
+            offline: false,
+            drained: false,
+            powered: true,
+            master_candidate: !is_remote,
+            master_capable: !is_remote,
+        };
+        NodeState {
+            ganeti,
+            changed_ms: None,
+            drained_by_us: false,
+            member,
+            is_remote,
+            member_since_ms: None,
+            answers: None,
+            fences: Vec::new(),
+            receipts: Vec::new(),
+            ways: Ways::ours(Grade::Bounded),
+        }
+    }
+
+    /// What is decided of a node that was a member at one look, and is `member` 10 s later.
+    fn after(member: Membership, is_remote: bool) -> Decision {
+        let look = |member, at_ms| {
+            let master = node("n1.lab", Membership::Online, false);
+            ReconcileInput {
+                now: Timestamp { wall_ms: NOW + at_ms, boottime_ms: 10_000_000 + at_ms },
+                stack_started_ms: NOW - 10_000_000,
+                quorum: true,
+                maintenance: false,
+                here: master.ganeti.name.clone(),
+                master: Some(master.ganeti.name.clone()),
+                role: MasterRoleState::Unmanaged,
+                pause: None,
+                candidate_pool_size: 1,
+                nodes: vec![master, node("n3.lab", member, is_remote)],
+            }
+        };
+        let before = reconcile(&look(Membership::Online, 0), &Settings::default(), Memory::default());
+        let plan = reconcile(&look(member, 10_000), &Settings::default(), before.memory);
+        let of_it = plan.verdicts.into_iter().find(|verdict| verdict.node.as_str() == "n3.lab");
+        of_it.unwrap().decision
+    }
+
+    /// A stop of the connection is seen twice: while it is being stopped, and after. The node goes on all the while.
+    #[test]
+    fn a_remote_node_whose_connection_is_stopped_is_not_drained() {
+        for member in [Membership::ShuttingDown, Membership::Absent] {
+            assert_eq!(after(member, true), Decision::Nothing(NoActionReason::LeftAlone), "{member:?}");
+            assert!(matches!(after(member, false), Decision::Drain { .. }), "{member:?}: a host that leaves");
+        }
+        assert!(
+            matches!(after(Membership::Standby, true), Decision::Drain { .. }),
+            "that somebody has said of the node"
+        );
+    }
 }
