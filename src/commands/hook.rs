@@ -170,6 +170,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
             .collect(),
         standby: resources.as_ref().map(of_ours).unwrap_or_default(),
         is_our_record: false,
+        wanted: resources.as_ref().map(Resources::wanted_remotes).unwrap_or_default(),
         seen: None,
         quorum: None,
         ids: resources.as_ref().map(|resources| resources.ids.clone()).unwrap_or_default(),

@@ -12,7 +12,7 @@ use super::node::{self, NodeName};
 use super::pacemaker::crm_mon::CrmMon;
 use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use super::quorum::{Left, Quorum};
-use super::reconcile::Membership;
+use super::reconcile::{FenceAction, FenceStatus, Membership};
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +126,10 @@ pub struct HookInput {
     pub standby: BTreeSet<PacemakerName>,
     /// Our own record of the event's node is what has happened.
     pub is_our_record: bool,
+    /// The remote nodes that Pacemaker is to be connected to ([`wanted_remotes`]).
+    ///
+    /// [`wanted_remotes`]: super::pacemaker::resources::Resources::wanted_remotes
+    pub wanted: BTreeSet<PacemakerName>,
     /// Pacemaker's nodes, where they were asked for.
     pub seen: Option<CrmMon>,
     /// How corosync counts votes, where it was asked.
@@ -250,7 +254,7 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
 fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
-        let name = connected(target, state);
+        let name = lost_if_refused(target, state);
         return name.map_or(Ok(()), |name| Err(would_be_fenced(target, name)));
     }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
@@ -260,15 +264,23 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     Ok(())
 }
 
-/// What Pacemaker calls a remote node that it is connected to and would lose when all others refuse it, where nobody wants it fenced.
-fn connected<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
+/// What Pacemaker calls a remote node that it would lose, or could never reach, when all others refuse it, and fence, where nobody
+/// wants it fenced. One that it has fenced with success and is not connected to it tries again, and fences no more for that.
+fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
     if !state.may_shun || state.is_our_record || state.by_hand == OfflineByHand::Fence {
         return None;
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
     let (seen, target) = (state.seen.as_ref()?, node::find(target, &all).ok()?);
-    let name = seen.called(target, &all).ok()?;
-    (seen.remotes.contains(name) && seen.of(name).is_member()).then_some(name)
+    let connected = || seen.called(target, &all).ok().filter(|name| seen.remotes.contains(*name));
+    if let Some(name) = connected().filter(|name| seen.of(name).is_member()) {
+        return Some(name);
+    }
+    let name = called(target, &state.wanted, &all).ok()?;
+    // The latest comes first.
+    let last = seen.fences_of(target, &all).into_iter().find(|fence| fence.action != FenceAction::On);
+    let is_fenced = last.is_some_and(|fence| fence.status == FenceStatus::Success);
+    (!is_fenced || seen.of(name) == Membership::Unclean).then_some(name)
 }
 
 fn would_be_fenced(target: &NodeName, name: &PacemakerName) -> String {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::quorum::tests::{CMAP, TOOL};
-use crate::core::reconcile::MasterRoleState;
+use crate::core::reconcile::{Delegate, Fence, MasterRoleState};
 
 const ALL: [&str; 7] =
     ["cluster-verify", "config-update", "master-ip-turnup", "node-add", "node-modify", "node-remove", ""];
@@ -67,6 +67,7 @@ fn well() -> HookInput {
         admitted: BTreeSet::new(),
         standby: BTreeSet::new(),
         is_our_record: false,
+        wanted: BTreeSet::new(),
         seen: None,
         quorum: None,
         ids: BTreeMap::new(),
@@ -259,6 +260,46 @@ fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
     let mut member = connected;
     member.seen.as_mut().unwrap().remotes.clear();
     assert!(may_be(member), "a full member keeps its membership");
+}
+
+/// A connection that is wanted is tried again and again: of a host that is well and that all others refuse Pacemaker would have it
+/// fenced, also while it does not know the host's state, or has not got through yet.
+#[test]
+fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
+    let before = Event { is_pre: true, ..offlining() };
+    let with = |member, fences: &[(FenceAction, FenceStatus)]| {
+        let mut seen = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", member)]);
+        let remote = PacemakerName::of_test("n3.lab");
+        seen.remotes = [remote.clone()].into();
+        let fence = |&(action, status)| {
+            let completed_ms = (status != FenceStatus::Pending).then_some(1);
+            (name("n3.lab"), Fence { action, status, completed_ms, delegate: Delegate::Host(name("n1.lab")) })
+        };
+        seen.fences = fences.iter().map(fence).collect();
+        HookInput { seen: Some(seen), wanted: [remote].into(), offline: BTreeSet::new(), ..well() }
+    };
+    let refused = |state: &HookInput| plan(&before, state).is_err();
+    let (off, fenced) = (FenceAction::Off, [(FenceAction::Off, FenceStatus::Success)]);
+    for member in [Membership::Online, Membership::Unclean, Membership::Absent, Membership::Unknown] {
+        let unfenced = [&[][..], &[(off, FenceStatus::Failed), fenced[0]], &[(off, FenceStatus::Pending), fenced[0]]];
+        for fences in unfenced {
+            let state = with(member, fences);
+            assert!(refused(&state), "{member:?} {fences:?}");
+            let stopped = HookInput { wanted: BTreeSet::new(), ..state.clone() };
+            assert_eq!(refused(&stopped), member == Membership::Online, "{member:?}: its connection is stopped");
+            assert!(!refused(&HookInput { may_shun: false, ..state.clone() }));
+            assert!(!refused(&HookInput { is_our_record: true, ..state.clone() }));
+            assert!(!refused(&HookInput { by_hand: OfflineByHand::Fence, ..state.clone() }));
+            assert!(!refused(&HookInput { seen: None, ..state }));
+        }
+        let connected = matches!(member, Membership::Online | Membership::Unclean);
+        assert_eq!(refused(&with(member, &fenced)), connected, "{member:?}: it was fenced, and lost with that");
+        // Switched on after that, and not reached yet.
+        let on = [(FenceAction::On, FenceStatus::Success), fenced[0]];
+        assert_eq!(refused(&with(member, &on)), connected, "{member:?}");
+    }
+    let why = plan(&before, &with(Membership::Absent, &[])).unwrap_err();
+    assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
 }
 
 /// Unknown is never success: whoever cannot ask Pacemaker says what is left to do.

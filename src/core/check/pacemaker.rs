@@ -89,7 +89,7 @@ fn look_at_devices(resources: &Resources, view: &CheckInput, findings: &mut Find
         findings.add("no-device", "pacemaker", "there is no fence device at all");
     }
     for device in &ours {
-        if is_held(device) {
+        if device.is_held() {
             findings.add("device-stopped", &device.id, "its target-role is Stopped, or it is not managed");
         }
         let interval = |device: &Primitive| {
@@ -180,7 +180,7 @@ fn look_at_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
 /// Whether Pacemaker may fence this node in a way that sees its power off by the evidence, and does so though the board in the
 /// host is dead. Our own device is looked at by its levels.
 pub(super) fn has_other_device(resources: &Resources, view: &CheckInput, node: &NodeName, all: &[NodeName]) -> bool {
-    let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && is_held(known));
+    let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && known.is_held());
     let is_out = |device: &Device| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
     let ways = fencing(resources, view).ways(node, all);
     ways.0.iter().any(|way| way.worth(true).powered == Some(false) && !way.devices.iter().any(is_out))
@@ -305,7 +305,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
         }
     }
     for role in masters.iter().chain(&nodes) {
-        if is_held(role) {
+        if role.is_held() {
             findings.add("role-stopped", &role.outer, "its target-role is Stopped, or it is not managed");
         }
         let watched = |role: &Primitive| {
@@ -341,9 +341,4 @@ fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findi
         let what = format!("node-health-strategy is {strategy}, and allow-unhealthy-nodes is not true for it");
         findings.add("health-stops-role", &role.outer, what);
     }
-}
-
-fn is_held(primitive: &Primitive) -> bool {
-    primitive.meta.get("target-role").is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
-        || primitive.meta_is_true("is-managed") == Some(false)
 }

@@ -192,6 +192,13 @@ impl Resources {
         self.primitives.iter().filter(is_remote)
     }
 
+    /// The remote nodes that Pacemaker is to be connected to: it fences one that it loses, and tries each of them again and again.
+    #[must_use]
+    pub fn wanted_remotes(&self) -> BTreeSet<PacemakerName> {
+        let wanted = self.remotes().filter(|remote| !remote.is_held());
+        wanted.filter_map(|remote| PacemakerName::read(&remote.id)).collect()
+    }
+
     /// What Pacemaker calls `wanted`, one of Ganeti's nodes `all`.
     ///
     /// # Errors
@@ -226,6 +233,14 @@ impl Primitive {
     #[must_use]
     pub fn meta_is_true(&self, name: &str) -> Option<bool> {
         self.meta.get(name).map(|value| is_true(value))
+    }
+
+    /// Whether Pacemaker may not start it, or does not manage it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.meta.get("target-role").is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
+            || self.meta_is_true("is-managed") == Some(false)
+            || self.meta_is_true("maintenance") == Some(true)
     }
 }
 
