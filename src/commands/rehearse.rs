@@ -22,6 +22,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation};
 use crate::core::quorum::{Left, Quorum};
 use crate::core::rehearsal::{RehearsalInput, RehearsalStep, proof_of, steps};
+use crate::core::setup::{MEMBERS, full_members};
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::command;
 use crate::sys::corosync;
@@ -137,10 +138,11 @@ pub(super) fn rehearse(
     let seen = seen(&resources, name, quorum.as_ref().ok(), deadline);
     // Another program's levels are its own.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
+    let members = Config::load_or_default(config).map_or(MEMBERS, |config| config.members);
     let config = ours.and_then(|_| Config::load(config).ok());
     let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
     let is_leashed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("leashed (")));
-    let is_precious = ganeti.nodes().len() == 2 && ganeti.master() == Some(&node);
+    let is_precious = full_members(&resources, &ganeti, members) == 2 && ganeti.master() == Some(&node);
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
     let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
     let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();

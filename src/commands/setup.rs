@@ -21,8 +21,8 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, SetupOptions, fragment, is_only_kept, outdated, plan_reached,
-    planned, removal, to_connect,
+    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, SetupOptions, fragment, full_members, is_only_kept, outdated,
+    plan_reached, planned, removal, to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::sys::clock::Deadline;
@@ -158,17 +158,17 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         return remove(&resources, arguments, deadline);
     }
     let path = config;
+    let members = Config::load_or_default(path).map_or(MEMBERS, |config| config.members);
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let has_device = match &quorum {
         Ok(quorum) => quorum.device.is_some(),
         // Of more than two it makes no difference.
-        Err(why) if ganeti.nodes().len() == 2 => {
-            return Err(format!("{why}: of two nodes it decides whether the one with the master is preferred"));
+        Err(why) if full_members(&resources, &ganeti, members) == 2 => {
+            return Err(format!("{why}: of two full members it decides whether the one with the master is preferred"));
         }
         Err(_) => false,
     };
     let config = usable(&ganeti, path)?;
-    let members = Config::load_or_default(path).map_or(MEMBERS, |config| config.members);
     let digest = config.as_ref().filter(|_| is_master).map(Config::digest);
     let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();

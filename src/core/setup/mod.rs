@@ -141,7 +141,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 pub const GANETI: &str = "ganeti";
 
 pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
-pub use remotes::{MEMBERS, PORT, Reached, to_connect};
+pub use remotes::{MEMBERS, PORT, Reached, full_members, to_connect};
 
 /// Why nobody is to be preferred.
 const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
@@ -170,7 +170,7 @@ pub fn plan_reached(
     wish: SetupOptions,
     reached: Option<&Reached>,
 ) -> Vec<Part> {
-    let two = ganeti.nodes().len() == 2 && !wish.has_device;
+    let two = full_members(resources, ganeti, wish.members) == 2 && !wish.has_device;
     let mut parts = vec![ganeti::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
     parts.extend(programs(resources, ganeti, Some(Path::new(ganeti::OOB_PROGRAM))));

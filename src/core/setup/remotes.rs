@@ -11,7 +11,7 @@ use super::ganeti::never_master;
 use super::{PREFIX, Part, PartState, state};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};
-use crate::core::pacemaker::names::called;
+use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use crate::core::pacemaker::resources::{Primitive, Resources};
 
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
@@ -34,11 +34,57 @@ pub type Reached = BTreeMap<IpAddr, Result<(), String>>;
 /// Where the connections are to go that are not there yet.
 #[must_use]
 pub fn to_connect(resources: &Resources, ganeti: &GanetiConfig, members: usize) -> BTreeSet<IpAddr> {
-    let all = ganeti.names();
-    let is_there = |node: &Node| resources.called(&node.name, &all).is_ok();
-    let wanted = ganeti.nodes().iter().filter(|node| !node.master_candidate && !node.offline && !is_there(node));
+    let there = There::of(resources, ganeti);
+    let is_wanted = |node: &&Node| !node.master_candidate && !node.offline && !there.is_there(node);
+    let wanted = ganeti.nodes().iter().filter(is_wanted);
     let addresses = wanted.filter_map(|node| ganeti.notes(&node.name).primary_ip);
     if ganeti.nodes().len() > members { addresses.collect() } else { BTreeSet::new() }
+}
+
+/// How many of Ganeti's nodes are full members of Pacemaker's cluster and stay so, or are to be, where so many may be.
+#[must_use]
+pub fn full_members(resources: &Resources, ganeti: &GanetiConfig, members: usize) -> usize {
+    let there = There::of(resources, ganeti);
+    let fit = ganeti.nodes().len() <= members;
+    let is_full =
+        |node: &&Node| there.connection(node).is_none() && (node.master_candidate || fit || there.is_member(node));
+    ganeti.nodes().iter().filter(is_full).count()
+}
+
+/// Which of Ganeti's nodes Pacemaker has. The entry that it keeps among its nodes of a remote node whose connection was taken away is
+/// neither a member nor a connection.
+struct There<'a> {
+    members: &'a [PacemakerName],
+    all: Vec<NodeName>,
+    /// Each with the node that it leads to.
+    connections: Vec<(&'a Primitive, Option<&'a Node>)>,
+}
+
+impl<'a> There<'a> {
+    fn of(resources: &'a Resources, ganeti: &'a GanetiConfig) -> Self {
+        let node = |primitive: &Primitive| {
+            let name = NodeName::new(&primitive.id).ok()?;
+            let found = node::find(&name, ganeti.nodes().iter().map(|node| &node.name)).ok()?;
+            ganeti.nodes().iter().find(|node| node.name == *found)
+        };
+        let connections = resources.remotes().map(|remote| (remote, node(remote))).collect();
+        Self { members: &resources.nodes, all: ganeti.names(), connections }
+    }
+
+    fn connection(&self, node: &Node) -> Option<&'a Primitive> {
+        let mut all = self.connections.iter();
+        all.find(|(_, of)| of.is_some_and(|of| of.name == node.name)).map(|(remote, _)| *remote)
+    }
+
+    /// Where it cannot be told which full member the node is, it may be one: no second way to it is made.
+    fn is_member(&self, node: &Node) -> bool {
+        !matches!(called(&node.name, self.members, &self.all), Err(NoPacemakerName::Unknown { .. }))
+    }
+
+    /// Whether Pacemaker has it as a full member, or a connection to it.
+    fn is_there(&self, node: &Node) -> bool {
+        self.connection(node).is_some() || self.is_member(node)
+    }
 }
 
 /// Whether this program has made that connection: its id is the node's name, so that of its parameters tells.
@@ -57,21 +103,10 @@ pub(super) fn remotes(
     members: usize,
     reached: Option<&Reached>,
 ) -> Vec<Part> {
-    let find = |primitive: &Primitive| {
-        let name = NodeName::new(&primitive.id).ok()?;
-        let found = node::find(&name, ganeti.nodes().iter().map(|node| &node.name)).ok()?;
-        ganeti.nodes().iter().find(|node| node.name == *found)
-    };
-    let there: Vec<(&Primitive, Option<&Node>)> = resources.remotes().map(|remote| (remote, find(remote))).collect();
-    let connected = |node: &Node| {
-        let mut all = there.iter();
-        all.find(|(_, of)| of.is_some_and(|of| of.name == node.name)).map(|(remote, _)| *remote)
-    };
-    let all = ganeti.names();
+    let there = There::of(resources, ganeti);
     let mut parts = Vec::new();
     for node in ganeti.nodes() {
-        let (remote, is_member) = (connected(node), called(&node.name, &resources.nodes, &all).is_ok());
-        let part = match remote {
+        let part = match there.connection(node) {
             Some(remote) if node.master_candidate => Some(Part {
                 state: PartState::ByHand(format!(
                     "it is a remote node ({}), which fences nobody and cannot become the master",
@@ -80,7 +115,7 @@ pub(super) fn remotes(
                 ..candidate(node)
             }),
             Some(remote) => Some(connection(node, Some(remote), resources, ganeti, reached)),
-            None if is_member || node.offline || ganeti.nodes().len() <= members => None,
+            None if there.is_there(node) || node.offline || ganeti.nodes().len() <= members => None,
             None if node.master_candidate => Some(candidate(node)),
             None => Some(connection(node, None, resources, ganeti, reached)),
         };
@@ -88,7 +123,7 @@ pub(super) fn remotes(
         parts.extend((is_remote && node.master_capable && !node.offline).then(|| never_master(&node.name)));
         parts.extend(part);
     }
-    let gone = there.iter().filter(|(remote, of)| of.is_none() && is_ours(remote));
+    let gone = there.connections.iter().filter(|(remote, of)| of.is_none() && is_ours(remote));
     parts.extend(gone.map(|(remote, _)| Part {
         what: format!("{} as a Pacemaker remote node", remote.id),
         section: "resources",

@@ -341,6 +341,55 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Same), "{again:#?}");
 }
 
+/// Pacemaker keeps the entry of a node whose connection was taken away: it is asked, and connected to again. One whose short and whole
+/// names are both full members gets no connection beside.
+#[test]
+fn an_entry_that_is_left_over_is_no_connection() {
+    let address = |n: u8| IpAddr::from([192, 0, 2, n]);
+    let wish = SetupOptions { members: 3, ..SetupOptions::default() };
+    let cib = |more: &str| {
+        let known: String = (1..=3).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>")).collect();
+        Resources::parse(&EMPTY.replace("<nodes/>", &format!("<nodes>{known}{more}</nodes>"))).unwrap()
+    };
+    let of = |resources: &Resources| {
+        let asked = to_connect(resources, &many(), 3);
+        let reached = asked.iter().map(|at| (*at, Ok(()))).collect();
+        let parts = plan_reached(resources, &many(), wish, Some(&reached));
+        let added = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
+        (asked, added.map(|part| part.what.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    let both = (BTreeSet::from([address(4), address(17)]), vec!["n17.lab".to_owned(), "n4.lab".to_owned()]);
+    assert_eq!(of(&cib("")), both);
+    let left_over = "<node id=\"n4.lab\" uname=\"n4.lab\" type=\"remote\"/><node id=\"n17.lab\" uname=\"n17.lab\" type=\"remote\"/>";
+    assert_eq!(of(&cib(left_over)), both);
+    let one = (BTreeSet::from([address(17)]), vec!["n17.lab".to_owned()]);
+    assert_eq!(of(&cib("<node id=\"4\" uname=\"n4\"/>")), one);
+    assert_eq!(of(&cib("<node id=\"4\" uname=\"n4\"/><node id=\"5\" uname=\"n4.lab\"/>")), one);
+}
+
+/// Of two full members that have lost each other, the one with the master is to win, however many remote nodes there are.
+#[test]
+fn remote_nodes_have_no_part_in_a_tie() {
+    let (cib, five) = large(5, 2);
+    let wish = SetupOptions { members: 2, ..SetupOptions::default() };
+    let delays = |resources: &Resources, wish| {
+        fragment(&plan(resources, &five, wish)).contains("priority-fencing-delay")
+    };
+    assert_eq!(full_members(&cib, &five, 2), 2);
+    assert!(delays(&cib, wish));
+    assert!(!delays(&cib, SetupOptions { has_device: true, ..wish }));
+    assert!(!delays(&cib, SetupOptions { members: 16, ..wish }), "the others are to be full members");
+    // Once they are there, they stay what they are, whatever is wished for.
+    let known = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"2\" uname=\"n2\"/></nodes>";
+    let made = fragment(&plan(&cib, &five, wish)).replace("<configuration>", &format!("<configuration>{known}"));
+    let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
+    assert_eq!([2, 16].map(|members| full_members(&made, &five, members)), [2, 2]);
+    assert!(plan(&made, &five, wish).iter().any(|part| part.what.contains("priority-") && part.state == PartState::Same));
+    let third = Resources { nodes: large(5, 3).0.nodes, ..cib };
+    assert_eq!(full_members(&third, &five, 2), 3, "a regular node that is a full member stays one");
+    assert!(!delays(&third, wish));
+}
+
 /// An administrator may have fewer full members than corosync carries. Ganeti fills its pool with whoever is capable: a remote node
 /// must not be, whoever has made the connection.
 #[test]
