@@ -205,6 +205,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             "<node name=\"n4.lab\" online=\"true\" unclean=\"false\" type=\"remote\"/>",
         );
     }),
+    ("remote-connection-migrates", "n4.lab", |s| s.remote(true)),
     ("offline-but-online", "n4.lab", |s| s.ganeti["nodes"]["u4"]["offline"] = true.into()),
     ("lost-but-not-offline", "n4.lab", |s| {
         s.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"")

@@ -16,7 +16,7 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true, milliseconds};
 use crate::core::reconcile::{FenceStatus, Membership};
-use crate::core::setup::is_by_name;
+use crate::core::setup::{is_by_name, is_our_connection};
 
 /// Our agents.
 const MASTER_ROLE: &str = "ganeti-master-role";
@@ -37,6 +37,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
             look_at_devices(resources, view, findings);
             look_at_roles(resources, findings);
             look_at_health(resources, view, findings);
+            look_at_connections(resources, findings);
         }
         Err(why) => findings.add("cib-unknown", "pacemaker", why),
     }
@@ -340,5 +341,14 @@ fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findi
     for role in resources.agents(NODE_ROLE).filter(|role| !is_allowed(role)) {
         let what = format!("node-health-strategy is {strategy}, and allow-unhealthy-nodes is not true for it");
         findings.add("health-stops-role", &role.outer, what);
+    }
+}
+
+/// The connections that somebody else has made. `gnt-ha setup` changes those that it has made itself.
+fn look_at_connections(resources: &Resources, findings: &mut Findings) {
+    for remote in resources.remotes().filter(|remote| !is_our_connection(remote)) {
+        if remote.meta_is_true("allow-migrate") != Some(false) {
+            findings.add("remote-connection-migrates", &remote.id, "allow-migrate is not false for its connection");
+        }
     }
 }

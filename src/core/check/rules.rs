@@ -364,6 +364,13 @@ pub const RULES: &[Rule] = &[
         "gnt-node modify --master-capable=no {}",
     ),
     rule_of(
+        "remote-connection-migrates",
+        Warning,
+        "Pacemaker migrates the connection when it has to move: where the other member cannot take it over, Pacemaker fences the remote \
+         node, which is well",
+        "crm_resource --resource {} --meta --set-parameter allow-migrate --parameter-value false",
+    ),
+    rule_of(
         "node-not-in-ganeti",
         Warning,
         "it may be given the master role's resource and can never hold it",

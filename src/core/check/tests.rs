@@ -193,6 +193,17 @@ impl Scene {
         self.cib("<primitive id=\"master\"", &device);
     }
 
+    /// n4 is a remote node, by a connection that was made by hand.
+    pub(super) fn remote(&mut self, migrates: bool) {
+        let connection = format!(
+            "<primitive id=\"n4.lab\" class=\"ocf\" provider=\"pacemaker\" type=\"remote\"><meta_attributes id=\"n4-m\">\
+             <nvpair id=\"n4-a\" name=\"allow-migrate\" value=\"{migrates}\"/></meta_attributes></primitive><primitive id=\"master\""
+        );
+        self.cib("<primitive id=\"master\"", &connection);
+        self.state("<node name=\"n4.lab\"", "<node type=\"remote\" name=\"n4.lab\"");
+        self.ganeti["nodes"]["u4"]["master_capable"] = false.into();
+    }
+
     /// A fencing level, `fl`.
     pub(super) fn level(&mut self, attributes: &str) {
         let level =

@@ -35,6 +35,8 @@ pub struct Resources {
     pub locations: Vec<Location>,
     /// Locations whose one rule takes a node attribute as the score where that is defined.
     pub scored: Vec<Scored>,
+    /// Locations whose one rule keeps a resource off the nodes of one kind.
+    pub by_kind: Vec<ByKind>,
     /// The ids of all locations, those by rules too.
     pub location_ids: Vec<String>,
     /// The full members, as Pacemaker calls them. A remote node is kept among the nodes after its connection is gone.
@@ -111,6 +113,17 @@ pub struct Scored {
     pub attribute: String,
 }
 
+/// Where a resource never runs, by the kind of a node (`#kind`: cluster, remote, container).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByKind {
+    /// The location's id.
+    pub id: String,
+    /// The resource's id.
+    pub resource: String,
+    /// The kind of the nodes that it is kept off.
+    pub kind: String,
+}
+
 impl Resources {
     /// Reads a whole CIB.
     ///
@@ -153,6 +166,7 @@ impl Resources {
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
             scored: cib.all("rsc_location").into_iter().filter_map(scored).collect(),
+            by_kind: cib.all("rsc_location").into_iter().filter_map(by_kind).collect(),
             location_ids: cib
                 .all("rsc_location")
                 .into_iter()
@@ -251,6 +265,17 @@ fn scored(location: &Element) -> Option<Scored> {
     let is_defined = expression.get("operation") == Some("defined") && expression.get("attribute") == Some(attribute);
     let get = |name| location.get(name).map(str::to_owned);
     is_defined.then_some(Scored { id: get("id")?, resource: get("rsc")?, attribute: attribute.to_owned() })
+}
+
+fn by_kind(location: &Element) -> Option<ByKind> {
+    let [rule] = location.children.as_slice() else { return None };
+    let [expression] = rule.children.as_slice() else { return None };
+    let is_rule = rule.name == "rule" && expression.name == "expression" && rule.get("role").is_none();
+    let is_off = rule.get("score").and_then(score).is_some_and(|score| score <= -INFINITY);
+    let is_of_kind = expression.get("attribute") == Some("#kind") && expression.get("operation") == Some("eq");
+    let get = |name| location.get(name).map(str::to_owned);
+    let kind = expression.get("value").filter(|_| is_rule && is_off && is_of_kind)?;
+    Some(ByKind { id: get("id")?, resource: get("rsc")?, kind: kind.to_owned() })
 }
 
 fn is_remote(primitive: &&Primitive) -> bool {

@@ -1,7 +1,7 @@
 //! Where the device may run: each node says itself, by a node attribute, whether it has what the device needs. So nothing has to
-//! be changed as candidates come, go and die.
+//! be changed as candidates come, go and die. And where the master role may not: on remote nodes.
 
-use super::{DEVICE, PREFIX, Part, PartState};
+use super::{DEVICE, MASTER, MASTER_CLONE, PREFIX, Part, PartState, SetupOptions};
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::resources::{Location, Resources, Scored};
 
@@ -38,6 +38,35 @@ fn by_score(resources: &Resources) -> Part {
              {ATTRIBUTE}"
         )],
         crm: vec![format!("location {id} {device} rule {ATTRIBUTE}: defined {ATTRIBUTE}")],
+        state,
+    }
+}
+
+/// The master role never runs on a remote node: it could not become the master there, and the agent would have to find that out at
+/// each start.
+pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
+    const KIND: &str = "remote";
+    let made = if wish.primitive { MASTER } else { MASTER_CLONE };
+    let role = resources.agents("ganeti-master-role").next().map_or(made, |role| &role.outer);
+    let id = format!("{PREFIX}master-off-remotes");
+    let state = if resources.by_kind.iter().any(|location| location.resource == role && location.kind == KIND) {
+        PartState::Same
+    } else if resources.location_ids.contains(&id) {
+        PartState::Change("it says something else".to_owned())
+    } else {
+        PartState::Add
+    };
+    Part {
+        what: "the master role runs on no Pacemaker remote node".to_owned(),
+        section: "constraints",
+        xml: format!(
+            "  <rsc_location id=\"{id}\" rsc=\"{role}\">\n    <rule id=\"{id}-rule\" score=\"-INFINITY\">\n      \
+             <expression id=\"{id}-rule-expr\" attribute=\"#kind\" operation=\"eq\" value=\"{KIND}\"/>\n    </rule>\n  </rsc_location>"
+        ),
+        pcs: vec![format!(
+            "pcs constraint location {role} rule id={id}-rule constraint-id={id} score=-INFINITY '#kind' eq {KIND}"
+        )],
+        crm: vec![format!("location {id} {role} rule -inf: #kind eq {KIND}")],
         state,
     }
 }

@@ -22,8 +22,9 @@ use super::pacemaker::resources::{Primitive, Resources};
 use crate::config::Digest;
 use compare::differs;
 pub(crate) use locations::is_by_name;
-use locations::locations;
 pub use properties::is_only_kept;
+pub(crate) use remotes::is_ours as is_our_connection;
+use locations::{locations, off_remotes};
 use properties::{digest, programs, properties};
 use remotes::remotes;
 use roles::{master, nodes};
@@ -178,10 +179,14 @@ pub fn plan_reached(
     if wish.health {
         parts.push(ganeti::health(ganeti));
     }
-    parts.extend(remotes(resources, ganeti, wish.members, reached));
+    let connections = remotes(resources, ganeti, wish.members, reached);
+    let is_added = |part: &Part| part.section == "resources" && part.state == PartState::Add;
+    let has_remotes = resources.remotes().next().is_some() || connections.iter().any(is_added);
+    parts.extend(connections);
     parts.push(device(resources));
     parts.extend(locations(resources));
     parts.push(master(resources, wish, two));
+    parts.extend(has_remotes.then(|| off_remotes(resources, wish)));
     if wish.has_device {
         parts.extend(roles::preferred(resources));
         parts.extend(properties::preferred(resources));

@@ -18,8 +18,10 @@ use crate::core::pacemaker::resources::{Primitive, Resources};
 pub const MEMBERS: usize = 16;
 
 /// How long a connection is tried, and how often it is looked at: a host that died is lost for at most both times of the monitor.
-/// It stays where it is: one that moves and cannot be taken over has Pacemaker fence a node that is well.
-const WORDS: &str = "op start timeout=60s op monitor interval=5s timeout=5s meta resource-stickiness=INFINITY";
+/// It stays where it is, and where it has to leave it is stopped and started: of one that migrates, as Pacemaker has it by default, and
+/// cannot be taken over, Pacemaker fences a node that is well.
+const WORDS: &str =
+    "op start timeout=60s op monitor interval=5s timeout=5s meta resource-stickiness=INFINITY allow-migrate=false";
 
 /// Once it is lost and the node fenced, how long until it is tried again. It is also how long a member that failed to connect is passed
 /// over: below the time of a start there is always one that may try, and the node is not fenced for having been tried by all.
@@ -88,7 +90,7 @@ impl<'a> There<'a> {
 }
 
 /// Whether this program has made that connection: its id is the node's name, so that of its parameters tells.
-pub(super) fn is_ours(primitive: &Primitive) -> bool {
+pub(crate) fn is_ours(primitive: &Primitive) -> bool {
     primitive.parameter_sets.contains(&mark(&primitive.id))
 }
 
@@ -166,7 +168,7 @@ fn connection(
     let xml = format!(
         "  <primitive id=\"{name}\" class=\"ocf\" provider=\"pacemaker\" type=\"remote\">\n    <meta_attributes \
          id=\"{mark}-meta\"><nvpair id=\"{mark}-stickiness\" name=\"resource-stickiness\" \
-         value=\"INFINITY\"/></meta_attributes>\n    <instance_attributes id=\"{mark}\">\n      \
+         value=\"INFINITY\"/><nvpair id=\"{mark}-migrate\" name=\"allow-migrate\" value=\"false\"/></meta_attributes>\n    <instance_attributes id=\"{mark}\">\n      \
          <nvpair id=\"{mark}-server\" name=\"server\" value=\"{server}\"/>\n      <nvpair id=\"{mark}-reconnect\" \
          name=\"reconnect_interval\" value=\"{AGAIN}\"/>\n    </instance_attributes>\n    <operations>\n      <op id=\"{mark}-start\" \
          name=\"start\" interval=\"0\" timeout=\"60s\"/>\n      <op id=\"{mark}-monitor\" name=\"monitor\" interval=\"5s\" timeout=\"5s\"/>\n    </operations>\n  </primitive>"

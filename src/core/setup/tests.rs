@@ -184,6 +184,47 @@ fn constraints_by_names_of_earlier_versions_go() {
 /// Hosts that do not hold Ganeti's configuration fence by a copy of its programs: it follows what Ganeti has.
 #[test]
 fn the_copy_of_the_programs_follows_ganeti() {
+/// The master role is kept off remote nodes where there are any: it would be tried there, and cannot be held.
+#[test]
+fn the_master_role_never_runs_on_a_remote_node() {
+    const ID: &str = "gnt-ha-master-off-remotes";
+    let of = |parts: Vec<Part>| parts.into_iter().find(|part| part.xml.contains(ID));
+    let (cib, twenty) = large(20, 10);
+    assert_eq!(of(plan(&cib, &large(16, 10).1, SetupOptions::default())), None, "there is no remote node");
+    let unreached = plan_reached(&cib, &twenty, SetupOptions::default(), Some(&Reached::default()));
+    assert_eq!(of(unreached), None, "nor is one added");
+    for (primitive, role) in [(false, "gnt-ha-master-clone"), (true, "gnt-ha-master")] {
+        let wish = SetupOptions { primitive, ..SetupOptions::default() };
+        let first = plan(&cib, &twenty, wish);
+        let one = of(first.clone()).unwrap();
+        assert_eq!((&one.state, one.section), (&PartState::Add, "constraints"));
+        let pcs = format!("pcs constraint location {role} rule id={ID}-rule constraint-id={ID} score=-INFINITY '#kind' eq remote");
+        assert_eq!((one.pcs, one.crm), (vec![pcs], vec![format!("location {ID} {role} rule -inf: #kind eq remote")]));
+        let made = fragment(&first);
+        let whole = |made: &str| Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
+        let there = whole(&made);
+        let kinds: Vec<_> = there.by_kind.iter().map(|kept| (kept.resource.as_str(), kept.kind.as_str())).collect();
+        assert_eq!(kinds, [(role, "remote")]);
+        assert_eq!(of(plan(&there, &twenty, wish)).unwrap().state, PartState::Same);
+        assert!(of_nodes(&there, &twenty).iter().all(|part| !part.xml.contains(ID)), "no hook changes it");
+        assert!(removal(&there).contains(&format!("<rsc_location id=\"{ID}\"/>")));
+        for (from, to) in [
+            ("value=\"remote\"", "value=\"container\""),
+            ("score=\"-INFINITY\"", "score=\"-100\""),
+            ("operation=\"eq\"", "operation=\"ne\""),
+            ("score=\"-INFINITY\"", "role=\"Promoted\" score=\"-INFINITY\""),
+        ] {
+            assert!(made.contains(from), "{made}");
+            let changed = of(plan(&whole(&made.replace(from, to)), &twenty, wish)).unwrap();
+            assert_eq!(changed.state, PartState::Change("it says something else".into()), "{to}");
+        }
+        // That of somebody else does as well, and so does one for somebody else's role.
+        assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Same);
+        let theirs = plan(&whole(&made.replace("gnt-ha-master", "theirs")), &twenty, wish);
+        assert!(theirs.iter().all(|part| part.section != "constraints" || part.state == PartState::Same), "{theirs:#?}");
+    }
+}
+
     let with = |own: &str| {
         let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/x/oob"}},
             "nodegroups": {"g": {}}, "nodes": {
@@ -282,6 +323,15 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
 
     // Idempotent, also when Pacemaker has them among its nodes.
     let kind = |n: u8| if n > 10 { " type=\"remote\"" } else { "" };
+    // One that migrates has a node fenced that is well.
+    let is_said = |line: &str| line.ends_with("meta resource-stickiness=INFINITY allow-migrate=false");
+    assert!(is_said(&one.pcs[0]) && is_said(&one.crm[0]), "{one:?}");
+    let made = merged(&parts);
+    assert!(made.remotes().all(|remote| remote.meta_is_true("allow-migrate") == Some(false)), "{made:?}");
+    let by_earlier = fragment(&parts).replace("name=\"allow-migrate\"", "name=\"x\"");
+    let changed = plan(&Resources::parse(&format!("<cib>{by_earlier}</cib>")).unwrap(), &many, wish);
+    let why = PartState::Change("allow-migrate is not set, not false".into());
+    assert_eq!(changed.iter().filter(|part| part.state == why).count(), 10, "{changed:#?}");
     let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"{}/>", kind(n))).collect();
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
