@@ -4,14 +4,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::core::ganeti::oob::DEADLINE_VARIABLE;
+use crate::core::survey::Survey;
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run_with};
+use crate::sys::every_node;
 
 /// Where `make install` puts it.
 const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
 /// What is left of the time for its last word.
 const KEPT: Duration = Duration::from_millis(500);
+
+/// What it says of the other nodes and of this host.
+///
+/// # Errors
+/// Why it says nothing, in one line.
+pub(super) fn survey(config: &Path, deadline: Deadline) -> Result<Survey, String> {
+    every_node::ask_ours(Path::new(PROGRAM), &["survey", "--config", &config.display().to_string()], deadline)
+}
 
 /// Runs it with these words, and returns what it said.
 ///

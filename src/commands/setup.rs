@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::oob;
 use super::places::Paths;
 use super::rehearse::left;
 use crate::cli;
@@ -21,8 +22,8 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, SetupOptions, fragment, full_members, is_only_kept, outdated,
-    plan_reached, planned, removal, to_connect,
+    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, Reached, SetupOptions, fragment, full_members, is_only_kept,
+    other_key, outdated, plan_reached, planned, removal, to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::sys::clock::Deadline;
@@ -52,6 +53,9 @@ const DEATH: Duration = Duration::from_secs(3);
 
 /// How long each node that is to be a remote node has to take a connection and the key.
 const REACH: Duration = Duration::from_secs(3);
+
+/// How long the full members have to say which key for remote nodes they have.
+const SURVEY: Duration = Duration::from_secs(20);
 
 /// How long luxid is waited for: it is on this host.
 const SERVES: Duration = Duration::from_secs(8);
@@ -172,7 +176,9 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let digest = config.as_ref().filter(|_| is_master).map(Config::digest);
     let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
-    let reached = remote_key::asked(&asked, PORT, deadline.at_most(REACH))?;
+    let addresses = remote_key::asked(&asked, PORT, deadline.at_most(REACH));
+    let other_key = addresses.values().any(Result::is_ok).then(|| key_of_others(&resources, &ganeti, path, deadline));
+    let reached = Reached { addresses, other_key: other_key.flatten() };
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());
@@ -215,6 +221,14 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(!is_left)
         }
+    }
+}
+
+/// Why a full member may have another key for remote nodes than this host.
+fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Option<String> {
+    match oob::survey(config, deadline.at_most(SURVEY)) {
+        Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
+        Err(why) => Some(format!("the full members were not asked for their keys for remote nodes: {why}")),
     }
 }
 
@@ -386,9 +400,22 @@ fn shown(parts: &[Part], form: Form) -> Text {
     match form {
         Form::Table => table(parts),
         Form::Xml => Text::from(fragment(parts).as_str()),
-        Form::Pcs => Text::from(lines(|part| &part.pcs).as_str()),
-        Form::Crm => Text::from(crm(&lines(|part| &part.crm)).as_str()),
+        Form::Pcs => Text::from((lines(|part| &part.pcs) + &by_hand(parts, |part| &part.pcs)).as_str()),
+        Form::Crm => Text::from((crm(&lines(|part| &part.crm)) + &by_hand(parts, |part| &part.crm)).as_str()),
     }
+}
+
+/// The connections that an administrator has to make, each with the reason, as comments to whatever reads the rest: they are not for
+/// the shell either before that is mended.
+fn by_hand(parts: &[Part], words: fn(&Part) -> &[String]) -> String {
+    let comment = |part: &Part| match &part.state {
+        PartState::ByHand(why) if part.section == "resources" => {
+            let lines: String = words(part).iter().map(|line| format!("## {line}\n")).collect();
+            Some(format!("## by hand: {why}\n{lines}"))
+        }
+        _ => None,
+    };
+    parts.iter().filter_map(comment).collect()
 }
 
 /// What crmsh does not do is a comment to it.
@@ -425,5 +452,25 @@ mod tests {
         let both = format!("# crm_attribute --name x --delete\n{property}");
         assert_eq!(crm(&both), format!("{FOR_THE_SHELL}{both}"));
         assert_eq!(crm(""), "");
+    }
+
+    /// A connection that setup does not make is no command in what is piped to a shell or to crmsh, and not lost.
+    #[test]
+    fn what_is_to_be_done_by_hand_is_a_comment() {
+        let part = |section, state| Part {
+            what: "n17.lab as a Pacemaker remote node".into(),
+            section,
+            xml: "  <primitive id=\"n17.lab\"/>".into(),
+            pcs: vec!["pcs cluster node add-remote n17.lab".into()],
+            crm: vec!["primitive n17.lab ocf:pacemaker:remote".into()],
+            state,
+        };
+        let why = "n3.lab has another key for remote nodes, or none";
+        let form = |form| shown(&[part("resources", PartState::ByHand(why.into()))], form).plain();
+        assert_eq!(form(Form::Pcs), format!("## by hand: {why}\n## pcs cluster node add-remote n17.lab\n"));
+        assert_eq!(form(Form::Crm), format!("## by hand: {why}\n## primitive n17.lab ocf:pacemaker:remote\n"));
+        assert!(!form(Form::Xml).contains("n17.lab"));
+        let others = [part("resources", PartState::Add), part("nodes", PartState::ByHand(why.into()))];
+        assert_eq!(shown(&others, Form::Pcs).plain(), "pcs cluster node add-remote n17.lab\n");
     }
 }

@@ -271,7 +271,7 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
         let mut seen = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", member)]);
         let remote = PacemakerName::of_test("n3.lab");
         seen.remotes = [remote.clone()].into();
-        let fence = |&(action, status)| {
+        let fence = |&(action, status): &(FenceAction, FenceStatus)| {
             let completed_ms = (status != FenceStatus::Pending).then_some(1);
             (name("n3.lab"), Fence { action, status, completed_ms, delegate: Delegate::Host(name("n1.lab")) })
         };

@@ -39,6 +39,22 @@ pub enum NodeSurvey {
     Silent(String),
 }
 
+impl Survey {
+    /// What a node says of its key for Pacemaker remote nodes ([`Program::remote_key`]). `here`: this host.
+    ///
+    /// # Errors
+    /// Why it says nothing, in one line.
+    pub fn remote_key(&self, node: &NodeName, here: Option<&NodeName>) -> Result<Option<&str>, &str> {
+        let program = match self.nodes.get(node) {
+            _ if here == Some(node) => Some(&self.own),
+            Some(NodeSurvey::Says { program, .. }) => program.as_ref(),
+            Some(NodeSurvey::Silent(why)) => return Err(why),
+            None => return Err("it was not asked, as it is offline in Ganeti or refused"),
+        };
+        Ok(program.and_then(|program| program.remote_key.as_deref()))
+    }
+}
+
 /// One device of a node, as `ganeti-oob devices` has asked it: each of every level, as the next level may be needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceAnswer {

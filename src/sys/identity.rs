@@ -65,6 +65,7 @@ pub fn program(config: &Path) -> Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: std::fs::read(config).ok().map(digest),
         wall_ms: now().wall_ms,
+        remote_key: super::remote_key::fingerprint(),
     }
 }
 

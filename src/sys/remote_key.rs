@@ -28,23 +28,53 @@ const CHANGE_CIPHER: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 
-/// Asks each of `addresses` at `port`; the answer is why it cannot be connected to.
-///
-/// # Errors
-/// The key of this host cannot be read.
-pub fn asked(
+/// By what hosts compare their keys. No handshake signs it.
+const COMPARED: &[u8] = b"gnt-ha: key for remote nodes";
+
+/// The bytes of a fingerprint: enough for keys that nobody has chosen to have the same one.
+const FINGERPRINT: usize = 8;
+
+/// Asks each of `addresses` at `port`; the answer is why it cannot be connected to. Without a key on this host that is why for all.
+#[must_use]
+pub fn asked(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeMap<IpAddr, Result<(), String>> {
+    asked_by(&KEYS.map(Path::new), addresses, port, deadline)
+}
+
+/// The fingerprint of this host's key: it tells the key from another, and not what it is. None without a key.
+#[must_use]
+pub fn fingerprint() -> Option<String> {
+    fingerprint_of(&read(&KEYS.map(Path::new)).ok()?)
+}
+
+fn fingerprint_of(key: &[u8]) -> Option<String> {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).ok().filter(|_| !key.is_empty())?;
+    mac.update(COMPARED);
+    Some(mac.finalize().into_bytes().iter().take(FINGERPRINT).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// As Pacemaker does, from the first that is there.
+fn read(paths: &[&Path]) -> Result<Vec<u8>, String> {
+    let all = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let path = paths.iter().find(|path| path.exists());
+    let path = path.ok_or_else(|| format!("this host has no key for remote nodes ({})", all()))?;
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn asked_by(
+    keys: &[&Path],
     addresses: &[IpAddr],
     port: u16,
     deadline: Deadline,
-) -> Result<BTreeMap<IpAddr, Result<(), String>>, String> {
+) -> BTreeMap<IpAddr, Result<(), String>> {
     if addresses.is_empty() {
-        return Ok(BTreeMap::new());
+        return BTreeMap::new();
     }
-    let path = KEYS.iter().map(Path::new).find(|path| path.exists());
-    let path = path.ok_or_else(|| format!("this host has no key for remote nodes ({})", KEYS.join(", ")))?;
-    let key = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let key = match read(keys) {
+        Ok(key) => key,
+        Err(why) => return addresses.iter().map(|address| (*address, Err(why.clone()))).collect(),
+    };
     let key = &key;
-    Ok(thread::scope(|scope| {
+    thread::scope(|scope| {
         let ask = |address: IpAddr| move || takes(SocketAddr::new(address, port), key, deadline);
         let all: Vec<_> = addresses.iter().map(|address| (*address, scope.spawn(ask(*address)))).collect();
         all.into_iter()
@@ -53,7 +83,7 @@ pub fn asked(
                 (address, answer.map_err(|error| error.to_string()))
             })
             .collect()
-    }))
+    })
 }
 
 /// Whether the server there has this key.
@@ -246,6 +276,35 @@ mod tests {
         let sealed = seal(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
         let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
+    }
+
+    /// That this host has no key concerns the connections, and nothing else that is to be set up.
+    #[test]
+    fn without_a_key_each_address_has_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let (none, key) = (folder.path().join("none"), folder.path().join("authkey"));
+        let addresses = [IpAddr::from([192, 0, 2, 17]), IpAddr::from([192, 0, 2, 18])];
+        let soon = Deadline::after(Duration::from_secs(5));
+        let said = asked_by(&[&none], &addresses, 1, soon);
+        let why = Err(format!("this host has no key for remote nodes ({})", none.display()));
+        assert_eq!(said, BTreeMap::from(addresses.map(|address| (address, why.clone()))));
+        assert!(asked_by(&[&none], &[], 1, soon).is_empty());
+        std::fs::write(&key, "k").unwrap();
+        assert_eq!(read(&[&none, &key]), Ok(b"k".to_vec()));
+    }
+
+    /// Hosts compare the fingerprints of their keys; neither the key nor its digest is in one.
+    #[test]
+    fn a_fingerprint_is_neither_the_key_nor_its_digest() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let said = fingerprint_of(b"key").unwrap();
+        assert_eq!((said.len(), fingerprint_of(b"key").as_ref()), (2 * FINGERPRINT, Some(&said)));
+        assert!(
+            said != fingerprint_of(b"kez").unwrap()
+                && said != fingerprint_of(&[b"key".as_slice(), &[1]].concat()).unwrap()
+        );
+        assert!(!hex(&Sha256::digest(b"key")).contains(&said) && !hex(b"key").contains(&said));
+        assert_eq!(fingerprint_of(b""), None, "that is no key");
     }
 
     /// Whatever answers, be it nothing, garbage or an alert: only a server that goes on is one with our key.

@@ -206,6 +206,20 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         );
     }),
     ("remote-connection-migrates", "n4.lab", |s| s.remote(true)),
+    ("remote-key-differs", "n2.lab", |s| {
+        s.remote(false);
+        let none = Program { remote_key: None, ..program() };
+        s.said("n2.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
+    }),
+    ("remote-key-differs", "n3.lab", |s| {
+        s.remote(false);
+        let other = Program { remote_key: Some("b".into()), ..program() };
+        s.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
+    }),
+    ("remote-key-differs", "n1.lab", |s| {
+        s.remote(false);
+        s.view.survey.as_mut().unwrap().as_mut().unwrap().own.remote_key = None;
+    }),
     ("offline-but-online", "n4.lab", |s| s.ganeti["nodes"]["u4"]["offline"] = true.into()),
     ("lost-but-not-offline", "n4.lab", |s| {
         s.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"")

@@ -35,6 +35,34 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
             }
         }
     }
+    look_at_keys(view, survey, findings);
+}
+
+/// Pacemaker may start the connection to a remote node on each full member. Where none has a key they have certificates.
+fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
+    let (Ok(resources), Ok(state), Ok(ganeti)) = (&view.resources, &view.pacemaker, &view.ganeti) else { return };
+    if resources.remotes().next().is_none() {
+        return;
+    }
+    let all = ganeti.names();
+    let is_member = |node: &NodeName| state.called(node, &all).is_ok_and(|name| !state.remotes.contains(name));
+    // An older version does not say, and is found as such.
+    let says = |program: &Program| program.remote_key.is_some() || program.version == survey.own.version;
+    let others = survey.nodes.iter().filter_map(|(node, found)| match found {
+        NodeSurvey::Says { program, .. } => Some((node, program.as_ref()?)),
+        NodeSurvey::Silent(_) => None,
+    });
+    let own = view.host.node.iter().map(|here| (here, &survey.own));
+    let told: Vec<(&NodeName, Option<&String>)> = own
+        .chain(others)
+        .filter(|(node, program)| is_member(node) && says(program))
+        .map(|(node, program)| (node, program.remote_key.as_ref()))
+        .collect();
+    let Some((first, wanted)) = told.iter().find(|(_, key)| key.is_some()) else { return };
+    for (node, key) in told.iter().filter(|(_, key)| key != wanted) {
+        let what = if key.is_some() { format!("its key is not that of {first}") } else { "it has no key".to_owned() };
+        findings.add("remote-key-differs", node, what);
+    }
 }
 
 fn look_at_program(

@@ -364,6 +364,14 @@ pub const RULES: &[Rule] = &[
         "gnt-node modify --master-capable=no {}",
     ),
     rule_of(
+        "remote-key-differs",
+        Error,
+        "Pacemaker may start the connection to a remote node on this host: without the remote node's key that fails, and Pacemaker \
+         fences the remote node, which is well",
+        "on Ganeti's master, if its key is the right one: gnt-cluster copyfile --node {} /etc/pacemaker/authkey; then on {}: chgrp \
+         haclient /etc/pacemaker/authkey",
+    ),
+    rule_of(
         "remote-connection-migrates",
         Warning,
         "Pacemaker migrates the connection when it has to move: where the other member cannot take it over, Pacemaker fences the remote \

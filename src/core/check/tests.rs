@@ -222,7 +222,7 @@ const PDU: &str =
     "[devices.pdu]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { plug = \"{short}\" }\n\n[default]\n";
 
 pub(super) fn program() -> Program {
-    Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1 }
+    Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1, remote_key: Some("k".into()) }
 }
 
 fn says() -> NodeSurvey {
@@ -270,6 +270,33 @@ fn a_regular_node_without_a_configuration_is_no_fault() {
     let none = Program { config: None, ..program() };
     scene.said("n4.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
     assert_eq!(scene.found(), []);
+}
+
+/// Keys count where a connection is there. Who has certificates has none, an older version does not say, and a remote node connects
+/// to nobody.
+#[test]
+fn keys_for_remote_nodes_are_compared_where_they_count() {
+    let with = |node: &str, plant: fn(&mut Program)| {
+        let mut scene = Scene::healthy();
+        scene.remote(false);
+        let mut changed = program();
+        plant(&mut changed);
+        scene.said(node, NodeSurvey::Says { program: Some(changed), skew_ms: 0, leash: None });
+        scene
+    };
+    assert_eq!(with("n4.lab", |own| own.remote_key = None).found(), []);
+    let older = with("n3.lab", |own| (own.version, own.remote_key) = ("0.0.9".into(), None));
+    assert_eq!(older.found(), [("versions-differ", "n3.lab".to_owned())]);
+    let mut none = with("n3.lab", |own| own.remote_key = None);
+    let survey = none.view.survey.as_mut().unwrap().as_mut().unwrap();
+    survey.own.remote_key = None;
+    survey.nodes.remove(&name("n2.lab"));
+    survey.nodes.remove(&name("n4.lab"));
+    assert_eq!(none.found(), [], "they have certificates");
+    let mut scene = Scene::healthy();
+    let other = Program { remote_key: Some("b".into()), ..program() };
+    scene.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
+    assert_eq!(scene.found(), [], "there is no connection");
 }
 
 /// False alarms on a healthy cluster: 0, also of one that has more than it needs.

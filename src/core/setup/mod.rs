@@ -22,10 +22,10 @@ use super::pacemaker::resources::{Primitive, Resources};
 use crate::config::Digest;
 use compare::differs;
 pub(crate) use locations::is_by_name;
-pub use properties::is_only_kept;
-pub(crate) use remotes::is_ours as is_our_connection;
 use locations::{locations, off_remotes};
+pub use properties::is_only_kept;
 use properties::{digest, programs, properties};
+pub(crate) use remotes::is_ours as is_our_connection;
 use remotes::remotes;
 use roles::{master, nodes};
 
@@ -142,7 +142,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 pub const GANETI: &str = "ganeti";
 
 pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
-pub use remotes::{MEMBERS, PORT, Reached, full_members, to_connect};
+pub use remotes::{MEMBERS, PORT, Reached, full_members, other_key, to_connect};
 
 /// Why nobody is to be preferred.
 const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";

@@ -13,6 +13,7 @@ use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use crate::core::pacemaker::resources::{Primitive, Resources};
+use crate::core::survey::Survey;
 
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
 pub const MEMBERS: usize = 16;
@@ -30,8 +31,36 @@ const AGAIN: &str = "10s";
 /// The port of pacemaker_remote (`DEFAULT_REMOTE_PORT`).
 pub const PORT: u16 = 3121;
 
-/// The addresses that were asked for a connection at [`PORT`], each with why it takes none.
-pub type Reached = BTreeMap<IpAddr, Result<(), String>>;
+/// What was found out before a connection is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The addresses that were asked for a connection at [`PORT`], each with why it takes none.
+    pub addresses: BTreeMap<IpAddr, Result<(), String>>,
+    /// Why a full member may have another key than the one that they were asked with ([`other_key`]).
+    pub other_key: Option<String>,
+}
+
+/// Why a full member may have another key than this host `here`, whose key the nodes were asked with: Pacemaker may start a connection
+/// on any of them, and where that fails for the key it fences the node at once. None where all say that they have the same.
+#[must_use]
+pub fn other_key(
+    resources: &Resources,
+    ganeti: &GanetiConfig,
+    here: Option<&NodeName>,
+    survey: &Survey,
+) -> Option<String> {
+    let all = ganeti.names();
+    resources.nodes.iter().find_map(|member| {
+        let Ok(node) = node::find(member.name(), &all) else {
+            return Some(format!("{member} cannot be asked for its key for remote nodes: Ganeti does not know it"));
+        };
+        match survey.remote_key(node, here) {
+            Ok(Some(key)) if survey.own.remote_key.as_deref() == Some(key) => None,
+            Ok(_) => Some(format!("{node} has another key for remote nodes, or none")),
+            Err(why) => Some(format!("{node} does not say which key for remote nodes it has: {why}")),
+        }
+    })
+}
 
 /// Where the connections are to go that are not there yet.
 #[must_use]
@@ -160,7 +189,7 @@ fn connection(
     let mark = mark(name);
     let address = ganeti.notes(&node.name).primary_ip;
     let server = address.map_or_else(|| node.name.to_string(), |ip| ip.to_string());
-    let unreached = reached.and_then(|reached| match address.and_then(|address| reached.get(&address)) {
+    let unreached = reached.and_then(|reached| match address.and_then(|address| reached.addresses.get(&address)) {
         Some(Ok(())) => None,
         Some(Err(why)) => Some(why.as_str()),
         None => Some("it was not asked"),
@@ -173,6 +202,7 @@ fn connection(
          name=\"reconnect_interval\" value=\"{AGAIN}\"/>\n    </instance_attributes>\n    <operations>\n      <op id=\"{mark}-start\" \
          name=\"start\" interval=\"0\" timeout=\"60s\"/>\n      <op id=\"{mark}-monitor\" name=\"monitor\" interval=\"5s\" timeout=\"5s\"/>\n    </operations>\n  </primitive>"
     );
+    let other_key = reached.and_then(|reached| reached.other_key.as_deref());
     // An XML id begins with no figure.
     let is_id = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let state = match there {
@@ -183,6 +213,7 @@ fn connection(
             unreached.unwrap_or_default()
         )),
         None if !is_id => PartState::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
+        None if other_key.is_some() => PartState::ByHand(other_key.unwrap_or_default().to_owned()),
         Some(there) if !is_ours(there) => match state(&xml, name, None, resources) {
             PartState::Same => PartState::Same,
             _ => PartState::Kept(format!("{} does it", there.outer)),

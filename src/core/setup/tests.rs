@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::*;
+use crate::core::node::NodeName;
+use crate::core::shun::messages::Program;
+use crate::core::survey::{NodeSurvey, Survey};
 use serde_json::json;
 
 /// That of the configuration in each file of `written`.
@@ -181,9 +184,6 @@ fn constraints_by_names_of_earlier_versions_go() {
     assert!(parts.iter().any(|part| part.state == PartState::Change("it says something else".into())), "{parts:#?}");
 }
 
-/// Hosts that do not hold Ganeti's configuration fence by a copy of its programs: it follows what Ganeti has.
-#[test]
-fn the_copy_of_the_programs_follows_ganeti() {
 /// The master role is kept off remote nodes where there are any: it would be tried there, and cannot be held.
 #[test]
 fn the_master_role_never_runs_on_a_remote_node() {
@@ -198,7 +198,9 @@ fn the_master_role_never_runs_on_a_remote_node() {
         let first = plan(&cib, &twenty, wish);
         let one = of(first.clone()).unwrap();
         assert_eq!((&one.state, one.section), (&PartState::Add, "constraints"));
-        let pcs = format!("pcs constraint location {role} rule id={ID}-rule constraint-id={ID} score=-INFINITY '#kind' eq remote");
+        let pcs = format!(
+            "pcs constraint location {role} rule id={ID}-rule constraint-id={ID} score=-INFINITY '#kind' eq remote"
+        );
         assert_eq!((one.pcs, one.crm), (vec![pcs], vec![format!("location {ID} {role} rule -inf: #kind eq remote")]));
         let made = fragment(&first);
         let whole = |made: &str| Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
@@ -221,10 +223,16 @@ fn the_master_role_never_runs_on_a_remote_node() {
         // That of somebody else does as well, and so does one for somebody else's role.
         assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Same);
         let theirs = plan(&whole(&made.replace("gnt-ha-master", "theirs")), &twenty, wish);
-        assert!(theirs.iter().all(|part| part.section != "constraints" || part.state == PartState::Same), "{theirs:#?}");
+        assert!(
+            theirs.iter().all(|part| part.section != "constraints" || part.state == PartState::Same),
+            "{theirs:#?}"
+        );
     }
 }
 
+/// Hosts that do not hold Ganeti's configuration fence by a copy of its programs: it follows what Ganeti has.
+#[test]
+fn the_copy_of_the_programs_follows_ganeti() {
     let with = |own: &str| {
         let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/x/oob"}},
             "nodegroups": {"g": {}}, "nodes": {
@@ -320,9 +328,6 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(one.xml.contains("<primitive id=\"n17.lab\""), "the id is the node's name: {}", one.xml);
     assert!(one.pcs[0].starts_with("pcs cluster node add-remote n17.lab n17.lab reconnect_interval="), "{:?}", one.pcs);
     assert!(one.crm[0].starts_with("primitive n17.lab ocf:pacemaker:remote params server="), "{:?}", one.crm);
-
-    // Idempotent, also when Pacemaker has them among its nodes.
-    let kind = |n: u8| if n > 10 { " type=\"remote\"" } else { "" };
     // One that migrates has a node fenced that is well.
     let is_said = |line: &str| line.ends_with("meta resource-stickiness=INFINITY allow-migrate=false");
     assert!(is_said(&one.pcs[0]) && is_said(&one.crm[0]), "{one:?}");
@@ -332,6 +337,9 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let changed = plan(&Resources::parse(&format!("<cib>{by_earlier}</cib>")).unwrap(), &many, wish);
     let why = PartState::Change("allow-migrate is not set, not false".into());
     assert_eq!(changed.iter().filter(|part| part.state == why).count(), 10, "{changed:#?}");
+
+    // Idempotent, also when Pacemaker has them among its nodes.
+    let kind = |n: u8| if n > 10 { " type=\"remote\"" } else { "" };
     let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"{}/>", kind(n))).collect();
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
@@ -374,7 +382,8 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     let asked = to_connect(&cib, &ganeti, MEMBERS);
     assert_eq!(asked, (11..=19).map(address).collect::<BTreeSet<_>>());
     let refused = |at: &IpAddr| if *at == address(17) { Err("Connection refused".to_owned()) } else { Ok(()) };
-    let reached = asked.into_iter().map(|at| (at, refused(&at))).collect();
+    let addresses = asked.into_iter().map(|at| (at, refused(&at))).collect();
+    let reached = Reached { addresses, other_key: None };
     let parts = plan_reached(&cib, &ganeti, SetupOptions::default(), Some(&reached));
     let of = |node: &str| parts.iter().find(|part| part.what.starts_with(node) && part.section == "resources").unwrap();
     assert_eq!(of("n18.lab ").state, PartState::Add);
@@ -387,8 +396,59 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     // One that is connected to is not asked again.
     let applied = merged(&parts);
     assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
-    let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::new()));
+    let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::default()));
     assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Same), "{again:#?}");
+}
+
+/// Pacemaker may start a connection on any full member, and has the node fenced where that fails for its key: none is added unless all
+/// say that they have the one that was tried.
+#[test]
+fn no_connection_is_added_while_a_member_may_have_another_key() {
+    let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
+    let (here, wish) = (node(1), SetupOptions { members: 3, ..SetupOptions::default() });
+    let known: String = (1..=3).map(|n| format!("<node id=\"{n}\" uname=\"n{n}\"/>")).collect();
+    let cib =
+        |more: &str| Resources::parse(&EMPTY.replace("<nodes/>", &format!("<nodes>{known}{more}</nodes>"))).unwrap();
+    let program = |key: Option<&str>| Program {
+        version: "0.1.0".into(),
+        config: None,
+        wall_ms: 1,
+        remote_key: key.map(str::to_owned),
+    };
+    let says = |key| NodeSurvey::Says { program: Some(program(key)), skew_ms: 0, leash: None };
+    let survey = |second: Option<NodeSurvey>| {
+        let asked = [(node(2), second), (node(3), Some(says(Some("k")))), (node(4), Some(says(None)))];
+        let nodes = asked.into_iter().filter_map(|(node, said)| Some((node, said?))).collect();
+        Survey { own: program(Some("k")), own_leash: None, nodes }
+    };
+    let told = |survey: &Survey| other_key(&cib(""), &many(), Some(&here), survey);
+    assert_eq!(told(&survey(Some(says(Some("k"))))), None, "a node that is to be a remote node connects to nobody");
+    let other = "n2.lab has another key for remote nodes, or none".to_owned();
+    let older = NodeSurvey::Says { program: None, skew_ms: 0, leash: None };
+    for differs in [says(Some("other")), says(None), older] {
+        assert_eq!(told(&survey(Some(differs))).as_ref(), Some(&other));
+    }
+    let unknown = told(&survey(Some(NodeSurvey::Silent("did not answer in time".into())))).unwrap();
+    assert_eq!(unknown, "n2.lab does not say which key for remote nodes it has: did not answer in time");
+    assert!(told(&survey(None)).unwrap().contains("it is offline in Ganeti or refused"));
+    let keyless = Survey { own: program(None), ..survey(Some(says(None))) };
+    assert_eq!(told(&keyless), Some("n1.lab has another key for remote nodes, or none".to_owned()));
+    let strange = cib("<node id=\"9\" uname=\"q9.lab\"/>");
+    let said = other_key(&strange, &many(), Some(&here), &survey(Some(says(Some("k"))))).unwrap();
+    assert!(said.starts_with("q9.lab cannot be asked"), "{said}");
+
+    let addresses = to_connect(&cib(""), &many(), 3).into_iter().map(|at| (at, Ok(()))).collect();
+    let reached = Reached { addresses, other_key: Some(other.clone()) };
+    let parts = plan_reached(&cib(""), &many(), wish, Some(&reached));
+    let by_hand = PartState::ByHand(other);
+    assert_eq!(parts.iter().filter(|part| part.state == by_hand).count(), 2, "{parts:#?}");
+    assert!(!fragment(&parts).contains("type=\"remote\""));
+    // What is there stays.
+    let made = fragment(&plan(&cib(""), &many(), wish));
+    let made = made.replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
+    let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
+    let again = plan_reached(&made, &many(), wish, Some(&reached));
+    assert!(again.iter().all(|part| !part.state.is_by_hand()), "{again:#?}");
 }
 
 /// Pacemaker keeps the entry of a node whose connection was taken away: it is asked, and connected to again. One whose short and whole
@@ -403,7 +463,7 @@ fn an_entry_that_is_left_over_is_no_connection() {
     };
     let of = |resources: &Resources| {
         let asked = to_connect(resources, &many(), 3);
-        let reached = asked.iter().map(|at| (*at, Ok(()))).collect();
+        let reached = Reached { addresses: asked.iter().map(|at| (*at, Ok(()))).collect(), other_key: None };
         let parts = plan_reached(resources, &many(), wish, Some(&reached));
         let added = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
         (asked, added.map(|part| part.what.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
@@ -422,9 +482,8 @@ fn an_entry_that_is_left_over_is_no_connection() {
 fn remote_nodes_have_no_part_in_a_tie() {
     let (cib, five) = large(5, 2);
     let wish = SetupOptions { members: 2, ..SetupOptions::default() };
-    let delays = |resources: &Resources, wish| {
-        fragment(&plan(resources, &five, wish)).contains("priority-fencing-delay")
-    };
+    let delays =
+        |resources: &Resources, wish| fragment(&plan(resources, &five, wish)).contains("priority-fencing-delay");
     assert_eq!(full_members(&cib, &five, 2), 2);
     assert!(delays(&cib, wish));
     assert!(!delays(&cib, SetupOptions { has_device: true, ..wish }));
@@ -434,7 +493,9 @@ fn remote_nodes_have_no_part_in_a_tie() {
     let made = fragment(&plan(&cib, &five, wish)).replace("<configuration>", &format!("<configuration>{known}"));
     let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
     assert_eq!([2, 16].map(|members| full_members(&made, &five, members)), [2, 2]);
-    assert!(plan(&made, &five, wish).iter().any(|part| part.what.contains("priority-") && part.state == PartState::Same));
+    assert!(
+        plan(&made, &five, wish).iter().any(|part| part.what.contains("priority-") && part.state == PartState::Same)
+    );
     let third = Resources { nodes: large(5, 3).0.nodes, ..cib };
     assert_eq!(full_members(&third, &five, 2), 3, "a regular node that is a full member stays one");
     assert!(!delays(&third, wish));
@@ -465,7 +526,7 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
     // One that is connected to stays so; one that was not reached is a regular node like any.
     assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, told);
-    assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::new()))).0, [""; 0]);
+    assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::default()))).0, [""; 0]);
 }
 
 /// A remote node fences nobody: it cannot hold the master role. That is said, and left to the administrator.

@@ -147,6 +147,10 @@ pub struct Program {
     pub config: Option<String>,
     /// Its host's clock, in milliseconds since 1970.
     pub wall_ms: u64,
+    /// The fingerprint of its host's key for Pacemaker remote nodes: the first bytes of an HMAC-SHA256 by that key of a fixed label, in
+    /// hexadecimal. None without a key, or of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_key: Option<String>,
 }
 
 /// What a leash says of itself.
