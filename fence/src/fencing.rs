@@ -42,6 +42,7 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
         Ok(_lock) => act(cluster, &target, asked, options, work, &mut road),
     };
     report.complain.splice(0..0, road.leave(finish));
+    report.complain.extend(cluster.doubt(&target));
     report
 }
 

@@ -19,6 +19,8 @@ pub struct Cluster {
     config: Result<GanetiConfig, GanetiFilesError>,
     /// What a host knows that is no master candidate.
     copy: Option<Copy>,
+    /// The same of a master candidate, which fences by its own files.
+    beside: Option<Copy>,
     /// The program for every node, by option.
     program: Option<PathBuf>,
     /// What `ganeti-oob` reads.
@@ -81,18 +83,21 @@ impl Cluster {
     #[must_use]
     pub fn read(options: &Options) -> Self {
         let copy = || Copy::read(&options.data_dir, &options.cib);
-        let (config, copy) = match files::read_config(&options.data_dir) {
-            Ok(ganeti) => match Some(copy()).filter(|copy| copy.denies(&ganeti)) {
+        let (config, copy, beside) = match files::read_config(&options.data_dir) {
+            Ok(ganeti) => match copy() {
                 // What it holds is from before it was lost: it may fence as any regular node, by the copy.
-                Some(copy) => (Err(GanetiFilesError::NotCandidate(options.data_dir.join("config.data"))), Some(copy)),
-                None => (Ok(ganeti), None),
+                copy if copy.denies(&ganeti) => {
+                    (Err(GanetiFilesError::NotCandidate(options.data_dir.join("config.data"))), Some(copy), None)
+                }
+                copy => (Ok(ganeti), None, Some(copy)),
             },
-            Err(error @ GanetiFilesError::NotCandidate(_)) => (Err(error), Some(copy())),
+            Err(error @ GanetiFilesError::NotCandidate(_)) => (Err(error), Some(copy()), None),
             // A configuration that is there and cannot be read may say something else than the copy.
-            Err(error) => (Err(error), None),
+            Err(error) => (Err(error), None, None),
         };
         Self {
             copy,
+            beside,
             config,
             program: options.oob_program.clone(),
             config_toml: DEFAULT_PATH.into(),
@@ -157,6 +162,22 @@ impl Cluster {
             copy.configuration(&self.config_toml)?;
         }
         Ok(program)
+    }
+
+    /// What is to be said of a fencing by our program on a master candidate whose `config.toml` is not that of Ganeti's master. It
+    /// fences all the same: the master's may have been changed just now, and then nobody else would.
+    #[must_use]
+    pub fn doubt(&self, target: &Target) -> Option<String> {
+        let path = &self.config_toml;
+        let is_other = is_ours(target.program.path()) && self.beside.as_ref()?.contradicts(path);
+        is_other.then(|| {
+            format!(
+                "{}: fenced by {}, which is another one than that with which gnt-ha setup --apply was last run on Ganeti's master; see \
+                 gnt-ha check",
+                target.node,
+                path.display()
+            )
+        })
     }
 
     /// The program that the device's option names for every node, where this host may run it; none without such an option.

@@ -6,6 +6,7 @@ use hmac::digest::Digest;
 use nix::unistd::{SysconfVar, gethostname, getppid, getuid, sysconf};
 use sha1::Sha1;
 
+use crate::config::Config;
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
 use crate::core::receipt::Caller;
@@ -60,10 +61,12 @@ fn first_process_began() -> Option<u64> {
 /// What stands behind this host's answers, with the configuration at `config`.
 #[must_use]
 pub fn program(config: &Path) -> Program {
-    let digest = |bytes: Vec<u8>| Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = std::fs::read(config).ok();
+    let decides = |bytes: &Vec<u8>| Some(Config::parse(std::str::from_utf8(bytes).ok()?, config).ok()?.digest());
     Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        config: std::fs::read(config).ok().map(digest),
+        config: bytes.as_ref().map(|bytes| Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()),
+        digest: bytes.as_ref().and_then(decides).map(|digest| digest.to_string()),
         wall_ms: now().wall_ms,
         remote_key: super::remote_key::fingerprint(),
     }
@@ -140,6 +143,27 @@ mod tests {
     fn a_host_is_up_for_some_time_of_one_boot() {
         assert!(uptime_ms().unwrap() <= super::super::clock::now().boottime_ms);
         assert!(incarnation().starts_with(&boot_id()) && incarnation().len() > boot_id().len());
+    }
+
+    /// A comment makes another file, and decides nothing; what is no configuration decides nothing that is known.
+    #[test]
+    fn a_host_tells_its_file_and_what_it_decides() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let of = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let Program { config, digest, .. } = program(&path);
+            (config.unwrap(), digest)
+        };
+        let text = "minimum_grade = \"bounded\"\n";
+        let (file, digest) = of(text);
+        let (commented, same) = of(&format!("# A comment.\n{text}"));
+        assert!(file != commented && digest == same && digest.is_some_and(|digest| digest.len() == 32));
+        assert_ne!(of("minimum_grade = \"off\"\n").1, same);
+        assert_eq!(of("[defalut]\n").1, None);
+        std::fs::remove_file(&path).unwrap();
+        let Program { config, digest, .. } = program(&path);
+        assert_eq!((config, digest), (None, None));
     }
 
     #[test]

@@ -136,7 +136,7 @@ const FAULTS: &[Fault] = &[
     ("plan-differs", "n1", "cibadmin --delete --xml-text '<alert id=\"gnt-ha-alert\"/>'", Shown(SETUP)),
     // Regular hosts would fence nobody.
     (
-        "plan-differs",
+        "configurations-differ",
         "n1",
         "crm_attribute --name gnt-ha-config-digest --update 00000000000000000000000000000000",
         Shown(SETUP),

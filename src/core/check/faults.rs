@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::input::Installed;
-use super::tests::{PROGRAM, Scene, device, name, program};
+use super::tests::{DIGEST, PROGRAM, Scene, device, name, other, program};
+use crate::config::DIGEST_PROPERTY;
 use crate::core::breaker::OpenState;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
@@ -340,14 +341,28 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
     }),
     ("configurations-differ", "n2.lab", |s| {
-        let other = Program { config: Some("b".into()), ..program() };
-        s.said("n2.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
+        s.said("n2.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, leash: None });
     }),
     // n4 is no candidate, and may fence by the copy that it has.
     ("configurations-differ", "n4.lab", |s| {
-        let older = Program { config: Some("b".into()), ..program() };
-        s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, leash: None });
     }),
+    ("configurations-differ", "n3.lab", |s| {
+        let none = Program { config: None, digest: None, ..program() };
+        s.said("n3.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
+    }),
+    // An older version does not tell what its file decides.
+    ("configurations-differ", "n2.lab", |s| {
+        let older = Program { digest: None, ..other() };
+        s.said("n2.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
+    }),
+    // This host's has changed, and is not the others' yet.
+    ("configurations-differ", "n1.lab", |s| {
+        s.property(DIGEST_PROPERTY, DIGEST);
+        s.view.survey.as_mut().unwrap().as_mut().unwrap().own = other();
+    }),
+    // All have it, and Pacemaker keeps the digest of the one before.
+    ("configurations-differ", DIGEST_PROPERTY, |s| s.property(DIGEST_PROPERTY, &DIGEST.replace('a', "c"))),
     ("clock-skew", "n4.lab", |s| {
         s.said("n4.lab", NodeSurvey::Says { program: Some(program()), skew_ms: -6_000, leash: None });
     }),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::pacemaker::{has_other_device, least_grade};
+use super::peers::same_by_other_files;
 use super::{CheckInput, Findings};
 use crate::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
@@ -25,7 +26,7 @@ use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 /// Something that is no fault, and good to know before a host dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// `reachable-grade`, `shared-power` or `stricter-device`.
+    /// `reachable-grade`, `shared-power`, `stricter-device` or `configuration-file`.
     pub note: &'static str,
     /// The nodes that it is about.
     pub nodes: Vec<NodeName>,
@@ -91,6 +92,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
         found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, mend });
     }
     found.extend(stricter(view));
+    found.extend(same_by_other_files(view));
     found
 }
 

@@ -33,7 +33,8 @@ fn leash(node: u8) -> DatedSelfFenceReport {
 }
 
 fn says(leash: Option<DatedSelfFenceReport>) -> NodeSurvey {
-    let program = Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1, remote_key: None };
+    let program =
+        Program { version: "0.1.0".into(), config: Some("a".into()), digest: None, wall_ms: 1, remote_key: None };
     NodeSurvey::Says { program: Some(program), skew_ms: 0, leash }
 }
 

@@ -1,6 +1,10 @@
 //! The other nodes, as their `ganeti-oob` tell of themselves.
 
-use super::{CheckInput, Findings};
+use std::collections::BTreeSet;
+
+use super::{CheckInput, Findings, Note};
+use crate::config::{DIGEST_PROPERTY, Digest};
+use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::messages::Program;
 use crate::core::survey::{NodeSurvey, Survey};
@@ -22,7 +26,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         match (found, is_candidate(node)) {
             (NodeSurvey::Silent(why), true) => findings.add("candidate-program-silent", node, why.as_str()),
             (NodeSurvey::Silent(why), false) => findings.add("node-program-silent", node, why.as_str()),
-            (NodeSurvey::Says { program, skew_ms, .. }, candidate) => {
+            (NodeSurvey::Says { program, skew_ms, .. }, _) => {
                 if skew_ms.unsigned_abs() > SKEW_MS {
                     let way = if *skew_ms > 0 { "ahead of" } else { "behind" };
                     findings.add(
@@ -31,10 +35,11 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
                         format!("its clock is {} s {way} this host's", skew_ms.unsigned_abs() / 1_000),
                     );
                 }
-                look_at_program(node, program.as_ref(), candidate, survey, findings);
+                look_at_version(node, program.as_ref(), survey, findings);
             }
         }
     }
+    look_at_configurations(view, survey, is_candidate, findings);
     look_at_keys(view, survey, findings);
 }
 
@@ -48,13 +53,9 @@ fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     let is_member = |node: &NodeName| state.called(node, &all).is_ok_and(|name| !state.remotes.contains(name));
     // An older version does not say, and is found as such.
     let says = |program: &Program| program.remote_key.is_some() || program.version == survey.own.version;
-    let others = survey.nodes.iter().filter_map(|(node, found)| match found {
-        NodeSurvey::Says { program, .. } => Some((node, program.as_ref()?)),
-        NodeSurvey::Silent(_) => None,
-    });
     let own = view.host.node.iter().map(|here| (here, &survey.own));
     let told: Vec<(&NodeName, Option<&String>)> = own
-        .chain(others)
+        .chain(programs(survey))
         .filter(|(node, program)| is_member(node) && says(program))
         .map(|(node, program)| (node, program.remote_key.as_ref()))
         .collect();
@@ -65,26 +66,97 @@ fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     }
 }
 
-fn look_at_program(
-    node: &NodeName,
-    program: Option<&Program>,
-    is_candidate: bool,
-    survey: &Survey,
-    findings: &mut Findings,
-) {
+/// A node that has not said what it runs has an older version, and nothing is known of its configuration.
+fn look_at_version(node: &NodeName, program: Option<&Program>, survey: &Survey, findings: &mut Findings) {
     let version = program.map_or("older than 0.1.0", |program| &program.version);
     if version != survey.own.version {
         findings.add("versions-differ", node, format!("it has gnt-ha {version}, this host {}", survey.own.version));
     }
-    let Some(program) = program else { return };
-    match &program.config {
-        // It cannot fence, and need not: what refuses others has its defaults.
-        None if !is_candidate => {}
-        None if survey.own.config.is_some() => findings.add("configurations-differ", node, "it has no configuration"),
-        // One that has a configuration may fence by it, candidate or not: by an old one it may switch off another machine.
-        config if *config != survey.own.config => {
-            findings.add("configurations-differ", node, "its configuration is not the same as this host's");
-        }
-        _ => {}
+}
+
+/// What the configuration of each host decides, against the cluster's: that of which Pacemaker's configuration keeps the digest, and
+/// where it keeps none, this host's. Comments and a host's own settings decide nothing.
+fn look_at_configurations(
+    view: &CheckInput,
+    survey: &Survey,
+    is_candidate: impl Fn(&NodeName) -> bool,
+    findings: &mut Findings,
+) {
+    let own = &survey.own;
+    let kept = view.resources.as_ref().ok().and_then(|resources| resources.property(&[DIGEST_PROPERTY]));
+    let kept = kept.filter(|text| text.parse::<Digest>().is_ok());
+    let told: Vec<(&NodeName, &Program)> =
+        view.host.node.iter().map(|here| (here, own)).chain(programs(survey)).collect();
+    let known: BTreeSet<&str> = told.iter().filter_map(|(_, program)| decided(program, own)).collect();
+    let right = kept.or(own.digest.as_deref());
+    if let Some(kept) = kept
+        && known.len() == 1
+        && !known.contains(kept)
+    {
+        return findings.add(
+            "configurations-differ",
+            DIGEST_PROPERTY,
+            "no host has the config.toml of this digest: hosts that are no master candidates fence nobody with ganeti-oob",
+        );
     }
+    for (node, program) in told {
+        let is_candidate = is_candidate(node);
+        let what = match (&program.config, decided(program, own)) {
+            // It cannot fence, and need not: what refuses others has its defaults.
+            (None, _) if !is_candidate => continue,
+            (None, _) => "it has no config.toml, and cannot fence with ganeti-oob".to_owned(),
+            (Some(_), Some(digest)) if Some(digest) == right => continue,
+            (file, None) if kept.is_none() && *file == own.config => continue,
+            (Some(_), None) => {
+                "what its config.toml decides is not known: it cannot be read, or is another file and the host has an \
+                                older gnt-ha"
+                    .to_owned()
+            }
+            (Some(_), Some(_)) => {
+                let whose = if kept.is_some() { "than the cluster's" } else { "than this host's" };
+                let follows = if is_candidate {
+                    "as a master candidate it fences all the same, by that one"
+                } else if kept.is_some() {
+                    "it fences nobody with ganeti-oob"
+                } else {
+                    "it may fence another machine"
+                };
+                format!("its config.toml decides otherwise {whose}: {follows}")
+            }
+        };
+        findings.add("configurations-differ", node, what);
+    }
+}
+
+/// The digest of what a host's configuration decides, as far as it is known: the same file decides the same.
+fn decided<'a>(program: &'a Program, own: &'a Program) -> Option<&'a str> {
+    let is_same = program.config.is_some() && program.config == own.config;
+    program.digest.as_deref().or_else(|| own.digest.as_deref().filter(|_| is_same))
+}
+
+fn programs(survey: &Survey) -> impl Iterator<Item = (&NodeName, &Program)> {
+    survey.nodes.iter().filter_map(|(node, found)| match found {
+        NodeSurvey::Says { program, .. } => Some((node, program.as_ref()?)),
+        NodeSurvey::Silent(_) => None,
+    })
+}
+
+/// Files that differ and decide the same are no fault.
+pub(super) fn same_by_other_files(view: &CheckInput) -> Option<Note> {
+    let survey = view.survey.as_ref()?.as_ref().ok()?;
+    let own = &survey.own;
+    let is_other =
+        |program: &Program| program.config != own.config && own.digest.is_some() && program.digest == own.digest;
+    let nodes: Vec<NodeName> =
+        programs(survey).filter(|(_, program)| is_other(program)).map(|(node, _)| node.clone()).collect();
+    let what = "config.toml is another file than on this host, and decides the same about fencing: only comments, times or a host's own \
+                settings differ";
+    (!nodes.is_empty()).then(|| Note {
+        note: "configuration-file",
+        nodes,
+        grade: Grade::Off,
+        what: what.to_owned(),
+        why: None,
+        mend: None,
+    })
 }

@@ -632,8 +632,9 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "configurations-differ",
         Error,
-        "which device proves what depends on who fences: this node would ask others, of another machine, or none",
-        "on the host that has the right one: gnt-cluster copyfile /etc/gnt-ha/config.toml",
+        "which machine a node has, and what proves that it is off, depends on which host fences: another machine may be switched off",
+        "find out which config.toml is right; on a host that has it: gnt-cluster copyfile /etc/gnt-ha/config.toml; then on Ganeti's \
+         master: gnt-ha setup --apply",
     ),
     rule_of(
         "clock-skew",

@@ -7,7 +7,7 @@ use super::faults::FAULTS;
 use super::input::{CandidateState, Host, Installed};
 use super::rules::RULES;
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, DIGEST_PROPERTY};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -222,7 +222,21 @@ const PDU: &str =
     "[devices.pdu]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { plug = \"{short}\" }\n\n[default]\n";
 
 pub(super) fn program() -> Program {
-    Program { version: "0.1.0".into(), config: Some("a".into()), wall_ms: 1, remote_key: Some("k".into()) }
+    Program {
+        version: "0.1.0".into(),
+        config: Some("a".into()),
+        digest: Some(DIGEST.into()),
+        wall_ms: 1,
+        remote_key: Some("k".into()),
+    }
+}
+
+/// What the configuration of every host decides.
+pub(super) const DIGEST: &str = "0000000000000000000000000000000a";
+
+/// Another file that decides something else.
+pub(super) fn other() -> Program {
+    Program { config: Some("b".into()), digest: Some(DIGEST.replace('a', "b")), ..program() }
 }
 
 fn says() -> NodeSurvey {
@@ -297,6 +311,39 @@ fn keys_for_remote_nodes_are_compared_where_they_count() {
     let other = Program { remote_key: Some("b".into()), ..program() };
     scene.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
     assert_eq!(scene.found(), [], "there is no connection");
+}
+
+/// Files that differ in what decides nothing about fencing are a note, and each host has the same as the cluster.
+#[test]
+fn other_files_that_decide_the_same_are_a_note() {
+    let mut scene = Scene::healthy();
+    scene.property(DIGEST_PROPERTY, DIGEST);
+    let commented = Program { digest: program().digest, ..other() };
+    scene.said("n2.lab", NodeSurvey::Says { program: Some(commented), skew_ms: 0, leash: None });
+    let view = scene.read();
+    assert_eq!(check(&view), []);
+    let told = notes(&view).into_iter().filter(|note| note.note == "configuration-file").map(|note| note.nodes);
+    assert_eq!(told.collect::<Vec<_>>(), [[name("n2.lab")]]);
+    let alike = notes(&Scene::healthy().read());
+    assert!(alike.iter().all(|note| note.note != "configuration-file"), "{alike:?}");
+}
+
+/// By the digest in Pacemaker's configuration the hosts that have another configuration are named, whichever of them looks; and what
+/// follows for each.
+#[test]
+fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
+    let mut scene = Scene::healthy();
+    scene.property(DIGEST_PROPERTY, DIGEST);
+    scene.view.survey.as_mut().unwrap().as_mut().unwrap().own = other();
+    scene.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, leash: None });
+    let found = check(&scene.read());
+    let found: Vec<String> =
+        found.iter().map(|Finding { rule, about, what, .. }| format!("{rule} {about}: {what}")).collect();
+    let differs = "its config.toml decides otherwise than the cluster's";
+    let candidate =
+        format!("configurations-differ n1.lab: {differs}: as a master candidate it fences all the same, by that one");
+    let regular = format!("configurations-differ n4.lab: {differs}: it fences nobody with ganeti-oob");
+    assert_eq!(found, [candidate, regular]);
 }
 
 /// False alarms on a healthy cluster: 0, also of one that has more than it needs.

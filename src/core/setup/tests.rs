@@ -412,6 +412,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     let program = |key: Option<&str>| Program {
         version: "0.1.0".into(),
         config: None,
+        digest: None,
         wall_ms: 1,
         remote_key: key.map(str::to_owned),
     };

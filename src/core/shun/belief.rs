@@ -286,6 +286,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
         program: report.program.map(|program| super::messages::Program {
             version: plain(&program.version),
             config: program.config.map(|digest| plain(&digest)),
+            digest: program.digest.map(|digest| plain(&digest)),
             remote_key: program.remote_key.map(|told| plain(&told)),
             ..program
         }),

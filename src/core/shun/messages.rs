@@ -145,6 +145,12 @@ pub struct Program {
     pub version: String,
     /// The SHA-1 of its configuration file, in hexadecimal; none where there is no such file.
     pub config: Option<String>,
+    /// The digest of what that file decides ([`Config::digest`]), in words; none where there is no such file, where it cannot be
+    /// read, and of an older version.
+    ///
+    /// [`Config::digest`]: crate::config::Config::digest
+    #[serde(default)]
+    pub digest: Option<String>,
     /// Its host's clock, in milliseconds since 1970.
     pub wall_ms: u64,
     /// The fingerprint of its host's key for Pacemaker remote nodes: the first bytes of an HMAC-SHA256 by that key of a fixed label, in

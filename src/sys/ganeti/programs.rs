@@ -151,6 +151,13 @@ impl Copy {
         if here.digest() == right { Ok(here) } else { Err(Lacks::Other(path.to_owned())) }
     }
 
+    /// Whether the configuration at `path` can be used, and is certainly not that of Ganeti's master. A master candidate fences by it
+    /// all the same, and says so.
+    #[must_use]
+    pub fn contradicts(&self, path: &Path) -> bool {
+        matches!(self.configuration(path), Err(Lacks::Other(_)))
+    }
+
     /// Whether Ganeti has taken the role of a candidate from this host while it was away: it holds a configuration, and the copy, which
     /// Pacemaker gives to each member when it joins, does not name it as a candidate. What it holds is old then. Without a copy nothing
     /// is known of that.

@@ -176,6 +176,21 @@ fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
     assert_eq!(host.may(), Some(MayFence::Candidate));
 }
 
+/// A candidate that fences by another configuration says so; of one that cannot be compared nothing is said.
+#[test]
+fn another_configuration_is_told_from_one_that_is_not_known() {
+    let host = Host::regular();
+    let contradicts = || Copy::read(host.0.path(), &host.path("cib.xml")).contradicts(&host.path("config.toml"));
+    assert!(!contradicts());
+    host.make_older();
+    assert!(contradicts());
+    host.cib_with(&host.copy(), "", "");
+    assert!(!contradicts(), "no digest");
+    host.cib(&host.copy(), "");
+    fs::remove_file(host.path("config.toml")).unwrap();
+    assert!(!contradicts(), "no configuration");
+}
+
 /// A candidate is lost, `config.toml` changes on all others, and the host is back with both old files: Ganeti tells a node that is
 /// offline nothing. By the copy, which Pacemaker gives to each member, it is no candidate, and compares its file as a regular node does.
 #[test]
