@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::clock::Deadline;
 use super::command::child::{ChildProcess, End, Ended};
+use super::trusted_file::{UntrustedProgram, check_program};
 use crate::core::budget::fence::{ChildLimits, grant};
 use crate::core::ganeti::oob::{
     self, BadAnswer, Command, DEADLINE_VARIABLE, HealthItem, OUTPUT_LIMIT, REQUEST_VARIABLE, Status,
@@ -22,6 +23,14 @@ pub enum OobError {
     /// Not an executable file.
     #[error("the OOB program {} is no executable file: check its type and mode", .0.display())]
     NotExecutable(PathBuf),
+    /// Somebody else than root could exchange it.
+    #[error("the OOB program {} is not run: somebody else than root could exchange it: {error}", program.display())]
+    Untrusted {
+        /// The program.
+        program: PathBuf,
+        /// By which file or folder, and why.
+        error: UntrustedProgram,
+    },
     /// A path that Ganeti could run only by chance.
     #[error("the OOB program {} is no absolute path: correct the node parameter oob_program", .0.display())]
     NotAbsolute(PathBuf),
@@ -93,7 +102,7 @@ impl OobError {
     /// True when calling it again cannot help.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Missing(_) | Self::NotExecutable(_) | Self::NotAbsolute(_))
+        matches!(self, Self::Missing(_) | Self::NotExecutable(_) | Self::Untrusted { .. } | Self::NotAbsolute(_))
     }
 }
 
@@ -109,10 +118,10 @@ pub struct OobProgram {
 }
 
 impl OobProgram {
-    /// Looks whether `path` is a program that can be run, as `gnt-cluster verify` does.
+    /// Looks whether `path` is a program that can be run, as `gnt-cluster verify` does, and that root may run ([`check_program`]).
     ///
     /// # Errors
-    /// [`OobError::Missing`], [`OobError::NotExecutable`], [`OobError::NotAbsolute`].
+    /// [`OobError::Missing`], [`OobError::NotExecutable`], [`OobError::Untrusted`], [`OobError::NotAbsolute`].
     pub fn find(path: &Path) -> Result<Self, OobError> {
         const ANY_EXECUTE: u32 = 0o111;
         if !path.is_absolute() {
@@ -122,6 +131,7 @@ impl OobProgram {
         if !metadata.is_file() || metadata.permissions().mode() & ANY_EXECUTE == 0 {
             return Err(OobError::NotExecutable(path.to_owned()));
         }
+        check_program(path).map_err(|error| OobError::Untrusted { program: path.to_owned(), error })?;
         Ok(Self { path: path.to_owned(), request: None })
     }
 

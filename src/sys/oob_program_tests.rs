@@ -107,6 +107,20 @@ fn missing_and_unusable_programs_are_told_apart() {
     assert!(matches!(found("oob"), OobError::NotAbsolute(_)));
 }
 
+/// Root runs it: whoever may write there would be root.
+#[test]
+fn a_program_that_others_may_write_is_not_run() {
+    let script = script("true");
+    std::fs::set_permissions(&script.path, std::fs::Permissions::from_mode(0o775)).unwrap();
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: who is not root runs it");
+        return;
+    }
+    let error = OobProgram::find(&script.path).unwrap_err();
+    assert!(error.is_final() && matches!(error, OobError::Untrusted { .. }), "{error}");
+    assert!(error.to_string().contains("its mode is 0775 and others may write it: chmod go-w"), "{error}");
+}
+
 #[test]
 fn a_program_learns_its_deadline_and_its_request() {
     let script = script(

@@ -1,9 +1,10 @@
-//! Files whose owner and mode matter: the configuration and secrets.
+//! Files whose owner and mode matter: the configuration, secrets, and programs that root runs.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
@@ -66,12 +67,75 @@ pub struct SecretError {
     pub error: TrustedFileError,
 }
 
+/// What may be written by its group or by others.
+const WRITABLE: u32 = 0o022;
+
+/// A program that root does not run, as somebody else could exchange it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+pub struct UntrustedProgram {
+    /// The program, or a folder or a link on the way to it.
+    pub path: PathBuf,
+    /// Why.
+    pub error: TrustedFileError,
+}
+
+/// Looks whether nobody but root can write or exchange a program that root is about to run: the file, each folder above it, and each
+/// link on the way belong to root, and neither group nor others may write there. A folder like `/tmp`, in which nobody may touch what
+/// is another's, is as good. Who is not root gives no rights away by running it, and may run everything.
+///
+/// # Errors
+/// [`UntrustedProgram`], also where that cannot be read.
+pub fn check_program(path: &Path) -> Result<(), UntrustedProgram> {
+    if geteuid().is_root() { check_way(path, 0) } else { Ok(()) }
+}
+
+/// The same, where all is to be `owner`'s or root's.
+fn check_way(path: &Path, owner: u32) -> Result<(), UntrustedProgram> {
+    const STICKY: u32 = 0o1000;
+    const LINKS_MOST: usize = 40;
+    let mut left: VecDeque<PathBuf> = parts(path).collect();
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(part) = left.pop_front() {
+        if part == Path::new("..") {
+            at.pop();
+            continue;
+        }
+        at.push(part);
+        let wrong = |error| UntrustedProgram { path: at.clone(), error };
+        let metadata = std::fs::symlink_metadata(&at).map_err(|error| wrong(error.into()))?;
+        if metadata.uid() != 0 && metadata.uid() != owner {
+            return Err(wrong(TrustedFileError::Owner { owner: metadata.uid() }));
+        }
+        if metadata.is_symlink() {
+            links += 1;
+            if links > LINKS_MOST {
+                return Err(wrong(std::io::Error::from(nix::errno::Errno::ELOOP).into()));
+            }
+            let to = std::fs::read_link(&at).map_err(|error| wrong(error.into()))?;
+            parts(&to).rev().for_each(|part| left.push_front(part));
+            at.pop();
+            continue;
+        }
+        let mode = metadata.mode() & 0o7777;
+        if mode & WRITABLE != 0 && !(metadata.is_dir() && mode & STICKY != 0) {
+            return Err(wrong(TrustedFileError::Mode { mode, who: "others may write it", mend: "go-w" }));
+        }
+    }
+    if at.is_file() { Ok(()) } else { Err(UntrustedProgram { path: at, error: TrustedFileError::NotRegular }) }
+}
+
+/// What a path goes through, from the root on where it is absolute.
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathBuf> {
+    path.components().filter(|part| *part != Component::CurDir).map(|part| PathBuf::from(part.as_os_str()))
+}
+
 /// Reads a configuration: it names programs that run as root, so nobody else may be able to write it.
 ///
 /// # Errors
 /// [`TrustedFileError`].
 pub fn read_config(path: &Path) -> Result<String, TrustedFileError> {
-    const WRITABLE: u32 = 0o022;
     read(path, CONFIG_LIMIT, WRITABLE, "others may write it", "go-w")
 }
 
@@ -154,6 +218,61 @@ mod tests {
         for mode in [0o600, 0o400] {
             let (_folder, path) = file(mode, b"word with spaces \nrest");
             assert_eq!(read_secret(&path).unwrap().as_str(), "word with spaces ");
+        }
+    }
+
+    /// What root runs is to be exchanged by root alone.
+    #[test]
+    fn a_program_that_others_can_exchange_is_refused() {
+        let me = geteuid().as_raw();
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mode = |name: &str, mode: u32| {
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for name in ["above", "above/sbin", "beside"] {
+            std::fs::create_dir(path(name)).unwrap();
+            mode(name, 0o755);
+        }
+        std::fs::write(path("above/sbin/oob"), "").unwrap();
+        mode("above/sbin/oob", 0o755);
+        std::os::unix::fs::symlink("../above/sbin/oob", path("beside/link")).unwrap();
+        let refused = |name: &str| check_way(&path(name), me).map_err(|error| (error.path.clone(), error.to_string()));
+        let both = ["above/sbin/oob", "beside/link"];
+        for (at, bad, good) in [
+            ("above/sbin/oob", [0o775, 0o757], 0o755),
+            ("above/sbin", [0o775, 0o2775], 0o1777),
+            ("above", [0o777, 0o770], 0o700),
+        ] {
+            for wrong in bad {
+                mode(at, wrong);
+                for name in both {
+                    let (found, said) = refused(name).unwrap_err();
+                    assert!(found == path(at) && said.contains("others may write it: chmod go-w"), "{name}: {said}");
+                }
+            }
+            mode(at, good);
+            both.iter().for_each(|name| refused(name).unwrap());
+        }
+        // A link is as good as the folder in which it is.
+        mode("beside", 0o777);
+        assert_eq!(refused("beside/link").unwrap_err().0, path("beside"));
+        refused("above/sbin/oob").unwrap();
+        mode("beside", 0o1777);
+        refused("beside/link").unwrap();
+        // Whoever owns it can change its mode.
+        for (at, name) in [("above/sbin/oob", both[0]), ("beside/link", both[1]), ("above/sbin", both[0])] {
+            if std::os::unix::fs::lchown(path(at), Some(65534), None).is_err() {
+                println!("skipped: only root can give a file away");
+                return;
+            }
+            let (found, said) = refused(name).unwrap_err();
+            assert!(found == path(at) && said.contains("it belongs to user 65534 and must be root's"), "{said}");
+            std::os::unix::fs::lchown(path(at), Some(me), None).unwrap();
+        }
+        std::os::unix::fs::symlink("round", path("round")).unwrap();
+        for unknown in ["round", "above/nothing", "above/sbin"] {
+            refused(unknown).unwrap_err();
         }
     }
 

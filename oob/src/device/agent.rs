@@ -9,7 +9,7 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::command::child::{ChildProcess, End, Ended};
-use gnt_ha::sys::trusted_file::{Secret, read_secret};
+use gnt_ha::sys::trusted_file::{Secret, check_program, read_secret};
 
 use super::{Device, DeviceError, Reading, take_lock};
 
@@ -38,6 +38,12 @@ impl Agent {
                 program.display()
             )));
         }
+        check_program(&program).map_err(|error| {
+            DeviceError::hopeless(format!(
+                "the fence agent {} is not run: somebody else than root could exchange it: {error}",
+                program.display()
+            ))
+        })?;
         let secrets = agent
             .secret_files()
             .map(|(option, file)| Ok((option.to_owned(), read_secret(Path::new(file)).map_err(DeviceError::hopeless)?)))
