@@ -99,7 +99,12 @@ pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
     let differs =
         |_: &str| "it is that of another config.toml than the one here: go on only if the one here is right".to_owned();
     let part = copied(resources, DIGEST_PROPERTY, Some(wanted.to_string()), differs, "")?;
-    Some(Part { what: format!("property {DIGEST_PROPERTY}, by which those hosts know the right config.toml"), ..part })
+    Some(Part {
+        what: format!(
+            "property {DIGEST_PROPERTY}, by which hosts that are no master candidates know the right config.toml"
+        ),
+        ..part
+    })
 }
 
 /// A property of ours that follows what Ganeti's master has; none to be had where nothing is `wanted` and nothing is there.
