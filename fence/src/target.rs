@@ -70,7 +70,7 @@ pub enum TargetError {
     NoProgram(NodeName),
     /// The host is no master candidate, and lacks what is needed to fence by the copy.
     #[error(
-        "this host is no master candidate (it has no config.data, or an old one by what Pacemaker's configuration says), and cannot fence: {0}"
+        "this host is no master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: {0}"
     )]
     Lacks(#[from] Lacks),
     /// The program cannot be run.

@@ -75,7 +75,7 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     // Pacemaker's fencer is not to choose a host that cannot do it.
     std::fs::remove_file(own).unwrap();
     let words = [
-        "this host is no master candidate (it has no config.data, or an old one by what Pacemaker's configuration says), and cannot fence: there is no OOB program",
+        "this host is no master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: there is no OOB program",
     ];
     cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["cannot list nodes", words[0]]);
     cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&words);

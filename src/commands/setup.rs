@@ -13,10 +13,11 @@ use super::oob;
 use super::places::Paths;
 use super::rehearse::left;
 use crate::cli;
-use crate::config::{Config, DEFAULT_RUN, names_to_resolve, shared, with_levels};
+use crate::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
 use crate::core::budget::{self, Attested, Figures, TimeBudget};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
+use crate::core::ganeti::programs::PROPERTY;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
@@ -148,11 +149,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
     let is_master = is_master(&ganeti);
     if !is_master && Copy::read(&arguments.places.data_dir, &arguments.places.cib).denies(&ganeti) {
-        return Err(format!(
-            "nothing was changed: by what Pacemaker's configuration says of Ganeti's nodes this host is no master candidate, so the \
-             configuration of Ganeti that it holds is old ({}); run it on Ganeti's master",
-            arguments.places.data_dir.join("config.data").display()
-        ));
+        return Err(not_named(&arguments.places.data_dir));
     }
     let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
     let deadline = Deadline::after(LIMIT.saturating_add(DEATH.saturating_mul(deaths)));
@@ -173,7 +170,9 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         Err(_) => false,
     };
     let config = usable(&ganeti, path)?;
-    let digest = config.as_ref().filter(|_| is_master).map(Config::digest);
+    let here = config.as_ref().map(Config::digest);
+    let left_out = here.filter(|_| !is_master).and_then(|here| left_out(&ganeti, &resources, here));
+    let digest = here.filter(|_| is_master);
     let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
     let addresses = remote_key::asked(&asked, PORT, deadline.at_most(REACH));
@@ -183,10 +182,14 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());
     let too_short = too_short(&planned(&resources, &parts), &ganeti, config.as_ref());
+    let is_whole = !is_left && left_out.is_none();
+    if let Some(line) = &left_out {
+        cli::print_error("gnt-ha", line);
+    }
     if arguments.json {
         let report = Report { version: VERSION, open, parts: &parts, too_short: &too_short };
         cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
-        return Ok(open == 0 && !is_left && too_short.is_empty());
+        return Ok(open == 0 && is_whole && too_short.is_empty());
     }
     cli::show(&shown(&parts, arguments.format))?;
     let table = arguments.format == Form::Table;
@@ -205,10 +208,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         (0, _) => {
             if table && is_left {
                 cli::print("what is marked with ! is to be done by hand; then again\n")?;
-            } else if table {
+            } else if table && is_whole {
                 cli::print("Pacemaker has everything that it needs; gnt-ha check looks at all the rest\n")?;
             }
-            Ok(!is_left)
+            Ok(is_whole)
         }
         (_, false) => {
             if table {
@@ -219,7 +222,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         (_, true) => {
             apply(&cib, &parts, &ganeti, |after| plan_reached(after, &ganeti, wish, Some(&reached)), deadline)?;
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
-            Ok(!is_left)
+            Ok(is_whole)
         }
     }
 }
@@ -230,6 +233,33 @@ fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, de
         Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
         Err(why) => Some(format!("the full members were not asked for their keys for remote nodes: {why}")),
     }
+}
+
+/// Why nothing is changed from a host that holds Ganeti's configuration in `data_dir`, and is not named as a candidate. It cannot tell
+/// which of the two reasons it is.
+fn not_named(data_dir: &Path) -> String {
+    format!(
+        "nothing was changed: {} has this host as a master candidate, and Pacemaker's configuration (property {PROPERTY}) has not: either \
+         that file is old, as the host was lost meanwhile, or Ganeti has just made it a candidate and the property does not follow yet; \
+         run it on Ganeti's master",
+        data_dir.join("config.data").display()
+    )
+}
+
+/// What is to be said where the digest is not changed from this host, although it is not that of the configuration `here`.
+fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Option<String> {
+    if resources.property(&[DIGEST_PROPERTY]) == Some(here.to_string().as_str()) {
+        return None;
+    }
+    let why = match (identity::node_among(ganeti.master()), ganeti.master()) {
+        (None, Some(master)) => {
+            format!("it is that of the config.toml on Ganeti's master; on {master}: gnt-ha setup --apply")
+        }
+        _ => "luxid on this host does not answer, so that this host is not known to serve as Ganeti's master; when gnt-ha status shows that \
+              it does: gnt-ha setup --apply"
+            .to_owned(),
+    };
+    Some(format!("left out: property {DIGEST_PROPERTY}: {why}"))
 }
 
 /// gnt-ha's configuration, where a node's program reads it; a wrong one is no ground to go on.
@@ -444,6 +474,49 @@ fn table(parts: &[Part]) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A host that is promoted is not one that was lost: both are named, as it cannot tell.
+    #[test]
+    fn who_is_not_named_as_a_candidate_reads_both_reasons() {
+        let said = not_named(Path::new("/var/lib/ganeti"));
+        for part in [
+            "/var/lib/ganeti/config.data",
+            "gnt-ha-oob-programs",
+            "was lost",
+            "has just made it a candidate",
+            "on Ganeti's master",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    /// The digest is the serving master's: what keeps it from being changed is said, and what to do.
+    #[test]
+    fn a_digest_that_is_left_out_is_told_with_the_reason() {
+        let digest: Digest = "0000000000000000000000000000000a".parse().unwrap();
+        let said = |master: &str, kept: &str| {
+            let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
+                                          "nodes": {"u1": {"name": master, "group": "g", "master_candidate": true}}});
+            let ganeti = GanetiConfig::parse(text.to_string().as_bytes()).unwrap();
+            let cib = format!(
+                "<cib><configuration><crm_config><cluster_property_set id=\"s\"><nvpair id=\"d\" name=\"gnt-ha-config-digest\" \
+                 value=\"{kept}\"/></cluster_property_set></crm_config></configuration></cib>"
+            );
+            left_out(&ganeti, &Resources::parse(&cib).unwrap(), digest)
+        };
+        let here = format!("{}.lab", identity::host().split('.').next().unwrap());
+        for kept in ["", "0000000000000000000000000000000b"] {
+            let silent = said(&here, kept).unwrap();
+            assert!(
+                silent.starts_with("left out: property gnt-ha-config-digest: luxid on this host does not answer"),
+                "{silent}"
+            );
+            assert!(silent.ends_with("gnt-ha setup --apply"), "{silent}");
+            let elsewhere = said("other.lab", kept).unwrap();
+            assert!(elsewhere.ends_with("on other.lab: gnt-ha setup --apply"), "{elsewhere}");
+        }
+        assert_eq!(said(&here, &digest.to_string()), None);
+    }
 
     #[test]
     fn what_crmsh_does_not_do_is_said_at_the_head() {

@@ -158,9 +158,10 @@ impl Copy {
         matches!(self.configuration(path), Err(Lacks::Other(_)))
     }
 
-    /// Whether Ganeti has taken the role of a candidate from this host while it was away: it holds a configuration, and the copy, which
-    /// Pacemaker gives to each member when it joins, does not name it as a candidate. What it holds is old then. Without a copy nothing
-    /// is known of that.
+    /// Whether this host holds a configuration, and the copy, which Pacemaker gives to each member when it joins, does not name it as a
+    /// candidate. Either Ganeti has taken the role of a candidate from it while it was away, and what it holds is old; or Ganeti has just
+    /// given it the role, and the copy does not follow yet. Which of the two cannot be told here. Without a copy nothing is known of
+    /// that.
     #[must_use]
     pub fn denies(&self, ganeti: &GanetiConfig) -> bool {
         let Some(programs) = self.kept.as_ref().ok().and_then(|kept| kept.programs.as_ref()) else { return false };
