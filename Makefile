@@ -43,7 +43,7 @@ help:
 	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
 	@echo 'make labs        the labs of test-real alone'
 	@echo 'make soak        all of that and more, on each release, for a night (SOAK_HOURS)'
-	@echo 'make watchdog    the leash on a watchdog that resets a machine: QEMU without acceleration, about a minute'
+	@echo 'make watchdog    self-fencing on a watchdog that resets a machine: QEMU without acceleration, about a minute'
 	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
 	@echo 'make deb         a package for this Debian, in target/deb; SYSTEM=debian-13: for that one (root)'
@@ -152,7 +152,7 @@ endif
 test-real: requirements watchdog labs
 
 # Each lab is a cluster of its own, with names of its own. Pacemaker's clocks are real, and most of its time is waiting.
-# GNT_HA_LEASH_RUNS=100 loses that many leashed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
+# GNT_HA_SELF_FENCE_RUNS=100 loses that many armed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
 labs: requirements
 	tests/requirements chromium mmdebstrap
 	$(CARGO) build $(TESTED)

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use gnt_ha::cli;
 use gnt_ha::commands::{
-    Cli, Command, admit, attest, check, drill, history, hook, leash, pause, record, rehearse, report, setup, shun,
+    Cli, Command, admit, attest, check, drill, history, hook, pause, record, rehearse, report, self_fence, setup, shun,
     status,
 };
 use gnt_ha::core::check::Severity;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let result = match &parsed.command {
         Command::Status(arguments) => return coded(status::run(arguments).map(Level::code)),
         Command::Check(arguments) => return coded(check::run(arguments, &parsed.config).map(Severity::code)),
-        Command::Leash(command) => return coded(leash::run(command, &parsed.config)),
+        Command::SelfFence(command) => return coded(self_fence::run(command, &parsed.config)),
         Command::Drill(arguments) => return coded(drill::run(arguments, &parsed.config).map(no)),
         Command::Rehearse(arguments) => return coded(rehearse::run(arguments, &parsed.config).map(no)),
         Command::Setup(arguments) => return coded(setup::run(arguments, &parsed.config).map(no)),

@@ -16,7 +16,7 @@ const EXPOSURE: [(&str, f64); 4] = [
     ("gnt-ha-shun.service", 3.0),
     ("gnt-ha-tend.service", 3.0),
     // It needs devices, and runs a program of the administrator's.
-    ("gnt-ha-leash.service", 4.0),
+    ("gnt-ha-self-fence.service", 4.0),
 ];
 
 fn unit(name: &str) -> PathBuf {
@@ -193,17 +193,17 @@ fn the_self_fence_answers_others_under_the_units_capabilities() {
     let script = r#"[ -d /var/lib/ganeti ] && mount --bind "$1" /var/lib/ganeti || exit 99
         config=$2; capabilities=$3; program=$4
         ip link set lo up || exit 99
-        setpriv --no-new-privs --bounding-set "$capabilities" "$program" --config "$config" leash run &
+        setpriv --no-new-privs --bounding-set "$capabilities" "$program" --config "$config" self-fence run &
         daemon=$!
         # Its first word of itself; a daemon that ended says none.
-        while kill -0 $daemon && "$program" --config "$config" leash status --json | grep -qx null; do sleep 0.1; done
-        "$program" --config "$config" leash status --json
+        while kill -0 $daemon && "$program" --config "$config" self-fence status --json | grep -qx null; do sleep 0.1; done
+        "$program" --config "$config" self-fence status --json
         kill $daemon; wait $daemon"#;
     let ran = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script, "sh"])
         .arg(site.path("data"))
         .arg(site.path("config.toml"))
-        .args([&capabilities("gnt-ha-leash.service"), env!("CARGO_BIN_EXE_gnt-ha")])
+        .args([&capabilities("gnt-ha-self-fence.service"), env!("CARGO_BIN_EXE_gnt-ha")])
         .output()
         .unwrap();
     if ran.status.code() == Some(99) {

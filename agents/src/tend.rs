@@ -16,7 +16,7 @@ const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 /// How often, in milliseconds, while somebody is shunned: whoever was away has to be told.
 const SHUNNED_MS: u64 = 30_000;
 
-/// How often otherwise: what the nodes say of their boots and their leashes has to be fresh when one is lost.
+/// How often otherwise: what the nodes say of their boots and their self-fences has to be fresh when one is lost.
 const QUIET_MS: u64 = 180_000;
 
 /// The most that it may take of a monitor.

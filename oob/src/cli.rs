@@ -68,7 +68,7 @@ pub enum Command {
     },
     /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
     Tend,
-    /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its leash; print JSON. gnt-ha check runs it
+    /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its self-fencing; print JSON. gnt-ha check runs it
     Survey,
     /// Ask another master candidate for its receipts of fencings that it ran itself; print JSON. The reconciliation runs it
     Receipts {

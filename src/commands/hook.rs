@@ -21,7 +21,7 @@ use crate::core::setup::is_in_use;
 use crate::core::shun::readiness::may_serve;
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::self_fence::daemon::promise;
-use crate::service::self_fence::state as leash;
+use crate::service::self_fence::state as self_fence;
 use crate::service::shun::applier::{self, ShunApplier};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
@@ -119,16 +119,16 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Str
     // A configuration that cannot be used is found elsewhere, and is no reason to stop who never armed anything.
     let config = Config::load_or_default(config_path).or_else(|_| Config::parse("", config_path));
     let config = config.map_err(|error| error.to_string())?;
-    let (boot, promise) = (leash::boot(&config.state, &config.run), promise(config.leash.terms()));
+    let (boot, promise) = (self_fence::boot(&config.state, &config.run), promise(config.self_fence.terms()));
     if !boot.is_wanted {
-        leash::forget_promise(&config.state, promise);
+        self_fence::forget_promise(&config.state, promise);
     }
     if may_serve(boot, promise) {
         return Ok(());
     }
     Err(format!(
         "{here}: no instance may start yet: its self-fencing is not armed since it has booted, and other nodes may rely on it for \
-         {} s more; see gnt-ha leash status on {here}",
+         {} s more; see gnt-ha self-fence status on {here}",
         promise.saturating_sub(boot.uptime).as_secs()
     ))
 }

@@ -6,13 +6,13 @@ pub mod check;
 pub mod drill;
 pub mod history;
 pub mod hook;
-pub mod leash;
 mod oob;
 pub mod pause;
 pub mod places;
 pub mod record;
 pub mod rehearse;
 pub mod report;
+pub mod self_fence;
 pub mod setup;
 pub mod shun;
 pub mod status;
@@ -63,7 +63,7 @@ pub enum Command {
     /// nodes: pacemaker_remote has to run there, with the cluster's authkey. (The id of such a connection is the node's name;
     /// that of its parameters begins with gnt-ha-remote-.)
     ///
-    /// Where the times of Pacemaker, of the device and of the leash do not hold together, nothing is changed, and the sum is
+    /// Where the times of Pacemaker, of the device and of self-fencing do not hold together, nothing is changed, and the sum is
     /// shown with the figure to change.
     ///
     /// Exit code: 0 everything is as it should be, 1 something is to be changed, 2 it could not be done, or the times do not
@@ -132,7 +132,7 @@ pub enum Command {
     /// With it, a node that the others refuse is proven to have stopped itself after a while (grade bounded); without, it
     /// may still run (isolated).
     #[command(subcommand)]
-    Leash(leash::Command),
+    SelfFence(self_fence::Command),
     /// Have every other node refuse one, or see to the rules of this host
     ///
     /// For a node that is not to be talked to any more, and whose power nobody can see. Nothing is proven by it: the node may

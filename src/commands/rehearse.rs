@@ -141,10 +141,10 @@ pub(super) fn rehearse(
     let members = Config::load_or_default(config).map_or(MEMBERS, |config| config.members);
     let config = ours.and_then(|_| Config::load(config).ok());
     let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
-    let is_leashed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("leashed (")));
+    let is_armed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("armed (")));
     let is_precious = full_members(&resources, &ganeti, members) == 2 && ganeti.master() == Some(&node);
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
-    let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_leashed);
+    let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_armed);
     let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();
     let ways = resources.fencing.with(&power_agents).ways(&node, &all);
     let known = RehearsalInput {

@@ -295,8 +295,9 @@ fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Confi
 /// What the nodes said of their self-fencing when they were asked last, and this host's says now.
 fn attested(config: &Config, ganeti: &GanetiConfig) -> Attested {
     let told = peer_reports::peers(&config.state).into_iter();
-    let told = told.filter_map(|(node, told)| Some((node, peer_reports::attestation(&told)?.leash.terms)));
-    let own = identity::node_among(&ganeti.names()).zip(peer_reports::own_leash(&config.run).map(|leash| leash.terms));
+    let told = told.filter_map(|(node, told)| Some((node, peer_reports::attestation(&told)?.self_fence.terms)));
+    let own = identity::node_among(&ganeti.names())
+        .zip(peer_reports::own_self_fence(&config.run).map(|self_fence| self_fence.terms));
     told.chain(own).collect()
 }
 

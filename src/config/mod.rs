@@ -6,11 +6,11 @@ mod agents;
 mod device;
 mod digest;
 mod error;
-mod leash;
 mod machine;
 mod pattern;
 mod record;
 mod schema;
+mod self_fence;
 mod shun;
 mod template;
 
@@ -18,10 +18,10 @@ pub use agents::{is_board, kind_of};
 pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
 pub use digest::{BadDigest, DIGEST_PROPERTY, Digest};
 pub use error::ConfigError;
-pub use leash::SelfFenceConfig;
 pub use machine::{Resolved, Shared, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
 pub use pattern::Pattern;
 pub use record::Record;
+pub use self_fence::SelfFenceConfig;
 pub use shun::{AddressRange, ShunConfig};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +63,7 @@ pub struct Config {
     /// What refusing a lost node may touch.
     pub shun: ShunConfig,
     /// The watchdog of this node.
-    pub leash: SelfFenceConfig,
+    pub self_fence: SelfFenceConfig,
     /// When Ganeti's record is kept.
     pub record: Record,
     /// Of more nodes than this, `gnt-ha setup` makes those remote nodes that are no master candidates.

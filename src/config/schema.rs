@@ -38,7 +38,7 @@ struct Document {
     #[serde(default)]
     shun: ShunConfig,
     #[serde(default)]
-    leash: Option<Spanned<SelfFenceConfig>>,
+    self_fence: Option<Spanned<SelfFenceConfig>>,
     #[serde(default)]
     record: Option<Spanned<Record>>,
     #[serde(default)]
@@ -127,8 +127,11 @@ impl Reader<'_> {
             let why = format!("members must be 2 to {MEMBERS}: corosync carries no more nodes");
             return Err(self.error(document.members.span().start, why));
         }
-        let leash = document.leash.unwrap_or_else(|| Spanned::new(0..0, SelfFenceConfig::default()));
-        leash.get_ref().check().map_err(|why| self.error(leash.span().start, format!("leash: {why}")))?;
+        let self_fence = document.self_fence.unwrap_or_else(|| Spanned::new(0..0, SelfFenceConfig::default()));
+        self_fence
+            .get_ref()
+            .check()
+            .map_err(|why| self.error(self_fence.span().start, format!("self_fence: {why}")))?;
         let record = document.record.unwrap_or_else(|| Spanned::new(0..0, Record::default()));
         record.get_ref().check().map_err(|why| self.error(record.span().start, format!("record: {why}")))?;
         let mut nodes: Vec<NodeRule> = Vec::new();
@@ -156,7 +159,7 @@ impl Reader<'_> {
             state: document.state_directory,
             run: document.run_directory,
             shun: document.shun,
-            leash: leash.into_inner(),
+            self_fence: self_fence.into_inner(),
             record: record.into_inner(),
             members,
             power_agents,

@@ -258,15 +258,15 @@ fn the_start_up_grace_can_be_set_and_not_taken_away() {
 
 /// All nodes answer there: a port that the unit cannot have, or that confd has, would leave a host without an echo.
 #[test]
-fn the_port_of_the_leash_is_one_that_it_can_have() {
-    assert_eq!(parse("").unwrap().leash.port, 1817);
-    assert_eq!(parse("[leash]\nport = 1818\n").unwrap().leash.port, 1818);
+fn the_port_of_the_self_fence_is_one_that_it_can_have() {
+    assert_eq!(parse("").unwrap().self_fence.port, 1817);
+    assert_eq!(parse("[self_fence]\nport = 1818\n").unwrap().self_fence.port, 1818);
     for port in ["0", "1023", "1814"] {
-        let error = parse(&format!("[leash]\nport = {port}\n")).unwrap_err().to_string();
+        let error = parse(&format!("[self_fence]\nport = {port}\n")).unwrap_err().to_string();
         assert!(
-            error.contains("config.toml:1") && error.contains(&format!("leash: port = {port} must be 1024")),
+            error.contains("config.toml:1") && error.contains(&format!("self_fence: port = {port} must be 1024")),
             "{error}"
         );
     }
-    assert!(parse("[leash]\nport = 65536\n").is_err());
+    assert!(parse("[self_fence]\nport = 65536\n").is_err());
 }

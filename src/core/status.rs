@@ -283,7 +283,7 @@ pub struct NodeStatus {
     pub receipt: Option<LastAction>,
     /// What is about to happen to its record; null if that is not decided here.
     pub next: Option<RecordChange>,
-    /// `seen`, `shun`, `leash`, `grade`.
+    /// `seen`, `shun`, `self-fence`, `grade`.
     #[serde(flatten)]
     pub protection: Protection,
 }

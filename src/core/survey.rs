@@ -13,9 +13,9 @@ use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
 pub struct Survey {
     /// This host's own.
     pub own: Program,
-    /// This host's own leash, where it is armed; none of an older version.
+    /// This host's own self-fencing, where it is armed; none of an older version.
     #[serde(default)]
-    pub own_leash: Option<SelfFenceReport>,
+    pub own_self_fence: Option<SelfFenceReport>,
     /// Each other node's that is not offline.
     pub nodes: BTreeMap<NodeName, NodeSurvey>,
 }
@@ -31,9 +31,9 @@ pub enum NodeSurvey {
         program: Option<Program>,
         /// By how much its clock is surely ahead of this host's, in milliseconds; negative if it is behind.
         skew_ms: i64,
-        /// Its leash, where it is armed; none of an older version.
+        /// Its self-fencing, where it is armed; none of an older version.
         #[serde(default)]
-        leash: Option<DatedSelfFenceReport>,
+        self_fence: Option<DatedSelfFenceReport>,
     },
     /// Nothing, and why.
     Silent(String),

@@ -32,11 +32,11 @@ pub type Nonce = [u8; 16];
 pub type Packet = [u8; LENGTH];
 
 const WORD: usize = 16;
-const QUESTION: [u8; WORD] = *b"gnt-ha leash ? 1";
-const ANSWER: [u8; WORD] = *b"gnt-ha leash ! 1";
+const QUESTION: [u8; WORD] = *b"gnt-ha fence ? 1";
+const ANSWER: [u8; WORD] = *b"gnt-ha fence ! 1";
 
 /// What the key is made of the cluster's by. What confd signs with the cluster's key ends with a brace, so it is never this.
-const PURPOSE: &[u8] = b"gnt-ha leash echo 1";
+const PURPOSE: &[u8] = b"gnt-ha self-fence echo 1";
 
 /// All but the signature.
 const SIGNED: usize = WORD + size_of::<Nonce>() + 2 * ADDRESS;
@@ -211,7 +211,7 @@ impl Responder {
             Ok(socket) => (self.socket, self.fault) = (Some(socket), None),
             Err(error) => {
                 let fault = format!(
-                    "cannot answer other nodes at {}: {error}; find who has the port (ss -ulpn sport = :{}), or set [leash] port \
+                    "cannot answer other nodes at {}: {error}; find who has the port (ss -ulpn sport = :{}), or set [self_fence] port \
                      on all nodes",
                     self.at,
                     self.at.port()

@@ -85,8 +85,9 @@ mod tests {
 
     #[test]
     fn a_unit_that_is_not_enabled_is_named() {
-        let text = "Id=gnt-ha-leash.service\nUnitFileState=disabled\n\nId=gnt-ha-shun.service\nUnitFileState=enabled\n";
-        assert_eq!(not_enabled_in(text), ["gnt-ha-leash.service"]);
+        let text =
+            "Id=gnt-ha-self-fence.service\nUnitFileState=disabled\n\nId=gnt-ha-shun.service\nUnitFileState=enabled\n";
+        assert_eq!(not_enabled_in(text), ["gnt-ha-self-fence.service"]);
         assert_eq!(
             not_enabled_in("Id=gnt-ha-shun.service\nUnitFileState=\n"),
             ["gnt-ha-shun.service"],

@@ -56,7 +56,7 @@ struct Device {
 
 impl Device {
     fn open(path: &Path, timeout: Duration) -> io::Result<Self> {
-        // Without it nobody can say whether a leash that dies takes the watchdog with it.
+        // Without it nobody can say whether self-fencing that dies takes the watchdog with it.
         let nowayout = nowayout(path)?;
         let seconds = i32::try_from(timeout.as_secs()).map_err(io::Error::other)?;
         let mut file = OpenOptions::new().write(true).open(path)?;

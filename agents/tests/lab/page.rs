@@ -9,7 +9,7 @@ const LOOKS: [&str; 7] = [
     "/usr/lib/gnt-ha/ganeti-oob check",
     "gnt-ha admit",
     "gnt-ha check",
-    "gnt-ha leash status",
+    "gnt-ha self-fence status",
     "gnt-ha rehearse",
     "gnt-ha status",
     "stonith_admin --history",

@@ -62,9 +62,9 @@ impl Scene {
         Self::with_cib(name, hosts, &roles.sections(), roles.active())
     }
 
-    /// Without BMCs: whoever is lost is refused by the others; with a leash it stops itself, too.
+    /// Without BMCs: whoever is lost is refused by the others; with self-fencing it stops itself, too.
     pub(crate) fn without_bmcs(name: &str, hosts: u8, roles: Roles, proof: &Proof) -> Self {
-        let watchdog = proof.leash.map(|terms| Duration::from_millis(terms.watchdog_ms));
+        let watchdog = proof.self_fence.map(|terms| Duration::from_millis(terms.watchdog_ms));
         let options = Options { watchdog, ..options(name, hosts, Duration::from_secs(3)) };
         let lab = Lab::up(options).unwrap();
         protect_by(&lab, &built_programs().unwrap(), None, proof).unwrap();

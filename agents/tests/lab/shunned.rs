@@ -115,7 +115,7 @@ fn add_other_family(hosts: &[&Host], lost: &Host) {
 /// out until admitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` has it shunned, with its power left on record.
 #[test]
 fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
-    let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: None };
+    let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: None };
     let mut scene = Scene::without_bmcs("shunned", 5, Roles::Promotable, &proof);
     let all = scene.lab.hosts();
     let [n1, n2, n3, n4, n5] = <[Host; 5]>::try_from(all.clone()).unwrap();

@@ -38,7 +38,7 @@ const UNCLEAN: Duration = Duration::from_secs(30);
 /// `OnUnitActiveSec` of the timer, for a storm that is faster than real ones.
 const TEND: Duration = Duration::from_secs(20);
 
-/// For how long the first one is left alone: detection, a proof by the leash, and the take-over fit in twice.
+/// For how long the first one is left alone: detection, a proof by self-fencing, and the take-over fit in twice.
 const FIRST: Duration = Duration::from_secs(40);
 
 /// An operating system that installs nothing.
@@ -174,7 +174,7 @@ impl Administrator<'_> {
         }
     }
 
-    /// A host that was reset, and refused before its leash had a first lease, is proven off by nobody: that takes a human,
+    /// A host that was reset, and refused before its self-fencing had a first lease, is proven off by nobody: that takes a human,
     /// who pulls the plug, and only then says so.
     fn cuts_knots(&mut self) {
         let running: Vec<Host> =
@@ -228,9 +228,9 @@ impl Administrator<'_> {
 #[test]
 fn nothing_runs_twice_in_a_storm_of_partitions() {
     let mut dice = Dice::new();
-    let proof = Proof { shun: true, least: None, leash: Some(TERMS) };
+    let proof = Proof { shun: true, least: None, self_fence: Some(TERMS) };
     let scene = Scene::without_bmcs("storm", HOSTS, Roles::Promotable, &proof);
-    wait_leashed(&scene);
+    wait_armed(&scene);
     add_instances(&scene);
     let witness = Mutex::new(Witness::new(&scene.lab));
     let outside = Outside::begin(&scene.lab);
@@ -304,11 +304,11 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
     assert!(masters.len() > 1, "the master never moved");
 }
 
-/// Every host is leashed, and the others know.
-pub(crate) fn wait_leashed(scene: &Scene) {
+/// Every host is armed, and the others know.
+pub(crate) fn wait_armed(scene: &Scene) {
     for host in scene.lab.hosts() {
-        let leashed = || Ok(host.run(&[GNT_HA, "leash", "status"])?.success());
-        scene.wait(&format!("{} is leashed", host.name()), 60, leashed);
+        let armed = || Ok(host.run(&[GNT_HA, "self-fence", "status"])?.success());
+        scene.wait(&format!("{} is armed", host.name()), 60, armed);
     }
     for host in scene.lab.hosts() {
         host.check(&[OOB_PROGRAM, "tend"]).unwrap();

@@ -7,7 +7,7 @@ use real_parts::protect::{CONFIG, Proof, built_programs, configuration, install}
 use crate::cib::Roles;
 use crate::page::follow;
 use crate::scene::{Scene, WATCHDOG_MS};
-use crate::storm::wait_leashed;
+use crate::storm::wait_armed;
 
 const PDU_PAGE: &str = include_str!("../../../docs/howto/pdu-beside-bmc.md");
 const NO_BMC_PAGE: &str = include_str!("../../../docs/howto/no-bmc.md");
@@ -35,7 +35,7 @@ fn the_tutorial_and_what_comes_after_it_do_what_they_say() {
     n3_is_a_node_again(&scene);
 
     host.check(&[&action[..], &["--delete"]].concat()).unwrap();
-    n3_is_leashed_and_lost(&scene, &host);
+    n3_is_armed_and_lost(&scene, &host);
     n3_is_a_node_again(&scene);
     scene.assert_only_fenced(&["n3"]);
 }
@@ -90,15 +90,15 @@ fn n3_is_switched_off_by_its_pdus(scene: &Scene, host: &Host) {
 }
 
 /// From now on nobody asks a BMC any more.
-fn n3_is_leashed_and_lost(scene: &Scene, host: &Host) {
+fn n3_is_armed_and_lost(scene: &Scene, host: &Host) {
     let programs = built_programs().unwrap();
     let shun = Proof { shun: true, ..Proof::default() };
     install(&scene.lab, &programs, &shun).unwrap();
-    let (refused, leashed) = parts(NO_BMC_PAGE, "## 2. The leash");
+    let (refused, armed) = parts(NO_BMC_PAGE, "## 2. Self-fencing");
     follow(refused, &scene.lab, host);
-    install(&scene.lab, &programs, &Proof { leash: Some(TERMS), ..shun }).unwrap();
-    wait_leashed(scene);
-    let (lost, back) = parts(leashed, "## 4. Coming back");
+    install(&scene.lab, &programs, &Proof { self_fence: Some(TERMS), ..shun }).unwrap();
+    wait_armed(scene);
+    let (lost, back) = parts(armed, "## 4. Coming back");
     follow(lost, &scene.lab, host);
     // A watchdog resets; the lab's takes the power.
     scene.host("n3").power_on().unwrap();

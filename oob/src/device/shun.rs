@@ -1,4 +1,4 @@
-//! Driver `shun`: every other node refuses the node. With a leash it is proven to have stopped itself; without, it may run.
+//! Driver `shun`: every other node refuses the node. With self-fencing it is proven to have stopped itself; without, it may run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Device for Shun {
             Some(ProofVerdict::Waiting { .. }) => isolated(&seen, survivors.target(), ""),
             Some(ProofVerdict::Bounded) => {
                 self.bounded(&survivors, &seen, deadline)?;
-                off(Grade::Bounded, format!("off, bounded: refused by {}, and its leash has run out", confirmed(&seen)))
+                off(Grade::Bounded, format!("off, bounded: refused by {}, and its lease has run out", confirmed(&seen)))
             }
         }
     }
@@ -124,9 +124,9 @@ impl Device for Shun {
     fn health(&mut self, _deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
         let survivors = self.survivors()?;
         let told = gnt_ha::service::shun::peer_reports::peers(&self.config.state);
-        let leash = told.get(survivors.target()).and_then(gnt_ha::service::shun::peer_reports::attestation);
-        let health = if leash.is_some() { Health::Ok } else { Health::Unknown };
-        Ok(vec![HealthItem("leash".to_owned(), health)])
+        let self_fence = told.get(survivors.target()).and_then(gnt_ha::service::shun::peer_reports::attestation);
+        let health = if self_fence.is_some() { Health::Ok } else { Health::Unknown };
+        Ok(vec![HealthItem("self-fencing".to_owned(), health)])
     }
 }
 
@@ -142,7 +142,7 @@ fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceE
 }
 
 /// A node that is refused TCP only, as its power was seen off or Ganeti has it recorded offline, may be in the cluster stack
-/// with a later boot, and its leash may be alive by echoes: of that boot nothing is proven.
+/// with a later boot, and its self-fencing may be alive by echoes: of that boot nothing is proven.
 fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
     if entry.reach == ShunScope::Everything {
         return Ok(());

@@ -68,7 +68,7 @@ impl Channel {
             data_dir: data_dir.to_owned(),
             cluster: network.cluster.clone(),
             candidates: candidates.collect(),
-            own_terms: config.leash.terms(),
+            own_terms: config.self_fence.terms(),
         }
     }
 

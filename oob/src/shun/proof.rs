@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kept {
     look: Round,
-    leash: Held,
+    self_fence: Held,
 }
 
 /// How long another judgement's look is waited for, as a part of what the fencing has.
@@ -49,7 +49,7 @@ impl Survivors<'_> {
         let first = match before.filter(|kept| kept.look == *first) {
             Some(kept) => kept.clone(),
             None => {
-                let new = Kept { look: last.clone(), leash: seen.leash.clone() };
+                let new = Kept { look: last.clone(), self_fence: seen.self_fence.clone() };
                 if !self.is_reading {
                     kept.insert(self.target().clone(), new.clone());
                     // What cannot be kept makes a later attempt wait anew.
@@ -60,12 +60,12 @@ impl Survivors<'_> {
         };
         // All that is known by now, as old as it was at the first look: a denial that is heard of later counts as well.
         let since = u64::try_from(last.at.saturating_sub(first.look.at).as_millis()).unwrap_or(u64::MAX);
-        let held = first.leash.later(since).and(&seen.leash);
-        let leash =
+        let held = first.self_fence.later(since).and(&seen.self_fence);
+        let self_fence =
             held.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
         let entry = self.entry().ok().flatten();
         // Where this host has never asked it, whoever has knows its boot as well as this host would.
-        let attested = leash.as_ref().ok().map(|attestation| attestation.leash.boot_id.clone());
+        let attested = self_fence.as_ref().ok().map(|attestation| attestation.self_fence.boot_id.clone());
         let lists: Vec<_> = attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
         let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(attested);
         let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
@@ -78,7 +78,7 @@ impl Survivors<'_> {
                 candidates: &seen.network.candidates(),
                 lists: &lists,
                 master: seen.network.master.as_ref(),
-                leash: leash.as_ref().map_err(String::as_str),
+                self_fence: self_fence.as_ref().map_err(String::as_str),
                 boot_id: boot_id.as_deref(),
                 accepted: self.config.shun.accepted(),
             },
@@ -126,8 +126,8 @@ impl Survivors<'_> {
         if entry.boot_id.is_none() {
             let kept: BTreeMap<NodeName, Kept> =
                 state_file::read(&looks_file(&self.config.run)).ok().flatten().unwrap_or_default();
-            let attested = kept.get(self.target()).and_then(|kept| kept.leash.newest().ok());
-            entry.boot_id = attested.map(|attestation| attestation.leash.boot_id);
+            let attested = kept.get(self.target()).and_then(|kept| kept.self_fence.newest().ok());
+            entry.boot_id = attested.map(|attestation| attestation.self_fence.boot_id);
         }
         self.tell(entry, deadline).map(drop)
     }

@@ -48,8 +48,8 @@ pub struct Seen {
     pub epoch: Epoch,
     /// Everybody refuses it; or who does not, and why.
     pub look: Result<Round, Vec<Missing>>,
-    /// What is known of its leash, at the end of the look.
-    pub leash: Held,
+    /// What is known of its self-fencing, at the end of the look.
+    pub self_fence: Held,
     /// Ganeti's configuration by which it was judged.
     pub network: ClusterNetwork,
 }
@@ -311,8 +311,8 @@ impl<'a> Survivors<'a> {
             look = Err(look.err().into_iter().flatten().chain([missing]).collect());
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);
-        let leash = self.held(&answers, took);
-        Ok(Seen { answers, epoch, look, leash, network })
+        let self_fence = self.held(&answers, took);
+        Ok(Seen { answers, epoch, look, self_fence, network })
     }
 
     /// Ganeti's configuration as it is on this host now; if it cannot be read, as it was.
@@ -339,10 +339,11 @@ impl<'a> Survivors<'a> {
         if !silent.is_empty() {
             return Err(format!("could not be refused by all: {}", silent.join("; ")));
         }
-        let leash = own.and_then(Result::ok).and_then(|report| report.leash);
+        let self_fence = own.and_then(Result::ok).and_then(|report| report.self_fence);
         let told = format!("{} other nodes answer", answers.len() + 1);
         let outside = self.network.why_not_isolated(&self.target);
-        match provable(leash.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref()) {
+        match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
+        {
             Ok(proof) => Ok(format!("{told}; {proof}")),
             Err(proof) => Err(format!("{told}; {proof}")),
         }
@@ -398,14 +399,14 @@ impl<'a> Survivors<'a> {
         }
     }
 
-    /// All that anybody holds of its leash, after a round that took `took` milliseconds: what was said at its beginning is as much
+    /// All that anybody holds of its self-fencing, after a round that took `took` milliseconds: what was said at its beginning is as much
     /// older at its end.
     fn held(&self, answers: &Answers, took: u64) -> Held {
         let told = peer_reports::peers(&self.config.state);
         let own = told.get(&self.target);
         let reports = || answers.values().flatten();
         let mut held = Held {
-            attestations: reports().filter_map(|report| report.leashes.get(&self.target).cloned()).collect(),
+            attestations: reports().filter_map(|report| report.self_fences.get(&self.target).cloned()).collect(),
             denials: reports().filter_map(|report| report.denials.get(&self.target).cloned()).collect(),
         }
         .later(took);
@@ -455,25 +456,26 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<ShunEntry>,
 
 /// What refusing a node would prove; an error where that is too weak to be taken. `outside`: why it is not even isolated by it.
 fn provable(
-    leash: Option<&SelfFenceReport>,
+    self_fence: Option<&SelfFenceReport>,
     least: Grade,
     accepted: Accepted,
     outside: Option<&str>,
 ) -> Result<String, String> {
-    let no_leash = || Some("no leash of it is armed".to_owned());
-    let (grade, proof) = match leash.map_or_else(no_leash, |leash| watchdog_objection(leash, accepted)) {
-        Some(why) => match outside {
-            Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
-            None => (Grade::Isolated, format!("{why}: isolated, and no more")),
-        },
-        None => (Grade::Bounded, leash.map_or_else(String::new, bounded)),
-    };
+    let no_self_fence = || Some("its self-fencing is not armed".to_owned());
+    let (grade, proof) =
+        match self_fence.map_or_else(no_self_fence, |self_fence| watchdog_objection(self_fence, accepted)) {
+            Some(why) => match outside {
+                Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
+                None => (Grade::Isolated, format!("{why}: isolated, and no more")),
+            },
+            None => (Grade::Bounded, self_fence.map_or_else(String::new, bounded)),
+        };
     if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
 }
 
-fn bounded(leash: &SelfFenceReport) -> String {
-    let SelfFenceReport { driver, terms, .. } = leash;
-    format!("leashed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.bound().as_secs_f64())
+fn bounded(self_fence: &SelfFenceReport) -> String {
+    let SelfFenceReport { driver, terms, .. } = self_fence;
+    format!("armed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.bound().as_secs_f64())
 }
 
 #[cfg(test)]
@@ -488,7 +490,7 @@ mod tests {
     #[test]
     fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
         let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-        let leash = |driver: &str, nowayout| SelfFenceReport {
+        let self_fence = |driver: &str, nowayout| SelfFenceReport {
             boot_id: "b".to_owned(),
             driver: driver.to_owned(),
             nowayout,
@@ -499,15 +501,17 @@ mod tests {
             kept_for_ms: 600_000,
             lease_age_ms: 1,
         };
-        let of = |leash: Option<SelfFenceReport>, least| provable(leash.as_ref(), least, Accepted::default(), None);
-        let good = leash("iTCO_wdt", true);
-        assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "leashed (iTCO_wdt, 5 s): bounded after 25 s");
-        for weak in [None, Some(leash("iTCO_wdt", false)), Some(leash(SOFTDOG, true))] {
+        let of = |self_fence: Option<SelfFenceReport>, least| {
+            provable(self_fence.as_ref(), least, Accepted::default(), None)
+        };
+        let good = self_fence("iTCO_wdt", true);
+        assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "armed (iTCO_wdt, 5 s): bounded after 25 s");
+        for weak in [None, Some(self_fence("iTCO_wdt", false)), Some(self_fence(SOFTDOG, true))] {
             let told = of(weak.clone(), Grade::Bounded).unwrap_err();
             assert!(told.ends_with("isolated, and no more, where minimum_grade asks for bounded"), "{told}");
             assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
         }
-        let softdog = leash(SOFTDOG, true);
+        let softdog = self_fence(SOFTDOG, true);
         assert!(
             provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }, None)
                 .unwrap()
@@ -570,8 +574,8 @@ mod tests {
             };
             let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);
             let network = network::read(folder.path()).unwrap();
-            let (epoch, look, leash) = (Epoch(2), Err(Vec::new()), Held::default());
-            Seen { answers, epoch, look, leash, network }.is_known_to_enough(&node, epoch)
+            let (epoch, look, self_fence) = (Epoch(2), Err(Vec::new()), Held::default());
+            Seen { answers, epoch, look, self_fence, network }.is_known_to_enough(&node, epoch)
         };
         assert_eq!(is_known(None), Ok(()));
         assert!(is_known(Some("no space left")).unwrap_err().contains("1 of 3 master candidates"));

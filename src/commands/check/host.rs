@@ -39,8 +39,8 @@ const SYSTEMD: Duration = Duration::from_secs(2);
 /// How long the master candidates are asked what a lease needs.
 const CANDIDATES: Duration = Duration::from_secs(1);
 
-/// `leash` is the configuration of the self-fence.
-pub(super) fn look(places: &Paths, node: Option<NodeName>, leash: &SelfFenceConfig) -> Host {
+/// `self_fence` is the configuration of the self-fence.
+pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
     let recorder = places.view();
@@ -50,8 +50,8 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, leash: &SelfFenceConf
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // What cannot be read is taken for armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
-    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &leash.device);
-    let lease_lacks = is_armed.then(|| try_out(&places.data_dir, leash.port, Deadline::after(CANDIDATES)));
+    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &self_fence.device);
+    let lease_lacks = is_armed.then(|| try_out(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -85,7 +85,7 @@ fn of_systemd(is_armed: bool, shuns: bool, watchdog: &Path) -> (Vec<String>, Vec
     let watchdogs = if is_armed { systemd::watchdogs(watchdog, deadline).unwrap_or_default() } else { Vec::new() };
     // Whoever is armed counts on the others' echoes, and they on his: the rules have to stand before the network is up.
     let mut units = vec!["gnt-ha-shun.service"];
-    units.extend(is_armed.then_some("gnt-ha-leash.service"));
+    units.extend(is_armed.then_some("gnt-ha-self-fence.service"));
     (watchdogs, systemd::not_enabled(&units, deadline).unwrap_or_default())
 }
 

@@ -66,8 +66,8 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         }
         _ => Resolved::new(),
     };
-    let leash = match &loaded {
-        Some(Ok(config)) => config.leash.clone(),
+    let self_fence = match &loaded {
+        Some(Ok(config)) => config.self_fence.clone(),
         _ => SelfFenceConfig::default(),
     };
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
@@ -90,7 +90,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         programs,
         power,
         devices: devices_of,
-        host: host::look(places, node, &leash),
+        host: host::look(places, node, &self_fence),
         not_isolated: not_isolated(places, ganeti.as_ref().ok()),
         ganeti,
     })

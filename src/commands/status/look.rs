@@ -247,14 +247,15 @@ fn protected(
 ) -> Status {
     let peers = told_by::peers(&places.state_dir);
     let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
-    let own_leash = told_by::own_leash(Path::new(DEFAULT_RUN));
-    let leash = |node: &NodeName| {
+    let own_self_fence = told_by::own_self_fence(Path::new(DEFAULT_RUN));
+    let self_fence = |node: &NodeName| {
         if own.as_ref() == Some(node) {
-            return own_leash.as_ref().map(|_| SelfFenceState::Armed);
+            return own_self_fence.as_ref().map(|_| SelfFenceState::Armed);
         }
         let told = peers.get(node)?;
         let age_ms = told_by::age_ms(told);
-        let kept = told_by::attestation(told).map(|said| said.leash.terms.is_kept(said.age_ms, said.leash.kept_for_ms));
+        let kept = told_by::attestation(told)
+            .map(|said| said.self_fence.terms.is_kept(said.age_ms, said.self_fence.kept_for_ms));
         Some(age_ms.map_or(SelfFenceState::Unknown, |age_ms| SelfFenceState::of(age_ms, kept)))
     };
     let lines = std::mem::take(&mut status.nodes);
@@ -271,7 +272,7 @@ fn protected(
             status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
         }
         let grade = line.proven(entry);
-        let protection = Protection { seen, shun: entry.map(ShunState::of), leash: leash(&line.node), grade };
+        let protection = Protection { seen, shun: entry.map(ShunState::of), self_fence: self_fence(&line.node), grade };
         status.nodes.push(line.protected(protection));
     }
     status
@@ -363,7 +364,7 @@ mod tests {
 
     /// Who is refused is in the line, with what is proven; a word of before this boot is none.
     #[test]
-    fn who_is_refused_and_leashed_is_in_the_line() {
+    fn who_is_refused_and_armed_is_in_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let register = r#"{"n3.lab": {"epoch": 3, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
             "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
@@ -374,13 +375,13 @@ mod tests {
         let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, told(&identity::incarnation()), told("another"));
         let status = node(folder.path(), &[("state/shunned.json", register), ("state/peers.json", &peers)]);
         let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
-        let expected = |shun, leash, grade| Protection { seen: None, shun, leash, grade };
+        let expected = |shun, self_fence, grade| Protection { seen: None, shun, self_fence, grade };
         assert_eq!(of("n1.lab"), expected(None, Some(SelfFenceState::Unknown), None));
         assert_eq!(of("n2.lab"), expected(Some(ShunState::Admitted), Some(SelfFenceState::Off), None));
         assert_eq!(of("n3.lab"), expected(Some(ShunState::Shunned), None, Some(Grade::Off)));
         let json = serde_json::to_value(&status.nodes[2]).unwrap();
         assert_eq!(
-            (&json["shun"], &json["grade"], &json["leash"]),
+            (&json["shun"], &json["grade"], &json["self_fence"]),
             (&"shunned".into(), &"off".into(), &serde_json::Value::Null)
         );
     }

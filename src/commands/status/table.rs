@@ -18,16 +18,16 @@ pub(super) struct Table {
 }
 
 /// The columns, all but the last; receipts are kept on the host that did it.
-const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "LEASH", "GRADE", "LAST RECEIPT HERE"];
+const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "SELF-FENCE", "GRADE", "LAST RECEIPT HERE"];
 
 /// The last one: what is about to happen, or what is in the way of it.
 const RECORD: &str = "RECORD IN GANETI";
 
 /// Left out where no node has anything in it.
-const OPTIONAL: [&str; 3] = ["SHUN", "LEASH", "GRADE"];
+const OPTIONAL: [&str; 3] = ["SHUN", "SELF-FENCE", "GRADE"];
 
 /// Left out where the terminal is narrow, the first one first.
-const DROPPED: [&str; 6] = ["LAST RECEIPT HERE", "LEASH", "SHUN", "POWER", "GRADE", "PACEMAKER"];
+const DROPPED: [&str; 6] = ["LAST RECEIPT HERE", "SELF-FENCE", "SHUN", "POWER", "GRADE", "PACEMAKER"];
 
 /// The least that the last column is shortened to.
 const LEAST: usize = 24;
@@ -131,7 +131,7 @@ impl Table {
                 2 => line.ganeti.map_or_else(none, Flags::words),
                 3 => protection.power(line.ganeti),
                 4 => protection.shun.map_or(NONE, ShunState::word).to_owned(),
-                5 => protection.leash.map_or(NONE, SelfFenceState::word).to_owned(),
+                5 => protection.self_fence.map_or(NONE, SelfFenceState::word).to_owned(),
                 6 => protection.grade.map_or(NONE, Grade::word).to_owned(),
                 _ => line.receipt.as_ref().map_or_else(none, |last| last.words(self.now_ms)),
             }

@@ -96,8 +96,8 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
 
 /// What an off of this level proves.
 #[must_use]
-pub fn grade(level: &Level, is_leashed: bool) -> Grade {
-    let refused = if is_leashed { Grade::Bounded } else { Grade::Isolated };
+pub fn grade(level: &Level, is_armed: bool) -> Grade {
+    let refused = if is_armed { Grade::Bounded } else { Grade::Isolated };
     let of = |driver: &Driver| driver.proves().unwrap_or(refused);
     level.iter().map(|device| of(&device.driver)).min().unwrap_or(Grade::Unknown)
 }
@@ -117,14 +117,14 @@ fn wait(config: &Config, nodes: &[&NodeName], attested: &Attested) -> Term {
         let (lease, watchdog, stop) = (ms(lease_ms), ms(watchdog_ms), ms(stop_ms));
         format!("lease {lease} + 2 x watchdog {watchdog}, clocks wrong by {drift_ppm} ppm, stop {stop}")
     };
-    let configured = config.leash.terms();
+    let configured = config.self_fence.terms();
     let told = nodes.iter().filter_map(|node| Some((*node, *attested.get(*node)?)));
     match told.max_by_key(|(_, terms)| terms.bound()).filter(|(_, terms)| terms.bound() > configured.bound()) {
         Some((node, terms)) => Term::plus(
             terms.bound(),
-            format!("until the leash of {node} has run out, as it says itself ({})", times(terms)),
+            format!("until the lease of {node} has run out, as it says itself ({})", times(terms)),
         ),
-        None => Term::plus(configured.bound(), format!("until its leash has run out ({})", times(configured))),
+        None => Term::plus(configured.bound(), format!("until its lease has run out ({})", times(configured))),
     }
 }
 
@@ -183,9 +183,9 @@ fn about(nodes: &[&NodeName]) -> String {
 fn change(config: &Config, is_shun: bool, levels: usize) -> String {
     let file = config.path.display();
     let what = match (is_shun, levels) {
-        (true, 1) => "shorten lease, watchdog or stop in [leash], on every node, or lengthen deadline",
+        (true, 1) => "shorten lease, watchdog or stop in [self_fence], on every node, or lengthen deadline",
         (true, _) => {
-            "shorten lease, watchdog or stop in [leash], on every node, or the login_timeout of a BMC in a level before it"
+            "shorten lease, watchdog or stop in [self_fence], on every node, or the login_timeout of a BMC in a level before it"
         }
         (false, _) => "lengthen deadline, or take a level out",
     };

@@ -35,7 +35,7 @@ impl RecoveryTimes {
         resources: &Resources,
         levels: Option<(&[Level], &Config)>,
         is_precious: bool,
-        is_leashed: bool,
+        is_armed: bool,
     ) -> Self {
         let deadline = fence::deadline(resources);
         let device = resources.devices().find(|device| device.kind == "fence_ganeti");
@@ -44,7 +44,7 @@ impl RecoveryTimes {
         let put_off = delay.iter().map(|term| format!("{} {}", term.what, seconds(term.ms))).collect::<Vec<_>>();
         let of_level = |(index, level, levels, config): (usize, &Level, &[Level], &Config)| {
             let allotted = allotted(levels, index, config.deadline, &deadline, Silent::All);
-            (allotted.begins + allotted.gets, grade(level, is_leashed))
+            (allotted.begins + allotted.gets, grade(level, is_armed))
         };
         let levels = levels.map_or_else(Vec::new, |(levels, config)| {
             levels.iter().enumerate().map(|(index, level)| of_level((index, level, levels, config))).collect()

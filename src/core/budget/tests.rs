@@ -123,9 +123,9 @@ fn what_the_device_says_itself_counts_before_the_property() {
 
 /// The budget: Ganeti's 60 s, the 1.2 factor, retries, fan-out, D. A BMC loses its power with its host.
 #[test]
-fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
+fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     let resources = resources("stonith-timeout=72s", "");
-    let slow = "[leash]\nlease = 20\nwatchdog = 9\n";
+    let slow = "[self_fence]\nlease = 20\nwatchdog = 9\n";
     for levels in
         [r#"[["refuse"]]"#, r#"[["bmc"], ["refuse"]]"#, r#"[["bmc"], ["pdu"], ["refuse"]]"#, r#"[["bmc", "pdu"]]"#]
     {
@@ -135,7 +135,7 @@ fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
         shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, slow))),
         "n1.lab and 2 more: level 2 (refuse) has too little time\n\
          \x20       5 s  until every other node refuses it, though one noded hangs\n\
-         \x20 +  43.8 s  until its leash has run out (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
+         \x20 +  43.8 s  until its lease has run out (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
          \x20 =  48.8 s  is needed\n\
          \x20      55 s  fence_ganeti's deadline (its default)\n\
          \x20 -     2 s  for its receipt\n\
@@ -144,14 +144,14 @@ fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
          \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
          \x20 -   6.1 s  for the command, while the levels before say nothing\n\
          \x20 =  30.7 s  is what there is\n\
-         \x20 change: /etc/gnt-ha/config.toml: shorten lease, watchdog or stop in [leash], on every node, or the login_timeout of a BMC in \
+         \x20 change: /etc/gnt-ha/config.toml: shorten lease, watchdog or stop in [self_fence], on every node, or the login_timeout of a BMC in \
          a level before it\n"
     );
     let isolated = format!("minimum_grade = \"isolated\"\n{slow}");
     assert_eq!(
         shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, &isolated))),
         "",
-        "nobody waits for the leash"
+        "nobody waits for the self-fencing"
     );
     let alone = shown(&resources, Some(&config(r#"[["refuse"]]"#, "deadline = 20")));
     assert!(alone.contains("  =    20 s  is what there is\n") && alone.contains("lengthen deadline"), "{alone}");
@@ -162,7 +162,7 @@ fn a_leash_has_to_have_run_out_before_fence_ganeti_gives_up() {
 fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let resources = resources("stonith-timeout=72s", "");
     let config = config(r#"[["bmc"], ["refuse"]]"#, "");
-    let own = config.leash.terms();
+    let own = config.self_fence.terms();
     let name = |name: &str| NodeName::new(name).unwrap();
     let late =
         |watchdog_ms| Attested::from([(name("n1.lab"), own), (name("n2.lab"), LeaseTimes { watchdog_ms, ..own })]);
@@ -170,7 +170,7 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let said = shown_with(&resources, Some(&config), &late(10_000));
     assert!(
         said.contains(
-            "+  35.6 s  until the leash of n2.lab has run out, as it says itself (lease 10 s + 2 x watchdog 10 s, clocks wrong by"
+            "+  35.6 s  until the lease of n2.lab has run out, as it says itself (lease 10 s + 2 x watchdog 10 s, clocks wrong by"
         ),
         "{said}"
     );
@@ -266,14 +266,8 @@ fn each_level_has_its_last_word_and_its_grade() {
     use crate::core::node::NodeName;
     let config = config(r#"[["bmc"], ["pdu"], ["refuse"]]"#, "");
     let levels = config.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
-    let of = |is_leashed| {
-        recovery::RecoveryTimes::of(
-            None,
-            &resources("", "pcmk_delay_max=2s"),
-            Some((&levels, &config)),
-            true,
-            is_leashed,
-        )
+    let of = |is_armed| {
+        recovery::RecoveryTimes::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_armed)
     };
     let times = of(true);
     let seconds: Vec<u64> = times.levels.iter().map(|(end, _)| end.as_secs()).collect();

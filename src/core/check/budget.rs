@@ -17,9 +17,9 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
 fn attested(view: &CheckInput) -> Attested {
     let Some(Ok(survey)) = &view.survey else { return Attested::new() };
     let said = survey.nodes.iter().filter_map(|(node, found)| match found {
-        NodeSurvey::Says { leash, .. } => Some((node.clone(), leash.as_ref()?.leash.terms)),
+        NodeSurvey::Says { self_fence, .. } => Some((node.clone(), self_fence.as_ref()?.self_fence.terms)),
         NodeSurvey::Silent(_) => None,
     });
-    let own = view.host.node.clone().zip(survey.own_leash.as_ref().map(|leash| leash.terms));
+    let own = view.host.node.clone().zip(survey.own_self_fence.as_ref().map(|self_fence| self_fence.terms));
     said.chain(own).collect()
 }

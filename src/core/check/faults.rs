@@ -141,8 +141,8 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
     ("budget", "n1.lab and 3 more", |s| {
-        let leash = "[leash]\nlease = 20\nwatchdog = 9\n";
-        s.config = format!("{leash}\n[devices.refuse]\ndriver = \"shun\"\n{}", s.config)
+        let self_fence = "[self_fence]\nlease = 20\nwatchdog = 9\n";
+        s.config = format!("{self_fence}\n[devices.refuse]\ndriver = \"shun\"\n{}", s.config)
             .replace("[\"bmc\"]]", "[\"bmc\"], [\"refuse\"]]");
     }),
     ("master-role-missing", "ganeti-master-role", |s| s.cib("type=\"ganeti-master-role\"", "type=\"other\"")),
@@ -210,12 +210,12 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("remote-key-differs", "n2.lab", |s| {
         s.remote(false);
         let none = Program { remote_key: None, ..program() };
-        s.said("n2.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
+        s.said("n2.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
     }),
     ("remote-key-differs", "n3.lab", |s| {
         s.remote(false);
         let other = Program { remote_key: Some("b".into()), ..program() };
-        s.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
+        s.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, self_fence: None });
     }),
     ("remote-key-differs", "n1.lab", |s| {
         s.remote(false);
@@ -261,7 +261,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.devices.insert(name("n3.lab"), vec![device(1, "other")]);
     }),
     ("grade-too-weak", "n3.lab", |s| {
-        // The others have a BMC: to refuse n3 is all that there is for it, and it has no leash.
+        // The others have a BMC: to refuse n3 is all that there is for it, and it has no self-fencing.
         let own = "[devices.others]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"others\"]]\n";
         s.config.push_str(own);
         s.view.devices.insert(name("n3.lab"), vec![device(1, "others")]);
@@ -331,30 +331,34 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),
     ("systemd-watchdog", "systemd", |s| s.view.host.systemd_watchdogs.push("RebootWatchdogUSec=10min".into())),
-    ("unit-not-enabled", "gnt-ha-leash.service", |s| s.view.host.not_enabled.push("gnt-ha-leash.service".into())),
-    ("lease-at-risk", "gnt-ha-leash", |s| s.view.host.lease_lacks = Some("signed echoes came back from 1 of 3".into())),
+    ("unit-not-enabled", "gnt-ha-self-fence.service", |s| {
+        s.view.host.not_enabled.push("gnt-ha-self-fence.service".into())
+    }),
+    ("lease-at-risk", "gnt-ha-self-fence", |s| {
+        s.view.host.lease_lacks = Some("signed echoes came back from 1 of 3".into())
+    }),
     ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
     ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", NodeSurvey::Silent("there is no such program".into()))),
     ("node-program-silent", "n4.lab", |s| s.said("n4.lab", NodeSurvey::Silent("did not answer in time".into()))),
     ("versions-differ", "n4.lab", |s| {
         let older = Program { version: "0.0.9".into(), ..program() };
-        s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, self_fence: None });
     }),
     ("configurations-differ", "n2.lab", |s| {
-        s.said("n2.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, leash: None });
+        s.said("n2.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
     }),
     // n4 is no candidate, and may fence by the copy that it has.
     ("configurations-differ", "n4.lab", |s| {
-        s.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
     }),
     ("configurations-differ", "n3.lab", |s| {
         let none = Program { config: None, digest: None, ..program() };
-        s.said("n3.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
+        s.said("n3.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
     }),
     // An older version does not tell what its file decides.
     ("configurations-differ", "n2.lab", |s| {
         let older = Program { digest: None, ..other() };
-        s.said("n2.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, leash: None });
+        s.said("n2.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, self_fence: None });
     }),
     // This host's has changed, and is not the others' yet.
     ("configurations-differ", "n1.lab", |s| {
@@ -364,6 +368,6 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     // All have it, and Pacemaker keeps the digest of the one before.
     ("configurations-differ", DIGEST_PROPERTY, |s| s.property(DIGEST_PROPERTY, &DIGEST.replace('a', "c"))),
     ("clock-skew", "n4.lab", |s| {
-        s.said("n4.lab", NodeSurvey::Says { program: Some(program()), skew_ms: -6_000, leash: None });
+        s.said("n4.lab", NodeSurvey::Says { program: Some(program()), skew_ms: -6_000, self_fence: None });
     }),
 ];

@@ -17,7 +17,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::power::reading::Sees;
-use crate::core::shun::last_state::NO_LEASH;
+use crate::core::shun::last_state::NO_SELF_FENCE;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::messages::DatedSelfFenceReport;
 use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof};
@@ -61,7 +61,7 @@ impl AchievableGrade {
 const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothing proves its host off then, the fencing fails, and \
      Pacemaker waits for a person";
 
-const SHARED_MEND: &str = "a second level: a PDU, or driver \"shun\" and a leash; or, each time, when you have seen that the host \
+const SHARED_MEND: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
      has no power: gnt-ha attest NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
 
 /// What is no fault: each node's best grade, and whose BMC dies with it; like nodes together, the strongest first.
@@ -213,7 +213,7 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
     best
 }
 
-/// What shunning could prove of a node: the others, who would have to refuse it, have just answered, and its leash is judged
+/// What shunning could prove of a node: the others, who would have to refuse it, have just answered, and its self-fencing is judged
 /// as if they all did.
 fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
     let Some(Ok(survey)) = &view.survey else { return (Grade::Unknown, None) };
@@ -225,11 +225,13 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
     let address = |node: &NodeName| ganeti.notes(node).primary_ip;
     let Some(of_target) = address(target) else { return (Grade::Unknown, None) };
     let is_here = view.host.node.as_ref() == Some(target);
-    let leash = match survey.nodes.get(target) {
-        Some(NodeSurvey::Says { leash, .. }) => leash.clone(),
-        None if is_here => {
-            survey.own_leash.clone().map(|leash| DatedSelfFenceReport { leash, age_ms: 0, uptime_ms: None })
-        }
+    let self_fence = match survey.nodes.get(target) {
+        Some(NodeSurvey::Says { self_fence, .. }) => self_fence.clone(),
+        None if is_here => survey.own_self_fence.clone().map(|self_fence| DatedSelfFenceReport {
+            self_fence,
+            age_ms: 0,
+            uptime_ms: None,
+        }),
         _ => None,
     };
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
@@ -263,8 +265,8 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         addresses: &addresses,
         lists: &[],
         master: None,
-        leash: leash.as_ref().ok_or(NO_LEASH),
-        boot_id: leash.as_ref().map(|attestation| attestation.leash.boot_id.as_str()),
+        self_fence: self_fence.as_ref().ok_or(NO_SELF_FENCE),
+        boot_id: self_fence.as_ref().map(|attestation| attestation.self_fence.boot_id.as_str()),
         accepted: config.shun.accepted(),
     };
     match evaluate_proof(&look, &look, known) {

@@ -17,8 +17,8 @@ fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
     notes(&scene.read()).into_iter().map(tell).collect()
 }
 
-fn leash(node: u8) -> DatedSelfFenceReport {
-    let leash = SelfFenceReport {
+fn self_fence(node: u8) -> DatedSelfFenceReport {
+    let self_fence = SelfFenceReport {
         boot_id: "b".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
@@ -29,13 +29,13 @@ fn leash(node: u8) -> DatedSelfFenceReport {
         kept_for_ms: 600_000,
         lease_age_ms: 500,
     };
-    DatedSelfFenceReport { leash, age_ms: 20, uptime_ms: None }
+    DatedSelfFenceReport { self_fence, age_ms: 20, uptime_ms: None }
 }
 
-fn says(leash: Option<DatedSelfFenceReport>) -> NodeSurvey {
+fn says(self_fence: Option<DatedSelfFenceReport>) -> NodeSurvey {
     let program =
         Program { version: "0.1.0".into(), config: Some("a".into()), digest: None, wall_ms: 1, remote_key: None };
-    NodeSurvey::Says { program: Some(program), skew_ms: 0, leash }
+    NodeSurvey::Says { program: Some(program), skew_ms: 0, self_fence }
 }
 
 const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
@@ -117,36 +117,39 @@ fn a_level_is_as_strong_as_its_weakest_device() {
     assert_eq!(notes.iter().map(|note| (note.grade, note.nodes.len())).collect::<Vec<_>>(), [(Grade::Isolated, 4)]);
 }
 
-/// Shunning is bounded where the leash is armed by its own word, and nothing where somebody who would have to refuse is silent.
+/// Shunning is bounded where self-fencing is armed by its own word, and nothing where somebody who would have to refuse is silent.
 #[test]
 fn shunning_is_judged_as_in_a_fencing() {
     let mut scene = Scene::healthy();
     scene.shunning();
     for node in [3, 4] {
-        scene.said(&format!("n{node}.lab"), says(Some(leash(node))));
+        scene.said(&format!("n{node}.lab"), says(Some(self_fence(node))));
     }
-    scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_leash = Some(leash(1).leash);
+    scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_self_fence = Some(self_fence(1).self_fence);
     let found = told(scene);
     assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (others)".into()));
-    assert!(found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): no leash of it"), "{found:?}");
+    assert!(
+        found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): its self-fencing is not"),
+        "{found:?}"
+    );
     assert_eq!(found.len(), 2, "no board is among them");
 
     let mut scene = Scene::healthy();
     scene.shunning();
-    scene.said("n3.lab", says(Some(leash(3))));
+    scene.said("n3.lab", says(Some(self_fence(3))));
     scene.said("n4.lab", NodeSurvey::Silent("no answer".into()));
     let view = scene.read();
     let of = |node: &str| notes(&view).into_iter().find(|note| note.nodes.contains(&name(node))).unwrap().grade;
     assert_eq!((of("n3.lab"), of("n4.lab")), (Grade::Unknown, Grade::Isolated), "the target itself need not answer");
 }
 
-/// A candidate that is refused itself refuses nobody: two of four may still let a leashed node run.
+/// A candidate that is refused itself refuses nobody: two of four may still let an armed node run.
 #[test]
 fn who_is_refused_does_not_count_among_those_who_refuse() {
     let bounded = |shunned: &[&str]| {
         let mut scene = Scene::healthy();
         scene.shunning();
-        scene.said("n4.lab", says(Some(leash(4))));
+        scene.said("n4.lab", says(Some(self_fence(4))));
         for node in shunned {
             scene.view.host.shunned.insert(name(node), "x".into());
             scene.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.remove(&name(node));
@@ -162,11 +165,11 @@ fn who_is_refused_does_not_count_among_those_who_refuse() {
 /// Refusing a node does not stop it: where an instance of it has a disk outside of the cluster, that is no proof at all, and
 /// somebody should know before its host dies.
 #[test]
-fn with_a_disk_outside_of_the_cluster_only_a_leash_counts() {
+fn with_a_disk_outside_of_the_cluster_only_a_self_fence_counts() {
     let mut scene = Scene::healthy();
     scene.shunning();
     scene.config.insert_str(0, "minimum_grade = \"isolated\"\n");
-    scene.said("n4.lab", says(Some(leash(4))));
+    scene.said("n4.lab", says(Some(self_fence(4))));
     for node in ["n3.lab", "n4.lab"] {
         scene.view.not_isolated.insert(name(node), "web.lab (rbd) has a disk outside of the cluster".into());
     }

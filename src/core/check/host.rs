@@ -65,7 +65,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         findings.add("unit-not-enabled", unit, "systemd does not start it at the next boot");
     }
     if let Some(why) = &host.lease_lacks {
-        findings.add("lease-at-risk", "gnt-ha-leash", why.as_str());
+        findings.add("lease-at-risk", "gnt-ha-self-fence", why.as_str());
     }
     for (node, by) in &host.shunned {
         let claim = view.candidates.get(node).and_then(|said| said.master.as_ref());

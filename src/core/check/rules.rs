@@ -172,7 +172,7 @@ pub const RULES: &[Rule] = &[
         Warning,
         "an off that is only isolated is taken for success: the host may still run, its own half of a DRBD disk goes on, and \
          so does storage outside of the cluster",
-        "use a level that proves more (a BMC, a PDU, a leash), then: crm_resource --resource {} --delete-parameter minimum_grade",
+        "use a level that proves more (a BMC, a PDU, self-fencing), then: crm_resource --resource {} --delete-parameter minimum_grade",
     ),
     rule_of(
         "device-proves-little",
@@ -243,7 +243,7 @@ pub const RULES: &[Rule] = &[
         "budget",
         Error,
         "what has too little time is killed before it can prove anything, and Pacemaker asks no other host after that",
-        "change the figure that it names: stonith-timeout or pcmk_*_timeout of the device, deadline, or the times of [leash]",
+        "change the figure that it names: stonith-timeout or pcmk_*_timeout of the device, deadline, or the times of [self_fence]",
     ),
     rule_of("master-role-missing", Error, "nobody takes over when the master dies", "gnt-ha setup --apply"),
     rule_of(
@@ -444,7 +444,7 @@ pub const RULES: &[Rule] = &[
         "grade-too-weak",
         Error,
         "the fencing of this node fails, whatever is done: the best that can be proven is less than what is taken for off",
-        "on {}: gnt-ha leash arm (docs/shunning.md), or give it a level with a BMC or a PDU; then ganeti-oob check {}",
+        "on {}: gnt-ha self-fence arm (docs/shunning.md), or give it a level with a BMC or a PDU; then ganeti-oob check {}",
     ),
     rule_of(
         "configuration-wrong",
@@ -603,7 +603,7 @@ pub const RULES: &[Rule] = &[
         Warning,
         "the self-fence of this host is armed: it resets this host when no majority of the master candidates answers, and echoes alone \
          keep it while every confd is stopped, as during an upgrade of Ganeti",
-        "mend what is said before Ganeti is stopped anywhere, or: gnt-ha leash disarm",
+        "mend what is said before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
     ),
     rule_of(
         "survey-unknown",

@@ -119,7 +119,7 @@ impl Scene {
             resolved: crate::config::Resolved::new(),
             survey: Some(Ok(Survey {
                 own: program(),
-                own_leash: None,
+                own_self_fence: None,
                 nodes: ["n2.lab", "n3.lab", "n4.lab"].map(|n| (name(n), says())).into(),
             })),
             programs: [(PathBuf::from(PROGRAM), None)].into(),
@@ -240,7 +240,7 @@ pub(super) fn other() -> Program {
 }
 
 fn says() -> NodeSurvey {
-    NodeSurvey::Says { program: Some(program()), skew_ms: 400, leash: None }
+    NodeSurvey::Says { program: Some(program()), skew_ms: 400, self_fence: None }
 }
 
 impl Scene {
@@ -282,7 +282,7 @@ fn a_healthy_cluster_has_no_finding() {
 fn a_regular_node_without_a_configuration_is_no_fault() {
     let mut scene = Scene::healthy();
     let none = Program { config: None, ..program() };
-    scene.said("n4.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, leash: None });
+    scene.said("n4.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
     assert_eq!(scene.found(), []);
 }
 
@@ -295,7 +295,7 @@ fn keys_for_remote_nodes_are_compared_where_they_count() {
         scene.remote(false);
         let mut changed = program();
         plant(&mut changed);
-        scene.said(node, NodeSurvey::Says { program: Some(changed), skew_ms: 0, leash: None });
+        scene.said(node, NodeSurvey::Says { program: Some(changed), skew_ms: 0, self_fence: None });
         scene
     };
     assert_eq!(with("n4.lab", |own| own.remote_key = None).found(), []);
@@ -309,7 +309,7 @@ fn keys_for_remote_nodes_are_compared_where_they_count() {
     assert_eq!(none.found(), [], "they have certificates");
     let mut scene = Scene::healthy();
     let other = Program { remote_key: Some("b".into()), ..program() };
-    scene.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, leash: None });
+    scene.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, self_fence: None });
     assert_eq!(scene.found(), [], "there is no connection");
 }
 
@@ -319,7 +319,7 @@ fn other_files_that_decide_the_same_are_a_note() {
     let mut scene = Scene::healthy();
     scene.property(DIGEST_PROPERTY, DIGEST);
     let commented = Program { digest: program().digest, ..other() };
-    scene.said("n2.lab", NodeSurvey::Says { program: Some(commented), skew_ms: 0, leash: None });
+    scene.said("n2.lab", NodeSurvey::Says { program: Some(commented), skew_ms: 0, self_fence: None });
     let view = scene.read();
     assert_eq!(check(&view), []);
     let told = notes(&view).into_iter().filter(|note| note.note == "configuration-file").map(|note| note.nodes);
@@ -335,7 +335,7 @@ fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
     let mut scene = Scene::healthy();
     scene.property(DIGEST_PROPERTY, DIGEST);
     scene.view.survey.as_mut().unwrap().as_mut().unwrap().own = other();
-    scene.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, leash: None });
+    scene.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
     let found = check(&scene.read());
     let found: Vec<String> =
         found.iter().map(|Finding { rule, about, what, .. }| format!("{rule} {about}: {what}")).collect();

@@ -61,8 +61,9 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("node_recorded_powered", "Ganeti has it powered", nodes(&|line| line.ganeti?.powered.map(u64::from)));
     let shunned = |line: &NodeStatus| line.protection.shun.map(|shun| u64::from(shun == ShunState::Shunned));
     family("node_shunned", "This host refuses it; without a sample it never did", nodes(&shunned));
-    let armed = |line: &NodeStatus| line.protection.leash.map(|leash| u64::from(leash == SelfFenceState::Armed));
-    family("node_leash_armed", "Its leash is armed, by its own last word", nodes(&armed));
+    let armed =
+        |line: &NodeStatus| line.protection.self_fence.map(|self_fence| u64::from(self_fence == SelfFenceState::Armed));
+    family("node_self_fence_armed", "Its self-fencing is armed, by its own last word", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
     let blocked = |line: &NodeStatus| Some(u64::from(line.next.as_ref()?.mark() == '!'));
     family("node_record_refused", "Its record is not what it should be, and that is refused", nodes(&blocked));

@@ -416,16 +416,16 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
         wall_ms: 1,
         remote_key: key.map(str::to_owned),
     };
-    let says = |key| NodeSurvey::Says { program: Some(program(key)), skew_ms: 0, leash: None };
+    let says = |key| NodeSurvey::Says { program: Some(program(key)), skew_ms: 0, self_fence: None };
     let survey = |second: Option<NodeSurvey>| {
         let asked = [(node(2), second), (node(3), Some(says(Some("k")))), (node(4), Some(says(None)))];
         let nodes = asked.into_iter().filter_map(|(node, said)| Some((node, said?))).collect();
-        Survey { own: program(Some("k")), own_leash: None, nodes }
+        Survey { own: program(Some("k")), own_self_fence: None, nodes }
     };
     let told = |survey: &Survey| other_key(&cib(""), &many(), Some(&here), survey);
     assert_eq!(told(&survey(Some(says(Some("k"))))), None, "a node that is to be a remote node connects to nobody");
     let other = "n2.lab has another key for remote nodes, or none".to_owned();
-    let older = NodeSurvey::Says { program: None, skew_ms: 0, leash: None };
+    let older = NodeSurvey::Says { program: None, skew_ms: 0, self_fence: None };
     for differs in [says(Some("other")), says(None), older] {
         assert_eq!(told(&survey(Some(differs))).as_ref(), Some(&other));
     }

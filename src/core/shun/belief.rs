@@ -257,26 +257,26 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
     if one.max(other) > super::list::ENTRIES_MOST {
         return Err("answers with too many nodes".to_owned());
     }
-    let leash = match report.leash {
-        Some(leash) if leash.boot_id != report.boot_id => {
+    let self_fence = match report.self_fence {
+        Some(self_fence) if self_fence.boot_id != report.boot_id => {
             return Err("answers with the self-fencing of another boot".to_owned());
         }
-        Some(leash) => Some(claimed(leash, asked.own_terms)?),
+        Some(self_fence) => Some(claimed(self_fence, asked.own_terms)?),
         None => None,
     };
     let told = |(node, told): (NodeName, DatedSelfFenceReport)| {
         let is_wanted =
             asked.is_candidate && node != *asked.node && asked.about.contains(&node) && told.age_ms <= AGE_MOST_MS;
-        let leash = claimed(told.leash.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
-        Some((node, DatedSelfFenceReport { leash, ..told }))
+        let self_fence = claimed(told.self_fence.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
+        Some((node, DatedSelfFenceReport { self_fence, ..told }))
     };
     let denied = |(node, denial): &(NodeName, Denial)| {
         let is_wanted = asked.is_candidate && node != asked.node && asked.about.contains(node);
         is_wanted && denial.age_ms <= AGE_MOST_MS && is_boot_id(&denial.boot_id)
     };
     Ok(PeerReport {
-        leash,
-        leashes: report.leashes.into_iter().filter_map(told).collect(),
+        self_fence,
+        self_fences: report.self_fences.into_iter().filter_map(told).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
         receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
@@ -295,13 +295,14 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
 }
 
 /// A node's self-fencing as it claims it, within what can be relied on.
-fn claimed(leash: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, String> {
-    if !is_boot_id(&leash.boot_id) || leash.candidates.len() > CANDIDATES_MOST {
+fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, String> {
+    if !is_boot_id(&self_fence.boot_id) || self_fence.candidates.len() > CANDIDATES_MOST {
         return Err("answers with self-fencing that cannot be".to_owned());
     }
-    let terms = leash.terms.claimed(own).map_err(|why| format!("answers with self-fencing that cannot be: {why}"))?;
-    let kept_for_ms = leash.kept_for_ms.min(AGE_MOST_MS);
-    Ok(SelfFenceReport { terms, kept_for_ms, driver: plain(&leash.driver), ..leash })
+    let terms =
+        self_fence.terms.claimed(own).map_err(|why| format!("answers with self-fencing that cannot be: {why}"))?;
+    let kept_for_ms = self_fence.kept_for_ms.min(AGE_MOST_MS);
+    Ok(SelfFenceReport { terms, kept_for_ms, driver: plain(&self_fence.driver), ..self_fence })
 }
 
 impl fmt::Display for Channel {

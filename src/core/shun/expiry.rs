@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Drivers, by what they call themselves, some of whose boards reset the host after twice the time that they say.
 const LATE: [&str; 1] = ["iTCO_wdt"];
 
-/// What `gnt-ha leash measure` has found on this host: with this driver, set to this time, the host was reset within that time.
+/// What `gnt-ha self-fence measure` has found on this host: with this driver, set to this time, the host was reset within that time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// The watchdog's driver, by what it calls itself.

@@ -1,4 +1,4 @@
-//! What is known last of a node's leash: of all that nodes hold of it the newest, and nothing where that is in doubt.
+//! What is known last of a node's self-fencing: of all that nodes hold of it the newest, and nothing where that is in doubt.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ impl Statement<'_> {
 
 impl DatedSelfFenceReport {
     fn statement(&self) -> Statement<'_> {
-        Statement { boot_id: &self.leash.boot_id, age_ms: self.age_ms, uptime_ms: self.uptime_ms }
+        Statement { boot_id: &self.self_fence.boot_id, age_ms: self.age_ms, uptime_ms: self.uptime_ms }
     }
 }
 
@@ -48,10 +48,10 @@ impl Denial {
     }
 }
 
-/// Why nothing counts where nobody knows of a leash.
-pub const NO_LEASH: &str = "no leash of it is known here: gnt-ha leash arm on it, before it is needed";
+/// Why nothing counts where nobody knows of self-fencing.
+pub const NO_SELF_FENCE: &str = "its self-fencing is not known here: gnt-ha self-fence arm on it, before it is needed";
 
-/// What nodes hold of the leash of one node, all with its age at one moment.
+/// What nodes hold of self-fencing of one node, all with its age at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// What it attested to any of them.
@@ -83,19 +83,19 @@ impl Held {
     /// Why none counts, for the verdict.
     pub fn newest(&self) -> Result<DatedSelfFenceReport, String> {
         let Some(newest) = self.attestations.iter().min_by_key(|one| one.age_ms).cloned() else {
-            return Err(NO_LEASH.to_owned());
+            return Err(NO_SELF_FENCE.to_owned());
         };
         let own = newest.statement();
         let denied = self.denials.iter().filter(|denial| own.may_precede(denial.statement()));
         if let Some(age_ms) = denied.map(|denial| denial.age_ms).min() {
-            return Err(format!("it said {} s ago that no leash of it is armed", age_ms / 1_000));
+            return Err(format!("it said {} s ago that its self-fencing is not armed", age_ms / 1_000));
         }
-        let is_later_boot =
-            |one: &DatedSelfFenceReport| one.leash.boot_id != newest.leash.boot_id && own.may_precede(one.statement());
+        let is_later_boot = |one: &DatedSelfFenceReport| {
+            one.self_fence.boot_id != newest.self_fence.boot_id && own.may_precede(one.statement())
+        };
         if self.attestations.iter().any(is_later_boot) {
-            return Err(
-                "its leash was attested in two boots, and which of them is the later one is not known".to_owned()
-            );
+            return Err("its self-fencing was attested in two boots, and which of them is the later one is not known"
+                .to_owned());
         }
         Ok(newest)
     }
@@ -103,8 +103,13 @@ impl Held {
     /// Every list of candidates that a boot has attested within its promise: it may go by any of them again.
     #[must_use]
     pub fn lists(&self, boot_id: &str) -> BTreeSet<BTreeSet<IpAddr>> {
-        let is_kept = |one: &&DatedSelfFenceReport| one.leash.boot_id == boot_id && one.age_ms <= one.leash.kept_for_ms;
-        self.attestations.iter().filter(is_kept).map(|one| one.leash.candidates.iter().copied().collect()).collect()
+        let is_kept =
+            |one: &&DatedSelfFenceReport| one.self_fence.boot_id == boot_id && one.age_ms <= one.self_fence.kept_for_ms;
+        self.attestations
+            .iter()
+            .filter(is_kept)
+            .map(|one| one.self_fence.candidates.iter().copied().collect())
+            .collect()
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
 
     /// Asked `age_s` ago; the boot `b1` began 1000 s ago, and `b2` 100 s ago.
     fn attested(boot_id: &str, age_s: u64, candidates: &[u8]) -> DatedSelfFenceReport {
-        let leash = SelfFenceReport {
+        let self_fence = SelfFenceReport {
             boot_id: boot_id.to_owned(),
             driver: "iTCO_wdt".to_owned(),
             nowayout: true,
@@ -131,7 +136,7 @@ mod tests {
         };
         let began_s = if boot_id == "b2" { 100 } else { UPTIME_S };
         DatedSelfFenceReport {
-            leash,
+            self_fence,
             age_ms: age_s * 1_000,
             uptime_ms: Some(began_s.max(age_s) * 1_000 - age_s * 1_000),
         }
@@ -142,7 +147,7 @@ mod tests {
         Denial { boot_id: boot_id.to_owned(), age_ms: age_s * 1_000, uptime_ms: Some((began_s - age_s) * 1_000) }
     }
 
-    /// Whoever knows that the present boot has no leash outweighs whoever remembers that the boot before it had one.
+    /// Whoever knows that the present boot has no self-fencing outweighs whoever remembers that the boot before it had one.
     #[test]
     fn an_older_attestation_does_not_outlive_a_newer_denial() {
         let old = || vec![attested("b1", 170, &[1, 2, 3])];
@@ -151,7 +156,7 @@ mod tests {
         assert!(newest(old(), &[denied("b1", 160)]).is_err(), "it was disarmed since");
         assert!(newest(old(), &[denied("b1", 180)]).is_ok(), "it was armed since, by its own clock");
         assert!(newest(vec![attested("b2", 20, &[1])], &[denied("b1", 110)]).is_ok(), "the boot before had none");
-        assert!(newest(vec![], &[]).unwrap_err().contains("no leash of it is known"));
+        assert!(newest(vec![], &[]).unwrap_err().contains("its self-fencing is not known"));
     }
 
     /// What does not say for how long it has been up is ordered by age, as far as that says.
@@ -173,7 +178,7 @@ mod tests {
             newest(vec![first, attested("b2", 10, &[1])], &[])
         };
         assert!(both(54).is_err(), "it began 114 s ago, and the other one 100 s");
-        assert_eq!(both(56).unwrap().leash.boot_id, "b2");
+        assert_eq!(both(56).unwrap().self_fence.boot_id, "b2");
         assert!(
             newest(vec![attested("b1", 10, &[1]), attested("b2", 20, &[1])], &[]).is_err(),
             "the later boot was asked before"

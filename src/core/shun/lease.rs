@@ -1,4 +1,4 @@
-//! Whether a leashed node may run on: the one decision of the leash.
+//! Whether an armed node may run on: the one decision of self-fencing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ pub enum CandidateAnswer {
     MayRun,
     /// Its confd answered, signed, that this node is recorded offline.
     Refuses,
-    /// Its confd is silent, and its leash daemon answered this round's echo, signed: a kernel that shuns this node drops the echo,
+    /// Its confd is silent, and its self-fence daemon answered this round's echo, signed: a kernel that shuns this node drops the echo,
     /// so it does not. Without it a fault of confd everywhere, an upgrade that stops all daemons of Ganeti, would end every node at
-    /// once. A candidate whose leash daemon does not run is silent.
+    /// once. A candidate whose self-fence daemon does not run is silent.
     Alive,
     /// Nothing.
     Silent,
@@ -217,7 +217,7 @@ mod tests {
         assert!(lease.may_pet(S(14)));
     }
 
-    /// A host that was let in again, and that Ganeti still had offline, was reset by its leash: its question had come before it
+    /// A host that was let in again, and that Ganeti still had offline, was reset by its self-fencing: its question had come before it
     /// was let in, its echo after that, and the next question was answered with "offline".
     #[test]
     fn no_echo_begins_a_lease() {
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2]));
     }
 
-    /// Else the leash would go by a list of which nobody has let the node run.
+    /// Else self-fencing would go by a list of which nobody has let the node run.
     #[test]
     fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
         let mut lease = lease(&[1, 2, 3]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The times that a leash keeps.
+/// The times that self-fencing keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseTimes {
@@ -47,9 +47,9 @@ impl LeaseTimes {
     }
 
     /// How long to wait, on a clock of the same bound, from the moment when enough candidates have refused: by then the
-    /// leashed node has stopped.
+    /// armed node has stopped.
     ///
-    /// Twice the watchdog: a leash that is stopped (SIGSTOP, a scheduler, a hypervisor) between its look at the lease and
+    /// Twice the watchdog: self-fencing that is stopped (SIGSTOP, a scheduler, a hypervisor) between its look at the lease and
     /// its pet may pet up to a whole watchdog time after the lease has ended, and no process can exclude that.
     #[must_use]
     pub fn bound(self) -> Duration {
@@ -70,8 +70,8 @@ impl LeaseTimes {
         Self { lease_ms, watchdog_ms, ..self }
     }
 
-    /// Whether a leash that promised, `age_ms` ago, to keep its discipline for `kept_for_ms` keeps it to the end of
-    /// [`LeaseTimes::bound`], whichever clock is the faster one: a leash that is disarmed before it has bitten does not bite.
+    /// Whether self-fencing that promised, `age_ms` ago, to keep its discipline for `kept_for_ms` keeps it to the end of
+    /// [`LeaseTimes::bound`], whichever clock is the faster one: self-fencing that is disarmed before it has bitten does not bite.
     #[must_use]
     pub fn is_kept(self, age_ms: u64, kept_for_ms: u64) -> bool {
         let bound = u64::try_from(self.bound().as_millis()).unwrap_or(u64::MAX);

@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    /// A leash that was attested in one boot says nothing of another.
+    /// Self-fencing that was attested in one boot says nothing of another.
     #[test]
     fn of_two_boots_neither_is_known() {
         let entry = |boot: Option<&str>| ShunEntry {

@@ -119,8 +119,8 @@ pub fn objection(before: Before) -> Option<&'static str> {
             "Pacemaker runs here, and the others would fence this host; stop it first: systemctl stop pacemaker corosync",
         ),
         Before { is_relied_on: true, .. } => Some(
-            "other nodes may rely on its self-fencing; end it first: gnt-ha leash disarm --wait; then, on one line, as the \
-             watchdog may stay armed: systemctl stop gnt-ha-leash; gnt-ha leash measure start --confirm",
+            "other nodes may rely on its self-fencing; end it first: gnt-ha self-fence disarm --wait; then, on one line, as the \
+             watchdog may stay armed: systemctl stop gnt-ha-self-fence; gnt-ha self-fence measure start --confirm",
         ),
         _ => None,
     }

@@ -35,7 +35,7 @@ pub struct PeerRequest {
     /// Entries to take in; none for a mere question.
     #[serde(default)]
     pub register: ShunList,
-    /// The nodes whose leash it is asked about; its own is always told.
+    /// The nodes whose self-fencing it is asked about; its own is always told.
     #[serde(default)]
     pub about: Vec<NodeName>,
     /// The master IP of a proven-gone master: its noded's port is made unreachable for a while, so that a failover does not
@@ -112,13 +112,13 @@ pub struct PeerReport {
     /// Why what it refuses is not on its disk: its next boot forgets it. None if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_durable: Option<String>,
-    /// Its own leash.
+    /// Its own self-fencing.
     #[serde(default)]
-    pub leash: Option<SelfFenceReport>,
-    /// What it was told of others' leashes, with the age in milliseconds by its own clock since boot.
+    pub self_fence: Option<SelfFenceReport>,
+    /// What it was told of others' self-fences, with the age in milliseconds by its own clock since boot.
     #[serde(default)]
-    pub leashes: BTreeMap<NodeName, DatedSelfFenceReport>,
-    /// The nodes that said, when they were asked last, that no leash of theirs is armed.
+    pub self_fences: BTreeMap<NodeName, DatedSelfFenceReport>,
+    /// The nodes that said, when they were asked last, that their self-fencing is not armed.
     #[serde(default)]
     pub denials: BTreeMap<NodeName, Denial>,
     /// The serial number of Ganeti's configuration here; none on a node that does not hold it.
@@ -159,7 +159,7 @@ pub struct Program {
     pub remote_key: Option<String>,
 }
 
-/// What a leash says of itself.
+/// What self-fencing says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfFenceReport {
     /// Its node's boot.
@@ -180,13 +180,13 @@ pub struct SelfFenceReport {
     /// version, or where it cannot be read.
     #[serde(default)]
     pub is_virtual: Option<bool>,
-    /// It keeps the leash's discipline for at least that long from now, in milliseconds, unless its node stops or boots.
+    /// It keeps the self-fence's discipline for at least that long from now, in milliseconds, unless its node stops or boots.
     pub kept_for_ms: u64,
     /// How long ago the question was sent that its lease counts from, in milliseconds.
     pub lease_age_ms: u64,
 }
 
-/// A node's own statement that no leash of it is armed.
+/// A node's own statement that its self-fencing is not armed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
     /// The boot that said so.
@@ -198,11 +198,11 @@ pub struct Denial {
     pub uptime_ms: Option<u64>,
 }
 
-/// A leash's report with its age.
+/// Self-fencing's report with its age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatedSelfFenceReport {
     /// What it said.
-    pub leash: SelfFenceReport,
+    pub self_fence: SelfFenceReport,
     /// Milliseconds since it was *asked*, by the clock since boot of whoever holds it.
     pub age_ms: u64,
     /// For how long it had been up when it answered, in milliseconds of its own clock since boot; none of an older version.

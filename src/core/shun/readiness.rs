@@ -1,15 +1,15 @@
-//! When a boot may start instances: once its leash is armed, or once no other node relies on a leash of this host any more.
+//! When a boot may start instances: once its self-fencing is armed, or once no other node relies on self-fencing of this host any more.
 
 use std::time::Duration;
 
-/// What the service of the leash knows at a moment of this boot.
+/// What the self-fence service knows at a moment of this boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Boot {
     /// The watchdog is open: whatever the boot does, it ends when its lease does.
     pub is_armed: bool,
     /// The administrator wants it armed.
     pub is_wanted: bool,
-    /// A boot of this host may have promised others a leash, and that promise was not seen to be over.
+    /// A boot of this host may have promised others self-fencing, and that promise was not seen to be over.
     pub was_promised: bool,
     /// For how long this boot has run, by the clock since boot.
     pub uptime: Duration,
@@ -17,7 +17,7 @@ pub struct Boot {
 
 /// Whether an instance may be started here: the hooks that Ganeti runs on this host before ask it (`gnt-ha hook`).
 ///
-/// Whoever was told of the leash of an earlier boot may take this one for leashed, for as long as was promised (`promise`, by
+/// Whoever was told of self-fencing of an earlier boot may take this one for armed, for as long as was promised (`promise`, by
 /// this host's clock): within that time only an armed boot serves. The boot that is not armed is no danger by itself; a master
 /// that was lost together with this host, and that the others cannot see, could start instances on it.
 #[must_use]
@@ -31,7 +31,7 @@ mod tests {
 
     const PROMISE: Duration = Duration::from_secs(600);
 
-    /// A boot without a leash runs no instance while others take it for leashed.
+    /// A boot without self-fencing runs no instance while others take it for armed.
     #[test]
     fn a_boot_that_is_not_armed_serves_only_when_nothing_is_promised_any_more() {
         let boot = Boot { is_armed: false, is_wanted: true, was_promised: true, uptime: Duration::from_secs(599) };

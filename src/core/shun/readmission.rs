@@ -54,7 +54,7 @@ pub fn objection(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Op
         return Some("it still runs the boot that was shunned: reboot it".to_owned());
     }
     let shunned_for = now_ms.saturating_sub(entry.since_ms);
-    // What is proven to have stopped is the very boot that its leash attested.
+    // What is proven to have stopped is the very boot that its self-fencing attested.
     let is_known = entry.grade >= Grade::Bounded && entry.boot_id.as_ref().is_some_and(|boot| boot != SEVERAL_BOOTS);
     match returned.uptime_ms {
         _ if is_known => {}

@@ -171,8 +171,8 @@ pub struct ProofInput<'a> {
     pub lists: &'a [BTreeSet<IpAddr>],
     /// Ganeti's master, by the configuration of whoever asks.
     pub master: Option<&'a NodeName>,
-    /// What the node's leash has attested, with its age at the end of the first look; or why nothing counts.
-    pub leash: Result<&'a DatedSelfFenceReport, &'a str>,
+    /// What the node's self-fencing has attested, with its age at the end of the first look; or why nothing counts.
+    pub self_fence: Result<&'a DatedSelfFenceReport, &'a str>,
     /// The boot that is shunned, where it is known.
     pub boot_id: Option<&'a str>,
     /// What counts though it is weaker.
@@ -188,16 +188,16 @@ pub struct Accepted {
     pub virtual_host: bool,
 }
 
-/// Why a leash with this watchdog proves nothing; none if it may.
+/// Why self-fencing with this watchdog proves nothing; none if it may.
 #[must_use]
-pub fn watchdog_objection(leash: &SelfFenceReport, accepted: Accepted) -> Option<String> {
-    if !leash.nowayout {
-        return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", leash.driver));
+pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: Accepted) -> Option<String> {
+    if !self_fence.nowayout {
+        return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", self_fence.driver));
     }
-    if leash.driver == SOFTDOG && !accepted.softdog {
+    if self_fence.driver == SOFTDOG && !accepted.softdog {
         return Some("its watchdog is softdog, which dies with the kernel that it should reset".to_owned());
     }
-    match leash.is_virtual {
+    match self_fence.is_virtual {
         _ if accepted.virtual_host => None,
         Some(false) => None,
         Some(true) => Some(
@@ -221,32 +221,37 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
     let isolated = |why: String| ProofVerdict::Isolated { why_not_bounded: why };
-    let DatedSelfFenceReport { leash, age_ms, .. } = match known.leash {
+    let DatedSelfFenceReport { self_fence, age_ms, .. } = match known.self_fence {
         Ok(attestation) => attestation,
         Err(why) => return isolated(why.to_owned()),
     };
-    if let Some(why) = watchdog_objection(leash, known.accepted) {
+    if let Some(why) = watchdog_objection(self_fence, known.accepted) {
         return isolated(why);
     }
-    if known.boot_id != Some(leash.boot_id.as_str()) {
-        return isolated("its leash was attested in another boot than the one that is shunned".to_owned());
+    if known.boot_id != Some(self_fence.boot_id.as_str()) {
+        return isolated("its self-fencing was attested in another boot than the one that is shunned".to_owned());
     }
-    match leash.asks_from {
+    match self_fence.asks_from {
         Some(from) if known.addresses.contains(&from) => {}
         Some(from) => {
-            return isolated(format!("its leash asks from {from}, which is not refused: restart gnt-ha-leash there"));
+            return isolated(format!(
+                "its self-fencing asks from {from}, which is not refused: restart gnt-ha-self-fence there"
+            ));
         }
         None => {
             return isolated(
-                "its leash does not say from which address it asks: install the same version there".to_owned(),
+                "its self-fencing does not say from which address it asks: install the same version there".to_owned(),
             );
         }
     }
-    if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {
-        return isolated(format!("its leash was attested {} s ago, and may have been disarmed since", age_ms / 1_000));
+    if !self_fence.terms.is_kept(*age_ms, self_fence.kept_for_ms) {
+        return isolated(format!(
+            "its self-fencing was attested {} s ago, and may have been disarmed since",
+            age_ms / 1_000
+        ));
     }
-    let attested: BTreeSet<IpAddr> = leash.candidates.iter().copied().collect();
-    let lists = [("its leash asks", &attested), ("are configured", known.candidates)];
+    let attested: BTreeSet<IpAddr> = self_fence.candidates.iter().copied().collect();
+    let lists = [("its self-fencing asks", &attested), ("are configured", known.candidates)];
     let lists = lists.into_iter().chain(known.lists.iter().map(|list| ("were configured until lately", list)));
     // Only who refuses in both looks has refused all the time.
     let refusing: BTreeSet<IpAddr> = first.refusing.intersection(&last.refusing).copied().collect();
@@ -263,17 +268,17 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
         }
     }
     if must_restart_wait(first, last) {
-        return ProofVerdict::Waiting { until: last.at + leash.terms.bound() };
+        return ProofVerdict::Waiting { until: last.at + self_fence.terms.bound() };
     }
-    let until = first.at + leash.terms.bound();
+    let until = first.at + self_fence.terms.bound();
     // The node's next boot asks for no lease before it is armed, and nothing ends it: a master that is lost with the node,
     // and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {
         return ProofVerdict::Waiting { until: until.max(last.at + AGAIN) };
     }
-    // One that has ended since may have done so before: when the promise is over the next boot serves without a leash.
+    // One that has ended since may have done so before: when the promise is over the next boot serves without self-fencing.
     let since = u64::try_from(last.at.saturating_sub(first.at).as_millis()).unwrap_or(u64::MAX);
-    let is_promised = leash.terms.is_promised(age_ms.saturating_add(since), leash.kept_for_ms);
+    let is_promised = self_fence.terms.is_promised(age_ms.saturating_add(since), self_fence.kept_for_ms);
     if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {
         return isolated(
             "Ganeti's master was lost together with it, and not proven to have stopped in time: it may have started instances \

@@ -1,4 +1,4 @@
-//! What a status tells of a node beside its record: its power as it was seen, who refuses it, its leash, what is proven of it.
+//! What a status tells of a node beside its record: its power as it was seen, who refuses it, its self-fencing, what is proven of it.
 
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ impl ShunState {
     }
 }
 
-/// How a node's leash is, by its own last word.
+/// How a node's self-fencing is, by its own last word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SelfFenceState {
@@ -46,7 +46,7 @@ pub enum SelfFenceState {
     Unknown,
 }
 
-/// For how long a node without a leash is believed not to have armed one, in milliseconds: a candidate asks it more often.
+/// For how long a node without self-fencing is believed not to have armed one, in milliseconds: a candidate asks it more often.
 const FRESH_MS: u64 = 600_000;
 
 impl SelfFenceState {
@@ -90,7 +90,7 @@ pub struct Protection {
     /// This host's register.
     pub shun: Option<ShunState>,
     /// Its own word.
-    pub leash: Option<SelfFenceState>,
+    pub self_fence: Option<SelfFenceState>,
     /// What is proven of it now: not of a boot that has come since.
     pub grade: Option<Grade>,
 }
@@ -159,7 +159,7 @@ mod tests {
 
     /// Unknown is not success: an old word is none.
     #[test]
-    fn a_leash_is_armed_only_by_a_fresh_word() {
+    fn a_self_fence_is_armed_only_by_a_fresh_word() {
         assert_eq!(SelfFenceState::of(1_000, Some(true)), SelfFenceState::Armed);
         assert_eq!(SelfFenceState::of(900_000, Some(false)), SelfFenceState::Unknown);
         assert_eq!(SelfFenceState::of(1_000, None), SelfFenceState::Off);

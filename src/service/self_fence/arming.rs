@@ -1,7 +1,7 @@
 //! Tries, before self-fencing is armed, whether what it lives on passes: signed answers of the master candidates' confds, and of
-//! their leash daemons.
+//! their self-fence daemons.
 //!
-//! A lease is renewed by signed answers of confd. Where all confds are silent, signed echoes of the leash daemons keep it: without
+//! A lease is renewed by signed answers of confd. Where all confds are silent, signed echoes of the self-fence daemons keep it: without
 //! them an upgrade that stops confd everywhere would reset every host. So both have to come from a majority.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub struct Trial {
     pub candidates: BTreeSet<IpAddr>,
     /// Whose confd answered, signed.
     pub signed: BTreeSet<IpAddr>,
-    /// Whose leash daemon answered an echo, signed.
+    /// Whose self-fence daemon answered an echo, signed.
     pub echoed: BTreeSet<IpAddr>,
     /// The UDP port of the echo.
     pub port: u16,
@@ -57,7 +57,7 @@ impl Trial {
         };
         lack("signed answers of confd came", &self.signed, "let UDP port 1814 pass, and start ganeti-confd there").or_else(|| {
             let why = format!(
-                "let UDP port {} pass between all nodes, and start gnt-ha-leash on each of them: without it, an upgrade that \
+                "let UDP port {} pass between all nodes, and start gnt-ha-self-fence on each of them: without it, an upgrade that \
                  stops every confd resets every host",
                 self.port
             );
@@ -144,7 +144,7 @@ mod tests {
         let one = of(&[1, 2, 3], &[1]);
         assert!(one.contains("signed echoes came back from 1 of 3 master candidates, 2 are needed"), "{one}");
         assert!(one.contains("silent: 192.0.2.2, 192.0.2.3"), "{one}");
-        assert!(one.contains("let UDP port 1817 pass") && one.contains("start gnt-ha-leash"), "{one}");
+        assert!(one.contains("let UDP port 1817 pass") && one.contains("start gnt-ha-self-fence"), "{one}");
         assert!(of(&[1], &[1, 2, 3]).contains("signed answers of confd came from 1 of 3"));
         assert!(of(&[1, 7, 8, 9], &[1, 2, 3]).contains("from 1 of 3"), "whoever else answers");
         assert!(Trial::default().why_not().unwrap().contains("no master candidate is known"));

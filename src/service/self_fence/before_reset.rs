@@ -37,7 +37,7 @@ pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
 
 /// On the console, in the kernel's log and in the system's.
 pub(super) fn log_everywhere(line: &str) {
-    output::to_console(&format!("gnt-ha leash: {line}"));
-    warn_system("gnt-ha", &format!("leash: {line}"));
-    output::print_error(&format!("gnt-ha: leash: {line}"));
+    output::to_console(&format!("gnt-ha self-fence: {line}"));
+    warn_system("gnt-ha", &format!("self_fence: {line}"));
+    output::print_error(&format!("gnt-ha: self-fencing: {line}"));
 }

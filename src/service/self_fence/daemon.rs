@@ -1,4 +1,4 @@
-//! The loop of the leash: asks, decides, pets, and says of itself what is so. One thread, no memory that is not locked.
+//! The loop of self-fencing: asks, decides, pets, and says of itself what is so. One thread, no memory that is not locked.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -21,13 +21,13 @@ use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease::Lease;
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::SelfFenceReport;
-use crate::service::shun::peer_reports::{Attested, leash_file};
+use crate::service::shun::peer_reports::{Attested, self_fence_file};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::watchdog::{Watchdog, open};
 use crate::sys::{identity, state_file};
 
-/// For how long the leash's discipline is promised to whoever is told of it.
+/// For how long the self-fence's discipline is promised to whoever is told of it.
 const PROMISE: Duration = Duration::from_secs(600);
 
 /// How often the watchdog is petted, the own word refreshed, and looked whether the administrator wants something else.
@@ -108,9 +108,9 @@ impl Daemon {
             address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in Ganeti's node_primary_ips"))?;
         let named = candidates(&ssconf);
         let before = last_status(&config.run);
-        // A configuration with longer times comes into force by a boot, or after the leash was off.
+        // A configuration with longer times comes into force by a boot, or after self-fencing was off.
         let told = before.as_ref().and_then(|status| status.told);
-        let terms = told.map_or(config.leash.terms(), |told| config.leash.terms().no_longer_than(told));
+        let terms = told.map_or(config.self_fence.terms(), |told| config.self_fence.terms().no_longer_than(told));
         // Nothing is attested before this: what the boot before has measured counts from now on.
         if let Err(error) = measured::conclude(&config.state) {
             tracing::warn!(error, "the watchdog was not measured");
@@ -123,10 +123,10 @@ impl Daemon {
         let armed_before = before.as_ref().is_some_and(|status| status.driver.is_some());
         let promised_until = before.and_then(|status| status.promised_until_ms).map(Duration::from_millis);
         Ok(Self {
-            settings: config.leash.clone(),
+            settings: config.self_fence.clone(),
             state: config.state.clone(),
             run: config.run.clone(),
-            rounds: Rounds::new(&node, SocketAddr::new(own, config.leash.port), data_dir)?,
+            rounds: Rounds::new(&node, SocketAddr::new(own, config.self_fence.port), data_dir)?,
             own,
             is_virtual: host::is_virtual(),
             measured: measured::read(&config.state),
@@ -254,7 +254,7 @@ impl Daemon {
         }
     }
 
-    /// Whoever was told of the leash may rely on it for as long as it was promised, by a clock that may be slower.
+    /// Whoever was told of self-fencing may rely on it for as long as it was promised, by a clock that may be slower.
     fn want_off(&mut self) {
         if self.watchdog.is_none() {
             if !self.armed_before {
@@ -263,7 +263,7 @@ impl Daemon {
                 self.why_not = None;
                 return;
             }
-            // A leash that armed it before this process began: nobody pets it until a lease is there, but for one whose
+            // Self-fencing that armed it before this process began: nobody pets it until a lease is there, but for one whose
             // promise was over.
             let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
             let (now, then) =
@@ -361,7 +361,7 @@ impl Daemon {
         let attested = self.watchdog.as_ref().filter(|_| is_said && is_relied_on).zip(self.lease.granted_at());
         let Some((watchdog, granted_at)) = attested else {
             if self.phase != Phase::Lost {
-                let _ = std::fs::remove_file(leash_file(&self.run));
+                let _ = std::fs::remove_file(self_fence_file(&self.run));
             }
             return;
         };
@@ -376,7 +376,7 @@ impl Daemon {
             kept_for_ms: u64::try_from(PROMISE.as_millis()).unwrap_or(u64::MAX),
             lease_age_ms: at.saturating_sub(u64::try_from(granted_at.as_millis()).unwrap_or(u64::MAX)),
         };
-        let _ = state_file::write_unflushed(&leash_file(&self.run), &Attested { at_boottime_ms: at, report });
+        let _ = state_file::write_unflushed(&self_fence_file(&self.run), &Attested { at_boottime_ms: at, report });
     }
 
     /// The times with that within which the watchdog has really reset the host.
@@ -395,7 +395,7 @@ impl Daemon {
     fn part(&self) {
         if self.watchdog.is_some() && self.phase != Phase::Off {
             log_everywhere(&format!(
-                "it ends, and the watchdog stays armed: this host is reset within {} s unless the leash is started again",
+                "it ends, and the watchdog stays armed: this host is reset within {} s unless self-fencing is started again",
                 self.terms.watchdog_ms.div_ceil(1_000)
             ));
         }
@@ -422,16 +422,16 @@ pub(super) fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// Others wait by the times that they were told: a leash that keeps longer ones since its configuration changed would run
+    /// Others wait by the times that they were told: self-fencing that keeps longer ones since its configuration changed would run
     /// on after it was said to have stopped.
     #[test]
-    fn a_leash_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
+    fn a_self_fence_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
         let folder = tempfile::tempdir().unwrap();
         let (host, at) = (identity::host(), folder.path());
         std::fs::write(at.join("hmac.key"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
         std::fs::write(at.join("ssconf_node_list"), format!("{host}\n")).unwrap();
         std::fs::write(at.join("ssconf_node_primary_ips"), format!("{host} 127.14.0.1\n")).unwrap();
-        let mut config = Config::parse("[leash]\nlease = 9\nwatchdog = 6\n", Path::new("config.toml")).unwrap();
+        let mut config = Config::parse("[self_fence]\nlease = 9\nwatchdog = 6\n", Path::new("config.toml")).unwrap();
         (config.state, config.run) = (at.to_owned(), at.to_owned());
         let fresh = Daemon::new(&config, at).unwrap();
         assert_eq!((fresh.terms.lease_ms, fresh.terms.watchdog_ms), (9_000, 6_000));

@@ -1,4 +1,4 @@
-//! Measuring this host's watchdog (`gnt-ha leash measure`): its notes and what they came to, on the disk.
+//! Measuring this host's watchdog (`gnt-ha self-fence measure`): its notes and what they came to, on the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

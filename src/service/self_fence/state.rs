@@ -1,4 +1,4 @@
-//! What the administrator wants of the leash, and what it says of itself.
+//! What the administrator wants of self-fencing, and what it says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,13 +16,13 @@ use crate::sys::{identity, state_file};
 /// What the administrator wants; it survives boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredState {
-    /// The leash is to be armed.
+    /// Self-fencing is to be armed.
     pub armed: bool,
 }
 
 /// In the state folder.
 fn wanted_file(state: &Path) -> PathBuf {
-    state.join("leash.json")
+    state.join("self-fence.json")
 }
 
 /// What is wanted; nothing was said yet: not armed.
@@ -45,9 +45,9 @@ pub fn set_desired(state: &Path, wanted: DesiredState) -> io::Result<()> {
     state_file::write(&wanted_file(state), &wanted)
 }
 
-/// In the state folder: there while other nodes may have been told of a leash of this host, in this boot or an earlier one.
+/// In the state folder: there while other nodes may have been told of self-fencing of this host, in this boot or an earlier one.
 fn promise_file(state: &Path) -> PathBuf {
-    state.join("leash-promised.json")
+    state.join("self-fence-promised.json")
 }
 
 /// Forgets what an earlier boot may have promised, once this one is up for longer than that lasts. What cannot be removed is
@@ -75,7 +75,7 @@ pub fn boot(state: &Path, run: &Path) -> Boot {
     }
 }
 
-/// In which state the leash is.
+/// In which state self-fencing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -93,7 +93,7 @@ pub enum Phase {
     Lost,
 }
 
-/// What the leash says of itself, refreshed each second.
+/// What self-fencing says of itself, refreshed each second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// When, in milliseconds of the clock since boot.
@@ -135,7 +135,7 @@ pub struct Status {
 /// In the run folder: empty after a boot.
 #[must_use]
 pub fn status_file(run: &Path) -> PathBuf {
-    run.join("leash-status.json")
+    run.join("self-fence-status.json")
 }
 
 impl Status {
@@ -147,7 +147,7 @@ impl Status {
     }
 }
 
-/// What the leash said of itself last in this boot, whatever its age: the one that is started next goes on from there, in
+/// What self-fencing said of itself last in this boot, whatever its age: the one that is started next goes on from there, in
 /// each phase, as others may rely on it in each.
 #[must_use]
 pub fn last_status(run: &Path) -> Option<Status> {
@@ -158,7 +158,7 @@ pub fn last_status(run: &Path) -> Option<Status> {
 /// How old the daemon's own word may be, in milliseconds.
 const FRESH_MS: u64 = 5_000;
 
-/// What the leash says of itself now; none if it does not run.
+/// What self-fencing says of itself now; none if it does not run.
 #[must_use]
 pub fn said_now(run: &Path) -> Option<Status> {
     let status = last_status(run)?;

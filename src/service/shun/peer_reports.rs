@@ -1,4 +1,4 @@
-//! What this host was told: by its own leash, and by the other nodes when they were asked.
+//! What this host was told: by its own self-fencing, and by the other nodes when they were asked.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,10 +12,10 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::store::Store;
 use crate::sys::{identity, state_file};
 
-/// How old the leash's own word may be, in milliseconds: it refreshes it each second.
+/// How old the self-fence's own word may be, in milliseconds: it refreshes it each second.
 const FRESH_MS: u64 = 3_000;
 
-/// What the leash of this host keeps in the run folder while it may be believed.
+/// What self-fencing of this host keeps in the run folder while it may be believed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attested {
     /// When, in milliseconds of the clock since boot.
@@ -24,16 +24,16 @@ pub struct Attested {
     pub report: SelfFenceReport,
 }
 
-/// Where the leash keeps it.
+/// Where self-fencing keeps it.
 #[must_use]
-pub fn leash_file(run: &Path) -> PathBuf {
-    run.join("leash.json")
+pub fn self_fence_file(run: &Path) -> PathBuf {
+    run.join("self-fence.json")
 }
 
-/// What the leash of this host says now; none if it is not armed, does not attest, or does not run.
+/// What self-fencing of this host says now; none if it is not armed, does not attest, or does not run.
 #[must_use]
-pub fn own_leash(run: &Path) -> Option<SelfFenceReport> {
-    let attested: Attested = state_file::read(&leash_file(run)).ok().flatten()?;
+pub fn own_self_fence(run: &Path) -> Option<SelfFenceReport> {
+    let attested: Attested = state_file::read(&self_fence_file(run)).ok().flatten()?;
     let age = now().boottime_ms.checked_sub(attested.at_boottime_ms)?;
     let mut report = attested.report;
     report.lease_age_ms += age;
@@ -92,17 +92,17 @@ pub fn age_ms(told: &Told) -> Option<u64> {
     (told.boot_id == identity::incarnation()).then_some(age_ms)
 }
 
-/// What a node's leash attested when it was asked last, with its age; none if it did not, or before this host's boot.
+/// What a node's self-fencing attested when it was asked last, with its age; none if it did not, or before this host's boot.
 #[must_use]
 pub fn attestation(told: &Told) -> Option<DatedSelfFenceReport> {
-    let leash = told.report.leash.clone()?;
-    Some(DatedSelfFenceReport { leash, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
+    let self_fence = told.report.self_fence.clone()?;
+    Some(DatedSelfFenceReport { self_fence, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
 }
 
-/// That a node said, when it was asked last, that no leash of it is armed; none if it has one, or before this host's boot.
+/// That a node said, when it was asked last, that its self-fencing is not armed; none if it has one, or before this host's boot.
 #[must_use]
 pub fn denial(told: &Told) -> Option<Denial> {
-    let is_denied = told.report.leash.is_none();
+    let is_denied = told.report.self_fence.is_none();
     let age_ms = age_ms(told)?;
     let (boot_id, uptime_ms) = (told.report.boot_id.clone(), told.report.uptime_ms);
     is_denied.then_some(Denial { boot_id, age_ms, uptime_ms })

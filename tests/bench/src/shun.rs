@@ -1,4 +1,4 @@
-//! Shunning: how soon everybody refuses a node, what it costs to refuse thousands, what a failover gains, and the leash.
+//! Shunning: how soon everybody refuses a node, what it costs to refuse thousands, what a failover gains, and self-fencing.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ const ADDRESSES: u32 = 10_000;
 /// Of each node: a shun list holds at most 4096 nodes.
 const EACH: u32 = 4;
 
-/// For how long the leash is watched.
+/// For how long self-fencing is watched.
 const WATCHED: Duration = Duration::from_secs(30);
 
 /// The defaults, so far as a watchdog of the lab's can have them.
@@ -34,22 +34,22 @@ const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, dri
 pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
     let programs = built_programs()?;
     let mut rows = vec![many(&programs, runs.min(10))?];
-    progress("a lab with leashes; a host is refused, and let in again");
+    progress("a lab with self-fences; a host is refused, and let in again");
     let lab = up(Some(TERMS))?;
-    let proof = Proof { shun: true, least: Some(Grade::Isolated), leash: Some(TERMS) };
+    let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: Some(TERMS) };
     install(&lab, &programs, &proof)?;
     rows.push(refused(&lab, runs.min(10))?);
-    rows.extend(leash(&lab)?);
+    rows.extend(self_fence(&lab)?);
     drop(lab);
     rows.push(failover(&programs)?);
     Ok(rows)
 }
 
-fn up(leash: Option<LeaseTimes>) -> Result<Lab> {
+fn up(self_fence: Option<LeaseTimes>) -> Result<Lab> {
     let options = Options {
         name: lab_name("bench-shun"),
         pacemaker: false,
-        watchdog: leash.map(|terms| Duration::from_millis(terms.watchdog_ms)),
+        watchdog: self_fence.map(|terms| Duration::from_millis(terms.watchdog_ms)),
         boot_delay: Duration::from_secs(300),
         replace: true,
         ..Options::default()
@@ -125,12 +125,14 @@ fn refused(lab: &Lab, runs: usize) -> Result<Row> {
     ))
 }
 
-/// What the leash costs the host that it is on.
-fn leash(lab: &Lab) -> Result<Vec<Row>> {
-    progress("the leash of one host is watched");
+/// What self-fencing costs the host that it is on.
+fn self_fence(lab: &Lab) -> Result<Vec<Row>> {
+    progress("self-fencing of one host is watched");
     let host = lab.host("n2")?;
-    lab.wait_until("n2 is leashed", Duration::from_secs(60), || Ok(host.run(&[GNT_HA, "leash", "status"])?.success()))?;
-    let pid = host.check(&["pgrep", "-o", "-f", "^/usr/sbin/gnt-ha leash run"])?.stdout.trim().to_owned();
+    lab.wait_until("n2 is armed", Duration::from_secs(60), || {
+        Ok(host.run(&[GNT_HA, "self-fence", "status"])?.success())
+    })?;
+    let pid = host.check(&["pgrep", "-o", "-f", "^/usr/sbin/gnt-ha self-fence run"])?.stdout.trim().to_owned();
     host.check(&["nft", COUNTER])?;
     let before = ticks(&host, &pid)?;
     std::thread::sleep(WATCHED);
@@ -145,9 +147,9 @@ fn leash(lab: &Lab) -> Result<Vec<Row>> {
     };
     let locked = kilobytes("VmLck:").ok_or("no VmLck")? / 1024.0;
     Ok(vec![
-        row("the leash: share of a core, %", share, Goal::AtMost(0.1), &format!("over {} s", WATCHED.as_secs())),
-        row("the leash: locked memory, MB", locked, Goal::AtMost(8.0), "VmLck"),
-        row("the leash: questions a second to each candidate", asked, Goal::AtMost(1.0), "counted by nftables"),
+        row("self-fencing: share of a core, %", share, Goal::AtMost(0.1), &format!("over {} s", WATCHED.as_secs())),
+        row("self-fencing: locked memory, MB", locked, Goal::AtMost(8.0), "VmLck"),
+        row("self-fencing: questions a second to each candidate", asked, Goal::AtMost(1.0), "counted by nftables"),
     ])
 }
 
@@ -180,7 +182,7 @@ fn failover(programs: &Path) -> Result<Row> {
     for shunned in [true, false] {
         progress(&format!("a dead master is followed by hand, {}", if shunned { "shunned" } else { "not shunned" }));
         let lab = up(None)?;
-        install(&lab, programs, &Proof { shun: false, least: None, leash: None })?;
+        install(&lab, programs, &Proof { shun: false, least: None, self_fence: None })?;
         let (n1, n2) = (lab.host("n1")?, lab.host("n2")?);
         n1.power_off()?;
         if shunned {

@@ -23,8 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some((report, back)) = again::<PeerReport>(bytes) {
         assert_eq!(report, back);
     }
-    if let Some((leash, back)) = again::<SelfFenceReport>(bytes) {
-        assert_eq!(leash, back);
+    if let Some((self_fence, back)) = again::<SelfFenceReport>(bytes) {
+        assert_eq!(self_fence, back);
     }
     if let Some((register, back)) = again::<ShunList>(bytes) {
         assert_eq!(register, back);

@@ -18,14 +18,14 @@ use gnt_ha::core::shun::readiness::{Boot, may_serve};
 use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, evaluate_proof, first_of, look};
 use stateright::{Model, Property};
 
-use crate::{TARGET, address, known, leash, name};
+use crate::{TARGET, address, known, name, self_fence};
 
 /// What the argument stands on, and may be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Without {
     /// Nothing is taken away.
     Nothing,
-    /// The node daemon waits until the leash is armed, or nobody relies on one: here it does not.
+    /// The node daemon waits until self-fencing is armed, or nobody relies on one: here it does not.
     Readiness,
 }
 
@@ -91,7 +91,7 @@ pub enum Action {
     Ask(u8),
     /// The node boots.
     Reboot,
-    /// Its leash gets a first lease.
+    /// Its self-fencing gets a first lease.
     Arm,
     /// Its node daemon starts.
     Serve,
@@ -123,8 +123,8 @@ impl State {
             let age_ms = (self.step - told.at) * STEP_MS;
             let (boot_id, uptime_ms) = (told.boot.to_string(), Some(told.uptime * STEP_MS));
             if told.is_armed {
-                let leash = leash(&boot_id, TERMS, &candidates(), PROMISE_MS);
-                held.attestations.push(DatedSelfFenceReport { leash, age_ms, uptime_ms });
+                let self_fence = self_fence(&boot_id, TERMS, &candidates(), PROMISE_MS);
+                held.attestations.push(DatedSelfFenceReport { self_fence, age_ms, uptime_ms });
             } else {
                 held.denials.push(Denial { boot_id, age_ms, uptime_ms });
             }
@@ -158,7 +158,7 @@ impl Boots {
         let since = u64::try_from((last.at - first.at).as_millis()).unwrap_or(u64::MAX);
         let newest = state.held().newest();
         let newest = newest.map(|one| DatedSelfFenceReport { age_ms: one.age_ms.saturating_sub(since), ..one });
-        let attested = newest.as_ref().map(|one| one.leash.boot_id.clone()).unwrap_or_default();
+        let attested = newest.as_ref().map(|one| one.self_fence.boot_id.clone()).unwrap_or_default();
         // As the register has it: the boot that the asker was told of.
         let boot_id = state.told.get(&ASKER).map_or(attested, |told| told.boot.to_string());
         let (addresses, candidates, master) = ([address(TARGET)].into(), candidates(), name(MASTER));

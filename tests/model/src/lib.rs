@@ -1,4 +1,4 @@
-//! Models of shunning and the leash (docs/shunning.md). They run the decisions of [`gnt_ha::core::shun`] as they are, and a
+//! Models of shunning and self-fencing (docs/shunning.md). They run the decisions of [`gnt_ha::core::shun`] as they are, and a
 //! world around them that loses, delays and repeats messages, stops processes, flushes rules, boots hosts and lets clocks run
 //! wrong.
 //!
@@ -38,9 +38,14 @@ pub fn name(number: u8) -> NodeName {
     NodeName::new(&format!("n{number}")).expect("a name")
 }
 
-/// A leash on a watchdog that can be relied on, as the target attests it.
+/// Self-fencing on a watchdog that can be relied on, as the target attests it.
 #[must_use]
-pub fn leash(boot_id: &str, terms: LeaseTimes, candidates: &BTreeSet<IpAddr>, kept_for_ms: u64) -> SelfFenceReport {
+pub fn self_fence(
+    boot_id: &str,
+    terms: LeaseTimes,
+    candidates: &BTreeSet<IpAddr>,
+    kept_for_ms: u64,
+) -> SelfFenceReport {
     SelfFenceReport {
         boot_id: boot_id.to_owned(),
         driver: "hardware".to_owned(),
@@ -54,12 +59,12 @@ pub fn leash(boot_id: &str, terms: LeaseTimes, candidates: &BTreeSet<IpAddr>, ke
     }
 }
 
-/// What an asker knows that has no doubts but those of the leash.
+/// What an asker knows that has no doubts but those of self-fencing.
 #[must_use]
 pub fn known<'a>(
     addresses: &'a BTreeSet<IpAddr>,
     candidates: &'a BTreeSet<IpAddr>,
-    leash: Result<&'a DatedSelfFenceReport, &'a str>,
+    self_fence: Result<&'a DatedSelfFenceReport, &'a str>,
     boot_id: &'a str,
 ) -> ProofInput<'a> {
     ProofInput {
@@ -68,7 +73,7 @@ pub fn known<'a>(
         candidates,
         lists: &[],
         master: None,
-        leash,
+        self_fence,
         boot_id: Some(boot_id),
         accepted: Accepted::default(),
     }

@@ -14,7 +14,7 @@ use gnt_ha::core::shun::messages::DatedSelfFenceReport;
 use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, first_of, look};
 use stateright::{Model, Property};
 
-use crate::{TARGET, address, known, leash, name};
+use crate::{TARGET, address, known, name, self_fence};
 
 /// What the argument stands on, and may be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,9 +185,12 @@ impl Rules {
     fn verdict(first: &Round, last: &Round) -> ProofVerdict {
         let terms = LeaseTimes { lease_ms: 10, watchdog_ms: 5, drift_ppm: 0, stop_ms: 0 };
         let candidates = PEERS.map(address).into();
-        let leash =
-            DatedSelfFenceReport { leash: leash("old", terms, &candidates, 1_000_000), age_ms: 0, uptime_ms: None };
-        evaluate_proof(first, last, known(&[address(TARGET)].into(), &candidates, Ok(&leash), "old"))
+        let self_fence = DatedSelfFenceReport {
+            self_fence: self_fence("old", terms, &candidates, 1_000_000),
+            age_ms: 0,
+            uptime_ms: None,
+        };
+        evaluate_proof(first, last, known(&[address(TARGET)].into(), &candidates, Ok(&self_fence), "old"))
     }
 
     /// A look as `ganeti-oob` makes it: the first one of an epoch is kept, and forgotten when it did not hold.

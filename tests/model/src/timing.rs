@@ -1,4 +1,4 @@
-//! Time: a leashed node, three candidates that begin to refuse it one by one, and whoever waits for it to have stopped.
+//! Time: an armed node, three candidates that begin to refuse it one by one, and whoever waits for it to have stopped.
 //!
 //! The node and the asker have clocks of their own, each up to a tenth too fast or too slow. Questions and answers may be
 //! lost, repeated and late; the node may be stopped anywhere, also between its look at the lease and its pet, and its service
@@ -16,7 +16,7 @@ use gnt_ha::core::shun::messages::DatedSelfFenceReport;
 use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, first_of, look};
 use stateright::{Model, Property};
 
-use crate::{TARGET, address, known, leash, name};
+use crate::{TARGET, address, known, name, self_fence};
 
 /// What the argument stands on, and may be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ pub enum Without {
     Majority,
     /// Silence proves nothing: here a candidate that was not reached counts as one that refuses.
     Confirmation,
-    /// A leash that is disarmed keeps its discipline for as long as it has promised: here it does not.
+    /// Self-fencing that is disarmed keeps its discipline for as long as it has promised: here it does not.
     Promise,
     /// The asker looks how long the promise holds: here it believes any attestation.
     AgeOfPromise,
@@ -64,7 +64,7 @@ pub struct Timing {
     pub steps: u64,
     /// The node that is shunned is one of the three candidates, and grants to itself.
     pub own_candidate: bool,
-    /// How long a leash promises to keep its discipline, in units.
+    /// How long self-fencing promises to keep its discipline, in units.
     pub promise: u64,
     /// How many rounds the node asks, beside the one by which it is leased.
     pub rounds: usize,
@@ -76,7 +76,7 @@ pub struct Timing {
     pub lost: &'static [u8],
     /// Candidates may have a silent confd and a daemon of ours that answers echoes.
     pub echoes: bool,
-    /// How often the service of the leash is started again.
+    /// How often the self-fence service is started again.
     pub restarts: u8,
     /// The watchdog resets the host only after twice the time that it says.
     pub is_late: bool,
@@ -147,7 +147,7 @@ pub enum Action {
     Look,
     /// It pets, having looked.
     Pet,
-    /// The service of the leash is started again, and goes on with what it had written down.
+    /// The self-fence service is started again, and goes on with what it had written down.
     Restart,
     /// The administrator wants it disarmed.
     Disarm,
@@ -259,11 +259,11 @@ impl Timing {
     fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
         let kept_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
         let list = self.list();
-        let mut report = leash("old", self.attested(), &list, kept_for_ms);
+        let mut report = self_fence("old", self.attested(), &list, kept_for_ms);
         report.is_virtual = Some(self.pauses > 0 && self.without != Without::VirtualHost);
         // It was attested at the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
-        let attested = DatedSelfFenceReport { leash: report, age_ms, uptime_ms: None };
+        let attested = DatedSelfFenceReport { self_fence: report, age_ms, uptime_ms: None };
         evaluate_proof(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
     }
 

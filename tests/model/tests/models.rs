@@ -56,7 +56,7 @@ fn late() -> Timing {
     Timing { is_late: true, steps: 9, rounds: 0, all_clocks: false, ..plain() }
 }
 
-/// A leash that is disarmed is a world of its own: both in one are more than can be looked at.
+/// Self-fencing that is disarmed is a world of its own: both in one are more than can be looked at.
 fn disarmed() -> Timing {
     Timing { rounds: 0, disarms: true, promise: 80, ..plain() }
 }

@@ -73,15 +73,15 @@ pub const ALL: &[Mutant] = &[
     of(
         "the-attested-list-is-not-looked-at",
         VERDICT,
-        "let lists = [(\"its leash asks\", &attested), (\"are configured\", known.candidates)];",
+        "let lists = [(\"its self-fencing asks\", &attested), (\"are configured\", known.candidates)];",
         "let lists = [(\"are configured\", known.candidates)]; let _ = attested;",
-        Unit("verdict::tests::without_a_leash_that_can_be_believed_it_is_isolated"),
+        Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
         "the-askers-list-is-not-looked-at",
         VERDICT,
-        "let lists = [(\"its leash asks\", &attested), (\"are configured\", known.candidates)];",
-        "let lists = [(\"its leash asks\", &attested)];",
+        "let lists = [(\"its self-fencing asks\", &attested), (\"are configured\", known.candidates)];",
+        "let lists = [(\"its self-fencing asks\", &attested)];",
         Unit("verdict::tests::the_askers_own_list_has_to_be_blocked_too"),
     ),
     of(
@@ -193,22 +193,22 @@ pub const ALL: &[Mutant] = &[
     of(
         "the-wait-counts-from-the-first-question",
         VERDICT,
-        "let until = first.at + leash.terms.bound();",
-        "let until = first.asked + leash.terms.bound();",
+        "let until = first.at + self_fence.terms.bound();",
+        "let until = first.asked + self_fence.terms.bound();",
         Unit("verdict::tests::the_wait_counts_from_the_last_answer_of_the_first_look"),
     ),
-    // What is believed of the leash.
+    // What is believed of self-fencing.
     of(
         "nowayout-is-not-looked-at",
         VERDICT,
-        "if !leash.nowayout {",
+        "if !self_fence.nowayout {",
         "if false {",
-        Unit("verdict::tests::without_a_leash_that_can_be_believed_it_is_isolated"),
+        Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
         "softdog-counts",
         VERDICT,
-        "if leash.driver == SOFTDOG && !accepted.softdog {",
+        "if self_fence.driver == SOFTDOG && !accepted.softdog {",
         "if false {",
         Unit("verdict::tests::weaker_watchdogs_count_by_name_only"),
     ),
@@ -222,23 +222,23 @@ pub const ALL: &[Mutant] = &[
     of(
         "the-boot-is-not-looked-at",
         VERDICT,
-        "if known.boot_id != Some(leash.boot_id.as_str()) {",
+        "if known.boot_id != Some(self_fence.boot_id.as_str()) {",
         "if false {",
-        Unit("verdict::tests::without_a_leash_that_can_be_believed_it_is_isolated"),
+        Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
         "the-address-is-not-looked-at",
         VERDICT,
         "Some(from) if known.addresses.contains(&from) => {}",
         "Some(_) => {}",
-        Unit("verdict::tests::without_a_leash_that_can_be_believed_it_is_isolated"),
+        Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
         "the-promise-is-not-looked-at",
         VERDICT,
-        "if !leash.terms.is_kept(*age_ms, leash.kept_for_ms) {",
+        "if !self_fence.terms.is_kept(*age_ms, self_fence.kept_for_ms) {",
         "if false {",
-        Unit("verdict::tests::without_a_leash_that_can_be_believed_it_is_isolated"),
+        Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
         "a-master-that-is-lost-is-not-looked-at",

@@ -53,18 +53,18 @@ pub struct Proof {
     pub shun: bool,
     /// The least grade that is taken; without it, the default of the programs.
     pub least: Option<Grade>,
-    /// The terms of each host's leash, where it has one; the watchdog's time is the lab's.
-    pub leash: Option<LeaseTimes>,
+    /// The terms of each host's self-fencing, where it has one; the watchdog's time is the lab's.
+    pub self_fence: Option<LeaseTimes>,
 }
 
 /// As the units that are installed with the programs do it: what is refused is refused before the network is up.
 const BEFORE_NETWORK: &str =
-    "#!/bin/sh\n/usr/sbin/gnt-ha shun apply\n[ ! -x /etc/gnt-ha/leash ] || exec /etc/gnt-ha/leash\n";
+    "#!/bin/sh\n/usr/sbin/gnt-ha shun apply\n[ ! -x /etc/gnt-ha/self-fence ] || exec /etc/gnt-ha/self-fence\n";
 
-/// As the leash's unit does it: what ends is started again at once.
-const LEASH: &str = "#!/bin/sh\nexec setsid --fork sh -c 'while :; do /usr/sbin/gnt-ha leash run; sleep 0.1; done' \
-     </dev/null >>/var/log/gnt-ha-leash.log 2>&1\n";
-const LEASH_SCRIPT: &str = "/etc/gnt-ha/leash";
+/// As the self-fence's unit does it: what ends is started again at once.
+const SELF_FENCE: &str = "#!/bin/sh\nexec setsid --fork sh -c 'while :; do /usr/sbin/gnt-ha self-fence run; sleep 0.1; done' \
+     </dev/null >>/var/log/gnt-ha-self-fence.log 2>&1\n";
+const SELF_FENCE_SCRIPT: &str = "/etc/gnt-ha/self-fence";
 
 /// Puts our programs and their configuration on every host.
 ///
@@ -86,12 +86,12 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
         };
         host.write_file(CONFIG, configuration.as_bytes(), 0o644).map_err(text)?;
         host.write_file("/etc/rc.network", BEFORE_NETWORK.as_bytes(), 0o755).map_err(text)?;
-        if proof.leash.is_some() {
-            host.write_file(LEASH_SCRIPT, LEASH.as_bytes(), 0o755).map_err(text)?;
-            start_leash(&host)?;
+        if proof.self_fence.is_some() {
+            host.write_file(SELF_FENCE_SCRIPT, SELF_FENCE.as_bytes(), 0o755).map_err(text)?;
+            start_self_fence(&host)?;
         }
     }
-    if proof.leash.is_some() {
+    if proof.self_fence.is_some() {
         arm(lab)?;
     }
     Ok(())
@@ -101,7 +101,7 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
 fn arm(lab: &Lab) -> Result<(), String> {
     for host in lab.hosts() {
         let what = format!("{} may be armed", host.name());
-        let armed = || Ok(host.run(&[GNT_HA, "leash", "arm"])?.success());
+        let armed = || Ok(host.run(&[GNT_HA, "self-fence", "arm"])?.success());
         lab.wait_until(&what, Duration::from_secs(60), armed).map_err(text)?;
     }
     Ok(())
@@ -119,12 +119,12 @@ pub fn install_hooks(lab: &Lab) -> Result<(), String> {
     Ok(())
 }
 
-/// What a host does at its boot, too: the leash is armed when enough candidates have answered.
+/// What a host does at its boot, too: self-fencing is armed when enough candidates have answered.
 ///
 /// # Errors
 /// What failed, where.
-pub fn start_leash(host: &Host) -> Result<(), String> {
-    host.check(&[LEASH_SCRIPT]).map(drop).map_err(text)
+pub fn start_self_fence(host: &Host) -> Result<(), String> {
+    host.check(&[SELF_FENCE_SCRIPT]).map(drop).map_err(text)
 }
 
 /// `/etc/gnt-ha/config.toml` where nobody can see the power.
@@ -135,12 +135,12 @@ fn shunning(proof: &Proof) -> String {
         text += &format!("minimum_grade = \"{least}\"\n");
     }
     text += "\n[devices.others]\ndriver = \"shun\"\n\n[default]\nlevels = [[\"others\"]]\n";
-    if let Some(terms) = proof.leash {
+    if let Some(terms) = proof.self_fence {
         // Whatever machine the lab runs on: its watchdogs are stand-ins.
         text += "\n[shun]\naccept_virtual = true\n";
         let seconds = |millis: u64| format!("{:.1}", Duration::from_millis(millis).as_secs_f64());
         text += &format!(
-            "\n[leash]\ndevice = \"{}\"\nlease = {}\nwatchdog = {}\nstop = {}\ndrift_ppm = {}\n",
+            "\n[self_fence]\ndevice = \"{}\"\nlease = {}\nwatchdog = {}\nstop = {}\ndrift_ppm = {}\n",
             lab::SOCKET,
             seconds(terms.lease_ms),
             seconds(terms.watchdog_ms),

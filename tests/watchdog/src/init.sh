@@ -1,10 +1,10 @@
 #!/bin/busybox sh
-# The first process of the guest. Each line that begins with @@ is for the test: a word, the time since boot, what the leash
+# The first process of the guest. Each line that begins with @@ is for the test: a word, the time since boot, what the self-fencing
 # says of itself.
 
 say() {
     read -r up _ </proc/uptime
-    status=$(cat /run/gnt-ha/leash-status.json 2>/dev/null)
+    status=$(cat /run/gnt-ha/self-fence-status.json 2>/dev/null)
     echo "@@ $1 $up ${status:-null}"
 }
 
@@ -19,13 +19,13 @@ watch() {
 }
 
 start() {
-    gnt-ha leash run >>/run/leash.log 2>&1 &
-    leash=$!
+    gnt-ha self-fence run >>/run/self-fence.log 2>&1 &
+    self_fence=$!
 }
 
 again() {
-    kill "$leash"
-    wait "$leash"
+    kill "$self_fence"
+    wait "$self_fence"
     start
 }
 
@@ -46,7 +46,7 @@ arm() {
     candidates echo 192.0.2.1 192.0.2.2 192.0.2.3
     echoes=$!
     # The emulated machine may be slow: a refusal changes nothing, so it is tried until it is not refused.
-    until gnt-ha leash arm; do
+    until gnt-ha self-fence arm; do
         sleep 1
     done
     kill "$confds" "$echoes"
@@ -68,7 +68,7 @@ ip address add 192.0.2.1/32 dev lo
 
 insmod /modules/watchdog.ko
 insmod /modules/i6300esb.ko nowayout=1 heartbeat=4
-arm >/run/leash.log 2>&1
+arm >/run/self-fence.log 2>&1
 ip address del 192.0.2.2/32 dev lo
 ip address del 192.0.2.3/32 dev lo
 
@@ -88,7 +88,7 @@ daemons=$!
 watch leased 8
 echo "@@ kernel $(cat /sys/class/watchdog/watchdog0/identity) $(cat /sys/class/watchdog/watchdog0/timeout)"
 
-# All confds end; the leash daemons of their hosts answer.
+# All confds end; the self-fence daemons of their hosts answer.
 kill "$own" "$others"
 watch echo 8
 
@@ -103,7 +103,7 @@ again
 watch again 7
 
 # It is not wanted any more, and others may still rely on it: the next process knows.
-gnt-ha leash disarm >/dev/null
+gnt-ha self-fence disarm >/dev/null
 again
 watch disarming 6
 printf '%s\n' 192.0.2.1 192.0.2.2 192.0.2.3 >/var/lib/ganeti/ssconf_master_candidates_ips
@@ -111,7 +111,7 @@ arm >/dev/null 2>&1
 sleep 1
 watch armed 2
 
-echo "@@ log $(tr '\n' ' ' </run/leash.log)"
+echo "@@ log $(tr '\n' ' ' </run/self-fence.log)"
 # One candidate is cut off. Of the other one nothing is left but the kernel, which answers whoever pings it: that is no proof.
 ip address del 192.0.2.2/32 dev lo
 kill "$daemons"

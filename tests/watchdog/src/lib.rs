@@ -1,4 +1,4 @@
-//! A machine with a real watchdog (QEMU's `i6300esb`) that boots Debian's kernel with the leash in its initramfs.
+//! A machine with a real watchdog (QEMU's `i6300esb`) that boots Debian's kernel with self-fencing in its initramfs.
 //!
 //! [`kernel`] gets the kernel, [`archive`] writes the initramfs, [`machine`] runs it and tells how it ended.
 

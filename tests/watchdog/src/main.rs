@@ -1,5 +1,5 @@
 //! Plays master candidates at the addresses that are its arguments after the key's file: `confd` answers that whoever asks may run,
-//! `echo` as another node's leash daemon does.
+//! `echo` as another node's self-fence daemon does.
 //!
 //! The signature of confd is Ganeti's (`lib/serializer.py`, `DumpSignedJson`): of the salt and the message, by the cluster's key.
 

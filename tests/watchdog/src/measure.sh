@@ -17,12 +17,12 @@ insmod /modules/i6300esb.ko nowayout=1 heartbeat=4
 # An instance runs: nothing is reset.
 mkdir -p /run/ganeti/fake-hypervisor
 : >/run/ganeti/fake-hypervisor/web
-gnt-ha leash measure start --confirm
+gnt-ha self-fence measure start --confirm
 rm /run/ganeti/fake-hypervisor/web
-gnt-ha leash measure start
+gnt-ha self-fence measure start
 echo "== state $(cat /sys/class/watchdog/watchdog0/state)"
 
-gnt-ha leash measure start --confirm &
+gnt-ha self-fence measure start --confirm &
 notes=/var/lib/gnt-ha/watchdog-measurement
 until [ -s "$notes" ]; do sleep 0.05; done
 exec 3<"$notes"

@@ -1,4 +1,4 @@
-//! The leash on a watchdog that resets a machine: what a node that is cut off does in the end.
+//! Self-fencing on a watchdog that resets a machine: what a node that is cut off does in the end.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -18,7 +18,7 @@ use real_watchdog::machine;
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 4_000, watchdog_ms: 3_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 /// Another time than the 4 s with which the driver is loaded: it is set, and read back.
-const CONFIG: &str = "[leash]\nlease = 4\nwatchdog = 3\nstop = 1\n";
+const CONFIG: &str = "[self_fence]\nlease = 4\nwatchdog = 3\nstop = 1\n";
 
 const INIT: &str = include_str!("../src/init.sh");
 
@@ -93,7 +93,10 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     let granted = Duration::from_millis(lease_end - TERMS.lease_ms);
     assert!(Duration::from_millis(last.up_ms) <= granted + TERMS.bound(), "it ran on for too long:\n{console}");
     assert_eq!(last.status.as_ref().unwrap().phase, Phase::Lost, "{console}");
-    assert!(console.contains("gnt-ha leash: no majority of the master candidates lets this node run"), "{console}");
+    assert!(
+        console.contains("gnt-ha self-fence: no majority of the master candidates lets this node run"),
+        "{console}"
+    );
 
     // Not a panic, and not the end of its first process.
     assert!(!console.contains("Kernel panic"), "{console}");
@@ -129,7 +132,7 @@ fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
     std::fs::write(&config, format!("state_directory = {state:?}\n{CONFIG}")).unwrap();
     let measure = || {
         let mut command = Command::new(programs().join("gnt-ha"));
-        let ran = command.arg("--config").arg(&config).args(["leash", "measure"]).output().unwrap();
+        let ran = command.arg("--config").arg(&config).args(["self-fence", "measure"]).output().unwrap();
         assert!(ran.status.success(), "{ran:?}\n{console}");
         String::from_utf8(ran.stdout).unwrap()
     };

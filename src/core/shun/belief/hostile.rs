@@ -34,12 +34,12 @@ fn receipt() -> serde_json::Value {
 }
 
 fn answers() -> Vec<Vec<u8>> {
-    let leash = json!({"boot_id": "b1", "driver": "iTCO_wdt", "nowayout": true, "terms": OWN, "candidates": ["192.0.2.1"],
+    let self_fence = json!({"boot_id": "b1", "driver": "iTCO_wdt", "nowayout": true, "terms": OWN, "candidates": ["192.0.2.1"],
         "kept_for_ms": 600_000, "lease_age_ms": 1});
     let plain = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "register": {}, "refuses": {"n4": 5}, "seal": "b1 1 2"});
     let full = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "uptime_ms": 1, "register": lies(),
-        "refuses": {"n4": 7, "n2": 1}, "seal": "b1 1 2", "refusals": {"n2": "x"}, "leash": leash,
-        "leashes": {"n4": {"leash": leash, "age_ms": 1}}, "receipts": {"n4": [receipt()], "n2": [receipt()]}, "instances": 0, "drbd_primaries": 0,
+        "refuses": {"n4": 7, "n2": 1}, "seal": "b1 1 2", "refusals": {"n2": "x"}, "self_fence": self_fence,
+        "self_fences": {"n4": {"self_fence": self_fence, "age_ms": 1}}, "receipts": {"n4": [receipt()], "n2": [receipt()]}, "instances": 0, "drbd_primaries": 0,
         "program": {"version": "0", "config": "a", "wall_ms": 1}});
     [plain, full].iter().map(|answer| answer.to_string().into_bytes()).collect()
 }
@@ -61,7 +61,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         let asked = Asked { node: &node, is_candidate: false, about: &about, receipts: &about, own_terms: OWN };
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
         if let Ok(heard) = answer(said.clone(), asked) {
-            assert_eq!((&heard.register, heard.leashes.len()), (&ShunList::default(), 0), "{}", shown());
+            assert_eq!((&heard.register, heard.self_fences.len()), (&ShunList::default(), 0), "{}", shown());
             assert!(
                 heard.receipts.is_empty() && heard.scopes.len() <= crate::core::shun::list::ENTRIES_MOST,
                 "{}",

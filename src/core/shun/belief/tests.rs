@@ -52,7 +52,7 @@ fn report(node: &str) -> PeerReport {
     .unwrap()
 }
 
-fn leash(boot_id: &str) -> SelfFenceReport {
+fn self_fence(boot_id: &str) -> SelfFenceReport {
     SelfFenceReport {
         asks_from: None,
         is_virtual: Some(false),
@@ -79,10 +79,12 @@ fn a_regular_node_says_nothing_of_others() {
         ("n4", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.4"])),
         ("ghost", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
     ]);
-    lie.leashes =
-        BTreeMap::from([(name("n4"), DatedSelfFenceReport { leash: leash("b4"), age_ms: 1, uptime_ms: None })]);
+    lie.self_fences = BTreeMap::from([(
+        name("n4"),
+        DatedSelfFenceReport { self_fence: self_fence("b4"), age_ms: 1, uptime_ms: None },
+    )]);
     let heard = heard(lie.clone(), false).unwrap();
-    assert_eq!((heard.register, heard.leashes), (ShunList::default(), BTreeMap::new()));
+    assert_eq!((heard.register, heard.self_fences), (ShunList::default(), BTreeMap::new()));
     // Nor where it is told to whoever keeps the list, in any way in.
     for by in [Channel::Noded, Channel::Answer] {
         let why = roll().believe(&name("n3"), by, &lie.register, &ShunList::default()).unwrap_err();
@@ -188,16 +190,18 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
         (|report| report.seal = "\u{1b}[2J".into(), "invalid ruleset id"),
         (|report| report.instances = Some(u32::MAX), "instances"),
         (|report| report.drbd_primaries = Some(u32::MAX), "instances"),
-        (|report| report.leash = Some(leash("b2")), "another boot"),
+        (|report| report.self_fence = Some(self_fence("b2")), "another boot"),
         (
             |report| {
-                report.leash = Some(SelfFenceReport { candidates: vec![[192, 0, 2, 1].into(); 2_000], ..leash("b1") })
+                report.self_fence =
+                    Some(SelfFenceReport { candidates: vec![[192, 0, 2, 1].into(); 2_000], ..self_fence("b1") })
             },
             "cannot be",
         ),
         (
             |report| {
-                report.leash = Some(SelfFenceReport { terms: LeaseTimes { watchdog_ms: 1, ..OWN }, ..leash("b1") })
+                report.self_fence =
+                    Some(SelfFenceReport { terms: LeaseTimes { watchdog_ms: 1, ..OWN }, ..self_fence("b1") })
             },
             "watchdog time is 1 ms",
         ),
@@ -214,20 +218,24 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
 fn self_fencing_is_heard_with_our_own_floors() {
     let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..OWN };
     let mut told = report("n3");
-    told.leash =
-        Some(SelfFenceReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..leash("b1") });
-    told.leashes = BTreeMap::from([
+    told.self_fence =
+        Some(SelfFenceReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..self_fence("b1") });
+    told.self_fences = BTreeMap::from([
         (
             name("n4"),
-            DatedSelfFenceReport { leash: SelfFenceReport { terms: bare, ..leash("b4") }, age_ms: 1, uptime_ms: None },
+            DatedSelfFenceReport {
+                self_fence: SelfFenceReport { terms: bare, ..self_fence("b4") },
+                age_ms: 1,
+                uptime_ms: None,
+            },
         ),
-        (name("n2"), DatedSelfFenceReport { leash: leash("b2"), age_ms: 1, uptime_ms: None }),
+        (name("n2"), DatedSelfFenceReport { self_fence: self_fence("b2"), age_ms: 1, uptime_ms: None }),
     ]);
     let heard = heard(told, true).unwrap();
-    let own = heard.leash.unwrap();
+    let own = heard.self_fence.unwrap();
     assert_eq!((own.terms, own.kept_for_ms, own.driver.as_str()), (OWN, AGE_MOST_MS, " ]0;x"));
-    assert_eq!(heard.leashes.keys().collect::<Vec<_>>(), [&name("n4")], "only of whom was asked about");
-    assert_eq!(heard.leashes[&name("n4")].leash.terms, OWN);
+    assert_eq!(heard.self_fences.keys().collect::<Vec<_>>(), [&name("n4")], "only of whom was asked about");
+    assert_eq!(heard.self_fences[&name("n4")].self_fence.terms, OWN);
 }
 
 fn any_entry() -> impl Strategy<Value = ShunEntry> {

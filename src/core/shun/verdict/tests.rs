@@ -29,9 +29,9 @@ fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<Missing>> {
     look(&node(9), (EPOCH, ShunScope::Everything), peers, S(at), S(at), "boot")
 }
 
-fn leash() -> DatedSelfFenceReport {
+fn self_fence() -> DatedSelfFenceReport {
     let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-    let leash = SelfFenceReport {
+    let self_fence = SelfFenceReport {
         boot_id: "old".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
@@ -42,18 +42,18 @@ fn leash() -> DatedSelfFenceReport {
         kept_for_ms: 600_000,
         lease_age_ms: 500,
     };
-    DatedSelfFenceReport { leash, age_ms: 100_000, uptime_ms: None }
+    DatedSelfFenceReport { self_fence, age_ms: 100_000, uptime_ms: None }
 }
 
-fn judged(first: &Round, last: &Round, target: u8, leash: Option<&DatedSelfFenceReport>) -> ProofVerdict {
-    judged_by(first, last, target, leash, |_| {})
+fn judged(first: &Round, last: &Round, target: u8, self_fence: Option<&DatedSelfFenceReport>) -> ProofVerdict {
+    judged_by(first, last, target, self_fence, |_| {})
 }
 
 fn judged_by(
     first: &Round,
     last: &Round,
     target: u8,
-    leash: Option<&DatedSelfFenceReport>,
+    self_fence: Option<&DatedSelfFenceReport>,
     change: fn(&mut ProofInput<'_>),
 ) -> ProofVerdict {
     let candidates = [1, 2, 3].map(address).into();
@@ -64,7 +64,7 @@ fn judged_by(
         candidates: &candidates,
         lists: &[],
         master: None,
-        leash: leash.ok_or("no leash of it is known here"),
+        self_fence: self_fence.ok_or("its self-fencing is not known here"),
         boot_id: Some("old"),
         accepted: Accepted::default(),
     };
@@ -105,41 +105,45 @@ fn who_is_lost_together_counts_when_every_survivor_refuses_it() {
 #[test]
 fn bounded_is_said_after_the_wait_and_not_before() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3), refuses(4)], at).unwrap();
-    let until = S(50) + leash().leash.terms.bound();
-    assert_eq!(judged(&all(50), &all(50), 9, Some(&leash())), ProofVerdict::Waiting { until });
-    assert_eq!(judged(&all(50), &all(75), 9, Some(&leash())), ProofVerdict::Waiting { until });
-    assert_eq!(judged(&all(50), &all(76), 9, Some(&leash())), ProofVerdict::Bounded);
+    let until = S(50) + self_fence().self_fence.terms.bound();
+    assert_eq!(judged(&all(50), &all(50), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
+    assert_eq!(judged(&all(50), &all(75), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
+    assert_eq!(judged(&all(50), &all(76), 9, Some(&self_fence())), ProofVerdict::Bounded);
 }
 
 /// "Without attestation it stays isolated, and says why."
 #[test]
-fn without_a_leash_that_can_be_believed_it_is_isolated() {
+fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
     let with = |change: fn(&mut DatedSelfFenceReport)| {
-        let mut leash = leash();
-        change(&mut leash);
-        why(judged(&all(0), &all(90), 9, Some(&leash)))
+        let mut self_fence = self_fence();
+        change(&mut self_fence);
+        why(judged(&all(0), &all(90), 9, Some(&self_fence)))
     };
-    assert!(why(judged(&all(0), &all(90), 9, None)).contains("no leash"));
-    assert!(with(|said| said.leash.nowayout = false).contains("nowayout"));
-    assert!(with(|said| said.leash.driver = SOFTDOG.into()).contains("softdog"));
-    assert!(with(|said| said.leash.boot_id = "new".into()).contains("another boot"));
-    assert!(with(|said| said.leash.is_virtual = Some(true)).contains("virtual machine"));
-    assert!(with(|said| said.leash.is_virtual = None).contains("install the same version"));
-    assert!(with(|said| said.leash.asks_from = Some(address(8))).contains("asks from 192.0.2.8, which is not refused"));
-    assert!(with(|said| said.leash.asks_from = None).contains("install the same version"));
+    assert!(why(judged(&all(0), &all(90), 9, None)).contains("its self-fencing is not known"));
+    assert!(with(|said| said.self_fence.nowayout = false).contains("nowayout"));
+    assert!(with(|said| said.self_fence.driver = SOFTDOG.into()).contains("softdog"));
+    assert!(with(|said| said.self_fence.boot_id = "new".into()).contains("another boot"));
+    assert!(with(|said| said.self_fence.is_virtual = Some(true)).contains("virtual machine"));
+    assert!(with(|said| said.self_fence.is_virtual = None).contains("install the same version"));
+    assert!(
+        with(|said| said.self_fence.asks_from = Some(address(8))).contains("asks from 192.0.2.8, which is not refused")
+    );
+    assert!(with(|said| said.self_fence.asks_from = None).contains("install the same version"));
     assert!(with(|said| said.age_ms = 570_000).contains("may have been disarmed"));
-    assert!(with(|said| said.leash.candidates.extend([5, 6, 7, 8].map(address))).contains("its leash asks"));
+    assert!(
+        with(|said| said.self_fence.candidates.extend([5, 6, 7, 8].map(address))).contains("its self-fencing asks")
+    );
 }
 
 /// n - majority + 1 candidates have to refuse; the one that is shunned grants to itself.
 #[test]
 fn enough_candidates_have_to_refuse() {
     let two = |at| seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into()))], at).unwrap();
-    assert_eq!(judged(&two(0), &two(90), 9, Some(&leash())), ProofVerdict::Bounded);
-    assert_eq!(judged(&two(0), &two(90), 3, Some(&leash())), ProofVerdict::Bounded, "itself a candidate");
+    assert_eq!(judged(&two(0), &two(90), 9, Some(&self_fence())), ProofVerdict::Bounded);
+    assert_eq!(judged(&two(0), &two(90), 3, Some(&self_fence())), ProofVerdict::Bounded, "itself a candidate");
     let one = |at| seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(4)], at).unwrap();
-    let said = why(judged(&one(0), &one(90), 3, Some(&leash())));
+    let said = why(judged(&one(0), &one(90), 3, Some(&self_fence())));
     assert!(said.contains("1 of the 3 candidates") && said.contains("itself one of them"), "{said}");
 }
 
@@ -155,8 +159,8 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     booted.boot_id = "another".into();
     for last in [flushed, admitted, booted] {
         assert!(must_restart_wait(&all(0), &last));
-        let until = S(90) + leash().leash.terms.bound();
-        assert_eq!(judged(&all(0), &last, 9, Some(&leash())), ProofVerdict::Waiting { until });
+        let until = S(90) + self_fence().self_fence.terms.bound();
+        assert_eq!(judged(&all(0), &last, 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     }
     assert!(!must_restart_wait(&all(0), &all(90)));
     let fewer = seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
@@ -169,9 +173,9 @@ fn the_last_look_is_asked_after_the_wait() {
     let all = [refuses(1), refuses(2), refuses(3)];
     let first = seen(&all, 100).unwrap();
     let last = seen(&all, 200).unwrap();
-    assert_eq!(judged(&first, &last, 9, Some(&leash())), ProofVerdict::Bounded);
+    assert_eq!(judged(&first, &last, 9, Some(&self_fence())), ProofVerdict::Bounded);
     let astride = Round { asked: S(101), ..last };
-    assert!(matches!(judged(&first, &astride, 9, Some(&leash())), ProofVerdict::Waiting { .. }));
+    assert!(matches!(judged(&first, &astride, 9, Some(&self_fence())), ProofVerdict::Waiting { .. }));
 }
 
 /// What dies with its kernel, or stands still with its host, counts only where the configuration names it.
@@ -179,13 +183,13 @@ fn the_last_look_is_asked_after_the_wait() {
 fn weaker_watchdogs_count_by_name_only() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
     let judged = |softdog: bool, is_virtual: bool, accepted: Accepted| {
-        let mut attested = leash();
-        attested.leash.is_virtual = Some(is_virtual);
-        attested.leash.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
-        watchdog_objection(&attested.leash, accepted).is_none()
+        let mut attested = self_fence();
+        attested.self_fence.is_virtual = Some(is_virtual);
+        attested.self_fence.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
+        watchdog_objection(&attested.self_fence, accepted).is_none()
     };
     assert_eq!(
-        judged_by(&all(0), &all(90), 9, Some(&leash()), |known| known.accepted = Accepted::default()),
+        judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| known.accepted = Accepted::default()),
         ProofVerdict::Bounded
     );
     for softdog in [false, true] {
@@ -218,16 +222,19 @@ fn a_master_that_is_lost_too_is_waited_for() {
     let with = |four: Peer, at| {
         seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into())), four], at).unwrap()
     };
-    let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&leash()), MASTER);
+    let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&self_fence()), MASTER);
     assert_eq!(of(lost.clone()), ProofVerdict::Waiting { until: S(91) });
     let ended = || peer(4, PeerState::ProvenOff("bounded".into()));
     assert_eq!(of(ended()), ProofVerdict::Bounded);
-    // Attested 100 s before the first look, for 600 s: after that the next boot serves without a leash.
-    let late = judged_by(&with(lost.clone(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER);
+    // Attested 100 s before the first look, for 600 s: after that the next boot serves without self-fencing.
+    let late = judged_by(&with(lost.clone(), 0), &with(ended(), 495), 9, Some(&self_fence()), MASTER);
     assert!(why(late).contains("lost together with it"));
-    assert_eq!(judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&leash()), MASTER), ProofVerdict::Bounded);
     assert_eq!(
-        judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&leash())),
+        judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&self_fence()), MASTER),
+        ProofVerdict::Bounded
+    );
+    assert_eq!(
+        judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&self_fence())),
         ProofVerdict::Bounded,
         "it is not the master"
     );
@@ -237,7 +244,7 @@ fn a_master_that_is_lost_too_is_waited_for() {
 #[test]
 fn every_list_of_late_has_to_be_blocked() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let said = judged_by(&all(0), &all(90), 9, Some(&leash()), |known| {
+    let said = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
         known.lists = Box::leak(Box::new([[3, 5, 6].map(address).into()]));
     });
     assert!(why(said).contains("were configured until lately"));
@@ -261,7 +268,7 @@ fn the_first_look_is_kept_while_it_holds() {
 #[test]
 fn the_askers_own_list_has_to_be_blocked_too() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let said = judged_by(&all(0), &all(90), 9, Some(&leash()), |known| {
+    let said = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
         known.candidates = Box::leak(Box::new([3, 5, 6].map(address).into()));
     });
     assert!(why(said).contains("are configured"));
@@ -272,8 +279,8 @@ fn the_askers_own_list_has_to_be_blocked_too() {
 fn the_wait_counts_from_the_last_answer_of_the_first_look() {
     let all = [refuses(1), refuses(2), refuses(3)];
     let first = Round { asked: S(0), ..seen(&all, 40).unwrap() };
-    let until = S(40) + leash().leash.terms.bound();
-    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&leash())), ProofVerdict::Waiting { until });
+    let until = S(40) + self_fence().self_fence.terms.bound();
+    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
 }
 
 /// Neither an earlier nor a later one: the node was admitted in between, or is known to be.

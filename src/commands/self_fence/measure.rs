@@ -1,4 +1,4 @@
-//! `gnt-ha leash measure`: the time after which this host's watchdog really resets it.
+//! `gnt-ha self-fence measure`: the time after which this host's watchdog really resets it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -48,8 +48,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, String> 
 }
 
 fn show(config: &Config) -> Result<u8, String> {
-    let failed =
-        |why: String| format!("leash measure failed: {why}; measure again: gnt-ha leash measure start --confirm");
+    let failed = |why: String| {
+        format!("self-fence measure failed: {why}; measure again: gnt-ha self-fence measure start --confirm")
+    };
     let (text, code) = match measured::conclude(&config.state).map_err(failed)? {
         Some(Outcome::Runs) => ("this boot is being measured, or the measurement was ended\n".to_owned(), 1),
         Some(Outcome::NoReset { began, ran_ms }) => (
@@ -62,10 +63,10 @@ fn show(config: &Config) -> Result<u8, String> {
             ),
             2,
         ),
-        Some(Outcome::Reset(measured)) => (text(&measured, config.leash.terms()), 0),
+        Some(Outcome::Reset(measured)) => (text(&measured, config.self_fence.terms()), 0),
         None => match measured::read(&config.state) {
-            Some(measured) => (text(&measured, config.leash.terms()), 0),
-            None => ("not measured; start: gnt-ha leash measure start --confirm\n".to_owned(), 1),
+            Some(measured) => (text(&measured, config.self_fence.terms()), 0),
+            None => ("not measured; start: gnt-ha self-fence measure start --confirm\n".to_owned(), 1),
         },
     };
     cli::print(&text)?;
@@ -86,7 +87,7 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
     }
     if *set_ms != terms.watchdog_ms {
         text.push_str(&format!(
-            "  counts while the device is set to {} s; [leash] has watchdog = {}\n",
+            "  counts while the device is set to {} s; [self_fence] has watchdog = {}\n",
             seconds(*set_ms),
             seconds(terms.watchdog_ms)
         ));
@@ -97,33 +98,33 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
         text.push_str(&format!(", not {:.1} s", terms.bound().as_secs_f64()));
     }
     if ran_ms > set_ms {
-        text.push_str("\n  it resets late: a smaller watchdog in [leash], measured again, shortens the wait");
+        text.push_str("\n  it resets late: a smaller watchdog in [self_fence], measured again, shortens the wait");
     }
     text.push('\n');
     text
 }
 
 fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
-    let failed = |why: &str| format!("leash measure start failed: {why}");
+    let failed = |why: &str| format!("self-fence measure start failed: {why}");
     if let Some(why) = objection(before(config)?) {
         return Err(failed(&format!("{why}; nothing was changed")));
     }
     if !is_confirmed {
         return Err(failed(
-            "it resets this host, without a shutdown; if it may be reset now: gnt-ha leash measure start --confirm",
+            "it resets this host, without a shutdown; if it may be reset now: gnt-ha self-fence measure start --confirm",
         ));
     }
-    let device = &config.leash.device;
-    let mut watchdog = watchdog::open(device, config.leash.watchdog.0).map_err(|error| {
+    let device = &config.self_fence.device;
+    let mut watchdog = watchdog::open(device, config.self_fence.watchdog.0).map_err(|error| {
         failed(&format!(
-            "cannot open {}: {error}; if it is busy, another program sends its keepalives (systemctl stop gnt-ha-leash; \
+            "cannot open {}: {error}; if it is busy, another program sends its keepalives (systemctl stop gnt-ha-self-fence; \
              RuntimeWatchdogSec of systemd)",
             device.display()
         ))
     })?;
     let set = Duration::from_millis(watchdog.timeout_ms());
     cli::print(&format!(
-        "{}, set to {} s: no keepalives any more; after the boot: gnt-ha leash measure\n",
+        "{}, set to {} s: no keepalives any more; after the boot: gnt-ha self-fence measure\n",
         watchdog.identity(),
         set.as_secs_f64()
     ))?;
@@ -183,7 +184,7 @@ mod tests {
             text(&late, terms),
             "iTCO_wdt, set to 5.0 s: reset this host between 10.0 s and 10.0 s after the last keepalive\n  the next boot began \
              42.0 s after it, by the wall clock\n  other nodes wait 35.7 s after they have shunned this node, not 25.5 s\n  it resets \
-             late: a smaller watchdog in [leash], measured again, shortens the wait\n"
+             late: a smaller watchdog in [self_fence], measured again, shortens the wait\n"
         );
         let in_time = Measured { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
         assert!(text(&in_time, terms).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));

@@ -1,4 +1,4 @@
-//! `gnt-ha leash`: a watchdog that resets this node when the master candidates do not let it run.
+//! `gnt-ha self-fence`: a watchdog that resets this node when the master candidates do not let it run.
 
 mod measure;
 
@@ -21,28 +21,28 @@ const TRIAL: Duration = Duration::from_secs(3);
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Hold the leash, and tell other nodes that this one is there; started by the unit gnt-ha-leash, at each boot
+    /// Hold self-fencing, and tell other nodes that this one is there; started by the unit gnt-ha-self-fence, at each boot
     Run,
     /// Show whether it is armed, for how long the lease holds, and who grants it
     ///
-    /// Exit code: 0 armed and leased, 1 not armed, 2 the lease is lost or the leash does not run though it should.
+    /// Exit code: 0 armed and leased, 1 not armed, 2 the lease is lost or self-fencing does not run though it should.
     Status(StatusArguments),
     /// Arm the watchdog, from the first lease on, also after each boot
     ///
     /// First asks all master candidates, and changes nothing unless signed answers of confd (UDP port 1814) and signed echoes of
-    /// gnt-ha-leash (UDP port 1817, or what `[leash] port` says) come from a majority of them. So the unit gnt-ha-leash has to run
+    /// gnt-ha-self-fence (UDP port 1817, or what `[self_fence] port` says) come from a majority of them. So the unit gnt-ha-self-fence has to run
     /// there before.
     Arm,
     /// Let go of the watchdog, once nobody relies on it any more
     ///
-    /// Whoever was told that this node is leashed may rely on it for 10 minutes, so for that long the discipline is kept.
+    /// Whoever was told that this node is armed may rely on it for 10 minutes, so for that long the discipline is kept.
     /// A watchdog that is loaded with nowayout cannot be closed: it is petted from then on until the next boot, whatever
     /// comes.
     Disarm(DisarmArguments),
     /// Measure after which time the watchdog resets this host, and show it
     ///
     /// Some boards reset a host later than their watchdog says. `measure start` stops the keepalives and lets this host be reset;
-    /// after the boot `measure` says when that was. From the next start of the unit gnt-ha-leash on, other nodes wait by the
+    /// after the boot `measure` says when that was. From the next start of the unit gnt-ha-self-fence on, other nodes wait by the
     /// measured time. Run it again when the board, its firmware, its driver or its time changes.
     ///
     /// Exit code: 0 measured, 1 not measured, 2 the watchdog did not reset this host, or the notes prove nothing.
@@ -76,14 +76,17 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
             let deadline = Deadline::after(TRIAL);
-            let trial = try_out(Path::new(files::DATA_DIR), config.leash.port, deadline);
+            let trial = try_out(Path::new(files::DATA_DIR), config.self_fence.port, deadline);
             if let Some(why) = trial.map_or_else(Some, |trial| trial.why_not()) {
-                return Err(format!("leash arm failed: {why}; nothing was changed"));
+                return Err(format!("self-fence arm failed: {why}; nothing was changed"));
             }
             keep(&config, true)?;
-            let bound = config.leash.terms().bound();
-            let runs =
-                if read(&config).is_some() { "" } else { "; the leash does not run yet: start the unit gnt-ha-leash" };
+            let bound = config.self_fence.terms().bound();
+            let runs = if read(&config).is_some() {
+                ""
+            } else {
+                "; self-fencing does not run yet: start the unit gnt-ha-self-fence"
+            };
             cli::print(&format!(
                 "armed from the first lease on: a node that nobody lets run is reset, and is proven to have stopped {:.1} s after \
                  it was shunned{runs}\n",
@@ -119,7 +122,7 @@ fn status(config: &Config, json: bool) -> Result<u8, String> {
     } else {
         match &status {
             Some(status) => text(status),
-            None if is_wanted => "NOT RUNNING, though it is to be armed: start the unit gnt-ha-leash\n".to_owned(),
+            None if is_wanted => "NOT RUNNING, though it is to be armed: start the unit gnt-ha-self-fence\n".to_owned(),
             None => "not armed, and not running\n".to_owned(),
         }
     };

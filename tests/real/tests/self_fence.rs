@@ -1,4 +1,4 @@
-//! Leashed hosts that are cut off, shunned or stopped: each stops itself in time, and none is said to have stopped before it
+//! Armed hosts that are cut off, shunned or stopped: each stops itself in time, and none is said to have stopped before it
 //! has. Many times over, with short terms.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
@@ -42,7 +42,7 @@ enum Loss {
     Most,
     /// Nothing: it is well, and shunned.
     None,
-    /// Its leash is stopped, and goes on when the lease may be long over.
+    /// Its self-fencing is stopped, and goes on when the lease may be long over.
     Stopped,
 }
 
@@ -66,7 +66,7 @@ impl Scene {
     fn up() -> Self {
         let dice = Dice::new();
         let lab = Lab::up(Options {
-            name: lab_name("leashed"),
+            name: lab_name("armed"),
             hosts: HOSTS,
             pacemaker: false,
             watchdog: Some(Duration::from_millis(TERMS.watchdog_ms)),
@@ -75,32 +75,30 @@ impl Scene {
             ..Options::default()
         })
         .unwrap();
-        let proof = Proof { shun: true, least: None, leash: Some(TERMS) };
+        let proof = Proof { shun: true, least: None, self_fence: Some(TERMS) };
         install(&lab, &built_programs().unwrap(), &proof).unwrap();
         let scene = Self { lab, dice };
-        scene.wait_leashed(&scene.lab.hosts());
+        scene.wait_armed(&scene.lab.hosts());
         scene
     }
 
-    /// The hosts are leashed, and the others know.
-    fn wait_leashed(&self, hosts: &[Host]) {
+    /// The hosts are armed, and the others know.
+    fn wait_armed(&self, hosts: &[Host]) {
         for host in hosts {
-            let what = format!("{} is leashed", host.name());
-            let leashed = || Ok(host.run(&[GNT_HA, "leash", "status"])?.success());
-            self.lab.wait_until(&what, Duration::from_secs(60), leashed).unwrap();
+            let what = format!("{} is armed", host.name());
+            let armed = || Ok(host.run(&[GNT_HA, "self-fence", "status"])?.success());
+            self.lab.wait_until(&what, Duration::from_secs(60), armed).unwrap();
         }
         let all = self.lab.hosts();
         for one in all.iter().take(AT_ONCE + 1) {
-            // A leash is armed before the host's noded answers: who asked in between knows of none.
+            // Self-fencing is armed before the host's noded answers: who asked in between knows of none.
             let knows = || {
                 one.check(&[OOB_PROGRAM, "tend"])?;
                 let peers: Value = serde_json::from_str(&one.read_file(PEERS)?).unwrap();
                 let others = hosts.iter().filter(|host| host.name() != one.name());
-                Ok(others.into_iter().all(|host| peers[host.fqdn()]["report"]["leash"].is_object()))
+                Ok(others.into_iter().all(|host| peers[host.fqdn()]["report"]["self_fence"].is_object()))
             };
-            self.lab
-                .wait_until(&format!("{} knows who is leashed", one.name()), Duration::from_secs(60), knows)
-                .unwrap();
+            self.lab.wait_until(&format!("{} knows who is armed", one.name()), Duration::from_secs(60), knows).unwrap();
         }
     }
 
@@ -174,21 +172,21 @@ impl Scene {
                     blocked.extend(others.into_iter().map(|other| (host.clone(), other)));
                 }
                 Loss::None => {}
-                Loss::Stopped => self.stop_leash(host),
+                Loss::Stopped => self.stop_self_fence(host),
             }
         }
         self.lab.block(&blocked).unwrap();
     }
 
     /// Stops it as a scheduler or a debugger would; it goes on later, with whatever it was about to do.
-    fn stop_leash(&mut self, host: &Host) {
+    fn stop_self_fence(&mut self, host: &Host) {
         let seconds = format!("{:.2}", 0.5 + self.dice.below(800) as f64 / 100.0);
-        let script = "pids=$(pgrep -f '^/usr/sbin/gnt-ha leash run') && kill -STOP $pids && (sleep $0; kill -CONT $pids) \
+        let script = "pids=$(pgrep -f '^/usr/sbin/gnt-ha self-fence run') && kill -STOP $pids && (sleep $0; kill -CONT $pids) \
                       </dev/null >/dev/null 2>&1 &";
         host.check(&["sh", "-c", script, &seconds]).unwrap();
     }
 
-    /// All is mended; the lost hosts boot, are admitted, and are leashed again.
+    /// All is mended; the lost hosts boot, are admitted, and are armed again.
     fn mend(&mut self, runs: &[Run]) {
         self.lab.block(&[]).unwrap();
         let lost: Vec<Host> = runs.iter().map(|run| self.lab.host(&run.host).unwrap()).collect();
@@ -204,7 +202,7 @@ impl Scene {
             let admitted = || left.check(&words).map(|_| true);
             self.lab.wait_until(&format!("{} is admitted", host.name()), Duration::from_secs(60), admitted).unwrap();
         }
-        self.wait_leashed(&lost);
+        self.wait_armed(&lost);
     }
 }
 
@@ -212,12 +210,12 @@ fn names_of(hosts: &[Host]) -> Vec<&str> {
     hosts.iter().map(Host::name).collect()
 }
 
-/// Hosts that are lost stop themselves within D, and `bounded` is never reported before. `GNT_HA_LEASH_RUNS` sets how many are
+/// Hosts that are lost stop themselves within D, and `bounded` is never reported before. `GNT_HA_SELF_FENCE_RUNS` sets how many are
 /// lost: 100 for a night.
 #[test]
 fn a_lost_host_stops_itself_in_time_and_is_never_said_to_have_stopped_before() {
     let mut scene = Scene::up();
-    let wanted = count("GNT_HA_LEASH_RUNS", 6);
+    let wanted = count("GNT_HA_SELF_FENCE_RUNS", 6);
     let mut runs = Vec::new();
     while runs.len() < wanted {
         let lost = scene.lose(wanted - runs.len());

@@ -1,4 +1,4 @@
-//! `[leash]`: the watchdog of this node and the times that it keeps.
+//! `[self_fence]`: the watchdog of this node and the times that it keeps.
 
 use std::path::PathBuf;
 use std::time::Duration;
