@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use gnt_ha::cli;
 use gnt_ha::commands::{
-    Cli, Command, admit, attest, check, drill, history, hook, pause, record, rehearse, report, self_fence, setup, shun,
-    status,
+    Cli, Command, check, confirm_off, drill, history, hook, pause, readmit, reconcile, rehearse, report, self_fence,
+    setup, shun, status,
 };
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::status::Level;
@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         Command::Drill(arguments) => return coded(drill::run(arguments, &parsed.config).map(no)),
         Command::Rehearse(arguments) => return coded(rehearse::run(arguments, &parsed.config).map(no)),
         Command::Setup(arguments) => return coded(setup::run(arguments, &parsed.config).map(no)),
-        Command::Admit(arguments) => admit::run(arguments, &parsed.config),
-        Command::Attest(arguments) => attest::run(arguments),
+        Command::Readmit(arguments) => readmit::run(arguments, &parsed.config),
+        Command::ConfirmOff(arguments) => confirm_off::run(arguments),
         Command::History(arguments) => history::run(arguments, &parsed.config),
         Command::Hook(arguments) => match hook::run(arguments, &parsed.config) {
             Ok(true) => Ok(()),
@@ -46,10 +46,10 @@ fn main() -> ExitCode {
             Err(line) => Err(line),
         },
         Command::Report(arguments) => report::run(arguments),
-        Command::Record(arguments) => record::run(arguments),
+        Command::Reconcile(arguments) => reconcile::run(arguments),
         Command::Pause(arguments) => pause::pause(arguments),
         Command::Resume(places) => pause::resume(places),
-        Command::Breaker(command) => record::breaker(command),
+        Command::Breaker(command) => reconcile::breaker(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -108,14 +108,14 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     let site = Site::node(true);
     site.write("cib.xml", CIB);
     site.write(
-        "state/shunned.json",
+        "state/shun-list.json",
         r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.9"], "reach": "tcp", "grade": "unknown", "boot_id": null,
             "since_ms": 1, "by": "the test"}}"#,
     );
     let back = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "False")];
     let (code, said) = site.hook("node-modify", "pre", &back);
     assert_eq!(code, Some(1));
-    assert_eq!(said, "gnt-ha: gone.lab: the other nodes refuse it; let it in first: gnt-ha admit gone.lab\n");
+    assert_eq!(said, "gnt-ha: gone.lab: the other nodes refuse it; let it in first: gnt-ha readmit gone.lab\n");
 
     // There is no such node in any Pacemaker, and most machines have none.
     let off = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "True")];
@@ -126,10 +126,10 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
 
     let damaged = Site::node(true);
     damaged.write("cib.xml", CIB);
-    damaged.write("state/shunned.json", "{");
+    damaged.write("state/shun-list.json", "{");
     assert_eq!(damaged.hook("node-modify", "pre", &back), (Some(0), String::new()), "Ganeti is not held up");
     let (code, said) = damaged.hook("node-modify", "post", &off);
-    assert!(code == Some(1) && said.contains("shunned.json"), "{said}");
+    assert!(code == Some(1) && said.contains("shun-list.json"), "{said}");
 }
 
 /// What was put off is said in words that the same program reads, and nothing else is.

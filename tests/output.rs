@@ -86,12 +86,12 @@ fn a_hostile_register_is_shown_and_not_obeyed() {
     let site = Site::new();
     let entry = serde_json::json!({"epoch": 1, "addresses": ["192.0.2.3"], "reach": "everything", "grade": "isolated",
         "boot_id": HOSTILE, "since_ms": 1, "by": HOSTILE});
-    site.write("state/shunned.json", &serde_json::json!({"n3.lab": entry}).to_string());
+    site.write("state/shun-list.json", &serde_json::json!({"n3.lab": entry}).to_string());
     let (stdout, stderr) = site.run(&["shun", "status"], "");
     // Who may not read the kernel's rules is told so.
     assert!(stdout.contains(SHOWN) || stderr.starts_with("gnt-ha: "), "{stdout}{stderr}");
     site.run(&["shun", "status", "--json"], "");
-    site.write("state/shunned.json", &serde_json::json!({HOSTILE: entry}).to_string());
+    site.write("state/shun-list.json", &serde_json::json!({HOSTILE: entry}).to_string());
     let (stdout, stderr) = site.run(&["shun", "status"], "");
     assert!(stdout.is_empty() && stderr.starts_with("gnt-ha: "), "{stdout}{stderr}");
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 const EXPOSURE: [(&str, f64); 4] = [
     ("gnt-ha-report@.service", 3.0),
     ("gnt-ha-shun.service", 3.0),
-    ("gnt-ha-tend.service", 3.0),
+    ("gnt-ha-shun-sync.service", 3.0),
     // It needs devices, and runs a program of the administrator's.
     ("gnt-ha-self-fence.service", 4.0),
 ];
@@ -74,7 +74,7 @@ impl Site {
         site.write("data/ssconf_master_candidates", &format!("{here}\n"));
         site.write("data/ssconf_cluster_tags", "");
         site.write(
-            "state/shunned.json",
+            "state/shun-list.json",
             r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.77"], "reach": "everything", "grade": "isolated",
                 "boot_id": null, "since_ms": 1, "by": "the test"}}"#,
         );
@@ -160,7 +160,7 @@ fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
         command.args(words).output().unwrap()
     };
     let said = |ran: &Output| String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
-    let candidate = release(&["--confirm", "the test"]);
+    let candidate = release(&["--force", "--reason", "the test"]);
     if candidate.status.code() == Some(99) {
         eprintln!("SKIPPED: /var/lib/ganeti is not there, or nothing can be mounted on it");
         return;
@@ -168,13 +168,13 @@ fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
     assert!(said(&candidate).contains("this host is a master candidate"), "{candidate:?}");
     site.write("data/ssconf_master_candidates", "gone.lab\n");
     let unsaid = release(&[]);
-    assert!(said(&unsaid).contains("--confirm REASON") && said(&unsaid).contains("192.0.2.77"), "{unsaid:?}");
+    assert!(said(&unsaid).contains("--force --reason TEXT") && said(&unsaid).contains("192.0.2.77"), "{unsaid:?}");
     for refused in [&candidate, &unsaid] {
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     }
-    let list = site.path("state/shunned.json");
+    let list = site.path("state/shun-list.json");
     assert!(std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
-    let released = release(&["--confirm", "the test"]);
+    let released = release(&["--force", "--reason", "the test"]);
     assert!(released.status.success() && !said(&released).contains("192.0.2.77"), "{released:?}");
     assert!(!std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
 }
@@ -251,7 +251,7 @@ fn a_report_over_http_serves_all_and_changes_nothing() {
         let text = reader.join().unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("gone.lab"), "{text}");
     }
-    assert!(ask(address, "/metrics").contains("gnt_ha_looked_timestamp_seconds"));
+    assert!(ask(address, "/metrics").contains("gnt_ha_collected_timestamp_seconds"));
     assert!(ask(address, "/other").starts_with("HTTP/1.1 404 "));
     silent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut rest = Vec::new();

@@ -55,7 +55,7 @@ pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, NewerConfig)> {
     let own = own.unwrap_or(0);
     // A file that cannot be read is no licence to take the role with a copy that may be old.
     let unreadable =
-        |_| Some(NewerConfig { serial: u64::MAX, master: "a damaged heard.json".to_owned(), missed: true });
+        |_| Some(NewerConfig { serial: u64::MAX, master: "a damaged newer-config.json".to_owned(), missed: true });
     let heard = read(&place.state_dir).unwrap_or_else(unreadable);
     heard.filter(|heard| heard.is_missed(own)).map(|heard| (own, heard))
 }

@@ -21,6 +21,6 @@ pub mod node;
 pub mod proof;
 pub mod record;
 pub mod report;
+pub mod shun_sync;
 pub mod site;
 pub mod spec;
-pub mod tend;

@@ -15,8 +15,8 @@ use crate::markers::Marker;
 use crate::master;
 use crate::may_fence;
 use crate::record::{keep_record, record_now};
+use crate::shun_sync;
 use crate::site::{Place, Site};
-use crate::tend;
 
 /// The file in Ganeti's data folder that mutes notifications, as with Ganeti's example agent.
 const MUTE: &str = "ha_node_role_config";
@@ -128,7 +128,7 @@ fn monitor(call: &Call, place: &Place) -> OcfResult {
         // Where the master role is a single resource, or none of Pacemaker's, only this looks at each candidate.
         heard::listen(place, &site, call.deadline);
         keep_record(place, call.deadline);
-        tend::tend_if_due(place, call.deadline);
+        shun_sync::sync_if_due(place, call.deadline);
     }
     monitor_node(stopped, if is_full { &found } else { &[] })
 }

@@ -153,7 +153,7 @@ fn a_shun_list_without_rules_makes_no_living_master_silent() {
     scene.program("gnt-cluster", "touch $DATA/touched");
     let entry = json!({"epoch": 1, "addresses": ["127.3.9.1"], "reach": "everything", "grade": "off", "boot_id": null,
                        "since_ms": 1, "by": "the test"});
-    scene.state("shunned.json", &json!({"n1.lab": entry}).to_string());
+    scene.state("shun-list.json", &json!({"n1.lab": entry}).to_string());
     let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 - 5_000;
     let at = json!({"wall_ms": wall_ms, "boottime_ms": 1});
     let intent = json!({"kind": "intent", "version": 1, "id": "a-1", "program": "fence_ganeti", "action": "off", "node": "n1.lab",
@@ -173,8 +173,8 @@ fn what_was_heard_and_missed_keeps_the_role_away() {
     let scene = Scene::new("n2.lab").of_two_living();
     scene.program("gnt-cluster", "touch $DATA/touched");
     let heard = r#"{"serial": 150, "master": "n1.lab", "missed": true}"#;
-    for (text, told) in [(heard, "n1.lab had 150"), ("{\"serial\": 15", "a damaged heard.json")] {
-        scene.state("heard.json", text);
+    for (text, told) in [(heard, "n1.lab had 150"), ("{\"serial\": 15", "a damaged newer-config.json")] {
+        scene.state("newer-config.json", text);
         let ended = scene.run_or_kill(MASTER, "start", 10);
         assert_eq!(ended.code, 1);
         assert!(ended.stderr.contains(told), "{}", ended.stderr);

@@ -123,7 +123,8 @@ fn act(
     let mut was_switched_on = false;
     if asked == Asked::Reboot && proof.grade < Grade::Off {
         // Its power was not switched off: there is nothing to switch on, and nobody may undo what keeps it out.
-        let why = format!("its power was not switched ({}): it returns when it is rebooted and admitted", proof.grade);
+        let why =
+            format!("its power was not switched ({}): it returns when it is rebooted and readmitted", proof.grade);
         report = Report::success("Success: Rebooted");
         report.complain.push(format!("{}: is off, proven ({}), and {why}", target.node, proof.grade));
         finish.outcome = Outcome::OffOnly;

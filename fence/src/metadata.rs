@@ -41,7 +41,7 @@ pub fn document() -> io::Result<String> {
             writer.create_element("actions").write_inner_content(|writer| {
                 for (word, _) in Action::WORDS {
                     let action = writer.create_element("action").with_attribute(("name", word));
-                    // Nobody is to be switched on by itself: admission is an administrator's decision.
+                    // Nobody is to be switched on by itself: readmission is an administrator's decision.
                     if word == "on" { action.with_attribute(("automatic", "0")) } else { action }.write_empty()?;
                 }
                 Ok(())

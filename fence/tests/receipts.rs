@@ -12,7 +12,7 @@ use common::{Cluster, bounded, kill_group, runs, start, wait_for};
 /// The intent is on disk before anything is touched, and each call is a part of it.
 #[test]
 fn the_intent_is_written_before_the_first_call() {
-    let cluster = Cluster::with_program(r#"cp state/receipts.jsonl "at-$1"; echo "$GNT_HA_REQUEST" > request"#);
+    let cluster = Cluster::with_program(r#"cp state/receipts.jsonl "at-$1"; echo "$GNT_HA_PARENT_RECEIPT" > request"#);
     cluster.pacemaker("action=off\nplug=n2.lab").succeeded();
     let receipt = cluster.receipt();
     let id = receipt["id"].as_str().unwrap();
@@ -139,7 +139,7 @@ fn a_killed_agent_leaves_an_intent_and_no_program_behind() {
 }
 
 /// A shell script does not switch: what it calls does (`ipmitool`). Pacemaker kills the agent's process group; a command
-/// that goes on behind it could switch off a node that was admitted again meanwhile.
+/// that goes on behind it could switch off a node that was readmitted again meanwhile.
 #[test]
 fn a_killed_agent_leaves_no_command_of_its_program_behind() {
     let cluster = Cluster::with_program(

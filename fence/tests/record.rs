@@ -43,11 +43,11 @@ fn looked(cluster: &Cluster, at: Timestamp) {
         "breaker": {"latched": null, "down": [], "excused": [], "whole": null}, "looked": at, "nodes": {}
     });
     std::fs::create_dir_all(cluster.path("state")).unwrap();
-    std::fs::write(cluster.path("state/record.json"), memory.to_string()).unwrap();
+    std::fs::write(cluster.path("state/reconcile-memory.json"), memory.to_string()).unwrap();
 }
 
 fn breaker(cluster: &Cluster) -> Value {
-    let memory: Value = serde_json::from_str(&cluster.text("state/record.json")).unwrap_or_default();
+    let memory: Value = serde_json::from_str(&cluster.text("state/reconcile-memory.json")).unwrap_or_default();
     memory["breaker"].clone()
 }
 
@@ -152,7 +152,7 @@ fn less_than_off_says_nothing_of_the_power() {
 fn a_look_under_way_is_not_waited_for() {
     let cluster = where_we_are_master("");
     std::fs::create_dir_all(cluster.path("state/lock")).unwrap();
-    let file = std::fs::File::create(cluster.path("state/lock/record")).unwrap();
+    let file = std::fs::File::create(cluster.path("state/lock/reconcile")).unwrap();
     file.lock().unwrap();
     let told = fence(&cluster, "n2.lab", "");
     assert!(told.starts_with("left: another command was using it"), "{told}");

@@ -33,7 +33,7 @@ pub enum Command {
     PowerOn(Node),
     /// Switch the node off, hard, and read back twice that it is
     PowerOff(Node),
-    /// Off, proven, dark time, on, proven
+    /// Off, proven, power cycle interval, on, proven
     PowerCycle(Node),
     /// Print {"powered": true|false, "grade": ...}; fails when it is not known
     PowerStatus(Node),
@@ -46,13 +46,16 @@ pub enum Command {
         node: Option<NodeName>,
     },
     /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
-    Admit {
+    Readmit {
         /// The node
         #[arg(value_name = "NODE")]
         node: NodeName,
-        /// It may come back, whatever it says itself: you have looked
-        #[arg(long, value_name = "REASON")]
-        confirm: Option<String>,
+        /// Readmit it whatever it says itself, for a reason: you have looked
+        #[arg(long, requires = "reason")]
+        force: bool,
+        /// Why it may come back, with --force
+        #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: Option<String>,
     },
     /// Have every other node refuse one, at a person's word; gnt-ha shun and Ganeti's hooks run it
     Shun {
@@ -64,10 +67,10 @@ pub enum Command {
         reason: String,
         /// Refuse everything, not TCP alone: corosync loses a node that lives, and Pacemaker fences it
         #[arg(long)]
-        everything: bool,
+        all_traffic: bool,
     },
     /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
-    Tend,
+    Sync,
     /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its self-fencing; print JSON. gnt-ha check runs it
     Survey,
     /// Ask another master candidate for its receipts of fencings that it ran itself; print JSON. The reconciliation runs it
@@ -102,8 +105,8 @@ impl Command {
             | Self::Health(arg)
             | Self::Devices(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
-            Self::Admit { node, .. } | Self::Shun { node, .. } => Some(node),
-            Self::Peer { .. } | Self::Tend | Self::Survey | Self::Receipts { .. } => None,
+            Self::Readmit { node, .. } | Self::Shun { node, .. } => Some(node),
+            Self::Peer { .. } | Self::Sync | Self::Survey | Self::Receipts { .. } => None,
         }
     }
 }

@@ -14,10 +14,10 @@ use ganeti_oob::owner::all_shared;
 use ganeti_oob::peer;
 use ganeti_oob::power::{self, Ended};
 use ganeti_oob::receipts;
-use ganeti_oob::shun::admit::{Admitted, admit};
+use ganeti_oob::shun::readmit::{Readmitted, readmit};
 use ganeti_oob::shun::refuse::refuse;
 use ganeti_oob::shun::survivors::Survivors;
-use ganeti_oob::shun::tend::tend;
+use ganeti_oob::shun::sync::sync;
 use ganeti_oob::survey::survey;
 use gnt_ha::cli;
 use gnt_ha::config::Config;
@@ -73,18 +73,18 @@ fn run(parsed: &Cli) -> Result<(), String> {
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&receipts::of_another(&config, Path::new(files::DATA_DIR), host, nodes, deadline)?);
     }
-    if let Command::Tend = &parsed.command {
+    if let Command::Sync = &parsed.command {
         return run_tend(&parsed.config);
     }
-    if let Command::Admit { node, confirm } = &parsed.command {
-        return run_admit(&parsed.config, node, confirm.as_deref());
+    if let Command::Readmit { node, reason, .. } = &parsed.command {
+        return run_readmit(&parsed.config, node, reason.as_deref());
     }
-    if let Command::Shun { node, reason, everything } = &parsed.command {
+    if let Command::Shun { node, reason, all_traffic } = &parsed.command {
         return run_shun(
             &parsed.config,
             node,
             reason,
-            if *everything { ShunScope::Everything } else { ShunScope::Tcp },
+            if *all_traffic { ShunScope::Everything } else { ShunScope::Tcp },
         );
     }
     let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
@@ -118,48 +118,48 @@ fn run(parsed: &Cli) -> Result<(), String> {
         Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
         // Answered above: they need no configuration.
-        Command::Peer { .. } | Command::Tend | Command::Survey | Command::Receipts { .. } => Ok(()),
-        Command::Admit { .. } | Command::Shun { .. } => Ok(()),
+        Command::Peer { .. } | Command::Sync | Command::Survey | Command::Receipts { .. } => Ok(()),
+        Command::Readmit { .. } | Command::Shun { .. } => Ok(()),
     }
 }
 
 fn run_tend(path: &Path) -> Result<(), String> {
     let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
-    let tended = tend(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
-    tended.notes.iter().for_each(|line| complain(line));
-    let shuns = !tended.open.is_empty() || tended.shuns && !tended.failed.is_empty();
+    let synced = sync(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
+    synced.notes.iter().for_each(|line| complain(line));
+    let shuns = !synced.open.is_empty() || synced.shuns && !synced.failed.is_empty();
     if shuns {
-        let lines: Vec<String> = tended.open.into_iter().chain(tended.failed).collect();
+        let lines: Vec<String> = synced.open.into_iter().chain(synced.failed).collect();
         Err(format!("not everybody refuses who is shunned: {}", lines.join("; ")))
     } else {
         Ok(())
     }
 }
 
-fn run_admit(path: &Path, node: &NodeName, confirm: Option<&str>) -> Result<(), String> {
+fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), String> {
     let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
-    let why = |why: String| format!("{node}: is not admitted: {why}");
+    let why = |why: String| format!("{node}: is not readmitted: {why}");
     let data_dir = Path::new(files::DATA_DIR);
     // One that was removed from Ganeti while it was refused, or whose name new hardware is to have: at a person's word.
     let of_removed = |error: String| match Survivors::of_removed(node, &config, data_dir) {
-        Ok(survivors) if confirm.is_some() => Ok(survivors),
-        Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha admit {node} --confirm REASON")),
+        Ok(survivors) if reason.is_some() => Ok(survivors),
+        Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha readmit {node} --force --reason TEXT")),
         Err(_) => Err(error),
     };
     let survivors = Survivors::of(node, &config, data_dir).or_else(of_removed).map_err(why)?;
     let node = survivors.target();
-    match admit(&survivors, confirm, deadline).map_err(why)? {
-        Admitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),
-        Admitted::Done(answers) => {
+    match readmit(&survivors, reason, deadline).map_err(why)? {
+        Readmitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),
+        Readmitted::Done(answers) => {
             let silent: Vec<String> = answers
                 .iter()
                 .filter_map(|(peer, answer)| Some(format!("{peer} {}", answer.as_ref().err()?)))
                 .collect();
             for line in &silent {
-                complain(&format!("{node}: is admitted, and not yet by {line}"));
+                complain(&format!("{node}: is readmitted, and not yet by {line}"));
             }
-            cli::print(&format!("{node}: is admitted by {} nodes\n", answers.len() - silent.len()))
+            cli::print(&format!("{node}: is readmitted by {} nodes\n", answers.len() - silent.len()))
         }
     }
 }

@@ -132,7 +132,7 @@ fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<Stri
     let shunned = if is_shun { "; the other nodes shun it" } else { "" };
     Some(format!(
         "its power was not seen off: it is proven {grade} by {word_of} ({}){shunned}; when you have seen that it is off: \
-         gnt-ha attest {node} --reason TEXT",
+         gnt-ha confirm-off {node} --reason TEXT",
         grade.meaning()
     ))
 }
@@ -153,7 +153,7 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
                 .to_owned(),
         );
     }
-    // Refusing it is no dark time, and undoing that no boot.
+    // Refusing it is no power cycle interval, and undoing that no boot.
     let all = Levels { levels: &powers, node, config, deadline };
     // Shared by the work and by what undoes it.
     let shared = RefCell::new(&mut *road);
@@ -161,8 +161,8 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
         Task::Off,
         |mut devices, until, watch| {
             let road = &mut shared.borrow_mut();
-            // The dark time and as much again are kept for the on half.
-            let kept = config.dark_time + share(until.left().saturating_sub(config.dark_time), 3);
+            // The power cycle interval and as much again are kept for the on half.
+            let kept = config.power_cycle_interval + share(until.left().saturating_sub(config.power_cycle_interval), 3);
             match pursue_all(&mut devices, Power::Off, least, until.earlier(kept), road, watch) {
                 Ok(off) => Ok(Work::Off(off.grade, (off, devices, until))),
                 Err(why) => {
@@ -176,8 +176,12 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
     match done {
         Ok(done) => {
             let (off, mut devices, until) = done.value;
-            road.step("ganeti-oob", "dark time", &format!("{:.1} s", config.dark_time.as_secs_f64()));
-            until.sleep(config.dark_time);
+            road.step(
+                "ganeti-oob",
+                "power cycle interval",
+                &format!("{:.1} s", config.power_cycle_interval.as_secs_f64()),
+            );
+            until.sleep(config.power_cycle_interval);
             // A level that was proven off and does not come on is not a reason to try the next one's off.
             let mut watch = Watch::none();
             let on = pursue_all(&mut devices, Power::On, least, until, road, &mut watch);

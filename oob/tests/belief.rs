@@ -15,7 +15,7 @@ use serde_json::json;
 const CONTROL: (u8, u8) = (0x00, 0x02);
 
 /// One fencing of Pacemaker's: its calls belong together.
-const FENCING: (&str, &str) = ("GNT_HA_REQUEST", "0123abcd-01");
+const FENCING: (&str, &str) = ("GNT_HA_PARENT_RECEIPT", "0123abcd-01");
 
 /// Programs that say what they see, all on.
 fn scripts(devices: &[(&str, &str)], levels: &str) -> Site {

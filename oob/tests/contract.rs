@@ -82,7 +82,7 @@ fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
 }
 
 /// What `fence_ganeti` sets: it reads the grade.
-const FENCING: (&str, &str) = ("GNT_HA_REQUEST", "0199aabbccdd-01234567");
+const FENCING: (&str, &str) = ("GNT_HA_PARENT_RECEIPT", "0199aabbccdd-01234567");
 
 /// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised.
 #[test]
@@ -115,13 +115,13 @@ fn ganeti_is_told_no_success_without_an_off() {
         // The second finds it so already.
         for outcome in ["done", "already-so"] {
             let said = format!("it is proven {grade} by dev");
-            site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha attest n1.lab --reason TEXT"]);
+            site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha confirm-off n1.lab --reason TEXT"]);
             let receipt = site.ledger().pop().unwrap();
             assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!(outcome), &json!(grade)));
         }
         site.run(&["power-off", NODE], &[FENCING]).silent();
         assert_eq!(site.oob("power-status").answered()["grade"], grade);
-        site.run(&["power-off", NODE], &[("GNT_HA_REQUEST", "not an id")]).failed_for(NODE, &["not seen off"]);
+        site.run(&["power-off", NODE], &[("GNT_HA_PARENT_RECEIPT", "not an id")]).failed_for(NODE, &["not seen off"]);
     }
 }
 

@@ -18,7 +18,7 @@ fn entry(epoch: u64, grade: &str, reach: &str) -> Value {
 fn site(register: &str) -> Site {
     let site = Site::new(SHUN);
     std::fs::create_dir(site.path("state")).unwrap();
-    site.write("state/shunned.json", register, 0o600);
+    site.write("state/shun-list.json", register, 0o600);
     site
 }
 
@@ -50,7 +50,7 @@ fn an_off_of_before_is_no_off_of_a_boot_after() {
 #[test]
 fn a_damaged_register_is_no_answer() {
     for damaged in ["", "{", "[]", r#"{"n1.lab": {"epoch": 1}}"#] {
-        site(damaged).oob("power-status").failed_for(NODE, &["its power is unknown", "shunned.json"]);
+        site(damaged).oob("power-status").failed_for(NODE, &["its power is unknown", "shun-list.json"]);
     }
 }
 
@@ -92,7 +92,7 @@ fn a_person_has_a_node_refused_for_a_reason() {
     }
     let site = site("{}");
     for words in
-        [&["shun", NODE, "--reason", "its disks"][..], &["shun", NODE, "--reason", "its disks", "--everything"]]
+        [&["shun", NODE, "--reason", "its disks"][..], &["shun", NODE, "--reason", "its disks", "--all-traffic"]]
     {
         site.run(words, &[]).failed_for(NODE, &["is not refused", "only a master candidate"]);
     }
@@ -148,7 +148,7 @@ fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<St
     let script = format!(
         "set -e\ndir={folder}\nmount --make-rprivate /\nmount --bind {folder}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
          oob() {{ c=$1; shift; {} $c \"$@\" --config {folder}config.toml 2>&1 || echo \"exit $?\"; }}\n\
-         kept() {{ cat {folder}state/shunned.json 2> /dev/null || echo none; }}\n{script}",
+         kept() {{ cat {folder}state/shun-list.json 2> /dev/null || echo none; }}\n{script}",
         common::PROGRAM
     );
     let mut command = std::process::Command::new("timeout");
@@ -176,7 +176,7 @@ fn lie(epoch: u64, address: &str) -> Value {
     json!({"epoch": epoch, "addresses": [address], "reach": "everything", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
 }
 
-const LOOK: &str = "oob tend\nkept\noob power-status n3.lab\nnft list ruleset\n";
+const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n";
 
 /// A regular node is believed about itself only: no grade, no epoch, no rule and no file follows from what it says of others.
 #[test]
@@ -208,7 +208,7 @@ fn what_a_candidate_says_is_limited() {
     off["grade"] = "off".into();
     let told =
         format!("oob peer '{}' > /dev/null\n", json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}}));
-    let kept = format!("mkdir -p $dir/state\necho '{}' > $dir/state/shunned.json\n", json!({"n3.lab": off}));
+    let kept = format!("mkdir -p $dir/state\necho '{}' > $dir/state/shun-list.json\n", json!({"n3.lab": off}));
     for (before, is_kept) in [(told, "bounded"), (kept, "off")] {
         let answers = [answer(2, json!({"n3.lab": off})), answer(4, json!({}))];
         let Some(seen) = in_cluster(&answers, &format!("{before}kept; echo\noob power-status n3.lab\n")) else {
@@ -306,7 +306,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
     ] {
         let script = format!(
             "{broken}oob peer '{order}'\noob power-status n3.lab\noob peer '{question}'\n{mended}oob peer '{question}'\nkept\n\
-             find $dir/state.until-boot -name shunned.json\n"
+             find $dir/state.until-boot -name shun-list.json\n"
         );
         let Some(seen) = in_cluster(&[], &script) else { return };
         let [told, status, again, mended, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
@@ -318,7 +318,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
         assert_eq!(status["grade"], "bounded", "{seen}");
         assert_eq!((&mended["refuses"], mended.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
         assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
-        assert!(!seen.contains("state.until-boot/shunned.json"), "{seen}");
+        assert!(!seen.contains("state.until-boot/shun-list.json"), "{seen}");
     }
 }
 
@@ -363,7 +363,7 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
     let mut said = all.clone();
     said["n3.lab"] = lie(1, "192.0.2.3");
     let script = format!(
-        "mkdir -p $dir/state\ncat > $dir/state/shunned.json <<'EOF'\n{all}\nEOF\noob tend\nkept | grep -o n3.lab\n"
+        "mkdir -p $dir/state\ncat > $dir/state/shun-list.json <<'EOF'\n{all}\nEOF\noob sync\nkept | grep -o n3.lab\n"
     );
     let Some(seen) = in_cluster(&[answer(2, said), answer(4, json!({}))], &script) else { return };
     assert!(seen.contains("n3.lab"), "{seen}");
@@ -373,7 +373,7 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
 #[test]
 fn a_node_is_asked_at_its_own_port_of_ssh() {
     let script = "cat > $dir/ganeti/ssconf_ssh_ports <<'EOF'\nn1.lab=22\nn2.lab=2222\nEOF\n\
-        sed -i '2i echo \"$@\" >> '$dir'said' $dir/bin/ssh\noob tend\ncat $dir/said\n";
+        sed -i '2i echo \"$@\" >> '$dir'said' $dir/bin/ssh\noob sync\ncat $dir/said\n";
     let Some(seen) = in_cluster(&[answer(2, json!({})), answer(4, json!({}))], script) else { return };
     let asked = |target: &str| seen.lines().find(|line| line.contains(target)).unwrap_or_else(|| panic!("{seen}"));
     assert!(asked("root@192.0.2.2").contains("-oPort=2222 "), "{seen}");

@@ -187,7 +187,9 @@ fn end(node: &NodeName, course: &Course, differences: &[String]) -> String {
     if differences.is_empty() {
         text.push_str("as it was rehearsed\n");
     }
-    text.push_str(&format!("The others refuse {node} until it is admitted. Once it has booted: gnt-ha admit {node}"));
+    text.push_str(&format!(
+        "The others refuse {node} until it is readmitted. Once it has booted: gnt-ha readmit {node}"
+    ));
     if course.recorded_ms.is_some() {
         text.push_str(&format!(", then gnt-node add --readd {node}"));
     }

@@ -162,7 +162,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
         offline: BTreeSet::new(),
         nodes: names.into_iter().collect(),
         refused: register.shunned().map(|(node, _)| node.clone()).collect(),
-        admitted: register
+        readmitted: register
             .0
             .iter()
             .filter(|(_, entry)| !entry.epoch.is_shunned())
@@ -228,15 +228,15 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
             // Ganeti prints what a hook says only if it fails: a warning is no reason for that.
             return Ok(found < Severity::Error);
         }
-        HookStep::Apply => {
+        HookStep::ApplyRules => {
             ShunApplier::new(config, &places.data_dir)?.apply(soon).map_err(|error| error.to_string())?;
         }
-        HookStep::Tend => drop(oob::ask(&["tend"], config_path, EACH)?),
-        HookStep::Refuse(node) => {
+        HookStep::Sync => drop(oob::ask(&["sync"], config_path, EACH)?),
+        HookStep::Shun(node) => {
             let words = ["shun", node.as_str(), "--reason", "recorded offline in Ganeti"];
             drop(oob::ask(&words, config_path, EACH)?);
         }
-        HookStep::Follow => drop(setup::follow(places, false, Deadline::after(FOLLOW))?),
+        HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(FOLLOW))?),
         HookStep::Standby(node) => {
             let (name, _) = in_pacemaker(node, places)?;
             standby::set(&name, soon).map_err(|error| {
@@ -245,9 +245,9 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
                 )
             })?;
         }
-        HookStep::Release(node) => release(node, places, soon)?,
+        HookStep::ClearStandby(node) => release(node, places, soon)?,
         HookStep::Fence(node) => fence(node, places)?,
-        HookStep::Record => record(places)?,
+        HookStep::Reconcile => record(places)?,
     }
     Ok(true)
 }

@@ -1,15 +1,15 @@
 //! The commands of `gnt-ha`: a file each.
 
-pub mod admit;
-pub mod attest;
 pub mod check;
+pub mod confirm_off;
 pub mod drill;
 pub mod history;
 pub mod hook;
 mod oob;
 pub mod pause;
 pub mod places;
-pub mod record;
+pub mod readmit;
+pub mod reconcile;
 pub mod rehearse;
 pub mod report;
 pub mod self_fence;
@@ -75,7 +75,7 @@ pub enum Command {
     ///
     /// Runs by itself at each monitor of the master; by hand it says what is blocked, and why: `*` is done, `!` is
     /// refused.
-    Record(record::Arguments),
+    Reconcile(reconcile::Arguments),
     /// Show what would happen if a host died now, step by step
     ///
     /// Pacemaker's own simulation, what the node's OOB program could prove, and what would be recorded in Ganeti by the host
@@ -120,13 +120,13 @@ pub enum Command {
     /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
     ///
     /// Run it on a master candidate. Then have Ganeti take it back: gnt-node add --readd NODE.
-    Admit(admit::Arguments),
+    Readmit(readmit::Arguments),
     /// Say that a node is off: a human's word, with a name and a reason
     ///
     /// For a node that nobody can prove off: you have pulled its plugs. Pacemaker is told (stonith_admin --confirm), and a
     /// receipt keeps who said it, and why. Refused of a node that is seen running. A word that is not true lets two hosts write
     /// to one disk.
-    Attest(attest::Arguments),
+    ConfirmOff(confirm_off::Arguments),
     /// A watchdog that resets this node when the master candidates do not let it run
     ///
     /// With it, a node that the others refuse is proven to have stopped itself after a while (grade bounded); without, it
@@ -136,9 +136,9 @@ pub enum Command {
     /// Have every other node refuse one, or see to the rules of this host
     ///
     /// For a node that is not to be talked to any more, and whose power nobody can see. Nothing is proven by it: the node may
-    /// run on (gnt-ha attest, stonith_admin). Run it on a master candidate; gnt-ha admit NODE ends it.
+    /// run on (gnt-ha confirm-off, stonith_admin). Run it on a master candidate; gnt-ha readmit NODE ends it.
     Shun(shun::Arguments),
     /// Too many nodes at once: the breaker
     #[command(subcommand)]
-    Breaker(record::BreakerCommand),
+    Breaker(reconcile::BreakerCommand),
 }

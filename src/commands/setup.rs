@@ -1,6 +1,6 @@
 //! `gnt-ha setup`: has Pacemaker protect the Ganeti cluster, after showing what that changes and trying it on a copy.
 
-mod follow;
+mod update;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -38,7 +38,7 @@ use crate::sys::pacemaker;
 use crate::sys::pacemaker::cibadmin::{self, Trial};
 use crate::sys::remote_key;
 use crate::sys::resolve;
-pub use follow::follow;
+pub use update::update;
 
 /// The shape of `--json`.
 const VERSION: u32 = 1;
@@ -88,7 +88,7 @@ pub struct Arguments {
     ///
     /// Quietly does nothing where setup has made nothing, and where Pacemaker does not run.
     #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "health", "format", "json"])]
-    follow: bool,
+    update: bool,
 
     /// Ganeti's master role as one resource that sticks to its host, not as a promotable clone
     #[arg(long)]
@@ -142,8 +142,8 @@ struct Report<'a> {
 /// # Errors
 /// One line.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
-    if arguments.follow {
-        return follow(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
+    if arguments.update {
+        return update(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
     }
     let ganeti = files::read_config(&arguments.places.data_dir)
         .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
@@ -459,12 +459,12 @@ fn table(parts: &[Part]) -> Text {
     let mut text = Text::default();
     for part in parts {
         let (mark, why, paint) = match &part.state {
-            PartState::Add => ("+ add   ", String::new(), Some(Paint::Green)),
-            PartState::Change(why) => ("~ change", format!(": {why}"), Some(Paint::Yellow)),
-            PartState::Remove(why) => ("- remove", format!(": {why}"), Some(Paint::Yellow)),
-            PartState::Same => ("= is so ", String::new(), None),
-            PartState::Kept(why) => ("  left  ", format!(": {why}"), None),
-            PartState::ByHand(why) => ("! by hand", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Add => ("+ add      ", String::new(), Some(Paint::Green)),
+            PartState::Change(why) => ("~ change   ", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Remove(why) => ("- remove   ", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Same => ("= unchanged", String::new(), None),
+            PartState::Kept(why) => ("  foreign  ", format!(": {why}"), None),
+            PartState::ByHand(why) => ("! by hand  ", format!(": {why}"), Some(Paint::Yellow)),
         };
         text.push_painted(paint, mark);
         text.push_str(&format!("  {}{why}\n", part.what));

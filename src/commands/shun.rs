@@ -52,7 +52,7 @@ pub struct Arguments {
     /// Without it TCP is refused, so that Ganeti's jobs, SSH and DRBD do not reach the node nor it them. UDP passes, of
     /// corosync and of Ganeti's confd, and Pacemaker goes on as before.
     #[arg(long)]
-    everything: bool,
+    all_traffic: bool,
 }
 
 /// What to do on this host.
@@ -70,8 +70,8 @@ enum Command {
     /// Stop shunning nodes on this host alone: for a host that shuns every master candidate that is left, so that none can tell it
     ///
     /// Removes them from this host's list and from its kernel's rules, and tells nobody. A node that the master candidates still
-    /// shun is shunned here again when they tell this host. Refused on a master candidate, where gnt-ha admit NODE --confirm
-    /// REASON readmits a node everywhere.
+    /// shun is shunned here again when they tell this host. Refused on a master candidate, where gnt-ha readmit NODE --force
+    /// --reason TEXT readmits a node everywhere.
     Release(ReleaseArguments),
 }
 
@@ -82,9 +82,13 @@ struct ReleaseArguments {
     #[arg(value_name = "NODE", required = true)]
     nodes: Vec<NodeName>,
 
-    /// They may reach this host again: why you know
-    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    confirm: Option<String>,
+    /// Release them, for a reason: they may reach this host again
+    #[arg(long, requires = "reason")]
+    force: bool,
+
+    /// Why they may, with --force
+    #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: Option<String>,
 }
 
 /// The command line of `status`.
@@ -104,11 +108,11 @@ struct StatusArguments {
 /// One line.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
-        (Some(command), None, None) if !arguments.everything => here(command, config),
+        (Some(command), None, None) if !arguments.all_traffic => here(command, config),
         (Some(_), ..) => Err("apply, status and release are about this host alone (see gnt-ha shun --help)".to_owned()),
         (None, Some(node), Some(reason)) => {
             let mut words = vec!["shun", node.as_str(), "--reason", reason];
-            words.extend(arguments.everything.then_some("--everything"));
+            words.extend(arguments.all_traffic.then_some("--all-traffic"));
             cli::print(&oob::ask(&words, config, TELL)?).map(|()| true)
         }
         // The command line asks for both.
@@ -144,10 +148,10 @@ fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Dea
     };
     let nodes = arguments.nodes.iter().map(find).collect::<Result<BTreeSet<NodeName>, String>>()?;
     let names = nodes.iter().map(NodeName::as_str).collect::<Vec<_>>();
-    let Some(reason) = &arguments.confirm else {
+    let Some(reason) = &arguments.reason else {
         return Err(format!(
             "shun release failed: {} would reach this host again, and this host it, whatever runs there; nothing was changed; if \
-             that is right: gnt-ha shun release {} --confirm REASON",
+             that is right: gnt-ha shun release {} --force --reason TEXT",
             names.join(", "),
             names.join(" ")
         ));

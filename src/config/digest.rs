@@ -13,7 +13,8 @@ pub const DIGEST_PROPERTY: &str = "gnt-ha-config-digest";
 
 /// Keys that are one host's, or say only when something is done or how Pacemaker is set up: hosts that differ in them have the same machines for the same
 /// nodes, and take the same for proven. Whatever else there is counts.
-const OWN: [&str; 7] = ["dark_time", "deadline", "self_fence", "members", "record", "run_directory", "state_directory"];
+const OWN: [&str; 7] =
+    ["power_cycle_interval", "deadline", "self_fence", "members", "record", "run_directory", "state_directory"];
 
 /// The first 128 bits of a SHA-256 digest; in words 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,8 @@ mod tests {
     /// A comment, another order and what is a host's own make no other configuration.
     #[test]
     fn what_is_a_hosts_own_does_not_count() {
-        let own = "deadline = 40\ndark_time = 3\nstate_directory = \"/s\"\nrun_directory = \"/r\"\n";
-        let sections = "[self_fence]\ndevice = \"/dev/watchdog1\"\n[record]\nstart_up_grace = 60\n";
+        let own = "deadline = 40\npower_cycle_interval = 3\nstate_directory = \"/s\"\nrun_directory = \"/r\"\n";
+        let sections = "[self_fence]\nwatchdog_device = \"/dev/watchdog1\"\n[record]\nstart_up_grace = 60\n";
         let (first, rest) = TEXT.split_once("[devices.bmc]").unwrap();
         let (device, default) = rest.split_once("[default]").unwrap();
         let other = format!("# A comment.\n{own}{first}\n{sections}\n[default]{default}[devices.bmc]  # ours{device}");

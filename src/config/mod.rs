@@ -53,7 +53,7 @@ pub struct Config {
     /// The time for one command, all levels together.
     pub deadline: Duration,
     /// The time between off and on in a power cycle.
-    pub dark_time: Duration,
+    pub power_cycle_interval: Duration,
     /// The least proof that counts as off.
     pub minimum_grade: Grade,
     /// The folder of the receipts.

@@ -24,7 +24,7 @@ struct Document {
     #[serde(default = "fifty_seconds")]
     deadline: Spanned<Seconds>,
     #[serde(default = "five_seconds")]
-    dark_time: Spanned<Seconds>,
+    power_cycle_interval: Spanned<Seconds>,
     #[serde(default = "bounded")]
     minimum_grade: Spanned<Grade>,
     #[serde(default = "members")]
@@ -116,7 +116,7 @@ impl Reader<'_> {
             driver.know(&power_agents);
         }
 
-        let (deadline, dark_time) = self.times(&document.deadline, &document.dark_time)?;
+        let (deadline, power_cycle_interval) = self.times(&document.deadline, &document.power_cycle_interval)?;
         let minimum_grade = *document.minimum_grade.get_ref();
         if !Grade::ACCEPTABLE.contains(&minimum_grade) {
             let at = document.minimum_grade.span().start;
@@ -154,7 +154,7 @@ impl Reader<'_> {
         let config = Config {
             path: self.path.to_owned(),
             deadline,
-            dark_time,
+            power_cycle_interval,
             minimum_grade,
             state: document.state_directory,
             run: document.run_directory,
@@ -173,17 +173,19 @@ impl Reader<'_> {
     }
 
     fn times(&self, deadline: &Spanned<Seconds>, dark: &Spanned<Seconds>) -> Result<(Duration, Duration), ConfigError> {
-        let (limit, dark_time) = (deadline.get_ref().0, dark.get_ref().0);
+        let (limit, power_cycle_interval) = (deadline.get_ref().0, dark.get_ref().0);
         if limit < Duration::from_secs(5) {
             return Err(self.error(deadline.span().start, "deadline is below 5 s, too short to prove anything"));
         }
         if limit >= GANETI_TIMEOUT {
             return Err(self.error(deadline.span().start, "deadline must be below the 60 s after which Ganeti kills"));
         }
-        if dark_time > limit / 2 {
-            return Err(self.error(dark.span().start, "dark_time leaves too little of deadline: at most half of it"));
+        if power_cycle_interval > limit / 2 {
+            return Err(
+                self.error(dark.span().start, "power_cycle_interval leaves too little of deadline: at most half of it")
+            );
         }
-        Ok((limit, dark_time))
+        Ok((limit, power_cycle_interval))
     }
 
     fn power_agents(&self, agents: Vec<Spanned<String>>) -> Result<BTreeSet<String>, ConfigError> {

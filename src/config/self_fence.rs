@@ -23,32 +23,32 @@ const FIRST_PORT: u16 = 1024;
 #[serde(default, deny_unknown_fields)]
 pub struct SelfFenceConfig {
     /// The watchdog device.
-    pub device: PathBuf,
+    pub watchdog_device: PathBuf,
     /// How long a lease holds from the moment when its question was sent.
     pub lease: Seconds,
     /// What the watchdog is set to; what it says back counts.
-    pub watchdog: Seconds,
+    pub watchdog_timeout: Seconds,
     /// How wrong the rate of a clock may be, in parts per million.
     pub drift_ppm: u32,
     /// From the watchdog's bite until nothing is written any more.
-    pub stop: Seconds,
+    pub stop_time: Seconds,
     /// The UDP port at which this host tells other nodes that it is there; the same on all nodes.
     pub port: u16,
     /// A program that stops what can be stopped before the watchdog bites, if one is named.
-    pub before_bite: Option<PathBuf>,
+    pub before_reset: Option<PathBuf>,
 }
 
 impl Default for SelfFenceConfig {
     fn default() -> Self {
         let seconds = |seconds| Seconds(Duration::from_secs(seconds));
         Self {
-            device: PathBuf::from("/dev/watchdog0"),
+            watchdog_device: PathBuf::from("/dev/watchdog0"),
             lease: seconds(10),
-            watchdog: seconds(5),
+            watchdog_timeout: seconds(5),
             drift_ppm: 10_000,
-            stop: seconds(5),
+            stop_time: seconds(5),
             port: PORT,
-            before_bite: None,
+            before_reset: None,
         }
     }
 }
@@ -60,19 +60,19 @@ impl SelfFenceConfig {
         let millis = |seconds: Seconds| u64::try_from(seconds.0.as_millis()).unwrap_or(u64::MAX);
         LeaseTimes {
             lease_ms: millis(self.lease),
-            watchdog_ms: millis(self.watchdog),
+            watchdog_ms: millis(self.watchdog_timeout),
             drift_ppm: self.drift_ppm,
-            stop_ms: millis(self.stop),
+            stop_ms: millis(self.stop_time),
         }
     }
 
     /// Checks that the times hold together.
     pub(super) fn check(&self) -> Result<(), String> {
-        if !self.device.is_absolute() {
-            return Err(format!("device = {:?} must be an absolute path", self.device));
+        if !self.watchdog_device.is_absolute() {
+            return Err(format!("watchdog_device = {:?} must be an absolute path", self.watchdog_device));
         }
-        if self.before_bite.as_ref().is_some_and(|program| !program.is_absolute()) {
-            return Err("before_bite must be an absolute path".to_owned());
+        if self.before_reset.as_ref().is_some_and(|program| !program.is_absolute()) {
+            return Err("before_reset must be an absolute path".to_owned());
         }
         if self.port < FIRST_PORT || self.port == CONFD_PORT {
             return Err(format!(
@@ -81,8 +81,8 @@ impl SelfFenceConfig {
             ));
         }
         let least = Duration::from_secs(2);
-        if self.lease.0 < least || self.watchdog.0 < least {
-            return Err("lease and watchdog must be 2 s or more".to_owned());
+        if self.lease.0 < least || self.watchdog_timeout.0 < least {
+            return Err("lease and watchdog_timeout must be 2 s or more".to_owned());
         }
         if self.drift_ppm > 100_000 {
             return Err("drift_ppm is above 100000: no clock is wrong by more than a tenth".to_owned());
@@ -92,7 +92,7 @@ impl SelfFenceConfig {
         let most = GANETI_TIMEOUT - Duration::from_secs(15);
         if bound > most {
             return Err(format!(
-                "lease, twice watchdog and stop come to {:.1} s, and with 15 s to tell every node that does not fit in the 60 s \
+                "lease, twice watchdog_timeout and stop_time come to {:.1} s, and with 15 s to tell every node that does not fit in the 60 s \
                  that Ganeti gives an OOB program: shorten them",
                 bound.as_secs_f64()
             ));

@@ -43,7 +43,7 @@ impl Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     latched: Option<OpenState>,
-    /// Fenced and recorded offline, and not admitted again since.
+    /// Fenced and recorded offline, and not readmitted again since.
     down: BTreeSet<NodeName>,
     /// Held back once and let through by the administrator: they count no more.
     excused: BTreeSet<NodeName>,
@@ -97,7 +97,7 @@ impl Breaker {
     }
 
     /// A node is seen online in Ganeti; `back` says that it also runs again.
-    pub(super) fn admitted(&mut self, node: &NodeName, back: bool) {
+    pub(super) fn readmitted(&mut self, node: &NodeName, back: bool) {
         self.down.remove(node);
         if back {
             self.excused.remove(node);

@@ -120,8 +120,8 @@ pub struct HookInput {
     pub nodes: BTreeSet<NodeName>,
     /// The nodes that this host refuses.
     pub refused: BTreeSet<NodeName>,
-    /// Those that it refused once, and were admitted since.
-    pub admitted: BTreeSet<NodeName>,
+    /// Those that it refused once, and were readmitted since.
+    pub readmitted: BTreeSet<NodeName>,
     /// The nodes whose standby is ours, by Pacemaker's names.
     pub standby: BTreeSet<PacemakerName>,
     /// Our own record of the event's node is what has happened.
@@ -144,36 +144,36 @@ pub struct HookInput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookStep {
     /// This host's own rules.
-    Apply,
+    ApplyRules,
     /// `gnt-ha check`.
     Check,
     /// Have Pacemaker make sure that the node is off.
     Fence(NodeName),
     /// What `setup` has made follows Ganeti's nodes.
-    Follow,
+    UpdateSetup,
     /// Ganeti's record follows what is proven.
-    Record,
+    Reconcile,
     /// Every other node refuses the node.
-    Refuse(NodeName),
+    Shun(NodeName),
     /// Take our standby away.
-    Release(NodeName),
+    ClearStandby(NodeName),
     /// Put the node on standby.
     Standby(NodeName),
     /// Tell everybody who is refused.
-    Tend,
+    Sync,
 }
 
 impl fmt::Display for HookStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Apply => f.write_str("apply"),
+            Self::ApplyRules => f.write_str("apply-rules"),
             Self::Check => f.write_str("check"),
-            Self::Follow => f.write_str("follow"),
-            Self::Record => f.write_str("record"),
-            Self::Tend => f.write_str("tend"),
+            Self::UpdateSetup => f.write_str("update-setup"),
+            Self::Reconcile => f.write_str("reconcile"),
+            Self::Sync => f.write_str("sync"),
             Self::Fence(node) => write!(f, "fence={node}"),
-            Self::Refuse(node) => write!(f, "refuse={node}"),
-            Self::Release(node) => write!(f, "release={node}"),
+            Self::Shun(node) => write!(f, "shun={node}"),
+            Self::ClearStandby(node) => write!(f, "clear-standby={node}"),
             Self::Standby(node) => write!(f, "standby={node}"),
         }
     }
@@ -185,14 +185,14 @@ impl FromStr for HookStep {
     fn from_str(text: &str) -> Result<Self, String> {
         let node = |name: &str| NodeName::new(name).map_err(|error| error.to_string());
         Ok(match text.split_once('=').map_or((text, None), |(verb, name)| (verb, Some(name))) {
-            ("apply", None) => Self::Apply,
+            ("apply-rules", None) => Self::ApplyRules,
             ("check", None) => Self::Check,
-            ("follow", None) => Self::Follow,
-            ("record", None) => Self::Record,
-            ("tend", None) => Self::Tend,
+            ("update-setup", None) => Self::UpdateSetup,
+            ("reconcile", None) => Self::Reconcile,
+            ("sync", None) => Self::Sync,
             ("fence", Some(name)) => Self::Fence(node(name)?),
-            ("refuse", Some(name)) => Self::Refuse(node(name)?),
-            ("release", Some(name)) => Self::Release(node(name)?),
+            ("shun", Some(name)) => Self::Shun(node(name)?),
+            ("clear-standby", Some(name)) => Self::ClearStandby(node(name)?),
             ("standby", Some(name)) => Self::Standby(node(name)?),
             _ => return Err(format!("{text:?} is no step of a hook")),
         })
@@ -225,7 +225,7 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
         Hook::NodeAdd if state.is_master => {
             // First of all the standby: until it ends, the node looks as if it left.
             plan.now.extend(follow(state));
-            plan.now.extend(state.shuns.then_some(HookStep::Tend));
+            plan.now.extend(state.shuns.then_some(HookStep::Sync));
         }
         Hook::NodeModify if state.is_master => {
             if event.offline == Some(true) {
@@ -236,12 +236,12 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
         }
         // The master role waits for this hook.
         Hook::MasterIpTurnup if state.in_use && state.runs => {
-            plan.later.push(HookStep::Record);
-            plan.later.extend(state.shuns.then_some(HookStep::Tend));
+            plan.later.push(HookStep::Reconcile);
+            plan.later.extend(state.shuns.then_some(HookStep::Sync));
         }
         Hook::Watcher => {
             if state.shuns || state.in_use {
-                plan.now.extend([HookStep::Apply, HookStep::Tend]);
+                plan.now.extend([HookStep::ApplyRules, HookStep::Sync]);
             }
             plan.now.extend(follow(state).into_iter().filter(|_| state.is_master));
         }
@@ -259,7 +259,7 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
     if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.refused) {
-        return Err(format!("{target}: the other nodes refuse it; let it in first: gnt-ha admit {target}"));
+        return Err(format!("{target}: the other nodes refuse it; let it in first: gnt-ha readmit {target}"));
     }
     Ok(())
 }
@@ -298,8 +298,8 @@ fn follow(state: &HookInput) -> Vec<HookStep> {
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
     let is_back = |name: &&NodeName| !state.offline.contains(*name) && called(name, &state.standby, &all).is_ok();
-    let mut steps: Vec<HookStep> = all.iter().filter(is_back).cloned().map(HookStep::Release).collect();
-    steps.extend(state.in_use.then_some(HookStep::Follow));
+    let mut steps: Vec<HookStep> = all.iter().filter(is_back).cloned().map(HookStep::ClearStandby).collect();
+    steps.extend(state.in_use.then_some(HookStep::UpdateSetup));
     steps
 }
 
@@ -312,9 +312,9 @@ fn offlined(event: &Event, state: &HookInput) -> Plan {
     // One that is refused already, as whoever was fenced, is kept so by others; asking everybody again would hold up Ganeti's
     // job while a second node that died does not answer.
     let is_refused = node::find(target, &state.refused).is_ok();
-    // A record of ours that comes after a person has admitted the node: it could not be added again.
-    let is_let_in = state.is_our_record && node::find(target, &state.admitted).is_ok();
-    plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| HookStep::Refuse(target.clone())));
+    // A record of ours that comes after a person has readmitted the node: it could not be added again.
+    let is_let_in = state.is_our_record && node::find(target, &state.readmitted).is_ok();
+    plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| HookStep::Shun(target.clone())));
     if state.by_hand == OfflineByHand::Leave || state.is_our_record {
         return plan;
     }

@@ -64,7 +64,7 @@ fn well() -> HookInput {
         offline: BTreeSet::new(),
         nodes: ["n1.lab", "n2.lab", "n3.lab"].map(name).into(),
         refused: BTreeSet::new(),
-        admitted: BTreeSet::new(),
+        readmitted: BTreeSet::new(),
         standby: BTreeSet::new(),
         is_our_record: false,
         wanted: BTreeSet::new(),
@@ -103,13 +103,13 @@ fn steps(event: &Event, state: &HookInput) -> String {
 fn every_hook_has_its_steps() {
     let expected = [
         ("cluster-verify", "check||", "||"),
-        ("config-update", "follow||", "||"),
+        ("config-update", "update-setup||", "||"),
         // Whoever takes the IP becomes master, whatever its files still say.
-        ("master-ip-turnup", "|record tend|", "|record tend|"),
-        ("node-add", "follow tend||", "||"),
-        ("node-modify", "follow||", "||"),
-        ("node-remove", "follow||", "||"),
-        ("", "apply tend follow||", "apply tend||"),
+        ("master-ip-turnup", "|reconcile sync|", "|reconcile sync|"),
+        ("node-add", "update-setup sync||", "||"),
+        ("node-modify", "update-setup||", "||"),
+        ("node-remove", "update-setup||", "||"),
+        ("", "apply-rules sync update-setup||", "apply-rules sync||"),
     ];
     for (hook, on_master, elsewhere) in expected {
         let event = event(hook, "post", &[]);
@@ -150,16 +150,16 @@ fn a_hook_of_others_is_none() {
 #[test]
 fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     let running = offlined_while(Membership::Online);
-    assert_eq!(steps(&offlining(), &running), "refuse=n3.lab standby=n3.lab follow||");
+    assert_eq!(steps(&offlining(), &running), "shun=n3.lab standby=n3.lab update-setup||");
     let fence = HookInput { by_hand: OfflineByHand::Fence, ..running.clone() };
-    assert_eq!(steps(&offlining(), &fence), "refuse=n3.lab follow|fence=n3.lab|");
+    assert_eq!(steps(&offlining(), &fence), "shun=n3.lab update-setup|fence=n3.lab|");
     let leave = HookInput { by_hand: OfflineByHand::Leave, ..running.clone() };
-    assert_eq!(steps(&offlining(), &leave), "refuse=n3.lab follow||");
+    assert_eq!(steps(&offlining(), &leave), "shun=n3.lab update-setup||");
     // What was fenced is refused since then, and its record must not wait for others that do not answer.
     let refused = HookInput { refused: [name("n3.lab")].into(), ..running.clone() };
-    assert_eq!(steps(&offlining(), &refused), "standby=n3.lab follow||");
+    assert_eq!(steps(&offlining(), &refused), "standby=n3.lab update-setup||");
     let not_shunned = HookInput { may_shun: false, ..running.clone() };
-    assert_eq!(steps(&offlining(), &not_shunned), "standby=n3.lab follow||");
+    assert_eq!(steps(&offlining(), &not_shunned), "standby=n3.lab update-setup||");
     let elsewhere = HookInput { is_master: false, ..running };
     assert_eq!(steps(&offlining(), &elsewhere), "||", "the target runs it, too");
 }
@@ -170,18 +170,18 @@ fn pacemaker_is_told_of_running_nodes_only() {
     for member in [Membership::Absent, Membership::Unclean, Membership::Unknown] {
         for by_hand in [OfflineByHand::Standby, OfflineByHand::Fence] {
             let state = HookInput { by_hand, ..offlined_while(member) };
-            assert_eq!(steps(&offlining(), &state), "refuse=n3.lab follow||", "{member:?} {by_hand:?}");
+            assert_eq!(steps(&offlining(), &state), "shun=n3.lab update-setup||", "{member:?} {by_hand:?}");
         }
     }
     let his = offlined_while(Membership::Standby);
-    assert_eq!(steps(&offlining(), &his), "refuse=n3.lab follow||");
+    assert_eq!(steps(&offlining(), &his), "shun=n3.lab update-setup||");
     // A record that comes late does not undo that a person has let it in since; an administrator's word does.
-    let admitted = HookInput { admitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
-    assert_eq!(steps(&offlining(), &HookInput { is_our_record: true, ..admitted.clone() }), "follow||");
-    assert_eq!(steps(&offlining(), &admitted), "refuse=n3.lab follow||");
+    let readmitted = HookInput { readmitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
+    assert_eq!(steps(&offlining(), &HookInput { is_our_record: true, ..readmitted.clone() }), "update-setup||");
+    assert_eq!(steps(&offlining(), &readmitted), "shun=n3.lab update-setup||");
     // It was fenced, and is back before Ganeti had recorded it: nobody has said anything by hand.
     let ours = HookInput { is_our_record: true, by_hand: OfflineByHand::Fence, ..offlined_while(Membership::Online) };
-    assert_eq!(steps(&offlining(), &ours), "refuse=n3.lab follow||");
+    assert_eq!(steps(&offlining(), &ours), "shun=n3.lab update-setup||");
 }
 
 /// A fenced node takes its vote with it: that must not stop the others.
@@ -203,7 +203,7 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     ] {
         let said = fence(seen);
         let (begin, remark) = said.split_once("||").unwrap();
-        assert_eq!(begin, "refuse=n3.lab standby=n3.lab follow", "{why}");
+        assert_eq!(begin, "shun=n3.lab standby=n3.lab update-setup", "{why}");
         assert!(remark.contains(why) && remark.starts_with("n3.lab: is not fenced"), "{remark}");
     }
     // Remote nodes have no vote: of three voters one is dead, and another would leave one.
@@ -226,11 +226,11 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
             HookInput { by_hand: OfflineByHand::Fence, seen, quorum, ids, ..offlined_while(Membership::Online) };
         steps(&offlining(), &state)
     };
-    let stays = "refuse=n3.lab standby=n3.lab follow||n3.lab: is not fenced, but on standby: ";
+    let stays = "shun=n3.lab standby=n3.lab update-setup||n3.lab: is not fenced, but on standby: ";
     assert_eq!(fence(None), format!("{stays}1 of 2 nodes would be left, and corosync's votes are not known"));
     let quorum = |tool: &str| Quorum::parse(CMAP, tool);
-    assert_eq!(fence(quorum(TOOL)), "refuse=n3.lab follow|fence=n3.lab|");
-    assert_eq!(fence(quorum(&TOOL.replace("WaitForAll Qdevice", "2Node"))), "refuse=n3.lab follow|fence=n3.lab|");
+    assert_eq!(fence(quorum(TOOL)), "shun=n3.lab update-setup|fence=n3.lab|");
+    assert_eq!(fence(quorum(&TOOL.replace("WaitForAll Qdevice", "2Node"))), "shun=n3.lab update-setup|fence=n3.lab|");
     let dead = fence(quorum(&TOOL.replace("A,V,", "A,NV,")));
     assert!(dead.starts_with(&format!("{stays}1 of 3 votes would be left, and 2 are needed")), "{dead}");
 }
@@ -307,7 +307,10 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
 fn what_pacemaker_was_not_told_is_said() {
     let state = HookInput { seen: None, ..offlined_while(Membership::Online) };
     let said = steps(&offlining(), &state);
-    assert!(said.starts_with("refuse=n3.lab follow||n3.lab: whether Pacemaker has it running is not known"), "{said}");
+    assert!(
+        said.starts_with("shun=n3.lab update-setup||n3.lab: whether Pacemaker has it running is not known"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -315,12 +318,12 @@ fn the_master_itself_is_never_touched() {
     let mut event = offlining();
     event.target = Some(name("n1.lab"));
     let state = HookInput { offline: [name("n1.lab")].into(), ..offlined_while(Membership::Online) };
-    assert_eq!(steps(&event, &state), "follow||");
+    assert_eq!(steps(&event, &state), "update-setup||");
     event.target = None;
-    assert_eq!(steps(&event, &state), "follow||", "no node is named");
+    assert_eq!(steps(&event, &state), "update-setup||", "no node is named");
     // The job did not do what its hook says.
     let state = HookInput { offline: BTreeSet::new(), ..state };
-    assert_eq!(steps(&offlining(), &state), "follow||");
+    assert_eq!(steps(&offlining(), &state), "update-setup||");
 }
 
 /// Rule: un-offlining "takes away exactly what we have set", by whichever command it was done and whichever hook comes first.
@@ -330,16 +333,20 @@ fn our_standby_ends_when_ganeti_has_the_node_again() {
     let state = HookInput { standby: ["n3", "gone.lab"].map(PacemakerName::of_test).into(), ..well() };
     for hook in ["config-update", "node-add", "node-modify", "node-remove"] {
         let said = steps(&event(hook, "post", &[]), &state);
-        assert_eq!(said, "release=n3.lab follow||", "{hook}");
+        assert_eq!(said, "clear-standby=n3.lab update-setup||", "{hook}");
     }
-    assert_eq!(steps(&event("", "post", &[]), &state), "apply tend release=n3.lab follow||");
+    assert_eq!(steps(&event("", "post", &[]), &state), "apply-rules sync clear-standby=n3.lab update-setup||");
     let removed = HookInput { in_use: false, ..state.clone() };
-    assert_eq!(steps(&event("config-update", "post", &[]), &removed), "release=n3.lab||", "setup --remove left it");
+    assert_eq!(
+        steps(&event("config-update", "post", &[]), &removed),
+        "clear-standby=n3.lab||",
+        "setup --remove left it"
+    );
     let offline = HookInput { offline: [name("n3.lab")].into(), ..state };
-    assert_eq!(steps(&event("config-update", "post", &[]), &offline), "follow||");
+    assert_eq!(steps(&event("config-update", "post", &[]), &offline), "update-setup||");
 }
 
-/// Rule: the pre hook "for offline=no of a node that the others refuse must fail with one clear line that says gnt-ha admit".
+/// Rule: the pre hook "for offline=no of a node that the others refuse must fail with one clear line that says gnt-ha readmit".
 #[test]
 fn a_refused_node_is_not_taken_back() {
     let before =
@@ -350,7 +357,7 @@ fn a_refused_node_is_not_taken_back() {
         [("GANETI_OFFLINE", "False"), ("GANETI_DRAINED", "True"), ("GANETI_MASTER_CANDIDATE", "True")]
     {
         let why = plan(&before(variable, value), &refused).unwrap_err();
-        assert!(why.contains("gnt-ha admit n3.lab"), "{why}");
+        assert!(why.contains("gnt-ha readmit n3.lab"), "{why}");
         for fine in [
             HookInput { refused: BTreeSet::new(), ..refused.clone() },
             HookInput { offline: BTreeSet::new(), ..refused.clone() },
@@ -367,19 +374,19 @@ fn a_refused_node_is_not_taken_back() {
 fn what_is_put_off_is_read_back() {
     let node = || name("n3.lab");
     for step in [
-        HookStep::Apply,
+        HookStep::ApplyRules,
         HookStep::Check,
-        HookStep::Follow,
-        HookStep::Record,
-        HookStep::Tend,
+        HookStep::UpdateSetup,
+        HookStep::Reconcile,
+        HookStep::Sync,
         HookStep::Fence(node()),
-        HookStep::Refuse(node()),
-        HookStep::Release(node()),
+        HookStep::Shun(node()),
+        HookStep::ClearStandby(node()),
         HookStep::Standby(node()),
     ] {
         assert_eq!(step.to_string().parse(), Ok(step));
     }
-    for bad in ["", "fence", "fence=", "fence=--all", "tend=n1", "reboot=n1"] {
+    for bad in ["", "fence", "fence=", "fence=--all", "sync=n1", "reboot=n1"] {
         assert!(bad.parse::<HookStep>().is_err(), "{bad:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The records that every removal and admission leaves: an intent before, a receipt after.
+//! The records that every removal and readmission leaves: an intent before, a receipt after.
 //!
 //! One JSON object a line, each with the version of its format. An intent without a receipt is an action that
 //! was interrupted; nothing is known of its end.

@@ -1,6 +1,6 @@
 //! Who is to be recorded offline, drained or un-drained in Ganeti: one function from the cluster's state to a plan.
 //!
-//! Only a fencing offlines, and only while it still proves something: the node was not admitted, and not seen running,
+//! Only a fencing offlines, and only while it still proves something: the node was not readmitted, and not seen running,
 //! since. A graceful leaving drains. Notifications and alerts only say when to look; what is found depends on the state
 //! alone, so that a fencing that nobody was told of is found at the next look. What is not known never becomes a record.
 

@@ -296,7 +296,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         let NewerConfig { serial, master, .. } = heard;
         let reason = format!(
             "the configuration here has the serial {own}, {master} had {serial}, which would be lost (bring {master} \
-             back; or, if that cannot be, remove /var/lib/gnt-ha/heard.json here)"
+             back; or, if that cannot be, remove /var/lib/gnt-ha/newer-config.json here)"
         );
         return refuse(OcfCode::ErrGeneric, reason);
     }
@@ -320,7 +320,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         let unproven = view.unproven.as_ref().map_or("the old master", NodeName::as_str);
         let reason = format!(
             "{} of {} nodes can vote, Ganeti wants more than half, and nothing proves that {unproven} is gone (bring \
-             nodes back, or confirm here that it is off: gnt-ha attest {unproven} --reason TEXT)",
+             nodes back, or confirm here that it is off: gnt-ha confirm-off {unproven} --reason TEXT)",
             view.voters, view.nodes
         );
         return Takeover::NotYet(OcfResult::because(OcfCode::ErrGeneric, reason));

@@ -221,7 +221,7 @@ impl LastAction {
     #[must_use]
     pub fn words(&self, now_ms: u64) -> String {
         let end = match (self.outcome, self.grade) {
-            (None, _) => "NO END".to_owned(),
+            (None, _) => "INTERRUPTED".to_owned(),
             (Some(Outcome::Refused), _) => "REFUSED".to_owned(),
             (Some(Outcome::Unknown), _) => "FAILED".to_owned(),
             (Some(Outcome::OffOnly), grade) => format!("proven {grade}, NOT ON AGAIN"),
@@ -426,6 +426,6 @@ mod tests {
         last.outcome = Some(Outcome::Unknown);
         assert_eq!(last.words(0), "reboot 0 s ago: FAILED");
         last.outcome = None;
-        assert_eq!(last.words(8_000_000), "reboot 2 h ago: NO END");
+        assert_eq!(last.words(8_000_000), "reboot 2 h ago: INTERRUPTED");
     }
 }

@@ -193,7 +193,7 @@ mod tests {
         assert!(matches!(slow, ProgramError::TimedOut { .. }));
     }
 
-    /// `ganeti-oob tend` ends with 0 where a node refuses whom it has to, and its disk did not take that.
+    /// `ganeti-oob sync` ends with 0 where a node refuses whom it has to, and its disk did not take that.
     #[test]
     fn what_a_program_says_that_ends_well_is_heard() {
         let late = || Deadline::after(Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! The newer configuration that this node has heard of and not got: `heard.json` in the state folder.
+//! The newer configuration that this node has heard of and not got: `newer-config.json` in the state folder.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::store::Store;
 use crate::core::roles::master_claims::NewerConfig;
 
 /// Its name in the state folder.
-pub const FILE: &str = "heard.json";
+pub const FILE: &str = "newer-config.json";
 
 /// Reads it; none if there is no such file.
 ///

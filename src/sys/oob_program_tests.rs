@@ -124,7 +124,7 @@ fn a_program_that_others_may_write_is_not_run() {
 #[test]
 fn a_program_learns_its_deadline_and_its_request() {
     let script = script(
-        r#"case "$GNT_HA_REQUEST" in 0a-1) ;; *) exit 5;; esac
+        r#"case "$GNT_HA_PARENT_RECEIPT" in 0a-1) ;; *) exit 5;; esac
         case "$GNT_HA_DEADLINE" in [0-9]*.[0-9]*) printf '{"powered": true}';; esac"#,
     );
     let program = OobProgram::find(&script.path).unwrap().for_request("0a-1");

@@ -1,4 +1,4 @@
-//! What every removal and admission goes through: an intent before anything is touched, a receipt at the end.
+//! What every removal and readmission goes through: an intent before anything is touched, a receipt at the end.
 //!
 //! A ledger that cannot be written stops nothing (a host that must be fenced is fenced), but it is said loudly.
 

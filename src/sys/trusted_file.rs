@@ -41,7 +41,7 @@ pub enum TrustedFileError {
         /// Who may do what.
         who: &'static str,
         /// What to give to chmod.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// Larger than such a file can be.
     #[error("it is larger than {limit} bytes")]
@@ -120,7 +120,7 @@ fn check_way(path: &Path, owner: u32) -> Result<(), UntrustedProgram> {
         }
         let mode = metadata.mode() & 0o7777;
         if mode & WRITABLE != 0 && !(metadata.is_dir() && mode & STICKY != 0) {
-            return Err(wrong(TrustedFileError::Mode { mode, who: "others may write it", mend: "go-w" }));
+            return Err(wrong(TrustedFileError::Mode { mode, who: "others may write it", fix: "go-w" }));
         }
     }
     if at.is_file() { Ok(()) } else { Err(UntrustedProgram { path: at, error: TrustedFileError::NotRegular }) }
@@ -159,7 +159,7 @@ fn read(
     limit: u64,
     forbidden: u32,
     who: &'static str,
-    mend: &'static str,
+    fix: &'static str,
 ) -> Result<String, TrustedFileError> {
     let file = File::options().read(true).custom_flags_nonblock().open(path)?;
     let metadata = file.metadata()?;

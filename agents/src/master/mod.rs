@@ -23,7 +23,7 @@ const QUESTION: Duration = Duration::from_secs(2);
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// The note with the resource that Pacemaker keeps from this node, as we told it that the role can not be here.
-const BARRED: &str = "master-role.barred";
+const BARRED: &str = "master-role.banned";
 
 /// Does what is asked.
 #[must_use]

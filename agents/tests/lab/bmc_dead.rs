@@ -24,7 +24,7 @@ fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     for host in &survivors {
         let offline = host.read_file("/var/lib/ganeti/ssconf_offline_nodes").unwrap();
         assert_eq!(offline.trim(), "", "{}: nothing is recorded", host.name());
-        println!("{}: {}", host.name(), host.run(&["gnt-ha", "record", "--dry-run"]).unwrap().text());
+        println!("{}: {}", host.name(), host.run(&["gnt-ha", "reconcile", "--dry-run"]).unwrap().text());
     }
     let told: Vec<String> = survivors.iter().map(|host| host.run(&["gnt-ha", "history"]).unwrap().text()).collect();
     println!("{}", told.join("\n"));
@@ -32,7 +32,7 @@ fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
 
     let begun = Instant::now();
     let attest = |host: &lab::Host, words: &[&str]| {
-        host.run(&[&["gnt-ha", "attest", "--reason", "no power in its rack"], words].concat()).unwrap()
+        host.run(&[&["gnt-ha", "confirm-off", "--reason", "no power in its rack"], words].concat()).unwrap()
     };
     let of_one_that_runs = attest(&survivors[0], &["--yes", &survivors[1].fqdn()]);
     assert!(!of_one_that_runs.success() && of_one_that_runs.stderr.contains("it runs"), "{}", of_one_that_runs.text());

@@ -55,9 +55,9 @@ pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
 
     let refused = modify(&master, "--offline=no");
     assert!(!refused.success() && refused.text().contains("fails to report its version"), "{}", refused.text());
-    let unasked = master.run(&[GNT_HA, "admit", NODE]).unwrap();
-    assert!(!unasked.success() && unasked.text().contains("--confirm REASON"), "{}", unasked.text());
-    master.check(&[GNT_HA, "admit", NODE, "--confirm", "it was a test"]).unwrap();
+    let unasked = master.run(&[GNT_HA, "readmit", NODE]).unwrap();
+    assert!(!unasked.success() && unasked.text().contains("--force --reason TEXT"), "{}", unasked.text());
+    master.check(&[GNT_HA, "readmit", NODE, "--force", "--reason", "it was a test"]).unwrap();
     let back = modify(&master, "--offline=no");
     assert!(back.success(), "{}", back.text());
     assert_eq!(standby(&master), None);

@@ -107,7 +107,7 @@ fn is_refused(host: &Host, old: &Host) {
 
 /// In the receipt of the fencing, and by whoever tends.
 fn is_said(scene: &Scene, master: &str, why: &str, story: &str) {
-    let told = scene.host(master).check(&[OOB_PROGRAM, "tend"]).unwrap().text();
+    let told = scene.host(master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
     println!("{told}\n{story}");
     for host in scene.lab.hosts() {
         let is_said =
@@ -124,11 +124,15 @@ fn there_is_room(scene: &Scene, old: &str, make: &str) {
         shell(&host, make);
     }
     let master = scene.holder().unwrap();
-    let told = scene.host(&master).check(&[OOB_PROGRAM, "tend"]).unwrap().text();
+    let told = scene.host(&master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
     assert!(!told.contains("next boot forgets"), "{told}");
     for host in scene.others(old) {
         assert_eq!(entry(&host, old)["grade"], "off", "{}", host.name());
-        assert!(!host.run(&["test", "-e", &format!("{IN_MEMORY}/shunned.json")]).unwrap().success(), "{}", host.name());
+        assert!(
+            !host.run(&["test", "-e", &format!("{IN_MEMORY}/shun-list.json")]).unwrap().success(),
+            "{}",
+            host.name()
+        );
         assert!(refuses(&host, old), "{}", host.name());
     }
 }

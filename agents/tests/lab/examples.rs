@@ -31,7 +31,7 @@ fn the_examples_cib_works_with_our_agents() {
     scene.assert_end(&end);
 
     // It was back before it was recorded offline, and so before the others refused it: for its boot they take a word.
-    let word = ["gnt-ha", "admit", "n1.lab", "--confirm", "it was fenced, and has booted since"];
+    let word = ["gnt-ha", "readmit", "n1.lab", "--force", "--reason", "it was fenced, and has booted since"];
     scene.host(&new).check(&word).unwrap();
     scene.add_again("n1", &new);
     follow(own_device, &scene.lab, &scene.host(&new));

@@ -61,11 +61,11 @@ impl Scene {
         });
     }
 
-    /// Waits until `gnt-ha record` refuses a node's record for this reason.
+    /// Waits until `gnt-ha reconcile` refuses a node's record for this reason.
     fn wait_told(&self, master: &str, node: &str, reason: &str) {
         let host = self.host(master);
         self.wait(&format!("the record of {node} is refused: {reason}"), 60, || {
-            Ok(is_refused(&host.check(&["gnt-ha", "record", "--dry-run"])?.stdout, node, reason))
+            Ok(is_refused(&host.check(&["gnt-ha", "reconcile", "--dry-run"])?.stdout, node, reason))
         });
         println!("{node}: refused: {reason}");
     }

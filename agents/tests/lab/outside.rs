@@ -16,7 +16,7 @@ use crate::scene::short;
 
 /// Where the fake hypervisor has a file for each instance that runs.
 const INSTANCES: &str = "run/ganeti/fake-hypervisor";
-const REGISTER: &str = "var/lib/gnt-ha/shunned.json";
+const REGISTER: &str = "var/lib/gnt-ha/shun-list.json";
 const EACH: Duration = Duration::from_millis(40);
 
 /// What was seen.

@@ -7,7 +7,7 @@ use lab::{Host, Lab};
 /// Commands that only look, or that change nothing while they fail: what they wait for may take a moment.
 const LOOKS: [&str; 7] = [
     "/usr/lib/gnt-ha/ganeti-oob check",
-    "gnt-ha admit",
+    "gnt-ha readmit",
     "gnt-ha check",
     "gnt-ha self-fence status",
     "gnt-ha rehearse",

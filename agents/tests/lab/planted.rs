@@ -55,7 +55,7 @@ const FAULTS: &[Fault] = &[
         Shown("crm_attribute --name maintenance-mode --delete"),
     ),
     (
-        "fencing-one-by-one",
+        "concurrent-fencing-off",
         "n1",
         "crm_attribute --name concurrent-fencing --update false",
         Shown("crm_attribute --name concurrent-fencing --update true"),
@@ -94,12 +94,12 @@ const FAULTS: &[Fault] = &[
         Shown("crm_resource --resource gnt-ha-fence --set-parameter pcmk_action_limit --parameter-value=-1"),
     ),
     (
-        "device-takes-isolated",
+        "device-accepts-isolated",
         "n1",
         "crm_resource --resource gnt-ha-fence --set-parameter minimum_grade --parameter-value isolated",
         Shown("crm_resource --resource gnt-ha-fence --delete-parameter minimum_grade"),
     ),
-    ("device-not-watched", "n1", "cibadmin --delete --xml-text '<op id=\"gnt-ha-fence-monitor\"/>'", Words(SETUP)),
+    ("device-no-monitor", "n1", "cibadmin --delete --xml-text '<op id=\"gnt-ha-fence-monitor\"/>'", Words(SETUP)),
     // The roles.
     (
         "master-role-unfenced",
@@ -126,14 +126,14 @@ const FAULTS: &[Fault] = &[
         "crm_resource --resource gnt-ha-node-clone --meta --set-parameter target-role --parameter-value Stopped",
         Shown("crm_resource --resource gnt-ha-node-clone --meta --delete-parameter target-role"),
     ),
-    ("role-not-watched", "n1", "cibadmin --delete --xml-text '<op id=\"gnt-ha-node-monitor\"/>'", Words(SETUP)),
+    ("role-no-monitor", "n1", "cibadmin --delete --xml-text '<op id=\"gnt-ha-node-monitor\"/>'", Words(SETUP)),
     (
         "role-failure-ignored",
         "n1",
         "cibadmin --modify --xml-text '<op id=\"gnt-ha-master-demote\" on-fail=\"ignore\"/>'",
         Words("cibadmin --delete --xml-text '<op id=\"gnt-ha-master-demote\"/>' && gnt-ha setup --apply"),
     ),
-    ("plan-differs", "n1", "cibadmin --delete --xml-text '<alert id=\"gnt-ha-alert\"/>'", Shown(SETUP)),
+    ("setup-differs", "n1", "cibadmin --delete --xml-text '<alert id=\"gnt-ha-alert\"/>'", Shown(SETUP)),
     // Regular hosts would fence nobody.
     (
         "configurations-differ",
@@ -162,7 +162,7 @@ const FAULTS: &[Fault] = &[
     ),
     ("node-drained", "n1", "gnt-node modify --drained=yes n3.lab", Shown("gnt-node modify --drained=no n3.lab")),
     (
-        "candidate-silent",
+        "candidate-no-answer",
         "n3",
         "/usr/lib/ganeti/daemon-util stop ganeti-confd",
         Words("/usr/lib/ganeti/daemon-util start ganeti-confd"),
@@ -170,7 +170,7 @@ const FAULTS: &[Fault] = &[
     ("watcher-paused", "n1", "gnt-cluster watcher pause 1h", Shown("gnt-cluster watcher continue")),
     // What `ganeti-oob` reads.
     (
-        "device-silent",
+        "device-no-answer",
         "n1",
         "cp -p /etc/gnt-ha/bmc.password /root/ && echo wrong >/etc/gnt-ha/bmc.password",
         Words("mv /root/bmc.password /etc/gnt-ha/bmc.password"),
@@ -217,7 +217,7 @@ const FAULTS: &[Fault] = &[
         Shown("rm /var/lib/gnt-ha/simulate/unresponsive-noded"),
     ),
     (
-        "simulates-nothing",
+        "unknown-simulation",
         "n2",
         "touch /var/lib/gnt-ha/simulate/unresponsive-nodd",
         Shown("rm /var/lib/gnt-ha/simulate/unresponsive-nodd"),
@@ -244,7 +244,7 @@ pub(crate) fn assert_each_is_found_and_mended(scene: &Scene) {
         let mut found = Vec::new();
         let is_found = scene.lab.wait_until(&format!("{rule} is found, and nothing else"), SHOWS, || {
             // A candidate that is silent is seen by the others.
-            found = findings(if *rule == "candidate-silent" { &master } else { &host });
+            found = findings(if *rule == "candidate-no-answer" { &master } else { &host });
             Ok(rules(&found) == BTreeSet::from([(*rule).to_owned()]))
         });
         is_found.unwrap_or_else(|error| panic!("{error}: {found:#?}"));

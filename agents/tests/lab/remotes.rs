@@ -72,7 +72,7 @@ fn take_back(scene: &Scene, name: &str) {
     let (n1, node) = (scene.host("n1"), format!("{name}.lab"));
     scene.host(name).power_on().unwrap();
     scene.wait(&format!("{name} has booted"), 60, || Ok(scene.host(name).power_status() == lab::Power::On));
-    n1.check(&[GNT_HA, "admit", &node]).unwrap();
+    n1.check(&[GNT_HA, "readmit", &node]).unwrap();
     n1.check(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &node]).unwrap();
     scene.wait(&format!("{name} is a node again"), 30, || {
         Ok(scene.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
@@ -108,7 +108,7 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     scene.settle();
     scene.assert_only_fenced(&[]);
 
-    // A remote node dies. It boots, and all others shut it out until it is admitted: it is no member for being tried.
+    // A remote node dies. It boots, and all others shut it out until it is readmitted: it is no member for being tried.
     scene.kill(&["n5"]);
     scene.wait_offline(&["n5"]);
     scene.host("n5").power_on().unwrap();

@@ -358,8 +358,8 @@ impl Scene {
     /// The administrator has Ganeti take a node that was offline again.
     pub(crate) fn add_again(&self, name: &str, master: &str) {
         let node = format!("{name}.lab");
-        // Whoever was fenced is refused by the others until it is admitted.
-        self.host(master).check(&["/usr/lib/gnt-ha/ganeti-oob", "admit", &node]).unwrap();
+        // Whoever was fenced is refused by the others until it is readmitted.
+        self.host(master).check(&["/usr/lib/gnt-ha/ganeti-oob", "readmit", &node]).unwrap();
         let words = ["gnt-node", "add", "--readd", "--no-ssh-key-check", &node];
         self.host(master).check(&words).unwrap();
         // The watcher's work, from cron.

@@ -80,7 +80,7 @@ fn assert_others_are_looked_at(scene: &Scene) {
     let edit = "sed -i 's/^driver.*/&\\nlogin_timeout = 7/' /etc/gnt-ha/config.toml";
     n2.check(&["sh", "-c", edit]).unwrap();
     n3.check(&["mv", OOB_PROGRAM, "/root/ganeti-oob"]).unwrap();
-    let planted = [("configurations-differ", "n2.lab"), ("candidate-program-silent", "n3.lab")];
+    let planted = [("configurations-differ", "n2.lab"), ("candidate-program-no-answer", "n3.lab")];
     let mut found = rules();
     found.sort();
     let mut expected = planted.map(|(rule, about)| (rule.to_owned(), about.to_owned()));

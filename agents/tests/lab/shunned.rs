@@ -45,7 +45,7 @@ for t in threads: t.join()
 /// noded, SSH, and DRBD's first port.
 const PORTS: &str = "1811 22 7000";
 
-const REGISTER: &str = "/var/lib/gnt-ha/shunned.json";
+const REGISTER: &str = "/var/lib/gnt-ha/shun-list.json";
 
 /// What one host reaches of another: each port of each address, and its confd.
 fn reached(from: &Host, to: &Host) -> BTreeSet<String> {
@@ -112,9 +112,9 @@ fn add_other_family(hosts: &[&Host], lost: &Host) {
 /// A host without BMC is shunned (network alive, processes alive), its established TCP and UDP flows to every peer
 /// die, in both directions, both families; noded, SSH, confd, DRBD ports refuse; after a peer's reboot, an nft flush and a
 /// firewall reload the rules are there again; a host that was down meanwhile catches up; the shunned host reboots and stays
-/// out until admitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` has it shunned, with its power left on record.
+/// out until readmitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` has it shunned, with its power left on record.
 #[test]
-fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
+fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: None };
     let mut scene = Scene::without_bmcs("shunned", 5, Roles::Promotable, &proof);
     let all = scene.lab.hosts();
@@ -150,7 +150,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
 
     rules_come_back(&scene, &n1, &n2, &n3);
     scene.expect_boot("n2");
-    it_stays_out_until_it_is_admitted(&scene, &n1, &n3);
+    it_stays_out_until_it_is_readmitted(&scene, &n1, &n3);
 
     // Ganeti's own way, while Pacemaker loses the node because of it: both come to the same. It is no power that is off.
     let told = n1.run(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
@@ -169,7 +169,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_admitted() {
     scene.assert_end(&end);
 }
 
-/// The rules are gone with the kernel's tables, and come back: by the unit that follows the firewall, by those who tend, and
+/// The rules are gone with the kernel's tables, and come back: by the unit that follows the firewall, by those who sync, and
 /// at a boot before the network is there.
 fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     n2.check(&["nft", "flush", "ruleset"]).unwrap();
@@ -178,7 +178,7 @@ fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     assert!(refuses(n2, "n3"));
     assert_apart(n2, n3);
     n2.check(&["nft", "flush", "ruleset"]).unwrap();
-    n1.check(&[OOB_PROGRAM, "tend"]).unwrap();
+    n1.check(&[OOB_PROGRAM, "sync"]).unwrap();
     assert!(refuses(n2, "n3"), "n1 has told it again");
     assert_apart(n2, n3);
 
@@ -195,21 +195,21 @@ fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     scene.wait("n2 is drained no more", 60, || Ok(scene.flags().get("n2").is_some_and(|flags| !flags.drained)));
 }
 
-/// It knew nothing of the other's loss. It is a new boot that runs nothing, so it may be admitted without a word.
+/// It knew nothing of the other's loss. It is a new boot that runs nothing, so it may be readmitted without a word.
 fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
     power_on_as_another_boot(n5, "n5", n1);
     scene.wait("n5 has booted", 60, || Ok(n5.power_status() == Power::On));
     assert!(reached_as_ganeti(n1, n5).is_empty(), "it is refused itself");
-    n1.check(&[OOB_PROGRAM, "admit", "n5.lab"]).unwrap();
-    n1.check(&[OOB_PROGRAM, "tend"]).unwrap();
+    n1.check(&[OOB_PROGRAM, "readmit", "n5.lab"]).unwrap();
+    n1.check(&[OOB_PROGRAM, "sync"]).unwrap();
     assert!(refuses(n5, "n3"));
     scene.add_again("n5", "n1");
     scene.wait_back("n5");
 }
 
-/// A boot of its own brings it nowhere; after its admission it is a node like any other.
-fn it_stays_out_until_it_is_admitted(scene: &Scene, n1: &Host, n3: &Host) {
-    let output = n1.run(&[OOB_PROGRAM, "admit", "n3.lab"]).unwrap();
+/// A boot of its own brings it nowhere; after its readmission it is a node like any other.
+fn it_stays_out_until_it_is_readmitted(scene: &Scene, n1: &Host, n3: &Host) {
+    let output = n1.run(&[OOB_PROGRAM, "readmit", "n3.lab"]).unwrap();
     assert!(!output.success(), "it is the boot that is shunned: {}", output.text());
     n3.power_off().unwrap();
     power_on_as_another_boot(n3, "n3", n1);
@@ -221,7 +221,7 @@ fn it_stays_out_until_it_is_admitted(scene: &Scene, n1: &Host, n3: &Host) {
         let both = (reached_as_ganeti(&peer, n3), reached_as_ganeti(n3, &peer));
         assert!(both.0.is_empty() && both.1.is_empty(), "{}: {both:?}", peer.name());
     }
-    n1.check(&[OOB_PROGRAM, "admit", "n3.lab"]).unwrap();
+    n1.check(&[OOB_PROGRAM, "readmit", "n3.lab"]).unwrap();
     scene.add_again("n3", "n1");
     scene.wait_back("n3");
     assert!(reached(n1, n3).contains("confd"));

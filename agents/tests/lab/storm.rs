@@ -36,7 +36,7 @@ const OFF: Duration = Duration::from_secs(3);
 const UNCLEAN: Duration = Duration::from_secs(30);
 
 /// `OnUnitActiveSec` of the timer, for a storm that is faster than real ones.
-const TEND: Duration = Duration::from_secs(20);
+const SYNC: Duration = Duration::from_secs(20);
 
 /// For how long the first one is left alone: detection, a proof by self-fencing, and the take-over fit in twice.
 const FIRST: Duration = Duration::from_secs(40);
@@ -111,7 +111,7 @@ fn mend(scene: &Scene, away: &mut BTreeSet<String>) {
     }
 }
 
-/// Who repairs: pulls the plug of what cannot be proven off, and says so; gives power, admits who has booted, has Ganeti take it again, moves what ran on lost nodes.
+/// Who repairs: pulls the plug of what cannot be proven off, and says so; gives power, readmits who has booted, has Ganeti take it again, moves what ran on lost nodes.
 struct Administrator<'a> {
     scene: &'a Scene,
     witness: &'a Mutex<Witness>,
@@ -119,7 +119,7 @@ struct Administrator<'a> {
     /// When each got its power back, in milliseconds since 1970.
     booted_ms: BTreeMap<String, u64>,
     unclean_since: BTreeMap<String, Instant>,
-    tended: Instant,
+    synced: Instant,
     moved: usize,
     confirmed: usize,
 }
@@ -138,9 +138,9 @@ impl Administrator<'_> {
             }
         }
         self.cuts_knots();
-        self.tends();
+        self.syncs();
         let Some(master) = self.scene.lab.hosts().into_iter().find(serves) else { return };
-        let register = master.read_file("/var/lib/gnt-ha/shunned.json").unwrap_or_default();
+        let register = master.read_file("/var/lib/gnt-ha/shun-list.json").unwrap_or_default();
         let register: ShunList = serde_json::from_str(&register).unwrap_or_default();
         let shunned_ms = |name: &str| {
             let entry = register.shunned().find(|(node, _)| node.as_str() == name);
@@ -152,7 +152,8 @@ impl Administrator<'_> {
             // A word that is true: it was off, and booted, since it was shunned.
             let booted_ms = self.booted_ms.get(host.name()).copied().unwrap_or_default();
             let is_in = shunned_ms(&name).is_none_or(|since_ms| {
-                since_ms < booted_ms && run(&[OOB_PROGRAM, "admit", &name, "--confirm", "it was off, and booted"])
+                since_ms < booted_ms
+                    && run(&[OOB_PROGRAM, "readmit", &name, "--force", "--reason", "it was off, and booted"])
             });
             if master.name() != host.name() && is_in && roles::has_offline(&master, &name) {
                 run(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &name]);
@@ -163,14 +164,14 @@ impl Administrator<'_> {
         self.moves_instances(&master);
     }
 
-    /// As gnt-ha-tend.timer does it on each host: Pacemaker's monitors may be stuck.
-    fn tends(&mut self) {
-        if self.tended.elapsed() < TEND {
+    /// As gnt-ha-shun-sync.timer does it on each host: Pacemaker's monitors may be stuck.
+    fn syncs(&mut self) {
+        if self.synced.elapsed() < SYNC {
             return;
         }
-        self.tended = Instant::now();
+        self.synced = Instant::now();
         for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
-            let _ = host.run_within(&[OOB_PROGRAM, "tend"], PATIENCE);
+            let _ = host.run_within(&[OOB_PROGRAM, "sync"], PATIENCE);
         }
     }
 
@@ -243,7 +244,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
                 off_since: BTreeMap::new(),
                 booted_ms: BTreeMap::new(),
                 unclean_since: BTreeMap::new(),
-                tended: Instant::now(),
+                synced: Instant::now(),
                 moved: 0,
                 confirmed: 0,
             };
@@ -311,6 +312,6 @@ pub(crate) fn wait_armed(scene: &Scene) {
         scene.wait(&format!("{} is armed", host.name()), 60, armed);
     }
     for host in scene.lab.hosts() {
-        host.check(&[OOB_PROGRAM, "tend"]).unwrap();
+        host.check(&[OOB_PROGRAM, "sync"]).unwrap();
     }
 }

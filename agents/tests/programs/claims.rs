@@ -69,7 +69,7 @@ impl Cluster {
     fn shun(&self, candidate: usize) {
         let entry = json!({"epoch": 1, "addresses": [self.addresses[candidate - 1]], "reach": "tcp", "grade": "off",
                            "boot_id": null, "since_ms": 1, "by": "fence_ganeti"});
-        self.scene.state("shunned.json", &json!({(format!("n{candidate}.lab")): entry}).to_string());
+        self.scene.state("shun-list.json", &json!({(format!("n{candidate}.lab")): entry}).to_string());
     }
 
     fn monitor(&self) -> (i32, String) {

@@ -56,7 +56,7 @@ const OOB: &[Section] = &[
         "EXIT STATUS",
         &[
             "0: done and proven by reading back, or known. For power-off: the power was seen off, as Ganeti records powered=no then; \
-             with GNT_HA_REQUEST also an off that is proven less, bounded or isolated.",
+             with GNT_HA_PARENT_RECEIPT also an off that is proven less, bounded or isolated.",
             "1: everything else. Not knowing is never an answer.",
         ],
     ),
@@ -64,7 +64,7 @@ const OOB: &[Section] = &[
         "ENVIRONMENT",
         &[
             "GNT_HA_DEADLINE: seconds that the caller has left; a shorter time than the configured deadline wins.",
-            "GNT_HA_REQUEST: the id of the receipt that this call is a part of; its caller reads the grade of an off.",
+            "GNT_HA_PARENT_RECEIPT: the id of the receipt that this call is a part of; its caller reads the grade of an off.",
         ],
     ),
     RECEIPTS,

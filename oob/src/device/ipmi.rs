@@ -56,7 +56,7 @@ impl Bmc {
             .map(Path::new)
             .chain([config.path.as_path()])
             .collect();
-        let refusal = Refusal::new(config.run.join(format!("refused-{place}")), &files);
+        let refusal = Refusal::new(config.run.join(format!("login-backoff-{place}")), &files);
         Ok(Self {
             target,
             login_timeout: bmc.login_timeout.0,

@@ -88,7 +88,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         fs::write(&secret, "old").unwrap();
-        let refusal = || Refusal::new(folder.path().join("run/refused-ipmi-x"), &[&secret]);
+        let refusal = || Refusal::new(folder.path().join("run/login-backoff-x"), &[&secret]);
         assert_eq!(refusal().stands(), None);
         for is_proven in [true, false] {
             refusal().note("wrong password", is_proven);

@@ -16,7 +16,7 @@ use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::identity;
 
 use super::{Device, DeviceError, Reading, Use};
-use crate::shun::admit;
+use crate::shun::readmit;
 use crate::shun::survivors::{Seen, Survivors, remembered};
 
 /// The driver, for one node.
@@ -55,13 +55,13 @@ impl Shun {
 
 impl Device for Shun {
     /// "On" by this host's own shun list alone: nobody is asked, as a host that is no candidate, or has no network, must answer,
-    /// too, and a monitor asks often. What is missed so is a shunning that no `tend` has brought here yet (each candidate's
+    /// too, and a monitor asks often. What is missed so is a shunning that no `sync` has brought here yet (each candidate's
     /// monitor brings it). "On" proves and records nothing; an off asks everybody, and comes to the newest epoch then. "Off" is
     /// never told by the own list alone. A device that was opened to read tells nobody anything, and keeps nothing.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let entry = remembered(&self.config, &self.node).map_err(DeviceError::hopeless)?;
         let Some(entry) = entry.filter(|entry| entry.epoch.is_shunned()) else {
-            let detail = "admitted: it is not shunned".to_owned();
+            let detail = "readmitted: it is not shunned".to_owned();
             return Ok(Reading { power: Power::On, grade: Grade::Unknown, detail });
         };
         let off = |grade: Grade, detail: String| Ok(Reading { power: Power::Off, grade, detail });
@@ -104,7 +104,7 @@ impl Device for Shun {
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
         let survivors = self.survivors()?;
         if to == Power::On {
-            return admit::admit(&survivors, None, deadline).map(drop).map_err(DeviceError::hopeless);
+            return readmit::readmit(&survivors, None, deadline).map(drop).map_err(DeviceError::hopeless);
         }
         let by = format!("ganeti-oob on {}", identity::host());
         let seen = survivors

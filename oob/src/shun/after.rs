@@ -1,5 +1,5 @@
 //! Shunning what another device has proven off: so that nobody waits for it, and that it stays out when it returns; and
-//! admitting what somebody has it switch on.
+//! readmitting what somebody has it switch on.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::recorded_action::RecordedAction;
 
-use super::admit::{Admitted, admit};
+use super::readmit::{Readmitted, readmit};
 use super::survivors::{Survivors, can_shun, remembered};
 
 /// The most that it may add to a fencing, which everybody waits for; it is three times what it takes. Whoever has not answered
-/// by then was asked, and is told again by `ganeti-oob tend`.
+/// by then was asked, and is told again by `ganeti-oob sync`.
 const LIMIT: Duration = Duration::from_millis(500);
 
 /// Has everybody refuse `node`, which is off with this grade; best effort, and only where this host can.
@@ -60,17 +60,17 @@ pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: 
     if identity::request().is_some() || !can_shun(data_dir) || !is_shunned() {
         return;
     }
-    let told = Survivors::of(node, config, data_dir).and_then(|all| admit(&all, None, deadline));
+    let told = Survivors::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
     let saw = match told {
-        Ok(Admitted::AlreadySo) => "it was not shunned".to_owned(),
-        Ok(Admitted::Done(answers)) => {
+        Ok(Readmitted::AlreadySo) => "it was not shunned".to_owned(),
+        Ok(Readmitted::Done(answers)) => {
             format!(
-                "admitted by {} of {} nodes",
+                "readmitted by {} of {} nodes",
                 answers.values().filter(|answer| answer.is_ok()).count(),
                 answers.len()
             )
         }
         Err(why) => format!("left: {why}"),
     };
-    road.step("shun", "have the others admit it", &saw);
+    road.step("shun", "have the others readmit it", &saw);
 }

@@ -31,7 +31,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Looks are of this boot: they are kept in memory, where no disk can refuse them.
 fn looks_file(run: &Path) -> PathBuf {
-    run.join("looks.json")
+    run.join("shun-rounds.json")
 }
 
 impl Survivors<'_> {

@@ -15,7 +15,7 @@ pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: ShunScope, deadlin
     if reach == ShunScope::Tcp && survivors.network.master.as_ref() == Some(survivors.target()) {
         return Err(format!(
             "it is Ganeti's master, and nothing would end it as such: move the role first (gnt-cluster \
-             master-failover), or have Pacemaker fence it: gnt-ha shun {} --reason TEXT --everything",
+             master-failover), or have Pacemaker fence it: gnt-ha shun {} --reason TEXT --all-traffic",
             survivors.target()
         ));
     }
@@ -23,7 +23,7 @@ pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: ShunScope, deadlin
     match survivors.shun(Grade::Unknown, reach, &by, deadline)?.look {
         Ok(look) => Ok(look.seals.len()),
         Err(missing) => Err(format!(
-            "not by all yet, and who is missing will be told (ganeti-oob tend): {}",
+            "not by all yet, and who is missing will be told (ganeti-oob sync): {}",
             missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
         )),
     }

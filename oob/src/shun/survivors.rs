@@ -195,13 +195,13 @@ impl<'a> Survivors<'a> {
         self.keeper.register().map_err(|error| error.to_string())
     }
 
-    /// Everybody but the target, this host and those that are recorded offline, with their addresses. One that was admitted
+    /// Everybody but the target, this host and those that are recorded offline, with their addresses. One that was readmitted
     /// runs again, also while Ganeti has it offline still.
     fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
         let register = self.register().unwrap_or_default();
         let members = network.members.iter();
         let is_other = |(name, member): &(&NodeName, &NodeAddresses)| {
-            **name != self.target && *name != self.keeper.here() && (!member.offline || is_admitted(&register, name))
+            **name != self.target && *name != self.keeper.here() && (!member.offline || is_readmitted(&register, name))
         };
         members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
     }
@@ -230,7 +230,7 @@ impl<'a> Survivors<'a> {
                 by: before.as_ref().filter(|_| !is_new).map_or_else(|| by.to_owned(), |entry| entry.by.clone()),
             };
             let seen = self.tell(entry, deadline)?;
-            // Somebody admitted it meanwhile, or knew of an admission that this host had missed. Of a regular node's list the
+            // Somebody readmitted it meanwhile, or knew of a readmission that this host had missed. Of a regular node's list the
             // channel leaves nothing: it moves no epoch.
             let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target));
             let ahead = ahead.filter(|stated| is_near(*stated, Some(epoch)).is_ok()).max();
@@ -289,7 +289,7 @@ impl<'a> Survivors<'a> {
             false => self.keeper.tell(question, deadline),
         };
         let own = own.map_err(|error| error.to_string())?;
-        // One that was admitted here meanwhile is shunned anew by whoever sees the epoch.
+        // One that was readmitted here meanwhile is shunned anew by whoever sees the epoch.
         let is_ahead = own.register.epoch(&self.target) > epoch;
         if let Some(why) = own.refusals.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
@@ -380,7 +380,7 @@ impl<'a> Survivors<'a> {
                 refuses: report.refuses.get(&self.target).copied(),
                 reach: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
                 seal: &report.seal,
-                why_not: report.refusals.get(&self.target).map_or("it is admitted there", String::as_str),
+                why_not: report.refusals.get(&self.target).map_or("it is readmitted there", String::as_str),
             }),
             Some(Err(why)) => Err(why.as_str()),
             None => Err("was not asked"),
@@ -394,7 +394,7 @@ impl<'a> Survivors<'a> {
         Facts {
             answer,
             proven: shunned.filter(holds).map(|entry| (entry.grade, entry.by.as_str())),
-            recorded_offline: member.offline && !is_admitted(register, name),
+            recorded_offline: member.offline && !is_readmitted(register, name),
             serves: network.serves(&self.target, name),
         }
     }
@@ -426,7 +426,7 @@ fn newest_serial(network: &ClusterNetwork, answers: &Answers) -> Option<u64> {
 }
 
 /// Whether a node was shunned, and is no more.
-pub(super) fn is_admitted(register: &ShunList, node: &NodeName) -> bool {
+pub(super) fn is_readmitted(register: &ShunList, node: &NodeName) -> bool {
     let epoch = register.epoch(node);
     epoch > Epoch::default() && !epoch.is_shunned()
 }
@@ -548,7 +548,7 @@ mod tests {
         let nodes = json!({"u1": node(1), "u2": node(2), "u3": node(3), "u4": node(4)});
         let ganeti = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": nodes, "disks": {}});
         std::fs::write(folder.path().join("config.data"), ganeti.to_string()).unwrap();
-        std::fs::write(folder.path().join("shunned.json"), list.to_string()).unwrap();
+        std::fs::write(folder.path().join("shun-list.json"), list.to_string()).unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.path().display())).unwrap();
         let config = Config::load(&path).unwrap();
@@ -602,7 +602,7 @@ mod tests {
         std::fs::write(folder.join("config.data"), ganeti.to_string()).unwrap();
         let entry = json!({"epoch": 1, "addresses": ["192.0.2.3", "198.51.100.3"], "reach": "tcp", "grade": "off",
                            "boot_id": null, "since_ms": 1, "by": "the test"});
-        std::fs::write(folder.join("shunned.json"), json!({"n3.lab": entry}).to_string()).unwrap();
+        std::fs::write(folder.join("shun-list.json"), json!({"n3.lab": entry}).to_string()).unwrap();
         let path = folder.join("config.toml");
         std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.display())).unwrap();
         let config = Config::load(&path).unwrap();

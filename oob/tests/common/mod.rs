@@ -35,12 +35,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// `config` is added to the folders, a deadline of 6 s and a short dark time; `{dir}` in it is the folder.
+    /// `config` is added to the folders, a deadline of 6 s and a short power cycle interval; `{dir}` in it is the folder.
     pub(crate) fn new(config: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap() };
         site.write("password", &format!("{PASSWORD}\n"), 0o600);
-        let folders =
-            "deadline = 6\ndark_time = 0.1\nstate_directory = \"{dir}/state\"\nrun_directory = \"{dir}/run\"\n";
+        let folders = "deadline = 6\npower_cycle_interval = 0.1\nstate_directory = \"{dir}/state\"\nrun_directory = \"{dir}/run\"\n";
         site.configure(&format!("{folders}{config}"));
         site
     }
@@ -178,7 +177,7 @@ esac
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", GIVE_UP, PROGRAM]).args(arguments).arg("--config").arg(self.path("config.toml"));
-        command.env_remove("GNT_HA_DEADLINE").env_remove("GNT_HA_REQUEST").env("LC_ALL", "C");
+        command.env_remove("GNT_HA_DEADLINE").env_remove("GNT_HA_PARENT_RECEIPT").env("LC_ALL", "C");
         command.envs(environment.iter().copied());
         feed(command, b"")
     }

@@ -50,7 +50,7 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenc
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // What cannot be read is taken for armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
-    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &self_fence.device);
+    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &self_fence.watchdog_device);
     let lease_lacks = is_armed.then(|| try_out(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {

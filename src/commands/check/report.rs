@@ -54,7 +54,7 @@ impl<'a> Report<'a> {
             text.push_painted(Some(paint), &word);
             text.push_str(line.strip_prefix(&word).unwrap_or(&line));
             text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
-            text.push_str(&wrapped(&format!("         mend: {mend}"), WHY));
+            text.push_str(&wrapped(&format!("         fix: {mend}"), WHY));
         }
         for Note { nodes, what, why, mend, .. } in self.notes {
             text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
@@ -110,20 +110,20 @@ mod tests {
             about: "pacemaker".into(),
             what: "no quorum".into(),
             why: "nothing is fenced",
-            mend: "look".into(),
+            fix: "look".into(),
         }];
         let looked_at = LookedAt { nodes: 3, devices: 3, candidates: 1 };
         let nodes = ["n1", "n2"].map(|name| NodeName::new(name).unwrap()).into();
         let what = "off, by level 1 (bmc)".to_owned();
-        let note = Note { note: "reachable-grade", nodes, grade: Grade::Off, what, why: None, mend: None };
-        let one = Note { nodes: note.nodes[..1].to_vec(), why: Some("so"), mend: Some("do"), ..note.clone() };
+        let note = Note { note: "reachable-grade", nodes, grade: Grade::Off, what, why: None, fix: None };
+        let one = Note { nodes: note.nodes[..1].to_vec(), why: Some("so"), fix: Some("do"), ..note.clone() };
         let (notes, level) = ([note, one], Severity::Error);
         let report =
             Report { version: VERSION, host: "n1".into(), level, looked_at, findings: &findings, notes: &notes };
         let text = report.text(None).plain();
         assert_eq!(
             text,
-            "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         mend: look\n\
+            "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         fix: look\n\
              note     2 nodes (n1, n2): off, by level 1 (bmc)\n\
              note     n1: off, by level 1 (bmc)\n         why:  so\n         ways: do\n\
              1 error, 0 warnings; looked at Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"

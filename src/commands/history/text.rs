@@ -45,7 +45,7 @@ impl Look {
                 format!("done by {host}: gnt-ha history there has the receipt, if it was fence_ganeti")
             }
             Delegate::Human => {
-                "confirmed by a human (gnt-ha attest, stonith_admin --confirm): no device was asked".to_owned()
+                "confirmed by a human (gnt-ha confirm-off, stonith_admin --confirm): no device was asked".to_owned()
             }
             Delegate::Watchdog => {
                 "watchdog self-fencing: no device was asked, the node is trusted to have reset itself".to_owned()
@@ -96,7 +96,7 @@ fn push_status(fence: &Fence, text: &mut Text) {
 pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
     let action = story.intent.action;
     let Some(receipt) = &story.receipt else {
-        return (Paint::Red, "NO END: killed, or still running; nothing is known".to_owned());
+        return (Paint::Red, "INTERRUPTED: killed, or still running; nothing is known".to_owned());
     };
     let took = format!("{:.1} s", seconds(receipt.took_ms));
     let proof = match receipt.grade {
@@ -231,7 +231,7 @@ mod tests {
     /// CloudStack 13376: alerts said "fencing performed" on each failure. A failure must not read like a success.
     #[test]
     fn what_failed_or_was_killed_says_so_loudly() {
-        assert!(told(vec![LogEntry::Intent(intent("a", "n3"))]).contains("NO END: killed, or still running"));
+        assert!(told(vec![LogEntry::Intent(intent("a", "n3"))]).contains("INTERRUPTED: killed, or still running"));
         let mut failed = receipt("a", "n3");
         failed.outcome = Outcome::Unknown;
         failed.grade = Grade::Unknown;

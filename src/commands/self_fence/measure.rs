@@ -87,7 +87,7 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
     }
     if *set_ms != terms.watchdog_ms {
         text.push_str(&format!(
-            "  counts while the device is set to {} s; [self_fence] has watchdog = {}\n",
+            "  counts while the device is set to {} s; [self_fence] has watchdog_timeout = {}\n",
             seconds(*set_ms),
             seconds(terms.watchdog_ms)
         ));
@@ -98,7 +98,9 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
         text.push_str(&format!(", not {:.1} s", terms.bound().as_secs_f64()));
     }
     if ran_ms > set_ms {
-        text.push_str("\n  it resets late: a smaller watchdog in [self_fence], measured again, shortens the wait");
+        text.push_str(
+            "\n  it resets late: a smaller watchdog_timeout in [self_fence], measured again, shortens the wait",
+        );
     }
     text.push('\n');
     text
@@ -114,8 +116,8 @@ fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
             "it resets this host, without a shutdown; if it may be reset now: gnt-ha self-fence measure start --confirm",
         ));
     }
-    let device = &config.self_fence.device;
-    let mut watchdog = watchdog::open(device, config.self_fence.watchdog.0).map_err(|error| {
+    let device = &config.self_fence.watchdog_device;
+    let mut watchdog = watchdog::open(device, config.self_fence.watchdog_timeout.0).map_err(|error| {
         failed(&format!(
             "cannot open {}: {error}; if it is busy, another program sends its keepalives (systemctl stop gnt-ha-self-fence; \
              RuntimeWatchdogSec of systemd)",
@@ -184,7 +186,7 @@ mod tests {
             text(&late, terms),
             "iTCO_wdt, set to 5.0 s: reset this host between 10.0 s and 10.0 s after the last keepalive\n  the next boot began \
              42.0 s after it, by the wall clock\n  other nodes wait 35.7 s after they have shunned this node, not 25.5 s\n  it resets \
-             late: a smaller watchdog in [self_fence], measured again, shortens the wait\n"
+             late: a smaller watchdog_timeout in [self_fence], measured again, shortens the wait\n"
         );
         let in_time = Measured { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
         assert!(text(&in_time, terms).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));

@@ -136,7 +136,7 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
     Ok(Ganeti { master, nodes, power: Answers::new() })
 }
 
-/// What `gnt-ha record --dry-run` says. Why there is nothing is said only if it was not said already.
+/// What `gnt-ha reconcile --dry-run` says. Why there is nothing is said only if it was not said already.
 fn decisions(
     recorder: &View,
     pacemaker: Option<&CrmMon>,
@@ -196,7 +196,7 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
     }
     notes.extend(register.shunned().map(|(node, entry)| {
         // As it should be for a node that is recorded offline; it waits for somebody.
-        let text = format!("{node} is refused by this host ({}), by {}: gnt-ha admit {node}", entry.grade, entry.by);
+        let text = format!("{node} is refused by this host ({}), by {}: gnt-ha readmit {node}", entry.grade, entry.by);
         Note::new(Level::Well, "shun", text)
     }));
     // A host without Ganeti has said so.
@@ -349,7 +349,7 @@ mod tests {
         );
         let files = [
             ("state/pause.json", r#"{"reason": "a fan", "by": "root", "since_ms": 1}"#),
-            ("state/record.json", memory.as_str()),
+            ("state/reconcile-memory.json", memory.as_str()),
             ("state/simulate/wrong-role", ""),
             ("state/simulate/wrong-roll", ""),
         ];
@@ -373,11 +373,11 @@ mod tests {
             format!(r#"{{"asked_boottime_ms": {}, "boot_id": "{boot}", "report": {report}}}"#, now().boottime_ms)
         };
         let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, told(&identity::incarnation()), told("another"));
-        let status = node(folder.path(), &[("state/shunned.json", register), ("state/peers.json", &peers)]);
+        let status = node(folder.path(), &[("state/shun-list.json", register), ("state/peer-reports.json", &peers)]);
         let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
         let expected = |shun, self_fence, grade| Protection { seen: None, shun, self_fence, grade };
         assert_eq!(of("n1.lab"), expected(None, Some(SelfFenceState::Unknown), None));
-        assert_eq!(of("n2.lab"), expected(Some(ShunState::Admitted), Some(SelfFenceState::Off), None));
+        assert_eq!(of("n2.lab"), expected(Some(ShunState::Readmitted), Some(SelfFenceState::Off), None));
         assert_eq!(of("n3.lab"), expected(Some(ShunState::Shunned), None, Some(Grade::Off)));
         let json = serde_json::to_value(&status.nodes[2]).unwrap();
         assert_eq!(
@@ -389,7 +389,9 @@ mod tests {
     /// Unknown is not success.
     #[test]
     fn what_cannot_be_read_is_unknown() {
-        for (file, about) in [("cib.xml", "pause"), ("state/pause.json", "pause"), ("state/record.json", "breaker")] {
+        for (file, about) in
+            [("cib.xml", "pause"), ("state/pause.json", "pause"), ("state/reconcile-memory.json", "breaker")]
+        {
             let folder = tempfile::tempdir().unwrap();
             let status = node(folder.path(), &[(file, "{")]);
             assert_eq!(levels(&status, about), [Level::Unknown], "{file}");

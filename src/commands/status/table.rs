@@ -18,7 +18,7 @@ pub(super) struct Table {
 }
 
 /// The columns, all but the last; receipts are kept on the host that did it.
-const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "SELF-FENCE", "GRADE", "LAST RECEIPT HERE"];
+const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "SELF-FENCE", "GRADE", "LAST ACTION HERE"];
 
 /// The last one: what is about to happen, or what is in the way of it.
 const RECORD: &str = "RECORD IN GANETI";
@@ -27,7 +27,7 @@ const RECORD: &str = "RECORD IN GANETI";
 const OPTIONAL: [&str; 3] = ["SHUN", "SELF-FENCE", "GRADE"];
 
 /// Left out where the terminal is narrow, the first one first.
-const DROPPED: [&str; 6] = ["LAST RECEIPT HERE", "SELF-FENCE", "SHUN", "POWER", "GRADE", "PACEMAKER"];
+const DROPPED: [&str; 6] = ["LAST ACTION HERE", "SELF-FENCE", "SHUN", "POWER", "GRADE", "PACEMAKER"];
 
 /// The least that the last column is shortened to.
 const LEAST: usize = 24;
@@ -219,7 +219,7 @@ mod tests {
         let text = TABLE.text(&status()).plain();
         assert_eq!(
             text,
-            "  NODE     PACEMAKER  GANETI   POWER  LAST RECEIPT HERE         RECORD IN GANETI\n  \
+            "  NODE     PACEMAKER  GANETI   POWER  LAST ACTION HERE          RECORD IN GANETI\n  \
                n1.lab   online     master   on     -                         nothing: the master's flags do not change\n\
              ! n33.lab  UNCLEAN    regular  on     reboot 3 min ago: FAILED  refused: lost, and not fenced yet: nothing is \
              proven\n\n\
@@ -235,7 +235,7 @@ mod tests {
         status.nodes[1] = status.nodes[1].clone().protected(protection);
         let text = TABLE.text(&status).plain();
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].contains("POWER  SHUN     GRADE  LAST RECEIPT HERE"), "{text}");
+        assert!(lines[0].contains("POWER  SHUN     GRADE  LAST ACTION HERE"), "{text}");
         assert!(lines[2].contains("on     shunned  off    reboot"), "{text}");
     }
 
@@ -248,7 +248,7 @@ mod tests {
             let told = text.replace("\n  ", " ");
             assert!(told.contains("refused: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");
             assert!(text.contains("! n33.lab  "), "{text}");
-            assert_eq!(text.contains("LAST RECEIPT HERE"), width >= 100, "{width}:\n{text}");
+            assert_eq!(text.contains("LAST ACTION HERE"), width >= 100, "{width}:\n{text}");
             assert_eq!(text.contains("UNCLEAN"), width >= 60, "{width}:\n{text}");
         }
     }

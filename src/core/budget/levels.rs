@@ -183,9 +183,11 @@ fn about(nodes: &[&NodeName]) -> String {
 fn change(config: &Config, is_shun: bool, levels: usize) -> String {
     let file = config.path.display();
     let what = match (is_shun, levels) {
-        (true, 1) => "shorten lease, watchdog or stop in [self_fence], on every node, or lengthen deadline",
+        (true, 1) => {
+            "shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or lengthen deadline"
+        }
         (true, _) => {
-            "shorten lease, watchdog or stop in [self_fence], on every node, or the login_timeout of a BMC in a level before it"
+            "shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or the login_timeout of a BMC in a level before it"
         }
         (false, _) => "lengthen deadline, or take a level out",
     };

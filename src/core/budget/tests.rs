@@ -125,7 +125,7 @@ fn what_the_device_says_itself_counts_before_the_property() {
 #[test]
 fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     let resources = resources("stonith-timeout=72s", "");
-    let slow = "[self_fence]\nlease = 20\nwatchdog = 9\n";
+    let slow = "[self_fence]\nlease = 20\nwatchdog_timeout = 9\n";
     for levels in
         [r#"[["refuse"]]"#, r#"[["bmc"], ["refuse"]]"#, r#"[["bmc"], ["pdu"], ["refuse"]]"#, r#"[["bmc", "pdu"]]"#]
     {
@@ -144,7 +144,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
          \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
          \x20 -   6.1 s  for the command, while the levels before say nothing\n\
          \x20 =  30.7 s  is what there is\n\
-         \x20 change: /etc/gnt-ha/config.toml: shorten lease, watchdog or stop in [self_fence], on every node, or the login_timeout of a BMC in \
+         \x20 change: /etc/gnt-ha/config.toml: shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or the login_timeout of a BMC in \
          a level before it\n"
     );
     let isolated = format!("minimum_grade = \"isolated\"\n{slow}");

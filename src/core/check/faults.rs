@@ -69,13 +69,13 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             "<nvpair id=\"hl\" name=\"pcmk_host_list\" value=\"n1.lab,n2.lab n4\"/><nvpair id=\"l\"",
         );
     }),
-    ("device-not-watched", "fence-ganeti", |s| {
+    ("device-no-monitor", "fence-ganeti", |s| {
         s.cib("<op id=\"m\" name=\"monitor\" interval=\"60s\" timeout=\"30s\"/>", "")
     }),
     ("device-action-limit", "fence-ganeti", |s| {
         s.cib("name=\"pcmk_action_limit\" value=\"-1\"", "name=\"pcmk_action_limit\" value=\"1\"")
     }),
-    ("device-takes-isolated", "fence-ganeti", |s| {
+    ("device-accepts-isolated", "fence-ganeti", |s| {
         s.cib("<nvpair id=\"l\"", "<nvpair id=\"g\" name=\"minimum_grade\" value=\"isolated\"/><nvpair id=\"l\"");
     }),
     // Tried: it was counted as one that sees the power.
@@ -138,10 +138,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             "<rsc_location id=\"gnt-ha-fence-avoids-n3.lab\" rsc=\"fence-ganeti\" node=\"n3\" score=\"-INFINITY\"/>";
         s.cib("</constraints>", &format!("{by_name}</constraints>"));
     }),
-    ("fencing-one-by-one", "pacemaker", |s| s.property("concurrent-fencing", "false")),
+    ("concurrent-fencing-off", "pacemaker", |s| s.property("concurrent-fencing", "false")),
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
     ("budget", "n1.lab and 3 more", |s| {
-        let self_fence = "[self_fence]\nlease = 20\nwatchdog = 9\n";
+        let self_fence = "[self_fence]\nlease = 20\nwatchdog_timeout = 9\n";
         s.config = format!("{self_fence}\n[devices.refuse]\ndriver = \"shun\"\n{}", s.config)
             .replace("[\"bmc\"]]", "[\"bmc\"], [\"refuse\"]]");
     }),
@@ -152,7 +152,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         let second = format!("<primitive id=\"second\"{body}</primitive><clone id=\"nodes\">");
         s.cib("<clone id=\"nodes\">", &second);
     }),
-    ("master-role-loose", "master", |s| {
+    ("master-role-no-stickiness", "master", |s| {
         s.cib("name=\"resource-stickiness\" value=\"INFINITY\"", "name=\"resource-stickiness\" value=\"0\"")
     }),
     ("master-role-unfenced", "master", |s| {
@@ -168,7 +168,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("role-stopped", "nodes", |s| {
         s.cib("<nvpair id=\"o\"", "<nvpair id=\"w\" name=\"is-managed\" value=\"false\"/><nvpair id=\"o\"")
     }),
-    ("role-not-watched", "master", |s| s.cib("<op id=\"mm\" name=\"monitor\" interval=\"10s\" timeout=\"30s\"/>", "")),
+    ("role-no-monitor", "master", |s| s.cib("<op id=\"mm\" name=\"monitor\" interval=\"10s\" timeout=\"30s\"/>", "")),
     ("role-failure-ignored", "master", |s| {
         s.cib("<op id=\"ms\"", "<op id=\"mx\" name=\"stop\" interval=\"0\" on-fail=\"ignore\"/><op id=\"ms\"")
     }),
@@ -178,12 +178,12 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         let inside = "<meta_attributes id=\"in\"><nvpair id=\"au\" name=\"allow-unhealthy-nodes\" value=\"true\"/></meta_attributes>";
         s.cib("type=\"ganeti-node-role\">", &format!("type=\"ganeti-node-role\">{inside}"));
     }),
-    ("master-nowhere", "pacemaker", |s| s.master_role("role=\"Stopped\" active=\"false\"/>")),
+    ("master-inactive", "pacemaker", |s| s.master_role("role=\"Stopped\" active=\"false\"/>")),
     ("master-elsewhere", "n2.lab", |s| {
         s.master_role("role=\"Started\" active=\"true\"><node name=\"n2.lab\"/></resource>")
     }),
     // Its path is another one by now.
-    ("plan-differs", "pacemaker", |s| {
+    ("setup-differs", "pacemaker", |s| {
         s.cib(
             "</configuration>",
             "<alerts><alert id=\"gnt-ha-alert\" path=\"/usr/local/bin/old\"/></alerts></configuration>",
@@ -225,7 +225,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("lost-but-not-offline", "n4.lab", |s| {
         s.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"")
     }),
-    ("too-few-for-quorum", "ganeti", |s| {
+    ("two-nodes-partial-mode", "ganeti", |s| {
         s.view.tags.clear();
         for gone in ["u3", "u4"] {
             s.ganeti["nodes"].as_object_mut().unwrap().remove(gone);
@@ -243,8 +243,8 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
         s.view.lacking = ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(PacemakerName::of_test).into();
     }),
-    ("device-silent", "n2.lab", |s| s.device("n2.lab", 1, None)),
-    ("level-silent", "n2.lab", |s| {
+    ("device-no-answer", "n2.lab", |s| s.device("n2.lab", 1, None)),
+    ("level-no-answer", "n2.lab", |s| {
         s.with_pdu();
         s.device("n2.lab", 1, None);
     }),
@@ -274,7 +274,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             "[nodes.\"n1.lab\"]\nlevels = [[\"bmc\"]]\n[nodes.\"n2.lab\"]\nlevels = [[\"bmc\"]]\n[nodes.\"n4.lab\"]",
         );
     }),
-    ("configuration-takes-isolated", "config.toml", |s| s.config.insert_str(0, "minimum_grade = \"isolated\"\n")),
+    ("configuration-accepts-isolated", "config.toml", |s| s.config.insert_str(0, "minimum_grade = \"isolated\"\n")),
     ("one-candidate", "ganeti", |s| {
         for other in ["u2", "u3"] {
             s.ganeti["nodes"][other]["master_candidate"] = false.into();
@@ -288,13 +288,13 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.ganeti["cluster"]["diskparams"] =
             serde_json::json!({"drbd": {"net-custom": "--after-sb-1pri=discard-secondary"}});
     }),
-    ("candidate-silent", "n3.lab", |s| s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = None),
+    ("candidate-no-answer", "n3.lab", |s| s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = None),
     ("masters-disagree", "n3.lab", |s| {
         s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = Some(("n3.lab".into(), 9));
     }),
     ("node-drained", "n4.lab", |s| s.ganeti["nodes"]["u4"]["drained"] = true.into()),
     ("unknown-tag", "ocf:master-role:ful", |s| s.view.tags.push("ocf:master-role:ful".into())),
-    ("idle-tag", "ocf:node-role:check-storage", |s| s.view.tags.push("ocf:node-role:check-storage".into())),
+    ("ineffective-tag", "ocf:node-role:check-storage", |s| s.view.tags.push("ocf:node-role:check-storage".into())),
     ("no-fence-agent", "fence_ganeti", |s| s.view.host.fence_agent = Installed::Missing),
     ("example-agent", "ganeti-master-role", |s| {
         s.view.host.agents.insert("ganeti-master-role", Installed::Script);
@@ -316,17 +316,17 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("simulated", "wrong-role", |s| {
         s.view.host.simulated.insert(Simulated::WrongRole);
     }),
-    ("simulates-nothing", "wrong-roll", |s| s.view.host.simulates_nothing.push("wrong-roll".into())),
+    ("unknown-simulation", "wrong-roll", |s| s.view.host.simulates_nothing.push("wrong-roll".into())),
     ("paused", "gnt-ha", |s| s.view.host.pause = Some(Pause { reason: "x".into(), by: "root".into(), since_ms: 1 })),
     ("breaker-open", "gnt-ha", |s| {
         let held = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
         s.view.host.breaker = Some(OpenState { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
     }),
-    ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("record.json: expected value".into())),
-    ("role-refused", "heard.json", |s| {
+    ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("reconcile-memory.json: expected value".into())),
+    ("role-refused", "newer-config.json", |s| {
         s.view.host.heard = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
     }),
-    ("role-refused", "heard.json", |s| s.view.host.heard = Err("expected value at line 1".into())),
+    ("role-refused", "newer-config.json", |s| s.view.host.heard = Err("expected value at line 1".into())),
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),
@@ -338,8 +338,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.host.lease_lacks = Some("signed echoes came back from 1 of 3".into())
     }),
     ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
-    ("candidate-program-silent", "n3.lab", |s| s.said("n3.lab", NodeSurvey::Silent("there is no such program".into()))),
-    ("node-program-silent", "n4.lab", |s| s.said("n4.lab", NodeSurvey::Silent("did not answer in time".into()))),
+    ("candidate-program-no-answer", "n3.lab", |s| {
+        s.said("n3.lab", NodeSurvey::Silent("there is no such program".into()))
+    }),
+    ("node-program-no-answer", "n4.lab", |s| s.said("n4.lab", NodeSurvey::Silent("did not answer in time".into()))),
     ("versions-differ", "n4.lab", |s| {
         let older = Program { version: "0.0.9".into(), ..program() };
         s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, self_fence: None });

@@ -19,13 +19,13 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
     let tags: Vec<&str> = view.tags.iter().map(String::as_str).collect();
     for (tag, other) in tags::idle(&tags) {
-        findings.add("idle-tag", tag, format!("it does nothing: see {other}"));
+        findings.add("ineffective-tag", tag, format!("it does nothing: see {other}"));
     }
     look_at_candidates(view, findings);
     match &view.config {
         Some(Err(why)) => findings.add("configuration-wrong", "ganeti-oob", why),
         Some(Ok(config)) if config.minimum_grade == Grade::Isolated => {
-            findings.add("configuration-takes-isolated", config.path.display(), "minimum_grade is isolated");
+            findings.add("configuration-accepts-isolated", config.path.display(), "minimum_grade is isolated");
         }
         _ => {}
     }
@@ -64,9 +64,9 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findin
             continue;
         }
         match view.power.get(&node.name) {
-            Some(Err(why)) => findings.add("device-silent", &node.name, why),
+            Some(Err(why)) => findings.add("device-no-answer", &node.name, why),
             Some(Ok((Power::Off, _))) if !node.offline => {
-                findings.add("device-silent", &node.name, "it is off by its OOB program, and online in Ganeti");
+                findings.add("device-no-answer", &node.name, "it is off by its OOB program, and online in Ganeti");
             }
             _ => {}
         }
@@ -99,7 +99,7 @@ fn look_at_candidates(view: &CheckInput, findings: &mut Findings) {
     for (node, said) in counted() {
         match (&said.master, newest) {
             (None, _) => {
-                findings.add("candidate-silent", node, format!("its confd does not answer at {}", said.address))
+                findings.add("candidate-no-answer", node, format!("its confd does not answer at {}", said.address))
             }
             (Some((master, serial)), Some((right, newer))) if master != right => {
                 let what = if serial == newer {

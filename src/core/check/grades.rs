@@ -37,7 +37,7 @@ pub struct Note {
     /// What it means; none where it says all.
     pub why: Option<&'static str>,
     /// What can be done about it.
-    pub mend: Option<&'static str>,
+    pub fix: Option<&'static str>,
 }
 
 /// The best that could be proven of a node.
@@ -62,7 +62,7 @@ const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothi
      Pacemaker waits for a person";
 
 const SHARED_MEND: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
-     has no power: gnt-ha attest NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
+     has no power: gnt-ha confirm-off NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
 
 /// What is no fault: each node's best grade, and whose BMC dies with it; like nodes together, the strongest first.
 #[must_use]
@@ -81,7 +81,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
         let what = format!("{grade}, {by}");
         match found.iter_mut().find(|note| note.grade == grade && note.what == what) {
             Some(note) => note.nodes.extend(nodes),
-            None => found.push(Note { note: "reachable-grade", nodes, grade, what, why: None, mend: None }),
+            None => found.push(Note { note: "reachable-grade", nodes, grade, what, why: None, fix: None }),
         }
     }
     found.iter_mut().for_each(|note| note.nodes.sort());
@@ -107,7 +107,7 @@ fn stricter(view: &CheckInput) -> Vec<Note> {
             }
         }
     }
-    let note = |(what, nodes)| Note { note: "stricter-device", nodes, grade: Grade::Off, what, why: None, mend: None };
+    let note = |(what, nodes)| Note { note: "stricter-device", nodes, grade: Grade::Off, what, why: None, fix: None };
     advised.into_iter().map(note).collect()
 }
 
@@ -119,7 +119,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         if view.power.get(node).is_some_and(Result::is_ok) {
             for silent in asked.iter().filter(|asked| asked.power.is_none()) {
                 let what = format!("level {}, {}: {}", silent.level, silent.device, silent.said);
-                findings.add("level-silent", node, what);
+                findings.add("level-no-answer", node, what);
             }
         }
         // A host that its BMC has switched off still has its outlets on; not the other way round.

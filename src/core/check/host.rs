@@ -5,7 +5,7 @@ use super::{CheckInput, Findings};
 use crate::core::ganeti::tags::Tags;
 
 /// What holds the newer configuration that was heard of, in the state folder.
-const FILE: &str = "heard.json";
+const FILE: &str = "newer-config.json";
 
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let host = &view.host;
@@ -40,7 +40,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         findings.add("simulated", condition.file(), "this condition is simulated here");
     }
     for file in &host.simulates_nothing {
-        findings.add("simulates-nothing", file, "it is no name of a condition");
+        findings.add("unknown-simulation", file, "it is no name of a condition");
     }
     if let Some(pause) = &host.pause {
         findings.add("paused", "gnt-ha", format!("paused by {}: {}", pause.by, pause.reason));

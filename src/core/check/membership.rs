@@ -43,7 +43,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
     match (&state.master_role, ganeti.master()) {
         (MasterRoleState::Nowhere, _) => {
-            findings.add("master-nowhere", "pacemaker", "it has the master role on no node")
+            findings.add("master-inactive", "pacemaker", "it has the master role on no node")
         }
         (MasterRoleState::On(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
             let what =
@@ -54,6 +54,6 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
     let mode = Tags::read(view.tags.iter().map(String::as_str)).master_mode;
     if ganeti.nodes().len() == 2 && mode != Mode::Full {
-        findings.add("too-few-for-quorum", "ganeti", "it has two nodes, and the master role runs in partial mode");
+        findings.add("two-nodes-partial-mode", "ganeti", "it has two nodes, and the master role runs in partial mode");
     }
 }

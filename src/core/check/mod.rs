@@ -74,7 +74,7 @@ pub struct Finding {
     /// Why it matters.
     pub why: &'static str,
     /// How to mend it.
-    pub mend: String,
+    pub fix: String,
 }
 
 /// What is found, while it is gathered.
@@ -90,7 +90,7 @@ impl Findings {
     }
 
     /// The same, where the mend follows from what was found.
-    fn add_mended(&mut self, name: &'static str, about: String, what: impl Into<String>, mend: String) {
+    fn add_mended(&mut self, name: &'static str, about: String, what: impl Into<String>, fix: String) {
         let Rule { name, severity, why, .. } = rule(name);
         self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, mend });
     }

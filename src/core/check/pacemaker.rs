@@ -80,7 +80,7 @@ fn look_at_properties(resources: &Resources, view: &CheckInput, findings: &mut F
         findings.add("maintenance", "pacemaker", "maintenance-mode is on");
     }
     if is_off(&["concurrent-fencing"]) {
-        findings.add("fencing-one-by-one", "pacemaker", "concurrent-fencing is off");
+        findings.add("concurrent-fencing-off", "pacemaker", "concurrent-fencing is off");
     }
 }
 
@@ -97,14 +97,14 @@ fn look_at_devices(resources: &Resources, view: &CheckInput, findings: &mut Find
             device.operation("monitor")?.settings.get("interval").and_then(|text| milliseconds(text))
         };
         if interval(device).unwrap_or(0) == 0 {
-            findings.add("device-not-watched", &device.id, "it has no recurring monitor");
+            findings.add("device-no-monitor", &device.id, "it has no recurring monitor");
         }
         let limit = device.parameters.get("pcmk_action_limit").map_or("1", String::as_str);
         if limit == "1" {
             findings.add("device-action-limit", &device.id, format!("pcmk_action_limit is {limit}"));
         }
         if device.parameters.get("minimum_grade").is_some_and(|word| word == Grade::Isolated.word()) {
-            findings.add("device-takes-isolated", &device.id, "minimum_grade is isolated");
+            findings.add("device-accepts-isolated", &device.id, "minimum_grade is isolated");
         }
     }
     if let Ok(ganeti) = &view.ganeti {
@@ -282,7 +282,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
         if master.meta.get("resource-stickiness").is_none_or(|score| score == "0" || score.starts_with('-'))
             && !master.is_clone
         {
-            findings.add("master-role-loose", &master.id, "it has no resource-stickiness");
+            findings.add("master-role-no-stickiness", &master.id, "it has no resource-stickiness");
         }
         if master.meta.get("requires").is_some_and(|requires| !matches!(requires.as_str(), "fencing" | "unfencing")) {
             findings.add("master-role-unfenced", &master.id, format!("it requires only {}", master.meta["requires"]));
@@ -314,7 +314,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
             monitors.filter_map(|monitor| milliseconds(monitor.settings.get("interval")?)).any(|interval| interval > 0)
         };
         if !watched(role) {
-            findings.add("role-not-watched", &role.id, "it has no recurring monitor");
+            findings.add("role-no-monitor", &role.id, "it has no recurring monitor");
         }
         let ignores = |operation: &&crate::core::pacemaker::resources::Operation| {
             operation.settings.get("on-fail").is_some_and(|word| word == "ignore")

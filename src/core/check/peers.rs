@@ -24,8 +24,8 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     };
     for (node, found) in &survey.nodes {
         match (found, is_candidate(node)) {
-            (NodeSurvey::Silent(why), true) => findings.add("candidate-program-silent", node, why.as_str()),
-            (NodeSurvey::Silent(why), false) => findings.add("node-program-silent", node, why.as_str()),
+            (NodeSurvey::Silent(why), true) => findings.add("candidate-program-no-answer", node, why.as_str()),
+            (NodeSurvey::Silent(why), false) => findings.add("node-program-no-answer", node, why.as_str()),
             (NodeSurvey::Says { program, skew_ms, .. }, _) => {
                 if skew_ms.unsigned_abs() > SKEW_MS {
                     let way = if *skew_ms > 0 { "ahead of" } else { "behind" };
@@ -157,6 +157,6 @@ pub(super) fn same_by_other_files(view: &CheckInput) -> Option<Note> {
         grade: Grade::Off,
         what: what.to_owned(),
         why: None,
-        mend: None,
+        fix: None,
     })
 }

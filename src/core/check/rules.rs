@@ -12,10 +12,10 @@ pub struct Rule {
     /// Why it matters.
     pub why: &'static str,
     /// How to mend it; `{}` stands for what it is about.
-    pub mend: &'static str,
+    pub fix: &'static str,
 }
 
-const fn rule_of(name: &'static str, severity: Severity, why: &'static str, mend: &'static str) -> Rule {
+const fn rule_of(name: &'static str, severity: Severity, why: &'static str, fix: &'static str) -> Rule {
     Rule { name, severity, why, mend }
 }
 
@@ -156,7 +156,7 @@ pub const RULES: &[Rule] = &[
         "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device: it knows its nodes itself",
     ),
     rule_of(
-        "device-not-watched",
+        "device-no-monitor",
         Warning,
         "that the device does not work is found only when a host has died",
         "give {} a monitor operation with an interval of 60 s",
@@ -168,7 +168,7 @@ pub const RULES: &[Rule] = &[
         "crm_resource --resource {} --set-parameter pcmk_action_limit --parameter-value=-1",
     ),
     rule_of(
-        "device-takes-isolated",
+        "device-accepts-isolated",
         Warning,
         "an off that is only isolated is taken for success: the host may still run, its own half of a DRBD disk goes on, and \
          so does storage outside of the cluster",
@@ -234,7 +234,7 @@ pub const RULES: &[Rule] = &[
         "have each node say itself whether it can fence: gnt-ha setup --apply",
     ),
     rule_of(
-        "fencing-one-by-one",
+        "concurrent-fencing-off",
         Warning,
         "of several hosts that die at once, one is fenced after the other",
         "crm_attribute --name concurrent-fencing --update true",
@@ -253,7 +253,7 @@ pub const RULES: &[Rule] = &[
         "delete one of them: cibadmin --delete --xpath \"//primitive[@id='{}']\"",
     ),
     rule_of(
-        "master-role-loose",
+        "master-role-no-stickiness",
         Warning,
         "the role moves back when a host returns, and each move stops Ganeti for a moment",
         "crm_resource --resource {} --meta --set-parameter resource-stickiness --parameter-value INFINITY",
@@ -295,7 +295,7 @@ pub const RULES: &[Rule] = &[
         "crm_resource --resource {} --meta --delete-parameter target-role (or is-managed)",
     ),
     rule_of(
-        "role-not-watched",
+        "role-no-monitor",
         Error,
         "without a monitor nothing is noticed, and what was missed is never recorded",
         "give {} a monitor operation with an interval of 10 s (ganeti-node-role: 30 s)",
@@ -310,7 +310,7 @@ pub const RULES: &[Rule] = &[
         "node-unclean",
         Error,
         "it is lost and not fenced: nothing of it is taken over",
-        "look why: stonith_admin --history {}; when you have seen that it is off: gnt-ha attest {} --reason TEXT",
+        "look why: stonith_admin --history {}; when you have seen that it is off: gnt-ha confirm-off {} --reason TEXT",
     ),
     rule_of(
         "fencing-failed",
@@ -331,14 +331,14 @@ pub const RULES: &[Rule] = &[
         "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
     ),
     rule_of(
-        "plan-differs",
+        "setup-differs",
         Warning,
         "what gnt-ha setup has made is not as it was, or the nodes are others by now",
         "gnt-ha setup shows it, gnt-ha setup --apply makes it so, but for what it marks as by hand",
     ),
     // Both.
     rule_of(
-        "master-nowhere",
+        "master-inactive",
         Error,
         "nobody keeps the master where it is, and nobody takes over when it dies",
         "look why: crm_mon --one-shot --failcounts; when that is mended: crm_resource --cleanup",
@@ -394,10 +394,10 @@ pub const RULES: &[Rule] = &[
         "lost-but-not-offline",
         Warning,
         "Ganeti goes on to use a host that is gone, and waits for it in each job",
-        "gnt-ha record on the master says what is in the way",
+        "gnt-ha reconcile on the master says what is in the way",
     ),
     rule_of(
-        "too-few-for-quorum",
+        "two-nodes-partial-mode",
         Warning,
         "of two nodes the survivor has no majority in Ganeti's own vote, and in partial mode a daemon that fails is not started \
          again",
@@ -417,13 +417,13 @@ pub const RULES: &[Rule] = &[
         "install it here (make install), or name another: gnt-cluster modify --node-parameters oob_program=FILE",
     ),
     rule_of(
-        "device-silent",
+        "device-no-answer",
         Error,
         "this node cannot be fenced by its OOB program as it is now",
         "ganeti-oob check {} asks each of its devices, and says what to do",
     ),
     rule_of(
-        "level-silent",
+        "level-no-answer",
         Warning,
         "there is one way less to prove this node off: when the others fail too, nothing of it is taken over",
         "ganeti-oob check {} asks each of its devices, and says what to do",
@@ -459,7 +459,7 @@ pub const RULES: &[Rule] = &[
         "add it to /etc/gnt-ha/config.toml: [nodes.\"{}\"], or [default]; then gnt-cluster copyfile /etc/gnt-ha/config.toml",
     ),
     rule_of(
-        "configuration-takes-isolated",
+        "configuration-accepts-isolated",
         Warning,
         "ganeti-oob takes an off that is only isolated for success: the host may still run",
         "take minimum_grade out of {}",
@@ -484,7 +484,7 @@ pub const RULES: &[Rule] = &[
          --disk-parameters drbd:net-custom=OPTIONS GROUP; it holds for disks that are activated after that",
     ),
     rule_of(
-        "candidate-silent",
+        "candidate-no-answer",
         Warning,
         "its confd does not answer: who is stale cannot be told, and after a death its word is missing",
         "on {}: /usr/lib/ganeti/daemon-util start ganeti-confd",
@@ -503,7 +503,7 @@ pub const RULES: &[Rule] = &[
     ),
     rule_of("unknown-tag", Warning, "it does nothing: man gnt-ha-tags has those that do", "gnt-cluster remove-tags {}"),
     rule_of(
-        "idle-tag",
+        "ineffective-tag",
         Warning,
         "it has no effect beside the other tags: somebody wanted something that is not so",
         "gnt-cluster remove-tags {}, or add the tag that it needs (man gnt-ha-tags)",
@@ -551,7 +551,7 @@ pub const RULES: &[Rule] = &[
         "rm /var/lib/gnt-ha/simulate/{}",
     ),
     rule_of(
-        "simulates-nothing",
+        "unknown-simulation",
         Warning,
         "this file simulates nothing: a misspelt name",
         "rm /var/lib/gnt-ha/simulate/{}",
@@ -580,8 +580,8 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "shunned",
         Warning,
-        "this node is refused by the others until it is admitted",
-        "when it may come back: gnt-ha admit {}",
+        "this node is refused by the others until it is readmitted",
+        "when it may come back: gnt-ha readmit {}",
     ),
     // The other nodes.
     rule_of(
@@ -612,13 +612,13 @@ pub const RULES: &[Rule] = &[
         "what is said is in the way of it; then again: /usr/lib/gnt-ha/ganeti-oob survey",
     ),
     rule_of(
-        "candidate-program-silent",
+        "candidate-program-no-answer",
         Error,
         "should this candidate have to fence, or become the master, nothing shows that it can; and it refuses nobody",
         "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run, is /etc/gnt-ha/config.toml right?",
     ),
     rule_of(
-        "node-program-silent",
+        "node-program-no-answer",
         Warning,
         "a lost node that the others refuse, this one does not",
         "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run?",

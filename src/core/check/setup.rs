@@ -31,6 +31,6 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let is_open = |part: &Part| part.section != GANETI && part.state.is_open() || part.state.is_by_hand();
     let open: Vec<String> = plan(resources, ganeti, wish).into_iter().filter(is_open).map(|part| part.what).collect();
     if !open.is_empty() {
-        findings.add("plan-differs", "pacemaker", format!("not as gnt-ha setup would have it: {}", open.join(", ")));
+        findings.add("setup-differs", "pacemaker", format!("not as gnt-ha setup would have it: {}", open.join(", ")));
     }
 }

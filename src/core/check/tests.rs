@@ -417,7 +417,7 @@ fn the_mend_names_what_it_is_about() {
     scene.view.host.simulates_nothing.push("wrong-roll".into());
     scene.view.resources = Resources::parse(CIB).map_err(|error| error.to_string());
     let found = check(&scene.view);
-    let finding = found.iter().find(|finding| finding.rule == "simulates-nothing").unwrap();
+    let finding = found.iter().find(|finding| finding.rule == "unknown-simulation").unwrap();
     assert_eq!(finding.mend, "rm /var/lib/gnt-ha/simulate/wrong-roll");
 }
 
@@ -429,7 +429,7 @@ fn what_was_heard_is_found_where_it_keeps_the_role_away() {
         scene.view.host.heard = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
         plant(&mut scene);
         let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
-        found.map(|one| (one.what, one.mend.ends_with("rm /var/lib/gnt-ha/heard.json")))
+        found.map(|one| (one.what, one.mend.ends_with("rm /var/lib/gnt-ha/newer-config.json")))
     };
     let what = "n4.lab was named master with the serial 18, and the configuration here has 17";
     assert_eq!(found(18, true, &|_| ()), Some((what.to_owned(), true)));
@@ -489,7 +489,7 @@ fn a_configuration_that_has_changed_is_one_finding() {
     let changed = CONFIG.replace("-bmc", "-ipmi");
     assert_eq!(found("n1.lab", CONFIG, None), [""; 0]);
     assert_eq!(found("n1.lab", &format!("# A comment.\n{CONFIG}"), None), [""; 0]);
-    assert_eq!(found("n1.lab", &changed, None), ["plan-differs"]);
+    assert_eq!(found("n1.lab", &changed, None), ["setup-differs"]);
     assert_eq!(found("n2.lab", &changed, None), [""; 0], "no master");
     for rule in ["configurations-differ", "configuration-wrong", "machine-shared"] {
         assert_eq!(found("n1.lab", &changed, Some(rule)), [rule]);

@@ -24,7 +24,7 @@ pub const GANETI_LINGER: Duration = Duration::from_secs(5);
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
 
 /// In a child's environment: the id of the receipt that it works for. Foreign programs ignore it.
-pub const REQUEST_VARIABLE: &str = "GNT_HA_REQUEST";
+pub const REQUEST_VARIABLE: &str = "GNT_HA_PARENT_RECEIPT";
 
 /// In a child's environment: how many seconds it has. Foreign programs ignore it.
 pub const DEADLINE_VARIABLE: &str = "GNT_HA_DEADLINE";

@@ -415,5 +415,5 @@ fn on_goes_by_the_machine_where_a_level_sees_it() {
     assert_eq!(on(&[2, 0], true), WalkStep::Level(1));
     assert_eq!(on(&[2, 0], false), WalkStep::End(WalkVerdict::On(0)), "its BMC has only now been given power");
     assert_eq!(on(&[0, 2], true), WalkStep::End(WalkVerdict::On(0)));
-    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkVerdict::On(0)), "nobody is admitted by the way");
+    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkVerdict::On(0)), "nobody is readmitted by the way");
 }

@@ -80,7 +80,7 @@ impl From<&OpenState> for BlockReason {
 }
 
 /// What lets a refused record go on by a human's word.
-const CONFIRM: &str = "once it is certain that it is off: gnt-ha attest NODE --reason TEXT, or fence it again";
+const CONFIRM: &str = "once it is certain that it is off: gnt-ha confirm-off NODE --reason TEXT, or fence it again";
 
 impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +127,7 @@ impl fmt::Display for BlockReason {
             ),
             Self::WrongAge { age_ms } => write!(
                 f,
-                "the fencing is dated {} s from now, and nobody knows whether the node was admitted since; {CONFIRM}",
+                "the fencing is dated {} s from now, and nobody knows whether the node was readmitted since; {CONFIRM}",
                 age_ms / 1_000
             ),
             Self::ChangedSince => {

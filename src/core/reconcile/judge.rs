@@ -20,7 +20,7 @@ const CLOCKS_APART_MS: u64 = 600_000;
 /// power button and Ganeti's watcher may have started its instances there, and Pacemaker need not be among what started.
 const BOOT_MS: u64 = 60_000;
 
-/// How far the clocks of two hosts may differ, in milliseconds. No administrator admits a node within a minute of its
+/// How far the clocks of two hosts may differ, in milliseconds. No administrator readmits a node within a minute of its
 /// fencing.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
@@ -94,7 +94,7 @@ impl<'a> Judge<'a> {
             open.iter().for_each(|proof| known.settle(proof));
             offline_already(node, open, self.settings.power_too)
         } else {
-            self.memory.breaker.admitted(name, node.member == Membership::Online);
+            self.memory.breaker.readmitted(name, node.member == Membership::Online);
             let wish = self.online_in_ganeti(node, open.clone(), &mut known);
             for proof in open.iter().filter(|proof| !known.is_settled(proof)) {
                 if self.watched && known.was_waiting(proof) || !changed_since(node, proof) {
@@ -104,7 +104,7 @@ impl<'a> Judge<'a> {
             wish
         };
         known.offline = Some(node.ganeti.offline);
-        // Whoever is admitted again and does not join has not left.
+        // Whoever is readmitted again and does not join has not left.
         known.was_member = !node.ganeti.offline && (known.was_member || node.member.is_member());
         known.tidy(&seen, waiting);
         self.memory.nodes.insert(name.clone(), known);
@@ -261,7 +261,7 @@ fn is_seen_running(node: &NodeState) -> bool {
     node.member.is_member() || node.answers == Some(true)
 }
 
-/// Whether Ganeti's record, which says online, was written after the fencing: then it may be an admission.
+/// Whether Ganeti's record, which says online, was written after the fencing: then it may be a readmission.
 fn changed_since(node: &NodeState, proof: &Proof) -> bool {
     node.changed_ms.is_some_and(|changed| changed > proof.at_ms.saturating_add(CLOCKS_DIFFER_MS))
 }

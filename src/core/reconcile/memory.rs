@@ -99,7 +99,7 @@ impl Memory {
         now: Timestamp,
     ) -> Result<(), BlockReason> {
         for back in online.iter().filter(|back| *back != node) {
-            self.breaker.admitted(back, false);
+            self.breaker.readmitted(back, false);
         }
         let one = BTreeSet::from([node.clone()]);
         self.breaker.pass(&one, limits, total, now).map_err(BlockReason::from)?;
@@ -202,7 +202,7 @@ mod tests {
         assert!(!other.is_only_later_than(&look(true, 5)));
     }
 
-    /// Without the agents nobody else sees who was admitted: years of single losses must not add up.
+    /// Without the agents nobody else sees who was readmitted: years of single losses must not add up.
     #[test]
     fn who_is_online_again_counts_no_more() {
         let mut memory = Memory::default();

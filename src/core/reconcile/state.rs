@@ -164,7 +164,7 @@ pub struct Pause {
 pub struct NodeState {
     /// Ganeti's flags.
     pub ganeti: Node,
-    /// When Ganeti last wrote this node's record (`mtime`), in milliseconds since 1970: no admission is later.
+    /// When Ganeti last wrote this node's record (`mtime`), in milliseconds since 1970: no readmission is later.
     pub changed_ms: Option<u64>,
     /// Our mark that it was us who drained it. Set after the drain, in the same job.
     pub drained_by_us: bool,

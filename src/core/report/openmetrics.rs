@@ -26,7 +26,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     };
     let one = |value: u64| vec![(String::new(), value)];
     let known = |value: Option<bool>| value.map(u64::from).map_or_else(Vec::new, one);
-    family("looked_timestamp_seconds", "When this host looked", one(now_ms / 1_000));
+    family("collected_timestamp_seconds", "When this host looked", one(now_ms / 1_000));
     family(
         "level",
         "0 all is well, 1 something is refused or needs a look, 2 something cannot be known",
@@ -66,7 +66,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("node_self_fence_armed", "Its self-fencing is armed, by its own last word", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
     let blocked = |line: &NodeStatus| Some(u64::from(line.next.as_ref()?.mark() == '!'));
-    family("node_record_refused", "Its record is not what it should be, and that is refused", nodes(&blocked));
+    family("node_record_blocked", "Its record is not what it should be, and that is refused", nodes(&blocked));
     let receipts = status.nodes.iter().filter_map(|line| {
         let last = line.receipt.as_ref()?;
         let outcome = last.outcome.map_or("none", Outcome::word);

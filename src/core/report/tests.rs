@@ -89,7 +89,7 @@ fn every_metric_is_explained_and_the_unknown_has_no_sample() {
         "gnt_ha_notes{level=\"look\"} 1",
         "gnt_ha_node_unclean{node=\"n3.lab\"} 1",
         "gnt_ha_node_shunned{node=\"n3.lab\"} 1",
-        "gnt_ha_node_record_refused{node=\"n3.lab\"} 1",
+        "gnt_ha_node_record_blocked{node=\"n3.lab\"} 1",
         "gnt_ha_node_is_master{node=\"n1.lab\"} 1",
         "gnt_ha_node_receipt_timestamp_seconds{node=\"n3.lab\",action=\"reboot\",outcome=\"unknown\",grade=\"unknown\"} 7",
     ] {

@@ -146,7 +146,7 @@ fn voting_comes_first_and_no_voting_needs_proof() {
     assert_eq!(take_over(&takeover()), voted);
     assert_eq!(take_over(&TakeoverView { gone: proof.clone(), ..takeover() }), voted);
     let two = TakeoverView { nodes: 2, voters: 1, ..takeover() };
-    assert!(refusal(&two).contains("gnt-ha attest n1.lab"));
+    assert!(refusal(&two).contains("gnt-ha confirm-off n1.lab"));
     assert_eq!(
         take_over(&TakeoverView { gone: proof.clone(), ..two.clone() }),
         Takeover::Failover { no_voting: proof.clone() }

@@ -207,7 +207,7 @@ pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), String> {
         let own = own.unwrap_or_default();
         return Err(format!(
             "epoch {stated} is too far ahead of {own}, which this node remembers: if it is true, readmit the node here, too \
-             (gnt-ha admit), or remove its entry from shunned.json while it is not shunned"
+             (gnt-ha readmit), or remove its entry from shun-list.json while it is not shunned"
         ));
     }
     Ok(())

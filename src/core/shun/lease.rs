@@ -79,7 +79,7 @@ impl Lease {
     /// round that has a majority of both: else a master that was cut off with this node could make a list of the two.
     ///
     /// The first lease takes signed words only. A node that is let in again while Ganeti still has it offline may be refused
-    /// when it asks and admitted when its echo follows: a lease by that would be taken from it at once, and it be reset.
+    /// when it asks and readmitted when its echo follows: a lease by that would be taken from it at once, and it be reset.
     pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, CandidateAnswer>) {
         let is_first = self.granted_at.is_none();
         let counts = |word: &CandidateAnswer| if is_first { *word == CandidateAnswer::MayRun } else { word.grants() };

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 
-/// How often a node was shunned and admitted: even while it is admitted, odd while it is shunned.
+/// How often a node was shunned and readmitted: even while it is readmitted, odd while it is shunned.
 ///
 /// It only grows, and two registers are merged by the greater one, so an order that comes late, twice or by another way
-/// changes nothing: a shun of before an admission can not undo it, nor an admission a later shun.
+/// changes nothing: a shun of before a readmission can not undo it, nor a readmission a later shun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Epoch(pub u64);
@@ -42,7 +42,7 @@ impl Epoch {
         if self.0 > Self::MOST { Err(EpochError(self.0)) } else { Ok(self) }
     }
 
-    /// The epoch two steps later: as shunned or admitted as this one, and newer.
+    /// The epoch two steps later: as shunned or readmitted as this one, and newer.
     ///
     /// # Errors
     /// [`EpochError`] when the numbers are used up.
@@ -65,11 +65,11 @@ impl Epoch {
         Self(self.0 | 1)
     }
 
-    /// The epoch in which the node is admitted: this one, or the next.
+    /// The epoch in which the node is readmitted: this one, or the next.
     ///
     /// # Errors
     /// [`EpochError`] when the numbers are used up: a sum that stayed at the largest number would shun for ever.
-    pub const fn admitted(self) -> Result<Self, EpochError> {
+    pub const fn readmitted(self) -> Result<Self, EpochError> {
         match self.0.checked_add(self.0 & 1) {
             Some(number) => Self(number).checked(),
             None => Err(EpochError(self.0)),
@@ -101,13 +101,13 @@ pub const SEVERAL_BOOTS: &str = "several";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShunEntry {
-    /// Shunned or admitted.
+    /// Shunned or readmitted.
     pub epoch: Epoch,
     /// All of its addresses.
     pub addresses: BTreeSet<IpAddr>,
     /// What is refused.
     pub reach: ShunScope,
-    /// How strongly it is proven to have stopped, in this epoch. Of no meaning while it is admitted.
+    /// How strongly it is proven to have stopped, in this epoch. Of no meaning while it is readmitted.
     pub grade: Grade,
     /// The boot that is shunned (`proc_sys_kernel(5)`, `boot_id`), where it is known.
     pub boot_id: Option<String>,
@@ -263,7 +263,7 @@ impl ShunList {
 /// Who does not refuse whom, a line each: of those whom `told` has shunned, by what each node's kernel was read to refuse.
 ///
 /// A host that comes back tells what it remembers of before. What it learned in the same round (`now`) decides: whoever was
-/// admitted while it was away is rightly refused by nobody.
+/// readmitted while it was away is rightly refused by nobody.
 pub fn not_refused<'a>(
     told: &ShunList,
     now: &ShunList,
@@ -341,24 +341,24 @@ mod tests {
     fn an_old_order_does_not_undo_a_later_one() {
         let first = Epoch::default().shunned();
         assert!(first.is_shunned() && first.shunned() == first);
-        let admitted = first.admitted().unwrap();
-        let second = admitted.shunned();
-        assert!(second > admitted && admitted > first && !admitted.is_shunned());
-        assert_eq!(Epoch::default().admitted(), Ok(Epoch::default()), "who was never shunned needs no admission");
+        let readmitted = first.readmitted().unwrap();
+        let second = readmitted.shunned();
+        assert!(second > readmitted && readmitted > first && !readmitted.is_shunned());
+        assert_eq!(Epoch::default().readmitted(), Ok(Epoch::default()), "who was never shunned needs no readmission");
     }
 
     /// A sum that stays at the largest number shuns for ever: the end of the numbers is an error.
     #[test]
     fn no_epoch_stays_where_it_is() {
         for last in [u64::MAX, u64::MAX - 1, Epoch::MOST + 1] {
-            assert!(Epoch(last).admitted().is_err() && Epoch(last).anew().is_err(), "{last}");
+            assert!(Epoch(last).readmitted().is_err() && Epoch(last).anew().is_err(), "{last}");
             assert!(serde_json::from_str::<Epoch>(&last.to_string()).is_err(), "{last}");
         }
-        assert_eq!(Epoch(Epoch::MOST - 1).admitted(), Ok(Epoch(Epoch::MOST)));
+        assert_eq!(Epoch(Epoch::MOST - 1).readmitted(), Ok(Epoch(Epoch::MOST)));
         assert_eq!(Epoch(1).anew(), Ok(Epoch(3)));
     }
 
-    /// Whoever was admitted while the asking host was away is refused by nobody, and rightly: that is no alarm.
+    /// Whoever was readmitted while the asking host was away is refused by nobody, and rightly: that is no alarm.
     #[test]
     fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
         let [one, two, three] = ["n1", "n2", "n3"].map(|name| NodeName::new(name).unwrap());
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(lines(3, &well), Vec::<String>::new());
         assert_eq!(lines(3, &none), ["n2 does not refuse n3"]);
         assert_eq!(lines(3, &older), ["n2 refuses n3 at epoch 1, not 3"]);
-        assert_eq!(lines(4, &none), Vec::<String>::new(), "it was admitted");
+        assert_eq!(lines(4, &none), Vec::<String>::new(), "it was readmitted");
     }
 
     /// A register beyond the limits is an error and never an empty one, wherever it is read.

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Answer<'static> =
-        Answer { refuses: Some(Epoch(1)), reach: ShunScope::Everything, seal: "a", why_not: "it is admitted" };
+        Answer { refuses: Some(Epoch(1)), reach: ShunScope::Everything, seal: "a", why_not: "it is readmitted" };
 
     fn silent() -> Facts<'static> {
         Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }

@@ -44,7 +44,7 @@ pub struct ReturningNode {
     pub drbd_primaries: Option<u32>,
 }
 
-/// Why it may not be admitted without a person's word; none if it may.
+/// Why it may not be readmitted without a person's word; none if it may.
 ///
 /// The boot's id alone is not enough: the one that is remembered may be that of an earlier boot, if the node was booted
 /// between the last question and the shunning. So it must also be up for less time than it has been shunned.

@@ -150,7 +150,7 @@ pub fn look(
         }
     }
     if !epoch.is_shunned() {
-        missing.push(Missing { node: target.clone(), why: format!("is admitted, in epoch {epoch}") });
+        missing.push(Missing { node: target.clone(), why: format!("is readmitted, in epoch {epoch}") });
     }
     if confirming.is_empty() && missing.is_empty() {
         missing.push(Missing { node: target.clone(), why: "has nobody left who could refuse it".to_owned() });
@@ -216,7 +216,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Judges two looks, the first one and the last one; they may be the same.
 ///
-/// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody admitted the node in
+/// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody readmitted the node in
 /// between; and so must the rules be: the kernel numbers them anew when they are made again.
 #[must_use]
 pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {

@@ -13,15 +13,15 @@ use crate::core::shun::list::ShunEntry;
 pub enum ShunState {
     /// It is refused.
     Shunned,
-    /// It was, and is admitted again.
-    Admitted,
+    /// It was, and is readmitted again.
+    Readmitted,
 }
 
 impl ShunState {
     /// Of an entry.
     #[must_use]
     pub const fn of(entry: &ShunEntry) -> Self {
-        if entry.epoch.is_shunned() { Self::Shunned } else { Self::Admitted }
+        if entry.epoch.is_shunned() { Self::Shunned } else { Self::Readmitted }
     }
 
     /// In its column.
@@ -29,7 +29,7 @@ impl ShunState {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Shunned => "shunned",
-            Self::Admitted => "admitted",
+            Self::Readmitted => "readmitted",
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
             by: "x".into(),
         };
         assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), Some(Grade::Bounded));
-        entry.epoch = entry.epoch.admitted().unwrap();
+        entry.epoch = entry.epoch.readmitted().unwrap();
         assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), None);
     }
 

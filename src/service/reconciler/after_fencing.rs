@@ -190,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recorder = recorder(folder.path());
         std::fs::create_dir(folder.path().join("state")).unwrap();
-        std::fs::write(folder.path().join("state/record.json"), "{").unwrap();
+        std::fs::write(folder.path().join("state/reconcile-memory.json"), "{").unwrap();
         assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Unknown(_))));
     }
 }

@@ -40,7 +40,7 @@ use crate::sys::{identity, state_file};
 pub const PAUSE_FILE: &str = "pause.json";
 
 /// What is remembered from look to look.
-pub(super) const MEMORY_FILE: &str = "record.json";
+pub(super) const MEMORY_FILE: &str = "reconcile-memory.json";
 
 /// How old the last look may be, in milliseconds since boot, before a monitor looks again: one look costs as much as
 /// ten monitors, and what cannot wait comes with a notification.
@@ -57,7 +57,7 @@ const SAID_MS: u64 = 600_000;
 const LATER_MS: u64 = 15_000;
 
 /// When the last look was, in the state folder.
-const LOOKED_FILE: &str = "looked.json";
+const LOOKED_FILE: &str = "reconcile-last-run.json";
 
 /// Where things are.
 #[derive(Clone, Debug)]

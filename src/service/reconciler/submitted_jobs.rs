@@ -17,7 +17,7 @@ use crate::sys::ganeti::noded_check::Addresses;
 use crate::sys::nft::unreachable::{make_reachable, make_unreachable};
 
 /// The jobs that were handed over, in the state folder.
-const FILE: &str = "submitted.json";
+const FILE: &str = "submitted-jobs.json";
 
 /// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
 /// times.

@@ -243,14 +243,16 @@ impl Daemon {
         if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.may_pet(boottime())) {
             return;
         }
-        match open(&self.settings.device, Duration::from_millis(self.terms.watchdog_ms)) {
+        match open(&self.settings.watchdog_device, Duration::from_millis(self.terms.watchdog_ms)) {
             Ok(watchdog) => {
                 self.terms.watchdog_ms = watchdog.timeout_ms();
                 self.watchdog = Some(watchdog);
                 self.armed_before = false;
                 self.phase = phase;
             }
-            Err(error) => self.why_not = Some(format!("cannot open {}: {error}", self.settings.device.display())),
+            Err(error) => {
+                self.why_not = Some(format!("cannot open {}: {error}", self.settings.watchdog_device.display()))
+            }
         }
     }
 
@@ -314,7 +316,7 @@ impl Daemon {
             let left = Duration::from_millis(self.terms.watchdog_ms).saturating_sub(TICK);
             // What it starts would inherit that it is not ended by them.
             let _ = ends().thread_unblock();
-            stop_instances(self.settings.before_bite.as_deref(), Deadline::after(left));
+            stop_instances(self.settings.before_reset.as_deref(), Deadline::after(left));
             let _ = ends().thread_block();
             // Only now: a console or a log that hangs keeps no instance running.
             log_everywhere(&format!(
@@ -431,7 +433,8 @@ mod tests {
         std::fs::write(at.join("hmac.key"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
         std::fs::write(at.join("ssconf_node_list"), format!("{host}\n")).unwrap();
         std::fs::write(at.join("ssconf_node_primary_ips"), format!("{host} 127.14.0.1\n")).unwrap();
-        let mut config = Config::parse("[self_fence]\nlease = 9\nwatchdog = 6\n", Path::new("config.toml")).unwrap();
+        let mut config =
+            Config::parse("[self_fence]\nlease = 9\nwatchdog_timeout = 6\n", Path::new("config.toml")).unwrap();
         (config.state, config.run) = (at.to_owned(), at.to_owned());
         let fresh = Daemon::new(&config, at).unwrap();
         assert_eq!((fresh.terms.lease_ms, fresh.terms.watchdog_ms), (9_000, 6_000));

@@ -32,7 +32,7 @@ use crate::sys::store::{Kept, Store};
 /// For how long the master IP of a master that is gone is not waited for.
 const GONE_MASTER: Duration = Duration::from_secs(60);
 
-/// Why a node is not refused, or admitted, here.
+/// Why a node is not refused, or readmitted, here.
 #[derive(Debug, thiserror::Error)]
 pub enum ShunError {
     /// Another version of this program asks.
@@ -62,8 +62,8 @@ pub enum ShunError {
     },
     /// A master candidate was to forget something.
     #[error(
-        "this host is a master candidate, or may be one, and the others go by its list; readmit the node instead: gnt-ha admit \
-         NODE --confirm REASON"
+        "this host is a master candidate, or may be one, and the others go by its list; readmit the node instead: gnt-ha readmit \
+         NODE --force --reason TEXT"
     )]
     Candidate,
     /// The disk has still what was to be forgotten.
@@ -223,7 +223,7 @@ impl<'a> ShunApplier<'a> {
         for (node, entry) in &accepted.0 {
             let own = register.epoch(node);
             if entry.epoch.is_shunned() && !own.is_shunned() {
-                refusals.entry(node.clone()).or_insert_with(|| format!("it is admitted here, in epoch {own}"));
+                refusals.entry(node.clone()).or_insert_with(|| format!("it is readmitted here, in epoch {own}"));
             }
         }
         for (node, entry) in register.shunned() {
@@ -355,7 +355,7 @@ impl<'a> ShunApplier<'a> {
     }
 
     /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
-    /// admitted since is not: it could never be added again.
+    /// readmitted since is not: it could never be added again.
     fn with_offline(&self, mut register: ShunList, protected: &Protected<'_>) -> ShunList {
         if !self.config.shun.after_off {
             return register;

@@ -56,7 +56,7 @@ pub struct Told {
 pub type Peers = BTreeMap<NodeName, Told>;
 
 /// Its name in the state folder.
-const PEERS: &str = "peers.json";
+const PEERS: &str = "peer-reports.json";
 
 /// The last word of each node; nothing if the file cannot be read: it is told again.
 #[must_use]

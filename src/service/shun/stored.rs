@@ -12,7 +12,7 @@ use crate::sys::state_file;
 use crate::sys::store::{Store, until_boot};
 
 /// The register's name in the state folder.
-pub(super) const FILE: &str = "shunned.json";
+pub(super) const FILE: &str = "shun-list.json";
 
 /// Where the register is.
 #[must_use]

@@ -1,7 +1,7 @@
 //! A guard for a process group: when we die, however suddenly, everything we started dies with us.
 //!
 //! Pacemaker kills an agent with SIGKILL and without a warning, and Ganeti kills only its direct child. A power command
-//! that goes on behind a dead agent may hit a node that was admitted again. PR_SET_PDEATHSIG reaches a direct child
+//! that goes on behind a dead agent may hit a node that was readmitted again. PR_SET_PDEATHSIG reaches a direct child
 //! only; a script's `ipmitool` would go on. So a process that does nothing but wait stands in the group of each program
 //! that we run: it sees our death as the end of a pipe, and kills its group.
 

@@ -44,7 +44,7 @@ pub(crate) fn check_nodeds(
     })
 }
 
-/// Whether each node runs, as far as this host does not keep its answer away. One that is shunned stays out until it is admitted. Of
+/// Whether each node runs, as far as this host does not keep its answer away. One that is shunned stays out until it is readmitted. Of
 /// one that this host may refuse nothing is known: the answer would be its own kernel's. All others are asked, by `ask`.
 pub(crate) fn answers(
     nodes: Addresses,

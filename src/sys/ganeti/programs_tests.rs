@@ -168,7 +168,7 @@ fn what_is_lacked_is_named_with_what_to_do() {
 fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
     let host = Host::regular();
     let text = fs::read_to_string(host.path("config.toml")).unwrap();
-    host.config(&format!("# A comment.\n{text}[self_fence]\ndevice = \"/dev/watchdog1\"\n"));
+    host.config(&format!("# A comment.\n{text}[self_fence]\nwatchdog_device = \"/dev/watchdog1\"\n"));
     assert_eq!(host.may(), Some(MayFence::Yes));
     host.make_older();
     assert_eq!(host.may(), Some(MayFence::No));

@@ -194,7 +194,7 @@ fn field(protocol: &str, field: &str, right: Value) -> Value {
     json!({"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}})
 }
 
-/// `ip saddr @everything4`, and so on.
+/// `ip saddr @all4`, and so on.
 fn to_or_from(version: u8, direction: &str, set: &str) -> Value {
     field(if version == 4 { "ip" } else { "ip6" }, direction, json!(format!("@{set}{version}")))
 }

@@ -95,15 +95,15 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
     };
     let mut commands = vec![
         json!({"add": {"table": table()}}),
-        set("lost4", "ipv4_addr"),
-        set("lost6", "ipv6_addr"),
+        set("unreachable4", "ipv4_addr"),
+        set("unreachable6", "ipv6_addr"),
         json!({"add": {"chain": with(of_ours("output"), hook)}}),
         json!({"flush": {"chain": of_ours("output")}}),
-        reject("ip", "lost4", ("icmp", "host-unreachable")),
-        reject("ip6", "lost6", ("icmpv6", "addr-unreachable")),
+        reject("ip", "unreachable4", ("icmp", "host-unreachable")),
+        reject("ip6", "unreachable6", ("icmpv6", "addr-unreachable")),
     ];
     for address in addresses {
-        let name = if address.is_ipv4() { "lost4" } else { "lost6" };
+        let name = if address.is_ipv4() { "unreachable4" } else { "unreachable6" };
         let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
         commands.push(json!({"add": {"element": with(of_ours(name), json!({"elem": element}))}}));
     }
@@ -117,7 +117,7 @@ mod tests {
     /// As nft(8) lists a set with time-outs, and one without.
     #[test]
     fn an_address_is_found_in_a_listing() {
-        let set = json!({"set": {"family": "inet", "name": "lost4", "table": TABLE, "type": "ipv4_addr", "handle": 1,
+        let set = json!({"set": {"family": "inet", "name": "unreachable4", "table": TABLE, "type": "ipv4_addr", "handle": 1,
             "flags": ["timeout"], "elem": [{"elem": {"val": "192.0.2.3", "timeout": 60, "expires": 59}}, "192.0.2.4"]}});
         for (address, is_there) in
             [("192.0.2.3", true), ("192.0.2.4", true), ("192.0.2.5", false), ("2001:db8::3", false)]

@@ -55,7 +55,7 @@ impl Trial {
     /// # Errors
     /// [`PacemakerError::File`].
     pub fn begin(run: &Path, cib: &str) -> Result<Self, PacemakerError> {
-        let folder = run.join(format!("trial-{}", std::process::id()));
+        let folder = run.join(format!("cib-copy-{}", std::process::id()));
         let file = folder.join("cib.xml");
         let write = || {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;

@@ -69,7 +69,7 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
         (format!("node{n}.example.com"), entry)
     };
     let register: serde_json::Map<String, Value> = (1..=ADDRESSES / EACH).map(entry).collect();
-    fs::write(folder.join("state/shunned.json"), Value::Object(register).to_string())?;
+    fs::write(folder.join("state/shun-list.json"), Value::Object(register).to_string())?;
     let shown = folder.display();
     fs::write(
         folder.join("config.toml"),
@@ -114,7 +114,7 @@ fn refused(lab: &Lab, runs: usize) -> Result<Row> {
         };
         let (from, to) = (at("read the power").unwrap_or(0), at("power off").ok_or("no such step")?);
         times.push(Duration::from_millis(to - from));
-        n1.check(&[GNT_HA, "admit", &n3.fqdn(), "--confirm", "bench"])?;
+        n1.check(&[GNT_HA, "readmit", &n3.fqdn(), "--force", "--reason", "bench"])?;
     }
     let middle = median(times.into_iter());
     Ok(row(

@@ -1,5 +1,5 @@
 //! Rules and epochs: three candidates with registers on their disks and rules in their kernels, orders that come late, twice
-//! and in any order, flushes, boots, two askers, a device that has seen the power off, and a person who admits the node.
+//! and in any order, flushes, boots, two askers, a device that has seen the power off, and a person who readmits the node.
 //!
 //! Time is left out: between the first look and the last one as much of it goes by as is waited for. What is asked is
 //! whether a majority of the candidates can have granted in between.
@@ -104,8 +104,8 @@ pub struct State {
 pub enum Action {
     /// An asker sends an order to refuse the node.
     Shun(usize),
-    /// A person sends an order to admit it.
-    Admit,
+    /// A person sends an order to readmit it.
+    Readmit,
     /// A device has seen its power off: it is refused TCP only, in the same epoch.
     SeenOff,
     /// An order arrives, perhaps not for the first time.
@@ -256,7 +256,7 @@ impl Model for Rules {
             }
         }
         if newest.is_shunned() && newest.0 < self.epochs {
-            actions.push(Action::Admit);
+            actions.push(Action::Readmit);
         }
         if newest.is_shunned() && self.powered {
             actions.push(Action::SeenOff);
@@ -280,9 +280,9 @@ impl Model for Rules {
                 asker.asked = seen.max(asker.asked).shunned();
                 state.orders.insert((asker.asked, false));
             }
-            Action::Admit => {
+            Action::Readmit => {
                 let newest = state.orders.iter().map(|(epoch, _)| *epoch).max()?;
-                state.orders.insert((newest.admitted().ok()?, false));
+                state.orders.insert((newest.readmitted().ok()?, false));
             }
             Action::SeenOff => {
                 let newest = state.orders.iter().map(|(epoch, _)| *epoch).max()?;

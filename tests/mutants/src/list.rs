@@ -386,7 +386,7 @@ pub const ALL: &[Mutant] = &[
         Unit("list::tests::of_two_boots_neither_is_known"),
     ),
     of(
-        "a-shun-repeats-an-admitted-epoch",
+        "a-shun-repeats-an-readmitted-epoch",
         REGISTER,
         "Self(self.0 | 1)",
         "Self(if self.0 == 0 { 1 } else { self.0 })",

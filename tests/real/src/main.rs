@@ -94,7 +94,7 @@ fn take_back(lab: &Lab, master: &Host, back: &Host) -> Result<(), String> {
         "\n{node} has power again and boots, as slowly as a server. Whatever it takes itself for then: the others refuse it."
     );
     lab.wait_until(&format!("{node} is back"), PATIENCE, || Ok(lab.crm_mon()?.is_online(&node))).map_err(text)?;
-    show_when_well(lab, master, &["gnt-ha", "admit", VICTIM])?;
+    show_when_well(lab, master, &["gnt-ha", "readmit", VICTIM])?;
     show(master, &["gnt-node", "add", "--readd", "--no-ssh-key-check", &node])?;
     show_when_well(lab, master, &["gnt-ha", "status"])
 }

@@ -26,7 +26,7 @@ pub const GNT_HA: &str = "/usr/sbin/gnt-ha";
 pub const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
 /// Beside it in the environment, as `fence_ganeti` calls it: a proof below `off` is a success then, too.
-pub const FENCING: &str = "GNT_HA_REQUEST=0199aabbccdd-01234567";
+pub const FENCING: &str = "GNT_HA_PARENT_RECEIPT=0199aabbccdd-01234567";
 
 /// The configuration's path on the hosts.
 pub const CONFIG: &str = "/etc/gnt-ha/config.toml";
@@ -140,7 +140,7 @@ fn shunning(proof: &Proof) -> String {
         text += "\n[shun]\naccept_virtual = true\n";
         let seconds = |millis: u64| format!("{:.1}", Duration::from_millis(millis).as_secs_f64());
         text += &format!(
-            "\n[self_fence]\ndevice = \"{}\"\nlease = {}\nwatchdog = {}\nstop = {}\ndrift_ppm = {}\n",
+            "\n[self_fence]\nwatchdog_device = \"{}\"\nlease = {}\nwatchdog_timeout = {}\nstop_time = {}\ndrift_ppm = {}\n",
             lab::SOCKET,
             seconds(terms.lease_ms),
             seconds(terms.watchdog_ms),
@@ -155,7 +155,7 @@ fn shunning(proof: &Proof) -> String {
 #[must_use]
 pub fn configuration(lab: &Lab) -> String {
     let mut text = format!(
-        "dark_time = 1\n\n[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{{bmc}}\"\nusername = \"{}\"\n\
+        "power_cycle_interval = 1\n\n[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{{bmc}}\"\nusername = \"{}\"\n\
          password_file = \"/etc/gnt-ha/bmc.password\"\n\n[default]\nlevels = [[\"bmc\"]]\n",
         lab::USER
     );

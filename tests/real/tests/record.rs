@@ -1,4 +1,4 @@
-//! The record that follows a fencing which another host did: `gnt-ha record` on Ganeti's master.
+//! The record that follows a fencing which another host did: `gnt-ha reconcile` on Ganeti's master.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -10,8 +10,8 @@ use real_parts::protect::{built_programs, protect};
 use real_parts::receipts;
 
 fn record(master: &Host) -> String {
-    let output = master.run(&["gnt-ha", "record"]).unwrap();
-    println!("# gnt-ha record\n{}", output.text());
+    let output = master.run(&["gnt-ha", "reconcile"]).unwrap();
+    println!("# gnt-ha reconcile\n{}", output.text());
     assert!(output.success(), "{}", output.text());
     output.stdout
 }
@@ -70,7 +70,7 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
         let is_told = told.contains("! paused by root: changing a \"fan\" & more \u{fc} (gnt-ha resume); since ");
         assert!(code == 1 && is_told, "{told}");
     }
-    n1.check(&["stonith_admin", "--confirm", "n3.lab"]).unwrap();
+    n1.check(&["stonith_admin", "--force", "--reason", "n3.lab"]).unwrap();
     let clean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| !n3.unclean));
     lab.wait_until("n3 is clean", Duration::from_secs(60), clean).unwrap();
     let told = record(&n1);

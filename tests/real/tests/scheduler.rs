@@ -74,7 +74,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     assert_eq!(unexpected_fencing(None, &begun.fenced()), None);
 
     // All of it has been started.
-    let before = folder.path().join("before").join(format!("trial-{}", std::process::id())).join("cib.xml");
+    let before = folder.path().join("before").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
     let simulate = |words: &[&str]| Command::new("crm_simulate").args(words).output().unwrap();
     let paths = [&before, &file].map(|path| path.display().to_string());
     let ended = simulate(&["--simulate", "--xml-file", &paths[0], "--save-output", &paths[1]]);
@@ -101,7 +101,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     // Given back: what was renamed or is no longer wanted is taken out by its id.
     trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
     trial.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
-    let cib = folder.path().join("after").join(format!("trial-{}", std::process::id())).join("cib.xml");
+    let cib = folder.path().join("after").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
     let left = Resources::parse(&read(&cib)).unwrap();
     assert_eq!((left.remotes().count(), left.property(&["stonith-timeout"])), (9, None));
     assert_eq!(left.property(&["stonith-enabled"]), Some("true"));

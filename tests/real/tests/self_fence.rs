@@ -27,7 +27,7 @@ const AT_ONCE: usize = 3;
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
 
 /// What the nodes said of themselves, as each host keeps it.
-const PEERS: &str = "/var/lib/gnt-ha/peers.json";
+const PEERS: &str = "/var/lib/gnt-ha/peer-reports.json";
 
 /// How a host is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Scene {
         for one in all.iter().take(AT_ONCE + 1) {
             // Self-fencing is armed before the host's noded answers: who asked in between knows of none.
             let knows = || {
-                one.check(&[OOB_PROGRAM, "tend"])?;
+                one.check(&[OOB_PROGRAM, "sync"])?;
                 let peers: Value = serde_json::from_str(&one.read_file(PEERS)?).unwrap();
                 let others = hosts.iter().filter(|host| host.name() != one.name());
                 Ok(others.into_iter().all(|host| peers[host.fqdn()]["report"]["self_fence"].is_object()))
@@ -186,7 +186,7 @@ impl Scene {
         host.check(&["sh", "-c", script, &seconds]).unwrap();
     }
 
-    /// All is mended; the lost hosts boot, are admitted, and are armed again.
+    /// All is mended; the lost hosts boot, are readmitted, and are armed again.
     fn mend(&mut self, runs: &[Run]) {
         self.lab.block(&[]).unwrap();
         let lost: Vec<Host> = runs.iter().map(|run| self.lab.host(&run.host).unwrap()).collect();
@@ -198,9 +198,11 @@ impl Scene {
         }
         for host in &lost {
             // Without a word it would have to be shunned for a minute longer than it is up: clocks may differ.
-            let words = [OOB_PROGRAM, "admit", &host.fqdn(), "--confirm", "it was off and was booted"];
-            let admitted = || left.check(&words).map(|_| true);
-            self.lab.wait_until(&format!("{} is admitted", host.name()), Duration::from_secs(60), admitted).unwrap();
+            let words = [OOB_PROGRAM, "readmit", &host.fqdn(), "--force", "--reason", "it was off and was booted"];
+            let readmitted = || left.check(&words).map(|_| true);
+            self.lab
+                .wait_until(&format!("{} is readmitted", host.name()), Duration::from_secs(60), readmitted)
+                .unwrap();
         }
         self.wait_armed(&lost);
     }

@@ -215,7 +215,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
         assert_eq!(after.refuses, first.refuses, "{damage}");
     }
     let before = scene.tell(1, ShunScope::Everything);
-    run("nft delete element inet gnt-ha-shunned everything4 { 192.0.2.2 }");
+    run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
     assert_ne!(scene.tell(1, ShunScope::Everything).seal, before.seal, "an address was let through for a moment");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
@@ -227,7 +227,7 @@ fn old_orders_and_own_addresses_change_nothing() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::Everything);
     scene.tell(2, ShunScope::Everything);
-    assert_eq!(scene.tell(1, ShunScope::Everything).refuses, BTreeMap::new(), "admitted since");
+    assert_eq!(scene.tell(1, ShunScope::Everything).refuses, BTreeMap::new(), "readmitted since");
     assert_eq!(scene.tell(3, ShunScope::Everything).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
     run("ip addr add 192.0.2.2/32 dev lo");
     let report = scene.tell(5, ShunScope::Everything);
@@ -250,16 +250,16 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     assert_eq!(refused(), [""; 0]);
 }
 
-/// A damaged register is never an empty one: nobody is admitted by it.
+/// A damaged register is never an empty one: nobody is readmitted by it.
 #[test]
-fn a_damaged_register_admits_nobody() {
+fn a_damaged_register_readmits_nobody() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::Everything);
-    std::fs::write(scene.folder.path().join("state/shunned.json"), "{\"n3\":").unwrap();
+    std::fs::write(scene.folder.path().join("state/shun-list.json"), "{\"n3\":").unwrap();
     let config = scene.config();
     let keeper = ShunApplier::new(&config, scene.folder.path()).unwrap();
     let error = keeper.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
-    assert!(error.contains("shunned.json"), "{error}");
+    assert!(error.contains("shun-list.json"), "{error}");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 

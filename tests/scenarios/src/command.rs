@@ -109,8 +109,8 @@ pub enum Command {
     Confd(Host, bool),
     /// luxid stops serving.
     LuxidStopped(Host),
-    /// The administrator's `gnt-ha admit`.
-    Admit(Host),
+    /// The administrator's `gnt-ha readmit`.
+    Readmit(Host),
     /// Nothing can be written on the host's disk, or again.
     DiskFull(Host, bool),
 }

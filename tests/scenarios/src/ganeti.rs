@@ -87,7 +87,7 @@ impl World {
 
     fn set_offline(&mut self, host: Host, offline: bool) {
         if self.hosts[host].ganeti.offline && !offline {
-            self.hosts[host].admitted = Some(self.now);
+            self.hosts[host].readmitted = Some(self.now);
         }
         self.hosts[host].ganeti.offline = offline;
         self.hosts[host].our_record = false;

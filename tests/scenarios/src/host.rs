@@ -61,7 +61,7 @@ pub(crate) struct HostState {
     /// Every fencing that truly succeeded, and when.
     pub(crate) truly_fenced: Vec<(u64, Grade)>,
     /// When Ganeti last said online again.
-    pub(crate) admitted: Option<u64>,
+    pub(crate) readmitted: Option<u64>,
     /// The drain is ours, and nobody touched it.
     pub(crate) our_drain: bool,
 }
@@ -108,7 +108,7 @@ impl HostState {
             our_record: false,
             memory: Memory::default(),
             truly_fenced: Vec::new(),
-            admitted: None,
+            readmitted: None,
             our_drain: false,
         }
     }

@@ -62,10 +62,10 @@ fn one(
             if proof.grade < least {
                 return Err(format!("{} is less than {least}", proof.grade));
             }
-            let admitted = truth.admitted;
-            let since = |at: u64| admitted.is_none_or(|admitted| at > admitted);
+            let readmitted = truth.readmitted;
+            let since = |at: u64| readmitted.is_none_or(|readmitted| at > readmitted);
             if !truth.truly_fenced.iter().any(|(at, grade)| *grade >= least && since(*at)) {
-                return Err(format!("I3, I7: no fencing of at least {least} since it was admitted"));
+                return Err(format!("I3, I7: no fencing of at least {least} since it was readmitted"));
             }
             // A human's word and the administrator's choice of `isolated` are taken as they are.
             if truth.instances && proof.word != ProofSource::Human && least > Grade::Isolated {
@@ -88,8 +88,9 @@ pub(crate) fn check_world(world: &mut World) {
     let mut broken = Vec::new();
     for state in world.hosts.iter().filter(|state| state.our_record && !state.ganeti.powered) {
         // `gnt-node power off` sees it itself.
-        let seen_off =
-            |(at, grade): &(u64, Grade)| *grade == Grade::Off && state.admitted.is_none_or(|admitted| *at > admitted);
+        let seen_off = |(at, grade): &(u64, Grade)| {
+            *grade == Grade::Off && state.readmitted.is_none_or(|readmitted| *at > readmitted)
+        };
         if !world.settings.power_too.off && !state.truly_fenced.iter().any(seen_off) {
             broken.push(format!("{} is recorded with powered=no, and nobody has seen its power off", state.name));
         }

@@ -145,8 +145,8 @@ impl World {
         }
     }
 
-    /// The administrator admits a node: whoever the master reaches is told.
-    pub(crate) fn admit(&mut self, node: Host) {
+    /// The administrator readmits a node: whoever the master reaches is told.
+    pub(crate) fn readmit(&mut self, node: Host) {
         let name = self.hosts[node].name.clone();
         let master = self.master;
         let told: Vec<Host> = (0..self.hosts.len())
@@ -155,10 +155,10 @@ impl World {
             .collect();
         for host in told {
             if let Some(entry) = self.hosts[host].role.shuns.0.get_mut(&name) {
-                entry.epoch = entry.epoch.admitted().unwrap_or(entry.epoch);
+                entry.epoch = entry.epoch.readmitted().unwrap_or(entry.epoch);
             }
         }
-        self.say(&format!("n{} is admitted", node + 1));
+        self.say(&format!("n{} is readmitted", node + 1));
     }
 
     /// Shun lists are merged: the greater epoch counts. Who is refused is neither asked nor told.
@@ -172,7 +172,7 @@ impl World {
                     self.hosts[one].role.shuns.merge(&learned);
                     let after = self.hosts[one].role.shuns.clone();
                     for (node, entry) in after.0.iter().filter(|(node, entry)| before.epoch(node) != entry.epoch) {
-                        let what = if entry.epoch.is_shunned() { "shunned" } else { "admitted" };
+                        let what = if entry.epoch.is_shunned() { "shunned" } else { "readmitted" };
                         self.say(&format!("n{} learns that {node} is {what}", one + 1));
                     }
                 }

@@ -191,7 +191,7 @@ impl Script {
             ),
             ["confd", n, word] => Command::Confd(self.host(n)?, either(word, "answers", "silent")?),
             ["luxid", n, "stopped"] => Command::LuxidStopped(self.host(n)?),
-            ["admit", n] => Command::Admit(self.host(n)?),
+            ["readmit", n] => Command::Readmit(self.host(n)?),
             ["disk", n, word] => Command::DiskFull(self.host(n)?, either(word, "full", "writable")?),
             _ => return Err("no such command".to_owned()),
         })

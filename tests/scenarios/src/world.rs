@@ -199,7 +199,7 @@ impl World {
             }
             Command::Confd(host, answers) => self.hosts[host].role.confd = answers,
             Command::LuxidStopped(host) => self.hosts[host].role.serves = false,
-            Command::Admit(host) => self.admit(host),
+            Command::Readmit(host) => self.readmit(host),
             Command::DiskFull(host, full) => self.hosts[host].fill(full),
         }
     }

@@ -18,7 +18,7 @@ use real_watchdog::machine;
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 4_000, watchdog_ms: 3_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 /// Another time than the 4 s with which the driver is loaded: it is set, and read back.
-const CONFIG: &str = "[self_fence]\nlease = 4\nwatchdog = 3\nstop = 1\n";
+const CONFIG: &str = "[self_fence]\nlease = 4\nwatchdog_timeout = 3\nstop_time = 1\n";
 
 const INIT: &str = include_str!("../src/init.sh");
 

@@ -1,4 +1,4 @@
-//! Answers to `tend`, and questions of `peer`, that nobody sends who means well: none of them changes a grade, an epoch, an
+//! Answers to `sync`, and questions of `peer`, that nobody sends who means well: none of them changes a grade, an epoch, an
 //! address, or what is refused.
 
 use outside::hostile::{Dice, mutated, reworded};

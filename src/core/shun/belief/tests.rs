@@ -267,8 +267,8 @@ proptest! {
             for (node, entry) in &own.0 {
                 let member = &roll().members[node];
                 prop_assert!(entry.addresses.is_subset(member), "{node}: {:?}", entry.addresses);
-                let open = entry.epoch.admitted().unwrap();
-                prop_assert!(!open.is_shunned() && open.shunned().admitted().unwrap() > open);
+                let open = entry.epoch.readmitted().unwrap();
+                prop_assert!(!open.is_shunned() && open.shunned().readmitted().unwrap() > open);
             }
         }
     }

@@ -153,11 +153,11 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
     let mut flushed = all(90);
     flushed.seals.insert(node(2), "another".into());
-    let mut admitted = all(90);
-    admitted.epoch = Epoch(5);
+    let mut readmitted = all(90);
+    readmitted.epoch = Epoch(5);
     let mut booted = all(90);
     booted.boot_id = "another".into();
-    for last in [flushed, admitted, booted] {
+    for last in [flushed, readmitted, booted] {
         assert!(must_restart_wait(&all(0), &last));
         let until = S(90) + self_fence().self_fence.terms.bound();
         assert_eq!(judged(&all(0), &last, 9, Some(&self_fence())), ProofVerdict::Waiting { until });
@@ -283,7 +283,7 @@ fn the_wait_counts_from_the_last_answer_of_the_first_look() {
     assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
 }
 
-/// Neither an earlier nor a later one: the node was admitted in between, or is known to be.
+/// Neither an earlier nor a later one: the node was readmitted in between, or is known to be.
 #[test]
 fn a_refusal_in_another_epoch_is_none() {
     for other in [Epoch(1), Epoch(5)] {

@@ -1,4 +1,4 @@
-//! `gnt-ha record`, `breaker reset`: Ganeti's record of what became of its nodes.
+//! `gnt-ha reconcile`, `breaker reset`: Ganeti's record of what became of its nodes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `ganeti-oob tend`: keeps every node at what was decided, and keeps what they say of themselves.
+//! `ganeti-oob sync`: keeps every node at what was decided, and keeps what they say of themselves.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +13,12 @@ use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::identity;
 
 use super::peers::Channel;
-use super::survivors::{can_shun, is_admitted};
+use super::survivors::{can_shun, is_readmitted};
 use crate::network;
 
 /// What it brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tended {
+pub struct SyncResult {
     /// Who does not refuse whom yet, a line each.
     pub open: Vec<String>,
     /// Whether anybody is shunned: then a node that did not answer may be one that does not refuse him.
@@ -34,23 +34,23 @@ pub struct Tended {
 ///
 /// # Errors
 /// Why nobody was asked.
-pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tended, String> {
+pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<SyncResult, String> {
     let keeper = ShunApplier::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
     if !can_shun(data_dir) || register == ShunList::default() && !config.has_driver(&Driver::Shun) {
-        return Ok(Tended::default());
+        return Ok(SyncResult::default());
     }
     let network = network::read(data_dir)?;
     let question = |register: ShunList| PeerRequest { register, ..PeerRequest::asked_by(keeper.here().clone()) };
     // Also a look at the own rules: somebody may have flushed them.
     let own = keeper.tell(&question(ShunList::default()), deadline).map_err(|error| error.to_string())?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();
-    let admitted = |node: &NodeName| is_admitted(&register, node);
+    let readmitted = |node: &NodeName| is_readmitted(&register, node);
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
-        // One that is admitted runs again, also while Ganeti has it offline still.
-        .filter(|(name, member)| *name != keeper.here() && (!member.offline || admitted(name)) && !refused(name))
+        // One that is readmitted runs again, also while Ganeti has it offline still.
+        .filter(|(name, member)| *name != keeper.here() && (!member.offline || readmitted(name)) && !refused(name))
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
     let channel = Channel::new(config, &network, data_dir);
@@ -58,7 +58,7 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
     let answers = channel.ask(&peers, &question(register.clone()), deadline);
     let mut learnt: BTreeMap<NodeName, ShunList> = BTreeMap::new();
     let mut reports = BTreeMap::from([(keeper.here().clone(), own)]);
-    let mut tended = Tended::default();
+    let mut synced = SyncResult::default();
     let mut told = Peers::new();
     let not_durable = |node: &NodeName, report: &PeerReport| {
         let why = report.not_durable.as_ref()?;
@@ -74,19 +74,19 @@ pub fn tend(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Tend
                 reports.insert(node.clone(), report.clone());
                 told.insert(node, Told { asked_boottime_ms, boot_id: identity::incarnation(), report });
             }
-            Err(why) => tended.failed.push(format!("{node}: {why}")),
+            Err(why) => synced.failed.push(format!("{node}: {why}")),
         }
     }
-    tended.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
-    tended.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
+    synced.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
+    synced.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
     if let Err(error) =
         peer_reports::keep_peers(&config.state, told, |node| network.members.contains_key(node), deadline)
     {
-        tended.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
+        synced.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
     }
     let after = keeper.register().map_err(|error| error.to_string())?;
     let refuses = reports.iter().map(|(node, report)| (node, &report.refuses));
-    tended.shuns = after.shunned().next().is_some();
-    tended.open = not_refused(&register, &after, refuses);
-    Ok(tended)
+    synced.shuns = after.shunned().next().is_some();
+    synced.open = not_refused(&register, &after, refuses);
+    Ok(synced)
 }

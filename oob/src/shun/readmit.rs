@@ -1,4 +1,4 @@
-//! Admitting a node again: for a boot that is proven to be another one, or at a person's word.
+//! Readmitting a node again: for a boot that is proven to be another one, or at a person's word.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,28 +17,28 @@ use super::survivors::Survivors;
 /// For how long this host lets its own question to the node through, in seconds.
 const HOLE: u64 = 5;
 
-/// What admitting a node brought.
-pub enum Admitted {
+/// What readmitting a node brought.
+pub enum Readmitted {
     /// It was not shunned, and enough know that it is not any more, if it ever was.
     AlreadySo,
-    /// Whoever answered has admitted it.
+    /// Whoever answered has readmitted it.
     Done(Answers),
 }
 
-/// Admits it: at the word of a person, who gives a reason, or because it has booted since and runs nothing.
+/// Readmits it: at the word of a person, who gives a reason, or because it has booted since and runs nothing.
 ///
 /// # Errors
 /// Why not, and what to do about it.
-pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) -> Result<Admitted, String> {
+pub fn readmit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) -> Result<Readmitted, String> {
     let before = survivors.entry()?;
     let due = Due::of(before.as_ref());
-    let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Admitted::AlreadySo) };
+    let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Readmitted::AlreadySo) };
     if due == Due::Telling {
-        return known_to_enough(survivors, entry, deadline).map(|_| Admitted::AlreadySo);
+        return known_to_enough(survivors, entry, deadline).map(|_| Readmitted::AlreadySo);
     }
     let because = match word {
         Some(reason) => {
-            // It is told whom the others refuse; one that does not answer yet is told by `tend`.
+            // It is told whom the others refuse; one that does not answer yet is told by `sync`.
             let _ = ask(survivors, deadline);
             reason.to_owned()
         }
@@ -48,19 +48,19 @@ pub fn admit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) 
             let returned = ask(survivors, deadline)?;
             if let Some(why) = objection(&entry, &returned, now().wall_ms) {
                 return Err(format!(
-                    "{why}; when you have seen that it may: gnt-ha admit {} --confirm REASON",
+                    "{why}; when you have seen that it may: gnt-ha readmit {} --force --reason TEXT",
                     survivors.target()
                 ));
             }
             "it has booted since, and runs nothing".to_owned()
         }
     };
-    entry.epoch = entry.epoch.admitted().map_err(|error| error.to_string())?;
+    entry.epoch = entry.epoch.readmitted().map_err(|error| error.to_string())?;
     entry.grade = Grade::Unknown;
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;
     entry.by = format!("{} on {}: {because}", identity::asker().user, identity::host());
-    known_to_enough(survivors, entry, deadline).map(Admitted::Done)
+    known_to_enough(survivors, entry, deadline).map(Readmitted::Done)
 }
 
 /// Tells everybody of a readmission. Else a candidate that was away, and remembers that the boot of before has stopped, would
@@ -77,7 +77,7 @@ fn known_to_enough(survivors: &Survivors<'_>, entry: ShunEntry, deadline: Deadli
 fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
     const EACH: Duration = Duration::from_secs(4);
     shun_table::allow_noded(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
-    // It was told nothing while it was refused. Once it is admitted the others count on it to refuse whom they refuse.
+    // It was told nothing while it was refused. Once it is readmitted the others count on it to refuse whom they refuse.
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();

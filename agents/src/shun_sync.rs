@@ -1,4 +1,4 @@
-//! Shunned nodes stay shunned: from time to time every node is told again, and asked, by `ganeti-oob tend`.
+//! Shunned nodes stay shunned: from time to time every node is told again, and asked, by `ganeti-oob sync`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,10 +23,10 @@ const QUIET_MS: u64 = 180_000;
 const LIMIT: Duration = Duration::from_secs(4);
 
 /// The note of when it ran last, in milliseconds of the clock since boot.
-const NOTE: &str = "tended";
+const NOTE: &str = "shun-synced";
 
 /// Runs it if it is time. What fails is said, and tried again at its next time.
-pub fn tend_if_due(place: &Place, deadline: Deadline) {
+pub fn sync_if_due(place: &Place, deadline: Deadline) {
     let shuns = applier::remembers(&place.state_dir);
     let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
     let now_ms = now().boottime_ms;
@@ -39,7 +39,7 @@ pub fn tend_if_due(place: &Place, deadline: Deadline) {
         return;
     }
     // What is refused, but not durable, is said by a program that ends well.
-    let said = match run_and_hear(Path::new(PROGRAM), &["tend"], deadline.at_most(LIMIT)) {
+    let said = match run_and_hear(Path::new(PROGRAM), &["sync"], deadline.at_most(LIMIT)) {
         Ok(said) | Err(ProgramError::Failed { said, .. }) => said,
         Err(error) => error.to_string(),
     };

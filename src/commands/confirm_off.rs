@@ -1,4 +1,4 @@
-//! `gnt-ha attest`: a human says that a node is off, to Pacemaker and to the receipts.
+//! `gnt-ha confirm-off`: a human says that a node is off, to Pacemaker and to the receipts.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
     let shown = name.as_ref().map_or(node.as_str(), PacemakerName::as_str);
     told.map_err(|error| {
-        format!("{node}: attest failed: {error}; look at crm_mon --one-shot, and while it shows {shown} UNCLEAN: the same again")
+        format!("{node}: confirm-off failed: {error}; look at crm_mon --one-shot, and while it shows {shown} UNCLEAN: the same again")
     })?;
     let then = match name {
         Some(_) => "Pacemaker goes on, and Ganeti's master records it",

@@ -1,4 +1,4 @@
-//! What `gnt-ha setup` has made follows Ganeti's nodes: `gnt-ha setup --follow`.
+//! What `gnt-ha setup` has made follows Ganeti's nodes: `gnt-ha setup --update`.
 
 use super::super::places::Paths;
 use super::{Form, apply, read, shown};
@@ -13,7 +13,7 @@ use crate::sys::pacemaker::{PacemakerError, cibadmin};
 ///
 /// # Errors
 /// One line.
-pub fn follow(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
+pub fn update(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
     let cib = match cibadmin::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),
         cib => cib.map_err(|error| error.to_string())?,
