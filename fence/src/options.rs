@@ -77,7 +77,7 @@ pub struct Options {
     pub action: Action,
     /// The nodes to do it to; none if none were given.
     pub plugs: Vec<NodeName>,
-    /// The node that Pacemaker wants fenced; none where it was not said or is no node name.
+    /// The node that Pacemaker wants fenced; none where it was not said or is not a valid node name.
     pub meant: Option<NodeName>,
     /// Separates columns in lists.
     pub separator: String,
@@ -128,7 +128,7 @@ pub enum OptionError {
     /// The action needs a node.
     #[error("no node was named: give plug=NODE on stdin, or -n NODE")]
     NoPlug,
-    /// A plug that is no node name.
+    /// A plug that is not a valid node name.
     #[error("{0}")]
     Plug(#[from] BadNodeName),
     /// A value of the wrong kind.

@@ -95,7 +95,7 @@ pub fn pursue(
     }
 }
 
-/// What was off before nobody was told to refuse: our own program has that done for every off that it proves itself. It may
+/// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. It may
 /// come back as any other, so this is done for it, too; best effort.
 pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut RecordedAction) {
     let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));

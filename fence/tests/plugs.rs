@@ -74,16 +74,16 @@ fn hostile_plugs_are_refused() {
         &long,
     ] {
         let cluster = Cluster::new();
-        cluster.pacemaker(&format!("action=off\nplug={plug}")).failed(&["no node name"]);
+        cluster.pacemaker(&format!("action=off\nplug={plug}")).failed(&["not a valid node name"]);
         assert!(cluster.calls().is_empty() && cluster.ledger().is_empty(), "{plug}");
         // With a program by option and no configuration nothing else checks the name.
         std::fs::remove_file(cluster.path("data/config.data")).unwrap();
         let lines = format!("action=off\nplug={plug}\noob_program={}", cluster.path("oob").display());
-        cluster.pacemaker(&lines).failed(&["no node name"]);
+        cluster.pacemaker(&lines).failed(&["not a valid node name"]);
         assert!(cluster.calls().is_empty(), "{plug}");
     }
     let cluster = Cluster::new();
-    cluster.person(&["-o", "off", "-n", "n2.lab\nn3.lab"]).failed(&["no node name"]);
+    cluster.person(&["-o", "off", "-n", "n2.lab\nn3.lab"]).failed(&["not a valid node name"]);
     assert!(cluster.calls().is_empty());
 }
 
@@ -96,7 +96,7 @@ fn several_plugs_are_all_fenced_or_it_is_a_failure() {
     cluster.pacemaker("action=on\nplug=n2.lab;n3\nplug_separator=;").succeeded().said("Success: Powered ON\n");
 
     for (plugs, word) in
-        [("n2.lab,", "empty"), (",n2.lab", "empty"), ("n2.lab,n9", "n9"), ("n2.lab,n3;x", "no node name")]
+        [("n2.lab,", "empty"), (",n2.lab", "empty"), ("n2.lab,n9", "n9"), ("n2.lab,n3;x", "not a valid node name")]
     {
         cluster.pacemaker(&format!("action=off\nplug={plugs}")).failed(&[word]);
     }

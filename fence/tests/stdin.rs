@@ -180,7 +180,7 @@ fn bytes_that_are_no_text_reach_no_program() {
     let cluster = Cluster::new();
     let mut input = cluster.settings().into_bytes();
     input.extend(b"action=off\nplug=n2.lab\xff\n");
-    feed(pacemakers_command(), &input).failed(&["no node name"]);
+    feed(pacemakers_command(), &input).failed(&["not a valid node name"]);
     assert!(cluster.calls().is_empty());
 
     let mut input = cluster.settings().into_bytes();

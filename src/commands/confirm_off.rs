@@ -53,15 +53,16 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let ssconf = Ssconf::new(&arguments.places.data_dir);
     let names = ssconf.names("node_list").map_err(|error| error.to_string())?;
     let node = node::find(&arguments.node, &names).map_err(|error| error.to_string())?.clone();
-    let refused = |why: &str| format!("{node}: your word was not taken: {why}");
+    let refused = |why: &str| format!("{node}: not confirmed as off: {why}");
     let (seen, name) = seen(&arguments.places, &ssconf, &node, &names).map_err(|why| refused(&why))?;
     if let Some(why) = objection(seen) {
         return Err(refused(why));
     }
     if !arguments.yes {
         // A name that is typed twice is hardly misspelt.
-        let question =
-            format!("If {node} runs, its disks are written by two from now on. Is it off? Then type its full name:");
+        let question = format!(
+            "If {node} still runs, two hosts can write to its disks. To confirm that it is off, type its full name:"
+        );
         cli::confirm(&question, node.as_str()).map_err(|why| refused(&why))?;
     }
     let user = identity::asker().user;

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// The bridge between Ganeti and Pacemaker, for the administrator.
+/// Administration tool of gnt-ha, which connects Ganeti and Pacemaker.
 #[derive(Debug, Parser)]
 #[command(name = "gnt-ha", version, max_term_width = 100)]
 pub struct Cli {
@@ -37,108 +37,106 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show each node, what is about to happen to its record in Ganeti, and what is in the way
+    /// Show the state of each node, its pending record change and what blocks it
     ///
-    /// Changes nothing, and works on every node as far as its files tell. In front of a line: `!` needs a look, `*` is
-    /// about to be done, `?` cannot be known. Below the nodes stands what holds for all of them: quorum, maintenance, a
-    /// pause, the breaker, simulated conditions, tags that mean nothing.
+    /// Changes nothing, and works on every node as far as its files say. In front of a line: `!` needs attention, `*` is
+    /// pending, `?` is unknown. Below the nodes: what holds for all of them, such as quorum, maintenance, a pause, the
+    /// breaker, simulated conditions, tags without effect.
     ///
-    /// Exit code: 0 all is well, 1 something is refused or needs a look, 2 something cannot be known.
+    /// Exit codes: 0 all is well, 1 a change is blocked or something needs attention, 2 something is unknown.
     Status(status::Arguments),
-    /// Look for everything that would go wrong when a host dies, and say how to mend it
+    /// Check both clusters for problems and print a fix for each
     ///
-    /// Looks at Pacemaker's and Ganeti's configuration and state, at both together, at this host, and asks every node's
-    /// OOB program, which logs in to its device. Changes nothing. Run it on a master candidate: only those hold Ganeti's
+    /// Checks the configuration and state of Pacemaker and Ganeti, each against the other, this host, and the OOB program of
+    /// every node, which logs in to its device. Changes nothing. Run on a master candidate: only those hold Ganeti's
     /// configuration.
     ///
-    /// Exit code: 0 nothing was found, 1 warnings, 2 errors, or this host could not be looked at.
+    /// Exit codes: 0 no finding, 1 warnings, 2 errors, or this host could not be checked.
     Check(check::Arguments),
-    /// Have Pacemaker protect this Ganeti cluster: fence device, roles, properties
+    /// Configure Pacemaker for this Ganeti cluster: fence device, roles, properties
     ///
-    /// Without --apply it only shows what is missing or different, as a table, XML, or commands for pcs and crm. Everything
-    /// that it makes has an id that begins with gnt-ha-; what somebody else made is left as it is. Run it on a master
-    /// candidate.
+    /// Without --apply, only shows what is missing or different, as a table, XML, or commands for pcs and crm. The id of
+    /// everything that setup makes begins with gnt-ha-; it changes nothing that others made. Run on a master candidate.
     ///
-    /// Of more than 16 nodes, those that Pacemaker does not know and that are no master candidates become Pacemaker remote
-    /// nodes: pacemaker_remote has to run there, with the cluster's authkey. (The id of such a connection is the node's name;
-    /// that of its parameters begins with gnt-ha-remote-.)
+    /// Of more than 16 nodes, those that Pacemaker does not know and that are not master candidates become Pacemaker remote
+    /// nodes: pacemaker_remote has to run there, with the cluster's authkey. The id of such a connection is the node's name;
+    /// the id of its parameters begins with gnt-ha-remote-.
     ///
-    /// Where the times of Pacemaker, of the device and of self-fencing do not hold together, nothing is changed, and the sum is
+    /// If the times of Pacemaker, the device and self-fencing do not fit together, nothing is changed, and the time budget is
     /// shown with the figure to change.
     ///
-    /// Exit code: 0 everything is as it should be, 1 something is to be changed, 2 it could not be done, or the times do not
-    /// hold together.
+    /// Exit codes: 0 nothing to change, 1 changes are pending, 2 failed, or the times do not fit together.
     Setup(setup::Arguments),
-    /// Print what was done to nodes, by whom, and how it was proven
+    /// Print each action on a node, who requested it, and how it was proven
     History(history::Arguments),
     /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove
     ///
-    /// Runs by itself at each monitor of the master; by hand it says what is blocked, and why: `*` is done, `!` is
-    /// refused.
+    /// Runs by itself at each monitor of the master; by hand it shows what is blocked, and why. In front of a line: `*` is
+    /// done, `!` is blocked.
     Reconcile(reconcile::Arguments),
-    /// Show what would happen if a host died now, step by step
+    /// Predict what a failure of a node would cause, step by step
     ///
-    /// Pacemaker's own simulation, what the node's OOB program could prove, and what would be recorded in Ganeti by the host
-    /// that takes over; with the grade that each level's off has, and times counted from the death: "about" is when a step
-    /// usually comes, "within" when whatever waits for it gives up, were every step to take all the time that it has. Changes
-    /// nothing. In front of a step: `!` is in the way, or would not happen. Run it on a master
-    /// candidate.
+    /// Shows Pacemaker's own simulation, what the node's OOB program could prove, and what the new master would record in
+    /// Ganeti, with the grade of each level's off. Times count from the failure: "about" is when a step usually comes,
+    /// "within" is when the step behind it stops waiting. Changes nothing. In front of a step: `!` is blocked, or would not
+    /// happen. Run on a master candidate.
     ///
-    /// Exit code: 0 nothing is in the way, 1 something is, 2 it cannot be rehearsed.
+    /// Exit codes: 0 nothing is blocked, 1 something is, 2 the failure cannot be rehearsed.
     Rehearse(rehearse::Arguments),
-    /// Fence a host for practice, and hold what follows against the rehearsal
+    /// Fence a node for practice and compare with the rehearsal
     ///
-    /// The host loses its power (stonith_admin --reboot), and what runs on it dies. Refused where the rehearsal finds something
-    /// in the way, where another host is not online, and of this host. Asks twice. Run it on a master candidate.
+    /// The node loses its power (stonith_admin --reboot), and what runs on it dies. Refused if the rehearsal finds a problem,
+    /// if another node is not online, and for this host. Asks twice. Run on a master candidate.
     ///
-    /// Exit code: 0 as it was rehearsed, 1 not, 2 refused, or not fenced.
+    /// Exit codes: 0 as rehearsed, 1 not as rehearsed, 2 refused, or not fenced.
     Drill(drill::Arguments),
-    /// Tell what is known to programs that watch: Ganeti's monitoring, Prometheus
+    /// Export the status for Ganeti's monitoring daemon or Prometheus
     ///
-    /// The same that gnt-ha status shows, as a file, on stdout, or as the answer to an HTTP request. Changes nothing.
+    /// The same content as gnt-ha status, as a file, on stdout, or as the answer to an HTTP request. Changes nothing.
     Report(report::Arguments),
-    /// Stop recording in the whole cluster, for a reason
+    /// Stop reconciliation in the whole cluster, for a reason
     ///
-    /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the
-    /// master role go on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause), so run it where
-    /// Pacemaker runs; elsewhere it pauses that host alone, says so, and fails.
+    /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the master
+    /// role go on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause): run this where Pacemaker runs.
+    /// Elsewhere it pauses that host alone, says so, and fails.
     Pause(pause::Arguments),
-    /// Let recording go on, in the whole cluster
+    /// Resume reconciliation in the whole cluster
     ///
-    /// What was fenced meanwhile is recorded at the next look of the master, if it is still proven.
+    /// A node that was fenced meanwhile is recorded at the next reconciliation of the master, if it is still proven.
     Resume(places::Paths),
-    /// Run by Ganeti's hooks: what protects the cluster follows its nodes
+    /// Run by Ganeti's hooks: keep Pacemaker and the shun list in line with Ganeti's nodes
     ///
-    /// The scripts in /etc/ganeti/hooks call it, and it reads what has happened from their environment. On the master: what
-    /// gnt-ha setup has made follows as nodes come, go, and change their role (config-update, node-add, node-remove,
-    /// node-modify); a node that is recorded offline by hand is refused by the others, over TCP, and put on standby in
-    /// Pacemaker, or as the cluster's tag says (gnt-ha-tags(7)), until it is online again; Ganeti's record is looked at after
-    /// the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of gnt-ha check. On every node the watcher
-    /// has the refusals made anew; and a host with self-fencing starts no instance (instance-start, -add, -failover, -migrate,
-    /// -move, -reboot) for some 10 minutes after a boot, unless it is armed: other nodes may still take it for armed. Nothing is done where nothing of gnt-ha is configured in Pacemaker.
+    /// The scripts in /etc/ganeti/hooks call it, and it reads the event from their environment. On the master: setup's
+    /// changes follow the nodes (config-update, node-add, node-remove, node-modify); a node that is recorded offline by hand
+    /// is shunned over TCP and put on standby in Pacemaker, or as the cluster's tag says (gnt-ha-tags(7)), until it is online
+    /// again; the record is reconciled after the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of
+    /// gnt-ha check. On every node, the watcher applies the shun rules again; and a host with self-fencing starts no instance
+    /// (instance-start, -add, -failover, -migrate, -move, -reboot) for some 10 minutes after a boot, unless it is armed:
+    /// other nodes may still rely on it. Does nothing if Pacemaker has no configuration of gnt-ha.
     Hook(hook::Arguments),
-    /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
+    /// Readmit a shunned node after it has rebooted
     ///
-    /// Run it on a master candidate. Then have Ganeti take it back: gnt-node add --readd NODE.
+    /// Refused unless the node has booted since and runs no instance, or --force says so. Run on a master candidate. Then
+    /// readd it to Ganeti: gnt-node add --readd NODE.
     Readmit(readmit::Arguments),
-    /// Say that a node is off: a human's word, with a name and a reason
+    /// Confirm that a node is off, with your name and a reason
     ///
-    /// For a node that nobody can prove off: you have pulled its plugs. Pacemaker is told (stonith_admin --confirm), and a
-    /// receipt keeps who said it, and why. Refused of a node that is seen running. A word that is not true lets two hosts write
-    /// to one disk.
+    /// For a node that no device can prove off: you have pulled its plugs. Tells Pacemaker (stonith_admin --confirm), and
+    /// writes a receipt with who confirmed it, and why. Refused for a node that is seen running. If the node still runs, two
+    /// hosts can write to one disk.
     ConfirmOff(confirm_off::Arguments),
-    /// A watchdog that resets this node when the master candidates do not let it run
+    /// Control self-fencing: a watchdog that resets this node when its lease ends
     ///
-    /// With it, a node that the others refuse is proven to have stopped itself after a while (grade bounded); without, it
-    /// may still run (isolated).
+    /// With it, a node that the others shun is proven to have stopped itself after a while (grade bounded); without it, the
+    /// node may still run (isolated).
     #[command(subcommand)]
     SelfFence(self_fence::Command),
-    /// Have every other node refuse one, or see to the rules of this host
+    /// Shun a node, or manage the shun rules of this host
     ///
-    /// For a node that is not to be talked to any more, and whose power nobody can see. Nothing is proven by it: the node may
-    /// run on (gnt-ha confirm-off, stonith_admin). Run it on a master candidate; gnt-ha readmit NODE ends it.
+    /// For a node that must not be talked to any more, and whose power no device can see. This proves nothing: the node may
+    /// run on (gnt-ha confirm-off, stonith_admin). Run on a master candidate; gnt-ha readmit NODE ends it.
     Shun(shun::Arguments),
-    /// Too many nodes at once: the breaker
+    /// Reset the breaker that limits how many nodes are recorded offline
     #[command(subcommand)]
     Breaker(reconcile::BreakerCommand),
 }

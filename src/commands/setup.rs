@@ -340,7 +340,7 @@ fn apply(
     let open = again(&read(&after)?).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
     match open.map(|part| part.what).collect::<Vec<_>>().join(", ") {
         open if open.is_empty() => Ok(()),
-        open => Err(format!("cibadmin was content, and the configuration does not show: {open} (cibadmin --query)")),
+        open => Err(format!("cibadmin succeeded, but the configuration does not contain: {open} (cibadmin --query)")),
     }
 }
 

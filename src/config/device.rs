@@ -331,7 +331,7 @@ impl IpmiDevice {
             return Err("login_timeout is below 1 second, too short for any BMC".to_owned());
         }
         if self.port == 0 {
-            return Err("port 0 is none".to_owned());
+            return Err("port must be between 1 and 65535".to_owned());
         }
         Ok(())
     }

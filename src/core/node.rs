@@ -22,7 +22,7 @@ pub enum BadNodeName {
     #[error("the node name is empty: give a node's name as `gnt-node list` shows it")]
     Empty,
     /// More than [`MAX_LENGTH`] bytes.
-    #[error("{start:?}... is no node name: it has {length} bytes, and a host name has at most 255")]
+    #[error("{start:?}... is not a valid node name: {length} bytes, the maximum is 255")]
     TooLong {
         /// The first characters.
         start: String,
@@ -30,7 +30,7 @@ pub enum BadNodeName {
         length: usize,
     },
     /// A character that no host name has.
-    #[error("{name:?} is no node name: {character:?} cannot be part of one (letters, digits, '.', '_', '-')")]
+    #[error("{name:?} is not a valid node name: {character:?} cannot be part of one (letters, digits, '.', '_', '-')")]
     Character {
         /// What was given.
         name: String,
@@ -38,7 +38,7 @@ pub enum BadNodeName {
         character: char,
     },
     /// It would be read as an option, a hidden file or a way up.
-    #[error("{0:?} is no node name: it must begin with a letter or a digit and have no empty part")]
+    #[error("{0:?} is not a valid node name: it must begin with a letter or a digit and have no empty part")]
     Shape(String),
 }
 

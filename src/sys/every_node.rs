@@ -92,7 +92,7 @@ pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: D
     match ended.end {
         End::Exited(0) if ended.flooded => Err(format!("{what} printed more than {ANSWER_LIMIT} bytes")),
         End::Exited(0) => {
-            serde_json::from_slice(&ended.stdout).map_err(|error| format!("what {what} says is none: {error}"))
+            serde_json::from_slice(&ended.stdout).map_err(|error| format!("cannot parse the output of {what}: {error}"))
         }
         End::TimedOut => Err(format!("{what} did not end in time")),
         end => Err(reason_in(&ended.stderr).unwrap_or_else(|| format!("{what} ended with {end:?}"))),
@@ -126,7 +126,7 @@ mod tests {
             ask_it("echo 'ganeti-oob: n1.lab: no such device' >&2; exit 1").unwrap_err(),
             "ganeti-oob: n1.lab: no such device"
         );
-        assert!(ask_it("echo {}").unwrap_err().contains("says is none"));
+        assert!(ask_it("echo {}").unwrap_err().contains("cannot parse the output of"));
     }
 
     /// All at once: what one of them does not say is its own.

@@ -1,4 +1,4 @@
-//! `gnt-ha-alert`: an alert agent of Pacemaker. What happened reaches people once, in words that are true.
+//! `gnt-ha-alert`, an alert agent of Pacemaker: reports each cluster event once, from one host.
 //!
 //! Pacemaker starts it as `hacluster` on every host that sees an event, with everything in the environment (Pacemaker
 //! Explained, "Alerts"; `daemons/execd/execd_alerts.c`), and gives it 30 seconds.

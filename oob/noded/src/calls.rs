@@ -192,7 +192,7 @@ fn payload(easy: &mut Easy2<Body>) -> Result<Value, String> {
             let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
             Err(format!("it failed there: {}", told(message.as_bytes())))
         }
-        _ => Err(format!("noded's answer is none: {}", told(&body))),
+        _ => Err(format!("cannot parse noded's answer: {}", told(&body))),
     }
 }
 

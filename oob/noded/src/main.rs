@@ -33,7 +33,8 @@ fn run() -> Result<(), String> {
     without_environment()?;
     let mut text = Vec::new();
     stdin().lock().take(LIMIT).read_to_end(&mut text).map_err(|error| format!("cannot read stdin: {error}"))?;
-    let request: Request = serde_json::from_slice(&text).map_err(|error| format!("the request is none: {error}"))?;
+    let request: Request =
+        serde_json::from_slice(&text).map_err(|error| format!("cannot parse the request: {error}"))?;
     calls::all(&request, |answer| {
         let line = serde_json::to_string(answer).map_err(|error| error.to_string())?;
         match output::print(&Text::from(format!("{line}\n").as_str())) {

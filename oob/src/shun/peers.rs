@@ -199,7 +199,8 @@ impl Channel {
             words.extend(command);
             let text = run_up_to(ANSWER_LIMIT, Path::new("ssh"), &words, question.as_bytes(), deadline)
                 .map_err(|error| error.to_string())?;
-            serde_json::from_str::<PeerReport>(text.trim()).map_err(|error| format!("ssh: its answer is none: {error}"))
+            serde_json::from_str::<PeerReport>(text.trim())
+                .map_err(|error| format!("ssh: cannot parse its answer: {error}"))
         };
         std::thread::scope(|scope| {
             let asked = peers.iter().filter_map(|(node, address)| {
@@ -214,7 +215,9 @@ impl Channel {
 
 fn answer(line: Line) -> Result<PeerReport, String> {
     match (line.ok, line.error) {
-        (Some(payload), _) => serde_json::from_value(payload).map_err(|error| format!("its answer is none: {error}")),
+        (Some(payload), _) => {
+            serde_json::from_value(payload).map_err(|error| format!("cannot parse its answer: {error}"))
+        }
         (None, Some(why)) => Err(why),
         (None, None) => Err("its answer is empty".to_owned()),
     }

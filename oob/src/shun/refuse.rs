@@ -23,7 +23,7 @@ pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: ShunScope, deadlin
     match survivors.shun(Grade::Unknown, reach, &by, deadline)?.look {
         Ok(look) => Ok(look.seals.len()),
         Err(missing) => Err(format!(
-            "not by all yet, and who is missing will be told (ganeti-oob sync): {}",
+            "not shunned by all nodes yet; ganeti-oob sync tells the missing ones: {}",
             missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
         )),
     }

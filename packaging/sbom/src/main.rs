@@ -39,7 +39,7 @@ fn write(file: &Path, programs: &[PathBuf]) -> Result<(), String> {
     let sources = Sources {
         tree: &tree,
         metadata: &serde_json::from_str(&metadata)
-            .map_err(|error| format!("what cargo metadata says is none: {error}"))?,
+            .map_err(|error| format!("cannot parse the output of cargo metadata: {error}"))?,
         lock: &String::from_utf8_lossy(&lock),
         rustc: of_rustc("release: ")?,
         programs: &programs.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?,

@@ -89,7 +89,7 @@ impl fmt::Display for BlockReason {
             Self::Maintenance => f.write_str("Pacemaker is in maintenance mode"),
             Self::Paused(pause) => write!(f, "paused by {}: {} (gnt-ha resume)", pause.by, pause.reason),
             Self::MasterElsewhere { role_on: Some(host) } => {
-                write!(f, "Pacemaker has the master role on {host}: this host is no master to it")
+                write!(f, "Pacemaker runs the master role on {host}, not on this host")
             }
             Self::MasterElsewhere { role_on: None } => {
                 f.write_str("Pacemaker has the master role nowhere: whoever gets it sees to this")

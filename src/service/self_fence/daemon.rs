@@ -301,9 +301,7 @@ impl Daemon {
             }
             if self.phase == Phase::Lost {
                 // A majority lets it run again, by a question that was sent after it had refused: it may.
-                log_everywhere(
-                    "a majority of the master candidates lets this node run again: the watchdog is petted again",
-                );
+                log_everywhere("lease granted again: the watchdog gets keepalives again");
                 self.phase = if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed };
             }
             self.lost_said = false;
@@ -320,7 +318,7 @@ impl Daemon {
             let _ = ends().thread_block();
             // Only now: a console or a log that hangs keeps no instance running.
             log_everywhere(&format!(
-                "no majority of the master candidates lets this node run ({}): it is reset within {} s; its instances were ended",
+                "lease ended: no majority of the master candidates grants it ({}); instances stopped; the watchdog resets this host within {} s",
                 self.rounds.who_does_not_grant(),
                 self.terms.watchdog_ms.div_ceil(1_000)
             ));

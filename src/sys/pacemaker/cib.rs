@@ -76,7 +76,7 @@ pub enum ChangeError {
     #[error(transparent)]
     Tool(#[from] ProgramError),
     /// What was changed is not seen in the file.
-    #[error("crm_attribute was content, and {} does not show it (crm_attribute --type crm_config --name {PAUSE} --query)", .0.display())]
+    #[error("crm_attribute succeeded, but {} does not contain the change (crm_attribute --type crm_config --name {PAUSE} --query)", .0.display())]
     NotSeen(PathBuf),
     /// The file.
     #[error(transparent)]

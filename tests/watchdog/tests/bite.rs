@@ -94,7 +94,7 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     assert!(Duration::from_millis(last.up_ms) <= granted + TERMS.bound(), "it ran on for too long:\n{console}");
     assert_eq!(last.status.as_ref().unwrap().phase, Phase::Lost, "{console}");
     assert!(
-        console.contains("gnt-ha self-fence: no majority of the master candidates lets this node run"),
+        console.contains("gnt-ha self-fence: lease ended: no majority of the master candidates grants it"),
         "{console}"
     );
 
