@@ -166,7 +166,7 @@ mod tests {
 
     /// `ganeti-oob`, which gives n3's receipt for `receipts n3.lab n1.lab`; n1 has a program of somebody else's, whose word counts.
     fn site(folder: &Path) {
-        let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc",
+        let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc",
             "ended_ms": now().wall_ms - 5_000, "by_fencer": true}]});
         let program = folder.join("ganeti-oob");
         let text = format!("#!/bin/sh\n[ \"$*\" = \"receipts n3.lab n1.lab\" ] || exit 1\necho '{receipt}'\n");

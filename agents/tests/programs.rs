@@ -157,9 +157,9 @@ fn a_shun_list_without_rules_makes_no_living_master_silent() {
     let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 - 5_000;
     let at = json!({"wall_ms": wall_ms, "boottime_ms": 1});
     let intent = json!({"kind": "intent", "version": 1, "id": "a-1", "program": "fence_ganeti", "action": "off", "node": "n1.lab",
-        "asked_by": {"program": "pacemaker-fenced", "pid": 28, "user": "root"}, "host": "n2.lab", "boot_id": "b1", "at": at});
+        "requested_by": {"program": "pacemaker-fenced", "pid": 28, "user": "root"}, "host": "n2.lab", "boot_id": "b1", "at": at});
     let receipt = json!({"kind": "receipt", "version": 1, "id": "a-1", "node": "n1.lab", "outcome": "done", "grade": "off",
-        "word_of": "bmc", "steps": [], "at": at, "took_ms": 1});
+        "proven_by": "bmc", "steps": [], "at": at, "duration_ms": 1});
     scene.state("receipts.jsonl", &format!("{intent}\n{receipt}\n"));
     let ended = scene.run_or_kill(MASTER, "start", 6);
     assert_eq!(ended.code, 1, "{}", ended.stderr);

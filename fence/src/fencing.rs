@@ -104,7 +104,7 @@ fn act(
         Ok(proof) => proof,
         Err(why) => return failed(&target.node, asked, Outcome::Unknown, why),
     };
-    let outcome = if proof.already { Outcome::AlreadySo } else { Outcome::Done };
+    let outcome = if proof.already { Outcome::Unchanged } else { Outcome::Done };
     let mut finish = finish(outcome, Some(&proof), None);
     let mut report = Report::success(match (want, proof.already) {
         (Power::On, true) => "Success: Already ON",
@@ -169,7 +169,7 @@ fn finish(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> Fi
     Finish {
         outcome,
         grade: proof.map_or(Grade::Unknown, |proof| proof.grade),
-        word_of: proof.map_or_else(|| "nobody".to_owned(), |proof| proof.word_of.clone()),
+        proven_by: proof.map_or_else(|| "nobody".to_owned(), |proof| proof.proven_by.clone()),
         reason,
         record: None,
     }

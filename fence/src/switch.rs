@@ -26,7 +26,7 @@ pub struct Proof {
     /// How strongly an off is proven; `unknown` for an on.
     pub grade: Grade,
     /// Whose word it is.
-    pub word_of: String,
+    pub proven_by: String,
 }
 
 /// Pursues `want` until it is proven or the time is over. What is `known` of the power need not be asked first.
@@ -125,14 +125,14 @@ fn proof(already: bool, seen: Option<&Status>, target: &Target) -> Proof {
     let program = target.program.path().display();
     match seen {
         Some(Status { power: Power::Off, grade: Some(grade) }) => {
-            Proof { already, grade: *grade, word_of: program.to_string() }
+            Proof { already, grade: *grade, proven_by: program.to_string() }
         }
         Some(status @ Status { power: Power::Off, grade: None }) => Proof {
             already,
             grade: status.proves(),
-            word_of: format!("{program}, which names no grade: taken at its word"),
+            proven_by: format!("{program}, which names no grade: taken at its word"),
         },
-        _ => Proof { already, grade: Grade::Unknown, word_of: program.to_string() },
+        _ => Proof { already, grade: Grade::Unknown, proven_by: program.to_string() },
     }
 }
 

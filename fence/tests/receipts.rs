@@ -31,10 +31,10 @@ fn the_receipt_holds_the_evidence() {
     cluster.pacemaker("action=off\nplug=n2").succeeded();
     let intent = cluster.ledger().remove(0);
     assert_eq!((&intent["action"], &intent["node"]), (&"off".into(), &"n2.lab".into()));
-    assert_eq!((&intent["program"], &intent["asked_by"]["program"]), (&"fence_ganeti".into(), &"timeout".into()));
+    assert_eq!((&intent["program"], &intent["requested_by"]["program"]), (&"fence_ganeti".into(), &"timeout".into()));
     let receipt = cluster.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&"done".into(), &"off".into()));
-    let word = receipt["word_of"].as_str().unwrap();
+    let word = receipt["proven_by"].as_str().unwrap();
     assert!(word.starts_with(&cluster.path("oob").display().to_string()) && word.contains("at its word"), "{word}");
     let steps: Vec<&str> =
         receipt["steps"].as_array().unwrap().iter().map(|step| step["did"].as_str().unwrap()).collect();

@@ -125,13 +125,13 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
 /// Why a proven end of `power-off` is no success in Ganeti's contract (`LUOobCommand.Exec`, `lib/cmdlib/misc.py`): a success
 /// means that the power is off, which only grade `off` proves. None where it is.
 fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<String> {
-    let Finish { grade, word_of, .. } = finish;
+    let Finish { grade, proven_by, .. } = finish;
     if *grade == Grade::Off {
         return None;
     }
     let shunned = if is_shun { "; the other nodes shun it" } else { "" };
     Some(format!(
-        "its power was not seen off: it is proven {grade} by {word_of} ({}){shunned}; when you have seen that it is off: \
+        "its power was not seen off: it is proven {grade} by {proven_by} ({}){shunned}; when you have seen that it is off: \
          gnt-ha confirm-off {node} --reason TEXT",
         grade.meaning()
     ))
@@ -208,9 +208,9 @@ fn has_shun(level: &Level) -> bool {
 fn proven(want: Power, proven: Proven, failed_before: Vec<String>) -> Ended {
     Ended {
         finish: Finish {
-            outcome: if proven.already { Outcome::AlreadySo } else { Outcome::Done },
+            outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
             grade: if want == Power::Off { proven.grade } else { Grade::Unknown },
-            word_of: proven.devices.join(", "),
+            proven_by: proven.devices.join(", "),
             reason: (!failed_before.is_empty()).then(|| failed_before.join("; ")),
             record: None,
         },
@@ -223,7 +223,7 @@ fn failed(outcome: Outcome, why: String) -> Ended {
         finish: Finish {
             outcome,
             grade: Grade::Unknown,
-            word_of: "nobody".to_owned(),
+            proven_by: "nobody".to_owned(),
             reason: Some(why.clone()),
             record: None,
         },

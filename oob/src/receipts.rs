@@ -50,7 +50,7 @@ pub fn of_another(
         return Err(format!("{host}: is not asked: it is no other candidate, is offline or is shunned here"));
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
-    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::asked_by(keeper.here().clone()) };
+    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(keeper.here().clone()) };
     let answers = Channel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     let answer = answers.into_values().next().unwrap_or_else(|| Err("was not asked".to_owned()));
     answer.map(|report| report.receipts).map_err(|why| format!("{host}: {why}"))

@@ -28,7 +28,7 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         .filter(|(name, member)| *name != keeper.here() && !member.offline && !register.epoch(name).is_shunned())
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let question = PeerRequest::asked_by(keeper.here().clone());
+    let question = PeerRequest::requested_by(keeper.here().clone());
     let channel = Channel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);

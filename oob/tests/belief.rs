@@ -88,7 +88,7 @@ fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
     site.script("pdu", LOCKED);
     site.oob_within("4", "power-off").silent();
     assert_eq!((site.power("pdu"), site.power("bmc")), ("on".into(), "off".into()));
-    assert_eq!((&site.receipt()["grade"], &site.receipt()["word_of"]), (&json!("off"), &json!("bmc")));
+    assert_eq!((&site.receipt()["grade"], &site.receipt()["proven_by"]), (&json!("off"), &json!("bmc")));
     // What reads back for the caller must see the same.
     let answer = site.oob("power-status").answered();
     assert_eq!((&answer["powered"], &answer["grade"], &answer["level"]), (&json!(false), &json!("off"), &json!(2)));
@@ -120,7 +120,7 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
         let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "4")]);
         assert_eq!(ran.code, Some(0), "{code:X}: {ran:?}");
         assert!(bmc.power());
-        assert_eq!((&site.receipt()["grade"], &site.receipt()["word_of"]), (&json!("bounded"), &json!("others")));
+        assert_eq!((&site.receipt()["grade"], &site.receipt()["proven_by"]), (&json!("bounded"), &json!("others")));
         // The same fencing reads it back; a later question for the power is answered by the BMC.
         let answer = site.run(&["power-status", NODE], &[FENCING]).answered();
         assert_eq!((&answer["powered"], &answer["grade"]), (&json!(false), &json!("bounded")), "{answer}");

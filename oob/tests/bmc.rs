@@ -171,7 +171,7 @@ fn a_bmc_that_goes_silent_is_failed_over() {
     site.script("dev", "");
     site.set_power("dev", "on");
     site.oob("power-off").silent();
-    assert_eq!((site.power("dev"), &site.receipt()["word_of"]), ("off".into(), &json!("dev")));
+    assert_eq!((site.power("dev"), &site.receipt()["proven_by"]), ("off".into(), &json!("dev")));
 }
 
 /// Get Chassis Status (28.2), Get Self Test Results (20.4), Get SEL Info (31.2): each fault is an item of its own.

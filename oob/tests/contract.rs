@@ -113,7 +113,7 @@ fn ganeti_is_told_no_success_without_an_off() {
         );
         site.script("dev", &answer);
         // The second finds it so already.
-        for outcome in ["done", "already-so"] {
+        for outcome in ["done", "unchanged"] {
             let said = format!("it is proven {grade} by dev");
             site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha confirm-off n1.lab --reason TEXT"]);
             let receipt = site.ledger().pop().unwrap();
@@ -174,10 +174,10 @@ fn receipts_are_linked_to_the_callers() {
     assert_eq!(site.text("at-power-status").lines().count(), 1);
     let intent = site.ledger().remove(0);
     assert_eq!((&intent["program"], &intent["action"]), (&json!("ganeti-oob"), &json!("off")));
-    assert_eq!(intent["asked_by"]["request"], "0199aabbccdd-01234567");
+    assert_eq!(intent["requested_by"]["request"], "0199aabbccdd-01234567");
     let receipt = site.receipt();
     assert_eq!(
-        (&receipt["outcome"], &receipt["grade"], &receipt["word_of"]),
+        (&receipt["outcome"], &receipt["grade"], &receipt["proven_by"]),
         (&json!("done"), &json!("off"), &json!("dev"))
     );
 }

@@ -20,7 +20,7 @@ fn the_second_level_is_used_when_the_first_fails() {
         site.set_power("two", "on");
         site.oob_within("3", "power-off").silent();
         assert_eq!(site.power("two"), "off");
-        assert_eq!(site.receipt()["word_of"], "two");
+        assert_eq!(site.receipt()["proven_by"], "two");
         let reason = site.receipt()["reason"].as_str().unwrap().to_owned();
         assert!(reason.starts_with("level 1: ") && reason.contains("one: "), "{reason}");
     }
@@ -91,7 +91,7 @@ fn a_device_that_hangs_leaves_time_for_the_next() {
     let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
     site.script("one", "exec sleep 1000");
     site.oob("power-off").silent();
-    assert_eq!((site.power("two"), &site.receipt()["word_of"]), ("off".into(), &json!("two")));
+    assert_eq!((site.power("two"), &site.receipt()["proven_by"]), ("off".into(), &json!("two")));
 }
 
 /// The caller's time counts where it is less than the configuration's: without it this test would be killed.

@@ -168,7 +168,7 @@ fn answer(n: u8, register: Value) -> (u8, Value) {
         .map(|(node, entry): (&String, &Value)| (node.clone(), entry["epoch"].clone()))
         .collect();
     let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "refuses": refuses,
-                        "register": register, "seal": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
+                        "register": register, "ruleset_id": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
     (n, answer)
 }
 
@@ -265,7 +265,7 @@ fn whoever_is_no_candidate_orders_nothing() {
     let Some(seen) = in_cluster(&[], &format!("oob peer '{question}'\n")) else { return };
     let report: Value = serde_json::from_str(seen.trim()).unwrap();
     assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
-    assert!(report["refusals"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
+    assert!(report["not_applied"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
 }
 
 /// An address that Ganeti has given up kept a node from shunning the others of that node. They are shunned now, and it is
@@ -279,7 +279,10 @@ fn one_foreign_address_leaves_the_others_shunned_and_nothing_confirmed() {
     let Some(seen) = in_cluster(&[], &script) else { return };
     let report: Value = serde_json::from_str(seen.lines().next().unwrap()).unwrap();
     assert_eq!(report["refuses"], json!({}), "{seen}");
-    assert!(report["refusals"]["n3.lab"].as_str().unwrap().contains("192.0.2.254 is not an address of it"), "{seen}");
+    assert!(
+        report["not_applied"]["n3.lab"].as_str().unwrap().contains("192.0.2.254 is not an address of it"),
+        "{seen}"
+    );
     assert!(seen.contains("\n192.0.2.3\n") && !seen.contains("\n192.0.2.254\n"), "{seen}");
 }
 
@@ -314,7 +317,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
             assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
             assert!(report["not_durable"].as_str().unwrap().contains(why), "{seen}");
         }
-        assert_eq!(told["seal"], again["seal"], "the rules stand: {seen}");
+        assert_eq!(told["ruleset_id"], again["ruleset_id"], "the rules stand: {seen}");
         assert_eq!(status["grade"], "bounded", "{seen}");
         assert_eq!((&mended["refuses"], mended.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
         assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
@@ -384,7 +387,7 @@ fn a_node_is_asked_at_its_own_port_of_ssh() {
 /// node that is none, is silent or of an older version tells nothing.
 #[test]
 fn a_candidate_tells_its_receipts() {
-    let receipt = |id: &str| json!({"id": id, "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc", "ended_ms": 7, "by_fencer": true});
+    let receipt = |id: &str| json!({"id": id, "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true});
     let told = |n: u8| {
         let (n, mut said) = answer(n, json!({}));
         said["receipts"] = json!({"n3.lab": [receipt("a-1")], "n4.lab": [receipt("a-2")]});
@@ -405,9 +408,9 @@ fn a_candidate_tells_its_receipts() {
 fn entries(id: &str, by: &str, node: &str) -> String {
     let at = json!({"wall_ms": 1_795_743_067_320_u64, "boottime_ms": 1});
     let intent = json!({"kind": "intent", "version": 1, "id": id, "program": "fence_ganeti", "action": "off", "node": node,
-        "asked_by": {"program": by, "pid": 28, "user": "root"}, "host": "n1.lab", "boot_id": "b1", "at": at});
+        "requested_by": {"program": by, "pid": 28, "user": "root"}, "host": "n1.lab", "boot_id": "b1", "at": at});
     let receipt = json!({"kind": "receipt", "version": 1, "id": id, "node": node, "outcome": "done", "grade": "off",
-        "word_of": "bmc", "steps": [], "at": at, "took_ms": 1});
+        "proven_by": "bmc", "steps": [], "at": at, "duration_ms": 1});
     format!("{intent}\n{receipt}")
 }
 

@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let warnings = road.leave(Finish {
         outcome: if is_told { Outcome::Done } else { Outcome::Unknown },
         grade: if is_told { Grade::Off } else { Grade::Unknown },
-        word_of: format!("{user}, who says: {}", arguments.reason),
+        proven_by: format!("{user}, who says: {}", arguments.reason),
         reason: told.as_ref().err().map(ToString::to_string),
         record: None,
     });

@@ -57,7 +57,7 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), node, rehearsed (the steps of gnt-ha rehearse --json), heir, fenced_ms, role_ms, recorded_ms, back_ms (milliseconds
+    /// Keys: version (1), node, rehearsed (the steps of gnt-ha rehearse --json), heir, fenced_ms, promoted_ms, recorded_ms, rejoined_ms (milliseconds
     /// since the fencing was asked for; null is what did not happen), differences. Later versions may add keys.
     #[arg(long)]
     json: bool,
@@ -70,9 +70,9 @@ pub struct Arguments {
 #[derive(Debug, Default, Serialize)]
 struct Course {
     fenced_ms: Option<u64>,
-    role_ms: Option<u64>,
+    promoted_ms: Option<u64>,
     recorded_ms: Option<u64>,
-    back_ms: Option<u64>,
+    rejoined_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +80,7 @@ struct Report<'a> {
     version: u32,
     node: &'a NodeName,
     rehearsed: &'a [RehearsalStep],
-    heir: Option<&'a NodeName>,
+    new_master: Option<&'a NodeName>,
     #[serde(flatten)]
     course: &'a Course,
     differences: &'a [String],
@@ -139,10 +139,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             last = status;
         }
         let seen = Seen::of(&last, &arguments.places, &rehearsal);
-        if course.role_ms.is_none() && rehearsal.heir.is_some() && seen.taker.is_some() {
-            course.role_ms = Some(elapsed());
+        if course.promoted_ms.is_none() && rehearsal.new_master.is_some() && seen.taker.is_some() {
+            course.promoted_ms = Some(elapsed());
             told(
-                course.role_ms,
+                course.promoted_ms,
                 &format!("{} has the master role", seen.taker.as_ref().map_or("", |host| host.as_str())),
             )?;
         }
@@ -150,19 +150,19 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             course.recorded_ms = Some(elapsed());
             told(course.recorded_ms, &format!("Ganeti has {node} offline"))?;
         }
-        if course.back_ms.is_none() && seen.is_back {
-            course.back_ms = Some(elapsed());
-            told(course.back_ms, &format!("{node} is back in Pacemaker's cluster"))?;
+        if course.rejoined_ms.is_none() && seen.is_back {
+            course.rejoined_ms = Some(elapsed());
+            told(course.rejoined_ms, &format!("{node} is back in Pacemaker's cluster"))?;
         }
         deadline.sleep(PAUSE);
     }
     let differences = differences(&After {
         node,
         all: &rehearsal.all,
-        heir: rehearsal.heir.as_ref(),
+        new_master: rehearsal.new_master.as_ref(),
         fenced: &fenced_since(&last, begun_at),
         role: &last.master_role,
-        is_settled: course.recorded_ms.is_some() || course.back_ms.is_some(),
+        is_settled: course.recorded_ms.is_some() || course.rejoined_ms.is_some(),
         fenced_ms: course.fenced_ms,
         within: rehearsal.times.fenced_within(),
     });
@@ -171,7 +171,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             version: VERSION,
             node,
             rehearsed: &rehearsal.steps,
-            heir: rehearsal.heir.as_ref(),
+            new_master: rehearsal.new_master.as_ref(),
             course: &course,
             differences: &differences,
         };
@@ -199,7 +199,8 @@ fn end(node: &NodeName, course: &Course, differences: &[String]) -> String {
 
 /// Whether nothing more is waited for: a host that is back before it was recorded will not be.
 fn is_over(course: &Course, rehearsal: &Rehearsal) -> bool {
-    (rehearsal.heir.is_none() || course.role_ms.is_some()) && (course.recorded_ms.is_some() || course.back_ms.is_some())
+    (rehearsal.new_master.is_none() || course.promoted_ms.is_some())
+        && (course.recorded_ms.is_some() || course.rejoined_ms.is_some())
 }
 
 /// One look.
@@ -270,17 +271,22 @@ mod tests {
     #[test]
     fn a_drill_is_over_when_nothing_more_will_happen() {
         let node = NodeName::new("n1.lab").unwrap();
-        let of = |heir: Option<&str>| Rehearsal {
+        let of = |new_master: Option<&str>| Rehearsal {
             node: node.clone(),
             name: PacemakerName::of_test("n1"),
             all: vec![node.clone()],
             steps: Vec::new(),
-            heir: heir.map(|name| NodeName::new(name).unwrap()),
+            new_master: new_master.map(|name| NodeName::new(name).unwrap()),
             times: RecoveryTimes::of(None, &Resources::default(), None, false, false),
             unseen: None,
             uncounted: None,
         };
-        let course = |role_ms, recorded_ms, back_ms| Course { fenced_ms: Some(1), role_ms, recorded_ms, back_ms };
+        let course = |promoted_ms, recorded_ms, rejoined_ms| Course {
+            fenced_ms: Some(1),
+            promoted_ms,
+            recorded_ms,
+            rejoined_ms,
+        };
         assert!(!is_over(&course(None, None, None), &of(None)));
         assert!(is_over(&course(None, Some(2), None), &of(None)));
         assert!(is_over(&course(None, None, Some(2)), &of(None)), "it will not be recorded any more");

@@ -73,7 +73,7 @@ pub(super) struct Rehearsal {
     pub(super) all: Vec<NodeName>,
     pub(super) steps: Vec<RehearsalStep>,
     /// Who would take the master role over, if the dead host had it.
-    pub(super) heir: Option<NodeName>,
+    pub(super) new_master: Option<NodeName>,
     /// The times.
     pub(super) times: RecoveryTimes,
     /// Why the time until its loss is seen is not known.
@@ -161,11 +161,11 @@ pub(super) fn rehearse(
         fencers: fencers(&cib, &resources, name),
     };
     let steps = steps(&known);
-    let heir = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
+    let new_master = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
     // By Ganeti's name, as everything that is said of nodes.
-    let heir = heir.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
+    let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
     let name = name.clone();
-    Ok(Rehearsal { node, name, all, steps, heir, times, unseen: seen.err(), uncounted: left.err() })
+    Ok(Rehearsal { node, name, all, steps, new_master, times, unseen: seen.err(), uncounted: left.err() })
 }
 
 /// What would be left of corosync's votes without `node`; all of them where it is no full member.

@@ -151,7 +151,7 @@ fn text(status: &Status) -> String {
     for (address, said) in &status.candidates {
         text.push_str(&format!("  candidate  {address}  {said}\n"));
     }
-    if let Some(until) = status.promised_until_ms {
+    if let Some(until) = status.guaranteed_until_ms {
         text.push_str(&format!(
             "  promised   for {:.0} s more\n",
             seconds(until.saturating_sub(status.at_boottime_ms))

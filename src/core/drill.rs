@@ -66,7 +66,7 @@ pub struct After<'a> {
     /// Ganeti's nodes.
     pub all: &'a [NodeName],
     /// Who was to take the master role over, if that host had it.
-    pub heir: Option<&'a NodeName>,
+    pub new_master: Option<&'a NodeName>,
     /// Whose fencing has succeeded since it began.
     pub fenced: &'a [NodeName],
     /// Where the master role is now.
@@ -97,12 +97,12 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
     for other in after.fenced.iter().filter(|name| !is_it(name)) {
         lines.push(format!("{other} was fenced, too"));
     }
-    if let Some(heir) = after.heir {
+    if let Some(new_master) = after.new_master {
         match after.role {
-            MasterRoleState::On(host) if node::means(host, heir, after.all) => {}
-            MasterRoleState::On(host) => lines.push(format!("the master role is on {host}, not on {heir}")),
+            MasterRoleState::On(host) if node::means(host, new_master, after.all) => {}
+            MasterRoleState::On(host) => lines.push(format!("the master role is on {host}, not on {new_master}")),
             MasterRoleState::Nowhere | MasterRoleState::Unmanaged => {
-                lines.push(format!("the master role is nowhere, not on {heir}"))
+                lines.push(format!("the master role is nowhere, not on {new_master}"))
             }
         }
     }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_was_not_rehearsed_is_told() {
-        let (node, heir, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
+        let (node, new_master, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
         let role = MasterRoleState::On(name("n2"));
         let fenced = [name("n1")];
         let all = ["n1.lab", "n2.lab", "n3.lab"].map(name);
@@ -178,7 +178,7 @@ mod tests {
         let after = After {
             node: &node,
             all: &all,
-            heir: Some(&heir),
+            new_master: Some(&new_master),
             fenced: &fenced,
             role: &role,
             is_settled: true,
@@ -186,7 +186,10 @@ mod tests {
             within,
         };
         assert_eq!(differences(&after), [""; 0]);
-        assert_eq!(differences(&After { heir: None, role: &MasterRoleState::Unmanaged, ..after.clone() }), [""; 0]);
+        assert_eq!(
+            differences(&After { new_master: None, role: &MasterRoleState::Unmanaged, ..after.clone() }),
+            [""; 0]
+        );
         let two = [name("n1.lab"), other.clone()];
         let elsewhere = MasterRoleState::On(other);
         for (seen, line) in [

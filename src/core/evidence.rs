@@ -76,7 +76,7 @@ impl Evidence {
     pub const fn of_receipt(action: Action, outcome: Outcome, grade: Grade) -> Self {
         match (action, outcome, grade) {
             (Action::On, ..) | (_, Outcome::Refused | Outcome::Unknown, _) | (.., Grade::Unknown) => Self::Nothing,
-            (Action::Reboot | Action::Cycle, Outcome::Done | Outcome::AlreadySo, Grade::Off) => Self::PowerCycled,
+            (Action::Reboot | Action::Cycle, Outcome::Done | Outcome::Unchanged, Grade::Off) => Self::PowerCycled,
             // The power-on was sent after the off: a device that is silent then may have switched on.
             (Action::Reboot | Action::Cycle, Outcome::OffOnly, Grade::Off) => Self::Rebooted,
             (.., Grade::Off) => Self::PowerOff,
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn each_kind_of_receipt() {
         let of = Evidence::of_receipt;
-        for outcome in [Outcome::Done, Outcome::AlreadySo] {
+        for outcome in [Outcome::Done, Outcome::Unchanged] {
             assert_eq!(of(Action::Off, outcome, Grade::Off), Evidence::PowerOff);
             for action in [Action::Reboot, Action::Cycle] {
                 assert_eq!(of(action, outcome, Grade::Off), Evidence::PowerCycled);

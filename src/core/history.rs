@@ -85,7 +85,7 @@ pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<Acti
         }
         let mut own_parts = parts.remove(&intent.id).unwrap_or_default();
         own_parts.reverse();
-        let parent = intent.asked_by.request.clone().filter(|id| ids.contains(id) && *id != intent.id);
+        let parent = intent.requested_by.request.clone().filter(|id| ids.contains(id) && *id != intent.id);
         let story = ActionRecord { receipt: receipts.remove(&intent.id), intent, parts: own_parts };
         match parent {
             Some(parent) => parts.entry(parent).or_default().push(story),
@@ -110,7 +110,7 @@ impl Index {
     /// Takes a line in.
     pub fn add(&mut self, head: Head) {
         if head.kind == "intent" {
-            let whole = head.asked_by.and_then(|asker| asker.request);
+            let whole = head.requested_by.and_then(|asker| asker.request);
             self.intents.push((head.id, head.node, whole));
         }
     }
@@ -154,7 +154,7 @@ mod tests {
 
     fn part_of(id: &str, parent: &str) -> Intent {
         let mut part = intent(id, "n3.lab");
-        part.asked_by.request = Some(parent.to_owned());
+        part.requested_by.request = Some(parent.to_owned());
         part
     }
 

@@ -29,7 +29,7 @@ pub struct PowerReceipt {
     /// What it proves.
     pub grade: Grade,
     /// Whose word that is.
-    pub word_of: String,
+    pub proven_by: String,
     /// When it ended, in milliseconds since 1970, by the clock of the host that did it; when it began, for one that left no
     /// receipt.
     pub ended_ms: u64,
@@ -51,8 +51,8 @@ pub fn believed(
         removal.by_fencer
             && (1..=TEXT_MOST).contains(&removal.id.len())
             && removal.id.bytes().all(is_id)
-            && removal.word_of.len() <= TEXT_MOST
-            && !removal.word_of.chars().any(char::is_control)
+            && removal.proven_by.len() <= TEXT_MOST
+            && !removal.proven_by.chars().any(char::is_control)
     };
     let of_one = |(node, mut told): (NodeName, Vec<PowerReceipt>)| {
         told.truncate(EACH_MOST);
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     fn removal(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
-        let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
+        let (action, outcome, proven_by) = (Action::Off, Outcome::Done, "bmc".to_owned());
         PowerReceipt {
             id: id.to_owned(),
             action,
             outcome,
             grade,
-            word_of,
+            proven_by,
             ended_ms,
             by_fencer: true,
             unfinished: false,
@@ -94,8 +94,8 @@ mod tests {
             PowerReceipt { id: String::new(), ..removal("a", 1, Grade::Off) },
             PowerReceipt { id: "a\u{1b}".to_owned(), ..removal("a", 1, Grade::Off) },
             PowerReceipt { id: "a".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { word_of: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { word_of: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { proven_by: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
+            PowerReceipt { proven_by: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
             PowerReceipt { by_fencer: false, ..removal("a", 1, Grade::Off) },
         ] {
             let taken = believed([(n3.clone(), vec![bad.clone()])].into(), std::slice::from_ref(&n3));

@@ -94,7 +94,7 @@ pub struct Intent {
     /// The node.
     pub node: NodeName,
     /// Who asked.
-    pub asked_by: Caller,
+    pub requested_by: Caller,
     /// The host that the program runs on.
     pub host: String,
     /// That host's boot id (`/proc/sys/kernel/random/boot_id`).
@@ -110,7 +110,7 @@ pub enum Outcome {
     /// Done, and proven.
     Done,
     /// The state was there before; proven.
-    AlreadySo,
+    Unchanged,
     /// The off part of a reboot or cycle is proven, the on part failed.
     OffOnly,
     /// Not done, on purpose.
@@ -125,7 +125,7 @@ impl Outcome {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::AlreadySo => "already-so",
+            Self::Unchanged => "unchanged",
             Self::OffOnly => "off-only",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
@@ -147,7 +147,7 @@ pub struct Receipt {
     /// How strongly it is proven that the node was stopped; `unknown` for a power-on.
     pub grade: Grade,
     /// Whose word the grade stands on.
-    pub word_of: String,
+    pub proven_by: String,
     /// What was tried, in order.
     pub steps: Vec<ActionStep>,
     /// The error, when it failed; a remark otherwise.
@@ -159,7 +159,7 @@ pub struct Receipt {
     /// When it was over.
     pub at: Timestamp,
     /// How long it took, in milliseconds (monotonic clock).
-    pub took_ms: u64,
+    pub duration_ms: u64,
 }
 
 /// One thing that was tried.
@@ -202,7 +202,7 @@ pub struct Head {
     pub node: String,
     /// Who asked, in an intent.
     #[serde(default)]
-    pub asked_by: Option<HeadAsker>,
+    pub requested_by: Option<HeadAsker>,
 }
 
 /// What an intent is a part of.
@@ -257,7 +257,7 @@ pub(crate) mod tests {
             program: "fence_ganeti".to_owned(),
             action: Action::Reboot,
             node: NodeName::new(node).unwrap(),
-            asked_by: Caller { program: "pacemaker-fenced".into(), pid: 7, user: "root".into(), request: None },
+            requested_by: Caller { program: "pacemaker-fenced".into(), pid: 7, user: "root".into(), request: None },
             host: "n1.lab".to_owned(),
             boot_id: "b".to_owned(),
             at: Timestamp { wall_ms: 1_000, boottime_ms: 10 },
@@ -271,12 +271,12 @@ pub(crate) mod tests {
             node: NodeName::new(node).unwrap(),
             outcome: Outcome::Done,
             grade: Grade::Off,
-            word_of: "bmc".to_owned(),
+            proven_by: "bmc".to_owned(),
             steps: vec![ActionStep { at_ms: 3, by: "bmc".into(), did: "read".into(), saw: "off".into() }],
             reason: None,
             record: None,
             at: Timestamp { wall_ms: 1_300, boottime_ms: 310 },
-            took_ms: 300,
+            duration_ms: 300,
         }
     }
 
@@ -286,12 +286,12 @@ pub(crate) mod tests {
         let line = LogEntry::Intent(intent("a1", "n3.lab")).to_line().unwrap();
         assert_eq!(
             line,
-            r#"{"kind":"intent","version":1,"id":"a1","program":"fence_ganeti","action":"reboot","node":"n3.lab","asked_by":{"program":"pacemaker-fenced","pid":7,"user":"root"},"host":"n1.lab","boot_id":"b","at":{"wall_ms":1000,"boottime_ms":10}}"#
+            r#"{"kind":"intent","version":1,"id":"a1","program":"fence_ganeti","action":"reboot","node":"n3.lab","requested_by":{"program":"pacemaker-fenced","pid":7,"user":"root"},"host":"n1.lab","boot_id":"b","at":{"wall_ms":1000,"boottime_ms":10}}"#
         );
         let line = LogEntry::Receipt(receipt("a1", "n3.lab")).to_line().unwrap();
         assert_eq!(
             line,
-            r#"{"kind":"receipt","version":1,"id":"a1","node":"n3.lab","outcome":"done","grade":"off","word_of":"bmc","steps":[{"at_ms":3,"by":"bmc","did":"read","saw":"off"}],"at":{"wall_ms":1300,"boottime_ms":310},"took_ms":300}"#
+            r#"{"kind":"receipt","version":1,"id":"a1","node":"n3.lab","outcome":"done","grade":"off","proven_by":"bmc","steps":[{"at_ms":3,"by":"bmc","did":"read","saw":"off"}],"at":{"wall_ms":1300,"boottime_ms":310},"duration_ms":300}"#
         );
         assert_eq!(LogEntry::from_line(&line).unwrap(), LogEntry::Receipt(receipt("a1", "n3.lab")));
     }

@@ -388,7 +388,7 @@ mod tests {
         for id in ["a", "b", "c"] {
             ledger.append(&LogEntry::Intent(intent(id, if id == "b" { "n2.lab" } else { "n1.lab" }))).unwrap();
             let mut part = intent(&format!("{id}1"), if id == "b" { "n2.lab" } else { "n1.lab" });
-            part.asked_by.request = Some(id.to_owned());
+            part.requested_by.request = Some(id.to_owned());
             ledger.append(&LogEntry::Intent(part)).unwrap();
             ledger.append(&LogEntry::Receipt(receipt(id, "n1.lab"))).unwrap();
         }

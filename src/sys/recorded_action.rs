@@ -37,7 +37,7 @@ pub struct Finish {
     /// How strongly it is proven that the node was stopped.
     pub grade: Grade,
     /// Whose word that is.
-    pub word_of: String,
+    pub proven_by: String,
     /// The error or the remark.
     pub reason: Option<String>,
     /// What Ganeti was told, or why not.
@@ -55,7 +55,7 @@ impl RecordedAction {
             program: program.to_owned(),
             action,
             node: node.clone(),
-            asked_by: identity::asker(),
+            requested_by: identity::asker(),
             host: identity::host(),
             boot_id: identity::boot_id(),
             at,
@@ -94,12 +94,12 @@ impl RecordedAction {
             node: self.intent.node.clone(),
             outcome: finish.outcome,
             grade: finish.grade,
-            word_of: finish.word_of,
+            proven_by: finish.proven_by,
             steps: std::mem::take(&mut self.steps),
             reason: finish.reason.map(|text| one_line(&text, LONGEST)),
             record: finish.record.map(|text| one_line(&text, LONGEST)),
             at: now(),
-            took_ms: millis(self.begun.elapsed()),
+            duration_ms: millis(self.begun.elapsed()),
         };
         self.write(&LogEntry::Receipt(receipt));
         self.warnings

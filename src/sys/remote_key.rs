@@ -37,7 +37,7 @@ const FINGERPRINT: usize = 8;
 /// Asks each of `addresses` at `port`; the answer is why it cannot be connected to. Without a key on this host that is why for all.
 #[must_use]
 pub fn asked(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeMap<IpAddr, Result<(), String>> {
-    asked_by(&KEYS.map(Path::new), addresses, port, deadline)
+    requested_by(&KEYS.map(Path::new), addresses, port, deadline)
 }
 
 /// The fingerprint of this host's key: it tells the key from another, and not what it is. None without a key.
@@ -60,7 +60,7 @@ fn read(paths: &[&Path]) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn asked_by(
+fn requested_by(
     keys: &[&Path],
     addresses: &[IpAddr],
     port: u16,
@@ -133,7 +133,7 @@ impl<S: Read + Write> Talk<S> {
         let finished = [&[20, 0, 0, 12][..], &signed].concat();
         let count = [0; 8];
         let about = [&count[..], &[HANDSHAKE, 3, 3], &length(&finished)?].concat();
-        let sealed = seal(write_key, salt, &about, &finished)?;
+        let sealed = ruleset_id(write_key, salt, &about, &finished)?;
         self.record(CHANGE_CIPHER, &[1])?;
         self.record(HANDSHAKE, &[&count[..], &sealed].concat())?;
         // Its word for ours: it could read it.
@@ -217,7 +217,7 @@ fn expand(secret: &[u8], label: &[u8], seed: &[u8], size: usize) -> io::Result<V
 
 /// AES-128 in Galois/Counter mode (NIST SP 800-38D) of one block, with less than a block beside it: the first record of a connection,
 /// whose count is 0. Returns the block and its tag.
-fn seal(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
+fn ruleset_id(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
     let cipher = Aes128::new_from_slice(key).map_err(io::Error::other)?;
     let encrypt = |block: u128| {
         let mut block = block.to_be_bytes().into();
@@ -273,7 +273,7 @@ mod tests {
     /// Test case 2 of the mode's specification (McGrew, Viega) has no data beside the block, one block of zeros and a count of 0.
     #[test]
     fn a_block_is_sealed_as_its_specification_has_it() {
-        let sealed = seal(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
+        let sealed = ruleset_id(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
         let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
     }
@@ -285,10 +285,10 @@ mod tests {
         let (none, key) = (folder.path().join("none"), folder.path().join("authkey"));
         let addresses = [IpAddr::from([192, 0, 2, 17]), IpAddr::from([192, 0, 2, 18])];
         let soon = Deadline::after(Duration::from_secs(5));
-        let said = asked_by(&[&none], &addresses, 1, soon);
+        let said = requested_by(&[&none], &addresses, 1, soon);
         let why = Err(format!("this host has no key for remote nodes ({})", none.display()));
         assert_eq!(said, BTreeMap::from(addresses.map(|address| (address, why.clone()))));
-        assert!(asked_by(&[&none], &[], 1, soon).is_empty());
+        assert!(requested_by(&[&none], &[], 1, soon).is_empty());
         std::fs::write(&key, "k").unwrap();
         assert_eq!(read(&[&none, &key]), Ok(b"k".to_vec()));
     }

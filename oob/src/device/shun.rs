@@ -164,6 +164,6 @@ fn missing(seen: &Seen) -> String {
 }
 
 fn confirmed(seen: &Seen) -> String {
-    let refusing = seen.look.as_ref().map_or(0, |look| look.seals.len());
+    let refusing = seen.look.as_ref().map_or(0, |look| look.ruleset_ids.len());
     format!("{refusing} of {} nodes in epoch {}{}", seen.answers.len(), seen.epoch, seen.until_boot())
 }

@@ -39,7 +39,7 @@ pub fn after_off(
     let saw = match told {
         Ok(seen) => {
             let by = match &seen.look {
-                Ok(look) => format!("refused by {} nodes in epoch {}", look.seals.len(), seen.epoch),
+                Ok(look) => format!("refused by {} nodes in epoch {}", look.ruleset_ids.len(), seen.epoch),
                 Err(missing) => format!(
                     "refused in epoch {}, but for {}",
                     seen.epoch,

@@ -81,7 +81,7 @@ fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, S
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question = PeerRequest { register, ..PeerRequest::asked_by(survivors.here().clone()) };
+    let question = PeerRequest { register, ..PeerRequest::requested_by(survivors.here().clone()) };
     let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
     let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
     let report: PeerReport = answers
@@ -90,7 +90,7 @@ fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, S
         .unwrap_or_else(|| Err("was not asked".to_owned()))
         .map_err(|why| format!("whether it has booted since is not known: it {why}"))?;
     if let Some((lost, _)) = shunned.iter().find(|(node, epoch)| report.refuses.get(node) < Some(epoch)) {
-        let why = report.refusals.get(lost).map_or_else(String::new, |why| format!(": {why}"));
+        let why = report.not_applied.get(lost).map_or_else(String::new, |why| format!(": {why}"));
         return Err(format!("it does not refuse {lost}, as the others do{why}"));
     }
     Ok(ReturningNode {

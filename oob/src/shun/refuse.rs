@@ -21,7 +21,7 @@ pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: ShunScope, deadlin
     }
     let by = format!("{} on {}: {reason}", identity::asker().user, identity::host());
     match survivors.shun(Grade::Unknown, reach, &by, deadline)?.look {
-        Ok(look) => Ok(look.seals.len()),
+        Ok(look) => Ok(look.ruleset_ids.len()),
         Err(missing) => Err(format!(
             "not shunned by all nodes yet; ganeti-oob sync tells the missing ones: {}",
             missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")

@@ -260,7 +260,7 @@ impl<'a> Survivors<'a> {
             register: ShunList(BTreeMap::from([(self.target.clone(), entry)])),
             about: vec![self.target.clone()],
             gone_master_ip: self.network.master_ip.filter(|_| gone),
-            ..PeerRequest::asked_by(self.keeper.here().clone())
+            ..PeerRequest::requested_by(self.keeper.here().clone())
         };
         self.ask(&question, epoch, deadline)
     }
@@ -276,7 +276,7 @@ impl<'a> Survivors<'a> {
             return self.tell(entry, deadline);
         }
         let question =
-            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::asked_by(self.keeper.here().clone()) };
+            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.keeper.here().clone()) };
         self.ask(&question, entry.epoch, deadline)
     }
 
@@ -291,7 +291,7 @@ impl<'a> Survivors<'a> {
         let own = own.map_err(|error| error.to_string())?;
         // One that was readmitted here meanwhile is shunned anew by whoever sees the epoch.
         let is_ahead = own.register.epoch(&self.target) > epoch;
-        if let Some(why) = own.refusals.get(&self.target).filter(|_| !is_ahead) {
+        if let Some(why) = own.not_applied.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
         }
         let reach = own.register.0.get(&self.target).map_or(ShunScope::Everything, |entry| entry.reach);
@@ -326,7 +326,7 @@ impl<'a> Survivors<'a> {
     /// Who does not answer, and why.
     pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
         let question =
-            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::asked_by(self.keeper.here().clone()) };
+            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.keeper.here().clone()) };
         let mut others = self.others(&self.network);
         others.insert(self.target.clone(), self.member.primary);
         let mut answers = self.channel.ask(&others, &question, deadline);
@@ -379,8 +379,8 @@ impl<'a> Survivors<'a> {
             Some(Ok(report)) => Ok(Answer {
                 refuses: report.refuses.get(&self.target).copied(),
                 reach: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
-                seal: &report.seal,
-                why_not: report.refusals.get(&self.target).map_or("it is readmitted there", String::as_str),
+                ruleset_id: &report.ruleset_id,
+                why_not: report.not_applied.get(&self.target).map_or("it is readmitted there", String::as_str),
             }),
             Some(Err(why)) => Err(why.as_str()),
             None => Err("was not asked"),
@@ -498,7 +498,7 @@ mod tests {
             candidates: Vec::new(),
             asks_from: None,
             is_virtual: Some(false),
-            kept_for_ms: 600_000,
+            guaranteed_for_ms: 600_000,
             lease_age_ms: 1,
         };
         let of = |self_fence: Option<SelfFenceReport>, least| {
@@ -569,7 +569,7 @@ mod tests {
         let is_known = |not_durable: Option<&str>| {
             let report = |name: &str, not_durable: Option<&str>| -> (NodeName, Result<PeerReport, String>) {
                 let report = json!({"version": VERSION, "node": name, "boot_id": "b", "register": shunned(2), "refuses": {},
-                                    "seal": "", "not_durable": not_durable});
+                                    "ruleset_id": "", "not_durable": not_durable});
                 (NodeName::new(name).unwrap(), Ok(serde_json::from_value(report).unwrap()))
             };
             let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);

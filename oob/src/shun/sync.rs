@@ -41,7 +41,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         return Ok(SyncResult::default());
     }
     let network = network::read(data_dir)?;
-    let question = |register: ShunList| PeerRequest { register, ..PeerRequest::asked_by(keeper.here().clone()) };
+    let question = |register: ShunList| PeerRequest { register, ..PeerRequest::requested_by(keeper.here().clone()) };
     // Also a look at the own rules: somebody may have flushed them.
     let own = keeper.tell(&question(ShunList::default()), deadline).map_err(|error| error.to_string())?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();

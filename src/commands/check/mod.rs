@@ -21,7 +21,7 @@ use report::Report;
 pub struct Arguments {
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), host, level, looked_at {nodes, devices, candidates}, findings [{rule, severity, about, what, why,
+    /// Keys: version (1), host, level, checked {nodes, devices, candidates}, findings [{rule, severity, about, what, why,
     /// mend}], notes [{note, nodes, grade, what, why, mend}]. level and severity are ok, warning or error; a note is no
     /// fault. Later versions may add keys, rules and notes.
     #[arg(long)]

@@ -14,7 +14,7 @@ pub(super) struct Report<'a> {
     version: u32,
     host: String,
     level: Severity,
-    looked_at: LookedAt,
+    checked: LookedAt,
     findings: &'a [Finding],
     notes: &'a [Note],
 }
@@ -28,13 +28,13 @@ struct LookedAt {
 
 impl<'a> Report<'a> {
     pub(super) fn new(view: &CheckInput, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
-        let looked_at = LookedAt {
+        let checked = LookedAt {
             nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
             // Of a program that is not ours only the whole is known.
             devices: view.power.keys().map(|node| view.devices.get(node).map_or(1, Vec::len)).sum(),
             candidates: view.candidates.len(),
         };
-        Self { version: VERSION, host: identity::host(), level, looked_at, findings, notes }
+        Self { version: VERSION, host: identity::host(), level, checked, findings, notes }
     }
 
     /// Each finding in three lines, then what is no fault; the last line sums up.
@@ -64,7 +64,7 @@ impl<'a> Report<'a> {
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let LookedAt { nodes, devices, candidates } = &self.looked_at;
+        let LookedAt { nodes, devices, candidates } = &self.checked;
         let looked = format!(
             "looked at Pacemaker, Ganeti and this host, {} of {}, {}",
             counted(*devices, "device"),
@@ -86,7 +86,7 @@ impl<'a> Report<'a> {
         let more = nodes.len().saturating_sub(SHOWN);
         match nodes {
             [one] => one.to_string(),
-            _ if nodes.len() == self.looked_at.nodes => format!("all {} nodes", nodes.len()),
+            _ if nodes.len() == self.checked.nodes => format!("all {} nodes", nodes.len()),
             _ if more > 0 => format!("{} nodes ({}, and {more} more)", nodes.len(), names()),
             _ => format!("{} nodes ({})", nodes.len(), names()),
         }
@@ -112,14 +112,13 @@ mod tests {
             why: "nothing is fenced",
             fix: "look".into(),
         }];
-        let looked_at = LookedAt { nodes: 3, devices: 3, candidates: 1 };
+        let checked = LookedAt { nodes: 3, devices: 3, candidates: 1 };
         let nodes = ["n1", "n2"].map(|name| NodeName::new(name).unwrap()).into();
         let what = "off, by level 1 (bmc)".to_owned();
         let note = Note { note: "reachable-grade", nodes, grade: Grade::Off, what, why: None, fix: None };
         let one = Note { nodes: note.nodes[..1].to_vec(), why: Some("so"), fix: Some("do"), ..note.clone() };
         let (notes, level) = ([note, one], Severity::Error);
-        let report =
-            Report { version: VERSION, host: "n1".into(), level, looked_at, findings: &findings, notes: &notes };
+        let report = Report { version: VERSION, host: "n1".into(), level, checked, findings: &findings, notes: &notes };
         let text = report.text(None).plain();
         assert_eq!(
             text,

@@ -39,7 +39,7 @@ pub(super) fn page(story: &ActionRecord, event: &Event, zone: &TimeZone) -> Stri
     let (paint, ended) = result(story);
     let title = format!("{} {}, {}", intent.node, intent.action, cli::time(intent.at.wall_ms, zone));
     let mut facts = vec![
-        ("asked by", format!("{} on {}, through {}", asker(&intent.asked_by), intent.host, intent.program)),
+        ("asked by", format!("{} on {}, through {}", asker(&intent.requested_by), intent.host, intent.program)),
         ("receipt", intent.id.clone()),
     ];
     if let Some(receipt) = &story.receipt {
@@ -105,7 +105,7 @@ fn drawing(steps: &[TimedStep<'_>], story: &ActionRecord) -> String {
         return String::new();
     }
     let last = steps.iter().map(|tried| tried.at_ms);
-    let end_ms = last.chain(story.receipt.iter().map(|receipt| receipt.took_ms)).max().unwrap_or(0).max(1);
+    let end_ms = last.chain(story.receipt.iter().map(|receipt| receipt.duration_ms)).max().unwrap_or(0).max(1);
     let x = |at_ms: u64| LEFT + WIDTH * seconds(at_ms) / seconds(end_ms);
     let bottom = TOP + LANE * lanes.len();
     let mut svg = format!(

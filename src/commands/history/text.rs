@@ -63,7 +63,7 @@ impl Look {
         text.push_painted(Some(paint), &printable(&ended));
         text.push_str(&format!(
             "\n    asked by {} on {}, through {}, receipt {}\n",
-            printable(&asker(&intent.asked_by)),
+            printable(&asker(&intent.requested_by)),
             printable(&intent.host),
             printable(&intent.program),
             printable(&intent.id),
@@ -98,7 +98,7 @@ pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
     let Some(receipt) = &story.receipt else {
         return (Paint::Red, "INTERRUPTED: killed, or still running; nothing is known".to_owned());
     };
-    let took = format!("{:.1} s", seconds(receipt.took_ms));
+    let took = format!("{:.1} s", seconds(receipt.duration_ms));
     let proof = match receipt.grade {
         Grade::Unknown => String::new(),
         grade => format!(", proven {grade} by {}", witness(story, receipt)),
@@ -106,7 +106,7 @@ pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
     let already = if action == Action::On { "was on" } else { "was off" };
     match receipt.outcome {
         Outcome::Done => (Paint::Green, format!("done in {took}{proof}")),
-        Outcome::AlreadySo => (Paint::Green, format!("{already} before{proof}")),
+        Outcome::Unchanged => (Paint::Green, format!("{already} before{proof}")),
         Outcome::OffOnly => (Paint::Yellow, format!("OFF, NOT ON AGAIN, after {took}{proof}")),
         Outcome::Refused => (Paint::Red, format!("REFUSED after {took}")),
         Outcome::Unknown => (Paint::Red, format!("FAILED after {took}: its state is unknown")),
@@ -134,7 +134,7 @@ fn witness(story: &ActionRecord, receipt: &Receipt) -> String {
     parts
         .rev()
         .find(|part| part.grade == receipt.grade)
-        .map_or_else(|| receipt.word_of.clone(), |part| format!("{}, through {}", part.word_of, receipt.word_of))
+        .map_or_else(|| receipt.proven_by.clone(), |part| format!("{}, through {}", part.proven_by, receipt.proven_by))
 }
 
 /// Who asked.
@@ -203,14 +203,14 @@ mod tests {
     #[test]
     fn a_story_reads_as_a_story() {
         let mut part = intent("b", "n3.lab");
-        part.asked_by.request = Some("a".into());
+        part.requested_by.request = Some("a".into());
         part.at.boottime_ms = 15;
         let mut whole = receipt("a", "n3.lab");
         whole.steps[0].did = "power-off".into();
         whole.steps[0].by = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.steps[0].saw = "done".into();
         whole.steps[0].at_ms = 290;
-        whole.word_of = "/usr/lib/gnt-ha/ganeti-oob".into();
+        whole.proven_by = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.record = Some("job 7 records it offline".into());
         let text = told(vec![
             LogEntry::Intent(intent("a", "n3.lab")),

@@ -255,7 +255,7 @@ fn protected(
         let told = peers.get(node)?;
         let age_ms = told_by::age_ms(told);
         let kept = told_by::attestation(told)
-            .map(|said| said.self_fence.terms.is_kept(said.age_ms, said.self_fence.kept_for_ms));
+            .map(|said| said.self_fence.terms.is_kept(said.age_ms, said.self_fence.guaranteed_for_ms));
         Some(age_ms.map_or(SelfFenceState::Unknown, |age_ms| SelfFenceState::of(age_ms, kept)))
     };
     let lines = std::mem::take(&mut status.nodes);
@@ -368,7 +368,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let register = r#"{"n3.lab": {"epoch": 3, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
             "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
-        let report = r#"{"version": 1, "node": "n2.lab", "boot_id": "b", "register": {}, "refuses": {}, "seal": ""}"#;
+        let report =
+            r#"{"version": 1, "node": "n2.lab", "boot_id": "b", "register": {}, "refuses": {}, "ruleset_id": ""}"#;
         let told = |boot: &str| {
             format!(r#"{{"asked_boottime_ms": {}, "boot_id": "{boot}", "report": {report}}}"#, now().boottime_ms)
         };

@@ -254,7 +254,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         at: Duration::ZERO,
         boot_id: String::new(),
         epoch: Epoch::default().shunned(),
-        seals: BTreeMap::new(),
+        ruleset_ids: BTreeMap::new(),
         refusing,
         lost: BTreeSet::new(),
     };

@@ -26,7 +26,7 @@ fn self_fence(node: u8) -> DatedSelfFenceReport {
         candidates: [1, 2, 3].map(|n| [192, 0, 2, n].into()).into(),
         asks_from: Some([192, 0, 2, node].into()),
         is_virtual: Some(false),
-        kept_for_ms: 600_000,
+        guaranteed_for_ms: 600_000,
         lease_age_ms: 500,
     };
     DatedSelfFenceReport { self_fence, age_ms: 20, uptime_ms: None }

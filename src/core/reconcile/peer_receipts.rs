@@ -108,14 +108,14 @@ pub fn taken(
         let apart = |removal: &&PowerReceipt| removal.ended_ms.abs_diff(at_ms);
         let near = told.iter().filter(|removal| {
             removal.by_fencer
-                && matches!(removal.outcome, Outcome::Done | Outcome::AlreadySo | Outcome::OffOnly)
+                && matches!(removal.outcome, Outcome::Done | Outcome::Unchanged | Outcome::OffOnly)
                 && apart(removal) <= SAME_MS
                 && !taken.contains(&removal.id)
         });
         if let Some(nearest) = near.min_by_key(apart) {
             taken.insert(nearest.id.clone());
-            let word_of = format!("{}, as {host} tells", nearest.word_of);
-            found.push(PowerReceipt { grade: nearest.grade.min(most), word_of, ..nearest.clone() });
+            let proven_by = format!("{}, as {host} tells", nearest.proven_by);
+            found.push(PowerReceipt { grade: nearest.grade.min(most), proven_by, ..nearest.clone() });
         }
     }
     found

@@ -18,8 +18,8 @@ fn all() -> Vec<NodeName> {
 }
 
 fn removal(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
-    let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-    PowerReceipt { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+    let (action, outcome, proven_by) = (Action::Off, Outcome::Done, "bmc".to_owned());
+    PowerReceipt { id: id.to_owned(), action, outcome, grade, proven_by, ended_ms, by_fencer: true, unfinished: false }
 }
 
 fn node(of: &str, fences: Vec<Fence>) -> NodeState {
@@ -189,9 +189,9 @@ fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
     let intent = Intent { action: Action::On, at: Timestamp { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
     let stories = join_entries(vec![LogEntry::Intent(intent)], None);
     let own = PowerReceipt::all_of(&stories, &name("n3.lab"), &all());
-    let word_of = "nobody".to_owned();
+    let proven_by = "nobody".to_owned();
     let begun =
-        PowerReceipt { action: Action::On, outcome: Outcome::Unknown, word_of, ..removal("a", NOW, Grade::Unknown) };
+        PowerReceipt { action: Action::On, outcome: Outcome::Unknown, proven_by, ..removal("a", NOW, Grade::Unknown) };
     assert_eq!(own, [PowerReceipt { unfinished: true, ..begun }]);
     assert!(tell(&stories, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
 }

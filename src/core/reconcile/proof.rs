@@ -46,7 +46,7 @@ pub enum ProofSource {
         /// Its id.
         id: String,
         /// What it names.
-        word_of: String,
+        proven_by: String,
     },
     /// A device that left no receipt, run by this host.
     Device(Option<NodeName>),
@@ -59,7 +59,7 @@ pub enum ProofSource {
 impl fmt::Display for ProofSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Receipt { id, word_of } => write!(f, "{word_of}, receipt {id}"),
+            Self::Receipt { id, proven_by } => write!(f, "{proven_by}, receipt {id}"),
             Self::Device(Some(host)) => write!(f, "a fence device, run by {host}"),
             Self::Device(None) => f.write_str("a fence device"),
             Self::Human => f.write_str("a human, who confirmed it to Pacemaker"),
@@ -214,7 +214,7 @@ fn by_receipt((receipt, worth): (&PowerReceipt, Worth)) -> Proof {
         keys: vec![format!("receipt {}", receipt.id)],
         at_ms: receipt.ended_ms,
         grade: worth.grade,
-        word: ProofSource::Receipt { id: receipt.id.clone(), word_of: receipt.word_of.clone() },
+        word: ProofSource::Receipt { id: receipt.id.clone(), proven_by: receipt.proven_by.clone() },
         powered: worth.powered,
         is_planned: is_planned(receipt),
     }
@@ -263,7 +263,7 @@ fn power_on(receipt: &PowerReceipt) -> Option<bool> {
         (Action::Off, _) | (_, Outcome::Refused) => None,
         (Action::Reboot | Action::Cycle, _) if receipt.by_fencer || was_not_switched(receipt) => None,
         // A cycle that fails half-way gives the power back.
-        (_, outcome) => Some(matches!(outcome, Outcome::Done | Outcome::AlreadySo)),
+        (_, outcome) => Some(matches!(outcome, Outcome::Done | Outcome::Unchanged)),
     }
 }
 

@@ -9,8 +9,8 @@ fn fence(at_ms: u64) -> Fence {
 }
 
 fn receipt(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
-    let (action, outcome, word_of) = (Action::Off, Outcome::Done, "bmc".to_owned());
-    PowerReceipt { id: id.to_owned(), action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+    let (action, outcome, proven_by) = (Action::Off, Outcome::Done, "bmc".to_owned());
+    PowerReceipt { id: id.to_owned(), action, outcome, grade, proven_by, ended_ms, by_fencer: true, unfinished: false }
 }
 
 /// What is proven where Pacemaker may have used any one of these kinds of devices.

@@ -119,8 +119,8 @@ impl ReconcileInput {
             let ganeti = &node.ganeti;
             ganeti.name != *died && ganeti.master_candidate && !ganeti.offline && node.member == Membership::Online
         };
-        let heir = self.nodes.iter().find(lives).map(|node| node.ganeti.name.clone());
-        let here = self.master.take().filter(|master| master != died).or(heir);
+        let new_master = self.nodes.iter().find(lives).map(|node| node.ganeti.name.clone());
+        let here = self.master.take().filter(|master| master != died).or(new_master);
         self.here = here.unwrap_or(self.here);
         self.master = Some(self.here.clone());
         if self.role != MasterRoleState::Unmanaged {
@@ -298,9 +298,9 @@ impl PowerReceipt {
             action: intent.action,
             outcome: receipt.map_or(Outcome::Unknown, |receipt| receipt.outcome),
             grade: receipt.map_or(Grade::Unknown, |receipt| receipt.grade),
-            word_of: receipt.map_or_else(|| "nobody".to_owned(), |receipt| receipt.word_of.clone()),
+            proven_by: receipt.map_or_else(|| "nobody".to_owned(), |receipt| receipt.proven_by.clone()),
             ended_ms: receipt.map_or(intent.at.wall_ms, |receipt| receipt.at.wall_ms),
-            by_fencer: intent.asked_by.is_fencer(),
+            by_fencer: intent.requested_by.is_fencer(),
             unfinished: receipt.is_none(),
         }
     }

@@ -151,7 +151,7 @@ fn the_dashboard_is_one() {
 /// Receipts and metrics name an outcome alike.
 #[test]
 fn an_outcome_has_one_word() {
-    for outcome in [Outcome::Done, Outcome::AlreadySo, Outcome::OffOnly, Outcome::Refused, Outcome::Unknown] {
+    for outcome in [Outcome::Done, Outcome::Unchanged, Outcome::OffOnly, Outcome::Refused, Outcome::Unknown] {
         assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.word());
     }
 }

@@ -142,9 +142,9 @@ mod tests {
     }
 
     fn receipt(action: Action, grade: Grade, ago_ms: u64) -> PowerReceipt {
-        let (outcome, word_of) = (Outcome::Done, "bmc".to_owned());
+        let (outcome, proven_by) = (Outcome::Done, "bmc".to_owned());
         let (id, ended_ms) = ("a".to_owned(), NOW - ago_ms);
-        PowerReceipt { id, action, outcome, grade, word_of, ended_ms, by_fencer: true, unfinished: false }
+        PowerReceipt { id, action, outcome, grade, proven_by, ended_ms, by_fencer: true, unfinished: false }
     }
 
     fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[PowerReceipt]) -> bool {

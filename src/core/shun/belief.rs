@@ -246,14 +246,14 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
     if !is_boot_id(&report.boot_id) {
         return Err(format!("answers with an invalid boot id: {:?}", plain(&report.boot_id)));
     }
-    if report.seal.len() > SEAL_MOST || report.seal.chars().any(char::is_control) {
+    if report.ruleset_id.len() > SEAL_MOST || report.ruleset_id.chars().any(char::is_control) {
         return Err("answers with an invalid ruleset id".to_owned());
     }
     let most = |count: Option<u32>| count.is_none_or(|count| count <= COUNT_MOST);
     if !most(report.instances) || !most(report.drbd_primaries) {
         return Err(format!("answers that more than {COUNT_MOST} instances run there"));
     }
-    let (one, other) = (report.refuses.len().max(report.refusals.len()), report.scopes.len());
+    let (one, other) = (report.refuses.len().max(report.not_applied.len()), report.scopes.len());
     if one.max(other) > super::list::ENTRIES_MOST {
         return Err("answers with too many nodes".to_owned());
     }
@@ -281,7 +281,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
         receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { ShunList::default() },
-        refusals: report.refusals.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
+        not_applied: report.not_applied.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
         not_durable: report.not_durable.map(|why| plain(&why)),
         program: report.program.map(|program| super::messages::Program {
             version: plain(&program.version),
@@ -301,8 +301,8 @@ fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceRepo
     }
     let terms =
         self_fence.terms.claimed(own).map_err(|why| format!("answers with self-fencing that cannot be: {why}"))?;
-    let kept_for_ms = self_fence.kept_for_ms.min(AGE_MOST_MS);
-    Ok(SelfFenceReport { terms, kept_for_ms, driver: plain(&self_fence.driver), ..self_fence })
+    let guaranteed_for_ms = self_fence.guaranteed_for_ms.min(AGE_MOST_MS);
+    Ok(SelfFenceReport { terms, guaranteed_for_ms, driver: plain(&self_fence.driver), ..self_fence })
 }
 
 impl fmt::Display for Channel {

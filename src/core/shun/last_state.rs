@@ -103,8 +103,9 @@ impl Held {
     /// Every list of candidates that a boot has attested within its promise: it may go by any of them again.
     #[must_use]
     pub fn lists(&self, boot_id: &str) -> BTreeSet<BTreeSet<IpAddr>> {
-        let is_kept =
-            |one: &&DatedSelfFenceReport| one.self_fence.boot_id == boot_id && one.age_ms <= one.self_fence.kept_for_ms;
+        let is_kept = |one: &&DatedSelfFenceReport| {
+            one.self_fence.boot_id == boot_id && one.age_ms <= one.self_fence.guaranteed_for_ms
+        };
         self.attestations
             .iter()
             .filter(is_kept)
@@ -131,7 +132,7 @@ mod tests {
             candidates: candidates.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect(),
             asks_from: None,
             is_virtual: Some(false),
-            kept_for_ms: 600_000,
+            guaranteed_for_ms: 600_000,
             lease_age_ms: 0,
         };
         let began_s = if boot_id == "b2" { 100 } else { UPTIME_S };

@@ -70,20 +70,20 @@ impl LeaseTimes {
         Self { lease_ms, watchdog_ms, ..self }
     }
 
-    /// Whether self-fencing that promised, `age_ms` ago, to keep its discipline for `kept_for_ms` keeps it to the end of
+    /// Whether self-fencing that promised, `age_ms` ago, to keep its discipline for `guaranteed_for_ms` keeps it to the end of
     /// [`LeaseTimes::bound`], whichever clock is the faster one: self-fencing that is disarmed before it has bitten does not bite.
     #[must_use]
-    pub fn is_kept(self, age_ms: u64, kept_for_ms: u64) -> bool {
+    pub fn is_kept(self, age_ms: u64, guaranteed_for_ms: u64) -> bool {
         let bound = u64::try_from(self.bound().as_millis()).unwrap_or(u64::MAX);
-        self.is_promised(age_ms.saturating_add(bound), kept_for_ms)
+        self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)
     }
 
-    /// Whether what was promised for `kept_for_ms` is surely not over after `age_ms`, whichever clock is the faster one.
+    /// Whether what was promised for `guaranteed_for_ms` is surely not over after `age_ms`, whichever clock is the faster one.
     #[must_use]
-    pub fn is_promised(self, age_ms: u64, kept_for_ms: u64) -> bool {
+    pub fn is_promised(self, age_ms: u64, guaranteed_for_ms: u64) -> bool {
         const MILLION: u128 = 1_000_000;
         let drift = u128::from(self.drift_ppm.min(999_999));
-        u128::from(age_ms) * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)
+        u128::from(age_ms) * (MILLION + drift) < u128::from(guaranteed_for_ms) * (MILLION - drift)
     }
 }
 

@@ -52,7 +52,7 @@ impl PeerRequest {
     /// A mere question of `from`: it tells nothing, and each node answers for itself. What is to be told or asked beside that is
     /// set in the fields.
     #[must_use]
-    pub fn asked_by(from: NodeName) -> Self {
+    pub fn requested_by(from: NodeName) -> Self {
         Self {
             version: VERSION,
             from,
@@ -105,10 +105,10 @@ pub struct PeerReport {
     #[serde(default)]
     pub scopes: BTreeMap<NodeName, ShunScope>,
     /// The identity of the rules (the kernel's handles): another one means that they were gone for a moment.
-    pub seal: String,
+    pub ruleset_id: String,
     /// What it was told and did not do, with the reason: an address of its own, one that is protected.
     #[serde(default)]
-    pub refusals: BTreeMap<NodeName, String>,
+    pub not_applied: BTreeMap<NodeName, String>,
     /// Why what it refuses is not on its disk: its next boot forgets it. None if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_durable: Option<String>,
@@ -181,7 +181,7 @@ pub struct SelfFenceReport {
     #[serde(default)]
     pub is_virtual: Option<bool>,
     /// It keeps the self-fence's discipline for at least that long from now, in milliseconds, unless its node stops or boots.
-    pub kept_for_ms: u64,
+    pub guaranteed_for_ms: u64,
     /// How long ago the question was sent that its lease counts from, in milliseconds.
     pub lease_age_ms: u64,
 }

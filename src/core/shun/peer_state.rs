@@ -25,7 +25,7 @@ pub struct Answer<'a> {
     /// As far as this.
     pub reach: ShunScope,
     /// By these rules.
-    pub seal: &'a str,
+    pub ruleset_id: &'a str,
     /// Why it does not.
     pub why_not: &'a str,
 }
@@ -35,7 +35,7 @@ pub struct Answer<'a> {
 pub fn stand(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
         (Ok(answer), _) => match answer.refuses {
-            Some(epoch) => PeerState::Refuses { epoch, seal: answer.seal.to_owned(), reach: answer.reach },
+            Some(epoch) => PeerState::Refuses { epoch, ruleset_id: answer.ruleset_id.to_owned(), reach: answer.reach },
             None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.why_not)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Answer<'static> =
-        Answer { refuses: Some(Epoch(1)), reach: ShunScope::Everything, seal: "a", why_not: "it is readmitted" };
+        Answer { refuses: Some(Epoch(1)), reach: ShunScope::Everything, ruleset_id: "a", why_not: "it is readmitted" };
 
     fn silent() -> Facts<'static> {
         Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }

@@ -23,7 +23,7 @@ pub enum PeerState {
         /// In this epoch.
         epoch: Epoch,
         /// By rules with this identity.
-        seal: String,
+        ruleset_id: String,
         /// This much of it.
         reach: ShunScope,
     },
@@ -75,7 +75,7 @@ pub struct Round {
     /// The epoch in which all of them refuse.
     pub epoch: Epoch,
     /// The rules of each that refuses.
-    pub seals: BTreeMap<NodeName, String>,
+    pub ruleset_ids: BTreeMap<NodeName, String>,
     /// The addresses of those that refuse everything: a candidate that refuses TCP alone still answers its questions.
     pub refusing: BTreeSet<IpAddr>,
     /// Those that did not confirm and count as lost with the node: nothing is proven of them.
@@ -122,7 +122,7 @@ pub fn look(
         at,
         boot_id: boot_id.to_owned(),
         epoch,
-        seals: BTreeMap::new(),
+        ruleset_ids: BTreeMap::new(),
         refusing: BTreeSet::new(),
         lost: BTreeSet::new(),
     };
@@ -136,8 +136,8 @@ pub fn look(
             PeerState::Refuses { reach: theirs, .. } if *theirs < reach => {
                 missing.push(Missing { node: peer.node.clone(), why: "refuses TCP only".to_owned() });
             }
-            PeerState::Refuses { seal, reach: theirs, .. } => {
-                look.seals.insert(peer.node.clone(), seal.clone());
+            PeerState::Refuses { ruleset_id, reach: theirs, .. } => {
+                look.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
                 if *theirs == ShunScope::Everything {
                     look.refusing.insert(peer.address);
                 }
@@ -244,7 +244,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
             );
         }
     }
-    if !self_fence.terms.is_kept(*age_ms, self_fence.kept_for_ms) {
+    if !self_fence.terms.is_kept(*age_ms, self_fence.guaranteed_for_ms) {
         return isolated(format!(
             "its self-fencing was attested {} s ago, and may have been disarmed since",
             age_ms / 1_000
@@ -278,7 +278,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     }
     // One that has ended since may have done so before: when the promise is over the next boot serves without self-fencing.
     let since = u64::try_from(last.at.saturating_sub(first.at).as_millis()).unwrap_or(u64::MAX);
-    let is_promised = self_fence.terms.is_promised(age_ms.saturating_add(since), self_fence.kept_for_ms);
+    let is_promised = self_fence.terms.is_promised(age_ms.saturating_add(since), self_fence.guaranteed_for_ms);
     if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {
         return isolated(
             "Ganeti's master was lost together with it, and not proven to have stopped in time: it may have started instances \
@@ -299,12 +299,13 @@ pub fn first_of<'a>(kept: Option<&'a Round>, last: &'a Round) -> &'a Round {
 /// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.
 #[must_use]
 pub fn must_restart_wait(first: &Round, last: &Round) -> bool {
-    let changed = |(node, seal): (&NodeName, &String)| last.seals.get(node).is_some_and(|now| now != seal);
+    let changed =
+        |(node, ruleset_id): (&NodeName, &String)| last.ruleset_ids.get(node).is_some_and(|now| now != ruleset_id);
     // The clock of the looks is of one boot, and the epoch in which all refused is one.
     first.boot_id != last.boot_id
         || first.epoch != last.epoch
         || first.at > last.at
-        || first.seals.iter().any(changed)
+        || first.ruleset_ids.iter().any(changed)
         || !first.refusing.is_subset(&last.refusing)
 }
 

@@ -121,7 +121,7 @@ impl Daemon {
             lease = Lease::restored(terms, in_force, granted_at);
         }
         let armed_before = before.as_ref().is_some_and(|status| status.driver.is_some());
-        let promised_until = before.and_then(|status| status.promised_until_ms).map(Duration::from_millis);
+        let promised_until = before.and_then(|status| status.guaranteed_until_ms).map(Duration::from_millis);
         Ok(Self {
             settings: config.self_fence.clone(),
             state: config.state.clone(),
@@ -349,7 +349,7 @@ impl Daemon {
                 .into_iter()
                 .map(|(address, word)| (address, text(word).to_owned()))
                 .collect(),
-            promised_until_ms: self.promised_until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
+            guaranteed_until_ms: self.promised_until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
             told: self.told,
             why_not: self.why_not.clone(),
             answers_nobody: self.rounds.fault().map(ToOwned::to_owned),
@@ -373,7 +373,7 @@ impl Daemon {
             asks_from: Some(self.own),
             is_virtual: self.is_virtual,
             candidates: self.lease.candidates().iter().copied().collect(),
-            kept_for_ms: u64::try_from(PROMISE.as_millis()).unwrap_or(u64::MAX),
+            guaranteed_for_ms: u64::try_from(PROMISE.as_millis()).unwrap_or(u64::MAX),
             lease_age_ms: at.saturating_sub(u64::try_from(granted_at.as_millis()).unwrap_or(u64::MAX)),
         };
         let _ = state_file::write_unflushed(&self_fence_file(&self.run), &Attested { at_boottime_ms: at, report });

@@ -119,7 +119,7 @@ pub struct Status {
     /// What each candidate said last: `may run`, `refuses`, `alive`, `silent`.
     pub candidates: BTreeMap<IpAddr, String>,
     /// Until when the promise to others holds, in milliseconds of the clock since boot, while it is being disarmed.
-    pub promised_until_ms: Option<u64>,
+    pub guaranteed_until_ms: Option<u64>,
     /// The shortest times that others were told since it was armed: a process that is started later keeps no longer ones.
     #[serde(default)]
     pub told: Option<LeaseTimes>,

@@ -159,7 +159,7 @@ impl<'a> ShunApplier<'a> {
     pub fn learn(&self, said: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
         let roll = self.roll();
         let mut lines = Vec::new();
-        let report = self.take(&PeerRequest::asked_by(self.here.clone()), deadline, |own| {
+        let report = self.take(&PeerRequest::requested_by(self.here.clone()), deadline, |own| {
             let mut all = Belief::default();
             // A node's list holds itself where it was shunned before: that is for the others to say.
             for (speaker, said) in said {
@@ -176,7 +176,7 @@ impl<'a> ShunApplier<'a> {
             }
             Ok(all)
         })?;
-        lines.extend(report.refusals.iter().map(|(node, why)| format!("{node}: is not refused here: {why}")));
+        lines.extend(report.not_applied.iter().map(|(node, why)| format!("{node}: is not refused here: {why}")));
         Ok(lines)
     }
 
@@ -190,11 +190,11 @@ impl<'a> ShunApplier<'a> {
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let in_part =
             |(node, entry): (&NodeName, &ShunEntry)| Some((node.clone(), protected.why_in_part(node, entry)?));
-        let refusals = register.shunned().filter_map(in_part).collect();
+        let not_applied = register.shunned().filter_map(in_part).collect();
         let is_until_boot = Store::new(&self.config.state).is_until_boot(FILE);
         let not_durable = is_until_boot.then(|| format!("{} did not take all of it", self.file().display()));
         let refused = self.refused(deadline)?;
-        Ok(PeerReport { not_durable, ..self.report(register, &refused, refusals, question) })
+        Ok(PeerReport { not_durable, ..self.report(register, &refused, not_applied, question) })
     }
 
     fn take(
@@ -208,27 +208,27 @@ impl<'a> ShunApplier<'a> {
         }
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
-        let Belief { accepted, rejected: mut refusals } = believe(&before)?;
+        let Belief { accepted, rejected: mut not_applied } = believe(&before)?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let mut register = before.clone();
         for (node, entry) in &accepted.0 {
             match protected.why_not(node, entry).filter(|_| entry.epoch.is_shunned()) {
-                Some(why) => drop(refusals.insert(node.clone(), why)),
+                Some(why) => drop(not_applied.insert(node.clone(), why)),
                 None => register.merge(&ShunList(BTreeMap::from([(node.clone(), entry.clone())]))),
             }
         }
-        for (node, why) in &refusals {
+        for (node, why) in &not_applied {
             tracing::warn!(from = %question.from, %node, why, "is not taken, though it was asked for");
         }
         for (node, entry) in &accepted.0 {
             let own = register.epoch(node);
             if entry.epoch.is_shunned() && !own.is_shunned() {
-                refusals.entry(node.clone()).or_insert_with(|| format!("it is readmitted here, in epoch {own}"));
+                not_applied.entry(node.clone()).or_insert_with(|| format!("it is readmitted here, in epoch {own}"));
             }
         }
         for (node, entry) in register.shunned() {
             if let Some(why) = protected.why_in_part(node, entry) {
-                refusals.entry(node.clone()).or_insert(why);
+                not_applied.entry(node.clone()).or_insert(why);
             }
         }
         let (applied, not_durable) = self.keep(&before, &register, &protected, deadline)?;
@@ -237,7 +237,7 @@ impl<'a> ShunApplier<'a> {
         {
             make_unreachable(&[address], GONE_MASTER);
         }
-        Ok(PeerReport { not_durable, ..self.report(register, applied.refused(), refusals, question) })
+        Ok(PeerReport { not_durable, ..self.report(register, applied.refused(), not_applied, question) })
     }
 
     /// What Ganeti has told this node of the cluster. Of a file that cannot be read nothing: then nobody is a candidate.
@@ -391,12 +391,12 @@ impl<'a> ShunApplier<'a> {
         &self,
         register: ShunList,
         refused: &AppliedRules,
-        refusals: BTreeMap<NodeName, String>,
+        not_applied: BTreeMap<NodeName, String>,
         question: &PeerRequest,
     ) -> PeerReport {
         // Of one that was not taken as it was asked for, an address may be open.
         let is_refused = |(node, entry): &(&NodeName, &ShunEntry)| {
-            !refusals.contains_key(*node)
+            !not_applied.contains_key(*node)
                 && entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
         };
         let all: Vec<_> = register.shunned().filter(is_refused).collect();
@@ -415,12 +415,12 @@ impl<'a> ShunApplier<'a> {
             version: VERSION,
             node: self.here.clone(),
             // Handles begin anew with each boot.
-            seal: format!("{boot_id} {}", refused.seal.trim_end()),
+            ruleset_id: format!("{boot_id} {}", refused.ruleset_id.trim_end()),
             boot_id,
             uptime_ms: identity::uptime_ms(),
             refuses,
             scopes,
-            refusals,
+            not_applied,
             self_fence: peer_reports::own_self_fence(&self.config.run),
             self_fences: question.about.iter().filter_map(attested).collect(),
             denials: question.about.iter().filter_map(denied).collect(),

@@ -37,7 +37,7 @@ pub fn own_self_fence(run: &Path) -> Option<SelfFenceReport> {
     let age = now().boottime_ms.checked_sub(attested.at_boottime_ms)?;
     let mut report = attested.report;
     report.lease_age_ms += age;
-    report.kept_for_ms = report.kept_for_ms.saturating_sub(age);
+    report.guaranteed_for_ms = report.guaranteed_for_ms.saturating_sub(age);
     (age <= FRESH_MS && report.boot_id == identity::incarnation()).then_some(report)
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn word(node: &NodeName, asked_boottime_ms: u64, boot_id: &str) -> Told {
-        let report = serde_json::json!({"version": 1, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "seal": "1"});
+        let report = serde_json::json!({"version": 1, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "ruleset_id": "1"});
         Told { asked_boottime_ms, boot_id: boot_id.to_owned(), report: serde_json::from_value(report).unwrap() }
     }
 

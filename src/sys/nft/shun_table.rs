@@ -31,7 +31,7 @@ pub struct AppliedRules {
     /// What is refused of each address.
     pub addresses: ShunnedAddresses,
     /// The kernel's numbers of table, chains and rules: other ones mean that they were gone in between.
-    pub seal: String,
+    pub ruleset_id: String,
 }
 
 /// What became of an application.
@@ -139,7 +139,7 @@ fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
     if bridged {
         let Some(listing) = nft::list("bridge", TABLE, deadline)? else { return Ok(Found::Damaged) };
         match self::whole(&listing, &bridge_chains()) {
-            Some(bridge) if bridge.addresses == whole.addresses => whole.seal.push_str(&bridge.seal),
+            Some(bridge) if bridge.addresses == whole.addresses => whole.ruleset_id.push_str(&bridge.ruleset_id),
             _ => return Ok(Found::Damaged),
         }
     }
@@ -150,8 +150,9 @@ fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
 fn whole(listing: &[Value], wanted: &[Chain]) -> Option<AppliedRules> {
     let objects = |kind: &'static str| listing.iter().filter_map(move |object| object.get(kind));
     let text = |object: &Value, key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut seal = String::new();
-    let mut number = |object: &Value| seal.push_str(&format!("{} ", object.get("handle").unwrap_or(&Value::Null)));
+    let mut ruleset_id = String::new();
+    let mut number =
+        |object: &Value| ruleset_id.push_str(&format!("{} ", object.get("handle").unwrap_or(&Value::Null)));
     number(objects("table").next()?);
     for chain in wanted {
         let found = objects("chain").find(|object| text(object, "name") == chain.name)?;
@@ -177,7 +178,7 @@ fn whole(listing: &[Value], wanted: &[Chain]) -> Option<AppliedRules> {
             addresses.insert(element.as_str()?.parse().ok()?, *reach);
         }
     }
-    Some(AppliedRules { addresses, seal })
+    Some(AppliedRules { addresses, ruleset_id })
 }
 
 struct Chain {

@@ -76,7 +76,7 @@ fn looked(call: &Call, command: &str) -> Result<Duration> {
     let said: serde_json::Value = run.json()?;
     let count = match command {
         "status" => said["nodes"].as_array().map(Vec::len),
-        _ => said["looked_at"]["devices"].as_u64().and_then(|count| usize::try_from(count).ok()),
+        _ => said["checked"]["devices"].as_u64().and_then(|count| usize::try_from(count).ok()),
     };
     if count == Some(bmcs::COUNT.into()) {
         Ok(run.wall)

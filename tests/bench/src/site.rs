@@ -223,7 +223,7 @@ impl Site {
                 program: "fence_ganeti".to_owned(),
                 action: Action::Reboot,
                 node: node.clone(),
-                asked_by: Caller {
+                requested_by: Caller {
                     program: "pacemaker-fenced".to_owned(),
                     pid: 1234,
                     user: "root".to_owned(),
@@ -245,7 +245,7 @@ impl Site {
                 node,
                 outcome: Outcome::Done,
                 grade: Grade::Off,
-                word_of: "/usr/lib/gnt-ha/ganeti-oob".to_owned(),
+                proven_by: "/usr/lib/gnt-ha/ganeti-oob".to_owned(),
                 steps: vec![
                     step(12, "power-status", "on"),
                     step(480, "power-off", "done"),
@@ -256,7 +256,7 @@ impl Site {
                 reason: None,
                 record: Some("job 4711 records it offline".to_owned()),
                 at,
-                took_ms: 1600,
+                duration_ms: 1600,
             }))?;
         }
         Ok(())

@@ -141,7 +141,8 @@ impl Boots {
     fn peers(state: &State) -> Vec<Peer> {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
-            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::Everything, seal: "seal", why_not: "" };
+            let refuses =
+                Answer { refuses: Some(EPOCH), reach: ShunScope::Everything, ruleset_id: "seal", why_not: "" };
             let facts = Facts {
                 answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
@@ -175,7 +176,7 @@ impl Boots {
             asked: Duration::from_millis(at * STEP_MS),
             at: Duration::from_millis(at * STEP_MS),
             refusing: refusing(is_master).map(address).collect(),
-            seals: refusing(is_master).map(|number| (name(number), "seal".to_owned())).collect(),
+            ruleset_ids: refusing(is_master).map(|number| (name(number), "seal".to_owned())).collect(),
             lost: was_lost.then(|| name(MASTER)).into_iter().collect(),
             ..last.clone()
         });

@@ -44,7 +44,7 @@ pub fn self_fence(
     boot_id: &str,
     terms: LeaseTimes,
     candidates: &BTreeSet<IpAddr>,
-    kept_for_ms: u64,
+    guaranteed_for_ms: u64,
 ) -> SelfFenceReport {
     SelfFenceReport {
         boot_id: boot_id.to_owned(),
@@ -54,7 +54,7 @@ pub fn self_fence(
         candidates: candidates.iter().copied().collect(),
         asks_from: Some(address(TARGET)),
         is_virtual: Some(false),
-        kept_for_ms,
+        guaranteed_for_ms,
         lease_age_ms: 0,
     }
 }

@@ -73,7 +73,7 @@ pub struct Candidate {
     is_proven: bool,
     /// What its kernel refuses.
     rules: Option<ShunScope>,
-    seal: u8,
+    ruleset_id: u8,
     up: Up,
 }
 
@@ -170,7 +170,7 @@ impl Rules {
                 (Up::Talks, Some(rules)) if candidate.epoch.is_shunned() => (candidate.epoch, rules),
                 _ => return PeerState::Unconfirmed("does not refuse it".to_owned()),
             }
-            .into_stand(candidate.seal)
+            .into_stand(candidate.ruleset_id)
         };
         let peer = |number: u8, stand: PeerState| Peer {
             node: name(number),
@@ -200,12 +200,16 @@ impl Rules {
         let own = &state.askers[asker];
         let asked = (own.asked, ShunScope::Everything);
         let last = look(&name(TARGET), asked, &self.peers(state, own, lies), LATER, LATER, "boot").ok()?;
-        let seals: BTreeMap<u8, u8> = state.candidates.iter().map(|(number, one)| (*number, one.seal)).collect();
-        let kept = own.first.as_ref().map(|(epoch, seals)| Round {
+        let ruleset_ids: BTreeMap<u8, u8> =
+            state.candidates.iter().map(|(number, one)| (*number, one.ruleset_id)).collect();
+        let kept = own.first.as_ref().map(|(epoch, ruleset_ids)| Round {
             asked: Duration::ZERO,
             at: Duration::ZERO,
             epoch: *epoch,
-            seals: seals.iter().map(|(number, seal)| (name(*number), seal.to_string())).collect(),
+            ruleset_ids: ruleset_ids
+                .iter()
+                .map(|(number, ruleset_id)| (name(*number), ruleset_id.to_string()))
+                .collect(),
             // All of them did, or it were none.
             refusing: PEERS.map(address).into(),
             ..last.clone()
@@ -214,7 +218,7 @@ impl Rules {
         if Some(first) != kept.as_ref() {
             let opened = PEERS.into_iter().filter(|number| state.candidates[number].may_grant()).collect();
             let own = &mut state.askers[asker];
-            (own.first, own.opened) = (Some((own.asked, seals)), opened);
+            (own.first, own.opened) = (Some((own.asked, ruleset_ids)), opened);
         } else if Self::verdict(first, &last) == ProofVerdict::Bounded {
             state.askers[asker].said = true;
         }
@@ -223,12 +227,12 @@ impl Rules {
 }
 
 trait IntoStand {
-    fn into_stand(self, seal: u8) -> PeerState;
+    fn into_stand(self, ruleset_id: u8) -> PeerState;
 }
 
 impl IntoStand for (Epoch, ShunScope) {
-    fn into_stand(self, seal: u8) -> PeerState {
-        PeerState::Refuses { epoch: self.0, reach: self.1, seal: seal.to_string() }
+    fn into_stand(self, ruleset_id: u8) -> PeerState {
+        PeerState::Refuses { epoch: self.0, reach: self.1, ruleset_id: ruleset_id.to_string() }
     }
 }
 
@@ -312,13 +316,13 @@ impl Model for Rules {
                 let candidate = state.candidates.get_mut(&number)?;
                 if candidate.rules.is_none() && candidate.epoch.is_shunned() {
                     candidate.rules = candidate.wanted();
-                    candidate.seal += u8::from(!matches!(self.without, Without::BootOrder | Without::Seal));
+                    candidate.ruleset_id += u8::from(!matches!(self.without, Without::BootOrder | Without::Seal));
                 }
             }
             Action::Boot(number) => {
                 let candidate = state.candidates.get_mut(&number)?;
                 (candidate.rules, candidate.up) = (None, Up::Dark);
-                candidate.seal += u8::from(self.without != Without::BootOrder);
+                candidate.ruleset_id += u8::from(self.without != Without::BootOrder);
                 state.faults += 1;
             }
             Action::Talk(number) => {

@@ -257,9 +257,9 @@ impl Timing {
     }
 
     fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
-        let kept_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
+        let guaranteed_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
         let list = self.list();
-        let mut report = self_fence("old", self.attested(), &list, kept_for_ms);
+        let mut report = self_fence("old", self.attested(), &list, guaranteed_for_ms);
         report.is_virtual = Some(self.pauses > 0 && self.without != Without::VirtualHost);
         // It was attested at the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
@@ -288,7 +288,7 @@ impl Timing {
             asked: units(first.at),
             at: units(first.at),
             refusing: first.refusing.iter().copied().map(address).collect(),
-            seals: first.refusing.iter().map(|number| (name(*number), "seal".to_owned())).collect(),
+            ruleset_ids: first.refusing.iter().map(|number| (name(*number), "seal".to_owned())).collect(),
             lost: first.lost.iter().copied().map(name).collect(),
             ..last.clone()
         });
@@ -308,7 +308,7 @@ impl Timing {
 }
 
 fn refuses() -> PeerState {
-    PeerState::Refuses { epoch: EPOCH, seal: "seal".to_owned(), reach: ShunScope::Everything }
+    PeerState::Refuses { epoch: EPOCH, ruleset_id: "seal".to_owned(), reach: ShunScope::Everything }
 }
 
 impl Model for Timing {

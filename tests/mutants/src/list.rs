@@ -149,10 +149,10 @@ pub const ALL: &[Mutant] = &[
         Unit("verdict::tests::the_first_look_is_kept_while_it_holds"),
     ),
     of(
-        "the-seal-is-not-looked-at",
+        "the-ruleset_id-is-not-looked-at",
         VERDICT,
-        "        || first.seals.iter().any(changed)\n",
-        "        || first.seals.iter().any(|one| false && changed(one))\n",
+        "        || first.ruleset_ids.iter().any(changed)\n",
+        "        || first.ruleset_ids.iter().any(|one| false && changed(one))\n",
         Model("rules_of_one_asker"),
     ),
     of(
@@ -236,7 +236,7 @@ pub const ALL: &[Mutant] = &[
     of(
         "the-promise-is-not-looked-at",
         VERDICT,
-        "if !self_fence.terms.is_kept(*age_ms, self_fence.kept_for_ms) {",
+        "if !self_fence.terms.is_kept(*age_ms, self_fence.guaranteed_for_ms) {",
         "if false {",
         Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
@@ -331,15 +331,15 @@ pub const ALL: &[Mutant] = &[
     of(
         "a-promise-need-not-last-for-the-wait",
         TERMS,
-        "self.is_promised(age_ms.saturating_add(bound), kept_for_ms)",
-        "self.is_promised(age_ms.max(bound.min(1)), kept_for_ms)",
+        "self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)",
+        "self.is_promised(age_ms.max(bound.min(1)), guaranteed_for_ms)",
         Unit("lease_times::tests::a_promise_has_to_last_for_the_whole_wait"),
     ),
     of(
         "a-promise-by-one-clock",
         TERMS,
-        "u128::from(age_ms) * (MILLION + drift) < u128::from(kept_for_ms) * (MILLION - drift)",
-        "u128::from(age_ms) * (MILLION + drift * 0) < u128::from(kept_for_ms) * MILLION",
+        "u128::from(age_ms) * (MILLION + drift) < u128::from(guaranteed_for_ms) * (MILLION - drift)",
+        "u128::from(age_ms) * (MILLION + drift * 0) < u128::from(guaranteed_for_ms) * MILLION",
         Unit("lease_times::tests::a_promise_has_to_last_for_the_whole_wait"),
     ),
     of(

@@ -99,7 +99,7 @@ impl<'lab> Teller<'lab> {
                 intent.program,
                 deed(intent.action),
                 intent.node,
-                intent.asked_by.program
+                intent.requested_by.program
             );
             lines.push((at(intent.at.wall_ms), line));
         }
@@ -116,17 +116,17 @@ impl<'lab> Teller<'lab> {
             lines.push((at(intent.at.wall_ms + step.at_ms), line));
         }
         let end = match receipt.outcome {
-            Outcome::Done | Outcome::AlreadySo if intent.action == Action::On => {
+            Outcome::Done | Outcome::Unchanged if intent.action == Action::On => {
                 format!("{}: {} is on; the receipt is on disk", intent.host, intent.node)
             }
-            Outcome::Done | Outcome::AlreadySo => {
+            Outcome::Done | Outcome::Unchanged => {
                 format!(
                     "{}: {} of {}: proven {}, by {}; the receipt is on disk",
                     intent.host,
                     deed(intent.action),
                     intent.node,
                     receipt.grade,
-                    receipt.word_of
+                    receipt.proven_by
                 )
             }
             outcome => format!(

@@ -58,7 +58,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     assert_eq!(stories.len(), 1, "{stories:?}");
     let receipt = stories[0].receipt.as_ref().unwrap();
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off));
-    assert_eq!(stories[0].intent.asked_by.program, "pacemaker-fenced");
+    assert_eq!(stories[0].intent.requested_by.program, "pacemaker-fenced");
     assert_eq!(stories[0].parts.len(), 2, "off and on by ganeti-oob");
     let [here, elsewhere] = [&n1, &n2].map(|host| host.check(&["gnt-ha", "history", "n3"]).unwrap().stdout);
     assert!(here.contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob"), "{here}");

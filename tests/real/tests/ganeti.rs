@@ -68,7 +68,9 @@ fn ganeti_drives_the_oob_program() {
     // Who asked is Ganeti's node daemon, and what it asked for is what was done.
     let told: Vec<_> = receipts::on(&n1)
         .into_iter()
-        .map(|story| (story.intent.action, story.receipt.map(|receipt| receipt.outcome), story.intent.asked_by.program))
+        .map(|story| {
+            (story.intent.action, story.receipt.map(|receipt| receipt.outcome), story.intent.requested_by.program)
+        })
         .collect();
     let noded = || "ganeti-noded".to_owned();
     let done = Some(Outcome::Done);

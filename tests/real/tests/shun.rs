@@ -94,7 +94,7 @@ impl Scene {
             by: "a test".into(),
         };
         let register = ShunList(BTreeMap::from([(node("n3"), entry)]));
-        let question = PeerRequest { register, ..PeerRequest::asked_by(node("n1")) };
+        let question = PeerRequest { register, ..PeerRequest::requested_by(node("n1")) };
         keeper.tell(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
@@ -200,7 +200,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     let scene = Scene::new();
     let first = scene.tell(1, ShunScope::Everything);
     assert!(matches!(scene.apply(), Applied::AlreadySo(_)));
-    assert_eq!(scene.tell(1, ShunScope::Everything).seal, first.seal);
+    assert_eq!(scene.tell(1, ShunScope::Everything).ruleset_id, first.ruleset_id);
     for damage in [
         "nft flush ruleset",
         "nft flush chain inet gnt-ha-shunned output",
@@ -211,13 +211,17 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
         assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
         assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
         let after = scene.tell(1, ShunScope::Everything);
-        assert_ne!(after.seal, first.seal, "{damage}");
+        assert_ne!(after.ruleset_id, first.ruleset_id, "{damage}");
         assert_eq!(after.refuses, first.refuses, "{damage}");
     }
     let before = scene.tell(1, ShunScope::Everything);
     run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
-    assert_ne!(scene.tell(1, ShunScope::Everything).seal, before.seal, "an address was let through for a moment");
+    assert_ne!(
+        scene.tell(1, ShunScope::Everything).ruleset_id,
+        before.ruleset_id,
+        "an address was let through for a moment"
+    );
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
@@ -231,7 +235,7 @@ fn old_orders_and_own_addresses_change_nothing() {
     assert_eq!(scene.tell(3, ShunScope::Everything).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
     run("ip addr add 192.0.2.2/32 dev lo");
     let report = scene.tell(5, ShunScope::Everything);
-    assert!(report.refusals[&node("n3")].contains("an address of this host"), "{:?}", report.refusals);
+    assert!(report.not_applied[&node("n3")].contains("an address of this host"), "{:?}", report.not_applied);
     assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
 }
 
@@ -245,7 +249,10 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     let refused = || scene.apply().refused().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(refused(), [THERE[1]]);
     let report = scene.tell(1, ShunScope::Everything);
-    assert!(!report.refuses.contains_key(&node("n3")) && report.refusals[&node("n3")].contains("n4's"), "{report:?}");
+    assert!(
+        !report.refuses.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
+        "{report:?}"
+    );
     run(&format!("ip addr add {}/128 dev lo", THERE[1]));
     assert_eq!(refused(), [""; 0]);
 }

@@ -129,10 +129,10 @@ impl World {
         };
         if self.device.is_ours() {
             let outcome = if succeeds { Outcome::Done } else { Outcome::Unknown };
-            let word_of = if self.device == Device::Shun { "peers" } else { "bmc" };
+            let proven_by = if self.device == Device::Shun { "peers" } else { "bmc" };
             // A receipt has the grade of the moment before it was switched on again.
             let written = if grade == Grade::Bounded { Grade::Off } else { grade };
-            let removal = self.removal(by, asked, outcome, written, word_of);
+            let removal = self.removal(by, asked, outcome, written, proven_by);
             self.hosts[by].ledger.push((host, removal));
         }
         let completed_ms = Some(self.wall_ms(by, self.now));
@@ -195,7 +195,7 @@ impl World {
             Action::Reboot | Action::Cycle if stopped => self.switch(host, FenceAction::Reboot),
             _ => {}
         }
-        let proves = matches!(removal.outcome, Outcome::Done | Outcome::OffOnly | Outcome::AlreadySo);
+        let proves = matches!(removal.outcome, Outcome::Done | Outcome::OffOnly | Outcome::Unchanged);
         if proves && removal.action != Action::On && removal.grade > Grade::Unknown {
             self.hosts[host].truly_fenced.push((self.now, removal.grade));
         }

@@ -127,7 +127,7 @@ impl Script {
                 word(
                     &[
                         ("done", O::Done),
-                        ("already-so", O::AlreadySo),
+                        ("unchanged", O::Unchanged),
                         ("off-only", O::OffOnly),
                         ("refused", O::Refused),
                         ("unknown", O::Unknown),

@@ -251,7 +251,7 @@ impl World {
         action: gnt_ha::core::receipt::Action,
         outcome: Outcome,
         grade: gnt_ha::core::grade::Grade,
-        word_of: &str,
+        proven_by: &str,
     ) -> PowerReceipt {
         self.receipts += 1;
         PowerReceipt {
@@ -259,7 +259,7 @@ impl World {
             action,
             outcome,
             grade,
-            word_of: word_of.to_owned(),
+            proven_by: proven_by.to_owned(),
             ended_ms: self.wall_ms(by, self.now),
             by_fencer: true,
             unfinished: false,

@@ -77,7 +77,7 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     let disarming = all("disarming").pop().and_then(|said| said.status.as_ref()).unwrap();
     assert_eq!(disarming.in_force, leased.in_force);
     assert!(
-        disarming.promised_until_ms.is_some_and(|until| until > disarming.at_boottime_ms + 500_000),
+        disarming.guaranteed_until_ms.is_some_and(|until| until > disarming.at_boottime_ms + 500_000),
         "{disarming:?}"
     );
 

@@ -30,15 +30,15 @@ fn lies() -> ShunList {
 }
 
 fn receipt() -> serde_json::Value {
-    json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc", "ended_ms": 7, "by_fencer": true})
+    json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true})
 }
 
 fn answers() -> Vec<Vec<u8>> {
     let self_fence = json!({"boot_id": "b1", "driver": "iTCO_wdt", "nowayout": true, "terms": OWN, "candidates": ["192.0.2.1"],
-        "kept_for_ms": 600_000, "lease_age_ms": 1});
-    let plain = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "register": {}, "refuses": {"n4": 5}, "seal": "b1 1 2"});
+        "guaranteed_for_ms": 600_000, "lease_age_ms": 1});
+    let plain = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "register": {}, "refuses": {"n4": 5}, "ruleset_id": "b1 1 2"});
     let full = json!({"version": VERSION, "node": "n3", "boot_id": "b1", "uptime_ms": 1, "register": lies(),
-        "refuses": {"n4": 7, "n2": 1}, "seal": "b1 1 2", "refusals": {"n2": "x"}, "self_fence": self_fence,
+        "refuses": {"n4": 7, "n2": 1}, "ruleset_id": "b1 1 2", "not_applied": {"n2": "x"}, "self_fence": self_fence,
         "self_fences": {"n4": {"self_fence": self_fence, "age_ms": 1}}, "receipts": {"n4": [receipt()], "n2": [receipt()]}, "instances": 0, "drbd_primaries": 0,
         "program": {"version": "0", "config": "a", "wall_ms": 1}});
     [plain, full].iter().map(|answer| answer.to_string().into_bytes()).collect()
@@ -73,7 +73,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         let of_candidate = Asked { is_candidate: true, ..asked };
         for (node, told) in answer(said.clone(), of_candidate).into_iter().flat_map(|heard| heard.receipts) {
             assert!(about.contains(&node) && told.len() <= power_receipt::EACH_MOST, "{}", shown());
-            assert!(told.iter().all(|receipt| receipt.by_fencer && receipt.word_of.len() <= 200), "{}", shown());
+            assert!(told.iter().all(|receipt| receipt.by_fencer && receipt.proven_by.len() <= 200), "{}", shown());
         }
         for speaker in &speakers {
             for by in [Channel::Noded, Channel::Answer] {

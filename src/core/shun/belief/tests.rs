@@ -47,7 +47,7 @@ pub(super) fn roll() -> Roll {
 
 fn report(node: &str) -> PeerReport {
     serde_json::from_value(
-        json!({"version": VERSION, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "seal": "b1 1 2"}),
+        json!({"version": VERSION, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "ruleset_id": "b1 1 2"}),
     )
     .unwrap()
 }
@@ -61,7 +61,7 @@ fn self_fence(boot_id: &str) -> SelfFenceReport {
         nowayout: true,
         terms: OWN,
         candidates: vec![],
-        kept_for_ms: 600_000,
+        guaranteed_for_ms: 600_000,
         lease_age_ms: 1,
     }
 }
@@ -186,8 +186,8 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
         (|report| report.version += 1, "version 2"),
         (|report| report.boot_id = "a\nb".into(), "invalid boot id"),
         (|report| report.boot_id = String::new(), "invalid boot id"),
-        (|report| report.seal = "x".repeat(5_000), "invalid ruleset id"),
-        (|report| report.seal = "\u{1b}[2J".into(), "invalid ruleset id"),
+        (|report| report.ruleset_id = "x".repeat(5_000), "invalid ruleset id"),
+        (|report| report.ruleset_id = "\u{1b}[2J".into(), "invalid ruleset id"),
         (|report| report.instances = Some(u32::MAX), "instances"),
         (|report| report.drbd_primaries = Some(u32::MAX), "instances"),
         (|report| report.self_fence = Some(self_fence("b2")), "another boot"),
@@ -218,8 +218,12 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
 fn self_fencing_is_heard_with_our_own_floors() {
     let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..OWN };
     let mut told = report("n3");
-    told.self_fence =
-        Some(SelfFenceReport { terms: bare, kept_for_ms: u64::MAX, driver: "\u{1b}]0;x".into(), ..self_fence("b1") });
+    told.self_fence = Some(SelfFenceReport {
+        terms: bare,
+        guaranteed_for_ms: u64::MAX,
+        driver: "\u{1b}]0;x".into(),
+        ..self_fence("b1")
+    });
     told.self_fences = BTreeMap::from([
         (
             name("n4"),
@@ -233,7 +237,7 @@ fn self_fencing_is_heard_with_our_own_floors() {
     ]);
     let heard = heard(told, true).unwrap();
     let own = heard.self_fence.unwrap();
-    assert_eq!((own.terms, own.kept_for_ms, own.driver.as_str()), (OWN, AGE_MOST_MS, " ]0;x"));
+    assert_eq!((own.terms, own.guaranteed_for_ms, own.driver.as_str()), (OWN, AGE_MOST_MS, " ]0;x"));
     assert_eq!(heard.self_fences.keys().collect::<Vec<_>>(), [&name("n4")], "only of whom was asked about");
     assert_eq!(heard.self_fences[&name("n4")].self_fence.terms, OWN);
 }
@@ -278,7 +282,7 @@ proptest! {
 /// without an end.
 #[test]
 fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
-    let receipt = json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "word_of": "bmc", "ended_ms": 7, "by_fencer": true});
+    let receipt = json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true});
     let mut said = report("n3");
     said.receipts = serde_json::from_value(json!({"n4": [receipt], "n2": [receipt]})).unwrap();
     assert_eq!(heard(said.clone(), true).unwrap().receipts.into_keys().collect::<Vec<_>>(), [name("n4")]);

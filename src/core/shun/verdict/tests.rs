@@ -18,7 +18,7 @@ fn peer(n: u8, stand: PeerState) -> Peer {
 }
 
 fn refuses(n: u8) -> Peer {
-    peer(n, PeerState::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: ShunScope::Everything })
+    peer(n, PeerState::Refuses { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::Everything })
 }
 
 fn silent(n: u8) -> Peer {
@@ -39,7 +39,7 @@ fn self_fence() -> DatedSelfFenceReport {
         candidates: [1, 2, 3].map(address).into(),
         asks_from: Some(address(9)),
         is_virtual: Some(false),
-        kept_for_ms: 600_000,
+        guaranteed_for_ms: 600_000,
         lease_age_ms: 500,
     };
     DatedSelfFenceReport { self_fence, age_ms: 100_000, uptime_ms: None }
@@ -88,7 +88,7 @@ fn everyone_has_to_confirm() {
     assert!(seen(&[refuses(1), peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_ok());
     assert!(seen(&[refuses(1), peer(3, PeerState::ServesNothing)], 0).is_ok());
     assert!(seen(&[], 0).is_err() && seen(&[peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_err());
-    let old = peer(2, PeerState::Refuses { epoch: Epoch(1), seal: "x".into(), reach: ShunScope::Everything });
+    let old = peer(2, PeerState::Refuses { epoch: Epoch(1), ruleset_id: "x".into(), reach: ShunScope::Everything });
     assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
 }
 
@@ -152,7 +152,7 @@ fn enough_candidates_have_to_refuse() {
 fn what_did_not_hold_all_the_time_proves_nothing() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
     let mut flushed = all(90);
-    flushed.seals.insert(node(2), "another".into());
+    flushed.ruleset_ids.insert(node(2), "another".into());
     let mut readmitted = all(90);
     readmitted.epoch = Epoch(5);
     let mut booted = all(90);
@@ -205,12 +205,13 @@ fn weaker_watchdogs_count_by_name_only() {
 /// A candidate that refuses TCP alone answers confd, which is UDP, and echoes: it renews the lease.
 #[test]
 fn who_refuses_tcp_only_does_not_refuse_the_lease() {
-    let tcp = |n: u8| peer(n, PeerState::Refuses { epoch: EPOCH, seal: format!("seal {n}"), reach: ShunScope::Tcp });
+    let tcp =
+        |n: u8| peer(n, PeerState::Refuses { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::Tcp });
     let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
     let look = look(&node(9), (EPOCH, ShunScope::Tcp), &all, S(0), S(0), "boot").unwrap();
-    assert_eq!((look.seals.len(), look.refusing.len()), (3, 0));
+    assert_eq!((look.ruleset_ids.len(), look.refusing.len()), (3, 0));
 }
 
 /// Nothing ends the next boot of the node, which was never leased: a master that is lost with it could start instances there.
@@ -287,7 +288,7 @@ fn the_wait_counts_from_the_last_answer_of_the_first_look() {
 #[test]
 fn a_refusal_in_another_epoch_is_none() {
     for other in [Epoch(1), Epoch(5)] {
-        let theirs = peer(2, PeerState::Refuses { epoch: other, seal: "x".into(), reach: ShunScope::Everything });
+        let theirs = peer(2, PeerState::Refuses { epoch: other, ruleset_id: "x".into(), reach: ShunScope::Everything });
         assert!(seen(&[refuses(1), theirs, refuses(3)], 0).is_err(), "{other}");
     }
 }
