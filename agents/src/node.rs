@@ -22,7 +22,7 @@ use crate::site::{Place, Site};
 const MUTE: &str = "ha_node_role_config";
 
 /// The part of the time of a start that a failure is waited for.
-const MEND_SHARE: u32 = 2;
+const FIX_SHARE: u32 = 2;
 
 /// How often it is looked whether the failure is gone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ pub fn run(call: &Call, place: &Place) -> OcfResult {
     }
 }
 
-/// What was stopped since the host booted may have failed, in full mode: then it is mended first.
+/// What was stopped since the host booted may have failed, in full mode: then it is fixed first.
 ///
 /// It succeeds all the same. A start that fails takes the role from this node until somebody cleans up, also when the
 /// failure is long gone; the next monitor tells it as well.
@@ -57,7 +57,7 @@ fn start(call: &Call, place: &Place) -> OcfResult {
     may_fence::forget(place);
     may_fence::publish(place, call.deadline);
     if place.markers.has(Marker::NodeStopped) {
-        mend(place, call.deadline.at_most(call.deadline.left() / MEND_SHARE));
+        fix(place, call.deadline.at_most(call.deadline.left() / FIX_SHARE));
     }
     match place.markers.clear(Marker::NodeStopped) {
         Ok(()) => OcfResult::plain(OcfCode::Success),
@@ -67,7 +67,7 @@ fn start(call: &Call, place: &Place) -> OcfResult {
 
 /// Restarts what does not answer, once, and waits for what does not come right: without that Pacemaker stops, starts and
 /// finds the failure again several times a second.
-fn mend(place: &Place, until: Deadline) {
+fn fix(place: &Place, until: Deadline) {
     let mut restarted = false;
     // A host whose Ganeti files cannot be read is in no mode: partial mode never fails.
     while let Ok(site) = place.site() {

@@ -283,7 +283,7 @@ fn who_may_fence_is_published_when_it_changes() {
     assert_eq!(published().len(), 4, "the cluster may have forgotten it");
 }
 
-/// Stop and start of the role alone mend nothing. What never ran, or was stopped by hand, is left to whoever starts it;
+/// Stop and start of the role alone fix nothing. What never ran, or was stopped by hand, is left to whoever starts it;
 /// a rehearsal kills nothing.
 #[test]
 fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {

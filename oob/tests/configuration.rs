@@ -1,4 +1,4 @@
-//! The configuration and the secrets: each mistake is one line that says where it is and how to mend it.
+//! The configuration and the secrets: each mistake is one line that says where it is and how to fix it.
 
 mod common;
 

@@ -303,23 +303,23 @@ fn json_lines(text: &str) -> Vec<Value> {
 fn a_full_or_read_only_disk_stops_no_shunning() {
     let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
     let question = json!({"version": 1, "from": "n2.lab"});
-    for (broken, mended, why) in [
+    for (broken, fixed, why) in [
         (FULL, "rm $dir/state/filler\n", "No space left"),
         (READ_ONLY, "mount -o remount,rw $dir/state\n", "Read-only"),
     ] {
         let script = format!(
-            "{broken}oob peer '{order}'\noob power-status n3.lab\noob peer '{question}'\n{mended}oob peer '{question}'\nkept\n\
+            "{broken}oob peer '{order}'\noob power-status n3.lab\noob peer '{question}'\n{fixed}oob peer '{question}'\nkept\n\
              find $dir/state.until-boot -name shun-list.json\n"
         );
         let Some(seen) = in_cluster(&[], &script) else { return };
-        let [told, status, again, mended, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
+        let [told, status, again, fixed, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
         for report in [told, again] {
             assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
             assert!(report["not_durable"].as_str().unwrap().contains(why), "{seen}");
         }
         assert_eq!(told["ruleset_id"], again["ruleset_id"], "the rules stand: {seen}");
         assert_eq!(status["grade"], "bounded", "{seen}");
-        assert_eq!((&mended["refuses"], mended.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
+        assert_eq!((&fixed["refuses"], fixed.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
         assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
         assert!(!seen.contains("state.until-boot/shun-list.json"), "{seen}");
     }

@@ -437,7 +437,7 @@ fn shown(parts: &[Part], form: Form) -> Text {
 }
 
 /// The connections that an administrator has to make, each with the reason, as comments to whatever reads the rest: they are not for
-/// the shell either before that is mended.
+/// the shell either before that is fixed.
 fn by_hand(parts: &[Part], words: fn(&Part) -> &[String]) -> String {
     let comment = |part: &Part| match &part.state {
         PartState::ByHand(why) if part.section == "resources" => {

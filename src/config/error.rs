@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::core::node::NodeName;
 use crate::sys::trusted_file::TrustedFileError;
 
-/// One thing that an administrator can mend in the configuration.
+/// One thing that an administrator can fix in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read, or may not be trusted.

@@ -21,7 +21,7 @@ use super::roles::simulate::Simulated;
 pub enum OcfCode {
     /// Done; for a monitor: running, or unpromoted.
     Success,
-    /// A failure that another attempt may mend.
+    /// A failure that another attempt may fix.
     ErrGeneric,
     /// The parameters make no sense on this node.
     ErrArgs,

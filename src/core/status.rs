@@ -23,9 +23,9 @@ pub const VERSION: u32 = 1;
 pub enum Level {
     /// All is well.
     #[default]
-    Well,
-    /// Something is refused, or needs a look.
-    Look,
+    Ok,
+    /// Something is refused, or needs attention.
+    Attention,
     /// Something cannot be known.
     Unknown,
 }
@@ -41,8 +41,8 @@ impl Level {
     #[must_use]
     pub const fn mark(self) -> char {
         match self {
-            Self::Well => ' ',
-            Self::Look => '!',
+            Self::Ok => ' ',
+            Self::Attention => '!',
             Self::Unknown => '?',
         }
     }
@@ -98,13 +98,13 @@ impl DeviceVote {
     pub fn note(&self) -> Note {
         let Self { host, votes } = self;
         let (level, text) = match votes {
-            true => (Level::Well, format!("the quorum device on {host} gives its vote")),
+            true => (Level::Ok, format!("the quorum device on {host} gives its vote")),
             false => {
                 let text = format!(
                     "the quorum device on {host} does not give its vote to each member: the next host that dies may take the \
                      quorum with it (gnt-ha check)"
                 );
-                (Level::Look, text)
+                (Level::Attention, text)
             }
         };
         Note::new(level, "quorum-device", text)
@@ -235,7 +235,7 @@ impl LastAction {
 /// What is decided of a node's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
-    /// `offline`, `power`, `drain`, `un-drain`, `forget-drain`, `nothing`, `refused`.
+    /// `offline`, `power`, `drain`, `undrain`, `forget-drain`, `nothing`, `refused`.
     pub decision: &'static str,
     /// In words, with the reason.
     pub text: String,
@@ -249,7 +249,7 @@ impl RecordChange {
             Decision::Offline { .. } => "offline",
             Decision::Powered { .. } => "power",
             Decision::Drain { .. } => "drain",
-            Decision::UnDrain => "un-drain",
+            Decision::UnDrain => "undrain",
             Decision::ForgetDrain => "forget-drain",
             Decision::Nothing(_) => "nothing",
             Decision::Refused(_) => "refused",
@@ -307,7 +307,7 @@ impl NodeStatus {
             _ => false,
         };
         let is_refused = next.as_ref().is_some_and(|next| next.mark() == '!');
-        let level = if is_lost || is_refused { Level::Look } else { Level::Well };
+        let level = if is_lost || is_refused { Level::Attention } else { Level::Ok };
         let protection = Protection::default();
         Self { node, level, pacemaker: member.map(word), ganeti, receipt, next, protection }
     }
@@ -359,12 +359,12 @@ mod tests {
         let quiet = Decision::Nothing(NoActionReason::AsItShould);
         let refused = Decision::Refused(BlockReason::NoQuorum);
         let level = |member, offline, next| line(member, offline, Some(next)).level;
-        assert_eq!(level(Membership::Online, false, &quiet), Level::Well);
-        assert_eq!(level(Membership::Standby, false, &quiet), Level::Well);
-        assert_eq!(level(Membership::Online, false, &refused), Level::Look);
-        assert_eq!(level(Membership::Unclean, true, &quiet), Level::Look);
-        assert_eq!(level(Membership::Absent, false, &quiet), Level::Look);
-        assert_eq!(level(Membership::Absent, true, &quiet), Level::Well, "recorded offline: all is said");
+        assert_eq!(level(Membership::Online, false, &quiet), Level::Ok);
+        assert_eq!(level(Membership::Standby, false, &quiet), Level::Ok);
+        assert_eq!(level(Membership::Online, false, &refused), Level::Attention);
+        assert_eq!(level(Membership::Unclean, true, &quiet), Level::Attention);
+        assert_eq!(level(Membership::Absent, false, &quiet), Level::Attention);
+        assert_eq!(level(Membership::Absent, true, &quiet), Level::Ok, "recorded offline: all is said");
     }
 
     #[test]
@@ -380,7 +380,7 @@ mod tests {
         let empty = Status {
             version: VERSION,
             host: "n1".into(),
-            level: Level::Well,
+            level: Level::Ok,
             master: None,
             quorum: None,
             quorum_device: None,
@@ -393,11 +393,11 @@ mod tests {
         assert_eq!(empty.clone().judged().level.code(), 2);
         let nodes = vec![line(Membership::Online, false, None)];
         assert_eq!(Status { nodes: nodes.clone(), ..empty.clone() }.judged().level.code(), 0);
-        let notes = vec![Note::new(Level::Look, "pause", "x")];
+        let notes = vec![Note::new(Level::Attention, "pause", "x")];
         let worse = Status { nodes, notes, ..empty }.judged();
         assert_eq!(worse.level.code(), 1);
         let json = serde_json::to_value(&worse).unwrap();
-        assert_eq!(json["level"], "look");
+        assert_eq!(json["level"], "attention");
         assert_eq!(json["nodes"][0]["ganeti"]["role"], "candidate");
         assert_eq!((&json["nodes"][0]["pacemaker"], &json["quorum"]), (&"online".into(), &serde_json::Value::Null));
     }
@@ -407,10 +407,10 @@ mod tests {
     fn a_quorum_device_that_does_not_vote_is_told() {
         use crate::core::quorum::tests::{CMAP, TOOL};
         let of = |cmap: &str, tool: &str| DeviceVote::of(&Quorum::parse(cmap, tool).unwrap());
-        assert_eq!(of(CMAP, TOOL).unwrap().note().level, Level::Well);
+        assert_eq!(of(CMAP, TOOL).unwrap().note().level, Level::Ok);
         let silent = of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")).unwrap().note();
         assert!(
-            silent.level == Level::Look && silent.text.contains("on 192.0.2.200 does not give its vote"),
+            silent.level == Level::Attention && silent.text.contains("on 192.0.2.200 does not give its vote"),
             "{silent:?}"
         );
         assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), None);

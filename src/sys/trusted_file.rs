@@ -34,7 +34,7 @@ pub enum TrustedFileError {
         owner: u32,
     },
     /// Others may change or read it.
-    #[error("its mode is {mode:04o} and {who}: chmod {mend}")]
+    #[error("its mode is {mode:04o} and {who}: chmod {fix}")]
     Mode {
         /// The mode.
         mode: u32,
@@ -172,7 +172,7 @@ fn read(
     }
     let mode = metadata.mode() & 0o7777;
     if mode & forbidden != 0 {
-        return Err(TrustedFileError::Mode { mode, who, mend });
+        return Err(TrustedFileError::Mode { mode, who, fix });
     }
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;

@@ -24,8 +24,8 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     scene.assert_end(&end);
 
     // It comes back with the files of then, and is watched again.
-    n1.mend(Network::Primary).unwrap();
-    n1.mend(Network::Secondary).unwrap();
+    n1.heal(Network::Primary).unwrap();
+    n1.heal(Network::Secondary).unwrap();
     n1.power_on().unwrap();
     witness.watch(&n1);
     scene.wait_back("n1");

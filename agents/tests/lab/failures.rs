@@ -26,7 +26,7 @@ impl Scene {
         all.lines().filter_map(failure).collect()
     }
 
-    /// Has Pacemaker forget them, as an administrator does when all is mended, and do what it wants to do then.
+    /// Has Pacemaker forget them, as an administrator does when all is fixed, and do what it wants to do then.
     pub(crate) fn forget_failures(&self) {
         self.anywhere(&["crm_resource", "--cleanup"]);
         self.anywhere(&["crm_resource", "--wait", "--timeout=90"]);

@@ -36,7 +36,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
     scene.nothing_happens();
     assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]), "nobody has taken the role");
     scene.assert_only_fenced(held.fenced);
-    other.mend(Network::Primary).unwrap();
+    other.heal(Network::Primary).unwrap();
     scene.wait("all are well", 120, || Ok(scene.is_well(master)));
     scene.settle();
     scene.assert_end(&held);

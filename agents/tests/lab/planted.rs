@@ -1,4 +1,4 @@
-//! Faults planted in a cluster that works, one after the other: `gnt-ha check` finds each, and only it, and what it says mends it.
+//! Faults planted in a cluster that works, one after the other: `gnt-ha check` finds each, and only it, and what it says fixes it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::scene::Scene;
 /// which a monitor does every 30 s.
 const SHOWS: Duration = Duration::from_secs(60);
 
-/// How a fault is mended.
-enum Mend {
+/// How a fault is fixed.
+enum Fix {
     /// By this command, which the finding has to show, on Ganeti's master.
     Shown(&'static str),
     /// The finding says it in words; this is what they mean, in a shell on the host of the fault.
     Words(&'static str),
 }
-use Mend::{Shown, Words};
+use Fix::{Shown, Words};
 
 /// One fault: the rule that finds it, the host on which it is planted and looked for, what plants it, in a shell.
-type Fault = (&'static str, &'static str, &'static str, Mend);
+type Fault = (&'static str, &'static str, &'static str, Fix);
 
 const SETUP: &str = "gnt-ha setup --apply";
 
@@ -235,10 +235,10 @@ fn rules(findings: &[Value]) -> BTreeSet<String> {
     findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Bad states, each found by `check` with a mend that works when it is followed: at least 30, one by one in the
+/// Bad states, each found by `check` with a fix that works when it is followed: at least 30, one by one in the
 /// lab. The cluster is as it was afterwards.
-pub(crate) fn assert_each_is_found_and_mended(scene: &Scene) {
-    for (rule, on, plant, mend) in FAULTS {
+pub(crate) fn assert_each_is_found_and_fixed(scene: &Scene) {
+    for (rule, on, plant, fix) in FAULTS {
         let (host, master) = (scene.host(on), scene.host("n1"));
         host.check(&["sh", "-c", plant]).unwrap();
         let mut found = Vec::new();
@@ -248,9 +248,9 @@ pub(crate) fn assert_each_is_found_and_mended(scene: &Scene) {
             Ok(rules(&found) == BTreeSet::from([(*rule).to_owned()]))
         });
         is_found.unwrap_or_else(|error| panic!("{error}: {found:#?}"));
-        let shows = found.iter().filter_map(|finding| finding["mend"].as_str()).collect::<Vec<_>>().join("\n");
+        let shows = found.iter().filter_map(|finding| finding["fix"].as_str()).collect::<Vec<_>>().join("\n");
         println!("{rule}: {shows}");
-        match mend {
+        match fix {
             Shown(command) => {
                 assert!(shows.contains(command), "{rule} does not show {command}: {shows}");
                 let at = if command.starts_with("rm ") { &host } else { &master };
@@ -258,11 +258,11 @@ pub(crate) fn assert_each_is_found_and_mended(scene: &Scene) {
             }
             Words(action) => drop(host.check(&["sh", "-c", action]).unwrap()),
         }
-        let is_mended = scene.lab.wait_until(&format!("{rule} is mended"), SHOWS, || {
+        let is_fixed = scene.lab.wait_until(&format!("{rule} is fixed"), SHOWS, || {
             found = findings(&host);
             Ok(found.is_empty())
         });
-        is_mended.unwrap_or_else(|error| panic!("{error}: {found:#?}"));
+        is_fixed.unwrap_or_else(|error| panic!("{error}: {found:#?}"));
     }
-    println!("{} faults were found and mended", FAULTS.len());
+    println!("{} faults were found and fixed", FAULTS.len());
 }

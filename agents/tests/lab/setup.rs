@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::by_hand;
 use crate::cib::Roles;
 use crate::page::follow;
-use crate::planted::assert_each_is_found_and_mended;
+use crate::planted::assert_each_is_found_and_fixed;
 use crate::scene::Scene;
 
 const SETUP: [&str; 2] = [GNT_HA, "setup"];
@@ -157,7 +157,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
-    assert_each_is_found_and_mended(&scene);
+    assert_each_is_found_and_fixed(&scene);
     assert_others_are_looked_at(&scene);
     install_hooks(&scene.lab).unwrap();
     assert_verify_shows_findings(&scene);

@@ -1,4 +1,4 @@
-//! Partitions, power cuts and mends at random, faster than anything recovers; an administrator who goes on to repair.
+//! Partitions, power cuts and heals at random, faster than anything recovers; an administrator who goes on to repair.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -70,7 +70,7 @@ fn befall(scene: &Scene, dice: &mut Dice, away: &mut BTreeSet<String>) {
     let names = part.iter().map(Host::name).collect::<Vec<_>>().join(" ");
     let (out, back) = (pairs(&part, &rest), pairs(&rest, &part));
     match dice.below(6) {
-        _ if part.is_empty() => mend(scene, away),
+        _ if part.is_empty() => heal(scene, away),
         0 => {
             println!("parted from the others: {names}");
             scene.lab.block(&[out, back].concat()).unwrap();
@@ -93,7 +93,7 @@ fn befall(scene: &Scene, dice: &mut Dice, away: &mut BTreeSet<String>) {
             part.iter().for_each(|host| host.power_off().unwrap());
             return;
         }
-        _ => return mend(scene, away),
+        _ => return heal(scene, away),
     }
     away.extend(part.iter().map(|host| host.name().to_owned()));
 }
@@ -102,12 +102,12 @@ fn pairs(from: &[Host], to: &[Host]) -> Vec<(Host, Host)> {
     from.iter().flat_map(|from| to.iter().map(|to| (from.clone(), to.clone()))).collect()
 }
 
-fn mend(scene: &Scene, away: &mut BTreeSet<String>) {
-    println!("mended");
+fn heal(scene: &Scene, away: &mut BTreeSet<String>) {
+    println!("healed");
     away.clear();
     scene.lab.block(&[]).unwrap();
     for host in scene.lab.hosts() {
-        CABLES.into_iter().for_each(|network| host.mend(network).unwrap());
+        CABLES.into_iter().for_each(|network| host.heal(network).unwrap());
     }
 }
 
@@ -224,7 +224,7 @@ impl Administrator<'_> {
     }
 }
 
-/// Random cuts and mends with 5 hosts: never two serving masters, never a fake, diskless instance that runs twice, never
+/// Random cuts and heals with 5 hosts: never two serving masters, never a fake, diskless instance that runs twice, never
 /// `bounded` of a host that runs. `GNT_HA_STORM_EVENTS` sets their number: 50 for a night.
 #[test]
 fn nothing_runs_twice_in_a_storm_of_partitions() {
@@ -267,7 +267,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
             // Long enough for a lease to end, mostly; not always for what follows from it.
             thread::sleep(Duration::from_millis(3_000 + dice.below(11_000) as u64));
         }
-        mend(&scene, &mut away);
+        heal(&scene, &mut away);
         println!("the storm is over");
         let calm = scene.lab.wait_until("all is well again", Duration::from_secs(240), || {
             let seen = scene.lab.crm_mon()?;
@@ -300,7 +300,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
     // Only said: what is promised is that nothing runs twice. After more losses at once than a cluster bears somebody has to
     // look, and this administrator knows little.
     if let Err(error) = calm {
-        println!("the administrator has not mended everything: {error}");
+        println!("the administrator has not healed everything: {error}");
     }
     assert!(masters.len() > 1, "the master never moved");
 }

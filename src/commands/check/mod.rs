@@ -1,4 +1,4 @@
-//! `gnt-ha check`: what is wrong with the protection, why it matters, and how to mend it.
+//! `gnt-ha check`: what is wrong with the protection, why it matters, and how to fix it.
 
 mod host;
 mod look;
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// One JSON object, for programs
     ///
     /// Keys: version (1), host, level, checked {nodes, devices, candidates}, findings [{rule, severity, about, what, why,
-    /// mend}], notes [{note, nodes, grade, what, why, mend}]. level and severity are ok, warning or error; a note is no
+    /// fix}], notes [{note, nodes, grade, what, why, fix}]. level and severity are ok, warning or error; a note is no
     /// fault. Later versions may add keys, rules and notes.
     #[arg(long)]
     json: bool,

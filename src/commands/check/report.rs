@@ -43,7 +43,7 @@ impl<'a> Report<'a> {
         const WHY: usize = 15;
         let mut text = Text::default();
         let wrapped = |line: &str, indent: usize| cli::wrapped(line, width, indent) + "\n";
-        for Finding { severity, about, what, why, mend, .. } in self.findings {
+        for Finding { severity, about, what, why, fix, .. } in self.findings {
             let word = format!("{:7}", severity.word());
             let line = wrapped(&format!("{word}  {about}: {what}"), UNDER);
             let paint = match severity {
@@ -54,11 +54,11 @@ impl<'a> Report<'a> {
             text.push_painted(Some(paint), &word);
             text.push_str(line.strip_prefix(&word).unwrap_or(&line));
             text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
-            text.push_str(&wrapped(&format!("         fix: {mend}"), WHY));
+            text.push_str(&wrapped(&format!("         fix: {fix}"), WHY));
         }
-        for Note { nodes, what, why, mend, .. } in self.notes {
+        for Note { nodes, what, why, fix, .. } in self.notes {
             text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
-            for (word, line) in [("why: ", why), ("ways:", mend)] {
+            for (word, line) in [("why: ", why), ("ways:", fix)] {
                 line.iter().for_each(|line| text.push_str(&wrapped(&format!("         {word} {line}"), WHY)));
             }
         }

@@ -66,11 +66,11 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, S
     if let Some(pause) = &pause {
         let alone = cib::read(&places.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
-        notes.push(Note::new(Level::Look, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
+        notes.push(Note::new(Level::Attention, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
     }
     let breaker = known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.latch().cloned());
     if let Some(latch) = &breaker {
-        notes.push(Note::new(Level::Look, "breaker", BlockReason::from(latch).to_string()));
+        notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(latch).to_string()));
     }
     let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(places, &register, &mut notes);
@@ -82,7 +82,7 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, S
     let status = Status {
         version: VERSION,
         host: identity::host(),
-        level: Level::Well,
+        level: Level::Ok,
         master: ganeti.as_ref().and_then(|ganeti| ganeti.master.clone()),
         quorum: pacemaker.as_ref().map(|pacemaker| pacemaker.quorum),
         quorum_device,
@@ -132,7 +132,7 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
     };
     let nodes = all.iter().map(|node| (node.clone(), flags(node))).collect();
     let text = "this host is no master candidate: what is decided of each node, and more of its flags, is seen on one";
-    notes.push(Note::new(Level::Well, "ganeti", text));
+    notes.push(Note::new(Level::Ok, "ganeti", text));
     Ok(Ganeti { master, nodes, power: Answers::new() })
 }
 
@@ -156,10 +156,10 @@ fn decisions(
 
 fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, notes: &mut Vec<Note>) {
     if !pacemaker.quorum {
-        notes.push(Note::new(Level::Look, "quorum", BlockReason::NoQuorum.to_string()));
+        notes.push(Note::new(Level::Attention, "quorum", BlockReason::NoQuorum.to_string()));
     }
     if pacemaker.maintenance {
-        notes.push(Note::new(Level::Look, "maintenance", BlockReason::Maintenance.to_string()));
+        notes.push(Note::new(Level::Attention, "maintenance", BlockReason::Maintenance.to_string()));
     }
     let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
     let all = || ganeti.iter().flat_map(|ganeti| &ganeti.nodes).map(|(name, _)| name);
@@ -170,7 +170,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
         }
         _ => None,
     };
-    notes.extend(elsewhere.map(|text| Note::new(Level::Look, "role", text)));
+    notes.extend(elsewhere.map(|text| Note::new(Level::Attention, "role", text)));
     let age_ms = pacemaker::started_ms().map(|started_ms| now().wall_ms.saturating_sub(started_ms));
     let left_ms = recorder.settings().start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
     if left_ms > 0 {
@@ -178,7 +178,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
             "this host's cluster stack has only started: for {} s more only what was fenced since is recorded here",
             left_ms.div_ceil(1_000)
         );
-        notes.push(Note::new(Level::Well, "start-up", text));
+        notes.push(Note::new(Level::Ok, "start-up", text));
     }
 }
 
@@ -188,22 +188,22 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
     for condition in simulate::present(&folder) {
         let file = folder.join(condition.file());
         let text = format!("simulated on this host: {} (rm {})", condition.meaning(), file.display());
-        notes.push(Note::new(Level::Look, "simulated", text));
+        notes.push(Note::new(Level::Attention, "simulated", text));
     }
     for name in simulate::unknown(&folder) {
         let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, folder.display());
-        notes.push(Note::new(Level::Look, "simulated", text));
+        notes.push(Note::new(Level::Attention, "simulated", text));
     }
     notes.extend(register.shunned().map(|(node, entry)| {
         // As it should be for a node that is recorded offline; it waits for somebody.
         let text = format!("{node} is refused by this host ({}), by {}: gnt-ha readmit {node}", entry.grade, entry.by);
-        Note::new(Level::Well, "shun", text)
+        Note::new(Level::Ok, "shun", text)
     }));
     // A host without Ganeti has said so.
     let cluster_tags = Ssconf::new(&places.data_dir).cluster_tags().unwrap_or_default();
     for tag in tags::unknown(cluster_tags.iter().map(String::as_str)) {
         let text = format!("the cluster tag {tag} means nothing: is it misspelt? (gnt-cluster remove-tags {tag})");
-        notes.push(Note::new(Level::Look, "tag", text));
+        notes.push(Note::new(Level::Attention, "tag", text));
     }
 }
 
@@ -268,7 +268,7 @@ fn protected(
         if let Some(PowerReading::Unknown(why)) = &seen {
             // A host that is recorded offline may be without any power at all.
             let is_offline = line.ganeti.is_some_and(|flags| flags.offline);
-            let level = if is_offline { Level::Well } else { Level::Unknown };
+            let level = if is_offline { Level::Ok } else { Level::Unknown };
             status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
         }
         let grade = line.proven(entry);
@@ -331,8 +331,8 @@ mod tests {
             roles,
             [(DisplayedRole::Master, false), (DisplayedRole::Regular, false), (DisplayedRole::Regular, true)]
         );
-        assert_eq!(levels(&status, "ganeti"), [Level::Well]);
-        assert_eq!(levels(&status, "tag"), [Level::Look]);
+        assert_eq!(levels(&status, "ganeti"), [Level::Ok]);
+        assert_eq!(levels(&status, "tag"), [Level::Attention]);
         for about in ["pause", "breaker", "simulated", "record"] {
             assert!(levels(&status, about).is_empty(), "{about}");
         }
@@ -354,9 +354,9 @@ mod tests {
             ("state/simulate/wrong-roll", ""),
         ];
         let status = node(folder.path(), &files);
-        assert_eq!(levels(&status, "pause"), [Level::Look]);
-        assert_eq!(levels(&status, "breaker"), [Level::Look]);
-        assert_eq!(levels(&status, "simulated"), [Level::Look, Level::Look]);
+        assert_eq!(levels(&status, "pause"), [Level::Attention]);
+        assert_eq!(levels(&status, "breaker"), [Level::Attention]);
+        assert_eq!(levels(&status, "simulated"), [Level::Attention, Level::Attention]);
         let told = |about: &str| status.notes.iter().find(|note| note.about == about).unwrap().text.clone();
         assert_eq!(told("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
         assert!(told("breaker").starts_with("the breaker holds back n3.lab"), "{}", told("breaker"));

@@ -142,8 +142,8 @@ impl Table {
 
 const fn paint(level: Level) -> Option<Paint> {
     match level {
-        Level::Well => None,
-        Level::Look => Some(Paint::Red),
+        Level::Ok => None,
+        Level::Attention => Some(Paint::Red),
         Level::Unknown => Some(Paint::Yellow),
     }
 }
@@ -194,7 +194,7 @@ mod tests {
         Status {
             version: VERSION,
             host: "n1.lab".into(),
-            level: Level::Look,
+            level: Level::Attention,
             master: None,
             quorum: Some(true),
             quorum_device: None,
@@ -206,8 +206,8 @@ mod tests {
                 line("n33.lab", DisplayedRole::Regular, Membership::Unclean, &refused, Some(last)),
             ],
             notes: vec![
-                Note::new(Level::Well, "start-up", "young"),
-                Note::new(Level::Look, "pause", BlockReason::Paused(pause).to_string()),
+                Note::new(Level::Ok, "start-up", "young"),
+                Note::new(Level::Attention, "pause", BlockReason::Paused(pause).to_string()),
             ],
         }
     }

@@ -9,7 +9,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok());
     let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), attested: &attested(view) };
     for sum in too_short(&figures) {
-        findings.add_mended("budget", sum.about.clone(), sum.line(), sum.change);
+        findings.add_with_fix("budget", sum.about.clone(), sum.line(), sum.change);
     }
 }
 

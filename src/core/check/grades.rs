@@ -61,7 +61,7 @@ impl AchievableGrade {
 const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothing proves its host off then, the fencing fails, and \
      Pacemaker waits for a person";
 
-const SHARED_MEND: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
+const SHARED_FIX: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
      has no power: gnt-ha confirm-off NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
 
 /// What is no fault: each node's best grade, and whose BMC dies with it; like nodes together, the strongest first.
@@ -88,8 +88,8 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
     if !shared.is_empty() {
         shared.sort();
         let what = "only a BMC can prove it, which loses its power with its host".to_owned();
-        let (why, mend) = (Some(SHARED_WHY), Some(SHARED_MEND));
-        found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, mend });
+        let (why, fix) = (Some(SHARED_WHY), Some(SHARED_FIX));
+        found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, fix });
     }
     found.extend(stricter(view));
     found.extend(same_by_other_files(view));

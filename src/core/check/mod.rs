@@ -1,4 +1,4 @@
-//! The doctor's rules: what is known of both clusters goes in, findings come out, each with its mend.
+//! The doctor's rules: what is known of both clusters goes in, findings come out, each with its fix.
 //!
 //! [`rules::RULES`] is the one table of what can be found; the files beside it look: at Pacemaker's configuration and state,
 //! at Ganeti's, at both together, at this host, at the others. What is no fault and good to know are [`notes`].
@@ -73,7 +73,7 @@ pub struct Finding {
     pub what: String,
     /// Why it matters.
     pub why: &'static str,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: String,
 }
 
@@ -82,17 +82,17 @@ pub struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// `name` is one of [`rules::RULES`]; `{}` in its mend stands for what it is about.
+    /// `name` is one of [`rules::RULES`]; `{}` in its fix stands for what it is about.
     fn add(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
         let about = about.to_string();
-        let mend = rule(name).mend.replace("{}", &about);
-        self.add_mended(name, about, what, mend);
+        let fix = rule(name).fix.replace("{}", &about);
+        self.add_with_fix(name, about, what, fix);
     }
 
-    /// The same, where the mend follows from what was found.
-    fn add_mended(&mut self, name: &'static str, about: String, what: impl Into<String>, fix: String) {
+    /// The same, where the fix follows from what was found.
+    fn add_with_fix(&mut self, name: &'static str, about: String, what: impl Into<String>, fix: String) {
         let Rule { name, severity, why, .. } = rule(name);
-        self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, mend });
+        self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, fix });
     }
 }
 

@@ -64,8 +64,8 @@ fn look_at_properties(resources: &Resources, view: &CheckInput, findings: &mut F
     let is_off = |names: &[&str]| says(names).is_some_and(|value| !is_true(&value));
     let enabled = resources.fencing_property(FencingProperty::Enabled);
     if let Some((name, _)) = enabled.set.filter(|(_, value)| !is_true(value)) {
-        let mend = format!("crm_attribute --name {} --update true", enabled.to_set);
-        findings.add_mended("fencing-disabled", "pacemaker".to_owned(), format!("{name} is off"), mend);
+        let fix = format!("crm_attribute --name {} --update true", enabled.to_set);
+        findings.add_with_fix("fencing-disabled", "pacemaker".to_owned(), format!("{name} is off"), fix);
     }
     if is_off(&["startup-fencing"]) {
         findings.add("startup-fencing-disabled", "pacemaker", "startup-fencing is off");

@@ -1,4 +1,4 @@
-//! What can be found: for each the name, how bad it is, why it matters, and how to mend it. The manual is made from it.
+//! What can be found: for each the name, how bad it is, why it matters, and how to fix it. The manual is made from it.
 
 use super::Severity::{self, Error, Warning};
 
@@ -11,12 +11,12 @@ pub struct Rule {
     pub severity: Severity,
     /// Why it matters.
     pub why: &'static str,
-    /// How to mend it; `{}` stands for what it is about.
+    /// How to fix it; `{}` stands for what it is about.
     pub fix: &'static str,
 }
 
 const fn rule_of(name: &'static str, severity: Severity, why: &'static str, fix: &'static str) -> Rule {
-    Rule { name, severity, why, mend }
+    Rule { name, severity, why, fix }
 }
 
 /// What could not be named: a fault of this program.
@@ -205,7 +205,7 @@ pub const RULES: &[Rule] = &[
         "topology-level-ignored",
         Warning,
         "Pacemaker never fences by this level, whatever it was meant for",
-        "mend the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node), or take it out: \
+        "fix the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node), or take it out: \
          cibadmin --delete --xml-text '<fencing-level id=\"{}\"/>'",
     ),
     rule_of(
@@ -341,7 +341,7 @@ pub const RULES: &[Rule] = &[
         "master-inactive",
         Error,
         "nobody keeps the master where it is, and nobody takes over when it dies",
-        "look why: crm_mon --one-shot --failcounts; when that is mended: crm_resource --cleanup",
+        "look why: crm_mon --one-shot --failcounts; when that is fixed: crm_resource --cleanup",
     ),
     rule_of(
         "master-elsewhere",
@@ -603,7 +603,7 @@ pub const RULES: &[Rule] = &[
         Warning,
         "the self-fence of this host is armed: it resets this host when no majority of the master candidates answers, and echoes alone \
          keep it while every confd is stopped, as during an upgrade of Ganeti",
-        "mend what is said before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
+        "fix what is said before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
     ),
     rule_of(
         "survey-unknown",

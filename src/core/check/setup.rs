@@ -11,7 +11,7 @@ const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];
 /// Where one of these is found, the configuration on this host is not to be the others' yet.
 const OF_CONFIGURATION: [&str; 3] = ["configuration-wrong", "configurations-differ", "machine-shared"];
 
-/// Where nothing is found in Pacemaker that is looked for by name: that says more, and mends this as well.
+/// Where nothing is found in Pacemaker that is looked for by name: that says more, and fixes this as well.
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let (Ok(resources), Ok(ganeti)) = (&view.resources, &view.ganeti) else { return };
     if findings.0.iter().any(|finding| OF_PROGRAMS.contains(&finding.rule)) || !has_made(resources) {

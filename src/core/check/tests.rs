@@ -375,12 +375,12 @@ fn every_planted_fault_is_found_alone() {
 
 /// A rule without a planted fault would be one that nobody has seen find anything.
 #[test]
-fn every_rule_has_its_fault_and_its_mend() {
+fn every_rule_has_its_fault_and_its_fix() {
     let planted: BTreeSet<&str> = FAULTS.iter().map(|(rule, ..)| *rule).collect();
     let rules: BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(planted, rules);
     assert_eq!(rules.len(), RULES.len(), "a name is there twice");
-    assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.mend.is_empty()));
+    assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.fix.is_empty()));
 }
 
 /// From Pacemaker 3.0.2 on `fencing-enabled` counts where both names are set, and the command that is shown sets the name that
@@ -393,10 +393,10 @@ fn fencing_is_off_by_the_name_that_counts() {
         scene.cib("<cib", &format!("<cib crm_feature_set=\"{feature_set}\""));
         let found = check(&scene.read());
         let found: Vec<Finding> = found.into_iter().filter(|finding| finding.rule == "fencing-disabled").collect();
-        found.first().map(|finding| (finding.what.clone(), finding.mend.clone()))
+        found.first().map(|finding| (finding.what.clone(), finding.fix.clone()))
     };
-    let mend = "crm_attribute --name fencing-enabled --update true";
-    assert_eq!(found("3.20.5"), Some(("fencing-enabled is off".into(), mend.into())));
+    let fix = "crm_attribute --name fencing-enabled --update true";
+    assert_eq!(found("3.20.5"), Some(("fencing-enabled is off".into(), fix.into())));
     assert_eq!(found("3.16.1"), None, "an older version does not see it");
 }
 
@@ -408,17 +408,17 @@ fn times_that_do_not_fit_are_found_with_their_sum() {
     let found = check(&scene.view);
     let finding = found.iter().find(|finding| finding.rule == "budget").unwrap();
     assert!(finding.what.starts_with("reboot needs 60 s (55 s fence_ganeti's own deadline"), "{}", finding.what);
-    assert_eq!(finding.mend, "crm_attribute --name stonith-timeout --update 72s");
+    assert_eq!(finding.fix, "crm_attribute --name stonith-timeout --update 72s");
 }
 
 #[test]
-fn the_mend_names_what_it_is_about() {
+fn the_fix_names_what_it_is_about() {
     let mut scene = Scene::healthy();
     scene.view.host.simulates_nothing.push("wrong-roll".into());
     scene.view.resources = Resources::parse(CIB).map_err(|error| error.to_string());
     let found = check(&scene.view);
     let finding = found.iter().find(|finding| finding.rule == "unknown-simulation").unwrap();
-    assert_eq!(finding.mend, "rm /var/lib/gnt-ha/simulate/wrong-roll");
+    assert_eq!(finding.fix, "rm /var/lib/gnt-ha/simulate/wrong-roll");
 }
 
 /// What was heard keeps the role away only from a candidate that still has not got it.
@@ -429,7 +429,7 @@ fn what_was_heard_is_found_where_it_keeps_the_role_away() {
         scene.view.host.heard = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
         plant(&mut scene);
         let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
-        found.map(|one| (one.what, one.mend.ends_with("rm /var/lib/gnt-ha/newer-config.json")))
+        found.map(|one| (one.what, one.fix.ends_with("rm /var/lib/gnt-ha/newer-config.json")))
     };
     let what = "n4.lab was named master with the serial 18, and the configuration here has 17";
     assert_eq!(found(18, true, &|_| ()), Some((what.to_owned(), true)));

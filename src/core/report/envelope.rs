@@ -35,7 +35,7 @@ struct Data<'a> {
 
 #[derive(Debug, Serialize)]
 struct Code {
-    /// 0 well, 1 being mended, 2 unknown, 4 bad.
+    /// 0 well, 1 being fixed, 2 unknown, 4 bad.
     code: u8,
     message: String,
 }
@@ -58,10 +58,10 @@ impl<'a> Report<'a> {
 
 fn code(status: &Status) -> u8 {
     match status.level {
-        Level::Well if status.nodes.iter().any(|line| line.mark() == '*') => 1,
-        Level::Well => 0,
+        Level::Ok if status.nodes.iter().any(|line| line.mark() == '*') => 1,
+        Level::Ok => 0,
         Level::Unknown => 2,
-        Level::Look => 4,
+        Level::Attention => 4,
     }
 }
 
@@ -73,6 +73,6 @@ fn message(status: &Status) -> String {
         format!("{}: {}", line.node, words.join(", "))
     };
     let lines = status.nodes.iter().filter(|line| line.mark() != ' ').map(of_line);
-    let notes = status.notes.iter().filter(|note| note.level > Level::Well).map(|note| note.text.clone());
+    let notes = status.notes.iter().filter(|note| note.level > Level::Ok).map(|note| note.text.clone());
     lines.chain(notes).collect::<Vec<_>>().join("; ")
 }

@@ -43,7 +43,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
         one(u64::from(status.breaker.is_some())),
     );
     let notes = |level: Level| status.notes.iter().filter(|note| note.level == level).count() as u64;
-    let levels = [("look", Level::Look), ("unknown", Level::Unknown)];
+    let levels = [("attention", Level::Attention), ("unknown", Level::Unknown)];
     family(
         "notes",
         "What gnt-ha status says below the nodes",

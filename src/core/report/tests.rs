@@ -35,7 +35,7 @@ fn status(nodes: Vec<NodeStatus>, notes: Vec<Note>) -> Status {
     let status = Status {
         version: VERSION,
         host: "n1".into(),
-        level: Level::Well,
+        level: Level::Ok,
         master: Some(NodeName::new("n1.lab").unwrap()),
         quorum: Some(true),
         quorum_device: None,
@@ -56,10 +56,10 @@ fn lost() -> Status {
             .protected(Protection { shun: Some(ShunState::Shunned), ..Protection::default() }),
     ];
     let quorum_device = Some(DeviceVote { host: "192.0.2.200".into(), votes: false });
-    Status { quorum_device, ..status(nodes, vec![Note::new(Level::Look, "pause", "paused by \"root\"")]) }
+    Status { quorum_device, ..status(nodes, vec![Note::new(Level::Attention, "pause", "paused by \"root\"")]) }
 }
 
-/// Ganeti's design of the monitoring agent: 0 well, 1 being mended, 2 unknown, 4 bad, each with a word on it.
+/// Ganeti's design of the monitoring agent: 0 well, 1 being fixed, 2 unknown, 4 bad, each with a word on it.
 #[test]
 fn a_report_has_the_envelope_of_ganetis_daemon() {
     let json = |status: &Status| serde_json::to_value(Report::new(status, 1_500)).unwrap();
@@ -72,8 +72,8 @@ fn a_report_has_the_envelope_of_ganetis_daemon() {
     assert_eq!(bad["data"]["cluster"]["nodes"][1]["node"], "n3.lab");
 
     let drain = Decision::Drain { auto_promote: false };
-    let mended = json(&status(vec![line("n2.lab", Membership::Online, &drain)], Vec::new()));
-    assert_eq!(mended["data"]["status"]["code"], 1);
+    let fixed = json(&status(vec![line("n2.lab", Membership::Online, &drain)], Vec::new()));
+    assert_eq!(fixed["data"]["status"]["code"], 1);
     let well = line("n1.lab", Membership::Online, &Decision::Nothing(NoActionReason::AsItShould));
     assert_eq!(json(&status(vec![well], Vec::new()))["data"]["status"]["message"], "");
     assert_eq!(json(&status(Vec::new(), Vec::new()))["data"]["status"]["code"], 2, "nothing is not well");
@@ -86,7 +86,7 @@ fn every_metric_is_explained_and_the_unknown_has_no_sample() {
         "gnt_ha_level 1",
         "gnt_ha_quorum 1",
         "gnt_ha_quorum_device_votes 0",
-        "gnt_ha_notes{level=\"look\"} 1",
+        "gnt_ha_notes{level=\"attention\"} 1",
         "gnt_ha_node_unclean{node=\"n3.lab\"} 1",
         "gnt_ha_node_shunned{node=\"n3.lab\"} 1",
         "gnt_ha_node_record_blocked{node=\"n3.lab\"} 1",

@@ -121,7 +121,7 @@ impl NodeStatus {
             Some(PowerReading::Unknown(_)) | None => false,
         };
         if is_odd {
-            self.level = self.level.max(Level::Look);
+            self.level = self.level.max(Level::Attention);
         }
         Self { protection, ..self }
     }
@@ -199,6 +199,6 @@ mod tests {
     fn a_node_that_is_seen_off_needs_a_look() {
         let seen = |power| Protection { seen: Some(PowerReading::Power(power)), ..Protection::default() };
         let of = |offline, power: bool| line(Membership::Online, offline).protected(seen(power.into())).level;
-        assert_eq!((of(false, true), of(false, false), of(true, false)), (Level::Well, Level::Look, Level::Well));
+        assert_eq!((of(false, true), of(false, false), of(true, false)), (Level::Ok, Level::Attention, Level::Ok));
     }
 }

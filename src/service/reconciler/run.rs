@@ -435,7 +435,7 @@ impl Reconciler {
 
     /// One at a time remembers and hands over.
     pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
-        self.store().lock("record", deadline)
+        self.store().lock("reconcile", deadline)
     }
 
     /// What is remembered.

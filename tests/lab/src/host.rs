@@ -152,7 +152,7 @@ impl Host {
     }
 
     /// Puts a cable back.
-    pub fn mend(&self, network: Network) -> Result<()> {
+    pub fn heal(&self, network: Network) -> Result<()> {
         self.mains.set_link(network, true)
     }
 

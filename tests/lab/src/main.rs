@@ -97,7 +97,7 @@ enum Verb {
         network: Network,
     },
     /// Put a cable back; all of a host's if none is named
-    Mend {
+    Heal {
         /// Such as n1
         host: String,
         /// primary, secondary or bmc
@@ -184,7 +184,7 @@ enum Third {
     /// Take its cable out
     Cut,
     /// Put its cable back
-    Mend,
+    Heal,
     /// Show its clients
     Status,
 }
@@ -250,10 +250,10 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
             lab.change_system(&host, &system, &|line| drop(writeln!(io::stdout(), "{line}")))?;
         }
         Verb::Cut { host: of, network } => host(&of)?.cut(network)?,
-        Verb::Mend { host: of, network } => {
+        Verb::Heal { host: of, network } => {
             let host = host(&of)?;
             let networks = network.map_or_else(|| host.cuts(), |n| Ok(vec![n]))?;
-            networks.into_iter().try_for_each(|network| host.mend(network))?;
+            networks.into_iter().try_for_each(|network| host.heal(network))?;
         }
         Verb::Qnetd { action } => third(&Lab::attach(&name)?, action)?,
         Verb::Block { names } => {
@@ -308,7 +308,7 @@ fn third(lab: &Lab, action: Third) -> Result<()> {
         Third::Pause => qnetd.pause(),
         Third::Resume => qnetd.resume(),
         Third::Cut => qnetd.set_link(false)?,
-        Third::Mend => qnetd.set_link(true)?,
+        Third::Heal => qnetd.set_link(true)?,
         Third::Status => print!("{}", qnetd.clients()?),
     }
     Ok(())

@@ -64,8 +64,8 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     assert!(here.contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob"), "{here}");
     assert!(here.contains("Pacemaker: reboot, success") && !here.contains("says Pacemaker"), "told once: {here}");
     assert!(elsewhere.contains("n3.lab  reboot  success, says Pacemaker\n    done by n1.lab:"), "{elsewhere}");
-    n3.mend(Network::Primary).unwrap();
-    n3.mend(Network::Secondary).unwrap();
+    n3.heal(Network::Primary).unwrap();
+    n3.heal(Network::Secondary).unwrap();
     lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();
     assert_ne!(boot, n3.run(&["cat", "/proc/1/stat"]).unwrap().stdout, "n3 was never off");
 

@@ -186,14 +186,14 @@ impl Scene {
         host.check(&["sh", "-c", script, &seconds]).unwrap();
     }
 
-    /// All is mended; the lost hosts boot, are readmitted, and are armed again.
-    fn mend(&mut self, runs: &[Run]) {
+    /// All is healed; the lost hosts boot, are readmitted, and are armed again.
+    fn heal(&mut self, runs: &[Run]) {
         self.lab.block(&[]).unwrap();
         let lost: Vec<Host> = runs.iter().map(|run| self.lab.host(&run.host).unwrap()).collect();
         let all = self.lab.hosts();
         let left = all.iter().find(|host| runs.iter().all(|run| run.host != host.name())).unwrap();
         for host in &lost {
-            CABLES.into_iter().for_each(|network| host.mend(network).unwrap());
+            CABLES.into_iter().for_each(|network| host.heal(network).unwrap());
             host.power_on().unwrap();
         }
         for host in &lost {
@@ -223,7 +223,7 @@ fn a_lost_host_stops_itself_in_time_and_is_never_said_to_have_stopped_before() {
         let lost = scene.lose(wanted - runs.len());
         runs.extend(lost.iter().map(|run| (run.stopped_after, run.said_after)));
         if runs.len() < wanted {
-            scene.mend(&lost);
+            scene.heal(&lost);
         }
     }
     let stopped = runs.iter().map(|run| run.0).max().unwrap();

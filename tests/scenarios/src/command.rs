@@ -19,8 +19,8 @@ pub enum Command {
     Crash(Host),
     /// The host's network is cut.
     Cut(Host),
-    /// And mended.
-    Mend(Host),
+    /// And healed.
+    Heal(Host),
     /// The BMC answers or not.
     Bmc(Host, bool),
     /// noded answers or not, while the host is up.

@@ -203,7 +203,7 @@ impl World {
         self.hosts[master].ledger.push((host, removal));
     }
 
-    pub(crate) fn mend(&mut self, host: Host) {
+    pub(crate) fn heal(&mut self, host: Host) {
         self.hosts[host].linked = true;
     }
 

@@ -109,7 +109,7 @@ impl Script {
             ["power-on", n] => Command::PowerOn(self.host(n)?),
             ["crash", n] => Command::Crash(self.host(n)?),
             ["cut", n] => Command::Cut(self.host(n)?),
-            ["mend", n] => Command::Mend(self.host(n)?),
+            ["heal", n] => Command::Heal(self.host(n)?),
             ["bmc", n, word] => Command::Bmc(self.host(n)?, either(word, "alive", "dead")?),
             ["noded", n, word] => Command::Noded(self.host(n)?, either(word, "answers", "hung")?),
             ["stop-stack", n] => Command::StopStack(self.host(n)?),

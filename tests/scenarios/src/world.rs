@@ -133,7 +133,7 @@ impl World {
             Command::PowerOn(host) => self.power_on(host),
             Command::Crash(host) => self.hosts[host].stop(),
             Command::Cut(host) => self.hosts[host].linked = false,
-            Command::Mend(host) => self.mend(host),
+            Command::Heal(host) => self.heal(host),
             Command::Bmc(host, alive) => self.hosts[host].bmc = alive,
             Command::Noded(host, answers) => self.hosts[host].noded = answers,
             Command::StopStack(host) => self.stop_stack(host),

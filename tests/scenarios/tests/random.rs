@@ -34,7 +34,7 @@ fn accident(hosts: usize) -> impl Strategy<Value = Command> {
         host().prop_map(Command::PowerOn),
         host().prop_map(Command::Crash),
         host().prop_map(Command::Cut),
-        host().prop_map(Command::Mend),
+        host().prop_map(Command::Heal),
         (host(), any::<bool>()).prop_map(|(host, alive)| Command::Bmc(host, alive)),
         (host(), any::<bool>()).prop_map(|(host, answers)| Command::Noded(host, answers)),
         any::<bool>().prop_map(Command::QuorumLost),

@@ -97,7 +97,7 @@ fn only_what_noded_says_is_ok() {
     assert!(why(1).contains("it failed there: no such program"), "{}", why(1));
     assert!(why(2).contains("HTTP 403"), "{}", why(2));
     assert!(why(3).contains("no JSON"), "{}", why(3));
-    assert!(why(4).contains("noded's answer is none"), "{}", why(4));
+    assert!(why(4).contains("cannot parse noded's answer"), "{}", why(4));
     assert!(why(5).contains("noded cannot be asked"), "closed before it answered: {}", why(5));
     assert!(why(6).contains("HTTP 301"), "a redirect is not followed: {}", why(6));
 }
