@@ -225,13 +225,13 @@ fn outlook(
 fn proof(ganeti: &GanetiConfig, node: &NodeName, config: &Path, deadline: Deadline) -> Result<Vec<String>, String> {
     let found = ganeti.find(node).map_err(|error| error.to_string())?;
     let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
+    let program = OobProgram::find(path).map_err(|error| error.to_string())?;
     if is_ours(path) {
         let config = config.display().to_string();
         let words = ["check", node.as_str(), "--config", &config];
         let said = command::report(path, &words, deadline).map_err(|error| error.to_string())?;
         return proof_of(&said);
     }
-    let program = OobProgram::find(path).map_err(|error| error.to_string())?;
     let status = program.status(node, deadline).map_err(|error| error.to_string())?;
     Ok(vec![format!("{} answers: {}", path.display(), status.power)])
 }

@@ -1,7 +1,7 @@
 //! Devices: what they are and how they are reached.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -353,6 +353,12 @@ impl AgentDevice {
     #[must_use]
     pub fn sees(&self) -> Sees {
         self.sees.unwrap_or(kind_of(&self.agent).sees)
+    }
+
+    /// The agent's file, in the folder where Pacemaker has its agents (`PCMK__FENCE_BINDIR`).
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        Path::new("/usr/sbin").join(&self.agent)
     }
 
     /// The options that are secrets, each with its file.

@@ -73,6 +73,8 @@ pub fn ask<T: Send>(
 /// # Errors
 /// Why not, in one line.
 pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: Deadline) -> Result<T, String> {
+    // It is run as root, and its answers count.
+    OobProgram::find(program).map_err(|error| error.to_string())?;
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let seconds = deadline.left().saturating_sub(EXIT_MARGIN).as_secs_f64();
     let what = format!("{} {}", program.display(), words.first().unwrap_or(&""));
@@ -127,6 +129,12 @@ mod tests {
             "ganeti-oob: n1.lab: no such device"
         );
         assert!(ask_it("echo {}").unwrap_err().contains("cannot parse the output of"));
+        let path = program("echo '[]'");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode;
+        std::fs::set_permissions(&path, mode(0o775)).unwrap();
+        let asked =
+            ask_ours::<Vec<DeviceAnswer>>(&path, &["devices", "n1.lab"], Deadline::after(Duration::from_secs(5)));
+        assert!(asked.is_err(), "root runs no program that a group may write");
     }
 
     /// All at once: what one of them does not say is its own.

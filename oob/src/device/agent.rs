@@ -13,9 +13,6 @@ use gnt_ha::sys::trusted_file::{Secret, check_program, read_secret};
 
 use super::{Device, DeviceError, Reading, take_lock};
 
-/// Where Pacemaker has its agents (`PCMK__FENCE_BINDIR`).
-const AGENT_FOLDER: &str = "/usr/sbin";
-
 /// The most between SIGTERM and SIGKILL.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -30,7 +27,7 @@ pub(super) struct Agent {
 
 impl Agent {
     pub(super) fn new(name: &str, agent: &AgentDevice, config: &Config) -> Result<Self, DeviceError> {
-        let program = Path::new(AGENT_FOLDER).join(&agent.agent);
+        let program = agent.program();
         if !program.is_file() {
             return Err(DeviceError::hopeless(format!(
                 "there is no fence agent {}: install the package that has it (Debian: fence-agents) on every master \
@@ -99,9 +96,10 @@ impl Agent {
     }
 
     fn error(&self, what: &str, ended: &Ended) -> DeviceError {
-        let reason = oob::reason_in(&ended.stderr).map(|reason| format!(": {reason}")).unwrap_or_default();
-        // Some agents repeat what they were told.
-        let reason = self.secrets.iter().fold(reason, |reason, (_, secret)| reason.replace(secret.as_str(), "***"));
+        // Some agents repeat what they were told. Before the line is cut: a part of a secret is one, too.
+        let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let text = self.secrets.iter().fold(text, |text, (_, secret)| text.replace(secret.as_str(), "***"));
+        let reason = oob::reason_in(text.as_bytes()).map(|reason| format!(": {reason}")).unwrap_or_default();
         DeviceError::later(format!("{} {what}{reason}", self.program.display()))
     }
 }

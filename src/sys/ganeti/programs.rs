@@ -16,7 +16,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::sys::identity;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
-use crate::sys::trusted_file::read_secret;
+use crate::sys::trusted_file::{check_program, read_secret};
 
 /// What a host that is no master candidate lacks, so that it does not fence: another host does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -262,8 +262,10 @@ fn is_usable(device: &Device, may: MayFence) -> bool {
     let is_read = |file: &str| read_secret(Path::new(file)).is_ok();
     match &device.driver {
         Driver::Ipmi(bmc) => is_read(&bmc.password_file) && bmc.kg_file.as_deref().is_none_or(is_read),
-        Driver::Agent(agent) => agent.secret_files().all(|(_, file)| is_read(file)),
-        Driver::Exec(_) => true,
+        Driver::Agent(agent) => {
+            check_program(&agent.program()).is_ok() && agent.secret_files().all(|(_, file)| is_read(file))
+        }
+        Driver::Exec(exec) => OobProgram::find(&exec.program).is_ok(),
         // Noded takes the order from master candidates only.
         Driver::Shun => may == MayFence::Candidate,
     }

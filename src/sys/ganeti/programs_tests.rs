@@ -255,3 +255,25 @@ fn who_does_not_know_says_nothing() {
     fs::remove_file(host.path("cib.xml")).unwrap();
     assert_eq!(host.may(), None);
 }
+
+/// Both hosts that were left said that they could fence, refused to run the program at the fencing, and the master stayed UNCLEAN.
+#[test]
+fn a_host_whose_program_others_could_exchange_is_not_said_to_fence() {
+    let host = Host::regular();
+    fs::create_dir(host.path("bin")).unwrap();
+    host.mode("bin", 0o755);
+    fs::write(host.path("bin/power"), "#!/bin/sh\n").unwrap();
+    host.mode("bin/power", 0o755);
+    let program = host.path("bin/power");
+    host.config(&format!(
+        "[devices.power]\ndriver = \"exec\"\nprogram = \"{}\"\n[default]\nlevels = [[\"power\"]]\n",
+        program.display()
+    ));
+    host.cib(&host.copy(), "");
+    assert_eq!(host.may(), Some(MayFence::Yes));
+    host.mode("bin", 0o775);
+    assert_eq!(host.may(), Some(MayFence::No), "its group may exchange the program");
+    host.mode("bin", 0o755);
+    fs::remove_file(&program).unwrap();
+    assert_eq!(host.may(), Some(MayFence::No), "it is not there");
+}
