@@ -271,7 +271,9 @@ fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a Pa
         return None;
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
-    let (seen, target) = (state.seen.as_ref()?, node::find(target, &all).ok()?);
+    let target = node::find(target, &all).ok()?;
+    // Where Pacemaker does not answer, its configuration says what it wants, and nothing says that the node was fenced.
+    let Some(seen) = &state.seen else { return called(target, &state.wanted, &all).ok() };
     let connected = || seen.called(target, &all).ok().filter(|name| seen.remotes.contains(*name));
     if let Some(name) = connected().filter(|name| seen.of(name).is_member()) {
         return Some(name);
