@@ -60,20 +60,21 @@ impl Evidence {
         }
     }
 
-    /// Asks other hosts for their receipts of `nodes`, where one of them has fenced such a node and its word alone proves too little.
-    pub fn ask_others(&mut self, nodes: &BTreeSet<NodeName>, place: &Place, site: &Site, deadline: Deadline) {
+    /// Asks other hosts for their receipts of `nodes`, the most important first, where one of them has fenced such a node and its word alone proves too little.
+    pub fn ask_others(&mut self, nodes: &[NodeName], place: &Place, site: &Site, deadline: Deadline) {
         self.told = self.told_by_others(nodes, &site.here, &place.data_dir, deadline);
     }
 
     fn told_by_others(
         &self,
-        nodes: &BTreeSet<NodeName>,
+        nodes: &[NodeName],
         here: &NodeName,
         data_dir: &Path,
         deadline: Deadline,
     ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
         let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<PowerReceipt>>::new());
-        for node in nodes.iter().filter(|node| *node != here) {
+        let mut seen = BTreeSet::from([here]);
+        for node in nodes.iter().filter(|node| seen.insert(*node)) {
             let Some(known) = self.known(node) else { continue };
             let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
             word.iter().for_each(|word| peer_receipts::add(&mut asked, node, word, here, &self.all));
@@ -187,7 +188,7 @@ mod tests {
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
         assert_eq!(evidence.proof_that_gone(&n1), None, "the word of its device proves isolated");
         let deadline = Deadline::after(Duration::from_secs(30));
-        let [lost, other] = [&n1, &n3].map(|node| BTreeSet::from([node.clone()]));
+        let [lost, other] = [&n1, &n3].map(|node| [node.clone()]);
         assert!(evidence.told_by_others(&lost, &n3, folder.path(), deadline).is_empty(), "n3 has its own receipts");
         assert!(evidence.told_by_others(&other, &n2, folder.path(), deadline).is_empty(), "nothing rests on n1");
         evidence.told = evidence.told_by_others(&lost, &n2, folder.path(), deadline);

@@ -215,7 +215,8 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     };
     if let Some(evidence) = &mut evidence {
         // Of all others nothing has to be proven, and each question may take its time.
-        evidence.ask_others(&needed.iter().chain(&silent).cloned().collect(), place, site, proof_by);
+        let asked: Vec<NodeName> = needed.iter().chain(&silent).cloned().collect();
+        evidence.ask_others(&asked, place, site, proof_by);
     }
     let proof = |node: &NodeName| evidence.as_ref().and_then(|evidence| evidence.proof_that_gone(node));
     let own = site.serial(&place.data_dir).or_else(|| words.iter().find(|word| word.own).map(|word| word.serial));

@@ -139,7 +139,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     let shown = setup(&host, &[]);
     println!("{}", shown.text());
     assert_eq!(shown.code, 1, "{}", shown.text());
-    assert!(shown.stdout.contains("+ add     fence device for every node\n"), "{}", shown.text());
+    assert!(shown.stdout.contains("+ add        fence device for every node\n"), "{}", shown.text());
     assert_eq!(setup(&host, &["--json"]).code, 1, "nothing was changed by looking");
 
     assert_too_short_is_refused(&host);
