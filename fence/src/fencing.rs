@@ -18,7 +18,7 @@ use gnt_ha::sys::recorded_action::{Finish, RecordedAction};
 
 use crate::options::{Action, Options};
 use crate::record;
-use crate::report::Report;
+use crate::report::{Code, Report};
 use crate::switch::{self, Proof};
 use crate::target::{Cluster, Target, TargetError};
 
@@ -42,7 +42,9 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
         Ok(_lock) => act(cluster, &target, asked, options, work, &mut road),
     };
     report.complain.splice(0..0, road.leave(finish));
-    report.complain.extend(cluster.doubt(&target));
+    if report.code == Code::Success && !matches!(asked, Asked::On) {
+        report.complain.extend(cluster.doubt(&target));
+    }
     report
 }
 

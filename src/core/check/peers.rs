@@ -93,19 +93,20 @@ fn look_at_configurations(
         && known.len() == 1
         && !known.contains(kept)
     {
-        return findings.add(
+        findings.add(
             "configurations-differ",
             DIGEST_PROPERTY,
-            "no host has the config.toml of this digest: hosts that are no master candidates fence nobody with ganeti-oob",
+            "no host that answered has the config.toml of this digest: hosts that are no master candidates fence nobody with ganeti-oob",
         );
     }
+    let is_property_old = kept.is_some_and(|kept| known.len() == 1 && !known.contains(kept));
     for (node, program) in told {
         let is_candidate = is_candidate(node);
         let what = match (&program.config, decided(program, own)) {
             // It cannot fence, and need not: what refuses others has its defaults.
             (None, _) if !is_candidate => continue,
             (None, _) => "it has no config.toml, and cannot fence with ganeti-oob".to_owned(),
-            (Some(_), Some(digest)) if Some(digest) == right => continue,
+            (Some(_), Some(digest)) if is_property_old || Some(digest) == right => continue,
             (file, None) if kept.is_none() && *file == own.config => continue,
             (Some(_), None) => {
                 "what its config.toml decides is not known: it cannot be read, or is another file and the host has an \
@@ -116,10 +117,8 @@ fn look_at_configurations(
                 let whose = if kept.is_some() { "than the cluster's" } else { "than this host's" };
                 let follows = if is_candidate {
                     "as a master candidate it fences all the same, by that one"
-                } else if kept.is_some() {
-                    "it fences nobody with ganeti-oob"
                 } else {
-                    "it may fence another machine"
+                    "it fences nobody with ganeti-oob"
                 };
                 format!("its config.toml decides otherwise {whose}: {follows}")
             }
