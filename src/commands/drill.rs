@@ -57,7 +57,7 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), node, rehearsed (the steps of gnt-ha rehearse --json), heir, fenced_ms, promoted_ms, recorded_ms, rejoined_ms (milliseconds
+    /// Keys: version (1), node, rehearsed (the steps of gnt-ha rehearse --json), new_master, fenced_ms, promoted_ms, recorded_ms, rejoined_ms (milliseconds
     /// since the fencing was asked for; null is what did not happen), differences. Later versions may add keys.
     #[arg(long)]
     json: bool,

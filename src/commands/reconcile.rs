@@ -13,7 +13,7 @@ use crate::sys::clock::Deadline;
 /// The time for one look, and for its jobs to end.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The command line of `record`.
+/// The command line of `reconcile`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Say what would be done, and why; change nothing

@@ -83,7 +83,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "apply")]
     dry_run: bool,
 
-    /// Change at once what follows from Ganeti's nodes and the master's config.toml, of what setup has made, and only that:
+    /// Change at once what follows from Ganeti's nodes, of what setup has made, and only that:
     /// for Ganeti's hooks
     ///
     /// Quietly does nothing where setup has made nothing, and where Pacemaker does not run.

@@ -133,7 +133,7 @@ impl<S: Read + Write> Talk<S> {
         let finished = [&[20, 0, 0, 12][..], &signed].concat();
         let count = [0; 8];
         let about = [&count[..], &[HANDSHAKE, 3, 3], &length(&finished)?].concat();
-        let sealed = ruleset_id(write_key, salt, &about, &finished)?;
+        let sealed = seal(write_key, salt, &about, &finished)?;
         self.record(CHANGE_CIPHER, &[1])?;
         self.record(HANDSHAKE, &[&count[..], &sealed].concat())?;
         // Its word for ours: it could read it.
@@ -217,7 +217,7 @@ fn expand(secret: &[u8], label: &[u8], seed: &[u8], size: usize) -> io::Result<V
 
 /// AES-128 in Galois/Counter mode (NIST SP 800-38D) of one block, with less than a block beside it: the first record of a connection,
 /// whose count is 0. Returns the block and its tag.
-fn ruleset_id(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
+fn seal(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
     let cipher = Aes128::new_from_slice(key).map_err(io::Error::other)?;
     let encrypt = |block: u128| {
         let mut block = block.to_be_bytes().into();
@@ -273,7 +273,7 @@ mod tests {
     /// Test case 2 of the mode's specification (McGrew, Viega) has no data beside the block, one block of zeros and a count of 0.
     #[test]
     fn a_block_is_sealed_as_its_specification_has_it() {
-        let sealed = ruleset_id(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
+        let sealed = seal(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
         let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
     }

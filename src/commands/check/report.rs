@@ -54,7 +54,7 @@ impl<'a> Report<'a> {
             text.push_painted(Some(paint), &word);
             text.push_str(line.strip_prefix(&word).unwrap_or(&line));
             text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
-            text.push_str(&wrapped(&format!("         fix: {fix}"), WHY));
+            text.push_str(&wrapped(&format!("         fix:  {fix}"), WHY));
         }
         for Note { nodes, what, why, fix, .. } in self.notes {
             text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
@@ -122,7 +122,7 @@ mod tests {
         let text = report.text(None).plain();
         assert_eq!(
             text,
-            "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         fix: look\n\
+            "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         fix:  look\n\
              note     2 nodes (n1, n2): off, by level 1 (bmc)\n\
              note     n1: off, by level 1 (bmc)\n         why:  so\n         ways: do\n\
              1 error, 0 warnings; looked at Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"

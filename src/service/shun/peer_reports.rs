@@ -27,7 +27,7 @@ pub struct Attested {
 /// Where self-fencing keeps it.
 #[must_use]
 pub fn self_fence_file(run: &Path) -> PathBuf {
-    run.join("self-fence.json")
+    run.join("self-fence-report.json")
 }
 
 /// What self-fencing of this host says now; none if it is not armed, does not attest, or does not run.
