@@ -89,7 +89,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     assert_eq!(record.stdout.trim(), "N", "nothing is recorded without proof");
 
     // A human's word lets it go on.
-    n1.check(&["stonith_admin", "--force", "--reason", "n2.lab"]).unwrap();
+    n1.check(&["stonith_admin", "--confirm", "n2.lab"]).unwrap();
     lab.wait_until("n2 is clean", Duration::from_secs(60), || {
         Ok(lab.crm_mon()?.node("n2").is_some_and(|n2| !n2.unclean))
     })

@@ -70,7 +70,7 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
         let is_told = told.contains("! paused by root: changing a \"fan\" & more \u{fc} (gnt-ha resume); since ");
         assert!(code == 1 && is_told, "{told}");
     }
-    n1.check(&["stonith_admin", "--force", "--reason", "n3.lab"]).unwrap();
+    n1.check(&["stonith_admin", "--confirm", "n3.lab"]).unwrap();
     let clean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| !n3.unclean));
     lab.wait_until("n3 is clean", Duration::from_secs(60), clean).unwrap();
     let told = record(&n1);
