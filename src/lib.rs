@@ -2,8 +2,7 @@
 //!
 //! | module | what belongs there | what it may touch |
 //! |---|---|---|
-//! | [`core`] | decisions, the words of the field, text formats | nothing: no clock, no I/O, no process |
-//! | [`config`] | `/etc/gnt-ha/config.toml`: its keys, its errors | the configuration file |
+//! | [`core`] | decisions, values, text formats, the model of `/etc/gnt-ha/config.toml` | nothing: no clock, no I/O, no process |
 //! | [`sys`] | thin adapters to the world | processes, files, sockets, clocks |
 //! | [`service`] | what is long-lived or orders steps: the reconciler, the self-fence daemon, what applies shunning | what `sys` touches |
 //! | [`cli`] | what the command lines share | stdout and stderr |
@@ -15,7 +14,6 @@
 
 pub mod cli;
 pub mod commands;
-pub mod config;
 pub mod core;
 pub mod service;
 pub mod sys;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gnt_ha::config::DEFAULT_PATH;
+use gnt_ha::core::config::DEFAULT_PATH;
 use gnt_ha::core::pacemaker::fence_score::{ATTRIBUTE, MayFence};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::programs;

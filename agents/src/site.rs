@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::config::{DEFAULT_PATH, power_agents};
+use gnt_ha::core::config::DEFAULT_PATH;
 use gnt_ha::core::ganeti::tags::Tags;
 use gnt_ha::core::node::{self, NodeName};
 use gnt_ha::core::pacemaker::fencing::Fencing;
@@ -14,6 +14,7 @@ use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::core::roles::{NodeRole, OcfCode, RunAs};
 use gnt_ha::service::shun::own::shunned_or_refused;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::config_file;
 use gnt_ha::sys::ganeti::confd::{Confd, ConfdError, MasterAnswer};
 use gnt_ha::sys::ganeti::daemon_util::Daemons;
 use gnt_ha::sys::ganeti::files;
@@ -101,7 +102,7 @@ impl Place {
     /// What Pacemaker fences with; none where its configuration cannot be read.
     #[must_use]
     pub fn fencing(&self) -> Option<Fencing> {
-        let power_agents = power_agents(Path::new(DEFAULT_PATH));
+        let power_agents = config_file::power_agents(Path::new(DEFAULT_PATH));
         cib::read(&self.cib, &power_agents).ok().map(|cib| cib.fencing)
     }
 

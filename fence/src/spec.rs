@@ -187,7 +187,7 @@ pub const OPTIONS: &[Spec] = &[
     ),
     with_default(
         spec("state_dir", None, Kind::Text, "folder", "Folder of the receipts"),
-        gnt_ha::config::DEFAULT_STATE,
+        gnt_ha::core::config::DEFAULT_STATE,
     ),
     with_default(
         spec(

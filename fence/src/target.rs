@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gnt_ha::config::DEFAULT_PATH;
+use gnt_ha::core::config::DEFAULT_PATH;
 use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::node::{self, NoSuchNode, NodeName};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gnt_ha::config::{Config, Device, Driver};
 use gnt_ha::core::budget::share;
+use gnt_ha::core::config::{Config, Device, Driver};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::survey::DeviceAnswer;
 use gnt_ha::sys::clock::Deadline;

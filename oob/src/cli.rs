@@ -14,7 +14,7 @@ use gnt_ha::core::node::NodeName;
 #[command(name = "ganeti-oob", version, max_term_width = 100)]
 pub struct Cli {
     /// Configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = gnt_ha::config::DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "FILE", default_value = gnt_ha::core::config::DEFAULT_PATH)]
     pub config: PathBuf,
 
     /// Say on stderr what is done, step by step

@@ -1,7 +1,7 @@
 //! The answer to `health`: what every device of every level knows, each item with its device's name.
 
-use gnt_ha::config::Config;
 use gnt_ha::core::budget::share;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use gnt_ha::config::{Config, Level};
 use gnt_ha::core::budget::share;
+use gnt_ha::core::config::{Config, Level};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::reading::{Life, Observed};

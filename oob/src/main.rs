@@ -20,13 +20,14 @@ use ganeti_oob::shun::survivors::Survivors;
 use ganeti_oob::shun::sync::sync;
 use ganeti_oob::survey::survey;
 use gnt_ha::cli;
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
 use gnt_ha::core::shun::list::ShunScope;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::config_file;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::log;
 use gnt_ha::sys::receipt_log::ReceiptLog;
@@ -59,17 +60,17 @@ fn main() -> ExitCode {
 
 fn run(parsed: &Cli) -> Result<(), String> {
     if let Command::Peer { question } = &parsed.command {
-        let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let config = config_file::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&peer::answer(&config, &parsed.config, Path::new(files::DATA_DIR), question, deadline)?);
     }
     if let Command::Survey = &parsed.command {
-        let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let config = config_file::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&survey(&config, &parsed.config, Path::new(files::DATA_DIR), deadline)?);
     }
     if let Command::Receipts { host, nodes } = &parsed.command {
-        let config = Config::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let config = config_file::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&receipts::of_another(&config, Path::new(files::DATA_DIR), host, nodes, deadline)?);
     }
@@ -87,7 +88,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
             if *all_traffic { ShunScope::Everything } else { ShunScope::Tcp },
         );
     }
-    let config = Config::load(&parsed.config).map_err(|error| match parsed.command.node() {
+    let config = config_file::load(&parsed.config).map_err(|error| match parsed.command.node() {
         Some(node) => format!("{node}: {error}"),
         None => error.to_string(),
     })?;
@@ -124,7 +125,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
 }
 
 fn run_tend(path: &Path) -> Result<(), String> {
-    let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let synced = sync(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
     synced.notes.iter().for_each(|line| complain(line));
     let shuns = !synced.open.is_empty() || synced.shuns && !synced.failed.is_empty();
@@ -137,7 +138,7 @@ fn run_tend(path: &Path) -> Result<(), String> {
 }
 
 fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), String> {
-    let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not readmitted: {why}");
     let data_dir = Path::new(files::DATA_DIR);
@@ -165,7 +166,7 @@ fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(),
 }
 
 fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Result<(), String> {
-    let config = Config::load_or_default(path).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not refused: {why}");
     let survivors = Survivors::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;

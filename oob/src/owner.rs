@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::config::{Config, Level, Shared, names_to_resolve, shared};
+use gnt_ha::core::config::{Config, Level, Shared, names_to_resolve, shared};
 use gnt_ha::core::node::{self, NodeName};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};

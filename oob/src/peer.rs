@@ -3,7 +3,7 @@
 use std::io::{Read, stdin};
 use std::path::Path;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::shun::belief::Channel;
 use gnt_ha::core::shun::messages::{ANSWER_LIMIT, LIMIT, PeerReport, PeerRequest};
 use gnt_ha::service::shun::applier::ShunApplier;

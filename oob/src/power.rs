@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use gnt_ha::config::{Config, Driver, Level};
 use gnt_ha::core::budget::share;
+use gnt_ha::core::config::{Config, Driver, Level};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;

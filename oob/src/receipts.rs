@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::history::join_entries;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::{PowerReceipt, peer_receipts};

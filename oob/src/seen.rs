@@ -16,7 +16,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::reading::Observed;
 use gnt_ha::core::power::walk::{Remembered, Task, Walk, WalkStep};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, PeerReport, PeerRequest};
 use gnt_ha::core::survey::{NodeSurvey, Survey, skew_ms};
 use gnt_ha::service::shun::applier::ShunApplier;

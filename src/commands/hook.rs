@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::places::Paths;
 use super::{check, oob, setup};
-use crate::config::Config;
 use crate::core::check::Severity;
+use crate::core::config::Config;
 use crate::core::ganeti::tags::{OfflineByHand, Tags};
 use crate::core::hook::{Event, Hook, HookInput, HookStep, Plan, plan, why_not_fenced};
 use crate::core::node::{self, NodeName};
@@ -24,6 +24,7 @@ use crate::service::self_fence::daemon::promise;
 use crate::service::self_fence::state as self_fence;
 use crate::service::shun::applier::{self, ShunApplier};
 use crate::sys::clock::{Deadline, now};
+use crate::sys::config_file;
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::{self, Luxi};
@@ -117,7 +118,7 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Str
         return Ok(());
     };
     // A configuration that cannot be used is found elsewhere, and is no reason to stop who never armed anything.
-    let config = Config::load_or_default(config_path).or_else(|_| Config::parse("", config_path));
+    let config = config_file::load_or_default(config_path).or_else(|_| Config::parse("", config_path));
     let config = config.map_err(|error| error.to_string())?;
     let (boot, promise) = (self_fence::boot(&config.state, &config.run), promise(config.self_fence.terms()));
     if !boot.is_wanted {
@@ -150,7 +151,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
     }
     let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
     let in_use = resources.as_ref().is_some_and(is_in_use);
-    let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config_path).map_err(|error| error.to_string())?;
     let register = applier::register(&config.state).map_err(|error| error.to_string())?;
     let mut state = HookInput {
         here,
@@ -209,7 +210,7 @@ struct Done {
 
 /// Does one after the other: that one fails is no reason to leave the others.
 fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done, String> {
-    let config = Config::load_or_default(config_path).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config_path).map_err(|error| error.to_string())?;
     let mut done = Done { failed: Vec::new(), is_well: true };
     for step in steps {
         match one(step, places, config_path, &config) {

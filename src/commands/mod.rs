@@ -15,6 +15,7 @@ pub mod report;
 pub mod self_fence;
 pub mod setup;
 pub mod shun;
+mod simulation;
 pub mod status;
 
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "gnt-ha", version, max_term_width = 100)]
 pub struct Cli {
     /// Configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = crate::config::DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "FILE", default_value = crate::core::config::DEFAULT_PATH)]
     pub config: PathBuf,
 
     /// What to do

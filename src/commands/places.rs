@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::config::DEFAULT_STATE;
+use crate::core::config::DEFAULT_STATE;
 use crate::service::reconciler::run::Reconciler;
 use crate::service::reconciler::view::View;
 use crate::sys::ganeti::files;

@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::places::Paths;
-use super::setup::look_ahead;
+use super::simulation::{left, look_ahead};
 use crate::cli;
-use crate::config::{Config, DEFAULT_RUN};
 use crate::core::budget::detection::Detection;
 use crate::core::budget::recovery::{self, RecoveryTimes};
+use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
@@ -20,11 +20,12 @@ use crate::core::pacemaker::fence_score::fencers;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation};
-use crate::core::quorum::{Left, Quorum};
+use crate::core::quorum::Quorum;
 use crate::core::rehearsal::{RehearsalInput, RehearsalStep, proof_of, steps};
 use crate::core::setup::{MEMBERS, full_members};
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::command;
+use crate::sys::config_file;
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::oob_program::OobProgram;
@@ -138,8 +139,8 @@ pub(super) fn rehearse(
     let seen = seen(&resources, name, quorum.as_ref().ok(), deadline);
     // Another program's levels are its own.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
-    let members = Config::load_or_default(config).map_or(MEMBERS, |config| config.members);
-    let config = ours.and_then(|_| Config::load(config).ok());
+    let members = config_file::load_or_default(config).map_or(MEMBERS, |config| config.members);
+    let config = ours.and_then(|_| config_file::load(config).ok());
     let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
     let is_armed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("armed (")));
     let is_precious = full_members(&resources, &ganeti, members) == 2 && ganeti.master() == Some(&node);
@@ -166,23 +167,6 @@ pub(super) fn rehearse(
     let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
     let name = name.clone();
     Ok(Rehearsal { node, name, all, steps, new_master, times, unseen: seen.err(), uncounted: left.err() })
-}
-
-/// What would be left of corosync's votes without `node`; all of them where it is no full member.
-///
-/// # Errors
-/// Why that is not known, in one line.
-pub(super) fn left(
-    quorum: &Result<Quorum, String>,
-    resources: &Resources,
-    node: &PacemakerName,
-) -> Result<Left, String> {
-    let quorum = quorum.as_ref().map_err(Clone::clone)?;
-    if resources.remotes().any(|remote| remote.id == node.as_str()) {
-        return Ok(quorum.without(&[]));
-    }
-    let id = resources.ids.get(node).ok_or_else(|| format!("Pacemaker's configuration has no number of {node}"))?;
-    Ok(quorum.without(&[*id]))
 }
 
 /// A full member is lost to corosync, a remote node to a monitor.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli;
-use crate::config::Config;
+use crate::core::config::Config;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::daemon;
 use crate::service::self_fence::state::{DesiredState, Phase, Status, desired, said_now, set_desired};
 use crate::sys::clock::Deadline;
+use crate::sys::config_file;
 use crate::sys::ganeti::files;
 
 /// How long the candidates' answers are waited for before it is armed.
@@ -70,7 +71,7 @@ pub struct DisarmArguments {
 /// # Errors
 /// One line.
 pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
-    let config = Config::load_or_default(config).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
     match command {
         Command::Run => daemon::run(&config, Path::new(files::DATA_DIR)).map(|()| 0),
         Command::Status(arguments) => status(&config, arguments.json),

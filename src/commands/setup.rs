@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use super::oob;
 use super::places::Paths;
-use super::rehearse::left;
+use super::simulation::{left, look_ahead};
 use crate::cli;
-use crate::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
 use crate::core::budget::{self, Attested, Figures, TimeBudget};
+use crate::core::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::programs::PROPERTY;
@@ -29,6 +29,7 @@ use crate::core::setup::{
 use crate::service::shun::peer_reports;
 use crate::sys::clock::Deadline;
 use crate::sys::command;
+use crate::sys::config_file;
 use crate::sys::corosync;
 use crate::sys::ganeti::programs::Copy;
 use crate::sys::ganeti::{files, luxi};
@@ -159,7 +160,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         return remove(&resources, arguments, deadline);
     }
     let path = config;
-    let members = Config::load_or_default(path).map_or(MEMBERS, |config| config.members);
+    let members = config_file::load_or_default(path).map_or(MEMBERS, |config| config.members);
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let has_device = match &quorum {
         Ok(quorum) => quorum.device.is_some(),
@@ -267,7 +268,7 @@ fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, String> 
     if !is_read(ganeti) || !path.exists() {
         return Ok(None);
     }
-    let config = Config::load(path).map_err(|error| error.to_string())?;
+    let config = config_file::load(path).map_err(|error| error.to_string())?;
     let nodes = with_levels(ganeti, &config);
     let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE));
     match shared(&nodes, &resolved).first() {
@@ -372,17 +373,6 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
         }
     }
     Ok(())
-}
-
-/// What Pacemaker would do by a copy.
-pub(super) fn look_ahead(
-    copy: &Trial,
-    death: Option<&Death>,
-    keeps_quorum: bool,
-    deadline: Deadline,
-) -> Result<Simulation, String> {
-    let said = copy.simulate(death, keeps_quorum, deadline).map_err(|error| error.to_string())?;
-    Simulation::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
 }
 
 fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(), String> {

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::oob;
 use crate::cli;
-use crate::config::Config;
 use crate::core::node::{self, NodeName};
 use crate::core::shun::list::{ShunEntry, ShunScope};
 use crate::core::text::printable;
 use crate::service::shun::applier::ShunApplier;
 use crate::sys::clock::Deadline;
+use crate::sys::config_file;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::log::warn_system;
@@ -121,7 +121,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 }
 
 fn here(command: &Command, config: &Path) -> Result<bool, String> {
-    let config = Config::load_or_default(config).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
     let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(LIMIT);
     match command {

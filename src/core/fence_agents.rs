@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::grade::Grade;
 use super::power::reading::Sees;
-use crate::config::kind_of;
+use crate::core::config::kind_of;
 
 /// Our own agent.
 pub const OURS: &str = "fence_ganeti";

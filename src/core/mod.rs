@@ -3,6 +3,7 @@
 pub mod breaker;
 pub mod budget;
 pub mod check;
+pub mod config;
 pub mod confirm_off;
 pub mod drill;
 pub mod evidence;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::reconcile::Pause;
+use serde::{Deserialize, Serialize};
+
 use super::text::is_hidden;
 
 /// The longest reason, in characters: it stands in one line of a log.
@@ -20,6 +21,17 @@ pub enum BadReason {
     /// A line end, an escape sequence of a terminal, and the like.
     #[error("the reason has a control character ({0:?}): say it in one line of plain text")]
     Control(char),
+}
+
+/// Automation is stopped, by somebody and for a reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
 }
 
 impl Pause {

@@ -18,15 +18,14 @@ use std::fmt;
 
 use super::ganeti::offline_job::OfflineJob;
 use super::node::{self, NodeName};
+pub use super::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership};
+pub use super::pause::Pause;
 pub use block_reason::{BlockReason, NoActionReason};
 use candidate_pool::Pool;
 use judge::{Intention, Judge};
 pub use memory::Memory;
 pub use proof::{FencingEvidence, First, Proof, ProofSource, last_on, proofs};
-pub use state::{
-    Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership, NodeState, Pause, PowerAction,
-    PowerReceipt, ReconcileInput, Settings,
-};
+pub use state::{NodeState, PowerAction, PowerReceipt, ReconcileInput, Settings};
 
 /// What to do, and what to remember.
 #[derive(Clone, Debug)]

@@ -5,16 +5,17 @@
 //! it from the node; anything but 0 from `stop` has the node fenced.
 
 pub mod attribute;
+mod failure;
 pub mod gone;
 pub mod health;
 pub mod master_claims;
+mod node_role;
 pub mod simulate;
-
-use std::collections::BTreeSet;
 
 use super::node::NodeName;
 use super::roles::master_claims::{NewerConfig, Served, Standing};
-use super::roles::simulate::Simulated;
+pub use failure::Failure;
+pub use node_role::NodeRole;
 
 /// The exit codes of an OCF resource agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,39 +81,6 @@ impl OcfResult {
     }
 }
 
-/// Who this node is, by its own ssconf: what it was told last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeRole {
-    /// The master.
-    Master,
-    /// A master candidate that is not the master.
-    Candidate,
-    /// Neither, and it can never become the master.
-    Other,
-}
-
-impl NodeRole {
-    /// The rank of `here`.
-    #[must_use]
-    pub fn of(
-        here: &NodeName,
-        master: Option<&NodeName>,
-        candidates: &[NodeName],
-        simulated: &BTreeSet<Simulated>,
-    ) -> Self {
-        let is_here = |name: &NodeName| name.as_str().eq_ignore_ascii_case(here.as_str());
-        if simulated.contains(&Simulated::WrongRole) {
-            Self::Other
-        } else if master.is_some_and(is_here) {
-            Self::Master
-        } else if candidates.iter().any(is_here) {
-            Self::Candidate
-        } else {
-            Self::Other
-        }
-    }
-}
-
 /// How Pacemaker runs `ganeti-master-role`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunAs {
@@ -123,15 +91,6 @@ pub enum RunAs {
         /// This node's instance was started since the host booted.
         started: bool,
     },
-}
-
-/// A check of full mode that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Which.
-    pub check: &'static str,
-    /// What it found.
-    pub found: String,
 }
 
 /// One line for Pacemaker of all failures.

@@ -6,7 +6,7 @@ use hmac::digest::Digest;
 use nix::unistd::{SysconfVar, gethostname, getppid, getuid, sysconf};
 use sha1::Sha1;
 
-use crate::config::Config;
+use crate::core::config::Config;
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
 use crate::core::node::NodeName;
 use crate::core::receipt::Caller;

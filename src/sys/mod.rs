@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod clock;
 pub mod command;
+pub mod config_file;
 pub mod connections;
 pub mod corosync;
 pub mod detached;

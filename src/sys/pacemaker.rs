@@ -14,9 +14,9 @@ use super::command::child::{ChildProcess, End};
 use super::command::{ProgramError, run};
 use super::procfs;
 use crate::core::ganeti::oob::reason_in;
-use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::crm_mon::{BadCrmMon, CrmMon};
 use crate::core::pacemaker::names::PacemakerName;
+use crate::core::pacemaker::tree::BadCib;
 
 /// The most that is read of an answer, in bytes. Each remote node adds some 15 kB to the configuration's state, as its connection is
 /// probed on every member.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::clock::Deadline;
-use crate::config::Resolved;
+use crate::core::config::Resolved;
 
 /// Names that are asked for at once.
 const AT_ONCE: usize = 16;

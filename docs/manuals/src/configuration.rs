@@ -1,6 +1,6 @@
 //! The page of the configuration file: the sample that is installed, and that a test reads as the programs do.
 
-use gnt_ha::config::DEFAULT_PATH;
+use gnt_ha::core::config::DEFAULT_PATH;
 
 use crate::page::Page;
 

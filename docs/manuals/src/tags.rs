@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gnt_ha::config::DEFAULT_STATE;
+use gnt_ha::core::config::DEFAULT_STATE;
 use gnt_ha::core::ganeti::tags::TAGS;
 use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::sys::simulate::FOLDER;

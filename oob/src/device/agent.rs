@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::config::{AgentDevice, Config};
+use gnt_ha::core::config::{AgentDevice, Config};
 use gnt_ha::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;

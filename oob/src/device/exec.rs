@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use gnt_ha::config::ExecDevice;
+use gnt_ha::core::config::ExecDevice;
 use gnt_ha::core::ganeti::oob::{Command, HealthItem};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
+use gnt_ha::core::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
 use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;

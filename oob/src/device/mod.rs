@@ -9,7 +9,7 @@ mod shun;
 
 use std::path::Path;
 
-use gnt_ha::config::{Config, Device as Configured, Driver};
+use gnt_ha::core::config::{Config, Device as Configured, Driver};
 use gnt_ha::core::ganeti::oob::HealthItem;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::evidence::Evidence;
 use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::core::grade::Grade;

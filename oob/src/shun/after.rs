@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::list::ShunScope;

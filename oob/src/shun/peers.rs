@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::config::Config;
 use gnt_ha::core::budget::levels::NODED_ANSWERS;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::network::ClusterNetwork;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::belief::{self, Asked};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::network::{ClusterNetwork, NodeAddresses};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
@@ -484,6 +484,7 @@ mod tests {
     use gnt_ha::core::shun::lease_times::LeaseTimes;
     use gnt_ha::core::shun::messages::VERSION;
     use gnt_ha::core::shun::verdict::SOFTDOG;
+    use gnt_ha::sys::config_file;
     use serde_json::json;
 
     /// Unknown is never success: what would not be taken for an off is no `ok` before.
@@ -551,7 +552,7 @@ mod tests {
         std::fs::write(folder.path().join("shun-list.json"), list.to_string()).unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.path().display())).unwrap();
-        let config = Config::load(&path).unwrap();
+        let config = config_file::load(&path).unwrap();
         (folder, config)
     }
 
@@ -605,7 +606,7 @@ mod tests {
         std::fs::write(folder.join("shun-list.json"), json!({"n3.lab": entry}).to_string()).unwrap();
         let path = folder.join("config.toml");
         std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.display())).unwrap();
-        let config = Config::load(&path).unwrap();
+        let config = config_file::load(&path).unwrap();
         let gone = NodeName::new("n3").unwrap();
         assert!(Survivors::of(&gone, &config, folder).is_err());
         let survivors = Survivors::of_removed(&gone, &config, folder).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::config::{Config, Driver};
+use gnt_ha::core::config::{Config, Driver};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::shun::list::{ShunList, not_refused};
 use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::places::Paths;
-use crate::config::SelfFenceConfig;
 use crate::core::check::input::{Host, Installed};
+use crate::core::config::SelfFenceConfig;
 use crate::core::ganeti::hooks::{FILE, FOLDERS};
 use crate::core::node::NodeName;
 use crate::service::self_fence::arming::try_out;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::super::places::Paths;
 use super::host;
-use crate::config::{Config, Resolved, SelfFenceConfig, names_to_resolve, with_levels};
 use crate::core::check::CheckInput;
 use crate::core::check::input::CandidateState;
+use crate::core::config::{Resolved, SelfFenceConfig, names_to_resolve, with_levels};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::instances::owners;
 use crate::core::ganeti::network::ClusterNetwork;
@@ -20,6 +20,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::survey::{DeviceAnswer, Survey, power_of};
 use crate::sys::clock::Deadline;
+use crate::sys::config_file;
 use crate::sys::corosync;
 use crate::sys::every_node;
 use crate::sys::ganeti::confd::Confd;
@@ -52,7 +53,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     let ssconf = Ssconf::new(&places.data_dir);
     let programs = ganeti.as_ref().map(programs).unwrap_or_default();
     let ours = programs.keys().find(|path| is_ours(path)).cloned();
-    let loaded = ours.as_ref().map(|_| Config::load(config).map_err(|error| error.to_string()));
+    let loaded = ours.as_ref().map(|_| config_file::load(config).map_err(|error| error.to_string()));
     // With a wrong configuration it answers for no node, and each would be found as well.
     let ask_ours = !matches!(loaded, Some(Err(_)));
     let (power, devices_of) = match &ganeti {

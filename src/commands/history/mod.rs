@@ -10,13 +10,14 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use crate::cli;
-use crate::config::{Config, DEFAULT_PATH, DEFAULT_STATE};
+use crate::core::config::{DEFAULT_PATH, DEFAULT_STATE};
 use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::NodeName;
 use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
 use crate::core::timeline::{Event, joined};
 use crate::sys::clock::Deadline;
+use crate::sys::config_file;
 use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::receipt_log::ReceiptLog;
@@ -132,7 +133,7 @@ fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String>
     if let Some(folder) = &arguments.state_dir {
         return Ok(folder.clone());
     }
-    match Config::load(config) {
+    match config_file::load(config) {
         Ok(config) => Ok(config.state),
         Err(error) if config == Path::new(DEFAULT_PATH) => {
             if config.exists() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli;
-use crate::config::Config;
+use crate::core::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::measurement::{Before, Outcome, objection};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::places::Paths;
-use crate::config::DEFAULT_RUN;
+use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::tags;
 use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::{self, NodeName};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::core::ganeti::oob::{GANETI_LINGER, GANETI_TIMEOUT};
-use crate::core::pacemaker::resources::{Resources, milliseconds};
+use crate::core::pacemaker::duration::milliseconds;
+use crate::core::pacemaker::resources::Resources;
 
 /// `fence_ganeti`'s time for a whole action, unless its parameter `deadline` says another.
 pub const DEADLINE: Duration = Duration::from_secs(55);

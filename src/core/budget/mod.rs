@@ -22,7 +22,7 @@ use super::ganeti::config::GanetiConfig;
 use super::node::NodeName;
 use super::pacemaker::resources::Resources;
 use super::shun::lease_times::LeaseTimes;
-use crate::config::Config;
+use crate::core::config::Config;
 
 /// The part of `left` that the next of `to_try` attempts may use: an equal share, so that one device that
 /// does not answer cannot use up the time of those behind it.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Term, TimeBudget, fence};
+use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::property::FencingProperty;
-use crate::core::pacemaker::resources::{Primitive, Resources, is_true, milliseconds};
+use crate::core::pacemaker::resources::{Primitive, Resources, is_true};
 
 /// What Pacemaker gives without being told (`stonith-timeout`).
 const GIVEN: u64 = 60_000;

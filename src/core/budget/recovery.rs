@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::detection::Detection;
 use super::levels::{Silent, allotted, grade};
 use super::{fence, pacemaker, seconds};
-use crate::config::{Config, Level};
+use crate::core::config::{Config, Level};
 use crate::core::grade::Grade;
-use crate::core::pacemaker::resources::{Resources, milliseconds};
+use crate::core::pacemaker::duration::milliseconds;
+use crate::core::pacemaker::resources::Resources;
 
 /// What an operation without a timeout has (`default-action-timeout`).
 const OPERATION: u64 = 20_000;

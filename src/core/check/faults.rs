@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::input::Installed;
 use super::tests::{DIGEST, PROGRAM, Scene, device, name, other, program};
-use crate::config::DIGEST_PROPERTY;
 use crate::core::breaker::OpenState;
+use crate::core::config::DIGEST_PROPERTY;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;

@@ -1,7 +1,7 @@
 //! Ganeti: its nodes, their OOB programs, its candidates, its tags.
 
 use super::{CheckInput, Findings};
-use crate::config::{shared, with_levels};
+use crate::core::config::{shared, with_levels};
 use crate::core::ganeti::config::{GanetiConfig, Owner};
 use crate::core::ganeti::drbd;
 use crate::core::ganeti::oob::is_ours;

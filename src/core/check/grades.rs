@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::pacemaker::{has_other_device, least_grade};
 use super::peers::same_by_other_files;
 use super::{CheckInput, Findings};
-use crate::config::{Config, Driver, Level};
+use crate::core::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::config::{Config, Resolved};
 use crate::core::breaker::OpenState;
+use crate::core::config::{Config, Resolved};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;

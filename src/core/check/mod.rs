@@ -18,6 +18,7 @@ mod peers;
 mod quorum;
 pub mod rules;
 mod setup;
+mod severity;
 #[cfg(test)]
 mod tests;
 
@@ -26,39 +27,10 @@ use serde::Serialize;
 pub use grades::{Note, notes};
 pub use input::CheckInput;
 use rules::{Rule, rule};
+pub use severity::Severity;
 
 /// The version of the JSON. Keys may be added to it; none changes its meaning.
 pub const VERSION: u32 = 1;
-
-/// How bad a finding is; the worst is the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Looked at, and as it should be.
-    Ok,
-    /// It works now, and something will be worse than it could.
-    Warning,
-    /// A dead host will not be fenced, taken over or recorded; or too much will be.
-    Error,
-}
-
-impl Severity {
-    /// The exit code.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// In front of a line.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Error => "ERROR",
-        }
-    }
-}
 
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

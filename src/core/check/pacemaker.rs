@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CheckInput, Findings};
-use crate::config::is_board;
+use crate::core::config::is_board;
 use crate::core::fence_agents::Kind;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::fencing::{Device, Fencing, Way};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::property::FencingProperty;
-use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true, milliseconds};
+use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true};
 use crate::core::reconcile::{FenceStatus, Membership};
 use crate::core::setup::{is_by_name, is_our_connection};
 

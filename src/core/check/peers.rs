@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{CheckInput, Findings, Note};
-use crate::config::{DIGEST_PROPERTY, Digest};
+use crate::core::config::{DIGEST_PROPERTY, Digest};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::messages::Program;

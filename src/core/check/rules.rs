@@ -1,6 +1,6 @@
 //! What can be found: for each the name, how bad it is, why it matters, and how to fix it. The manual is made from it.
 
-use super::Severity::{self, Error, Warning};
+use super::severity::Severity::{self, Error, Warning};
 
 /// One thing that can be found.
 #[derive(Debug)]

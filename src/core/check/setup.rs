@@ -1,7 +1,7 @@
 //! What `gnt-ha setup` has made, against what it would make now.
 
 use super::{CheckInput, Findings};
-use crate::config::Config;
+use crate::core::config::Config;
 use crate::core::ganeti::tags::Tags;
 use crate::core::setup::{GANETI, MEMBERS, PREFIX, Part, SetupOptions, has_made, plan};
 

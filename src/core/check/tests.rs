@@ -7,7 +7,7 @@ use super::faults::FAULTS;
 use super::input::{CandidateState, Host, Installed};
 use super::rules::RULES;
 use super::*;
-use crate::config::{Config, DIGEST_PROPERTY};
+use crate::core::config::{Config, DIGEST_PROPERTY};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -116,7 +116,7 @@ impl Scene {
             tags: vec!["ocf:master-role:full".into()],
             candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
             config: None,
-            resolved: crate::config::Resolved::new(),
+            resolved: crate::core::config::Resolved::new(),
             survey: Some(Ok(Survey {
                 own: program(),
                 own_self_fence: None,

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::core::pacemaker::fencing::Fencing;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::standby::MARK;
-use crate::core::pacemaker::tree::Element;
-use crate::core::reconcile::Pause;
+use crate::core::pacemaker::tree::{BadCib, Element};
+use crate::core::pause::Pause;
 
 /// The cluster property that holds the administrator's pause.
 pub const PAUSE: &str = "gnt-ha-pause";
@@ -25,17 +25,6 @@ pub struct Cib {
     pub pause: Option<Pause>,
     /// The nodes whose standby is ours, while Ganeti has them offline by an administrator's word.
     pub held: BTreeSet<PacemakerName>,
-}
-
-/// Why a configuration is none.
-#[derive(Debug, thiserror::Error)]
-pub enum BadCib {
-    /// No XML.
-    #[error("it is no XML: {0}")]
-    Xml(#[from] quick_xml::Error),
-    /// XML of something else, or cut short.
-    #[error("it is no whole CIB")]
-    Shape,
 }
 
 impl Cib {

@@ -9,11 +9,11 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::core::fence_agents::WATCHDOG;
 use crate::core::node::{self, NodeName};
-use crate::core::pacemaker::cib::BadCib;
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
+use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership};
+use crate::core::pacemaker::tree::BadCib;
 use crate::core::pacemaker::tree::Element;
 use crate::core::pacemaker::xml;
-use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership};
 
 /// What Pacemaker said.
 #[derive(Clone, Debug, PartialEq, Eq)]

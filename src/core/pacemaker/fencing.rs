@@ -10,7 +10,7 @@ mod topology;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::resources::milliseconds;
+use super::duration::milliseconds;
 use super::tree::Element;
 use crate::core::evidence::{Worth, of_ways};
 use crate::core::fence_agents::{Kind, WATCHDOG};

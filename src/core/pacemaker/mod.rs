@@ -2,6 +2,7 @@
 
 pub mod cib;
 pub mod crm_mon;
+pub mod duration;
 pub mod fence_score;
 pub mod fencing;
 pub mod names;
@@ -11,5 +12,6 @@ pub mod property;
 pub mod resources;
 pub mod simulation;
 pub mod standby;
+pub mod state;
 pub mod tree;
 mod xml;

@@ -6,10 +6,9 @@
 use crate::core::grade::Grade;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cib::BadCib;
 use super::fencing::Fencing;
 use super::names::{NoPacemakerName, PacemakerName, called};
-use super::tree::Element;
+use super::tree::{BadCib, Element};
 use crate::core::node::NodeName;
 
 /// Names with their values.
@@ -320,22 +319,6 @@ pub fn score(text: &str) -> Option<i64> {
     }
 }
 
-/// A time in milliseconds, as Pacemaker writes it: a number with a unit, in seconds without one (`crm_get_msec`).
-#[must_use]
-pub fn milliseconds(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text.get(..digits)?.parse().ok()?;
-    let factor = match text.get(digits..)?.trim() {
-        "" | "s" | "sec" => 1_000,
-        "ms" | "msec" => 1,
-        "m" | "min" => 60_000,
-        "h" | "hr" => 3_600_000,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
 #[derive(Clone, Default)]
 struct Around {
     outer: Option<String>,
@@ -415,6 +398,7 @@ fn earlier(first: Pairs, second: Pairs) -> Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::pacemaker::duration::milliseconds;
 
     const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
         <nvpair id="a" name="stonith-enabled" value="true"/></cluster_property_set></crm_config><nodes/>

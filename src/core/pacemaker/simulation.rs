@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quick_xml::escape::escape;
 
-use crate::core::pacemaker::cib::BadCib;
+use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::names::PacemakerName;
-use crate::core::pacemaker::resources::{Primitive, Resources, milliseconds};
+use crate::core::pacemaker::resources::{Primitive, Resources};
+use crate::core::pacemaker::tree::BadCib;
 use crate::core::pacemaker::tree::Element;
 
 /// What Pacemaker would do, in its order.

@@ -5,10 +5,19 @@ use std::collections::BTreeMap;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::cib::BadCib;
-
 /// How deep elements may stand in each other; Pacemaker's schemas come to a dozen.
 const DEPTH: usize = 64;
+
+/// Why a configuration is none.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCib {
+    /// No XML.
+    #[error("it is no XML: {0}")]
+    Xml(#[from] quick_xml::Error),
+    /// XML of something else, or cut short.
+    #[error("it is no whole CIB")]
+    Shape,
+}
 
 /// One element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::proof::ProofSource;
-use super::state::Pause;
 use crate::core::breaker::OpenState;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::pause::Pause;
 
 /// Something would have been done, and is not. Said loudly, with what lets it go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

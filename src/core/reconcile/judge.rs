@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::block_reason::{BlockReason, NoActionReason};
 use super::memory::{Memory, NodeMemory};
 use super::proof::{FencingEvidence, Proof, proofs};
-use super::state::{FenceAction, FenceStatus, Membership, NodeState, PowerAction, ReconcileInput, Settings};
+use super::state::{NodeState, PowerAction, ReconcileInput, Settings};
 use crate::core::grade::Grade;
+use crate::core::pacemaker::state::{Fence, FenceAction, FenceStatus, Membership};
 
 /// How long after a fencing Pacemaker may still show the node running, in milliseconds: the membership takes its time to
 /// notice (corosync's token and consensus). What is seen after that is a return.
@@ -267,7 +268,7 @@ fn changed_since(node: &NodeState, proof: &Proof) -> bool {
 }
 
 fn failed(node: &NodeState) -> usize {
-    let is_failed = |fence: &&super::Fence| fence.status == FenceStatus::Failed && fence.action != FenceAction::On;
+    let is_failed = |fence: &&Fence| fence.status == FenceStatus::Failed && fence.action != FenceAction::On;
     node.fences.iter().filter(is_failed).count()
 }
 

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proof::{ProofSource, SAME_MS};
-use super::state::{Delegate, Fence, FenceAction, FenceStatus, NodeState, PowerReceipt};
+use super::state::{NodeState, PowerReceipt};
 use super::{BlockReason, Decision, NodeDecision, Plan};
-use crate::config::{Config, Level};
+use crate::core::config::{Config, Level};
 use crate::core::evidence::Evidence;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::oob::is_ours;
@@ -14,6 +14,7 @@ use crate::core::grade::Grade;
 use crate::core::history::ActionRecord;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::power_receipt::{EACH_MOST, NODES_MOST};
 use crate::core::receipt::Outcome;
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::state::{Delegate, Fence, FenceAction, FenceStatus, PowerReceipt};
+use super::state::PowerReceipt;
 use crate::core::evidence::{Evidence, Worth};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::receipt::{Action, Outcome};
 
 /// A receipt and an entry of the history that ended this close together, in milliseconds, are the same fencing. They

@@ -1,6 +1,6 @@
 //! How well a node is, as Pacemaker's node attributes of health say it (Pacemaker Explained, "Tracking Node Health").
 
-use super::Failure;
+use super::failure::Failure;
 
 /// The node attribute: every one whose name begins with `#health` counts.
 pub const ATTRIBUTE: &str = "#health-ganeti";

@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::failure::Failure;
+use super::node_role::NodeRole;
 use crate::core::node::NodeName;
-use crate::core::roles::{Failure, NodeRole};
 
 /// What a master candidate's confd says of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! `cibadmin`, pcs and crmsh write the same thing in different ways: pcs completes an operation with `interval="0s"` where crmsh
 //! writes `0`, both choose the ids of operations and parameters, and pcs adds operations of the agent's metadata.
 
-use crate::core::pacemaker::resources::{Operation, Pairs, Primitive, boolean, milliseconds, score};
+use crate::core::pacemaker::duration::milliseconds;
+use crate::core::pacemaker::resources::{Operation, Pairs, Primitive, boolean, score};
 
 /// What is wanted and not so; what the administrator has added is his.
 pub(super) fn differs(wanted: &Primitive, there: &Primitive) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What Ganeti is told, on its master.
 
-use super::{GANETI, Part, PartState};
+use super::part::{GANETI, Part, PartState};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::node::NodeName;
 

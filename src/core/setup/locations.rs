@@ -1,7 +1,7 @@
 //! Where the device may run: each node says itself, by a node attribute, whether it has what the device needs. So nothing has to
 //! be changed as candidates come, go and die. And where the master role may not: on remote nodes.
 
-use super::{DEVICE, MASTER, MASTER_CLONE, PREFIX, Part, PartState, SetupOptions};
+use super::part::{DEVICE, MASTER, MASTER_CLONE, PREFIX, Part, PartState, SetupOptions};
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::resources::{Location, Resources, Scored};
 

@@ -7,6 +7,7 @@
 mod compare;
 mod ganeti;
 mod locations;
+mod part;
 mod properties;
 mod remotes;
 mod roles;
@@ -15,99 +16,17 @@ mod tests;
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::ganeti::config::GanetiConfig;
-use super::pacemaker::resources::{Primitive, Resources};
-use crate::config::Digest;
-use compare::differs;
+use super::pacemaker::resources::Resources;
 pub(crate) use locations::is_by_name;
 use locations::{locations, off_remotes};
+use part::{ALERT, DEVICE, state};
+pub use part::{GANETI, MEMBERS, PREFIX, Part, PartState, SetupOptions};
 pub use properties::is_only_kept;
 use properties::{digest, programs, properties};
 pub(crate) use remotes::is_ours as is_our_connection;
 use remotes::remotes;
 use roles::{master, nodes};
-
-/// What the ids of everything that is made begin with.
-pub const PREFIX: &str = "gnt-ha-";
-
-/// What the administrator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SetupOptions {
-    /// The master role as one resource, not as a promotable clone.
-    pub primitive: bool,
-    /// Each node's health, as `ganeti-node-role` sees it, decides where Pacemaker's other resources run.
-    pub health: bool,
-    /// corosync has a quorum device, which decides who goes on of two nodes that have lost each other.
-    pub has_device: bool,
-    /// How many nodes may all be full members; of more, those that are no master candidates are to be remote nodes.
-    pub members: usize,
-    /// The configuration by which hosts fence that are no master candidates; `None` leaves what is there.
-    pub digest: Option<Digest>,
-}
-
-impl Default for SetupOptions {
-    fn default() -> Self {
-        Self { primitive: false, health: false, has_device: false, members: MEMBERS, digest: None }
-    }
-}
-
-/// One thing that is wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Part {
-    /// What it is, in words.
-    pub what: String,
-    /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for what Ganeti is told.
-    pub section: &'static str,
-    /// As Pacemaker's XML; of what is to be removed, the id alone.
-    pub xml: String,
-    /// For pcs(8), a command a line.
-    pub pcs: Vec<String>,
-    /// For crmsh, a line for `crm configure` each; what is not crmsh's, as a comment.
-    pub crm: Vec<String>,
-    /// How that differs from what is there.
-    #[serde(flatten)]
-    pub state: PartState,
-}
-
-/// How a part differs from what is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "state", content = "why")]
-pub enum PartState {
-    /// It is not there.
-    Add,
-    /// It is there, and ours, and different.
-    Change(String),
-    /// It is there, and ours, and no longer wanted.
-    Remove(String),
-    /// It is there as it should be.
-    Same,
-    /// Somebody else's does the same, and is left as it is.
-    Kept(String),
-    /// It is not so, and this program cannot make it so.
-    ByHand(String),
-}
-
-impl PartState {
-    /// Whether something is to be done.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Add | Self::Change(_) | Self::Remove(_))
-    }
-
-    /// Whether somebody else has to do it.
-    #[must_use]
-    pub const fn is_by_hand(&self) -> bool {
-        matches!(self, Self::ByHand(_))
-    }
-
-    /// Whether something is to be taken away.
-    #[must_use]
-    pub const fn is_removal(&self) -> bool {
-        matches!(self, Self::Remove(_))
-    }
-}
 
 /// What has to be taken out of the configuration: elements for `cibadmin --delete`.
 pub fn outdated(parts: &[Part]) -> impl Iterator<Item = &str> {
@@ -138,21 +57,8 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
     programs(resources, ganeti, None).into_iter().chain(locations(resources)).collect()
 }
 
-/// The section of what is not Pacemaker's, but Ganeti's.
-pub const GANETI: &str = "ganeti";
-
 pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
-pub use remotes::{MEMBERS, PORT, Reached, full_members, other_key, to_connect};
-
-/// Why nobody is to be preferred.
-const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
-
-const DEVICE: &str = "gnt-ha-fence";
-const MASTER: &str = "gnt-ha-master";
-const MASTER_CLONE: &str = "gnt-ha-master-clone";
-const NODE: &str = "gnt-ha-node";
-const NODE_CLONE: &str = "gnt-ha-node-clone";
-const ALERT: &str = "gnt-ha-alert";
+pub use remotes::{PORT, Reached, full_members, other_key, to_connect};
 
 /// Where `make install` puts it.
 const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
@@ -310,25 +216,4 @@ fn alert(resources: &Resources) -> Part {
             (None, None) => PartState::Add,
         },
     }
-}
-
-/// Compares an element of ours with what is there, as both are read.
-fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resources) -> PartState {
-    if let Some(theirs) = theirs {
-        return PartState::Kept(format!("{} does it", theirs.outer));
-    }
-    let Some(there) = resources.primitives.iter().find(|primitive| primitive.outer == outer) else {
-        let other_kind = resources
-            .primitives
-            .iter()
-            .find(|primitive| outer.starts_with(&primitive.id) || primitive.outer.starts_with(outer));
-        return other_kind.filter(|other| other.id == MASTER).map_or(PartState::Add, |other| {
-            PartState::Kept(format!("{} does it in the other form (gnt-ha setup --remove, then again)", other.outer))
-        });
-    };
-    let whole = format!("<cib><configuration><resources>{xml}</resources></configuration></cib>");
-    let wanted = Resources::parse(&whole).ok().and_then(|read| read.primitives.into_iter().next());
-    let differs =
-        wanted.as_ref().map_or_else(|| Some("it cannot be compared".to_owned()), |wanted| differs(wanted, there));
-    differs.map_or(PartState::Same, PartState::Change)
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::compare::is_same;
-use super::{PREFIX, Part, PartState, SetupOptions};
-use crate::config::{DIGEST_PROPERTY, Digest};
+use super::part::{PREFIX, Part, PartState, SetupOptions};
+use crate::core::config::{DIGEST_PROPERTY, Digest};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::pacemaker::property::{FencingProperty, LATER_NAMES};
@@ -165,7 +165,7 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
         xml: format!("  <nvpair id=\"{id}\"/>"),
         pcs: vec![format!("pcs property unset {DELAY}")],
         crm: vec![format!("# crm_attribute --name {DELAY} --delete")],
-        state: PartState::Remove(super::DECIDED.to_owned()),
+        state: PartState::Remove(super::part::DECIDED.to_owned()),
     })
 }
 

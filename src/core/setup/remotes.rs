@@ -8,15 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ganeti::never_master;
-use super::{PREFIX, Part, PartState, state};
+use super::part::{PREFIX, Part, PartState, state};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use crate::core::pacemaker::resources::{Primitive, Resources};
 use crate::core::survey::Survey;
-
-/// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
-pub const MEMBERS: usize = 16;
 
 /// How long a connection is tried, and how often it is looked at: a host that died is lost for at most both times of the monitor.
 /// It stays where it is, and where it has to leave it is stopped and started: of one that migrates, as Pacemaker has it by default, and

@@ -1,6 +1,6 @@
 //! Ganeti's two roles as Pacemaker's resources.
 
-use super::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, PartState, SetupOptions, state};
+use super::part::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, PartState, SetupOptions, state};
 use crate::core::pacemaker::resources::Resources;
 
 /// Ganeti's master role.

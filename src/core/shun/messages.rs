@@ -148,7 +148,7 @@ pub struct Program {
     /// The digest of what that file decides ([`Config::digest`]), in words; none where there is no such file, where it cannot be
     /// read, and of an older version.
     ///
-    /// [`Config::digest`]: crate::config::Config::digest
+    /// [`Config::digest`]: crate::core::config::Config::digest
     #[serde(default)]
     pub digest: Option<String>,
     /// Its host's clock, in milliseconds since 1970.

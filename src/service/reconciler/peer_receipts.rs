@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, DEFAULT_PATH};
+use crate::core::config::DEFAULT_PATH;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
@@ -12,6 +12,7 @@ use crate::core::node::NodeName;
 use crate::core::power_receipt;
 use crate::core::reconcile::{PowerReceipt, peer_receipts};
 use crate::sys::clock::Deadline;
+use crate::sys::config_file;
 use crate::sys::every_node;
 
 /// How long another host's receipts are waited for: what they decide can be decided without them.
@@ -33,7 +34,7 @@ pub fn fetch(
     let Some(program) = programs.into_iter().find(|program| is_ours(program)).filter(|_| !asked.is_empty()) else {
         return;
     };
-    let config = Config::load(Path::new(DEFAULT_PATH)).ok();
+    let config = config_file::load(Path::new(DEFAULT_PATH)).ok();
     // All at once: each may be waited for, and a lost one is silent.
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = |(host, about): (NodeName, Vec<NodeName>)| {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, DEFAULT_PATH};
+use super::noded_check::{self, Addresses, OwnRefusal, check_nodeds};
+use crate::core::config::DEFAULT_PATH;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::Tags;
 use crate::core::history::join_entries;
@@ -25,8 +26,8 @@ use crate::core::reconcile::{
 };
 use crate::service::shun::own::OwnRefusals;
 use crate::sys::clock::{Deadline, now};
+use crate::sys::config_file;
 use crate::sys::ganeti::files::{self, GanetiFilesError};
-use crate::sys::ganeti::noded_check::{self, Addresses, OwnRefusal, check_nodeds};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::lock::{Lock, LockError};
 use crate::sys::pacemaker::cib::{self, CibError};
@@ -138,7 +139,7 @@ impl Reconciler {
     pub fn new(state_dir: &Path, data_dir: &Path, luxi: &Path) -> Self {
         let tags = Ssconf::new(data_dir).cluster_tags().unwrap_or_default();
         let settings = Settings::of_tags(&Tags::read(tags.iter().map(String::as_str)));
-        let (settings, power_agents) = match Config::load(Path::new(DEFAULT_PATH)) {
+        let (settings, power_agents) = match config_file::load(Path::new(DEFAULT_PATH)) {
             Ok(config) => (config.record.set(settings), config.power_agents),
             Err(_) => (settings, BTreeSet::new()),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::noded_check::Addresses;
 use crate::core::node::NodeName;
 use crate::core::receipt::Timestamp;
 use crate::core::reconcile::jobs::{self, Job};
@@ -13,7 +14,6 @@ use crate::core::reconcile::{Decision, NoActionReason, NodeDecision, Plan};
 use crate::service::reconciler::run::{ReconcileError, Reconciler};
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::ganeti::luxi::{JobState, Luxi, LuxiError};
-use crate::sys::ganeti::noded_check::Addresses;
 use crate::sys::nft::unreachable::{make_reachable, make_unreachable};
 
 /// The jobs that were handed over, in the state folder.

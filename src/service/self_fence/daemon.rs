@@ -15,7 +15,7 @@ use super::before_reset::{log_everywhere, stop_instances};
 use super::rounds::{Rounds, text};
 use super::state::{Phase, Status, desired, forget_promise, is_real_time, last_status, status_file};
 use super::{host, measured};
-use crate::config::{Config, SelfFenceConfig};
+use crate::core::config::{Config, SelfFenceConfig};
 use crate::core::node::NodeName;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease::Lease;

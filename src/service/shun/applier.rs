@@ -1,90 +1,35 @@
 //! The register of this host, and the rules that follow from it: written first, applied, read back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::ShunError;
 use super::peer_reports;
 use super::protected::Protected;
 use super::stored::{FILE, wanted};
 pub use super::stored::{file, register, remembers};
-use crate::config::Config;
+use crate::core::config::Config;
 use crate::core::ganeti::network::serial_of;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::{Belief, Channel, Disbelief, Roll};
-use crate::core::shun::list::{Epoch, RegisterError, ShunEntry, ShunList, ShunScope};
+use crate::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::messages::{PeerReport, PeerRequest, VERSION};
 use crate::sys::clock::{Deadline, now};
-use crate::sys::command::ProgramError;
 use crate::sys::connections::{self, Which};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::running_instances;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
-use crate::sys::lock::{Lock, LockError};
+use crate::sys::lock::Lock;
 use crate::sys::nft::shun_table::{self, Applied, AppliedRules, ShunnedAddresses};
 use crate::sys::nft::unreachable::make_unreachable;
 use crate::sys::store::{Kept, Store};
 
 /// For how long the master IP of a master that is gone is not waited for.
 const GONE_MASTER: Duration = Duration::from_secs(60);
-
-/// Why a node is not refused, or readmitted, here.
-#[derive(Debug, thiserror::Error)]
-pub enum ShunError {
-    /// Another version of this program asks.
-    #[error(
-        "it was asked in version {0} of the words, and this program knows version {VERSION}: install the same one everywhere"
-    )]
-    Version(u32),
-    /// Whoever asks is not obeyed.
-    #[error("refused: {0}")]
-    Disbelieved(#[from] Disbelief),
-    /// What would be kept could not be read again.
-    #[error("nothing was changed: {0}")]
-    Limits(#[from] RegisterError),
-    /// The register cannot be read: what it holds must not be forgotten.
-    #[error(
-        "cannot use {}: {error}; nothing was changed (repair it, or remove it{} once you know that nobody is shunned)",
-        path.display(),
-        and_beside(beside.as_deref())
-    )]
-    Register {
-        /// The file that cannot be read.
-        path: PathBuf,
-        /// The other file of the two that hold the list, where there is one.
-        beside: Option<PathBuf>,
-        /// Why.
-        error: io::Error,
-    },
-    /// A master candidate was to forget something.
-    #[error(
-        "this host is a master candidate, or may be one, and the others go by its list; readmit the node instead: gnt-ha readmit \
-         NODE --force --reason TEXT"
-    )]
-    Candidate,
-    /// The disk has still what was to be forgotten.
-    #[error("cannot write {}: {why}; nothing was changed", path.display())]
-    NotForgotten {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// Somebody else was at it.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The kernel's rules.
-    #[error("the rules are not as they should be: {0}")]
-    Rules(#[from] ProgramError),
-}
-
-fn and_beside(path: Option<&Path>) -> String {
-    path.map_or_else(String::new, |path| format!(" and {}", path.display()))
-}
 
 /// Keeps the register of this host.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! caused by this host's own rules, [`peer_reports`] what other nodes have reported. [`crate::sys::nft::shun_table`] holds the rules.
 
 pub mod applier;
+pub mod error;
 pub mod own;
 pub mod peer_reports;
 mod protected;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::config::{Config, ShunConfig};
+use crate::core::config::{Config, ShunConfig};
 use crate::core::node::NodeName;
 use crate::core::shun::list::ShunEntry;
 use crate::sys::addresses;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::applier::ShunError;
+use super::error::ShunError;
 use crate::core::node::NodeName;
 use crate::core::shun::list::ShunList;
 use crate::sys::nft::shun_table::ShunnedAddresses;

@@ -4,7 +4,6 @@ pub mod confd;
 pub mod daemon_util;
 pub mod files;
 pub mod luxi;
-pub(crate) mod noded_check;
 pub mod programs;
 pub mod running_instances;
 pub mod ssconf;

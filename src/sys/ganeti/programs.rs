@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::files::{self, GanetiFilesError};
 use super::ssconf::Ssconf;
-use crate::config::{Config, DIGEST_PROPERTY, Device, Digest, Driver, Level};
+use crate::core::config::{Config, DIGEST_PROPERTY, Device, Digest, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::MayFence;
 use crate::core::pacemaker::resources::Resources;
+use crate::sys::config_file;
 use crate::sys::identity;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
@@ -184,7 +185,7 @@ impl Kept {
 }
 
 fn loaded(path: &Path) -> Result<Config, Lacks> {
-    Config::load(path).map_err(|error| Lacks::Config { path: path.to_owned(), error: error.to_string() })
+    config_file::load(path).map_err(|error| Lacks::Config { path: path.to_owned(), error: error.to_string() })
 }
 
 /// Whether this host has what the fence device needs; `None` where Pacemaker has no `fence_ganeti` device, or this host does not

@@ -46,7 +46,7 @@ impl Host {
 
     /// With the digest of the configuration as it is here now.
     fn cib(&self, programs: &str, parameter: &str) {
-        let here = Config::load(&self.path("config.toml"))
+        let here = config_file::load(&self.path("config.toml"))
             .map_or_else(|_| String::new(), |config| config.digest().to_string());
         self.cib_with(programs, &here, parameter);
     }

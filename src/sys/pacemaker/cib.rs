@@ -9,8 +9,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::pacemaker::cib::{BadCib, Cib, PAUSE};
+use crate::core::pacemaker::cib::{Cib, PAUSE};
 use crate::core::pacemaker::resources::Resources;
+use crate::core::pacemaker::tree::BadCib;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};

@@ -145,7 +145,7 @@ impl Site {
             text += &device(&name, &lossy_address(number).to_string(), "[3]");
             text += &rule(&lossy_node(number), &name);
         }
-        let path = Path::new(gnt_ha::config::DEFAULT_PATH);
+        let path = Path::new(gnt_ha::core::config::DEFAULT_PATH);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }

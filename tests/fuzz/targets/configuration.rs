@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use gnt_ha::config::Config;
+use gnt_ha::core::config::Config;
 use gnt_ha::core::node::NodeName;
 use libfuzzer_sys::fuzz_target;
 

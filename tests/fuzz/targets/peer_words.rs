@@ -1,7 +1,7 @@
 //! What nodes say to each other about shunned nodes: read and written again as it was, or refused.
 #![no_main]
 
-use gnt_ha::config::AddressRange;
+use gnt_ha::core::config::AddressRange;
 use gnt_ha::core::shun::list::ShunList;
 use gnt_ha::core::shun::messages::{PeerReport, PeerRequest, SelfFenceReport};
 use libfuzzer_sys::fuzz_target;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
 
-use gnt_ha::config::SelfFenceConfig;
+use gnt_ha::core::config::SelfFenceConfig;
 use gnt_ha::sys::ganeti::confd::PORT;
 use gnt_ha::sys::signed_echo::{EchoKey, Responder};
 use hmac::{Hmac, Mac};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::topology::Topology;
-use crate::config::{canonical, machine_of_agent};
+use crate::core::config::{canonical, machine_of_agent};
 use crate::core::fence_agents::{Kind, OURS, TAKES_FOR_OFF, WATCHDOG, is_not_false};
 use crate::core::grade::Grade;
 use crate::core::node::{Match, NodeName, compare};

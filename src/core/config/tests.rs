@@ -143,7 +143,7 @@ fn an_address_cannot_smuggle() {
 /// What is installed as the sample must work as it is, and with every commented line switched on.
 #[test]
 fn the_sample_is_right_with_and_without_its_comments() {
-    let sample = include_str!("../../docs/config.toml");
+    let sample = include_str!("../../../docs/config.toml");
     parse(sample).unwrap().levels_of(&node("node1.example.com")).unwrap();
     let uncommented: String = sample
         .lines()

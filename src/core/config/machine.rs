@@ -255,7 +255,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::Config;
+    use crate::core::config::Config;
 
     fn nodes(text: &str, names: &[&str]) -> Vec<(NodeName, Vec<Level>)> {
         let config = Config::parse(text, Path::new("config.toml")).unwrap();

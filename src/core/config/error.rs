@@ -3,19 +3,10 @@
 use std::path::PathBuf;
 
 use crate::core::node::NodeName;
-use crate::sys::trusted_file::TrustedFileError;
 
 /// One thing that an administrator can fix in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read, or may not be trusted.
-    #[error("cannot use the configuration {}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: TrustedFileError,
-    },
     /// The text is wrong.
     #[error("{}:{line}: {message}", path.display())]
     Text {

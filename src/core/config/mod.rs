@@ -1,6 +1,6 @@
 //! `/etc/gnt-ha/config.toml`: which devices switch which node.
 //!
-//! [`Config::parse`] reads the text, [`Config::load`] the file; [`Config::levels_of`] answers for one node.
+//! [`Config::parse`] reads the text, `sys::config_file` the file; [`Config::levels_of`] answers for one node.
 
 mod agents;
 mod device;
@@ -77,13 +77,6 @@ pub struct Config {
     default: Option<Levels>,
 }
 
-/// The agents that the configuration at `path` names as such that switch power. Of a file that cannot be used it is none: a
-/// device of a kind that is not known proves less.
-#[must_use]
-pub fn power_agents(path: &Path) -> BTreeSet<String> {
-    Config::load(path).map(|config| config.power_agents).unwrap_or_default()
-}
-
 /// Device names, level by level.
 pub(crate) type Levels = Vec<Vec<String>>;
 
@@ -96,24 +89,6 @@ pub(crate) struct NodeRule {
 }
 
 impl Config {
-    /// Reads and checks the file.
-    ///
-    /// # Errors
-    /// [`ConfigError`]: unreadable, writable by others (it names programs that root runs), or wrong.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = crate::sys::trusted_file::read_config(path)
-            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-        Self::parse(&text, path)
-    }
-
-    /// As [`Config::load`], and the defaults where there is no such file: a node that switches no other needs none.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn load_or_default(path: &Path) -> Result<Self, ConfigError> {
-        if path.exists() { Self::load(path) } else { Self::parse("", path) }
-    }
-
     /// Reads the text of a configuration; `path` is for the errors.
     ///
     /// # Errors

@@ -1,0 +1,33 @@
+//! How bad a finding is.
+
+use serde::Serialize;
+
+/// How bad a finding is; the worst is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Looked at, and as it should be.
+    Ok,
+    /// It works now, and something will be worse than it could.
+    Warning,
+    /// A dead host will not be fenced, taken over or recorded; or too much will be.
+    Error,
+}
+
+impl Severity {
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// In front of a line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "ERROR",
+        }
+    }
+}

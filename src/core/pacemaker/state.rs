@@ -1,0 +1,111 @@
+//! What Pacemaker reports of the nodes: membership, the master role, the fence history.
+
+use serde::Serialize;
+
+use crate::core::fence_agents::WATCHDOG;
+use crate::core::node::NodeName;
+
+/// What Pacemaker holds of a node (`crm_mon`'s `<node online standby pending unclean shutdown>`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// Pacemaker has no such node, or could not be asked.
+    Unknown,
+    /// No member, and clean: it was fenced, or left gracefully. Only the fence history tells which.
+    Absent,
+    /// To be fenced, whether it is a member or not.
+    Unclean,
+    /// In the membership, and not yet in the cluster.
+    Pending,
+    /// A member.
+    Online,
+    /// A member that shall run nothing.
+    Standby,
+    /// A member that is leaving gracefully.
+    ShuttingDown,
+}
+
+impl Membership {
+    /// Whether it is seen running.
+    #[must_use]
+    pub const fn is_member(self) -> bool {
+        matches!(self, Self::Pending | Self::Online | Self::Standby | Self::ShuttingDown)
+    }
+}
+
+/// One entry of Pacemaker's fence history (`<fence_event>` of `stonith_admin -H`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fence {
+    /// What was asked for.
+    pub action: FenceAction,
+    /// How it ended.
+    pub status: FenceStatus,
+    /// When it ended, in milliseconds since 1970; none while it is pending.
+    pub completed_ms: Option<u64>,
+    /// Who did it.
+    pub delegate: Delegate,
+}
+
+/// The action of a [`Fence`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FenceAction {
+    /// Off.
+    Off,
+    /// Off and on again.
+    Reboot,
+    /// On: unfencing, no proof of anything.
+    On,
+}
+
+/// The status of a [`Fence`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FenceStatus {
+    /// It succeeded.
+    Success,
+    /// It failed: nothing is known of the node.
+    Failed,
+    /// It has not ended.
+    Pending,
+}
+
+/// Who executed a [`Fence`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delegate {
+    /// A device, run by this host.
+    Host(NodeName),
+    /// `a human`: `stonith_admin --confirm`.
+    Human,
+    /// `watchdog`: the node is trusted to have reset itself.
+    Watchdog,
+    /// The history does not say.
+    Nobody,
+}
+
+impl Delegate {
+    /// Who fenced a node that was confirmed to be off (`stonith_admin --confirm`), as Pacemaker has it.
+    pub const HUMAN: &str = "a human";
+}
+
+/// As Pacemaker names it; null for nobody.
+impl Serialize for Delegate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Host(name) => name.serialize(serializer),
+            Self::Human => serializer.serialize_str(Self::HUMAN),
+            Self::Watchdog => serializer.serialize_str(WATCHDOG),
+            Self::Nobody => serializer.serialize_none(),
+        }
+    }
+}
+
+/// Where Pacemaker has the master role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterRoleState {
+    /// It manages no such resource: Ganeti's own configuration decides alone.
+    Unmanaged,
+    /// It is active nowhere: stopped, or on its way.
+    Nowhere,
+    /// Active there: starting, started or promoted.
+    On(NodeName),
+}

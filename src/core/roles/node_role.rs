@@ -1,0 +1,39 @@
+//! The role of a node in Ganeti.
+
+use std::collections::BTreeSet;
+
+use super::simulate::Simulated;
+use crate::core::node::NodeName;
+
+/// Who this node is, by its own ssconf: what it was told last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeRole {
+    /// The master.
+    Master,
+    /// A master candidate that is not the master.
+    Candidate,
+    /// Neither, and it can never become the master.
+    Other,
+}
+
+impl NodeRole {
+    /// The rank of `here`.
+    #[must_use]
+    pub fn of(
+        here: &NodeName,
+        master: Option<&NodeName>,
+        candidates: &[NodeName],
+        simulated: &BTreeSet<Simulated>,
+    ) -> Self {
+        let is_here = |name: &NodeName| name.as_str().eq_ignore_ascii_case(here.as_str());
+        if simulated.contains(&Simulated::WrongRole) {
+            Self::Other
+        } else if master.is_some_and(is_here) {
+            Self::Master
+        } else if candidates.iter().any(is_here) {
+            Self::Candidate
+        } else {
+            Self::Other
+        }
+    }
+}

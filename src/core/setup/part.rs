@@ -1,0 +1,124 @@
+//! A part of what `gnt-ha setup` makes: what it is, and how it differs from what is there.
+
+use serde::Serialize;
+
+use super::compare::differs;
+use crate::core::config::Digest;
+use crate::core::pacemaker::resources::{Primitive, Resources};
+
+/// What the ids of everything that is made begin with.
+pub const PREFIX: &str = "gnt-ha-";
+
+/// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
+pub const MEMBERS: usize = 16;
+
+/// What the administrator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetupOptions {
+    /// The master role as one resource, not as a promotable clone.
+    pub primitive: bool,
+    /// Each node's health, as `ganeti-node-role` sees it, decides where Pacemaker's other resources run.
+    pub health: bool,
+    /// corosync has a quorum device, which decides who goes on of two nodes that have lost each other.
+    pub has_device: bool,
+    /// How many nodes may all be full members; of more, those that are no master candidates are to be remote nodes.
+    pub members: usize,
+    /// The configuration by which hosts fence that are no master candidates; `None` leaves what is there.
+    pub digest: Option<Digest>,
+}
+
+impl Default for SetupOptions {
+    fn default() -> Self {
+        Self { primitive: false, health: false, has_device: false, members: MEMBERS, digest: None }
+    }
+}
+
+/// One thing that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// What it is, in words.
+    pub what: String,
+    /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for what Ganeti is told.
+    pub section: &'static str,
+    /// As Pacemaker's XML; of what is to be removed, the id alone.
+    pub xml: String,
+    /// For pcs(8), a command a line.
+    pub pcs: Vec<String>,
+    /// For crmsh, a line for `crm configure` each; what is not crmsh's, as a comment.
+    pub crm: Vec<String>,
+    /// How that differs from what is there.
+    #[serde(flatten)]
+    pub state: PartState,
+}
+
+/// How a part differs from what is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "why")]
+pub enum PartState {
+    /// It is not there.
+    Add,
+    /// It is there, and ours, and different.
+    Change(String),
+    /// It is there, and ours, and no longer wanted.
+    Remove(String),
+    /// It is there as it should be.
+    Same,
+    /// Somebody else's does the same, and is left as it is.
+    Kept(String),
+    /// It is not so, and this program cannot make it so.
+    ByHand(String),
+}
+
+impl PartState {
+    /// Whether something is to be done.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Add | Self::Change(_) | Self::Remove(_))
+    }
+
+    /// Whether somebody else has to do it.
+    #[must_use]
+    pub const fn is_by_hand(&self) -> bool {
+        matches!(self, Self::ByHand(_))
+    }
+
+    /// Whether something is to be taken away.
+    #[must_use]
+    pub const fn is_removal(&self) -> bool {
+        matches!(self, Self::Remove(_))
+    }
+}
+
+/// The section of what is not Pacemaker's, but Ganeti's.
+pub const GANETI: &str = "ganeti";
+
+/// Why nobody is to be preferred.
+pub(super) const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
+
+pub(super) const DEVICE: &str = "gnt-ha-fence";
+pub(super) const MASTER: &str = "gnt-ha-master";
+pub(super) const MASTER_CLONE: &str = "gnt-ha-master-clone";
+pub(super) const NODE: &str = "gnt-ha-node";
+pub(super) const NODE_CLONE: &str = "gnt-ha-node-clone";
+pub(super) const ALERT: &str = "gnt-ha-alert";
+
+/// Compares an element of ours with what is there, as both are read.
+pub(super) fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resources) -> PartState {
+    if let Some(theirs) = theirs {
+        return PartState::Kept(format!("{} does it", theirs.outer));
+    }
+    let Some(there) = resources.primitives.iter().find(|primitive| primitive.outer == outer) else {
+        let other_kind = resources
+            .primitives
+            .iter()
+            .find(|primitive| outer.starts_with(&primitive.id) || primitive.outer.starts_with(outer));
+        return other_kind.filter(|other| other.id == MASTER).map_or(PartState::Add, |other| {
+            PartState::Kept(format!("{} does it in the other form (gnt-ha setup --remove, then again)", other.outer))
+        });
+    };
+    let whole = format!("<cib><configuration><resources>{xml}</resources></configuration></cib>");
+    let wanted = Resources::parse(&whole).ok().and_then(|read| read.primitives.into_iter().next());
+    let differs =
+        wanted.as_ref().map_or_else(|| Some("it cannot be compared".to_owned()), |wanted| differs(wanted, there));
+    differs.map_or(PartState::Same, PartState::Change)
+}
