@@ -1,4 +1,4 @@
-//! What the command lines share: one line for each error, and output that may be closed at any time.
+//! Functions that the command lines share: errors of one line, and output whose reader may close it at any time.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 
 use crate::sys::output::{self, Text};
 
-/// The text in lines of at most `width` characters, broken at blanks; those after the first begin with `indent` blanks. A word
-/// that is longer stays whole.
+/// Returns the text in lines of at most `width` characters, broken at blanks. Lines after the first begin with `indent`
+/// blanks. A word that is longer than a line stays whole.
 #[must_use]
 pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| text.chars().count() > *width) else { return text.to_owned() };
@@ -28,7 +28,7 @@ pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
     lines.join("\n")
 }
 
-/// A point in time as people read it.
+/// Formats a wall clock time in ms since 1970 as date, time and zone.
 #[must_use]
 pub fn time(wall_ms: u64, zone: &TimeZone) -> String {
     i64::try_from(wall_ms)
@@ -37,45 +37,45 @@ pub fn time(wall_ms: u64, zone: &TimeZone) -> String {
         .map_or_else(|| "(no time)".to_owned(), |at| at.to_zoned(zone.clone()).strftime("%F %T %Z").to_string())
 }
 
-/// Prints one line on stderr, behind the program's name. Unlike `eprintln!` it does not panic when stderr is closed.
+/// Prints one line on stderr after the program's name. Unlike `eprintln!` it does not panic if stderr is closed.
 pub fn print_error(program: &str, line: &str) {
     output::print_error(&format!("{program}: {line}"));
 }
 
-/// Prints text on stdout and flushes it.
+/// Prints text on stdout and flushes it. A closed reader (`| head`) is not an error.
 ///
 /// # Errors
-/// The line to complain of; a reader that has gone away (`| head`) is not one.
+/// The line to print if stdout cannot be written.
 pub fn print(text: &str) -> Result<(), String> {
     show(&Text::from(text))
 }
 
-/// As [`print`], with colours on a terminal.
+/// Prints text as [`print`] does, with colours on a terminal.
 ///
 /// # Errors
-/// As [`print`].
+/// The same as for [`print`].
 pub fn show(text: &Text) -> Result<(), String> {
     is_read(text).map(drop)
 }
 
-/// Prints text on stdout and flushes it. Returns whether the reader is still there.
+/// Prints text on stdout and flushes it. Returns whether the reader still exists.
 ///
 /// # Errors
-/// The line to complain of.
+/// The line to print if stdout cannot be written.
 pub fn is_read(text: &Text) -> Result<bool, String> {
     output::print(text).map_err(|error| unwritten(&error))
 }
 
-/// What to say when stdout cannot be written.
+/// Returns the error line for a stdout that cannot be written.
 #[must_use]
 pub fn unwritten(error: &io::Error) -> String {
     format!("cannot write to stdout: {error}")
 }
 
-/// Asks at the terminal, until somebody has typed `print_usage_error` or something else.
+/// Asks `question` at the terminal and reads one line, which must be equal to `answer`.
 ///
 /// # Errors
-/// When there is no terminal, or something else was typed.
+/// One line with the reason, if stdin is not a terminal, cannot be read, or the line is different.
 pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
@@ -87,18 +87,18 @@ pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
     if line.trim() == answer { Ok(()) } else { Err(format!("the answer was not {answer}")) }
 }
 
-/// Says what is wrong with a command line, in one line; or prints the help or the version that was asked for.
+/// Prints the fault of a command line in one line; or prints the help or the version that was requested.
 ///
-/// Returns whether it was an error.
+/// Returns whether the command line was wrong.
 pub fn print_usage_error(program: &str, error: &clap::Error) -> bool {
     let text = error.render().to_string();
     if !error.use_stderr() {
-        // A reader that has gone away is no failure.
+        // A closed reader is not a failure.
         let _ = print(&text);
         return false;
     }
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Nothing was given: whoever types that wants to know what there is.
+        // A program without arguments prints its whole help.
         output::explain(&text);
         return true;
     }

@@ -1,4 +1,4 @@
-//! Parses, calls, prints.
+//! The program `gnt-ha`: parses the command line, calls the command, prints its error and sets the exit code.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -15,7 +15,7 @@ use gnt_ha::core::status::Level;
 
 const PROGRAM: &str = "gnt-ha";
 
-/// A command line that cannot be understood (`sysexits.h` has no number that people know).
+/// Exit code for a command line that cannot be parsed, as in most programs; `sysexits.h` is not used.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a command found out, as its exit code; that it could not find out is worse than anything that it could find.
+/// Returns the exit code for a result. With an error the result is unknown, and the code is that of [`Level::Unknown`].
 fn coded(result: Result<u8, String>) -> ExitCode {
     match result {
         Ok(code) => code.into(),

@@ -1,5 +1,5 @@
-//! `gnt-ha hook` from outside, called as Ganeti calls a hook's script: an environment with nothing but Ganeti's variables, and
-//! no stdin.
+//! Runs `gnt-ha hook` as Ganeti runs a hook's script: with only Ganeti's variables in the environment, and without
+//! stdin.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -19,7 +19,7 @@ const HOOKS: [&str; 8] = [
     "",
 ];
 
-/// Something of ours, made by hand.
+/// A configured part of gnt-ha, made by hand.
 const CIB: &str = r#"<cib><configuration><crm_config/><nodes><node id="3" uname="gone.lab"/></nodes><resources>
     <primitive id="f" class="stonith" type="fence_ganeti"/></resources><constraints/></configuration></cib>"#;
 
@@ -29,7 +29,7 @@ struct Site {
 }
 
 impl Site {
-    /// Without Ganeti and Pacemaker.
+    /// Makes a site without Ganeti and Pacemaker.
     fn bare() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let here = nix::unistd::gethostname().unwrap().into_string().unwrap();
@@ -42,7 +42,7 @@ impl Site {
         site
     }
 
-    /// Of a cluster of Ganeti's with this host, its master or not, and gone.lab, which is offline.
+    /// Makes a Ganeti cluster with this host, its master or not, and gone.lab, which is offline.
     fn node(is_master: bool) -> Self {
         let site = Self::bare();
         let here = &site.here;
@@ -70,7 +70,7 @@ impl Site {
         std::fs::write(path, text).unwrap();
     }
 
-    /// Returns the exit code and what was said.
+    /// Runs a hook. Returns the exit code and the output.
     fn hook(&self, path: &str, phase: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
         let mut command = Command::new("sh");
         command.args(["-c", r#"exec "$@" <&-"#, "sh", env!("CARGO_BIN_EXE_gnt-ha"), "--config"]);
@@ -102,7 +102,8 @@ fn where_nothing_is_set_up_every_hook_is_silent() {
     }
 }
 
-/// Rule: before, a failure stops Ganeti, so only what must not be done fails; after, it is what Ganeti shows.
+/// Rule: before an operation a failure stops Ganeti, so only a forbidden operation fails; after it, Ganeti shows the
+/// failure.
 #[test]
 fn what_must_not_be_done_and_what_was_not_is_one_line() {
     let site = Site::node(true);
@@ -117,7 +118,7 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     assert_eq!(code, Some(1));
     assert_eq!(said, "gnt-ha: gone.lab: the other nodes refuse it; let it in first: gnt-ha readmit gone.lab\n");
 
-    // There is no such node in any Pacemaker, and most machines have none.
+    // No Pacemaker has such a node, and most machines have no Pacemaker.
     let off = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "True")];
     assert_eq!(site.hook("node-modify", "pre", &off), (Some(0), String::new()));
     let (code, said) = site.hook("node-modify", "post", &off);
@@ -132,7 +133,7 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     assert!(code == Some(1) && said.contains("shun-list.json"), "{said}");
 }
 
-/// What was put off is said in words that the same program reads, and nothing else is.
+/// The output names the postponed actions in a form that the same program reads, and nothing else.
 #[test]
 fn what_is_no_step_is_not_begun() {
     let run = |word: &str| Command::new(env!("CARGO_BIN_EXE_gnt-ha")).args(["hook", word]).output().unwrap();

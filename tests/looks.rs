@@ -1,13 +1,13 @@
-//! Who only looks changes nothing: the sources of those commands hold nothing that could.
+//! Commands that only read change nothing: their sources have no function that could.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
 use std::path::{Path, PathBuf};
 
-/// They say of themselves that they change nothing.
+/// The sources of commands that claim to change nothing.
 const LOOK: [&str; 5] = ["status", "report.rs", "rehearse.rs", "check", "history"];
 
-/// Each of these changes a rule, a file or Ganeti's record.
+/// Functions that change a rule, a file or Ganeti's record.
 const CHANGES: [&str; 9] = [
     ".recorder()",
     "Reconciler::new",
@@ -38,7 +38,7 @@ fn no_command_that_only_looks_holds_what_changes_something() {
         sources(&commands.join(name), &mut files);
         for file in files {
             let text = std::fs::read_to_string(&file).unwrap();
-            // Tests set their scenes.
+            // Test code may change files.
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
             for change in CHANGES {
                 assert!(!text.contains(change), "{}: {change}", file.display());

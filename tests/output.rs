@@ -1,4 +1,5 @@
-//! What comes from outside (a file, a node, a device) reaches no terminal raw: the programs show it, and nothing obeys it.
+//! Text from outside (a file, a node, a device) never reaches a terminal raw: the programs print it without control
+//! characters.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -9,10 +10,10 @@ use std::process::{Command, Stdio};
 use gnt_ha::core::text::is_hidden;
 use tempfile::TempDir;
 
-/// It names a terminal's window, clears the screen, turns a line round, hides, and forges a line.
+/// A text that renames a terminal's window, clears the screen, reverses a line, hides text, and forges a line.
 const HOSTILE: &str = "x\u{1b}]0;owned\u{7}\u{9b}2J\u{7f}\u{202e}\u{200b}\u{2028}\nn9.lab: is off\r\n";
 
-/// How it is shown; its line ends depend on where.
+/// The printed form of that text; the form of its line ends depends on the place.
 const SHOWN: &str = "x\\u001b]0;owned\\u0007\\u009b2J\\u007f\\u202e\\u200b\\u2028";
 
 struct Site(TempDir);
@@ -33,7 +34,7 @@ impl Site {
         std::fs::write(self.0.path().join(name), text).unwrap();
     }
 
-    /// Stdout and stderr, which hold nothing that a terminal would obey.
+    /// Returns stdout and stderr, and checks that they have no control characters for a terminal.
     fn run(&self, words: &[&str], stdin: &str) -> (String, String) {
         let path = |word: &&str| word.replace("{dir}", &self.0.path().display().to_string());
         let mut child = Command::new(env!("CARGO_BIN_EXE_gnt-ha"))
@@ -59,7 +60,7 @@ impl Site {
     }
 }
 
-/// A receipt may be another node's: what its fields say is shown in their place, in each of the forms.
+/// A receipt may be from another node: its fields are printed in each of the forms without control characters.
 #[test]
 fn a_hostile_receipt_is_shown_and_not_obeyed() {
     let site = Site::new();
@@ -80,7 +81,7 @@ fn a_hostile_receipt_is_shown_and_not_obeyed() {
     }
 }
 
-/// Shown by a trial: `gnt-ha shun status` let a name in the register rename the terminal's window.
+/// In a trial a name in the shun list renamed the terminal's window in `gnt-ha shun status`.
 #[test]
 fn a_hostile_register_is_shown_and_not_obeyed() {
     let site = Site::new();
@@ -88,7 +89,7 @@ fn a_hostile_register_is_shown_and_not_obeyed() {
         "boot_id": HOSTILE, "since_ms": 1, "by": HOSTILE});
     site.write("state/shun-list.json", &serde_json::json!({"n3.lab": entry}).to_string());
     let (stdout, stderr) = site.run(&["shun", "status"], "");
-    // Who may not read the kernel's rules is told so.
+    // A user who may not read the kernel's rules gets an error.
     assert!(stdout.contains(SHOWN) || stderr.starts_with("gnt-ha: "), "{stdout}{stderr}");
     site.run(&["shun", "status", "--json"], "");
     site.write("state/shun-list.json", &serde_json::json!({HOSTILE: entry}).to_string());
@@ -96,7 +97,7 @@ fn a_hostile_register_is_shown_and_not_obeyed() {
     assert!(stdout.is_empty() && stderr.starts_with("gnt-ha: "), "{stdout}{stderr}");
 }
 
-/// An error quotes the file in which it is.
+/// An error quotes the file with the fault.
 #[test]
 fn a_hostile_configuration_is_quoted_and_not_obeyed() {
     let site = Site::new();
@@ -109,7 +110,7 @@ fn a_hostile_configuration_is_quoted_and_not_obeyed() {
     }
 }
 
-/// A request over HTTP, and a command line, come back in no answer as they came.
+/// No answer repeats a request over HTTP, or a command line, unchanged.
 #[test]
 fn what_is_asked_is_not_echoed_raw() {
     let site = Site::new();

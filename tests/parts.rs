@@ -1,4 +1,4 @@
-//! `tests/parts`, which runs the parts of `make test` and of CI.
+//! Tests `tests/parts`, which runs the parts of `make test` and of CI.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parts");
 
-/// In a folder of its own; a part that waits for what does not come is ended.
+/// Runs it in a directory of its own; a part that waits too long is ended.
 fn parts(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command.arg("60").arg(SCRIPT).args(words).current_dir(folder);
@@ -29,7 +29,7 @@ fn run(words: &[&str]) -> (Output, String) {
     (output, text)
 }
 
-/// The rows of the table, without the times.
+/// Returns the rows of the table, without the times.
 fn names(text: &str) -> Vec<&str> {
     let (_, table) = text.split_once("Min:sec   Part\n").unwrap();
     table.lines().map(|row| row.trim_start().split_once("  ").unwrap().1).collect()
@@ -45,7 +45,7 @@ fn one_part_after_the_other_until_one_fails() {
 
 #[test]
 fn a_part_beside_runs_beside_those_after_it() {
-    // Each waits for the other.
+    // Each part waits for the other: they must run at the same time.
     let (output, text) = run(&["mkfifo pipe", "--beside", "read word <pipe; echo \"beside: $word\"", "echo met >pipe"]);
     assert!(output.status.success(), "{output:?}");
     assert!(text.contains("\nbeside: met\n"), "{text}");
@@ -56,7 +56,7 @@ fn a_part_beside_runs_beside_those_after_it() {
 #[test]
 fn a_part_beside_that_fails_fails_the_whole_and_ends_no_part_that_runs() {
     let beside = "echo $PPID >pipe; echo why; echo also why >&2; exit 4";
-    // Until its process has ended, whether it was waited for or not.
+    // Waits until its process has ended, whether or not a parent has waited for it.
     let until_it_has_failed =
         "read -r pid <pipe; while grep -qv ') Z ' /proc/$pid/stat 2>/dev/null; do sleep 0.02; done; echo here still";
     let (output, text) = run(&["mkfifo pipe", "--beside", beside, until_it_has_failed, "echo never >&2"]);
@@ -75,7 +75,8 @@ fn a_part_that_fails_ends_those_beside_it() {
     assert!(text.ends_with("ended  exec sleep 600 (beside)\n"), "{text}");
 }
 
-/// As Ctrl-C does: a signal to the foreground's process group. What is in the background of a shell ignores it by itself.
+/// Sends a signal to the foreground's process group, as Ctrl-C does. A shell's background processes ignore it by
+/// themselves.
 #[test]
 fn ctrl_c_ends_the_parts_beside() {
     let folder = TempDir::new().unwrap();
@@ -88,11 +89,11 @@ fn ctrl_c_ends_the_parts_beside() {
         command.args(words).current_dir(folder.path()).stdout(Stdio::null()).process_group(0).spawn().unwrap();
     let mut beside = BufReader::new(File::open(pipe).unwrap()).lines();
     assert_eq!(beside.next().unwrap().unwrap(), "begun");
-    // A shell that has not begun yet to wait for its part may miss the signal.
+    // A shell that does not yet wait for its part may miss the signal.
     let part = BufReader::new(File::open(other).unwrap()).lines().next();
     assert_eq!(part.unwrap().unwrap(), "begun");
     killpg(Pid::from_raw(i32::try_from(running.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(running.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
-    // It holds the pipe for as long as it lives.
+    // The process keeps the pipe open as long as it runs.
     assert!(beside.next().is_none());
 }

@@ -1,4 +1,4 @@
-//! The systemd units: how much they leave open, and whether the programs can do their work under what the units leave them.
+//! The systemd units: how much access they leave, and whether the programs work under their restrictions.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-/// The most that `systemd-analyze security` may say of each, from 0 (nothing is open) to 10.
+/// The highest exposure that `systemd-analyze security` may report for each, from 0 (nothing is open) to 10.
 const EXPOSURE: [(&str, f64); 4] = [
     ("gnt-ha-report@.service", 3.0),
     ("gnt-ha-shun.service", 3.0),
     ("gnt-ha-shun-sync.service", 3.0),
-    // It needs devices, and runs a program of the administrator's.
+    // This unit needs devices, and runs a program of the administrator's.
     ("gnt-ha-self-fence.service", 4.0),
 ];
 
@@ -40,7 +40,7 @@ fn no_unit_leaves_more_open_than_it_needs() {
     }
 }
 
-/// What setpriv(1) calls the capabilities that a unit leaves its programs.
+/// Returns setpriv(1)'s names of the capabilities that a unit leaves its programs.
 fn capabilities(name: &str) -> String {
     let text = std::fs::read_to_string(unit(name)).unwrap();
     assert!(text.contains("\nNoNewPrivileges=yes\n") && text.contains("\nProtectSystem=strict\n"), "{name}");
@@ -49,7 +49,7 @@ fn capabilities(name: &str) -> String {
     format!("-all{}", kept.collect::<String>())
 }
 
-/// Root in namespaces of its own, where that can be had.
+/// Returns a command with root in namespaces of its own, if that is available.
 fn can_unshare() -> bool {
     let words = ["--user", "--map-root-user", "--net", "--mount", "nft", "list", "ruleset"];
     let is_able = Command::new("unshare").args(words).output().is_ok_and(|ran| ran.status.success());
@@ -91,7 +91,7 @@ impl Site {
         std::fs::write(path, text).unwrap();
     }
 
-    /// Each file, with its content and when it was changed.
+    /// Returns each file, with its content and the time of its last change.
     fn files(&self) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.0.path().to_owned()];
@@ -108,8 +108,8 @@ impl Site {
         files
     }
 
-    /// Runs `gnt-ha` with what the unit leaves it, where nothing but the run folder can be written, and shows the kernel's
-    /// rules then.
+    /// Runs `gnt-ha` with the capabilities that the unit leaves, where only the run directory can be written, and then
+    /// prints the kernel's rules.
     fn confined(&self, name: &str, words: &[&str]) -> Output {
         let script = r#"mount --bind "$1" "$1" && mount --bind "$1/run" "$1/run" && mount -o remount,bind,ro "$1" || exit 99
             capabilities=$2; program=$3; config=$1/config.toml; shift 3
@@ -125,7 +125,7 @@ impl Site {
     }
 }
 
-/// Before the network is up, from a register that cannot be written.
+/// Before the network is up, from a shun list in a directory that cannot be written.
 #[test]
 fn what_is_shunned_is_refused_under_the_units_capabilities() {
     if !can_unshare() {
@@ -135,12 +135,13 @@ fn what_is_shunned_is_refused_under_the_units_capabilities() {
     let ran = site.confined("gnt-ha-shun.service", &["shun", "apply"]);
     let rules = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success() && rules.contains("192.0.2.77"), "{ran:?}");
-    // And it is the capability that lets it.
+    // Without the capability it fails.
     let without = site.confined("gnt-ha-report@.service", &["shun", "apply"]);
     assert!(!without.status.success(), "{without:?}");
 }
 
-/// A node that shuns all who could tell it anything is freed at a person's word, and by nothing less; a candidate never.
+/// A node that shuns every node that could notify it is freed only by an administrator's confirmation; a candidate
+/// never is.
 #[test]
 fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
     if !can_unshare() {
@@ -148,7 +149,7 @@ fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
     }
     let site = Site::new();
     let (config, data) = (site.path("config.toml"), site.path("data"));
-    // Where Ganeti's files are looked for, in the mount namespace only.
+    // The path of Ganeti's files, in the mount namespace only.
     let script = r#"[ -d /var/lib/ganeti ] && mount --bind "$1" /var/lib/ganeti || exit 99
         config=$2; program=$3; shift 3
         "$program" --config "$config" shun apply && "$program" --config "$config" "$@"; code=$?
@@ -179,7 +180,7 @@ fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
     assert!(!std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
 }
 
-/// It asks and answers other nodes over UDP alone, and takes the port before anything is armed.
+/// Self-fencing asks and answers other nodes only over UDP, and binds the port before anything is armed.
 #[test]
 fn the_self_fence_answers_others_under_the_units_capabilities() {
     if !can_unshare() {
@@ -223,15 +224,15 @@ fn ask(address: SocketAddr, path: &str) -> String {
     text
 }
 
-/// As systemd starts it: with a listening socket as stdin. Readers at once are all answered, beside one that is silent and is
-/// cut, and nothing is changed by it.
+/// Started as by systemd, with a listening socket as stdin. Simultaneous readers are all answered, beside a silent one
+/// whose connection is closed, and nothing is changed.
 #[test]
 fn a_report_over_http_serves_all_and_changes_nothing() {
     let site = Site::new();
     let before = site.files();
     let listener = TcpListener::bind("127.0.18.13:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // Only root can give up capabilities.
+    // Only root can drop capabilities.
     let is_root = nix::unistd::geteuid().is_root();
     let mut command = Command::new(if is_root { "setpriv" } else { env!("CARGO_BIN_EXE_gnt-ha") });
     if is_root {
@@ -255,7 +256,7 @@ fn a_report_over_http_serves_all_and_changes_nothing() {
     assert!(ask(address, "/other").starts_with("HTTP/1.1 404 "));
     silent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut rest = Vec::new();
-    // Closed or reset: either is an end.
+    // The connection may end by a close or a reset.
     let cut = silent.read_to_end(&mut rest).map_err(|error| error.kind());
     assert!(!matches!(cut, Err(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)), "{cut:?}");
     assert_eq!(rest, b"");

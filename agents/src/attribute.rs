@@ -1,4 +1,4 @@
-//! Publishing what this node says of itself as a transient node attribute, when that changes.
+//! Publishes a statement of this node as a transient node attribute of Pacemaker, only when the value changes.
 
 use std::time::Duration;
 
@@ -8,30 +8,31 @@ use gnt_ha::sys::{output, pacemaker};
 
 use crate::site::Place;
 
-/// In the place of what was published: something was, and the cluster may have forgotten it since.
+/// The note's text after [`Attribute::forget`]: a value was published, and the cluster may have forgotten it since.
 const SOMETHING: &str = "?";
 
-/// How long Pacemaker's tool may take.
+/// The most that one call of Pacemaker's tool may take.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// A node attribute, and the note of what was published last on this boot.
+/// A node attribute, with the note of the value that was published last since the host booted.
 #[derive(Debug)]
 pub struct Attribute {
-    /// Its name for Pacemaker.
+    /// The attribute's name in Pacemaker.
     pub name: &'static str,
-    /// The note's name beside the markers.
+    /// The name of the note's file, beside the markers.
     pub note: &'static str,
 }
 
 impl Attribute {
-    /// What is published next is published whatever was before: a node that has left the cluster has no attributes.
+    /// Makes the next [`Self::publish`] send its value in any case: a node that has left the cluster has no attributes.
     pub fn forget(&self, place: &Place) {
         if place.markers.note(self.note).is_some() {
             let _ = place.markers.write_note(self.note, SOMETHING);
         }
     }
 
-    /// Publishes `now`; with none takes away what was published.
+    /// Publishes `now` if it differs from what was published last. `None` deletes the published value. A failure is
+    /// printed on stderr.
     pub fn publish(&self, place: &Place, now: Option<&str>, deadline: Deadline) {
         let published = place.markers.note(self.note);
         let Some(value) = change(published.as_deref(), now) else { return };
@@ -44,7 +45,7 @@ impl Attribute {
             };
             kept.map_err(|error| error.to_string())
         });
-        // Tried again by the next monitor.
+        // The next monitor tries again.
         if let Err(why) = kept {
             output::print_error(&format!("{}: {why}", self.name));
         }

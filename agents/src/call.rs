@@ -1,4 +1,4 @@
-//! One call of an agent: the action, and the environment as Pacemaker gives it.
+//! One call of an OCF agent: the action, and the environment variables that Pacemaker sets. Reads nothing else.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,28 +11,29 @@ use gnt_ha::sys::clock::Deadline;
 
 use crate::spec::{Agent, PARAMETERS};
 
-/// What every parameter's variable begins with.
+/// The prefix of the variables that hold parameters.
 const PARAMETER: &str = "OCF_RESKEY_";
 
-/// What the variables of Pacemaker's own begin with; `-` in a name becomes `_`.
+/// The prefix of the variables with Pacemaker's meta attributes; `-` in a name becomes `_`.
 const META: &str = "OCF_RESKEY_CRM_meta_";
 
-/// A call.
+/// One call of an agent.
 #[derive(Debug)]
 pub struct Call {
-    /// What is asked for.
+    /// The action's name.
     pub action: String,
-    /// By when it must be over: below Pacemaker's own time-out, at which we would be killed.
+    /// The time by which the agent must end. It is before Pacemaker's own timeout, at which Pacemaker kills the agent.
     pub deadline: Deadline,
     variables: HashMap<String, String>,
 }
 
-/// What is wrong with a parameter.
+/// The reason why a parameter is not valid.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadParameter(pub String);
 
 impl Call {
-    /// A call of `agent` for `action`, with these environment variables.
+    /// Returns a call of `agent` for `action` with these environment variables. The time starts now. Without a valid
+    /// timeout from Pacemaker the one of the metadata holds.
     #[must_use]
     pub fn new(agent: &Agent, action: &str, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let wanted = |(name, _): &(String, String)| name.starts_with("OCF_");
@@ -42,7 +43,8 @@ impl Call {
         Self { action: action.to_owned(), deadline: Deadline::after(timeout - margin(timeout)), variables }
     }
 
-    /// A parameter's value, or its default. An empty value counts as none, as Pacemaker passes on what is empty.
+    /// Returns a parameter's value, or its default. An empty value counts as not given, as Pacemaker also passes on
+    /// empty values.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let given = self.variables.get(&format!("{PARAMETER}{name}")).map(String::as_str);
@@ -50,10 +52,10 @@ impl Call {
         given.filter(|value| !value.is_empty()).or_else(default)
     }
 
-    /// A parameter that is a folder, or a file.
+    /// Returns a parameter that is the path of a directory or a file.
     ///
     /// # Errors
-    /// [`BadParameter`], when it is no absolute path.
+    /// [`BadParameter`] if the value is not an absolute path.
     pub fn folder(&self, name: &str) -> Result<PathBuf, BadParameter> {
         let path = PathBuf::from(self.parameter(name).unwrap_or_default());
         if path.is_absolute() {
@@ -63,23 +65,23 @@ impl Call {
         }
     }
 
-    /// The parameter `node_name`.
+    /// Returns the parameter `node_name`; `None` if it is not given.
     ///
     /// # Errors
-    /// [`BadParameter`].
+    /// [`BadParameter`] if the value is not a valid node name.
     pub fn node_name(&self) -> Result<Option<NodeName>, BadParameter> {
         let given = self.parameter("node_name").map(NodeName::new).transpose();
         given.map_err(|error| BadParameter(format!("node_name: {error}")))
     }
 
-    /// The resource's id, without the number of a clone's instance.
+    /// Returns the resource's id, without the number of a clone's instance.
     #[must_use]
     pub fn resource(&self) -> &str {
         let instance = self.variables.get("OCF_RESOURCE_INSTANCE").map_or("", String::as_str);
         instance.split(':').next().unwrap_or(instance)
     }
 
-    /// What Pacemaker calls this node.
+    /// Returns Pacemaker's name of this node.
     #[must_use]
     pub fn on_node(&self) -> Option<PacemakerName> {
         PacemakerName::of_agent(|name| self.variables.get(name).cloned())
@@ -91,19 +93,19 @@ impl Call {
         ["promoted_max", "master_max"].iter().any(|name| self.meta(name).is_some())
     }
 
-    /// Whether this is a first look, not a recurring one: anything may be found.
+    /// Whether this call is a probe (a monitor without an interval): the resource may be in any state.
     #[must_use]
     pub fn is_probe(&self) -> bool {
         self.action == "monitor" && self.meta("interval").is_none_or(|interval| interval == "0")
     }
 
-    /// Whether this recurring monitor is for where the resource shall not run (`role=Stopped`).
+    /// Whether this recurring monitor is for hosts on which the resource shall not run (`role=Stopped`).
     #[must_use]
     pub fn is_for_stopped(&self) -> bool {
         self.meta("role") == Some("Stopped")
     }
 
-    /// What a notification tells. An empty list comes as one space.
+    /// Returns the content of a notification. Pacemaker gives an empty list as one space.
     #[must_use]
     pub fn notice(&self) -> Notification {
         let text = |name: &str| self.meta(&format!("notify_{name}")).unwrap_or_default().trim().to_owned();
@@ -122,7 +124,8 @@ impl Call {
     }
 }
 
-/// Time to report before Pacemaker's own time-out: a tenth, between a fifth of a second and two seconds.
+/// Returns the time between this call's deadline and Pacemaker's timeout: a tenth of the timeout, but 0.2 s to 2 s, and
+/// at most half of it.
 fn margin(timeout: Duration) -> Duration {
     let tenth = timeout / 10;
     tenth.clamp(Duration::from_millis(200), Duration::from_secs(2)).min(timeout / 2)
@@ -161,7 +164,7 @@ mod tests {
         assert!(!call(&[]).is_promotable());
     }
 
-    /// Pacemaker gives a list that is empty as one space.
+    /// Pacemaker gives an empty list as one space.
     #[test]
     fn empty_lists_of_a_notification_are_empty() {
         let notice = call(&[

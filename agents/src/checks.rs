@@ -1,4 +1,4 @@
-//! The checks of full mode: each has its own deadline, a daemon that hangs is a failure within it.
+//! The checks of full mode. Each has its own deadline: a daemon that hangs is a failure within that time.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::site::{Place, Site};
 
-/// How long each check may take; the monitor's own deadline may be nearer.
+/// The most that each check may take; the monitor's own deadline may be nearer.
 const EACH: Duration = Duration::from_secs(4);
 
 fn failure(check: &'static str, found: impl Into<String>) -> Failure {
@@ -26,12 +26,12 @@ fn failure(check: &'static str, found: impl Into<String>) -> Failure {
 
 const SIMULATED: &str = "simulated by a file";
 
-/// The ssconf files that name the folders of instances' disks (`lib/ssconf.py`).
+/// The ssconf files that name the directories of instances' disks (`lib/ssconf.py`).
 const STORAGE: [&str; 3] = ["file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir"];
 
 const NODED: &str = "noded";
 
-/// The daemons that a node's checks found not to answer. One that is only simulated is left alone.
+/// Returns the daemons that a node's checks found not to answer. A simulated failure does not count.
 #[must_use]
 pub fn silent_daemons(failures: &[Failure]) -> Vec<&'static str> {
     let real = failures.iter().filter(|failure| failure.found != SIMULATED);
@@ -43,7 +43,8 @@ pub fn silent_daemons(failures: &[Failure]) -> Vec<&'static str> {
     .collect()
 }
 
-/// What is wrong with the master role on this host; `words` are what the candidates say who is master.
+/// Returns the failures of the master role on this host: luxid, wconfd, the master IP, and peers that disagree. `words`
+/// are the candidates' master claims.
 #[must_use]
 pub fn master(place: &Place, site: &Site, words: &[MasterClaim], deadline: Deadline) -> Vec<Failure> {
     let mut failures: Vec<Failure> = disagreement(&site.here, words).into_iter().collect();
@@ -61,11 +62,11 @@ pub fn master(place: &Place, site: &Site, words: &[MasterClaim], deadline: Deadl
     failures
 }
 
-/// What is wrong with wconfd.
+/// Returns the failure of wconfd; `None` if it answers an echo in time.
 #[must_use]
 pub fn wconfd(place: &Place, deadline: Deadline) -> Option<Failure> {
     let answer = Luxi::connect(&place.wconfd(), deadline.at_most(EACH)).and_then(|mut wconfd| wconfd.echo());
-    // The client's errors speak of luxid, whose protocol it is.
+    // wconfd uses luxid's protocol, and the client's errors name luxid.
     answer.err().map(|error| failure("wconfd", error.to_string().replace("luxid", "wconfd")))
 }
 
@@ -86,7 +87,8 @@ fn master_ip(site: &Site) -> Option<Failure> {
     }
 }
 
-/// What is wrong with this node.
+/// Returns the failures of this node: noded, confd on a master candidate, the root file system, and storage if the tag
+/// asks for it.
 #[must_use]
 pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     let mut failures = Vec::new();
@@ -94,7 +96,8 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     if site.simulated.contains(&Simulated::UnresponsiveNoded) {
         failures.push(failure(NODED, SIMULATED));
     } else if let Some(own) = own {
-        // The version call wants a certificate that only master candidates have: the handshake is what any node can ask.
+        // noded's version call needs a certificate that only master candidates have. Every node can ask for the TLS
+        // handshake.
         if let Err(error) = tcp_check::speaks_tls(own, tcp_check::NODED_PORT, deadline.at_most(EACH)) {
             failures.push(failure(NODED, format!("no answer from {own}: {error}")));
         }
@@ -121,7 +124,8 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     failures
 }
 
-/// Ganeti's folders of instances' disks, where this node has them: one that hangs or is read-only is a failure.
+/// Returns the failures of Ganeti's directories of instances' disks, where this node has them. A directory that hangs
+/// or is read-only is a failure.
 fn storage(site: &Site, deadline: Deadline) -> Vec<Failure> {
     let folders = STORAGE.into_iter().filter_map(|name| site.ssconf.line(name).ok().flatten()).map(PathBuf::from);
     let failed = |folder: PathBuf| {
@@ -138,7 +142,7 @@ fn storage(site: &Site, deadline: Deadline) -> Vec<Failure> {
     folders.filter(|folder| folder.is_absolute()).filter_map(failed).collect()
 }
 
-/// Whether `/` is mounted for writing, and a file can be written in `folder`.
+/// Succeeds if `/` is mounted for writing, and a file can be written in `folder`. Creates `folder` if it is absent.
 fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
     if statvfs("/")?.flags().contains(FsFlags::ST_RDONLY) {
         return Err(io::ErrorKind::ReadOnlyFilesystem.into());
@@ -150,10 +154,10 @@ fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
     })
 }
 
-/// A disk that hangs hangs a thread, not us.
+/// Runs `write` in a thread of its own: a disk that hangs blocks that thread and not the agent.
 fn in_time(deadline: Deadline, write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel();
-    // A host that has no thread to spare: it cannot be known, which is no success.
+    // A host that cannot start a thread leaves the state unknown, which is not a success.
     std::thread::Builder::new().spawn(move || sender.send(write()))?;
     receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("a write did not end in time")))
 }
@@ -162,7 +166,7 @@ fn in_time(deadline: Deadline, write: impl FnOnce() -> io::Result<()> + Send + '
 mod tests {
     use super::*;
 
-    /// A rehearsal must not kill a daemon that works; nor is there one behind a file system.
+    /// A simulated failure must not kill a daemon that works, and a file system has no daemon.
     #[test]
     fn only_a_daemon_that_is_really_silent_is_named() {
         let found = [failure(NODED, SIMULATED), failure(CONFD, "no answer"), failure("root file system", "no answer")];

@@ -9,12 +9,13 @@ use crate::site::Place;
 
 const HEALTH: Attribute = Attribute { name: ATTRIBUTE, note: "health" };
 
-/// What is published next is published whatever was before.
+/// Makes the next [`publish`] send its value in any case.
 pub fn forget(place: &Place) {
     HEALTH.forget(place);
 }
 
-/// Publishes what was found; without the tag (none) takes away what was published.
+/// Publishes the health that follows from `found`. `None` (the cluster does not have the tag) deletes the published
+/// value.
 pub fn publish(place: &Place, found: Option<&[Failure]>, deadline: Deadline) {
     HEALTH.publish(place, found.map(|found| Health::of(found).word()), deadline);
 }

@@ -1,4 +1,5 @@
-//! What this node has heard of newer configurations than its own, kept on disk: a boot must not make it forget.
+//! Keeps on disk which configurations newer than its own this node has seen at other candidates, so that a boot does
+//! not lose it. Sources: confd of the candidates, and Ganeti's files.
 
 use std::time::Duration;
 
@@ -11,16 +12,18 @@ use gnt_ha::sys::store::{PATIENCE, Store};
 
 use crate::site::{Place, Site};
 
-/// How long the peers' confd are waited for; on a network that works they answer within a millisecond.
+/// The most that the peers' confd are waited for; on a network that works they answer within 1 ms.
 pub const PEERS: Duration = Duration::from_millis(300);
 
-/// Listens to the candidates, unless the role is served here: then this configuration is the one that counts.
+/// Asks the candidates and updates the file. Where this host serves the role, its own configuration is the valid one
+/// and the file is removed.
 pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
     if site.rank == NodeRole::Other {
         return;
     }
     if place.is_listening() {
-        // What cannot be removed is older than what is served here, and is removed by a later monitor.
+        // A file that cannot be removed is older than the configuration that is served here. A later monitor removes
+        // it.
         let _ = Store::new(&place.state_dir).remove(FILE);
         return;
     }
@@ -28,7 +31,7 @@ pub fn listen(place: &Place, site: &Site, deadline: Deadline) {
 }
 
 fn keep(place: &Place, words: &[MasterClaim]) {
-    // Without its own serial number nothing tells how old this node's copy is.
+    // Without this node's own serial number the age of its copy is unknown.
     let Some(own) = words.iter().find(|word| word.own).map(|word| word.serial) else { return };
     if let Some(MasterClaim { from, master, serial, .. }) = unlikely(own, words) {
         output::print_error(&format!(
@@ -36,12 +39,12 @@ fn keep(place: &Place, words: &[MasterClaim]) {
              candidate is as far"
         ));
     }
-    // What cannot be read is left for whoever looks: it may hold what nobody else knows any more.
+    // A file that cannot be read is left for the administrator: it may hold what no other host knows any more.
     let Ok(before) = read(&place.state_dir) else { return };
     let after = update_newer_config(before.clone(), own, words);
     if after != before {
         let store = Store::new(&place.state_dir);
-        // On a disk that takes nothing it is kept until the next boot.
+        // If the disk cannot be written, the store keeps the text until the next boot.
         let _ = match after {
             Some(heard) => store.write(FILE, &heard, PATIENCE).map(drop),
             None => store.remove(FILE),
@@ -49,11 +52,12 @@ fn keep(place: &Place, words: &[MasterClaim]) {
     }
 }
 
-/// What was heard and missed by this node, whose configuration has the serial `own`.
+/// Returns the newer configuration that this node has seen and does not have. `own` is the serial number of its own
+/// configuration.
 #[must_use]
 pub fn missed(place: &Place, own: Option<u64>) -> Option<(u64, NewerConfig)> {
     let own = own.unwrap_or(0);
-    // A file that cannot be read is no licence to take the role with a copy that may be old.
+    // A file that cannot be read must not allow this node to take the role: its copy may be old.
     let unreadable =
         |_| Some(NewerConfig { serial: u64::MAX, master: "a damaged newer-config.json".to_owned(), missed: true });
     let heard = read(&place.state_dir).unwrap_or_else(unreadable);

@@ -1,9 +1,9 @@
 //! `ganeti-master-role` and `ganeti-node-role`: Ganeti's roles as resources of Pacemaker; `gnt-ha-alert`: its [`alert`] agent.
 //!
-//! The interface is OCF 1.1's: the action is the one argument, parameters come in the environment ([`call`]), results
-//! go out as exit codes and exit reasons ([`report`]), and a metadata document tells of it ([`spec`], [`metadata`]).
-//! What the agents decide is in [`gnt_ha::core::roles`]; here they look ([`site`], [`checks`]) and act ([`master`],
-//! [`node`]).
+//! The interface is that of OCF 1.1. The action is the one argument, and the environment has the parameters ([`call`]).
+//! Results are exit codes and exit reasons ([`report`]), and a metadata document describes the agent ([`spec`],
+//! [`metadata`]). The decisions are in [`gnt_ha::core::roles`]. This crate collects their input ([`site`], [`checks`])
+//! and carries them out ([`master`], [`node`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

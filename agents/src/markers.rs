@@ -1,74 +1,74 @@
-//! What is true until the next boot: empty files in a folder of `/run`.
+//! State that holds until the next boot: empty files and short notes in a directory of `/run`.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// One of these files.
+/// A fact that an empty file records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// The master role was stopped here on purpose.
+    /// The master role was stopped on this host on purpose.
     MasterStopped,
-    /// An instance of the promotable clone was started here.
+    /// An instance of the promotable clone was started on this host.
     MasterStarted,
-    /// The node role was stopped here.
+    /// The node role was stopped on this host.
     NodeStopped,
 }
 
-/// The markers of one host.
+/// The markers and notes of one host.
 #[derive(Clone, Debug)]
 pub struct Markers(PathBuf);
 
 impl Markers {
-    /// Those in `folder`.
+    /// Returns the markers in `folder`, which need not exist yet.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
 
-    /// Is it set?
+    /// Whether the marker is set.
     #[must_use]
     pub fn has(&self, marker: Marker) -> bool {
         self.path(marker).exists()
     }
 
-    /// Sets it.
+    /// Sets the marker, and creates the directory (mode 0700) if it is absent. Setting it twice is not an error.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn set(&self, marker: Marker) -> io::Result<()> {
         self.make_folder()?;
         fs::write(self.path(marker), b"")
     }
 
-    /// Takes it away.
+    /// Removes the marker. An absent marker is not an error.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn clear(&self, marker: Marker) -> io::Result<()> {
         absent(&self.path(marker))
     }
 
-    /// A small text that is kept beside the markers.
+    /// Returns the note with this name; `None` if it is absent or cannot be read.
     #[must_use]
     pub fn note(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.0.join(name)).ok()
     }
 
-    /// Keeps a small text.
+    /// Writes a note, and creates the directory (mode 0700) if it is absent.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn write_note(&self, name: &str, text: &str) -> io::Result<()> {
         self.make_folder()?;
         fs::write(self.0.join(name), text)
     }
 
-    /// Takes a small text away.
+    /// Removes a note. An absent note is not an error.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn forget_note(&self, name: &str) -> io::Result<()> {
         absent(&self.0.join(name))
     }

@@ -1,4 +1,5 @@
-//! Whether this node has what the fence device needs, as a node attribute: a rule has the device run where that is so.
+//! Publishes whether this node has what the fence device needs, as a node attribute. A location rule runs the device
+//! only on nodes that have it.
 
 use std::path::Path;
 
@@ -12,12 +13,13 @@ use crate::site::Place;
 
 const SCORE: Attribute = Attribute { name: ATTRIBUTE, note: "fence-score" };
 
-/// What is published next is published whatever was before.
+/// Makes the next [`publish`] send its value in any case.
 pub fn forget(place: &Place) {
     SCORE.forget(place);
 }
 
-/// Publishes it. Without a device of ours takes away what was published; a remote node, which fences nobody, says nothing.
+/// Publishes the attribute. Deletes the published value if the cluster has no `fence_ganeti` device. A remote node,
+/// which fences no node, publishes nothing.
 pub fn publish(place: &Place, deadline: Deadline) {
     let may = programs::may_fence(&place.data_dir, &place.cib, Path::new(DEFAULT_PATH));
     SCORE.publish(place, may.map(MayFence::score), deadline);

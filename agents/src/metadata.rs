@@ -1,6 +1,6 @@
-//! The metadata document, made from the tables.
+//! The OCF metadata document, made from the tables of [`crate::spec`].
 //!
-//! It keeps to what the DTD of OCF 1.0 (`ra-api-1.dtd`, which `ocf-tester` checks), the schema of resource-agents and
+//! It uses only what the DTD of OCF 1.0 (`ra-api-1.dtd`, which `ocf-tester` checks), the schema of resource-agents and
 //! that of OCF 1.1 have in common: a DOCTYPE, `unique` and `required`, no `reloadable`, no `reload-agent`.
 
 use std::io;
@@ -10,13 +10,13 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::spec::{Action, Agent, Kind, PARAMETERS, Parameter};
 
-/// The version of the OCF standard that is kept to.
+/// The version of the OCF standard that the agents follow.
 const OCF_VERSION: &str = "1.1";
 
-/// The whole document.
+/// Returns the whole document of `agent`.
 ///
 /// # Errors
-/// None in practice: it is written to memory.
+/// None in practice: the document is written to memory.
 pub fn document(agent: &Agent) -> io::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 1);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;

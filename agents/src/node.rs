@@ -1,4 +1,4 @@
-//! `ganeti-node-role`: every node's, as a clone with notify.
+//! The actions of `ganeti-node-role`, which runs on every node as a clone with notify.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use crate::record::{keep_record, record_now};
 use crate::shun_sync;
 use crate::site::{Place, Site};
 
-/// The file in Ganeti's data folder that mutes notifications, as with Ganeti's example agent.
+/// The file in Ganeti's data directory that mutes notifications, as with Ganeti's example agent.
 const MUTE: &str = "ha_node_role_config";
 
-/// The part of the time of a start that a failure is waited for.
+/// The divisor of a start's time: a failure is waited for during half of it.
 const FIX_SHARE: u32 = 2;
 
-/// How often it is looked whether the failure is gone.
+/// The pause between two checks whether the failure is gone.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a killed daemon may take to vanish.
+/// The most that a killed daemon may take to vanish.
 const VANISH: Duration = Duration::from_secs(2);
 
-/// Does what is asked.
+/// Runs the action of `call` and returns its result. An unknown action is "unimplemented".
 #[must_use]
 pub fn run(call: &Call, place: &Place) -> OcfResult {
     match call.action.as_str() {
@@ -47,13 +47,14 @@ pub fn run(call: &Call, place: &Place) -> OcfResult {
     }
 }
 
-/// What was stopped since the host booted may have failed, in full mode: then it is fixed first.
+/// Starts the role. A role that was stopped since the host booted may have failed, in full mode: then the failure is
+/// fixed first.
 ///
-/// It succeeds all the same. A start that fails takes the role from this node until somebody cleans up, also when the
-/// failure is long gone; the next monitor tells it as well.
+/// It succeeds even if the failure remains. A start that fails takes the role from this node until the administrator
+/// cleans up, also when the failure is long gone. The next monitor reports the failure as well.
 fn start(call: &Call, place: &Place) -> OcfResult {
     health::forget(place);
-    // At once: where the cluster has just started, the device is placed next.
+    // Published at once: in a cluster that has just started, Pacemaker places the device next.
     may_fence::forget(place);
     may_fence::publish(place, call.deadline);
     if place.markers.has(Marker::NodeStopped) {
@@ -65,11 +66,11 @@ fn start(call: &Call, place: &Place) -> OcfResult {
     }
 }
 
-/// Restarts what does not answer, once, and waits for what does not come right: without that Pacemaker stops, starts and
-/// finds the failure again several times a second.
+/// Restarts the daemons that do not answer, once, and waits until the failures are gone or the time is over. Without
+/// the wait Pacemaker would stop, start and find the failure again several times a second.
 fn fix(place: &Place, until: Deadline) {
     let mut restarted = false;
-    // A host whose Ganeti files cannot be read is in no mode: partial mode never fails.
+    // A host whose Ganeti files cannot be read has no mode: partial mode never fails.
     while let Ok(site) = place.site() {
         let failures = failures(place, &site, until);
         if failures.is_empty() || until.passed() {
@@ -84,7 +85,8 @@ fn fix(place: &Place, until: Deadline) {
     }
 }
 
-/// Only what ran since the boot: what did not is still to come, or shall not run. A failure is found by the next check.
+/// Restarts a daemon that has run since the boot. A daemon that has not is still to be started, or shall not run. The
+/// next check finds a failure of the restart.
 fn restart(place: &Place, daemon: &str, until: Deadline) {
     if !place.daemons.has_run(daemon) {
         return;
@@ -98,7 +100,8 @@ fn restart(place: &Place, daemon: &str, until: Deadline) {
     let _ = place.daemons.daemon_util(&["start", daemon], until);
 }
 
-/// There is nothing to stop, and a failure would have the node fenced: a marker that cannot be set is not worth that.
+/// Stops the role, which has nothing to stop. A failure would have the node fenced, so a marker that cannot be set is
+/// no failure.
 fn stop(place: &Place) -> OcfResult {
     match place.markers.set(Marker::NodeStopped) {
         Ok(()) => OcfResult::plain(OcfCode::Success),
@@ -125,7 +128,8 @@ fn monitor(call: &Call, place: &Place) -> OcfResult {
     }
     if site.rank != NodeRole::Other && !call.is_probe() {
         master::unbar(call, place);
-        // Where the master role is a single resource, or none of Pacemaker's, only this looks at each candidate.
+        // Where the master role is a single resource, or Pacemaker does not run it, only this monitor runs on each
+        // candidate.
         heard::listen(place, &site, call.deadline);
         keep_record(place, call.deadline);
         shun_sync::sync_if_due(place, call.deadline);
@@ -133,13 +137,14 @@ fn monitor(call: &Call, place: &Place) -> OcfResult {
     monitor_node(stopped, if is_full { &found } else { &[] })
 }
 
-/// What full mode finds.
+/// Returns the failures of this node in full mode; in partial mode there are none.
 fn failures(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
     let full = site.tags().node_mode == Mode::Full;
     if full { checks::node(place, site, deadline) } else { Vec::new() }
 }
 
-/// Always a success: Pacemaker ignores a failure, and the master's next monitor finds what was missed.
+/// Starts a reconciliation after a notification that concerns it. Always succeeds: Pacemaker ignores a failure, and the
+/// master's next monitor finds what was missed.
 fn notify(call: &Call, place: &Place) -> OcfResult {
     if !place.data_dir.join(MUTE).exists() && meaning(&call.notice()) != Meaning::Nothing {
         record_now(place, call.deadline);

@@ -1,4 +1,5 @@
-//! What proves that a node is gone: our receipts, those of other hosts, and Pacemaker's fence history. Asked for once in a take-over.
+//! Collects what proves that a node is gone: this host's receipts, those of other hosts, and Pacemaker's fence history.
+//! A take-over collects it once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,19 +19,19 @@ use gnt_ha::sys::receipt_log::ReceiptLog;
 
 use crate::site::{Place, Site};
 
-/// What is known of what was done to nodes.
+/// The evidence of what was done to the nodes.
 #[derive(Debug)]
 pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
     stories: Vec<ActionRecord>,
-    /// What other hosts have told of their own fencings.
+    /// Receipts that other hosts have of their own fencings.
     told: BTreeMap<NodeName, Vec<PowerReceipt>>,
     fencing: Option<Fencing>,
     memory: Option<Memory>,
     all: Vec<NodeName>,
 }
 
-/// What is known of one node.
+/// The evidence of one node.
 struct Known {
     member: Option<Membership>,
     fences: Vec<Fence>,
@@ -46,7 +47,7 @@ impl Known {
 }
 
 impl Evidence {
-    /// Asks Pacemaker, and reads this host's receipts.
+    /// Asks Pacemaker for its status, and reads this host's receipts, fence devices and memory.
     #[must_use]
     pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
         let ledger = ReceiptLog::new(&place.state_dir).read().ok();
@@ -79,7 +80,7 @@ impl Evidence {
             let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
             word.iter().for_each(|word| peer_receipts::add(&mut asked, node, word, here, &self.all));
         }
-        // A candidate has it; without it the most that a receipt may say is not known.
+        // A master candidate has the file. Without the file the best grade of a receipt is unknown.
         let Some(ganeti) = files::read_config(data_dir).ok().filter(|_| !asked.is_empty()) else { return found };
         fetch(asked, ganeti.nodes(), deadline, |node, host, receipts, most| {
             let Some(known) = self.known(&node.name) else { return };
@@ -90,13 +91,14 @@ impl Evidence {
         found
     }
 
-    /// How Pacemaker sees `node`; none if it could not be asked.
+    /// Returns Pacemaker's state of `node`; `None` if Pacemaker could not be asked.
     #[must_use]
     pub fn membership(&self, node: &NodeName) -> Option<Membership> {
         self.pacemaker.as_ref().ok().map(|pacemaker| pacemaker.membership(node, &self.all))
     }
 
-    /// What proves that `node` is gone, in words; `None` without a proof. Whoever asks has tried to reach it and could not.
+    /// Returns the proof that `node` is gone, as text; `None` without a proof. The caller has tried to reach the node
+    /// and could not.
     #[must_use]
     pub fn proof_that_gone(&self, node: &NodeName) -> Option<String> {
         let known = self.known(node)?;
@@ -104,7 +106,7 @@ impl Evidence {
         Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
     }
 
-    /// What is known of a node; none where Pacemaker runs and does not answer: the node may be a member.
+    /// Returns the evidence of a node; `None` if Pacemaker runs and does not answer, as the node may be a member.
     fn known(&self, node: &NodeName) -> Option<Known> {
         let (member, fences) = match &self.pacemaker {
             Ok(pacemaker) => (Some(pacemaker.membership(node, &self.all)), pacemaker.fences_of(node, &self.all)),
@@ -118,7 +120,8 @@ impl Evidence {
             member,
             fences,
             receipts,
-            // Of a configuration that cannot be read nothing is known of the devices, nor of those there were before.
+            // From a configuration that cannot be read nothing is known of the present devices, nor of the earlier
+            // ones.
             ways: self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
             first: self.memory.as_ref().map(|memory| memory.first(node)).unwrap_or_default(),
         })
@@ -135,7 +138,8 @@ mod tests {
 
     use super::*;
 
-    /// n1 was fenced by n3, with a device that takes `isolated`: its word alone proves no more. n3 has the receipt.
+    /// n1 was fenced by n3, with a device that accepts `isolated`: the fence history alone proves no more. n3 has the
+    /// receipt.
     fn evidence(folder: &Path) -> Evidence {
         let ago = now().wall_ms.saturating_sub(5_000) / 1_000;
         let at =
@@ -165,7 +169,8 @@ mod tests {
         }
     }
 
-    /// `ganeti-oob`, which gives n3's receipt for `receipts n3.lab n1.lab`; n1 has a program of somebody else's, whose word counts.
+    /// `ganeti-oob`, which prints n3's receipt for `receipts n3.lab n1.lab`. n1 has an OOB program that is not
+    /// gnt-ha's, and its answer counts.
     fn site(folder: &Path) {
         let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc",
             "ended_ms": now().wall_ms - 5_000, "by_fencer": true}]});
@@ -179,7 +184,8 @@ mod tests {
         std::fs::write(folder.join("config.data"), ganeti.to_string()).unwrap();
     }
 
-    /// Any member fences, and its receipt is on its disk alone: the recorder asked for it, and who takes the role did not.
+    /// Any member can fence, and its receipt is only on its own disk. The reconciler asked for the receipt, and the
+    /// node that takes the role did not.
     #[test]
     fn the_receipt_of_the_host_that_fenced_proves_a_node_gone() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! From a call to an exit code, the same for both agents.
+//! Runs an agent from its arguments to its exit code; the same for both agents.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,15 +13,16 @@ use crate::metadata;
 use crate::site::Place;
 use crate::spec::Agent;
 
-/// What comes before an exit reason on stderr, if `OCF_EXIT_REASON_PREFIX` does not say.
+/// The prefix of an exit reason on stderr, if `OCF_EXIT_REASON_PREFIX` is not set.
 const PREFIX: &str = "ocf-exit-reason:";
 
-/// The whole of an agent: the action is the first argument, all others are ignored as OCF wants it.
+/// Runs one call of `agent`. The action is the first argument; all others are ignored, as OCF requires. Prints the exit
+/// reason on stderr.
 pub fn main(agent: &Agent, run: fn(&Call, &Place) -> OcfResult) -> ExitCode {
     harden_process();
     let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let verdict = match action.as_str() {
-        // Asked before anything is configured, by any user.
+        // Any user may ask for it, before anything is configured.
         "meta-data" => print_metadata(agent),
         action => {
             let call = Call::new(agent, action, variables());
@@ -30,13 +31,13 @@ pub fn main(agent: &Agent, run: fn(&Call, &Place) -> OcfResult) -> ExitCode {
     };
     if let Some(reason) = &verdict.reason {
         let prefix = std::env::var("OCF_EXIT_REASON_PREFIX").unwrap_or_else(|_| PREFIX.to_owned());
-        // One line: Pacemaker takes the last one. A closed stderr changes nothing of the result.
+        // One line: Pacemaker takes the last one. A closed stderr does not change the result.
         output::print_error(&format!("{prefix}{reason}"));
     }
     ExitCode::from(verdict.code.number())
 }
 
-/// The environment. What is no text in a name or a value that is ours is seen where it is checked.
+/// Returns the environment. Bytes that are not UTF-8 are replaced; the check of the parameter finds them.
 fn variables() -> impl Iterator<Item = (String, String)> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))

@@ -1,4 +1,5 @@
-//! Shunned nodes stay shunned: from time to time every node is told again, and asked, by `ganeti-oob sync`.
+//! Runs `ganeti-oob sync` from time to time, so that shunned nodes stay shunned: it sends the shun list to all nodes
+//! and merges their answers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,22 +11,22 @@ use gnt_ha::sys::output;
 
 use crate::site::Place;
 
-/// Where `make install` puts it.
+/// The path at which `make install` installs the program.
 const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
-/// How often, in milliseconds, while somebody is shunned: whoever was away has to be told.
+/// The interval in ms while a node is shunned: a node that was away must get the shun list.
 const SHUNNED_MS: u64 = 30_000;
 
-/// How often otherwise: what the nodes say of their boots and their self-fences has to be fresh when one is lost.
+/// The interval in ms otherwise. The nodes' boot ids and self-fencing states must be recent when a node is lost.
 const QUIET_MS: u64 = 180_000;
 
-/// The most that it may take of a monitor.
+/// The most that a sync may take of a monitor's time.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// The note of when it ran last, in milliseconds of the clock since boot.
+/// The note with the time of the last run, in ms of the clock since boot.
 const NOTE: &str = "shun-synced";
 
-/// Runs it if it is time. What fails is said, and tried again at its next time.
+/// Runs the sync if it is due. A failure is printed on stderr, and the sync is tried again at its next time.
 pub fn sync_if_due(place: &Place, deadline: Deadline) {
     let shuns = applier::remembers(&place.state_dir);
     let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
@@ -34,11 +35,11 @@ pub fn sync_if_due(place: &Place, deadline: Deadline) {
     if last.is_some_and(|last| last <= now_ms && now_ms - last < pause) || !Path::new(PROGRAM).exists() {
         return;
     }
-    // Without the note it would run at each monitor.
+    // Without the note the sync would run at each monitor.
     if place.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
         return;
     }
-    // What is refused, but not durable, is said by a program that ends well.
+    // A program that succeeds also prints lines, for example of a shunning that is not durable.
     let said = match run_and_hear(Path::new(PROGRAM), &["sync"], deadline.at_most(LIMIT)) {
         Ok(said) | Err(ProgramError::Failed { said, .. }) => said,
         Err(error) => error.to_string(),

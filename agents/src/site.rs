@@ -1,4 +1,5 @@
-//! Where we are: the folders of this host, and what Ganeti has told it.
+//! The directories of this host, and what Ganeti's files on it contain. Reads files, sockets and addresses, and changes
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -27,29 +28,29 @@ use serde_json::Value;
 use crate::call::{BadParameter, Call};
 use crate::markers::{Marker, Markers};
 
-/// The folders that the parameters name.
+/// The directories that the agent's parameters name.
 #[derive(Debug)]
 pub struct Place {
-    /// Ganeti's data.
+    /// Ganeti's data directory.
     pub data_dir: PathBuf,
-    /// Pidfiles and sockets of Ganeti's daemons.
+    /// The directory of pidfiles and sockets of Ganeti's daemons.
     pub run_dir: PathBuf,
-    /// Our receipts.
+    /// The state directory of gnt-ha, with its receipts.
     pub state_dir: PathBuf,
-    /// Pacemaker's configuration.
+    /// The file with Pacemaker's configuration (CIB).
     pub cib: PathBuf,
-    /// What is true until the next boot.
+    /// The state that holds until the next boot.
     pub markers: Markers,
-    /// Ganeti's daemons.
+    /// Ganeti's daemons on this host.
     pub daemons: Daemons,
     node_name: Option<NodeName>,
 }
 
 impl Place {
-    /// The folders of a call.
+    /// Returns the directories that the parameters of `call` name.
     ///
     /// # Errors
-    /// [`BadParameter`].
+    /// [`BadParameter`] if a path is not absolute, or `node_name` is not a valid node name.
     pub fn new(call: &Call) -> Result<Self, BadParameter> {
         let run_dir = call.folder("run_dir")?;
         Ok(Self {
@@ -63,35 +64,35 @@ impl Place {
         })
     }
 
-    /// This node's name, where it is given.
+    /// Returns the parameter `node_name`; `None` if it is not given.
     #[must_use]
     pub const fn node_name(&self) -> Option<&NodeName> {
         self.node_name.as_ref()
     }
 
-    /// luxid's socket.
+    /// Returns the path of luxid's socket.
     #[must_use]
     pub fn luxid(&self) -> PathBuf {
         self.run_dir.join("socket/ganeti-query")
     }
 
-    /// wconfd's socket.
+    /// Returns the path of wconfd's socket.
     #[must_use]
     pub fn wconfd(&self) -> PathBuf {
         self.run_dir.join("socket/ganeti-wconfd")
     }
 
-    /// The conditions that are simulated here.
+    /// Returns the failures that files on this host simulate.
     #[must_use]
     pub fn simulated(&self) -> BTreeSet<Simulated> {
         simulate::present(&self.state_dir.join(simulate::FOLDER))
     }
 
-    /// How Pacemaker runs the master role.
+    /// Returns how Pacemaker runs the master role: as one resource or as a promotable clone.
     #[must_use]
     pub fn run_as(&self, call: &Call) -> RunAs {
         if call.is_promotable() {
-            // An instance that a first look found promoted is never started: it is looked at again and again.
+            // An instance that a probe found promoted is never started, but has recurring monitors.
             let recurring = call.action == "monitor" && !call.is_probe();
             RunAs::Promotable { started: recurring || self.markers.has(Marker::MasterStarted) }
         } else {
@@ -99,33 +100,34 @@ impl Place {
         }
     }
 
-    /// What Pacemaker fences with; none where its configuration cannot be read.
+    /// Returns Pacemaker's fence devices; `None` if its configuration cannot be read.
     #[must_use]
     pub fn fencing(&self) -> Option<Fencing> {
         let power_agents = config_file::power_agents(Path::new(DEFAULT_PATH));
         cib::read(&self.cib, &power_agents).ok().map(|cib| cib.fencing)
     }
 
-    /// Whether luxid listens: a look at its socket, no question.
+    /// Whether luxid's socket accepts connections within 200 ms. Sends no request.
     #[must_use]
     pub fn is_listening(&self) -> bool {
         luxi::is_listening(&self.luxid(), Deadline::after(Duration::from_millis(200)))
     }
 
-    /// Who the master is by the luxid of this host.
+    /// Returns the master that luxid on this host names.
     ///
     /// # Errors
-    /// [`LuxiError`], also when it does not answer by the deadline.
+    /// [`LuxiError`] if luxid cannot be reached, does not answer by the deadline, or names no master.
     pub fn luxids_master(&self, deadline: Deadline) -> Result<String, LuxiError> {
         let info = Luxi::connect(&self.luxid(), deadline)?.cluster_info()?;
         let master = info.get("master").and_then(Value::as_str).map(str::to_owned);
         master.ok_or_else(|| LuxiError::Answer("it names no master".to_owned()))
     }
 
-    /// What Ganeti has told this host.
+    /// Reads Ganeti's ssconf files of this host.
     ///
     /// # Errors
-    /// [`SiteError`].
+    /// [`SiteError::Ssconf`] if a file is absent, unreadable or not valid; [`SiteError::NoNode`] if this host's name is
+    /// not that of a node.
     pub fn site(&self) -> Result<Site, SiteError> {
         let ssconf = Ssconf::new(&self.data_dir);
         let nodes = ssconf.names("node_list")?;
@@ -141,29 +143,29 @@ impl Place {
     }
 }
 
-/// What Ganeti has told this host.
+/// The content of Ganeti's ssconf files on this host, read once.
 #[derive(Debug)]
 pub struct Site {
-    /// Its ssconf files.
+    /// Ganeti's ssconf files, for further reads.
     pub ssconf: Ssconf,
-    /// This node's name.
+    /// This node's name in Ganeti.
     pub here: NodeName,
-    /// All nodes, those offline too.
+    /// All nodes of the cluster, including those recorded offline.
     pub nodes: Vec<NodeName>,
-    /// Who is master.
+    /// The master; `None` if the files do not name it.
     pub master: Option<NodeName>,
-    /// The master candidates, the master too.
+    /// The master candidates, including the master.
     pub candidates: Vec<NodeName>,
-    /// Who this node is.
+    /// The role of this node in Ganeti.
     pub rank: NodeRole,
-    /// What is simulated.
+    /// The failures that files on this host simulate.
     pub simulated: BTreeSet<Simulated>,
 }
 
-/// Why this host is no place for the roles.
+/// The reason why the roles cannot run on this host.
 #[derive(Debug)]
 pub enum SiteError {
-    /// Ganeti's files.
+    /// An ssconf file is absent, unreadable or not valid.
     Ssconf(SsconfError),
     /// None of Ganeti's nodes has this host's name.
     NoNode(String),
@@ -176,8 +178,8 @@ impl From<SsconfError> for SiteError {
 }
 
 impl SiteError {
-    /// What it means to Pacemaker: "not installed", which bans the node, only where there is no Ganeti of this node. What
-    /// cannot be read may be readable in a moment.
+    /// Returns the OCF code. "Not installed", which bans the node, is returned only where Ganeti's files are absent or
+    /// do not have this node. A file that cannot be read may be readable in a moment.
     #[must_use]
     pub const fn code(&self) -> OcfCode {
         match self {
@@ -197,43 +199,43 @@ impl std::fmt::Display for SiteError {
 }
 
 impl Site {
-    /// What the cluster's tags say; the defaults if they cannot be read.
+    /// Returns the settings in the cluster's tags; the defaults if the tags cannot be read.
     #[must_use]
     pub fn tags(&self) -> Tags {
         let tags = self.ssconf.cluster_tags().unwrap_or_default();
         Tags::read(tags.iter().map(String::as_str))
     }
 
-    /// Whether Ganeti's name of a node is this host's.
+    /// Whether Ganeti's node name `name` is that of this host. Case does not matter.
     #[must_use]
     pub fn is_here(&self, name: &str) -> bool {
         name.eq_ignore_ascii_case(self.here.as_str())
     }
 
-    /// This node's address.
+    /// Returns this node's primary address.
     #[must_use]
     pub fn own_address(&self) -> Option<IpAddr> {
         self.address(&self.here)
     }
 
-    /// A node's primary address.
+    /// Returns a node's primary address; `None` if the ssconf files do not have it.
     #[must_use]
     pub fn address(&self, node: &NodeName) -> Option<IpAddr> {
         let all = self.ssconf.name_addresses("node_primary_ips").unwrap_or_default();
         all.into_iter().find(|(name, _)| name == node).map(|(_, address)| address)
     }
 
-    /// What the candidates' confd say who is master; this node's own is among them.
+    /// Asks the confd of every candidate who is master, and returns their claims; this node's own is among them.
     ///
-    /// This node's own serial number is that of its file where that is newer: its confd may hang, or read a new file a moment
-    /// later than another candidate does.
+    /// This node's own serial number is that of its file where that is newer. Its confd may hang, or read a new file a
+    /// moment later than another candidate does.
     #[must_use]
     pub fn words(&self, place: &Place, deadline: Deadline) -> Vec<MasterClaim> {
         let candidates = self.ssconf.addresses("master_candidates_ips").unwrap_or_default();
         let own = self.own_address();
         let answers = Confd::new(&place.data_dir).and_then(|confd| confd.masters(&candidates, deadline));
         let answers = answers.unwrap_or_else(|error| {
-            // A key that is empty or cut short would keep everybody's answer away without a word.
+            // An empty or truncated key would make every answer invalid without a message.
             if let ConfdError::ShortKey { .. } = error {
                 output::print_error(&format!("confd: {error}"));
             }
@@ -256,7 +258,7 @@ impl Site {
         match words.iter().position(|word| word.own) {
             None if words.is_empty() => {}
             None => words.extend(self.own_word(&place.data_dir)),
-            // The file is large: it is read where the answer matters only.
+            // The file is large: it is read only where a claim is newer than the own one.
             Some(own) if words.iter().any(|word| is_newer(&words[own], word)) => {
                 words[own].serial = self.serial(&place.data_dir).unwrap_or(0).max(words[own].serial);
             }
@@ -265,7 +267,7 @@ impl Site {
         words
     }
 
-    /// What this node's own confd would say.
+    /// Returns the claim that this node's own confd would make, from the files.
     fn own_word(&self, data_dir: &Path) -> Option<MasterClaim> {
         let master = self.master.as_ref()?.to_string();
         Some(MasterClaim {
@@ -277,20 +279,20 @@ impl Site {
         })
     }
 
-    /// The serial number of this node's own copy of the configuration.
+    /// Returns the serial number of this node's own copy of the configuration; `None` if `config.data` cannot be read.
     #[must_use]
     pub fn serial(&self, data_dir: &Path) -> Option<u64> {
         files::read_config(data_dir).ok().map(|config| config.serial)
     }
 
-    /// The master IP, and the device that it belongs on.
+    /// Returns the master IP, and the device to which it belongs.
     #[must_use]
     pub fn master_ip(&self) -> Option<(IpAddr, Option<String>)> {
         let address = self.ssconf.line("master_ip").ok()??.trim().parse().ok()?;
         Some((address, self.ssconf.line("master_netdev").ok().flatten().map(|device| device.trim().to_owned())))
     }
 
-    /// Whether the master IP is on this host, on any device.
+    /// Whether this host has the master IP, on any device.
     #[must_use]
     pub fn has_master_ip(&self) -> bool {
         self.master_ip().is_some_and(|(address, _)| addresses::has(address, None).unwrap_or(false))

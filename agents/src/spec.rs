@@ -1,58 +1,58 @@
-//! The tables of what the agents take and do, once: parameters, actions, and the metadata come from them.
+//! The tables of the agents' parameters and actions: the defaults and the metadata come from them.
 
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::pacemaker::cib;
 
-/// What a parameter holds.
+/// The type of a parameter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text.
+    /// A text (OCF type `string`).
     Text,
 }
 
-/// One parameter.
+/// A parameter of both agents.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Its name.
+    /// The parameter's name, without the prefix `OCF_RESKEY_`.
     pub name: &'static str,
-    /// What it holds.
+    /// The type of its value.
     pub kind: Kind,
-    /// Its value when it is not given; Pacemaker does not fill it in.
+    /// The value when the parameter is not given. Pacemaker does not fill it in.
     pub default: Option<&'static str>,
-    /// In a few words.
+    /// The short description of the metadata.
     pub short: &'static str,
-    /// In sentences.
+    /// The long description of the metadata.
     pub long: &'static str,
 }
 
-/// One action, as the metadata tells it. `timeout` also holds when Pacemaker gives none.
+/// An action, as the metadata describes it.
 #[derive(Debug)]
 pub struct Action {
-    /// What is asked for.
+    /// The action's name.
     pub name: &'static str,
-    /// Recommended time-out, in seconds.
+    /// Recommended timeout in s. It also holds if Pacemaker gives none.
     pub timeout: u64,
-    /// Recommended interval, in seconds.
+    /// Recommended interval in s, of a recurring monitor.
     pub interval: Option<u64>,
-    /// The role that it is for, in a promotable clone.
+    /// The role of a promotable clone for which the action is.
     pub role: Option<&'static str>,
 }
 
-/// One agent.
+/// An OCF agent.
 #[derive(Debug)]
 pub struct Agent {
-    /// Its name.
+    /// The agent's name, which is also the name of its program.
     pub name: &'static str,
-    /// In a few words.
+    /// The short description of the metadata.
     pub short: &'static str,
-    /// In sentences.
+    /// The long description of the metadata.
     pub long: &'static str,
-    /// What it does.
+    /// The actions that the agent offers.
     pub actions: &'static [Action],
 }
 
 impl Agent {
-    /// The time-out that is recommended for an action.
+    /// Returns the recommended timeout of an action in s; 20 s for an action that is not in the table.
     #[must_use]
     pub fn timeout(&self, action: &str) -> u64 {
         const OTHERWISE: u64 = 20;
@@ -64,10 +64,10 @@ const fn text(name: &'static str, default: Option<&'static str>, short: &'static
     Parameter { name, kind: Kind::Text, default, short, long }
 }
 
-/// Where Ganeti's `daemon-util` is.
+/// The directory of Ganeti's `daemon-util`.
 const PROGRAM_DIR: &str = "/usr/lib/ganeti";
 
-/// The parameters of both agents. None has to be given.
+/// The parameters of both agents. None is required.
 pub const PARAMETERS: &[Parameter] = &[
     text(
         "data_dir",
@@ -117,7 +117,7 @@ const fn monitor(timeout: u64, interval: u64, role: Option<&'static str>) -> Act
     Action { name: "monitor", timeout, interval: Some(interval), role }
 }
 
-/// `ganeti-master-role`.
+/// The agent `ganeti-master-role`.
 pub const MASTER_ROLE: Agent = Agent {
     name: "ganeti-master-role",
     short: "Ganeti's master role",
@@ -143,7 +143,7 @@ pub const MASTER_ROLE: Agent = Agent {
     ],
 };
 
-/// `ganeti-node-role`.
+/// The agent `ganeti-node-role`.
 pub const NODE_ROLE: Agent = Agent {
     name: "ganeti-node-role",
     short: "Ganeti's node role",

@@ -1,4 +1,4 @@
-//! The programs from outside, called as Pacemaker calls them, on folders of their own.
+//! Runs the programs as Pacemaker does, on directories of their own.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use common::{MASTER, NODE, Scene};
 use serde_json::json;
 
-/// A monitor that Pacemaker runs again and again, not a first look.
+/// A recurring monitor of Pacemaker, not a probe.
 const RECURRING: (&str, &str) = ("OCF_RESKEY_CRM_meta_interval", "10000");
 
 #[test]
@@ -33,8 +33,8 @@ fn the_role_is_where_ganetis_files_say() {
     }
 }
 
-/// At a first look the node's own files alone are not believed: it may be back from the dead, and its peers silent.
-/// Where there is no other candidate, there is nobody to ask.
+/// A probe does not trust the node's own files alone: the node may have just returned, and its peers may not answer.
+/// Without another candidate there is no peer to ask.
 #[test]
 fn a_first_look_wants_a_peers_word() {
     let clone = ("OCF_RESKEY_CRM_meta_promoted_max", "1");
@@ -72,7 +72,7 @@ fn what_is_no_action_is_unimplemented() {
     }
 }
 
-/// A stop that fails has the node fenced: the examples' stop always fails.
+/// A failed stop has the node fenced: the stop of the example agents always fails.
 #[test]
 fn stop_succeeds_everywhere_and_is_kept() {
     for here in ["n1.lab", "n2.lab", "n4.lab", "n9.lab"] {
@@ -121,7 +121,7 @@ fn a_failover_that_fails_says_why() {
     assert!(ended.stderr.contains("gnt-cluster master-failover ended with 1: I have a wrong"), "{}", ended.stderr);
 }
 
-/// Pacemaker kills an agent at its time-out: ours ends before, with a reason.
+/// Pacemaker kills an agent at its timeout: our agents end before, with a reason.
 #[test]
 fn a_failover_that_hangs_ends_before_pacemakers_timeout() {
     let scene = Scene::new("n2.lab").of_two_living();
@@ -131,7 +131,7 @@ fn a_failover_that_hangs_ends_before_pacemakers_timeout() {
     assert!(ended.stderr.contains("did not end within"), "{}", ended.stderr);
 }
 
-/// Without a majority and without a proof nothing is touched.
+/// Without a majority and without a proof nothing is changed.
 #[test]
 fn without_votes_and_without_proof_the_role_is_not_taken() {
     let scene = Scene::new("n2.lab");
@@ -142,8 +142,8 @@ fn without_votes_and_without_proof_the_role_is_not_taken() {
     assert!(!scene.data().join("touched").exists());
 }
 
-/// The shun list says that the old master is refused, and the kernel refuses nothing: the list alone is no silence, and one that
-/// answers is not gone, whatever was proven of it before.
+/// The shun list has the old master as shunned, and the kernel shuns no node. The list alone is not silence, and a node
+/// that answers is not gone, whatever was proven of it before.
 #[test]
 fn a_shun_list_without_rules_makes_no_living_master_silent() {
     let scene = Scene::new("n2.lab");
@@ -167,7 +167,7 @@ fn a_shun_list_without_rules_makes_no_living_master_silent() {
     assert!(!scene.data().join("touched").exists());
 }
 
-/// An offline node that rejoined Pacemaker without being re-added, when the last one dies that had a newer configuration.
+/// An offline node rejoined Pacemaker without being readded, and the last node with a newer configuration dies.
 #[test]
 fn what_was_heard_and_missed_keeps_the_role_away() {
     let scene = Scene::new("n2.lab").of_two_living();
@@ -182,7 +182,7 @@ fn what_was_heard_and_missed_keeps_the_role_away() {
     }
 }
 
-/// A daemon that is stopped (SIGSTOP) keeps its socket: a failure within the deadline, no hang.
+/// A stopped daemon (SIGSTOP) keeps its socket: the check fails within the deadline, and does not hang.
 #[test]
 fn full_mode_finds_a_hung_luxid_in_time() {
     let scene = Scene::new("n1.lab");
@@ -209,8 +209,9 @@ fn each_simulation_file_of_a_node_is_a_failure_in_full_mode_only() {
     assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
 }
 
-/// A `#health-ganeti` node attribute by tag. Partial mode still never fails; only a change is published, anew where
-/// the cluster may have forgotten it, and it goes with its tag. Nobody has the node's address, so its noded is silent.
+/// The node attribute `#health-ganeti`, by tag. Partial mode still never fails. The attribute is published only when it
+/// changes, again where the cluster may have lost it, and is deleted with its tag. No host has the node's address, so
+/// its noded does not answer.
 #[test]
 fn health_is_published_by_tag_only_when_it_changes() {
     let scene = Scene::new("n4.lab");
@@ -243,8 +244,8 @@ fn health_is_published_by_tag_only_when_it_changes() {
     assert_eq!(published(), red.repeat(3) + gone);
 }
 
-/// Whether this node may fence, as an attribute: a candidate first, a regular node by the copy, and not who lacks a program.
-/// Nothing is said where Pacemaker has no device of ours.
+/// The attribute that shows whether this node may fence: as a candidate, or as a regular node by the copy, but not if a
+/// program is missing. Nothing is published if Pacemaker has no device of ours.
 #[test]
 fn who_may_fence_is_published_when_it_changes() {
     let scene = Scene::new("n4.lab");
@@ -283,8 +284,8 @@ fn who_may_fence_is_published_when_it_changes() {
     assert_eq!(published().len(), 4, "the cluster may have forgotten it");
 }
 
-/// Stop and start of the role alone fix nothing. What never ran, or was stopped by hand, is left to whoever starts it;
-/// a rehearsal kills nothing.
+/// A stop and start of the role alone fixes nothing. A daemon that never ran, or was stopped by hand, is left alone; a
+/// simulated failure kills no daemon.
 #[test]
 fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {
     for (ran, simulated, tag, restarted) in [
@@ -312,8 +313,8 @@ fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {
     }
 }
 
-/// A node that left gracefully is drained, and no candidate when Pacemaker looks at it again: it was kept from the role for
-/// good, though it was un-drained a moment later.
+/// A node that left gracefully is drained, and not a candidate when Pacemaker probes it again. The role was then kept
+/// from it for good, though it was un-drained a moment later.
 #[test]
 fn a_node_that_becomes_a_candidate_is_looked_at_again() {
     let scene = Scene::new("n2.lab");
@@ -332,7 +333,8 @@ fn a_node_that_becomes_a_candidate_is_looked_at_again() {
     }
 }
 
-/// What a tag adds: storage that this node has must take a write, what it does not have is not asked for.
+/// The check that a tag adds: storage that this node has must accept a write; storage that it does not have is not
+/// checked.
 #[test]
 fn the_storage_that_a_tag_names_is_written_to() {
     for (folder, told) in [("/proc", "storage: /proc: "), ("/nonexistent", "")] {
@@ -340,7 +342,7 @@ fn the_storage_that_a_tag_names_is_written_to() {
         scene.file("ssconf_shared_file_storage_dir", &format!("{folder}\n"));
         scene.file("ssconf_cluster_tags", "ocf:node-role:full\nocf:node-role:check-storage\n");
         let ended = scene.run(NODE, "monitor", &[("OCF_RESKEY_CRM_meta_timeout", "3000")]);
-        // noded and confd do not answer in this scene either.
+        // noded and confd do not answer in this scene.
         assert_eq!(ended.code, 1);
         assert_eq!(ended.stderr.contains("storage: "), !told.is_empty(), "{}", ended.stderr);
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
@@ -352,7 +354,7 @@ fn the_storage_that_a_tag_names_is_written_to() {
 fn a_partial_monitor_starts_nothing_and_is_cheap() {
     let scene = Scene::new("n1.lab").alone();
     for agent in [MASTER, NODE] {
-        // No child process: the limit on processes forbids one. (Threads of the agent's own count, too.)
+        // No child process: the limit on processes forbids one. (It counts the agent's own threads, too.)
         let ended = scene.limited(agent, "monitor", &["--as=67108864", "--cpu=1"]);
         assert_eq!(ended.code, 0, "{agent}: {}", ended.stderr);
     }

@@ -1,4 +1,4 @@
-//! The actions, and what each of them prints and exits with.
+//! The actions of the agent, with their output and exit codes.
 
 use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::power::{Power, combined};
@@ -10,7 +10,7 @@ use crate::report::{Code, Report};
 use crate::target::{Cluster, TargetError};
 use crate::{fencing, metadata, survey, switch};
 
-/// Does what the options ask for. `deadline` covers everything, beginning with the process.
+/// Runs the action of the options. `deadline` covers everything, from the start of the process.
 #[must_use]
 pub fn run(options: &Options, deadline: Deadline) -> Report {
     match options.action {
@@ -27,7 +27,7 @@ pub fn run(options: &Options, deadline: Deadline) -> Report {
     }
 }
 
-/// The options are typed by now; what is left is whether this host has what they need.
+/// Checks that this host has what the options need; the options themselves have been checked before.
 fn validate(options: &Options) -> Report {
     if let Some(path) = &options.oob_program {
         return match OobProgram::find(path) {
@@ -70,7 +70,7 @@ fn list_status(options: &Options, deadline: Deadline) -> Report {
     report
 }
 
-/// Cheap on purpose: a monitor that asks every device is the root of most time-outs of fence devices.
+/// Checks the programs without asking devices: monitors that ask every device cause most timeouts of fence devices.
 fn monitor(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
     let nodes = match (cluster.nodes_with_program(), cluster.program_by_option()) {
@@ -101,10 +101,11 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
     report
 }
 
-/// Several plugs are off only when all of them are; one that is not known makes the whole unknown.
+/// Reads the power of the plugs. Several plugs are off only if all of them are off. If none is on and one is unknown,
+/// the result is unknown.
 fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
-    // Pacemaker may ask this before it chooses a device, and then every other device waits for the answer.
+    // Pacemaker may ask this before it chooses a device, and every other device waits for the answer then.
     let look = deadline.at_most(budget::READ_LIMIT);
     let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
@@ -120,7 +121,7 @@ fn status(options: &Options, deadline: Deadline) -> Report {
             Err(why) => report.complain.push(why),
         }
     }
-    // One that is known to be on decides; off needs every one.
+    // A single plug that is on decides; off requires that all plugs are off.
     match combined(states) {
         Some(Power::On) => report.say.push("Status: ON".to_owned()),
         Some(Power::Off) if report.complain.is_empty() => {

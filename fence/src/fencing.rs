@@ -1,4 +1,4 @@
-//! Switching one node: on, off, or off and on again; with its intent, its receipt and its record in Ganeti.
+//! Fences one node or switches it on, with its intent, its receipt and its record in Ganeti.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use crate::target::{Cluster, Target, TargetError};
 
 const PROGRAM: &str = "fence_ganeti";
 
-/// The most that the second half of a reboot may take: the node is proven off, and Pacemaker recovers nothing before
+/// The time limit for the second half of a reboot. The node is proven off then, and Pacemaker starts no recovery before
 /// this agent has ended.
 const ON_HALF: Duration = Duration::from_secs(20);
 
-/// Fences a node whose program was found.
+/// Runs the action on a node whose program was found.
 pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadline: Deadline) -> Report {
     let asked = asked(options.action);
     let node = target.node.clone();
@@ -38,7 +38,7 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
 
     let (finish, mut report) = match lock(options, &node, work) {
         Err(why) => failed(&node, asked, Outcome::Unknown, why),
-        // Held to the end: another agent must not take the dark moment of a reboot for an off.
+        // The lock is held to the end: another agent must not take the off phase of a reboot for an off.
         Ok(_lock) => act(cluster, &target, asked, options, work, &mut road),
     };
     report.complain.splice(0..0, road.leave(finish));
@@ -48,7 +48,7 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
     report
 }
 
-/// A node that cannot be fenced from here: said, and kept like every other end.
+/// Reports that a node cannot be fenced from here, and writes a receipt as for every other result.
 pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetError, options: &Options) -> Report {
     let is_missing = matches!(error, TargetError::Node { .. }) && cluster.certainly_lacks(plug);
     if options.missing_as_off && is_missing && options.action != Action::On {
@@ -65,7 +65,7 @@ pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetErro
 
 fn enter(options: &Options, node: &NodeName) -> RecordedAction {
     let mut road = RecordedAction::enter(ReceiptLog::new(&options.state_dir), PROGRAM, asked(options.action), node);
-    // At once: we may be killed later.
+    // The warnings are printed at once, as this process may be killed later.
     for line in road.take_warnings().iter().filter(|_| !options.quiet) {
         cli::print_error(PROGRAM, line);
     }
@@ -80,7 +80,8 @@ const fn asked(action: Action) -> Asked {
     }
 }
 
-/// One action on a node at a time on this host. A lock that cannot be made stops no fencing.
+/// Takes the lock of the node on this host, for one action at a time. A lock file that cannot be made does not stop
+/// fencing.
 fn lock(options: &Options, node: &NodeName, deadline: Deadline) -> Result<Option<Lock>, String> {
     let path = options.state_dir.join("lock").join(format!("node-{node}"));
     match Lock::take(&path, deadline) {
@@ -117,14 +118,15 @@ fn act(
     if want == Power::On {
         return (finish, report);
     }
-    // The node is proven off: nothing that follows can make this a failure.
+    // The node is proven off: nothing below can turn this into a failure.
     if proof.already && proof.grade == Grade::Off && is_ours(target.program.path()) {
         switch::have_it_refused(target, deadline, road);
     }
     let mut power = Power::Off;
     let mut was_switched_on = false;
     if asked == Asked::Reboot && proof.grade < Grade::Off {
-        // Its power was not switched off: there is nothing to switch on, and nobody may undo what keeps it out.
+        // The power was not switched off, so there is nothing to switch on. What keeps the node out must not be undone
+        // here.
         let why =
             format!("its power was not switched ({}): it returns when it is rebooted and readmitted", proof.grade);
         report = Report::success("Success: Rebooted");
@@ -149,7 +151,7 @@ fn act(
             }
         }
     }
-    // A reboot by hand whose power-on was sent is planned: what it takes down comes back, and was not lost.
+    // A manual reboot whose power-on was sent is planned: what it stops returns, and was not lost.
     if was_switched_on && !identity::under_pacemaker() {
         finish.record = Some(match power {
             Power::On => "left: it was rebooted by hand, and is on again".to_owned(),

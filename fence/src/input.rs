@@ -1,4 +1,4 @@
-//! Where options come from: the command line if there is one, else `key=value` lines on stdin.
+//! Reads the options: from the command line if there is one, else from `key=value` lines on stdin.
 
 use std::io::Read;
 
@@ -7,15 +7,16 @@ use clap::{Arg, ArgAction, Command};
 use crate::options::Given;
 use crate::spec::{Kind, OPTIONS, Spec};
 
-/// The most that is read of stdin, in bytes: Pacemaker's pipe holds no more and cuts what is beyond it
+/// The most bytes that are read of stdin. Pacemaker's pipe holds no more and cuts the rest
 /// (`lib/services/services_linux.c`).
 pub const STDIN_LIMIT: u64 = 64 * 1024;
 
-/// The node that Pacemaker wants fenced, by its own name of it (`lib/fencing/st_actions.c`): on stdin only, no option.
+/// Key of the node that Pacemaker wants fenced, by Pacemaker's name of it (`lib/fencing/st_actions.c`). It exists on
+/// stdin only, not as an option.
 pub const NODENAME: &str = "nodename";
 
-/// Reads `key=value` lines: any order, the last of a key wins, unknown keys are ignored
-/// (`doc/FenceAgentAPI.md`). `plug` wins over its old name `port`, and both over `nodename`.
+/// Parses `key=value` lines in any order. The last line of a key wins, and unknown keys are ignored
+/// (`doc/FenceAgentAPI.md`). `plug` takes precedence over its old name `port`, and both over `nodename`.
 #[must_use]
 pub fn from_lines(text: &str) -> Given {
     let mut given = Given::new();
@@ -45,10 +46,10 @@ pub fn from_lines(text: &str) -> Given {
     given
 }
 
-/// Reads stdin to its end.
+/// Reads stdin to its end and parses it.
 ///
 /// # Errors
-/// A line for the user, when there is too much of it or it cannot be read.
+/// One line, if stdin has more than [`STDIN_LIMIT`] bytes or cannot be read.
 pub fn from_stdin(stdin: impl Read) -> Result<Given, String> {
     let mut bytes = Vec::new();
     stdin
@@ -61,10 +62,10 @@ pub fn from_stdin(stdin: impl Read) -> Result<Given, String> {
     Ok(from_lines(&String::from_utf8_lossy(&bytes)))
 }
 
-/// Reads the command line; `Err` is also how help and version come out.
+/// Parses the command line. A request for help or the version is an `Err`, too.
 ///
 /// # Errors
-/// clap's, which knows what to print and where.
+/// clap's error, which contains what to print and where.
 pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Given, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
     let mut given = Given::new();
@@ -80,7 +81,7 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -
     Ok(given)
 }
 
-/// The command line, for parsing, help, completions and the manual page.
+/// Returns the definition of the command line, for parsing, help, completions and the manual page.
 #[must_use]
 pub fn command() -> Command {
     Command::new("fence_ganeti")
@@ -128,8 +129,8 @@ mod tests {
         from_lines(text).get("plug").cloned()
     }
 
-    /// Pacemaker 2.1 sends `port` (by its default), 3 sends `plug`, both send `nodename`; the order is a hash
-    /// table's.
+    /// Pacemaker 2.1 sends `port` (by its default), 3 sends `plug`, both send `nodename`. The order is that of a hash
+    /// table.
     #[test]
     fn both_generations_of_pacemaker_are_understood() {
         assert_eq!(plug("nodename=n1\nport=n1.lab\naction=off"), Some("n1.lab".into()));

@@ -1,9 +1,10 @@
-//! `fence_ganeti`: Ganeti's out-of-band power interface as a stonith device for Pacemaker.
+//! `fence_ganeti`: Ganeti's out-of-band power interface as a fence device of Pacemaker.
 //!
-//! The interface is fence-agents' (its `doc/FenceAgentAPI.md` and `lib/fencing.py.py`): options on stdin or on the
-//! command line ([`spec`], [`input`], [`options`]), a metadata document ([`metadata`]), and actions ([`actions`]).
-//! Nothing here needs Ganeti's master, its job queue or its locks: each node's OOB program is looked up in
-//! `config.data` and run here ([`target`], [`switch`]); what can be told to Ganeti afterwards is told ([`record`]).
+//! The interface is that of fence-agents (its `doc/FenceAgentAPI.md` and `lib/fencing.py.py`): options on stdin or on
+//! the command line ([`spec`], [`input`], [`options`]), a metadata document ([`metadata`]), and actions ([`actions`]).
+//! It needs neither Ganeti's master nor its job queue or locks. It reads the OOB program of each node from
+//! `config.data` and runs the program on this host ([`target`], [`switch`]). After an off, it records the node offline
+//! in Ganeti if that is possible from here ([`record`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,4 +1,4 @@
-//! Parses, calls, prints.
+//! The program `fence_ganeti`: reads the options, runs the action, prints its result and sets the exit code.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => return fail(&error.to_string()).into(),
     };
-    // What is said of the work must never stop the work.
+    // A log that cannot be written must never stop the action.
     match options.debug_file.as_deref().map(|path| (path, log::to_file(path))) {
         Some((path, Err(error))) => {
             complain(&format!("cannot write the debug file {}, goes on without: {error}", path.display()));
@@ -44,13 +44,13 @@ fn main() -> ExitCode {
     }
     let text: String = report.say.iter().map(|line| format!("{line}\n")).collect();
     if let Err(error) = cli::print(&text) {
-        // The list is lost; a fencing that is done stays done.
+        // The output is lost; a fencing that succeeded stays a success.
         complain(&error);
     }
     report.code.into()
 }
 
-/// The command line if there is one, else stdin, as the agents' library does it.
+/// Reads the options from the command line if there is one, else from stdin, as fence-agents' library does.
 fn given() -> Result<Given, Code> {
     if std::env::args_os().len() > 1 {
         return input::from_arguments(std::env::args_os())

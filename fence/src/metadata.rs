@@ -1,4 +1,4 @@
-//! The metadata document, made from the table of options; validates against fence-agents' `metadata.rng`.
+//! The metadata document, made from the table of options. It is valid by fence-agents' `metadata.rng`.
 
 use std::io;
 
@@ -16,10 +16,10 @@ job queue or locks: so the node that is the master can be fenced too. Success is
 power-status afterwards, never an exit code. After a proven off the node is recorded offline in Ganeti where that is \
 possible from here. Receipts of everything are kept: see gnt-ha history.";
 
-/// The whole document.
+/// Returns the whole document.
 ///
 /// # Errors
-/// None in practice: it is written to memory.
+/// No error in practice: the document is written to memory.
 pub fn document() -> io::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b'\t', 1);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
@@ -41,7 +41,7 @@ pub fn document() -> io::Result<String> {
             writer.create_element("actions").write_inner_content(|writer| {
                 for (word, _) in Action::WORDS {
                     let action = writer.create_element("action").with_attribute(("name", word));
-                    // Nobody is to be switched on by itself: readmission is an administrator's decision.
+                    // Pacemaker must not switch on a node by itself: an administrator decides on its readmission.
                     if word == "on" { action.with_attribute(("automatic", "0")) } else { action }.write_empty()?;
                 }
                 Ok(())
@@ -53,11 +53,11 @@ pub fn document() -> io::Result<String> {
     Ok(document)
 }
 
-/// Pacemaker 2.1 chooses the name under which it sends the node by looking for `port` in the metadata.
+/// Pacemaker 2.1 searches the metadata for `port` to choose the name under which it sends the node.
 const SHOWN_OLD: [&str; 1] = ["port"];
 
 fn parameter(writer: &mut Writer<Vec<u8>>, spec: &Spec, name: &str, deprecated: bool) -> io::Result<()> {
-    // Pacemaker gives the action and the node itself; it shows them as not required either way.
+    // Pacemaker itself sends the action and the node, and shows them as not required in any case.
     let required = if spec.name == "action" { "1" } else { "0" };
     let mut element =
         writer.create_element("parameter").with_attributes([("name", name), ("unique", "0"), ("required", required)]);
@@ -122,7 +122,7 @@ fn getopt(spec: &Spec) -> String {
 mod tests {
     use super::*;
 
-    /// Pacemaker 2.1.5 looks for `port`, 3 for `plug` first; both must be there.
+    /// Pacemaker 2.1.5 searches for `port`, 3 for `plug` first; both must be present.
     #[test]
     fn both_names_of_the_node_are_there() {
         let document = document().unwrap();

@@ -1,4 +1,4 @@
-//! The options, typed and checked.
+//! The options of the agent, typed and checked.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,31 +11,31 @@ use gnt_ha::sys::identity;
 use crate::input::NODENAME;
 use crate::spec::{GRADES, OPTIONS};
 
-/// A word that starts an action that `fence_ganeti` can do.
+/// An action that `fence_ganeti` can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Power on.
+    /// Switches the node on.
     On,
-    /// Power off, proven.
+    /// Brings the node off, and proves it.
     Off,
-    /// Off, proven, then on.
+    /// Brings the node off, proves it, and switches the node on.
     Reboot,
-    /// Says whether the node has power.
+    /// Reads whether the node has power.
     Status,
-    /// The nodes that can be fenced.
+    /// Lists the nodes that can be fenced.
     List,
-    /// The same with their power.
+    /// Lists the nodes that can be fenced, with their power.
     ListStatus,
-    /// Can this device do its work?
+    /// Checks whether this device can do its work.
     Monitor,
-    /// Are the options right?
+    /// Checks the options and what they need on this host.
     ValidateAll,
-    /// The metadata document.
+    /// Prints the metadata document.
     Metadata,
 }
 
 impl Action {
-    /// The words, as the metadata lists them.
+    /// The words of the actions, in the order of the metadata.
     pub const WORDS: [(&'static str, Self); 10] = [
         ("on", Self::On),
         ("off", Self::Off),
@@ -51,7 +51,7 @@ impl Action {
 
     fn from_word(word: &str) -> Result<Self, OptionError> {
         let lower = word.to_ascii_lowercase();
-        // The agents' library takes this spelling of resource agents too.
+        // fence-agents' library also accepts this spelling, which is that of resource agents.
         let lower = if lower == "meta-data" { "metadata" } else { &lower };
         Self::WORDS
             .into_iter()
@@ -60,97 +60,97 @@ impl Action {
             .ok_or_else(|| OptionError::Action(word.to_owned()))
     }
 
-    /// Whether it needs a node to act on.
+    /// Returns whether the action needs a node.
     #[must_use]
     pub const fn needs_plug(self) -> bool {
         matches!(self, Self::On | Self::Off | Self::Reboot | Self::Status)
     }
 }
 
-/// Option values as text, by the names in [`OPTIONS`](crate::spec::OPTIONS).
+/// Option values as text, by their names in [`OPTIONS`](crate::spec::OPTIONS).
 pub type Given = BTreeMap<&'static str, String>;
 
-/// The options, typed.
+/// The typed options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What to do.
+    /// The action that is requested.
     pub action: Action,
-    /// The nodes to do it to; none if none were given.
+    /// The nodes to act on; empty if no node was given.
     pub plugs: Vec<NodeName>,
-    /// The node that Pacemaker wants fenced; none where it was not said or is not a valid node name.
+    /// The node that Pacemaker wants fenced; `None` if it was not given or is not a valid node name.
     pub meant: Option<NodeName>,
-    /// Separates columns in lists.
+    /// The separator of the columns in lists.
     pub separator: String,
-    /// Before off and reboot.
+    /// The wait before off and reboot.
     pub delay: Duration,
-    /// For one change of power; `None` when the deadline alone limits it.
+    /// The time limit for one change of the power; `None` if only the deadline limits it.
     pub power_timeout: Option<Duration>,
-    /// Between a command and the first reading.
+    /// The wait between a command and the first reading.
     pub power_wait: Duration,
-    /// Between two readings.
+    /// The wait between two readings.
     pub status_sleep: Duration,
-    /// Further attempts to switch on.
+    /// The number of additional attempts to switch on.
     pub retry_on: u32,
-    /// An unknown node counts as off.
+    /// Whether a node that Ganeti does not know counts as off.
     pub missing_as_off: bool,
-    /// Steps on stderr.
+    /// Whether the steps are logged to stderr.
     pub verbose: bool,
-    /// Steps into a file.
+    /// The file to which the steps are logged.
     pub debug_file: Option<PathBuf>,
-    /// No errors on stderr.
+    /// Whether errors on stderr are suppressed.
     pub quiet: bool,
-    /// Instead of Ganeti's `oob_program`.
+    /// An OOB program that replaces Ganeti's `oob_program` for every node.
     pub oob_program: Option<PathBuf>,
-    /// The least proof that counts.
+    /// The weakest grade that counts as off.
     pub minimum_grade: Grade,
-    /// For everything.
+    /// The time limit for the whole action.
     pub deadline: Duration,
-    /// A monitor that asks the devices.
+    /// Whether `monitor` asks the devices.
     pub deep: bool,
-    /// Nodes asked at once.
+    /// The number of nodes that are asked at once.
     pub fanout: usize,
-    /// Tell Ganeti.
+    /// Whether a node that was fenced is recorded in Ganeti.
     pub record: bool,
-    /// Ganeti's data folder.
+    /// Ganeti's data directory.
     pub data_dir: PathBuf,
-    /// The receipts' folder.
+    /// The directory of the receipts.
     pub state_dir: PathBuf,
-    /// Pacemaker's configuration.
+    /// The path of Pacemaker's configuration.
     pub cib: PathBuf,
 }
 
-/// An option that cannot be used.
+/// The reason why an option cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
-    /// No such action. The words are those that Pacemaker looks for (`stonith__result2rc`).
+    /// The action is unknown. Pacemaker searches for the first two words (`stonith__result2rc`).
     #[error("Unrecognised action '{}': use one of on, off, reboot, status, list, list-status, monitor, metadata, validate-all", .0.escape_debug())]
     Action(String),
-    /// The action needs a node.
+    /// The action needs a node, and none was given.
     #[error("no node was named: give plug=NODE on stdin, or -n NODE")]
     NoPlug,
-    /// A plug that is not a valid node name.
+    /// The plug is not a valid node name.
     #[error("{0}")]
     Plug(#[from] BadNodeName),
-    /// A value of the wrong kind.
+    /// The value does not have the type of the option.
     #[error("option {name} cannot be {value:?}: give {wanted}")]
     Value {
-        /// The option.
+        /// The name of the option.
         name: &'static str,
-        /// What was given.
+        /// The value that was given, at most 60 characters of it.
         value: String,
-        /// What it takes.
+        /// The values that the option accepts.
         wanted: String,
     },
 }
 
 impl Options {
-    /// Makes typed values of what was given.
+    /// Parses and checks the given values; options without a value get their defaults.
     ///
     /// # Errors
-    /// [`OptionError`].
+    /// [`OptionError`] for the first value that cannot be used, or if the action needs a node and has none.
     pub fn new(given: &Given) -> Result<Self, OptionError> {
         let values = Values(given);
-        // An empty action is no request to reboot anything.
+        // An empty action does not count as a request for a reboot.
         let action = Action::from_word(given.get("action").map_or("reboot", |word| word.trim()))?;
         let separator = values.text("plug_separator").unwrap_or(",");
         let plugs = match values.text("plug") {
@@ -162,7 +162,7 @@ impl Options {
         }
         let disable_timeout = values.truth("disable_timeout")?.unwrap_or_else(identity::under_pacemaker);
         let power_timeout = values.seconds("power_timeout")?;
-        // How much is said must never stop the work: what is not a no is a yes.
+        // A wrong level of verbosity must never stop the action: any value that is not a form of "no" counts as yes.
         let verbose = |name| !matches!(values.text(name), None | Some("0" | "no" | "off" | "false"));
         let deadline = values.seconds("deadline")?;
         let delay = values.seconds("delay")?;
@@ -179,7 +179,7 @@ impl Options {
             meant: given.get(NODENAME).and_then(|name| NodeName::new(name.trim()).ok()),
             separator: values.text("separator").unwrap_or(",").to_owned(),
             delay,
-            // As in fence-agents' library, 0 is no limit of its own: the deadline alone limits it.
+            // As in fence-agents' library, 0 means no limit: only the deadline limits the change.
             power_timeout: (!disable_timeout && !power_timeout.is_zero()).then_some(power_timeout),
             power_wait: values.seconds("power_wait")?,
             status_sleep: values.seconds("stonith_status_sleep")?,
@@ -201,13 +201,13 @@ impl Options {
     }
 }
 
-/// The given values over the defaults.
+/// The given values, with the defaults of the options behind them.
 struct Values<'a>(&'a Given);
 
 impl Values<'_> {
     fn text(&self, name: &'static str) -> Option<&str> {
         let default = OPTIONS.iter().find(|spec| spec.name == name).and_then(|spec| spec.default);
-        // Pacemaker sends a parameter without a value as an empty one.
+        // Pacemaker sends a parameter without a value as an empty string.
         self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty()).or(default)
     }
 
@@ -258,14 +258,14 @@ mod tests {
     fn the_defaults_are_those_that_are_documented() {
         let options = options(&[("plug", "n1")]).unwrap();
         assert_eq!(options.action, Action::Reboot);
-        // What the record takes a device for that does not say.
+        // The least grade that the reconciler assumes for a device without `minimum_grade`.
         assert_eq!(options.minimum_grade, gnt_ha::core::reconcile::Settings::DEVICE_GRADE);
         assert_eq!(options.deadline, Duration::from_secs(55));
         assert!(options.record && !options.missing_as_off && !options.deep);
         assert_eq!(options.power_timeout, Some(Duration::from_secs(20)));
     }
 
-    /// A limit of 0 s would give up before the second reading: it means that the deadline alone limits it.
+    /// A limit of 0 s would fail before the second reading, so it means that only the deadline limits the change.
     #[test]
     fn no_power_timeout_is_the_deadline() {
         let of = |value| options(&[("plug", "n1"), ("disable_timeout", "false"), ("power_timeout", value)]).unwrap();
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(options(&[("action", "off")]).unwrap_err(), OptionError::NoPlug);
     }
 
-    /// Pacemaker looks for these words to tell "unsupported" from "failed" (`stonith__result2rc`).
+    /// Pacemaker searches for these words to distinguish "unsupported" from "failed" (`stonith__result2rc`).
     #[test]
     fn an_unknown_action_is_unrecognised() {
         let error = options(&[("action", "explode\nnow")]).unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! Telling Ganeti, after a proven off, what it can be told from here: best effort, bounded, and by the record's guards.
+//! Records a node offline in Ganeti after a proven off, as far as this host and the guards of the reconciler permit it.
+//! Takes at most 300 ms.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use gnt_ha::sys::identity;
 use crate::options::Options;
 use crate::target::Cluster;
 
-/// The most that telling Ganeti may add to a fencing: Pacemaker recovers nothing before the agent has ended.
+/// The most time that recording may add to a fencing: Pacemaker starts no recovery before the agent has ended.
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Has the node recorded as offline, by what its fencing is worth. Returns what became of it, for the receipt: whatever it is, the fencing
-/// stands, and whoever is master has to see to the record.
+/// Submits a job that records the node offline, with the evidence of its fencing. Returns the result as text for the
+/// receipt. The fencing stands in any case; otherwise the master records the node later.
 #[must_use]
 pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Options) -> String {
     let deadline = Deadline::after(LIMIT);

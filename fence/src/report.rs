@@ -1,29 +1,29 @@
-//! How an action ended, for its caller.
+//! The result of an action, for its caller.
 
 use std::process::ExitCode;
 
-/// How an action ended: what goes to stdout, what to stderr, and the exit code.
+/// The result of an action: its lines for stdout and stderr, and the exit code.
 ///
 /// Pacemaker logs each line on stderr as a warning, so a plain success has none there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Lines for stdout.
+    /// The lines for stdout.
     pub say: Vec<String>,
-    /// Lines for stderr.
+    /// The lines for stderr.
     pub complain: Vec<String>,
-    /// The exit code.
+    /// The exit code of the agent.
     pub code: Code,
 }
 
-/// The exit codes of a fence agent (`doc/FenceAgentAPI.md`; agents of the library know no others).
+/// The exit codes of a fence agent (`doc/FenceAgentAPI.md`; agents of fence-agents' library use no others).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Code {
-    /// Success; for `status`: on.
+    /// 0: success; for `status`: on.
     #[default]
     Success,
-    /// Failure, or not known.
+    /// 1: failure, or an unknown state.
     Failure,
-    /// `status`: off.
+    /// 2, of `status` only: off.
     Off,
 }
 

@@ -1,44 +1,44 @@
-//! The table of options, once: the command line, stdin and the metadata come from it.
+//! The table of options, from which the command line, stdin and the metadata are made.
 
 use gnt_ha::sys::ganeti::files;
 
-/// What an option takes.
+/// The type of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing on the command line; 1/yes/on/true or 0/no/off/false on stdin.
+    /// No value on the command line; 1/yes/on/true or 0/no/off/false on stdin.
     Flag,
-    /// The same words, on the command line too.
+    /// One of these words, on the command line, too.
     Truth,
-    /// Text.
+    /// Any text.
     Text,
     /// A time in seconds.
     Second,
     /// A whole number.
     Integer,
-    /// One of these words.
+    /// One of the listed words.
     Select(&'static [&'static str]),
 }
 
-/// One option.
+/// The definition of one option.
 #[derive(Debug)]
 pub struct Spec {
-    /// Its name on stdin and in the metadata; with `-` for `_` the long option.
+    /// The name on stdin and in the metadata; with `-` for `_` it is the long option.
     pub name: &'static str,
-    /// Its short option.
+    /// The letter of the short option.
     pub short: Option<char>,
-    /// Its old name, which still works on stdin.
+    /// The old name, which still works on stdin.
     pub old: Option<&'static str>,
-    /// What it takes.
+    /// The type of the value.
     pub kind: Kind,
-    /// Its value when it is not given.
+    /// The value of an option that is not given.
     pub default: Option<&'static str>,
-    /// How the value is called in the help.
+    /// The placeholder of the value in the help.
     pub value: &'static str,
-    /// What it is for.
+    /// The help text of the option.
     pub help: &'static str,
 }
 
-/// The grades that may be asked for, as in [`gnt_ha::core::grade::Grade::ACCEPTABLE`].
+/// The grades that the option `minimum_grade` accepts, as in [`gnt_ha::core::grade::Grade::ACCEPTABLE`].
 pub const GRADES: &[&str] = &["isolated", "bounded", "off"];
 
 const fn spec(name: &'static str, short: Option<char>, kind: Kind, value: &'static str, help: &'static str) -> Spec {
@@ -53,7 +53,8 @@ const fn formerly(spec: Spec, old: &'static str) -> Spec {
     Spec { old: Some(old), ..spec }
 }
 
-/// Every option. The first block has the names and meanings of fence-agents' library; the second is ours.
+/// Every option. The first options have the names and meanings of fence-agents' library; those from `oob_program` on
+/// are ours.
 pub const OPTIONS: &[Spec] = &[
     with_default(
         formerly(
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(GRADES, Grade::ACCEPTABLE.map(Grade::word));
     }
 
-    /// The budget reckons with it.
+    /// The time budget uses this value.
     #[test]
     fn the_deadline_is_the_one_that_the_budget_knows() {
         let deadline = OPTIONS.iter().find(|spec| spec.name == "deadline").unwrap();

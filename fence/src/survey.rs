@@ -1,4 +1,4 @@
-//! Looking at many nodes: list, list-status, monitor.
+//! Asks many nodes at once, for list, list-status and monitor.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +12,15 @@ use gnt_ha::sys::oob_program::{OobError, OobProgram};
 use crate::options::Options;
 use crate::switch::judge;
 
-/// Every name under which Pacemaker may know a node: its full name and its short one.
+/// Returns every name under which Pacemaker may know a node: its full name and its short one.
 ///
-/// No state column: Pacemaker would take a word like `UNKNOWN` for a node (`lib/fencing/st_client.c`).
+/// There is no state column: Pacemaker would take a word such as `UNKNOWN` for a node (`lib/fencing/st_client.c`).
 #[must_use]
 pub fn names(node: &NodeName, separator: &str) -> String {
     if node.short() == node.as_str() { node.to_string() } else { format!("{node}{separator}{}", node.short()) }
 }
 
-/// Does `work` for each item, at most `fanout` at the same time; the results are in the items' order.
+/// Calls `work` for each item, at most `fanout` at once. Returns the results in the order of the items.
 pub fn each<T: Sync, R: Send>(items: &[T], fanout: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(items.len()));
@@ -34,7 +34,7 @@ pub fn each<T: Sync, R: Send>(items: &[T], fanout: usize, work: impl Fn(&T) -> R
     };
     std::thread::scope(|scope| {
         for _ in 1..fanout.min(items.len()) {
-            // With fewer threads than asked for it takes longer, and is done all the same.
+            // With fewer threads it takes longer, and all items are still processed.
             if std::thread::Builder::new().spawn_scoped(scope, worker).is_err() {
                 break;
             }
@@ -46,7 +46,7 @@ pub fn each<T: Sync, R: Send>(items: &[T], fanout: usize, work: impl Fn(&T) -> R
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// What each node's program says of its power.
+/// Returns the power of each node, as its program reports it.
 #[must_use]
 pub fn ask(nodes: &[(NodeName, PathBuf)], options: &Options, deadline: Deadline) -> Vec<Result<Power, String>> {
     each(nodes, options.fanout, |(node, path)| {
@@ -55,10 +55,10 @@ pub fn ask(nodes: &[(NodeName, PathBuf)], options: &Options, deadline: Deadline)
     })
 }
 
-/// Looks whether each program can be run, each once.
+/// Checks that each program can be run; each one is checked once.
 ///
 /// # Errors
-/// The first that cannot.
+/// [`OobError`] of the first program that cannot be run.
 pub fn programs_are_there(nodes: &[(NodeName, PathBuf)]) -> Result<(), OobError> {
     let mut paths: Vec<&PathBuf> = nodes.iter().map(|(_, path)| path).collect();
     paths.sort_unstable();

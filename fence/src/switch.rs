@@ -1,4 +1,4 @@
-//! Bringing one node's power about through its OOB program, and proving it by reading back.
+//! Changes the power of one node through its OOB program, and proves the change by reading the power back.
 
 use std::time::{Duration, Instant};
 
@@ -14,25 +14,26 @@ use gnt_ha::sys::recorded_action::RecordedAction;
 use crate::options::Options;
 use crate::target::Target;
 
-/// For how long after the command looks at the power may tell nothing: a BMC on a shared port is away for seconds. Not
-/// longer, as Pacemaker asks other peers only when this agent fails before it is killed.
+/// The time after the command during which a reading may fail: a BMC on a shared port does not answer for seconds. It
+/// is not longer, as Pacemaker asks other peers only if this agent fails before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A proven state.
+/// A state that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// It was there before.
+    /// Whether the node had this state before the action.
     pub already: bool,
-    /// How strongly an off is proven; `unknown` for an on.
+    /// The grade of an off; `unknown` for an on.
     pub grade: Grade,
-    /// Whose word it is.
+    /// The program on which the proof rests.
     pub proven_by: String,
 }
 
-/// Pursues `want` until it is proven or the time is over. What is `known` of the power need not be asked first.
+/// Changes the power to `want` and reads it back, until it is proven or the time is over. If the power is `known`, it
+/// is not read first.
 ///
 /// # Errors
-/// Why it is not proven, in one line without the node's name.
+/// One line without the node's name, with the reason why the state is not proven.
 pub fn pursue(
     target: &Target,
     want: Power,
@@ -48,7 +49,7 @@ pub fn pursue(
         Power::Off => 2,
     };
     let rules = Rules {
-        // Somebody else's program may have looked at a dark moment; ours looks twice itself (see below).
+        // A foreign program may have read a moment without power; our program reads twice itself (see below).
         readings: 2,
         confirm_pause: options.status_sleep,
         poll_pause: options.status_sleep,
@@ -74,7 +75,7 @@ pub fn pursue(
                 let reading = judge(&answer, options.minimum_grade);
                 note(road, target, Command::PowerStatus, &describe(&answer));
                 seen = answer.ok();
-                // The answer at hand decides: a grade in an earlier one does not vouch for it.
+                // The current answer decides: a grade in an earlier answer does not count for it.
                 let graded = seen.as_ref().is_some_and(|status| status.grade.is_some());
                 pursuit.believe_after(if want == Power::On || graded { 1 } else { 2 });
                 pursuit.read(reading, begun.elapsed())
@@ -95,17 +96,17 @@ pub fn pursue(
     }
 }
 
-/// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. It may
-/// come back as any other, so this is done for it, too; best effort.
+/// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. The target
+/// may return like any other, so it is shunned, too. A failure is only noted.
 pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut RecordedAction) {
     let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
     note(road, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
 }
 
-/// What a status means for this consumer: an off below the least grade is no off.
+/// Evaluates a status for this agent: an off below the least grade does not count as off.
 ///
 /// # Errors
-/// Why it tells nothing.
+/// [`ReadFailure`] with the reason, if the power is unknown or its grade is too weak.
 pub fn judge(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, ReadFailure> {
     match answer {
         Ok(status) if status.power == Power::Off && status.proves() < least => Err(ReadFailure {

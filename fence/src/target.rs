@@ -1,4 +1,5 @@
-//! From what Pacemaker calls a node to the node and its OOB program.
+//! Finds the node and its OOB program for a name that Pacemaker uses. Reads Ganeti's and Pacemaker's configuration and
+//! `config.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,18 +13,18 @@ use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
 
-/// What is known of the cluster on this host.
+/// What this host knows of the cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Ganeti's configuration, where this host has it.
+    /// Ganeti's configuration, or the reason why this host does not have it.
     config: Result<GanetiConfig, GanetiFilesError>,
-    /// What a host knows that is no master candidate.
+    /// The copy in Pacemaker's configuration, on a host that is not a master candidate.
     copy: Option<Copy>,
-    /// The same of a master candidate, which fences by its own files.
+    /// The same copy on a master candidate, which fences by its own files.
     beside: Option<Copy>,
-    /// The program for every node, by option.
+    /// The program for every node, from the option `oob_program`.
     program: Option<PathBuf>,
-    /// What `ganeti-oob` reads.
+    /// The path of the configuration that `ganeti-oob` reads.
     config_toml: PathBuf,
     data_dir: PathBuf,
 }
@@ -31,27 +32,27 @@ pub struct Cluster {
 /// A node that can be fenced.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Its name in Ganeti: what its OOB program is called with.
+    /// The node's name in Ganeti, which its OOB program gets as argument.
     pub node: NodeName,
-    /// Its program.
+    /// The OOB program of the node.
     pub program: OobProgram,
 }
 
-/// Why a node cannot be fenced from here.
+/// The reason why a node cannot be fenced from here.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// Ganeti's configuration is needed and cannot be used.
     #[error("{0}")]
     Config(String),
-    /// The name stands for no node, or for several.
+    /// The name matches no node, or several.
     #[error("{error} ({})", data_dir.display())]
     Node {
-        /// Which.
+        /// The result of the search.
         error: NoSuchNode,
-        /// Where Ganeti's configuration is.
+        /// Ganeti's data directory.
         data_dir: PathBuf,
     },
-    /// Pacemaker means another node than the device's options say.
+    /// Pacemaker wants another node fenced than the device's options name.
     #[error(
         "Pacemaker means {meant} (nodename), and the fence device says {plug} (plug or port): remove plug, port \
          and pcmk_host_map from the device"
@@ -59,16 +60,16 @@ pub enum TargetError {
     Contradiction {
         /// The node that Pacemaker wants fenced.
         meant: NodeName,
-        /// What the device's options name.
+        /// The node that the device's options name.
         plug: NodeName,
     },
-    /// The node has no program.
+    /// The node has no OOB program.
     #[error(
         "node {0} has no OOB program: set the node parameter oob_program (gnt-cluster modify --node-parameters \
          oob_program=/usr/lib/gnt-ha/ganeti-oob)"
     )]
     NoProgram(NodeName),
-    /// The host is no master candidate, and lacks what is needed to fence by the copy.
+    /// This host is not a master candidate, and lacks what it needs to fence by the copy.
     #[error(
         "this host is no master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: {0}"
     )]
@@ -79,20 +80,21 @@ pub enum TargetError {
 }
 
 impl Cluster {
-    /// Reads what there is on this host.
+    /// Reads the configurations on this host. Never fails: each method reports what it lacks.
     #[must_use]
     pub fn read(options: &Options) -> Self {
         let copy = || Copy::read(&options.data_dir, &options.cib);
         let (config, copy, beside) = match files::read_config(&options.data_dir) {
             Ok(ganeti) => match copy() {
-                // What it holds is from before it was lost: it may fence as any regular node, by the copy.
+                // This configuration is from before the host was lost: the host may fence as a regular node does, by
+                // the copy.
                 copy if copy.denies(&ganeti) => {
                     (Err(GanetiFilesError::NotCandidate(options.data_dir.join("config.data"))), Some(copy), None)
                 }
                 copy => (Ok(ganeti), None, Some(copy)),
             },
             Err(error @ GanetiFilesError::NotCandidate(_)) => (Err(error), Some(copy()), None),
-            // A configuration that is there and cannot be read may say something else than the copy.
+            // A configuration that exists and cannot be read may contradict the copy, so the copy is not used.
             Err(error) => (Err(error), None, None),
         };
         Self {
@@ -105,15 +107,15 @@ impl Cluster {
         }
     }
 
-    /// Ganeti's configuration.
+    /// Returns Ganeti's configuration.
     ///
     /// # Errors
-    /// [`TargetError::Config`].
+    /// [`TargetError::Config`] if this host does not have it, or cannot use it.
     pub fn config(&self) -> Result<&GanetiConfig, TargetError> {
         self.config.as_ref().map_err(|error| TargetError::Config(error.to_string()))
     }
 
-    /// The names of Ganeti's nodes, as far as they are known here.
+    /// Returns the names of Ganeti's nodes that this host knows.
     fn names(&self) -> Vec<&NodeName> {
         match (&self.config, &self.copy) {
             (Ok(config), _) => config.nodes().iter().map(|node| &node.name).collect(),
@@ -122,11 +124,11 @@ impl Cluster {
         }
     }
 
-    /// The one node that `plug` stands for. With an `oob_program` by option, a host that is no master candidate
-    /// takes a name that it does not know as it is.
+    /// Returns the one node that `plug` matches. With the option `oob_program`, a host that is not a master candidate
+    /// accepts an unknown name as it is.
     ///
     /// # Errors
-    /// [`TargetError`].
+    /// [`TargetError`] if no single node matches, the node has no program, or this host lacks what it needs.
     fn target(&self, plug: &NodeName) -> Result<Target, TargetError> {
         let wrong = |error| TargetError::Node { error, data_dir: self.data_dir.clone() };
         match (&self.config, &self.copy) {
@@ -154,8 +156,9 @@ impl Cluster {
         }
     }
 
-    /// A program that a host runs which is no master candidate: ours only with the configuration of Ganeti's master, as an older
-    /// one may name another machine for the node. That would be switched, and the node be taken for off.
+    /// Returns a program for a host that is not a master candidate. Our program requires the configuration of Ganeti's
+    /// master: an older one may name another machine for the node. Then that machine would be switched off, and the
+    /// node would count as off.
     fn by_the_right_configuration(&self, path: &Path, copy: &Copy) -> Result<OobProgram, TargetError> {
         let program = OobProgram::find(path)?;
         if is_ours(path) {
@@ -164,8 +167,9 @@ impl Cluster {
         Ok(program)
     }
 
-    /// What is to be said of a fencing by our program on a master candidate whose `config.toml` is not that of Ganeti's master. It
-    /// fences all the same: the master's may have been changed just now, and then nobody else would.
+    /// Returns a warning for a fencing by our program on a master candidate whose `config.toml` is not that of Ganeti's
+    /// master. The host fences nevertheless: the master's file may have been changed just now, and then no other host
+    /// could fence.
     #[must_use]
     pub fn doubt(&self, target: &Target) -> Option<String> {
         let path = &self.config_toml;
@@ -180,7 +184,8 @@ impl Cluster {
         })
     }
 
-    /// The program that the device's option names for every node, where this host may run it; none without such an option.
+    /// Returns the program that the option names for every node, if this host may run it; `None` without such an
+    /// option.
     pub fn program_by_option(&self) -> Option<Result<OobProgram, TargetError>> {
         let path = self.program.as_deref()?;
         Some(match &self.copy {
@@ -189,11 +194,12 @@ impl Cluster {
         })
     }
 
-    /// The node that `plug` stands for, unless Pacemaker means another one: a device with a plug of its own is
-    /// offered to all nodes, and would fence one node in the place of each other.
+    /// Returns the node that `plug` matches, unless Pacemaker wants another node fenced. A device with a plug of its
+    /// own is offered for all nodes, and would fence one node in place of another.
     ///
     /// # Errors
-    /// [`TargetError`].
+    /// [`TargetError::Contradiction`] if Pacemaker wants another node fenced; otherwise [`TargetError`] if the node
+    /// cannot be fenced from here.
     pub fn target_of(&self, plug: &NodeName, options: &Options) -> Result<Target, TargetError> {
         if let Some(meant) = &options.meant
             && let Some(meant) = self.contradicted(meant, &options.plugs)
@@ -203,13 +209,13 @@ impl Cluster {
         self.target(plug)
     }
 
-    /// The node that Pacemaker means, where no plug stands for it. A name that is no node of Ganeti's is Pacemaker's own, which
-    /// the device maps to a plug. A host that has neither the configuration nor the list of the nodes cannot tell: there the
-    /// names themselves must be one node's, full or short.
+    /// Returns the node that Pacemaker wants fenced, if no plug matches it. A name that Ganeti does not have is
+    /// Pacemaker's own, which the device maps to a plug. A host without the configuration and the list of nodes cannot
+    /// compare: there the names themselves must belong to one node, full or short.
     fn contradicted(&self, meant: &NodeName, plugs: &[NodeName]) -> Option<NodeName> {
         let names = self.names();
         if names.is_empty() {
-            // Without a program by option it is a failure in any case.
+            // Without the option `oob_program` it is a failure in any case.
             let is_one = self.program.is_none() || plugs.iter().any(|plug| node::same(meant, plug, []));
             return (!is_one).then(|| meant.clone());
         }
@@ -219,16 +225,17 @@ impl Cluster {
         (!is_one).then(|| wanted.clone())
     }
 
-    /// Whether Ganeti certainly has no such node. A configuration that cannot be read is not such a certainty.
+    /// Returns whether Ganeti certainly has no such node. A configuration that cannot be read gives no such certainty.
     #[must_use]
     pub fn certainly_lacks(&self, plug: &NodeName) -> bool {
         self.config.as_ref().is_ok_and(|config| matches!(config.find(plug), Err(NoSuchNode::Unknown { .. })))
     }
 
-    /// Every node that has an OOB program, whatever its state, with that program's path.
+    /// Returns every node that has an OOB program, whatever its state, with the path of the program.
     ///
     /// # Errors
-    /// [`TargetError::Config`], [`TargetError::Lacks`].
+    /// [`TargetError::Config`] if the configuration cannot be used, [`TargetError::Lacks`] if this host lacks what it
+    /// needs.
     pub fn nodes_with_program(&self) -> Result<Vec<(NodeName, PathBuf)>, TargetError> {
         let by_option = self.program.as_deref();
         match (&self.config, &self.copy) {
@@ -237,7 +244,7 @@ impl Cluster {
                 let nodes = config.nodes().iter();
                 Ok(nodes.filter_map(|node| Some((node.name.clone(), path(node.oob_program.as_deref())?))).collect())
             }
-            // Pacemaker's fencer asks each host for its list: one that cannot do it is not to be tried first.
+            // Pacemaker's fencer asks each host for its list; it must not try a host first that cannot fence.
             (Err(_), Some(copy)) => Ok(able(copy.with_program(by_option)?, Some(copy), &self.config_toml)?),
             (Err(error), None) => Err(TargetError::Config(error.to_string())),
         }

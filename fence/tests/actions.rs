@@ -1,4 +1,4 @@
-//! The actions on a cluster that is well: what they do, print and exit with (FenceAgentAPI.md).
+//! The actions on a healthy cluster: their effects, output and exit codes (FenceAgentAPI.md).
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Cluster, bounded, feed};
 
-/// FenceAgentAPI.md and `fencing.py`: the words that people and tools know.
+/// FenceAgentAPI.md and `fencing.py`: the output that administrators and tools know.
 #[test]
 fn off_on_and_reboot_do_it_and_say_so() {
     let cluster = Cluster::new();
@@ -20,7 +20,7 @@ fn off_on_and_reboot_do_it_and_say_so() {
     assert_eq!(acts, ["power-off n2.lab", "power-on n2.lab", "power-off n2.lab", "power-on n2.lab"]);
 }
 
-/// `fencing.py`, `fence_action`: what is there already is success, and no command goes out.
+/// `fencing.py`, `fence_action`: a state that exists already is a success, and no command is sent.
 #[test]
 fn what_is_so_already_is_success_without_a_command() {
     let cluster = Cluster::new();
@@ -28,11 +28,11 @@ fn what_is_so_already_is_success_without_a_command() {
     cluster.set_power("n2.lab", "off");
     cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Already OFF\n");
     assert_eq!(cluster.called("power-off n2.lab") + cluster.called("power-on n2.lab"), 0);
-    // An exit code is never proof, and one reading may fall into a dark moment.
+    // An exit code is never proof, and one reading may coincide with a moment without power.
     assert!(cluster.called("power-status n2.lab") >= 3);
 }
 
-/// A reboot of a node that is off switches it on and sends no off.
+/// A reboot of a node that is off switches the node on and sends no off.
 #[test]
 fn a_reboot_of_a_dark_node_only_switches_it_on() {
     let cluster = Cluster::new();
@@ -41,7 +41,7 @@ fn a_reboot_of_a_dark_node_only_switches_it_on() {
     assert_eq!((cluster.called("power-off n2.lab"), cluster.power("n2.lab")), (0, "on".into()));
 }
 
-/// FenceAgentAPI.md: a reboot is successful when its off part is; nobody waits for a host whose power-on is broken.
+/// FenceAgentAPI.md: a reboot is successful if its off part is; recovery does not wait for a host whose power-on fails.
 #[test]
 fn a_reboot_whose_power_on_fails_is_success_and_says_so() {
     for vice in [r#"[ "$1" = power-on ] && exit 0"#, r#"[ "$1" = power-on ] && { echo "fan tray out" >&2; exit 1; }"#] {
@@ -54,7 +54,7 @@ fn a_reboot_whose_power_on_fails_is_success_and_says_so() {
     }
 }
 
-/// FenceAgentAPI.md: 0 is on, 2 is off, 1 is everything else. Not knowing is never off.
+/// FenceAgentAPI.md: 0 is on, 2 is off, 1 is everything else. An unknown state is never off.
 #[test]
 fn status_is_0_2_or_1() {
     let cluster = Cluster::new();
@@ -67,8 +67,8 @@ fn status_is_0_2_or_1() {
     assert!(cluster.ledger().is_empty(), "reading leaves no receipt");
 }
 
-/// Pacemaker takes each entry of a line for a name of the node (`lib/fencing/st_client.c`, `parse_list_line`), so the
-/// full name and the short one match, and no third column may be there.
+/// Pacemaker takes each entry of a line for a name of the node (`lib/fencing/st_client.c`, `parse_list_line`). So the
+/// full name and the short one match, and there must not be a third column.
 #[test]
 fn list_names_every_node_that_can_be_fenced() {
     let cluster = Cluster::new();
@@ -80,7 +80,7 @@ fn list_names_every_node_that_can_be_fenced() {
     assert!(cluster.calls().is_empty(), "a list asks no device");
 }
 
-/// `fencing.py`: the third column is ON, OFF or UNKNOWN; one dead device hides no other.
+/// `fencing.py`: the third column is ON, OFF or UNKNOWN; a dead device does not hide others.
 #[test]
 fn list_status_tells_each_nodes_power() {
     let cluster = Cluster::new();
@@ -91,7 +91,7 @@ fn list_status_tells_each_nodes_power() {
     ran.complained(&["n3.lab", "no such host"]);
 }
 
-/// Monitors that ask every device are the root of most time-outs of fence devices: only `deep` does it.
+/// Monitors that ask every device cause most timeouts of fence devices: only `deep` asks them.
 #[test]
 fn monitor_is_cheap_and_deep_asks_every_device() {
     let cluster = Cluster::new();
@@ -103,7 +103,7 @@ fn monitor_is_cheap_and_deep_asks_every_device() {
     cluster.pacemaker("action=monitor\ndeep=1").succeeded().said("");
 }
 
-/// A monitor that succeeds where no node could be fenced would hide it until the night it is needed.
+/// A monitor that succeeds although no node could be fenced would hide the fault until a fencing is needed.
 #[test]
 fn monitor_and_validate_fail_where_fencing_could_not_work() {
     let cluster = Cluster::new();
@@ -122,19 +122,19 @@ fn monitor_and_validate_fail_where_fencing_could_not_work() {
     cluster.pacemaker("action=validate-all").failed(&["config.data", "no master candidate"]);
 }
 
-/// `fencing.py` applies `delay` to off and reboot; one that uses up the deadline could never fence.
+/// `fencing.py` applies `delay` to off and reboot; a delay that uses up the deadline could never fence.
 #[test]
 fn delay_waits_before_off_and_not_before_on() {
     let cluster = Cluster::new();
     let begun = Instant::now();
     cluster.pacemaker("action=off\nplug=n2.lab\ndelay=0.3").succeeded();
-    // A wait is at least as long as it was asked to be, however slow the machine.
+    // A wait is at least as long as requested, however slow the machine is.
     assert!(begun.elapsed() >= Duration::from_millis(300));
     cluster.pacemaker("action=on\nplug=n2.lab\ndelay=50").succeeded().said("Success: Powered ON\n");
     cluster.pacemaker("action=off\nplug=n2.lab\ndelay=55").failed(&["deadline", "more than delay"]);
 }
 
-/// People type what they know from other agents (`fencing.py`): short and long options, old and new names.
+/// Administrators use what they know from other agents (`fencing.py`): short and long options, old and new names.
 #[test]
 fn the_command_line_is_that_of_other_agents() {
     let cluster = Cluster::new();
@@ -152,7 +152,7 @@ fn the_command_line_is_that_of_other_agents() {
     }
 }
 
-/// `-v` is for people: the steps on stderr, the result and the exit code as ever.
+/// `-v` prints the steps on stderr; the result and the exit code stay the same.
 #[test]
 fn verbose_shows_the_steps() {
     let cluster = Cluster::new();

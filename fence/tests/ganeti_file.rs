@@ -1,11 +1,11 @@
-//! Ganeti's `config.data`: whole, half-written, of another version, or not there.
+//! Ganeti's `config.data`: complete, half-written, of another version, or absent.
 
 mod common;
 
 use common::Cluster;
 use serde_json::json;
 
-/// The Ganeti file: a node must never be taken for missing, nor a program for unset, because the file was half-written.
+/// With a half-written file, a node must never count as missing, nor its program as unset.
 #[test]
 fn a_half_written_configuration_fences_nobody() {
     let whole = Cluster::new().config().to_string().into_bytes();
@@ -21,7 +21,7 @@ fn a_half_written_configuration_fences_nobody() {
     }
 }
 
-/// A Ganeti that this program does not know may mean something else by the same keys.
+/// A version of Ganeti that this program does not know may give the same keys another meaning.
 #[test]
 fn other_versions_and_empty_clusters_are_refused() {
     let cluster = Cluster::new();
@@ -35,7 +35,7 @@ fn other_versions_and_empty_clusters_are_refused() {
     cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "holds no node"]);
 }
 
-/// A host that is no master candidate fences with `oob_program=`, by the name that Pacemaker gives.
+/// A host that is not a master candidate fences with `oob_program=`, by the name that Pacemaker gives.
 #[test]
 fn without_the_file_and_a_copy_only_oob_program_helps() {
     let cluster = Cluster::new();
@@ -52,8 +52,8 @@ fn without_the_file_and_a_copy_only_oob_program_helps() {
     cluster.pacemaker("action=monitor\noob_program=/nonexistent").failed(&["/nonexistent"]);
 }
 
-/// When the candidates have died, a host that is none fences by the copy: by either name, each node by its own program, and none
-/// that the copy does not have.
+/// After the death of the candidates, another host fences by the copy. It accepts the full and the short name, runs
+/// each node's own program, and fences no node that the copy does not have.
 #[test]
 fn a_host_that_is_no_candidate_fences_by_the_copy() {
     let cluster = Cluster::new();
@@ -72,7 +72,7 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     cluster.pacemaker(&format!("action=off\nplug=n4.lab\nmissing_as_off=1\n{cib}")).failed(&["no node n4.lab"]);
     cluster.pacemaker(&format!("action=off\nplug=n1.lab\nnodename=n2.lab\n{cib}")).failed(&["Pacemaker means n2.lab"]);
     assert_eq!(cluster.power("n3.lab"), "on");
-    // Pacemaker's fencer is not to choose a host that cannot do it.
+    // Pacemaker's fencer must not choose a host that cannot fence.
     std::fs::remove_file(own).unwrap();
     let words = [
         "this host is no master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: there is no OOB program",
@@ -81,7 +81,7 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&words);
 }
 
-/// What a host that is no candidate would have to know is in Pacemaker's configuration: where that cannot be read, it says so.
+/// A host that is not a candidate needs data in Pacemaker's configuration: if that cannot be read, the error names it.
 #[test]
 fn without_pacemakers_configuration_it_says_what_is_missing() {
     let cluster = Cluster::new();
@@ -92,7 +92,8 @@ fn without_pacemakers_configuration_it_says_what_is_missing() {
     cluster.pacemaker(&format!("action=list\n{cib}")).failed(&words);
 }
 
-/// `ganeti-oob` on such a host: an older `config.toml` may name another machine for a node, and none is here.
+/// `ganeti-oob` needs `config.toml` on such a host. An older one may name another machine for a node, and this host has
+/// none.
 #[test]
 fn our_program_is_not_run_without_the_masters_configuration() {
     let cluster = Cluster::new();
@@ -109,8 +110,8 @@ fn our_program_is_not_run_without_the_masters_configuration() {
     assert_eq!((cluster.power("n2.lab").as_str(), cluster.calls().len()), ("on", 0));
 }
 
-/// A candidate that was lost is back with an old `config.data` and an old `config.toml`: the copy in Pacemaker's configuration does not
-/// name it as a candidate, so it does not run `ganeti-oob` without the right file.
+/// A lost candidate returns with an old `config.data` and an old `config.toml`. The copy in Pacemaker's configuration
+/// does not name it as a candidate, so it does not run `ganeti-oob` without the right file.
 #[test]
 fn a_candidate_that_was_lost_fences_as_a_regular_node_when_it_is_back() {
     let cluster = Cluster::new();
@@ -132,7 +133,7 @@ fn a_candidate_that_was_lost_fences_as_a_regular_node_when_it_is_back() {
     }
 }
 
-/// With the program by option the node list is enough: short names are Ganeti's nodes there, too.
+/// With the option `oob_program` the node list suffices: short names match Ganeti's nodes there, too.
 #[test]
 fn by_option_the_node_list_is_enough() {
     let cluster = Cluster::new();
@@ -144,7 +145,7 @@ fn by_option_the_node_list_is_enough() {
     assert_eq!(cluster.power("n2.lab"), "off");
 }
 
-/// A configuration that is there and cannot be read may say something else than the copy.
+/// A configuration that exists and cannot be read may contradict the copy.
 #[test]
 fn the_copy_is_no_way_around_a_configuration() {
     let cluster = Cluster::new();
@@ -156,7 +157,7 @@ fn the_copy_is_no_way_around_a_configuration() {
     assert_eq!(cluster.power("n2.lab"), "on");
 }
 
-/// `lib/objects.py`, `FillND`: node, else group, else cluster.
+/// `lib/objects.py`, `FillND`: the node's value precedes the group's, which precedes the cluster's.
 #[test]
 fn the_nearest_program_is_run() {
     let cluster = Cluster::new();
@@ -172,7 +173,7 @@ fn the_nearest_program_is_run() {
     assert_eq!(cluster.text("who"), "group\nnode\n");
 }
 
-/// The record in Ganeti is best effort; the master that is dead records nothing, and is fenced all the same.
+/// A dead master records nothing, and can be fenced nevertheless: the record is best effort.
 #[test]
 fn the_master_itself_can_be_fenced() {
     let cluster = Cluster::new();

@@ -33,7 +33,7 @@ fn it_is_valid_by_fence_agents_schema() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
-/// Both words, both ways of asking, one document; needs neither a cluster nor a node.
+/// Both words and both ways of asking give the same document, without a cluster or a node.
 #[test]
 fn it_is_printed_however_it_is_asked_for() {
     let document = document();
@@ -45,8 +45,8 @@ fn it_is_printed_however_it_is_asked_for() {
     }
 }
 
-/// Pacemaker 2.1 looks for `port`, 3 for `plug` first (`stonith__default_host_arg`): the document has both. `on` must
-/// not be automatic, or Pacemaker would switch nodes on by itself.
+/// Pacemaker 2.1 searches for `port`, 3 for `plug` first (`stonith__default_host_arg`): the document has both. `on`
+/// must not be automatic, or Pacemaker would switch nodes on by itself.
 #[test]
 fn pacemaker_finds_what_it_looks_for() {
     let document = document();

@@ -1,11 +1,11 @@
-//! Which node is meant: matched, never guessed, and nothing dangerous ever reaches a program.
+//! How plugs are matched to nodes: never guessed, and no dangerous text reaches a program.
 
 mod common;
 
 use common::Cluster;
 
-/// fence-agents#316: Pacemaker's name of a node and the device's may differ in their domain; the short name is enough
-/// where it is one node's only, and case does not count.
+/// fence-agents#316: Pacemaker's name of a node and the device's may differ in their domain. The short name suffices if
+/// it belongs to one node only, and case does not matter.
 #[test]
 fn full_and_short_names_find_the_node() {
     for plug in ["n2.lab", "n2", "N2", "N2.LAB", " n2.lab "] {
@@ -15,7 +15,7 @@ fn full_and_short_names_find_the_node() {
     }
 }
 
-/// Fencing the wrong one of two is worse than fencing none.
+/// To fence the wrong one of two nodes is worse than to fence none.
 #[test]
 fn an_ambiguous_short_name_is_refused() {
     let cluster = Cluster::new();
@@ -28,7 +28,7 @@ fn an_ambiguous_short_name_is_refused() {
     cluster.pacemaker("action=off\nplug=n2.lab").succeeded();
 }
 
-/// A full name never stands for a node of another domain.
+/// A full name never matches a node of another domain.
 #[test]
 fn an_unknown_node_is_refused_and_named() {
     let cluster = Cluster::new();
@@ -53,7 +53,7 @@ fn a_node_without_a_program_is_refused_with_the_remedy() {
     cluster.pacemaker(&by_option).succeeded();
 }
 
-/// Names become arguments, file names and rules: nothing but a host name gets through.
+/// Names become arguments, file names and rules: only a valid host name is accepted.
 #[test]
 fn hostile_plugs_are_refused() {
     let long = "n".repeat(300);
@@ -76,7 +76,7 @@ fn hostile_plugs_are_refused() {
         let cluster = Cluster::new();
         cluster.pacemaker(&format!("action=off\nplug={plug}")).failed(&["not a valid node name"]);
         assert!(cluster.calls().is_empty() && cluster.ledger().is_empty(), "{plug}");
-        // With a program by option and no configuration nothing else checks the name.
+        // With a program by option and without a configuration, nothing else checks the name.
         std::fs::remove_file(cluster.path("data/config.data")).unwrap();
         let lines = format!("action=off\nplug={plug}\noob_program={}", cluster.path("oob").display());
         cluster.pacemaker(&lines).failed(&["not a valid node name"]);
@@ -87,7 +87,7 @@ fn hostile_plugs_are_refused() {
     assert!(cluster.calls().is_empty());
 }
 
-/// A list of plugs with one missing or empty is not the list without it.
+/// A list of plugs with a missing or empty one is not the list without it.
 #[test]
 fn several_plugs_are_all_fenced_or_it_is_a_failure() {
     let cluster = Cluster::new();
@@ -102,7 +102,7 @@ fn several_plugs_are_all_fenced_or_it_is_a_failure() {
     }
 }
 
-/// One that fails makes the whole a failure, names itself, and keeps no other from being fenced.
+/// A plug that fails makes the whole action a failure, is named, and does not prevent the fencing of others.
 #[test]
 fn one_failing_plug_is_named_and_the_others_are_fenced() {
     let cluster = Cluster::with_program(r#"[ "$2" = n3.lab ] && [ "$1" = power-off ] && exit 1"#);
@@ -113,7 +113,7 @@ fn one_failing_plug_is_named_and_the_others_are_fenced() {
     assert_eq!(cluster.ledger().len(), 4, "an intent and a receipt for each");
 }
 
-/// Several plugs are off when all of them are, on when one is known to be, else unknown.
+/// Several plugs are off if all of them are, on if one is known to be on, and unknown otherwise.
 #[test]
 fn the_status_of_several_plugs_is_the_worst_of_them() {
     for (states, code) in [
@@ -132,7 +132,7 @@ fn the_status_of_several_plugs_is_the_worst_of_them() {
     }
 }
 
-/// `missing_as_off` takes a node that Ganeti certainly does not know for off, and nothing else.
+/// `missing_as_off` applies only to a node that Ganeti certainly does not know.
 #[test]
 fn missing_as_off_is_for_nodes_that_are_certainly_missing() {
     let cluster = Cluster::new();

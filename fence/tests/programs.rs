@@ -1,4 +1,4 @@
-//! OOB programs that cannot be run, or that behave as badly as programs can. Each failure is one line with the node.
+//! OOB programs that cannot be run or that misbehave. Each failure is one line with the node.
 
 mod common;
 
@@ -21,7 +21,7 @@ fn off_fails(cluster: &Cluster, words: &[&str]) {
     assert_eq!(cluster.power("n2.lab"), "on");
 }
 
-/// `gnt-cluster verify` checks the same: it is there, a file, executable. What to do about it is in the line.
+/// `gnt-cluster verify` checks the same: the path exists, is a file and is executable. The line has a fix.
 #[test]
 fn a_program_that_cannot_be_run_is_named() {
     off_fails(&with_path("/nonexistent/oob"), &["no OOB program /nonexistent/oob", "install it"]);
@@ -32,7 +32,7 @@ fn a_program_that_cannot_be_run_is_named() {
     off_fails(&cluster, &["no executable file", "check its type and mode"]);
 }
 
-/// Executable by its mode, and still nothing that the kernel can start.
+/// The file is executable by its mode, and the kernel cannot start it.
 #[test]
 fn a_program_that_the_kernel_does_not_start_is_named() {
     let cluster = Cluster::new();
@@ -42,7 +42,8 @@ fn a_program_that_the_kernel_does_not_start_is_named() {
     off_fails(&cluster, &["oob"]);
 }
 
-/// No program hangs the agent: Pacemaker would kill it without a word, and try no other peer (`fenced_remote.c`).
+/// A program cannot hang the agent: Pacemaker would kill the agent without a message, and try no other peer
+/// (`fenced_remote.c`).
 #[test]
 fn a_program_that_hangs_is_ended_before_the_deadline() {
     for (vice, action) in [("exec sleep 1000", "status"), ("trap '' TERM; while :; do sleep 0.1; done", "off")] {
@@ -52,7 +53,7 @@ fn a_program_that_hangs_is_ended_before_the_deadline() {
     }
 }
 
-/// The deadline is the administrator's; whatever it is, a program that answers at once must be able to use it.
+/// The administrator sets the deadline; a program that answers at once must be able to use any value of it.
 #[test]
 fn a_short_deadline_leaves_time_for_the_command() {
     for deadline in ["2", "4", "5"] {
@@ -62,7 +63,7 @@ fn a_short_deadline_leaves_time_for_the_command() {
     }
 }
 
-/// Only reading hangs: the switch may work all the same, and must be tried before the time is up.
+/// If only reading hangs, the switch may still work, and must be tried before the time is over.
 #[test]
 fn a_program_whose_status_hangs_once_is_still_told_to_switch_off() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && ! grep -q power-off calls && exec sleep 1000"#);
@@ -72,7 +73,7 @@ fn a_program_whose_status_hangs_once_is_still_told_to_switch_off() {
         .said("Success: Powered OFF\n");
 }
 
-/// Killed by the OOM killer, crashed: the signal is in the line.
+/// After a crash or a kill by the OOM killer, the line has the signal.
 #[test]
 fn a_program_that_dies_by_a_signal_is_unknown() {
     let cluster = Cluster::with_program("echo partial; kill -9 $$");
@@ -80,7 +81,7 @@ fn a_program_that_dies_by_a_signal_is_unknown() {
     off_fails(&cluster, &["signal 9"]);
 }
 
-/// A right answer followed by rubbish without end is no answer, and must not fill the memory.
+/// A correct answer that is followed by endless output does not count, and must not fill the memory.
 #[test]
 fn a_program_that_floods_is_unknown() {
     let flood = r#"[ "$1" = power-status ] && { echo '{"powered": false}'; yes '' | head -c 200000; exit 0; }"#;
@@ -90,7 +91,7 @@ fn a_program_that_floods_is_unknown() {
     endless.pacemaker("action=status\nplug=n2.lab\ndeadline=2").failed(&["n2.lab", "timed out"]);
 }
 
-/// One line on stderr is what Pacemaker and people get, whatever the program complained of and in how many lines.
+/// Pacemaker and the administrator get one line on stderr, no matter how many lines the program prints.
 #[test]
 fn a_talkative_program_is_cut_to_its_reason() {
     let vice =
@@ -102,7 +103,7 @@ fn a_talkative_program_is_cut_to_its_reason() {
     control.pacemaker("action=status\nplug=n2.lab").failed(&["n2.lab", "exit code 1"]);
 }
 
-/// A program that leaves somebody behind with its stdout in hand has still answered.
+/// A program whose child keeps its stdout open has still answered.
 #[test]
 fn a_program_that_leaves_a_child_behind_has_answered() {
     let cluster = Cluster::with_program("sleep 1000 &");
@@ -120,7 +121,7 @@ fn a_program_is_called_as_ganeti_calls_it() {
     assert!(cluster.calls().iter().all(|call| call.ends_with(" n2.lab")), "Ganeti's name, not Pacemaker's");
 }
 
-/// Whoever starts the agent may have left it a strange world: ignored signals are inherited (`execve(2)`).
+/// The caller of the agent may have left an unusual environment: ignored signals are inherited (`execve(2)`).
 #[test]
 fn ignored_signals_of_the_caller_do_no_harm() {
     let cluster = Cluster::new();

@@ -1,4 +1,4 @@
-//! What counts as proof: only a state that was read back, of a grade that was asked for.
+//! Only a state that was read back, with a grade that was asked for, counts as proof.
 
 mod common;
 
@@ -24,8 +24,9 @@ fn a_program_that_lies_about_power_off_is_found_out() {
     }
 }
 
-/// Under Pacemaker the deadline alone ends it (`disable_timeout`): the line tells what the device last said, not that the
-/// clock ran out while it was asked once more, or whoever is woken looks for a time-out that there never was.
+/// Under Pacemaker only the deadline ends the action (`disable_timeout`). The line has the last reading of the device,
+/// not that the time was over during the next reading: otherwise an administrator would search for a timeout that never
+/// happened.
 #[test]
 fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && exit 0"#);
@@ -33,7 +34,7 @@ fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     ran.failed(&["n2.lab", "not proven off", "it still says on"]);
 }
 
-/// A command that went unheard is sent once more, not for ever.
+/// A command that had no effect is sent once more, but not without end.
 #[test]
 fn an_off_that_takes_effect_the_second_time_is_success() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && [ "$(grep -c "$1" calls)" -lt 2 ] && exit 0"#);
@@ -41,14 +42,14 @@ fn an_off_that_takes_effect_the_second_time_is_success() {
     assert_eq!(cluster.called("power-off n2.lab"), 2);
 }
 
-/// A refusal is no proof either: a command that reports an error and works all the same is success.
+/// An error is not proof either: a command that reports an error and works nevertheless is a success.
 #[test]
 fn an_off_that_reports_an_error_and_works_is_success() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo off > "power-$2"; exit 3; }"#);
     cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
 }
 
-/// The reason that the program gave for refusing must reach the person who is woken.
+/// The program's own reason for a rejection must reach the administrator.
 #[test]
 fn a_refused_off_fails_with_the_programs_own_reason() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo "outlet is locked" >&2; exit 4; }"#);
@@ -56,7 +57,7 @@ fn a_refused_off_fails_with_the_programs_own_reason() {
     ran.failed(&["n2.lab", "it still says on", "exit code 4", "outlet is locked"]);
 }
 
-/// A dark moment inside somebody's power cycle must not pass as off.
+/// A moment without power inside another program's power cycle must not count as off.
 #[test]
 fn a_program_that_says_on_and_off_in_turn_proves_nothing() {
     let vice = r#"
@@ -67,7 +68,7 @@ fn a_program_that_says_on_and_off_in_turn_proves_nothing() {
     Cluster::with_program(vice).pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "not proven off"]);
 }
 
-/// The words are never mixed; `isolated` must be asked for by name.
+/// The grades are never mixed; `isolated` must be requested by name.
 #[test]
 fn isolated_is_off_only_for_who_asks_for_it() {
     let cluster = Cluster::with_program(&off_answer(r#"{"powered": false, "grade": "isolated"}"#));
@@ -85,7 +86,7 @@ fn isolated_is_off_only_for_who_asks_for_it() {
     assert_eq!((&ledger[1]["grade"], &ledger[3]["grade"]), (&"unknown".into(), &"isolated".into()));
 }
 
-/// The order of the grades: what is stronger than the least is accepted, what is weaker is not.
+/// A grade that is at least as strong as the least grade is accepted; a weaker one is not.
 #[test]
 fn each_least_grade_takes_what_is_as_strong() {
     for (answered, least, accepted) in [
@@ -102,7 +103,7 @@ fn each_least_grade_takes_what_is_as_strong() {
     }
 }
 
-/// Prior art: fence_rhevm took a missing status element for off; Ganeti shows null as "unpowered". Nothing but a plain
+/// fence_rhevm once took a missing status element for off, and Ganeti shows null as "unpowered". Only a plain
 /// `"powered": false` is off.
 #[test]
 fn garbage_is_never_off() {
@@ -129,7 +130,7 @@ fn garbage_is_never_off() {
     }
 }
 
-/// Ganeti takes any byte on stdout of power-off for a failure; the state that is read back decides here.
+/// Ganeti takes any byte on stdout of power-off for a failure; here the state that is read back decides.
 #[test]
 fn a_program_that_prints_on_power_off_is_judged_by_the_state() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && echo "Chassis Power Control: Down/Off""#);
@@ -138,7 +139,7 @@ fn a_program_that_prints_on_power_off_is_judged_by_the_state() {
     cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "it still says on", "Down/Off"]);
 }
 
-/// A device that cannot be read may still be switched, and may answer afterwards (a BMC on a shared port).
+/// A device that cannot be read may still switch, and may answer afterwards (a BMC on a shared port).
 #[test]
 fn a_node_that_cannot_be_read_at_first_is_switched_off_all_the_same() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && ! grep -q power-off calls && exit 1"#);
@@ -146,8 +147,8 @@ fn a_node_that_cannot_be_read_at_first_is_switched_off_all_the_same() {
     assert_eq!(cluster.called("power-off n2.lab"), 1);
 }
 
-/// A BMC on the host's own network port is away for some seconds after a power change, and a script that asks it fails
-/// at once: that is no reason to give up while there is time.
+/// A BMC on the host's own network port does not answer for some seconds after a power change, and a script that asks
+/// it fails at once. The agent must not give up while there is time.
 #[test]
 fn a_device_that_is_away_after_the_command_is_waited_for() {
     let vice = r#"
@@ -160,7 +161,8 @@ fn a_device_that_is_away_after_the_command_is_waited_for() {
     assert_eq!(cluster.called("power-off n2.lab"), 1);
 }
 
-/// Nothing was ever read, before the command or after it: the end comes by itself, is unknown, and says why.
+/// If no reading succeeds, before the command or after it, the action ends by itself: the state is unknown, and the
+/// line has the reason.
 #[test]
 fn a_device_that_never_answers_is_unknown() {
     let cluster = Cluster::with_program("echo \"no answer\" >&2; exit 1");
@@ -169,10 +171,10 @@ fn a_device_that_never_answers_is_unknown() {
     assert_eq!(cluster.receipt()["grade"], "unknown");
 }
 
-/// A grade named once does not vouch for a later answer without one: that off is somebody's plain word, and is asked twice.
+/// A grade does not count for a later answer without one: that off has no grade, and is read twice.
 #[test]
 fn a_grade_counts_for_its_own_answer_only() {
-    // Off with too weak a grade first; then one plain off, a dark moment, between two ons.
+    // The sequence is: off with a grade that is too weak; then one plain off, a moment without power, between two ons.
     let cluster = Cluster::with_program(
         r#"if [ "$1" = power-status ]; then
             echo x >> asked

@@ -1,5 +1,5 @@
-//! The intent before, the receipt after: what they say, what happens when they cannot be written, and what
-//! is left when the agent is killed.
+//! The intent before and the receipt after an action: their content, a log that cannot be written, and what remains
+//! when the agent is killed.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Cluster, bounded, kill_group, runs, start, wait_for};
 
-/// The intent is on disk before anything is touched, and each call is a part of it.
+/// The intent is on disk before anything is changed, and each call is a part of it.
 #[test]
 fn the_intent_is_written_before_the_first_call() {
     let cluster = Cluster::with_program(r#"cp state/receipts.jsonl "at-$1"; echo "$GNT_HA_PARENT_RECEIPT" > request"#);
@@ -24,7 +24,7 @@ fn the_intent_is_written_before_the_first_call() {
     assert_eq!(cluster.text("request").trim(), id);
 }
 
-/// Who asked, what was done, the evidence, the grade, the times; closed to others.
+/// The receipt has the requester, the action, the evidence, the grade and the times; other users cannot read it.
 #[test]
 fn the_receipt_holds_the_evidence() {
     let cluster = Cluster::new();
@@ -45,7 +45,7 @@ fn the_receipt_holds_the_evidence() {
     }
 }
 
-/// A full disk must not keep a host from being fenced; but that no receipt is there has to be said.
+/// A full disk must not prevent a fencing; but the agent must report that there is no receipt.
 #[test]
 fn a_full_disk_stops_no_fencing_and_is_said() {
     let cluster = Cluster::new();
@@ -60,7 +60,7 @@ fn a_full_disk_stops_no_fencing_and_is_said() {
     }
 }
 
-/// The same for a state folder that cannot be: a file in its place, a pipe in the place of the receipts.
+/// The same holds for a state directory that cannot exist: a file has its path, or a pipe has the path of the receipts.
 #[test]
 fn an_impossible_state_folder_stops_no_fencing() {
     let cluster = Cluster::new();
@@ -76,7 +76,7 @@ fn an_impossible_state_folder_stops_no_fencing() {
     assert_eq!((ran.code, cluster.power("n2.lab")), (Some(0), "off".into()), "{ran:?}");
 }
 
-/// The agent may be killed after the command and before its end: that there is no intent is said before the command.
+/// The agent may be killed after the command and before its end, so it reports a missing intent before the command.
 #[test]
 fn a_missing_intent_is_said_before_the_node_is_touched() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && cp stderr stderr-then"#);
@@ -94,7 +94,7 @@ fn a_missing_intent_is_said_before_the_node_is_touched() {
     assert!(then.contains("n2.lab") && then.contains("no intent"), "said by then: {then:?}");
 }
 
-/// Another program's lock on the receipts is waited for, not for ever, and stops nothing.
+/// The agent waits for another program's lock on the receipts, but not without end, and fences nevertheless.
 #[test]
 fn a_held_ledger_stops_no_fencing() {
     let cluster = Cluster::new();
@@ -115,8 +115,8 @@ fn a_held_ledger_stops_no_fencing() {
     assert!(ran.stderr.contains("no intent") && ran.stderr.contains("receipts.lock"), "{ran:?}");
 }
 
-/// Pacemaker ends an agent by SIGKILL (`lib/common/mainloop.c`): no command may run on behind it, the intent says what
-/// was begun, and the next run finishes it.
+/// Pacemaker ends an agent by SIGKILL (`lib/common/mainloop.c`). No command may continue after that, the intent shows
+/// what was begun, and the next run finishes it.
 #[test]
 fn a_killed_agent_leaves_an_intent_and_no_program_behind() {
     let cluster = Cluster::with_program(
@@ -138,8 +138,8 @@ fn a_killed_agent_leaves_an_intent_and_no_program_behind() {
     assert_eq!(kinds, ["intent", "intent", "receipt"]);
 }
 
-/// A shell script does not switch: what it calls does (`ipmitool`). Pacemaker kills the agent's process group; a command
-/// that goes on behind it could switch off a node that was readmitted again meanwhile.
+/// A shell script does not switch the power itself; the program that it calls does (`ipmitool`). Pacemaker kills the
+/// agent's process group. A command that continues could switch off a node that was readmitted meanwhile.
 #[test]
 fn a_killed_agent_leaves_no_command_of_its_program_behind() {
     let cluster = Cluster::with_program(
@@ -160,7 +160,7 @@ fn a_killed_agent_leaves_no_command_of_its_program_behind() {
     assert!(gone, "the command ran on behind the agent");
 }
 
-/// Two peers of Pacemaker, or Pacemaker and a person, may fence the same node at the same time.
+/// Two peers of Pacemaker, or Pacemaker and an administrator, may fence the same node at the same time.
 #[test]
 fn two_agents_at_the_same_node_both_succeed() {
     let cluster = Cluster::with_program("sleep 0.1");

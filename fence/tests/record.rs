@@ -1,4 +1,4 @@
-//! Ganeti's record of a fenced node, which this agent makes by itself only where nobody with more guards does.
+//! Ganeti's record of a fenced node. The agent changes it only if no program with more guards does.
 
 #![allow(clippy::unwrap_used, reason = "a broken test stops at once")]
 
@@ -9,7 +9,7 @@ use gnt_ha::core::receipt::Timestamp;
 use gnt_ha::sys::clock::now;
 use serde_json::{Value, json};
 
-/// A cluster whose master is the host that the test runs on, so that it may record; and Pacemaker's file.
+/// Returns a cluster whose master is the host of the test, so that it may record, and Pacemaker's file.
 fn where_we_are_master(properties: &str) -> Cluster {
     let cluster = Cluster::new();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -28,7 +28,8 @@ fn where_we_are_master(properties: &str) -> Cluster {
     cluster
 }
 
-/// Fences `node` as Pacemaker does, which must succeed whatever becomes of the record; returns what became of that.
+/// Fences `node` as Pacemaker does, which must succeed whatever happens to the record. Returns the result of the
+/// record.
 fn fence(cluster: &Cluster, node: &str, more: &str) -> String {
     let cib = cluster.path("cib.xml");
     cluster.pacemaker(&format!("action=off\nplug={node}\ncib={}\n{more}", cib.display())).succeeded();
@@ -37,7 +38,7 @@ fn fence(cluster: &Cluster, node: &str, more: &str) -> String {
     ledger.last().unwrap()["record"].as_str().map(str::to_owned).unwrap_or_default()
 }
 
-/// What the reconciliation would have left when it looked last.
+/// Writes the memory that a reconciliation at `at` would have left.
 fn looked(cluster: &Cluster, at: Timestamp) {
     let memory = json!({
         "breaker": {"latched": null, "down": [], "excused": [], "whole": null}, "looked": at, "nodes": {}
@@ -51,7 +52,7 @@ fn breaker(cluster: &Cluster) -> Value {
     memory["breaker"].clone()
 }
 
-/// No luxid runs here: it comes as far as that when no guard is against it.
+/// No luxid runs here: this error shows that no guard blocked the record.
 const TRIED: &str = "left: no luxid answers at";
 
 #[test]
@@ -62,14 +63,14 @@ fn the_master_records_and_counts_it() {
     assert_eq!(breaker(&cluster)["down"], json!(["n2.lab"]));
 }
 
-/// Two programs that record the same node a second apart are one too many; the one with more guards stays.
+/// Two programs that record the same node one second apart are one too many; the one with more guards does it.
 #[test]
 fn where_the_agents_look_it_is_left_to_them() {
     let cluster = where_we_are_master("");
     looked(&cluster, now());
     assert_eq!(fence(&cluster, "n2.lab", ""), "left: the roles' next look records it");
     assert_eq!(breaker(&cluster)["down"], json!([]));
-    // Agents that are gone record nothing any more, though their file is being written to.
+    // Agents that are gone record nothing any more, although their file is still being written.
     let at = now();
     looked(&cluster, Timestamp { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
     for node in ["n3.lab", "n4.lab"] {
@@ -83,7 +84,7 @@ fn the_third_at_once_latches_the_breaker() {
     let cluster = where_we_are_master("");
     for (id, node) in [("u2", "n2.lab"), ("u3", "n3.lab")] {
         assert!(fence(&cluster, node, "").starts_with(TRIED));
-        // As if Ganeti had done it; without, the node would be taken for one that is back.
+        // The test does what Ganeti would have done; otherwise the node would count as returned.
         let mut config: Value = serde_json::from_str(&cluster.text("data/config.data")).unwrap();
         config["nodes"][id]["offline"] = json!(true);
         cluster.write_config(&config);
@@ -94,7 +95,7 @@ fn the_third_at_once_latches_the_breaker() {
     assert!(fence(&cluster, "n5.lab", "").starts_with("left: the breaker holds back n4.lab, n5.lab"));
 }
 
-/// A pause that cannot be known is no licence to act.
+/// A pause that cannot be read counts as a pause.
 #[test]
 fn a_pause_of_the_cluster_or_of_this_host_holds_it_back() {
     let pause = r#"{"reason":"a fan","by":"root","since_ms":1}"#;
@@ -131,7 +132,7 @@ fn maintenance_and_a_weak_proof_hold_it_back() {
     assert_eq!(breaker(&cluster), Value::Null, "what is not recorded does not count");
 }
 
-/// That a boot has ended, or is kept out, does not tell that the power is off: Ganeti is not told so.
+/// A boot that has ended, or is shunned, does not show that the power is off, so Ganeti's flag of the power stays.
 #[test]
 fn less_than_off_says_nothing_of_the_power() {
     for (grade, expected) in [("bounded", "it was recorded offline before"), ("off", TRIED)] {
@@ -147,7 +148,7 @@ fn less_than_off_says_nothing_of_the_power() {
     }
 }
 
-/// Fencing must not wait: a look that holds the lock costs it no more than a moment, and never the fencing.
+/// Fencing must not wait: a reconciliation that holds the lock delays it only for a moment, and never prevents it.
 #[test]
 fn a_look_under_way_is_not_waited_for() {
     let cluster = where_we_are_master("");

@@ -1,10 +1,10 @@
-//! The lines on stdin, as both generations of Pacemaker and the fence-agent API have them.
+//! The lines on stdin, as both generations of Pacemaker and the fence-agent API define them.
 
 mod common;
 
 use common::{Cluster, bounded, feed, in_shell, pacemakers_command};
 
-/// Pacemaker 2.1 sends `port`, 3 sends `plug`, both send `nodename`; the order is a hash table's
+/// Pacemaker 2.1 sends `port`, 3 sends `plug`, both send `nodename`; the order is that of a hash table
 /// (`lib/fencing/st_actions.c`).
 #[test]
 fn both_generations_of_pacemaker_fence_the_node_they_mean() {
@@ -23,8 +23,8 @@ fn both_generations_of_pacemaker_fence_the_node_they_mean() {
     }
 }
 
-/// A device with a `plug` of its own is offered to all nodes: for another node than its plug nothing is done, and nothing is
-/// said to be off.
+/// A device with a `plug` of its own is offered for all nodes. For a node other than its plug the agent does nothing
+/// and reports no off.
 #[test]
 fn another_node_than_pacemaker_means_is_not_fenced() {
     for lines in [
@@ -41,8 +41,8 @@ fn another_node_than_pacemaker_means_is_not_fenced() {
     }
 }
 
-/// A host that is no master candidate has no configuration of Ganeti's. It has the list of the nodes where it is a node; where it
-/// is none, two names that cannot be one node's contradict each other.
+/// A host that is not a master candidate has no configuration of Ganeti's. If it is a node, it has the list of the
+/// nodes. If it is not a node, two names that cannot belong to one node contradict each other.
 #[test]
 fn another_node_is_not_fenced_where_ganetis_configuration_is_not() {
     let list = Some("n1.lab\nn2.lab\nn3.lab\n");
@@ -50,7 +50,7 @@ fn another_node_is_not_fenced_where_ganetis_configuration_is_not() {
         ("nodename=n3.lab\nplug=n2.lab", list, false),
         ("nodename=n3\nplug=n2", list, false),
         ("nodename=n2\nplug=n2.lab", list, true),
-        // Pacemaker's own name of it, which pcmk_host_map maps.
+        // Pacemaker's own name of the node, which pcmk_host_map maps.
         ("nodename=uname-of-n2\nplug=n2.lab", list, true),
         ("nodename=n2\nplug=n2.lab", Some("n2.lab\nn2.example\n"), true),
         ("nodename=n2.example\nplug=n2.lab", Some("n2.lab\nn2.example\n"), false),
@@ -79,8 +79,8 @@ fn another_node_is_not_fenced_where_ganetis_configuration_is_not() {
     }
 }
 
-/// FenceAgentAPI.md: unknown arguments are ignored, `#` begins a comment, the last of a key wins, the action's case
-/// does not count. The agents' library strips a pair of quotes.
+/// FenceAgentAPI.md: unknown arguments are ignored, `#` begins a comment, the last line of a key wins, and the case of
+/// the action does not matter. fence-agents' library strips a pair of quotes.
 #[test]
 fn the_rules_of_the_api_hold() {
     for lines in [
@@ -98,8 +98,8 @@ fn the_rules_of_the_api_hold() {
     }
 }
 
-/// The agents' library strips each line (`fencing.py`, `_parse_input_stdin`): a here-document that is indented, or has
-/// a blank at a line's end, works with every other agent.
+/// fence-agents' library strips each line (`fencing.py`, `_parse_input_stdin`). A here-document that is indented, or
+/// has blanks at a line's end, works with every other agent.
 #[test]
 fn blanks_around_a_line_do_not_count() {
     let cluster = Cluster::new();
@@ -115,7 +115,7 @@ fn without_an_action_it_reboots() {
     assert_eq!((cluster.called("power-off n2.lab"), cluster.called("power-on n2.lab")), (1, 1));
 }
 
-/// Pacemaker looks for the word on stderr to say "not supported" instead of a plain error (`stonith__result2rc`).
+/// Pacemaker searches stderr for the word to report "not supported" instead of a plain error (`stonith__result2rc`).
 #[test]
 fn an_unknown_action_is_unrecognised() {
     let cluster = Cluster::new();
@@ -127,7 +127,7 @@ fn an_unknown_action_is_unrecognised() {
     assert!(cluster.calls().is_empty());
 }
 
-/// A wrong value never becomes a default: whoever sets a limit relies on it.
+/// A wrong value never becomes a default: an administrator relies on the limit.
 #[test]
 fn a_wrong_value_touches_nothing_and_names_its_option() {
     for (name, value) in [
@@ -145,8 +145,8 @@ fn a_wrong_value_touches_nothing_and_names_its_option() {
     }
 }
 
-/// Pacemaker's pipe cuts at 64 KiB (`lib/services/services_linux.c`): what arrives whole is taken, what may be cut is
-/// refused, as the missing lines may be those that matter.
+/// Pacemaker's pipe cuts at 64 KiB (`lib/services/services_linux.c`). Complete input is accepted. Input that may be cut
+/// is an error, as the missing lines may be essential.
 #[test]
 fn stdin_is_taken_up_to_what_a_pipe_holds() {
     const LIMIT: usize = 64 * 1024;
@@ -163,7 +163,7 @@ fn stdin_is_taken_up_to_what_a_pipe_holds() {
     assert!(cluster.calls().is_empty());
 }
 
-/// An agent that is started by hand, by cron or by a broken wrapper without stdin: an error, never a fencing.
+/// An agent that is started without stdin, by hand, by cron or by a broken wrapper, reports an error and never fences.
 #[test]
 fn no_stdin_at_all_is_a_plain_error() {
     feed(bounded(), b"").failed(&["no node was named"]);
@@ -174,7 +174,7 @@ fn no_stdin_at_all_is_a_plain_error() {
     assert!(cluster.calls().is_empty());
 }
 
-/// Bytes that are no text are refused where they matter and ignored where they do not.
+/// Bytes that are not text are an error where they matter, and are ignored elsewhere.
 #[test]
 fn bytes_that_are_no_text_reach_no_program() {
     let cluster = Cluster::new();

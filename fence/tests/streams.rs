@@ -1,4 +1,4 @@
-//! Where the output goes may be full, closed or gone: a fencing that is done stays done, and none is broken off.
+//! Output that is full, closed or gone: a fencing that is done stays a success, and no fencing is interrupted.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::{Cluster, in_shell};
 
 const OFF: &str = "action=off\nplug=n2.lab";
 
-/// Nobody need listen for a node to be fenced.
+/// Fencing needs no reader of its output.
 #[test]
 fn closed_and_full_streams_stop_no_fencing() {
     for text in [
@@ -24,7 +24,7 @@ fn closed_and_full_streams_stop_no_fencing() {
     }
 }
 
-/// A failure stays one when it cannot be told.
+/// A failure stays a failure if it cannot be printed.
 #[test]
 fn closed_and_full_streams_make_no_success() {
     for text in [r#"exec "$0" < "$1" >&- 2>&-"#, r#"exec "$0" < "$1" > /dev/full 2> /dev/full"#] {
@@ -33,7 +33,8 @@ fn closed_and_full_streams_make_no_success() {
     }
 }
 
-/// `fence_ganeti -v ... 2>&1 | head`: the reader goes away in the middle, the fencing goes on. The same on a full disk.
+/// `fence_ganeti -v ... 2>&1 | head`: the reader ends in the middle, and the fencing continues. The same holds on a
+/// full disk.
 #[test]
 fn verbose_output_that_nobody_takes_breaks_nothing_off() {
     for text in [
@@ -48,8 +49,8 @@ fn verbose_output_that_nobody_takes_breaks_nothing_off() {
     }
 }
 
-/// A debug file is a convenience: an option left behind from a search must not keep a host from being fenced when
-/// its disk is full or its folder is gone.
+/// A debug file is a convenience. An option that was left behind must not prevent a fencing when the disk is full or
+/// the directory is gone.
 #[test]
 fn a_debug_file_that_cannot_be_written_stops_no_fencing() {
     for file in ["/dev/full", "/nonexistent/folder/debug"] {
@@ -59,7 +60,7 @@ fn a_debug_file_that_cannot_be_written_stops_no_fencing() {
     }
 }
 
-/// What is done step by step, for whoever looks afterwards; nothing more on stderr.
+/// The debug file has the steps, and stderr has nothing more than without it.
 #[test]
 fn a_debug_file_holds_the_steps() {
     let cluster = Cluster::new();
@@ -68,7 +69,7 @@ fn a_debug_file_holds_the_steps() {
     assert!(cluster.text("debug").contains("power-off"), "{}", cluster.text("debug"));
 }
 
-/// `quiet` leaves the exit code, which is what Pacemaker goes by.
+/// `quiet` leaves only the exit code, which is what Pacemaker uses.
 #[test]
 fn quiet_says_nothing_and_fails_all_the_same() {
     let ran = Cluster::with_program("exit 1").pacemaker(&format!("quiet=1\n{OFF}"));

@@ -1,4 +1,5 @@
-//! `ganeti-oob check`: reads the configuration, logs in, reads the state; changes nothing.
+//! `ganeti-oob check` and `ganeti-oob devices`: reads the configuration, logs in to the devices and reads their state.
+//! Changes nothing.
 
 use std::path::Path;
 
@@ -12,18 +13,18 @@ use gnt_ha::sys::ganeti::files;
 use crate::device::{self, Reading, Use};
 use crate::shun::survivors::Survivors;
 
-/// One device of one node.
+/// The result for one device of one node.
 #[derive(Debug)]
 pub struct Checked {
-    /// The node.
+    /// The node's name.
     pub node: NodeName,
-    /// The level, from 1.
+    /// The number of the level, from 1.
     pub level: usize,
-    /// The device.
+    /// The device's name in the configuration.
     pub device: String,
-    /// What it said, or why it said nothing.
+    /// The device's reading, or the reason why there is none.
     pub result: Result<String, String>,
-    /// What its configuration could be stricter in.
+    /// A stricter configuration that the device would also work with.
     pub advice: Option<&'static str>,
 }
 
@@ -36,11 +37,11 @@ fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> R
     Ok((reading, named.device.advice()))
 }
 
-/// Reads every device of every level of `node`. What refuses it tells only whether it is refused: what that could prove the
-/// survey tells, for all nodes in one question.
+/// Reads every device of every level of `node`. The driver `shun` reports only whether the node is shunned; what a
+/// shunning could prove is in the survey, for all nodes in one request.
 ///
 /// # Errors
-/// When the configuration is wrong for it.
+/// If the configuration of the node's levels is not valid.
 pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<DeviceAnswer>, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     let mut left: usize = levels.iter().map(Vec::len).sum();
@@ -58,10 +59,11 @@ pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<V
     Ok(asked)
 }
 
-/// Asks every device of every level, of `node` or of every node that the configuration names.
+/// Reads every device of every level, of `node` or of every node that the configuration names. The driver `shun` asks
+/// all other nodes what a shunning would prove.
 ///
 /// # Errors
-/// When the configuration names no node, or is wrong for one.
+/// If the configuration names no node, or is not valid for a node.
 pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, String> {
     let nodes = node.map_or_else(|| config.named_nodes(), |node| vec![node.clone()]);
     if nodes.is_empty() {
@@ -79,7 +81,7 @@ pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, S
             for configured in level {
                 let until = deadline.at_most(share(deadline.left(), count));
                 let result = if matches!(configured.driver, Driver::Shun) {
-                    // What it would read is only whether the node is shunned.
+                    // A reading would only show whether the node is shunned.
                     let all = Survivors::of(&node, config, Path::new(files::DATA_DIR));
                     all.and_then(|all| all.rehearse(until)).map(|said| (said, None))
                 } else {

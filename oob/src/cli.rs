@@ -1,4 +1,4 @@
-//! The command line: Ganeti's five words with a node, and `check`.
+//! The command line: Ganeti's five OOB commands with a node, and the commands of gnt-ha. Parses only.
 
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The node that is meant, if one is.
+    /// Returns the node of the command, if it has one.
     #[must_use]
     pub fn node(&self) -> Option<&NodeName> {
         match self {
@@ -119,7 +119,7 @@ pub struct Node {
     pub node: NodeName,
 }
 
-/// For help, completions and the manual page.
+/// Returns the command line's description, for completions and the manual page.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()

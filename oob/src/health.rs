@@ -1,4 +1,5 @@
-//! The answer to `health`: what every device of every level knows, each item with its device's name.
+//! The answer to `health`: reads the items of every device of every level, each with its device's name. Changes
+//! nothing.
 
 use gnt_ha::core::budget::share;
 use gnt_ha::core::config::Config;
@@ -8,19 +9,19 @@ use gnt_ha::sys::clock::Deadline;
 
 use crate::device::{self, Use};
 
-/// What was learnt, and why some of it was not.
+/// The items that were read, and the failures of the other devices.
 #[derive(Debug)]
 pub struct HealthAnswer {
-    /// For stdout.
+    /// The items, for stdout.
     pub items: Vec<HealthItem>,
-    /// For stderr, a line each.
+    /// The failures, for stderr, one line each.
     pub failures: Vec<String>,
 }
 
-/// Asks every device. One that tells nothing is one item, `UNKNOWN`.
+/// Reads the health from every device. A device that fails becomes one item, `UNKNOWN`.
 ///
 /// # Errors
-/// When none told anything, or the configuration is wrong.
+/// If every device failed, or the configuration is not valid.
 pub fn health(config: &Config, node: &NodeName, deadline: Deadline) -> Result<HealthAnswer, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     let devices: Vec<_> = levels.into_iter().flatten().collect();

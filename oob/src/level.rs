@@ -1,4 +1,4 @@
-//! The devices of one level together: the host has power while any of them feeds it.
+//! Reads and switches the devices of one level together: the host has power while any of them feeds it.
 
 use std::time::{Duration, Instant};
 
@@ -14,51 +14,51 @@ use serde::Serialize;
 use crate::device::{DeviceError, Hope, Named, Reading, observed};
 use crate::seen::Watch;
 
-/// Between two readings that are to agree.
+/// The pause between two readings that must agree.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
 
-/// Between two readings while the power has not changed yet.
+/// The pause between two readings while the power has not changed yet.
 const POLL_PAUSE: Duration = Duration::from_millis(500);
 
-/// An off is believed when it was read twice: one reading may fall into the dark moment of somebody's cycle.
+/// The number of readings that an off needs: one reading may fall into the off phase of a power cycle that another
+/// program does.
 const OFF_READINGS: u32 = 2;
 
-/// What the devices of a level say together.
+/// The readings of all devices of a level, combined.
 #[derive(Debug)]
 pub struct Together {
-    /// On while any is.
+    /// On if any device is on.
     pub power: Power,
-    /// The weakest of their grades; of no meaning for an on.
+    /// The weakest grade of the devices; it has no meaning for an on.
     pub grade: Grade,
-    /// What each of them said.
+    /// The reading or failure of each device.
     pub seen: Vec<Seen>,
 }
 
-/// What one device said.
+/// The reading or failure of one device.
 #[derive(Debug, Serialize)]
 pub struct Seen {
-    /// Its name in the configuration.
+    /// The device's name in the configuration.
     pub device: String,
-    /// What it said.
+    /// The reading as text, or the reason of the failure.
     pub said: String,
 }
 
-/// What the devices of a level proved together.
+/// The state that the devices of a level have proven together.
 #[derive(Debug)]
 pub struct Proven {
-    /// No command was sent.
+    /// The state was reached before: no command was sent.
     pub already: bool,
-    /// The weakest of their grades.
+    /// The weakest grade of the devices.
     pub grade: Grade,
-    /// Their names.
+    /// The devices' names.
     pub devices: Vec<String>,
 }
 
-/// Reads every device, also when one of them tells nothing; an off is read again before it is believed, all of them in the
-/// same moment.
+/// Reads every device, also if another one fails. An off is read a second time before it is believed, with all devices.
 ///
 /// # Errors
-/// Why not, when none is on and one tells nothing, or an off that is weaker than `least`.
+/// The failures, if no device is on and one of them fails or reads an off that is weaker than `least`.
 pub fn read_all(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<Together, String> {
     let first = read_once(devices, least, until, watch)?;
     if first.power == Power::On {
@@ -91,7 +91,7 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut W
         all.seen.push(Seen { device: named.name.clone(), said });
     }
     match combined(states) {
-        // One live feed is enough for an on, whatever the others would say.
+        // One feed with power is enough for an on, whatever the other devices read.
         Some(Power::On) => all.power = Power::On,
         _ if !failed.is_empty() => return Err(failed.join("; ")),
         Some(Power::Off) => {}
@@ -100,8 +100,8 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut W
     Ok(all)
 }
 
-/// Reads the devices of a level that has failed and were not asked yet: one that is on must be able to contradict what a
-/// later level says.
+/// Reads the devices of a failed level that were not asked yet: a device that is on must be able to contradict a later
+/// level.
 fn read_rest(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
     let count = devices.len();
     for (index, named) in devices.iter_mut().enumerate() {
@@ -124,10 +124,10 @@ fn strong_enough(reading: Reading, least: Grade) -> Result<Reading, DeviceError>
     Ok(reading)
 }
 
-/// Brings every device to `want` and proves it; for an off, all of them in the same moment.
+/// Switches every device to `want` and proves the state; an off is proven for all of them at the same time.
 ///
 /// # Errors
-/// Why not, naming the device.
+/// The failure, with the device's name.
 pub fn pursue_all(
     devices: &mut [Named],
     want: Power,
@@ -151,7 +151,7 @@ pub fn pursue_all(
             already &= done.already;
             grade = grade.min(done.grade);
         }
-        // While the last was pursued, somebody may have switched the first on again.
+        // While the last device was switched, another program may have switched the first on again.
         if want == Power::On || count == 1 || read_once(devices, least, until, watch)?.power == Power::Off {
             let devices = devices.iter().map(|named| named.name.clone()).collect();
             return Ok(Proven { already, grade, devices });
@@ -163,13 +163,13 @@ pub fn pursue_all(
     }
 }
 
-/// Switches every device on, as far as it goes: what a failed cycle had switched off must not stay off.
+/// Switches every device on, as far as possible: what a failed power cycle has switched off must not stay off.
 pub fn give_back(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
     for named in devices {
         let answer = named.device.switch(Power::On, until);
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
         road.step(&named.name, "power on, to undo what was begun", &saw);
-        // It has power now, for all that is known, and is to be read before the next level's off is believed.
+        // The device may have power now, and must be read before the next level's off is believed.
         watch.saw(&named.name, Observed::On);
     }
     watch.walk().commanded();
@@ -209,7 +209,7 @@ fn pursue(
                 if until.passed() {
                     return Err(in_device(named, &pursuit.give_up(begun.elapsed())));
                 }
-                // A device whose status hangs must still be told to switch.
+                // A device whose status hangs must still get the power command.
                 let until = if sent { until } else { until.at_most(until.left() / 3) };
                 let reading = named.device.read(until);
                 note_reading(road, named, &reading);
@@ -233,7 +233,8 @@ fn pursue(
     }
 }
 
-/// Silence before anything was sent stays silence; after a power change a BMC on a shared port may be back in seconds.
+/// Converts a failed reading. Silence before the first command is final; after a power change a BMC on a shared port
+/// may answer again in seconds.
 fn unread(error: &DeviceError, sent: bool) -> ReadFailure {
     let is_final = match error.hope {
         Hope::Later => false,

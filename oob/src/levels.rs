@@ -1,5 +1,5 @@
-//! Walking a node's levels: all devices of a level must succeed; the next level is tried if one fails. Which level is
-//! believed is decided in [`gnt_ha::core::power::walk`].
+//! Walks over a node's levels: all devices of a level must succeed; the next level is tried if one fails. The decision
+//! which level is believed is in [`gnt_ha::core::power::walk`].
 
 use std::time::Duration;
 
@@ -14,46 +14,46 @@ use gnt_ha::sys::clock::Deadline;
 use crate::device::{self, Named, Use, observed};
 use crate::seen::Watch;
 
-/// For how long a device that says on after an off is asked again: what a power supply has stored keeps a BMC alive for a
-/// moment.
+/// The time for which a device that reads on after an off is asked again: the charge of a power supply keeps a BMC
+/// running for a moment.
 const AFTERGLOW: Duration = Duration::from_secs(2);
 
-/// Between two of these questions.
+/// The pause between two of these readings.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How the work on a level ended.
+/// The result of the work on one level.
 pub enum Work<T> {
-    /// All of its devices are off, with the weakest of their grades.
+    /// All devices of the level are off, with the weakest of their grades.
     Off(Grade, T),
-    /// It is on.
+    /// The level is on.
     On {
-        /// It was before.
+        /// The level was on before: no command was sent.
         already: bool,
-        /// What the work gave.
+        /// The value that the work returned.
         value: T,
     },
 }
 
-/// The level that is believed.
+/// The level whose result is believed.
 #[derive(Debug)]
 pub struct Succeeded<T> {
-    /// Its number, from 1.
+    /// The level's number, from 1.
     pub level: usize,
-    /// What its work gave.
+    /// The value that its work returned.
     pub value: T,
-    /// Why other levels failed, a line each.
+    /// The failures of other levels, one line each.
     pub failed: Vec<String>,
 }
 
-/// The walk of one node, one task.
+/// The levels of one node, for one walk.
 pub struct Levels<'a> {
-    /// The levels.
+    /// The node's levels, in the order of the configuration.
     pub levels: &'a [Level],
-    /// Whose they are.
+    /// The node to which the levels belong.
     pub node: &'a NodeName,
-    /// What is configured.
+    /// The configuration of this host.
     pub config: &'a Config,
-    /// For all of them.
+    /// The deadline for all levels together.
     pub deadline: Deadline,
 }
 
@@ -65,11 +65,11 @@ const fn used(task: Task) -> Use {
 }
 
 impl Levels<'_> {
-    /// Does `work` with the devices of each level until one is believed, the time split over those that are left. `refuted` is
-    /// called with what the work on a level gave whose off is not believed.
+    /// Runs `work` with the devices of each level until one level is believed; the time is split over the levels that
+    /// are left. Calls `refuted` with the value of a level whose off is not believed.
     ///
     /// # Errors
-    /// Why each level failed, in one line.
+    /// The failures of all levels, in one line.
     pub fn walk<T>(
         &self,
         task: Task,
@@ -117,7 +117,7 @@ impl Levels<'_> {
                     let Some(at) = values.iter().position(|(index, _)| *index == level) else {
                         return Err(failed.join("; "));
                     };
-                    // A boot that has ended leaves the power as it was.
+                    // The end of a boot alone leaves the power as it was.
                     if matches!((task, verdict), (Task::On, WalkVerdict::On(_)) | (_, WalkVerdict::Off(_, Grade::Off)))
                     {
                         watch.forget();
@@ -129,7 +129,7 @@ impl Levels<'_> {
         }
     }
 
-    /// Asks devices that have said on once more, after a later level was off.
+    /// Reads devices that have read on once more, after a later level was off.
     fn ask_again(&self, names: &[String], task: Task, until: Deadline, watch: &mut Watch) {
         for (done, name) in names.iter().enumerate() {
             let until = until.at_most(share(until.left(), names.len() - done));
@@ -141,7 +141,7 @@ impl Levels<'_> {
                 while reading == Observed::On && !patience.passed() {
                     until.sleep(PAUSE);
                     reading = match observed(&named.device.read(until)) {
-                        // Cut short by our own time.
+                        // The reading was cut short by this host's own deadline.
                         Observed::Failed(Life::Unknown) => reading,
                         other => other,
                     };

@@ -1,4 +1,4 @@
-//! `ganeti-oob`: an out-of-band program for Ganeti.
+//! `ganeti-oob`: an out-of-band (OOB) program for Ganeti.
 //!
 //! The contract with Ganeti is [`gnt_ha::core::ganeti::oob`]; what is configured for a node, [`gnt_ha::core::config`]. Here are the
 //! [`device`]s, what is done with them level by level ([`power`], [`health`], [`check`]), and the command line

@@ -1,4 +1,4 @@
-//! Parses, calls, prints.
+//! Entry point of `ganeti-oob`: parses the command line, calls the library, prints the result.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -36,7 +36,7 @@ use gnt_ha::sys::startup::harden_process;
 
 const PROGRAM: &str = "ganeti-oob";
 
-/// The contract knows two exit codes.
+/// The exit code of every failure: Ganeti's OOB contract has only 0 and 1.
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
@@ -118,7 +118,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
         }
         Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
-        // Answered above: they need no configuration.
+        // Handled above: these commands need no configuration file.
         Command::Peer { .. } | Command::Sync | Command::Survey | Command::Receipts { .. } => Ok(()),
         Command::Readmit { .. } | Command::Shun { .. } => Ok(()),
     }
@@ -142,7 +142,8 @@ fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(),
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not readmitted: {why}");
     let data_dir = Path::new(files::DATA_DIR);
-    // One that was removed from Ganeti while it was refused, or whose name new hardware is to have: at a person's word.
+    // Applies to a node that was removed from Ganeti while it was shunned, or whose name new hardware is to get. The
+    // administrator has to confirm it.
     let of_removed = |error: String| match Survivors::of_removed(node, &config, data_dir) {
         Ok(survivors) if reason.is_some() => Ok(survivors),
         Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha readmit {node} --force --reason TEXT")),
@@ -174,7 +175,7 @@ fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Res
     cli::print(&format!("{}: is refused by {refusing} nodes\n", survivors.target()))
 }
 
-/// An intent before, a receipt after, and only what was proven is success.
+/// Writes an intent before the action and a receipt after it. Only a proven state is a success.
 fn act(
     config: &Config,
     node: &NodeName,
@@ -221,7 +222,7 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
     }
 }
 
-/// What the configuration allows, or what our caller has left, if that is less.
+/// Returns the time that the configuration allows, or what the caller has left if that is less.
 fn time_allowed(config: &Config) -> Duration {
     std::env::var(DEADLINE_VARIABLE)
         .ok()

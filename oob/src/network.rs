@@ -1,14 +1,14 @@
-//! What Ganeti's configuration on this host says of the cluster's network.
+//! Reads the cluster's network from Ganeti's configuration on this host.
 
 use std::path::Path;
 
 use gnt_ha::core::ganeti::network::ClusterNetwork;
 use gnt_ha::sys::ganeti::files;
 
-/// Reads it.
+/// Reads and parses `config.data` in `data_dir`.
 ///
 /// # Errors
-/// Why not, in one line; on a host that is no master candidate, that.
+/// If the file cannot be read, which is so on a host that is not a master candidate, or is not valid.
 pub fn read(data_dir: &Path) -> Result<ClusterNetwork, String> {
     let path = data_dir.join(files::CONFIG);
     let text = files::read_config_text(data_dir).map_err(|error| {

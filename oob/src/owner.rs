@@ -1,4 +1,5 @@
-//! Whether a node's machine is its own: none is switched, or believed, that another node resolves to, too.
+//! Checks that a node's machine belongs to that node only: a machine that another node also resolves to is neither
+//! switched nor believed. Resolves names.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,14 +10,15 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use gnt_ha::sys::resolve;
 
-/// The most that resolving names may add to a fencing. A name that is not known by then is compared as it is written.
+/// The most that resolving names may add to a fencing. A name that is not resolved by then is compared as written.
 const IN_A_FENCING: Duration = Duration::from_millis(250);
 
-/// The same for a check, which has time.
+/// The most that resolving names may take in a check, which has time.
 const IN_A_CHECK: Duration = Duration::from_secs(5);
 
-/// The nodes of the cluster, by the file that each of Ganeti's nodes has. Where there is none, or it cannot be read, those that
-/// the configuration names: a fencing does not hang on that file, and what is known is compared.
+/// Returns the nodes of the cluster, by the ssconf file that each of Ganeti's nodes has. If that file is absent or
+/// cannot be read, returns the nodes that the configuration names. A fencing does not depend on that file, and the
+/// known nodes are compared.
 fn nodes(config: &Config, data_dir: &Path) -> Vec<NodeName> {
     match Ssconf::new(data_dir).names("node_list") {
         Ok(names) if !names.is_empty() => names,
@@ -28,7 +30,8 @@ fn nodes(config: &Config, data_dir: &Path) -> Vec<NodeName> {
     }
 }
 
-/// Each with its levels, `first` before all others; one that has none switches nothing.
+/// Returns each node with its levels, `first` before all others. A node without levels switches nothing and is left
+/// out.
 fn with_levels(config: &Config, data_dir: &Path, first: Option<(&NodeName, &[Level])>) -> Vec<(NodeName, Vec<Level>)> {
     let mut all: Vec<(NodeName, Vec<Level>)> =
         first.iter().map(|(node, levels)| ((*node).clone(), levels.to_vec())).collect();
@@ -40,10 +43,10 @@ fn with_levels(config: &Config, data_dir: &Path, first: Option<(&NodeName, &[Lev
     all
 }
 
-/// Refuses a node whose machine is another's, too, before anything is asked or switched.
+/// Fails for a node whose machine is also that of another node. Called before any device is asked or switched.
 ///
 /// # Errors
-/// Both names, in one line.
+/// The names of both nodes and their common machine, in one line.
 pub fn refuse_shared(
     config: &Config,
     node: &NodeName,
@@ -53,7 +56,7 @@ pub fn refuse_shared(
 ) -> Result<(), String> {
     let all = with_levels(config, data_dir, Some((node, levels)));
     let names = names_to_resolve(&all, Some(node));
-    // One node alone shares nothing.
+    // A single node shares nothing.
     let resolved = if all.len() > 1 {
         resolve::addresses(&names, deadline.at_most(IN_A_FENCING.min(deadline.left() / 10)))
     } else {
@@ -68,7 +71,7 @@ pub fn refuse_shared(
     }
 }
 
-/// All that nodes share; with `node`, what that one does.
+/// Returns all machines that two nodes have in common; with `node`, only those of that node.
 #[must_use]
 pub fn all_shared(config: &Config, node: Option<&NodeName>, data_dir: &Path) -> Vec<Shared> {
     let levels = node.and_then(|node| Some((node, config.levels_of(node).ok()?)));

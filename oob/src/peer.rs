@@ -1,4 +1,5 @@
-//! `ganeti-oob peer`: what another node tells and asks this one (by noded's `run_oob`, or by SSH).
+//! `ganeti-oob peer`: answers a request that another node sends to this one (by noded's `run_oob`, or by SSH). Applies
+//! shun list entries.
 
 use std::io::{Read, stdin};
 use std::path::Path;
@@ -12,17 +13,17 @@ use gnt_ha::sys::identity;
 
 use crate::receipts;
 
-/// Does what the question tells, as far as whoever asks is believed, and answers it. `text` is the question, or `-` for stdin;
-/// `path` is where this node's configuration is.
+/// Applies the request, as far as its sender is believed, and answers it. `text` is the request, or `-` for stdin;
+/// `path` is the path of this node's configuration.
 ///
-/// A question in the argument came through noded, which serves master candidates only: it compares the digest of the client's
-/// certificate with `ssconf_master_candidates_certs` (Ganeti's `lib/server/noded.py`, `SSLVerifyPeer`; the list is empty only
-/// while a cluster is made or its certificates are renewed, and then the cluster's own certificate counts, which each node has).
-/// The name in the question is the caller's own statement: one candidate could give another one's. One on stdin came with a
-/// root login, which can do anything here.
+/// A request in the argument came through noded, which serves only master candidates. noded compares the digest of the
+/// client's certificate with `ssconf_master_candidates_certs` (Ganeti's `lib/server/noded.py`, `SSLVerifyPeer`). That
+/// list is empty only while a cluster is made or its certificates are renewed, and then the cluster's own certificate
+/// counts, which each node has. The name in the request is the sender's own statement: one candidate could give the
+/// name of another. A request on stdin came with a root login, which can do anything on this host.
 ///
 /// # Errors
-/// Why not, in one line.
+/// If the request cannot be read or parsed, cannot be applied, or its answer is longer than the maximum.
 pub fn answer(
     config: &Config,
     path: &Path,
@@ -37,7 +38,7 @@ pub fn answer(
     let report = keeper.obey(&question, by, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
     let report = PeerReport { receipts, program: Some(identity::program(path)), ..report };
-    // Whoever asks reads no more, by whichever way.
+    // The sender reads no more than that, through both channels.
     let length = serde_json::to_string(&report).map_err(|error| error.to_string())?.len();
     if length > ANSWER_LIMIT {
         return Err(format!("{}: the answer has {length} bytes, the maximum is {ANSWER_LIMIT}", keeper.here()));

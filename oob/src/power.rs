@@ -1,4 +1,5 @@
-//! The power commands: state first, then the command, then the proof.
+//! The power commands: reads the state, sends the command, and proves the new state. Shuns and readmits as the
+//! configuration says.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -22,18 +23,19 @@ use crate::owner::refuse_shared;
 use crate::seen::Watch;
 use crate::shun::after::{after_off, after_on};
 
-/// The answer to `power-status`: what Ganeti wants, and what else is known. Ganeti 3.0.2 ignores the other keys.
+/// The answer to `power-status`: the key that Ganeti needs, and what else is known. Ganeti 3.0.2 ignores the other
+/// keys.
 #[derive(Debug, Serialize)]
 pub struct StatusAnswer {
     /// Whether the host has power.
     pub powered: bool,
-    /// How strongly its off is proven; null for a host that is on.
+    /// The grade of an off; null for a host that is on.
     pub grade: Option<Grade>,
-    /// The level that knew, from 1.
+    /// The number of the level whose reading is believed, from 1.
     pub level: usize,
-    /// What each of its devices said.
+    /// The readings of that level's devices.
     pub seen: Vec<Seen>,
-    /// Why the levels before it knew nothing.
+    /// The failures of the levels before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
 }
@@ -41,7 +43,7 @@ pub struct StatusAnswer {
 /// Reads the power state; changes nothing.
 ///
 /// # Errors
-/// Why it is unknown, in one line.
+/// The reason why the state is unknown, in one line.
 pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<StatusAnswer, String> {
     let levels = own_levels(config, node, deadline)?;
     let least = config.minimum_grade;
@@ -66,23 +68,24 @@ pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<St
     })
 }
 
-/// The levels of a node whose machines are its own.
+/// Returns the levels of a node; fails if one of its machines is also another node's.
 fn own_levels(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<Level>, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     refuse_shared(config, node, &levels, Path::new(files::DATA_DIR), deadline)?;
     Ok(levels)
 }
 
-/// How a power command ended, for the receipt and for the caller.
+/// The result of a power command, for the receipt and for the caller.
 pub struct Ended {
-    /// For the receipt.
+    /// The result for the receipt.
     pub finish: Finish,
-    /// The error for stderr, without the node's name; none for success.
+    /// The error for stderr, without the node's name; `None` for a success.
     pub error: Option<String>,
 }
 
-/// Switches the node on or off and proves it. An off that is proven less than `off` is kept in the receipt as what it is, and
-/// is an error for a caller that has no receipt of its own: by the exit code it would take the power for off.
+/// Switches the node on or off and proves the state. An off with a weaker grade than `off` is written to the receipt as
+/// it is, and is an error for a caller without a receipt of its own: that caller reads only the exit code and would
+/// take the power for off.
 pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut RecordedAction) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
@@ -122,8 +125,9 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
     }
 }
 
-/// Why a proven end of `power-off` is no success in Ganeti's contract (`LUOobCommand.Exec`, `lib/cmdlib/misc.py`): a success
-/// means that the power is off, which only grade `off` proves. None where it is.
+/// Returns the reason why a proven end of `power-off` is not a success in Ganeti's contract (`LUOobCommand.Exec`,
+/// `lib/cmdlib/misc.py`). A success means that the power is off, which only the grade `off` proves. `None` if it is a
+/// success.
 fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<String> {
     let Finish { grade, proven_by, .. } = finish;
     if *grade == Grade::Off {
@@ -137,8 +141,8 @@ fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<Stri
     ))
 }
 
-/// Off, proven, dark, on, proven: all on the same level. Never the device's own cycle, which says nothing of when it
-/// was off and how long.
+/// Switches off, proves it, waits for the power cycle interval, switches on and proves it; all on the same level. Never
+/// uses the device's own cycle, which does not show when the host was off and for how long.
 pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut RecordedAction) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
@@ -153,15 +157,15 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
                 .to_owned(),
         );
     }
-    // Refusing it is no power cycle interval, and undoing that no boot.
+    // A shunning is not a power cycle interval, and a readmission is not a boot.
     let all = Levels { levels: &powers, node, config, deadline };
-    // Shared by the work and by what undoes it.
+    // The work and the function that undoes it share the action.
     let shared = RefCell::new(&mut *road);
     let done = all.walk(
         Task::Off,
         |mut devices, until, watch| {
             let road = &mut shared.borrow_mut();
-            // The power cycle interval and as much again are kept for the on half.
+            // The on half keeps the power cycle interval and a third of the time beyond it.
             let kept = config.power_cycle_interval + share(until.left().saturating_sub(config.power_cycle_interval), 3);
             match pursue_all(&mut devices, Power::Off, least, until.earlier(kept), road, watch) {
                 Ok(off) => Ok(Work::Off(off.grade, (off, devices, until))),
@@ -182,7 +186,7 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
                 &format!("{:.1} s", config.power_cycle_interval.as_secs_f64()),
             );
             until.sleep(config.power_cycle_interval);
-            // A level that was proven off and does not come on is not a reason to try the next one's off.
+            // If a level was proven off and does not come on, the next level's off is not tried.
             let mut watch = Watch::none();
             let on = pursue_all(&mut devices, Power::On, least, until, road, &mut watch);
             let mut ended = proven(Power::Off, off, done.failed);

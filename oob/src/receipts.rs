@@ -1,4 +1,4 @@
-//! `ganeti-oob receipts`: another candidate's receipts of the fencings that it ran itself.
+//! `ganeti-oob receipts`: asks another candidate for the receipts of the fencings that it ran itself. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,10 +16,10 @@ use gnt_ha::sys::receipt_log::ReceiptLog;
 use crate::network;
 use crate::shun::peers::Channel;
 
-/// Each node's receipts, newest first.
+/// Receipts by node, newest first.
 pub type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
 
-/// What this host can tell of its own fencings of these nodes. A receipt log that cannot be read tells nothing.
+/// Returns this host's receipts of its own fencings of these nodes. None if the receipt log cannot be read.
 #[must_use]
 pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts {
     if asked.is_empty() {
@@ -33,7 +33,8 @@ pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts
 /// Asks `host` for its receipts of `nodes`.
 ///
 /// # Errors
-/// Why there is no answer: it is not a candidate, is shunned here, is silent, or of a version that does not know the question.
+/// If `host` is not another candidate, is offline or shunned here, does not answer, or has a version that does not know
+/// the request.
 pub fn of_another(
     config: &Config,
     data_dir: &Path,

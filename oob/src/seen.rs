@@ -1,17 +1,17 @@
-//! What one fencing has seen of a node's devices, for its next process.
+//! Keeps the readings of a node's devices for the next process of the same fencing, in one file of the run directory.
 //!
-//! A fencing is several calls of this program: a look, the command, a look again. A BMC that has said "on" in the first and
-//! is busy in the second has not become unknown: without this the second call would believe an outlet that is off, and that
-//! may feed another host.
+//! A fencing is several calls of this program: a reading, the command, a reading again. A BMC that has read "on" in the
+//! first call and is busy in the second has not become unknown. Without this file the second call would believe an
+//! outlet that is off, and that may feed another host.
 //!
-//! It is this host's memory alone: another host that fences the same node reads the devices itself, and has seen nothing yet
-//! that it could overrule.
+//! The file is this host's memory alone. Another host that fences the same node reads the devices itself, and has no
+//! earlier reading that it could overrule.
 //!
-//! One file a node in the run directory, written whole, 0600. It counts in the boot that wrote it only, so it is not flushed:
-//! what a crash of this host could lose does not count after it. What was seen counts for the whole fencing that saw it (by
-//! the request that its caller gives), and for [`AGE`] in any other: Pacemaker repeats a fencing that has failed. It ends with
-//! a proven off of the power, and with a proven on. Only what acts, or is asked for by a fencing, writes it: a monitor's look
-//! at a healthy host is no part of a fencing.
+//! Each node has one file in the run directory, written as a whole, with mode 0600. It counts only in the boot that
+//! wrote it, so it is not flushed: what a crash of this host could lose does not count after the crash. A reading
+//! counts for the whole fencing that made it (by the request id that the caller gives), and for [`AGE`] in any other:
+//! Pacemaker repeats a failed fencing. It ends with a proven off of the power, and with a proven on. Only an action, or
+//! a reading for a fencing, writes the file: a monitor's reading of a healthy host belongs to no fencing.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use gnt_ha::core::power::walk::{Remembered, Task, Walk, WalkStep};
 use gnt_ha::sys::{clock, identity, state_file};
 use serde::{Deserialize, Serialize};
 
-/// For how long an "on" counts in another fencing: as long as two attempts of `fence_ganeti` may take.
+/// The time for which an "on" counts in another fencing: as long as two attempts of `fence_ganeti` may take.
 const AGE: Duration = Duration::from_secs(120);
 
-/// An "on" that was noted is noted again after this time, in milliseconds: a device is read twice a second.
+/// The time in ms after which an "on" is written again: a device is read twice a second.
 const FRESH_MS: u64 = 5_000;
 
 #[derive(Serialize, Deserialize)]
@@ -39,31 +39,31 @@ struct File {
 struct Entry {
     device: String,
     given_up: bool,
-    /// When it said on: milliseconds since boot (CLOCK_BOOTTIME).
+    /// The time of the reading "on", in ms since boot (`CLOCK_BOOTTIME`).
     at_ms: u64,
-    /// The caller's receipt that it belongs to.
+    /// The request id: the caller's receipt to which the reading belongs.
     request: Option<String>,
 }
 
-/// The file of one node.
+/// The open file of one node.
 struct Memory {
     path: PathBuf,
     request: Option<String>,
     writes: bool,
-    /// What is in it, as far as it counts.
+    /// The entries of the file that still count.
     entries: Vec<Entry>,
 }
 
 /// A walk over a node's levels whose readings survive this process.
 pub struct Watch {
     walk: Walk,
-    /// None where nothing is to be remembered.
+    /// `None` if nothing has to be remembered.
     memory: Option<Memory>,
 }
 
 impl Watch {
-    /// Begins the walk with what is remembered of `node`; `acts` if it may switch something. With one level there is nothing
-    /// that could be overruled, and nothing is kept.
+    /// Begins the walk with the remembered readings of `node`; `acts` says whether it may switch a device. A node with
+    /// one level has no reading that could be overruled, and nothing is kept.
     pub fn new(
         config: &Config,
         node: &NodeName,
@@ -79,13 +79,13 @@ impl Watch {
         Self { walk: walk(&known), memory }
     }
 
-    /// For a pursuit that is no part of a walk.
+    /// Returns a watch for a power change outside of a walk. It keeps nothing.
     #[must_use]
     pub fn none() -> Self {
         Self { walk: Walk::new(Task::On, &[], &[]), memory: None }
     }
 
-    /// As [`Walk::next`].
+    /// Returns the next step, as [`Walk::next`], and writes the file if it has changed.
     #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
     pub fn next(&mut self) -> WalkStep {
         let next = self.walk.next();
@@ -93,18 +93,18 @@ impl Watch {
         next
     }
 
-    /// As [`Walk::saw`].
+    /// Adds a reading, as [`Walk::saw`], and writes the file if it has changed.
     pub fn saw(&mut self, device: &str, what: Observed) {
         self.walk.saw(device, what);
         self.keep((what == Observed::On).then_some(device));
     }
 
-    /// The walk itself.
+    /// Returns the walk itself.
     pub fn walk(&mut self) -> &mut Walk {
         &mut self.walk
     }
 
-    /// A proven state of the power: what was seen before is over.
+    /// Removes the file after a proven state of the power: earlier readings count no longer.
     pub fn forget(&mut self) {
         let Some(memory) = self.memory.take().filter(|memory| memory.writes) else { return };
         match std::fs::remove_file(&memory.path) {
@@ -115,7 +115,7 @@ impl Watch {
         }
     }
 
-    /// Writes at once, as this process may be killed; and only when something has changed.
+    /// Writes the file at once, as this process may be killed, and only if an entry has changed.
     fn keep(&mut self, on: Option<&str>) {
         let Some(memory) = self.memory.as_mut().filter(|memory| memory.writes) else { return };
         memory.keep(self.walk.to_remember(), on);
@@ -123,7 +123,8 @@ impl Watch {
 }
 
 impl Memory {
-    /// A damaged file is none: a fencing must not fail by it, and what is read now still counts.
+    /// Reads the file. A damaged file counts as empty: a fencing must not fail because of it, and new readings still
+    /// count.
     fn read(config: &Config, node: &NodeName, acts: bool) -> Self {
         let path = config.run.join(format!("seen-{node}"));
         let request = identity::asker().request;
@@ -147,7 +148,7 @@ impl Memory {
         let entries = known.into_iter().map(|Remembered { device, given_up }| {
             let of_now = |device| Entry { device, given_up, at_ms: now, request: self.request.clone() };
             match self.entries.iter().find(|entry| entry.device == device) {
-                // Once for each process is enough.
+                // One write for each process is enough.
                 Some(entry)
                     if entry.given_up == given_up
                         && (on != Some(&device)

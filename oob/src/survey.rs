@@ -1,4 +1,5 @@
-//! `ganeti-oob survey`: what the other nodes' `ganeti-oob` say of themselves.
+//! `ganeti-oob survey`: asks the other nodes' `ganeti-oob` for their version, configuration, clock and self-fencing.
+//! Changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +15,11 @@ use gnt_ha::sys::identity;
 use crate::network;
 use crate::shun::peers::Channel;
 
-/// Asks every node that is neither offline nor refused, and changes nothing there. `path` is where this host's configuration is.
+/// Asks every node that is neither offline nor shunned, and changes nothing there. `path` is the path of this host's
+/// configuration.
 ///
 /// # Errors
-/// Why nobody was asked.
+/// The reason why no node was asked.
 pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, String> {
     let keeper = ShunApplier::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;

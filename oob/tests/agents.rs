@@ -1,4 +1,4 @@
-//! Driver `agent`: fence agents, by the fence-agent API (FenceAgentAPI.md).
+//! The driver `agent`: fence agents, by the fence-agent API (FenceAgentAPI.md).
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{NODE, PASSWORD, Site};
 use gnt_ha::core::text::is_hidden;
 
-/// The API: options on stdin, no argument; status is 0 for on and 2 for off.
+/// The API: options on stdin, no argument; `status` ends with 0 for on and 2 for off.
 #[test]
 fn an_agent_is_called_by_the_fence_agent_api() {
     let site = Site::with_agent("", r#"options = { ip = "pdu.lab", plug = "{short}", port = 7, ssl = true }"#);
@@ -22,7 +22,7 @@ fn an_agent_is_called_by_the_fence_agent_api() {
     assert_eq!(site.oob("health").answered()[0][1], "OK");
 }
 
-/// `ps` and `/proc` are everybody's: the password is on stdin and nowhere else.
+/// Every user can read `ps` and `/proc`: the password is only on stdin.
 #[test]
 fn the_password_is_on_stdin_only() {
     let site = Site::with_agent("", "");
@@ -33,7 +33,7 @@ fn the_password_is_on_stdin_only() {
     }
 }
 
-/// 0 is on, 2 is off; whatever else an agent ends with, its node's power is not known.
+/// 0 is on, 2 is off; after any other exit code the node's power is unknown.
 #[test]
 fn every_other_exit_code_is_unknown() {
     for (end, what) in [
@@ -49,7 +49,7 @@ fn every_other_exit_code_is_unknown() {
     }
 }
 
-/// An agent's success at `off` is an acknowledgement; its status is the proof, and that decides against its error too.
+/// An agent's success at `off` is an acknowledgement. Its status is the proof, also against its error.
 #[test]
 fn an_agents_word_is_read_back() {
     let site = Site::with_agent(r#"[ "$action" = off ] && exit 0"#, "");
@@ -58,14 +58,14 @@ fn an_agents_word_is_read_back() {
     site.oob("power-off").silent();
 }
 
-/// An agent that hangs is ended within the time.
+/// An agent that hangs is ended within the deadline.
 #[test]
 fn an_agent_that_hangs_is_ended() {
     let site = Site::with_agent("exec sleep 1000", "");
     site.oob_within("1.5", "power-status").failed_for(NODE, &["pdu", "timed out"]);
 }
 
-/// What to install, and where, is in the line.
+/// The error line says what to install, and where.
 #[test]
 fn an_agent_that_is_not_there_is_named() {
     let site = Site::with_agent("", "");
@@ -73,7 +73,7 @@ fn an_agent_that_is_not_there_is_named() {
     site.oob("power-off").failed_for(NODE, &["pdu", "no fence agent", "fence_fake", "install the package"]);
 }
 
-/// Debian's own dummy agent, made with the agents' library: the API as it really is.
+/// Debian's own dummy agent, made with the agents' library: the real API.
 #[test]
 fn debians_dummy_agent_is_driven() {
     if !Path::new("/usr/sbin/fence_dummy").exists() {
@@ -105,7 +105,7 @@ fn exit_code_2_alone_is_not_off() {
     assert_eq!(site.oob("power-status").answered()["powered"], false);
 }
 
-/// A fabric agent takes a path away: the host runs on, and nobody may call that off.
+/// A fabric agent cuts a path: the host runs on, and that must not count as off.
 #[test]
 fn a_fabric_agents_off_is_not_off() {
     let site = Site::with_agent("", "grade = \"isolated\"");
@@ -113,7 +113,8 @@ fn a_fabric_agents_off_is_not_off() {
     site.oob("power-status").failed_for(NODE, &["pdu", "only isolated"]);
 }
 
-/// What an agent says is data: neither our stderr nor a receipt lets a terminal obey it, nor is it taken for a line of ours.
+/// An agent's output is data. No control character of it reaches stderr or a receipt, and no part of it counts as a
+/// line of ours.
 #[test]
 fn a_hostile_agent_is_quoted_and_not_obeyed() {
     let vice = r#"printf 'x\033]0;owned\007\302\233[2J\342\200\256\nn9.lab: is off\r\n\377' >&2; exit 1"#;

@@ -1,5 +1,5 @@
-//! Which level is believed, from outside: a sample of the matrix of `gnt_ha::core::power::walk`, with programs as devices and
-//! with a BMC.
+//! Tests from outside which level is believed: a sample of the matrix of `gnt_ha::core::power::walk`, with programs as
+//! devices and with a BMC.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -11,13 +11,13 @@ use bmc_responder::{Behaviour, Completion, Responder};
 use common::{NODE, Site};
 use serde_json::json;
 
-/// Chassis Control (28.3).
+/// Chassis Control (IPMI 2.0 section 28.3).
 const CONTROL: (u8, u8) = (0x00, 0x02);
 
-/// One fencing of Pacemaker's: its calls belong together.
+/// The request id of one fencing of Pacemaker's, which joins its calls.
 const FENCING: (&str, &str) = ("GNT_HA_PARENT_RECEIPT", "0123abcd-01");
 
-/// Programs that say what they see, all on.
+/// Returns a site with programs that have these values of `sees`, all on.
 fn scripts(devices: &[(&str, &str)], levels: &str) -> Site {
     let mut config = format!("[default]\nlevels = {levels}\n");
     for (name, sees) in devices {
@@ -34,13 +34,13 @@ fn scripts(devices: &[(&str, &str)], levels: &str) -> Site {
 const FEED: &str = "sees = \"feed\"";
 const MACHINE: &str = "sees = \"machine\"";
 
-/// Does not switch off, and says so.
+/// A program that does not switch off, and reports a failure.
 const LOCKED: &str = r#"[ "$1" = power-off ] && { echo 'it is locked' >&2; exit 1; }"#;
 
-/// Proves less than an off of the power.
+/// A program that proves less than an off of the power.
 const BOUNDED: &str = r#"[ "$1 $(cat power-others)" = "power-status off" ] && { echo '{"powered": false, "grade": "bounded"}'; exit 0; }"#;
 
-/// A BMC of this behaviour, and behind it what `levels` names of these programs.
+/// Returns a site with a BMC of this behaviour, and then the levels of these programs.
 fn bmc_and(behaviour: Behaviour, more: &str, levels: &str, devices: &[(&str, &str)]) -> (Responder, Site) {
     let responder = Responder::start(behaviour).unwrap();
     let site = Site::with_bmc(responder.addr().port(), &format!("login_timeout = 1\n{more}"));
@@ -54,7 +54,7 @@ fn bmc_and(behaviour: Behaviour, more: &str, levels: &str, devices: &[(&str, &st
     (responder, site)
 }
 
-/// All devices of a level are asked before it is given up: one that was never asked cannot contradict.
+/// All devices of a level are read before the level fails: a device that was not read cannot contradict.
 #[test]
 fn the_rest_of_a_failed_level_is_asked() {
     for (devices, believed) in [
@@ -73,7 +73,7 @@ fn the_rest_of_a_failed_level_is_asked() {
     }
 }
 
-/// A secret that cannot be read makes one device unusable, not its level unasked.
+/// A secret that cannot be read makes one device unusable; the other devices of its level are still asked.
 #[test]
 fn a_device_that_cannot_be_used_does_not_hide_the_others() {
     let site = scripts(&[("a", FEED), ("b", FEED), ("c", FEED)], r#"[["a", "b"], ["c"]]"#);
@@ -81,7 +81,7 @@ fn a_device_that_cannot_be_used_does_not_hide_the_others() {
     site.oob_within("4", "power-off").failed_for(NODE, &["no OOB program", "(b)"]);
 }
 
-/// A live feed does not contradict a BMC that has seen its machine off; the other way round it does.
+/// A feed with power does not contradict a BMC that has read its machine as off. The opposite does.
 #[test]
 fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
     let site = scripts(&[("pdu", FEED), ("bmc", MACHINE)], r#"[["pdu"], ["bmc"]]"#);
@@ -89,10 +89,10 @@ fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
     site.oob_within("4", "power-off").silent();
     assert_eq!((site.power("pdu"), site.power("bmc")), ("on".into(), "off".into()));
     assert_eq!((&site.receipt()["grade"], &site.receipt()["proven_by"]), (&json!("off"), &json!("bmc")));
-    // What reads back for the caller must see the same.
+    // The read-back for the caller must have the same result.
     let answer = site.oob("power-status").answered();
     assert_eq!((&answer["powered"], &answer["grade"], &answer["level"]), (&json!(false), &json!("off"), &json!(2)));
-    // And a live feed is no machine that runs.
+    // A feed with power is not a machine that runs.
     site.oob("power-on").silent();
     assert_eq!(site.power("bmc"), "on");
 
@@ -101,7 +101,7 @@ fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
     site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on", "check which outlets"]);
 }
 
-/// A device of no known kind is taken for the stricter: as a running machine, and as one of several feeds.
+/// A device of an unknown kind counts as the stricter: as a running machine, and as one of several feeds.
 #[test]
 fn what_a_device_sees_is_strict_until_it_is_said() {
     let site = scripts(&[("one", ""), ("bmc", MACHINE)], r#"[["one"], ["bmc"]]"#);
@@ -109,7 +109,7 @@ fn what_a_device_sees_is_strict_until_it_is_said() {
     site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on"]);
 }
 
-/// `bounded` is about the boot that was lost, not about the power: a BMC that reads "on" and cannot switch does not overrule it.
+/// `bounded` concerns the lost boot, and not the power: a BMC that reads "on" and cannot switch does not overrule it.
 #[test]
 fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
     for code in [0xD4, 0xD5, 0xFF] {
@@ -121,7 +121,7 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
         assert_eq!(ran.code, Some(0), "{code:X}: {ran:?}");
         assert!(bmc.power());
         assert_eq!((&site.receipt()["grade"], &site.receipt()["proven_by"]), (&json!("bounded"), &json!("others")));
-        // The same fencing reads it back; a later question for the power is answered by the BMC.
+        // The same fencing reads it back; the BMC answers a later request for the power.
         let answer = site.run(&["power-status", NODE], &[FENCING]).answered();
         assert_eq!((&answer["powered"], &answer["grade"]), (&json!(false), &json!("bounded")), "{answer}");
         std::fs::remove_file(site.path(&format!("run/seen-{NODE}"))).unwrap();
@@ -129,15 +129,15 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
     }
 }
 
-/// A site whose BMC has said "on" in the first call of a fencing, with an outlet behind it that is not the host's.
+/// A site whose BMC has read "on" in the first call of a fencing, and then an outlet that is not the host's.
 fn bmc_that_said_on(more: &str) -> (Responder, Site) {
     let (bmc, site) = bmc_and(Behaviour::default(), more, r#"[["bmc"], ["pdu"]]"#, &[("pdu", FEED)]);
     assert_eq!(site.run(&["power-status", NODE], &[FENCING]).answered()["powered"], true);
     (bmc, site)
 }
 
-/// What one call of a fencing has read as "on" is known in the next: a BMC that refuses the login, or whose port is closed,
-/// has power, and an outlet's off is not believed against it.
+/// The next call of a fencing knows a device that was read as "on". A BMC that refuses the login, or whose port is
+/// closed, has power, and an outlet's off is not believed against it.
 #[test]
 fn an_on_survives_into_the_next_process() {
     let (_bmc, site) = bmc_that_said_on("");
@@ -153,7 +153,8 @@ fn an_on_survives_into_the_next_process() {
     ran.failed_for(NODE, &["nothing listens", "level 1 said on before"]);
 }
 
-/// Only silence, with time to answer, is that of a host without power; and only of a board that shares it.
+/// Only silence with time to answer is that of a host without power, and only from a board that loses its power with
+/// the host.
 #[test]
 fn only_the_silence_of_a_board_agrees() {
     for (more, seconds, believed) in
@@ -178,7 +179,8 @@ fn only_the_silence_of_a_board_agrees() {
     }
 }
 
-/// A monitor's look at a healthy host is no part of a fencing; damaged or of another boot, what was seen is nothing.
+/// A monitor's reading of a healthy host belongs to no fencing. A damaged file, or one of another boot, counts as
+/// empty.
 #[test]
 fn only_a_fencing_is_remembered() {
     let (_bmc, site) = bmc_and(Behaviour::default(), "", r#"[["bmc"], ["pdu"]]"#, &[("pdu", FEED)]);

@@ -1,4 +1,5 @@
-//! Driver `ipmi` against a BMC that is well, lies, is late, is full or is not there (IPMI 2.0).
+//! The driver `ipmi` against a BMC that works, reports a wrong state, is late, has no free session or is absent (IPMI
+//! 2.0).
 
 mod common;
 
@@ -10,7 +11,7 @@ use common::{NODE, Site, bmc, bmc_with};
 use ipmi_lan::{ChassisStatus, CipherSuite};
 use serde_json::json;
 
-/// Chassis Control (28.3) and Get Chassis Status (28.2).
+/// Chassis Control (IPMI 2.0 section 28.3) and Get Chassis Status (28.2).
 const CONTROL: (u8, u8) = (0x00, 0x02);
 const STATUS: (u8, u8) = (0x00, 0x01);
 
@@ -24,7 +25,7 @@ fn off_is_failure(site: &Site, words: &[&str]) {
     assert_eq!(site.receipt()["grade"], "unknown");
 }
 
-/// Every command on a BMC without vices, by each of the two suites that protect power control.
+/// Every command on a correct BMC, with each of the two suites that protect power control.
 #[test]
 fn a_bmc_is_switched_and_read_with_suite_17_and_3() {
     for (offered, number) in [(CipherSuite::Suite17, "17"), (CipherSuite::Suite3, "3")] {
@@ -44,7 +45,7 @@ fn a_bmc_is_switched_and_read_with_suite_17_and_3() {
     }
 }
 
-/// The only suite that is allowed is not offered: no fall to a weaker one.
+/// The only allowed suite is not offered: no weaker one is used.
 #[test]
 fn a_suite_that_is_not_allowed_is_not_used() {
     let offered = Behaviour { suites: vec![CipherSuite::Suite3], ..Behaviour::default() };
@@ -53,7 +54,7 @@ fn a_suite_that_is_not_allowed_is_not_used() {
     assert_eq!(bmc.seen().rakp1, 0);
 }
 
-/// A BMC acknowledges Chassis Control before it acts, or instead of it.
+/// A BMC acknowledges Chassis Control before it acts, or without acting.
 #[test]
 fn an_acknowledgement_without_action_is_a_failure() {
     let (bmc, site) = bmc(Behaviour { power_acts: PowerActs::Never, ..Behaviour::default() });
@@ -61,7 +62,7 @@ fn an_acknowledgement_without_action_is_a_failure() {
     assert_eq!(bmc.seen().controls, [0, 0], "the command goes out once more, not for ever");
 }
 
-/// The same BMC, late: its word is waited for.
+/// The same BMC, late: the new state is waited for.
 #[test]
 fn a_bmc_that_acts_late_is_waited_for() {
     let (bmc, site) =
@@ -70,7 +71,8 @@ fn a_bmc_that_acts_late_is_waited_for() {
     assert!(!bmc.power());
 }
 
-/// Completion codes (table 5-2): busy is asked again, the others are an error with its code, never an off.
+/// Completion codes (table 5-2): after "busy" the request is repeated; the others are an error with its code, never an
+/// off.
 #[test]
 fn completion_codes_are_never_an_off() {
     let (bmc, site) = bmc(answering(CONTROL, 0xC0, 2));
@@ -89,7 +91,7 @@ fn completion_codes_are_never_an_off() {
     }
 }
 
-/// Half an answer says nothing of the power, whatever its first bits would.
+/// A truncated answer shows nothing of the power, whatever its first bits are.
 #[test]
 fn a_reply_that_is_cut_short_is_unknown() {
     for cut in [2, 3, 4] {
@@ -99,7 +101,7 @@ fn a_reply_that_is_cut_short_is_unknown() {
     }
 }
 
-/// Lies on the wire, each flawed in one way, before each true reply: none is believed.
+/// Forged packets, each with one flaw, before each true reply: none is believed.
 #[test]
 fn forged_replies_are_not_believed() {
     for forgery in Forgery::ALL {
@@ -108,7 +110,7 @@ fn forged_replies_are_not_believed() {
     }
 }
 
-/// A bad network costs time, not truth.
+/// A bad network delays the answer and does not change it.
 #[test]
 fn a_lossy_network_is_overcome() {
     let noise = Noise { seed: 7, lose_requests: 15, lose_replies: 15, duplicate: 20, corrupt: 5, ..Noise::default() };
@@ -118,7 +120,7 @@ fn a_lossy_network_is_overcome() {
     assert!(!bmc.power());
 }
 
-/// Consoles and monitoring hold every session: the line says so, and what to do.
+/// Consoles and monitoring hold every session: the error line says so, and what to do.
 #[test]
 fn a_full_session_table_is_unknown() {
     let (bmc, site) = bmc(Behaviour { slots: 0, ..Behaviour::default() });
@@ -128,7 +130,7 @@ fn a_full_session_table_is_unknown() {
     off_is_failure(&site, &["all sessions are taken"]);
 }
 
-/// Two commands at a BMC with one session: they wait for each other.
+/// Two commands for a BMC with one session wait for each other.
 #[test]
 fn two_commands_share_a_bmc_with_one_session() {
     let (bmc, site) = bmc(Behaviour { slots: 1, ..Behaviour::default() });
@@ -142,7 +144,7 @@ fn two_commands_share_a_bmc_with_one_session() {
     assert!(!bmc.power());
 }
 
-/// Silence is the most common failure of a BMC: unknown, and never an off.
+/// Silence is the most common failure of a BMC: the state is unknown, and never off.
 #[test]
 fn a_silent_bmc_is_unknown() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -151,7 +153,7 @@ fn a_silent_bmc_is_unknown() {
     off_is_failure(&site, &["no answer"]);
 }
 
-/// Nothing listens there: known at once, and still not an off.
+/// No program listens on the port: the failure is known at once, and is still not an off.
 #[test]
 fn a_closed_port_is_unknown() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! The configuration and the secrets: each mistake is one line that says where it is and how to fix it.
+//! The configuration and the secrets: each mistake is one line with its place and its fix.
 
 mod common;
 
@@ -16,7 +16,7 @@ username = "admin"
 password_file = "{dir}/password"
 "#;
 
-/// A mistake touches nothing: no device, no receipt that something was tried.
+/// After a mistake no device is asked, and no receipt records an attempt.
 #[track_caller]
 fn refused(site: &Site, words: &[&str]) {
     for command in ["power-off", "power-status", "check"] {
@@ -28,7 +28,7 @@ fn refused(site: &Site, words: &[&str]) {
     }
 }
 
-/// A misspelt key is never a default that is used silently.
+/// A misspelt key must not lead to a silent default.
 #[test]
 fn a_misspelt_key_names_its_line_and_the_nearest() {
     let site = Site::new(&BMC.replace("username", "usrename"));
@@ -41,7 +41,7 @@ fn a_misspelt_key_names_its_line_and_the_nearest() {
     refused(&site, &["config.toml:", "no driver \"impi\"", "did you mean \"ipmi\"?"]);
 }
 
-/// Suite 0 needs no password; the other weak ones do not protect what is sent.
+/// Suite 0 needs no password; the other weak ones do not protect the transmitted data.
 #[test]
 fn weak_cipher_suites_are_refused() {
     for suite in [0, 1, 2, 6, 15, 16] {
@@ -59,7 +59,7 @@ fn a_configuration_that_others_may_write_is_refused() {
         refused(&site, &["config.toml", "others may write it", "chmod go-w"]);
     }
     std::fs::set_permissions(site.path("config.toml"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    // Reading it is harmless, as no secret is in it.
+    // Other users may read it, as it has no secret.
     site.oob("power-off").silent();
     if std::os::unix::fs::chown(site.path("config.toml"), Some(65534), None).is_ok() {
         refused(&site, &["config.toml", "belongs to user 65534"]);
@@ -68,7 +68,7 @@ fn a_configuration_that_others_may_write_is_refused() {
     }
 }
 
-/// No configuration, an unreadable one, something else in its place.
+/// The configuration is absent, unreadable, or not a file.
 #[test]
 fn a_configuration_that_cannot_be_read_is_named() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -80,7 +80,7 @@ fn a_configuration_that_cannot_be_read_is_named() {
     refused(&site, &["config.toml", "no regular file"]);
 }
 
-/// A secret that others may read is none any more; one that is missing or empty is named with its file.
+/// A secret that other users may read is not accepted; a missing or empty one is reported with its file.
 #[test]
 fn a_secret_file_must_be_closed_and_there() {
     let site = Site::new(BMC);
@@ -94,7 +94,7 @@ fn a_secret_file_must_be_closed_and_there() {
     refused(&site, &["bmc", "/password", "No such file"]);
 }
 
-/// The CIB, this file and the process list are read by more people than a secret may be.
+/// More people read the CIB, this file and the process list than may read a secret.
 #[test]
 fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
     for key in ["password", "passwd", "snmp_priv_passwd"] {
@@ -105,14 +105,14 @@ fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
     }
 }
 
-/// The agents' library takes `-` for `_` in the names of options, so both spellings hold the secret.
+/// The agents' library accepts `-` for `_` in the names of options, so both spellings are checked for secrets.
 #[test]
 fn a_secret_under_the_other_spelling_is_refused_too() {
     let site = Site::with_agent("", "options = { snmp-priv-passwd = \"hunter2\" }");
     refused(&site, &["use password_file"]);
 }
 
-/// A node that the configuration does not speak of, or speaks of twice.
+/// A node for which the configuration has no rule, or two.
 #[test]
 fn a_node_without_one_rule_is_named() {
     let site =
@@ -125,7 +125,7 @@ fn a_node_without_one_rule_is_named() {
     site.oob("power-off").failed_for(NODE, &["n1*", "*.lab", "all match"]);
 }
 
-/// `check` logs in, reads, says what each device said, and changes nothing.
+/// `check` logs in, reads, prints each device's reading, and changes nothing.
 #[test]
 fn check_reads_every_device_and_changes_nothing() {
     let site = Site::with_scripts(&["good", "bad"], r#"[["good"], ["bad"]]"#);
@@ -142,10 +142,10 @@ fn check_reads_every_device_and_changes_nothing() {
     site.run(&["check"], &[]).failed(&["names no node by its name", "ganeti-oob check NODE"]);
 }
 
-/// Whatever goes wrong, in whatever words: the password is in nothing that comes out.
+/// After any failure the password is in no output.
 #[test]
 fn no_secret_comes_out() {
-    // An agent that is called with -v, or is broken, shows what it was given.
+    // An agent that is called with -v, or is broken, prints its input.
     let chatty = r#"cat stdin-fence_fake >&2; exit 1"#;
     let site = Site::with_agent(chatty, "");
     let mut all = String::new();

@@ -1,4 +1,4 @@
-//! Ganeti's contract, word for word (`doc/design-oob.rst`, `lib/backend.py`, `lib/server/noded.py`).
+//! Ganeti's contract for OOB programs (`doc/design-oob.rst`, `lib/backend.py`, `lib/server/noded.py`).
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::process::Command;
 use common::{NODE, PROGRAM, Site, feed};
 use serde_json::json;
 
-/// `lib/server/noded.py`: any byte on stdout of a power command is read as a payload, and a payload is a failure.
+/// `lib/server/noded.py`: any byte on stdout of a power command counts as a payload, and a payload is a failure.
 #[test]
 fn the_power_commands_are_silent() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -22,7 +22,7 @@ fn the_power_commands_are_silent() {
     assert_eq!(acts, expected, "what is so already needs no command");
 }
 
-/// Ganeti wants `{"powered": bool}` and takes more keys (tried with 3.0.2); the grade is ours.
+/// Ganeti needs `{"powered": bool}` and accepts more keys (tried with 3.0.2); the grade is ours.
 #[test]
 fn power_status_is_json_with_the_grade() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -35,7 +35,7 @@ fn power_status_is_json_with_the_grade() {
     assert!(site.ledger().is_empty(), "reading leaves no receipt");
 }
 
-/// Not knowing is exit code 1 and nothing on stdout: `{"powered": null}` is shown as "unpowered" by Ganeti.
+/// An unknown state is exit code 1 and nothing on stdout: Ganeti shows `{"powered": null}` as "unpowered".
 #[test]
 fn not_knowing_is_a_failure() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -46,7 +46,7 @@ fn not_knowing_is_a_failure() {
     site.oob_within("1.5", "power-off").failed_for(NODE, &["power-off failed", "dev"]);
 }
 
-/// Off, then on: one dark moment is no off.
+/// Off, then on: one reading of off is not sufficient.
 #[test]
 fn an_off_that_is_on_a_moment_later_is_no_off() {
     let turn = r#"if [ "$1" = power-status ]; then
@@ -59,7 +59,7 @@ fn an_off_that_is_on_a_moment_later_is_no_off() {
     site.oob_within("2", "power-off").failed_for(NODE, &["not proven off"]);
 }
 
-/// An acknowledgement is no proof, an error no refutation: the state that is read back decides.
+/// An acknowledgement is not a proof, and an error no refutation: the state that is read back decides.
 #[test]
 fn only_the_state_that_is_read_back_counts() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -70,8 +70,8 @@ fn only_the_state_that_is_read_back_counts() {
     site.oob("power-off").silent();
 }
 
-/// The line tells what the device last said, not that the clock ran out while it was asked once more: a device that
-/// acknowledges and does not act is another search at night than one that does not answer.
+/// The line has the device's last answer, and not only that the time was over. A device that acknowledges and does not
+/// act needs another fix than one that does not answer.
 #[test]
 fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -81,10 +81,10 @@ fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "power-status failed", "outlet is locked"]);
 }
 
-/// What `fence_ganeti` sets: it reads the grade.
+/// The variable that `fence_ganeti` sets: it reads the grade.
 const FENCING: (&str, &str) = ("GNT_HA_PARENT_RECEIPT", "0199aabbccdd-01234567");
 
-/// A grade that is weaker than asked for is no off; one that is enough is passed on as it is, never raised.
+/// A grade that is weaker than required is not an off. A sufficient one is passed on as it is, never raised.
 #[test]
 fn a_weaker_grade_is_passed_on() {
     let site = Site::with_scripts(&["dev", "other"], r#"[["dev", "other"]]"#);
@@ -101,8 +101,8 @@ fn a_weaker_grade_is_passed_on() {
     assert_eq!(site.receipt()["grade"], "isolated");
 }
 
-/// Ganeti records powered=no at each exit code 0 of power-off: of a node whose power nobody saw off it is told a failure, with
-/// what was proven. The receipt is the same for every caller.
+/// Ganeti records powered=no at each exit code 0 of power-off. For a node whose power was not read as off it gets a
+/// failure, with what was proven. The receipt is the same for every caller.
 #[test]
 fn ganeti_is_told_no_success_without_an_off() {
     for (grade, meaning) in [("bounded", "the power may be on"), ("isolated", "may still run")] {
@@ -112,7 +112,7 @@ fn ganeti_is_told_no_success_without_an_off() {
             r#"[ "$1 $(cat power-dev)" = "power-status off" ] && {{ echo '{{"powered": false, "grade": "{grade}"}}'; exit 0; }}"#
         );
         site.script("dev", &answer);
-        // The second finds it so already.
+        // The second command finds the state reached before.
         for outcome in ["done", "unchanged"] {
             let said = format!("it is proven {grade} by dev");
             site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha confirm-off n1.lab --reason TEXT"]);
@@ -125,7 +125,7 @@ fn ganeti_is_told_no_success_without_an_off() {
     }
 }
 
-/// `OOB_STATUSES`: a list of [item, status]; a device that does not answer is an item too.
+/// `OOB_STATUSES`: a list of [item, status]; a device that does not answer is also an item.
 #[test]
 fn health_is_a_list_of_pairs() {
     let site = Site::with_scripts(&["dev", "dead"], r#"[["dev"], ["dead"]]"#);
@@ -139,7 +139,7 @@ fn health_is_a_list_of_pairs() {
     site.oob("health").failed_for(NODE, &["its health is unknown", "broken"]);
 }
 
-/// The contract knows the exit codes 0 and 1; a wrong call is one line, and never an action.
+/// The contract has the exit codes 0 and 1. A wrong call prints one line and is never an action.
 #[test]
 fn a_wrong_call_is_exit_code_1_and_one_line() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -165,7 +165,7 @@ fn a_wrong_call_is_exit_code_1_and_one_line() {
     }
 }
 
-/// Intent and receipt, and the caller's receipt that this action is a part of.
+/// Intent and receipt, with the id of the caller's receipt to which this action belongs.
 #[test]
 fn receipts_are_linked_to_the_callers() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -182,7 +182,7 @@ fn receipts_are_linked_to_the_callers() {
     );
 }
 
-/// A full disk must not keep a host from being switched off; the exit code stays Ganeti's.
+/// A full disk must not prevent a power-off; the exit code stays Ganeti's.
 #[test]
 fn a_full_disk_stops_nothing_and_is_said() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -193,7 +193,7 @@ fn a_full_disk_stops_nothing_and_is_said() {
     assert!(ran.stderr.contains(NODE) && ran.stderr.contains("no intent"), "{ran:?}");
 }
 
-/// `ganeti-oob -v ... 2>&1 | head`: the reader goes away in the middle, the command goes on. The same on a full disk.
+/// `ganeti-oob -v ... 2>&1 | head`: the reader ends in the middle, and the command goes on. The same on a full disk.
 #[test]
 fn verbose_output_that_nobody_takes_breaks_nothing_off() {
     for redirection in ["2> /dev/full", "2>&-"] {

@@ -1,4 +1,5 @@
-//! Levels of devices: all of one must succeed, the next is tried when one fails, and the time is split over them.
+//! Levels of devices: all devices of a level must succeed, the next level is tried if one fails, and the time is split
+//! over them.
 
 mod common;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 
 const LIES: &str = r#"[ "$1" = power-off ] && exit 0"#;
 
-/// Pacemaker's fencing topologies are the model: what one level cannot do, the next may.
+/// The levels follow Pacemaker's fencing topology: if one level fails, the next may succeed.
 #[test]
 fn the_second_level_is_used_when_the_first_fails() {
     for vice in ["exit 1", "echo rubbish"] {
@@ -26,7 +27,7 @@ fn the_second_level_is_used_when_the_first_fails() {
     }
 }
 
-/// `gnt-ha check` is told of every level: a second one that fails is found before it is needed.
+/// `gnt-ha check` reads every level: a failure of the second is found before it is needed.
 #[test]
 fn devices_are_asked_on_every_level() {
     let site = Site::with_scripts(&["one", "two", "three"], r#"[["one"], ["two", "three"]]"#);
@@ -43,7 +44,7 @@ fn devices_are_asked_on_every_level() {
     assert!(answer[1]["said"].as_str().unwrap().contains("no such outlet"), "{answer}");
 }
 
-/// A first level that succeeds is enough; the second is not touched.
+/// If the first level succeeds, the second is not used.
 #[test]
 fn the_second_level_is_left_alone_when_the_first_succeeds() {
     let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
@@ -73,7 +74,7 @@ fn a_level_of_two_devices_needs_both() {
     site.oob("power-status").failed_for(NODE, &["b", "no such host"]);
 }
 
-/// Every level's reason is in the one line: the person who is woken has to know which device to look at.
+/// The error line has every level's reason: the administrator has to know which device to check.
 #[test]
 fn all_levels_failing_is_one_line_with_every_reason() {
     let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
@@ -85,7 +86,7 @@ fn all_levels_failing_is_one_line_with_every_reason() {
     }
 }
 
-/// A device that hangs must leave time to those behind it, within the deadline of the configuration.
+/// A device that hangs must leave time for those after it, within the deadline of the configuration.
 #[test]
 fn a_device_that_hangs_leaves_time_for_the_next() {
     let site = Site::with_scripts(&["one", "two"], r#"[["one"], ["two"]]"#);
@@ -94,7 +95,7 @@ fn a_device_that_hangs_leaves_time_for_the_next() {
     assert_eq!((site.power("two"), &site.receipt()["proven_by"]), ("off".into(), &json!("two")));
 }
 
-/// The caller's time counts where it is less than the configuration's: without it this test would be killed.
+/// The caller's time counts if it is less than the configuration's: otherwise this test would be killed.
 #[test]
 fn the_callers_deadline_is_kept() {
     let site = Site::with_scripts(&["one"], r#"[["one"]]"#);
@@ -104,7 +105,7 @@ fn the_callers_deadline_is_kept() {
     site.oob_within("1", "power-off").failed_for(NODE, &["timed out"]);
 }
 
-/// No time at all is not knowing; nonsense is no limit.
+/// Without time the state is unknown; a value that is not a number is not a limit.
 #[test]
 fn strange_deadlines_of_the_caller_never_make_an_off() {
     let site = Site::with_scripts(&["one"], r#"[["one"]]"#);
@@ -118,7 +119,7 @@ fn strange_deadlines_of_the_caller_never_make_an_off() {
     }
 }
 
-/// Off, proven, before it is on again; never a device's own cycle.
+/// The host is proven off before it is switched on; the device's own cycle is never used.
 #[test]
 fn a_cycle_is_off_proven_and_then_on() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
@@ -135,7 +136,7 @@ fn a_cycle_is_off_proven_and_then_on() {
     assert!(at("power off") < at("power cycle interval") && at("power cycle interval") < at("power on"), "{steps:#?}");
 }
 
-/// Without a proven off nothing is switched on: a host that was never off was not cycled.
+/// Without a proven off nothing is switched on: a host that was never off had no power cycle.
 #[test]
 fn a_cycle_without_a_proven_off_switches_nothing_on() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
@@ -144,7 +145,7 @@ fn a_cycle_without_a_proven_off_switches_nothing_on() {
     assert_eq!(site.receipt()["outcome"], "unknown");
 }
 
-/// The off is done, the on is not: exit code 1 for Ganeti, and the line says what the host is now.
+/// The off succeeded and the on failed: exit code 1 for Ganeti, and the line has the state of the host.
 #[test]
 fn a_cycle_that_does_not_come_on_says_that_it_is_off() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a"], ["b"]]"#);
@@ -155,8 +156,8 @@ fn a_cycle_that_does_not_come_on_says_that_it_is_off() {
     assert!(site.calls("b").is_empty(), "the next level is not for the on half");
 }
 
-/// A first level that gave up in the middle has switched a feed off: a cycle that the second level completes must not
-/// leave the host on one power supply and call that a success.
+/// A first level that failed half way has switched a feed off. A cycle that the second level completes must not leave
+/// the host on one power supply and report success.
 #[test]
 fn a_cycle_leaves_no_feed_of_a_failed_level_off() {
     let site = Site::with_scripts(&["a", "b", "c"], r#"[["a", "b"], ["c"]]"#);
@@ -165,7 +166,7 @@ fn a_cycle_leaves_no_feed_of_a_failed_level_off() {
     assert!(ran.code != Some(0) || site.power("a") == "on", "a is {}: {ran:?}", site.power("a"));
 }
 
-/// A program that is `ganeti-oob` itself would call itself until the time is up, whatever name it has.
+/// A program that is `ganeti-oob` itself, under any name, would call itself until the time is over.
 #[test]
 fn ganeti_oob_does_not_drive_itself() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -176,7 +177,7 @@ fn ganeti_oob_does_not_drive_itself() {
     }
 }
 
-/// The same behind a wrapper cannot be seen beforehand; it has to end, and must not end as an off.
+/// The same behind a wrapper cannot be detected before; it has to end, and must not end as an off.
 #[test]
 fn a_wrapper_around_ganeti_oob_ends() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
@@ -188,7 +189,7 @@ fn a_wrapper_around_ganeti_oob_ends() {
     assert!(site.calls("dev").len() < 100);
 }
 
-/// A BMC that sees the host run outweighs a PDU outlet that is off: the outlet is somebody else's.
+/// A BMC that reads the host as running outweighs a PDU outlet that is off: the outlet belongs to another host.
 #[test]
 fn a_level_that_says_on_is_not_overruled_by_a_wrong_outlet() {
     for outlet in ["off", "on"] {
@@ -200,11 +201,11 @@ fn a_level_that_says_on_is_not_overruled_by_a_wrong_outlet() {
     }
 }
 
-/// One feed comes back while the other is being switched: the host was never without power.
+/// One feed returns while the other is being switched: the host always had power.
 #[test]
 fn feeds_must_be_off_in_the_same_moment() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a", "b"]]"#);
-    // Whoever switches b off switches a on again.
+    // The script that switches b off switches a on again.
     site.script("b", r#"[ "$1" = power-off ] && echo on > power-a"#);
     site.oob("power-off").silent();
     assert_eq!((site.power("a"), site.power("b")), ("off".into(), "off".into()));

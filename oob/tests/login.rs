@@ -1,4 +1,4 @@
-//! Logging in to a BMC: what is refused is said, is never an off, and is never tried until the account is locked.
+//! Logins to a BMC: a refusal is reported, is never an off, and is not repeated until the account is locked.
 
 mod common;
 
@@ -6,13 +6,13 @@ use bmc_responder::{Behaviour, User};
 use common::{NODE, PASSWORD, Site, bmc, bmc_with};
 use ipmi_lan::{CipherSuite, Privilege};
 
-/// 20 bytes, as K_g has to be.
+/// A BMC key of 20 bytes, the length of K_g.
 const KG: &str = "0123456789abcdefghij";
 
 const COMMANDS: [&str; 4] = ["power-status", "power-off", "power-cycle", "health"];
 
-/// BMCs lock an account after a few refused logins: the remedy would be gone when it is needed. One a command at most, and
-/// the BMC need not even hear of it; new credentials are tried at once.
+/// BMCs lock an account after a few refused logins, and then no fencing would work. Each command costs one at most, and
+/// often none; new credentials are tried at once.
 #[test]
 fn a_wrong_password_is_tried_once() {
     let (bmc, site) = bmc(Behaviour::default());
@@ -27,7 +27,7 @@ fn a_wrong_password_is_tried_once() {
     assert!(!bmc.power());
 }
 
-/// The same BMC may stand in several levels (alone, and together with a PDU): still one refused login a command.
+/// The same BMC may be in several levels (alone, and together with a PDU): still one refused login for each command.
 #[test]
 fn a_wrong_password_is_tried_once_although_two_levels_have_the_bmc() {
     let (bmc, site) = bmc(Behaviour::default());
@@ -40,7 +40,7 @@ fn a_wrong_password_is_tried_once_although_two_levels_have_the_bmc() {
     assert_eq!(bmc.seen().rakp1, 1);
 }
 
-/// Every way in which a BMC refuses a login: once, with its reason, and an off is never made of it.
+/// Every form in which a BMC refuses a login: tried once, with its reason, and never an off.
 #[test]
 fn refused_logins_are_said_and_not_repeated() {
     let user = |privilege| vec![User { name: "admin".to_owned(), password: PASSWORD.into(), privilege }];
@@ -58,8 +58,8 @@ fn refused_logins_are_said_and_not_repeated() {
     }
 }
 
-/// Until a session is open, anybody may have sent a refusal: one packet must not keep a BMC out of the next fencing. What
-/// the session's keys prove to be the BMC's own word is not asked for again.
+/// Until a session is open, any host may have sent a refusal: one packet must not keep a BMC out of the next fencing. A
+/// refusal that the session's keys prove to be the BMC's is not repeated.
 #[test]
 fn a_refusal_that_may_be_forged_is_not_remembered() {
     for status in [0x0D, 0x0A, 0x0F, 0x12] {
@@ -80,7 +80,8 @@ fn a_refusal_that_may_be_forged_is_not_remembered() {
     assert_eq!(bmc.seen().logins, 1);
 }
 
-/// While suite 3 is allowed beside it, a forged refusal of suite 17 can lead to it: who need not have it is told.
+/// While suite 3 is allowed as well, a forged refusal of suite 17 can lead to it: `check` advises to remove it where it
+/// is not needed.
 #[test]
 fn check_advises_the_one_suite_that_works() {
     for (offered, keys, advised) in [
@@ -107,7 +108,7 @@ fn the_null_user_is_refused_before_the_login() {
     assert_eq!(bmc.seen().datagrams, 0);
 }
 
-/// The user level can read and not switch: a check would pass, and the fencing fail.
+/// The user level can read and not switch: a check would succeed, and the fencing fail.
 #[test]
 fn a_privilege_that_cannot_switch_is_refused_beforehand() {
     let (bmc, site) = bmc_with(Behaviour::default(), "privilege = \"user\"");
@@ -115,7 +116,8 @@ fn a_privilege_that_cannot_switch_is_refused_beforehand() {
     assert_eq!(bmc.seen().rakp1, 0);
 }
 
-/// K_g (13.31): as text or in hex; without it, or with another, the login fails and the line says which key it is.
+/// K_g (IPMI 2.0 section 13.31), as text or in hex: without it, or with another, the login fails and the line names the
+/// key.
 #[test]
 fn the_bmc_key_is_used() {
     let locked = || Behaviour { kg: Some(KG.into()), ..Behaviour::default() };
@@ -140,7 +142,7 @@ fn the_bmc_key_is_used() {
     assert!(bmc.power());
 }
 
-/// A password with more than 20 bytes can be no BMC's: said before anything is sent.
+/// A password with more than 20 bytes cannot be a BMC's: reported before anything is sent.
 #[test]
 fn a_password_that_no_bmc_has_is_refused_before_the_login() {
     let (bmc, site) = bmc(Behaviour::default());
@@ -160,7 +162,7 @@ fn everything(site: &Site, into: &mut String) {
     into.push_str(&site.text("state/receipts.jsonl"));
 }
 
-/// Logs, receipts and errors are read by many, and sent to others in bug reports.
+/// Many people read logs, receipts and errors, and send them with bug reports.
 #[test]
 fn no_secret_of_a_bmc_comes_out() {
     let mut all = String::new();

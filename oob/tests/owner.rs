@@ -1,4 +1,4 @@
-//! One machine belongs to one node: none is switched or believed that another node comes to, too.
+//! One machine belongs to one node: a machine of two nodes is neither switched nor believed.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -21,7 +21,7 @@ fn shared() -> (Responder, Site) {
     (bmc, site)
 }
 
-/// Refused with both names before anything is sent to the BMC, whichever of the nodes is meant.
+/// Both nodes are rejected, with both names, before anything is sent to the BMC.
 #[test]
 fn a_node_whose_machine_is_anothers_is_refused_with_both_names() {
     let (bmc, site) = shared();
@@ -37,7 +37,7 @@ fn a_node_whose_machine_is_anothers_is_refused_with_both_names() {
     assert_eq!((bmc.seen().rakp1, bmc.power()), (0, true));
 }
 
-/// Found before it is needed.
+/// `check` finds it before a fencing needs the device.
 #[test]
 fn check_names_both() {
     let (_bmc, site) = shared();
@@ -51,7 +51,7 @@ fn check_names_both() {
     }
 }
 
-/// Nodes with a machine each, and nodes that a program is told by name, are as before.
+/// Nodes with a machine each, and nodes that a program gets by name, work as before.
 #[test]
 fn nodes_with_their_own_machines_are_switched() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);

@@ -1,5 +1,5 @@
-//! Driver `shun`, as far as it needs neither the kernel's rules nor other nodes: what is remembered decides, and what cannot
-//! be known is no answer.
+//! The driver `shun`, without the kernel's rules and other nodes: the shun list decides, and an unknown state is no
+//! answer.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -36,8 +36,8 @@ fn what_was_proven_before_is_not_told_again_unasked() {
     site.oob("power-status").failed_for(NODE, &["its power is unknown", "config.data"]);
 }
 
-/// A node whose power was seen off may be back in the cluster stack with another boot, of which nothing is proven: its
-/// fencing must not be answered with the proof of the boot before.
+/// A node whose power was read as off may be back in the cluster stack with another boot, of which nothing is proven.
+/// The answer to its fencing must not be the proof of the boot before.
 #[test]
 fn an_off_of_before_is_no_off_of_a_boot_after() {
     for grade in ["off", "unknown"] {
@@ -46,7 +46,7 @@ fn an_off_of_before_is_no_off_of_a_boot_after() {
     }
 }
 
-/// A register that cannot be read is neither empty nor full.
+/// A shun list that cannot be read is neither empty nor full.
 #[test]
 fn a_damaged_register_is_no_answer() {
     for damaged in ["", "{", "[]", r#"{"n1.lab": {"epoch": 1}}"#] {
@@ -54,7 +54,7 @@ fn a_damaged_register_is_no_answer() {
     }
 }
 
-/// Shunning is fabric fencing, which has no reboot.
+/// Shunning is fabric fencing, which has no `reboot`.
 #[test]
 fn it_has_no_cycle() {
     site("{}").oob("power-cycle").failed_for(NODE, &["switches no power"]);
@@ -72,7 +72,7 @@ fn where_another_level_switches_the_power_a_cycle_is_that_one_s() {
     assert_eq!(acts, ["power-off", "power-on"].map(|command| format!("{command} {NODE}")));
 }
 
-/// Where this host is no candidate of Ganeti's, nobody can be told: a failure, never an off.
+/// A host that is not a candidate cannot send a shun entry: a failure, never an off.
 #[test]
 fn without_ganetis_configuration_nobody_is_shunned() {
     if std::path::Path::new("/var/lib/ganeti/config.data").exists() {
@@ -84,7 +84,7 @@ fn without_ganetis_configuration_nobody_is_shunned() {
     assert_eq!(on["powered"], true, "nothing was half done");
 }
 
-/// `gnt-ha shun` is one of the verbs of a person, who gives a reason; on a host that can tell nobody it is a failure.
+/// `gnt-ha shun` is a command for administrators, who give a reason. On a host that can ask no node it fails.
 #[test]
 fn a_person_has_a_node_refused_for_a_reason() {
     if std::path::Path::new("/var/lib/ganeti/config.data").exists() {
@@ -101,8 +101,8 @@ fn a_person_has_a_node_refused_for_a_reason() {
     }
 }
 
-/// A node of this cluster whose answers are given by SSH, as its noded does not answer, in a network and a mount namespace of
-/// their own: n1 is this host, n1 and n2 are master candidates, n3 and n4 are not.
+/// A node of this cluster that answers by SSH, as its noded does not answer, in a network and a mount namespace of its
+/// own. n1 is this host, n1 and n2 are master candidates, n3 and n4 are not.
 fn in_cluster(answers: &[(u8, Value)], script: &str) -> Option<String> {
     with_config(SHUN, answers, script)
 }
@@ -178,7 +178,8 @@ fn lie(epoch: u64, address: &str) -> Value {
 
 const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n";
 
-/// A regular node is believed about itself only: no grade, no epoch, no rule and no file follows from what it says of others.
+/// A regular node is believed about itself only: its statements about others change no grade, no epoch, no rule and no
+/// file.
 #[test]
 fn what_a_regular_node_says_of_others_changes_nothing() {
     for epoch in [1, 3, u64::MAX] {
@@ -189,7 +190,7 @@ fn what_a_regular_node_says_of_others_changes_nothing() {
     }
 }
 
-/// What a candidate says counts for nodes of the cluster, with their addresses, and with an epoch that can follow.
+/// A candidate's statements count for nodes of the cluster, with their addresses, and with a possible next epoch.
 #[test]
 fn what_a_candidate_says_is_limited() {
     for (entries, why) in [
@@ -203,7 +204,7 @@ fn what_a_candidate_says_is_limited() {
         assert!(seen.contains("\"powered\":true") && seen.contains("none\n"), "{entries}: {seen}");
         assert!(!seen.contains("gnt-ha-shunned") && seen.contains(why), "{entries}: {seen}");
     }
-    // That the power is off the list alone proves to nobody: neither by a candidate's word, nor by what stands in the own file.
+    // The list alone does not prove that the power is off: neither a candidate's entry, nor one in the own file.
     let mut off = lie(1, "192.0.2.3");
     off["grade"] = "off".into();
     let told =
@@ -217,7 +218,7 @@ fn what_a_candidate_says_is_limited() {
         let [list, status] = &json_lines(&seen)[..] else { panic!("{seen}") };
         assert_eq!((&list["n3.lab"]["grade"], &status["grade"]), (&json!(is_kept), &json!("bounded")), "{seen}");
     }
-    // With TCP alone it is no off at all.
+    // With the scope `tcp` it is not an off at all.
     off["reach"] = "tcp".into();
     let script = format!(
         "oob peer '{}' > /dev/null\noob power-status n3.lab\n",
@@ -230,7 +231,8 @@ fn what_a_candidate_says_is_limited() {
     assert!(seen.contains("\"grade\":\"bounded\"") && seen.contains("elements = { 192.0.2.3 }"), "{seen}");
 }
 
-/// A status and a check ask the others and tell them nothing; here they leave every file and the kernel's rules as they are.
+/// A status and a check ask the others and send no entries; here they leave every file and the kernel's rules as they
+/// are.
 #[test]
 fn a_reader_gives_no_order_and_keeps_nothing() {
     for (grade, flush) in [("bounded", "nft flush ruleset\n"), ("unknown", "")] {
@@ -252,7 +254,7 @@ fn a_reader_gives_no_order_and_keeps_nothing() {
     }
 }
 
-/// Only a master candidate of this node's own configuration is obeyed.
+/// Only requests of a master candidate of this node's own configuration are applied.
 #[test]
 fn whoever_is_no_candidate_orders_nothing() {
     for (from, why) in [("n4.lab", "n4.lab is not a master candidate"), ("ghost", "ghost is not a master candidate")] {
@@ -268,8 +270,8 @@ fn whoever_is_no_candidate_orders_nothing() {
     assert!(report["not_applied"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
 }
 
-/// An address that Ganeti has given up kept a node from shunning the others of that node. They are shunned now, and it is
-/// not said that the node is.
+/// An address that a node no longer has in Ganeti prevented the shunning of the node's other addresses. Now these are
+/// shunned, and the node is not reported as shunned.
 #[test]
 fn one_foreign_address_leaves_the_others_shunned_and_nothing_confirmed() {
     let mut order = lie(1, "192.0.2.3");
@@ -286,11 +288,11 @@ fn one_foreign_address_leaves_the_others_shunned_and_nothing_confirmed() {
     assert!(seen.contains("\n192.0.2.3\n") && !seen.contains("\n192.0.2.254\n"), "{seen}");
 }
 
-/// A state folder whose file system takes nothing.
+/// A state directory whose file system is full.
 const FULL: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
                     dd if=/dev/zero of=$dir/state/filler bs=4k 2> /dev/null || true\n";
 
-/// The same, read-only.
+/// A state directory whose file system is read-only.
 const READ_ONLY: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
                          mount -o remount,ro $dir/state\n";
 
@@ -298,7 +300,8 @@ fn json_lines(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// A survivor whose disk takes nothing refuses all the same, says that its next boot forgets it, and keeps it once there is room.
+/// A survivor whose disk is full still shuns the target, reports that its next boot loses the entry, and writes it once
+/// there is space.
 #[test]
 fn a_full_or_read_only_disk_stops_no_shunning() {
     let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
@@ -325,7 +328,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
     }
 }
 
-/// What was not on the disk is no proof after a boot.
+/// An entry that was not on the disk is not a proof after a boot.
 #[test]
 fn what_was_not_durable_proves_nothing_after_a_boot() {
     let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
@@ -336,7 +339,7 @@ fn what_was_not_durable_proves_nothing_after_a_boot() {
     assert_eq!((&status["powered"], &status["grade"]), (&json!(true), &json!(null)), "{seen}");
 }
 
-/// A host with a full disk fences, and keeps the receipt until its next boot: whoever records it finds the proof.
+/// A host with a full disk fences, and keeps the receipt until its next boot: the reconciler finds the proof.
 #[test]
 fn a_full_disk_stops_no_fencing_and_loses_no_receipt() {
     let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";
@@ -352,8 +355,8 @@ fn a_full_disk_stops_no_fencing_and_loses_no_receipt() {
     assert!(steps.contains("until its next boot only: n1.lab") && steps.contains("No space left"), "{steps}");
 }
 
-/// A shun list that is larger than one argument of a process and than what a program's output was cut to: it is told in parts,
-/// and the answer is read whole.
+/// A shun list that is larger than one argument of a process, and than the earlier limit of a program's output: it is
+/// sent in parts, and the answer is read completely.
 #[test]
 fn a_large_shun_list_is_told_and_answered_by_ssh() {
     let entry = |n: u32| {
@@ -372,7 +375,7 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
     assert!(seen.contains("n3.lab"), "{seen}");
 }
 
-/// A node may have its SSH elsewhere than at port 22 (Ganeti's node parameter `ssh_port`).
+/// A node may have another SSH port than 22 (Ganeti's node parameter `ssh_port`).
 #[test]
 fn a_node_is_asked_at_its_own_port_of_ssh() {
     let script = "cat > $dir/ganeti/ssconf_ssh_ports <<'EOF'\nn1.lab=22\nn2.lab=2222\nEOF\n\
@@ -383,8 +386,8 @@ fn a_node_is_asked_at_its_own_port_of_ssh() {
     assert!(!asked("root@192.0.2.4").contains("-oPort"), "{seen}");
 }
 
-/// The receipt of a fencing is on the host that ran it: another candidate tells its own, and only of what it is asked about. A
-/// node that is none, is silent or of an older version tells nothing.
+/// The receipt of a fencing is on the host that ran it. Another candidate returns its own receipts, and only of the
+/// requested nodes. A node that is not a candidate, does not answer or has an older version returns nothing.
 #[test]
 fn a_candidate_tells_its_receipts() {
     let receipt = |id: &str| json!({"id": id, "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true});
@@ -404,7 +407,7 @@ fn a_candidate_tells_its_receipts() {
     assert!(silent.contains("exit 1") && !silent.contains("a-1"), "{silent}");
 }
 
-/// The two lines of a receipt log for an off that `by` asked for.
+/// Returns the two lines of a receipt log for an off that `by` requested.
 fn entries(id: &str, by: &str, node: &str) -> String {
     let at = json!({"wall_ms": 1_795_743_067_320_u64, "boottime_ms": 1});
     let intent = json!({"kind": "intent", "version": 1, "id": id, "program": "fence_ganeti", "action": "off", "node": node,
@@ -414,7 +417,7 @@ fn entries(id: &str, by: &str, node: &str) -> String {
     format!("{intent}\n{receipt}")
 }
 
-/// A node tells its own receipts of its own fencings to a candidate that asks, and none of what was done by hand.
+/// A node returns the receipts of its own fencings to a candidate that asks, and none of actions by hand.
 #[test]
 fn its_own_receipts_are_told_to_a_candidate() {
     let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";

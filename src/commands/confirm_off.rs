@@ -1,4 +1,4 @@
-//! `gnt-ha confirm-off`: a human says that a node is off, to Pacemaker and to the receipts.
+//! `gnt-ha confirm-off`: an administrator confirms that a node is off. Confirms it to Pacemaker and writes a receipt.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::sys::receipt_log::ReceiptLog;
 use crate::sys::recorded_action::{Finish, RecordedAction};
 use crate::sys::tcp_check::{self, NODED_PORT};
 
-/// The time for everything but the human.
+/// The time limit for everything except the administrator's answer.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the node may take to show that it runs.
+/// The time limit for the node to show that it runs.
 const THERE: Duration = Duration::from_secs(2);
 
 /// The command line.
@@ -45,10 +45,10 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// Takes the word, unless something speaks against it.
+/// Confirms the node as off, unless there is evidence that it runs.
 ///
 /// # Errors
-/// Why not, in one line.
+/// One line with the reason, if the evidence contradicts the confirmation, or Pacemaker did not accept it.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     let ssconf = Ssconf::new(&arguments.places.data_dir);
     let names = ssconf.names("node_list").map_err(|error| error.to_string())?;
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         return Err(refused(why));
     }
     if !arguments.yes {
-        // A name that is typed twice is hardly misspelt.
+        // A name that is typed twice is rarely wrong.
         let question = format!(
             "If {node} still runs, two hosts can write to its disks. To confirm that it is off, type its full name:"
         );
@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     cli::print(&format!("{node}: off, at your word; {then}\n"))
 }
 
-/// What speaks against it, and what Pacemaker calls the node; none if it has no such node.
+/// Returns the evidence about the node, and its name in Pacemaker; `None` if Pacemaker has no such node.
 fn seen(
     places: &Paths,
     ssconf: &Ssconf,
@@ -134,8 +134,8 @@ fn seen(
     Ok((seen, name))
 }
 
-/// Whether a node answers, and whether its silence is its own. Of one that this host refuses, or may refuse, a refused connection
-/// would be its own kernel's word: only one that is accepted counts.
+/// Returns whether a node answers, and whether its silence is its own. This host's own kernel resets connections to a
+/// node that it shuns, or may shun. Only an accepted connection counts for such a node.
 fn asked(own: Own, is_there: impl FnOnce() -> bool, accepts: impl FnOnce() -> bool) -> (bool, bool) {
     match own {
         Own::Open => (is_there(), true),
@@ -149,8 +149,8 @@ mod tests {
 
     use super::*;
 
-    /// The reset of this host's own kernel is no sign that the node runs, and a list that the kernel does not follow is no reason
-    /// not to hear the node.
+    /// A reset by this host's own kernel is no sign that the node runs. A shun list that the kernel does not apply is
+    /// no reason to ignore the node's answer.
     #[test]
     fn a_connection_that_the_own_kernel_refuses_speaks_against_no_word() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));

@@ -1,4 +1,4 @@
-//! `gnt-ha drill`: a host is fenced for practice, and what follows is held against what was rehearsed.
+//! `gnt-ha drill`: fences a host for practice, and compares the result with the rehearsal.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,20 +24,20 @@ use crate::sys::identity;
 use crate::sys::pacemaker::fence::Fencing;
 use crate::sys::pacemaker::{self, fence};
 
-/// The shape of `--json`.
+/// The version of the format of `--json`.
 const VERSION: u32 = 1;
 
-/// The time for what is looked at before.
+/// The time limit for everything before the fencing.
 const BEFORE: Duration = Duration::from_secs(60);
 
-/// The time that the fencing is given (`stonith_admin --timeout`); and a little more than whoever asks waits for it.
+/// The time limit of the fencing (`stonith_admin --timeout`); `MORE` is the additional time for the tool itself.
 const FENCING: Duration = Duration::from_secs(120);
 const MORE: Duration = Duration::from_secs(6);
 
-/// The time for what follows it. Ganeti waits for a dead master candidate at each step of a job.
+/// The time limit for everything after the fencing. Ganeti waits for a dead master candidate at each step of a job.
 const AFTER: Duration = Duration::from_secs(180);
 
-/// The time for one look, and between two.
+/// The time limit for one reading of the state; `PAUSE` is the interval between two.
 const LOOK: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -66,7 +66,7 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// What happened, and when: milliseconds since the fencing was asked for.
+/// The events of a drill, each in ms since the request for the fencing.
 #[derive(Debug, Default, Serialize)]
 struct Course {
     fenced_ms: Option<u64>,
@@ -86,10 +86,10 @@ struct Report<'a> {
     differences: &'a [String],
 }
 
-/// Rehearses, asks, fences, watches. Returns whether everything was as it was rehearsed.
+/// Rehearses, asks for confirmation, fences and watches. Returns whether the result was as rehearsed.
 ///
 /// # Errors
-/// Why nothing was done, or what came of it, in one line.
+/// One line with the reason why there was no drill, or the result of a fencing that failed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(BEFORE))?;
     let node = &rehearsal.node;
@@ -134,7 +134,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let mut last = status;
     let deadline = Deadline::after(AFTER);
     while !is_over(&course, &rehearsal) && !deadline.passed() {
-        // What cannot be known for a moment, as while the master moves, is asked for again.
+        // A reading may fail for a moment, for example while the master moves; the loop repeats it.
         if let Ok(status) = look() {
             last = status;
         }
@@ -197,15 +197,15 @@ fn end(node: &NodeName, course: &Course, differences: &[String]) -> String {
     text
 }
 
-/// Whether nothing more is waited for: a host that is back before it was recorded will not be.
+/// Returns whether all events have happened. A host that has rejoined before it was recorded will not be recorded.
 fn is_over(course: &Course, rehearsal: &Rehearsal) -> bool {
     (rehearsal.new_master.is_none() || course.promoted_ms.is_some())
         && (course.recorded_ms.is_some() || course.rejoined_ms.is_some())
 }
 
-/// One look.
+/// One reading of the state.
 struct Seen {
-    /// Who has the master role, if it is not the fenced host.
+    /// The host that has the master role, if it is not the fenced host.
     taker: Option<NodeName>,
     is_recorded: bool,
     is_back: bool,
@@ -230,7 +230,7 @@ fn look() -> Result<CrmMon, String> {
     pacemaker::status(Deadline::after(LOOK)).map_err(|error| error.to_string())
 }
 
-/// Whose fencing has succeeded since; Pacemaker writes whole seconds.
+/// Returns the nodes whose fencing has succeeded since then. Pacemaker stores whole seconds.
 fn fenced_since(status: &CrmMon, begun: Timestamp) -> Vec<NodeName> {
     let since = begun.wall_ms / 1000 * 1000;
     let is_since = |at: Option<u64>| at.is_some_and(|at| at >= since);
@@ -254,7 +254,7 @@ fn they_die(instances: &[String]) -> String {
     }
 }
 
-/// A name that is typed is hardly misspelt, and whoever is asked again reads again.
+/// Asks for the node's name and for a second word: a typed name is rarely wrong, and a second question is read again.
 fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
     let dies = they_die(instances);
     cli::confirm(&format!("{node} will lose its power now; {dies}. To go on, type its full name:"), node.as_str())?;

@@ -1,4 +1,5 @@
-//! `gnt-ha hook`: what the scripts in Ganeti's folder of hooks call.
+//! `gnt-ha hook`: called by the scripts in Ganeti's directory of hooks. Updates Pacemaker and the shun list, and may
+//! start a detached process.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,26 +35,26 @@ use crate::sys::pacemaker::fence::Fencing;
 use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
 use crate::sys::{detached, identity};
 
-/// The time for each thing that a job of Ganeti's waits for.
+/// The time limit for each step of a hook for which a job of Ganeti's waits.
 const EACH: Duration = Duration::from_secs(8);
 
-/// The time for corosync's own word, which it has at hand.
+/// The time limit for corosync's tools, which answer from memory.
 const COROSYNC: Duration = Duration::from_secs(2);
 
-/// The same for what is tried on a copy before, with every host's death.
+/// The time limit for changes that are tried on a copy first, with every host's death.
 const FOLLOW: Duration = Duration::from_secs(30);
 
-/// The time that a fencing is given (`stonith_admin --timeout`); and a little more, for whoever asks.
+/// The time limit of a fencing (`stonith_admin --timeout`); `FENCING` is the limit for the tool itself.
 const GIVEN: Duration = Duration::from_secs(120);
 const FENCING: Duration = Duration::from_secs(150);
 
-/// How long after a fencing, in milliseconds, Pacemaker may still show the node running.
+/// The time in ms after a fencing during which Pacemaker may still show the node running.
 const JUST_NOW_MS: u64 = 30_000;
 
-/// For how long a new master is waited for until it takes jobs, and Pacemaker knows it.
+/// The time limit for a new master to accept jobs and to be seen by Pacemaker.
 const TAKE_OVER: Duration = Duration::from_secs(60);
 
-/// The time for one look, and between two.
+/// The time limit for one attempt; `PAUSE` is the interval between two.
 const LOOK: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -68,10 +69,11 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// Does what is to be done at what has happened; returns whether `gnt-cluster verify` is to show what was printed.
+/// Does the steps for an event of Ganeti's. Returns whether `gnt-cluster verify` is to show what was printed.
 ///
 /// # Errors
-/// What failed, in one line, also to the system's log: Ganeti does not show every hook's.
+/// One line with the failures. The line also goes to the system's log, as Ganeti does not show the output of every
+/// hook.
 pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, String> {
     let done = if arguments.later.is_empty() {
         hook(&arguments.places, config_path)
@@ -92,7 +94,7 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, String> {
     }
     let looked = look(&event, places, config_path);
     let Some(state) = (match looked {
-        // What is not known is no reason to stop Ganeti.
+        // Input that is unknown is not a reason to stop Ganeti's job.
         Err(_) if event.is_pre => return Ok(true),
         looked => looked?,
     }) else {
@@ -111,7 +113,7 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, String> {
     nothing_failed(failed, is_well)
 }
 
-/// An instance is about to be started; an error stops Ganeti's job.
+/// Handles the start of an instance; an error stops Ganeti's job.
 fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), String> {
     let names = Ssconf::new(&places.data_dir).names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
@@ -138,13 +140,14 @@ fn nothing_failed(failed: Vec<String>, is_well: bool) -> Result<bool, String> {
     if failed.is_empty() { Ok(is_well) } else { Err(failed.join("; ")) }
 }
 
-/// Looks at no more than the event needs; none on a host that is no node of Ganeti's.
+/// Collects only the input that the event needs; `None` on a host that is not a node of Ganeti's.
 fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, String> {
     let ssconf = Ssconf::new(&places.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
     let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here)
-        // The watcher runs the hook whoever the master is by now: a host that is back believes that it still is.
+        // The watcher runs this hook on every host. After a crash, a former master still is the master by its own
+        // files.
         && (event.hook != Hook::Watcher || luxi::serves(&here, Deadline::after(LOOK)));
     if !is_master && !event.is_pre && !matches!(event.hook, Hook::Watcher | Hook::MasterIpTurnup) {
         return Ok(None);
@@ -177,7 +180,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
         ids: resources.as_ref().map(|resources| resources.ids.clone()).unwrap_or_default(),
         by_hand: OfflineByHand::default(),
     };
-    // Only its own copy is there at once; the others' follow.
+    // Only this host's own copy is current at once; the copies of other hosts follow later.
     if is_master || event.hook == Hook::MasterIpTurnup {
         let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
         state.nodes = ganeti.nodes().iter().map(|node| node.name.clone()).collect();
@@ -189,7 +192,8 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
         state.by_hand = Tags::read(tags.iter().map(String::as_str)).by_hand;
         let among = if event.is_pre { &state.nodes } else { &state.offline };
         let target = event.target.as_ref().and_then(|target| node::find(target, among).ok());
-        // What cannot be read is taken for an administrator's word: Pacemaker is told too much, not too little.
+        // If the state cannot be read, the change counts as an administrator's: one change too many in Pacemaker is
+        // better than one too few.
         state.is_our_record = target.is_some_and(|node| places.recorder().is_recording(node).unwrap_or(false));
         state.seen = pacemaker::status(Deadline::after(EACH)).ok();
         state.quorum = corosync::quorum(Deadline::after(COROSYNC)).ok();
@@ -202,13 +206,13 @@ fn of_ours(resources: &Resources) -> BTreeSet<PacemakerName> {
     marked.map(|(node, _)| node.clone()).collect()
 }
 
-/// What became of the steps.
+/// The result of the steps.
 struct Done {
     failed: Vec<String>,
     is_well: bool,
 }
 
-/// Does one after the other: that one fails is no reason to leave the others.
+/// Does all steps one after the other; a step that fails does not stop the others.
 fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done, String> {
     let config = config_file::load_or_default(config_path).map_err(|error| error.to_string())?;
     let mut done = Done { failed: Vec::new(), is_well: true };
@@ -226,7 +230,7 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
     match step {
         HookStep::Check => {
             let found = check::run(&check::Arguments::plain(places.clone()), config_path)?;
-            // Ganeti prints what a hook says only if it fails: a warning is no reason for that.
+            // Ganeti prints the output of a hook only if the hook fails, and a warning is not a failure.
             return Ok(found < Severity::Error);
         }
         HookStep::ApplyRules => {
@@ -260,7 +264,7 @@ fn release(node: &NodeName, places: &Paths, deadline: Deadline) -> Result<(), St
     })
 }
 
-/// What Pacemaker calls one of Ganeti's nodes, and its permanent attributes there.
+/// Returns the name of one of Ganeti's nodes in Pacemaker, and its permanent attributes there.
 fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs), String> {
     let told = |error: String| format!("{node}: Pacemaker was not told: {error}");
     let resources = cib::resources(&places.cib).map_err(|error| told(error.to_string()))?.unwrap_or_default();
@@ -269,7 +273,7 @@ fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs
     Ok((name.clone(), resources.attributes.get(name).cloned().unwrap_or_default()))
 }
 
-/// As in the plan, but what was known then may have changed.
+/// Fences the node, unless the conditions of the plan no longer hold.
 fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
     let refused = |why: String| format!("{node}: is not fenced: {why}");
     let ganeti = files::read_config(&places.data_dir).map_err(|error| refused(error.to_string()))?;
@@ -282,7 +286,7 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
     if !seen.of(name).is_member() {
         return Ok(());
     }
-    // Once is enough, also where the membership has not noticed yet.
+    // One fencing suffices, also while the membership does not show it yet.
     let just_now = now().wall_ms.saturating_sub(JUST_NOW_MS);
     let is_under_way = |fence: &Fence| match fence.status {
         FenceStatus::Pending => true,
@@ -293,7 +297,7 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
         return Ok(());
     }
     let by_hand = |why: String| refused(format!("{why} (stonith_admin --fence {name})"));
-    // Of a remote node there is no number.
+    // A remote node has no corosync node id.
     let id = cib::resources(&places.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
     let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC)).ok()?.without(&[id])));
     if let Some(why) = why_not_fenced(name, &seen, votes) {
@@ -303,8 +307,8 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
         .map_err(|error| by_hand(error.to_string()))
 }
 
-/// The master takes jobs when it has started, and Pacemaker sees the role at its next monitor. What is left then, those
-/// monitors do.
+/// Reconciles the record, once the new master accepts jobs and Pacemaker's next monitor has seen its role. The monitors
+/// of the master do the rest.
 fn record(places: &Paths) -> Result<(), String> {
     let deadline = Deadline::after(TAKE_OVER);
     let recorder = places.recorder();

@@ -1,4 +1,4 @@
-//! The commands of `gnt-ha`: a file each.
+//! The commands of `gnt-ha`, one file each.
 
 pub mod check;
 pub mod confirm_off;

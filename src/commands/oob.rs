@@ -1,4 +1,4 @@
-//! `ganeti-oob`, which has the other nodes refuse one and let it in again: the one road for everybody who asks for that.
+//! Runs `ganeti-oob`, the only program that shuns and readmits nodes on all other nodes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run_with};
 use crate::sys::every_node;
 
-/// Where `make install` puts it.
+/// The path at which `make install` installs the program.
 const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
-/// What is left of the time for its last word.
+/// The part of the time limit that the program has for its last message.
 const KEPT: Duration = Duration::from_millis(500);
 
-/// What it says of the other nodes and of this host.
+/// Returns the program's survey of the other nodes and of this host.
 ///
 /// # Errors
-/// Why it says nothing, in one line.
+/// One line with the reason why there is no survey.
 pub(super) fn survey(config: &Path, deadline: Deadline) -> Result<Survey, String> {
     every_node::ask_ours(Path::new(PROGRAM), &["survey", "--config", &config.display().to_string()], deadline)
 }
 
-/// Runs it with these words, and returns what it said.
+/// Runs the program with these arguments and returns its stdout.
 ///
 /// # Errors
-/// Its own line.
+/// The program's own error line, without its name; or why it could not run.
 pub(super) fn ask(words: &[&str], config: &Path, limit: Duration) -> Result<String, String> {
     let config = config.to_str().ok_or("the path of the configuration is no text")?;
     let words = [&["--config", config][..], words].concat();

@@ -1,4 +1,4 @@
-//! `gnt-ha pause`, `resume`: the administrator stops the record, and lets it go on.
+//! `gnt-ha pause` and `gnt-ha resume`: an administrator stops reconciliation and starts it again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
 use crate::sys::pacemaker::{self, cib};
 
-/// The time for Pacemaker's tool and for what it changed to be seen.
+/// The time limit for Pacemaker's tool and for reading the change back.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The command line of `pause`.
@@ -26,11 +26,12 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// Stops the record in the whole cluster. This host's own file holds the pause until the cluster has it, and goes on to
-/// hold it where that fails: two places that outlive each other would be resumed in one and forgotten in the other.
+/// Pauses reconciliation in the whole cluster. The file of this host holds the pause until the cluster has it, and
+/// keeps it if that fails. Otherwise it is removed: with two lasting copies, an administrator would end one and forget
+/// the other.
 ///
 /// # Errors
-/// One line; also when only this host is paused.
+/// One line, also if only this host is paused.
 pub fn pause(arguments: &Arguments) -> Result<(), String> {
     let pause = Pause::new(&arguments.reason, &identity::asker().user, now().wall_ms).map_err(text)?;
     let recorder = arguments.places.recorder();
@@ -52,10 +53,10 @@ pub fn pause(arguments: &Arguments) -> Result<(), String> {
     )
 }
 
-/// Lets the record go on, in the whole cluster.
+/// Resumes reconciliation in the whole cluster.
 ///
 /// # Errors
-/// One line; also when the pause of the cluster is out of reach.
+/// One line, also if the pause of the cluster cannot be reached from this host.
 pub fn resume(places: &Paths) -> Result<(), String> {
     let was_here = places.recorder().resume().map_err(text)?;
     let here = if was_here { "the pause of this host is over" } else { "there was no pause of this host alone" };

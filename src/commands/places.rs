@@ -1,4 +1,4 @@
-//! Where things are, for whoever has them elsewhere.
+//! Options for the paths of one host, for hosts with other paths than the defaults.
 
 use std::path::{Path, PathBuf};
 
@@ -28,13 +28,13 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The record, for those who only look.
+    /// Returns the reconciler for commands that change nothing.
     #[must_use]
     pub fn view(&self) -> View {
         View::of(self.recorder())
     }
 
-    /// The record, for those who change it.
+    /// Returns the reconciler for commands that change the record.
     #[must_use]
     pub fn recorder(&self) -> Reconciler {
         let luxi = Path::new(files::LUXI_SOCKET);

@@ -1,4 +1,4 @@
-//! `gnt-ha readmit`: a shunned node is let in again, on the one road there is: `ganeti-oob readmit`.
+//! `gnt-ha readmit`: readmits a shunned node on all nodes, through `ganeti-oob readmit`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::oob;
 use crate::cli;
 use crate::core::node::NodeName;
 
-/// The time for everything.
+/// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(55);
 
 /// The command line.
@@ -28,10 +28,10 @@ pub struct Arguments {
     reason: Option<String>,
 }
 
-/// Has it readmitted.
+/// Readmits the node.
 ///
 /// # Errors
-/// Why not, in one line.
+/// The error line of `ganeti-oob readmit`, or why it could not run.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let mut words = vec!["readmit", arguments.node.as_str()];
     if let Some(reason) = &arguments.reason {

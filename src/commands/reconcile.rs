@@ -1,4 +1,4 @@
-//! `gnt-ha reconcile`, `breaker reset`: Ganeti's record of what became of its nodes.
+//! `gnt-ha reconcile` and `gnt-ha breaker reset`: bring Ganeti's record of its nodes to what is proven.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::core::reconcile::Plan;
 use crate::core::status::RecordChange;
 use crate::sys::clock::Deadline;
 
-/// The time for one look, and for its jobs to end.
+/// The time limit for the reconciliation and for its jobs to end.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The command line of `reconcile`.
@@ -36,10 +36,10 @@ pub enum BreakerCommand {
     Reset(Paths),
 }
 
-/// Looks, decides and submits; prints what was decided of each node, and how the jobs ended.
+/// Collects the state, decides and submits jobs. Prints the decision for each node, and how the jobs ended.
 ///
 /// # Errors
-/// One line, when nothing could be looked at.
+/// One line, if the state cannot be read or the jobs cannot be submitted.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     let deadline = Deadline::after(LIMIT);
     if arguments.dry_run {
@@ -54,10 +54,10 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     print_lines(&ended.into_iter().filter(|line| !lines.contains(line)).collect::<Vec<_>>())
 }
 
-/// `gnt-ha breaker`.
+/// Resets the breaker of this host.
 ///
 /// # Errors
-/// One line.
+/// One line, if the memory of the reconciler cannot be changed.
 pub fn breaker(command: &BreakerCommand) -> Result<(), String> {
     let BreakerCommand::Reset(places) = command;
     places.recorder().reset_breaker(Deadline::after(LIMIT)).map_err(|error| error.to_string())?;

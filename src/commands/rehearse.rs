@@ -1,4 +1,4 @@
-//! `gnt-ha rehearse`: what would happen if a host died now.
+//! `gnt-ha rehearse`: predicts what a failure of a host would cause now. Changes nothing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,13 +31,13 @@ use crate::sys::ganeti::files;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cibadmin::{self, Trial};
 
-/// The shape of `--json`.
+/// The version of the format of `--json`.
 const VERSION: u32 = 1;
 
-/// The time for everything.
+/// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The time for corosync's own word, which it has at hand.
+/// The time limit for corosync's tools, which answer from memory.
 const COROSYNC: Duration = Duration::from_secs(2);
 
 /// The command line.
@@ -65,28 +65,28 @@ struct Report<'a> {
     steps: &'a [RehearsalStep],
 }
 
-/// What was rehearsed.
+/// The result of a rehearsal.
 pub(super) struct Rehearsal {
     pub(super) node: NodeName,
-    /// What Pacemaker calls it.
+    /// The node's name in Pacemaker.
     pub(super) name: PacemakerName,
-    /// All of Ganeti's nodes.
+    /// The names of all of Ganeti's nodes.
     pub(super) all: Vec<NodeName>,
     pub(super) steps: Vec<RehearsalStep>,
-    /// Who would take the master role over, if the dead host had it.
+    /// The node that would take the master role, if the failed host had it.
     pub(super) new_master: Option<NodeName>,
-    /// The times.
+    /// The times of each step.
     pub(super) times: RecoveryTimes,
-    /// Why the time until its loss is seen is not known.
+    /// The reason why the detection time is unknown.
     pub(super) unseen: Option<String>,
-    /// Why it is not known how corosync counts votes.
+    /// The reason why corosync's count of votes is unknown.
     pub(super) uncounted: Option<String>,
 }
 
-/// Runs it; returns whether nothing is in the way.
+/// Runs the command. Returns whether no step is blocked.
 ///
 /// # Errors
-/// One line.
+/// One line with the reason why the failure cannot be rehearsed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(LIMIT))?;
     let Rehearsal { node, steps, unseen, .. } = &rehearsal;
@@ -106,10 +106,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     Ok(steps.iter().all(|step| !step.blocked))
 }
 
-/// Rehearses the death of `given`.
+/// Rehearses the failure of the node `given`.
 ///
 /// # Errors
-/// One line.
+/// One line with the reason, if Ganeti's or Pacemaker's configuration cannot be read, or the simulation fails.
 pub(super) fn rehearse(
     places: &Paths,
     config: &Path,
@@ -137,7 +137,7 @@ pub(super) fn rehearse(
     };
     let proof = proof(&ganeti, &node, config, deadline);
     let seen = seen(&resources, name, quorum.as_ref().ok(), deadline);
-    // Another program's levels are its own.
+    // The levels of another program are unknown.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
     let members = config_file::load_or_default(config).map_or(MEMBERS, |config| config.members);
     let config = ours.and_then(|_| config_file::load(config).ok());
@@ -163,7 +163,7 @@ pub(super) fn rehearse(
     };
     let steps = steps(&known);
     let new_master = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
-    // By Ganeti's name, as everything that is said of nodes.
+    // The result names nodes by Ganeti's names.
     let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
     let name = name.clone();
     Ok(Rehearsal { node, name, all, steps, new_master, times, unseen: seen.err(), uncounted: left.err() })
@@ -197,7 +197,7 @@ fn outlook(
     deadline: Deadline,
 ) -> Result<Simulation, String> {
     let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
-    // A remote node dies by its connection, and where that is only Pacemaker knows.
+    // A remote node fails by its connection, and only Pacemaker knows the host of the connection.
     let death = match resources.remotes().next() {
         Some(_) => Death::of(node, &look_ahead(&copy, None, true, deadline)?, resources),
         None => Death::Member(node.clone()),
@@ -205,7 +205,8 @@ fn outlook(
     look_ahead(&copy, Some(&death), keeps_quorum, deadline)
 }
 
-/// Our own program says of each level what it could prove; any other one, at least, whether it answers.
+/// Returns the proof that the node's OOB program could give. Our own program reports it for each level; another program
+/// only shows whether it answers.
 fn proof(ganeti: &GanetiConfig, node: &NodeName, config: &Path, deadline: Deadline) -> Result<Vec<String>, String> {
     let found = ganeti.find(node).map_err(|error| error.to_string())?;
     let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
@@ -220,7 +221,7 @@ fn proof(ganeti: &GanetiConfig, node: &NodeName, config: &Path, deadline: Deadli
     Ok(vec![format!("{} answers: {}", path.display(), status.power)])
 }
 
-/// The steps, a line each.
+/// Returns the steps as text, one line each.
 pub(super) fn shown(rehearsal: &Rehearsal) -> String {
     let Rehearsal { node, steps, unseen, .. } = rehearsal;
     let mut text = match unseen {

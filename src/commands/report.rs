@@ -1,4 +1,4 @@
-//! `gnt-ha report`: what is known, for programs that watch.
+//! `gnt-ha report`: exports the status for monitoring programs. Writes at most one file; changes nothing else.
 
 use std::io;
 use std::net::TcpListener;
@@ -21,10 +21,10 @@ use crate::core::text::lines;
 use crate::sys::clock::now;
 use crate::sys::{http, output, state_file};
 
-/// The time for one request on stdin, from its first byte to the last one of its answer.
+/// The time limit for one request on stdin, from its first byte to the last byte of its answer.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// How long an answer is good for other readers, too.
+/// The time for which an answer is reused for other readers.
 const FRESH: Duration = Duration::from_secs(2);
 
 const JSON: &str = "application/json";
@@ -61,10 +61,10 @@ enum Form {
     Openmetrics,
 }
 
-/// Looks and tells. Changes nothing.
+/// Collects the status and exports it.
 ///
 /// # Errors
-/// One line.
+/// One line, if this host knows neither cluster, or the export cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.http {
         return answer_http(&arguments.places);
@@ -95,7 +95,7 @@ fn answer_http(places: &Paths) -> Result<(), String> {
         return http::serve(&TcpListener::from(socket), LIMIT, &answer)
             .map_err(|error| format!("cannot serve on the socket: {error}"));
     }
-    // Whoever does not take the answer holds up this process, and no other.
+    // A reader that does not accept the answer delays only this process.
     std::thread::spawn(|| {
         std::thread::sleep(REQUEST);
         cli::print_error("gnt-ha", "report --http: the request was not over in time");
@@ -105,15 +105,16 @@ fn answer_http(places: &Paths) -> Result<(), String> {
     output::print_http(&answer(&line)).map(drop).map_err(|error| cli::unwritten(&error))
 }
 
-/// What was seen last, for all who read.
+/// The last status, shared by all readers.
 #[derive(Default)]
 struct Readers(Mutex<Option<(Instant, Seen)>>);
 
-/// A look, or why there was none.
+/// A status with its time in ms since 1970, or the reason why there is none.
 type Seen = Result<Arc<(Status, u64)>, String>;
 
 impl Readers {
-    /// What was seen, and when, in milliseconds since 1970. One looks, and the others who come meanwhile wait for it.
+    /// Returns the status and its time, in ms since 1970. One reader collects it, and readers that arrive meanwhile
+    /// wait for it.
     fn seen(&self, look: impl Fn() -> Result<Status, String>) -> Seen {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
@@ -151,7 +152,7 @@ fn answered(line: &str, look: impl Fn() -> Seen) -> String {
 mod tests {
     use super::*;
 
-    /// Unknown is not success, for a program that watches, too.
+    /// An unknown state is not a success, for a monitoring program either.
     #[test]
     fn a_host_that_knows_nothing_says_so_over_http() {
         let nothing = || Err("this host has neither".to_owned());
@@ -168,7 +169,7 @@ mod tests {
         assert!(answered("PUT / HTTP/1.1", nothing).starts_with("HTTP/1.1 405 "));
     }
 
-    /// However many read at once, Pacemaker is asked once.
+    /// Several simultaneous readers cause only one query of Pacemaker.
     #[test]
     fn readers_share_a_look() {
         let readers = Readers::default();

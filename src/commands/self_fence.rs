@@ -1,4 +1,4 @@
-//! `gnt-ha self-fence`: a watchdog that resets this node when the master candidates do not let it run.
+//! `gnt-ha self-fence`: controls the watchdog that resets this node when its lease ends.
 
 mod measure;
 
@@ -16,7 +16,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
 
-/// How long the candidates' answers are waited for before it is armed.
+/// The time limit for the candidates' answers before arming.
 const TRIAL: Duration = Duration::from_secs(3);
 
 /// What to do.
@@ -66,10 +66,10 @@ pub struct DisarmArguments {
     wait: bool,
 }
 
-/// Runs it; returns the exit code.
+/// Runs the command. Returns the exit code.
 ///
 /// # Errors
-/// One line.
+/// One line with the reason, if the command failed; nothing was changed unless the line says otherwise.
 pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
     let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
     match command {
@@ -179,7 +179,7 @@ fn disarm(config: &Config, wait: bool) -> Result<u8, String> {
     const LOOK: Duration = Duration::from_secs(1);
     keep(config, false)?;
     loop {
-        // The daemon looks each second.
+        // The daemon reads the desired state each second.
         std::thread::sleep(LOOK * 2);
         let Some(status) = read(config) else {
             cli::print("not running; it will not be armed at the next boot\n")?;

@@ -1,4 +1,5 @@
-//! `gnt-ha setup`: has Pacemaker protect the Ganeti cluster, after showing what that changes and trying it on a copy.
+//! `gnt-ha setup`: configures Pacemaker for the Ganeti cluster. Shows the changes, tries them on a copy, and then
+//! applies them.
 
 mod update;
 
@@ -41,32 +42,33 @@ use crate::sys::remote_key;
 use crate::sys::resolve;
 pub use update::update;
 
-/// The shape of `--json`.
+/// The version of the format of `--json`.
 const VERSION: u32 = 1;
 
-/// The time for everything but the simulations of each host's death.
+/// The time limit for everything except the simulations of each host's death.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The time for corosync's own word, which it has at hand.
+/// The time limit for corosync's tools, which answer from memory.
 const COROSYNC: Duration = Duration::from_secs(2);
 
-/// The time for each of those: it is some hundredths of a second with three nodes, and more than one with hundreds.
+/// The time limit for each of those simulations. One takes some hundredths of a second with three nodes, and more than
+/// a second with hundreds.
 const DEATH: Duration = Duration::from_secs(3);
 
-/// How long each node that is to be a remote node has to take a connection and the key.
+/// The time limit for a future remote node to accept a connection and the key.
 const REACH: Duration = Duration::from_secs(3);
 
-/// How long the full members have to say which key for remote nodes they have.
+/// The time limit for the full members to report their key for remote nodes.
 const SURVEY: Duration = Duration::from_secs(20);
 
-/// How long luxid is waited for: it is on this host.
+/// The time limit for luxid, which is on this host.
 const SERVES: Duration = Duration::from_secs(8);
 
-/// The first line of what is printed for crmsh, where some of it is not crmsh's.
+/// The first line of the output for crmsh, if some of the commands are for the shell.
 const FOR_THE_SHELL: &str =
     "# Lines that begin with \"# \" are for the shell, all others for crm configure. Below this one:\n";
 
-/// How long the names of BMCs and PDUs are resolved.
+/// The time limit for resolving the names of BMCs and PDUs.
 const RESOLVE: Duration = Duration::from_secs(5);
 
 /// The command line.
@@ -138,10 +140,10 @@ struct Report<'a> {
     too_short: &'a [TimeBudget],
 }
 
-/// Runs it; returns whether everything is as it should be.
+/// Runs the command. Returns whether there is nothing to change.
 ///
 /// # Errors
-/// One line.
+/// One line, if the input cannot be read, the times do not fit together, or a change failed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     if arguments.update {
         return update(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
@@ -164,7 +166,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let has_device = match &quorum {
         Ok(quorum) => quorum.device.is_some(),
-        // Of more than two it makes no difference.
+        // With more than two full members the quorum device makes no difference.
         Err(why) if full_members(&resources, &ganeti, members) == 2 => {
             return Err(format!("{why}: of two full members it decides whether the one with the master is preferred"));
         }
@@ -228,7 +230,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     }
 }
 
-/// Why a full member may have another key for remote nodes than this host.
+/// Returns why a full member may have another key for remote nodes than this host.
 fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Option<String> {
     match oob::survey(config, deadline.at_most(SURVEY)) {
         Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
@@ -236,8 +238,8 @@ fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, de
     }
 }
 
-/// Why nothing is changed from a host that holds Ganeti's configuration in `data_dir`, and is not named as a candidate. It cannot tell
-/// which of the two reasons it is.
+/// Returns the error for a host that has Ganeti's configuration in `data_dir`, and is not named as a candidate. There
+/// are two possible reasons, which this host cannot distinguish.
 fn not_named(data_dir: &Path) -> String {
     format!(
         "nothing was changed: {} has this host as a master candidate, and Pacemaker's configuration (property {PROPERTY}) has not: either \
@@ -247,7 +249,8 @@ fn not_named(data_dir: &Path) -> String {
     )
 }
 
-/// What is to be said where the digest is not changed from this host, although it is not that of the configuration `here`.
+/// Returns the line for a digest that is not changed from this host, although it differs from that of the configuration
+/// `here`.
 fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Option<String> {
     if resources.property(&[DIGEST_PROPERTY]) == Some(here.to_string().as_str()) {
         return None;
@@ -263,7 +266,7 @@ fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Optio
     Some(format!("left out: property {DIGEST_PROPERTY}: {why}"))
 }
 
-/// gnt-ha's configuration, where a node's program reads it; a wrong one is no ground to go on.
+/// Reads gnt-ha's configuration, if the program of a node reads it. A configuration with faults is an error.
 fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, String> {
     if !is_read(ganeti) || !path.exists() {
         return Ok(None);
@@ -277,23 +280,25 @@ fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, String> 
     }
 }
 
-/// Whether a node's program reads gnt-ha's configuration. A node without a program is about to get ours.
+/// Returns whether the program of a node reads gnt-ha's configuration. A node without a program will get ours.
 fn is_read(ganeti: &GanetiConfig) -> bool {
     ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours))
 }
 
-/// Whether this host is Ganeti's master, and serves as such: a host that is back believes that it still is.
+/// Returns whether this host is Ganeti's master and serves as such. After a crash, a former master still is the master
+/// by its own files.
 fn is_master(ganeti: &GanetiConfig) -> bool {
     identity::node_among(ganeti.master()).is_some_and(|here| luxi::serves(&here, Deadline::after(SERVES)))
 }
 
-/// Without a configuration no node's levels are known, and Pacemaker's times are looked at alone.
+/// Returns the time budgets that do not fit. Without a configuration the levels of nodes are unknown, and only
+/// Pacemaker's times are compared.
 fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<TimeBudget> {
     let attested = config.map_or_else(Attested::new, |config| attested(config, ganeti));
     budget::too_short(&Figures { resources, config, ganeti: Some(ganeti), attested: &attested })
 }
 
-/// What the nodes said of their self-fencing when they were asked last, and this host's says now.
+/// Returns the self-fencing times that the nodes reported last, and those that this host reports now.
 fn attested(config: &Config, ganeti: &GanetiConfig) -> Attested {
     let told = peer_reports::peers(&config.state).into_iter();
     let told = told.filter_map(|(node, told)| Some((node, peer_reports::attestation(&told)?.self_fence.terms)));
@@ -310,7 +315,8 @@ fn count_open(parts: &[Part]) -> usize {
     parts.iter().filter(|part| part.state.is_open()).count()
 }
 
-/// Nothing reaches the cluster that Pacemaker finds fault with on a copy, or that fences anybody but a host that has died.
+/// Applies the parts to the cluster. Applies nothing if Pacemaker finds a fault on a copy, or would fence a host that
+/// is not dead.
 fn apply(
     cib: &str,
     parts: &[Part],
@@ -325,7 +331,7 @@ fn apply(
         return Err(untouched(format!("Ganeti's part can be changed on its master only: run this on {master}")));
     }
     try_out(cib, parts, deadline).map_err(untouched)?;
-    // First what the device needs to find its nodes.
+    // The device needs the settings in Ganeti first, to find its nodes.
     for command in parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).flat_map(|part| &part.pcs)
     {
         let words: Vec<&str> = command.split(' ').collect();
@@ -354,7 +360,7 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
         copy.delete(element, deadline).map_err(error)?;
     }
     copy.verify(deadline).map_err(error)?;
-    // A hook has half a minute for this, and each death of hundreds of nodes takes more than a second.
+    // A hook has 30 s for this, and with hundreds of nodes each simulated death takes more than a second.
     if parts.iter().filter(|part| part.state.is_open()).all(is_only_kept) {
         return Ok(());
     }
@@ -365,7 +371,7 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
     unsurprised(None, &now)?;
     for (node, _) in online {
         let death = Death::of(node, &now, &resources);
-        // Whoever loses quorum fences nobody, whatever is configured.
+        // A partition without quorum does not fence, whatever is configured.
         let keeps = left(&quorum, &resources, node).map_or(true, |left| left.keeps);
         let outlook = look_ahead(&copy, Some(&death), keeps, deadline)?;
         if keeps || !outlook.fenced().is_empty() {
@@ -380,7 +386,8 @@ fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(),
     unexpected_fencing(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
 }
 
-/// Ganeti's daemons run on: nothing is stopped by what is taken away.
+/// Shows or deletes everything that setup has made. Deletes only in maintenance mode, in which Pacemaker stops no
+/// daemon of Ganeti.
 fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
     let all = removal(resources);
     let shown: String = all.iter().map(|element| format!("- {element}\n")).collect();
@@ -426,8 +433,8 @@ fn shown(parts: &[Part], form: Form) -> Text {
     }
 }
 
-/// The connections that an administrator has to make, each with the reason, as comments to whatever reads the rest: they are not for
-/// the shell either before that is fixed.
+/// Returns the connections that an administrator has to make, with their reasons, as comments. They are not commands
+/// for the shell or crmsh before their fault is fixed.
 fn by_hand(parts: &[Part], words: fn(&Part) -> &[String]) -> String {
     let comment = |part: &Part| match &part.state {
         PartState::ByHand(why) if part.section == "resources" => {
@@ -439,7 +446,7 @@ fn by_hand(parts: &[Part], words: fn(&Part) -> &[String]) -> String {
     parts.iter().filter_map(comment).collect()
 }
 
-/// What crmsh does not do is a comment to it.
+/// Marks commands that crmsh cannot run: to crmsh they are comments.
 fn crm(lines: &str) -> String {
     let is_for_the_shell = lines.lines().any(|line| line.starts_with("# "));
     format!("{}{lines}", if is_for_the_shell { FOR_THE_SHELL } else { "" })
@@ -466,7 +473,7 @@ fn table(parts: &[Part]) -> Text {
 mod tests {
     use super::*;
 
-    /// A host that is promoted is not one that was lost: both are named, as it cannot tell.
+    /// A promoted host and a lost one look the same from here: the error names both reasons.
     #[test]
     fn who_is_not_named_as_a_candidate_reads_both_reasons() {
         let said = not_named(Path::new("/var/lib/ganeti"));
@@ -481,7 +488,7 @@ mod tests {
         }
     }
 
-    /// The digest is the serving master's: what keeps it from being changed is said, and what to do.
+    /// Only the serving master changes the digest. The line has the reason why this host does not, and the next step.
     #[test]
     fn a_digest_that_is_left_out_is_told_with_the_reason() {
         let digest: Digest = "0000000000000000000000000000000a".parse().unwrap();
@@ -518,7 +525,8 @@ mod tests {
         assert_eq!(crm(""), "");
     }
 
-    /// A connection that setup does not make is no command in what is piped to a shell or to crmsh, and not lost.
+    /// A connection that setup does not make is shown, and is not a command in output that is piped to a shell or to
+    /// crmsh.
     #[test]
     fn what_is_to_be_done_by_hand_is_a_comment() {
         let part = |section, state| Part {

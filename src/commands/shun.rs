@@ -1,5 +1,4 @@
-//! `gnt-ha shun`: has every node refuse one, on the one road there is (`ganeti-oob shun`); and the rules of this host against
-//! those that are refused.
+//! `gnt-ha shun`: shuns a node on every other node through `ganeti-oob shun`, and manages the shun rules of this host.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,10 +21,10 @@ use crate::sys::identity;
 use crate::sys::log::warn_system;
 use crate::sys::nft::shun_table::Applied;
 
-/// The time for everything on this host.
+/// The time limit for everything on this host.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The time to tell everybody.
+/// The time limit for sending the shun list to all nodes.
 const TELL: Duration = Duration::from_secs(55);
 
 /// The command line.
@@ -102,10 +101,10 @@ struct StatusArguments {
     json: bool,
 }
 
-/// Runs it; returns whether everything is as it should be.
+/// Runs the command. Returns whether this host shuns every node that it should.
 ///
 /// # Errors
-/// One line.
+/// One line with the reason, if the shun list or the kernel's rules cannot be read or changed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
         (Some(command), None, None) if !arguments.all_traffic => here(command, config),
@@ -115,7 +114,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             words.extend(arguments.all_traffic.then_some("--all-traffic"));
             cli::print(&oob::ask(&words, config, TELL)?).map(|()| true)
         }
-        // The command line asks for both.
+        // clap requires both, so this case does not occur.
         (None, ..) => Err("a node and a reason are needed".to_owned()),
     }
 }
@@ -173,7 +172,7 @@ struct Line<'a> {
     node: &'a str,
     refused: bool,
     entry: &'a ShunEntry,
-    /// Why one of its addresses is not to be refused any more.
+    /// The reason why an address of the node is no longer shunned.
     #[serde(skip)]
     left_out: Option<String>,
 }

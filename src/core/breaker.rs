@@ -1,7 +1,7 @@
-//! The breaker: too many nodes recorded offline at once is no longer the loss of nodes, it is something else.
+//! The breaker, a guard: too many nodes recorded offline at once have another cause than the loss of nodes. Pure.
 //!
-//! It latches, and says which nodes it holds back, until the administrator resets it or the cluster was whole for a
-//! while. Refusing leaves the dead node's instances down, which is safe for their disks.
+//! It opens and names the nodes that it blocks. It closes when the administrator resets it, or when the cluster was
+//! whole for a while. While it is open, the dead nodes' instances stay down, which is safe for their disks.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use super::node::NodeName;
 use super::receipt::Timestamp;
 
-/// How long the cluster must have been whole, in milliseconds, before the breaker forgets.
+/// How long the cluster must have been whole, in milliseconds, before the breaker closes and forgets.
 pub const WHOLE_FOR_MS: u64 = 600_000;
 
-/// The longest pause between two looks, in milliseconds, over which the cluster still counts as watched.
+/// The longest pause between two reconciliations, in milliseconds, over which the cluster still counts as watched.
 const UNWATCHED_MS: u64 = 60_000;
 
-/// How many nodes may be down by our record at once.
+/// How many nodes may be recorded offline at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// That many, however small the cluster is.
+    /// The number of nodes, however small the cluster is.
     pub nodes: usize,
-    /// Or this share of all nodes, in percent, if that is more.
+    /// The share of all nodes, in percent, which counts if it is more.
     pub percent: usize,
 }
 
@@ -32,34 +32,34 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limit for a cluster of `total` nodes.
+    /// Returns the limit for a cluster of `total` nodes.
     #[must_use]
     pub fn of(self, total: usize) -> usize {
         self.nodes.max(total.saturating_mul(self.percent) / 100)
     }
 }
 
-/// What is remembered from one reconciliation to the next.
+/// The state of the breaker between two reconciliations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     latched: Option<OpenState>,
-    /// Fenced and recorded offline, and not readmitted again since.
+    /// Nodes that were fenced and recorded offline, and not readmitted since.
     down: BTreeSet<NodeName>,
-    /// Held back once and let through by the administrator: they count no more.
+    /// Nodes that were counted or blocked at a reset by the administrator: they count no more.
     excused: BTreeSet<NodeName>,
     whole: Option<Whole>,
 }
 
-/// Why nothing goes through.
+/// The open breaker: since when, and for which nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenState {
-    /// Since when, in milliseconds since 1970.
+    /// Since when it is open, in milliseconds since 1970 (wall clock).
     pub since_ms: u64,
-    /// The nodes that are held back.
+    /// The nodes that are blocked.
     pub held: BTreeSet<NodeName>,
-    /// Those that were down already.
+    /// The nodes that were recorded offline when it opened.
     pub down: BTreeSet<NodeName>,
-    /// How many the limit allows.
+    /// The limit that was exceeded.
     pub limit: usize,
 }
 
@@ -70,19 +70,20 @@ struct Whole {
 }
 
 impl Breaker {
-    /// The latch, while it holds.
+    /// Returns the open state; `None` while the breaker is closed.
     #[must_use]
     pub const fn latch(&self) -> Option<&OpenState> {
         self.latched.as_ref()
     }
 
-    /// The nodes that count against the limit.
+    /// Returns the nodes that were fenced and recorded offline, and not readmitted since.
     #[must_use]
     pub const fn down(&self) -> &BTreeSet<NodeName> {
         &self.down
     }
 
-    /// The administrator's reset: lets through what is held back at this moment, and counts anew from here.
+    /// Resets the breaker for the administrator: the nodes that are blocked or down now count no more, and counting
+    /// starts anew.
     #[must_use]
     pub fn reset(self) -> Self {
         let mut excused = self.excused;
@@ -91,12 +92,12 @@ impl Breaker {
         Self { excused, ..Self::default() }
     }
 
-    /// A fenced node is seen recorded offline.
+    /// Notes that a fenced node is seen recorded offline.
     pub(super) fn recorded(&mut self, node: &NodeName) {
         self.down.insert(node.clone());
     }
 
-    /// A node is seen online in Ganeti; `back` says that it also runs again.
+    /// Notes that a node is seen online in Ganeti; `back` means that it also runs again.
     pub(super) fn readmitted(&mut self, node: &NodeName, back: bool) {
         self.down.remove(node);
         if back {
@@ -107,16 +108,16 @@ impl Breaker {
         }
     }
 
-    /// Whether this node's absence keeps the cluster from being whole, although Ganeti has it offline.
+    /// Returns whether the cluster is not whole without this node, although Ganeti has it offline.
     pub(super) fn misses(&self, node: &NodeName) -> bool {
         self.down.contains(node)
             || self.excused.contains(node)
             || self.latched.as_ref().is_some_and(|latch| latch.held.contains(node))
     }
 
-    /// Takes in whether the cluster is whole now, and forgets everything after [`WHOLE_FOR_MS`] of that.
+    /// Notes whether the cluster is whole now. After [`WHOLE_FOR_MS`] of that, the breaker forgets everything.
     ///
-    /// Both clocks must agree that the time has passed: the wall clock may be set, the boot clock begins anew.
+    /// The time must have passed on both clocks: the wall clock may be set, and the boot clock starts again at a boot.
     pub(super) fn look(&mut self, whole: bool, now: Timestamp) {
         if !whole {
             self.whole = None;
@@ -130,17 +131,18 @@ impl Breaker {
         self.whole = Some(Whole { since, seen: now });
     }
 
-    /// As if the whole cluster, if it is whole, had been seen at `now` last.
+    /// Sets the time at which a whole cluster was last seen whole.
     pub(super) fn seen_at(&mut self, now: Timestamp) {
         if let Some(whole) = &mut self.whole {
             whole.seen = now;
         }
     }
 
-    /// Asks to let `nodes` through. All of them or none: which of three are recorded must not be chance.
+    /// Asks to record `nodes` offline. The answer is for all of them: chance must not choose which of three are
+    /// recorded.
     ///
     /// # Errors
-    /// The latch, which holds from now on.
+    /// The [`OpenState`] if the breaker is open, or opens now.
     pub(super) fn pass(
         &mut self,
         nodes: &BTreeSet<NodeName>,
@@ -169,7 +171,7 @@ impl Breaker {
     }
 }
 
-/// The milliseconds between two looks, by the slower and by the faster of both clocks; none if one went back.
+/// Returns the milliseconds between two times, by the slower and by the faster of both clocks; `None` if one went back.
 fn passed(from: Timestamp, to: Timestamp) -> Option<(u64, u64)> {
     let wall = to.wall_ms.checked_sub(from.wall_ms)?;
     let boot = to.boottime_ms.checked_sub(from.boottime_ms)?;
@@ -188,7 +190,7 @@ mod tests {
         Timestamp { wall_ms: 1_000_000 + s * 1_000, boottime_ms: s * 1_000 }
     }
 
-    /// At most 2 nodes or 30 % at once, whichever is more.
+    /// The limit is 2 nodes or 30 % of all, whichever is more.
     #[test]
     fn the_limit_is_the_larger_of_both() {
         let limits = Limits::default();
@@ -212,7 +214,7 @@ mod tests {
         assert!(breaker.pass(&set(&["n3"]), Limits::default(), 5, at(0)).is_err());
     }
 
-    /// A reset that latched again at once would be none; and it lets only those through that were held.
+    /// A reset does not open again at once, and it frees only the nodes that were blocked.
     #[test]
     fn a_reset_lets_through_what_was_held_and_no_more() {
         let mut breaker = Breaker::default();
@@ -237,7 +239,7 @@ mod tests {
         assert!(breaker.latch().is_none());
     }
 
-    /// Neither a clock that is set, nor a pause without looking, nor a reboot is ten minutes of being whole.
+    /// A clock that is set, a pause without reconciliation and a reboot do not count as ten minutes of a whole cluster.
     #[test]
     fn only_watched_time_counts() {
         let late = Timestamp { wall_ms: at(700).wall_ms, boottime_ms: at(10).boottime_ms };

@@ -1,21 +1,22 @@
-//! Whether a human's word that a node is off can be taken: not against what is seen.
+//! The check whether an administrator's confirmation that a node is off is accepted. It is not accepted if the node is
+//! seen running. Pure.
 
 use super::reconcile::Membership;
 
-/// What is seen of the node.
+/// What is known of the node at the time of the confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeEvidence {
-    /// It is the host that is asked.
+    /// Whether the node is this host.
     pub is_here: bool,
-    /// Pacemaker's view.
+    /// The node's state in Pacemaker.
     pub member: Membership,
-    /// Something at its address takes or refuses connections.
+    /// Whether something at the node's address accepts or refuses connections.
     pub answers: bool,
-    /// It was asked, and its silence is not this host's own refusal.
+    /// Whether the node was asked, and a missing answer cannot be the effect of this host's own shunning.
     pub was_asked: bool,
 }
 
-/// What speaks against the word; silence speaks for nothing, and against nothing.
+/// Returns why the confirmation is not accepted, if there is a reason. A missing answer is not a reason for or against.
 #[must_use]
 pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
     if seen.is_here {
@@ -27,7 +28,7 @@ pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
     if seen.answers {
         return Some("something at its address takes or refuses connections: it runs");
     }
-    // Pacemaker may know it by another name, so its silence is all that speaks for the word.
+    // Pacemaker may know the node by another name, so the missing answer alone supports the confirmation.
     if matches!(seen.member, Membership::Unknown) && !seen.was_asked {
         return Some("Pacemaker does not know it, and this host refuses it, so that nobody can tell whether it runs");
     }
@@ -38,7 +39,7 @@ pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// "A misspelt name": what is seen running is off at nobody's word.
+    /// A misspelt name: a node that is seen running cannot be confirmed as off.
     #[test]
     fn no_word_stands_against_what_is_seen() {
         let dead = NodeEvidence { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
@@ -51,7 +52,8 @@ mod tests {
         }
     }
 
-    /// One that was taken out of Pacemaker, and not yet out of Ganeti, kept the role from everybody: nothing could prove it off.
+    /// A node that was removed from Pacemaker, and not yet from Ganeti, kept the master role from all nodes: nothing
+    /// could prove it off.
     #[test]
     fn a_node_that_pacemaker_does_not_know_is_off_at_a_word_if_it_was_asked_and_is_silent() {
         let unknown = NodeEvidence { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };

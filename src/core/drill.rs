@@ -1,4 +1,5 @@
-//! A drill: whether a host may be fenced for practice, and how what happened differs from what was rehearsed.
+//! The checks before and after a drill: whether a host may be fenced for practice, and how the result differs from the
+//! rehearsal. Pure.
 
 use std::time::Duration;
 
@@ -7,28 +8,28 @@ use super::pacemaker::names::PacemakerName;
 use super::reconcile::{MasterRoleState, Membership};
 use super::rehearsal::RehearsalStep;
 
-/// What is known before.
+/// The state of the cluster before the drill.
 #[derive(Clone, Debug)]
 pub struct Before<'a> {
-    /// The host that is to be fenced.
+    /// The node that is to be fenced.
     pub node: &'a NodeName,
-    /// What Pacemaker calls it.
+    /// The node's name in Pacemaker.
     pub name: &'a PacemakerName,
-    /// It is the host that is asked.
+    /// Whether the node is this host.
     pub is_here: bool,
-    /// This partition has quorum.
+    /// Whether this partition has quorum.
     pub quorum: bool,
-    /// Pacemaker acts on nothing.
+    /// Whether Pacemaker is in maintenance mode, and acts on nothing.
     pub maintenance: bool,
-    /// Pacemaker's nodes.
+    /// Pacemaker's nodes, with their states.
     pub members: &'a [(PacemakerName, Membership)],
-    /// Why it is not known whether corosync's quorum survives it.
+    /// Why it is unknown whether quorum survives the loss of the node; `None` if it is known.
     pub uncounted: Option<&'a str>,
-    /// What was rehearsed.
+    /// The steps of the rehearsal.
     pub rehearsed: &'a [RehearsalStep],
 }
 
-/// What speaks against the drill: a cluster that is not whole has no host to spare.
+/// Returns why the drill must not start, if there is a reason: a cluster that is not whole cannot spare a host.
 #[must_use]
 pub fn objection(before: &Before<'_>) -> Option<String> {
     let is_well = |member: Membership| matches!(member, Membership::Online | Membership::Standby);
@@ -58,28 +59,28 @@ pub fn objection(before: &Before<'_>) -> Option<String> {
     blocked.map(|step| format!("the rehearsal says: {}: {} (gnt-ha rehearse {})", step.who, step.what, before.node))
 }
 
-/// What was rehearsed and what was seen.
+/// What was rehearsed and what was observed.
 #[derive(Clone, Debug)]
 pub struct After<'a> {
-    /// The host that was fenced.
+    /// The node that was fenced.
     pub node: &'a NodeName,
-    /// Ganeti's nodes.
+    /// The names of Ganeti's nodes.
     pub all: &'a [NodeName],
-    /// Who was to take the master role over, if that host had it.
+    /// The node that was to take the master role, if the fenced one had it.
     pub new_master: Option<&'a NodeName>,
-    /// Whose fencing has succeeded since it began.
+    /// The targets of the fencings that have succeeded since the drill began.
     pub fenced: &'a [NodeName],
-    /// Where the master role is now.
+    /// Where Pacemaker has the master role now.
     pub role: &'a MasterRoleState,
-    /// It was recorded offline, or was back before that.
+    /// Whether the node was recorded offline, or was back before that.
     pub is_settled: bool,
-    /// How long after it was asked for the fencing had succeeded, in milliseconds.
+    /// How long after the request the fencing had succeeded, in milliseconds; `None` if it has not.
     pub fenced_ms: Option<u64>,
-    /// By when that was to be expected at the latest.
+    /// The longest time that was to be expected for the fencing.
     pub within: Duration,
 }
 
-/// What is not as it was rehearsed, a line each.
+/// Returns the differences from the rehearsal, one line each.
 #[must_use]
 pub fn differences(after: &After<'_>) -> Vec<String> {
     let is_it = |name: &NodeName| node::means(name, after.node, after.all);
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Whoever practises must not make an outage of it.
+    /// A drill must not cause an outage.
     #[test]
     fn a_cluster_that_is_not_whole_is_not_drilled() {
         let (node, [n1, n2, n3]) = (name("n3.lab"), ["n1", "n2", "n3"].map(PacemakerName::of_test));

@@ -1,17 +1,17 @@
-//! What a proof is worth: from who saw what to a grade. No grade of a fencing is made anywhere else.
+//! The grade of each kind of evidence. Pure; no other module grades a fencing.
 //!
 //! | evidence | grade | what may be recorded as the power |
 //! |---|---|---|
 //! | the power was read as off after the command, by a power device | `off` | off |
-//! | a human's recorded confirmation that the node is off | `off` | off |
+//! | an administrator's recorded confirmation that the node is off | `off` | off |
 //! | read as off, then read as on again | `bounded`: the boot before has ended | on |
-//! | read as off, then switched on, and nobody says whether it came on | `bounded` | nothing |
-//! | shunned by all who serve it, and its self-fence lease has run out | `bounded` | nothing |
+//! | read as off, then switched on, and it is unknown whether it came on | `bounded` | nothing |
+//! | shunned by all nodes that serve it, and its self-fencing lease has ended | `bounded` | nothing |
 //! | watchdog self-fencing, reported by Pacemaker | `bounded` | nothing |
 //! | fabric fencing, or shunning alone | `isolated` | nothing |
-//! | a device of a kind that is not known, or that would switch one machine for two nodes | `isolated` | nothing |
-//! | `fence_ganeti` without a receipt that can be read | what it takes at least | nothing |
-//! | time-out, parse error, silence, refusal, a failure of ours | `unknown` | nothing |
+//! | a device of an unknown kind, or one that would switch one machine for two nodes | `isolated` | nothing |
+//! | `fence_ganeti` without a receipt that can be read | its `minimum_grade` | nothing |
+//! | timeout, parse error, no answer, rejected command, a failure of gnt-ha | `unknown` | nothing |
 
 use serde::{Deserialize, Serialize};
 
@@ -19,44 +19,44 @@ use super::fence_agents::Kind;
 use super::grade::Grade;
 use super::receipt::{Action, Outcome};
 
-/// Who saw what of a node that was fenced.
+/// The kind of evidence that a fencing has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// A power device read its power as off after the command.
+    /// A power device read the power as off after the command.
     PowerOff,
-    /// A power device read it as off, and later as on: another boot.
+    /// A power device read the power as off, and later as on: another boot.
     PowerCycled,
-    /// A power device read it as off; it was switched on then, and nobody says whether that worked.
+    /// A power device read the power as off. A power-on was sent then, and its result is unknown.
     Rebooted,
-    /// A human confirmed that it is off.
+    /// An administrator confirmed that the node is off.
     Confirmed,
-    /// All who serve it shun it, and its self-fence lease has run out.
+    /// All nodes that serve the node shun it, and its self-fencing lease has ended.
     LeaseEnded,
     /// Pacemaker reports watchdog self-fencing.
     Watchdog,
     /// A path was cut, to storage or to a network.
     Fabric,
-    /// All who serve it shun it.
+    /// All nodes that serve the node shun it.
     Shunned,
-    /// A device whose kind is not known reported success.
+    /// A device of an unknown kind reported success.
     UnknownKind,
-    /// A `fence_ganeti` device that takes at least this grade reported success, and its receipt cannot be read.
+    /// A `fence_ganeti` device with this `minimum_grade` reported success, and its receipt cannot be read.
     Promised(Grade),
-    /// A time-out, a parse error, silence, a refusal, "busy", a deadline or lock of ours.
+    /// A timeout, a parse error, no answer, a rejected command, a busy device, a deadline or a lock of gnt-ha.
     Nothing,
 }
 
-/// What an [`Evidence`] is worth.
+/// The grade of an [`Evidence`], and the power state that it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worth {
     /// How strong the proof is.
     pub grade: Grade,
-    /// What Ganeti may be told of the node's power; none where nobody saw it.
+    /// The power state that may be recorded in Ganeti; `None` if it was neither read nor confirmed.
     pub powered: Option<bool>,
 }
 
 impl Evidence {
-    /// The table.
+    /// Returns the grade and power state of the table above.
     #[must_use]
     pub const fn worth(self) -> Worth {
         let (grade, powered) = match self {
@@ -70,14 +70,16 @@ impl Evidence {
         Worth { grade, powered }
     }
 
-    /// What a receipt of ours tells. The grade in it was made when the power, the shunning or the lease was seen, and is of
-    /// the moment before a reboot or a cycle switched on again.
+    /// Returns the evidence of a receipt of gnt-ha.
+    ///
+    /// The grade in a receipt is of the time when the power, the shunning or the lease was checked. That is before a
+    /// reboot or a cycle switched on again.
     #[must_use]
     pub const fn of_receipt(action: Action, outcome: Outcome, grade: Grade) -> Self {
         match (action, outcome, grade) {
             (Action::On, ..) | (_, Outcome::Refused | Outcome::Unknown, _) | (.., Grade::Unknown) => Self::Nothing,
             (Action::Reboot | Action::Cycle, Outcome::Done | Outcome::Unchanged, Grade::Off) => Self::PowerCycled,
-            // The power-on was sent after the off: a device that is silent then may have switched on.
+            // The power-on was sent after the off: a device that does not answer then may have switched on.
             (Action::Reboot | Action::Cycle, Outcome::OffOnly, Grade::Off) => Self::Rebooted,
             (.., Grade::Off) => Self::PowerOff,
             (.., Grade::Bounded) => Self::LeaseEnded,
@@ -85,7 +87,8 @@ impl Evidence {
         }
     }
 
-    /// What a success that Pacemaker reports tells, of a device of this kind and without a receipt.
+    /// Returns the evidence of a success that Pacemaker reports, for a device of this kind and without a receipt.
+    /// `stays_off`: the action was `off`, not `reboot`.
     #[must_use]
     pub const fn of_success(kind: Kind, stays_off: bool) -> Self {
         match kind {
@@ -101,7 +104,7 @@ impl Evidence {
         }
     }
 
-    /// Of a reboot only the earlier boot is gone.
+    /// Limits the grade to `bounded` after a reboot, which proves only that the earlier boot has ended.
     const fn at_most_bounded(self, stays_off: bool) -> Self {
         match self {
             Self::Promised(Grade::Off) if !stays_off => Self::Promised(Grade::Bounded),
@@ -111,7 +114,7 @@ impl Evidence {
 }
 
 impl Worth {
-    /// Of two, what both allow.
+    /// Returns the weaker of two; of equally strong ones, the power state only if both have the same.
     #[must_use]
     pub fn weaker(self, other: Self) -> Self {
         let powered = if self.powered == other.powered { self.powered } else { None };
@@ -122,29 +125,31 @@ impl Worth {
         }
     }
 
-    /// Of two that both succeeded, the stronger.
+    /// Returns the stronger of two devices that both succeeded.
     #[must_use]
     pub fn stronger(self, other: Self) -> Self {
         let is_less = (self.grade, self.powered.is_some()) < (other.grade, other.powered.is_some());
         if is_less { other } else { self }
     }
 
-    /// It may have been switched on later, and nobody says whether.
+    /// Lowers the proof to what holds if the node may have been switched on later.
     #[must_use]
     pub fn perhaps_switched_on(self) -> Self {
         let known = self.powered.filter(|powered| *powered);
         Self { grade: self.grade.min(Evidence::Rebooted.worth().grade), powered: known }
     }
 
-    /// It was switched on later: what is left is that the boot before has ended.
+    /// Lowers the proof to what holds after a later power-on: the boot before has ended.
     #[must_use]
     pub fn switched_on(self) -> Self {
         Self { grade: self.grade.min(Evidence::PowerCycled.worth().grade), powered: Some(true) }
     }
 }
 
-/// What a success proves that Pacemaker reports and no receipt tells of: `ways` are the sets of devices that it may have been,
-/// all of a set at once. The weakest way counts, in it the strongest device; without any way nothing is known of the device.
+/// Returns what a success proves that Pacemaker reports and that has no receipt.
+///
+/// `ways` are the sets of devices that may have done it, all devices of a set together. The weakest set counts, and in
+/// a set the strongest device. Without any set the device is unknown.
 #[must_use]
 pub fn of_ways<'a>(ways: impl IntoIterator<Item = &'a [Kind]>, stays_off: bool) -> Worth {
     let of_way = |way: &[Kind]| {
@@ -160,7 +165,7 @@ mod tests {
 
     const POWER: Kind = Kind::Power { reads_reboot: true };
 
-    /// A grade is never chosen: it follows from who saw what. One case for each row of the table.
+    /// A grade is never chosen: it follows from the evidence. One case for each row of the table.
     #[test]
     fn each_row_of_the_table() {
         use Evidence as E;
@@ -183,7 +188,7 @@ mod tests {
         }
     }
 
-    /// What Pacemaker's success proves without a receipt, for each kind of device, off and reboot.
+    /// A success in Pacemaker's history without a receipt, for each kind of device, off and reboot.
     #[test]
     fn each_kind_of_device() {
         let of_kind = |kind: Kind| [true, false].map(|stays_off| Evidence::of_success(kind, stays_off));
@@ -202,7 +207,7 @@ mod tests {
         }
     }
 
-    /// A cycle that ended on proves that the earlier boot is gone; what failed or was not done proves nothing.
+    /// A cycle that ended on proves that the earlier boot is gone; a failed or rejected action proves nothing.
     #[test]
     fn each_kind_of_receipt() {
         let of = Evidence::of_receipt;
@@ -226,7 +231,7 @@ mod tests {
         assert_eq!(of(Action::On, Outcome::Done, Grade::Off), Evidence::Nothing);
     }
 
-    /// A fencing without a receipt is worth the weakest that any device which may have done it gives.
+    /// A fencing without a receipt is worth the weakest of the devices that may have done it.
     #[test]
     fn of_several_ways_the_weakest_counts_and_in_one_the_strongest() {
         let ours = Kind::Ours { least: Grade::Bounded };
@@ -246,7 +251,7 @@ mod tests {
         assert_eq!(grade(&[&[POWER], &[Kind::Watchdog]], true), (Grade::Bounded, None));
     }
 
-    /// After a later power-on nothing is off.
+    /// After a later power-on no proof has the grade `off`.
     #[test]
     fn a_later_power_on_leaves_the_earlier_boot() {
         for (evidence, grade) in [(Evidence::PowerOff, Grade::Bounded), (Evidence::Fabric, Grade::Isolated)] {

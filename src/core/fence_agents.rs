@@ -1,8 +1,9 @@
-//! Fence agents by what their success says of a node: whether its power was switched, a path to it was cut, or it is trusted
-//! to have reset itself.
+//! The kinds of fence agents, by what their success proves: the power was switched, a path was cut, or the node is
+//! trusted to have reset itself. Pure.
 //!
-//! What is known of the agents is in one table, [`kind_of`]. Sources: the metadata of fence-agents 4.12 (an agent without the
-//! action `reboot` is a fabric agent, FenceAgentAPI.md), its manual pages, and pacemaker-fenced(7) for the watchdog.
+//! The facts about the agents are in one table, [`kind_of`]. Sources: the metadata of fence-agents 4.12 (an agent
+//! without the action `reboot` is a fabric agent, FenceAgentAPI.md), its manual pages, and pacemaker-fenced(7) for the
+//! watchdog.
 
 use std::collections::BTreeSet;
 
@@ -10,41 +11,41 @@ use super::grade::Grade;
 use super::power::reading::Sees;
 use crate::core::config::kind_of;
 
-/// Our own agent.
+/// The name of gnt-ha's own agent.
 pub const OURS: &str = "fence_ganeti";
 
 /// The id and the delegate of Pacemaker's watchdog fencing (`STONITH_WATCHDOG_ID`).
 pub const WATCHDOG: &str = "watchdog";
 
-/// What a device is.
+/// The kind of a fence device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `fence_ganeti`: its receipt has the grade.
     Ours {
-        /// The grade that it takes at least (`minimum_grade`).
+        /// The weakest grade that it accepts (`minimum_grade`).
         least: Grade,
     },
-    /// It switches the power and reads it back.
+    /// A device that switches the power and reads it back.
     Power {
-        /// A reboot of it is off, read, then on; not the device's own cycle (`method=cycle`).
+        /// Whether its reboot is off, read, then on; not the device's own cycle (`method=cycle`).
         reads_reboot: bool,
     },
-    /// It cuts a path to storage or to a network: the host runs on.
+    /// A device that cuts a path to storage or to a network: the host runs on.
     Fabric,
     /// The host is trusted to reset itself in time.
     Watchdog,
-    /// Not known.
+    /// A device of an unknown kind.
     Unknown,
 }
 
 /// Agents that leave the reset to the host's own watchdog.
 const SELF_FENCING: [&str; 3] = ["external/sbd", "fence_sbd", "fence_watchdog"];
 
-/// Agents whose reboot is a reset of the device's own unless they are told otherwise (`method=onoff`).
+/// Agents whose reboot is a reset by the device itself unless an option changes that (`method=onoff`).
 const CYCLES: [&str; 1] = ["fence_gce"];
 
-/// Options, and in words what the agents with them take for off: a machine that is not there, or one that has no network
-/// (fence-agents 4.12: `fencing.py`, `fence_azure_arm`). The agents' library takes `-` for `_`.
+/// Options, each with what the agents then report as off: a machine that does not exist, or one without network
+/// (fence-agents 4.12: `fencing.py`, `fence_azure_arm`). The agents' library treats `-` as `_`.
 pub const TAKES_FOR_OFF: [(&str, &str); 4] = [
     ("missing_as_off", "a machine that it does not find"),
     ("missing-as-off", "a machine that it does not find"),
@@ -52,20 +53,20 @@ pub const TAKES_FOR_OFF: [(&str, &str); 4] = [
     ("network-fencing", "a machine without network"),
 ];
 
-/// Whether an option's value is none of the agents' words for false.
+/// Returns whether the value of an option is not one of the agents' words for false.
 #[must_use]
 pub fn is_not_false(value: &str) -> bool {
     !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "off" | "false")
 }
 
-/// The agent's name: what stands after the last slash of a path. Those of cluster-glue have a folder in their name
+/// Returns the name of an agent: the part after the last slash of a path. Names of cluster-glue contain a directory
 /// (`external/sbd`).
 fn name_of(agent: &str) -> &str {
     if agent.starts_with('/') { agent.rsplit('/').next().unwrap_or_default() } else { agent }
 }
 
 impl Kind {
-    /// The kind of an agent, by its name or its path; `power_agents` are those that the configuration adds.
+    /// Returns the kind of an agent, by its name or its path; `power_agents` are those that the configuration adds.
     #[must_use]
     pub fn of(agent: &str, power_agents: &BTreeSet<String>) -> Self {
         let name = name_of(agent);
@@ -74,7 +75,7 @@ impl Kind {
             OURS => Self::Ours { least: Grade::Bounded },
             _ if SELF_FENCING.contains(&name) => Self::Watchdog,
             _ if power_agents.contains(name) && kind_of(name).sees == Sees::Unknown => power,
-            // Of cluster-glue, which has agents of its own by any name.
+            // An agent of cluster-glue, which has its own agents under any name.
             _ if name.contains('/') => Self::Unknown,
             _ => match kind_of(name).sees {
                 Sees::Access => Self::Fabric,
@@ -85,10 +86,10 @@ impl Kind {
     }
 }
 
-/// Checks a name that the configuration gives for an agent that switches power.
+/// Checks a name that the configuration gives for a power agent.
 ///
 /// # Errors
-/// A name that is not valid, or of an agent that is known to switch no power.
+/// The reason if the name is not valid, or the agent is known not to switch the power.
 pub fn check_power_agent(agent: &str) -> Result<(), String> {
     let is_plain = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -115,7 +116,7 @@ mod tests {
         Kind::of(agent, &BTreeSet::new())
     }
 
-    /// A kind that is not known is never taken for one that switches power.
+    /// An agent of an unknown kind never counts as one that switches the power.
     #[test]
     fn each_agent_has_its_kind_and_what_is_not_known_has_none() {
         let power = Kind::Power { reads_reboot: true };

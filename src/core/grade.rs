@@ -1,4 +1,4 @@
-//! How strongly it is proven that a node can do no more harm.
+//! The grades of proof: how strongly it is proven that a node can do no more harm. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,20 @@ use serde::{Deserialize, Serialize};
 
 /// The grade of a proof, weakest first, so that `>=` reads "is at least as strong as".
 ///
-/// The four words are never mixed, and nothing turns [`Grade::Unknown`] into success.
+/// No program mixes the four grades, and no function turns [`Grade::Unknown`] into success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
-    /// None of the others: a time-out, a parse error, a refusal, silence.
+    /// Nothing is proven: a timeout, a parse error, a rejected command, no answer.
     Unknown,
-    /// Every survivor refuses the node; it may still run.
+    /// All survivors shun the node; it may still run.
     Isolated,
-    /// The node has stopped itself by now: it could not renew a lease, and a watchdog is armed.
+    /// The boot that was lost has ended; the power may be on.
+    ///
+    /// The node's power was read as off and a power-on followed, or the node has reset itself: its lease ended and its
+    /// watchdog is armed.
     Bounded,
-    /// Somebody who can see the power says that it is off.
+    /// The power was read as off by a device, or an administrator confirmed it.
     Off,
 }
 
@@ -25,10 +28,10 @@ impl Grade {
     /// Every grade, weakest first.
     pub const ALL: [Self; 4] = [Self::Unknown, Self::Isolated, Self::Bounded, Self::Off];
 
-    /// The grades that a consumer may set as the least that it accepts.
+    /// The grades that a caller may set as its minimum.
     pub const ACCEPTABLE: [Self; 3] = [Self::Isolated, Self::Bounded, Self::Off];
 
-    /// The word for this grade, as printed and read everywhere.
+    /// Returns the name of the grade, as printed and parsed everywhere.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -39,7 +42,7 @@ impl Grade {
         }
     }
 
-    /// What the node may still do, for a message.
+    /// Returns what the node may still do, for a message.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -57,7 +60,7 @@ impl fmt::Display for Grade {
     }
 }
 
-/// The text is none of the four words.
+/// The error for a text that is not one of the four grades.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no grade of proof: use one of off, bounded, isolated")]
 pub struct NoSuchGrade(pub String);
@@ -74,7 +77,7 @@ impl FromStr for Grade {
 mod tests {
     use super::*;
 
-    /// No method turns `unknown` into success: it is below everything that can be asked for.
+    /// No method turns `unknown` into success: it is below every grade that can be set as a minimum.
     #[test]
     fn unknown_is_below_every_grade_that_can_be_asked_for() {
         assert!(Grade::ACCEPTABLE.iter().all(|least| Grade::Unknown < *least));

@@ -1,4 +1,4 @@
-//! Intents and receipts joined into what happened.
+//! Joins intents and receipts into actions. Pure.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,31 +7,31 @@ use serde::Serialize;
 use super::node::NodeName;
 use super::receipt::{ActionStep, Head, Intent, LogEntry, Receipt};
 
-/// One action: what was asked for, how it ended, and what other programs of ours did for it.
+/// One action: the intent, the receipt, and the actions that other programs of gnt-ha did for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ActionRecord {
-    /// What was asked for.
+    /// The entry before the action.
     pub intent: Intent,
-    /// How it ended; none if it was interrupted or still runs.
+    /// The entry after the action; `None` if it was interrupted or still runs.
     pub receipt: Option<Receipt>,
-    /// Actions that were part of this one.
+    /// The actions that were part of this one.
     pub parts: Vec<ActionRecord>,
 }
 
 impl ActionRecord {
-    /// When the last thing that is known of it happened, in milliseconds since 1970.
+    /// Returns when the action ended, in milliseconds since 1970; `None` if it has no receipt.
     #[must_use]
     pub fn ended_ms(&self) -> Option<u64> {
         self.receipt.as_ref().map(|receipt| receipt.at.wall_ms)
     }
 
-    /// Whether it, or a part of it, has an id that begins so.
+    /// Returns whether the id of the action, or of a part of it, begins with `id`.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
         self.intent.id.starts_with(id) || self.parts.iter().any(|part| part.is_called(id))
     }
 
-    /// What was tried, by it and by its parts, in its order.
+    /// Returns the steps of the action and of its parts, in the order of time.
     #[must_use]
     pub fn steps(&self) -> Vec<TimedStep<'_>> {
         let mut steps = Vec::new();
@@ -48,19 +48,19 @@ impl ActionRecord {
     }
 }
 
-/// A step of a story.
+/// A step of an action, with its place in the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedStep<'a> {
-    /// Milliseconds since the whole began (CLOCK_BOOTTIME).
+    /// Milliseconds since the whole action began (`CLOCK_BOOTTIME`).
     pub at_ms: u64,
-    /// How many programs of ours are above the one that did it.
+    /// How many programs of gnt-ha called each other above the one that did the step.
     pub depth: usize,
-    /// What.
+    /// The step itself.
     pub step: &'a ActionStep,
 }
 
-/// Joins `entries`, which are in the order they were written, into stories in the order they began. With
-/// `node`, only those of that node.
+/// Joins `entries`, which are in the order in which they were written, into actions in the order in which they began.
+/// With `node`, returns only the actions on that node.
 #[must_use]
 pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<ActionRecord> {
     let mut receipts: HashMap<String, Receipt> = HashMap::new();
@@ -78,7 +78,7 @@ pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<Acti
     let ids: HashSet<String> = intents.iter().map(|intent| intent.id.clone()).collect();
     let mut parts: HashMap<String, Vec<ActionRecord>> = HashMap::new();
     let mut whole = Vec::new();
-    // A part begins after what it is part of: from the end, each finds its own parts complete.
+    // A part begins after its whole. From the end of the list, each action finds its own parts complete.
     for intent in intents.into_iter().rev() {
         if !wanted(&intent) {
             continue;
@@ -92,22 +92,22 @@ pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<Acti
             None => whole.push(story),
         }
     }
-    // Whose parent came later in the file (clocks, merged ledgers) still is told.
+    // An action whose whole comes later in the file (clocks, merged logs) is still reported, alone.
     whole.extend(parts.into_values().flatten());
     whole.reverse();
     whole.sort_by_key(|story| story.intent.at.wall_ms);
     whole
 }
 
-/// Which intents a ledger holds, without what they say.
+/// The intents in a receipt log, by their heads alone.
 #[derive(Debug, Default)]
 pub struct Index {
-    /// Id, node, and the id of the whole that it is a part of; in the order they were written.
+    /// Id, node, and the id of the whole that the action is a part of; in the order in which they were written.
     intents: Vec<(String, String, Option<String>)>,
 }
 
 impl Index {
-    /// Takes a line in.
+    /// Adds the head of a line; heads of receipts are ignored.
     pub fn add(&mut self, head: Head) {
         if head.kind == "intent" {
             let whole = head.requested_by.and_then(|asker| asker.request);
@@ -115,8 +115,8 @@ impl Index {
         }
     }
 
-    /// The ids of the last `count` stories and of all their parts, of `node` if one is given; and how many stories
-    /// there are before them.
+    /// Returns the ids of the last `count` actions and of all their parts, only those on `node` if one is given. Also
+    /// returns how many actions there are before them.
     #[must_use]
     pub fn last(&self, count: usize, node: Option<&NodeName>) -> (HashSet<String>, usize) {
         let ids: HashSet<&str> = self.intents.iter().map(|(id, ..)| id.as_str()).collect();
@@ -172,7 +172,7 @@ mod tests {
         assert!(stories[0].parts[0].receipt.is_some());
     }
 
-    /// Pacemaker kills an agent without a warning: the intent alone must still be told.
+    /// Pacemaker kills an agent without a warning: an intent alone must still be reported.
     #[test]
     fn an_interrupted_action_has_no_receipt() {
         let stories = join_entries(vec![LogEntry::Intent(intent("a", "n3.lab"))], None);

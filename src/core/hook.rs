@@ -1,7 +1,8 @@
-//! What Ganeti's hooks have to do: from what has happened and what is known to the steps.
+//! The logic of Ganeti's hooks: from the event and the state of this host to the steps. Pure.
 //!
-//! A hook runs within Ganeti's job, with its locks held: it waits for no job, and what takes long is put off to a process that
-//! the job does not wait for. Sources: Ganeti's `doc/hooks.rst`, `lib/hooksmaster.py`, `lib/mcpu.py` (`_ExecLU`).
+//! A hook runs within Ganeti's job, with its locks held. So it waits for no job, and steps that take long are left to a
+//! process for which the job does not wait. Sources: Ganeti's `doc/hooks.rst`, `lib/hooksmaster.py`, `lib/mcpu.py`
+//! (`_ExecLU`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,16 +15,19 @@ use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use super::quorum::{Left, Quorum};
 use super::reconcile::{FenceAction, FenceStatus, Membership};
 
-/// What has happened.
+/// The kind of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// `gnt-cluster verify` has looked at the nodes.
+    /// `gnt-cluster verify` has checked the nodes.
     ClusterVerify,
-    /// An instance is about to be started: on the master, and on its primary and secondary nodes.
+    /// An instance is about to be started. Ganeti runs the hook on the master and on the instance's primary and
+    /// secondary nodes.
     Instance,
-    /// A job has written the configuration; on the master only, and nobody reads what a script says.
+    /// A job has written the configuration. Ganeti runs the hook on the master only, and ignores the output of the
+    /// script.
     ConfigUpdate,
-    /// This host has taken the master IP: at every start of luxid. The nearest thing to a hook of the master's failover.
+    /// This host has taken the master IP, at every start of luxid. Ganeti has no hook that is nearer to a failover of
+    /// the master.
     MasterIpTurnup,
     /// A node was added, or added again.
     NodeAdd,
@@ -38,22 +42,23 @@ pub enum Hook {
 /// A call of a hook's script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Which.
+    /// The kind of the hook.
     pub hook: Hook,
-    /// Before it is done, when a failure stops it.
+    /// Whether the hook runs before the change, and its failure stops the change.
     pub is_pre: bool,
-    /// The node that it is about.
+    /// The node that the change is about.
     pub target: Option<NodeName>,
-    /// The node is to be offline, or no longer.
+    /// Whether the node is to be offline, or online; `None` if that does not change.
     pub offline: Option<bool>,
-    /// It gets another flag, which an offline node cannot have.
+    /// Whether the node gets a flag that an offline node cannot have, or is to be online.
     pub comes_back: bool,
     /// The node on which an instance is to run.
     pub runs_on: Option<NodeName>,
 }
 
 impl Event {
-    /// Reads the environment of a hook; none of a hook that nothing is to be done at. The watcher gives its hooks none.
+    /// Reads the environment of a hook; `None` for a hook that needs no step. The watcher gives its hooks no
+    /// environment.
     #[must_use]
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let flag = |name: &str| match variable(name)?.as_str() {
@@ -77,7 +82,8 @@ impl Event {
         };
         let target = variable("GANETI_OP_TARGET").and_then(|name| NodeName::new(&name).ok());
         let offline = flag("GANETI_OFFLINE");
-        // Where one comes to another node (lib/cmdlib/instance_migration.py, instance.py), that is named beside its own.
+        // For an instance that moves to another node (`lib/cmdlib/instance_migration.py`, `instance.py`) the new node
+        // is given beside the old one.
         let names = ["GANETI_NEW_PRIMARY", "GANETI_TARGET_NODE", "GANETI_INSTANCE_PRIMARY"];
         let runs_on = names.into_iter().find_map(|name| variable(name).filter(|node| node != "None"));
         Some(Self {
@@ -92,74 +98,75 @@ impl Event {
         })
     }
 
-    /// Whether an instance is to run on this host, as far as that is known: the hook is run on other nodes as well.
+    /// Returns whether an instance is to run on this host; true if that is unknown. Ganeti runs the hook on other nodes
+    /// as well.
     #[must_use]
     pub fn is_to_run_on(&self, here: &NodeName) -> bool {
         self.runs_on.as_ref().is_none_or(|node| node::same(node, here, []))
     }
 }
 
-/// What this host knows.
+/// The state of this host and of the cluster, as this host has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HookInput {
-    /// This host.
+    /// The name of this host's node.
     pub here: NodeName,
-    /// It is Ganeti's master.
+    /// Whether this host is Ganeti's master.
     pub is_master: bool,
-    /// Pacemaker's configuration has something of ours.
+    /// Whether Pacemaker's configuration uses an agent of gnt-ha.
     pub in_use: bool,
-    /// This host remembers of nodes that they are refused, or were.
+    /// Whether this host's shun list has an entry.
     pub shuns: bool,
-    /// It may have others refuse a node that Ganeti records offline.
+    /// Whether this host may have others shun a node that Ganeti records offline.
     pub may_shun: bool,
-    /// Pacemaker runs here.
+    /// Whether Pacemaker runs on this host.
     pub runs: bool,
-    /// The nodes that Ganeti has offline, where this host holds the configuration.
+    /// The nodes that Ganeti has offline, if this host has the configuration.
     pub offline: BTreeSet<NodeName>,
-    /// All of its nodes.
+    /// All nodes of Ganeti.
     pub nodes: BTreeSet<NodeName>,
-    /// The nodes that this host refuses.
+    /// The nodes that this host shuns.
     pub refused: BTreeSet<NodeName>,
-    /// Those that it refused once, and were readmitted since.
+    /// The nodes that this host shunned, and that were readmitted since.
     pub readmitted: BTreeSet<NodeName>,
-    /// The nodes whose standby is ours, by Pacemaker's names.
+    /// The nodes with gnt-ha's standby, by Pacemaker's names.
     pub standby: BTreeSet<PacemakerName>,
-    /// Our own record of the event's node is what has happened.
+    /// Whether the change is the reconciler's own record of the node.
     pub is_our_record: bool,
-    /// The remote nodes that Pacemaker is to be connected to ([`wanted_remotes`]).
+    /// The remote nodes to which Pacemaker is to be connected ([`wanted_remotes`]).
     ///
     /// [`wanted_remotes`]: super::pacemaker::resources::Resources::wanted_remotes
     pub wanted: BTreeSet<PacemakerName>,
-    /// Pacemaker's nodes, where they were asked for.
+    /// Pacemaker's state, if it was asked for.
     pub seen: Option<CrmMon>,
-    /// How corosync counts votes, where it was asked.
+    /// The votes in corosync, if it was asked for them.
     pub quorum: Option<Quorum>,
-    /// corosync's number of each full member.
+    /// The corosync node id of each full member.
     pub ids: BTreeMap<PacemakerName, u32>,
-    /// The cluster's tag.
+    /// The cluster's tag for nodes that an administrator records offline.
     pub by_hand: OfflineByHand,
 }
 
-/// One thing to do.
+/// One step of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookStep {
-    /// This host's own rules.
+    /// Apply this host's own nftables rules.
     ApplyRules,
-    /// `gnt-ha check`.
+    /// Run `gnt-ha check`.
     Check,
-    /// Have Pacemaker make sure that the node is off.
+    /// Have Pacemaker fence the node.
     Fence(NodeName),
-    /// What `setup` has made follows Ganeti's nodes.
+    /// Update what `gnt-ha setup` has made, by Ganeti's nodes.
     UpdateSetup,
-    /// Ganeti's record follows what is proven.
+    /// Bring Ganeti's record to what is proven.
     Reconcile,
-    /// Every other node refuses the node.
+    /// Have every other node shun the node.
     Shun(NodeName),
-    /// Take our standby away.
+    /// Remove gnt-ha's standby of the node.
     ClearStandby(NodeName),
     /// Put the node on standby.
     Standby(NodeName),
-    /// Tell everybody who is refused.
+    /// Synchronize the shun list with all nodes.
     Sync,
 }
 
@@ -199,21 +206,21 @@ impl FromStr for HookStep {
     }
 }
 
-/// What is to be done.
+/// The steps of a hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// At once.
+    /// The steps that run at once.
     pub now: Vec<HookStep>,
-    /// By a process that nobody waits for.
+    /// The steps that run in a process for which the job does not wait.
     pub later: Vec<HookStep>,
-    /// What the administrator has to know, a line each.
+    /// Notes for the administrator, one line each.
     pub remarks: Vec<String>,
 }
 
-/// Decides.
+/// Decides the steps of a hook.
 ///
 /// # Errors
-/// Why what is about to be done must not be: before it only.
+/// The reason why the change must not be made, for a hook that runs before it.
 pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
     if event.is_pre {
         return may_be_done(event, state).map(|()| Plan::default());
@@ -223,7 +230,7 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
         Hook::ClusterVerify if state.is_master && state.in_use => plan.now.push(HookStep::Check),
         Hook::ConfigUpdate | Hook::NodeRemove if state.is_master => plan.now = follow(state),
         Hook::NodeAdd if state.is_master => {
-            // First of all the standby: until it ends, the node looks as if it left.
+            // The standby first: until it ends, the node appears to have left.
             plan.now.extend(follow(state));
             plan.now.extend(state.shuns.then_some(HookStep::Sync));
         }
@@ -231,7 +238,7 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
             if event.offline == Some(true) {
                 plan = offlined(event, state);
             }
-            // What Pacemaker is told of it comes first: the device may take its time.
+            // The steps for this node first: the fence device may take its time.
             plan.now.extend(follow(state));
         }
         // The master role waits for this hook.
@@ -250,7 +257,8 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// Ganeti asks a node that comes back for its version first, so of one this is heard only where the master itself lets it through.
+/// Checks whether a change may be made. Ganeti first asks a node that comes back for its version. So it calls this hook
+/// for a shunned node only if the master itself lets the node's packets pass.
 fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
@@ -264,8 +272,11 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     Ok(())
 }
 
-/// What Pacemaker calls a remote node that it would lose, or could never reach, when all others refuse it, and fence, where nobody
-/// wants it fenced. One that it has fenced with success and is not connected to it tries again, and fences no more for that.
+/// Returns Pacemaker's name of a remote node that Pacemaker would lose, or could never reach, if all others shun it.
+/// Pacemaker would then fence it, although no administrator wants that.
+///
+/// A node that Pacemaker has fenced with success and is not connected to is not meant: Pacemaker only tries to connect
+/// to it again.
 fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
     if !state.may_shun || state.is_our_record || state.by_hand == OfflineByHand::Fence {
         return None;
@@ -293,7 +304,7 @@ fn would_be_fenced(target: &NodeName, name: &PacemakerName) -> String {
     )
 }
 
-/// What follows from Ganeti's nodes as they are: nothing of it depends on what has happened.
+/// Returns the steps that follow from Ganeti's nodes alone, whatever the event is.
 fn follow(state: &HookInput) -> Vec<HookStep> {
     if !state.runs {
         return Vec::new();
@@ -305,16 +316,17 @@ fn follow(state: &HookInput) -> Vec<HookStep> {
     steps
 }
 
-/// A node was recorded offline.
+/// Returns the steps after a node was recorded offline.
 fn offlined(event: &Event, state: &HookInput) -> Plan {
     let mut plan = Plan::default();
     let found = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
-    // Ganeti does not offline its master.
+    // Ganeti does not record its master offline.
     let Some(target) = found.filter(|target| **target != state.here && state.in_use) else { return plan };
-    // One that is refused already, as whoever was fenced, is kept so by others; asking everybody again would hold up Ganeti's
-    // job while a second node that died does not answer.
+    // A node that is shunned already, as after a fencing, is kept shunned by other steps. Asking all nodes again would
+    // delay Ganeti's job while a second dead node does not answer.
     let is_refused = node::find(target, &state.refused).is_ok();
-    // A record of ours that comes after a person has readmitted the node: it could not be added again.
+    // The reconciler's own record after a readmission by the administrator: a node that is shunned again could not be
+    // added again.
     let is_let_in = state.is_our_record && node::find(target, &state.readmitted).is_ok();
     plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| HookStep::Shun(target.clone())));
     if state.by_hand == OfflineByHand::Leave || state.is_our_record {
@@ -354,8 +366,8 @@ fn offlined(event: &Event, state: &HookInput) -> Plan {
     plan
 }
 
-/// What is against fencing a node that runs: others would suffer. A node on standby keeps its vote, a fenced one has none.
-/// `left`: what would be left of corosync's votes, where that is known.
+/// Returns why a running node must not be fenced, if there is a reason: others would suffer. A node on standby keeps
+/// its vote, a fenced node has none. `left`: the votes that would be left in corosync, if they are known.
 #[must_use]
 pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon, left: Option<Left>) -> Option<String> {
     if !seen.quorum {
@@ -364,7 +376,7 @@ pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon, left: Option<Left>)
     if seen.maintenance {
         return Some("Pacemaker is in maintenance mode".to_owned());
     }
-    // A remote node has no vote, and takes none with it.
+    // A remote node has no vote, and its loss takes none.
     if seen.remotes.contains(target) {
         return None;
     }
@@ -374,7 +386,7 @@ pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon, left: Option<Left>)
     let voters = || seen.nodes.iter().filter(|(name, _)| !seen.remotes.contains(name));
     let total = voters().count();
     let left = voters().filter(|(name, member)| member.is_member() && name != target).count();
-    // More than half have quorum without anybody else.
+    // More than half of the nodes have quorum without any other.
     (left * 2 <= total).then(|| format!("{left} of {total} nodes would be left, and corosync's votes are not known"))
 }
 

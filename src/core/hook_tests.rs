@@ -1,4 +1,4 @@
-//! Each hook against what may be known when it is called.
+//! Tests of each hook against what may be known when it is called.
 
 use super::*;
 use crate::core::pacemaker::names::PacemakerName;
@@ -30,7 +30,8 @@ fn offlining() -> Event {
     event("node-modify", "post", &variables)
 }
 
-/// The hook before an instance is started is run on the master and on secondaries, too: only where it is to run counts.
+/// The hook before the start of an instance also runs on the master and on secondary nodes: only the node on which it
+/// is to run counts.
 #[test]
 fn an_instance_runs_on_the_node_that_it_comes_to() {
     let here = name("n3.lab");
@@ -52,7 +53,7 @@ fn an_instance_runs_on_the_node_that_it_comes_to() {
     assert!(on("instance-start", &[]), "what is not known may be here");
 }
 
-/// The master of three nodes, all online in both worlds.
+/// The master of three nodes, all online in Ganeti and in Pacemaker.
 fn well() -> HookInput {
     HookInput {
         here: name("n1.lab"),
@@ -86,7 +87,7 @@ fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
     }
 }
 
-/// n3 was just recorded offline, and Pacemaker has it so.
+/// The node n3 was just recorded offline, and has this state in Pacemaker.
 fn offlined_while(member: Membership) -> HookInput {
     let seen = pacemaker(&[("n1.lab", Membership::Online), ("n2.lab", Membership::Online), ("n3.lab", member)]);
     HookInput { offline: [name("n3.lab")].into(), seen: Some(seen), ..well() }
@@ -98,13 +99,13 @@ fn steps(event: &Event, state: &HookInput) -> String {
     format!("{}|{}|{}", words(&plan.now), words(&plan.later), plan.remarks.join(" "))
 }
 
-/// What each hook does on the master of a whole cluster, and on another node of it.
+/// The steps of each hook on the master of a whole cluster, and on another node of it.
 #[test]
 fn every_hook_has_its_steps() {
     let expected = [
         ("cluster-verify", "check||", "||"),
         ("config-update", "update-setup||", "||"),
-        // Whoever takes the IP becomes master, whatever its files still say.
+        // A host that takes the IP becomes master, whatever its files still have.
         ("master-ip-turnup", "|reconcile sync|", "|reconcile sync|"),
         ("node-add", "update-setup sync||", "||"),
         ("node-modify", "update-setup||", "||"),
@@ -119,7 +120,8 @@ fn every_hook_has_its_steps() {
     }
 }
 
-/// Rule: it "quietly does nothing where there is no Pacemaker, setup has made nothing, or gnt-ha is not configured".
+/// A hook does nothing and prints nothing if there is no Pacemaker, `gnt-ha setup` has made nothing, or gnt-ha is not
+/// configured.
 #[test]
 fn where_nothing_of_ours_is_configured_nothing_is_done() {
     for is_master in [true, false] {
@@ -146,7 +148,7 @@ fn a_hook_of_others_is_none() {
     }
 }
 
-/// Offlining by hand takes the same road: shunned; Pacemaker told (standby or fenced, by tag), not surprised.
+/// A node that is recorded offline by hand is shunned, too, and Pacemaker puts it on standby or fences it, by the tag.
 #[test]
 fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     let running = offlined_while(Membership::Online);
@@ -155,7 +157,7 @@ fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     assert_eq!(steps(&offlining(), &fence), "shun=n3.lab update-setup|fence=n3.lab|");
     let leave = HookInput { by_hand: OfflineByHand::Leave, ..running.clone() };
     assert_eq!(steps(&offlining(), &leave), "shun=n3.lab update-setup||");
-    // What was fenced is refused since then, and its record must not wait for others that do not answer.
+    // A fenced node is shunned since its fencing, and its record must not wait for nodes that do not answer.
     let refused = HookInput { refused: [name("n3.lab")].into(), ..running.clone() };
     assert_eq!(steps(&offlining(), &refused), "standby=n3.lab update-setup||");
     let not_shunned = HookInput { may_shun: false, ..running.clone() };
@@ -164,7 +166,7 @@ fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
     assert_eq!(steps(&offlining(), &elsewhere), "||", "the target runs it, too");
 }
 
-/// A dead node that is recorded needs no standby, and what an administrator has on standby is his.
+/// A dead node that is recorded offline needs no standby, and an administrator's own standby stays.
 #[test]
 fn pacemaker_is_told_of_running_nodes_only() {
     for member in [Membership::Absent, Membership::Unclean, Membership::Unknown] {
@@ -175,16 +177,16 @@ fn pacemaker_is_told_of_running_nodes_only() {
     }
     let his = offlined_while(Membership::Standby);
     assert_eq!(steps(&offlining(), &his), "shun=n3.lab update-setup||");
-    // A record that comes late does not undo that a person has let it in since; an administrator's word does.
+    // A late record does not undo a readmission by the administrator; a record by the administrator does.
     let readmitted = HookInput { readmitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
     assert_eq!(steps(&offlining(), &HookInput { is_our_record: true, ..readmitted.clone() }), "update-setup||");
     assert_eq!(steps(&offlining(), &readmitted), "shun=n3.lab update-setup||");
-    // It was fenced, and is back before Ganeti had recorded it: nobody has said anything by hand.
+    // The node was fenced, and is back before Ganeti had recorded it: no administrator has changed the record.
     let ours = HookInput { is_our_record: true, by_hand: OfflineByHand::Fence, ..offlined_while(Membership::Online) };
     assert_eq!(steps(&offlining(), &ours), "shun=n3.lab update-setup||");
 }
 
-/// A fenced node takes its vote with it: that must not stop the others.
+/// A fenced node takes its vote with it: the other nodes must keep quorum.
 #[test]
 fn nobody_is_fenced_by_hand_at_the_others_cost() {
     let fence = |seen: CrmMon| {
@@ -206,7 +208,7 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
         assert_eq!(begin, "shun=n3.lab standby=n3.lab update-setup", "{why}");
         assert!(remark.contains(why) && remark.starts_with("n3.lab: is not fenced"), "{remark}");
     }
-    // Remote nodes have no vote: of three voters one is dead, and another would leave one.
+    // Remote nodes have no vote: of three voters one is dead, and the loss of another would leave one.
     let members = ["n1.lab", "n3.lab", "r1.lab", "r2.lab", "r3.lab"].map(|node| (node, Membership::Online));
     let mut remotes = pacemaker(&[&members[..], &[("n2.lab", Membership::Absent)]].concat());
     remotes.remotes = ["r1.lab", "r2.lab", "r3.lab"].map(PacemakerName::of_test).into();
@@ -214,8 +216,8 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     assert_eq!(why_not_fenced(&PacemakerName::of_test("r1.lab"), &remotes, None), None);
 }
 
-/// Of two nodes, and of four with a quorum device, corosync's votes decide: each of two may go on alone (two_node), or with the
-/// vote of a device that gives it.
+/// Of two nodes, and of four with a quorum device, corosync's votes decide. Each of two may go on alone (`two_node`),
+/// or with the vote of a device that gives it.
 #[test]
 fn who_has_quorum_without_a_node_is_counted_by_votes() {
     let two = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", Membership::Online)]);
@@ -235,7 +237,8 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
     assert!(dead.starts_with(&format!("{stays}1 of 3 votes would be left, and 2 are needed")), "{dead}");
 }
 
-/// A remote node is reached over TCP, by which it is refused: Pacemaker would lose it, and fence a host that is well.
+/// Pacemaker reaches a remote node over TCP, which shunning blocks: it would lose the node, and fence a host that is
+/// well.
 #[test]
 fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
     let before = Event { is_pre: true, ..offlining() };
@@ -262,8 +265,8 @@ fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
     assert!(may_be(member), "a full member keeps its membership");
 }
 
-/// A connection that is wanted is tried again and again: of a host that is well and that all others refuse Pacemaker would have it
-/// fenced, also while it does not know the host's state, or has not got through yet.
+/// Pacemaker tries a wanted connection again and again. It would fence a host that is well and that all others shun,
+/// also while it does not know the host's state, or is not connected yet.
 #[test]
 fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
     let before = Event { is_pre: true, ..offlining() };
@@ -294,7 +297,7 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
         }
         let connected = matches!(member, Membership::Online | Membership::Unclean);
         assert_eq!(refused(&with(member, &fenced)), connected, "{member:?}: it was fenced, and lost with that");
-        // Switched on after that, and not reached yet.
+        // The node was switched on after that, and is not connected yet.
         let on = [(FenceAction::On, FenceStatus::Success), fenced[0]];
         assert_eq!(refused(&with(member, &on)), connected, "{member:?}");
     }
@@ -302,7 +305,7 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
     assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
 }
 
-/// Unknown is never success: whoever cannot ask Pacemaker says what is left to do.
+/// Unknown is never success: a host that cannot ask Pacemaker reports what is left to do.
 #[test]
 fn what_pacemaker_was_not_told_is_said() {
     let state = HookInput { seen: None, ..offlined_while(Membership::Online) };
@@ -321,15 +324,16 @@ fn the_master_itself_is_never_touched() {
     assert_eq!(steps(&event, &state), "update-setup||");
     event.target = None;
     assert_eq!(steps(&event, &state), "update-setup||", "no node is named");
-    // The job did not do what its hook says.
+    // The job did not make the change of its hook.
     let state = HookInput { offline: BTreeSet::new(), ..state };
     assert_eq!(steps(&offlining(), &state), "update-setup||");
 }
 
-/// Rule: un-offlining "takes away exactly what we have set", by whichever command it was done and whichever hook comes first.
+/// A node that is online in Ganeti again loses exactly the standby that gnt-ha has set, by whichever command it was
+/// changed and whichever hook comes first.
 #[test]
 fn our_standby_ends_when_ganeti_has_the_node_again() {
-    // As Pacemaker calls it.
+    // The name that Pacemaker has.
     let state = HookInput { standby: ["n3", "gone.lab"].map(PacemakerName::of_test).into(), ..well() };
     for hook in ["config-update", "node-add", "node-modify", "node-remove"] {
         let said = steps(&event(hook, "post", &[]), &state);
@@ -346,7 +350,7 @@ fn our_standby_ends_when_ganeti_has_the_node_again() {
     assert_eq!(steps(&event("config-update", "post", &[]), &offline), "update-setup||");
 }
 
-/// Rule: the pre hook "for offline=no of a node that the others refuse must fail with one clear line that says gnt-ha readmit".
+/// The hook before `offline=no` of a node that the others shun fails with one line that names `gnt-ha readmit`.
 #[test]
 fn a_refused_node_is_not_taken_back() {
     let before =

@@ -1,4 +1,5 @@
-//! Decisions and the words they are made of. Pure: state goes in, a plan or a value comes out.
+//! Decision rules and the types that they use. The modules are pure: they take state and return a plan or a value, and
+//! they do no input or output.
 
 pub mod breaker;
 pub mod budget;

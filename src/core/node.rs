@@ -1,52 +1,52 @@
-//! Node names: validated before they reach a process, a path or a rule; matched, never guessed.
+//! Node names: validated before they reach a process, a path or a rule, and matched without guessing. Pure.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest node name that is accepted, in bytes (a host name's limit, RFC 1035 2.3.4).
+/// The greatest length of a node name, in bytes (the limit of a host name, RFC 1035 2.3.4).
 pub const MAX_LENGTH: usize = 255;
 
 /// A node's name: letters, digits, `.`, `_` and `-`, beginning with a letter or a digit.
 ///
-/// That is what Pacemaker's list parser keeps of a name (`lib/fencing/st_client.c`, `parse_list_line`) and
-/// more than a host name may hold, so no shell character, path or newline ever gets past it.
+/// Pacemaker's list parser keeps these characters of a name (`lib/fencing/st_client.c`, `parse_list_line`). They are
+/// more than a host name may have. A shell character, a path or a newline never passes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(String);
 
-/// The text cannot be a node's name.
+/// The reason why a text is not a valid node name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadNodeName {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("the node name is empty: give a node's name as `gnt-node list` shows it")]
     Empty,
-    /// More than [`MAX_LENGTH`] bytes.
+    /// The text has more than [`MAX_LENGTH`] bytes.
     #[error("{start:?}... is not a valid node name: {length} bytes, the maximum is 255")]
     TooLong {
-        /// The first characters.
+        /// The first 20 characters of the text.
         start: String,
-        /// All of its bytes.
+        /// The length of the text, in bytes.
         length: usize,
     },
-    /// A character that no host name has.
+    /// The text has a character that a host name cannot have.
     #[error("{name:?} is not a valid node name: {character:?} cannot be part of one (letters, digits, '.', '_', '-')")]
     Character {
-        /// What was given.
+        /// The text that was given.
         name: String,
-        /// The first character that is wrong.
+        /// The first invalid character.
         character: char,
     },
-    /// It would be read as an option, a hidden file or a way up.
+    /// The text would be read as an option, a hidden file or a parent directory, or it has an empty part.
     #[error("{0:?} is not a valid node name: it must begin with a letter or a digit and have no empty part")]
     Shape(String),
 }
 
 impl NodeName {
-    /// Checks `text` and keeps it as it is, upper and lower case included.
+    /// Checks `text` and keeps it unchanged, upper and lower case included.
     ///
     /// # Errors
-    /// [`BadNodeName`] with the reason.
+    /// [`BadNodeName`] if the text is empty, too long, or has an invalid character or an empty part.
     pub fn new(text: &str) -> Result<Self, BadNodeName> {
         if text.is_empty() {
             return Err(BadNodeName::Empty);
@@ -65,13 +65,13 @@ impl NodeName {
         Ok(Self(text.to_owned()))
     }
 
-    /// The name as given.
+    /// Returns the name as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The part before the first dot.
+    /// Returns the part before the first dot.
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.split('.').next().unwrap_or(&self.0)
@@ -110,32 +110,32 @@ impl std::str::FromStr for NodeName {
     }
 }
 
-/// Why a name does not stand for exactly one node.
+/// The reason why a name does not mean exactly one node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchNode {
-    /// No node of that name.
+    /// Ganeti's configuration has no node of this name.
     #[error("no node {given} in Ganeti's configuration")]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         given: NodeName,
     },
-    /// A short name that several nodes have.
+    /// Several nodes have this short name.
     #[error("{given} may be any of {}: give the full name", candidates.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The name that was given.
         given: NodeName,
-        /// The full names that it could be.
+        /// The full names of these nodes.
         candidates: Vec<String>,
     },
 }
 
-/// Finds the one node that Pacemaker means by `given`: its full name, or its short one if no other node
-/// shares that. Case does not count (Pacemaker compares host names that way).
+/// Returns the one node that Pacemaker means by `given`: by its full name, or by its short name if no other node shares
+/// that. Case does not count (Pacemaker compares host names that way).
 ///
 /// A full name never matches a node of another domain.
 ///
 /// # Errors
-/// [`NoSuchNode`], when it is none or could be several.
+/// [`NoSuchNode`] if no node has the name, or several nodes could be meant.
 pub fn find<'a, I>(given: &NodeName, names: I) -> Result<&'a NodeName, NoSuchNode>
 where
     I: IntoIterator<Item = &'a NodeName>,
@@ -145,7 +145,7 @@ where
         if name.0.eq_ignore_ascii_case(&given.0) {
             return Ok(name);
         }
-        // A cluster may name its nodes without a domain while Pacemaker uses one, or the other way round.
+        // Ganeti may name its nodes without a domain while Pacemaker uses one, or the other way round.
         let is_alike = (given.is_short() || name.is_short()) && name.short().eq_ignore_ascii_case(given.short());
         if is_alike && !same_short.contains(&name) {
             same_short.push(name);
@@ -161,21 +161,21 @@ where
     }
 }
 
-/// How a name that another program gives stands to one of a cluster's nodes.
+/// The result of comparing another program's name of a node with a node of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It means this node, and no other.
+    /// The name means this node, and no other.
     Same,
-    /// It means another node, or none.
+    /// The name means another node, or no node.
     Other,
-    /// It may mean this node or another: never a match.
+    /// The name may mean this node or another: never a match.
     Ambiguous,
 }
 
 /// Compares a name that another program gives with `wanted`, one of the nodes `all`.
 #[must_use]
 pub fn compare<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> Match {
-    // Nothing else could be it: in a large cluster most comparisons end here.
+    // Other short names cannot match: in a large cluster most comparisons end here.
     if !given.short().eq_ignore_ascii_case(wanted.short()) {
         return Match::Other;
     }
@@ -186,14 +186,14 @@ pub fn compare<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterato
     }
 }
 
-/// Whether a name that another program gives means `wanted`, one of the nodes `all`, and no other of them.
+/// Returns whether a name that another program gives means `wanted`, one of the nodes `all`, and no other of them.
 #[must_use]
 pub fn means<'a>(given: &NodeName, wanted: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> bool {
     compare(given, wanted, all) == Match::Same
 }
 
-/// Whether two names, of which either may be short, are one node's; `all` are the names that could be meant by it. A short name
-/// that several full ones share is nobody's.
+/// Returns whether two names, either of which may be short, mean the same node. `all` are the names that could be
+/// meant. A short name that several full ones share means none of them.
 #[must_use]
 pub fn same<'a>(one: &'a NodeName, other: &'a NodeName, all: impl IntoIterator<Item = &'a NodeName>) -> bool {
     if one.0.eq_ignore_ascii_case(&other.0) {
@@ -217,7 +217,7 @@ mod tests {
         NodeName::new(text).unwrap()
     }
 
-    /// House rule: "node names are validated before they reach a process or a rule set".
+    /// Node names are validated before they reach a process or a rule set.
     #[test]
     fn hostile_names_are_refused() {
         let long = "a".repeat(300);
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(find(&name("n1"), &nodes), Ok(&nodes[1]));
     }
 
-    /// Ambiguity is never a match, on whichever side the short name stands.
+    /// An ambiguous name is never a match, whichever of the two names is short.
     #[test]
     fn a_short_name_of_two_domains_means_neither() {
         let all = [name("n1.east"), name("n1.west"), name("n2.east")];
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(compare(&name("N2"), &all[2], &all), Match::Same);
     }
 
-    /// One node in the place of all makes the first match of a short name the right one: no program asks that way.
+    /// With a single node as `names`, any short name that fits would match: no program calls [`find`] that way.
     #[test]
     fn nobody_looks_a_name_up_among_one() {
         fn look_at(folder: &std::path::Path, found: &mut Vec<String>) {
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(found, [""; 0]);
     }
 
-    /// A short name that two full names share is no match, never the first; in which order they come is no matter.
+    /// A short name that two full names share is not a match, in whichever order they come.
     #[test]
     fn a_short_name_of_two_is_the_same_as_neither() {
         let (short, east, west) = (name("n1"), name("n1.east"), name("n1.west"));

@@ -1,4 +1,4 @@
-//! The administrator's pause in words: the reason that is taken, and the cluster property that it becomes.
+//! The administrator's pause as text: checks its reason, and converts it to and from a cluster property. Pure.
 
 use std::fmt::Write;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::text::is_hidden;
 
-/// The longest reason, in characters: it stands in one line of a log.
+/// The greatest length of a reason, in characters: it stands in one line of a log.
 const LONGEST: usize = 200;
 
-/// Why a reason is none.
+/// Why a text is not a valid reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReason {
-    /// Nothing is said.
+    /// The reason is empty.
     #[error("the reason is empty: say why, for whoever looks at three in the morning")]
     Empty,
-    /// Too much is said.
+    /// The reason has this many characters, more than the maximum.
     #[error("the reason has {0} characters: say it in {LONGEST}")]
     TooLong(usize),
-    /// A line end, an escape sequence of a terminal, and the like.
+    /// The reason contains this character: a line end, an escape sequence of a terminal, or the like.
     #[error("the reason has a control character ({0:?}): say it in one line of plain text")]
     Control(char),
 }
@@ -35,10 +35,10 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// A pause for `reason`, by the user `by`.
+    /// Makes a pause for `reason`, set by the user `by` at `since_ms`, in milliseconds since 1970.
     ///
     /// # Errors
-    /// [`BadReason`].
+    /// [`BadReason`] if the reason is empty, too long or not one line of plain text.
     pub fn new(reason: &str, by: &str, since_ms: u64) -> Result<Self, BadReason> {
         let reason = reason.trim();
         if let Some(control) = reason.chars().find(|c| is_hidden(*c)) {
@@ -51,7 +51,8 @@ impl Pause {
         }
     }
 
-    /// As a property of the cluster: JSON in ASCII, as Pacemaker's tools refuse other characters in some locales.
+    /// Returns the value of the cluster property: JSON in ASCII, because Pacemaker's tools reject other characters in
+    /// some locales.
     #[must_use]
     pub fn to_property(&self) -> String {
         let json = serde_json::json!({"reason": self.reason, "by": self.by, "since_ms": self.since_ms}).to_string();
@@ -69,8 +70,8 @@ impl Pause {
         ascii
     }
 
-    /// What such a property says. Whatever else somebody wrote there is a pause too, for that reason: a pause that
-    /// cannot be read is no licence to act.
+    /// Reads a cluster property. Any text that is not a valid pause counts as a pause with that text as its reason. A
+    /// pause that cannot be read must not permit changes.
     #[must_use]
     pub fn of_property(text: &str) -> Self {
         let read = serde_json::from_str::<Self>(text).ok();

@@ -1,58 +1,60 @@
-//! Bringing a power state about and proving it: the one rule for off, on and both halves of a cycle.
+//! A power change: brings a power state about and proves it. One rule serves off, on and both halves of a cycle. Pure:
+//! the caller reads, sends and waits.
 //!
-//! State first: what is already there is success. Then the command, once; then reading until the state was
-//! seen as often as the proof needs; the command once more when half of the time is gone; then failure. What a
-//! command answers is never proof: only what was read back is (IPMI tools acknowledge before they act).
+//! The state is read first, and the wanted state is success at once. Otherwise the command is sent, and the state is
+//! read until it was seen as often as the proof needs. The command is sent once more when half of the time is gone;
+//! then the change fails. The response to a command is never proof, only the state that was read back (IPMI tools
+//! acknowledge before they act).
 
 use std::time::Duration;
 
 use super::power::Power;
 
-/// How a state is pursued.
+/// The rules of a power change: how often to read and send, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// How often in a row the state must be read to be believed; 0 counts as 1.
+    /// How often in a row the state must be read to be proven; 0 counts as 1.
     pub readings: u32,
     /// The pause before a reading that is to confirm the one before.
     pub confirm_pause: Duration,
-    /// The pause before reading again while the state is not there yet.
+    /// The pause before the next reading while the state is not reached.
     pub poll_pause: Duration,
     /// The pause between the command and the first reading after it.
     pub settle: Duration,
-    /// The time for the whole pursuit.
+    /// The time for the whole power change.
     pub limit: Duration,
     /// How often the command may be sent; 0 counts as 1.
     pub sends: u32,
-    /// For how long after the command readings may tell nothing before that is the end.
+    /// How long after the command readings may fail. A failed reading after that ends the power change.
     pub patience: Duration,
 }
 
-/// What to do next.
+/// What the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerChangeStep {
-    /// Wait that long, then read the state and tell [`PowerChange::read`].
+    /// Wait for this time, then read the state and pass it to [`PowerChange::read`].
     Read(Duration),
-    /// Send the command and tell [`PowerChange::sent`].
+    /// Send the command and pass the response to [`PowerChange::sent`].
     Send,
     /// The state is proven.
     Reached {
-        /// No command was sent: it was there before.
+        /// Whether the state was there before: no command was sent.
         already: bool,
     },
-    /// The state was not proven in time, or never can be.
+    /// The state was not proven in time, or never can be. The text is the reason.
     Failed(String),
 }
 
-/// Why a reading told nothing.
+/// The reason why a reading or a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadFailure {
-    /// In words, for the error.
+    /// The reason as text, for the error message.
     pub why: String,
-    /// Trying again cannot help or would harm (a refused login).
+    /// Whether another attempt cannot help or would harm (a rejected login).
     pub is_final: bool,
 }
 
-/// The course of one pursuit. Holds no clock: the caller says how much time has gone.
+/// The state of one power change. It reads no clock: the caller passes the time since the beginning.
 #[derive(Debug)]
 pub struct PowerChange {
     want: Power,
@@ -66,7 +68,7 @@ pub struct PowerChange {
 }
 
 impl PowerChange {
-    /// Begins to pursue `want`. The first thing to do is to read the state.
+    /// Starts a power change to `want`. The caller reads the state first.
     #[must_use]
     pub fn new(want: Power, rules: Rules) -> Self {
         Self {
@@ -81,12 +83,13 @@ impl PowerChange {
         }
     }
 
-    /// Believes `readings` in a row from now on: whoever reads twice itself need be asked only once.
+    /// Sets how many readings in a row are a proof from now on. A device that itself reads twice need be read only
+    /// once.
     pub fn believe_after(&mut self, readings: u32) {
         self.rules.readings = readings;
     }
 
-    /// Takes in what was read `elapsed` after the beginning.
+    /// Takes in a reading that ended `elapsed` after the beginning, and returns the next step.
     pub fn read(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.unread = seen.is_err();
         match seen {
@@ -109,7 +112,7 @@ impl PowerChange {
                 if unread.is_final {
                     return PowerChangeStep::Failed(self.last_seen.clone());
                 }
-                // The command is idempotent and was asked for: what cannot be read may still be switched.
+                // The command is idempotent and was requested: a host whose state cannot be read may still be switched.
                 if self.sent == 0 {
                     PowerChangeStep::Send
                 } else if elapsed.saturating_sub(self.sent_at) >= self.rules.patience {
@@ -121,8 +124,8 @@ impl PowerChange {
         }
     }
 
-    /// Takes in how the command was answered `elapsed` after the beginning. A refusal is remembered for the
-    /// error, but only the state that is read decides.
+    /// Takes in the response to the command, `elapsed` after the beginning, and returns the next step. A rejection is
+    /// kept for the error message, but only the state that is read decides.
     pub fn sent(&mut self, answer: Result<(), ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.sent += 1;
         self.sent_at = elapsed;
@@ -131,7 +134,7 @@ impl PowerChange {
             Err(unread) if unread.is_final => return PowerChangeStep::Failed(unread.why),
             Err(unread) => self.refused = Some(unread.why),
         }
-        // However long the command took: without a reading it was for nothing.
+        // A reading follows however long the command took: without one the command would prove nothing.
         PowerChangeStep::Read(self.rules.settle)
     }
 
@@ -139,7 +142,8 @@ impl PowerChange {
         self.rules.readings.max(1)
     }
 
-    /// The first command goes out at once, each later one when half of the time that was left has gone.
+    /// Returns whether a command may be sent: the first one at once, each later one when half of the time that was left
+    /// has gone.
     fn may_send(&self, elapsed: Duration) -> bool {
         if self.sent == 0 {
             return true;
@@ -156,11 +160,11 @@ impl PowerChange {
         }
     }
 
-    /// Why the state is not proven, `elapsed` after the beginning: for whoever has no more time.
+    /// Returns why the state is not proven, `elapsed` after the beginning, for a caller that has no more time.
     #[must_use]
     pub fn give_up(&self, elapsed: Duration) -> String {
         let seconds = elapsed.as_secs_f64();
-        // Whoever cannot read gave the reason for both already.
+        // If the last reading failed, its reason covers the command, too.
         let refused = self.refused.as_ref().filter(|_| !self.unread);
         let refused = refused.map(|why| format!("; the command was answered: {why}")).unwrap_or_default();
         let timed_out = if elapsed >= self.rules.limit { "timed out, " } else { "" };
@@ -211,7 +215,7 @@ mod tests {
         assert_eq!(off.read(Ok(Power::Off), MS(200)), PowerChangeStep::Reached { already: true });
     }
 
-    /// A dark moment inside somebody's power cycle must not pass as off.
+    /// A short off inside another program's power cycle must not pass as off.
     #[test]
     fn off_then_on_again_starts_the_count_anew() {
         let mut off = PowerChange::new(Power::Off, rules());
@@ -222,7 +226,7 @@ mod tests {
         assert_eq!(off.read(Ok(Power::Off), MS(420)), PowerChangeStep::Reached { already: false });
     }
 
-    /// IPMI: a BMC may acknowledge and not act. The command goes out once more, then it is a failure.
+    /// IPMI: a BMC may acknowledge and not act. The command is sent once more, then the change fails.
     #[test]
     fn an_acknowledgement_is_not_proof() {
         let mut off = PowerChange::new(Power::Off, rules());
@@ -247,7 +251,7 @@ mod tests {
         assert!(why.contains("it still says on"), "{why}");
     }
 
-    /// "A BMC that does not answer is unknown, never off": the command goes out, nothing is believed.
+    /// A BMC that does not answer is unknown, never off: the command is sent, and nothing is proven.
     #[test]
     fn silence_is_a_failure() {
         let mut off = PowerChange::new(Power::Off, rules());
@@ -259,7 +263,7 @@ mod tests {
         assert!(matches!(&next, PowerChangeStep::Failed(why) if why.contains("no answer")), "{next:?}");
     }
 
-    /// Pacemaker asks other peers only when an agent fails in time: silence must not use up everything.
+    /// Pacemaker asks other peers only if an agent fails in time: a silent device must not use up all of the time.
     #[test]
     fn silence_after_the_command_is_put_up_with_for_a_while() {
         let mut off = PowerChange::new(Power::Off, Rules { patience: MS(5_000), ..rules() });
@@ -269,7 +273,7 @@ mod tests {
         assert!(matches!(off.read(unread("no answer"), MS(21_000)), PowerChangeStep::Failed(_)));
     }
 
-    /// A command that took all of the time is still judged by what is read after it.
+    /// A command that took all of the time is still followed by a reading, which decides.
     #[test]
     fn there_is_always_a_reading_after_the_command() {
         let mut off = PowerChange::new(Power::Off, Rules { readings: 1, ..rules() });
@@ -278,7 +282,7 @@ mod tests {
         assert_eq!(off.read(Ok(Power::Off), MS(30_010)), PowerChangeStep::Reached { already: false });
     }
 
-    /// "A failed login is never tried again": BMCs lock accounts.
+    /// A rejected login is never tried again: BMCs lock accounts.
     #[test]
     fn a_final_failure_ends_at_once() {
         let mut off = PowerChange::new(Power::Off, rules());
@@ -286,7 +290,7 @@ mod tests {
         assert_eq!(off.read(refused, MS(5)), PowerChangeStep::Failed("wrong password".into()));
     }
 
-    /// Some BMCs answer D5h to "off" when the host is off by then: what is read decides.
+    /// Some BMCs answer D5h to "off" when the host is off by then: the reading decides.
     #[test]
     fn a_refused_command_is_judged_by_the_state() {
         let mut off = PowerChange::new(Power::Off, rules());
@@ -306,7 +310,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is read: success only after `readings` equal ones in a row, and always an end.
+        /// For any readings: success only after `readings` equal ones in a row, and always an end.
         #[test]
         fn success_needs_its_readings_in_a_row(script in proptest::collection::vec(reading(), 200)) {
             let mut off = PowerChange::new(Power::Off, rules());

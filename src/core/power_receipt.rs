@@ -1,4 +1,4 @@
-//! What a receipt tells of a fencing, as hosts tell it to each other.
+//! The receipt of a power action in the form that hosts send to each other, and the limits of what is accepted. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,39 +8,40 @@ use super::grade::Grade;
 use super::node::NodeName;
 use super::receipt::{Action, Outcome};
 
-/// The most receipts of a node that a host tells and is believed about.
+/// The greatest number of receipts of one node that a host sends and accepts.
 pub const EACH_MOST: usize = 8;
 
-/// The most nodes that a question may be about.
+/// The greatest number of nodes in one question.
 pub const NODES_MOST: usize = 16;
 
-/// The most bytes of a receipt's id, and of what it names.
+/// The greatest length of a receipt's id and of its `proven_by`, in bytes.
 const TEXT_MOST: usize = 200;
 
-/// An action that touched the node's power: fenced by one of our programs, through Pacemaker or by hand.
+/// An action on the node's power by a program of gnt-ha, through Pacemaker or by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PowerReceipt {
     /// The id of its intent and its receipt.
     pub id: String,
-    /// What was asked for.
+    /// The requested action.
     pub action: Action,
-    /// How it ended; unknown for one that left no receipt.
+    /// How the action ended; [`Outcome::Unknown`] if it left no receipt.
     pub outcome: Outcome,
-    /// What it proves.
+    /// How strongly it proves that the node was stopped.
     pub grade: Grade,
-    /// Whose word that is.
+    /// The device, program or person on which the grade rests.
     pub proven_by: String,
-    /// When it ended, in milliseconds since 1970, by the clock of the host that did it; when it began, for one that left no
-    /// receipt.
+    /// When the action ended, in milliseconds since 1970, by the wall clock of the host that did it. Without a receipt:
+    /// when it began.
     pub ended_ms: u64,
-    /// Pacemaker's fencer asked for it; else a person or Ganeti did.
+    /// Whether Pacemaker's fencer requested it; otherwise a user or Ganeti did.
     pub by_fencer: bool,
-    /// It left no receipt: it was interrupted, or still runs. No host tells another of one.
+    /// Whether it left no receipt: it was interrupted, or still runs. Hosts do not send such actions to each other.
     #[serde(skip)]
     pub unfinished: bool,
 }
 
-/// What is taken of such an answer at all: of the nodes that were asked about, bounded, and nothing that is no receipt of a fencing.
+/// Returns what is accepted of a host's answer: receipts of fencings, of the nodes in `asked`, within the limits of
+/// number, length and characters.
 #[must_use]
 pub fn believed(
     said: BTreeMap<NodeName, Vec<PowerReceipt>>,
@@ -80,7 +81,8 @@ mod tests {
         }
     }
 
-    /// Sizes and texts are bounded before anything is made of them; what was not asked for is nothing.
+    /// Number, length and characters are limited before an answer is used; nodes that were not in the question are left
+    /// out.
     #[test]
     fn an_answer_is_bounded() {
         let (n2, n3) = (NodeName::new("n2.lab").unwrap(), NodeName::new("n3.lab").unwrap());

@@ -1,105 +1,108 @@
-//! How corosync counts votes: those of its members, and those of a quorum device where it has one (votequorum(5),
-//! corosync-qdevice(8)).
+//! The votes in corosync: those of its members, and those of a quorum device if there is one (votequorum(5),
+//! corosync-qdevice(8)). Pure.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Milliseconds between two looks of corosync at its quorum device, where nothing else is set (`quorum.device.timeout`).
+/// The default of `quorum.device.timeout`, in milliseconds: the time between two checks of the quorum device by
+/// corosync.
 const TIMEOUT: u64 = 10_000;
 
-/// The same while it takes in a change of its members (`quorum.device.sync_timeout`).
+/// The default of `quorum.device.sync_timeout`, in milliseconds: the same during a change of the members.
 const SYNC_TIMEOUT: u64 = 30_000;
 
-/// What is counted on one host, in its part of the cluster.
+/// The votes that corosync counts on one host, in its part of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quorum {
-    /// The votes that there would be, were all there.
+    /// The number of votes if all members were there.
     pub expected: u64,
-    /// The votes that are needed.
+    /// The number of votes that quorum needs.
     pub needed: u64,
-    /// Of two nodes each may go on alone.
+    /// Whether each of two nodes may go on alone (`two_node`).
     pub two_node: bool,
-    /// After a start of all there is no quorum before all were seen once.
+    /// Whether after a start of all nodes there is no quorum before all were seen once (`wait_for_all`).
     pub wait_for_all: bool,
-    /// The members of this part.
+    /// The members of this part of the cluster.
     pub members: Vec<Voter>,
-    /// The quorum device that is configured.
+    /// The configured quorum device.
     pub device: Option<Device>,
 }
 
-/// A member.
+/// A member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voter {
-    /// corosync's number of it.
+    /// Its corosync node id.
     pub id: u32,
-    /// What corosync calls it.
+    /// Its name in corosync.
     pub name: String,
-    /// Its votes.
+    /// The number of its votes.
     pub votes: u64,
-    /// The quorum device, as this member has it.
+    /// The state of the quorum device on this member.
     pub device: Standing,
 }
 
-/// The quorum device as one member has it.
+/// The state of the quorum device on one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// No daemon gives corosync its word.
+    /// No daemon connects corosync to the device.
     Stopped,
-    /// A daemon does, and the device has no vote for this member: qnetd is not reached, or has another part of the cluster go on.
+    /// A daemon runs, and the device has no vote for this member: qnetd is not reached, or lets another part of the
+    /// cluster go on.
     Silent,
-    /// It has its vote.
+    /// The member has the device's vote.
     Votes,
 }
 
-/// A quorum device, as it is configured.
+/// The configuration of a quorum device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// `net`.
+    /// The model: `net`.
     pub model: String,
     /// The host with qnetd.
     pub host: Option<String>,
-    /// `ffsplit` or `lms`.
+    /// The algorithm: `ffsplit` or `lms`.
     pub algorithm: String,
-    /// Its votes, where they are set.
+    /// The number of its votes; `None` if it is not set.
     pub votes: Option<u64>,
-    /// Milliseconds between two looks of corosync at it.
+    /// Milliseconds between two checks of the device by corosync.
     pub timeout_ms: u64,
-    /// Milliseconds for which a change of the members waits for it.
+    /// Milliseconds for which a change of the members waits for the device.
     pub sync_timeout_ms: u64,
 }
 
 impl Device {
-    /// When qnetd gives its vote after the death of a host without power, in milliseconds: it takes a host for lost that was
-    /// silent for 1.2 timeouts, and the last sign of life was up to 0.8 timeouts before the death.
+    /// Returns the earliest and latest time at which qnetd gives its vote after the death of a host without power, in
+    /// milliseconds. A host counts as lost after a silence of 1.2 timeouts, and its last sign of life was up to 0.8
+    /// timeouts before the death.
     #[must_use]
     pub const fn given_ms(&self) -> (u64, u64) {
         (self.timeout_ms.saturating_mul(2) / 5, self.timeout_ms.saturating_mul(6) / 5)
     }
 
-    /// What it is, in words.
+    /// Returns the name of the device for a message.
     #[must_use]
     pub fn called(&self) -> String {
         self.host.as_ref().map_or_else(|| format!("quorum device {}", self.model), |host| format!("qnetd on {host}"))
     }
 }
 
-/// What would be left of the votes.
+/// The votes that would be left after a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// How many.
+    /// The number of votes that would be left.
     pub votes: u64,
-    /// Of how many.
+    /// The number of votes with all members.
     pub of: u64,
-    /// How many are needed.
+    /// The number of votes that quorum needs.
     pub needed: u64,
-    /// Whether that is a quorum.
+    /// Whether the votes that are left are a quorum.
     pub keeps: bool,
-    /// There is a quorum device, and it would not give its vote.
+    /// Whether there is a quorum device that would not give its vote.
     pub is_alone: bool,
 }
 
 impl Left {
-    /// Why nothing would go on; none where it does.
+    /// Returns why there would be no quorum; `None` if there would be.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
         let Self { votes, of, needed, .. } = self;
@@ -109,7 +112,7 @@ impl Left {
 }
 
 impl Quorum {
-    /// As `corosync-cmapctl quorum` and `corosync-quorumtool -s` print it. None for what is not whole.
+    /// Parses the output of `corosync-cmapctl quorum` and `corosync-quorumtool -s`; `None` if a part is missing.
     #[must_use]
     pub fn parse(cmap: &str, tool: &str) -> Option<Self> {
         let key = |wanted: &str| {
@@ -148,19 +151,20 @@ impl Quorum {
         })
     }
 
-    /// Whether the votes can be counted with the device on: one member has its vote, which all of its part have then.
+    /// Returns whether the device's vote can be counted from now on: one member has it, and all of its part have it
+    /// then.
     #[must_use]
     pub fn has_device_vote(&self) -> bool {
         self.members.iter().any(|member| member.device == Standing::Votes)
     }
 
-    /// The device's votes: what is set, or the members' without one (corosync-qdevice(8)).
+    /// Returns the device's votes: the number that is set, or the members' votes less one (corosync-qdevice(8)).
     fn device_votes(&self, device: &Device) -> u64 {
-        // What is expected has the device's in it.
+        // The expected votes include the device's.
         device.votes.unwrap_or_else(|| self.expected.saturating_sub(1) / 2)
     }
 
-    /// What would be left without these members, by corosync's numbers.
+    /// Returns what would be left without these members, by corosync node ids.
     #[must_use]
     pub fn without(&self, lost: &[u32]) -> Left {
         let rest: Vec<&Voter> = self.members.iter().filter(|member| !lost.contains(&member.id)).collect();
@@ -173,12 +177,12 @@ impl Quorum {
     }
 }
 
-/// A line of the members' table: number, votes, what it has of the device where anybody has one, name.
+/// Parses a line of the members' table: node id, votes, the state of the device if a member has one, name.
 fn voter(line: &str) -> Option<Voter> {
     let mut words = line.split_whitespace();
     let (id, votes) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let third = words.next()?;
-    // The device's own line.
+    // The line of the device itself.
     if id == 0 {
         return None;
     }
@@ -189,7 +193,7 @@ fn voter(line: &str) -> Option<Voter> {
             Some(match (has("A"), has("V")) {
                 (true, true) => Standing::Votes,
                 (true, false) => Standing::Silent,
-                // One that has ended stays registered.
+                // A device whose daemon has ended stays registered.
                 (false, _) => Standing::Stopped,
             })
         }
@@ -199,18 +203,19 @@ fn voter(line: &str) -> Option<Voter> {
     Some(Voter { id, name: name.to_owned(), votes, device: device.unwrap_or(Standing::Stopped) })
 }
 
-/// A host or an instance, by what it is called in words, and its names and addresses.
+/// A host or an instance, with its names and addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// Such as `node n1.lab`.
+    /// The owner as text, such as `node n1.lab`.
     pub what: String,
-    /// Its name.
+    /// The name of the host or instance.
     pub name: String,
-    /// Its addresses.
+    /// The addresses of the host or instance.
     pub addresses: BTreeSet<IpAddr>,
 }
 
-/// Who of the cluster's own the host with qnetd is, which has addresses that were found for its name.
+/// Returns the host or instance of this cluster that is the host with qnetd. `found` are the addresses to which its
+/// name resolves.
 #[must_use]
 pub fn own_host<'a>(host: &str, found: &BTreeSet<IpAddr>, owners: &'a [Owner]) -> Option<&'a Owner> {
     let address: Option<IpAddr> = host.parse().ok();
@@ -225,7 +230,7 @@ pub fn own_host<'a>(host: &str, found: &BTreeSet<IpAddr>, owners: &'a [Owner]) -
 pub(crate) mod tests {
     use super::*;
 
-    /// What corosync 3.1.7 says of two nodes and a device.
+    /// Output of corosync 3.1.7 for two nodes and a device.
     pub(crate) const CMAP: &str = "quorum.device.model (str) = net\nquorum.device.net.algorithm (str) = ffsplit\n\
         quorum.device.net.host (str) = 192.0.2.200\nquorum.device.net.tls (str) = off\nquorum.device.votes (u32) = 1\n\
         quorum.provider (str) = corosync_votequorum\nquorum.wait_for_all (u8) = 1\n";
@@ -261,7 +266,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Of two each goes on alone; with a device it goes on with the device's vote, and not without.
+    /// Of two nodes each goes on alone; with a device a node goes on with the device's vote, and not without.
     #[test]
     fn what_is_left_after_a_death_is_counted() {
         let left = |tool: &str| Quorum::parse(CMAP, tool).unwrap().without(&[1]);
@@ -269,7 +274,7 @@ pub(crate) mod tests {
         let dead = TOOL.replace("A,V,", "A,NV,").replace("         0          1  ", "         0          0  ");
         let why = "1 of 3 votes would be left, and 2 are needed; the quorum device has none to give: gnt-ha check";
         assert_eq!(left(&dead).why_not().as_deref(), Some(why));
-        // The one that stays has none, though the other has.
+        // The node that stays has no vote of the device, although the other has.
         assert!(!left(&TOOL.replace("A,V,NMW n2", "NR n2")).keeps);
         assert!(!left(&TOOL.replace("A,V,NMW n2", "NA,V,NMW n2")).keeps);
         assert!(left(&TOOL.replace("A,V,NMW n1", "NR n1")).keeps);
@@ -283,7 +288,7 @@ pub(crate) mod tests {
         assert!(three.without(&[3]).keeps && !three.without(&[2, 3]).keeps && three.without(&[]).keeps);
     }
 
-    /// `lms`: as many votes as members, less one.
+    /// `lms`: the device has as many votes as there are members, less one.
     #[test]
     fn the_last_one_of_four_goes_on_with_as_many_votes() {
         let cmap = CMAP.replace("quorum.device.votes (u32) = 1\n", "").replace("ffsplit", "lms");

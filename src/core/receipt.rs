@@ -1,7 +1,8 @@
-//! The records that every removal and readmission leaves: an intent before, a receipt after.
+//! The entries of the receipt log: an intent before and a receipt after each action on a node's power. Pure:
+//! `sys::receipt_log` reads and writes the file.
 //!
-//! One JSON object a line, each with the version of its format. An intent without a receipt is an action that
-//! was interrupted; nothing is known of its end.
+//! Each line is one JSON object with the version of its format. An intent without a receipt is an action that was
+//! interrupted or still runs; its end is unknown.
 
 use std::fmt;
 
@@ -11,30 +12,30 @@ use super::grade::Grade;
 use super::node::NodeName;
 use super::text::printable;
 
-/// The version of the format that is written. A reader takes any version up to this one.
+/// The version of the format that is written. A reader accepts any version up to this one.
 pub const VERSION: u32 = 1;
 
-/// One line of the ledger.
+/// One line of the receipt log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum LogEntry {
-    /// Written and flushed before anything is touched.
+    /// Written and flushed before the action touches anything.
     Intent(Intent),
-    /// Written and flushed when it is over.
+    /// Written and flushed when the action is over.
     Receipt(Receipt),
 }
 
-/// What was asked for.
+/// The requested action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Power on.
+    /// Switch the power on.
     On,
-    /// Power off.
+    /// Switch the power off.
     Off,
-    /// Off, proven, then on, asked of an OOB program (`power-cycle`).
+    /// Off, proven, then on, requested from an OOB program (`power-cycle`).
     Cycle,
-    /// Off, proven, then on, asked of the fence agent (`reboot`).
+    /// Off, proven, then on, requested from the fence agent (`reboot`).
     Reboot,
 }
 
@@ -49,22 +50,22 @@ impl fmt::Display for Action {
     }
 }
 
-/// Who asked for an action.
+/// The process that requested an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
-    /// The program that called ours (the parent process's name).
+    /// The name of the parent process of gnt-ha's program.
     pub program: String,
-    /// Its process id.
+    /// The process id of that parent.
     pub pid: u32,
-    /// The user, by name or number; for somebody who used sudo, the one before.
+    /// The user, by name or number; with sudo, the user who called it.
     pub user: String,
-    /// The receipt that this action is part of, when one program of ours called another.
+    /// The id of the action that this one is part of, if one program of gnt-ha called another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }
 
 impl Caller {
-    /// Whether Pacemaker's fencer asked (pacemaker-fenced(8); the kernel keeps 15 bytes of the name).
+    /// Returns whether Pacemaker's fencer is the caller (pacemaker-fenced(8); the kernel keeps 15 bytes of the name).
     #[must_use]
     pub fn is_fencer(&self) -> bool {
         self.program.starts_with("pacemaker-fence")
@@ -74,32 +75,32 @@ impl Caller {
 /// A point in time, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timestamp {
-    /// Milliseconds since 1970, the wall clock (CLOCK_REALTIME).
+    /// Milliseconds since 1970 on the wall clock (`CLOCK_REALTIME`).
     pub wall_ms: u64,
-    /// Milliseconds since the host's boot, sleep included (CLOCK_BOOTTIME).
+    /// Milliseconds since the host's boot, suspend included, on the boot clock (`CLOCK_BOOTTIME`).
     pub boottime_ms: u64,
 }
 
-/// What is about to be done.
+/// The entry before an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
-    /// The format's version.
+    /// The version of the entry's format ([`VERSION`]).
     pub version: u32,
-    /// Joins the intent and its receipt.
+    /// The id that the intent and its receipt share.
     pub id: String,
-    /// The program that acts.
+    /// The name of the program that acts.
     pub program: String,
-    /// What it was asked for.
+    /// The requested action.
     pub action: Action,
-    /// The node.
+    /// The node that the action is about.
     pub node: NodeName,
-    /// Who asked.
+    /// The caller that requested the action.
     pub requested_by: Caller,
-    /// The host that the program runs on.
+    /// The name of the host that the program runs on.
     pub host: String,
-    /// That host's boot id (`/proc/sys/kernel/random/boot_id`).
+    /// The boot id of that host (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
-    /// When.
+    /// When the action began, on both clocks.
     pub at: Timestamp,
 }
 
@@ -107,20 +108,21 @@ pub struct Intent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Done, and proven.
+    /// The action was done, and its result is proven.
     Done,
-    /// The state was there before; proven.
+    /// The state was there before the action, and is proven.
     Unchanged,
-    /// The off part of a reboot or cycle is proven, the on part failed.
+    /// Only the end of the earlier boot is proven. The on part of a reboot or cycle failed, or the power was never
+    /// switched, because the proof is weaker than `off`.
     OffOnly,
-    /// Not done, on purpose.
+    /// The action was not carried out, on purpose.
     Refused,
-    /// Not proven: nothing is known of the node.
+    /// The result is not proven: the state of the node is unknown.
     Unknown,
 }
 
 impl Outcome {
-    /// As receipts and reports have it.
+    /// Returns the outcome as receipts and reports show it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -133,109 +135,110 @@ impl Outcome {
     }
 }
 
-/// What was done and what came back.
+/// The entry after an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The format's version.
+    /// The version of the entry's format ([`VERSION`]).
     pub version: u32,
-    /// The intent's id.
+    /// The id of the intent.
     pub id: String,
-    /// The node.
+    /// The node that the action was about.
     pub node: NodeName,
-    /// How it ended.
+    /// How the action ended.
     pub outcome: Outcome,
     /// How strongly it is proven that the node was stopped; `unknown` for a power-on.
     pub grade: Grade,
-    /// Whose word the grade stands on.
+    /// The device, program or person on which the grade rests.
     pub proven_by: String,
-    /// What was tried, in order.
+    /// The steps of the action, in order.
     pub steps: Vec<ActionStep>,
-    /// The error, when it failed; a remark otherwise.
+    /// The error if the action failed; a note otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What Ganeti was told, or why not.
+    /// What was recorded in Ganeti, or the reason why nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
-    /// When it was over.
+    /// When the action ended, on both clocks.
     pub at: Timestamp,
-    /// How long it took, in milliseconds (monotonic clock).
+    /// How long the action took, in milliseconds (monotonic clock).
     pub duration_ms: u64,
 }
 
-/// One thing that was tried.
+/// One attempt in an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionStep {
     /// Milliseconds since the action began (monotonic clock).
     pub at_ms: u64,
-    /// The device or the program.
+    /// The device or program that was asked.
     pub by: String,
-    /// What it was asked.
+    /// The request to the device or program.
     pub did: String,
-    /// What came back.
+    /// The response, as received.
     pub saw: String,
 }
 
-/// Why a line is no entry.
+/// The reason why a line is not a valid entry.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
-    /// Not JSON of this shape: torn by a crash, or of another program.
+    /// The line is not JSON of this shape: torn by a crash, or written by another program.
     #[error("it is no record: {0}")]
     Shape(#[from] serde_json::Error),
-    /// Written by a newer program.
+    /// The line has this version, which is newer than [`VERSION`].
     #[error("it has version {0}, and this program reads up to {VERSION}")]
     Newer(u64),
 }
 
-/// What tells where a line belongs; reading no more keeps a long ledger out of memory.
+/// The fields that show which action a line belongs to. Parsing only these keeps a long receipt log out of memory.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Head {
-    /// The format's version.
+    /// The version of the entry's format.
     pub version: u64,
-    /// Intent or receipt.
+    /// `intent` or `receipt`; empty if the line has neither.
     #[serde(default)]
     pub kind: String,
-    /// What joins the two.
+    /// The id that an intent and its receipt share.
     #[serde(default)]
     pub id: String,
-    /// The node.
+    /// The node's name, not validated.
     #[serde(default)]
     pub node: String,
-    /// Who asked, in an intent.
+    /// The caller, in an intent.
     #[serde(default)]
     pub requested_by: Option<HeadAsker>,
 }
 
-/// What an intent is a part of.
+/// The part of an intent's [`Caller`] that a [`Head`] needs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct HeadAsker {
-    /// The id of the whole.
+    /// The id of the action that this one is part of.
     #[serde(default)]
     pub request: Option<String>,
 }
 
 impl Head {
-    /// Reads as much of a line.
+    /// Parses the head of a line.
     ///
     /// # Errors
-    /// When it is no JSON object with a version.
+    /// [`serde_json::Error`] if the line is not a JSON object with a version.
     pub fn from_line(line: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(line)
     }
 }
 
 impl LogEntry {
-    /// The entry as one line, without the newline; no terminal obeys anything in it.
+    /// Returns the entry as one line, without the newline. Characters that control a terminal are escaped.
     ///
     /// # Errors
-    /// None in practice; serialisation of these types cannot fail.
+    /// [`serde_json::Error`]; in practice serialisation of these types cannot fail.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         Ok(printable(&serde_json::to_string(self)?).into_owned())
     }
 
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
-    /// [`EntryError`].
+    /// [`EntryError::Newer`] if the version is above [`VERSION`], [`EntryError::Shape`] if the line is not a valid
+    /// entry.
     pub fn from_line(line: &str) -> Result<Self, EntryError> {
         let Head { version, .. } = Head::from_line(line)?;
         if version > u64::from(VERSION) {
@@ -280,7 +283,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The format is pinned: receipts of today must be readable for as long as there is a ledger.
+    /// The format is pinned: receipts of today must be readable for as long as there is a receipt log.
     #[test]
     fn version_1_is_pinned() {
         let line = LogEntry::Intent(intent("a1", "n3.lab")).to_line().unwrap();

@@ -1,8 +1,10 @@
-//! Who is to be recorded offline, drained or un-drained in Ganeti: one function from the cluster's state to a plan.
+//! The reconciler: one pure function from the state of the cluster to a plan of which nodes to record offline, drain or
+//! un-drain in Ganeti.
 //!
-//! Only a fencing offlines, and only while it still proves something: the node was not readmitted, and not seen running,
-//! since. A graceful leaving drains. Notifications and alerts only say when to look; what is found depends on the state
-//! alone, so that a fencing that nobody was told of is found at the next look. What is not known never becomes a record.
+//! Only a fencing leads to a record offline, and only while it still proves something: the node was not readmitted and
+//! not seen running since. A node that leaves gracefully is drained. Notifications and alerts only trigger a
+//! reconciliation. The plan depends on the state alone, so the next reconciliation finds a fencing that was not
+//! notified. An unknown state never leads to a record.
 
 mod block_reason;
 mod candidate_pool;
@@ -27,55 +29,55 @@ pub use memory::Memory;
 pub use proof::{FencingEvidence, First, Proof, ProofSource, last_on, proofs};
 pub use state::{NodeState, PowerAction, PowerReceipt, ReconcileInput, Settings};
 
-/// What to do, and what to remember.
+/// The result of one reconciliation: decisions, and the memory for the next one.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// One for each node of Ganeti, in the order in which it is to be done.
+    /// One decision for each node of Ganeti, in the order in which the jobs are to be submitted.
     pub verdicts: Vec<NodeDecision>,
-    /// To be kept for the next look, before anything of the plan is done.
+    /// The memory for the next reconciliation. The caller stores it before it carries out any part of the plan.
     pub memory: Memory,
 }
 
-/// What is decided of one node.
+/// The decision about one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeDecision {
-    /// The node.
+    /// The node's name, as Ganeti has it.
     pub node: NodeName,
-    /// What is decided.
+    /// The decision with its reason.
     pub decision: Decision,
 }
 
-/// A decision, with its reason.
+/// What to do about one node, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Record it offline.
+    /// Record the node offline.
     Offline {
-        /// The job.
+        /// The job that sets the node's flags.
         job: OfflineJob,
-        /// What proves that it may.
+        /// The proof that allows the record.
         proof: Proof,
-        /// What is done to its power beside.
+        /// What is done to the node's power with the record.
         power_too: PowerAction,
     },
-    /// It is offline already, and a newer fencing tells of its power: correct that.
+    /// Correct the `powered` flag: the node is offline already, and a newer fencing shows its power state.
     Powered {
-        /// The job.
+        /// The job that sets the node's flags.
         job: OfflineJob,
-        /// What tells it.
+        /// The proof that shows the power state.
         proof: Proof,
     },
-    /// It left gracefully: drain it, then mark the drain as ours, in one job.
+    /// Drain the node, which left gracefully, then set the tag of gnt-ha's drain, in one job.
     Drain {
-        /// Let Ganeti promote another node to master candidate.
+        /// Whether Ganeti must promote another node to master candidate.
         auto_promote: bool,
     },
-    /// It is back: un-drain it and take our mark away, in one job.
+    /// Un-drain the node, which is back, and remove the tag of gnt-ha's drain, in one job.
     UnDrain,
-    /// Our mark is there, and the drain is not ours any more: take the mark away.
+    /// Remove the tag of gnt-ha's drain: the drain was undone or replaced.
     ForgetDrain,
-    /// Nothing.
+    /// No change is needed.
     Nothing(NoActionReason),
-    /// Something, but not now.
+    /// A change is needed and blocked.
     Refused(BlockReason),
 }
 
@@ -105,10 +107,10 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Decides.
+/// Decides what to do about each node.
 ///
-/// Whoever is not master gets a plan of nothing, and the memory that it needs once it is. Running it again, with the
-/// plan done or not, changes nothing more.
+/// A host that is not master gets decisions without an action, and the memory that it needs when it becomes master. The
+/// function is idempotent: a second call decides nothing more, with the plan carried out or not.
 #[must_use]
 pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) -> Plan {
     let mut judge = Judge::new(state, settings, memory);
@@ -121,7 +123,8 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     if is_master && general.is_none() {
         hold_back(&mut wishes, state, settings, &mut memory);
     }
-    // Those that are no candidates first: with auto_promote, Ganeti would choose among them, dead or not. Then drains.
+    // Nodes that are not candidates come first: with `auto_promote`, Ganeti would choose among them, dead or not. Then
+    // drains.
     wishes.sort_by_key(|(node, wish)| (wish.rank(), node.ganeti.master_candidate));
     let mut pool = Pool::new(state);
     let verdicts = wishes
@@ -130,14 +133,14 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
             node: node.ganeti.name.clone(),
             decision: match (&general, wish) {
                 (_, Intention::Leave(quiet)) => Decision::Nothing(quiet),
-                // The master itself is lost: nobody else tells why nothing goes on.
+                // The master itself is lost and not fenced: no other host reports why nothing happens.
                 (_, Intention::Refuse(refusal @ BlockReason::NotFenced { .. }))
                     if state.quorum && state.master.as_ref() == Some(&node.ganeti.name) =>
                 {
                     Decision::Refused(refusal)
                 }
                 _ if !is_master => Decision::Nothing(NoActionReason::NotMaster),
-                // What is wrong with this node is the nearer reason.
+                // The reason that concerns this node alone comes before the general one.
                 (_, Intention::Refuse(refusal)) => Decision::Refused(refusal),
                 (Some(refusal), _) => Decision::Refused(refusal.clone()),
                 (None, wish) => decide(node, wish, &mut pool, settings.power_too),
@@ -150,7 +153,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
 fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: PowerAction) -> Decision {
     let job = |proof: &Proof, auto_promote| OfflineJob {
         node: node.ganeti.name.clone(),
-        // Ganeti takes no power state of a node without an OOB program (`lib/cmdlib/node.py`).
+        // Ganeti accepts no power state for a node without an OOB program (`lib/cmdlib/node.py`).
         powered: proof.powered.filter(|_| node.ganeti.oob_program.is_some()),
         auto_promote,
     };
@@ -158,7 +161,7 @@ fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: Pow
         Intention::Offline(proof) => Decision::Offline {
             job: job(&proof, pool.leave(&node.ganeti.name)),
             power_too: PowerAction {
-                // Not where it is off already, nor where nothing could switch it off.
+                // A power-off is left out for a node that is off already and for one without an OOB program.
                 off: power_too.off && node.ganeti.oob_program.is_some() && proof.powered != Some(false),
                 ..power_too
             },
@@ -173,12 +176,12 @@ fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: Pow
     }
 }
 
-/// What keeps this host from doing anything at all.
+/// Returns the reason that blocks every change by this host, if there is one.
 fn general_refusal(state: &ReconcileInput) -> Option<BlockReason> {
     if !state.quorum {
         return Some(BlockReason::NoQuorum);
     }
-    // A returning old master still believes its own configuration.
+    // An old master that returns still has its own configuration, which names it as master.
     match &state.role {
         MasterRoleState::On(host) if node::find(host, names(state)) != Ok(&state.here) => {
             return Some(BlockReason::MasterElsewhere { role_on: Some(host.clone()) });
@@ -196,7 +199,7 @@ fn names(state: &ReconcileInput) -> impl Iterator<Item = &NodeName> {
     state.nodes.iter().map(|node| &node.ganeti.name)
 }
 
-/// Asks the breaker about those that are to be recorded offline; while it holds, nothing is drained either.
+/// Asks the breaker about the nodes that are to be recorded offline. While it is open, drains are blocked too.
 fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, settings: &Settings, memory: &mut Memory) {
     let offline: BTreeSet<NodeName> = wishes
         .iter()
@@ -212,7 +215,7 @@ fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, set
     }
 }
 
-/// Whether every node is there. Those that the administrator has offline for reasons of his own do not count, nor those
+/// Returns whether every node is online. Nodes that the administrator has recorded offline do not count, nor do nodes
 /// that Pacemaker does not know.
 fn is_whole(state: &ReconcileInput, memory: &Memory) -> bool {
     state.nodes.iter().all(|node| {

@@ -1,4 +1,4 @@
-//! What would happen if a host died now: Pacemaker's outlook and our own decisions, as one list of steps.
+//! The rehearsal of a host's death: Pacemaker's simulation and gnt-ha's own decisions, as one list of steps. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,20 +14,22 @@ use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, unexpect
 use super::quorum::Left;
 use super::reconcile::Decision;
 
-/// One step.
+/// One step of a rehearsal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RehearsalStep {
-    /// Who would do it: `Pacemaker`, `proof`, `Ganeti's record`.
+    /// What would do it: `Pacemaker`, `proof`, `Ganeti's record`; `corosync` for a loss of quorum.
     pub who: &'static str,
-    /// What.
+    /// The step as text.
     pub what: String,
-    /// It would not happen, or not as it should: what is in the way.
+    /// Whether the step would not happen, or not as it should; the text has the reason.
     pub blocked: bool,
-    /// When it usually is, or begins, in milliseconds after the death; none where that depends on what it waits for.
+    /// When the step usually happens or begins, in milliseconds after the death; `None` if that depends on what it
+    /// waits for.
     pub typical_ms: Option<u64>,
-    /// When it is at the latest, if every step before it takes all the time that it has.
+    /// When the step happens at the latest, in milliseconds after the death, if every step before it takes all of its
+    /// time.
     pub latest_ms: Option<u64>,
-    /// What an off of it would prove.
+    /// The grade that an off by this step would prove.
     pub grade: Option<Grade>,
 }
 
@@ -48,7 +50,7 @@ impl RehearsalStep {
         Self { latest_ms: u64::try_from(time.as_millis()).ok(), ..self }
     }
 
-    /// The time, for people.
+    /// Returns the time as text; empty for a blocked step and an unknown time.
     #[must_use]
     pub fn when(&self) -> String {
         match (self.blocked, self.typical_ms, self.latest_ms) {
@@ -60,38 +62,38 @@ impl RehearsalStep {
     }
 }
 
-/// What is known before.
+/// The state before the death.
 #[derive(Debug)]
 pub struct RehearsalInput<'a> {
-    /// The host, as Pacemaker calls it.
+    /// The node that dies, by Pacemaker's name.
     pub died: &'a PacemakerName,
-    /// By `crm_simulate`.
+    /// Pacemaker's actions by `crm_simulate`.
     pub outlook: &'a Simulation,
     /// The resource of Ganeti's master role, if the dead host had it.
     pub role: Option<&'a str>,
-    /// What its OOB program says of each level that could prove it, or why none could.
+    /// The report of the OOB program on each level that could prove the death, or the reason why none could.
     pub proof: Result<Vec<String>, String>,
-    /// The least grade that both programs take for an off.
+    /// The weakest grade that both programs accept for an off.
     pub least: Grade,
-    /// What would be recorded, were it proven like that, or why nothing can be said.
+    /// The decision about the record after such a proof, or the reason why it is unknown.
     pub record: Result<&'a Decision, String>,
-    /// The times.
+    /// The times of each step.
     pub times: &'a RecoveryTimes,
-    /// Pacemaker's configuration, with the times of its operations.
+    /// Pacemaker's configuration, with the timeouts of its operations.
     pub resources: &'a Resources,
-    /// What would be left of corosync's votes, where that is known.
+    /// The votes that would be left in corosync, if they are known.
     pub left: Option<Left>,
-    /// The ways in which Pacemaker may fence it.
+    /// The options that Pacemaker has to fence the node.
     pub ways: &'a Ways,
-    /// Who may fence it with a device of ours; none where that is not known.
+    /// The members that may fence the node with a `fence_ganeti` device; `None` if that is unknown.
     pub fencers: Option<Vec<PacemakerName>>,
 }
 
-/// `crm_simulate` plans the fencing all the same: which host could do it the fencer asks when it is to be done.
+/// `crm_simulate` plans the fencing without a host that can do it: the fencer looks for that host only when it fences.
 const NO_FENCER: &str = "finds no other host that may fence it: each lacks what is needed (its node attribute gnt-ha-fence-score is \
                          -INFINITY) or is kept off by a location constraint";
 
-/// The steps, in their order.
+/// Returns the steps, in their order.
 #[must_use]
 pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     const PACEMAKER: &str = "Pacemaker";
@@ -160,9 +162,9 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
         };
         RehearsalStep { grade: Some(grade), ..step }
     }));
-    // What ran on the dead is stopped by its death.
+    // What ran on the dead host is stopped by its death.
     let is_real = |step: &&Move| !matches!(step, Move::Resource { node, .. } if node == known.died.as_str());
-    // What is done with one resource is done one after the other.
+    // Actions of one resource run one after the other.
     let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
     let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
     if let Some(role) =
@@ -185,14 +187,15 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
             _ => RehearsalStep { blocked: !proven, ..made },
         });
     }
-    // Whoever is master looks at each monitor; if it was the dead one, the next one once it is.
+    // The master reconciles at each monitor; if the dead host was the master, the next master does so when it has the
+    // role.
     let is_role = |resource: &str| known.role.is_some_and(|role| resource.split(':').next() == Some(role));
     let taken = ends.iter().filter(|(resource, _)| is_role(resource)).map(|(_, end)| *end).max();
     let looks = known.resources.agents("ganeti-master-role").find_map(|role| interval(&role.id, known.resources));
     let recorded = taken.unwrap_or_else(|| times.proven()) + looks.unwrap_or_default();
     steps.push(match &known.record {
         Ok(decision @ Decision::Offline { proof, .. }) if proven => {
-            // What would prove it is not there yet.
+            // The proof does not exist yet, so its source is left out.
             let told = decision.to_string();
             let what = told.split(": ").next().unwrap_or_default();
             RehearsalStep::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade)).within(recorded)
@@ -204,19 +207,19 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     steps
 }
 
-/// The lines of `ganeti-oob check`, if one level could prove it, be it after others that could not.
+/// Returns the lines of `ganeti-oob check` if one level could prove the death, also after others that could not.
 ///
 /// # Errors
-/// The lines in one, where none could.
+/// All lines in one, if no level could prove it.
 pub fn proof_of(report: &str) -> Result<Vec<String>, String> {
     let lines = || report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     let lines: Vec<String> = lines().filter(|line| !line.is_empty()).collect();
-    // What is no line of a level proves nothing.
+    // A line that is not of a level proves nothing.
     let proves = |line: &str| line.starts_with("ok ") && level(line).is_some();
     if one_proves(&lines, proves) { Ok(lines) } else { Err(lines.join("; ")) }
 }
 
-/// Whether there is a level of which all lines are as they must be.
+/// Returns whether there is a level whose lines all suffice.
 fn one_proves(lines: &[String], is_enough: impl Fn(&str) -> bool) -> bool {
     let levels: BTreeSet<Option<usize>> = lines.iter().map(|line| level(line)).collect();
     levels.iter().any(|number| lines.iter().filter(|line| level(line) == *number).all(|line| is_enough(line)))
@@ -230,12 +233,12 @@ fn level(line: &str) -> Option<usize> {
     line.split(' ').skip_while(|word| *word != "level").nth(1)?.parse().ok()
 }
 
-/// When the level of a line is done at the latest, and what its off proves.
+/// Returns when the level of a line is done at the latest, and the grade of its off.
 fn of<'a>(line: &str, times: &'a RecoveryTimes) -> Option<&'a (Duration, Grade)> {
     times.levels.get(level(line)?.checked_sub(1)?)
 }
 
-/// What is said of a level, as in `ok n1.lab level 1 bmc: on`, with its time and what its off would prove.
+/// Adds to the report of a level, such as `ok n1.lab level 1 bmc: on`, its time and the grade of its off.
 fn of_level(step: RehearsalStep, times: &RecoveryTimes) -> RehearsalStep {
     let Some((end, grade)) = of(&step.what, times) else {
         return step.within(times.proven());
@@ -304,7 +307,7 @@ mod tests {
         })
     }
 
-    /// The proof of the devices that would be used: what another device may have done counts for what it gives.
+    /// The proof comes from the devices that would be used: another device counts with its own grade.
     #[test]
     fn devices_beside_ours_are_steps_of_their_own() {
         let text = |topology: &str| {
@@ -361,7 +364,7 @@ mod tests {
         said_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
     }
 
-    /// Step by step, with grades and times from the budget.
+    /// Each step has its grade and its times from the time budget.
     #[test]
     fn each_step_has_its_time_and_each_level_its_grade() {
         let totem = Totem { token_ms: 1_650, consensus_ms: 1_980 };
@@ -394,7 +397,7 @@ mod tests {
         assert!(unproven[2..].iter().all(|step| step.when().is_empty() && step.latest_ms.is_none()), "{unproven:?}");
     }
 
-    /// Unknown is not success: without a proof nothing that waits for it is said to happen.
+    /// Unknown is not success: without a proof no step that waits for it is reported to happen.
     #[test]
     fn nothing_follows_a_proof_that_is_not_there() {
         let nothing = Decision::Nothing(NoActionReason::AsItShould);
@@ -404,7 +407,7 @@ mod tests {
         assert_eq!(said.len(), 4, "what ran on the dead is not stopped by anybody: {said:?}");
     }
 
-    /// A silent BMC with a PDU behind it: it is proven all the same, and what is in the way is said.
+    /// A BMC that does not answer with a PDU behind it: the death is proven, and the failed level is reported.
     #[test]
     fn a_level_that_fails_is_in_the_way_of_itself_only() {
         let report = "ERROR  n1.lab  level 1  bmc: no answer\nok     n1.lab  level 2  pdu-a: on\nok     n1.lab  level 2  pdu-b: on\n";
@@ -415,7 +418,7 @@ mod tests {
             said.iter().filter(|(what, _)| what.contains(" level ")).map(|(_, blocked)| *blocked).collect();
         assert_eq!(proofs, [true, false, false]);
         assert!(said.contains(&("promote master on n2.lab".into(), false)), "{said:?}");
-        // Of two supplies one is not enough.
+        // Of two power supplies one is not enough.
         assert!(
             proof_of(&report.replace("ok     n1.lab  level 2  pdu-b: on", "ERROR  n1.lab  level 2  pdu-b: no answer"))
                 .is_err()
@@ -433,7 +436,7 @@ mod tests {
         assert_eq!(said[3], ("paused".into(), true));
     }
 
-    /// Whoever loses quorum with the dead fences nobody.
+    /// A part of the cluster that loses quorum with the dead host fences no node.
     #[test]
     fn a_quorum_that_dies_with_the_host_is_in_the_way() {
         use crate::core::quorum::Quorum;

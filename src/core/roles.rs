@@ -1,8 +1,9 @@
-//! What Ganeti's roles mean to Pacemaker: who this node is and what works here go in, an OCF result comes out.
+//! The logic of Ganeti's roles as OCF agents: from this node's role and the state of its daemons to an OCF result.
+//! Pure.
 //!
-//! Facts: the exit codes are OCF's (`ra/1.1/resource-agent-api.md`); what the scheduler makes of them is
-//! Pacemaker's `lib/pengine/unpack.c`. A monitor that finds an *unexpected* state has the resource recovered; 5 bans
-//! it from the node; anything but 0 from `stop` has the node fenced.
+//! The exit codes are OCF's (`ra/1.1/resource-agent-api.md`); Pacemaker's `lib/pengine/unpack.c` shows what the
+//! scheduler makes of them. A monitor that finds an *unexpected* state has the resource recovered. Code 5 bans the
+//! resource from the node. Any code but 0 from `stop` has the node fenced.
 
 pub mod attribute;
 mod failure;
@@ -20,28 +21,28 @@ pub use node_role::NodeRole;
 /// The exit codes of an OCF resource agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OcfCode {
-    /// Done; for a monitor: running, or unpromoted.
+    /// The action is done; for a monitor: running, or unpromoted.
     Success,
     /// A failure that another attempt may fix.
     ErrGeneric,
     /// The parameters make no sense on this node.
     ErrArgs,
-    /// There is no such action.
+    /// The agent has no such action.
     ErrUnimplemented,
     /// Something that the resource needs is not on this node.
     ErrInstalled,
-    /// The parameters make no sense anywhere.
+    /// The parameters make no sense on any node.
     ErrConfigured,
-    /// Not running.
+    /// The resource is not running.
     NotRunning,
-    /// Running, and promoted.
+    /// The resource is running, and promoted.
     RunningPromoted,
-    /// Promoted, and failed.
+    /// The resource is promoted, and has failed.
     FailedPromoted,
 }
 
 impl OcfCode {
-    /// The number, as Pacemaker sees it.
+    /// Returns the exit code as a number.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -58,23 +59,23 @@ impl OcfCode {
     }
 }
 
-/// What an action comes to.
+/// The result of an action of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OcfResult {
     /// The exit code.
     pub code: OcfCode,
-    /// Why, if it is no plain success: Pacemaker shows it beside the failure.
+    /// The reason, if it is not a plain success: Pacemaker shows it with the failure.
     pub reason: Option<String>,
 }
 
 impl OcfResult {
-    /// Without a reason.
+    /// Returns a result without a reason.
     #[must_use]
     pub const fn plain(code: OcfCode) -> Self {
         Self { code, reason: None }
     }
 
-    /// With a reason.
+    /// Returns a result with a reason.
     #[must_use]
     pub fn because(code: OcfCode, reason: impl Into<String>) -> Self {
         Self { code, reason: Some(reason.into()) }
@@ -84,11 +85,11 @@ impl OcfResult {
 /// How Pacemaker runs `ganeti-master-role`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunAs {
-    /// One resource: where it is started is the master.
+    /// As one resource: the node on which it is started is the master.
     Primitive,
-    /// A clone on every node: the promoted instance is the master.
+    /// As a clone on every node: the node with the promoted instance is the master.
     Promotable {
-        /// This node's instance was started since the host booted.
+        /// Whether this node's instance was started since the host booted.
         started: bool,
     },
 }
@@ -100,30 +101,30 @@ pub fn join_failures(failures: &[Failure]) -> String {
     all.join("; ")
 }
 
-/// What a monitor of `ganeti-master-role` sees.
+/// The input of a monitor of `ganeti-master-role`.
 #[derive(Clone, Debug)]
 pub struct MasterView {
-    /// Who this node takes itself for.
+    /// The role of this node, by its own files.
     pub rank: NodeRole,
-    /// How Pacemaker runs the role.
+    /// How the claims of the other candidates compare with this node's claim to be master.
     pub run_as: RunAs,
-    /// How this node stands with the other candidates, where it takes itself for the master.
+    /// The way in which Pacemaker runs the role.
     pub standing: Standing,
-    /// At a first look, luxid does not listen and no other candidate has answered.
+    /// Whether, at a probe, luxid does not listen and no other candidate has answered.
     pub alone: bool,
-    /// What was not counted: the word of a node that this node shuns.
+    /// The master claims that were not counted, as text: those of nodes that this node shuns.
     pub ignored: Option<String>,
-    /// The role was stopped here on purpose since the host booted.
+    /// Whether the role was stopped here on purpose since the host booted.
     pub stopped: bool,
-    /// When the role was served here; now: luxid listens.
+    /// When the role was served here; now means that luxid listens.
     pub served: Served,
-    /// A daemon of the role runs here, or its IP is here. Only looked at where full mode found a failure.
+    /// Whether a daemon of the role runs here, or its IP is here. Checked only if full mode found a failure.
     pub left: bool,
-    /// What full mode found; `None` in partial mode.
+    /// The failures that full mode found; `None` in partial mode.
     pub failures: Option<Vec<Failure>>,
 }
 
-/// What a monitor of `ganeti-master-role` answers.
+/// Returns the result of a monitor of `ganeti-master-role`.
 #[must_use]
 pub fn monitor_master(view: &MasterView) -> OcfResult {
     match view.rank {
@@ -141,7 +142,7 @@ fn monitor_believed_master(view: &MasterView) -> OcfResult {
             format!("this node takes itself for the master, its peers know {successor}"),
         );
     }
-    // What neither ends a role nor keeps it away is said.
+    // The reason contains what neither ends the role nor keeps it away.
     let doubts: Vec<&str> = view.standing.doubt().into_iter().chain(view.ignored.as_deref()).collect();
     let reason = (!doubts.is_empty()).then(|| doubts.join("; "));
     let is_doubted = view.standing.doubt().is_some() && view.served == Served::Never;
@@ -163,12 +164,12 @@ fn monitor_believed_master(view: &MasterView) -> OcfResult {
             };
             OcfResult::because(code, join_failures(failures))
         }
-        // Nothing of it runs: that is "not running", which needs no stop that could fail.
+        // Nothing of the role runs: that is "not running", which needs no stop that could fail.
         Some(failures) => OcfResult { reason: Some(join_failures(failures)), ..idle(view.run_as) },
     }
 }
 
-/// The role is not here, and that is well.
+/// Returns the result for a role that is not here, as it should be.
 #[must_use]
 pub const fn idle(run_as: RunAs) -> OcfResult {
     OcfResult::plain(match run_as {
@@ -177,7 +178,8 @@ pub const fn idle(run_as: RunAs) -> OcfResult {
     })
 }
 
-/// The role can never be here. A primitive is banned; a clone's instance waits for ever and harms nobody.
+/// Returns the result for a node on which the role can never be. A primitive is banned from it. The instance of a clone
+/// waits for ever, which does no harm.
 fn elsewhere(run_as: RunAs) -> OcfResult {
     match run_as {
         RunAs::Primitive => OcfResult::because(OcfCode::ErrInstalled, "this node is no master candidate"),
@@ -185,52 +187,54 @@ fn elsewhere(run_as: RunAs) -> OcfResult {
     }
 }
 
-/// How the role comes to this node.
+/// The way in which the role comes to this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Takeover {
-    /// It is here by Ganeti's files: the daemons are started if they do not serve.
+    /// The role is here by Ganeti's files: the daemons are started if they do not serve.
     StartDaemons {
-        /// Without asking the other nodes, and what proves that this is safe.
+        /// The proof that it is safe not to ask the other nodes; `None` if they are asked.
         no_voting: Option<String>,
     },
-    /// `gnt-cluster master-failover`.
+    /// `gnt-cluster master-failover` is run.
     Failover {
-        /// Without asking the other nodes, and what proves that this is safe.
+        /// The proof that it is safe not to ask the other nodes; `None` if they are asked.
         no_voting: Option<String>,
     },
-    /// It cannot, and why.
+    /// This node cannot take the role, for this reason.
     Refused(OcfResult),
-    /// It cannot yet: what is in the way may go away by itself.
+    /// This node cannot take the role yet; the obstacle may disappear by itself.
     NotYet(OcfResult),
 }
 
-/// What is known before the role is taken.
+/// The state before the role is taken.
 #[derive(Clone, Debug)]
 pub struct TakeoverView {
-    /// Who this node takes itself for.
+    /// The role of this node, by its own files.
     pub rank: NodeRole,
-    /// How this node stands with the other candidates, where it takes itself for the master.
+    /// How the claims of the other candidates compare with this node's claim to be master.
     pub standing: Standing,
-    /// The master IP answers, and it is not on this host.
+    /// Whether the master IP answers, and is not on this host.
     pub served_elsewhere: bool,
-    /// A candidate that can be reached has a newer configuration: own serial, its serial
+    /// The serial numbers of this node and of a reachable candidate with a newer configuration, if there is one
     /// ([`newer_copy`](super::roles::master_claims::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
-    /// This node has missed a newer configuration: own serial, and what was heard ([`hear`](super::roles::master_claims::update_newer_config)).
+    /// This node's serial number and the newer configuration that it has missed, if there is one
+    /// ([`update_newer_config`](super::roles::master_claims::update_newer_config)).
     pub missed: Option<(u64, NewerConfig)>,
-    /// A newer configuration elsewhere is no hindrance (tag).
+    /// Whether a newer configuration elsewhere is ignored (tag `ocf:failover:any-serial`).
     pub any_serial: bool,
-    /// How many nodes the cluster has, those offline too: Ganeti counts them.
+    /// The number of nodes of the cluster, offline ones included: Ganeti counts them.
     pub nodes: usize,
-    /// How many can be expected to vote: nodes that are not offline and whose noded takes connections, with this one.
+    /// The number of nodes that can be expected to vote: those that are not offline and whose noded accepts
+    /// connections, and this one.
     pub voters: usize,
-    /// What proves that nobody else holds the role: that each node is gone that [`gone::must_be_gone`] names.
+    /// The proof that no other node holds the role: each node that [`gone::must_be_gone`] names is gone.
     pub gone: Option<String>,
-    /// The first of those of which nothing proves it.
+    /// The first of those nodes for which there is no proof.
     pub unproven: Option<NodeName>,
 }
 
-/// Decides how the role comes here.
+/// Decides how the role comes to this node.
 #[must_use]
 pub fn take_over(view: &TakeoverView) -> Takeover {
     let refuse = |code, reason: String| Takeover::Refused(OcfResult::because(code, reason));
@@ -270,7 +274,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         );
         return refuse(OcfCode::ErrGeneric, reason);
     }
-    // Both the command and luxid want more than half of all nodes (lib/bootstrap.py, src/Ganeti/Daemon/Utils.hs).
+    // Both the command and luxid need more than half of all nodes (`lib/bootstrap.py`, `src/Ganeti/Daemon/Utils.hs`).
     let no_voting = if 2 * view.voters > view.nodes {
         None
     } else if let Some(proof) = &view.gone {
@@ -290,7 +294,8 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
     }
 }
 
-/// What a monitor of `ganeti-node-role` answers: `stopped` since the host booted, the failures of full mode.
+/// Returns the result of a monitor of `ganeti-node-role`. `stopped`: the role was stopped since the host booted.
+/// `failures`: those of full mode.
 #[must_use]
 pub fn monitor_node(stopped: bool, failures: &[Failure]) -> OcfResult {
     if stopped {

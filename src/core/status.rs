@@ -1,4 +1,4 @@
-//! What `gnt-ha status` says: each node in a line, and what stands above all of them.
+//! The contents of `gnt-ha status`: one line for each node, and notes about the whole cluster. Pure.
 
 mod protection;
 
@@ -14,30 +14,30 @@ use super::quorum::{Quorum, Standing};
 use super::receipt::{Action, Outcome};
 use super::reconcile::{Decision, Membership, Pause};
 
-/// The version of the JSON. Keys may be added to it; none changes its meaning.
+/// The version of the JSON output. Later versions may add keys; the meaning of a key stays.
 pub const VERSION: u32 = 1;
 
-/// How well things are; the worst is the exit code.
+/// How good the state is. The worst one is the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// All is well.
+    /// The state is as it should be.
     #[default]
     Ok,
-    /// Something is refused, or needs attention.
+    /// A change is blocked, or something needs attention.
     Attention,
-    /// Something cannot be known.
+    /// Something is unknown.
     Unknown,
 }
 
 impl Level {
-    /// The exit code.
+    /// Returns the exit code of `gnt-ha status`.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// In front of a line.
+    /// Returns the mark at the beginning of a line.
     #[must_use]
     pub const fn mark(self) -> char {
         match self {
@@ -48,44 +48,45 @@ impl Level {
     }
 }
 
-/// Everything.
+/// The state of the cluster, as this host has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
-    /// [`VERSION`].
+    /// The version of this format ([`VERSION`]).
     pub version: u32,
-    /// The host that looked.
+    /// The host that collected the status.
     pub host: String,
-    /// The worst of all lines and notes.
+    /// The worst level of all lines and notes.
     pub level: Level,
     /// Ganeti's master, by the files of this host.
     pub master: Option<NodeName>,
-    /// Pacemaker has quorum here; null if it could not be asked.
+    /// Whether Pacemaker has quorum on this host; null if it could not be asked.
     pub quorum: Option<bool>,
-    /// The host with qnetd, and whether each member here has its vote; null without one, or where corosync could not be asked.
+    /// The host with qnetd, and whether each member of this partition has its vote. Null without a quorum device, or if
+    /// corosync could not be asked.
     pub quorum_device: Option<DeviceVote>,
-    /// Pacemaker's maintenance mode; null if it could not be asked.
+    /// Whether Pacemaker is in maintenance mode; null if it could not be asked.
     pub maintenance: Option<bool>,
     /// The administrator's pause.
     pub pause: Option<Pause>,
-    /// Why the breaker of this host holds, while it does.
+    /// The state of this host's breaker, if it is open.
     pub breaker: Option<OpenState>,
-    /// The nodes.
+    /// One line for each node.
     pub nodes: Vec<NodeStatus>,
-    /// What else there is to say.
+    /// What concerns more than one node.
     pub notes: Vec<Note>,
 }
 
-/// corosync's quorum device.
+/// The state of corosync's quorum device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceVote {
     /// The host with qnetd, or the device's model.
     pub host: String,
-    /// Each member of this part of the cluster has its vote.
+    /// Whether each member of this part of the cluster has its vote.
     pub votes: bool,
 }
 
 impl DeviceVote {
-    /// As it is now; none where no device is configured.
+    /// Returns the present state; `None` if no device is configured.
     #[must_use]
     pub fn of(quorum: &Quorum) -> Option<Self> {
         let device = quorum.device.as_ref()?;
@@ -93,7 +94,7 @@ impl DeviceVote {
         Some(Self { host: device.host.clone().unwrap_or_else(|| device.model.clone()), votes })
     }
 
-    /// In a line; it is no secret where it is as it should be.
+    /// Returns the state as a note, also if it is as it should be.
     #[must_use]
     pub fn note(&self) -> Note {
         let Self { host, votes } = self;
@@ -112,7 +113,7 @@ impl DeviceVote {
 }
 
 impl Status {
-    /// Takes the worst level of all that is said.
+    /// Sets the level to the worst one of all lines and notes; [`Level::Unknown`] without any.
     #[must_use]
     pub fn judged(mut self) -> Self {
         let levels = self.nodes.iter().map(|line| line.level).chain(self.notes.iter().map(|note| note.level));
@@ -121,40 +122,40 @@ impl Status {
     }
 }
 
-/// Something that concerns more than a node.
+/// A note about more than one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// How bad it is.
+    /// How good the state is.
     pub level: Level,
-    /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`, `simulated`, `shun`, `tag`, `record`,
-    /// `power`.
+    /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`,
+    /// `simulated`, `shun`, `tag`, `record`, `power`.
     pub about: &'static str,
-    /// In words.
+    /// The note as text.
     pub text: String,
 }
 
 impl Note {
-    /// A note.
+    /// Makes a note.
     #[must_use]
     pub fn new(level: Level, about: &'static str, text: impl Into<String>) -> Self {
         Self { level, about, text: text.into() }
     }
 }
 
-/// Ganeti's role of a node.
+/// The role of a node in Ganeti.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DisplayedRole {
-    /// The master.
+    /// The node is the master.
     Master,
-    /// A master candidate.
+    /// The node is a master candidate, and not the master.
     Candidate,
-    /// Any other.
+    /// The node is neither.
     Regular,
 }
 
 impl DisplayedRole {
-    /// By who is master and who holds the configuration.
+    /// Returns the role of a node that is master, or a candidate, or neither.
     #[must_use]
     pub const fn of(is_master: bool, is_candidate: bool) -> Self {
         match (is_master, is_candidate) {
@@ -165,21 +166,21 @@ impl DisplayedRole {
     }
 }
 
-/// What Ganeti's files on this host say of a node; null where they do not tell.
+/// The flags of a node in Ganeti's files on this host; null if the files do not have a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Flags {
-    /// Its role.
+    /// The role of the node.
     pub role: DisplayedRole,
-    /// Recorded as offline.
+    /// Whether the node is recorded offline.
     pub offline: bool,
-    /// Recorded as drained.
+    /// Whether the node is recorded as drained.
     pub drained: Option<bool>,
-    /// Recorded as having power.
+    /// Whether the node is recorded as having power.
     pub powered: Option<bool>,
 }
 
 impl Flags {
-    /// In one column: `candidate, offline`; the power has its own.
+    /// Returns the text of the column: `candidate, offline`. The power has a column of its own.
     #[must_use]
     pub fn words(self) -> String {
         let role = match self.role {
@@ -192,21 +193,21 @@ impl Flags {
     }
 }
 
-/// The last thing that was done to a node from this host.
+/// The last action of this host on a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LastAction {
-    /// What was asked for.
+    /// The requested action.
     pub action: Action,
-    /// How it ended; null if it was interrupted, or still runs.
+    /// How the action ended; null if it was interrupted, or still runs.
     pub outcome: Option<Outcome>,
-    /// What it proves.
+    /// How strongly the action proves that the node was stopped.
     pub grade: Grade,
-    /// When it began, in milliseconds since 1970.
+    /// When the action began, in milliseconds since 1970.
     pub at_ms: u64,
 }
 
 impl LastAction {
-    /// Of a story.
+    /// Returns the summary of an action record.
     #[must_use]
     pub fn of(story: &ActionRecord) -> Self {
         Self {
@@ -217,7 +218,7 @@ impl LastAction {
         }
     }
 
-    /// In one column: `reboot 3 min ago: proven off`.
+    /// Returns the text of the column: `reboot 3 min ago: proven off`.
     #[must_use]
     pub fn words(&self, now_ms: u64) -> String {
         let end = match (self.outcome, self.grade) {
@@ -232,17 +233,17 @@ impl LastAction {
     }
 }
 
-/// What is decided of a node's record.
+/// The decision about a node's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
     /// `offline`, `power`, `drain`, `undrain`, `forget-drain`, `nothing`, `refused`.
     pub decision: &'static str,
-    /// In words, with the reason.
+    /// The decision as text, with the reason.
     pub text: String,
 }
 
 impl RecordChange {
-    /// Of a decision.
+    /// Returns the summary of a decision.
     #[must_use]
     pub fn of(decision: &Decision) -> Self {
         let word = match decision {
@@ -257,7 +258,7 @@ impl RecordChange {
         Self { decision: word, text: decision.to_string() }
     }
 
-    /// In front of a line: `*` is done, `!` is refused.
+    /// Returns the mark at the beginning of a line: `*` for a pending change, `!` for a blocked one.
     #[must_use]
     pub fn mark(&self) -> char {
         match self.decision {
@@ -268,28 +269,28 @@ impl RecordChange {
     }
 }
 
-/// One node.
+/// The state of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeStatus {
-    /// Its name.
+    /// The node's name in Ganeti, or in Pacemaker if Ganeti does not have the node.
     pub node: NodeName,
-    /// How it is.
+    /// How good the state of the node is.
     pub level: Level,
-    /// Pacemaker's word for it; null if it could not be asked.
+    /// The node's state in Pacemaker, in Pacemaker's words; null if it could not be asked.
     pub pacemaker: Option<&'static str>,
-    /// Ganeti's; null if it does not know it.
+    /// The node's flags in Ganeti; null if Ganeti does not have the node.
     pub ganeti: Option<Flags>,
-    /// The last receipt of this host.
+    /// The last receipt of this host about the node.
     pub receipt: Option<LastAction>,
-    /// What is about to happen to its record; null if that is not decided here.
+    /// The pending change of the node's record; null if this host does not decide it.
     pub next: Option<RecordChange>,
-    /// `seen`, `shun`, `self-fence`, `grade`.
+    /// The keys `seen`, `shun`, `self_fence` and `grade`.
     #[serde(flatten)]
     pub protection: Protection,
 }
 
 impl NodeStatus {
-    /// What is known of a node, judged.
+    /// Makes the line of a node, with its level.
     #[must_use]
     pub fn new(
         node: NodeName,
@@ -300,7 +301,7 @@ impl NodeStatus {
     ) -> Self {
         let is_online = ganeti.is_some_and(|flags| !flags.offline);
         let is_drained = ganeti.is_some_and(|flags| flags.drained == Some(true));
-        // Gone from the cluster, and Ganeti goes on to use it.
+        // The node has left the cluster, and Ganeti still uses it.
         let is_lost = match member {
             Some(Membership::Unclean) => true,
             Some(Membership::Absent) => is_online && !is_drained,
@@ -312,7 +313,7 @@ impl NodeStatus {
         Self { node, level, pacemaker: member.map(word), ganeti, receipt, next, protection }
     }
 
-    /// In front of the line: what is about to be done is no more than that.
+    /// Returns the mark at the beginning of the line. A pending change takes the place of the level.
     #[must_use]
     pub fn mark(&self) -> char {
         let will_be_done = self.next.as_ref().filter(|next| next.mark() == '*');
@@ -320,7 +321,7 @@ impl NodeStatus {
     }
 }
 
-/// Pacemaker's words, as crm_mon has them.
+/// Returns Pacemaker's words, as in the output of `crm_mon`.
 const fn word(member: Membership) -> &'static str {
     match member {
         Membership::Unknown => "not a member",
@@ -333,7 +334,7 @@ const fn word(member: Membership) -> &'static str {
     }
 }
 
-/// A time that has passed, in the unit that says enough.
+/// Returns the time since an event as text, in a suitable unit.
 #[must_use]
 pub fn ago(ms: u64) -> String {
     match ms / 1_000 {
@@ -374,7 +375,7 @@ mod tests {
         assert_eq!(line(Membership::Online, false, None).mark(), ' ');
     }
 
-    /// A status of nothing is none: an empty answer must not read as "all is well".
+    /// An empty status must not read as "ok".
     #[test]
     fn the_worst_counts_and_nothing_is_not_well() {
         let empty = Status {

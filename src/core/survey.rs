@@ -1,4 +1,5 @@
-//! What the other nodes' `ganeti-oob` say of themselves, all asked at once: `ganeti-oob survey`.
+//! The reports of all nodes' `ganeti-oob` about themselves, collected at once (`ganeti-oob survey`). Data types and
+//! pure functions.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +9,42 @@ use super::node::NodeName;
 use super::power::{Power, combined};
 use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
 
-/// What was found.
+/// The result of a survey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
-    /// This host's own.
+    /// The report of this host's own program.
     pub own: Program,
-    /// This host's own self-fencing, where it is armed; none of an older version.
+    /// The state of this host's own self-fencing if it is armed; also `None` from an older version.
     #[serde(default)]
     pub own_self_fence: Option<SelfFenceReport>,
-    /// Each other node's that is not offline.
+    /// The answer of each other node that was asked: those that are not offline.
     pub nodes: BTreeMap<NodeName, NodeSurvey>,
 }
 
-/// What one node said.
+/// The answer of one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::large_enum_variant, reason = "one of them a node, and nearly all of them are the large one")]
 pub enum NodeSurvey {
-    /// This.
+    /// The node answered.
     Says {
-        /// What stands behind its answer; none of a version that does not tell.
+        /// The program that answered; `None` from a version that does not report it.
         program: Option<Program>,
-        /// By how much its clock is surely ahead of this host's, in milliseconds; negative if it is behind.
+        /// By how many milliseconds the node's clock is at least ahead of this host's; negative if it is behind.
         skew_ms: i64,
-        /// Its self-fencing, where it is armed; none of an older version.
+        /// The state of the node's self-fencing if it is armed; also `None` from an older version.
         #[serde(default)]
         self_fence: Option<DatedSelfFenceReport>,
     },
-    /// Nothing, and why.
+    /// The node did not answer, for this reason.
     Silent(String),
 }
 
 impl Survey {
-    /// What a node says of its key for Pacemaker remote nodes ([`Program::remote_key`]). `here`: this host.
+    /// Returns what a node reports of its key for Pacemaker remote nodes ([`Program::remote_key`]). `here`: this host.
     ///
     /// # Errors
-    /// Why it says nothing, in one line.
+    /// The reason, in one line, if the node was not asked or did not answer.
     pub fn remote_key(&self, node: &NodeName, here: Option<&NodeName>) -> Result<Option<&str>, &str> {
         let program = match self.nodes.get(node) {
             _ if here == Some(node) => Some(&self.own),
@@ -55,38 +56,39 @@ impl Survey {
     }
 }
 
-/// One device of a node, as `ganeti-oob devices` has asked it: each of every level, as the next level may be needed.
+/// The answer of one device of a node, collected by `ganeti-oob devices`. It asks each device of every level, because
+/// the next level may be needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceAnswer {
-    /// Its level, from 1.
+    /// The level of the device, from 1.
     pub level: usize,
-    /// Its name in the configuration.
+    /// The name of the device in the configuration.
     pub device: String,
-    /// What it said of the power; none: it did not.
+    /// The power state that the device reported; `None` if it did not.
     pub power: Option<Power>,
-    /// In words; or why it said nothing.
+    /// The answer as text, or the reason why there is none.
     pub said: String,
-    /// What its configuration could be stricter in, as it has shown; none of an older version.
+    /// What the device has shown that its configuration could be stricter in; `None` from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// Each level with its devices.
+/// Returns the devices of each level.
 pub fn levels(asked: &[DeviceAnswer]) -> impl Iterator<Item = &[DeviceAnswer]> {
     asked.chunk_by(|a, b| a.level == b.level)
 }
 
-/// What the devices of a level say together: on while one of them is, off when all of them are.
+/// Returns the power state of a level: on if one of its devices reports on, off if all of them report off.
 #[must_use]
 pub fn level_power(level: &[DeviceAnswer]) -> Option<Power> {
     let known = combined(level.iter().filter_map(|asked| asked.power))?;
     (known == Power::On || level.iter().all(|asked| asked.power.is_some())).then_some(known)
 }
 
-/// What the first level that knows says of the power.
+/// Returns the power state of the first level that has one.
 ///
 /// # Errors
-/// Why none does, in one line.
+/// The answers of the silent devices, in one line, if no level has a power state.
 pub fn power_of(asked: &[DeviceAnswer]) -> Result<Power, String> {
     let known = levels(asked).find_map(level_power);
     known.ok_or_else(|| {
@@ -96,7 +98,8 @@ pub fn power_of(asked: &[DeviceAnswer]) -> Result<Power, String> {
     })
 }
 
-/// By how much a clock that showed `shown_ms` at some time between `asked_ms` and `answered_ms` of this host's is surely ahead.
+/// Returns by how many milliseconds a clock is at least ahead. It showed `shown_ms` at some time between `asked_ms` and
+/// `answered_ms` of this host's clock.
 #[must_use]
 pub fn skew_ms(shown_ms: u64, asked_ms: u64, answered_ms: u64) -> i64 {
     let nearest = shown_ms.clamp(asked_ms.min(answered_ms), answered_ms.max(asked_ms));
@@ -111,7 +114,7 @@ mod tests {
         DeviceAnswer { level, device: format!("d{level}"), power, said: "no answer".into(), advice: None }
     }
 
-    /// As in fencing: a level counts when all of its devices have answered, and the next is asked where one does not.
+    /// As in fencing, a level counts if all of its devices have answered, and the next level is asked if one has not.
     #[test]
     fn the_first_level_that_knows_tells_the_power() {
         let one_feed = [asked(1, Some(Power::Off)), asked(1, Some(Power::On))];
@@ -122,7 +125,7 @@ mod tests {
         assert!(power_of(&[]).is_err());
     }
 
-    /// An answer that took long says nothing against a clock.
+    /// A slow answer does not prove a wrong clock.
     #[test]
     fn only_what_is_sure_is_a_skew() {
         assert_eq!(skew_ms(5_000, 4_000, 9_000), 0);

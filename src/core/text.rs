@@ -1,15 +1,15 @@
-//! Text from outside (a device, an agent, a node, a file) is data: what a terminal, a log or a browser would obey, hide or
-//! turn round is shown as an escape.
+//! Escapes text from outside (a device, an agent, a node, a file). What a terminal, a log or a browser would obey, hide
+//! or turn round is shown as an escape. Pure.
 //!
-//! The escapes are those of JSON (RFC 8259, section 7), so that JSON which goes through here keeps its meaning.
+//! The escapes are those of JSON (RFC 8259, section 7), so JSON that is escaped here keeps its meaning.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// What is put where a text was cut.
+/// The text at the place of a cut.
 const MORE: &str = "...";
 
-/// The text with each character that is not shown as itself replaced by an escape: `\n`, `\u001b`, `\u202e`.
+/// Returns the text with an escape for each character that is not shown as itself: `\n`, `\u001b`, `\u202e`.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
@@ -21,7 +21,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| !matches!(letter, '\n' | '\t') && is_hidden(letter))
 }
 
-/// The text as one printable line of at most `limit` characters: lines are joined by `; `, and blanks at its ends are left out.
+/// Returns the text as one printable line of at most `limit` characters. Lines are joined by `; `, and blanks at their
+/// ends are left out.
 #[must_use]
 pub fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
@@ -43,7 +44,7 @@ pub fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// Room is made for the sign that something is missing.
+/// Shortens the line until the sign of a cut fits into `limit` characters.
 fn cut(mut line: String, limit: usize) -> String {
     while line.chars().count() + MORE.len() > limit && line.pop().is_some() {}
     line + &MORE[..MORE.len().min(limit)]
@@ -83,9 +84,11 @@ fn escape(letter: char, shown: &mut String) {
     }
 }
 
-/// Whether a character is obeyed or not seen instead of being shown: controls (C0, DEL, C1), what turns the direction of
-/// text, separators of lines and paragraphs, what has no width (`Default_Ignorable_Code_Point`, `DerivedCoreProperties.txt`
-/// of Unicode), characters of private use and those that are none.
+/// Returns whether a character is obeyed or not seen instead of being shown.
+///
+/// These are controls (C0, DEL, C1), characters that turn the direction of text, and separators of lines and
+/// paragraphs. Also characters without a width (`Default_Ignorable_Code_Point`, `DerivedCoreProperties.txt` of
+/// Unicode), characters of private use, and code points that are not characters.
 #[must_use]
 pub fn is_hidden(letter: char) -> bool {
     if letter.is_ascii() {
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Each kind of character that a terminal obeys or does not show has its escape.
+    /// Each kind of character that a terminal obeys or does not show has an escape.
     #[test]
     fn what_is_not_shown_as_itself_is_escaped() {
         for (bad, shown) in [
@@ -145,7 +148,7 @@ mod tests {
             prop_assert!(!line.contains(is_hidden) && line.chars().count() <= limit);
         }
 
-        /// A program that reads our JSON gets what a person is shown as escapes.
+        /// A program that parses gnt-ha's JSON gets the characters that a reader sees as escapes.
         #[test]
         fn json_keeps_its_meaning(text in any::<String>()) {
             let json = serde_json::to_string_pretty(&[&text]).unwrap();

@@ -1,4 +1,4 @@
-//! The receipts of one host and the cluster's fence history on one time line.
+//! Joins the receipts of one host and the cluster's fence history into one time line. Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,43 +9,45 @@ use super::node::{self, NodeName};
 use super::receipt::Action;
 use super::reconcile::{Delegate, Fence, FenceAction};
 
-/// How much later than the agent's end Pacemaker may note the end of the fencing, in milliseconds: it tells its peers first.
+/// How much later than the agent's end Pacemaker may note the end of the fencing, in milliseconds: it notifies its
+/// peers first.
 const LATER_MS: u64 = 5_000;
 
-/// Pacemaker writes whole seconds, in milliseconds.
+/// The resolution of Pacemaker's times, in milliseconds: it writes whole seconds.
 const COARSE_MS: u64 = 1_000;
 
-/// What happened to a node. Serialised: the story's fields, if there is one, and `pacemaker`, which is null where Pacemaker
-/// knows nothing of it.
+/// One event of a node. Serialised: the fields of the action, if there is one, and `pacemaker`, which is null if
+/// Pacemaker has no entry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
-    /// What this host did.
+    /// The action of this host, if there is one.
     #[serde(flatten)]
     pub story: Option<ActionRecord>,
-    /// What Pacemaker has in its fence history.
+    /// The entry of Pacemaker's fence history, if there is one.
     pub pacemaker: Option<Fenced>,
 }
 
-/// An entry of Pacemaker's fence history.
+/// An entry of Pacemaker's fence history, with its target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fenced {
-    /// Whom, as Pacemaker calls it.
+    /// The target, as Pacemaker names it.
     pub node: NodeName,
-    /// What was asked for and how it ended.
+    /// The action, its status, its time and its delegate.
     #[serde(flatten)]
     pub fence: Fence,
 }
 
 impl Event {
-    /// When it began, or ended where that is not known, in milliseconds since 1970; what is under way is the last.
+    /// When the event began, or ended if only that is known, in milliseconds since 1970. A fencing that is pending
+    /// sorts last.
     fn at_ms(&self) -> u64 {
         let fenced = || self.pacemaker.as_ref().map(|fenced| fenced.fence.completed_ms.unwrap_or(u64::MAX));
         self.story.as_ref().map(|story| story.intent.at.wall_ms).or_else(fenced).unwrap_or(u64::MAX)
     }
 }
 
-/// Joins `join_entries`, the oldest first, with the fence history. With `node`, only that node's. With `since_ms`, what Pacemaker
-/// alone knows is told from there on, in milliseconds since 1970.
+/// Joins actions, the oldest first, with the fence history. With `node`, returns only the events of that node. With
+/// `since_ms`, in milliseconds since 1970, entries that Pacemaker alone has are left out if they ended before.
 #[must_use]
 pub fn joined(
     stories: Vec<ActionRecord>,
@@ -78,8 +80,8 @@ pub fn joined(
     events
 }
 
-/// Whether Pacemaker means this action of ours: the same host did the same to the same node, and Pacemaker noted its end right
-/// after ours.
+/// Returns whether an entry of Pacemaker's is this action. The same host did the same to the same node, and Pacemaker
+/// noted its end right after the receipt.
 fn is_same(story: &ActionRecord, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
     let Fenced { node, fence } = fenced;
     let action = match fence.action {
@@ -129,7 +131,7 @@ mod tests {
         }
     }
 
-    /// The host that fenced may be another, or fence with something else: nobody may miss that it happened.
+    /// Another host may have fenced, or this one with another device: the entry must be reported all the same.
     #[test]
     fn what_pacemaker_alone_knows_is_told_in_its_place() {
         let mut by_hand = fence("n3.lab", "n1.lab", 1_300);
@@ -167,7 +169,7 @@ mod tests {
         );
     }
 
-    /// `gnt-ha history --json` is documented to look like this.
+    /// The documentation of `gnt-ha history --json` describes this shape.
     #[test]
     fn the_shape_is_pinned() {
         let events = joined(ours(), vec![fence("n3.lab", "n1.lab", 1_300), fence("n2.lab", "n9", 2_000)], None, None);

@@ -1,6 +1,6 @@
-//! What is long-lived or orders steps: the reconciler, the self-fence daemon, what applies shunning.
+//! Holds what is long-lived or orders steps: the reconciler, the self-fence daemon, and the code that applies shunning.
 //!
-//! It stands on `core` and `sys`, and the programs stand on it.
+//! It uses `core` and `sys`; the programs use it.
 
 pub mod reconciler;
 pub mod self_fence;

@@ -1,4 +1,4 @@
-//! The addresses that this host has now (`getifaddrs(3)`).
+//! The current addresses of this host (`getifaddrs(3)`). Only reads.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,41 +7,41 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
-/// Where an address is.
+/// A place of an address on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The device.
+    /// The name of the network device.
     pub device: String,
-    /// The length of its prefix.
+    /// The length of the address's prefix, in bits.
     pub prefix: u32,
 }
 
-/// Where `address` is on this host; on more than one device if somebody has put it there twice.
+/// Returns the devices of this host that have `address`; more than one if it was configured twice.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn find(address: IpAddr) -> io::Result<Vec<Found>> {
     let here = getifaddrs()?.filter(|interface| interface.address.as_ref().and_then(ip) == Some(address));
     let found = here.map(|interface| Found {
-        // Labels such as `eth0:0` are addresses of `eth0`.
+        // Labels such as `eth0:0` belong to addresses of `eth0`.
         device: interface.interface_name.split(':').next().unwrap_or_default().to_owned(),
         prefix: interface.netmask.as_ref().and_then(ip).map_or(if address.is_ipv4() { 32 } else { 128 }, ones),
     });
     Ok(found.collect())
 }
 
-/// Whether `address` is on one of this host's interfaces; with `device`, on that one.
+/// Returns whether an interface of this host has `address`; with `device`, only that interface counts.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn has(address: IpAddr, device: Option<&str>) -> io::Result<bool> {
     Ok(find(address)?.iter().any(|found| device.is_none_or(|device| found.device == device)))
 }
 
-/// All addresses of this host.
+/// Returns all addresses of this host.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn all() -> io::Result<BTreeSet<IpAddr>> {
     Ok(getifaddrs()?.filter_map(|interface| interface.address.as_ref().and_then(ip)).collect())
 }
@@ -72,7 +72,7 @@ mod tests {
         assert!(!has("192.0.2.253".parse().unwrap(), None).unwrap());
     }
 
-    /// `ip addr del` wants the prefix that the address has, not the one that somebody has written down.
+    /// `ip addr del` requires the prefix that the address has, which may differ from the configured one.
     #[test]
     fn device_and_prefix_are_those_of_the_address() {
         let found = find("127.0.0.1".parse().unwrap()).unwrap();

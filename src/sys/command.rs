@@ -1,4 +1,4 @@
-//! A program that changes something, run to its end: what it was, and how it failed, in one line.
+//! Runs programs that change something to their end, and reports a failure in one line.
 
 use std::ffi::OsStr;
 use std::io;
@@ -8,62 +8,62 @@ use std::time::Duration;
 use super::clock::Deadline;
 use super::command::child::{ChildProcess, End, Ended};
 
-/// The most that is kept of a program's output.
+/// The most bytes that are kept of a program's output.
 const OUTPUT_LIMIT: usize = 16 * 1024;
 
-/// A program ran, and not well.
+/// A program did not run, failed, or timed out.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// It was not started.
+    /// The program could not be started.
     #[error("cannot run {}: {error}", program.display())]
     Start {
-        /// The program.
+        /// The path or name of the program.
         program: PathBuf,
-        /// Why.
+        /// The error of the kernel.
         error: io::Error,
     },
-    /// It ended with another code than 0.
+    /// The program ended with an exit code other than 0, or by a signal.
     #[error("{what} ended with {code}: {said}")]
     Failed {
-        /// The command.
+        /// The command line.
         what: String,
-        /// The exit code.
+        /// The exit code. For a signal, [`run`] sets 128 plus its number.
         code: i32,
-        /// The end of its output.
+        /// The last lines of the output.
         said: String,
     },
-    /// It printed more than is read.
+    /// The program printed more than the limit.
     #[error("{} printed more than {limit} bytes", program.display())]
     Flooded {
-        /// The program.
+        /// The path or name of the program.
         program: PathBuf,
-        /// The most that is read, in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// It was still at it when its time was over.
+    /// The program was still running at the deadline.
     #[error("{what} did not end within {seconds:.1} s: {said}")]
     TimedOut {
-        /// The command.
+        /// The command line.
         what: String,
-        /// How long it had.
+        /// The time that the program had, in seconds.
         seconds: f64,
-        /// The end of its output.
+        /// The last lines of the output.
         said: String,
     },
 }
 
-/// Runs a program that changes something, to its end or the deadline, and returns its output.
+/// Runs a program that changes something until it ends or the deadline passes, and returns its stdout.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if the program cannot be started, fails or times out.
 pub fn run(program: &Path, words: &[&str], stdin: &[u8], deadline: Deadline) -> Result<String, ProgramError> {
     run_with(program, words, stdin, &[], deadline)
 }
 
-/// As [`run`], of a program that may have something to say though nothing failed: returns what it printed on stderr.
+/// Runs a program as [`run`] does, and returns its stderr: a program that succeeds may have warnings.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if the program cannot be started, fails or times out.
 pub fn run_and_hear(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
     let given = deadline.left();
     let ended = end_of(program, words, &[], &[], deadline, OUTPUT_LIMIT)?;
@@ -73,10 +73,10 @@ pub fn run_and_hear(program: &Path, words: &[&str], deadline: Deadline) -> Resul
     }
 }
 
-/// As [`run`], of a program whose output has up to `limit` bytes; more than that is an error, and not an output that was cut.
+/// Runs a program as [`run`] does, with up to `limit` bytes of output. Longer output is an error and is never cut.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError::Flooded`] if the output is longer; [`ProgramError`] as for [`run`].
 pub fn run_up_to(
     limit: usize,
     program: &Path,
@@ -93,10 +93,10 @@ pub fn run_up_to(
     }
 }
 
-/// As [`run`], with something added to the environment.
+/// Runs a program as [`run`] does, with additional environment variables.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] as for [`run`].
 pub fn run_with(
     program: &Path,
     words: &[&str],
@@ -112,15 +112,15 @@ pub fn run_with(
     }
 }
 
-/// What a program prints on stdout whose exit code says whether all of it is good.
+/// Runs a program whose exit code only shows whether its whole report is good, and returns its stdout.
 ///
 /// # Errors
-/// [`ProgramError`], also where it prints nothing.
+/// [`ProgramError`] if the program cannot be started, times out, prints nothing, or prints too much.
 pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
     let given = deadline.left();
     let ended = end_of(program, words, &[], &[], deadline, OUTPUT_LIMIT)?;
     match ended.end {
-        // Of an output that was cut short the end may be what is bad.
+        // In a report that was cut, the fault may be in the missing end.
         End::Exited(_) if !ended.stdout.is_empty() && !ended.flooded => {
             Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
         }
@@ -161,7 +161,7 @@ fn end_of(
     job.run().map_err(|error| ProgramError::Start { program: program.to_owned(), error })
 }
 
-/// An exit reason is one line: the last three, joined.
+/// Returns the last three lines of the output as one line, as an exit reason has one line.
 fn last_lines(output: &[u8]) -> String {
     const KEPT: usize = 300;
     let text = String::from_utf8_lossy(output);
@@ -193,7 +193,7 @@ mod tests {
         assert!(matches!(slow, ProgramError::TimedOut { .. }));
     }
 
-    /// `ganeti-oob sync` ends with 0 where a node refuses whom it has to, and its disk did not take that.
+    /// `ganeti-oob sync` exits with 0 if a node shuns every target and its disk did not accept the shun list.
     #[test]
     fn what_a_program_says_that_ends_well_is_heard() {
         let late = || Deadline::after(Duration::from_secs(5));

@@ -1,8 +1,9 @@
-//! Connections with a node that is refused, or gone: ended, so that nobody waits on one (ss(8), `-K`; `SOCK_DESTROY`).
+//! Ends connections with nodes that are shunned or dead, so that no process waits on them (ss(8), `-K`;
+//! `SOCK_DESTROY`).
 //!
-//! TCP sends again for a quarter of an hour what nobody is there to acknowledge, and no refusal of ours ends that before
-//! its next try; wconfd holds the configuration's lock meanwhile, and every job that changes anything fails after 30 s.
-//! What the kernel does not end, a socket of its own, is refused all the same.
+//! TCP repeats unacknowledged data for a quarter of an hour, and the shun rules end that only at its next attempt.
+//! Meanwhile wconfd holds the lock of the configuration, and every job that changes anything fails after 30 s. Sockets
+//! that the kernel itself owns are not ended; the shun rules still block them.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,26 +12,26 @@ use std::path::Path;
 use crate::sys::clock::Deadline;
 use crate::sys::command::run;
 
-/// How many addresses one command names.
+/// The maximum number of addresses in one command.
 const AT_ONCE: usize = 200;
 
-/// Which connections with an address.
+/// The connections with an address that are to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// TCP and UDP.
+    /// All TCP and UDP connections.
     All,
-    /// TCP.
+    /// All TCP connections.
     Tcp,
-    /// TCP, from here to this port there.
+    /// TCP connections from this host to this port of the address.
     TcpTo(u16),
 }
 
-/// Ends the connections with `addresses`, as far as the kernel does; what it does not end is logged.
+/// Ends the connections with `addresses`, as far as the kernel supports it. A failure is logged only.
 pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
     if addresses.is_empty() {
         return;
     }
-    // Of thousands of addresses hardly any has a connection.
+    // Of thousands of addresses, very few have a connection.
     let connected = connected();
     let peers: Vec<String> =
         addresses.iter().filter(|address| connected.contains(address)).map(|address| which.peer(*address)).collect();
@@ -48,7 +49,7 @@ pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
 }
 
 impl Which {
-    /// As `ss` takes it.
+    /// Returns the address in the syntax of `ss`.
     fn peer(self, address: IpAddr) -> String {
         match (self, address) {
             (Self::TcpTo(port), _) => SocketAddr::new(address, port).to_string(),
@@ -58,14 +59,14 @@ impl Which {
     }
 }
 
-/// Where this host has connections to (`proc_net_tcp(5)`, and the same for UDP), but for those with itself.
+/// Returns the addresses with which this host has connections (`proc_net_tcp(5)`, and the same for UDP), except itself.
 fn connected() -> BTreeSet<IpAddr> {
     let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| format!("/proc/thread-self/net/{table}"));
     let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
     texts.flat_map(|text| text.lines().skip(1).filter_map(remote).collect::<Vec<_>>()).collect()
 }
 
-/// The remote address of a line: words of 32 bits in the byte order of this host.
+/// Parses the remote address of a line: words of 32 bits in the byte order of this host.
 fn remote(line: &str) -> Option<IpAddr> {
     let mut words = line.split_whitespace().skip(1);
     let (here, _) = words.next()?.split_once(':')?;
@@ -81,7 +82,7 @@ fn remote(line: &str) -> Option<IpAddr> {
     for (n, chunk) in bytes.chunks_exact_mut(4).enumerate() {
         chunk.copy_from_slice(&word(n * 8)?);
     }
-    // A connection of version 4 on a socket of version 6 is refused as what it is.
+    // An IPv4 connection on an IPv6 socket is shunned by its IPv4 address.
     Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical())
 }
 
@@ -89,7 +90,7 @@ fn remote(line: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// As Linux 6.1 writes them on a host with the low byte first.
+    /// The lines have the form of Linux 6.1 on a little-endian host.
     #[test]
     #[cfg(target_endian = "little")]
     fn the_remote_address_is_read() {

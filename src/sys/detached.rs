@@ -1,23 +1,25 @@
-//! This program once more, for what its caller must not wait for: in a session of its own, with nothing of the caller's open.
+//! Starts this program once more, for work for which its caller must not wait: in a session of its own, without files
+//! of the caller.
 
 use std::io;
 use std::process::{Command, Stdio};
 
 use nix::unistd::setsid;
 
-/// Starts it with these words. Whoever waits for the end of our output does not wait for it.
+/// Starts this program with these arguments. A process that waits for the end of our output does not wait for it.
 ///
 /// # Errors
-/// When it cannot be started.
+/// The error of the kernel if the program cannot be started.
 pub fn start(words: &[String]) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(words).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // It is init's to reap, as we end before it.
+    // init reaps the process, as this one ends before it.
     command.spawn().map(drop)
 }
 
-/// What such a program does first: a signal to its caller's group is none to it.
+/// Starts a session of its own, as the first step of such a program: a signal to its caller's process group does not
+/// reach it.
 pub fn settle() {
-    // It fails for the leader of a group, which is alone already.
+    // The call fails for the leader of a process group, which already has a group of its own.
     let _ = setsid();
 }

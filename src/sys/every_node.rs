@@ -1,4 +1,4 @@
-//! Every node's OOB program asked at once, for the commands that look.
+//! Runs the OOB programs of all nodes at once, for commands that only read.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,32 +14,33 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::{DEADLINE_VARIABLE, Status, reason_in};
 use crate::core::node::NodeName;
 
-/// How many OOB programs run at once.
+/// The maximum number of OOB programs that run at once.
 const AT_ONCE: usize = 32;
 
-/// The most that is read of what our own program answers, in bytes: a line for each of a thousand nodes.
+/// The most bytes that are read of our own program's output: enough for one line for each of a thousand nodes.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 
-/// How much earlier than it is killed our own program is asked to end by itself.
+/// How much earlier than the kill our own program is asked to end by itself.
 const EXIT_MARGIN: Duration = Duration::from_millis(500);
 
-/// What each node's program answered, or why it did not.
+/// The answer for each node, or the reason why there is none.
 pub type Answers<T> = BTreeMap<NodeName, Result<T, String>>;
 
-/// The nodes whose OOB program can be run here, each with it; those that are recorded offline only if `offline`.
+/// Returns the nodes whose OOB program can be run on this host, with the program. Includes nodes that are recorded
+/// offline only if `offline`.
 #[must_use]
 pub fn programs(ganeti: &GanetiConfig, offline: bool) -> Vec<(NodeName, OobProgram)> {
     let wanted = ganeti.nodes().iter().filter(|node| offline || !node.offline);
     wanted.filter_map(|node| Some((node.name.clone(), OobProgram::find(node.oob_program.as_ref()?).ok()?))).collect()
 }
 
-/// What each of them says of its node's power.
+/// Asks each node's OOB program for the power state.
 #[must_use]
 pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> Answers<Status> {
     ask(nodes, |node, program| program.status(node, deadline).map_err(|error| error.to_string()))
 }
 
-/// Asks each, some at a time.
+/// Calls `question` for each node, at most 32 at a time. Each node has an answer or a reason.
 pub fn ask<T: Send>(
     nodes: &[(NodeName, OobProgram)],
     question: impl Fn(&NodeName, &OobProgram) -> Result<T, String> + Sync,
@@ -59,7 +60,7 @@ pub fn ask<T: Send>(
             found.extend(asked.into_iter().filter_map(|one| one.join().ok()));
         });
     }
-    // One that could not even be asked is not known to work.
+    // A node that could not be asked is not known to work.
     for (node, _) in nodes {
         found
             .entry(node.clone())
@@ -68,10 +69,10 @@ pub fn ask<T: Send>(
     found
 }
 
-/// What `ganeti-oob` answers to one of its own commands, as JSON.
+/// Runs one of the commands of `ganeti-oob` itself and parses its output as JSON.
 ///
 /// # Errors
-/// Why not, in one line.
+/// One line with the reason, if the program fails, times out, or prints too much or no valid JSON.
 pub fn ask_ours<T: DeserializeOwned>(program: &Path, words: &[&str], deadline: Deadline) -> Result<T, String> {
     // It is run as root, and its answers count.
     OobProgram::find(program).map_err(|error| error.to_string())?;
@@ -118,7 +119,7 @@ mod tests {
         ask_ours(&program(body), &["devices", "n1.lab"], Deadline::after(Duration::from_secs(5)))
     }
 
-    /// Of a large cluster the survey is longer than what is kept of a program that changes something.
+    /// In a large cluster the survey is longer than the output that is kept of a program that changes something.
     #[test]
     fn a_long_answer_is_read_whole_and_anything_else_is_no_answer() {
         let one = r#"{"level": 1, "device": "bmc", "power": "on", "said": "on"}"#;
@@ -137,7 +138,7 @@ mod tests {
         assert!(asked.is_err(), "root runs no program that a group may write");
     }
 
-    /// All at once: what one of them does not say is its own.
+    /// All programs run at once, and a failure of one does not affect another node.
     #[test]
     fn each_node_has_its_own_answer() {
         let path = program("[ $2 = n2.lab ] && exit 1; echo '{\"powered\": true}'");

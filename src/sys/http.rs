@@ -1,4 +1,4 @@
-//! HTTP requests on a socket: each with one deadline, so that a slow client holds up nobody.
+//! HTTP requests on a socket, each with one deadline, so that a slow client does not delay others.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -12,21 +12,21 @@ use nix::sys::socket::{getsockopt, sockopt};
 
 use super::clock::Deadline;
 
-/// The time for a client to send its request, and again for it to take the answer.
+/// The time limit of a client for its whole request, and again for reading the answer.
 const CLIENT: Duration = Duration::from_secs(5);
 
-/// How many clients are served at once. Others wait for their turn.
+/// The maximum number of clients that are served at once. Other clients wait.
 const CLIENTS: usize = 8;
 
-/// How many of them may come from one address (of IPv6: from one network of 64 bits): the others' places are not one client's
-/// to take.
+/// The maximum number of clients from one address (of IPv6: from one /64 network), so that one client cannot take all
+/// places.
 const OF_ONE: usize = CLIENTS / 2;
 
-/// What one more is told.
+/// The answer to a client above that limit.
 const BUSY: &str =
     "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Who is served now, by address.
+/// The number of clients that are served now, by address.
 #[derive(Debug, Default)]
 struct Served(Mutex<BTreeMap<IpAddr, usize>>);
 
@@ -39,7 +39,7 @@ impl Served {
         self.all().values().sum::<usize>() >= CLIENTS
     }
 
-    /// Whether one more of it has a place, and takes it.
+    /// Takes a place for one more client from this address; returns whether one was free.
     fn enters(&self, client: IpAddr) -> bool {
         let mut all = self.all();
         let of_it = all.entry(client).or_default();
@@ -59,7 +59,7 @@ impl Served {
     }
 }
 
-/// Whom an address stands for.
+/// Returns the address under which a client is counted: the /64 network for IPv6.
 fn client_at(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
@@ -67,20 +67,20 @@ fn client_at(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A server that nobody has asked for so long ends: systemd listens on.
+/// Time without a connection after which the server ends; systemd continues to listen.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Whether this is a socket that connections come from, and not a connection (systemd's `Accept=no`, inetd's `wait`).
+/// Returns whether the descriptor is a listening socket and not a connection (`Accept=no` of systemd, `wait` of inetd).
 #[must_use]
 pub fn is_listening(fd: &impl AsFd) -> bool {
     getsockopt(fd, sockopt::AcceptConn).unwrap_or(false)
 }
 
-/// Reads the request's first line; all of the request is read, or the client would see a reset in place of the answer
-/// (RFC 9112, 9.6). Waits [`CLIENT`] for all of it, however it comes.
+/// Reads the whole request and returns its first line. A client whose request is not read to its end would see a reset
+/// instead of the answer (RFC 9112, 9.6). Waits [`CLIENT`] for the request, in however many pieces it arrives.
 ///
 /// # Errors
-/// When it has not come by then, or cannot be read.
+/// `TimedOut` if the request is not complete by then, or the error of the read.
 pub fn first_line<S: AsFd + Read>(stream: &mut S, limit: usize) -> io::Result<String> {
     first_line_until(stream, limit, Deadline::after(CLIENT))
 }
@@ -101,7 +101,7 @@ fn first_line_until<S: AsFd + Read>(stream: &mut S, limit: usize, deadline: Dead
     Ok(String::from_utf8_lossy(first).into_owned())
 }
 
-/// An empty line ends it, also as its first.
+/// Returns whether the request ends with an empty line; that may be its first line.
 fn is_whole(request: &[u8]) -> bool {
     let ends =
         |end: &[u8]| request.starts_with(&end[end.len() / 2..]) || request.windows(end.len()).any(|at| at == end);
@@ -120,10 +120,10 @@ fn is_ready(fd: &impl AsFd, what: PollFlags, deadline: Deadline) -> io::Result<b
     }
 }
 
-/// Answers all who connect until nobody has for [`IDLE`]; `answer` makes the whole answer of a first line.
+/// Answers all clients until no client has connected for [`IDLE`]. `answer` returns the whole answer for a first line.
 ///
 /// # Errors
-/// When no connection can be taken any more.
+/// The error of the kernel if the server cannot wait for connections any more.
 pub fn serve(listener: &TcpListener, limit: usize, answer: &(impl Fn(&str) -> String + Sync)) -> io::Result<()> {
     serve_until_idle(listener, limit, IDLE, answer)
 }
@@ -144,13 +144,13 @@ fn serve_until_idle(
             let Ok((mut stream, from)) = listener.accept() else { continue };
             let client = client_at(from.ip());
             if !served.enters(client) {
-                // It fits into the socket's buffer; what it was going to ask is not read.
+                // The answer fits into the socket's buffer; the request is not read.
                 let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(BUSY.as_bytes()));
                 continue;
             }
             let served = &served;
             let serve = move || {
-                // A client that is slow or gone is only its own loss.
+                // A failure of this client does not concern other clients.
                 let _ = serve_one(stream, limit, answer);
                 served.leaves(client);
             };
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// No other test listens there.
+    /// No other test listens on this address.
     const OWN: &str = "127.0.18.12";
 
     fn pair() -> (TcpStream, TcpStream) {
@@ -209,7 +209,7 @@ mod tests {
         assert!(first_line(&mut server, 100).unwrap().starts_with("xxx"), "one that has no end is cut");
     }
 
-    /// A byte now and then is no reason to wait longer: one deadline for the whole request.
+    /// Single bytes do not extend the time: the whole request has one deadline.
     #[test]
     fn a_client_that_sends_slowly_is_left() {
         let (mut client, mut server) = pair();
@@ -226,7 +226,7 @@ mod tests {
         });
     }
 
-    /// Silent clients keep nobody from an answer, and a server without clients ends.
+    /// Silent clients do not keep other clients from an answer, and a server without clients ends.
     #[test]
     fn all_are_served_beside_a_silent_one() {
         let listener = TcpListener::bind((OWN, 0)).unwrap();
@@ -257,7 +257,8 @@ mod tests {
         server.join().unwrap().unwrap();
     }
 
-    /// One client has at most half of the places: what it holds open, or asks beside, is told so, and another one is served.
+    /// One client has at most half of the places: a further connection of this client gets 503, and another client is
+    /// served.
     #[test]
     fn one_client_takes_at_most_half_of_the_places() {
         let served = Served::default();

@@ -1,4 +1,4 @@
-//! Who asks, and where we are.
+//! The identity of this host, its boot, its programs and their callers. Only reads.
 
 use std::path::Path;
 
@@ -13,28 +13,28 @@ use crate::core::receipt::Caller;
 use crate::core::shun::messages::Program;
 use crate::sys::clock::now;
 
-/// This host's name as the kernel has it; `"unknown"` if it has none.
+/// Returns this host's name from the kernel; `"unknown"` if it has none.
 #[must_use]
 pub fn host() -> String {
     gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// This host's name as Ganeti has it, if it is one of `names`.
+/// Returns this host's name in Ganeti's form, if it is one of `names`.
 #[must_use]
 pub fn node_among<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> Option<NodeName> {
     let host = NodeName::new(&host()).ok()?;
     crate::core::node::find(&host, names).ok().cloned()
 }
 
-/// Tells this boot from every other (`proc_sys_kernel(5)`).
+/// Returns the id of this boot (`proc_sys_kernel(5)`), which differs in every boot; `"unknown"` if it cannot be read.
 #[must_use]
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// Tells this run of this host from every other: its boot, and when its first process began, as a container shares the boot
-/// of its host.
+/// Returns an id of this run of the host: the boot and the start time of the first process. A container shares the boot
+/// id of its host.
 #[must_use]
 pub fn incarnation() -> String {
     match first_process_began() {
@@ -43,7 +43,7 @@ pub fn incarnation() -> String {
     }
 }
 
-/// For how long this host has been up, in milliseconds: since its first process began.
+/// Returns the time in ms since this host's first process started, by the boot clock.
 #[must_use]
 pub fn uptime_ms() -> Option<u64> {
     let hertz = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
@@ -51,14 +51,15 @@ pub fn uptime_ms() -> Option<u64> {
     Some(super::clock::now().boottime_ms.saturating_sub(began_ms))
 }
 
-/// In ticks since boot (`proc_pid_stat(5)`, `starttime`).
+/// Returns the start time of process 1 in ticks since boot (`proc_pid_stat(5)`, `starttime`).
 fn first_process_began() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/1/stat").ok()?;
-    // The name in brackets may hold anything.
+    // The process name in brackets may contain any character.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// What stands behind this host's answers, with the configuration at `config`.
+/// Returns the program version, the configuration at `config`, the wall clock and the key fingerprint behind this
+/// host's answers.
 #[must_use]
 pub fn program(config: &Path) -> Program {
     let bytes = std::fs::read(config).ok();
@@ -72,7 +73,7 @@ pub fn program(config: &Path) -> Program {
     }
 }
 
-/// Who called this program.
+/// Returns the caller of this program: the parent process and the user.
 #[must_use]
 pub fn asker() -> Caller {
     let parent = getppid().as_raw();
@@ -84,14 +85,15 @@ pub fn asker() -> Caller {
     }
 }
 
-/// The id of the caller's receipt; none for a caller that keeps none, as Ganeti and a person at a shell.
+/// Returns the id of the caller's receipt. Returns `None` for a caller without receipts, such as Ganeti or an
+/// administrator's shell.
 #[must_use]
 pub fn request() -> Option<String> {
     std::env::var(REQUEST_VARIABLE).ok().filter(|id| is_id(id))
 }
 
-/// The name of a process: the kernel's, which for a script is the script's and holds no more than 15 bytes; where it
-/// was cut, the file name of what was started.
+/// Returns the name of a process. The kernel's name, which for a script is the script's, has at most 15 bytes. If it
+/// was cut, the function returns the file name in the command line.
 fn program_of(pid: i32) -> String {
     const KERNEL_KEEPS: usize = 15;
     let folder = Path::new("/proc").join(pid.to_string());
@@ -106,7 +108,7 @@ fn program_of(pid: i32) -> String {
     files.find(|file| file.starts_with(&name)).unwrap_or(name)
 }
 
-/// True under Pacemaker's fencer, which sets this for its children (`lib/common/logging.c`).
+/// Returns true under Pacemaker's fencer, which sets this variable for its children (`lib/common/logging.c`).
 #[must_use]
 pub fn under_pacemaker() -> bool {
     std::env::var_os("PCMK_service").is_some()
@@ -120,11 +122,11 @@ fn user() -> String {
     })
 }
 
-/// A new id for an intent: the time, so that ids sort, and 32 random bits.
+/// Returns a new id for an intent: the wall clock in ms, so that ids sort, and 32 random bits.
 #[must_use]
 pub fn new_id(wall_ms: u64) -> String {
     let mut random = [0; 4];
-    // Without randomness the process id still keeps the ids of one moment apart.
+    // Without random numbers, the process id still distinguishes ids of one moment.
     if getrandom::fill(&mut random).is_err() {
         random = std::process::id().to_be_bytes();
     }
@@ -145,7 +147,8 @@ mod tests {
         assert!(incarnation().starts_with(&boot_id()) && incarnation().len() > boot_id().len());
     }
 
-    /// A comment makes another file, and decides nothing; what is no configuration decides nothing that is known.
+    /// A comment changes the file and not its effect. For a file that is not a valid configuration, the effect is
+    /// unknown.
     #[test]
     fn a_host_tells_its_file_and_what_it_decides() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,23 +1,23 @@
-//! Files of other programs, and of ours, read whole and within a limit: one that grows without end must not take a fencing's memory.
+//! Reads whole files up to a limit: a file that grows without end must not fill the memory of a fencing.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The bytes of the file at `path`.
+/// Reads the bytes of the file at `path`.
 ///
 /// # Errors
-/// What the file system says; also for a file of more than `limit` bytes, of which nothing is returned.
+/// The error of the file system; also for a file of more than `limit` bytes, of which nothing is returned.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    // The length of a file in /proc or of a pipe tells nothing.
+    // The length of a file in /proc or of a pipe is not meaningful.
     let mut bytes = Vec::with_capacity(usize::try_from(length.min(limit)).unwrap_or_default());
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) { Ok(bytes) } else { Err(too_long(limit)) }
 }
 
-/// The error for a file of more than `limit` bytes.
+/// Returns the error for a file of more than `limit` bytes.
 #[must_use]
 pub fn too_long(limit: u64) -> io::Error {
     io::Error::other(format!("it has more than {limit} bytes"))

@@ -1,4 +1,4 @@
-//! Locks that a dead process cannot leave behind: the kernel drops them with the file (`flock(2)`).
+//! Lock files that a dead process cannot leave locked: the kernel releases a lock with its file (`flock(2)`).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,48 +11,50 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::clock::Deadline;
 
-/// How often a taken lock is tried again.
+/// The interval between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A held lock; it is let go when this value is dropped or the process ends, however it ends.
+/// A held lock. It is released when this value is dropped or the process ends in any way.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code, reason = "held, not used")] Flock<File>);
 
-/// Why a lock was not had.
+/// The reason why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The file cannot be made or opened.
+    /// The lock file cannot be made, opened or locked.
     #[error("cannot open the lock file {}: {error}", path.display())]
     Open {
-        /// The file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// Somebody else held it to the end.
+    /// Another process held the lock until the deadline.
     #[error("another command was using it for {waited:.1} s (lock {})", path.display())]
     Busy {
-        /// The file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// How long it was waited for, in seconds.
+        /// The time that was waited, in seconds.
         waited: f64,
     },
 }
 
 impl Lock {
-    /// Takes the lock `path`, making the file and its folder if need be; waits until `deadline`.
+    /// Takes the exclusive lock `path` and waits until `deadline`. Makes the file and its directory (0700) if needed.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Open`] if the file cannot be made, opened or locked; [`LockError::Busy`] if the lock is not free in
+    /// time.
     pub fn take(path: &Path, deadline: Deadline) -> Result<Self, LockError> {
         let file = open(path).map_err(|error| LockError::Open { path: path.to_owned(), error })?;
         Self::of(file, FlockArg::LockExclusiveNonblock, path, deadline)
     }
 
-    /// Shares the lock `path`, which must be there, with others who only read; waits until `deadline`. Changes nothing.
+    /// Takes the shared lock `path` with other readers and waits until `deadline`. The file must exist. Changes
+    /// nothing.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Open`] if the file cannot be opened or locked; [`LockError::Busy`] if the lock is not free in time.
     pub fn share(path: &Path, deadline: Deadline) -> Result<Self, LockError> {
         let file = File::open(path).map_err(|error| LockError::Open { path: path.to_owned(), error })?;
         Self::of(file, FlockArg::LockSharedNonblock, path, deadline)

@@ -1,4 +1,5 @@
-//! What the programs do, step by step, for whoever asks (`-v`, a debug file). Secrets never get here.
+//! Logs the steps of the programs to stderr or a debug file, and warnings to the system's log. Events never contain
+//! secrets.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -12,7 +13,7 @@ use tracing::Level;
 use super::output::{Events, ToStderr};
 use crate::core::text::one_line;
 
-/// The longest line of the system's log, in characters.
+/// The maximum length of a line in the system's log, in characters.
 const LONGEST: usize = 2_000;
 
 /// Sends events to stderr from now on.
@@ -25,14 +26,14 @@ pub fn to_stderr() {
         .without_time()
         .with_target(false)
         .finish();
-    // A second call changes nothing: the first one's choice stays.
+    // A second call has no effect: the destination of the first one stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Adds events to the file `path` from now on; the file is made 0600.
+/// Appends events to the file `path` from now on, and makes the file (0600) if needed.
 ///
 /// # Errors
-/// When the file cannot be opened.
+/// The error of the file system if the file cannot be opened.
 pub fn to_file(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     let subscriber = tracing_subscriber::fmt()
@@ -46,11 +47,12 @@ pub fn to_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends one line to the system's log, as a warning of the facility `daemon` (syslog(3)). Without a log it is lost.
+/// Sends one line to the system's log, as a warning of the facility `daemon` (syslog(3)). Does nothing if there is no
+/// log.
 pub fn warn_system(program: &str, line: &str) {
     const DAEMON_WARNING: u8 = 3 << 3 | 4;
     let text = format!("<{DAEMON_WARNING}>{program}[{}]: {}", std::process::id(), one_line(line, LONGEST));
-    // A log that is full must not hold us: the line is also on stderr.
+    // A full log must not block this program: the line is also on stderr.
     let _ = UnixDatagram::unbound().and_then(|socket| {
         socket.set_nonblocking(true)?;
         socket.send_to(text.as_bytes(), "/dev/log")

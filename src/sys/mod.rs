@@ -1,4 +1,5 @@
-//! Thin adapters to the world. Each file touches one thing, named by the file.
+//! Thin adapters to the operating system, the network and other programs. Each file touches one thing, which its name
+//! states.
 
 pub mod addresses;
 pub mod clock;

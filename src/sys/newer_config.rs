@@ -1,4 +1,5 @@
-//! The newer configuration that this node has heard of and not got: `newer-config.json` in the state folder.
+//! Reads `newer-config.json` in the state directory: the newer configuration of which this node knows and which it does
+//! not have.
 
 use std::io;
 use std::path::Path;
@@ -6,13 +7,13 @@ use std::path::Path;
 use super::store::Store;
 use crate::core::roles::master_claims::NewerConfig;
 
-/// Its name in the state folder.
+/// Name of the file in the state directory.
 pub const FILE: &str = "newer-config.json";
 
-/// Reads it; none if there is no such file.
+/// Reads the newer configuration; `None` if there is no such file.
 ///
 /// # Errors
-/// When it is there and cannot be read, or is damaged.
+/// The error of the file system, or of the parser, for a file that exists and cannot be read.
 pub fn read(state_dir: &Path) -> io::Result<Option<NewerConfig>> {
     Store::new(state_dir).read(FILE)
 }

@@ -1,4 +1,5 @@
-//! nftables, through its own program's JSON (libnftables-json(5)): one transaction, of which the kernel takes all or nothing.
+//! Runs `nft` with its JSON format (libnftables-json(5)). Each call is one transaction: the kernel applies all commands
+//! or none.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,25 +11,25 @@ use super::clock::Deadline;
 use super::command::child::{ChildProcess, End};
 use super::command::{ProgramError, run};
 
-/// The program.
+/// The name of the program.
 const NFT: &str = "nft";
 
-/// The most that is read of a listing, in bytes: some 200,000 addresses.
+/// The most bytes that are read of a listing: enough for about 200,000 addresses.
 const LISTING: usize = 16 * 1024 * 1024;
 
-/// Carries out commands, in one transaction.
+/// Applies commands in one transaction.
 ///
 /// # Errors
-/// [`ProgramError`]; nothing was changed then.
+/// [`ProgramError`] if `nft` fails; nothing was changed then.
 pub fn apply(commands: &[Value], deadline: Deadline) -> Result<(), ProgramError> {
     let input = json!({ "nftables": commands }).to_string();
     run(Path::new(NFT), &["--json", "--file", "-"], input.as_bytes(), deadline).map(drop)
 }
 
-/// A table as the kernel has it, with handles, a list of objects; none if there is no such table.
+/// Returns the objects of a table in the kernel, with their handles; `None` if there is no such table.
 ///
 /// # Errors
-/// [`ProgramError`]: what the kernel has is not known then.
+/// [`ProgramError`] if `nft` fails; the content of the kernel is unknown then.
 pub fn list(family: &str, table: &str, deadline: Deadline) -> Result<Option<Vec<Value>>, ProgramError> {
     let words = ["--json", "--handle", "list", "table", family, table];
     let arguments = words.map(OsStr::new);
@@ -49,7 +50,7 @@ pub fn list(family: &str, table: &str, deadline: Deadline) -> Result<Option<Vec<
     let said = String::from_utf8_lossy(&ended.stderr).trim().replace('\n', "; ");
     match ended.end {
         End::Exited(0) if !ended.flooded => {}
-        // nft(8) has one exit code for everything: only the kernel's word tells an absent table from another failure.
+        // nft(8) has one exit code for every failure: only the kernel's error text distinguishes an absent table.
         End::Exited(_) if said.contains("No such file or directory") => return Ok(None),
         End::TimedOut => return Err(ProgramError::TimedOut { what, seconds: given.as_secs_f64(), said }),
         End::Exited(code) | End::Killed(code) => return Err(ProgramError::Failed { what, code, said }),

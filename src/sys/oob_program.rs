@@ -1,4 +1,4 @@
-//! Calling somebody's OOB program by Ganeti's contract; what is not a proven answer is an error with a reason.
+//! Runs an OOB program by Ganeti's contract. An answer that breaks the contract is an error with a reason.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,92 +14,92 @@ use crate::core::ganeti::oob::{
 };
 use crate::core::node::NodeName;
 
-/// Why a call told nothing. Whatever it is, the node's state is unknown.
+/// The reason why a call has no result. The state of the node is unknown then.
 #[derive(Debug, thiserror::Error)]
 pub enum OobError {
-    /// No such file.
+    /// The file does not exist.
     #[error("there is no OOB program {} on this host: install it on each node that may fence: every master candidate, and other nodes that have the BMCs' secrets", .0.display())]
     Missing(PathBuf),
-    /// Not an executable file.
+    /// The path is not an executable file.
     #[error("the OOB program {} is no executable file: check its type and mode", .0.display())]
     NotExecutable(PathBuf),
-    /// Somebody else than root could exchange it.
+    /// A user other than root could replace the program.
     #[error("the OOB program {} is not run: somebody else than root could exchange it: {error}", program.display())]
     Untrusted {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// By which file or folder, and why.
+        /// The file or directory that is not safe, with the fault.
         error: UntrustedProgram,
     },
-    /// A path that Ganeti could run only by chance.
+    /// The path is relative: whether Ganeti finds it depends on its working directory.
     #[error("the OOB program {} is no absolute path: correct the node parameter oob_program", .0.display())]
     NotAbsolute(PathBuf),
-    /// The kernel did not start it.
+    /// The kernel did not start the program.
     #[error("cannot run {}: {error}", program.display())]
     Start {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// Why.
+        /// The error of the kernel.
         error: io::Error,
     },
-    /// It did not end in time.
+    /// The program did not end in time and was killed.
     #[error("{} {command} timed out after {seconds:.1} s and was killed{}", program.display(), said(reason))]
     TimedOut {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// The command.
+        /// The OOB command of the call.
         command: Command,
-        /// How long it ran, in seconds.
+        /// The time that the program ran, in seconds.
         seconds: f64,
-        /// The last line of its stderr.
+        /// The last line of the program's stderr.
         reason: Option<String>,
     },
-    /// It ended with an error.
+    /// The program ended with an exit code other than 0.
     #[error("{} {command} failed with exit code {code}{}", program.display(), said(reason))]
     Failed {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// The command.
+        /// The OOB command of the call.
         command: Command,
-        /// Its exit code.
+        /// The exit code of the program.
         code: i32,
-        /// The last line of its stderr.
+        /// The last line of the program's stderr.
         reason: Option<String>,
     },
-    /// It died.
+    /// A signal that we did not send killed the program.
     #[error("{} {command} was killed by signal {signal}{}", program.display(), said(reason))]
     Killed {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// The command.
+        /// The OOB command of the call.
         command: Command,
-        /// The signal.
+        /// The number of the signal.
         signal: i32,
-        /// The last line of its stderr.
+        /// The last line of the program's stderr.
         reason: Option<String>,
     },
-    /// It printed without end.
+    /// The program printed more on stdout than the limit.
     #[error("{} {command} printed more than {OUTPUT_LIMIT} bytes on stdout", program.display())]
     Flooded {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// The command.
+        /// The OOB command of the call.
         command: Command,
     },
-    /// It ended well, but its answer is not one.
+    /// The program succeeded, and its output breaks the contract.
     #[error("{} {command} broke the OOB contract: {error}", program.display())]
     Answer {
-        /// The program.
+        /// The path of the program.
         program: PathBuf,
-        /// The command.
+        /// The OOB command of the call.
         command: Command,
-        /// What is wrong.
+        /// The fault in the output.
         error: BadAnswer,
     },
 }
 
 impl OobError {
-    /// True when calling it again cannot help.
+    /// Returns true if another call cannot succeed.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Missing(_) | Self::NotExecutable(_) | Self::Untrusted { .. } | Self::NotAbsolute(_))
@@ -118,10 +118,12 @@ pub struct OobProgram {
 }
 
 impl OobProgram {
-    /// Looks whether `path` is a program that can be run, as `gnt-cluster verify` does, and that root may run ([`check_program`]).
+    /// Checks that `path` is an executable program, as `gnt-cluster verify` does, and that root may run it
+    /// ([`check_program`]).
     ///
     /// # Errors
-    /// [`OobError::Missing`], [`OobError::NotExecutable`], [`OobError::Untrusted`], [`OobError::NotAbsolute`].
+    /// [`OobError::Missing`], [`OobError::NotExecutable`], [`OobError::Untrusted`] or [`OobError::NotAbsolute`], for
+    /// the first of these faults that the path has.
     pub fn find(path: &Path) -> Result<Self, OobError> {
         const ANY_EXECUTE: u32 = 0o111;
         if !path.is_absolute() {
@@ -135,50 +137,50 @@ impl OobProgram {
         Ok(Self { path: path.to_owned(), request: None })
     }
 
-    /// The same, with its calls counted as parts of the receipt `id`.
+    /// Passes `id` to the program, so that its calls count as parts of that receipt.
     #[must_use]
     pub fn for_request(mut self, id: &str) -> Self {
         self.request = Some(id.to_owned());
         self
     }
 
-    /// Its path.
+    /// Returns the path of the program.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Asks for `power-on`, `power-off` or `power-cycle`. Success is an acknowledgement, never proof.
+    /// Calls `power-on`, `power-off` or `power-cycle`. Success is an acknowledgement, never proof.
     ///
     /// # Errors
-    /// [`OobError`].
+    /// [`OobError`] if the program cannot be run, fails, times out, or prints anything on stdout.
     pub fn act(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<(), OobError> {
         let stdout = self.call(command, node, deadline)?;
         oob::parse_silence(&stdout).map_err(|error| self.answer(command, error))
     }
 
-    /// Asks for `power-status`.
+    /// Calls `power-status`.
     ///
     /// # Errors
-    /// [`OobError`].
+    /// [`OobError`] if the program cannot be run, fails, times out, or prints no valid status.
     pub fn status(&self, node: &NodeName, deadline: Deadline) -> Result<Status, OobError> {
         let command = Command::PowerStatus;
         let stdout = self.call(command, node, deadline)?;
         oob::parse_status(&stdout).map_err(|error| self.answer(command, error))
     }
 
-    /// Asks for `health`.
+    /// Calls `health`.
     ///
     /// # Errors
-    /// [`OobError`].
+    /// [`OobError`] if the program cannot be run, fails, times out, or prints no valid health.
     pub fn health(&self, node: &NodeName, deadline: Deadline) -> Result<Vec<HealthItem>, OobError> {
         let command = Command::Health;
         let stdout = self.call(command, node, deadline)?;
         oob::parse_health(&stdout).map_err(|error| self.answer(command, error))
     }
 
-    /// The limits are Ganeti's (60 s, SIGTERM, 5 s, SIGKILL), or what is left of `deadline` if that is less;
-    /// the program is gone when it passes.
+    /// Runs the program with Ganeti's limits (60 s, SIGTERM, 5 s, SIGKILL), or with the rest of `deadline` if that is
+    /// less. The program has ended when the deadline passes.
     fn call(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<Vec<u8>, OobError> {
         let ChildLimits { runs, linger, told } = grant(deadline.left());
         let term = deadline.at_most(runs);

@@ -1,4 +1,4 @@
-//! Programs of other people, as bad as they come. Each is a real process.
+//! Foreign OOB programs that misbehave. Each is a real process.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn it_is_called_as_ganeti_calls_it() {
     assert_eq!(status, Status { power: Power::On, grade: None });
 }
 
-/// Prior art: a wrong word, a crash, silence and a refusal were each read as "off" somewhere.
+/// In other software, a wrong word, a crash, silence and a rejection were each read as "off".
 #[test]
 fn what_is_no_answer_is_an_error_that_says_so() {
     let cases = [
@@ -63,7 +63,7 @@ fn what_is_no_answer_is_an_error_that_says_so() {
 fn a_program_that_hangs_is_killed_with_everything_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("pid");
-    // It ignores SIGTERM, and so does its child, which would outlive it.
+    // The program ignores SIGTERM, and so does its child, which would outlive it.
     let body = format!(
         "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {}; sleep 600; sleep 600' & wait; wait; sleep 600",
         mark.display()
@@ -71,12 +71,12 @@ fn a_program_that_hangs_is_killed_with_everything_it_started() {
     let error = status(&body, 800).unwrap_err();
     assert!(matches!(error, OobError::TimedOut { .. }), "{error}");
     let pid: i32 = std::fs::read_to_string(&mark).unwrap().trim().parse().unwrap();
-    // Killed is not yet reaped by its new parent: a zombie, or gone.
+    // The killed child is gone, or a zombie that its new parent has not reaped yet.
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
 
-/// `lib/utils/process.py`: Ganeti waits for ever for a grandchild that holds the pipes; we do not.
+/// `lib/utils/process.py`: Ganeti waits without end for a grandchild that holds the pipes; gnt-ha does not.
 #[test]
 fn a_grandchild_that_holds_the_pipes_does_not_hold_the_answer() {
     let status = status("printf '{\"powered\": false}'; sleep 600 &", 30_000).unwrap();
@@ -107,7 +107,7 @@ fn missing_and_unusable_programs_are_told_apart() {
     assert!(matches!(found("oob"), OobError::NotAbsolute(_)));
 }
 
-/// Root runs it: whoever may write there would be root.
+/// Root runs the program, so a user who may write to it would become root.
 #[test]
 fn a_program_that_others_may_write_is_not_run() {
     let script = script("true");

@@ -1,5 +1,5 @@
-//! The one way out to people: stdout, stderr, the console and the kernel's log. Text from outside never gets there raw
-//! ([`crate::core::text`]); clippy refuses any other way (`clippy.toml`).
+//! Writes to stdout, stderr, the console and the kernel's log, and is the only file that does. Escapes text from
+//! outside ([`crate::core::text`]); clippy denies any other output (`clippy.toml`).
 
 #![allow(clippy::disallowed_methods, reason = "this is the place")]
 
@@ -11,24 +11,25 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::terminal;
 use crate::core::text::{lines, one_line, printable};
 
-/// The longest line of an error, in characters.
+/// The maximum length of an error line, in characters.
 const LONGEST: usize = 4_000;
 
-/// An empty screen, written from its top (ECMA-48, CUP and ED).
+/// The sequence that clears the screen and moves the cursor to its top (ECMA-48, CUP and ED).
 const CLEARED: &str = "\x1b[H\x1b[2J";
 
-/// The colours of a terminal (ECMA-48, SGR).
+/// A colour of a terminal (ECMA-48, SGR).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// What is wrong.
+    /// The colour of errors.
     Red = 31,
-    /// What is right.
+    /// The colour of good states.
     Green = 32,
-    /// What is neither.
+    /// The colour of warnings and of states in between.
     Yellow = 33,
 }
 
-/// Text for stdout. Its colours are beside it, not in it: they are the only sequences that a terminal gets.
+/// Text for stdout. Colours are stored beside the text, not in it: they are the only sequences that a terminal
+/// receives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(Vec<(Option<Paint>, String)>);
 
@@ -49,7 +50,7 @@ impl Text {
         }
     }
 
-    /// As it is shown where there are no colours.
+    /// Returns the text without colours.
     #[must_use]
     pub fn plain(&self) -> String {
         self.shown(false)
@@ -57,7 +58,7 @@ impl Text {
 
     fn shown(&self, colours: bool) -> String {
         let span = |(paint, text): &(Option<Paint>, String)| match paint.filter(|_| colours) {
-            // The line end is not painted: a terminal would fill the next line's rest with it.
+            // The line end is not painted: a terminal would fill the rest of the next line with the colour.
             Some(paint) => {
                 let line = text.trim_end_matches('\n');
                 format!("\x1b[{}m{}\x1b[0m{}", paint as u8, lines(line), &text[line.len()..])
@@ -74,18 +75,19 @@ impl From<&str> for Text {
     }
 }
 
-/// Prints on stdout and flushes it; colours only on a terminal. Returns whether the reader is still there (`| head`).
+/// Prints on stdout and flushes it, with colours only on a terminal. Returns whether the reader still exists
+/// (`| head`).
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel, unless the reader has closed the pipe.
 pub fn print(text: &Text) -> io::Result<bool> {
     to_stdout(text.shown(terminal::is_terminal()).as_bytes())
 }
 
-/// Prints an answer of HTTP (RFC 9112), whose head has line ends of its own.
+/// Prints an HTTP answer (RFC 9112), whose head has CRLF line ends.
 ///
 /// # Errors
-/// As [`print`].
+/// The same as for [`print`].
 pub fn print_http(answer: &str) -> io::Result<bool> {
     const END: &str = "\r\n";
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
@@ -93,10 +95,10 @@ pub fn print_http(answer: &str) -> io::Result<bool> {
     to_stdout(format!("{head}{END}{}", lines(body)).as_bytes())
 }
 
-/// Empties the screen, where stdout is a terminal.
+/// Clears the screen if stdout is a terminal.
 ///
 /// # Errors
-/// As [`print`].
+/// The same as for [`print`].
 pub fn clear() -> io::Result<bool> {
     if terminal::is_terminal() { to_stdout(CLEARED.as_bytes()) } else { Ok(true) }
 }
@@ -110,17 +112,17 @@ fn to_stdout(bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Prints one line on stderr. A reader who has hung up is no failure.
+/// Prints one line on stderr. A closed stderr is not an error.
 pub fn print_error(line: &str) {
     let _ = writeln!(io::stderr(), "{}", one_line(line, LONGEST));
 }
 
-/// Prints text of several lines on stderr, for whoever has typed something that cannot be understood.
+/// Prints text of several lines on stderr, as help for a command line that cannot be parsed.
 pub fn explain(text: &str) {
     let _ = io::stderr().write_all(lines(text).as_bytes());
 }
 
-/// Writes one line on the console and into the kernel's log, as far as they are there.
+/// Writes one line to the console and to the kernel's log, as far as they can be opened.
 pub fn to_console(line: &str) {
     for path in ["/dev/console", "/dev/kmsg"] {
         if let Ok(mut file) = OpenOptions::new().write(true).open(path) {
@@ -129,7 +131,8 @@ pub fn to_console(line: &str) {
     }
 }
 
-/// A writer of events, one a write, as `tracing_subscriber::fmt` has it: each becomes one printable line.
+/// A writer of events, with one event in each write, as `tracing_subscriber::fmt` does. Each event becomes one
+/// printable line.
 #[derive(Debug)]
 pub struct Events<W>(pub W);
 
@@ -145,7 +148,7 @@ impl<W: Write> Write for Events<W> {
     }
 }
 
-/// Makes the writer of each event on stderr.
+/// Makes a writer to stderr for each event.
 #[derive(Debug)]
 pub struct ToStderr;
 
@@ -161,7 +164,7 @@ impl MakeWriter<'_> for ToStderr {
 mod tests {
     use super::*;
 
-    /// The only sequences that reach a terminal are our own colours.
+    /// A terminal receives no sequences other than our own colours.
     #[test]
     fn colours_are_ours_and_text_is_text() {
         let mut text = Text::from("a\n");

@@ -1,4 +1,5 @@
-//! Pacemaker on this host: asked through `crm_mon`, whose XML is its stable interface.
+//! Pacemaker on this host: reads its state with `crm_mon`, whose XML is its stable interface, and changes it with its
+//! tools.
 
 pub mod cib;
 pub mod cibadmin;
@@ -18,63 +19,64 @@ use crate::core::pacemaker::crm_mon::{BadCrmMon, CrmMon};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::tree::BadCib;
 
-/// The most that is read of an answer, in bytes. Each remote node adds some 15 kB to the configuration's state, as its connection is
-/// probed on every member.
+/// The most bytes that are read of an answer. Each remote node adds about 15 kB to the state, as every member probes
+/// its connection.
 const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
 
-/// What its first process is called, on a member and on a remote node; the kernel keeps 15 bytes of a name.
+/// The kernel's name of Pacemaker's first process, on a member and on a remote node; it has at most 15 bytes.
 const NAMES: [&str; 2] = ["(pacemakerd)", "(pacemaker-remot)"];
 
-/// Why Pacemaker's state is not known.
+/// The reason why Pacemaker's state is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum PacemakerError {
-    /// It does not run: its tools would wait for it.
+    /// Pacemaker does not run on this host; its tools would wait for it.
     #[error("Pacemaker does not run on this host")]
     NotHere,
-    /// The tool is not there, or cannot be started.
+    /// The tool is not installed, or cannot be started.
     #[error("cannot run {tool}: {error} (Debian: pacemaker-cli-utils)")]
     Start {
-        /// Which.
+        /// The name of the tool.
         tool: &'static str,
-        /// Why.
+        /// The error of the kernel.
         error: std::io::Error,
     },
-    /// It ended with an error, or not at all.
+    /// The tool failed or did not end in time.
     #[error("{tool} {how} (is it still starting? crm_mon --one-shot tells)")]
     Failed {
-        /// Which.
+        /// The name of the tool.
         tool: &'static str,
-        /// How it ended and what it said.
+        /// How the tool ended, with the last line of its stderr.
         how: String,
     },
-    /// Its answer cannot be read.
+    /// The output of `crm_mon` cannot be parsed.
     #[error(transparent)]
     Answer(#[from] BadCrmMon),
-    /// The state of its nodes cannot be read.
+    /// The output of `cibadmin` with the states of the nodes cannot be parsed.
     #[error("cannot use what cibadmin says of the nodes' state: {0}")]
     States(BadCib),
-    /// Its death cannot be tried.
+    /// Pacemaker has no state of the node, so the node's death cannot be simulated.
     #[error("Pacemaker has no state of a node {0} (crm_mon --one-shot shows the names that it knows)")]
     NoState(PacemakerName),
-    /// A file that a tool is to read.
+    /// A file that a tool is to read cannot be written.
     #[error("cannot write {}: {error}", path.display())]
     File {
-        /// Where.
+        /// The path of the file.
         path: std::path::PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: std::io::Error,
     },
 }
 
-/// Asks for nodes, fence history and where the master role is.
+/// Reads the nodes, the fence history and the host of the master role from `crm_mon`. If there are remote nodes, also
+/// reads the states of the nodes with `cibadmin`.
 ///
 /// # Errors
-/// [`PacemakerError`].
+/// [`PacemakerError`] if Pacemaker does not run here, a tool fails, or its output cannot be parsed.
 pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
     if started_ms().is_none() {
         return Err(PacemakerError::NotHere);
     }
-    // Below level 3 crm_mon leaves out fencing that it takes for the same as another.
+    // Below level 3, crm_mon omits fencing that it takes for a repetition.
     let words = ["--one-shot", "--fence-history=3", "--output-as=xml"];
     let found = CrmMon::parse(&answer("crm_mon", &words, &[], &[], deadline)?)?;
     if found.remotes.is_empty() {
@@ -85,10 +87,11 @@ pub fn status(deadline: Deadline) -> Result<CrmMon, PacemakerError> {
     found.with_states(&states).map_err(PacemakerError::States)
 }
 
-/// What one of Pacemaker's tools answers.
+/// Runs one of Pacemaker's tools and returns its stdout.
 ///
 /// # Errors
-/// [`PacemakerError`].
+/// [`PacemakerError::Start`] if the tool cannot be started, [`PacemakerError::Failed`] if it fails, times out or prints
+/// too much.
 fn answer(
     tool: &'static str,
     words: &[&str],
@@ -117,10 +120,10 @@ fn answer(
     Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
-/// Offers `node`, or this one, for promotion with `score`, or no more (crm_attribute(8)).
+/// Sets the promotion score of `resource` on `node`, or on this node; without a score, deletes it (crm_attribute(8)).
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `crm_attribute` cannot be started, fails or times out.
 pub fn offer(
     resource: &str,
     node: Option<&PacemakerName>,
@@ -140,43 +143,43 @@ pub fn offer(
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
 
-/// Sets this node's transient attribute, or takes it away (attrd_updater(8)): it is gone by itself when the node leaves.
+/// Sets or deletes a transient attribute of this node (attrd_updater(8)). Pacemaker deletes it when the node leaves.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `attrd_updater` cannot be started, fails or times out.
 pub fn set_attribute(name: &str, value: Option<&str>, deadline: Deadline) -> Result<(), ProgramError> {
-    // One word: as a word of its own -INFINITY is taken for options.
+    // The value is part of the option: attrd_updater parses a separate word -INFINITY as options.
     let change = value.map_or_else(|| "--delete".to_owned(), |value| format!("--update={value}"));
     run(Path::new("attrd_updater"), &["--name", name, &change], &[], deadline).map(drop)
 }
 
-/// Has Pacemaker move `resource` to `node`, by constraints that end after a minute: until then it cannot come back. An
-/// infinite stickiness, as Ganeti's examples have it, is as strong as a preference: the present place is banned as well
-/// (`--force`).
+/// Moves `resource` to `node` by constraints that end after one minute; until then the resource cannot return. Also
+/// bans the current node (`--force`): an infinite stickiness, as in Ganeti's examples, is as strong as a preference.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `crm_resource` cannot be started, fails or times out.
 pub fn prefer(resource: &str, node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError> {
     const LIFETIME: &str = "--lifetime=PT1M";
     let words = ["--move", "--resource", resource, "--node", node.as_str(), LIFETIME, "--force"];
     run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }
 
-/// Has Pacemaker forget what it knows of `resource` on `node`, and look again.
+/// Deletes Pacemaker's history of `resource` on `node`, so that Pacemaker probes it again.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `crm_resource` cannot be started, fails or times out.
 pub fn refresh(resource: &str, node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError> {
     let words = ["--refresh", "--resource", resource, "--node", node.as_str()];
     run(Path::new("crm_resource"), &words, &[], deadline).map(drop)
 }
 
-/// Whether a process is Pacemaker's first one, by its line in `/proc/PID/stat`.
+/// Returns whether a process is Pacemaker's first one, by the content of its `/proc/PID/stat`.
 fn is_pacemaker(stat: &str) -> bool {
     NAMES.iter().any(|name| stat.contains(name))
 }
 
-/// When Pacemaker started on this host, in milliseconds since 1970; none if it does not run here.
+/// Returns the start time of Pacemaker on this host by the wall clock, in ms since 1970; `None` if Pacemaker does not
+/// run here.
 #[must_use]
 pub fn started_ms() -> Option<u64> {
     let at = now();
@@ -184,7 +187,7 @@ pub fn started_ms() -> Option<u64> {
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
         is_pacemaker(&stat).then_some(stat)
     })?;
-    // Field 22, counted from behind the name, which may hold blanks (proc_pid_stat(5)); in ticks since boot.
+    // Field 22 is counted from behind the name, which may contain blanks (proc_pid_stat(5)); it is in ticks since boot.
     let ticks: u64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
     let since_boot_ms = ticks.saturating_mul(1000) / u64::try_from(per_second).ok()?;
@@ -195,7 +198,8 @@ pub fn started_ms() -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The kernel keeps 15 bytes of a program's name (proc_pid_comm(5)): on a remote node Pacemaker is `pacemaker-remoted`.
+    /// The kernel keeps 15 bytes of a program's name (proc_pid_comm(5)). On a remote node the program is
+    /// `pacemaker-remoted`.
     #[test]
     fn pacemaker_is_known_by_what_the_kernel_keeps_of_its_name() {
         let stat = |program: &str| format!("812 ({}) S 1 812", &program[..program.len().min(15)]);

@@ -1,26 +1,26 @@
-//! The processes of this host: those of our own PID namespace. A container on it may run a Pacemaker or a Ganeti of its
-//! own, which are no business of this host's.
+//! The processes of this host in our own PID namespace, from `/proc`. A container on the host may run a Pacemaker or a
+//! Ganeti of its own, which must not count.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// How many PID namespaces deep a process is, seen from this host's /proc (proc_pid_status(5), `NSpid`). What is in a
-/// namespace of its own is deeper than this process.
+/// Returns the depth of a process's PID namespace, seen from this host's /proc (proc_pid_status(5), `NSpid`). A process
+/// in a namespace of its own is deeper than this process.
 fn depth(folder: &Path) -> Option<usize> {
     let status = fs::read_to_string(folder.join("status")).ok()?;
     Some(status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().count())
 }
 
-/// The first that `wanted` finds something in, given its folder in `/proc`.
+/// Calls `wanted` with the `/proc` directory of each process and returns its first result.
 pub fn find<T>(wanted: impl Fn(&Path) -> Option<T>) -> Option<T> {
     let own = Path::new("/proc/self");
     let (here, own_depth) = (fs::read_link(own.join("ns/pid")).ok(), depth(own));
     let is_ours = |folder: &Path| match fs::read_link(folder.join("ns/pid")) {
         Ok(there) => Some(there) == here,
-        // Only those who have every capability of a process may read this of it, and a unit has few.
+        // Reading the namespace requires every capability of the process, and a systemd unit has few.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => own_depth.is_some() && depth(folder) == own_depth,
-        // It has ended meanwhile.
+        // The process has ended meanwhile.
         Err(_) => false,
     };
     let folders = fs::read_dir("/proc").ok()?.flatten();

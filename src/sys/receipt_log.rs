@@ -1,4 +1,5 @@
-//! Receipts on disk: `receipts.jsonl` in the state folder, one entry a line, flushed before it counts.
+//! The receipt log: intents and receipts in `receipts.jsonl` in the state directory, one entry a line. An entry counts
+//! only when it is flushed.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -14,66 +15,67 @@ use crate::core::history::Index;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Head, LogEntry};
 
-/// The file grows to this size, in bytes, before it is set aside.
+/// The size in bytes at which the file is rotated.
 const ROTATE_AT: u64 = 4 * 1024 * 1024;
 
-/// The most bytes that are read of one file: many times what it has when it is set aside. A larger one is no receipt log, or
-/// could not be set aside for long.
+/// The most bytes that are read of one file: many times the size at which it is rotated. A larger file is not a receipt
+/// log, or could not be rotated for long.
 const LIMIT: u64 = 64 * 1024 * 1024;
 
-/// How many files that were set aside are kept.
+/// The number of rotated files that are kept.
 const KEPT: u32 = 4;
 
-/// The same in memory, for what the disk does not take.
+/// The size in bytes at which the file in memory is rotated; it has what the disk does not accept.
 const ROTATE_IN_MEMORY_AT: u64 = 256 * 1024;
 
-/// How long another program's append is waited for.
+/// The time limit for another program's append.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// The receipts of one host.
+/// The receipt log of one host.
 #[derive(Clone, Debug)]
 pub struct ReceiptLog {
     folder: PathBuf,
     rotate_at: u64,
-    /// Where what the disk does not take is kept until the next boot; the same folder if this is that place.
+    /// The directory that holds, until the next boot, what the disk does not accept; equal to `folder` for that log
+    /// itself.
     in_memory: PathBuf,
 }
 
-/// Why an entry was not written or read.
+/// The reason why an entry was not written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptLogError {
-    /// Another program kept the ledger to itself.
+    /// Another program held the lock of the receipt log for too long, or the lock file cannot be opened.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The file system refused.
+    /// The file system failed.
     #[error("cannot {what} {}: {error}", path.display())]
     Io {
-        /// What was tried.
+        /// The failed operation, as a verb.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: io::Error,
     },
 }
 
-/// What a ledger holds.
+/// The contents of a receipt log.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Every entry that can be read, oldest first.
+    /// Every readable entry, oldest first.
     pub entries: Vec<LogEntry>,
-    /// Every line that cannot: `FILE:LINE: reason`.
+    /// Every line that is not a valid entry: `FILE:LINE: reason`.
     pub unreadable: Vec<String>,
 }
 
 impl ReceiptLog {
-    /// The ledger in `folder`, which is made at the first entry.
+    /// The receipt log in `folder`; the first entry creates the directory.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), rotate_at: ROTATE_AT, in_memory: store::until_boot(folder) }
     }
 
-    /// What the disk did not take.
+    /// The receipt log in memory, with what the disk did not accept; `None` for that log itself.
     fn in_memory(&self) -> Option<Self> {
         (self.folder != self.in_memory).then(|| Self {
             folder: self.in_memory.clone(),
@@ -82,18 +84,20 @@ impl ReceiptLog {
         })
     }
 
-    /// Adds an entry that the disk did not take, to be read until the next boot, or until the disk takes it with a later one.
+    /// Adds an entry that the disk did not accept. It can be read until the next boot; a later append moves it to the
+    /// disk.
     ///
     /// # Errors
-    /// [`ReceiptLogError`].
+    /// [`ReceiptLogError`] if the file system in memory does not accept the entry either.
     pub fn append_until_boot(&self, entry: &LogEntry) -> Result<(), ReceiptLogError> {
         self.in_memory().map_or(Ok(()), |memory| memory.append(entry))
     }
 
-    /// Adds an entry; it is on disk when this returns.
+    /// Adds an entry; it is on disk when this function returns.
     ///
     /// # Errors
-    /// [`ReceiptLogError`]. A line that was torn then is no entry to any reader, and harms no later one.
+    /// [`ReceiptLogError`] if the lock is not free in time or the file system fails. A torn line then is not an entry
+    /// to any reader, and does not damage later entries.
     pub fn append(&self, entry: &LogEntry) -> Result<(), ReceiptLogError> {
         let path = self.current();
         let failed = |what| {
@@ -128,7 +132,7 @@ impl ReceiptLog {
         Ok(())
     }
 
-    /// Moves what the disk did not take before into `file`, the current one, now that there may be room.
+    /// Moves entries that the disk did not accept before into `file`, the current one.
     fn adopt(&self, file: &mut File) -> io::Result<()> {
         let Some(memory) = self.in_memory() else { return Ok(()) };
         let found: Vec<PathBuf> = memory.files().filter(|path| path.exists()).collect();
@@ -149,11 +153,11 @@ impl ReceiptLog {
         Ok(())
     }
 
-    /// Reads everything, oldest first. A torn or foreign line is reported, not fatal; an empty or missing
-    /// ledger is empty.
+    /// Reads all entries, oldest first. Reports a torn or foreign line without failing. An empty or missing receipt log
+    /// has no entries.
     ///
     /// # Errors
-    /// [`ReceiptLogError::Io`], when a file is there and cannot be read.
+    /// [`ReceiptLogError::Io`] if a file exists and cannot be read, or has more than 64 MiB.
     pub fn read(&self) -> Result<Contents, ReceiptLogError> {
         let mut contents = Contents::default();
         self.snapshot()?.scan(|place, line| match LogEntry::from_line(line) {
@@ -163,11 +167,11 @@ impl ReceiptLog {
         Ok(contents)
     }
 
-    /// Reads the last `count` stories, of `node` if one is given, whatever the ledger's size; and how many there are
-    /// before them.
+    /// Reads the entries of the last `count` actions, of `node` if one is given, for a log of any size. Also returns
+    /// the number of older actions.
     ///
     /// # Errors
-    /// As [`ReceiptLog::read`].
+    /// [`ReceiptLogError::Io`], as [`ReceiptLog::read`].
     pub fn read_last(&self, count: usize, node: Option<&NodeName>) -> Result<(Contents, usize), ReceiptLogError> {
         let mut contents = Contents::default();
         let snapshot = self.snapshot()?;
@@ -178,7 +182,7 @@ impl ReceiptLog {
         })?;
         let (wanted, older) = index.last(count, node);
         snapshot.scan(|place, line| {
-            // What has no head was reported by the first pass.
+            // The first pass has reported the lines that have no head.
             if !Head::from_line(line).is_ok_and(|head| wanted.contains(&head.id)) {
                 return;
             }
@@ -190,8 +194,8 @@ impl ReceiptLog {
         Ok((contents, older))
     }
 
-    /// What is there now. The lock is held only while the files are opened, against a rotation in between: whoever appends
-    /// must not wait for readers. One that cannot have the lock reads without.
+    /// Opens the files of this moment. Holds the lock only meanwhile, against a rotation: an append must not wait for
+    /// readers. Reads without the lock if it is not free in time.
     fn snapshot(&self) -> Result<Snapshot, ReceiptLogError> {
         let _lock = Lock::share(&self.folder.join("receipts.lock"), Deadline::after(LOCK_WAIT)).ok();
         let in_memory: Vec<PathBuf> = self.in_memory().iter().flat_map(Self::files).collect();
@@ -202,7 +206,7 @@ impl ReceiptLog {
                     return Err(ReceiptLogError::Io { what: "read", path, error: too_long(LIMIT) });
                 }
                 Ok((file, length)) => files.push((path, file, length)),
-                // A file in the folder's place holds no receipts either.
+                // If a file has the path of the directory, there are no receipts either.
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(ReceiptLogError::Io { what: "read", path, error }),
             }
@@ -220,7 +224,7 @@ impl ReceiptLog {
         std::fs::rename(self.current(), self.aside(1))
     }
 
-    /// All of them, oldest first, whether they are there or not.
+    /// Returns the paths of all files, oldest first, existing or not.
     fn files(&self) -> impl Iterator<Item = PathBuf> {
         (1..=KEPT).rev().map(|n| self.aside(n)).chain([self.current()])
     }
@@ -234,12 +238,12 @@ impl ReceiptLog {
     }
 }
 
-/// The ledger's files as they were at one moment: each with the length that it had then. What is appended later, and where
-/// a file is moved to, changes nothing of it.
+/// The files of the receipt log at one moment, each with the length that it had then. Neither a later append nor a
+/// rotation changes the snapshot.
 struct Snapshot(Vec<(PathBuf, File, u64)>);
 
 impl Snapshot {
-    /// Shows every line that is not empty, with its place (`FILE:LINE`).
+    /// Calls `visit` with the place (`FILE:LINE`) and the text of every line that is not empty.
     fn scan(&self, mut visit: impl FnMut(&str, &str)) -> Result<(), ReceiptLogError> {
         for (path, file, length) in &self.0 {
             let failed = |error| ReceiptLogError::Io { what: "read", path: path.clone(), error };
@@ -263,7 +267,7 @@ impl Snapshot {
     }
 }
 
-/// Whether the last line has no end: a crash or a full disk cut it.
+/// Returns whether the last line has no end, as after a crash or on a full disk.
 fn ends_torn(file: &mut File) -> io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(false);
@@ -298,7 +302,8 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
     }
 
-    /// A file without end, which nobody of ours wrote, takes no memory: it is named, and what it may hold is not known.
+    /// A file without end, written by another program, must not fill the memory. The error names it, as its receipts
+    /// are unknown.
     #[test]
     fn a_receipt_log_beyond_the_limit_is_an_error_with_its_name() {
         let (_folder, ledger) = ledger();
@@ -311,7 +316,7 @@ mod tests {
         ledger.append(&LogEntry::Intent(intent("b", "n1"))).unwrap();
     }
 
-    /// A power cut tears the last line at any byte: nothing before it and nothing after it may be lost.
+    /// A power cut tears the last line at any byte: no entry before it or after it may be lost.
     #[test]
     fn a_torn_last_line_is_recovered_at_every_byte() {
         let whole = LogEntry::Receipt(receipt("b", "n1")).to_line().unwrap();
@@ -348,7 +353,7 @@ mod tests {
         assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     }
 
-    /// Full disk under the receipts: the error names the file, and no half line counts as an entry.
+    /// With a full disk, the error names the file, and no half line counts as an entry.
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
@@ -359,8 +364,8 @@ mod tests {
         assert!(error.contains("receipts.jsonl") && error.contains("No space left"), "{error}");
     }
 
-    /// A receipt that the disk does not take is read until the next boot, and gets to the disk once there is room: else a
-    /// fencing on a host with a full disk is never recorded.
+    /// A receipt that the disk does not accept can be read until the next boot, and moves to the disk once there is
+    /// room. Otherwise a fencing on a host with a full disk is never recorded.
     #[test]
     fn what_the_disk_does_not_take_is_read_until_the_next_boot() {
         let (folder, ledger) = ledger();
@@ -410,7 +415,7 @@ mod tests {
         ids
     }
 
-    /// A reader that takes its time holds up no append, and sees what was there when it began.
+    /// A slow reader does not delay an append, and sees the entries of the moment at which it began.
     #[test]
     fn whoever_reads_keeps_nobody_from_appending() {
         let (_folder, mut ledger) = ledger();
@@ -428,14 +433,14 @@ mod tests {
         assert_eq!(ids(&ledger.snapshot().unwrap()).len(), 5);
     }
 
-    /// Four readers of a large ledger cost it 4 of 204 receipts: an append gave up after its second.
+    /// Four readers of a large receipt log once lost 4 of 204 receipts: an append gave up after one second.
     #[test]
     fn no_append_is_lost_while_others_read() {
         let (_folder, ledger) = ledger();
         for n in 0..200 {
             ledger.append(&LogEntry::Receipt(receipt(&n.to_string(), "n1"))).unwrap();
         }
-        // As much as a ledger keeps.
+        // As many entries as a receipt log keeps.
         let text = std::fs::read(ledger.current()).unwrap();
         for n in 1..=KEPT {
             let times = usize::try_from(ROTATE_AT).unwrap() / text.len() / 4;

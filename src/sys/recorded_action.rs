@@ -1,6 +1,7 @@
-//! What every removal and readmission goes through: an intent before anything is touched, a receipt at the end.
+//! The frame of every recorded action: writes an intent before anything is changed, and a receipt at the end.
 //!
-//! A ledger that cannot be written stops nothing (a host that must be fenced is fenced), but it is said loudly.
+//! A receipt log that cannot be written does not stop an action: a host that must be fenced is fenced. But the action
+//! reports a warning.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -13,13 +14,13 @@ use crate::core::node::NodeName;
 use crate::core::receipt::{Action, ActionStep, Intent, LogEntry, Outcome, Receipt, VERSION};
 use crate::core::text::one_line;
 
-/// How long the disk may take for an entry.
+/// The time limit of the disk for one entry.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest text in a receipt, in characters: what devices and programs say comes from outside.
+/// The maximum length of a text in a receipt, in characters: texts of devices and programs come from outside.
 const LONGEST: usize = 2_000;
 
-/// One action under way.
+/// One action that is under way.
 #[derive(Debug)]
 pub struct RecordedAction {
     ledger: ReceiptLog,
@@ -29,23 +30,23 @@ pub struct RecordedAction {
     warnings: Vec<String>,
 }
 
-/// How it ended, for the receipt.
+/// The result of an action, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finish {
-    /// How.
+    /// The outcome of the action.
     pub outcome: Outcome,
-    /// How strongly it is proven that the node was stopped.
+    /// The strength of the proof that the node was stopped.
     pub grade: Grade,
-    /// Whose word that is.
+    /// The device, program or person on which the proof rests.
     pub proven_by: String,
-    /// The error or the remark.
+    /// The error or a remark.
     pub reason: Option<String>,
-    /// What Ganeti was told, or why not.
+    /// The change of Ganeti's record, or the reason why there was none.
     pub record: Option<String>,
 }
 
 impl RecordedAction {
-    /// Writes the intent. Nothing may be touched before.
+    /// Writes the intent. The caller must not change anything before this call.
     #[must_use]
     pub fn enter(ledger: ReceiptLog, program: &str, action: Action, node: &NodeName) -> Self {
         let at = now();
@@ -65,18 +66,19 @@ impl RecordedAction {
         road
     }
 
-    /// The id that joins the intent, the receipt and the parts.
+    /// Returns the id that connects the intent, the receipt and the parts of the action.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.intent.id
     }
 
-    /// What went wrong with the ledger so far, a line each: to be said at once, as we may be killed later.
+    /// Takes the warnings about the receipt log so far, one line each. The caller must report them at once, as it may
+    /// be killed later.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Notes one thing that was tried, and what came back.
+    /// Adds a step: who was asked (`by`), the request (`did`) and the response (`saw`).
     pub fn step(&mut self, by: &str, did: &str, saw: &str) {
         let [by, did, saw] = [by, did, saw].map(|text| one_line(text, LONGEST));
         let step =
@@ -85,7 +87,7 @@ impl RecordedAction {
         self.steps.push(step);
     }
 
-    /// Writes the receipt. Returns what went wrong with the ledger since [`RecordedAction::take_warnings`].
+    /// Writes the receipt. Returns the warnings about the receipt log since [`RecordedAction::take_warnings`].
     #[must_use]
     pub fn leave(mut self, finish: Finish) -> Vec<String> {
         let receipt = Receipt {
@@ -112,7 +114,7 @@ impl RecordedAction {
         };
         if let Err(error) = append_within(&self.ledger, entry.clone()) {
             let Intent { action, node, .. } = &self.intent;
-            // A node that is proven off must be recorded by this host all the same.
+            // This host must still record a node that is proven off.
             let kept = self.ledger.append_until_boot(entry).map_or("", |()| ", and it is kept until the next boot");
             self.warnings
                 .push(format!("{node}: no {what} of this {action} is on disk, the action goes on{kept}: {error}"));
@@ -120,12 +122,13 @@ impl RecordedAction {
     }
 }
 
-/// A disk that hangs must not stop a fencing: the append goes on behind it, if it can.
+/// Appends an entry within the time limit. A disk that hangs must not stop fencing; the append continues in the
+/// background.
 fn append_within(ledger: &ReceiptLog, entry: LogEntry) -> Result<(), String> {
     let (done, answer) = mpsc::channel();
     let ledger = ledger.clone();
     let work = move || {
-        // Nobody listens any more when it took too long.
+        // After the time limit the receiver is gone.
         let _ = done.send(ledger.append(&entry).map_err(|error| error.to_string()));
     };
     std::thread::Builder::new().spawn(work).map_err(|error| error.to_string())?;

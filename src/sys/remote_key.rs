@@ -1,9 +1,11 @@
-//! Whether a host's `pacemaker_remote` takes this cluster's key, found out before Pacemaker tries it: of a connection whose first start
-//! fails for its key, Pacemaker 2.1.5 has the host fenced at once, with everything that runs there.
+//! Checks whether the `pacemaker_remote` of a host accepts this cluster's key, before Pacemaker tries it. If the first
+//! start of a connection fails because of its key, Pacemaker 2.1.5 fences the host at once, with everything that runs
+//! there.
 //!
-//! The handshake is that of TLS 1.2 with the least that a server of Pacemaker's takes, a key that both know and nothing else
-//! (RFC 4279, `TLS_PSK_WITH_AES_128_GCM_SHA256`). It is written out here: OpenSSL knows no key above 512 bytes, and that of Pacemaker's documentation has 4096.
-//! A server proves that it has the key by its answer to ours; then the connection ends, before a word of Pacemaker's protocol.
+//! The check is a handshake of TLS 1.2 with the minimum that a server of Pacemaker's accepts, with a pre-shared key and
+//! nothing else (RFC 4279, `TLS_PSK_WITH_AES_128_GCM_SHA256`). It is implemented here because OpenSSL does not accept
+//! keys above 512 bytes, and the key in Pacemaker's documentation has 4096. A server proves by its answer to our last
+//! message that it has the key. Then the connection ends, before any message of Pacemaker's protocol.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -18,29 +20,30 @@ use sha2::{Digest, Sha256};
 
 use super::clock::Deadline;
 
-/// Where Pacemaker looks for the key (`DEFAULT_REMOTE_KEY_LOCATION`, `ALT_REMOTE_KEY_LOCATION`).
+/// The files in which Pacemaker searches for the key (`DEFAULT_REMOTE_KEY_LOCATION`, `ALT_REMOTE_KEY_LOCATION`).
 const KEYS: [&str; 2] = ["/etc/pacemaker/authkey", "/etc/corosync/authkey"];
 
-/// Whose key it is (`DEFAULT_REMOTE_USERNAME`).
+/// The identity that belongs to the key (`DEFAULT_REMOTE_USERNAME`).
 const IDENTITY: &[u8] = b"lrmd";
 
 const CHANGE_CIPHER: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 
-/// By what hosts compare their keys. No handshake signs it.
+/// The text that is signed for the comparison of keys. No handshake signs it.
 const COMPARED: &[u8] = b"gnt-ha: key for remote nodes";
 
-/// The bytes of a fingerprint: enough for keys that nobody has chosen to have the same one.
+/// The length of a fingerprint in bytes: enough to distinguish random keys.
 const FINGERPRINT: usize = 8;
 
-/// Asks each of `addresses` at `port`; the answer is why it cannot be connected to. Without a key on this host that is why for all.
+/// Checks each of `addresses` at `port`, at once; an error is the reason why a connection would fail. If this host has
+/// no key, each address has that reason.
 #[must_use]
 pub fn asked(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeMap<IpAddr, Result<(), String>> {
     requested_by(&KEYS.map(Path::new), addresses, port, deadline)
 }
 
-/// The fingerprint of this host's key: it tells the key from another, and not what it is. None without a key.
+/// Returns the fingerprint of this host's key; `None` without a key. It distinguishes keys and does not reveal them.
 #[must_use]
 pub fn fingerprint() -> Option<String> {
     fingerprint_of(&read(&KEYS.map(Path::new)).ok()?)
@@ -52,7 +55,7 @@ fn fingerprint_of(key: &[u8]) -> Option<String> {
     Some(mac.finalize().into_bytes().iter().take(FINGERPRINT).map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// As Pacemaker does, from the first that is there.
+/// Reads the key from the first file that exists, as Pacemaker does.
 fn read(paths: &[&Path]) -> Result<Vec<u8>, String> {
     let all = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     let path = paths.iter().find(|path| path.exists());
@@ -86,7 +89,7 @@ fn requested_by(
     })
 }
 
-/// Whether the server there has this key.
+/// Checks that the server at `address` has this key.
 fn takes(address: SocketAddr, key: &[u8], deadline: Deadline) -> io::Result<()> {
     let limit = || Some(deadline.left()).filter(|left| !left.is_zero()).ok_or(io::ErrorKind::TimedOut);
     let stream = TcpStream::connect_timeout(&address, limit()?)?;
@@ -98,9 +101,9 @@ fn takes(address: SocketAddr, key: &[u8], deadline: Deadline) -> io::Result<()> 
 
 struct Talk<S> {
     stream: S,
-    /// All messages of the handshake so far, which the last ones sign.
+    /// All handshake messages so far, which the last messages sign.
     transcript: Vec<u8>,
-    /// What has come of the server's messages and is not taken yet.
+    /// Received bytes of the server's messages that are not processed yet.
     unread: Vec<u8>,
 }
 
@@ -108,14 +111,14 @@ impl<S: Read + Write> Talk<S> {
     fn shake_hands(&mut self, key: &[u8]) -> io::Result<()> {
         let mut ours = [0; 32];
         getrandom::fill(&mut ours).map_err(|error| io::Error::other(error.to_string()))?;
-        // No session, one cipher suite and the word that renegotiation is safe, no compression.
+        // No session, one cipher suite and the signal for secure renegotiation (RFC 5746), no compression.
         let hello = [&[3, 3][..], &ours, &[0, 0, 4, 0, 0xa8, 0, 0xff, 1, 0]].concat();
         self.say(1, &hello)?;
         let mut theirs = None;
         loop {
             match self.hear()? {
                 (2, body) => theirs = Some(body.get(2..34).ok_or_else(cut_short)?.to_vec()),
-                // It may name the key that it wants.
+                // A server key exchange, which may contain a hint which key the server wants.
                 (12, _) => {}
                 (14, _) => break,
                 (kind, _) => return Err(io::Error::other(format!("an unexpected message of kind {kind}"))),
@@ -136,7 +139,7 @@ impl<S: Read + Write> Talk<S> {
         let sealed = seal(write_key, salt, &about, &finished)?;
         self.record(CHANGE_CIPHER, &[1])?;
         self.record(HANDSHAKE, &[&count[..], &sealed].concat())?;
-        // Its word for ours: it could read it.
+        // The server answers with a change of the cipher: it could decrypt our message.
         match self.next_record() {
             Ok((CHANGE_CIPHER, _)) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut || error.kind() == io::ErrorKind::WouldBlock => {
@@ -156,7 +159,7 @@ impl<S: Read + Write> Talk<S> {
         self.stream.write_all(&[&[kind, 3, 3][..], &length(content)?, content].concat())
     }
 
-    /// The next message of the handshake.
+    /// Reads the next message of the handshake.
     fn hear(&mut self) -> io::Result<(u8, Vec<u8>)> {
         loop {
             if let [kind, a, b, c, rest @ ..] = self.unread.as_slice() {
@@ -198,7 +201,7 @@ fn length(of: &[u8]) -> io::Result<[u8; 2]> {
     u16::try_from(of.len()).map(u16::to_be_bytes).map_err(|_| io::Error::other("the key has more than 64 kB"))
 }
 
-/// The pseudorandom function of TLS 1.2 (RFC 5246, 5).
+/// The pseudorandom function of TLS 1.2 (RFC 5246, section 5).
 fn expand(secret: &[u8], label: &[u8], seed: &[u8], size: usize) -> io::Result<Vec<u8>> {
     let mac = |text: &[u8]| -> io::Result<Vec<u8>> {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).map_err(io::Error::other)?;
@@ -239,7 +242,7 @@ fn seal(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u
     Ok([sealed.to_be_bytes(), (sum ^ encrypt(first | 1)).to_be_bytes()].concat())
 }
 
-/// In the field of that mode, whose first bit is the highest.
+/// Multiplies in the field of that mode, whose first bit is the highest.
 fn product(mut one: u128, other: u128) -> u128 {
     let mut sum = 0;
     for bit in 0..128 {
@@ -257,7 +260,7 @@ mod tests {
     use std::net::TcpListener;
     use std::time::Duration;
 
-    /// The vector for SHA-256 that implementers of TLS 1.2 share (P. Lepage on the IETF's list).
+    /// A test vector for SHA-256 that implementers of TLS 1.2 share (P. Lepage on an IETF mailing list).
     #[test]
     fn the_pseudorandom_function_is_that_of_tls_1_2() {
         let bytes = |text: &str| -> Vec<u8> {
@@ -270,7 +273,8 @@ mod tests {
         assert_eq!(found[96..], bytes("87347b66"));
     }
 
-    /// Test case 2 of the mode's specification (McGrew, Viega) has no data beside the block, one block of zeros and a count of 0.
+    /// Test case 2 of the mode's specification (McGrew, Viega): no additional data, one block of zeros, and a count of
+    /// 0.
     #[test]
     fn a_block_is_sealed_as_its_specification_has_it() {
         let sealed = seal(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
@@ -278,7 +282,7 @@ mod tests {
         assert_eq!(hex, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
     }
 
-    /// That this host has no key concerns the connections, and nothing else that is to be set up.
+    /// A missing key on this host is a fault of the connections only, and of nothing else in the setup.
     #[test]
     fn without_a_key_each_address_has_its_reason() {
         let folder = tempfile::tempdir().unwrap();
@@ -293,7 +297,7 @@ mod tests {
         assert_eq!(read(&[&none, &key]), Ok(b"k".to_vec()));
     }
 
-    /// Hosts compare the fingerprints of their keys; neither the key nor its digest is in one.
+    /// Hosts compare the fingerprints of their keys; a fingerprint contains neither the key nor its digest.
     #[test]
     fn a_fingerprint_is_neither_the_key_nor_its_digest() {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -307,7 +311,7 @@ mod tests {
         assert_eq!(fingerprint_of(b""), None, "that is no key");
     }
 
-    /// Whatever answers, be it nothing, garbage or an alert: only a server that goes on is one with our key.
+    /// Only a server that continues the handshake has our key; silence, garbage and an alert do not count.
     #[test]
     fn no_other_answer_is_a_yes() {
         for answer in

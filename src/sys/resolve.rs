@@ -1,4 +1,4 @@
-//! Names to addresses, within a time: the resolver of the C library knows none.
+//! Resolves names to addresses within a time limit, which the resolver of the C library does not have.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use super::clock::Deadline;
 use crate::core::config::Resolved;
 
-/// Names that are asked for at once.
+/// The maximum number of names that are resolved at once.
 const AT_ONCE: usize = 16;
 
-/// The addresses of these names, as far as they are known when the time is over. A resolver that hangs is left behind.
+/// Returns the addresses of these names, as far as they are known at the deadline. A resolver that hangs is left
+/// behind.
 #[must_use]
 pub fn addresses(names: &BTreeSet<String>, deadline: Deadline) -> Resolved {
     let mut known = Resolved::new();
@@ -29,7 +30,7 @@ pub fn addresses(names: &BTreeSet<String>, deadline: Deadline) -> Resolved {
                 }
             }
         };
-        // With fewer threads than wanted it takes longer, and the time is kept all the same.
+        // With fewer threads it takes longer; the deadline still holds.
         let _ = std::thread::Builder::new().name("resolve".to_owned()).spawn(work);
     }
     drop(sender);

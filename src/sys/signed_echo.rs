@@ -1,19 +1,21 @@
-//! The signed echo: whether another node's daemon is there, and its kernel lets this one's packets in and its own out.
+//! The signed echo. It shows that another node's daemon runs, and that its kernel accepts this node's packets and sends
+//! its own. Sends and receives UDP datagrams.
 //!
-//! An echo keeps a lease, so it must not be forged: a question and its answer are signed with a key that is made of the cluster's
-//! (`hmac.key`, as for confd), and nothing of Ganeti has to run for it. A datagram is
+//! An echo keeps a lease, so it must not be forged. A request and its answer are signed with a key that is derived from
+//! the cluster's (`hmac.key`, as for confd). No daemon of Ganeti's needs to run for it. A datagram consists of
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
-//! | 16 | [`QUESTION`] or [`ANSWER`]: what it is, and its version |
-//! | 16 | the nonce of the question, which was never used before |
-//! | 17 | the address of the node that asks: 4 or 6, and 16 bytes (version 4 in its first four) |
+//! | 16 | [`QUESTION`] or [`ANSWER`]: the kind and the version of the datagram |
+//! | 16 | the nonce of the request, which was never used before |
+//! | 17 | the address of the node that asks: 4 or 6, and 16 bytes (version 4 in the first four) |
 //! | 17 | the address of the node that is asked |
-//! | 20 | HMAC-SHA1 (RFC 2104) of all before it |
+//! | 20 | HMAC-SHA1 (RFC 2104) of all bytes before |
 //!
-//! So an answer counts for one question, of one node to one other, and a question is never an answer. Only the node that is named
-//! answers, and only to the address that is named: a question that somebody hands on from an address that is not refused has no
-//! answer. Both have one length: whoever asks gets no more bytes than he has sent.
+//! So an answer counts for one request of one node to one other node, and a request never counts as an answer. Only the
+//! node that the request names answers, and only to the address that the request names. So a request that is forwarded
+//! from an address that is not shunned gets no answer. Both have the same length: the node that asks receives no more
+//! bytes than it has sent.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -25,36 +27,37 @@ use sha1::Sha1;
 
 use crate::sys::ganeti::confd::Confd;
 
-/// What tells this question's answer from all others.
+/// A random number that distinguishes one request from all others.
 pub type Nonce = [u8; 16];
 
-/// A question or an answer.
+/// A request or an answer.
 pub type Packet = [u8; LENGTH];
 
 const WORD: usize = 16;
 const QUESTION: [u8; WORD] = *b"gnt-ha fence ? 1";
 const ANSWER: [u8; WORD] = *b"gnt-ha fence ! 1";
 
-/// What the key is made of the cluster's by. What confd signs with the cluster's key ends with a brace, so it is never this.
+/// The text by which the key is derived from the cluster's. A message that confd signs with the cluster's key ends with
+/// a brace, so it never equals this text.
 const PURPOSE: &[u8] = b"gnt-ha self-fence echo 1";
 
-/// All but the signature.
+/// The length of a datagram without the signature, in bytes.
 const SIGNED: usize = WORD + size_of::<Nonce>() + 2 * ADDRESS;
 const ADDRESS: usize = 17;
 const SIGNATURE: usize = 20;
 
-/// How long a question or an answer is, in bytes.
+/// The length of a request or an answer, in bytes.
 pub const LENGTH: usize = SIGNED + SIGNATURE;
 
-/// How many questions are answered before the node looks what else is to be done.
+/// The most requests that are answered before the daemon continues with its other work.
 const AT_ONCE: usize = 1_024;
 
-/// For how long a key that was replaced still signs, by the clock since boot. Ganeti replaces it on one node after the other, while
-/// its daemons are stopped everywhere (`gnt-cluster renew-crypto --new-confd-hmac-key`): nodes that do not have the same key for
-/// that long must not be reset.
+/// The time for which a replaced key still signs, by the clock since boot.
+/// `gnt-cluster renew-crypto --new-confd-hmac-key` replaces it on one node after the other, while Ganeti's
+/// daemons are stopped everywhere. Nodes that have different keys for that time must not be reset.
 const OLD_KEY_FOR: Duration = Duration::from_secs(600);
 
-/// What signs questions and answers.
+/// The key that signs requests and answers.
 #[derive(Clone)]
 pub struct EchoKey {
     bytes: [u8; SIGNATURE],
@@ -68,18 +71,18 @@ impl PartialEq for EchoKey {
 }
 
 impl EchoKey {
-    /// Made of the key with which `confd` signs.
+    /// Derives the key from the key with which `confd` signs.
     ///
     /// # Errors
-    /// None that is known: HMAC takes keys of any length.
+    /// No condition is known: HMAC accepts keys of any length.
     pub fn new(confd: &Confd) -> io::Result<Self> {
         Self::of(confd.key())
     }
 
-    /// Made of the cluster's key in these bytes.
+    /// Derives the key from these bytes of the cluster's key.
     ///
     /// # Errors
-    /// None that is known: HMAC takes keys of any length.
+    /// No condition is known: HMAC accepts keys of any length.
     pub fn of_bytes(key: &[u8]) -> io::Result<Self> {
         Self::of(Hmac::new_from_slice(key).map_err(io::Error::other)?)
     }
@@ -91,20 +94,22 @@ impl EchoKey {
         Ok(Self { bytes, mac })
     }
 
-    /// The question of the node at `asker` to the one at `asked`.
+    /// Returns the request of the node at `asker` to the node at `asked`.
     #[must_use]
     pub fn question(&self, nonce: &Nonce, asker: IpAddr, asked: IpAddr) -> Packet {
         self.signed(QUESTION, nonce, asker, asked)
     }
 
-    /// What the node at `asked` answers to a packet that came from `asker`; none if it is no question of that node to this one.
+    /// Returns the answer of the node at `asked` to a packet from `asker`. Returns `None` if the packet is not a
+    /// request of that node to this one.
     #[must_use]
     pub fn answer_to(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Packet> {
         let nonce = self.read(packet, QUESTION, asker, asked)?;
         Some(self.signed(ANSWER, &nonce, asker, asked))
     }
 
-    /// The nonce in the answer of the node at `asked` to a question of the one at `asker`; none if it is no such answer.
+    /// Returns the nonce in the answer of the node at `asked` to a request of the node at `asker`. Returns `None` if
+    /// the packet is not such an answer.
     #[must_use]
     pub fn answered(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
         self.read(packet, ANSWER, asker, asked)
@@ -120,7 +125,7 @@ impl EchoKey {
         packet
     }
 
-    /// The cheap tests come first: a flood of what is not ours costs next to nothing.
+    /// Makes the cheap checks first, so that a flood of foreign packets costs almost nothing.
     fn read(&self, packet: &[u8], word: [u8; WORD], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
         let packet: &Packet = packet.try_into().ok()?;
         let (signed, signature) = packet.split_at(SIGNED);
@@ -129,13 +134,13 @@ impl EchoKey {
         if theirs != word || addresses != [wire(asker), wire(asked)].concat() {
             return None;
         }
-        // In a time that does not depend on where they differ.
+        // The time of this comparison does not depend on where the signatures differ.
         self.mac.clone().chain_update(signed).verify_slice(signature).ok()?;
         nonce.try_into().ok()
     }
 }
 
-/// An address, of one length and in one way only.
+/// Encodes an address with a fixed length and in a single form.
 fn wire(address: IpAddr) -> [u8; ADDRESS] {
     let mut bytes = [0; ADDRESS];
     match address {
@@ -151,7 +156,7 @@ fn wire(address: IpAddr) -> [u8; ADDRESS] {
     bytes
 }
 
-/// The key in force, and for a while the one before it.
+/// The current key and, for [`OLD_KEY_FOR`], the key before it.
 pub(crate) struct EchoKeys {
     current: EchoKey,
     before: Option<(EchoKey, Duration)>,
@@ -162,7 +167,7 @@ impl EchoKeys {
         Self { current: key, before: None }
     }
 
-    /// Takes the key that was read at `at`, by the clock since boot.
+    /// Takes the key that was read at `at`, by the clock since boot, and drops an old key whose time is over.
     pub(crate) fn take(&mut self, key: EchoKey, at: Duration) {
         if key != self.current {
             self.before = Some((std::mem::replace(&mut self.current, key), at + OLD_KEY_FOR));
@@ -170,7 +175,7 @@ impl EchoKeys {
         self.before.take_if(|(_, until)| at >= *until);
     }
 
-    /// The one in force first.
+    /// Returns all keys, the current one first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &EchoKey> {
         std::iter::once(&self.current).chain(self.before.as_ref().map(|(key, _)| key))
     }
@@ -179,13 +184,13 @@ impl EchoKeys {
         self.all().find_map(|key| key.answer_to(packet, asker, asked))
     }
 
-    /// As [`EchoKey::answered`], by either key.
+    /// Does the same as [`EchoKey::answered`], with either key.
     pub(crate) fn answered(&self, packet: &[u8], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
         self.all().find_map(|key| key.answered(packet, asker, asked))
     }
 }
 
-/// Answers the questions of other nodes, from this node's own address.
+/// Answers the requests of other nodes, from this node's own address.
 pub struct Responder {
     at: SocketAddr,
     socket: Option<UdpSocket>,
@@ -193,7 +198,8 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// At the node's own address and the port that all nodes have for it. Where that cannot be had, [`Responder::fault`] says so.
+    /// Binds the node's own address and the port that all nodes use. If that fails, [`Responder::fault`] returns the
+    /// reason.
     #[must_use]
     pub fn new(at: SocketAddr) -> Self {
         let mut responder = Self { at, socket: None, fault: None };
@@ -201,7 +207,7 @@ impl Responder {
         responder
     }
 
-    /// Takes the port, where that was not possible before.
+    /// Binds the port if that has failed before.
     pub(crate) fn try_again(&mut self) {
         if self.socket.is_some() {
             return;
@@ -224,13 +230,13 @@ impl Responder {
         }
     }
 
-    /// Why nothing is answered, while that is so.
+    /// Returns the reason why requests are not answered; `None` while they are.
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
 
-    /// What to wait for.
+    /// Returns the descriptor to poll.
     #[must_use]
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
@@ -240,25 +246,26 @@ impl Responder {
         self.serve(|packet, from, own| keys.answer_to(packet, from, own));
     }
 
-    /// Answers what has come, by one key.
+    /// Answers the requests that have arrived, with one key.
     pub fn answer_by(&self, key: &EchoKey) {
         self.serve(|packet, from, own| key.answer_to(packet, from, own));
     }
 
     fn serve(&self, answer: impl Fn(&[u8], IpAddr, IpAddr) -> Option<Packet>) {
         let Some(socket) = &self.socket else { return };
-        // What is longer is cut, and so longer than any question.
+        // A datagram that is longer is cut to one byte more than any request has.
         let mut buffer = [0; LENGTH + 1];
         for _ in 0..AT_ONCE {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
                     if let Some(answer) = answer(&buffer[..length], from.ip(), self.at.ip()) {
-                        // Refused by our own kernel, or unreachable: whoever asked gets no answer.
+                        // Our own kernel may drop the answer, or the peer may be unreachable: the node that asked gets
+                        // no answer then.
                         let _ = socket.send_to(&answer, from);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The error of an earlier answer; what has come since is not lost by it.
+                // The error belongs to an earlier answer; packets that arrived since are not lost.
                 Err(_) => {}
             }
         }
@@ -291,7 +298,7 @@ mod tests {
         }
     }
 
-    /// A question that is handed on from an address that nobody refuses, or to another candidate, has no answer.
+    /// A request that is forwarded from an address that is not shunned, or to another candidate, gets no answer.
     #[test]
     fn only_a_question_of_that_node_to_this_one_is_answered() {
         let ours = key(KEY);
@@ -303,7 +310,7 @@ mod tests {
         assert_eq!(key(b"other").answer_to(&question, at(1), at(2)), None);
         let answer = ours.answer_to(&question, at(1), at(2)).unwrap();
         assert_eq!(ours.answer_to(&answer, at(1), at(2)), None, "an answer is no question");
-        // The address in version 6 of one in version 4 is another address.
+        // An IPv4 address that is mapped to IPv6 is a different address.
         let mapped = |v4: [u8; 4]| IpAddr::V6(std::net::Ipv4Addr::from(v4).to_ipv6_mapped());
         assert_eq!(ours.answer_to(&question, mapped([192, 0, 2, 1]), mapped([192, 0, 2, 2])), None);
     }
@@ -329,7 +336,7 @@ mod tests {
         assert_eq!(ours.answered(&longer, at(1), at(2)), None);
     }
 
-    /// Nothing that confd has signed is a packet of ours: not with the cluster's key itself.
+    /// A packet that is signed with the cluster's key itself, as confd signs, does not count.
     #[test]
     fn the_key_is_not_the_one_of_confd() {
         let plain = Hmac::<Sha1>::new_from_slice(KEY).unwrap();
@@ -339,8 +346,8 @@ mod tests {
         assert_eq!(key(KEY).answer_to(&packet, at(1), at(2)), None);
     }
 
-    /// While Ganeti replaces the key on one node after the other, those that have it and those that do not understand each other;
-    /// not for ever.
+    /// While Ganeti replaces the key on one node after the other, nodes with the old and the new key accept each other,
+    /// for a limited time.
     #[test]
     fn a_key_that_was_replaced_still_counts_for_a_while() {
         let (old, new) = (key(KEY), key(b"the next one"));
@@ -374,7 +381,7 @@ mod tests {
         fn no_packet_makes_it_panic_or_answer(packet in proptest::collection::vec(any::<u8>(), 0..2 * LENGTH), is_ours: bool) {
             let mut packet = packet;
             if is_ours {
-                // Reaches what only the right head opens.
+                // Only packets with the right head reach the signature check.
                 let head = key(KEY).question(&[7; 16], at(1), at(2));
                 let most = packet.len().min(SIGNED);
                 packet[..most].copy_from_slice(&head[..most]);

@@ -1,24 +1,24 @@
-//! Which conditions are simulated on this host: files in one folder, each named after what it simulates.
+//! Reads which conditions are simulated on this host: one file for each in a directory, named after the condition.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::core::roles::simulate::Simulated;
 
-/// The folder of these files, in the state folder.
+/// Name of the directory with these files, in the state directory.
 pub const FOLDER: &str = "simulate";
 
-/// Whether anything in `folder`, and what. A folder that is not there simulates nothing.
+/// Returns the conditions that are simulated by files in `folder`. A missing directory simulates nothing.
 #[must_use]
 pub fn present(folder: &Path) -> BTreeSet<Simulated> {
-    // One look for the folder: it is hardly ever there, and every monitor asks.
+    // One check for the directory suffices: it rarely exists, and every monitor calls this function.
     if !folder.is_dir() {
         return BTreeSet::new();
     }
     Simulated::ALL.into_iter().filter(|condition| folder.join(condition.file()).exists()).collect()
 }
 
-/// The files in `folder` that simulate nothing: misspelt names, left-overs.
+/// Returns the names in `folder` that simulate nothing, such as misspelt names.
 #[must_use]
 pub fn unknown(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };

@@ -1,16 +1,17 @@
-//! What every program does first.
+//! The first step of every program: changes process-wide settings.
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// Makes the process one that can keep a secret and wait for its children, whatever its caller has set.
+/// Disables core dumps, so that the process can keep a secret, and restores the default of SIGCHLD, so that it can wait
+/// for its children.
 pub fn harden_process() {
-    // A core dump would hold BMC passwords. Neither call can fail for a process's own.
+    // A core dump would contain BMC passwords. Neither call can fail for the process itself.
     let _ = prctl::set_dumpable(false);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    // With SIGCHLD ignored, as some callers leave it, the kernel throws the exit codes of our children away.
-    // SAFETY: SIG_DFL is no handler.
+    // Some callers leave SIGCHLD ignored. The kernel discards the exit codes of our children then.
+    // SAFETY: SIG_DFL is not a handler.
     #[allow(unsafe_code, reason = "the signature is unsafe because of handlers")]
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
 }

@@ -1,5 +1,5 @@
-//! Small files of our own: written whole, flushed, renamed, 0600; read only when they are whole. What is for others to read is
-//! written whole, too.
+//! Small files of our own: written to a temporary file, flushed, renamed, with mode 0600. Also publishes files for
+//! others (0644).
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -13,69 +13,70 @@ use serde::de::DeserializeOwned;
 
 use super::limited;
 
-/// Writes `value` as JSON to `path`, making its folder (0700) if need be. A reader sees the old file or the new one,
-/// also after a crash.
+/// Writes `value` as JSON to `path`, and makes its directory (0700) if needed. A reader sees either the old file or the
+/// new one, also after a crash.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_bytes(path, &serde_json::to_vec(value)?, || Ok(()))
 }
 
-/// As [`write`], of what is JSON already. `may_show` is asked when all of it is flushed and before a reader sees it: its error
-/// leaves the old file.
+/// Writes bytes as [`write`] does. Calls `may_show` after the flush and before the rename. If it fails, the old file
+/// stays.
 ///
 /// # Errors
-/// What the file system or `may_show` says.
+/// The error of the file system or of `may_show`.
 pub fn write_bytes(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
     renamed(&in_folder(path)?, bytes, 0o600, |file| file.sync_all().and_then(|()| may_show()))?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// As [`write`], for what may be lost: after a crash of the host it may be the old, the new, or damaged.
+/// Writes `value` as [`write`] does, without a flush: after a crash of the host the file may be the old one, the new
+/// one, or damaged.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_bytes_unflushed(path, &serde_json::to_vec(value)?, || Ok(()))
 }
 
-/// As [`write_bytes`], for what may be lost as with [`write_unflushed`].
+/// Writes bytes as [`write_bytes`] does, without a flush, as [`write_unflushed`].
 ///
 /// # Errors
-/// What the file system or `may_show` says.
+/// The error of the file system or of `may_show`.
 pub fn write_bytes_unflushed(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
     renamed(&in_folder(path)?, bytes, 0o600, |_| may_show())
 }
 
-/// Writes `text` for everybody to read (0644), into a folder that is there and may be another user's; what may be lost.
+/// Writes `text` for all users (mode 0644), without a flush. The directory must exist and may belong to another user.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn publish(path: &Path, text: &str) -> io::Result<()> {
     renamed(path, text.as_bytes(), 0o644, |_| Ok(()))
 }
 
-/// The path, with its folder made.
+/// Makes the directory of the path and returns the path.
 fn in_folder(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().ok_or_else(|| io::Error::other("a state file needs a folder"))?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     Ok(path.to_owned())
 }
 
-/// A reader sees the old file or the new one.
+/// Writes to a new file and renames it: a reader sees either the old file or the new one.
 fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let mut name = OsString::from(path);
-    // A write that hangs must not meet the next one's file.
+    // A write that hangs must not share the temporary file of the next write.
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     match NUMBER.fetch_add(1, Ordering::Relaxed) {
         0 => name.push(format!(".new-{}", std::process::id())),
         number => name.push(format!(".new-{}-{number}", std::process::id())),
     }
-    // Of a process that was killed, which had the same number.
+    // The file may be left over from a killed process with the same id.
     let _ = fs::remove_file(&name);
     let write = || {
-        // Not what somebody else has put there: a link, in a folder of his.
+        // `create_new` does not open what another user has put there, such as a link in a directory of that user.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name)?;
         file.write_all(bytes)?;
         file.set_permissions(Permissions::from_mode(mode))?;
@@ -85,13 +86,13 @@ fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Re
     write().inspect_err(|_| drop(fs::remove_file(&name)))
 }
 
-/// The most bytes that are read of a file: several times what a shun list of the most nodes has.
+/// The most bytes that are read of a file: several times the size of a shun list with the maximum number of nodes.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Reads what [`write`] wrote; `None` if there is no such file.
 ///
 /// # Errors
-/// When it is there and cannot be read, has more than 16 MiB, or is no such JSON.
+/// The error of the file system or of the parser, also for a file of more than 16 MiB.
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match limited::read(path, LIMIT) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -139,7 +140,7 @@ mod tests {
         assert!(publish(&folder.path().join("absent/file"), "ours").is_err());
     }
 
-    /// A file that somebody has let grow is an error, and does not fill the memory.
+    /// A file that has grown without end is an error, and does not fill the memory.
     #[test]
     fn a_file_without_an_end_is_not_read() {
         let folder = tempfile::tempdir().unwrap();

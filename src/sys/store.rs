@@ -1,7 +1,8 @@
-//! State that outlives a disk that takes nothing: kept on the disk, or else in memory until the next boot.
+//! Files of state that survive a disk that accepts no write: on the disk, or else in memory until the next boot.
 //!
-//! A file system that is full, read-only or hangs must stop no fencing, no shunning and no record. What it does not take within
-//! [`PATIENCE`] is kept in `/run`, where it is read first. After a boot it is gone: what rested on it has to be proven again.
+//! A file system that is full, read-only or hangs must not stop fencing, shunning or recording. A write that the disk
+//! does not accept within [`PATIENCE`] goes to `/run`, which is read first. A boot deletes that copy: what rested on it
+//! has to be proven again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,47 +17,47 @@ use super::clock::Deadline;
 use super::lock::{Lock, LockError};
 use super::state_file;
 
-/// How long the disk may take for a file, by the monotonic clock.
+/// The time limit of the disk for one file, by the monotonic clock.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// In memory (`file-hierarchy(7)`), a folder for each state folder.
+/// Directory in memory (`file-hierarchy(7)`), with one directory for each state directory.
 const UNTIL_BOOT: &str = "/run/gnt-ha/until-boot";
 
-/// A state folder in here is a trial's, which leaves nothing in [`UNTIL_BOOT`].
+/// Directory of trials: a state directory below it leaves nothing in [`UNTIL_BOOT`].
 const TRIALS: &str = "/tmp";
 
-/// Whether a write of this process hangs: the next one would, too.
+/// Whether a write of this process hangs; the next write would hang, too.
 static HANGS: AtomicBool = AtomicBool::new(false);
 
-/// A write, and whoever waits for it. Either it shows what it has written, or it was given up and shows nothing: another
-/// process may have written something newer by then.
+/// The decision between a write and its caller, who waits for it. Either the write publishes its file, or the caller
+/// gave it up and it publishes nothing: another process may have written a newer file by then.
 #[derive(Clone, Debug, Default)]
 struct Race(Arc<AtomicBool>);
 
 impl Race {
-    /// Whether this one comes first.
+    /// Returns whether this call is the first one.
     fn is_won(&self) -> bool {
         !self.0.swap(true, Ordering::SeqCst)
     }
 
-    /// Whether the write may show itself.
+    /// Permits the write to publish its file, unless the caller gave it up.
     fn may_show(&self) -> io::Result<()> {
         if self.is_won() { Ok(()) } else { Err(hangs()) }
     }
 }
 
-/// Where something was kept.
+/// The place where a value was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "what is not on the disk has to be said"]
 pub enum Kept {
-    /// On the disk, flushed.
+    /// On the disk, flushed unless the caller asked for an unflushed write.
     OnDisk,
-    /// In memory only, and why.
+    /// In memory only, with the error of the disk.
     UntilBoot(String),
 }
 
 impl Kept {
-    /// Why it is not on the disk, if it is not.
+    /// Returns the error of the disk, if the value is not on the disk.
     #[must_use]
     pub fn why_not_on_disk(self) -> Option<String> {
         match self {
@@ -66,7 +67,7 @@ impl Kept {
     }
 }
 
-/// The files of one state folder.
+/// The files of one state directory.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -74,16 +75,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// Those in `folder`, and what it did not take.
+    /// The files in `folder`, and the files in memory that it did not accept. Reads nothing yet.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), until_boot: until_boot(folder) }
     }
 
-    /// Writes `value` as JSON to the file `name`, flushed, within `patience` and [`PATIENCE`].
+    /// Writes `value` as JSON to the file `name` and flushes it. Waits for the disk no longer than `patience` and
+    /// [`PATIENCE`].
     ///
     /// # Errors
-    /// What the disk said, where memory does not take it either.
+    /// The error of the disk, if memory does not accept the file either.
     pub fn write(&self, name: &str, value: &impl Serialize, patience: Duration) -> io::Result<Kept> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.folder.join(name);
@@ -92,10 +94,10 @@ impl Store {
         self.settled(name, value, written)
     }
 
-    /// The same within [`PATIENCE`] for what may be lost with the host: it is not flushed.
+    /// Writes `value` within [`PATIENCE`] without a flush, for values that may be lost with the host.
     ///
     /// # Errors
-    /// As [`Store::write`].
+    /// The error of the disk, if memory does not accept the file either.
     pub fn write_unflushed(&self, name: &str, value: &impl Serialize) -> io::Result<Kept> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.folder.join(name);
@@ -108,7 +110,7 @@ impl Store {
         let memory = self.until_boot.join(name);
         match written {
             Ok(()) => {
-                // What is newer is on the disk now, and is read.
+                // The disk now has the newer value, and is read again.
                 absent(&memory)?;
                 Ok(Kept::OnDisk)
             }
@@ -119,10 +121,11 @@ impl Store {
         }
     }
 
-    /// Reads the file `name`, from memory if the disk did not take it last; none if there is no such file.
+    /// Reads the file `name`, from memory if the disk did not accept the last write. Returns `None` if there is no such
+    /// file.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// The error of the file system, or of the parser, for a file that exists and cannot be read.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         match self.read_until_boot(name)? {
             Some(value) => Ok(Some(value)),
@@ -130,39 +133,39 @@ impl Store {
         }
     }
 
-    /// Reads what the disk did not take last of the file `name`.
+    /// Reads the last value of the file `name` that the disk did not accept. Returns `None` if there is none in memory.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// The error of the file system, or of the parser, for a file that exists and cannot be read.
     pub fn read_until_boot<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         state_file::read(&self.until_boot.join(name))
     }
 
-    /// Whether there is a file `name`, on the disk or in memory.
+    /// Returns whether a file `name` exists, on the disk or in memory.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.folder.join(name).exists() || self.is_until_boot(name)
     }
 
-    /// Whether the disk did not take the file `name` last.
+    /// Returns whether the disk did not accept the last write of the file `name`.
     #[must_use]
     pub fn is_until_boot(&self, name: &str) -> bool {
         self.until_boot.join(name).exists()
     }
 
-    /// Takes the file `name` away, from both.
+    /// Removes the file `name` from memory and from the disk. A file that does not exist is not an error.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         absent(&self.until_boot.join(name))?;
         absent(&self.folder.join(name))
     }
 
-    /// Takes the lock `name`, in memory if the file system has no place for it.
+    /// Takes the lock `name`, in memory if the lock file on the disk cannot be opened.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError`] if the lock file cannot be opened in either place, or the lock is not free before the deadline.
     pub fn lock(&self, name: &str, deadline: Deadline) -> Result<Lock, LockError> {
         match Lock::take(&self.folder.join("lock").join(name), deadline) {
             Err(LockError::Open { .. }) => Lock::take(&self.until_boot.join("lock").join(name), deadline),
@@ -171,7 +174,8 @@ impl Store {
     }
 }
 
-/// Where what the state folder `folder` does not take is kept until the next boot: in [`UNTIL_BOOT`]; beside that of a trial.
+/// Returns the directory that holds, until the next boot, what the state directory `folder` does not accept. It is in
+/// [`UNTIL_BOOT`]; for a trial it is beside the state directory.
 #[must_use]
 pub fn until_boot(folder: &Path) -> PathBuf {
     if cfg!(test) || folder.starts_with(TRIALS) {
@@ -184,11 +188,11 @@ pub fn until_boot(folder: &Path) -> PathBuf {
     Path::new(UNTIL_BOOT).join(name.trim_matches('-'))
 }
 
-/// Does `work`, which may hang on a disk, and waits for it no longer than `patience`.
+/// Runs `work`, which may hang on a disk, in a thread and waits no longer than `patience`.
 ///
 /// # Errors
-/// The work's own, or that it hangs: then it may not show itself any more, and nothing else is tried on the disk by this
-/// process.
+/// The error of the work, or that it hangs. Work that hangs may not publish its file any more, and this process does
+/// not try another write on the disk.
 fn within(patience: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + 'static) -> io::Result<()> {
     if HANGS.load(Ordering::Relaxed) {
         return Err(hangs());
@@ -196,11 +200,11 @@ fn within(patience: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send 
     let (done, answer) = mpsc::channel();
     let race = Race::default();
     let of_work = race.clone();
-    // Nobody listens any more when it took too long.
+    // After the time limit the receiver is gone.
     std::thread::Builder::new().spawn(move || drop(done.send(work(&of_work))))?;
     answer.recv_timeout(patience).unwrap_or_else(|_| {
         HANGS.store(true, Ordering::Relaxed);
-        // One that has won shows itself already, and whoever writes after it comes after it.
+        // If the work has won, it already publishes its file; a later write comes after it.
         let _ = race.is_won();
         Err(hangs())
     })
@@ -221,7 +225,7 @@ fn absent(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A state folder whose disk takes nothing: a file stands in its place.
+    /// A state directory whose disk accepts no write: a file has its path.
     fn broken() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -229,7 +233,7 @@ mod tests {
         (folder, Store::new(&state))
     }
 
-    /// What the disk does not take is read all the same until the next boot, and said to be so.
+    /// A value that the disk does not accept can be read until the next boot, and the caller learns of it.
     #[test]
     fn what_the_disk_does_not_take_is_kept_until_the_next_boot() {
         let (folder, store) = broken();
@@ -241,7 +245,7 @@ mod tests {
             assert_eq!(store.read::<u8>("file").unwrap(), Some(1));
         }
         store.lock("record", Deadline::after(PATIENCE)).unwrap();
-        // The disk takes it again, and what memory holds is over.
+        // The disk accepts writes again, and the value in memory ends.
         std::fs::remove_file(folder.path().join("state")).unwrap();
         assert_eq!(store.write("file", &2, PATIENCE).unwrap(), Kept::OnDisk);
         assert!(!store.is_until_boot("file"));
@@ -250,7 +254,7 @@ mod tests {
         assert!(!store.has("file"));
     }
 
-    /// Where neither takes it, it is an error and no silence.
+    /// If neither disk nor memory accepts it, the write returns an error.
     #[test]
     fn what_nothing_takes_is_an_error() {
         let (folder, store) = broken();
@@ -258,7 +262,7 @@ mod tests {
         assert!(store.write("file", &1, PATIENCE).is_err());
     }
 
-    /// A write that was given up shows nothing, however late it ends: another process has written something newer.
+    /// A write that was given up publishes nothing, however late it ends: another process has written a newer file.
     #[test]
     fn a_write_that_was_given_up_overtakes_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -293,7 +297,7 @@ mod tests {
         }
     }
 
-    /// A disk that hangs is not waited for, neither by this write nor by the next.
+    /// A disk that hangs delays only the first write; later writes do not wait for it.
     #[test]
     fn a_disk_that_hangs_is_waited_for_once() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! systemd on this host, as `systemctl show` tells of it.
+//! Queries systemd on this host with `systemctl show`. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,25 +6,25 @@ use std::path::Path;
 use super::clock::Deadline;
 use super::command::{ProgramError, run};
 
-/// There while systemd is the first process (`sd_booted(3)`).
+/// Directory that exists while systemd is the first process (`sd_booted(3)`).
 const BOOTED: &str = "/run/systemd/system";
 
-/// Settings of its manager by which it opens the watchdog (`systemd-system.conf(5)`), as properties.
+/// Settings of the manager by which it opens a watchdog (`systemd-system.conf(5)`), as property names.
 const WATCHDOGS: [&str; 3] = ["RuntimeWatchdogUSec", "RebootWatchdogUSec", "KExecWatchdogUSec"];
 
-/// The device that it opens; not shown by every version.
+/// Property with the watchdog device that the manager opens; not every version shows it.
 const DEVICE: &str = "WatchdogDevice";
 
-/// Whether systemd runs this host.
+/// Returns whether systemd is the init process of this host.
 #[must_use]
 pub fn is_here() -> bool {
     Path::new(BOOTED).is_dir()
 }
 
-/// The settings by which it opens the watchdog `device`, as it shows them.
+/// Returns the settings by which the manager opens the watchdog `device`, as `NAME=VALUE` in systemd's format.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `systemctl` cannot be started, fails or times out.
 pub fn watchdogs(device: &Path, deadline: Deadline) -> Result<Vec<String>, ProgramError> {
     let properties = WATCHDOGS.into_iter().chain([DEVICE]).map(|name| format!("--property={name}"));
     let words: Vec<String> = ["show".to_owned()].into_iter().chain(properties).collect();
@@ -34,7 +34,7 @@ pub fn watchdogs(device: &Path, deadline: Deadline) -> Result<Vec<String>, Progr
 
 fn watchdogs_in(text: &str, device: &Path) -> Vec<String> {
     let pairs: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-    // `/dev/watchdog` is the first one.
+    // `/dev/watchdog` is the first watchdog, `/dev/watchdog0`.
     let own = |path: &Path| if path == Path::new("/dev/watchdog") { "/dev/watchdog0".into() } else { path.to_owned() };
     let other =
         pairs.get(DEVICE).filter(|path| !path.is_empty()).is_some_and(|path| own(Path::new(path)) != own(device));
@@ -42,10 +42,10 @@ fn watchdogs_in(text: &str, device: &Path) -> Vec<String> {
     WATCHDOGS.into_iter().filter(set).map(|name| format!("{name}={}", pairs.get(name).unwrap_or(&""))).collect()
 }
 
-/// Those of `units` that it does not start at a boot.
+/// Returns those of `units` that systemd does not start at boot.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `systemctl` cannot be started, fails or times out.
 pub fn not_enabled(units: &[&str], deadline: Deadline) -> Result<Vec<String>, ProgramError> {
     let words: Vec<&str> =
         ["show", "--property=Id", "--property=UnitFileState"].into_iter().chain(units.iter().copied()).collect();
@@ -65,7 +65,7 @@ fn not_enabled_in(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// What systemd keeps quiet nobody else bounds; another device of the host is none of ours.
+    /// A watchdog that systemd keeps alive is not limited by our lease. A setting for another device is not a problem.
     #[test]
     fn each_setting_that_opens_the_device_is_found() {
         let device = Path::new("/dev/watchdog0");

@@ -1,4 +1,4 @@
-//! Who can be reached over TCP: every address at once, each within one deadline.
+//! Checks which addresses can be reached over TCP, all at once and within one deadline.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::clock::Deadline;
 
-/// noded's port (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
+/// The TCP port of noded (`DEFAULT_NODED_PORT`, `src/Ganeti/Constants.hs`).
 pub const NODED_PORT: u16 = 1811;
 
-/// The least TLS 1.2 ClientHello: one cipher suite, no extension. Any server that lives answers it, be it by an alert.
+/// The smallest ClientHello of TLS 1.2, with one cipher suite and without extensions. Any live server answers it, if
+/// only with an alert.
 const CLIENT_HELLO: [u8; 50] = {
     let mut hello = [0; 50];
     let head = [22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3];
@@ -20,7 +21,7 @@ const CLIENT_HELLO: [u8; 50] = {
         hello[n] = head[n];
         n += 1;
     }
-    // 32 bytes of "random" and the empty session id stay zero.
+    // The 32 bytes of "random" and the empty session id stay zero.
     hello[44] = 0;
     hello[45] = 2;
     hello[46] = 0xc0;
@@ -29,19 +30,20 @@ const CLIENT_HELLO: [u8; 50] = {
     hello
 };
 
-/// Those of `addresses` whose `port` takes a connection by the deadline; the rest is not waited for once there are
+/// Returns those of `addresses` whose `port` accepts a connection by the deadline. Returns earlier once there are
 /// `enough`.
 #[must_use]
 pub fn accepting(addresses: &[IpAddr], port: u16, enough: usize, deadline: Deadline) -> BTreeSet<IpAddr> {
     those_that(addresses, enough, deadline, move |address| connect(address, port, deadline).is_ok())
 }
 
-/// Those of `addresses` that were asked, and neither took nor refused a connection by the deadline ([`is_there`]).
+/// Returns those of `addresses` that were asked and neither accepted nor rejected a connection by the deadline
+/// ([`is_there`]). Returns none if less than 300 ms are left.
 #[must_use]
 pub fn silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<IpAddr> {
-    // The silent ones are known only when the deadline is over.
+    // Time after the deadline for the threads to report the silent addresses, which are known only then.
     const TOLD: Duration = Duration::from_millis(100);
-    // With less time than that nobody was asked.
+    // With less time than this, no address is asked.
     const LEAST: Duration = Duration::from_millis(300);
     if deadline.left() < LEAST {
         return BTreeSet::new();
@@ -62,7 +64,7 @@ fn those_that(
         let ask = move || {
             let _ = sender.send((address, is_so(address)));
         };
-        // Of one that cannot be asked, as the system has no thread to spare, nothing is known.
+        // If the system has no thread to spare, the state of the address is unknown.
         let _ = std::thread::Builder::new().spawn(ask);
     }
     drop(sender);
@@ -77,7 +79,7 @@ fn those_that(
     found
 }
 
-/// Whether something at `address` refuses or takes connections: Ganeti's own idea of an address that is in use
+/// Returns whether a host at `address` accepts or rejects connections. Ganeti regards such an address as in use
 /// (`netutils.TcpPing`).
 #[must_use]
 pub fn is_there(address: IpAddr, port: u16, deadline: Deadline) -> bool {
@@ -87,10 +89,12 @@ pub fn is_there(address: IpAddr, port: u16, deadline: Deadline) -> bool {
     }
 }
 
-/// Whether a TLS server at `address` answers, not only its kernel: a stopped daemon's backlog takes connections too.
+/// Checks that a TLS server at `address` answers, not only its kernel: the backlog of a stopped daemon accepts
+/// connections, too.
 ///
 /// # Errors
-/// Why not.
+/// `TimedOut` if no answer arrives by the deadline; otherwise the error of the connection, or of an answer that is not
+/// TLS.
 pub fn speaks_tls(address: IpAddr, port: u16, deadline: Deadline) -> io::Result<()> {
     const HANDSHAKE: u8 = 22;
     const ALERT: u8 = 21;
@@ -123,7 +127,7 @@ mod tests {
 
     const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    /// Nobody is taken for gone who takes a connection, or refuses one: the host runs.
+    /// A host that accepts or rejects a connection runs, so it never counts as silent.
     #[test]
     fn who_takes_or_refuses_is_not_silent() {
         let soon = || Deadline::after(Duration::from_millis(500));
@@ -148,7 +152,7 @@ mod tests {
         assert!(is_there(LOCAL, port, soon()));
     }
 
-    /// SIGSTOP of noded: the kernel takes the connection, nobody answers.
+    /// After a SIGSTOP of noded, the kernel accepts the connection, and no daemon answers.
     #[test]
     fn a_stopped_server_does_not_speak() {
         let listener = TcpListener::bind((LOCAL, 0)).unwrap();

@@ -1,4 +1,4 @@
-//! The terminal that stdout is, if it is one.
+//! Properties of the terminal on stdout. Only reads.
 
 #![allow(clippy::disallowed_methods, reason = "it is only asked what it is")]
 #![allow(unsafe_code, reason = "ioctl(2) has no safe form: the kernel writes one `struct winsize`")]
@@ -13,14 +13,14 @@ mod call {
     nix::ioctl_read_bad!(window_size, TIOCGWINSZ, winsize);
 }
 
-/// Whether stdout is one.
+/// Returns whether stdout is a terminal.
 #[must_use]
 pub fn is_terminal() -> bool {
     stdout().is_terminal()
 }
 
-/// How many characters fit into a line; none where stdout is no terminal, or does not say. `COLUMNS` counts first, as for
-/// other programs (environ(7)).
+/// Returns the number of characters in a line; `None` if stdout is not a terminal or its width is unknown. `COLUMNS`
+/// takes precedence, as in other programs (environ(7)).
 #[must_use]
 pub fn width() -> Option<usize> {
     let stdout = stdout();

@@ -1,21 +1,21 @@
-//! Whether a file can be written in a folder, which others may write to as well.
+//! Tests whether a file can be written in a directory that other users may write to as well.
 
 use std::fs::{OpenOptions, remove_file};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Writes a byte into a new file in `folder`, flushes it, and leaves nothing behind. The name is one that nobody can guess, and
-/// what is there already is never opened: a link that somebody has put there leads root nowhere.
+/// Writes one byte to a new file in `folder`, flushes it, and leaves nothing behind. The name is random, and an
+/// existing file is never opened: a link of another user has no effect.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn write(folder: &Path) -> io::Result<()> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
     let path = folder.join(format!(".gnt-ha.writable.{:032x}", u128::from_le_bytes(random)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    // At once: a write that hangs leaves no name behind.
+    // The name is removed at once, so that a write that hangs leaves no file behind.
     remove_file(&path)?;
     file.write_all(b"x")?;
     file.sync_data()
@@ -25,7 +25,8 @@ pub fn write(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A check opens nothing that somebody else has put there: the name was the number of the process, which can be guessed.
+    /// A check does not open what another user has put there. The name once contained the process id, which can be
+    /// guessed.
     #[test]
     fn a_planted_link_leads_nowhere() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Files whose owner and mode matter: the configuration, secrets, and programs that root runs.
+//! Reads and checks files whose owner and mode matter: the configuration, secrets, and programs that root runs.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,88 +9,90 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
-/// The most that is read of a configuration.
+/// The most bytes that are read of a configuration.
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 
-/// The most that is read of a secret.
+/// The most bytes that are read of a secret.
 const SECRET_LIMIT: u64 = 4096;
 
-/// A text that is wiped from memory when it is no longer used.
+/// A text that is wiped from memory when it is dropped.
 pub type Secret = Zeroizing<String>;
 
-/// Why a file is not read, or not trusted.
+/// The reason why a file is not read, or not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedFileError {
-    /// It cannot be opened or read.
+    /// The file cannot be opened or read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// A folder, a device, a pipe.
+    /// The path is a directory, a device or a pipe.
     #[error("it is no regular file")]
     NotRegular,
-    /// Somebody else's.
+    /// The file belongs to a user who is neither root nor permitted as owner.
     #[error("it belongs to user {owner} and must be root's: chown root")]
     Owner {
-        /// The owner's number.
+        /// The user id of the owner.
         owner: u32,
     },
-    /// Others may change or read it.
+    /// Group or others may write or read the file.
     #[error("its mode is {mode:04o} and {who}: chmod {fix}")]
     Mode {
-        /// The mode.
+        /// The mode bits of the file.
         mode: u32,
-        /// Who may do what.
+        /// The rights of group or others, as a clause.
         who: &'static str,
-        /// What to give to chmod.
+        /// The argument of chmod that corrects the mode.
         fix: &'static str,
     },
-    /// Larger than such a file can be.
+    /// The file is larger than the limit for such files.
     #[error("it is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// Bytes that are no text.
+    /// The content is not UTF-8 text.
     #[error("it is no UTF-8 text")]
     NotText,
-    /// Nothing in it.
+    /// The first line of the file is empty.
     #[error("its first line is empty")]
     Empty,
 }
 
-/// A secret that could not be read.
+/// A secret file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the secret file {}: {error}", path.display())]
 pub struct SecretError {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Why.
+    /// The fault of the file.
     pub error: TrustedFileError,
 }
 
-/// What may be written by its group or by others.
+/// The mode bits with which group or others may write.
 const WRITABLE: u32 = 0o022;
 
-/// A program that root does not run, as somebody else could exchange it.
+/// A program that root does not run, because another user could replace it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {error}", path.display())]
 pub struct UntrustedProgram {
-    /// The program, or a folder or a link on the way to it.
+    /// The path of the program, or of a directory or a link on the way to it.
     pub path: PathBuf,
-    /// Why.
+    /// The fault of that path.
     pub error: TrustedFileError,
 }
 
-/// Looks whether nobody but root can write or exchange a program that root is about to run: the file, each folder above it, and each
-/// link on the way belong to root, and neither group nor others may write there. A folder like `/tmp`, in which nobody may touch what
-/// is another's, is as good. Who is not root gives no rights away by running it, and may run everything.
+/// Checks that only root can write or replace a program that root is about to run.
+///
+/// The file, each directory above it, and each link on the way must belong to root, and neither group nor others may
+/// write there. A directory with the sticky bit, such as `/tmp`, is accepted: users cannot replace files of others in
+/// it. Without root privileges, every program passes: running it gives away no rights.
 ///
 /// # Errors
-/// [`UntrustedProgram`], also where that cannot be read.
+/// [`UntrustedProgram`] if a part of the path is not safe, or cannot be read.
 pub fn check_program(path: &Path) -> Result<(), UntrustedProgram> {
     if geteuid().is_root() { check_way(path, 0) } else { Ok(()) }
 }
 
-/// The same, where all is to be `owner`'s or root's.
+/// Checks the same, where each part must belong to `owner` or to root.
 fn check_way(path: &Path, owner: u32) -> Result<(), UntrustedProgram> {
     const STICKY: u32 = 0o1000;
     const LINKS_MOST: usize = 40;
@@ -126,23 +128,24 @@ fn check_way(path: &Path, owner: u32) -> Result<(), UntrustedProgram> {
     if at.is_file() { Ok(()) } else { Err(UntrustedProgram { path: at, error: TrustedFileError::NotRegular }) }
 }
 
-/// What a path goes through, from the root on where it is absolute.
+/// Returns the parts of a path, for an absolute path from the root on.
 fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathBuf> {
     path.components().filter(|part| *part != Component::CurDir).map(|part| PathBuf::from(part.as_os_str()))
 }
 
-/// Reads a configuration: it names programs that run as root, so nobody else may be able to write it.
+/// Reads a configuration. It names programs that run as root, so only its owner may be able to write it.
 ///
 /// # Errors
-/// [`TrustedFileError`].
+/// [`TrustedFileError`] if the file is not safe, too large, not text, or cannot be read.
 pub fn read_config(path: &Path) -> Result<String, TrustedFileError> {
     read(path, CONFIG_LIMIT, WRITABLE, "others may write it", "go-w")
 }
 
-/// Reads the first line of a secret file, which must be root's (or the caller's own) and closed to others.
+/// Reads the first line of a secret file. The file must belong to root or the caller, and be closed to group and
+/// others.
 ///
 /// # Errors
-/// [`SecretError`]; it never holds the secret.
+/// [`SecretError`] if the file is not safe, empty, or cannot be read. The error never contains the secret.
 pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     const ANYTHING: u32 = 0o077;
     let wrong = |error| SecretError { path: path.to_owned(), error };
@@ -153,7 +156,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     }
 }
 
-/// Looks at the open file, not at the path, so that nothing can be exchanged in between.
+/// Checks the open file, not the path, so that the file cannot be replaced in between.
 fn read(
     path: &Path,
     limit: u64,
@@ -182,7 +185,7 @@ fn read(
     String::from_utf8(bytes).map_err(|_| TrustedFileError::NotText)
 }
 
-/// A named pipe in the place of the file must not hang its reader.
+/// A named pipe in the place of the file must not block its reader.
 trait NonBlocking {
     fn custom_flags_nonblock(&mut self) -> &mut Self;
 }
@@ -207,7 +210,7 @@ mod tests {
         (folder, path)
     }
 
-    /// House rule: "secrets in their own files, 0600 and root's, looser ones refused".
+    /// A secret is in a file of its own that belongs to root and has mode 0600; looser modes are an error.
     #[test]
     fn a_secret_that_others_can_read_is_refused() {
         for mode in [0o644, 0o640, 0o604, 0o666] {
@@ -221,7 +224,7 @@ mod tests {
         }
     }
 
-    /// What root runs is to be exchanged by root alone.
+    /// Only root may be able to replace a program that root runs.
     #[test]
     fn a_program_that_others_can_exchange_is_refused() {
         let me = geteuid().as_raw();
@@ -254,13 +257,13 @@ mod tests {
             mode(at, good);
             both.iter().for_each(|name| refused(name).unwrap());
         }
-        // A link is as good as the folder in which it is.
+        // A link is only as safe as its directory.
         mode("beside", 0o777);
         assert_eq!(refused("beside/link").unwrap_err().0, path("beside"));
         refused("above/sbin/oob").unwrap();
         mode("beside", 0o1777);
         refused("beside/link").unwrap();
-        // Whoever owns it can change its mode.
+        // The owner of a file can change its mode.
         for (at, name) in [("above/sbin/oob", both[0]), ("beside/link", both[1]), ("above/sbin", both[0])] {
             if std::os::unix::fs::lchown(path(at), Some(65534), None).is_err() {
                 println!("skipped: only root can give a file away");

@@ -1,4 +1,5 @@
-//! The watchdog: opened once a lease is there, petted while it holds, and never closed by accident.
+//! Watchdog devices of the kernel, and a stand-in for tests. Opening a device arms it. It gets keepalives while a lease
+//! holds, and only [`Watchdog::disarm`] announces a close that disarms it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,34 +12,35 @@ use serde::Deserialize;
 
 use super::watchdog_ioctl as ioctl;
 
-/// What bites when nobody pets it.
+/// A watchdog that resets the host unless it gets a keepalive in time.
 pub trait Watchdog {
-    /// Puts the bite off for another [`Watchdog::timeout_ms`].
+    /// Sends a keepalive, which delays the reset by another [`Watchdog::timeout_ms`].
     ///
     /// # Errors
-    /// What the system says; the watchdog may bite then.
+    /// The error of the system; the watchdog may expire then.
     fn pet(&mut self) -> io::Result<()>;
 
-    /// Disarms it, where that can be done.
+    /// Disarms the watchdog, if its driver permits that.
     ///
     /// # Errors
-    /// What the system says; it is armed then.
+    /// The error of the system; the watchdog stays armed then.
     fn disarm(&mut self) -> io::Result<()>;
 
-    /// What its driver calls itself.
+    /// Returns the name that the driver reports.
     fn identity(&self) -> &str;
 
-    /// How long after the last pet it bites, in milliseconds, as it says itself.
+    /// Returns the timeout in ms from the last keepalive to the reset, as the driver reports it.
     fn timeout_ms(&self) -> u64;
 
-    /// Closing it leaves it armed.
+    /// Returns whether the watchdog stays armed when it is closed.
     fn nowayout(&self) -> bool;
 }
 
-/// Opens the watchdog, which arms it, and sets its time-out, in seconds.
+/// Opens the watchdog, which arms it, and sets its timeout in whole seconds. A socket at `path` is a stand-in, which
+/// keeps its own timeout.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system; a watchdog that was opened is disarmed again, if its driver permits that.
 pub fn open(path: &Path, timeout: Duration) -> io::Result<Box<dyn Watchdog>> {
     if std::fs::metadata(path)?.file_type().is_socket() {
         return Ok(Box::new(StandIn::open(path)?));
@@ -46,7 +48,7 @@ pub fn open(path: &Path, timeout: Duration) -> io::Result<Box<dyn Watchdog>> {
     Ok(Box::new(Device::open(path, timeout)?))
 }
 
-/// A watchdog of the kernel.
+/// A watchdog device of the kernel.
 struct Device {
     file: File,
     identity: String,
@@ -56,14 +58,14 @@ struct Device {
 
 impl Device {
     fn open(path: &Path, timeout: Duration) -> io::Result<Self> {
-        // Without it nobody can say whether self-fencing that dies takes the watchdog with it.
+        // Without `nowayout` it is unknown whether a death of self-fencing would leave the watchdog armed.
         let nowayout = nowayout(path)?;
         let seconds = i32::try_from(timeout.as_secs()).map_err(io::Error::other)?;
         let mut file = OpenOptions::new().write(true).open(path)?;
         match set(&mut file, seconds) {
             Ok((identity, timeout_ms)) => Ok(Self { file, identity, timeout_ms, nowayout }),
             Err(error) => {
-                // It runs, and nobody is going to pet it.
+                // The watchdog is armed, and no process is going to send keepalives: disarm it.
                 let _ = file.write_all(b"V");
                 Err(error)
             }
@@ -71,9 +73,9 @@ impl Device {
     }
 }
 
-/// Sets the time-out; what it is called, and its time-out in milliseconds.
+/// Sets the timeout; returns the driver's name and the timeout in ms, and sends a keepalive.
 fn set(file: &mut File, seconds: i32) -> io::Result<(String, u64)> {
-    // A device whose time is fixed refuses; what it has is read all the same.
+    // A device with a fixed timeout rejects the change; its timeout is read nevertheless.
     let _ = ioctl::set_timeout(file, seconds);
     let timeout_ms = u64::try_from(ioctl::timeout(file)?).map_err(io::Error::other)? * 1_000;
     let identity = ioctl::identity(file)?;
@@ -83,7 +85,7 @@ fn set(file: &mut File, seconds: i32) -> io::Result<(String, u64)> {
 
 impl Watchdog for Device {
     fn pet(&mut self) -> io::Result<()> {
-        // Any byte but 'V', which announces a close that disarms.
+        // Any byte other than 'V' is a keepalive; 'V' announces a close that disarms.
         self.file.write_all(b"\0")
     }
 
@@ -107,18 +109,18 @@ impl Watchdog for Device {
     }
 }
 
-/// In `/sys/class/watchdog` (`Documentation/ABI/testing/sysfs-class-watchdog`).
+/// Reads `nowayout` of the device in `/sys/class/watchdog` (`Documentation/ABI/testing/sysfs-class-watchdog`).
 fn nowayout(path: &Path) -> io::Result<bool> {
     let name = path.canonicalize()?;
     let name = name.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    // `/dev/watchdog` is the first one.
+    // `/dev/watchdog` is the first watchdog, `watchdog0`.
     let name = if name == "watchdog" { "watchdog0".to_owned() } else { name };
     let text = std::fs::read_to_string(Path::new("/sys/class/watchdog").join(name).join("nowayout"))?;
     Ok(text.trim() == "1")
 }
 
-/// A process that plays a watchdog, on the other side of a socket: for rehearsals where there is none. It says in one line
-/// of JSON what it is; each byte pets it.
+/// A process that acts as a watchdog on the other side of a socket, for tests on hosts without one. It describes itself
+/// in one line of JSON; each byte is a keepalive.
 struct StandIn {
     stream: UnixStream,
     hello: Hello,

@@ -1,4 +1,4 @@
-//! The calls of the watchdog interface that are no reads and writes (Linux `Documentation/watchdog/watchdog-api.rst`).
+//! The ioctl calls of the watchdog interface (Linux `Documentation/watchdog/watchdog-api.rst`).
 
 #![allow(
     unsafe_code,
@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// `struct watchdog_info`.
+/// `struct watchdog_info` of the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Info {
@@ -22,7 +22,7 @@ nix::ioctl_read!(get_support, b'W', 0, Info);
 nix::ioctl_readwrite!(set_timeout_of, b'W', 6, i32);
 nix::ioctl_read!(get_timeout_of, b'W', 7, i32);
 
-/// What the driver calls itself.
+/// Reads the name that the driver reports.
 pub(super) fn identity(device: &File) -> io::Result<String> {
     let mut info = Info::default();
     // SAFETY: the descriptor is open, and the kernel writes one `struct watchdog_info`.
@@ -31,7 +31,7 @@ pub(super) fn identity(device: &File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
-/// Sets the time-out, in seconds; what the device made of it is read by [`timeout`].
+/// Sets the timeout in seconds. The device may round it; [`timeout`] reads the result.
 pub(super) fn set_timeout(device: &File, seconds: i32) -> io::Result<()> {
     let mut seconds = seconds;
     // SAFETY: the descriptor is open, and the kernel reads and writes one int.
@@ -39,7 +39,7 @@ pub(super) fn set_timeout(device: &File, seconds: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// The time-out that the device has, in seconds.
+/// Reads the timeout of the device, in seconds.
 pub(super) fn timeout(device: &File) -> io::Result<i32> {
     let mut seconds = 0;
     // SAFETY: the descriptor is open, and the kernel writes one int.

@@ -1,81 +1,82 @@
-//! What Pacemaker says has happened, and who says what of it to people.
+//! The events that Pacemaker passes to an alert agent, and the rule which host reports which event. Reads nothing
+//! itself.
 
 use gnt_ha::core::node::{self, NodeName};
 
-/// An event, as the environment has it.
+/// An event, as the `CRM_alert_*` variables describe it (Pacemaker Explained, "Alerts").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What kind, and what is particular to it.
+    /// The kind of the event, with the values that only this kind has.
     pub kind: Kind,
-    /// The node that it is about.
+    /// The node that the event is about, as Pacemaker calls the node.
     pub node: String,
-    /// Pacemaker's words.
+    /// Pacemaker's description of the event (`CRM_alert_desc`).
     pub description: String,
-    /// Seconds since 1970, by the host that saw it.
+    /// Wall-clock time of the event in s since 1970, by the clock of the host that saw the event.
     pub at_s: Option<u64>,
 }
 
-/// What kind of event.
+/// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Corosync's membership changed, or the connection to a remote node.
     Node {
-        /// It is a remote node: only the DC and the host that holds or held its connection hear of it.
+        /// The node is a remote node: only the DC and the host that holds or held its connection are notified.
         is_remote: bool,
     },
-    /// Somebody was to be fenced.
+    /// Pacemaker tried to fence a node, or to switch a node on.
     Fencing {
-        /// It succeeded.
+        /// Pacemaker reported success (`CRM_alert_rc` is 0).
         succeeded: bool,
     },
     /// An operation on a resource ended.
     Resource {
-        /// The resource.
+        /// The resource's id.
         id: String,
-        /// The operation.
+        /// The operation's name, such as `start` or `monitor`.
         operation: String,
-        /// It ended as it was to end.
+        /// The operation ended with the expected exit code and with the execution status "done".
         as_wanted: bool,
-        /// It only looked whether the resource runs.
+        /// The operation is a probe: a one-time monitor, which only finds out whether the resource runs.
         probe: bool,
     },
-    /// Anything else.
+    /// Every other kind, for example a change of a node attribute. It is not reported.
     Other,
 }
 
-/// Who is asked.
+/// The host that decides whether to report, and what it knows of the Ganeti cluster.
 #[derive(Clone, Debug)]
 pub struct Here {
-    /// This host.
+    /// This host's name; `None` if it is not a valid node name.
     pub host: Option<NodeName>,
-    /// Ganeti's master.
+    /// Ganeti's master, by this host's ssconf files; `None` if they do not name it.
     pub master: Option<NodeName>,
-    /// Ganeti's nodes.
+    /// Ganeti's nodes, by this host's ssconf files; empty if they cannot be read.
     pub nodes: Vec<NodeName>,
 }
 
-/// What people are told.
+/// The report of one event, as a recipient gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Somebody has to do something.
+    /// The administrator has to act.
     pub urgent: bool,
-    /// In one line.
+    /// The report in one line.
     pub text: String,
-    /// The node that it is about.
+    /// The node that the event is about, as Pacemaker calls the node.
     pub node: String,
     /// `node`, `fencing` or `resource`.
     pub kind: &'static str,
-    /// Pacemaker's words.
+    /// Pacemaker's description of the event.
     pub description: String,
-    /// Seconds since 1970, by the host that saw it.
+    /// Wall-clock time of the event in s since 1970, by the clock of the host that saw the event.
     pub at_s: Option<u64>,
 }
 
 impl Event {
-    /// Reads what Pacemaker says.
+    /// Reads an event from the environment; `variable` returns the value of one environment variable.
     ///
     /// # Errors
-    /// When it says nothing: somebody else has started this.
+    /// If `CRM_alert_kind` is not set or empty: the program was not started by Pacemaker.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let get = |name: &str| variable(&format!("CRM_alert_{name}")).unwrap_or_default();
         let number = |name: &str| get(name).parse::<i64>().ok();
@@ -96,7 +97,8 @@ impl Event {
         Ok(Self { kind, node: get("node"), description: get("desc"), at_s })
     }
 
-    /// What this host tells people; nothing, where another one does, or there is nothing to tell.
+    /// Returns the report of this event; `None` where another host reports the event, or where there is nothing to
+    /// report.
     #[must_use]
     pub fn told(&self, here: &Here) -> Option<Notice> {
         let (kind, urgent, text) = match &self.kind {
@@ -118,20 +120,22 @@ impl Event {
         self.is_for(here).then_some(Notice { urgent, text, node, kind, description, at_s: self.at_s })
     }
 
-    /// Every host hears of it, and one tells: told twice is better than not at all.
+    /// Whether this host reports the event. Several hosts are notified and one reports. In doubt more than one host
+    /// reports: a second report is better than a missing one.
     fn is_for(&self, here: &Here) -> bool {
         let is_here = |name: &str| here.host.as_ref().is_some_and(|host| is_same(host, name));
         match self.kind {
-            // Only the host that ran it hears of it.
+            // Pacemaker notifies only the host that ran the operation.
             Kind::Resource { .. } | Kind::Other => true,
-            // Whether the master does nobody else knows.
+            // No other host knows whether the master is notified of it.
             Kind::Node { is_remote: true } => true,
-            // Who asked for it is alive; that may be the one that is fenced (an unfencing, a fencing of oneself).
+            // The host that asked for the fencing reports it. Every host reports if that host is unknown or is the
+            // target itself (an unfencing, or a host that has itself fenced).
             Kind::Fencing { .. } => match origin(&self.description) {
                 Some(origin) if !origin.eq_ignore_ascii_case(&self.node) => is_here(origin),
                 _ => true,
             },
-            // Of the master, each of the others.
+            // The master reports. If the node is the master, or the master is unknown, every other host reports.
             Kind::Node { is_remote: false } => match &here.master {
                 Some(master) if !is_same(master, &self.node) => is_here(master.as_str()),
                 _ => !is_here(&self.node),
@@ -148,7 +152,8 @@ impl Event {
         }
     }
 
-    /// An attempt is no fencing, and a human's word is one of his.
+    /// Returns urgency and text. A failed attempt is never reported as a fencing, and a confirmation by an
+    /// administrator is reported as such.
     fn fencing(&self, succeeded: bool) -> (bool, String) {
         let (node, description) = (&self.node, &self.description);
         let action = description.strip_prefix("Operation ").and_then(|rest| rest.split(' ').next());
@@ -169,14 +174,14 @@ impl Event {
 
     fn resource(&self, id: &str, operation: &str, as_wanted: bool, probe: bool, here: &Here) -> Option<(bool, String)> {
         let node = &self.node;
-        // The connection to a remote node has the node's name. While the node is away each attempt fails, and that the node was lost
-        // has been told.
+        // The connection to a remote node has the node's name. While the node is away every start of the connection
+        // fails, and the loss of the node has been reported before.
         if operation == "start" && here.nodes.iter().any(|node| is_same(node, id)) {
             return None;
         }
         match (as_wanted, operation) {
             (true, "promote") => Some((false, format!("{id} was promoted on {node}"))),
-            // What was cancelled has not ended, and a probe only looks.
+            // A cancelled operation has not ended. A probe only finds out whether the resource runs.
             (false, _) if !probe && self.description != "Cancelled" => {
                 Some((true, format!("{operation} of {id} on {node}: {}", self.description)))
             }
@@ -185,14 +190,15 @@ impl Event {
     }
 }
 
-/// The host of the client that asked: `... for pacemaker-controld.1234@n1: OK ...` (`stonith__event_description`).
+/// Returns the host of the client that asked: `... for pacemaker-controld.1234@n1: OK ...`
+/// (`stonith__event_description`).
 fn origin(description: &str) -> Option<&str> {
     let asked = description.split_once(" for ")?.1;
     let (origin, _) = asked.split_once('@')?.1.split_once(':')?;
     (!origin.is_empty()).then_some(origin)
 }
 
-/// A short name may be this host's: two that tell are better than none.
+/// Whether `name` is `host`. A short name counts as this host's: two reports are better than none.
 fn is_same(host: &NodeName, name: &str) -> bool {
     NodeName::new(name).is_ok_and(|name| node::same(&name, host, []))
 }

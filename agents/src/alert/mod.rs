@@ -23,16 +23,17 @@ use gnt_ha::sys::{identity, log};
 use event::{Event, Here};
 use way::Way;
 
-/// How it is called in logs.
+/// The program's name in logs and messages.
 pub const PROGRAM: &str = "gnt-ha-alert";
 
-/// Less than what Pacemaker gives it.
+/// The most that a delivery may take; below Pacemaker's 30 s.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Ganeti's `ssconf` files, which everybody may read.
+/// The directory of Ganeti's ssconf files, which every user may read.
 const GANETI: &str = "/var/lib/ganeti";
 
-/// The whole of it.
+/// Reads the event, and reports it if it is for this host to report. Exit codes: 0; 1 if the event or the recipient is
+/// not valid or the delivery failed; 2 if arguments were given.
 #[must_use]
 pub fn main() -> ExitCode {
     harden_process();
@@ -44,7 +45,7 @@ pub fn main() -> ExitCode {
     match run(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
-            // Pacemaker keeps what is said here in its own log.
+            // Pacemaker writes an alert agent's stderr to its own log.
             cli::print_error(PROGRAM, &line);
             log::warn_system(PROGRAM, &line);
             ExitCode::FAILURE
@@ -55,7 +56,7 @@ pub fn main() -> ExitCode {
 fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
     let event = Event::read(variable)?;
     let way = Way::parse(&variable("CRM_alert_recipient").unwrap_or_default())?;
-    // A host that is in no cluster of Ganeti's knows no master.
+    // A host without Ganeti's files has no known master and no known nodes.
     let ssconf = Ssconf::new(Path::new(GANETI));
     let master = ssconf.master().ok().flatten();
     let nodes = ssconf.names("node_list").unwrap_or_default();

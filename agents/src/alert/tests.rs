@@ -1,4 +1,4 @@
-//! The rule "Fenced is never said of an attempt", and who says what.
+//! The wording of reports (a failed attempt is never reported as a fencing), and which host reports.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ fn a_humans_word_is_one_of_his() {
     assert!(text.starts_with("a human has said to Pacemaker that n3.lab is off: "), "{text}");
 }
 
-/// Each host hears of it, and each would wake somebody.
+/// Pacemaker notifies every host, and without the rule each would send a report.
 #[test]
 fn one_host_tells() {
     let tellers = |event: &Event| -> Vec<&str> {
@@ -66,7 +66,7 @@ fn one_host_tells() {
     assert_eq!(tellers(&lost("n3.lab")), ["n1.lab"], "the master");
     assert_eq!(tellers(&lost("n1.lab")), ["n2.lab", "n3.lab"], "of the master each of the others");
     assert!(told(&lost("n3.lab"), "n1.lab").unwrap().text.contains("may still run"));
-    // Pacemaker 2.1.5 tells its DC and the host of the connection, neither of which need be Ganeti's master.
+    // Pacemaker 2.1.5 notifies its DC and the host of the connection. Neither need be Ganeti's master.
     let remote = event(&[("kind", "node"), ("node", "n17.lab"), ("nodeid", "0"), ("desc", "lost")]);
     assert_eq!(tellers(&remote), ["n1.lab", "n2.lab", "n3.lab"], "whoever hears of a remote node");
 }
@@ -102,7 +102,7 @@ fn whoever_starts_it_by_hand_is_told() {
     assert_eq!(told(&event(&[("kind", "attribute"), ("node", "n1.lab")]), "n1.lab"), None);
 }
 
-/// While a remote node is away its connection is tried each minute: that is not one notice each.
+/// While a remote node is away, Pacemaker tries its connection each minute. These attempts cause no reports.
 #[test]
 fn a_connection_that_does_not_start_is_not_told_again_and_again() {
     let failed = |rsc: &str, task: &str| {

@@ -1,4 +1,5 @@
-//! How people are reached: the recipient of the alert says it.
+//! How a report is delivered: the alert's recipient names the method. Starts sendmail, curl or a program, or writes to
+//! the system's log.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use serde_json::json;
 use super::PROGRAM;
 use super::event::Notice;
 
-/// Where mail goes in, on every system that has it (Filesystem Hierarchy Standard).
+/// The program that accepts mail, on every system that has it (Filesystem Hierarchy Standard).
 const SENDMAIL: &str = "/usr/sbin/sendmail";
 
 /// The longest line of a message, in characters.
@@ -18,7 +19,7 @@ const LONGEST: usize = 2_000;
 
 const CURL: &str = "/usr/bin/curl";
 
-/// What a recipient may be.
+/// The forms of a recipient, each with its meaning.
 pub const RECIPIENTS: [(&str, &str); 4] = [
     ("log", "The system's log, as a warning of the facility daemon; the same without any recipient."),
     ("mailto:ADDRESS", "A mail, by the system's sendmail."),
@@ -26,24 +27,25 @@ pub const RECIPIENTS: [(&str, &str); 4] = [
     ("/path/of/a/program", "It is run without arguments, and gets the line on stdin."),
 ];
 
-/// A way to people.
+/// A method of delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// The system's log.
+    /// The system's log, as a warning of the facility daemon.
     Log,
-    /// An address, by the system's mail.
+    /// A mail address, by the system's sendmail.
     Mail(String),
-    /// An address that takes a POST of JSON.
+    /// A URL that accepts a POST of JSON.
     Web(String),
-    /// A program that reads the line.
+    /// A program that reads the report from stdin; the absolute path.
     Program(PathBuf),
 }
 
 impl Way {
-    /// Reads the recipient, one of [`RECIPIENTS`].
+    /// Parses the recipient, which has one of the forms of [`RECIPIENTS`]. An empty recipient means the log.
     ///
     /// # Errors
-    /// What it is not.
+    /// If the recipient has none of these forms, or has a space, a double quote, a backslash, or a control or non-ASCII
+    /// character.
     pub fn parse(recipient: &str) -> Result<Self, String> {
         let is_plain = recipient.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
         match recipient {
@@ -62,15 +64,16 @@ impl Way {
         }
     }
 
-    /// Tells.
+    /// Delivers `notice`; `host` is the sender. A delivery to the log always succeeds.
     ///
     /// # Errors
-    /// What was tried, and what came back.
+    /// If the program cannot be started, fails, or does not end by the deadline. The text never has the mail address or
+    /// URL, which may be a secret.
     pub fn tell(&self, notice: &Notice, host: &str, deadline: Deadline) -> Result<(), String> {
         let run =
             |path: &Path, words: &[&str], stdin: String| match command::run(path, words, stdin.as_bytes(), deadline) {
                 Ok(_) => Ok(()),
-                // The address may be a secret of its own.
+                // The address may be a secret: it is not in the message.
                 Err(error) => Err(format!("nobody was told {:?}: {error}", notice.text)),
             };
         match self {
@@ -94,7 +97,7 @@ fn letter(address: &str, notice: &Notice, host: &str) -> String {
     )
 }
 
-/// For `curl --config -` (curl(1)): an address with a token in it is on no command line.
+/// Returns the input of `curl --config -` (curl(1)), so that a URL with a token is on no command line.
 fn post(address: &str, notice: &Notice, host: &str) -> String {
     let body = json!({
         "version": 1, "host": host, "kind": notice.kind, "node": notice.node, "urgent": notice.urgent, "text": notice.text,

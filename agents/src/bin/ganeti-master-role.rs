@@ -1,4 +1,4 @@
-//! Parses, calls, prints.
+//! Entry point of the OCF agent `ganeti-master-role`: the work is in [`ganeti_agents`].
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,4 +1,4 @@
-//! Calls.
+//! Entry point of Pacemaker's alert agent `gnt-ha-alert`: the work is in [`ganeti_agents::alert`].
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,4 +1,4 @@
-//! Giving the role up, so that nothing of it is left: a stop that fails has the node fenced.
+//! Gives the master role up: stops the master daemons and removes the master IP. A stop that fails has the node fenced.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -18,17 +18,17 @@ use crate::call::Call;
 use crate::markers::Marker;
 use crate::site::{Place, Site};
 
-/// The note with the master IP that served here.
+/// The note with the master IP of the role that was served on this host.
 const MASTER_IP: &str = "master-role.ip";
 
-/// What is kept of the time to kill daemons that do not end, and to take the master IP down.
+/// The part of the time that is reserved for killing daemons that do not end, and for removing the master IP.
 const KILL: Duration = Duration::from_secs(4);
 
-/// How long the daemons may take to end by themselves; it is more than ten times what they need. One that hangs has the
-/// role down for as long.
+/// The most that the daemons may take to end by themselves: more than ten times what they need. A daemon that hangs
+/// delays the role for as long.
 const ENDS: Duration = Duration::from_secs(10);
 
-/// How long a killed daemon may take to vanish.
+/// The most that a killed daemon may take to vanish.
 const VANISH: Duration = Duration::from_secs(2);
 
 pub(super) fn give_up(call: &Call, place: &Place) -> OcfResult {
@@ -39,11 +39,11 @@ pub(super) fn give_up(call: &Call, place: &Place) -> OcfResult {
     {
         queue::drain(place, call.deadline);
     }
-    // Before it is true: between the two a monitor must not take it for a failure.
+    // The marker is set first: a monitor between the two steps must not report a failure.
     let marked = place.markers.set(Marker::MasterStopped);
     match (take_down(place, call.deadline), marked) {
         (Ok(()), Ok(())) => OcfResult::plain(OcfCode::Success),
-        // Stopped is stopped. In partial mode a probe would take it for running, and nothing worse.
+        // The role is stopped. Without the marker a probe in partial mode takes it for running, with no worse effect.
         (Ok(()), Err(error)) => {
             OcfResult::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}"))
         }
@@ -51,12 +51,12 @@ pub(super) fn give_up(call: &Call, place: &Place) -> OcfResult {
     }
 }
 
-/// Stops the master's daemons and takes the master IP down; then looks whether that is so.
+/// Stops the master's daemons and removes the master IP; then checks that both are gone. Idempotent.
 pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String> {
     let mut failed = None;
     let served = runs(place);
     if served {
-        // Of itself it waits half a minute for a daemon that hangs.
+        // daemon-util alone waits 30 s for a daemon that hangs.
         let patience = deadline.earlier(KILL).at_most(ENDS.min(deadline.left() / 2));
         let ended = place.daemons.daemon_util(&["stop-master"], patience);
         failed = ended.err();
@@ -75,17 +75,18 @@ pub(super) fn take_down(place: &Place, deadline: Deadline) -> Result<(), String>
     ip
 }
 
-/// Whether something of the role is here, be it of a role that has failed: a master daemon, or the master IP.
+/// Whether this host has a part of the role, also of a failed one: a master daemon, or the master IP.
 pub(super) fn is_left(place: &Place, site: &Site) -> bool {
     runs(place) || site.has_master_ip()
 }
 
-/// Whether a master daemon runs here.
+/// Whether a master daemon runs on this host, or luxid's socket accepts connections.
 pub(super) fn runs(place: &Place) -> bool {
     MASTER_DAEMONS.into_iter().any(|daemon| place.daemons.process(daemon).is_some()) || place.is_listening()
 }
 
-/// When the role was served here: the note of its IP is true until the next boot.
+/// Returns when the role was served on this host: now, since the boot (the note of its IP is kept until the next boot),
+/// or never.
 pub(super) fn served(place: &Place) -> Served {
     if place.is_listening() {
         Served::Now
@@ -96,23 +97,24 @@ pub(super) fn served(place: &Place) -> Served {
     }
 }
 
-/// Keeps in mind the master IP of a role that serves here, for a stop that cannot read Ganeti's files any more.
+/// Writes down the master IP of a role that serves here, for a stop that cannot read Ganeti's files any more.
 pub(super) fn remember_master_ip(place: &Place, site: &Site) {
     let Some((address, _)) = site.master_ip() else { return };
     let text = address.to_string();
     if place.markers.note(MASTER_IP).as_ref() != Some(&text) {
-        // What cannot be kept is missed only if Ganeti's files become unreadable as well.
+        // The note is missed only if Ganeti's files become unreadable as well.
         let _ = place.markers.write_note(MASTER_IP, &text);
     }
 }
 
-/// The master IP by Ganeti's files, and the one that served here, which may be another after a change.
+/// Returns the master IP by Ganeti's files and the one that served here. They differ if the IP was changed since.
 ///
-/// `served`: daemons of the role ran here. Of a role that did not serve here there is no IP to look for.
+/// `served`: daemons of the role ran here. Only then are unreadable files an error, as a role that did not serve here
+/// has no IP to remove.
 fn master_ips(place: &Place, served: bool) -> Result<BTreeSet<IpAddr>, String> {
     let recorded = match Ssconf::new(&place.data_dir).line("master_ip") {
         Ok(Some(text)) => text.trim().parse().map(Some).map_err(|_| format!("{text:?} is no master IP")),
-        // No node of a cluster; Ganeti writes its files together.
+        // The host is not a node of a cluster: Ganeti writes its files together.
         Ok(None) | Err(SsconfError::Absent(_)) => Ok(None),
         Err(error) => Err(error.to_string()),
     };
@@ -130,8 +132,8 @@ fn remove_master_ip(place: &Place, served: bool, deadline: Deadline) -> Result<(
     Ok(())
 }
 
-/// `ip addr del`, as Ganeti's own `master-ip-setup stop` does it, but where the address is and as it is: what the files
-/// say of device and netmask may have changed since it was brought up.
+/// Runs `ip addr del`, as Ganeti's own `master-ip-setup stop` does, but for the device and prefix length that the
+/// kernel reports. Device and netmask in Ganeti's files may have changed since the address was added.
 fn remove(address: IpAddr, deadline: Deadline) -> Result<(), String> {
     let here = || addresses::find(address).map_err(|error| format!("cannot see this host's addresses: {error}"));
     let mut failed = None;

@@ -1,4 +1,4 @@
-//! Looking: is this host the serving master?
+//! The monitor of the master role: finds out whether this host is the serving master, and reports it to Pacemaker.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::markers::Marker;
 use crate::record::keep_record;
 use crate::site::{Place, Site, SiteError};
 
-/// How long Pacemaker's tools may take within a monitor.
+/// The most that Pacemaker's tools may take within a monitor.
 const TOOLS: Duration = Duration::from_secs(5);
 
-/// How long the peers are waited for by a first look at a host that takes itself for the master and serves nobody. It may
-/// have just booted, with the files of then; without a word of theirs Pacemaker would be told of a second master, and
-/// stop both.
+/// The most that a probe waits for the peers, on a host that is master by its own files and does not serve. It may have
+/// just booted, with old files. Without an answer of a peer the probe would report a second master to Pacemaker, which
+/// would stop both.
 const PEERS_OF_A_PROBE: Duration = Duration::from_secs(2);
 
 pub(super) fn monitor(call: &Call, place: &Place) -> OcfResult {
@@ -40,7 +40,8 @@ pub(super) fn monitor(call: &Call, place: &Place) -> OcfResult {
     let view = view(call, place, &site, run_as);
     let verdict = monitor_master(&view);
     if view.standing.successor().is_some() && (view.served == Served::Now || site.has_master_ip()) {
-        // It came back and took up what is another's now: it is taken down before anybody uses it.
+        // This host came back and took up a role that another node has now. The role is taken down before a client uses
+        // it.
         let taken_down = give_up::take_down(place, call.deadline);
         if let Err(error) = taken_down {
             return OcfResult::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
@@ -90,7 +91,7 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     let patience = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEERS };
     let words = site.words(place, call.deadline.at_most(patience));
     let standing = standing(&site.here, &words, site.candidates.len(), served);
-    // A master that returns while its peers are silent must not be taken for a second one that runs.
+    // A master that returns while its peers do not answer must not be reported as a second running one.
     let alone = call.is_probe() && !listening && is_alone(&words) && site.candidates.len() > 1;
     let stopped = place.markers.has(Marker::MasterStopped);
     let asked = standing.successor().is_none() && (listening || !stopped);
@@ -102,9 +103,10 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     MasterView { rank: site.rank, run_as, standing, alone, ignored, stopped, served, left, failures }
 }
 
-/// Without Ganeti's files. Where there are none the role is not here, and can not come. Where they cannot be read it may
-/// be: that is no reason to ban the node, nor to call a master unpromoted. But a first look that finds nothing of it must
-/// not claim a failed one: Pacemaker would stop the master elsewhere as well.
+/// Returns the result where Ganeti's files are absent or cannot be read. Without files the role is not here and cannot
+/// come. Files that cannot be read leave it unknown: that is not a reason to ban the node or to call a master
+/// unpromoted. But a probe that finds no part of the role must not report a failed one: Pacemaker would stop the master
+/// on the other host as well.
 fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> OcfResult {
     let code = error.code();
     let should_be_here = || match run_as {
@@ -122,8 +124,8 @@ fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> OcfR
     }
 }
 
-/// Who holds the role instead of this node: by its own files, or by its peers' newer configuration, which in a failover
-/// comes a moment before the files.
+/// Returns the node that holds the role instead of this one: by this node's own files, or by its peers' newer
+/// configuration. In a failover the peers' answers change a moment before the files.
 fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
     match (view.standing.successor(), site.rank) {
         (Some(successor), _) => NodeName::new(successor).ok(),
@@ -132,26 +134,26 @@ fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
     }
 }
 
-/// Whether this candidate is becoming the master by Ganeti's own command, which still runs here: Pacemaker is told when it
-/// is done. Until then it would find two masters, and demote one.
+/// Whether Ganeti's own command still runs on this host and makes this candidate the master. Pacemaker is notified when
+/// the command is done: until then it would find two masters, and demote one.
 fn is_being_taken(call: &Call, place: &Place, site: &Site) -> bool {
     site.rank == NodeRole::Master && !call.is_probe() && !was_master(call, place) && daemon_util::failover_under_way()
 }
 
-/// Whether this clone's instance offered itself as the master last.
+/// Whether the promotion score that this clone's instance published last is that of a master.
 fn was_master(call: &Call, place: &Place) -> bool {
     offered(call, place).is_some_and(|score| score >= MASTER_SCORE)
 }
 
-/// The administrator moved the role with Ganeti's own command: Pacemaker is told to follow, before it learns from this
-/// monitor that the role is not here any more and would start it here again, or promote whomever.
+/// Makes Pacemaker follow an administrator who moved the role with Ganeti's own command. It must happen before this
+/// monitor reports that the role is not here: Pacemaker would start it here again, or promote any other node.
 ///
-/// A recurring monitor of a single resource runs only where Pacemaker has the role, and another node holds it only when
-/// that one has taken it: so nobody but the administrator can have been it.
+/// A recurring monitor of a single resource runs only where Pacemaker has the role, and another node holds the role
+/// only if that node has taken it. So only the administrator can have moved it.
 fn follow(call: &Call, run_as: RunAs, site: &Site, master: &NodeName) {
     let deadline = call.deadline.at_most(TOOLS);
     if let Some(name) = members_name(site, master, deadline) {
-        // What cannot be set leaves it to the guard of the next start.
+        // If the score cannot be set, the guard of the next start decides.
         let _ = match run_as {
             RunAs::Primitive => pacemaker::prefer(call.resource(), &name, deadline),
             RunAs::Promotable { .. } => pacemaker::offer(call.resource(), Some(&name), Some(MASTER_SCORE), deadline),
@@ -159,7 +161,7 @@ fn follow(call: &Call, run_as: RunAs, site: &Site, master: &NodeName) {
     }
 }
 
-/// What Pacemaker calls a node, if it is a member.
+/// Returns Pacemaker's name of a node that is online in the cluster.
 fn members_name(site: &Site, master: &NodeName, deadline: Deadline) -> Option<PacemakerName> {
     let status = pacemaker::status(deadline).ok()?;
     let name = status.called(master, &site.nodes).ok()?;

@@ -1,4 +1,4 @@
-//! `ganeti-master-role`: as one resource, or as a promotable clone.
+//! The actions of `ganeti-master-role`, run as one resource or as a promotable clone.
 
 mod give_up;
 mod look;
@@ -16,16 +16,16 @@ use crate::heard::{self, PEERS};
 use crate::markers::Marker;
 use crate::site::{Place, Site};
 
-/// How long one question to luxid may take.
+/// The most that one request to luxid may take.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// How long Pacemaker may take to forget.
+/// The most that `crm_resource --refresh` may take.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// The note with the resource that Pacemaker keeps from this node, as we told it that the role can not be here.
+/// The note with the resource that Pacemaker keeps from this node, because this agent reported "not installed".
 const BARRED: &str = "master-role.banned";
 
-/// Does what is asked.
+/// Runs the action of `call` and returns its result. An unknown action is "unimplemented".
 #[must_use]
 pub fn run(call: &Call, place: &Place) -> OcfResult {
     let promotable = call.is_promotable();
@@ -41,22 +41,23 @@ pub fn run(call: &Call, place: &Place) -> OcfResult {
             Ok(_) => OcfResult::plain(OcfCode::Success),
             Err(error) => OcfResult::because(OcfCode::ErrInstalled, error.to_string()),
         },
-        // promote and demote of a single resource.
+        // This includes promote and demote of a single resource.
         _ => OcfResult::plain(OcfCode::ErrUnimplemented),
     }
 }
 
-/// Keeps in mind that Pacemaker will keep the role from this node.
+/// Writes down that Pacemaker will keep the role from this node after this result.
 fn barring(call: &Call, place: &Place, verdict: OcfResult) -> OcfResult {
     if verdict.code == OcfCode::ErrInstalled {
-        // What cannot be kept leaves it to the administrator's `crm_resource --cleanup`.
+        // Without the note the administrator has to run `crm_resource --cleanup`.
         let _ = place.markers.write_note(BARRED, call.resource());
     }
     verdict
 }
 
-/// Has Pacemaker look at this node again, which is a candidate now and was none when Pacemaker looked: a node that left
-/// gracefully is drained, and un-drained only after it is back. Nobody would take the role from a master that dies.
+/// Makes Pacemaker probe this node again, which is a candidate now and was not one at the last probe. A node that left
+/// gracefully is drained, and un-drained only after it is back. Without a new probe no node would take the role from a
+/// master that fails.
 pub fn unbar(call: &Call, place: &Place) {
     let Some(resource) = place.markers.note(BARRED).filter(|resource| !resource.is_empty()) else { return };
     let Some(node) = call.on_node() else { return };
@@ -65,7 +66,7 @@ pub fn unbar(call: &Call, place: &Place) {
     }
 }
 
-/// A clone's instance is only a seat: the role comes with the promotion.
+/// Starts an instance of the clone. An instance does not serve the role: the role comes with the promotion.
 fn start_instance(call: &Call, place: &Place) -> OcfResult {
     if let Err(error) = place.markers.set(Marker::MasterStarted) {
         return OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}"));
@@ -79,7 +80,7 @@ fn start_instance(call: &Call, place: &Place) -> OcfResult {
 fn stop(call: &Call, place: &Place) -> OcfResult {
     let verdict = give_up::give_up(call, place);
     if verdict.code == OcfCode::Success && call.is_promotable() {
-        // What cannot be cleared only makes a later probe say "unpromoted"; a failure here would fence the node.
+        // A marker that stays only makes a later probe report "unpromoted". A failure here would fence the node.
         let _ = place.markers.clear(Marker::MasterStarted);
         let _ = pacemaker::offer(call.resource(), None, None, call.deadline);
         let _ = place.markers.write_note(&note(call), "");
@@ -87,8 +88,8 @@ fn stop(call: &Call, place: &Place) -> OcfResult {
     verdict
 }
 
-/// Tells Pacemaker how recent this candidate's configuration is, when that has changed. `anew`: also when it has not,
-/// as Pacemaker forgets it when it is restarted.
+/// Publishes how recent this candidate's configuration is, as its promotion score, when the score has changed. `anew`:
+/// also when it has not, as Pacemaker loses the score when Pacemaker is restarted.
 fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     if place.run_as(call) == RunAs::Primitive {
         return;
@@ -97,7 +98,7 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     let standing = standing(&site.here, &words, site.candidates.len(), give_up::served(place));
     let last = place.markers.note(&note(call));
     let own = words.iter().find(|word| word.own).map(|word| word.serial);
-    // A confd that hangs tells of an older copy than there is on disk: that is looked at where it matters only.
+    // A confd that hangs reports an older copy than the one on disk. The large file is read only where it matters.
     let is_behind =
         || heard::missed(place, own).is_some() && heard::missed(place, site.serial(&place.data_dir)).is_some();
     let score = promotion_score(site.rank, &standing, &words, offered(call, place))
@@ -106,7 +107,8 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     if !anew && last.as_deref() == Some(&text) {
         return;
     }
-    // A change of the configuration is on its way to this node: only a copy that is old at two looks is told of.
+    // A change of the configuration may be on its way to this node: a lower score is published only at the second
+    // check.
     let older_copy = format!("{}.older", note(call));
     let is_lower =
         matches!((score, offered(call, place)), (Some(score), Some(last)) if score < last && last < MASTER_SCORE);
@@ -120,12 +122,12 @@ fn offer(call: &Call, place: &Place, site: &Site, anew: bool) {
     }
 }
 
-/// The score that was offered last.
+/// Returns the promotion score that was published last; `None` if there was none.
 fn offered(call: &Call, place: &Place) -> Option<i32> {
     place.markers.note(&note(call))?.parse().ok()
 }
 
-/// The name of the file with the score that was offered last. A resource's id has no `/` (it is an XML id).
+/// Returns the name of the note with the score that was published last. A resource's id has no `/` (it is an XML id).
 fn note(call: &Call) -> String {
     format!("{}.promotion", call.resource().replace('/', "_"))
 }

@@ -1,4 +1,4 @@
-//! Ganeti's job queue, drained for a planned move and opened again.
+//! Drains Ganeti's job queue for a planned move of the master role, and opens the queue again.
 
 use std::io;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use crate::checks;
 use crate::heard::PEERS;
 use crate::site::{Place, Site};
 
-/// That we drained the queue. Ganeti's own flag outlives a boot: so does this.
+/// The file that records that this program drained the queue. Ganeti's own flag outlives a boot, and so does this file.
 const DRAINED_BY_US: &str = "queue-drained.json";
 
-/// The part of the time that running jobs are waited for.
+/// The divisor of the time left: running jobs are waited for during a third of it.
 const DRAIN_SHARE: u32 = 3;
 
-/// How often running jobs are counted.
+/// The pause between two counts of the running jobs.
 const DRAIN_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long the daemons may take to show that they work.
+/// The most that the daemons may take to show that they work.
 const WORKS: Duration = Duration::from_secs(1);
 
-/// Whether this stop is a planned one: what the role needs works still. No job ends without wconfd, and a recovery is
-/// the sooner over the better. `site`, if Ganeti's files can be read.
+/// Whether this stop is a planned one: the parts that the role needs still work. No job ends without wconfd, and a
+/// recovery must not be delayed. `site` is given if Ganeti's files can be read.
 pub(super) fn is_planned(place: &Place, site: Option<&Site>, deadline: Deadline) -> bool {
     let soon = deadline.at_most(WORKS);
     match site {
@@ -38,16 +38,17 @@ pub(super) fn is_planned(place: &Place, site: Option<&Site>, deadline: Deadline)
     }
 }
 
-/// Lets running jobs end, for a part of the time. Whatever goes wrong here, the stop goes on.
+/// Drains the queue and waits for running jobs, for a part of the time. The stop goes on after any error.
 pub(super) fn drain(place: &Place, deadline: Deadline) {
     let until = deadline.at_most(deadline.left() / DRAIN_SHARE);
     let question = || Luxi::connect(&place.luxid(), until.at_most(QUESTION));
     match question().and_then(|mut luxi| luxi.is_drained()) {
-        // The administrator's, who opens it again; or ours of a stop that was killed.
+        // The administrator drained it, and opens it again; or an earlier stop of this program did, and was killed.
         Ok(true) => {}
-        // Before it is true, as we may be killed between the two. What cannot be kept cannot be undone.
+        // The file is written first, as the agent may be killed between the two steps. Without the file the queue is
+        // not drained.
         Ok(false) => match mark(place).map(|()| question().and_then(|mut luxi| luxi.set_drain_flag(true))) {
-            // With a dead candidate Ganeti confirms only after 5 s and more; the flag is set long before.
+            // With a dead candidate Ganeti confirms only after 5 s or more; the flag is set long before.
             Ok(Ok(()) | Err(LuxiError::Unconfirmed)) => {}
             Ok(Err(_)) | Err(_) => return,
         },
@@ -58,10 +59,10 @@ pub(super) fn drain(place: &Place, deadline: Deadline) {
     }
 }
 
-/// The queue takes jobs again, if we drained it for a move and the role is here after all. What is not confirmed is
-/// tried again at the next monitor: a queue that stays drained takes no record of a dead node either.
+/// Opens the queue if this program drained it for a move and the role is here after all. An opening that is not
+/// confirmed is tried again at the next monitor: a drained queue also takes no job that records a dead node.
 ///
-/// It is asked first: a failover opens the queue by itself, and Ganeti cannot open one that is open
+/// Asks luxid first: a failover opens the queue by itself, and Ganeti cannot open a queue that is open
 /// (`src/Ganeti/Query/Server.hs`).
 pub(super) fn take_jobs(place: &Place, deadline: Deadline) {
     if !store(place).has(DRAINED_BY_US) {
@@ -74,9 +75,10 @@ pub(super) fn take_jobs(place: &Place, deadline: Deadline) {
     }
 }
 
-/// The role is elsewhere, and taking it opened the queue (`lib/bootstrap.py`): who drains it from now on is not us.
+/// Forgets that this program drained the queue. The role is on another node, and taking it opened the queue
+/// (`lib/bootstrap.py`): any later drain is not ours.
 pub(super) fn forget(place: &Place) {
-    // What cannot be removed now is removed at the next monitor.
+    // A file that cannot be removed now is removed at the next monitor.
     let _ = store(place).remove(DRAINED_BY_US);
 }
 

@@ -1,4 +1,5 @@
-//! Taking the role: guard, clear what is in the way, fail over or start, and see that it serves.
+//! Takes the master role: checks the guards, waits for what blocks it, fails over or starts the daemons, and verifies
+//! that luxid serves.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -27,44 +28,46 @@ use crate::proof::Evidence;
 use crate::record::record_now;
 use crate::site::{Place, Site};
 
-/// How long nodes are waited for that may vote.
+/// The most that nodes that may vote are waited for.
 const VOTERS: Duration = Duration::from_secs(1);
 
-/// How long the master IP and the old master are waited for, on their own network.
+/// The most that the master IP and the old master are waited for, on their own network.
 const THERE: Duration = Duration::from_millis(500);
 
-/// How often it is looked again at what is in the way.
+/// The pause between two checks of what blocks the take-over.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How long Pacemaker is waited for when a proof is needed.
+/// The most that Pacemaker is waited for when a proof is needed.
 const PROOF: Duration = Duration::from_secs(5);
 
-/// For how long what is gone is unreachable while the role is taken: a failover that takes longer takes its time.
+/// How long the addresses of nodes that are gone are made unreachable while the role is taken. A failover that takes
+/// longer waits for their timeouts.
 const UNREACHABLE: Duration = Duration::from_secs(30);
 
-/// How often luxid is asked whether it serves by now.
+/// The pause between two requests to luxid whether it serves.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a luxid may take to appear after a command that failed.
+/// The most that luxid may take to appear after a command that failed.
 const LUXID_APPEARS: Duration = Duration::from_secs(2);
 
-/// The same after one that did not: luxid asks the nodes for their votes, three times.
+/// The most that luxid may take to appear after a command that succeeded: luxid asks the nodes for their votes, three
+/// times.
 const LUXID_VOTES: Duration = Duration::from_secs(40);
 
-/// What is kept of the time for the verification, when the command does not end.
+/// The part of the time that is reserved for the verification, if the command does not end.
 const VERIFY: Duration = Duration::from_secs(3);
 
-/// How long the master IP may take to come up after luxid has, and the peers to agree; Ganeti waits as long for the IP.
+/// The most that the master IP may take to appear after luxid, and the peers to agree. Ganeti waits as long for the IP.
 const SETTLES: Duration = Duration::from_secs(30);
 
 pub(super) fn take(call: &Call, place: &Place) -> OcfResult {
     if let Err(error) = place.site() {
         return OcfResult::because(error.code(), error.to_string());
     }
-    // What is in the way may go away: at a boot of the whole cluster noded comes up after Pacemaker, and a start that
-    // fails takes the role from this node for good.
+    // What blocks the start may end by itself. At a boot of the whole cluster noded starts after Pacemaker, and a start
+    // that fails takes the role from this node for good.
     let patience = call.deadline.at_most(call.deadline.left() / 2);
-    // The administrator's own command is not to be disturbed: it starts and stops wconfd several times.
+    // The administrator's own command must not be disturbed: it starts and stops wconfd several times.
     while daemon_util::failover_under_way() {
         if patience.passed() {
             let reason =
@@ -74,7 +77,7 @@ pub(super) fn take(call: &Call, place: &Place) -> OcfResult {
         call.deadline.sleep(PAUSE);
     }
     loop {
-        // Each time anew: who this node is may have changed.
+        // Read in each round: the role of this node may have changed.
         let Ok(site) = place.site() else {
             return OcfResult::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
         };
@@ -90,18 +93,19 @@ pub(super) fn take(call: &Call, place: &Place) -> OcfResult {
     }
 }
 
-/// Does what was decided; `gone` are addresses that are not to be waited for.
+/// Carries out `command` and verifies the result. `gone` are addresses that need not be waited for.
 fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) -> OcfResult {
     if let Err(error) = place.daemons.clear_stale_pidfiles() {
         return OcfResult::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
     }
-    // The command may fail though the role was taken, and not fail though it was not: luxid is asked.
+    // The command's result is not reliable: it may fail after the role was taken, and succeed without it. luxid is
+    // asked.
     make_unreachable(gone, UNREACHABLE);
     let ended = execute(place, command, call.deadline.earlier(VERIFY));
     if !gone.is_empty() {
         make_reachable();
     }
-    // While it asks for votes it has no pidfile yet.
+    // While luxid asks for votes it has no pidfile yet.
     let appears = call.deadline.at_most(if ended.is_ok() { LUXID_VOTES } else { LUXID_APPEARS });
     loop {
         if let Ok(site) = place.site()
@@ -137,19 +141,20 @@ fn execute(place: &Place, command: &Takeover, deadline: Deadline) -> Result<(), 
     }
 }
 
-/// Whether luxid here answers, and takes this host for the master.
+/// Whether luxid on this host answers, and names this host as the master.
 fn serves(place: &Place, site: &Site, within: Duration) -> bool {
     place.luxids_master(Deadline::after(within)).is_ok_and(|master| site.is_here(&master))
 }
 
-/// The role is here and serves.
+/// Finishes a take-over: the role is on this host and serves. Clears the marker, opens the queue, publishes the score
+/// and starts a reconciliation.
 fn taken(call: &Call, place: &Place, site: &Site) -> OcfResult {
     let cleared = place.markers.clear(Marker::MasterStopped);
     take_jobs(place, call.deadline);
     give_up::remember_master_ip(place, site);
     if site.tags().master_mode == Mode::Full {
-        // The next monitor will want both: luxid has the master IP brought up a moment after it starts, and the peers
-        // learn of their new master about then.
+        // The next monitor needs both. luxid has the master IP added a moment after it starts, and the peers learn of
+        // their new master about then.
         let until = call.deadline.at_most(SETTLES);
         let agree = || disagreement(&site.here, &site.words(place, until.at_most(PEERS))).is_none();
         while !(until.passed() || site.has_master_ip() && agree()) {
@@ -164,19 +169,20 @@ fn taken(call: &Call, place: &Place, site: &Site) -> OcfResult {
     }
 }
 
-/// Everything that the decision needs; nodes, master IP and confd are asked at once. Beside it, the addresses that need
-/// not be waited for: of nodes that are silent and proven to be gone, and of the master IP that went with them.
+/// Collects the input of the decision; asks nodes, master IP and confd at the same time. Also returns the addresses
+/// that need not be waited for: of nodes that do not answer and are proven to be gone, and of the master IP that went
+/// with them.
 fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) {
     let online = site.ssconf.names("online_nodes").unwrap_or_else(|_| site.nodes.clone());
     let others: Vec<&NodeName> = online.iter().filter(|node| **node != site.here).collect();
     let addresses: Vec<_> = others.iter().filter_map(|node| site.address(node)).collect();
-    // Whoever is shunned and is refused by this host's kernel cannot be asked. Where that is in doubt it is asked: a refused
-    // connection is no vote, and no silence.
+    // A node that this host's kernel shuns cannot be asked. Where that is in doubt it is asked: a refused connection
+    // counts neither as a vote nor as silence.
     let refusals = OwnRefusals::read(&place.state_dir, call.deadline.at_most(VOTERS));
     let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.into_iter().partition(|address| refusals.of(*address) == Own::Shunned);
     let enough = site.nodes.len() / 2;
-    // What could not be asked is taken for there.
+    // An address that could not be asked counts as in use.
     let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {
         let voting = spawn(scope, || {
             tcp_check::accepting(&addresses, tcp_check::NODED_PORT, enough, call.deadline.at_most(VOTERS))
@@ -204,7 +210,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     };
     let nodes: Vec<NodeName> = others.iter().copied().cloned().collect();
     let silent: Vec<NodeName> = others.into_iter().filter(|node| among(&silent, node)).cloned().collect();
-    // A proof costs a question to Pacemaker: only where somebody is silent.
+    // A proof costs a request to Pacemaker: only where a node does not answer or a majority is missing.
     let is_outvoted = 2 * voters <= site.nodes.len();
     let proof_by = call.deadline.at_most(PROOF);
     let mut evidence = (!silent.is_empty() || is_outvoted).then(|| Evidence::gather(place, site, proof_by));
@@ -247,7 +253,7 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
 
 type Asked<'scope, T> = std::io::Result<ScopedJoinHandle<'scope, T>>;
 
-/// A host that is out of threads must not make an agent fail: what is asked is not known then.
+/// Starts `ask` in a thread. On a host that is out of threads the agent must not fail: the answer is unknown then.
 fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     ask: impl FnOnce() -> T + Send + 'scope,
@@ -270,8 +276,8 @@ fn gone_addresses(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) ->
     addresses
 }
 
-/// What proves that nobody else holds the role, or of whom nothing proves it. A node that Ganeti has recorded offline is proven
-/// already, and one that answers is not gone, whatever was done to it before.
+/// Returns the proofs that no other node holds the role, or the node for which there is none. Only a node that does not
+/// answer or is recorded offline can be proven gone: a node that answers is not gone, whatever was done to it before.
 fn proof_of_all(
     site: &Site,
     needed: &[NodeName],

@@ -1,4 +1,4 @@
-//! A scene: Ganeti's folders of one node, with programs of our own in the place of Ganeti's.
+//! A scene: Ganeti's directories of one node, with test programs in the place of Ganeti's.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) const MASTER: &str = env!("CARGO_BIN_EXE_ganeti-master-role");
 pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_ganeti-node-role");
 
-/// A luxid that serves: it answers one question and goes on, as the process `ganeti-luxid`.
+/// A luxid that serves: it answers one request and goes on, as the process `ganeti-luxid`.
 const LUXID: &str = r#"#!/usr/bin/env python3
 import ctypes, json, os, socket, sys
 if os.fork(): os._exit(0)
@@ -37,14 +37,14 @@ while True:
         c.sendall(json.dumps({"success": True, "result": result}).encode() + b"\x03")
 "#;
 
-/// Folders of one node of four: n1 is master, n2 and n3 are candidates, n4 is neither.
+/// The directories of one node of four: n1 is master, n2 and n3 are candidates, n4 is a regular node.
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
     here: String,
     _noded: Option<TcpListener>,
 }
 
-/// How a program ended.
+/// The exit code and the output of a program.
 pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -63,7 +63,7 @@ impl Scene {
         scene.file("ssconf_online_nodes", "n1.lab\nn2.lab\nn3.lab\nn4.lab\n");
         scene.file("ssconf_offline_nodes", "");
         scene.file("ssconf_cluster_tags", "");
-        // Nobody has these addresses (RFC 5737), nor answers on them.
+        // No host has these addresses (RFC 5737), so none answers on them.
         scene.file("ssconf_master_candidates_ips", "127.3.9.1\n127.3.9.2\n127.3.9.3\n");
         scene.file(
             "ssconf_node_primary_ips",
@@ -89,7 +89,7 @@ impl Scene {
         scene
     }
 
-    /// A cluster of this node alone: it needs nobody's vote.
+    /// A cluster of this node alone, which needs no other node's vote.
     pub(crate) fn alone(self) -> Self {
         for file in ["node_list", "online_nodes", "master_candidates"] {
             self.file(&format!("ssconf_{file}"), &format!("{}\n", self.here));
@@ -97,9 +97,9 @@ impl Scene {
         self
     }
 
-    /// Three nodes of which n1 is dead and n3's noded takes connections: with n2 that is a majority.
+    /// Three nodes: n1 is dead and n3's noded accepts connections, so n3 and n2 are a majority.
     pub(crate) fn of_two_living(mut self) -> Self {
-        // Each scene has an address of its own, as tests run side by side.
+        // Each scene has an address of its own, as tests run in parallel.
         let n = std::process::id() % 200 + 20;
         let m = self.folder.path().to_string_lossy().bytes().map(u32::from).sum::<u32>() % 200 + 20;
         let address = format!("127.{n}.{m}.{}", rand());
@@ -134,12 +134,12 @@ impl Scene {
         self.path("programs/oob").display().to_string()
     }
 
-    /// The pidfile of a daemon that is dead.
+    /// Writes the pidfile of a daemon that has ended.
     pub(crate) fn dead(&self, daemon: &str) {
         fs::write(self.path("run").join(format!("{daemon}.pid")), "999999\n").unwrap();
     }
 
-    /// A state file of ours.
+    /// Writes a state file of gnt-ha.
     pub(crate) fn state(&self, name: &str, text: &str) {
         fs::write(self.path("state").join(name), text).unwrap();
     }
@@ -149,7 +149,7 @@ impl Scene {
         fs::write(self.path("state/simulate").join(name), "").unwrap();
     }
 
-    /// A program in the place of Ganeti's or Pacemaker's.
+    /// Installs a program in the place of Ganeti's or Pacemaker's.
     pub(crate) fn program(&self, name: &str, body: &str) {
         let path = self.path("programs").join(name);
         let (data, run) = (self.data(), self.path("run"));
@@ -158,13 +158,13 @@ impl Scene {
         executable(&path);
     }
 
-    /// A socket of a daemon that never accepts.
+    /// Makes the socket of a daemon that never accepts.
     pub(crate) fn listen(&self, name: &str) -> UnixListener {
         UnixListener::bind(self.path("run/socket").join(name)).unwrap()
     }
 
-    /// A daemon in this process: what it answers to a method and its arguments, as LUXI and wconfd frame it. Without an
-    /// answer the connection stays open.
+    /// Starts a daemon in this process; the closure returns its answer to a method and its arguments, framed as LUXI
+    /// and wconfd frame it. Without an answer the connection stays open.
     pub(crate) fn serve(&self, name: &str, answer: impl Fn(&str, &Value) -> Option<Value> + Send + 'static) {
         let _ = fs::remove_file(self.path("run/socket").join(name));
         let listener = self.listen(name);
@@ -181,23 +181,23 @@ impl Scene {
         });
     }
 
-    /// What the agents keep over a boot.
+    /// The path of a file that the agents keep over a boot.
     pub(crate) fn kept(&self, name: &str) -> PathBuf {
         self.path("state").join(name)
     }
 
-    /// The role was served here since the host booted, as its monitors and starts keep it.
+    /// Writes the note that the role was served here since the host booted, as monitors and starts write it.
     pub(crate) fn has_served(&self) {
         fs::write(self.path("markers/master-role.ip"), "192.0.2.100").unwrap();
     }
 
-    /// What `/run` has after a boot.
+    /// Removes the markers, as a boot does.
     pub(crate) fn boot(&self) {
         fs::remove_dir_all(self.path("markers")).unwrap();
     }
 
-    /// An agent in a network of its own, where `address` was put onto `lo`. Returns the addresses of `lo` after it, too.
-    /// It needs root.
+    /// Runs an agent in a network namespace of its own, with `address` on `lo`. Also returns the addresses of `lo`
+    /// after it. Needs root.
     pub(crate) fn with_address(&self, address: &str, agent: &str, action: &str) -> Ended {
         let line = format!(
             "ip link set lo up; ip addr add {address} dev lo; {agent} {action}; code=$?; ip -o addr; exit $code"
@@ -213,14 +213,14 @@ impl Scene {
         ended(self.dressed(&mut command).envs(variables.iter().copied()).output().unwrap())
     }
 
-    /// The master's agent with an action and a variable that need not be text.
+    /// Runs the master's agent with an action and a variable that need not be text.
     pub(crate) fn run_strange(&self, action: &OsStr, (name, value): (&OsStr, &OsStr)) -> Ended {
         let mut command = Command::new(MASTER);
         command.arg(action);
         ended(self.dressed(&mut command).env(name, value).output().unwrap())
     }
 
-    /// As Pacemaker does it: told the time-out, and killed when that is over (then the code is 137).
+    /// Runs an agent as Pacemaker does: gives it the timeout, and kills it when that is over (then the code is 137).
     pub(crate) fn run_or_kill(&self, agent: &str, action: &str, seconds: u32) -> Ended {
         let mut command = Command::new("timeout");
         command.args(["--signal=KILL", &seconds.to_string(), agent, action]);
@@ -297,7 +297,7 @@ fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A number that other scenes are unlikely to have.
+/// Returns a number that other scenes are unlikely to have.
 fn rand() -> u32 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(1);

@@ -1,4 +1,4 @@
-//! Power and BMC are gone together: nothing can be proven, and a human has to say it.
+//! Power and BMC fail together: no proof is possible, and an administrator has to confirm that the host is off.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use lab::Network;
 use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
-/// Nobody takes over from a master that is not proven off, until a human confirms that it is.
+/// No node takes over from a master that is not proven off, until an administrator confirms that it is.
 fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     let dead = scene.host(old);
     let survivors = scene.others(old);
@@ -18,7 +18,7 @@ fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
     let failed = |event: &lab::FenceEvent| event.target == dead.uname() && event.status == "failed";
     scene.wait("fencing fails", 120, || Ok(scene.lab.fence_history()?.iter().any(failed)));
     scene.nothing_happens();
-    // Until somebody says that it is off, Pacemaker counts with a master that runs there.
+    // Until it is confirmed as off, Pacemaker assumes that a master runs there.
     assert_eq!(scene.holder().as_deref(), Some(old), "nobody takes the role over");
     assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]));
     for host in &survivors {
@@ -54,7 +54,7 @@ fn the_masters_power_and_bmc_die(scene: &Scene, old: &str) {
 #[test]
 fn a_master_without_power_and_bmc_is_followed_by_nobody_until_a_human_confirms() {
     let scene = Scene::up("bmc-dead", 3, Roles::Promotable);
-    // Three times for each attempt, and Pacemaker ends the one that runs before it takes a human's word.
+    // Three times for each attempt, and Pacemaker ends the running one before it accepts a confirmation.
     scene.reconfigure(|text| text.replace("username = ", "login_timeout = 2\nusername = "));
     the_masters_power_and_bmc_die(&scene, "n1");
 }

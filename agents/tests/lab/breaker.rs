@@ -1,17 +1,17 @@
-//! The breaker: the third host that is down by our record is no longer the loss of hosts.
+//! The breaker: with the third host that is down by our record, it opens.
 
 use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
-/// Two of five die and are recorded. They run again, and are still offline in Ganeti, when a third
-/// dies: it is fenced, its record is held back, until the administrator resets the breaker.
+/// Two of five hosts die and are recorded. They run again, and are still recorded offline, when a third dies. It is
+/// fenced, and the breaker blocks its record until the administrator resets the breaker.
 #[test]
 fn the_third_of_five_is_held_back_until_the_administrator_says_so() {
     let scene = Scene::up("breaker", 5, Roles::Primitive);
     let host = scene.host("n1");
-    // One after the other: of two that are lost together with Pacemaker's DC among them, 2.1.5 has been seen to fence one.
-    // Recorded, too: luxid may forget a job that it was given while another candidate had just died, and is asked again
-    // after 90 s.
+    // One after the other: Pacemaker 2.1.5 was seen to fence only one of two hosts that were lost together, if its DC
+    // was one of them. The first is also recorded before: luxid may lose a job that it got while another candidate had
+    // just died, and the reconciler asks again after 90 s.
     for dead in [&["n4"][..], &["n4", "n5"]] {
         let name = dead.last().unwrap();
         scene.host(name).power_off().unwrap();

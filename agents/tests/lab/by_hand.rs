@@ -1,4 +1,4 @@
-//! An administrator offlines a node that runs, with Ganeti's own command: the hooks have the rest follow.
+//! An administrator sets a running node offline with Ganeti's own command: the hooks do the rest.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::scene::Scene;
 
 const NODE: &str = "n3.lab";
 
-/// What a host refuses of the node: nothing, TCP, everything; by its kernel.
+/// The scope in which a host's kernel shuns the node: none, TCP or all traffic.
 fn refuses(host: &Host) -> Option<String> {
     let said = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
     let all: Value = serde_json::from_str(&said.stdout).unwrap();
@@ -29,7 +29,7 @@ fn standby(host: &Host) -> Option<String> {
 
 fn modify(master: &Host, what: &str) -> lab::Output {
     let begun = Instant::now();
-    // Where there is no terminal to ask at, --offline=no does nothing without it.
+    // Without a terminal for its question, --offline=no has no effect without --force.
     let said = master.run(&["gnt-node", "modify", "--force", what, NODE]).unwrap();
     println!("gnt-node modify {what}: {:.1} s: {said:?}", begun.elapsed().as_secs_f64());
     said
@@ -39,8 +39,8 @@ fn cib(master: &Host) -> String {
     master.check(&["cibadmin", "--query"]).unwrap().stdout
 }
 
-/// Offlining by hand takes the same road: shunned; Pacemaker is told (standby), not surprised. Refused over TCP, it
-/// stays a member of Pacemaker's cluster; what was set for it is gone when Ganeti has it again.
+/// A node that is set offline by hand is shunned over TCP, and Pacemaker sets it to standby. It stays a member of
+/// Pacemaker's cluster. Both are undone when Ganeti has the node online again.
 pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     let master = scene.host("n1");
     let said = modify(&master, "--offline=yes");
@@ -66,11 +66,11 @@ pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     for host in scene.others("n3") {
         assert_eq!(refuses(&host), None, "{}", host.name());
     }
-    // A look of the record in between may have found it on standby.
+    // A reconciliation in between may have found it on standby.
     scene.wait("n3 is a candidate again", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.role == "C")));
 }
 
-/// A node that is offlined by hand goes to standby, or is fenced, by tag.
+/// A node that is set offline by hand goes to standby, or is fenced, as a tag says.
 pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     const TAG: &str = "ocf:offline-by-hand:fence";
     let master = scene.host("n1");
@@ -91,7 +91,7 @@ pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     let proven: Vec<_> = receipts.map(|receipt| receipt.map(|receipt| receipt.grade)).collect();
     assert_eq!(proven, vec![Some(Grade::Off); of_it.len()], "{stories:#?}");
     scene.assert_only_fenced(&["n3"]);
-    // Pacemaker fences it again, by its own action, where it learns of the loss in the moment in which the fencing ends.
+    // Pacemaker fences it again, by its own action, if it learns of the loss at the end of the fencing.
     if of_it.len() == 1 {
         assert_eq!(scene.host("n3").power_status(), Power::Off);
         scene.wait("Ganeti has it unpowered", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.unpowered)));

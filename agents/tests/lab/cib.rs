@@ -1,6 +1,6 @@
-//! What an administrator configures in Pacemaker for the roles.
+//! The CIB sections that an administrator configures for the roles.
 
-/// With 300 s to take the role, as the manual has it.
+/// The times with 300 s for taking the role, as in the manual.
 const OPERATIONS: &str = r#"<operations>
     <op id="master-start" name="start" interval="0" timeout="300s"/>
     <op id="master-stop" name="stop" interval="0" timeout="60s"/>
@@ -8,28 +8,28 @@ const OPERATIONS: &str = r#"<operations>
     <op id="master-demote" name="demote" interval="0" timeout="60s"/>
     MONITORS</operations>"#;
 
-/// A fenced host stays off. A lab's host that is rebooted is on the network again at once and refuses connections, long
-/// before a real server would: one that stays off is silent, and every connection to it waits for its time-out.
+/// A fenced host stays off. A lab's host that is rebooted is back on the network at once and refuses connections, long
+/// before a real server would. A host that stays off does not answer, and every connection to it waits for its timeout.
 pub(crate) const STAYS_OFF: &str = r#"<crm_config><cluster_property_set id="cib-bootstrap-options">
     <nvpair id="opt-action" name="stonith-action" value="off"/></cluster_property_set></crm_config>"#;
 
-/// `ganeti-node-role` on all nodes.
+/// The resource `ganeti-node-role`, on all nodes.
 pub(crate) const NODE_ROLE: &str = r#"<clone id="node-clone"><meta_attributes id="node-meta">
     <nvpair id="node-notify" name="notify" value="true"/></meta_attributes>
     <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role"><operations>
     <op id="node-monitor" name="monitor" interval="4s" timeout="30s"/></operations></primitive></clone>"#;
 
-/// How Pacemaker runs the master role.
+/// The form in which Pacemaker runs the master role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Roles {
-    /// As one resource.
+    /// As one resource (a primitive).
     Primitive,
     /// As a promotable clone.
     Promotable,
 }
 
 impl Roles {
-    /// The role that the master's instance has.
+    /// Returns the role that the master's instance has in Pacemaker.
     pub(crate) fn active(self) -> &'static str {
         match self {
             Self::Primitive => "Started",
@@ -37,7 +37,7 @@ impl Roles {
         }
     }
 
-    /// Both roles, as sections of a CIB.
+    /// Returns both roles, as sections of a CIB.
     pub(crate) fn sections(self) -> String {
         let master = match self {
             Self::Primitive => primitive(),

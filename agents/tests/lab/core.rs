@@ -1,5 +1,5 @@
-//! The core of it all, on hosts of the other release, where Pacemaker's names are not Ganeti's: each form of `setup`, and each
-//! kind of death after the other, in one lab.
+//! The main scenarios, on hosts of the other release, where Pacemaker's names are not Ganeti's: each form of `setup`,
+//! and each kind of failure after the other, in one lab.
 
 use lab::Host;
 use real_parts::protect::GNT_HA;
@@ -23,7 +23,7 @@ fn on_the_other_release_with_short_names_a_cluster_survives_each_death() {
     assert!(gnt_ha(&host, &["setup", "--apply"]).success());
     let scene = Scene::with_lab(lab, Roles::Promotable);
     forms::each_is_so(&scene, &host);
-    // A fenced host stays off until it is given power.
+    // A fenced host stays off until the scenario gives it power.
     host.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
     scene.wait("nothing is in the way", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));

@@ -1,4 +1,4 @@
-//! The master loses its network, and runs on: the dangerous death.
+//! The master loses its network and runs on: the most dangerous failure.
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::Outcome;
@@ -8,9 +8,9 @@ use real_parts::witness::{Sign, Witness};
 
 use crate::scene::{End, Scene};
 
-/// The master n1 is cut off from all others; its BMC is not. It goes on to serve whoever is with it until it is fenced, and
-/// nobody else serves before that. At the end it has power and network again, and is offline in Ganeti. `fenced`: with it,
-/// all that were fenced until then. Returns the new master.
+/// The master n1 is cut off from all others, but its BMC is not. It serves clients on its side until it is fenced, and
+/// no other node serves before that. At the end it has power and network again, and is recorded offline. `fenced`: all
+/// nodes that were fenced until then, including n1. Returns the new master.
 pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     let n1 = scene.host("n1");
     let mut witness = Witness::new(&scene.lab);
@@ -23,7 +23,7 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     let end = End { master: &new, fenced, offline: &["n1"], ..End::default() };
     scene.assert_end(&end);
 
-    // It comes back with the files of then, and is watched again.
+    // It comes back with its old files, and is watched again.
     n1.heal(Network::Primary).unwrap();
     n1.heal(Network::Secondary).unwrap();
     n1.power_on().unwrap();
@@ -35,7 +35,7 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     let timeline = witness.end();
     timeline.assert_never_two();
     for sign in [Sign::Luxid, Sign::MasterIp] {
-        // The witness is one only if it saw both masters.
+        // The watcher proves something only if it saw both masters.
         let (old, taken) = (timeline.of(sign, "n1"), timeline.of(sign, &new));
         let until = old.first().and_then(|span| span.to).unwrap_or_else(|| panic!("{timeline:#?}"));
         let from = taken.first().unwrap_or_else(|| panic!("{timeline:#?}")).from;
@@ -47,7 +47,7 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
         );
         assert!(until < from, "{timeline:#?}");
     }
-    // Somebody who can see the power saw it off, over the BMC that was not cut.
+    // A device that reads the power has read it as off, over the BMC that was not cut.
     let receipt = receipts::on_all(&scene.lab)
         .into_iter()
         .filter(|story| story.intent.program == "fence_ganeti" && story.intent.node.short() == "n1")

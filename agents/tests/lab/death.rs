@@ -1,4 +1,4 @@
-//! Hosts lose their power.
+//! Scenarios in which hosts lose their power.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -9,8 +9,8 @@ use crate::cib::Roles;
 use crate::cut::the_master_is_cut_off;
 use crate::scene::{End, Scene};
 
-/// A host that is not the master dies: it is fenced and recorded, the master stays. It comes back, stays offline, and is
-/// not fenced again; the administrator adds it again.
+/// A host that is not the master dies: it is fenced and recorded, and the master stays. It comes back, stays offline,
+/// and is not fenced again; the administrator readds it.
 pub(crate) fn another_dies_and_is_added_again(scene: &Scene, name: &str, master: &str, fenced: &[&str]) {
     let role = scene.flags()[name].role.clone();
     scene.kill(&[name]);
@@ -24,8 +24,8 @@ pub(crate) fn another_dies_and_is_added_again(scene: &Scene, name: &str, master:
     scene.assert_end(&End { master, fenced, ..End::default() });
 }
 
-/// The master dies; it is fenced and recorded, another serves. It comes back with the files of then: it is found not
-/// running, stays offline, and nobody is harmed.
+/// The master dies: it is fenced and recorded, and another node serves. It comes back with its old files: it is found
+/// not running, stays offline, and harms no other node.
 fn the_master_dies_and_returns(scene: &Scene, fenced: &[&str]) -> String {
     let new = scene.kill_the_master("n1");
     scene.wait_offline(&["n1"]);
@@ -36,8 +36,8 @@ fn the_master_dies_and_returns(scene: &Scene, fenced: &[&str]) -> String {
     new
 }
 
-/// The master's host dies, exactly that host is fenced, another candidate is the serving master. Ganeti's
-/// example agents fence the new master too, and never record the old one.
+/// The master's host dies. Exactly that host is fenced, and another candidate is the serving master. Ganeti's example
+/// agents also fence the new master, and never record the old one.
 #[test]
 fn of_three_hosts_a_candidate_dies_then_the_master() {
     let scene = Scene::up("death-3", 3, Roles::Primitive);
@@ -45,8 +45,8 @@ fn of_three_hosts_a_candidate_dies_then_the_master() {
     the_master_dies_and_returns(&scene, &["n1", "n3"]);
 }
 
-/// The open problem of the original design: a node that is no candidate is neither banned nor chosen. When it is all
-/// that fills the pool, Ganeti promotes it, and it can be chosen from then on.
+/// An open problem of Ganeti's design-linuxha: a node that is not a candidate is neither banned nor chosen. If only
+/// such a node is left to fill the pool, Ganeti promotes it, and it can be chosen from then on.
 #[test]
 #[ignore = "make soak: what it adds to the other deaths is the pool of candidates"]
 fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
@@ -62,8 +62,8 @@ fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
     scene.assert_nobody_banned();
 }
 
-/// One after the other: a node that can never be a candidate, a candidate, the master by its network; then the new master
-/// and another at once, of whom Pacemaker 2.1.5 names only one in its notification.
+/// One after the other: a node that can never be a candidate, a candidate, the master by its network. Then the new
+/// master and another node at once, of which Pacemaker 2.1.5 names only one in its notification.
 #[test]
 #[ignore = "make soak: three minutes; the core and the breaker have these deaths, too"]
 fn of_five_hosts_each_kind_dies_then_two_at_once() {

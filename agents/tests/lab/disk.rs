@@ -1,4 +1,5 @@
-//! The survivors' disks take nothing: who dies is fenced, refused and recorded all the same, and what is not durable is said.
+//! The survivors' disks cannot be written: a host that dies is still fenced, shunned and recorded, and what is not
+//! durable is reported.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
@@ -14,7 +15,7 @@ use crate::full::shell;
 use crate::scene::{End, Scene};
 use crate::shunned::{entry, reached_as_ganeti, refuses};
 
-/// The state folder on a file system of its own, with all that it held.
+/// A shell line that puts the state directory with its content on a file system of its own.
 const OWN: &str = "set -e; [ -d /var/lib/gnt-ha ] || mkdir -m 700 /var/lib/gnt-ha; cp -a /var/lib/gnt-ha /run/held; \
                    mount -t tmpfs -o size=512k,mode=700 tmpfs /var/lib/gnt-ha; cp -a /run/held/. /var/lib/gnt-ha; rm -r /run/held; ";
 const FULL: &str = "dd if=/dev/zero of=/var/lib/gnt-ha/filler bs=4k 2>/dev/null || :";
@@ -24,14 +25,14 @@ const READ_WRITE: &str = "mount -o remount,rw /var/lib/gnt-ha";
 
 const STATE: &str = "/var/lib/gnt-ha";
 
-/// What the disk does not take, until the next boot.
+/// The directory that keeps data until the next boot, while the disk cannot be written.
 const IN_MEMORY: &str = "/run/gnt-ha/until-boot/var-lib-gnt-ha";
 
-/// What returned at once would be seen running before its death is recorded, which is another story.
+/// A host that returned at once would be seen running before its failure is recorded, which is another case.
 const BACK: Duration = Duration::from_secs(15);
 
-/// A full or read-only disk of all survivors stops nothing of what follows a death. Seen before: the master was back 15 s after
-/// it had died, the new one did not refuse it, and never recorded it.
+/// A full or read-only disk of all survivors prevents no step after a failure. Before, the old master was back 15 s
+/// after its failure, and the new one did not shun it and never recorded it.
 #[test]
 fn survivors_whose_disks_take_nothing_fence_refuse_and_record() {
     let scene = Scene::up("disk", 3, Roles::Primitive);
@@ -84,13 +85,13 @@ fn the_master_dies(scene: &Scene, old: &str, why: &str, fenced: &[&str]) -> Stri
     new
 }
 
-/// Who has an entry of this id in the receipts of this folder.
+/// Returns the hosts that have an entry of this id in the receipts of this directory.
 fn holders<'a>(hosts: &'a [Host], folder: &str, id: &str) -> Vec<&'a Host> {
     let has = |host: &&Host| host.run(&["grep", "--quiet", id, &format!("{folder}/receipts.jsonl")]).unwrap().success();
     hosts.iter().filter(has).collect()
 }
 
-/// The kernel drops what comes from it and goes to it; Ganeti's daemons and SSH reach neither.
+/// The kernel drops packets from and to the node; Ganeti's daemons and SSH reach neither side.
 fn is_refused(host: &Host, old: &Host) {
     assert!(refuses(host, old.name()), "{}", host.name());
     let rules = host.check(&["nft", "list", "table", "inet", "gnt-ha-shunned"]).unwrap().stdout;
@@ -99,13 +100,13 @@ fn is_refused(host: &Host, old: &Host) {
     }
     for (from, to) in [(host, old), (old, host)] {
         let mut reached = reached_as_ganeti(from, to);
-        // It was refused for TCP only: no process of before its power was off can be left.
+        // The node was shunned for TCP only: no process from before the power-off can be left.
         reached.remove("confd");
         assert!(reached.is_empty(), "{} reaches {reached:?} of {}", from.name(), to.name());
     }
 }
 
-/// In the receipt of the fencing, and by whoever tends.
+/// Reported in the receipt of the fencing, and by each sync.
 fn is_said(scene: &Scene, master: &str, why: &str, story: &str) {
     let told = scene.host(master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
     println!("{told}\n{story}");
@@ -118,7 +119,7 @@ fn is_said(scene: &Scene, master: &str, why: &str, story: &str) {
     assert!(story.contains("until its next boot only") && story.contains(why), "{story}");
 }
 
-/// What was kept in memory comes to the disk, and the rules stand.
+/// Data that was kept in memory is written to the disk, and the rules stay.
 fn there_is_room(scene: &Scene, old: &str, make: &str) {
     for host in scene.others(old) {
         shell(&host, make);
@@ -137,7 +138,7 @@ fn there_is_room(scene: &Scene, old: &str, make: &str) {
     }
 }
 
-/// With the next one that the disk takes.
+/// With the next write that succeeds.
 fn the_receipts_come_to_the_disk(scene: &Scene, old: &str) {
     let survivors = scene.others(old);
     let id = receipts::on_all(&scene.lab).into_iter().find(|story| story.intent.node.short() == old).unwrap().intent.id;

@@ -1,4 +1,4 @@
-//! The CIB of those who run Ganeti's example agents, unchanged, with ours in their place.
+//! The CIB of a cluster with Ganeti's example agents, unchanged, with our agents in their place.
 
 use crate::page::follow;
 use crate::scene::{End, Scene};
@@ -7,14 +7,14 @@ const PAGE: &str = include_str!("../../../docs/howto/from-the-example-agents.md"
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role";
 
-/// With the examples the new master is fenced too, and the old one is never recorded offline. The fencing is by
-/// another device than ours, with no receipt, and the fenced host boots again at once. Then the page's second part is
-/// followed: Ganeti's own power interface.
+/// With the examples the new master is fenced too, and the old one is never recorded offline. The fence device is not
+/// ours, so there is no receipt, and the fenced host boots again at once. Then the page's second part is followed:
+/// Ganeti's own power interface.
 #[test]
 fn the_examples_cib_works_with_our_agents() {
     let scene = Scene::with_examples("examples");
     let (over_them, own_device) = PAGE.split_at(PAGE.find("## 2. ").unwrap());
-    // One host was forgotten: it is a script, whatever it does.
+    // One host was left out: its program is a script with unknown effect.
     let host = scene.host("n1");
     host.check(&["cp", "-p", AGENT, "/root/ganeti-node-role"]).unwrap();
     host.write_file("/root/example", b"#!/bin/bash\nexec /root/ganeti-node-role \"$@\"\n", 0o755).unwrap();
@@ -30,7 +30,7 @@ fn the_examples_cib_works_with_our_agents() {
     scene.settle();
     scene.assert_end(&end);
 
-    // It was back before it was recorded offline, and so before the others refused it: for its boot they take a word.
+    // It was back before it was recorded offline, and so before the others shunned it: its boot needs a confirmation.
     let word = ["gnt-ha", "readmit", "n1.lab", "--force", "--reason", "it was fenced, and has booted since"];
     scene.host(&new).check(&word).unwrap();
     scene.add_again("n1", &new);

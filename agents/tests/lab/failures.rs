@@ -1,4 +1,4 @@
-//! What Pacemaker shows of failures, and whether everything is as it should be.
+//! Reads the failures that Pacemaker shows, and checks that the cluster has none.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ impl Scene {
         all.iter().find_map(answer).unwrap_or_else(|| panic!("no host runs {words:?}: {:#?}", self.lab.crm_mon()))
     }
 
-    /// The failed actions that Pacemaker shows: which, where, why.
+    /// Returns the failed actions that Pacemaker shows: operation, host and reason.
     pub(crate) fn failures(&self) -> Vec<String> {
         let all = self.anywhere(&["crm_mon", "--one-shot", "--output-as=xml"]).stdout;
         let failure = |line: &str| {
@@ -26,18 +26,18 @@ impl Scene {
         all.lines().filter_map(failure).collect()
     }
 
-    /// Has Pacemaker forget them, as an administrator does when all is fixed, and do what it wants to do then.
+    /// Cleans the failures up in Pacemaker, as an administrator does when they are fixed, and lets Pacemaker act.
     pub(crate) fn forget_failures(&self) {
         self.anywhere(&["crm_resource", "--cleanup"]);
         self.anywhere(&["crm_resource", "--wait", "--timeout=90"]);
     }
 
-    /// Whom Pacemaker has fenced, or tried to.
+    /// Returns the hosts that Pacemaker has fenced, or tried to fence.
     pub(crate) fn touched(&self) -> BTreeSet<String> {
         self.lab.fence_history().unwrap().iter().map(|event| short(&event.target)).collect()
     }
 
-    /// Every resource is active and has not failed, and `master` serves with the master IP.
+    /// Checks that every resource is active and has not failed, and that `master` serves with the master IP.
     pub(crate) fn is_well(&self, master: &str) -> bool {
         let Ok(seen) = self.lab.crm_mon() else { return false };
         let online = seen.nodes.iter().filter(|node| node.online && !node.standby).count();

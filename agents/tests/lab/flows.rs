@@ -1,4 +1,4 @@
-//! Established connections between hosts, and when something last went each way.
+//! Established connections between hosts, and the time of the last data in each direction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use lab::{Host, Network};
 
 use crate::scene::Scene;
 
-/// Echoes on port 7000 (DRBD's ports begin there), TCP and UDP, both families; and keeps one TCP connection and one UDP
-/// socket to each address that is named. What came last from whom, by the machine's clock since boot, is in a file.
+/// A program that echoes on port 7000 (DRBD's ports begin there), TCP and UDP, both families. It keeps one TCP
+/// connection and one UDP socket to each named address. A file has the time of the last data from each, by the
+/// machine's clock since boot.
 const FLOWS: &str = r#"
 import json, os, socket, sys, threading, time
 PORT, FILE, seen = 7000, '/run/flows.json', {}
@@ -76,16 +77,16 @@ while True:
 
 const FILE: &str = "run/flows.json";
 
-/// A flow that nothing went through for that long is dead.
+/// The time without data after which a flow is dead.
 pub(crate) const LATELY: Duration = Duration::from_millis(1_500);
 
-/// The addresses of a host that flows go to and come from.
+/// Returns the addresses of a host that flows use.
 pub(crate) fn addresses(host: &Host) -> Vec<String> {
     let both = [Network::Primary, Network::Secondary];
     both.into_iter().flat_map(|network| [Some(host.address(network)), host.address6(network)]).flatten().collect()
 }
 
-/// Begins on all hosts, each with all others; returns when all of them flow.
+/// Starts flows on all hosts, each with all others; returns when all of them have data.
 pub(crate) fn begin(scene: &Scene, hosts: &[Host]) {
     for host in hosts {
         let others = hosts.iter().filter(|other| other.name() != host.name());
@@ -101,14 +102,14 @@ pub(crate) fn begin(scene: &Scene, hosts: &[Host]) {
     });
 }
 
-/// What came last to a host: `tcp from`, `tcp back`, `udp from` or `udp back`, and the address.
+/// Returns the last data at a host: `tcp from`, `tcp back`, `udp from` or `udp back`, and the address.
 fn of(host: &Host) -> BTreeMap<String, f64> {
     let path = host.root().map(|root| root.join(FILE));
     let text = path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// The flows between two hosts that something went through lately, each named by where it came in.
+/// Returns the flows between two hosts with recent data, each named by the host that received it.
 pub(crate) fn alive(one: &Host, other: &Host) -> Vec<String> {
     let since = lab::now().unwrap() - LATELY;
     let mut alive = Vec::new();
@@ -124,5 +125,5 @@ pub(crate) fn alive(one: &Host, other: &Host) -> Vec<String> {
     alive
 }
 
-/// All that there are between two hosts: four addresses each, TCP and UDP, asked and answered.
+/// Returns all flows between two hosts: four addresses each, TCP and UDP, requests and answers.
 pub(crate) const BETWEEN_TWO: usize = 2 * 4 * 2 * 2;

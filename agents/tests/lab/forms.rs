@@ -1,4 +1,4 @@
-//! What `gnt-ha setup --format` prints, typed as it is printed: by each form everything is as it should be afterwards.
+//! Types the output of `gnt-ha setup --format` as printed: with each form the cluster is set up completely.
 
 use lab::Host;
 use real_parts::protect::GNT_HA;
@@ -6,9 +6,9 @@ use real_parts::protect::GNT_HA;
 use crate::full::shell;
 use crate::scene::Scene;
 
-/// Each form, with the line of a shell that types what is printed into FILE. Exit code 1: something is to be changed.
+/// Each form, with the shell line that types the output in FILE. Exit code 1: a change is pending.
 const FORMS: [(&str, &str); 3] = [
-    // What is not crmsh's is a comment there, for the shell.
+    // In crmsh's form other commands are comments, which are for the shell.
     (
         "crm",
         "sed -n 's/^# \\(gnt-cluster .*\\)/\\1/p' FILE | sh -e; crm configure <FILE; \
@@ -18,7 +18,7 @@ const FORMS: [(&str, &str); 3] = [
     ("xml", "cibadmin --modify --allow-create --xml-file FILE"),
 ];
 
-/// Sets up by one form after the other; what was there is taken away before each.
+/// Sets the cluster up with one form after the other; removes the configuration before each.
 pub(crate) fn each_is_so(scene: &Scene, host: &Host) {
     for (form, typed) in FORMS {
         take_away(scene, host);

@@ -1,4 +1,4 @@
-//! Full mode: what the roles need and does not work is found within its deadline and recovered where it is.
+//! Full mode: a failed part that the roles need is found within its deadline and recovered on its host.
 
 use std::time::Instant;
 
@@ -9,19 +9,20 @@ use crate::graceful;
 use crate::scene::{End, Scene};
 use crate::simulate;
 
-/// A check may take 4 s of a monitor every 3 s; then Pacemaker stops and starts the role.
+/// The most in s until a failure is found: a check may take 4 s of a monitor every 3 s; then Pacemaker stops and starts
+/// the role.
 const FOUND: u64 = 30;
 
-/// A stop waits 10 s for a daemon that hangs.
+/// The most in s until a failure is recovered: a stop waits 10 s for a daemon that hangs.
 const RECOVERED: u64 = 60;
 
-/// One lab for what needs a primitive, first in full mode and then in partial mode. The graceful moves come last: a
-/// master drains nobody while its cluster stack has only started.
+/// One lab for all scenarios that need a primitive, first in full mode and then in partial mode. The graceful moves
+/// come last: a master drains no node while its cluster stack has only started.
 #[test]
 fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     let scene = Scene::up("full-one", 3, Roles::Primitive);
-    // A primitive that is stopped has no stickiness. Where Pacemaker 2.1.5 counts a failure only after the stop has begun, it
-    // decides anew, and starts the role on the host with the fewest resources: the fence device is not to be on n1.
+    // A stopped primitive has no stickiness. If Pacemaker 2.1.5 counts a failure only after the stop has begun, it
+    // decides again, and starts the role on the host with the fewest resources. So the fence device must not be on n1.
     let beside = format!(
         "<constraints><rsc_location id=\"fence-near\" rsc=\"fence-ganeti\" node=\"{}\" score=\"100\"/></constraints>",
         scene.host("n3").uname()
@@ -37,7 +38,7 @@ fn a_primitive_in_full_mode_recovers_what_failed_and_leaves_gracefully() {
     graceful::each_way(&scene);
 }
 
-/// Both roles into full mode, or out of it.
+/// Sets both roles to full mode, or to partial mode.
 fn tag(scene: &Scene, command: &str) {
     let master = scene.host(&scene.holder().unwrap());
     master.check(&["gnt-cluster", command, "ocf:master-role:full", "ocf:node-role:full"]).unwrap();
@@ -45,7 +46,7 @@ fn tag(scene: &Scene, command: &str) {
     assert_eq!(scene.failures(), Vec::<String>::new(), "a cluster that works has no failures in any mode");
 }
 
-/// The master n1 stays it: the failure is recovered on its host, and nobody is fenced.
+/// n1 stays the master: the failure is recovered on its host, and no node is fenced.
 fn daemons(scene: &Scene) {
     let (n1, n3) = (scene.host("n1"), scene.host("n3"));
     recovered(scene, "luxid", || shell(&n1, "kill -KILL $(cat /var/run/ganeti/ganeti-luxid.pid)"));
@@ -57,7 +58,7 @@ fn daemons(scene: &Scene) {
     recovered(scene, "confd", || shell(&n3, "kill -STOP $(cat /var/run/ganeti/ganeti-confd.pid)"));
 }
 
-/// In partial mode nothing is recovered, so a daemon that hangs stays as it is, and the attribute says so.
+/// In partial mode nothing is recovered: a daemon that hangs stays as it is, and the attribute reports it.
 fn health(scene: &Scene) {
     let holder = scene.holder().unwrap();
     let (master, other) = (scene.host(&holder), scene.others(&holder).remove(0));
@@ -66,7 +67,7 @@ fn health(scene: &Scene) {
         let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node, "--query"];
         scene.wait(&format!("the health of {node} is {word:?}"), FOUND, || {
             let said = master.run(&asked)?.text();
-            // One that was taken away is asked for all the same, and has none of these values.
+            // A deleted attribute is still read, and has none of these values.
             let has = |value: &&str| said.contains(&format!("value=\"{value}\""));
             let value = ["green", "yellow", "red"].into_iter().find(has);
             Ok(value.unwrap_or_default() == word)
@@ -87,7 +88,7 @@ fn health(scene: &Scene) {
     assert_eq!(scene.failures(), Vec::<String>::new(), "partial mode does not fail");
 }
 
-/// Breaks something: a monitor finds it, Pacemaker recovers it there, nobody else is touched.
+/// Breaks a part: a monitor finds the failure, Pacemaker recovers it there, and no other host is affected.
 fn recovered(scene: &Scene, check: &str, broken: impl FnOnce() -> Output) {
     scene.forget_failures();
     let begun = Instant::now();
@@ -103,7 +104,7 @@ fn recovered(scene: &Scene, check: &str, broken: impl FnOnce() -> Output) {
     scene.assert_end(&End { master: "n1", ..End::default() });
 }
 
-/// A line for the host's shell, which has to succeed.
+/// Runs a line in the host's shell, which has to succeed.
 pub(crate) fn shell(host: &Host, line: &str) -> Output {
     host.check(&["sh", "-c", line]).unwrap()
 }

@@ -1,4 +1,4 @@
-//! A host leaves gracefully: nobody is fenced, the host is drained in Ganeti, and un-drained when it returns.
+//! A host leaves gracefully: no node is fenced, the host is drained in Ganeti, and un-drained when it returns.
 
 use std::time::Instant;
 
@@ -7,18 +7,19 @@ use lab::Host;
 use crate::full::shell;
 use crate::scene::{End, Scene};
 
-/// What the lab does at a boot.
+/// The commands of the lab at a boot.
 const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do sleep 0.2; done && \
     PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemakerd";
 
-/// What `systemctl stop corosync` does, Pacemaker first.
+/// The effect of `systemctl stop corosync`: stops Pacemaker first.
 pub(crate) const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
     kill $(pidof corosync) && while pidof corosync >/dev/null; do sleep 0.2; done";
 
-/// A master drains nobody for a time after its cluster stack has started; here it is 60 s.
+/// The wait in s until the start-up grace is over, in which a master drains no node after its cluster stack has
+/// started; here it is 60 s.
 const GRACE: u64 = 65;
 
-/// A way to leave, and the way back.
+/// A method to leave the cluster, and the method to return.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Standby,
@@ -44,14 +45,14 @@ impl Way {
 /// Standby and a clean stop of the cluster stack, of another node and of the master.
 pub(crate) fn each_way(scene: &Scene) {
     println!("the cluster stack has run for {} s", stack_age(&scene.host(&scene.holder().unwrap())));
-    // The master first: whose stack was stopped here has a start-up grace of its own, should it become the master.
+    // The master first: a host whose stack was stopped here has a start-up grace of its own, if it becomes the master.
     for way in [Way::Standby, Way::CleanStop] {
         the_master_leaves(scene, way);
         another_leaves(scene, way);
     }
 }
 
-/// A node that is not the master: the role stays where it is.
+/// For a node that is not the master: the role stays where it is.
 fn another_leaves(scene: &Scene, way: Way) {
     let master = scene.holder().unwrap();
     let other = scene.others(&master)[0].name().to_owned();
@@ -62,7 +63,7 @@ fn another_leaves(scene: &Scene, way: Way) {
     returned(scene, way, &other, &master);
 }
 
-/// The master: another takes the role, and drains it.
+/// For the master: another node takes the role, and drains the old master.
 fn the_master_leaves(scene: &Scene, way: Way) {
     let old = scene.holder().unwrap();
     let begun = Instant::now();
@@ -75,7 +76,7 @@ fn the_master_leaves(scene: &Scene, way: Way) {
     returned(scene, way, &old, &new);
 }
 
-/// It is back, and as it was: a candidate, not drained. The role stays where it is.
+/// The node is back in its earlier state: a candidate, not drained. The role stays where it is.
 fn returned(scene: &Scene, way: Way, name: &str, master: &str) {
     way.come_back(scene, name);
     wait_drained(scene, &[], way);
@@ -94,13 +95,13 @@ fn wait_drained(scene: &Scene, names: &[&str], way: Way) {
     println!("{way:?}: Ganeti has {names:?} drained, {:.1} s after it was asked for", took.as_secs_f64());
 }
 
-/// Until the grace of this host's cluster stack is over.
+/// Waits until the start-up grace of this host's cluster stack is over.
 fn past_the_grace(scene: &Scene, master: &str) {
     let host = scene.host(master);
     scene.wait("the start-up grace is over", GRACE, || Ok(stack_age(&host) > GRACE));
 }
 
-/// For how many seconds the host's Pacemaker has run.
+/// Returns the time in s for which the host's Pacemaker has run.
 fn stack_age(host: &Host) -> u64 {
     shell(host, "ps -o etimes= -p $(pidof pacemakerd)").stdout.trim().parse().unwrap()
 }

@@ -1,4 +1,4 @@
-//! What keeps Ganeti from being told of a fencing, loudly, and only for as long as its reason lasts.
+//! The guards that block Ganeti's record of a fencing: each is reported, and lasts only as long as its reason.
 
 use lab::Network;
 
@@ -6,7 +6,7 @@ use crate::cib::Roles;
 use crate::moves::{a_graceful_move, the_administrators_move};
 use crate::scene::{End, Scene};
 
-/// One lab for what needs a promotable clone and no particular time.
+/// One lab for all scenarios that need a promotable clone and no particular time.
 #[test]
 fn a_clone_moves_follows_the_administrator_and_holds_back_what_is_not_proven() {
     let scene = Scene::up("held-back", 3, Roles::Promotable);
@@ -15,8 +15,8 @@ fn a_clone_moves_follows_the_administrator_and_holds_back_what_is_not_proven() {
     one_reason_after_the_other(&scene, &master);
 }
 
-/// A host dies in a pause, quorum is lost and comes back, the pause ends in maintenance mode, and
-/// that ends: only then is it recorded. Each reason is said where the administrator looks.
+/// A host dies in a pause, quorum is lost and returns, and the pause ends in maintenance mode. Only when that ends, the
+/// host is recorded. Each reason is reported where the administrator reads.
 fn one_reason_after_the_other(scene: &Scene, master: &str) {
     let host = scene.host(master);
     let [other, dead] = scene.others(master).try_into().unwrap();
@@ -30,7 +30,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 
     other.cut(Network::Primary).unwrap();
     scene.wait("quorum is lost", 30, || Ok(!host.crm_mon()?.quorum));
-    // Pacemaker stops everything then, what would log it too: whoever asks is told.
+    // Pacemaker then stops all resources, including those that would log the reason: the command still reports it.
     scene.wait_told(master, dead.name(), "Pacemaker has no quorum here");
     scene.wait("who has no quorum runs nothing", 60, || Ok(scene.serving().is_empty()));
     scene.nothing_happens();
@@ -52,7 +52,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 }
 
 impl Scene {
-    /// Waits until a node's record is refused for this reason: for who asks, and in Pacemaker's log.
+    /// Waits until a node's record is blocked for this reason: in the command's output, and in Pacemaker's log.
     pub(crate) fn wait_refused(&self, master: &str, node: &str, reason: &str) {
         self.wait_told(master, node, reason);
         let host = self.host(master);
@@ -61,7 +61,7 @@ impl Scene {
         });
     }
 
-    /// Waits until `gnt-ha reconcile` refuses a node's record for this reason.
+    /// Waits until `gnt-ha reconcile` reports a node's record as blocked for this reason.
     fn wait_told(&self, master: &str, node: &str, reason: &str) {
         let host = self.host(master);
         self.wait(&format!("the record of {node} is refused: {reason}"), 60, || {
@@ -70,14 +70,14 @@ impl Scene {
         println!("{node}: refused: {reason}");
     }
 
-    /// Pacemaker's maintenance mode.
+    /// Sets Pacemaker's maintenance mode.
     fn maintenance(&self, on: bool) {
         let value = if on { "true" } else { "false" };
         self.anywhere(&["crm_attribute", "--name", "maintenance-mode", "--update", value]);
     }
 }
 
-/// Whether a line says that the record of this node is refused for this reason.
+/// Whether a line reports that the record of this node is blocked for this reason.
 fn is_refused(text: &str, node: &str, reason: &str) -> bool {
     let line = format!("refused: {reason}");
     text.lines().any(|told| told.contains(&format!("{node}.lab")) && told.contains(&line))

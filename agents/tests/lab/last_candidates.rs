@@ -10,7 +10,7 @@ use real_parts::receipts;
 use crate::cib::Roles;
 use crate::scene::{Scene, short};
 
-/// What each host has said of whether it may fence, by `attrd_updater`.
+/// Returns the attribute of each host that shows whether it may fence, by `attrd_updater`.
 fn scores(host: &Host) -> lab::Result<Vec<(String, String)>> {
     let said = host.run(&["attrd_updater", "--name", "gnt-ha-fence-score", "--query", "--all"])?.stdout;
     let word = |line: &str, name: &str| {
@@ -21,14 +21,15 @@ fn scores(host: &Host) -> lab::Result<Vec<(String, String)>> {
     Ok(all.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
-/// Of five hosts two are candidates. When both have died, hosts are left that never held Ganeti's configuration: one of them
-/// fences the second, by the copy of the OOB programs, before anything was changed. One that lacks gnt-ha's configuration says so,
-/// and so does one that has an old one, in which the second has another host's machine: neither runs the device.
+/// Of five hosts two are candidates. When both have died, the other hosts have never held Ganeti's configuration. One
+/// of them fences the second by the copy of the OOB programs, before anything was changed. A host without gnt-ha's
+/// configuration reports that it may not fence. So does a host with an old one, in which the second has another host's
+/// machine. Neither runs the device.
 #[test]
 fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
     let lab = Scene::bare("last-candidates", 5);
     let host = lab.host("n1").unwrap();
-    // A host that is rebooted would be back, a candidate, before the second death.
+    // A rebooted host would be back, as a candidate, before the second failure.
     host.check(&["crm_attribute", "--type", "crm_config", "--name", "stonith-action", "--update", "off"]).unwrap();
     host.check(&["gnt-cluster", "modify", "--candidate-pool-size=2"]).unwrap();
     for regular in ["n3.lab", "n4.lab", "n5.lab"] {
@@ -57,7 +58,7 @@ fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
     scene.settle();
     scene.assert_only_fenced(&[]);
 
-    // The second is killed in the moment in which the first is fenced: nobody was promoted, no hook has run.
+    // The second is killed at the time at which the first is fenced: no node was promoted, and no hook has run.
     scene.kill(&["n1"]);
     scene.kill(&["n2"]);
     let history = scene.lab.fence_history().unwrap();

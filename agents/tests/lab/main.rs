@@ -1,6 +1,7 @@
-//! The roles on real parts: a real Pacemaker, a real Ganeti, fencing by `fence_ganeti`.
+//! The roles with a real Pacemaker, a real Ganeti, and fencing by `fence_ganeti`.
 //!
-//! Each scenario ends with what was fenced, who is master, what is offline or drained, and that nothing else was touched.
+//! Each scenario ends with a check of which nodes were fenced, which is master, which are offline or drained, and that
+//! no other node was affected.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 

@@ -1,11 +1,12 @@
-//! The role moves while its host lives: nobody is fenced. Each has the same end, whatever Pacemaker runs the role as.
+//! The role moves while its host runs: no node is fenced. Each move has the same result, in whichever form Pacemaker
+//! runs the role.
 
 use std::time::{Duration, Instant};
 
 use crate::cib::Roles;
 use crate::scene::{End, Scene};
 
-/// The master goes into standby: with the examples each such move ends in a fencing. Returns who serves then.
+/// Sets the master to standby: with the examples each such move ends in a fencing. Returns the node that serves then.
 pub(crate) fn a_graceful_move(scene: &Scene, from: &str) -> String {
     let begun = Instant::now();
     scene.standby(from, true);
@@ -19,7 +20,8 @@ pub(crate) fn a_graceful_move(scene: &Scene, from: &str) -> String {
     to
 }
 
-/// Pacemaker follows `gnt-cluster master-failover`, and does not fight it. Returns who is master then.
+/// Pacemaker follows `gnt-cluster master-failover`, and does not move the role back. Returns the node that is master
+/// then.
 pub(crate) fn the_administrators_move(scene: &Scene, from: &str) -> String {
     let to = scene.others(from).swap_remove(0);
     let begun = Instant::now();
@@ -33,7 +35,7 @@ pub(crate) fn the_administrators_move(scene: &Scene, from: &str) -> String {
     to.name().to_owned()
 }
 
-/// Standby, and then the administrator's own `gnt-cluster master-failover`, which is followed, not fought.
+/// Standby, and then the administrator's own `gnt-cluster master-failover`, which Pacemaker follows.
 #[test]
 fn a_primitive_moves_gracefully_and_by_the_administrators_hand() {
     let scene = Scene::up("move-one", 3, Roles::Primitive);

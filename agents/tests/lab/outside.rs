@@ -1,5 +1,5 @@
-//! What is looked at from outside of the hosts, many times a second: what runs twice, and who is said to have stopped and has
-//! not.
+//! Watches the hosts from outside, many times a second: for instances and masters that run twice, and for nodes that
+//! are reported to have stopped and have not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,23 +14,23 @@ use lab::{Host, Lab};
 
 use crate::scene::short;
 
-/// Where the fake hypervisor has a file for each instance that runs.
+/// The directory in which the fake hypervisor has a file for each running instance.
 const INSTANCES: &str = "run/ganeti/fake-hypervisor";
 const REGISTER: &str = "var/lib/gnt-ha/shun-list.json";
 const EACH: Duration = Duration::from_millis(40);
 
-/// What was seen.
+/// The observations of a watch.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// What must never be, a line each.
+    /// Violations, one line each.
     pub(crate) wrong: BTreeSet<String>,
-    /// Who was said to have stopped, in which epoch of its register.
+    /// The nodes that were reported to have stopped, each with the epoch of its shun list entry.
     pub(crate) said: BTreeSet<(String, u64)>,
-    /// The hosts that each instance ran on.
+    /// The hosts on which each instance ran.
     pub(crate) ran_on: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Looks until it is told to end.
+/// A watch in a thread, which runs until it is ended.
 pub(crate) struct Outside {
     ends: Arc<AtomicBool>,
     looking: JoinHandle<Seen>,
@@ -57,7 +57,7 @@ impl Outside {
     }
 }
 
-/// Which boot of a host runs, and when it was first seen, in milliseconds since 1970.
+/// The running boot of a host, and the time of its first observation, in ms since 1970.
 type Boots = BTreeMap<String, (String, u64)>;
 
 impl Seen {
@@ -86,7 +86,7 @@ impl Seen {
             }
         }
         for (name, on) in now {
-            // One was looked at before the other: it counts if it runs still.
+            // The two were read one after the other: it counts only if the first still runs.
             let runs = |host: &&&Host| host.root().is_some_and(|root| root.join(INSTANCES).join(&name).exists());
             let on: Vec<&str> = on.iter().filter(runs).map(|host| host.name()).collect();
             if on.len() > 1 {
@@ -115,7 +115,7 @@ impl Seen {
     }
 }
 
-/// What tells a host's boot from others, while it runs.
+/// Returns an id that distinguishes a host's boots, while it runs.
 fn boot(host: &Host) -> Option<String> {
     std::fs::read_to_string(host.root()?.join("proc/sys/kernel/random/boot_id")).ok().map(|text| text.trim().to_owned())
 }

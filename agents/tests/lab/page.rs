@@ -1,10 +1,10 @@
-//! A page of the documentation: its commands are run in its order, and their output is compared with the page.
+//! Runs the commands of a documentation page in its order, and compares their output with the page.
 
 use std::time::Duration;
 
 use lab::{Host, Lab};
 
-/// Commands that only look, or that change nothing while they fail: what they wait for may take a moment.
+/// Commands that only read, or that change nothing while they fail: the state that they wait for may take a moment.
 const LOOKS: [&str; 7] = [
     "/usr/lib/gnt-ha/ganeti-oob check",
     "gnt-ha readmit",
@@ -15,7 +15,7 @@ const LOOKS: [&str; 7] = [
     "stonith_admin --history",
 ];
 
-/// A command of the page and what the page shows of its output, a line each.
+/// A command of the page, and the output that the page shows, one line each.
 struct Shown {
     command: String,
     output: Vec<String>,
@@ -39,7 +39,7 @@ fn shown(page: &str) -> Vec<Shown> {
     all
 }
 
-/// Figures differ from run to run; a name such as `n3` does not.
+/// Numbers differ from run to run; a name such as `n3` does not.
 fn plain(line: &str) -> String {
     let mut plain = String::new();
     let mut before = ' ';
@@ -51,7 +51,7 @@ fn plain(line: &str) -> String {
             other => plain.push(other),
         }
         before = match letter {
-            // The rest of a name's figures belong to it.
+            // The other digits of a name belong to it.
             '0'..='9' if is_name => before,
             '0'..='9' => '#',
             other => other,
@@ -60,7 +60,7 @@ fn plain(line: &str) -> String {
     plain
 }
 
-/// `...` on a line of its own stands for any lines, within a line for any text.
+/// `...` on a line of its own matches any lines, within a line any text.
 fn is_like(said: &[&str], shown: &[String]) -> bool {
     match shown.split_first() {
         None => said.is_empty(),
@@ -88,7 +88,7 @@ fn says(host: &Host, shown: &Shown) -> Result<(), String> {
     if is_like(&lines, &shown.output) { Ok(()) } else { Err(said) }
 }
 
-/// Types what the page says on `host`.
+/// Types the page's commands on `host`.
 pub(crate) fn follow(page: &str, lab: &Lab, host: &Host) {
     let all = shown(page);
     assert!(!all.is_empty(), "no commands");

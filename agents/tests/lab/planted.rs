@@ -1,4 +1,5 @@
-//! Faults planted in a cluster that works, one after the other: `gnt-ha check` finds each, and only it, and what it says fixes it.
+//! Plants faults in a working cluster, one after the other: `gnt-ha check` finds each, and only it, and its fix removes
+//! the fault.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,27 +10,28 @@ use serde_json::Value;
 
 use crate::scene::Scene;
 
-/// How long it may take until a change is in the files of Pacemaker and Ganeti, and until each host says anew whether it may fence,
-/// which a monitor does every 30 s.
+/// The most that a change takes until it is in the files of Pacemaker and Ganeti, and until each host has published
+/// again whether it may fence, which a monitor does every 30 s.
 const SHOWS: Duration = Duration::from_secs(60);
 
-/// How a fault is fixed.
+/// The fix of a fault.
 enum Fix {
-    /// By this command, which the finding has to show, on Ganeti's master.
+    /// This command, which the finding has to print, run on Ganeti's master.
     Shown(&'static str),
-    /// The finding says it in words; this is what they mean, in a shell on the host of the fault.
+    /// The finding describes the fix; this is its form for a shell on the host of the fault.
     Words(&'static str),
 }
 use Fix::{Shown, Words};
 
-/// One fault: the rule that finds it, the host on which it is planted and looked for, what plants it, in a shell.
+/// One fault: the rule that finds it, the host on which it is planted and checked for, and the shell command that
+/// plants it.
 type Fault = (&'static str, &'static str, &'static str, Fix);
 
 const SETUP: &str = "gnt-ha setup --apply";
 
-/// Each is planted in a cluster that `gnt-ha setup` has made, with n1 as Ganeti's master.
+/// Each fault is planted in a cluster that `gnt-ha setup` has made, with n1 as Ganeti's master.
 const FAULTS: &[Fault] = &[
-    // Pacemaker's properties.
+    // Faults of Pacemaker's properties.
     (
         "fencing-disabled",
         "n1",
@@ -66,11 +68,11 @@ const FAULTS: &[Fault] = &[
         "crm_attribute --name stonith-timeout --update 10s",
         Shown("crm_attribute --name stonith-timeout --update 72s"),
     ),
-    // The fence device.
+    // Faults of the fence device.
     (
         "no-device",
         "n1",
-        // What refers to it first.
+        // References to it are deleted first.
         "cibadmin --delete --xml-text '<rsc_location id=\"gnt-ha-fence-by-score\"/>' && \
          cibadmin --delete --xml-text '<primitive id=\"gnt-ha-fence\"/>'",
         Shown(SETUP),
@@ -100,7 +102,7 @@ const FAULTS: &[Fault] = &[
         Shown("crm_resource --resource gnt-ha-fence --delete-parameter minimum_grade"),
     ),
     ("device-no-monitor", "n1", "cibadmin --delete --xml-text '<op id=\"gnt-ha-fence-monitor\"/>'", Words(SETUP)),
-    // The roles.
+    // Faults of the roles.
     (
         "master-role-unfenced",
         "n1",
@@ -134,14 +136,14 @@ const FAULTS: &[Fault] = &[
         Words("cibadmin --delete --xml-text '<op id=\"gnt-ha-master-demote\"/>' && gnt-ha setup --apply"),
     ),
     ("setup-differs", "n1", "cibadmin --delete --xml-text '<alert id=\"gnt-ha-alert\"/>'", Shown(SETUP)),
-    // Regular hosts would fence nobody.
+    // Regular hosts would fence no node.
     (
         "configurations-differ",
         "n1",
         "crm_attribute --name gnt-ha-config-digest --update 00000000000000000000000000000000",
         Shown(SETUP),
     ),
-    // Ganeti.
+    // Faults in Ganeti.
     (
         "unknown-tag",
         "n1",
@@ -168,7 +170,7 @@ const FAULTS: &[Fault] = &[
         Words("/usr/lib/ganeti/daemon-util start ganeti-confd"),
     ),
     ("watcher-paused", "n1", "gnt-cluster watcher pause 1h", Shown("gnt-cluster watcher continue")),
-    // What `ganeti-oob` reads.
+    // Faults in the files that `ganeti-oob` reads.
     (
         "device-no-answer",
         "n1",
@@ -181,21 +183,21 @@ const FAULTS: &[Fault] = &[
         "cp -p /etc/gnt-ha/config.toml /root/ && sed -i 's/^driver/drivr/' /etc/gnt-ha/config.toml",
         Words("mv /root/config.toml /etc/gnt-ha/config.toml"),
     ),
-    // A board of another host: its own would go on to run, and be taken for off.
+    // A board of another host: the node's own host would go on running, and count as off.
     (
         "configuration-wrong",
         "n1",
         "cp -p /etc/gnt-ha/config.toml /root/ && sed -i 's/203.0.113.3/203.0.113.2/' /etc/gnt-ha/config.toml",
         Words("mv /root/config.toml /etc/gnt-ha/config.toml"),
     ),
-    // It was changed on the master, and is not on the others yet.
+    // The file was changed on the master, and is not on the others yet.
     (
         "configurations-differ",
         "n1",
         "cp -p /etc/gnt-ha/config.toml /root/ && sed -i 's/^driver.*/&\\nlogin_timeout = 7/' /etc/gnt-ha/config.toml",
         Words("mv /root/config.toml /etc/gnt-ha/config.toml"),
     ),
-    // This host.
+    // Faults of this host.
     ("no-fence-agent", "n1", "mv /usr/sbin/fence_ganeti /root/", Words("mv /root/fence_ganeti /usr/sbin/")),
     (
         "no-voting-default",
@@ -235,15 +237,15 @@ fn rules(findings: &[Value]) -> BTreeSet<String> {
     findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Bad states, each found by `check` with a fix that works when it is followed: at least 30, one by one in the
-/// lab. The cluster is as it was afterwards.
+/// `check` finds each bad state, at least 30, one by one in the lab, and its fix works. Afterwards the cluster is as
+/// before.
 pub(crate) fn assert_each_is_found_and_fixed(scene: &Scene) {
     for (rule, on, plant, fix) in FAULTS {
         let (host, master) = (scene.host(on), scene.host("n1"));
         host.check(&["sh", "-c", plant]).unwrap();
         let mut found = Vec::new();
         let is_found = scene.lab.wait_until(&format!("{rule} is found, and nothing else"), SHOWS, || {
-            // A candidate that is silent is seen by the others.
+            // The other nodes find a candidate that does not answer.
             found = findings(if *rule == "candidate-no-answer" { &master } else { &host });
             Ok(rules(&found) == BTreeSet::from([(*rule).to_owned()]))
         });

@@ -1,4 +1,4 @@
-//! Two hosts and a third one with corosync's qnetd, which decides who goes on: some three minutes in all.
+//! Two hosts and a third one with corosync's qnetd, which decides which host goes on; about three minutes in all.
 
 use lab::{Host, Output};
 use real_parts::protect::GNT_HA;
@@ -7,12 +7,12 @@ use crate::cib::Roles;
 use crate::full::shell;
 use crate::scene::{End, Scene};
 
-/// What `systemctl stop corosync` does where there is a quorum device.
+/// The effect of `systemctl stop corosync` with a quorum device.
 const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
     kill $(pidof corosync-qdevice) && while pidof corosync-qdevice >/dev/null; do sleep 0.2; done && \
     kill $(pidof corosync) && while pidof corosync >/dev/null; do sleep 0.2; done";
 
-/// And what a boot does.
+/// The commands of a boot.
 const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do sleep 0.2; done && corosync-qdevice && \
     PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemakerd";
 
@@ -22,7 +22,7 @@ fn gnt_ha(host: &Host, words: &[&str]) -> Output {
     said
 }
 
-/// How often each of the two was fenced.
+/// Returns how often each of the two was fenced.
 fn fenced(scene: &Scene) -> [usize; 2] {
     let history = scene.lab.fence_history().unwrap();
     let times = |name: &str| history.iter().filter(|event| event.target == name && event.status == "success").count();
@@ -58,7 +58,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     is_green(&scene, &n2);
     scene.wait("nothing is in the way", 60, || Ok(n2.run(&[GNT_HA, "rehearse", "n2"])?.success()));
 
-    // They lose each other, and both still reach qnetd, which takes the one with the lowest number.
+    // The hosts lose each other and both still reach qnetd, which chooses the one with the lowest number.
     scene.lab.block_between(&[("n1", "n2")]).unwrap();
     scene.wait_fenced("n2", 60);
     assert_eq!(scene.wait_new_master("n2"), "n1");
@@ -70,7 +70,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     scene.add_again("n2", "n1");
     is_green(&scene, &n1);
 
-    // A clean stop.
+    // The cluster stack stops cleanly.
     shell(&n2, STOP);
     scene.settle();
     assert_eq!((fenced(&scene), scene.serving()), ([1, 1], vec!["n1".to_owned()]));
@@ -78,7 +78,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     scene.wait_back("n2");
     is_green(&scene, &n1);
 
-    // Without qnetd all goes on, and the next death ends it.
+    // Without qnetd the cluster goes on, and ends with the next failure.
     qnetd.kill().unwrap();
     let said = |words: &str| -> lab::Result<bool> { Ok(n1.run(&[GNT_HA, "check"])?.text().contains(words)) };
     scene.wait("check says so", 60, || said("n2.lab: it has no vote of qnetd on 192.0.2.200"));
@@ -96,7 +96,8 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     scene.settle();
     assert_eq!(fenced(&scene), [1, 1]);
 
-    // It is back, and gives its vote to the one that is left; but who has lost quorum waits for all, until it is told not to.
+    // qnetd is back, and gives its vote to the remaining host. But a host that has lost quorum waits for all others,
+    // until an administrator ends the wait.
     qnetd.start().unwrap();
     scene.wait("n1 has the vote", 60, || {
         Ok(shell(&n1, "corosync-quorumtool -s || [ $? = 2 ]").stdout.contains("Total votes:      2"))

@@ -1,4 +1,5 @@
-//! Three full members and two remote nodes, with the real `pacemaker-remoted`: what `setup` connects to, and each kind of loss.
+//! Three full members and two remote nodes, with the real `pacemaker-remoted`: the connections that `setup` makes, and
+//! each kind of loss.
 
 use lab::{Host, Lab};
 use real_parts::protect::GNT_HA;
@@ -7,14 +8,14 @@ use crate::cib::Roles;
 use crate::full::shell;
 use crate::scene::{End, Scene, short};
 
-/// As a host's own boot does it.
+/// Starts `pacemaker-remoted` as a host's own boot does.
 const REMOTED: &str =
     "PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemaker-remoted </dev/null >/dev/null 2>&1";
 
-/// Ended, and gone.
+/// Ends `pacemaker-remoted` and waits until it is gone.
 const STOPPED: &str = "kill $(pidof pacemaker-remoted); while pidof pacemaker-remoted; do sleep 0.1; done";
 
-/// What is printed as XML, given to Pacemaker's own tool.
+/// Gives the printed XML to Pacemaker's own tool.
 const TYPED: &str = "gnt-ha setup --format xml >/root/setup.xml; \
      cibadmin --modify --allow-create --scope configuration --xml-file /root/setup.xml";
 
@@ -24,14 +25,14 @@ fn setup(host: &Host, words: &[&str]) -> lab::Output {
     said
 }
 
-/// What `setup` says of the connection to a node.
+/// Returns what `setup` prints of the connection to a node.
 fn connection(host: &Host, node: &str) -> String {
     let said = setup(host, &[]).stdout;
     let about = format!("{node}.lab as a Pacemaker remote node");
     said.lines().find(|line| line.contains(&about)).unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
-/// Two hosts that nothing connects to yet: one does not answer, then it has another key, then all is well.
+/// Two hosts without a connection yet: one does not answer, then has another key, then is correct.
 fn only_what_can_be_connected_to_is_added(lab: &Lab, master: &Host) {
     let n5 = lab.host("n5").unwrap();
     master.check(&["gnt-node", "modify", "--master-capable=yes", "n4.lab"]).unwrap();
@@ -49,25 +50,25 @@ fn only_what_can_be_connected_to_is_added(lab: &Lab, master: &Host) {
     assert_eq!(master.check(&capable).unwrap().stdout.trim(), "N");
 }
 
-/// The member that has the connection to a remote node.
+/// Returns the member that has the connection to a remote node.
 fn held_by(scene: &Scene, node: &str) -> Option<String> {
     let resources = scene.lab.crm_mon().ok()?.resources;
     let connection = resources.into_iter().find(|resource| resource.id == format!("{node}.lab"))?;
-    // While it moves two have it.
+    // While the connection moves, two members have it.
     let [holder] = connection.nodes.as_slice() else { return None };
     Some(short(holder))
 }
 
-/// What the master says of the membership of a node.
+/// Returns the membership of a node that the master prints.
 fn member(scene: &Scene, node: &str) -> String {
     let said = scene.host("n1").run(&[GNT_HA, "status"]).unwrap().stdout;
-    // What wants to be looked at has a mark before it.
+    // A line that needs attention has a mark before it.
     let lines = said.lines().map(|line| line.trim_start_matches([' ', '!', '*']));
     let line = lines.into_iter().find(|line| line.starts_with(&format!("{node}.lab "))).unwrap_or_default();
     line.split_whitespace().nth(1).unwrap_or_default().to_owned()
 }
 
-/// The administrator takes back a remote node that was fenced and has booted.
+/// The administrator readmits a remote node that was fenced and has booted.
 fn take_back(scene: &Scene, name: &str) {
     let (n1, node) = (scene.host("n1"), format!("{name}.lab"));
     scene.host(name).power_on().unwrap();
@@ -80,7 +81,7 @@ fn take_back(scene: &Scene, name: &str) {
     scene.wait_back(name);
 }
 
-/// It takes some four minutes: a lab of five hosts, two deaths of a remote node and one of a member.
+/// Takes about four minutes: a lab of five hosts, two failures of a remote node and one of a member.
 #[test]
 #[ignore = "make soak: four minutes; what setup adds and how a remote node is read are tested without a lab, too"]
 fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
@@ -94,7 +95,7 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     assert!(scene.lab.crm_mon().unwrap().node("n5").is_none(), "nothing connects to n5");
 
     shell(&scene.host("n5"), &format!("mv /root/authkey /etc/pacemaker/; {STOPPED}; {REMOTED}"));
-    // A host that is back at once hides what is done about its death.
+    // A host that is back at once would hide the effects of its failure.
     n1.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
     scene.wait("n5 takes the key", 30, || Ok(connection(&n1, "n5").starts_with("+ add")));
     shell(&n1, TYPED);
@@ -108,20 +109,21 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     scene.settle();
     scene.assert_only_fenced(&[]);
 
-    // A remote node dies. It boots, and all others shut it out until it is readmitted: it is no member for being tried.
+    // A remote node dies. It boots, and all others shun it until it is readmitted: Pacemaker's attempts to connect do
+    // not make it a member.
     scene.kill(&["n5"]);
     scene.wait_offline(&["n5"]);
     scene.host("n5").power_on().unwrap();
     scene.wait("n5 has booted", 60, || Ok(scene.host("n5").power_status() == lab::Power::On));
-    // Pacemaker tries the connection again and again, by one member after the other, and is not idle while it does.
+    // Pacemaker tries the connection repeatedly, by one member after the other, and is not idle meanwhile.
     scene.nothing_happens();
     assert_eq!(member(&scene, "n5"), "OFFLINE");
     scene.assert_end(&End { master: "n1", fenced: &["n5"], offline: &["n5"], ..End::default() });
     take_back(&scene, "n5");
 
-    // The member dies that has the connection to the other: that is no death of its own.
+    // The member with the connection to the other remote node dies: that node is not lost by it.
     if held_by(&scene, "n4").as_deref() == Some("n1") {
-        // It sticks to its place as much as it could be wanted elsewhere.
+        // Its stickiness is as strong as any preference for another node.
         n1.check(&["crm_resource", "--ban", "--resource", "n4.lab", "--node", n1.uname()]).unwrap();
         scene.wait("another has the connection", 60, || Ok(held_by(&scene, "n4").is_some_and(|holder| holder != "n1")));
         scene.settle();
@@ -138,7 +140,7 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     scene.bring_back(&holder);
     scene.add_again(&holder, "n1");
 
-    // Pacemaker's port alone is cut: nobody can tell that from a death.
+    // Only Pacemaker's port is cut: no node can distinguish that from a failure.
     let cut = "nft add table inet cut; nft add chain inet cut in '{ type filter hook input priority 0; }'; \
                nft add rule inet cut in tcp dport 3121 drop";
     shell(&scene.host("n4"), cut);
@@ -148,7 +150,7 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     scene.assert_end(&End { master: "n1", fenced: &fenced, offline: &["n4"], ..End::default() });
     take_back(&scene, "n4");
 
-    // A connection that an administrator stops is no host that leaves.
+    // If an administrator stops a connection, the host does not leave.
     let role = ["crm_resource", "--resource", "n5.lab", "--meta", "--set-parameter", "target-role"];
     n1.check(&[&role[..], &["--parameter-value", "Stopped"]].concat()).unwrap();
     scene.wait("n5 is offline", 30, || Ok(member(&scene, "n5") == "OFFLINE"));

@@ -1,4 +1,4 @@
-//! A cluster with the roles up; what can be done to it, and what is seen of it from outside. Hosts go by their short names.
+//! A cluster with the roles up: commands on it, and its state from outside. Hosts have short names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use real_parts::{lab_name, receipts};
 
 use crate::cib::{EXAMPLES, Roles};
 
-/// The master role's resource, by whoever made it.
+/// The names of the master role's resource, by the tool that made it.
 const MASTER: [&str; 2] = ["master", "gnt-ha-master"];
 
-/// What tells why a scenario failed.
+/// The files that show why a scenario failed.
 const LOGS: [&str; 6] = [
     "/var/log/pacemaker/pacemaker.log",
     "/var/log/corosync/corosync.log",
@@ -23,33 +23,33 @@ const LOGS: [&str; 6] = [
     "/var/log/ganeti/commands.log",
 ];
 
-/// Set: what the hosts logged is kept also of scenarios that end well.
+/// If this variable is set, the hosts' logs are also kept of scenarios that succeed.
 const KEEP_LOGS: &str = "GNT_HA_LAB_KEEP_LOGS";
 
-/// Long enough for every connection to a dead node to wait for its time-out.
+/// The most that a take-over may take: long enough for every connection to a dead node to reach its timeout.
 const TAKE_OVER: Duration = Duration::from_secs(200);
 
-/// A monitor of every resource: what an agent does wrong it has begun by then.
+/// The time of one monitor of every resource: an agent's wrong action has begun by then.
 const MONITORED: Duration = Duration::from_secs(5);
 
-/// What must not happen would have happened by then: a take-over needs 8 s.
+/// The time by which an unwanted take-over would have happened: it needs 8 s.
 const NOTHING: Duration = Duration::from_secs(12);
 
-/// The time of the watchdogs of a bare lab.
+/// The timeout of the watchdogs of a bare lab.
 pub(crate) const WATCHDOG_MS: u64 = 2_000;
 
-/// What Ganeti has recorded of a node.
+/// Ganeti's record of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flags {
-    /// `M` master, `C` candidate, `R` regular, `D` drained, `O` offline.
+    /// Its role: `M` master, `C` candidate, `R` regular, `D` drained, `O` offline.
     pub(crate) role: String,
     pub(crate) offline: bool,
     pub(crate) drained: bool,
-    /// It has an OOB program, and its power is recorded as off.
+    /// The node has an OOB program, and its power is recorded as off.
     pub(crate) unpowered: bool,
 }
 
-/// A lab with the roles in it.
+/// A lab whose cluster has the roles.
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     active: &'static str,
@@ -57,12 +57,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A cluster that works: n1 is master, all others are candidates.
+    /// Starts a working cluster: n1 is master, all others are candidates.
     pub(crate) fn up(name: &str, hosts: u8, roles: Roles) -> Self {
         Self::with_cib(name, hosts, &roles.sections(), roles.active())
     }
 
-    /// Without BMCs: whoever is lost is refused by the others; with self-fencing it stops itself, too.
+    /// Starts a cluster without BMCs: the others shun a node that is lost; with self-fencing it also resets itself.
     pub(crate) fn without_bmcs(name: &str, hosts: u8, roles: Roles, proof: &Proof) -> Self {
         let watchdog = proof.self_fence.map(|terms| Duration::from_millis(terms.watchdog_ms));
         let options = Options { watchdog, ..options(name, hosts, Duration::from_secs(3)) };
@@ -71,16 +71,16 @@ impl Scene {
         Self::configured(lab, &roles.sections(), roles.active())
     }
 
-    /// With a CIB of one's own, in which the resource `master` is `active` where the master is.
+    /// Starts a cluster with the given CIB, in which the resource `master` is `active` where the master is.
     pub(crate) fn with_cib(name: &str, hosts: u8, sections: &str, active: &'static str) -> Self {
-        // What is fenced stays off until a scenario gives it power: it need not be slow then.
+        // A fenced host stays off until a scenario gives it power: the fencing need not be slow then.
         let lab = lab_up(name, hosts, false, Duration::from_secs(3));
         protect(&lab, &built_programs().unwrap(), None).unwrap();
         Self::configured(lab, sections, active)
     }
 
-    /// As Ganeti's documentation has it, with our programs installed, and so our agents in the place of the examples; neither
-    /// Ganeti nor Pacemaker is told of anything else of ours.
+    /// Starts a cluster as Ganeti's documentation describes it, with our programs installed, and so our agents in the
+    /// place of the examples. Neither Ganeti nor Pacemaker has any other configuration of ours.
     pub(crate) fn with_examples(name: &str) -> Self {
         let lab = lab_up(name, 3, true, Duration::from_secs(60));
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
@@ -88,8 +88,8 @@ impl Scene {
         Self::configured(lab, EXAMPLES, Roles::Primitive.active())
     }
 
-    /// A bare Pacemaker beside a bare Ganeti, with our programs and the BMCs' configuration on every host, and a watchdog that
-    /// nobody uses.
+    /// Starts a bare Pacemaker and a bare Ganeti, with our programs and the BMCs' configuration on every host, and a
+    /// watchdog that no program uses.
     pub(crate) fn bare(name: &str, hosts: u8) -> Lab {
         let watchdog = Some(Duration::from_millis(WATCHDOG_MS));
         let lab = Lab::up(Options { watchdog, ..options(name, hosts, Duration::from_secs(3)) }).unwrap();
@@ -98,8 +98,8 @@ impl Scene {
         lab
     }
 
-    /// As bare, two hosts, of which a third one with qnetd decides who goes on. Of the machine's own system: the trees that a lab
-    /// makes have no corosync-qdevice.
+    /// Starts two bare hosts and a third one with qnetd, which decides which of them goes on. Uses the machine's own
+    /// system: the trees that a lab makes have no corosync-qdevice.
     pub(crate) fn with_qnetd(name: &str) -> Lab {
         let systems = vec!["/".into()];
         let lab = Lab::up(Options { qnetd: true, systems, ..options(name, 2, Duration::from_secs(3)) }).unwrap();
@@ -108,7 +108,8 @@ impl Scene {
         lab
     }
 
-    /// As bare, with so many hosts that are to be remote nodes, as many full members as there are others, and no more wished for.
+    /// Starts a bare lab with `remotes` hosts that will be remote nodes and `members` other hosts. The configuration
+    /// allows exactly so many full members.
     pub(crate) fn with_remotes(name: &str, members: u8, remotes: u8) -> Lab {
         let options = options(name, members + remotes, Duration::from_secs(3));
         let lab = Lab::up(Options { remotes, ..options }).unwrap();
@@ -121,7 +122,8 @@ impl Scene {
         lab
     }
 
-    /// As bare, on hosts of the other release than the machine's, whose names for Pacemaker are not those for Ganeti.
+    /// Starts a bare lab with hosts of the other release than the machine's, whose names in Pacemaker are not those in
+    /// Ganeti.
     pub(crate) fn elsewhere(name: &str, hosts: u8) -> Lab {
         let options = options(name, hosts, Duration::from_secs(3));
         let lab = Lab::up(Options { systems: vec![other_release().into()], short_names: true, ..options }).unwrap();
@@ -130,7 +132,7 @@ impl Scene {
         lab
     }
 
-    /// With what is configured there already.
+    /// Returns a scene of a lab with its present configuration.
     pub(crate) fn with_lab(lab: Lab, roles: Roles) -> Self {
         Self::configured(lab, "", roles.active())
     }
@@ -147,19 +149,19 @@ impl Scene {
         self.lab.host(name).unwrap()
     }
 
-    /// All hosts but one.
+    /// Returns all hosts but one.
     pub(crate) fn others(&self, name: &str) -> Vec<Host> {
         self.lab.hosts().into_iter().filter(|host| host.name() != name).collect()
     }
 
-    /// Waits until something is so; the cluster's state is in the failure.
+    /// Waits until a condition holds; the failure has the cluster's state.
     pub(crate) fn wait(&self, what: &str, seconds: u64, done: impl FnMut() -> lab::Result<bool>) -> Duration {
         self.lab.wait_until(what, Duration::from_secs(seconds), done).unwrap_or_else(|error| {
             panic!("{error}; serving {:?}, {:#?}, {:#?}", self.serving(), self.lab.crm_mon(), self.flags())
         })
     }
 
-    /// Where the role is, by Pacemaker.
+    /// Returns the host on which Pacemaker runs the role.
     pub(crate) fn holder(&self) -> Option<String> {
         let resources = self.lab.crm_mon().ok()?.resources;
         let held = |resource: &lab::Resource| MASTER.contains(&resource.id.as_str()) && resource.role == self.active;
@@ -170,12 +172,12 @@ impl Scene {
         self.wait(&format!("the role is on {name}"), seconds, || Ok(self.holder().as_deref() == Some(name)));
     }
 
-    /// The hosts whose luxid answers.
+    /// Returns the hosts whose luxid answers.
     pub(crate) fn serving(&self) -> Vec<String> {
         self.lab.hosts().iter().filter(|host| serves(host)).map(|host| host.name().to_owned()).collect()
     }
 
-    /// What Ganeti's master has recorded of each node; empty while nobody answers.
+    /// Returns the master's record of each node; empty while no master answers.
     pub(crate) fn flags(&self) -> BTreeMap<String, Flags> {
         let words = ["gnt-node", "list", "--no-headers", "--separator=:", "-o", "name,role,offline,drained,powered"];
         let all = self.lab.hosts();
@@ -197,7 +199,7 @@ impl Scene {
         self.flags().into_iter().filter(|(_, flags)| flag(flags)).map(|(name, _)| name).collect()
     }
 
-    /// Waits until Ganeti has recorded exactly these as offline.
+    /// Waits until exactly these nodes are recorded offline.
     pub(crate) fn wait_offline(&self, names: &[&str]) {
         let took = self.wait(&format!("Ganeti has {names:?} offline"), 90, || {
             Ok(!self.flags().is_empty() && self.flagged(|flags| flags.offline) == names)
@@ -214,7 +216,7 @@ impl Scene {
         Ok(self.lab.fence_history()?.iter().filter(is_it).count())
     }
 
-    /// Power is cut, of all at once, and each is fenced, once more than before.
+    /// Cuts the power of all these hosts at once, and waits until each was fenced once more than before.
     pub(crate) fn kill(&self, names: &[&str]) {
         let before: Vec<usize> = names.iter().map(|name| self.times_fenced(name).unwrap()).collect();
         let begun = Instant::now();
@@ -225,19 +227,19 @@ impl Scene {
         }
     }
 
-    /// Until Pacemaker has done what it wants to do, also after another monitor of each resource.
+    /// Waits until Pacemaker is idle, also after another monitor of each resource.
     pub(crate) fn settle(&self) {
         self.wait_idle();
         std::thread::sleep(MONITORED);
         self.wait_idle();
     }
 
-    /// For as long as it would take until something happens that must not happen.
+    /// Waits as long as an unwanted action would take.
     pub(crate) fn nothing_happens(&self) {
         std::thread::sleep(NOTHING);
     }
 
-    /// The designated controller has nothing to do.
+    /// Whether the designated controller (DC) is idle.
     fn wait_idle(&self) {
         self.wait("Pacemaker has nothing to do", 90, || {
             let Some(dc) = self.lab.crm_mon()?.dc else { return Ok(false) };
@@ -246,7 +248,8 @@ impl Scene {
         });
     }
 
-    /// The end of a scenario: who is master, who was fenced, is offline, is drained; and nothing else was touched.
+    /// Checks the end of a scenario: which node is master, which were fenced, are offline or drained; no other node was
+    /// affected.
     pub(crate) fn assert_end(&self, end: &End<'_>) {
         assert_eq!(self.holder().as_deref(), Some(end.master), "{:#?}", self.lab.crm_mon());
         assert_eq!(self.serving(), [end.master]);
@@ -262,12 +265,13 @@ impl Scene {
         assert_eq!(having(|flags| flags.drained), end.drained, "{flags:#?}");
     }
 
-    /// Exactly these hosts were fenced, no attempt was made at any other, and no other lost its power for a moment.
+    /// Checks that exactly these hosts were fenced, that no other fencing was tried, and that no other host lost its
+    /// power.
     pub(crate) fn assert_only_fenced(&self, names: &[&str]) {
         let history = self.lab.fence_history().unwrap();
         let stories = receipts::on_all(&self.lab);
         let targets = history.iter().map(|event| event.target.as_str());
-        // Pacemaker's history can be deleted, receipts stay.
+        // Pacemaker's fence history can be deleted; receipts stay.
         let all = targets.chain(stories.iter().map(|story| story.intent.node.as_str()));
         let touched: BTreeSet<String> = all.map(short).collect();
         assert_eq!(touched.iter().collect::<Vec<_>>(), names, "{history:#?} {stories:#?}");
@@ -277,7 +281,7 @@ impl Scene {
         }
     }
 
-    /// A host was booted by the scenario itself: it runs, by another boot than the one that was known.
+    /// Notes that the scenario itself booted a host: its running boot is another than the known one.
     pub(crate) fn expect_boot(&mut self, name: &str) {
         let boot = self.boots_now().remove(name).unwrap_or_else(|| panic!("{name} does not run"));
         let before = self.boots.insert(name.to_owned(), boot.clone());
@@ -285,7 +289,7 @@ impl Scene {
         assert_ne!(before, Some(boot), "{name} was not booted");
     }
 
-    /// The hosts that offer themselves for promotion.
+    /// Returns the hosts that have a promotion score.
     pub(crate) fn promotable(&self) -> Vec<String> {
         let words = ["attrd_updater", "--query", "--all", "--name", "master-master"];
         let running = self.lab.hosts().into_iter().find(|host| host.power_status() == Power::On).unwrap();
@@ -300,7 +304,7 @@ impl Scene {
         names
     }
 
-    /// No resource failed anywhere, and none is kept from a node.
+    /// Checks that no resource has failed on any host, and that no node is banned for one.
     pub(crate) fn assert_nobody_banned(&self) {
         let words = ["crm_mon", "--one-shot", "--output-as=xml"];
         let running = self.lab.hosts().into_iter().find(|host| host.power_status() == Power::On).unwrap();
@@ -310,7 +314,7 @@ impl Scene {
         assert!(bad.is_empty(), "{bad:#?}");
     }
 
-    /// Which boot of each host that has power this is, also of one whose services still start.
+    /// Returns the boot of each host that has power, also if its services are still starting.
     fn boots_now(&self) -> BTreeMap<String, String> {
         let on = self.lab.hosts().into_iter().filter(|host| host.power_status() != Power::Off);
         on.map(|host| (host.name().to_owned(), host.read_file("/proc/1/stat").unwrap()))
@@ -318,12 +322,13 @@ impl Scene {
             .collect()
     }
 
-    /// The hosts that have the master IP.
+    /// Returns the hosts that have the master IP.
     pub(crate) fn with_master_ip(&self) -> Vec<String> {
         self.lab.hosts().iter().filter(|host| has_master_ip(host)).map(|host| host.name().to_owned()).collect()
     }
 
-    /// Power is cut, it is fenced, and a new master serves, in Pacemaker's eyes too; returns its name.
+    /// Cuts the master's power, and waits until it is fenced and a new master serves, also by Pacemaker; returns its
+    /// name.
     pub(crate) fn kill_the_master(&self, old: &str) -> String {
         let begun = Instant::now();
         self.kill(&[old]);
@@ -332,7 +337,7 @@ impl Scene {
         new
     }
 
-    /// Another host serves, and Pacemaker has the role there.
+    /// Waits until another host serves, and Pacemaker has the role there.
     pub(crate) fn wait_new_master(&self, old: &str) -> String {
         let mut new = None;
         self.wait("a new master serves", TAKE_OVER.as_secs(), || {
@@ -348,28 +353,28 @@ impl Scene {
         self.wait(&format!("{name} is back"), 120, || Ok(self.lab.crm_mon()?.is_online(name)));
     }
 
-    /// Power is given; Pacemaker has it as a member again, and several monitors have run.
+    /// Gives a host power, and waits until it is a member in Pacemaker and several monitors have run.
     pub(crate) fn bring_back(&self, name: &str) {
         self.host(name).power_on().unwrap();
         self.wait_back(name);
         self.settle();
     }
 
-    /// The administrator has Ganeti take a node that was offline again.
+    /// Readds a node that was offline, as an administrator does.
     pub(crate) fn add_again(&self, name: &str, master: &str) {
         let node = format!("{name}.lab");
-        // Whoever was fenced is refused by the others until it is readmitted.
+        // A fenced node is shunned by the others until it is readmitted.
         self.host(master).check(&["/usr/lib/gnt-ha/ganeti-oob", "readmit", &node]).unwrap();
         let words = ["gnt-node", "add", "--readd", "--no-ssh-key-check", &node];
         self.host(master).check(&words).unwrap();
-        // The watcher's work, from cron.
+        // Runs Ganeti's watcher, which cron runs otherwise.
         self.host(name).check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
         self.wait(&format!("{name} is a node again"), 30, || {
             Ok(self.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
         });
     }
 
-    /// Changes the configuration of every host.
+    /// Changes gnt-ha's configuration on every host.
     pub(crate) fn reconfigure(&self, change: impl Fn(&str) -> String) {
         for host in self.lab.hosts() {
             let text = change(&host.read_file(CONFIG).unwrap());
@@ -377,7 +382,7 @@ impl Scene {
         }
     }
 
-    /// Pacemaker's standby.
+    /// Sets or ends Pacemaker's standby of a host.
     pub(crate) fn standby(&self, name: &str, on: bool) {
         let (host, value) = (self.host(name), if on { "on" } else { "off" });
         let words = ["crm_attribute", "--node", host.uname(), "--name", "standby", "--update", value];
@@ -385,7 +390,7 @@ impl Scene {
     }
 }
 
-/// What the hosts logged outlives a scenario that failed, and any other if that is asked for.
+/// Keeps the hosts' logs of a scenario that failed, and of any other if the variable asks for it.
 impl Drop for Scene {
     fn drop(&mut self) {
         if !std::thread::panicking() && std::env::var_os(KEEP_LOGS).is_none() {
@@ -414,18 +419,18 @@ fn options(name: &str, hosts: u8, boot_delay: Duration) -> Options {
     }
 }
 
-/// Of the two that are supported, the one that this machine is not.
+/// Returns the supported release that this machine does not have.
 fn other_release() -> &'static str {
     let own = std::fs::read_to_string("/etc/os-release").unwrap();
     if own.contains("VERSION_ID=\"12\"") { "debian-13" } else { "debian-12" }
 }
 
-/// `ipmilan`: Pacemaker fences with `fence_ipmilan`.
+/// Starts a lab; with `ipmilan` Pacemaker fences with `fence_ipmilan`.
 fn lab_up(name: &str, hosts: u8, ipmilan: bool, boot_delay: Duration) -> Lab {
     Lab::up(Options { fencing: ipmilan, ..options(name, hosts, boot_delay) }).unwrap()
 }
 
-/// How a scenario has to end. Lists are in the order of the names.
+/// The expected end of a scenario. Lists are in the order of the names.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct End<'a> {
     pub(crate) master: &'a str,
@@ -441,7 +446,7 @@ pub(crate) fn has_master_ip(host: &Host) -> bool {
         && host.run(&["ip", "-o", "addr", "show"]).is_ok_and(|output| output.stdout.contains(MASTER_IP))
 }
 
-/// `n1` of `n1.lab`.
+/// Returns the short name, such as `n1` of `n1.lab`.
 pub(crate) fn short(name: &str) -> String {
     name.split('.').next().unwrap_or_default().to_owned()
 }

@@ -41,7 +41,8 @@ fn assert_verify_shows_findings(scene: &Scene) {
     master.check(&[&enabled[..], &["true"]].concat()).unwrap();
 }
 
-/// Each node says itself whether it can fence, as a candidate or by the copy; nothing in Pacemaker's configuration changes.
+/// Each node publishes whether it can fence, as a candidate or by the copy; nothing in Pacemaker's configuration
+/// changes.
 fn assert_who_may_fence_is_said(scene: &Scene) {
     let master = scene.host("n1");
     let pool = |size: &str| master.check(&["gnt-cluster", "modify", &format!("--candidate-pool-size={size}")]).unwrap();
@@ -74,7 +75,7 @@ fn assert_others_are_looked_at(scene: &Scene) {
     };
     let (n2, n3) = (scene.host("n2"), scene.host("n3"));
     let keep = "cp -p /etc/gnt-ha/config.toml /root/";
-    // What decides nothing about fencing is no fault.
+    // A difference that does not affect fencing is not a fault.
     n2.check(&["sh", "-c", &format!("{keep} && echo '# other' >>/etc/gnt-ha/config.toml")]).unwrap();
     assert_eq!(rules(), []);
     let edit = "sed -i 's/^driver.*/&\\nlogin_timeout = 7/' /etc/gnt-ha/config.toml";
@@ -91,7 +92,7 @@ fn assert_others_are_looked_at(scene: &Scene) {
     assert_eq!(rules(), []);
 }
 
-/// A recipient of the alerts that setup has made, as an administrator adds one: what people were told goes to a file.
+/// Adds a recipient to the alerts that setup has made, as an administrator does: the reports go to a file.
 fn hear_alerts(scene: &Scene) {
     for host in scene.lab.hosts() {
         host.write_file("/usr/local/bin/told", b"#!/bin/sh\nexec cat >>/tmp/told\n", 0o755).unwrap();
@@ -108,8 +109,8 @@ fn told(scene: &Scene) -> Vec<String> {
     all.flat_map(|said| said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Timeouts that do not fit together are refused, and the sum is shown. What the administrator has set is
-/// his, and so nothing is made.
+/// `setup` rejects timeouts that do not fit together, and shows the time budget. It keeps the administrator's own
+/// values, and so changes nothing.
 fn assert_too_short_is_refused(host: &Host) {
     let timeout = ["crm_attribute", "--name", "stonith-timeout"];
     host.check(&[&timeout[..], &["--update", "20s"]].concat()).unwrap();
@@ -130,8 +131,8 @@ fn assert_too_short_is_refused(host: &Host) {
     host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();
 }
 
-/// Two commands lead from two running clusters to a green `check`. What it has made does what it is for; made again it
-/// changes nothing, and it takes away what it has made, while Ganeti runs on.
+/// Two commands lead from two running clusters to a `check` without findings. The configuration works as intended. A
+/// second run changes nothing, and `setup` can remove the configuration, while Ganeti runs on.
 #[test]
 fn two_commands_protect_a_cluster_and_two_give_it_back() {
     let lab = Scene::bare("setup", 3);
@@ -167,7 +168,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     hear_alerts(&scene);
     assert!(setup(&host, &[]).success(), "recipients are the administrator's");
 
-    // A host offers itself at a monitor.
+    // A host publishes its score at a monitor.
     scene.wait("others offer themselves", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));
     let rehearsed = host.run(&[GNT_HA, "rehearse", "n1"]).unwrap();
     println!("{}", rehearsed.text());
@@ -177,7 +178,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert!(rehearsed.stdout.contains(seen), "{}", rehearsed.text());
     let new = scene.kill_the_master("n1");
     assert!(rehearsed.stdout.contains(&format!("promote gnt-ha-master on {new}.lab\n")), "not as it was rehearsed");
-    // Pacemaker's own default: it is rebooted.
+    // Pacemaker's own default: the host is rebooted.
     scene.wait("n1 is back", 60, || Ok(scene.lab.crm_mon()?.is_online("n1")));
     scene.settle();
     scene.assert_only_fenced(&["n1", "n3"]);
@@ -210,8 +211,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert_eq!(setup(&master, &["--remove"]).code, 0);
 }
 
-/// Clusters of two nodes get what they need (a delay for the current master). Of two that have lost sight of each
-/// other both have quorum, and both fence: the master's is first.
+/// Clusters of two nodes get a delay for the current master. If the two lose each other, both have quorum, and both
+/// fence: the master's fencing comes first.
 #[test]
 fn of_two_nodes_that_lose_each_other_the_master_stays() {
     let lab = Scene::bare("setup-two", 2);

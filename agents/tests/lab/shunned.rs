@@ -1,4 +1,4 @@
-//! Hosts without a BMC: the others refuse who is lost, and that is all that fences it.
+//! Hosts without a BMC: the others shun a lost host, and no other device fences it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,8 +16,8 @@ use crate::full::shell;
 use crate::graceful::STOP;
 use crate::scene::{End, Scene};
 
-/// Says which of a host's addresses and ports take a connection, and whether its confd answers a question, signed as Ganeti's
-/// own clients do: all at once, within a second.
+/// A program that prints which of a host's addresses and ports accept a connection, and whether its confd answers a
+/// request that is signed as Ganeti's own clients sign it; all at once, within 1 s.
 const REACH: &str = r#"
 import hashlib, hmac, json, socket, sys, threading, time
 def tcp(address, port):
@@ -42,33 +42,33 @@ for t in threads: t.start()
 for t in threads: t.join()
 "#;
 
-/// noded, SSH, and DRBD's first port.
+/// The ports of noded, SSH, and DRBD's first resource.
 const PORTS: &str = "1811 22 7000";
 
 const REGISTER: &str = "/var/lib/gnt-ha/shun-list.json";
 
-/// What one host reaches of another: each port of each address, and its confd.
+/// Returns what one host reaches of another: each port of each address, and its confd.
 fn reached(from: &Host, to: &Host) -> BTreeSet<String> {
     let addresses = flows::addresses(to).join(" ");
     let output = from.check(&["python3", "-c", REACH, PORTS, &addresses]).unwrap();
     output.stdout.lines().map(str::to_owned).collect()
 }
 
-/// What one host reaches of another at the addresses that Ganeti knows.
+/// Returns what one host reaches of another at the addresses that Ganeti knows.
 pub(crate) fn reached_as_ganeti(from: &Host, to: &Host) -> BTreeSet<String> {
     reached(from, to).into_iter().filter(|what| !what.contains(':')).collect()
 }
 
-/// What a host remembers of another.
+/// Returns a host's shun list entry of another.
 pub(crate) fn entry(host: &Host, node: &str) -> Value {
     let register: Value = serde_json::from_str(&host.read_file(REGISTER).unwrap()).unwrap();
     register[format!("{node}.lab")].clone()
 }
 
-/// Neither reaches the other, and nothing flows that was established.
+/// Checks that neither host reaches the other, and no established connection has data.
 fn assert_apart(one: &Host, other: &Host) {
     assert!(reached(one, other).is_empty() && reached(other, one).is_empty(), "{:?}", reached(one, other));
-    // What went through before the rules were there again is no flow that lives.
+    // Data from before the return of the rules does not count as a living flow.
     std::thread::sleep(flows::LATELY * 2);
     assert!(flows::alive(one, other).is_empty(), "{:#?}", flows::alive(one, other));
 }
@@ -80,12 +80,13 @@ pub(crate) fn refuses(host: &Host, node: &str) -> bool {
     nodes.iter().any(|one| one["node"] == format!("{node}.lab") && one["refused"] == true)
 }
 
-/// Its cluster stack stops, and nothing else: what a lost host is when its power is not.
+/// Stops only the host's cluster stack: the state of a lost host that still has power.
 fn lose(host: &Host) {
     host.check(&["sh", "-c", "kill -STOP $(pidof corosync)"]).unwrap();
 }
 
-/// Clocks may differ by a minute: a boot that begins later than that after the shunning is proven to be another one.
+/// Clocks may differ by a minute: only a boot that begins later than that after the shunning is proven to be another
+/// one.
 fn power_on_as_another_boot(host: &Host, node: &str, by: &Host) {
     let since_ms = entry(by, node)["since_ms"].as_u64().unwrap();
     let begun = UNIX_EPOCH + Duration::from_millis(since_ms) + Duration::from_secs(62);
@@ -93,13 +94,14 @@ fn power_on_as_another_boot(host: &Host, node: &str, by: &Host) {
     host.power_on().unwrap();
 }
 
-/// The cluster stack ends in order, and the host with it.
+/// Stops the cluster stack cleanly, and then the host.
 fn shut_down(host: &Host) {
     shell(host, STOP);
     host.power_off().unwrap();
 }
 
-/// Ganeti's configuration has one family: no order brings the other, so an administrator adds it on each host.
+/// Ganeti's configuration has one address family. No shun entry has the other one, so an administrator adds it on each
+/// host.
 fn add_other_family(hosts: &[&Host], lost: &Host) {
     for host in hosts {
         let mut register: Value = serde_json::from_str(&host.read_file(REGISTER).unwrap()).unwrap();
@@ -109,10 +111,11 @@ fn add_other_family(hosts: &[&Host], lost: &Host) {
     }
 }
 
-/// A host without BMC is shunned (network alive, processes alive), its established TCP and UDP flows to every peer
-/// die, in both directions, both families; noded, SSH, confd, DRBD ports refuse; after a peer's reboot, an nft flush and a
-/// firewall reload the rules are there again; a host that was down meanwhile catches up; the shunned host reboots and stays
-/// out until readmitted. Pacemaker fences by shun alone, end to end, and `gnt-node power off` has it shunned, with its power left on record.
+/// A host without BMC is shunned while its network and processes run. Its established TCP and UDP flows to every peer
+/// end, in both directions and both families. The ports of noded, SSH, confd and DRBD refuse connections. After a
+/// peer's reboot, an nft flush and a firewall reload the rules return. A host that was down meanwhile gets the entry
+/// later. The shunned host reboots and stays shunned until it is readmitted. Pacemaker fences by shunning alone.
+/// `gnt-node power off` shuns it, and its power stays recorded as on.
 #[test]
 fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: None };
@@ -125,7 +128,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     assert!(ports.chain(["confd".to_owned()]).all(|what| before.contains(&what)), "{before:?}");
     assert_eq!(flows::alive(&n1, &n3).len(), flows::BETWEEN_TWO);
 
-    // One is down when the other is shunned.
+    // One host is down when the other is shunned.
     scene.kill(&["n5"]);
     scene.wait_offline(&["n5"]);
 
@@ -138,7 +141,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     let story = receipts::on_all(&scene.lab).into_iter().rfind(|story| story.intent.node.short() == "n3").unwrap();
     let receipt = story.receipt.unwrap();
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Isolated), "{receipt:?}");
-    // What Ganeti has no address for reaches no host by an order, so one that was down comes first.
+    // An address that Ganeti does not have is in no shun entry, so the host that was down comes first.
     one_that_was_down_catches_up(&scene, &n1, &n5);
     add_other_family(&[&n1, &n2, &n4, &n5], &n3);
     std::thread::sleep(Duration::from_secs(2));
@@ -152,7 +155,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     scene.expect_boot("n2");
     it_stays_out_until_it_is_readmitted(&scene, &n1, &n3);
 
-    // Ganeti's own way, while Pacemaker loses the node because of it: both come to the same. It is no power that is off.
+    // Ganeti's own command, while Pacemaker loses the node because of it: both have the same result. No power is off.
     let told = n1.run(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
     assert!(!told.success() && told.text().contains("proven isolated"), "{}", told.text());
     assert!(scene.flags().get("n4").is_some_and(|flags| flags.offline && !flags.unpowered));
@@ -169,8 +172,8 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     scene.assert_end(&end);
 }
 
-/// The rules are gone with the kernel's tables, and come back: by the unit that follows the firewall, by those who sync, and
-/// at a boot before the network is there.
+/// The rules are lost with the kernel's tables, and return: by the unit that follows the firewall, by the sync, and at
+/// a boot before the network is up.
 fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     n2.check(&["nft", "flush", "ruleset"]).unwrap();
     assert!(!refuses(n2, "n3"));
@@ -195,7 +198,8 @@ fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     scene.wait("n2 is drained no more", 60, || Ok(scene.flags().get("n2").is_some_and(|flags| !flags.drained)));
 }
 
-/// It knew nothing of the other's loss. It is a new boot that runs nothing, so it may be readmitted without a word.
+/// The host did not know of the other's loss. It is a new boot that runs nothing, so it may be readmitted without a
+/// confirmation.
 fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
     power_on_as_another_boot(n5, "n5", n1);
     scene.wait("n5 has booted", 60, || Ok(n5.power_status() == Power::On));
@@ -207,7 +211,7 @@ fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
     scene.wait_back("n5");
 }
 
-/// A boot of its own brings it nowhere; after its readmission it is a node like any other.
+/// A reboot of its own does not end the shunning. After its readmission it is a node like any other.
 fn it_stays_out_until_it_is_readmitted(scene: &Scene, n1: &Host, n3: &Host) {
     let output = n1.run(&[OOB_PROGRAM, "readmit", "n3.lab"]).unwrap();
     assert!(!output.success(), "it is the boot that is shunned: {}", output.text());

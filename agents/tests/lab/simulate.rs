@@ -1,4 +1,4 @@
-//! The files that simulate a condition: found by a monitor, and gone when the file is.
+//! The files that simulate a failure: a monitor finds it while the file exists.
 
 use gnt_ha::core::roles::simulate::Simulated;
 use lab::Host;
@@ -8,7 +8,7 @@ use crate::scene::{End, Scene};
 
 const FOLDER: &str = "/var/lib/gnt-ha/simulate";
 
-/// Which agent's monitor finds it, on the master, and with what code. Of a primitive, in full mode.
+/// The agent whose monitor finds each failure, on the master, and its exit code. For a primitive, in full mode.
 const fn finds(condition: Simulated) -> (&'static str, i32) {
     match condition {
         Simulated::FailedMasterDaemon | Simulated::MissingMasterIp => ("ganeti-master-role", 1),
@@ -19,7 +19,7 @@ const fn finds(condition: Simulated) -> (&'static str, i32) {
     }
 }
 
-/// Every file there is, by a monitor of Pacemaker's own and by one run by hand.
+/// Tests every such file, with a monitor of Pacemaker's own and with one run by hand.
 pub(crate) fn each_file(scene: &Scene) {
     for condition in Simulated::ALL {
         let before = scene.holder().unwrap();
@@ -33,7 +33,8 @@ pub(crate) fn each_file(scene: &Scene) {
             Ok(scene.failures().iter().any(|failure| failure.contains(master.uname())))
         });
         println!("{file}: {:?}", scene.failures());
-        // Nobody keeps a role that it cannot have: it moves, without a fencing. Any other failure is recovered in place.
+        // A node does not keep a role that it cannot have: the role moves, without a fencing. Any other failure is
+        // recovered in place.
         let holder = if condition == Simulated::WrongRole { scene.wait_new_master(&before) } else { before.clone() };
         shell(&master, &format!("rm {file}"));
         scene.wait(&format!("{file} is forgotten"), 60, || Ok(scene.is_well(&holder)));
@@ -43,7 +44,7 @@ pub(crate) fn each_file(scene: &Scene) {
     }
 }
 
-/// A monitor by hand, of what Pacemaker runs as one resource.
+/// Runs a monitor by hand, of a role that Pacemaker runs as one resource.
 fn monitor(host: &Host, agent: &str) -> i32 {
     host.run(&[&format!("/usr/lib/ocf/resource.d/ganeti/{agent}"), "monitor"]).unwrap().code
 }

@@ -1,4 +1,4 @@
-//! Partitions, power cuts and heals at random, faster than anything recovers; an administrator who goes on to repair.
+//! Random partitions, power cuts and heals, faster than any recovery, while an administrator repairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -19,34 +19,35 @@ use crate::cib::Roles;
 use crate::outside::{Outside, now_ms};
 use crate::scene::{Scene, serves};
 
-/// The shortest that the configuration takes, or nearly so.
+/// Nearly the shortest times that the configuration accepts.
 pub(crate) const TERMS: LeaseTimes =
     LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 const HOSTS: u8 = 5;
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
 
-/// What the administrator's commands may take: in a partition they hang.
+/// The most that the administrator's commands may take: in a partition they hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// After this long without power a host gets it again.
+/// The time without power after which a host gets it again.
 const OFF: Duration = Duration::from_secs(3);
 
-/// After this long a host that is unclean and not fenced is looked at by the administrator: longer than a proof takes.
+/// The time after which the administrator checks a host that is unclean and not fenced: longer than a proof takes.
 const UNCLEAN: Duration = Duration::from_secs(30);
 
-/// `OnUnitActiveSec` of the timer, for a storm that is faster than real ones.
+/// `OnUnitActiveSec` of the timer, for a storm that is faster than real failures.
 const SYNC: Duration = Duration::from_secs(20);
 
-/// For how long the first one is left alone: detection, a proof by self-fencing, and the take-over fit in twice.
+/// The time after the first failure without another: detection, a proof by self-fencing, and the take-over fit in
+/// twice.
 const FIRST: Duration = Duration::from_secs(40);
 
-/// An operating system that installs nothing.
+/// An OS definition of Ganeti that installs nothing.
 const OS: &str = "d=/srv/ganeti/os/none && mkdir -p $d && cd $d && \
     for s in create export import rename verify; do printf '#!/bin/sh\\n' >$s && chmod 755 $s; done && \
     echo 20 >ganeti_api_version && echo default >variants.list && : >parameters.list";
 
-/// An instance on each host, of the fake hypervisor and without a disk: such a one can run twice.
+/// Makes an instance on each host, with the fake hypervisor and without a disk: such an instance can run twice.
 fn add_instances(scene: &Scene) {
     let master = scene.host("n1");
     for (number, host) in (1..).zip(scene.lab.hosts()) {
@@ -58,7 +59,7 @@ fn add_instances(scene: &Scene) {
     }
 }
 
-/// A throw of what befalls the cluster: mostly what it can bear, one time in ten what it cannot.
+/// Draws the next event: mostly one that the cluster survives, one time in ten one that it does not.
 fn befall(scene: &Scene, dice: &mut Dice, away: &mut BTreeSet<String>) {
     let all = scene.lab.hosts();
     let lost = all.iter().filter(|host| away.contains(host.name()) || host.power_status() != Power::On).count();
@@ -111,12 +112,13 @@ fn heal(scene: &Scene, away: &mut BTreeSet<String>) {
     }
 }
 
-/// Who repairs: pulls the plug of what cannot be proven off, and says so; gives power, readmits who has booted, has Ganeti take it again, moves what ran on lost nodes.
+/// The administrator: cuts the power of hosts that cannot be proven off, and confirms it; gives power; readmits hosts
+/// that have booted; readds them to Ganeti; moves instances of lost nodes.
 struct Administrator<'a> {
     scene: &'a Scene,
     witness: &'a Mutex<Witness>,
     off_since: BTreeMap<String, Instant>,
-    /// When each got its power back, in milliseconds since 1970.
+    /// The time at which each got its power back, in ms since 1970.
     booted_ms: BTreeMap<String, u64>,
     unclean_since: BTreeMap<String, Instant>,
     synced: Instant,
@@ -149,7 +151,7 @@ impl Administrator<'_> {
         let run = |words: &[&str]| master.run_within(words, PATIENCE).is_ok_and(|output| output.success());
         for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
             let name = host.fqdn();
-            // A word that is true: it was off, and booted, since it was shunned.
+            // A true confirmation: the host was off, and booted, since it was shunned.
             let booted_ms = self.booted_ms.get(host.name()).copied().unwrap_or_default();
             let is_in = shunned_ms(&name).is_none_or(|since_ms| {
                 since_ms < booted_ms
@@ -164,7 +166,7 @@ impl Administrator<'_> {
         self.moves_instances(&master);
     }
 
-    /// As gnt-ha-shun-sync.timer does it on each host: Pacemaker's monitors may be stuck.
+    /// Runs the sync as gnt-ha-shun-sync.timer does on each host: Pacemaker's monitors may be stuck.
     fn syncs(&mut self) {
         if self.synced.elapsed() < SYNC {
             return;
@@ -175,8 +177,8 @@ impl Administrator<'_> {
         }
     }
 
-    /// A host that was reset, and refused before its self-fencing had a first lease, is proven off by nobody: that takes a human,
-    /// who pulls the plug, and only then says so.
+    /// A host that was reset, and shunned before its self-fencing had a first lease, cannot be proven off. An
+    /// administrator must cut its power, and only then confirm it.
     fn cuts_knots(&mut self) {
         let running: Vec<Host> =
             self.scene.lab.hosts().into_iter().filter(|host| host.power_status() == Power::On).collect();
@@ -202,7 +204,7 @@ impl Administrator<'_> {
         }
     }
 
-    /// What Ganeti's harep does: an instance of an offline node is failed over.
+    /// Does what Ganeti's harep does: fails over an instance of an offline node.
     fn moves_instances(&mut self, master: &Host) {
         let query = json!(["instance", ["name"], ["=", "status", "ERROR_nodeoffline"]]);
         let Some(answer) = roles::luxi(master, "Query", &query) else { return };
@@ -224,8 +226,8 @@ impl Administrator<'_> {
     }
 }
 
-/// Random cuts and heals with 5 hosts: never two serving masters, never a fake, diskless instance that runs twice, never
-/// `bounded` of a host that runs. `GNT_HA_STORM_EVENTS` sets their number: 50 for a night.
+/// Random cuts and heals with 5 hosts. There are never two serving masters, never a fake, diskless instance that runs
+/// twice, never `bounded` of a host that runs. `GNT_HA_STORM_EVENTS` sets the number of events: 50 for a night.
 #[test]
 fn nothing_runs_twice_in_a_storm_of_partitions() {
     let mut dice = Dice::new();
@@ -254,7 +256,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
             }
             (administrator.moved, administrator.confirmed)
         });
-        // One that is sure to move the master, before chance has it.
+        // One event that certainly moves the master, before a random one does.
         let master = scene.serving().into_iter().next().unwrap();
         println!("parted from the others: {master}");
         let (first, rest): (Vec<Host>, Vec<Host>) =
@@ -264,7 +266,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
         thread::sleep(FIRST);
         for _ in 0..count("GNT_HA_STORM_EVENTS", 4) {
             befall(&scene, &mut dice, &mut away);
-            // Long enough for a lease to end, mostly; not always for what follows from it.
+            // Mostly long enough for a lease to end; not always for its consequences.
             thread::sleep(Duration::from_millis(3_000 + dice.below(11_000) as u64));
         }
         heal(&scene, &mut away);
@@ -288,7 +290,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
     );
     assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
     timeline.assert_never_two();
-    // A storm in which nothing happened proves nothing.
+    // A storm without events proves nothing.
     let masters: BTreeSet<&str> = timeline
         .0
         .iter()
@@ -297,15 +299,15 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
         .collect();
     println!("served at some time: {masters:?}");
     assert!(!seen.said.is_empty() && seen.ran_on.len() == usize::from(HOSTS));
-    // Only said: what is promised is that nothing runs twice. After more losses at once than a cluster bears somebody has to
-    // look, and this administrator knows little.
+    // Only reported: the guarantee is that nothing runs twice. After more losses at once than a cluster survives, an
+    // administrator has to act, and this one knows few actions.
     if let Err(error) = calm {
         println!("the administrator has not healed everything: {error}");
     }
     assert!(masters.len() > 1, "the master never moved");
 }
 
-/// Every host is armed, and the others know.
+/// Waits until every host is armed, and the others know it.
 pub(crate) fn wait_armed(scene: &Scene) {
     for host in scene.lab.hosts() {
         let armed = || Ok(host.run(&[GNT_HA, "self-fence", "status"])?.success());

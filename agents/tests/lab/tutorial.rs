@@ -1,4 +1,4 @@
-//! `docs/tutorial.md`, and what comes after it: the pages of `docs/howto`.
+//! Runs `docs/tutorial.md`, and then pages of `docs/howto`.
 
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
@@ -12,19 +12,19 @@ use crate::storm::wait_armed;
 const PDU_PAGE: &str = include_str!("../../../docs/howto/pdu-beside-bmc.md");
 const NO_BMC_PAGE: &str = include_str!("../../../docs/howto/no-bmc.md");
 
-/// Nobody answers there.
+/// An address on which no host answers.
 const NOWHERE: &str = "203.0.113.99";
 
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 3_000, watchdog_ms: WATCHDOG_MS, drift_ppm: 10_000, stop_ms: 1_000 };
 
-/// Every command shown in them is run by a test in the lab, and its output compared.
+/// A test in the lab runs every command that the pages show, and compares the output.
 #[test]
 fn the_tutorial_and_what_comes_after_it_do_what_they_say() {
     let lab = Scene::bare("tutorial", 3);
     let host = lab.host("n1").unwrap();
     follow(include_str!("../../../docs/tutorial.md"), &lab, &host);
 
-    // The next time it is lost for good: it stays off, and its BMC is silent.
+    // The next time the host is lost permanently: it stays off, and its BMC does not answer.
     let scene = Scene::with_lab(lab, Roles::Promotable);
     let action = ["crm_attribute", "--type", "crm_config", "--name", "stonith-action"];
     host.check(&[&action[..], &["--update", "off"]].concat()).unwrap();
@@ -45,13 +45,13 @@ fn n3_is_a_node_again(scene: &Scene) {
     scene.wait("n3 is a node again", 30, || Ok(scene.flags().get("n3").is_some_and(|flags| !flags.offline)));
 }
 
-/// The page in two: what is done elsewhere between them, `follow` cannot type.
+/// The page in two parts: `follow` cannot type the actions on other hosts between them.
 fn parts(page: &'static str, second: &str) -> (&'static str, &'static str) {
     let at = page.find(second).unwrap_or_else(|| panic!("no {second:?}"));
     page.split_at(at)
 }
 
-/// A BMC stands for each outlet, too, by a real fence agent.
+/// A BMC also represents each outlet, by a real fence agent.
 fn with_pdus(lab: &Lab, silent: Option<&str>) -> String {
     let devices: String = ["pdu-a", "pdu-b"]
         .map(|name| {
@@ -89,7 +89,7 @@ fn n3_is_switched_off_by_its_pdus(scene: &Scene, host: &Host) {
     scene.wait_offline(&["n3"]);
 }
 
-/// From now on nobody asks a BMC any more.
+/// From now on no program asks a BMC.
 fn n3_is_armed_and_lost(scene: &Scene, host: &Host) {
     let programs = built_programs().unwrap();
     let shun = Proof { shun: true, ..Proof::default() };
@@ -100,7 +100,7 @@ fn n3_is_armed_and_lost(scene: &Scene, host: &Host) {
     wait_armed(scene);
     let (lost, back) = parts(armed, "## 4. Coming back");
     follow(lost, &scene.lab, host);
-    // A watchdog resets; the lab's takes the power.
+    // A real watchdog resets the host; the lab's cuts its power.
     scene.host("n3").power_on().unwrap();
     follow(back, &scene.lab, host);
     scene.wait_back("n3");

@@ -15,8 +15,8 @@ fn kill_the_daemons(scene: &Scene, name: &str) {
     assert!(scene.serving().is_empty());
 }
 
-/// Ganeti's watcher starts what it finds missing in its own way, with a vote. On a host that takes itself for the master
-/// and is not, it waits for a luxid that does not come.
+/// Ganeti's watcher starts missing daemons in its own way, with a vote. On a host that is master only by its own files,
+/// it waits for a luxid that does not start.
 fn run_the_watcher(scene: &Scene, name: &str) {
     let ended = scene.host(name).run_within(&["ganeti-watcher", "--ignore-pause"], Duration::from_secs(30));
     println!("ganeti-watcher on {name}: {ended:?}");
@@ -26,8 +26,8 @@ fn run_the_watcher(scene: &Scene, name: &str) {
 fn of_two_nodes_the_survivor_serves_and_can_start_again() {
     let scene = Scene::up("two", 2, Roles::Primitive);
     scene.host("n1").check(&["gnt-cluster", "add-tags", "ocf:master-role:full"]).unwrap();
-    // wconfd tells the other nodes a moment after the job has ended, and by two ways of their own: n2 has to know the tag for
-    // itself, and to have it in the configuration that it goes on with as the master.
+    // wconfd notifies the other nodes a moment after the job has ended, by two channels. n2 has to know the tag itself,
+    // and to have it in the configuration with which it goes on as the master.
     let n2 = scene.host("n2");
     let has_it = |file: &str| -> lab::Result<bool> { Ok(n2.read_file(file)?.contains("ocf:master-role:full")) };
     let files = ["/var/lib/ganeti/ssconf_cluster_tags", "/var/lib/ganeti/config.data"];
@@ -39,7 +39,7 @@ fn of_two_nodes_the_survivor_serves_and_can_start_again() {
     run_the_watcher(&scene, "n2");
     scene.assert_end(&end);
 
-    // With a fencing of a moment ago and with none that anybody knows of: the record is a proof that does not age.
+    // Both with a recent fencing and with no known fencing: the record is a proof that does not expire.
     for forgotten in [false, true] {
         if forgotten {
             let n2 = scene.host("n2");

@@ -1,4 +1,4 @@
-//! What the candidates' confd say who is master, and what the agents make of it: real datagrams, signed as Ganeti signs them.
+//! The master claims of the candidates' confd, and the agents' reaction: real datagrams, signed as Ganeti signs them.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ impl Cluster {
         Self { scene, addresses, claims }
     }
 
-    /// The role is served here, and all of full mode's checks but that of the claims are content.
+    /// The role is served here, and all checks of full mode but that of the claims succeed.
     fn serves_in_full_mode(&self) {
         self.scene.file("ssconf_cluster_tags", "ocf:master-role:full\n");
         self.scene.file("ssconf_master_ip", "127.0.0.1\n");
@@ -79,7 +79,8 @@ impl Cluster {
     }
 }
 
-/// As confd 3.0.2 answers; the serial number of the cluster object, which every answer has, is none of the configuration's.
+/// The answer of confd 3.0.2; the serial number of the cluster object, which every answer has, is not that of the
+/// configuration.
 fn confd(socket: &UdpSocket, claim: &Claim) {
     let sign = |salt: &str, message: &str| {
         let mut mac = Hmac::<Sha1>::new_from_slice(KEY.as_bytes()).unwrap();
@@ -100,8 +101,9 @@ fn confd(socket: &UdpSocket, claim: &Claim) {
     }
 }
 
-/// A returned master names itself in an older configuration, and the third candidate is silent: the real master keeps its
-/// role in full mode. A newer configuration is a disagreement, unless it is the word of a node that is shunned here.
+/// A returned master names itself in an older configuration, and the third candidate does not answer: the real master
+/// keeps its role in full mode. A newer configuration is a disagreement, unless it comes from a node that is shunned
+/// here.
 #[test]
 fn a_returned_masters_old_claim_demotes_nobody() {
     let cluster = Cluster::new(&[("n1.lab", 150), ("n2.lab", 100)]);
@@ -117,8 +119,8 @@ fn a_returned_masters_old_claim_demotes_nobody() {
     assert!(said.contains("n2.lab: shunned here, ignored: n2.lab names n2.lab (serial 160)"), "{said}");
 }
 
-/// After a pause the real master takes its role again, whatever a returned one says, and the returned one does not: its reason
-/// names the newer configuration's master.
+/// After a pause the real master takes its role again, whatever a returned one claims. The returned one does not: its
+/// reason names the newer configuration's master.
 #[test]
 fn the_newest_configuration_takes_the_role_again() {
     let newest = Cluster::new(&[("n1.lab", 150), ("n2.lab", 100)]);

@@ -1,4 +1,4 @@
-//! What a stop leaves behind: an open job queue, and no master IP.
+//! The state after a stop: an open job queue, and no master IP.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,7 @@ use crate::common::{MASTER, Scene};
 
 const RECURRING: [(&str, &str); 1] = [("OCF_RESKEY_CRM_meta_interval", "10000")];
 
-/// n1, alone, with daemons that end when they are told to.
+/// n1 alone, with daemons that end when they are asked to.
 fn master() -> Scene {
     let scene = Scene::new("n1.lab").alone();
     scene.program("daemon-util", "[ $1 != stop-master ] || rm -f $RUN/socket/*");
@@ -18,8 +18,8 @@ fn master() -> Scene {
     scene
 }
 
-/// A luxid whose drain flag is a file. As the real one it cannot remove one that is not there; `confirms`: no candidate is
-/// dead, for which it would wait before it answers. Beside it a wconfd.
+/// A luxid whose drain flag is a file. Like the real one it cannot clear a flag that is not set. `confirms`: no
+/// candidate is dead, for which it would wait before it answers. There is also a wconfd.
 fn serve(scene: &Scene, confirms: bool) {
     let flag = flag(scene);
     scene.serve("ganeti-query", move |method, arguments| match method {
@@ -52,8 +52,8 @@ fn ours(scene: &Scene) -> bool {
     scene.kept("queue-drained.json").exists()
 }
 
-/// A queue that stays drained refuses the record of a dead node, too: after a boot, and where a dead candidate kept luxid
-/// from confirming the drain in time.
+/// A queue that stays drained also rejects the job that records a dead node: after a boot, and where a dead candidate
+/// kept luxid from confirming the drain in time.
 #[test]
 fn what_a_stop_drained_is_opened_where_the_role_stays() {
     for confirms in [true, false] {
@@ -68,7 +68,7 @@ fn what_a_stop_drained_is_opened_where_the_role_stays() {
     }
 }
 
-/// The same where no start comes: the stop was killed half way, or the administrator has started the daemons.
+/// The same without a start: the stop was killed half way, or the administrator has started the daemons.
 #[test]
 fn what_a_stop_drained_is_opened_by_a_monitor() {
     let scene = master();
@@ -90,7 +90,7 @@ fn what_the_administrator_drained_stays_drained() {
     assert!(flag(&scene).exists());
 }
 
-/// `gnt-cluster master-failover` opens the queue, and luxid cannot open one that is open. What is drained later is the
+/// `gnt-cluster master-failover` opens the queue, and luxid cannot open one that is open. A later drain is the
 /// administrator's.
 #[test]
 fn a_queue_that_a_failover_has_opened_is_ours_no_more() {
@@ -109,7 +109,7 @@ fn a_queue_that_a_failover_has_opened_is_ours_no_more() {
     assert!(!ours(&scene), "the role is elsewhere");
 }
 
-/// A stop of a role that has failed is no planned move: nobody waits for jobs.
+/// A stop of a failed role is not a planned move: it does not wait for jobs.
 #[test]
 fn a_recovery_drains_nothing() {
     let scene = master();
@@ -123,8 +123,8 @@ fn a_recovery_drains_nothing() {
     assert!(!flag(&scene).exists() && !ours(&scene), "the master IP is missing");
 }
 
-/// After a change of netmask or device that did not get through, `ip addr del` with what the files say fails, and so did
-/// the stop: a healthy host was fenced.
+/// After a change of netmask or device that was not applied, `ip addr del` with the values of the files fails, and so
+/// did the stop: a healthy host was fenced.
 #[test]
 fn the_master_ip_is_removed_as_it_is_not_as_it_is_written() {
     if !crate::nix_is_root() {
@@ -142,8 +142,8 @@ fn the_master_ip_is_removed_as_it_is_not_as_it_is_written() {
     }
 }
 
-/// Ganeti's files are no more readable: the IP that served here is known all the same. Where it is not, a stop must not
-/// say that it is gone.
+/// Ganeti's files cannot be read any more: the IP that served here is still known. If it is not known, a stop must not
+/// report that it is gone.
 #[test]
 fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
     if !crate::nix_is_root() {
@@ -175,7 +175,7 @@ fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
     assert_eq!(elsewhere.run(MASTER, "stop", &[]).code, 0, "no role was here");
 }
 
-/// "Not running" has no stop run, and the IP that is left keeps the role from every other node.
+/// After "not running" Pacemaker runs no stop, and a remaining IP keeps the role from every other node.
 #[test]
 fn a_master_ip_without_a_luxid_is_a_failure_in_full_mode() {
     if !crate::nix_is_root() {
@@ -189,7 +189,7 @@ fn a_master_ip_without_a_luxid_is_a_failure_in_full_mode() {
     assert_eq!(scene.with_address("192.0.2.101/24", MASTER, "monitor").code, 7);
 }
 
-/// "Not installed" bans a node, "unpromoted" has another promoted beside a master that serves.
+/// "Not installed" bans a node; "unpromoted" lets Pacemaker promote another node beside a serving master.
 #[test]
 fn files_that_cannot_be_read_are_a_failure_and_no_absence() {
     let clone = [("OCF_RESKEY_CRM_meta_promoted_max", "1"), RECURRING[0]];
@@ -210,7 +210,7 @@ fn files_that_cannot_be_read_are_a_failure_and_no_absence() {
     assert_eq!(first, 7, "a second master that failed would have Pacemaker stop the first one, which serves elsewhere");
 }
 
-/// An environment may hold anything.
+/// An environment may have variables that are not text.
 #[test]
 fn what_is_no_text_is_no_panic() {
     let scene = Scene::new("n1.lab").alone();

@@ -1,5 +1,5 @@
-//! A Ganeti cluster on disk, as the agent sees it: `config.data`, OOB programs with their hosts' power in files, the
-//! receipts; and the two ways in which the agent is called.
+//! A Ganeti cluster on disk for the agent: `config.data`, OOB programs with the power of their hosts in files, and the
+//! receipts. Also has the two ways in which the agent is called.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -17,16 +17,16 @@ pub(crate) use outside::{Ran, install};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The agent.
+/// The path of the agent.
 pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_fence_ganeti");
 
-/// Short waits, so that a test is over soon; what Pacemaker's `disable_timeout` would lengthen is kept short too.
+/// Short waits, so that a test ends soon. Under Pacemaker, `disable_timeout` would lengthen them, so it is off.
 const BRISK: &str = "stonith_status_sleep=0.05\ndisable_timeout=false\npower_timeout=1\n";
 
-/// A test that hangs is killed after this many seconds.
+/// The time in seconds after which a test that hangs is killed.
 const GIVE_UP: &str = "60";
 
-/// A cluster of n1.lab (the master), n2.lab and n3.lab, all on, with one well-behaved OOB program.
+/// A cluster of n1.lab (the master), n2.lab and n3.lab, all on, with one OOB program that keeps the contract.
 pub(crate) struct Cluster {
     folder: TempDir,
 }
@@ -36,7 +36,7 @@ impl Cluster {
         Self::with_program("")
     }
 
-    /// `vice` is shell text that runs before the program's good part, with `$1` the command and `$2` the node.
+    /// `vice` is shell text that runs before the correct part of the program, with `$1` the command and `$2` the node.
     pub(crate) fn with_program(vice: &str) -> Self {
         let cluster = Self { folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir(cluster.path("data")).unwrap();
@@ -56,7 +56,7 @@ impl Cluster {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The configuration, for a test to change and give to [`Cluster::write_config`].
+    /// Returns the configuration, for a test to change and give to [`Cluster::write_config`].
     pub(crate) fn config(&self) -> Value {
         json!({
             "version": 3_000_000, "serial_no": 17, "mtime": 1.5,
@@ -79,7 +79,8 @@ impl Cluster {
         std::fs::write(self.path("data/config.data"), text).unwrap();
     }
 
-    /// An OOB program called `name`: the vice, then the good part, which logs its calls and keeps the power.
+    /// Writes an OOB program called `name`: first `vice`, then the correct part, which logs its calls and stores the
+    /// power.
     pub(crate) fn program(&self, name: &str, vice: &str) -> PathBuf {
         let folder = self.folder.path().display();
         let body = format!(
@@ -111,7 +112,7 @@ esac
         self.text(&format!("power-{node}")).trim().to_owned()
     }
 
-    /// Every call of an OOB program, as `COMMAND NODE`.
+    /// Returns every call of an OOB program, as `COMMAND NODE`.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.text("calls").lines().map(str::to_owned).collect()
     }
@@ -120,7 +121,7 @@ esac
         self.calls().iter().filter(|known| *known == call).count()
     }
 
-    /// What Pacemaker would put before the action's own lines.
+    /// Returns the lines that Pacemaker would put before those of the action.
     pub(crate) fn settings(&self) -> String {
         format!(
             "{BRISK}data_dir={}\nstate_dir={}\n",
@@ -129,12 +130,12 @@ esac
         )
     }
 
-    /// As Pacemaker calls it: no argument, `key=value` lines on stdin.
+    /// Calls the agent as Pacemaker does: without arguments, with `key=value` lines on stdin.
     pub(crate) fn pacemaker(&self, lines: &str) -> Ran {
         feed(pacemakers_command(), format!("{}{lines}\n", self.settings()).as_bytes())
     }
 
-    /// As a person calls it; the folders are added.
+    /// Calls the agent as an administrator does, with the directories added.
     pub(crate) fn person(&self, arguments: &[&str]) -> Ran {
         let mut command = bounded();
         command.args(arguments).args(["--stonith-status-sleep", "0.05", "--power-timeout", "1"]);
@@ -142,7 +143,8 @@ esac
         feed(command, b"")
     }
 
-    /// The files of a host that is no master candidate: Ganeti's node list, and Pacemaker's configuration with a copy of the programs.
+    /// Writes the files of a host that is not a master candidate: Ganeti's node list, and Pacemaker's configuration
+    /// with a copy of the programs.
     pub(crate) fn regular(&self, programs: &str) -> String {
         std::fs::remove_file(self.path("data/config.data")).unwrap();
         std::fs::write(self.path("data/ssconf_node_list"), "n1.lab\nn2.lab\nn3.lab\n").unwrap();
@@ -154,25 +156,25 @@ esac
         format!("cib={}", self.path("cib.xml").display())
     }
 
-    /// Every line of the receipts.
+    /// Returns every line of the receipts.
     pub(crate) fn ledger(&self) -> Vec<Value> {
         outside::ledger(&self.text("state/receipts.jsonl"))
     }
 
-    /// The one receipt, after checking that it follows its intent.
+    /// Returns the one receipt, after checking that it follows its intent.
     pub(crate) fn receipt(&self) -> Value {
         outside::receipt(&self.ledger())
     }
 }
 
-/// The agent, ended if it hangs.
+/// Returns a command for the agent that is killed if it hangs.
 pub(crate) fn bounded() -> Command {
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", GIVE_UP, AGENT]).env_remove("PCMK_service");
     command
 }
 
-/// The same under Pacemaker's fencer (`lib/common/logging.c` sets this for its children).
+/// Returns the same command under Pacemaker's fencer (`lib/common/logging.c` sets this variable for its children).
 pub(crate) fn pacemakers_command() -> Command {
     let mut command = bounded();
     command.env("PCMK_service", "pacemaker-fenced");
@@ -184,7 +186,7 @@ pub(crate) fn feed(command: Command, input: &[u8]) -> Ran {
     outside::feed("fence_ganeti", command, input)
 }
 
-/// Runs shell text with `$0` the agent and `$1` a file with the lines for stdin; for odd file descriptors.
+/// Runs shell text with `$0` the agent and `$1` a file with the lines for stdin, for unusual file descriptors.
 pub(crate) fn in_shell(cluster: &Cluster, text: &str, lines: &str) -> Ran {
     let input = cluster.path("stdin");
     std::fs::write(&input, format!("{}{lines}\n", cluster.settings())).unwrap();
@@ -205,13 +207,13 @@ pub(crate) fn start(cluster: &Cluster, lines: &str) -> Child {
         .unwrap()
 }
 
-/// What Pacemaker does when the time is up.
+/// Kills the process group, as Pacemaker does after its timeout.
 pub(crate) fn kill_group(agent: &Child) {
     let killed = Command::new("kill").args(["-KILL", "--", &format!("-{}", agent.id())]).status().unwrap();
     assert!(killed.success());
 }
 
-/// Waits for something that comes; a test that waits for ever is ended here.
+/// Waits until `seen` returns true; panics after about 20 s.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut seen: impl FnMut() -> bool) {
     for _ in 0..2000 {
@@ -223,9 +225,9 @@ pub(crate) fn wait_for(what: &str, mut seen: impl FnMut() -> bool) {
     panic!("in vain: {what}");
 }
 
-/// Whether the process is alive.
+/// Returns whether the process is alive.
 pub(crate) fn runs(pid: &str) -> bool {
-    // A process that was killed and not yet reaped is dead too.
+    // A process that was killed and not yet reaped is dead, too.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with(['Z', 'X']))
 }

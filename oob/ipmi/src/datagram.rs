@@ -1,4 +1,4 @@
-//! Any datagram a BMC may send, in one call. For fuzzing and for looking at captures.
+//! Decodes any datagram that a BMC may send, in one call. For fuzzing and for the analysis of captures.
 
 use crate::Ignored;
 use crate::keys::SessionKeys;
@@ -15,9 +15,9 @@ pub enum Datagram {
     Plain(LanReply),
     /// RMCP+ Open Session Response.
     OpenSession(OpenSessionResponse),
-    /// RAKP Message 2.
+    /// RAKP Message 2, the BMC's answer to message 1.
     Rakp2(Rakp2),
-    /// RAKP Message 4.
+    /// RAKP Message 4, the BMC's answer to message 3.
     Rakp4(Rakp4),
     /// A reply inside a session, with its session sequence number.
     Sealed(u32, LanReply),
@@ -26,7 +26,7 @@ pub enum Datagram {
 /// Decodes a datagram as the client would, with all checks but those that need the request.
 ///
 /// # Errors
-/// Why the client would skip it. No bytes make this panic.
+/// The reason why the client would skip it. No bytes make this panic.
 pub fn decode_datagram(bytes: &[u8], session: Option<(&SessionKeys, u32)>) -> Result<Datagram, Ignored> {
     if let Ok(message) = decode_v15(bytes) {
         return LanReply::decode(message).map(Datagram::Plain);

@@ -1,4 +1,4 @@
-//! What can go wrong, by what an operator can do about it.
+//! The errors of this crate, grouped by what an administrator can do about them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::login::CAPABILITIES;
 use crate::status::describe;
 use crate::{CipherSuite, Privilege, TargetError};
 
-/// Why a session or a command failed. None of these says anything about the power of the machine.
+/// The reason why a session or a command failed. No error shows anything of the power of the machine.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,134 +24,134 @@ pub enum Error {
     Resolve {
         /// The configured name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         reason: String,
     },
-    /// The local system refused to open or use a socket.
+    /// The local system did not open or use a socket.
     #[error("BMC {peer}: {doing}: {source}")]
     Socket {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// What was tried.
+        /// The operation on the socket.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Nothing listens on the BMC's port (ICMP port unreachable).
+    /// No program listens on the BMC's port (ICMP port unreachable).
     #[error("BMC {peer}: sent {tries} packets, each was refused: nothing listens on this UDP port")]
     Refused {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Refusals seen in a row.
+        /// Number of refusals in a row.
         tries: u32,
     },
-    /// The network says that the BMC cannot be reached (ICMP host or network unreachable, no route).
+    /// The network reports that the BMC cannot be reached (ICMP host or network unreachable, no route).
     #[error("BMC {peer}: tried to reach it {tries} times: {source}")]
     Unreachable {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Refusals seen in a row.
+        /// Number of refusals in a row.
         tries: u32,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Silence until the deadline.
+    /// The BMC did not answer until the deadline.
     #[error("BMC {peer}: no answer to {asked}, sent {sent} times in {:.1} s; {ignored}", waited.as_secs_f32())]
     NoAnswer {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The message left without an answer.
+        /// The message that was not answered.
         asked: &'static str,
-        /// How often it was sent.
+        /// How often the message was sent.
         sent: u32,
-        /// How long was waited.
+        /// How long the answer was waited for.
         waited: Duration,
-        /// What came back instead.
+        /// The datagrams that came back instead.
         ignored: IgnoredTally,
     },
     /// The deadline had passed before anything could be sent.
     #[error("BMC {peer}: the time was up before {asked} could be sent")]
     DeadlinePassed {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The message not sent.
+        /// The message that was not sent.
         asked: &'static str,
     },
-    /// The BMC says that it does not speak IPMI 2.0.
+    /// The BMC reports that it does not support IPMI 2.0.
     #[error("BMC {peer}: asked for its authentication capabilities, it does not offer IPMI 2.0 sessions")]
     NoIpmi20 {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
     },
-    /// No allowed cipher suite is offered.
+    /// The BMC offers no allowed cipher suite.
     #[error("BMC {peer}: proposed cipher suite {suite}, refused with status {status:02X}h ({})", describe(*status))]
     CipherSuiteRefused {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The last suite proposed.
+        /// The last suite that was proposed.
         suite: CipherSuite,
-        /// RMCP+ status code.
+        /// The RMCP+ status code (IPMI 2.0 table 13-15).
         status: u8,
     },
     /// The BMC chose other algorithms than those proposed.
     #[error("BMC {peer}: proposed cipher suite {suite}, it answered with other algorithms")]
     CipherSuiteChanged {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The suite proposed.
+        /// The suite that was proposed.
         suite: CipherSuite,
     },
     /// All sessions of the BMC are taken.
     #[error("BMC {peer}: asked {tries} times for a session, all sessions are taken (status {status:02X}h)")]
     NoSessionSlot {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// How often was asked.
+        /// How often a session was requested.
         tries: u32,
-        /// RMCP+ status code.
+        /// The RMCP+ status code (IPMI 2.0 table 13-15).
         status: u8,
     },
     /// The BMC does not know the user name.
     #[error("BMC {peer}: login as {username:?}: user refused with status {status:02X}h ({})", describe(*status))]
     UserRefused {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The user.
+        /// The configured user name.
         username: String,
-        /// RMCP+ status code.
+        /// The RMCP+ status code (IPMI 2.0 table 13-15).
         status: u8,
     },
-    /// The password differs from the BMC's.
+    /// The password is not the one that the BMC has.
     #[error("BMC {peer}: login as {username:?}: the password is not the one the BMC has (RAKP message {message})")]
     WrongPassword {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The user.
+        /// The configured user name.
         username: String,
-        /// The message that showed it: 2 (our check) or 4 (the BMC's).
+        /// The message that showed it: 2 (this host's check) or 4 (the BMC's).
         message: u8,
     },
     /// The session keys differ although the password fits.
     #[error("BMC {peer}: login as {username:?}: the password fits but the session key does not (RAKP message 4, {})",
         if *kg_given { "K_g given" } else { "no K_g given" })]
     WrongKg {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The user.
+        /// The configured user name.
         username: String,
-        /// Whether a K_g was configured.
+        /// Whether a BMC key (K_g) was configured.
         kg_given: bool,
     },
-    /// The user may not have the privilege level asked for.
+    /// The user may not have the requested privilege level.
     #[error("BMC {peer}: login as {username:?}: privilege level {privilege} refused ({reason})")]
     PrivilegeRefused {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The user.
+        /// The configured user name.
         username: String,
-        /// The level asked for.
+        /// The requested privilege level.
         privilege: Privilege,
-        /// Status or completion code in words.
+        /// The meaning of the status or completion code.
         reason: String,
         /// Whether the refusal came in the session, sealed with its keys.
         in_session: bool,
@@ -159,41 +159,41 @@ pub enum Error {
     /// The handshake was refused for another reason.
     #[error("BMC {peer}: {asked} refused with status {status:02X}h ({})", describe(*status))]
     HandshakeRefused {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// The message refused.
+        /// The message that was refused.
         asked: &'static str,
-        /// RMCP+ status code.
+        /// The RMCP+ status code (IPMI 2.0 table 13-15).
         status: u8,
     },
     /// The session's privilege level is too low for the command (D4h).
     #[error("BMC {peer}: {} refused: the privilege level of the session is too low (D4h)", name(*net_fn, *command))]
     InsufficientPrivilege {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Network function of the request.
+        /// The network function of the request.
         net_fn: u8,
-        /// Command number.
+        /// The command number of the request.
         command: u8,
     },
     /// The BMC does not have the command (C1h).
     #[error("BMC {peer}: {} is not supported by the BMC (C1h)", name(*net_fn, *command))]
     Unsupported {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Network function of the request.
+        /// The network function of the request.
         net_fn: u8,
-        /// Command number.
+        /// The command number of the request.
         command: u8,
     },
     /// The BMC stayed busy until the deadline (C0h, C3h, C4h, D2h).
     #[error("BMC {peer}: {} put off until the time was up: {} ({code:02X}h)", name(*net_fn, *command), completion_text(*code))]
     Busy {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Network function of the request.
+        /// The network function of the request.
         net_fn: u8,
-        /// Command number.
+        /// The command number of the request.
         command: u8,
         /// The last completion code.
         code: u8,
@@ -201,59 +201,59 @@ pub enum Error {
     /// The command failed with another completion code.
     #[error("BMC {peer}: {} failed: {} ({code:02X}h)", name(*net_fn, *command), completion_text(*code))]
     Completion {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Network function of the request.
+        /// The network function of the request.
         net_fn: u8,
-        /// Command number.
+        /// The command number of the request.
         command: u8,
-        /// Completion code.
+        /// The completion code of the reply.
         code: u8,
     },
-    /// An authentic reply that makes no sense.
+    /// A reply is authentic and cannot be parsed.
     #[error("BMC {peer}: {} answered with {len} bytes that cannot be read: {detail}", name(*net_fn, *command))]
     MalformedReply {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Network function of the request.
+        /// The network function of the request.
         net_fn: u8,
-        /// Command number.
+        /// The command number of the request.
         command: u8,
-        /// Bytes after the completion code.
+        /// Number of bytes after the completion code.
         len: usize,
-        /// What is wrong.
+        /// The parser's error.
         detail: String,
     },
     /// The request is for another controller than the BMC itself, which needs bridging.
     #[error("BMC {peer}: {} is for the controller at {address:02X}h on channel {channel}, only the BMC itself can be asked",
         name(*net_fn, *command))]
     NotBridged {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// Network function of the request.
+        /// The network function of the request.
         net_fn: u8,
-        /// Command number.
+        /// The command number of the request.
         command: u8,
-        /// Slave address asked for.
+        /// The requested slave address.
         address: u8,
-        /// Channel asked for.
+        /// The requested channel.
         channel: u8,
     },
-    /// The request is longer than an IPMI message may be, or nothing was asked.
+    /// The request is longer than an IPMI message may be, or there was no request.
     #[error("BMC {peer}: {what}")]
     Misuse {
-        /// The BMC.
+        /// The BMC's address and port.
         peer: SocketAddr,
-        /// What the calling program did wrong.
+        /// The mistake of the calling program.
         what: &'static str,
     },
-    /// The system gave no random numbers.
+    /// The system returned no random numbers.
     #[error("no random numbers for the session keys: {0}")]
     Random(String),
 }
 
 impl Error {
-    /// What to do about it, in one line.
+    /// Returns what the administrator can do about the error, in one line.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Target(_) => "correct the BMC's entry in the configuration",
@@ -308,13 +308,13 @@ impl Error {
         )
     }
 
-    /// Whether the keys of a session prove that it was the BMC that refused the login. Anybody on the network may have sent
-    /// what came before a session was open: it ends this login, and must not be remembered.
+    /// Whether the keys of a session prove that the BMC itself refused the login. Before a session is open any host on
+    /// the network may have sent the packet: it ends this login, and must not be remembered.
     pub fn is_proven(&self) -> bool {
         matches!(self, Self::PrivilegeRefused { in_session: true, .. })
     }
 
-    /// Whether this is silence or an ICMP refusal: nobody was there.
+    /// Whether the BMC did not answer, or ICMP reported it as unreachable.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
@@ -322,11 +322,11 @@ impl Error {
         )
     }
 
-    /// Whether nothing at all came back, from the first message of a login on, though it was waited for `patience`: as from a
-    /// BMC that has no power. A port that is closed (ICMP port unreachable) is an answer. "Host unreachable" comes from a router
-    /// or from a route of this host, at once, and shows nothing of the BMC.
+    /// Whether there was no answer at all from the first message of a login on, although it was waited for `patience`:
+    /// as from a BMC without power. A closed port (ICMP port unreachable) is an answer. "Host unreachable" comes at
+    /// once from a router or from a route of this host, and shows nothing of the BMC.
     pub fn is_total_silence(&self, patience: Duration) -> bool {
-        /// Between the deadline that was set and the moment in which the waiting began.
+        /// The time between setting the deadline and the start of the wait.
         const SLACK: Duration = Duration::from_millis(100);
         match self {
             Self::NoAnswer { asked, waited, ignored, .. } => {
@@ -355,7 +355,7 @@ impl Error {
 mod tests {
     use super::*;
 
-    /// A route of this host that is missing says "host unreachable" in no time, and a BMC that had said "on" was taken for one
+    /// A missing route of this host reports "host unreachable" at once. A BMC that had read "on" was then taken for one
     /// that has lost its power with its host.
     #[test]
     fn host_unreachable_is_no_silence() {

@@ -8,10 +8,10 @@ use crate::rakp::{Rakp1, Rakp2, Rakp2Body, Rakp3, Rakp4};
 use crate::rmcp::{PayloadType, encode_plain};
 use crate::{CipherSuite, Ignored, Target};
 
-/// The random choices of one attempt.
+/// The random numbers of one attempt.
 #[derive(Clone, Copy)]
 pub(crate) struct Choice {
-    /// Not 0.
+    /// Not 0, which means "no session" (section 13.6).
     pub(crate) console_session_id: u32,
     pub(crate) console_random: [u8; 16],
 }
@@ -35,7 +35,7 @@ impl Stage {
     }
 }
 
-/// What an accepted answer leads to.
+/// The consequence of an accepted answer.
 pub(crate) enum Step {
     /// The next message is ready in [`Attempt::packet`].
     Next,
@@ -43,15 +43,15 @@ pub(crate) enum Step {
     Done(Box<Established>),
     /// The BMC refused with this status code.
     Refused(u8),
-    /// The code in RAKP 2 or 4 is not what password and K_g give.
+    /// The code in RAKP 2 or 4 does not follow from password and K_g.
     ///
-    /// The BMC is not told (section 13.22 would allow it): it might count that as a bad login and lock the account.
+    /// The BMC is not notified (section 13.22 would allow it): it might count that as a bad login and lock the account.
     Mismatch,
-    /// The BMC chose other algorithms.
+    /// The BMC chose other algorithms than those proposed.
     SuiteChanged,
 }
 
-/// An open session.
+/// The ids and keys of an open session.
 pub(crate) struct Established {
     pub(crate) console_session_id: u32,
     pub(crate) managed_session_id: u32,
@@ -68,15 +68,15 @@ pub(crate) struct Attempt<'t> {
     target: &'t Target,
     suite: CipherSuite,
     choice: Choice,
-    /// Tag of the first message; those of the later ones follow.
+    /// Tag of the first message; the later messages have the next numbers.
     first_tag: u8,
     state: State,
-    /// The present message was refused; by whom is not known, so the answer is waited for still.
+    /// The present message was refused. The sender of the refusal is unknown, so the answer is still waited for.
     refused: bool,
 }
 
 impl<'t> Attempt<'t> {
-    /// Tags used by one attempt.
+    /// The number of tags that one attempt uses.
     pub(crate) const TAGS: u8 = 3;
 
     pub(crate) fn new(target: &'t Target, suite: CipherSuite, choice: Choice, first_tag: u8) -> Self {
@@ -103,7 +103,7 @@ impl<'t> Attempt<'t> {
         })
     }
 
-    /// The datagram to send, and to send again while no answer comes.
+    /// Returns the datagram to send, and to send again until an answer comes.
     pub(crate) fn packet(&self) -> Vec<u8> {
         match &self.state {
             State::OpenSession => {
@@ -136,8 +136,8 @@ impl<'t> Attempt<'t> {
         }
     }
 
-    /// Takes one payload from the BMC. What is not the answer to the present message changes nothing; a refusal of it is told
-    /// once.
+    /// Processes one payload from the BMC. A payload that is not the answer to the present message changes nothing. A
+    /// refusal of the present message is returned once.
     pub(crate) fn receive(&mut self, kind: PayloadType, payload: &[u8]) -> Result<Step, Ignored> {
         let step = self.step(kind, payload)?;
         if matches!(step, Step::Refused(_)) && std::mem::replace(&mut self.refused, true) {

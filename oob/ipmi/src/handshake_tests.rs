@@ -1,5 +1,5 @@
-//! Packets that nobody sends who means well, by somebody who sees ours: none of them opens a session, and none in a session is
-//! taken for the BMC's word.
+//! Hostile packets of a sender that sees ours: none of them opens a session, and none in a session is accepted as the
+//! BMC's answer.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -17,7 +17,7 @@ use crate::{CipherSuite, Datagram, Secret, Target, decode_datagram};
 const CONSOLE: u32 = 0x0102_0304;
 const MANAGED: u32 = 0x1112_1314;
 
-/// How many for each suite and stage: 20 000 in all.
+/// The number of packets for each suite and stage: 20 000 in all.
 const EACH: usize = 2_500;
 
 fn exchange(suite: CipherSuite) -> Exchange {
@@ -33,7 +33,8 @@ fn exchange(suite: CipherSuite) -> Exchange {
     }
 }
 
-/// The BMC's own answers to an attempt with the first tag 0, and what an attacker without the password makes of them.
+/// Returns the BMC's own answers to an attempt with the first tag 0, which an attacker without the password then
+/// changes.
 fn truth(suite: CipherSuite) -> [Vec<u8>; 3] {
     let offer = SessionOffer { max_privilege: 4, managed_session_id: MANAGED, algorithms: suite.algorithms() };
     let opened = OpenSessionResponse { message_tag: 0, console_session_id: Some(CONSOLE), outcome: Ok(offer) };
@@ -74,11 +75,11 @@ fn no_hostile_packet_opens_a_session() {
             for number in 0..EACH {
                 let forged = mutated(&mut dice, &valid);
                 let Some(step) = take(&mut attempt, &forged) else { continue };
-                // But for the reserved bytes, which no code covers.
+                // The reserved bytes are left out of the comparison: no code covers them.
                 let same = decode_datagram(&forged, None) == decode_datagram(&truth[stage], None);
                 match step {
                     Step::Done(_) => assert!(same && stage == 2, "{suite} {number}"),
-                    // A session that is offered is none yet: anybody may offer one, and cannot prove the password then.
+                    // An offered session is not open yet: any host may offer one, and cannot prove the password then.
                     Step::Next if stage == 0 => attempt = begun(),
                     Step::Next => {
                         assert!(same && attempt.stage() == Stage::Rakp3, "{suite} {number}");
@@ -88,14 +89,14 @@ fn no_hostile_packet_opens_a_session() {
                     Step::Mismatch | Step::SuiteChanged => {}
                 }
             }
-            // Whatever came before, the BMC's own answer counts.
+            // After any such packets the BMC's own answer still counts.
             let answer = take(&mut attempt, &truth[stage]);
             assert!(matches!(answer, Some(Step::Next | Step::Done(_))), "{suite} {stage}");
         }
     }
 }
 
-/// An "off" that the BMC has said is the answer to one request; what was changed in it on the way is no answer at all.
+/// An "off" of the BMC is the answer to one request. A reply that was changed on its way is not an answer.
 #[test]
 fn no_hostile_packet_in_a_session_is_the_bmcs_word() {
     let mut dice = Dice::new(6);

@@ -1,19 +1,19 @@
-//! Why a datagram was not taken for an answer.
+//! The reasons why a datagram was not accepted as an answer.
 
 use std::fmt;
 
-/// The reason a received datagram was skipped. Skipping is never an error: waiting goes on until the timer ends.
+/// The reason why a received datagram was skipped. Skipping is never an error: the wait goes on until the timer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
-    /// Shorter or longer than its own fields say.
+    /// The datagram is shorter or longer than its own fields state.
     Length,
-    /// Not RMCP version 1.0 of class IPMI.
+    /// The datagram is not RMCP version 1.0 of class IPMI.
     NotIpmi,
-    /// Another payload type or authentication type than the one waited for.
+    /// The payload type or authentication type is not the expected one.
     PayloadType,
-    /// The session ID belongs to no session of ours.
+    /// The session ID is not that of a session of ours.
     SessionId,
-    /// The session sequence number was seen already or is older than one that was.
+    /// The session sequence number was received before, or is older than one that was.
     OldSequence,
     /// The integrity code does not fit the session's key.
     IntegrityCode,
@@ -23,15 +23,15 @@ pub enum Ignored {
     ConfidentialityPad,
     /// One of the two IPMB checksums is wrong.
     Checksum,
-    /// Addressed to or from somebody else.
+    /// The addresses are not those of the BMC and this console.
     Address,
-    /// Answers another command, or is a request.
+    /// The message answers another command, or is a request.
     Command,
-    /// Answers an earlier request (`rqSeq`).
+    /// The message answers an earlier request (`rqSeq`).
     RequestSequence,
-    /// Carries another message tag than the request.
+    /// The message tag is not that of the request.
     MessageTag,
-    /// Arrived when nothing of its kind was waited for.
+    /// A message of this kind was not expected at that time.
     Unexpected,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// How many datagrams were skipped while waiting, and why the last one was.
+/// The number of datagrams that were skipped during a wait, and the reason of the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IgnoredTally {
     count: u32,
@@ -64,13 +64,13 @@ pub struct IgnoredTally {
 }
 
 impl IgnoredTally {
-    /// Counts one more.
+    /// Counts one more skipped datagram.
     pub fn add(&mut self, reason: Ignored) {
         self.count = self.count.saturating_add(1);
         self.last = Some(reason);
     }
 
-    /// The number of datagrams skipped.
+    /// Returns the number of skipped datagrams.
     pub fn count(&self) -> u32 {
         self.count
     }

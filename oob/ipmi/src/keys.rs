@@ -1,4 +1,4 @@
-//! Keys and codes of the RAKP exchange (IPMI 2.0 sections 13.28 to 13.33).
+//! Computes keys and codes of the RAKP exchange (IPMI 2.0 sections 13.28 to 13.33).
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::suite::{CipherSuite, Code};
 
-/// Everything both sides know once RAKP Message 2 was sent, the input of all codes.
+/// The values that both sides know after RAKP Message 2: the input of all codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     /// The suite agreed on in Open Session.
@@ -23,7 +23,7 @@ pub struct Exchange {
     pub managed_guid: [u8; 16],
     /// The role byte of RAKP 1, name-only bit included.
     pub role: u8,
-    /// User name.
+    /// The user name, at most 16 bytes.
     pub username: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ impl Exchange {
         u8::try_from(self.username.len()).unwrap_or(u8::MAX)
     }
 
-    /// The code of RAKP 2, by which the BMC proves to know the password.
+    /// Returns the code of RAKP 2, with which the BMC proves that it knows the password.
     pub fn rakp2_code(&self, password: &[u8]) -> Code {
         self.suite.mac(
             password,
@@ -48,7 +48,7 @@ impl Exchange {
         )
     }
 
-    /// The code of RAKP 3, by which the console proves to know the password.
+    /// Returns the code of RAKP 3, with which the console proves that it knows the password.
     pub fn rakp3_code(&self, password: &[u8]) -> Code {
         self.suite.mac(
             password,
@@ -61,7 +61,7 @@ impl Exchange {
         )
     }
 
-    /// The session's keys. `key` is K_g, or the password where the BMC has no K_g.
+    /// Returns the session's keys. `key` is K_g, or the password where the BMC has no K_g.
     pub fn session_keys(&self, key: &[u8]) -> SessionKeys {
         let sik = self
             .suite
@@ -88,17 +88,17 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// The suite the keys belong to.
+    /// Returns the suite to which the keys belong.
     pub fn suite(&self) -> CipherSuite {
         self.suite
     }
 
-    /// The integrity check value of RAKP 4, by which the BMC proves to have the same session key.
+    /// Returns the integrity check value of RAKP 4, with which the BMC proves that it has the same session key.
     pub fn rakp4_value(&self) -> &[u8] {
         self.rakp4_code.truncated(self.suite.integrity_len())
     }
 
-    /// Whether RAKP 4 carried the right integrity check value.
+    /// Whether `value` is the right integrity check value of RAKP 4. Compares in constant time.
     pub fn accepts_rakp4(&self, value: &[u8]) -> bool {
         self.rakp4_code.matches(value, self.suite.integrity_len())
     }

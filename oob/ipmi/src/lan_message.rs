@@ -1,4 +1,4 @@
-//! IPMI messages as a LAN channel carries them (IPMI 2.0 section 13.8).
+//! Encodes and decodes IPMI messages as a LAN channel carries them (IPMI 2.0 section 13.8).
 
 use crate::Ignored;
 
@@ -18,7 +18,7 @@ pub struct LanRequest {
     pub sequence: u8,
     /// Command number.
     pub command: u8,
-    /// Command data.
+    /// The command's data, without the checksum.
     pub data: Vec<u8>,
 }
 
@@ -40,13 +40,13 @@ pub struct LanReply {
 }
 
 impl LanRequest {
-    /// The message with both checksums.
+    /// Returns the message with both checksums.
     pub fn encode(&self) -> Vec<u8> {
         let second = [CONSOLE_ADDRESS, self.sequence << 2, self.command];
         frame([BMC_ADDRESS, self.net_fn << 2 | self.lun & 3], &second, &self.data)
     }
 
-    /// Reads a request addressed to the BMC.
+    /// Parses a request that is addressed to the BMC.
     pub fn decode(message: &[u8]) -> Result<Self, Ignored> {
         let ([to, net_fn], [_, sequence, command], data) = unframe(message)?;
         if to != BMC_ADDRESS {
@@ -58,7 +58,7 @@ impl LanRequest {
         Ok(Self { net_fn: net_fn >> 2, lun: net_fn & 3, sequence: sequence >> 2, command, data: data.to_vec() })
     }
 
-    /// The frame of a reply to this request.
+    /// Returns a reply to this request.
     pub fn reply(&self, completion_code: u8, data: Vec<u8>) -> LanReply {
         LanReply {
             net_fn: self.net_fn | 1,
@@ -70,7 +70,7 @@ impl LanRequest {
         }
     }
 
-    /// Whether `reply` answers this very request.
+    /// Succeeds if `reply` answers this request.
     pub fn accept(&self, reply: &LanReply) -> Result<(), Ignored> {
         if reply.net_fn != self.net_fn | 1 || reply.command != self.command {
             return Err(Ignored::Command);
@@ -86,13 +86,13 @@ impl LanRequest {
 }
 
 impl LanReply {
-    /// The message with both checksums.
+    /// Returns the message with both checksums.
     pub fn encode(&self) -> Vec<u8> {
         let second = [BMC_ADDRESS, self.sequence << 2 | self.lun & 3, self.command, self.completion_code];
         frame([CONSOLE_ADDRESS, self.net_fn << 2], &second, &self.data)
     }
 
-    /// Reads a reply of the BMC to this console.
+    /// Parses a reply of the BMC to this console.
     pub fn decode(message: &[u8]) -> Result<Self, Ignored> {
         let ([to, net_fn], [from, sequence, command], data) = unframe(message)?;
         if to != CONSOLE_ADDRESS || from != BMC_ADDRESS || net_fn & 3 != 0 {
@@ -126,7 +126,7 @@ fn frame(first: [u8; 2], second: &[u8], data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// First address and function, second address to command, data.
+/// First address and function; second address, sequence and command; data.
 type Parts<'a> = ([u8; 2], [u8; 3], &'a [u8]);
 
 fn unframe(message: &[u8]) -> Result<Parts<'_>, Ignored> {

@@ -1,8 +1,8 @@
-//! IPMI 2.0 over LAN (RMCP+) sessions for power control that must not be wrong.
+//! IPMI 2.0 over LAN (RMCP+) sessions for power control with verified answers.
 //!
-//! A wrong "off" lets two copies of a virtual machine write one disk. This library therefore takes nothing for an answer
-//! that does not belong to the question, tries no refused login twice, and returns by a deadline. Commands and their
-//! typed replies stand on `ipmi-rs`; the session is its own, because the one there takes an old reply for a new one.
+//! A wrong "off" lets two copies of a virtual machine write to one disk. So this library accepts no reply that does not
+//! belong to the request, tries no refused login twice, and returns by a deadline. Commands and their typed replies use
+//! `ipmi-rs`. The session is our own, because the one there accepts an old reply for a new one.
 //!
 //! ```no_run
 //! use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@
 //! # Ok::<(), ipmi_lan::Error>(())
 //! ```
 //!
-//! The codec modules are free of sockets, clocks and randomness, and speak for both sides of the wire.
+//! The codec modules use no sockets, clocks or random numbers, and serve both sides of a connection.
 
 pub mod command;
 mod datagram;
@@ -43,7 +43,7 @@ pub use command::{ChassisControl, ChassisStatus, LastPowerEvent, PowerRestorePol
 pub use datagram::{Datagram, decode_datagram};
 pub use error::Error;
 pub use ignored::{Ignored, IgnoredTally};
-/// The commands and replies this library stands on.
+/// The commands and replies that this library uses.
 pub use ipmi_rs;
 pub use secret::Secret;
 pub use session::Session;

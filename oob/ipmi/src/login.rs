@@ -1,4 +1,4 @@
-//! Opening a session over a socket: sends, listens, starts over, and knows when not to.
+//! Opens a session over a socket: sends, receives, starts again, and decides when not to.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 /// The first message of a login.
 pub(crate) const CAPABILITIES: &str = "Get Channel Authentication Capabilities";
 
-/// Opens a session at user level.
+/// Opens a session at user level; returns by `deadline`.
 pub(crate) fn log_in(transport: &mut Transport, target: &Target, deadline: Instant) -> Result<Established, Error> {
     let mut tag = [0; 1];
     fill_random(&mut tag)?;
@@ -53,26 +53,28 @@ struct Login<'a> {
     target: &'a Target,
     deadline: Instant,
     started: Instant,
-    /// The suite that is proposed, by its place among the target's.
+    /// The index of the proposed suite among the target's.
     suite: usize,
-    /// Where the tags begin: whoever does not see our packets does not know it.
+    /// The first tag. It is random: a sender that does not see our packets does not know it.
     first_tag: u8,
-    /// The last one leads: its message is sent again. The others are listened to, those that were refused, too.
+    /// The last attempt leads: its message is sent again. Answers to the other attempts still count, also to refused
+    /// ones.
     attempts: Vec<Attempt<'a>>,
     rounds: u32,
-    /// Sends of the leading attempt's present message.
+    /// How often the leading attempt's present message was sent.
     sent: u32,
     sent_total: u32,
     timer: Instant,
     rakp_began: bool,
     loss_seen: bool,
-    /// Time to the answer to the authentication capabilities, counted from their last send.
+    /// Time until the answer to the authentication capabilities, counted from their last send.
     round_trip: Option<Duration>,
     pausing: bool,
     slots_refused: u32,
-    /// The last refusal after which another attempt was worth while.
+    /// The last refusal after which another attempt could succeed.
     refusal: Option<(Stage, u8)>,
-    /// Why the login fails, if the timer ends without a better answer: until the session is open, anybody may have sent it.
+    /// The reason why the login fails, if the timer ends without a better answer. Until the session is open, any host
+    /// may have sent it.
     failure: Option<Error>,
     ignored: IgnoredTally,
 }
@@ -99,8 +101,8 @@ impl Login<'_> {
         }
     }
 
-    /// Finds out early whether the BMC speaks IPMI 2.0 at all. Returns the failure of a clear no, of which anybody may be
-    /// the sender; any other readable answer will do.
+    /// Finds out early whether the BMC supports IPMI 2.0 at all. Returns the failure after a clear no, which any host
+    /// may have sent. Any other readable answer is sufficient.
     fn authentication_capabilities(&mut self) -> Result<Option<Error>, Error> {
         let level = match self.target.privilege() {
             Privilege::User => PrivilegeLevel::User,
@@ -165,12 +167,12 @@ impl Login<'_> {
         self.target.cipher_suites()
     }
 
-    /// The place of a suite among the target's: the lower, the better.
+    /// Returns the index of a suite among the target's: the lower, the better.
     fn place(&self, suite: CipherSuite) -> usize {
         self.suites().iter().position(|known| *known == suite).unwrap_or(usize::MAX)
     }
 
-    /// Notes why the login fails, for when nothing better comes.
+    /// Keeps the reason why the login fails, in case no better answer comes.
     fn fail(&mut self, failure: Error) {
         if self.failure.is_none() {
             self.failure = Some(failure);
@@ -225,8 +227,8 @@ impl Login<'_> {
                 let led = index + 1 == self.attempts.len();
                 let attempt = self.attempts.remove(index);
                 let place = self.place(attempt.suite());
-                // A late answer that brings its attempt no further than the leading one is of no use any more, unless that one
-                // has a worse suite, which it owes to a refusal.
+                // A late answer is useless if its attempt is not ahead of the leading one, unless that one has a worse
+                // suite because of a refusal.
                 let is_behind = |lead: &Attempt<'_>| lead.stage() < stage || place < self.place(lead.suite());
                 if led || self.attempts.last().is_none_or(is_behind) {
                     self.suite = place;
@@ -263,7 +265,7 @@ impl Login<'_> {
                 let suite = self.attempts.get(index).map_or(CipherSuite::Suite17, Attempt::suite);
                 let next = self.place(suite).saturating_add(1);
                 if self.place(suite) != self.suite {
-                    // Of a suite that is not the present one any more.
+                    // The refused suite is not the present one any more.
                 } else if next < self.suites().len() && !self.rakp_began {
                     self.suite = next;
                     self.start_attempt()?;
@@ -340,7 +342,7 @@ impl Login<'_> {
     }
 }
 
-/// Gives a datagram to the attempt it belongs to.
+/// Passes a datagram to the attempt to which it belongs.
 fn deliver(attempts: &mut [Attempt<'_>], datagram: &[u8]) -> Result<(usize, Step), Ignored> {
     let (kind, payload) = decode_plain(datagram)?;
     let mut reason = Ignored::Unexpected;
@@ -368,7 +370,7 @@ fn random_choice() -> Result<Choice, Error> {
     Ok(Choice { console_session_id: u32::from_le_bytes(id).max(1), console_random })
 }
 
-/// Unpredictable bytes from the operating system.
+/// Fills `bytes` with unpredictable bytes from the operating system.
 pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(|error| Error::Random(error.to_string()))
 }

@@ -1,45 +1,45 @@
-//! RMCP+ Open Session (IPMI 2.0 sections 13.17, 13.18).
+//! Encodes and decodes RMCP+ Open Session (IPMI 2.0 sections 13.17, 13.18).
 
 use crate::Ignored;
 use crate::suite::Algorithms;
 
-/// RMCP+ Open Session Request.
+/// An RMCP+ Open Session Request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSessionRequest {
-    /// Matches the response to the request.
+    /// The tag that matches the response to the request.
     pub message_tag: u8,
-    /// Highest privilege level wanted, 0 for the highest that the suite allows.
+    /// Highest requested privilege level, 0 for the highest that the suite allows.
     pub max_privilege: u8,
-    /// The ID the console chose, not 0.
+    /// The session ID that the console chose, not 0.
     pub console_session_id: u32,
-    /// The one suite proposed.
+    /// The algorithms of the one proposed suite.
     pub algorithms: Algorithms,
 }
 
-/// RMCP+ Open Session Response, accepted or refused.
+/// An RMCP+ Open Session Response, which accepts or refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSessionResponse {
-    /// The request's tag.
+    /// The tag of the request.
     pub message_tag: u8,
     /// The request's session ID; a refusal may lack it.
     pub console_session_id: Option<u32>,
-    /// The session offered, or the RMCP+ status code that refuses it (table 13-15).
+    /// The offered session, or the RMCP+ status code that refuses it (table 13-15).
     pub outcome: Result<SessionOffer, u8>,
 }
 
-/// What an accepting Open Session Response offers.
+/// The offer of an accepting Open Session Response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionOffer {
-    /// The privilege level the BMC would grant; 0 is met in the field and means nothing.
+    /// The privilege level that the BMC would grant. Some BMCs send 0, which has no meaning.
     pub max_privilege: u8,
-    /// The ID the BMC chose, not 0.
+    /// The session ID that the BMC chose, not 0.
     pub managed_session_id: u32,
-    /// The algorithms chosen.
+    /// The algorithms that the BMC chose.
     pub algorithms: Algorithms,
 }
 
 impl OpenSessionRequest {
-    /// The payload, 32 bytes.
+    /// Returns the payload, 32 bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![self.message_tag, self.max_privilege, 0, 0];
         out.extend(self.console_session_id.to_le_bytes());
@@ -47,7 +47,7 @@ impl OpenSessionRequest {
         out
     }
 
-    /// Reads a payload.
+    /// Parses a payload.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (head, algorithms) = payload.split_first_chunk::<8>().ok_or(Ignored::Length)?;
         let [message_tag, max_privilege, _, _, id @ ..] = *head;
@@ -61,7 +61,7 @@ impl OpenSessionRequest {
 }
 
 impl OpenSessionResponse {
-    /// The payload: 36 bytes, or 8 for a refusal.
+    /// Returns the payload: 36 bytes, or 8 for a refusal.
     pub fn encode(&self) -> Vec<u8> {
         let id = self.console_session_id.unwrap_or_default().to_le_bytes();
         match self.outcome {
@@ -80,7 +80,7 @@ impl OpenSessionResponse {
         }
     }
 
-    /// Reads a payload.
+    /// Parses a payload.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (&[message_tag, status], rest) = payload.split_first_chunk::<2>().ok_or(Ignored::Length)?;
         let id = payload.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);

@@ -1,23 +1,23 @@
-//! RAKP messages 1 to 4 (IPMI 2.0 sections 13.20 to 13.23).
+//! Encodes and decodes RAKP messages 1 to 4 (IPMI 2.0 sections 13.20 to 13.23).
 
 use crate::Ignored;
 
-/// RAKP Message 1.
+/// RAKP Message 1, from console to BMC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rakp1 {
-    /// Matches the answer to the message.
+    /// The tag that matches the answer to the message.
     pub message_tag: u8,
     /// The BMC's session ID from Open Session.
     pub managed_session_id: u32,
-    /// The console's random number.
+    /// The console's random number (R_M).
     pub console_random: [u8; 16],
     /// Requested privilege level, with bit 4 set for name-only look-up.
     pub role: u8,
-    /// User name, at most 16 bytes.
+    /// The user name, at most 16 bytes.
     pub username: Vec<u8>,
 }
 
-/// RAKP Message 2.
+/// RAKP Message 2, from BMC to console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rakp2 {
     /// The tag of message 1.
@@ -28,29 +28,29 @@ pub struct Rakp2 {
     pub outcome: Result<Rakp2Body, u8>,
 }
 
-/// What RAKP Message 2 carries on success.
+/// The content of RAKP Message 2 on success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rakp2Body {
-    /// The BMC's random number.
+    /// The BMC's random number (R_C).
     pub managed_random: [u8; 16],
-    /// The BMC's GUID.
+    /// The BMC's GUID (GUID_C).
     pub managed_guid: [u8; 16],
     /// The key exchange authentication code, 20 or 32 bytes.
     pub code: Vec<u8>,
 }
 
-/// RAKP Message 3.
+/// RAKP Message 3, from console to BMC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rakp3 {
-    /// Matches the answer to the message.
+    /// The tag that matches the answer to the message.
     pub message_tag: u8,
-    /// The BMC's session ID.
+    /// The BMC's session ID from Open Session.
     pub managed_session_id: u32,
     /// The key exchange authentication code, or the status that ends the attempt.
     pub outcome: Result<Vec<u8>, u8>,
 }
 
-/// RAKP Message 4.
+/// RAKP Message 4, from BMC to console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rakp4 {
     /// The tag of message 3.
@@ -62,7 +62,7 @@ pub struct Rakp4 {
 }
 
 impl Rakp1 {
-    /// The payload, 28 bytes and the user name.
+    /// Returns the payload, 28 bytes and the user name.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![self.message_tag, 0, 0, 0];
         out.extend(self.managed_session_id.to_le_bytes());
@@ -73,7 +73,7 @@ impl Rakp1 {
         out
     }
 
-    /// Reads a payload.
+    /// Parses a payload.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (&[message_tag, _, _, _], rest) = payload.split_first_chunk::<4>().ok_or(Ignored::Length)?;
         let (id, rest) = rest.split_first_chunk::<4>().ok_or(Ignored::Length)?;
@@ -91,7 +91,7 @@ impl Rakp1 {
 }
 
 impl Rakp2 {
-    /// The payload: 40 bytes and the code, or 8 bytes for a refusal.
+    /// Returns the payload: 40 bytes and the code, or 8 bytes for a refusal.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = answer_head(self.message_tag, self.outcome.as_ref().err(), self.console_session_id);
         if let Ok(body) = &self.outcome {
@@ -102,7 +102,7 @@ impl Rakp2 {
         out
     }
 
-    /// Reads a payload.
+    /// Parses a payload.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (message_tag, status, console_session_id, rest) = split_answer(payload)?;
         let outcome = match status {
@@ -119,7 +119,7 @@ impl Rakp2 {
 }
 
 impl Rakp3 {
-    /// The payload: 8 bytes and the code, or 8 bytes when it ends the attempt.
+    /// Returns the payload: 8 bytes and the code, or 8 bytes when it ends the attempt.
     pub fn encode(&self) -> Vec<u8> {
         let id = Some(self.managed_session_id);
         let mut out = answer_head(self.message_tag, self.outcome.as_ref().err(), id);
@@ -127,7 +127,7 @@ impl Rakp3 {
         out
     }
 
-    /// Reads a payload.
+    /// Parses a payload.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (message_tag, status, id, rest) = split_answer(payload)?;
         let managed_session_id = id.ok_or(Ignored::Length)?;
@@ -137,14 +137,14 @@ impl Rakp3 {
 }
 
 impl Rakp4 {
-    /// The payload: 8 bytes and the integrity check value, or 8 bytes for a refusal.
+    /// Returns the payload: 8 bytes and the integrity check value, or 8 bytes for a refusal.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = answer_head(self.message_tag, self.outcome.as_ref().err(), self.console_session_id);
         out.extend(self.outcome.iter().flatten());
         out
     }
 
-    /// Reads a payload.
+    /// Parses a payload.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (message_tag, status, console_session_id, rest) = split_answer(payload)?;
         let outcome = if status == 0 { Ok(rest.to_vec()) } else { Err(status) };
@@ -160,7 +160,7 @@ fn answer_head(tag: u8, status: Option<&u8>, id: Option<u32>) -> Vec<u8> {
 
 type Answer<'a> = (u8, u8, Option<u32>, &'a [u8]);
 
-/// Splits the head that RAKP 2, 3 and 4 share. Refusals may be cut short after the status.
+/// Splits off the head that RAKP 2, 3 and 4 share. A refusal may end after the status.
 fn split_answer(payload: &[u8]) -> Result<Answer<'_>, Ignored> {
     let &[tag, status, ..] = payload else { return Err(Ignored::Length) };
     match payload.split_first_chunk::<8>() {

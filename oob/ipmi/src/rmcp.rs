@@ -1,8 +1,8 @@
-//! RMCP and session headers (IPMI 2.0 sections 13.1, 13.6).
+//! Encodes and decodes RMCP and session headers (IPMI 2.0 sections 13.1, 13.6).
 
 use crate::Ignored;
 
-/// RMCP 1.0, no acknowledge wanted, class IPMI.
+/// RMCP 1.0, without acknowledge, class IPMI.
 pub const RMCP_HEADER: [u8; 4] = [0x06, 0x00, 0xFF, 0x07];
 /// Bytes of RMCP header plus RMCP+ session header.
 pub const HEADER_LEN: usize = 16;
@@ -21,18 +21,18 @@ pub enum PayloadType {
     OpenSessionRequest,
     /// RMCP+ Open Session Response.
     OpenSessionResponse,
-    /// RAKP Message 1.
+    /// RAKP Message 1, from the console.
     Rakp1,
-    /// RAKP Message 2.
+    /// RAKP Message 2, from the BMC.
     Rakp2,
-    /// RAKP Message 3.
+    /// RAKP Message 3, from the console.
     Rakp3,
-    /// RAKP Message 4.
+    /// RAKP Message 4, from the BMC.
     Rakp4,
 }
 
 impl PayloadType {
-    /// The six bit number.
+    /// Returns the 6-bit number on the wire.
     pub fn value(self) -> u8 {
         match self {
             Self::Ipmi => 0x00,
@@ -45,7 +45,7 @@ impl PayloadType {
         }
     }
 
-    /// The payload type of this number, if it is one of ours.
+    /// Returns the payload type of this number; `None` if it is not one of these.
     pub fn from_value(value: u8) -> Option<Self> {
         Some(match value {
             0x00 => Self::Ipmi,
@@ -63,9 +63,10 @@ impl PayloadType {
 /// An RMCP+ session header (section 13.6, table 13-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionHeader {
-    /// What the payload is.
+    /// The type of the payload.
     pub payload_type: PayloadType,
-    /// Whether payload is encrypted and an integrity trailer follows; one without the other is refused.
+    /// Whether the payload is encrypted and an integrity trailer follows; a header with only one of them is not
+    /// accepted.
     pub sealed: bool,
     /// The receiver's session ID; 0 outside a session.
     pub session_id: u32,
@@ -74,7 +75,7 @@ pub struct SessionHeader {
 }
 
 impl SessionHeader {
-    /// RMCP header and session header for a payload of `payload_len` bytes.
+    /// Returns RMCP header and session header for a payload of `payload_len` bytes.
     pub fn encode(&self, payload_len: u16) -> Vec<u8> {
         let flags = if self.sealed { FLAG_ENCRYPTED | FLAG_AUTHENTICATED } else { 0 };
         let mut out = Vec::with_capacity(HEADER_LEN + usize::from(payload_len) + 24);
@@ -86,7 +87,7 @@ impl SessionHeader {
         out
     }
 
-    /// Splits a datagram into header, payload and whatever follows the payload.
+    /// Splits a datagram into header, payload and the bytes after the payload.
     pub fn decode(datagram: &[u8]) -> Result<(Self, &[u8], &[u8]), Ignored> {
         let rest = strip_rmcp(datagram)?;
         let (head, rest) = rest.split_first_chunk::<12>().ok_or(Ignored::Length)?;
@@ -112,7 +113,7 @@ impl SessionHeader {
     }
 }
 
-/// Removes the RMCP header of an IPMI datagram.
+/// Returns an IPMI datagram without its RMCP header.
 pub fn strip_rmcp(datagram: &[u8]) -> Result<&[u8], Ignored> {
     let (head, rest) = datagram.split_first_chunk::<4>().ok_or(Ignored::Length)?;
     // Bytes 1 and 2 (reserved, RMCP sequence) carry no meaning for IPMI messages and some BMCs fill them in.
@@ -122,7 +123,7 @@ pub fn strip_rmcp(datagram: &[u8]) -> Result<&[u8], Ignored> {
     Ok(rest)
 }
 
-/// A datagram of the handshake: no session, no encryption. The payload must be shorter than 64 KiB.
+/// Returns a datagram of the handshake, without session and encryption. The payload must be shorter than 64 KiB.
 pub fn encode_plain(payload_type: PayloadType, payload: &[u8]) -> Vec<u8> {
     let header = SessionHeader { payload_type, sealed: false, session_id: 0, sequence: 0 };
     let mut out = header.encode(u16::try_from(payload.len()).unwrap_or(u16::MAX));
@@ -130,7 +131,7 @@ pub fn encode_plain(payload_type: PayloadType, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Payload type and payload of a handshake datagram.
+/// Returns payload type and payload of a handshake datagram.
 pub fn decode_plain(datagram: &[u8]) -> Result<(PayloadType, &[u8]), Ignored> {
     let (header, payload, trailer) = SessionHeader::decode(datagram)?;
     if header.sealed || header.payload_type == PayloadType::Ipmi {
@@ -146,7 +147,7 @@ pub fn decode_plain(datagram: &[u8]) -> Result<(PayloadType, &[u8]), Ignored> {
     Ok((header.payload_type, payload))
 }
 
-/// A datagram in IPMI 1.5 format without authentication, as Get Channel Authentication Capabilities needs it.
+/// Returns a datagram in IPMI 1.5 format without authentication, as Get Channel Authentication Capabilities needs it.
 pub fn encode_v15(message: &[u8]) -> Vec<u8> {
     let mut out = RMCP_HEADER.to_vec();
     out.extend([0; 9]);
@@ -155,7 +156,7 @@ pub fn encode_v15(message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The IPMI message of a 1.5 format datagram without authentication.
+/// Returns the IPMI message of a datagram in IPMI 1.5 format without authentication.
 pub fn decode_v15(datagram: &[u8]) -> Result<&[u8], Ignored> {
     let rest = strip_rmcp(datagram)?;
     let (head, rest) = rest.split_first_chunk::<10>().ok_or(Ignored::Length)?;

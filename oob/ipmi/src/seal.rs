@@ -1,4 +1,4 @@
-//! Encrypted and signed IPMI messages (IPMI 2.0 sections 13.6, 13.28.4, 13.29).
+//! Encrypts, signs, checks and decrypts IPMI messages (IPMI 2.0 sections 13.6, 13.28.4, 13.29).
 
 use aes::Aes128;
 use cbc::cipher::block_padding::NoPadding;
@@ -10,7 +10,7 @@ use crate::rmcp::{HEADER_LEN, PayloadType, SessionHeader};
 
 const BLOCK: usize = 16;
 const NEXT_HEADER: u8 = 0x07;
-/// The longest IPMI message that is sealed; far above what any command needs, far below 64 KiB.
+/// The longest IPMI message that is encrypted, in bytes: far above what any command needs, far below 64 KiB.
 pub const MAX_MESSAGE: usize = 1024;
 
 /// Encrypts and signs an IPMI message. `None` if it is longer than [`MAX_MESSAGE`].
@@ -40,9 +40,9 @@ pub fn seal(keys: &SessionKeys, session_id: u32, sequence: u32, iv: [u8; BLOCK],
     Some(out)
 }
 
-/// Checks and decrypts a sealed IPMI message: its session sequence number and the message.
+/// Checks and decrypts an IPMI message. Returns its session sequence number and the message.
 ///
-/// The caller still has to judge the sequence number.
+/// The caller still has to check the sequence number.
 pub fn open(keys: &SessionKeys, session_id: u32, datagram: &[u8]) -> Result<(u32, Vec<u8>), Ignored> {
     let (header, payload, trailer) = SessionHeader::decode(datagram)?;
     if !header.sealed || header.payload_type != PayloadType::Ipmi {
@@ -69,7 +69,8 @@ pub fn open(keys: &SessionKeys, session_id: u32, datagram: &[u8]) -> Result<(u32
     Ok((header.sequence, decrypt(keys, payload)?))
 }
 
-/// The integrity pad follows from the lengths alone, so that nothing unsigned is trusted.
+/// Returns the length of the integrity pad. It follows from the other lengths alone, so that no unsigned byte is
+/// trusted.
 fn trailer_pad(payload: usize, trailer: usize, code: usize) -> Result<usize, Ignored> {
     let pad = (4 - (HEADER_LEN - 4 + payload + 2) % 4) % 4;
     if trailer == pad + 2 + code { Ok(pad) } else { Err(Ignored::Length) }

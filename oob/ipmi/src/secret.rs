@@ -1,4 +1,4 @@
-//! Passwords and keys that must not reach a log.
+//! Holds passwords and keys, which must not reach a log.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes the bytes over; pass an owned vector so that no second copy stays behind.
+    /// Takes ownership of the bytes; pass an owned vector so that no second copy remains in memory.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Zeroizing::new(bytes.into()))
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no bytes at all.
+    /// Whether the secret is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The bytes, for deriving keys.
+    /// Returns the bytes, for deriving keys.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! An open session: commands in, checked replies out.
+//! An open session: sends commands, checks and returns the replies.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,17 +25,17 @@ use crate::timers::{busy_pause, exchange_wait};
 use crate::transport::{Transport, resolve};
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
-/// Longest time spent on giving a session back.
+/// The most that each send of Close Session waits for its answer.
 const CLOSE_WAIT: Duration = Duration::from_millis(150);
 const CLOSE_SENDS: u32 = 2;
-/// Wait for the first answer in a session, growing with each session opened.
+/// The wait for the first answer in a session; it grows with each session that is opened.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 /// An IPMI 2.0 session with one BMC.
 ///
-/// Each call returns by the deadline given to [`Session::open`] or [`Session::set_deadline`]. A reply is taken only if
-/// session, sequence, integrity code, checksums, addresses, command and request sequence all fit; the rest is skipped.
-/// Dropping a session gives it back without waiting; [`Session::close`] waits a moment for the BMC's word.
+/// Each call returns by the deadline given to [`Session::open`] or [`Session::set_deadline`]. A reply is accepted only
+/// if session, sequence, integrity code, checksums, addresses, command and request sequence all fit; other datagrams
+/// are skipped. Dropping a session closes it without a wait; [`Session::close`] waits a moment for the BMC's answer.
 pub struct Session {
     transport: Transport,
     keys: SessionKeys,
@@ -43,7 +43,7 @@ pub struct Session {
     managed_session_id: u32,
     /// The session sequence number of the next request.
     next_sequence: u32,
-    /// The newest session sequence number accepted.
+    /// The newest session sequence number that was accepted.
     last_accepted: u32,
     request_sequence: u8,
     deadline: Instant,
@@ -54,10 +54,10 @@ pub struct Session {
 impl Session {
     /// Logs in and raises the session to the target's privilege level.
     ///
-    /// A login that was refused is never repeated, neither here nor with another cipher suite.
+    /// A refused login is never repeated, neither here nor with another cipher suite.
     ///
     /// # Errors
-    /// Any [`Error`]; those with [`Error::is_login_failure`] must not be answered with another try.
+    /// Any [`Error`]; after one with [`Error::is_login_failure`] the caller must not try again.
     pub fn open(target: &Target, deadline: Instant) -> Result<Self, Error> {
         let addresses = resolve(target, deadline)?;
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
@@ -78,8 +78,9 @@ impl Session {
     }
 
     fn open_at(peer: SocketAddr, target: &Target, deadline: Instant) -> Result<Self, Error> {
-        // BMCs drop a session that stays unused right after the login, as under loss; another login then costs less
-        // than waiting for an answer that cannot come. The login before it was a good one, so no account gets locked.
+        // BMCs drop a session that is not used right after the login, which also happens under packet loss. Another
+        // login then costs less than waiting for an answer that cannot come. The login before it was a good one, so no
+        // account is locked.
         for patience in 1u32.. {
             let mut session = Self::log_in(peer, target, deadline)?;
             session.deadline = deadline.min(Instant::now() + FIRST_ANSWER * patience);
@@ -108,30 +109,30 @@ impl Session {
         })
     }
 
-    /// Sets the moment by which each following call returns.
+    /// Sets the time by which each following call returns.
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
-    /// The cipher suite agreed on.
+    /// Returns the cipher suite of the session.
     pub fn cipher_suite(&self) -> CipherSuite {
         self.keys.suite()
     }
 
-    /// The address of the BMC.
+    /// Returns the address and port of the BMC.
     pub fn peer(&self) -> SocketAddr {
         self.transport.peer()
     }
 
-    /// Power state and faults (Get Chassis Status).
+    /// Reads power state and faults (Get Chassis Status).
     ///
     /// # Errors
-    /// See [`Error`]. An error says nothing about the power.
+    /// See [`Error`]. An error shows nothing of the power.
     pub fn chassis_status(&mut self) -> Result<ChassisStatus, Error> {
         self.run(GetChassisStatus)
     }
 
-    /// Turns power on or off (Chassis Control). Success means accepted, not done.
+    /// Turns power on or off (Chassis Control). Success means that the BMC accepted the command.
     ///
     /// A request that was sent twice may reach the BMC late, as long as the session lasts: use another session for the
     /// opposite command.
@@ -142,15 +143,15 @@ impl Session {
         self.run(control)
     }
 
-    /// The BMC's self test (Get Self Test Results).
+    /// Reads the result of the BMC's self test (Get Self Test Results).
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the BMC has none, else see [`Error`].
+    /// [`Error::Unsupported`] if the BMC does not have the command, else see [`Error`].
     pub fn self_test(&mut self) -> Result<SelfTest, Error> {
         self.run(GetSelfTestResults)
     }
 
-    /// Identity of the BMC and whether it is available (Get Device ID).
+    /// Reads the identity of the BMC and whether it is available (Get Device ID).
     ///
     /// # Errors
     /// See [`Error`].
@@ -158,7 +159,7 @@ impl Session {
         self.run(GetDeviceId)
     }
 
-    /// Fill level of the event log (Get SEL Info).
+    /// Reads the fill level of the event log (Get SEL Info).
     ///
     /// # Errors
     /// See [`Error`].
@@ -166,7 +167,7 @@ impl Session {
         self.run(GetSelInfo)
     }
 
-    /// Runs any command of `ipmi-rs` that is for the BMC itself.
+    /// Sends any command of `ipmi-rs` that is for the BMC itself, and returns its parsed reply.
     ///
     /// # Errors
     /// See [`Error`].
@@ -192,7 +193,7 @@ impl Session {
         })
     }
 
-    /// Gives the session back. Best effort: an unclosed session ends by the BMC's own timeout.
+    /// Closes the session. Best effort: a session that is not closed ends by the BMC's own timeout.
     pub fn close(mut self) {
         self.closed = true;
         for _ in 0..CLOSE_SENDS {
@@ -213,7 +214,8 @@ impl Session {
         Ok(request)
     }
 
-    /// Every session starts at user level, whatever Open Session promised (section 22.18).
+    /// Raises the session to the target's level: every session starts at user level, whatever Open Session promised
+    /// (section 22.18).
     fn raise_privilege(&mut self, target: &Target) -> Result<(), Error> {
         let wanted = target.privilege();
         if wanted == Privilege::User {
@@ -239,7 +241,7 @@ impl Session {
         }
     }
 
-    /// The reply to a request, repeated while the BMC puts it off.
+    /// Returns the reply to a request. Repeats the request while the BMC reports that it is busy.
     fn answer(&mut self, request: &Request) -> Result<LanReply, Error> {
         let message = Message::new_raw(request.netfn_raw(), request.cmd(), request.data().to_vec());
         let lun = self.own_lun(request)?;
@@ -255,7 +257,7 @@ impl Session {
         Err(Error::Misuse { peer: self.peer(), what: "a command was put off without end" })
     }
 
-    /// Sends until the answer comes or the deadline passes.
+    /// Sends a request until the answer comes or the deadline passes.
     fn exchange(&mut self, request: &LanRequest) -> Result<LanReply, Error> {
         let started = Instant::now();
         let (peer, asked) = (self.peer(), name(request.net_fn, request.command));
@@ -284,7 +286,7 @@ impl Session {
         fill_random(&mut iv)?;
         let misuse = Error::Misuse { peer: self.transport.peer(), what: "the request is too long for IPMI" };
         let datagram = seal(&self.keys, self.managed_session_id, self.next_sequence, iv, &request.encode());
-        // 0 is the number of packets outside any session; a session that gets there is far past its use.
+        // 0 is the number of packets outside any session. A session that reaches it is far beyond its use.
         self.next_sequence = self.next_sequence.wrapping_add(1).max(1);
         self.transport.send(&datagram.ok_or(misuse)?)
     }
@@ -327,7 +329,7 @@ impl Session {
     }
 }
 
-/// Takes a datagram if it is the answer to `request`.
+/// Returns the reply in a datagram if it is the answer to `request`.
 fn accept(
     keys: &SessionKeys,
     session_id: u32,
@@ -390,7 +392,7 @@ impl fmt::Debug for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if !self.closed {
-            // The BMC's own timeout ends the session if this is lost.
+            // The BMC's own timeout ends the session if this datagram is lost.
             let _ = self.send_close();
         }
     }

@@ -1,6 +1,6 @@
-//! RMCP+ status codes (IPMI 2.0 table 13-15).
+//! The meaning of RMCP+ status codes (IPMI 2.0 table 13-15).
 
-/// What a status code says, for messages.
+/// Returns the meaning of a status code, for messages.
 pub fn describe(status: u8) -> &'static str {
     match status {
         0x00 => "no errors",
@@ -26,26 +26,26 @@ pub fn describe(status: u8) -> &'static str {
     }
 }
 
-/// What a refusal of the handshake means for the next step.
+/// The consequence of a refusal in the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The suite is not offered: another one may be tried, if this is the answer to Open Session.
     CipherSuite,
-    /// No free session: worth another try after a pause.
+    /// The BMC has no free session: another attempt may succeed after a pause.
     NoSlot,
-    /// The BMC has forgotten the session being opened: worth another try from the start.
+    /// The BMC has lost the session that is being opened: another attempt from the start may succeed.
     SessionGone,
-    /// The user does not exist or may not log in here.
+    /// The user does not exist or may not log in over this channel.
     Username,
-    /// The user may not have the privilege level asked for.
+    /// The user may not have the requested privilege level.
     Privilege,
-    /// The BMC says our proof of the password is wrong.
+    /// The BMC reports that our proof of the password is wrong.
     Password,
-    /// Anything else; final.
+    /// Any other status; another attempt cannot help.
     Other,
 }
 
-/// Sorts a status code.
+/// Returns the consequence of a status code.
 pub fn classify(status: u8) -> Refusal {
     match status {
         0x01 | 0x0B => Refusal::NoSlot,

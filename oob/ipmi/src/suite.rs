@@ -1,4 +1,4 @@
-//! Cipher suites, reduced to the two that protect a power command.
+//! The two cipher suites that protect a power command, and their HMACs.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The cipher suites this library speaks (IPMI 2.0, table 22-20).
+/// The cipher suites that this library supports (IPMI 2.0, table 22-20).
 ///
-/// All others lack authentication, integrity or encryption, or rest on MD5; there is no way to name them here.
+/// All others lack authentication, integrity or encryption, or use MD5; this type cannot name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CipherSuite {
     /// RAKP-HMAC-SHA256, HMAC-SHA256-128, AES-CBC-128.
@@ -21,10 +21,10 @@ pub enum CipherSuite {
 }
 
 impl CipherSuite {
-    /// The preferred order: 17 first, 3 for BMCs that refuse it.
+    /// The preferred order: 17 first, then 3 for BMCs that refuse it.
     pub const DEFAULT_ORDER: [Self; 2] = [Self::Suite17, Self::Suite3];
 
-    /// The suite of this number, if it is one that may be used.
+    /// Returns the suite of this number; `None` if it must not be used.
     pub fn from_id(id: u8) -> Option<Self> {
         match id {
             17 => Some(Self::Suite17),
@@ -33,7 +33,7 @@ impl CipherSuite {
         }
     }
 
-    /// The cipher suite ID.
+    /// Returns the cipher suite ID.
     pub fn id(self) -> u8 {
         match self {
             Self::Suite17 => 17,
@@ -41,7 +41,7 @@ impl CipherSuite {
         }
     }
 
-    /// The algorithm numbers of Open Session (tables 13-17 to 13-19).
+    /// Returns the algorithm numbers of Open Session (tables 13-17 to 13-19).
     pub fn algorithms(self) -> Algorithms {
         match self {
             Self::Suite17 => Algorithms { authentication: 0x03, integrity: 0x04, confidentiality: 0x01 },
@@ -49,7 +49,7 @@ impl CipherSuite {
         }
     }
 
-    /// Bytes in the key exchange code of RAKP 2 and 3.
+    /// Returns the length in bytes of the key exchange code of RAKP 2 and 3.
     pub fn code_len(self) -> usize {
         match self {
             Self::Suite17 => 32,
@@ -57,7 +57,7 @@ impl CipherSuite {
         }
     }
 
-    /// Bytes of a code kept on the wire in RAKP 4 and in the session trailer.
+    /// Returns the length in bytes of a code on the wire in RAKP 4 and in the session trailer.
     pub fn integrity_len(self) -> usize {
         match self {
             Self::Suite17 => 16,
@@ -65,7 +65,7 @@ impl CipherSuite {
         }
     }
 
-    /// The suite's HMAC over the concatenated parts.
+    /// Returns the suite's HMAC over the concatenated parts.
     pub(crate) fn mac(self, key: &[u8], parts: &[&[u8]]) -> Code {
         // HMAC pads keys with zeros to the block; every key here (20 byte passwords, 20 or 32 byte codes) is shorter.
         let mut block = Zeroizing::new([0u8; 64]);
@@ -120,17 +120,17 @@ impl Code {
         }
     }
 
-    /// All bytes, 20 or 32 of them.
+    /// Returns all bytes: 20 or 32.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// The first bytes, as the wire carries them in RAKP 4 and trailers.
+    /// Returns the first `len` bytes, as the wire carries them in RAKP 4 and trailers.
     pub fn truncated(&self, len: usize) -> &[u8] {
         self.as_bytes().get(..len).unwrap_or_default()
     }
 
-    /// Whether all of `other` equals the same number of leading bytes; `len` is what the wire must carry.
+    /// Whether all of `other` equals the same number of leading bytes; `len` is the length that the wire must carry.
     pub fn matches(&self, other: &[u8], len: usize) -> bool {
         len > 0 && other.len() == len && bool::from(self.truncated(len).ct_eq(other))
     }

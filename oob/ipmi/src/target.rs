@@ -1,10 +1,10 @@
-//! What to log in to, and as whom.
+//! The BMC to log in to, and the account. Checks the values, and reads nothing.
 
 use thiserror::Error;
 
 use crate::{CipherSuite, Secret};
 
-/// The UDP port of RMCP.
+/// The default UDP port: that of RMCP.
 pub const DEFAULT_PORT: u16 = 623;
 /// The longest user name of IPMI 2.0, in bytes.
 pub const MAX_USERNAME: usize = 16;
@@ -18,12 +18,12 @@ pub enum Privilege {
     User,
     /// Enough for chassis control as well.
     Operator,
-    /// Everything.
+    /// Enough for all commands.
     Administrator,
 }
 
 impl Privilege {
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub fn value(self) -> u8 {
         match self {
             Self::User => 2,
@@ -32,7 +32,7 @@ impl Privilege {
         }
     }
 
-    /// The level of this number.
+    /// Returns the level of this number; `None` if it is not one of these.
     pub fn from_value(value: u8) -> Option<Self> {
         match value {
             2 => Some(Self::User),
@@ -53,7 +53,7 @@ impl std::fmt::Display for Privilege {
     }
 }
 
-/// A BMC and the account to use there. Valid by construction: nothing is ever cut to fit.
+/// A BMC and the account to use there. Valid by construction: no value is ever truncated.
 #[derive(Clone, Debug)]
 pub struct Target {
     host: String,
@@ -66,40 +66,41 @@ pub struct Target {
     name_only: bool,
 }
 
-/// What is wrong with the configuration of a target.
+/// The reason why the configuration of a target is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TargetError {
-    /// No host name or address.
+    /// The host name or address is empty.
     #[error("the BMC's host name is empty")]
     EmptyHost,
-    /// No user name: the null user, whom BMCs let in without a name (section 6.9.1).
+    /// The user name is empty. That is the null user, whom BMCs accept without a name (section 6.9.1).
     #[error("the BMC user name is empty, which is the null user: name an account of its own")]
     NullUser,
-    /// A zero byte in the user name, where BMCs would end it.
+    /// The user name has a zero byte, at which BMCs would end it.
     #[error("the BMC user name contains a zero byte")]
     ZeroInUsername,
-    /// User name too long.
+    /// The user name has more than [`MAX_USERNAME`] bytes.
     #[error("the BMC user name has {0} bytes, IPMI allows {MAX_USERNAME}")]
     LongUsername(usize),
-    /// Password too long.
+    /// The password has more than [`MAX_PASSWORD`] bytes.
     #[error("the BMC password has {0} bytes, IPMI allows {MAX_PASSWORD}")]
     LongPassword(usize),
-    /// A zero byte in the password, where BMCs would end it.
+    /// The password has a zero byte, at which BMCs would end it.
     #[error("the BMC password contains a zero byte")]
     ZeroInPassword,
-    /// A BMC key of the wrong length.
+    /// The BMC key does not have [`MAX_PASSWORD`] bytes.
     #[error("the BMC key (K_g) has {0} bytes, IPMI wants {MAX_PASSWORD}")]
     KgLength(usize),
-    /// No suite, or one twice.
+    /// The list of cipher suites is empty or names one twice.
     #[error("the list of cipher suites is empty or names one twice")]
     CipherSuites,
 }
 
 impl Target {
-    /// A target with the defaults: port 623, no K_g, operator, suites 17 then 3, user looked up by name alone.
+    /// Returns a target with the defaults: port 623, no K_g, operator, suites 17 then 3, user looked up by name alone.
     ///
     /// # Errors
-    /// If host or user name is empty, the user name has a zero byte or more than 16 bytes, or the password more than 20.
+    /// If host or user name is empty, either name or password has a zero byte, the user name has more than 16 bytes, or
+    /// the password more than 20.
     pub fn new(host: impl Into<String>, username: impl Into<String>, password: Secret) -> Result<Self, TargetError> {
         let (host, username) = (host.into(), username.into());
         if host.is_empty() {
@@ -132,17 +133,17 @@ impl Target {
         })
     }
 
-    /// Another UDP port.
+    /// Sets the UDP port.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The BMC key, 20 bytes.
+    /// Sets the BMC key (K_g), 20 bytes.
     ///
     /// # Errors
-    /// If it has another length.
+    /// [`TargetError::KgLength`] if the key has another length.
     pub fn with_kg(mut self, kg: Secret) -> Result<Self, TargetError> {
         if kg.len() != MAX_PASSWORD {
             return Err(TargetError::KgLength(kg.len()));
@@ -151,17 +152,17 @@ impl Target {
         Ok(self)
     }
 
-    /// The privilege level to ask for.
+    /// Sets the privilege level to ask for.
     #[must_use]
     pub fn with_privilege(mut self, privilege: Privilege) -> Self {
         self.privilege = privilege;
         self
     }
 
-    /// The cipher suites allowed, the preferred one first.
+    /// Sets the allowed cipher suites, the preferred one first.
     ///
     /// # Errors
-    /// If the list is empty or names a suite twice.
+    /// [`TargetError::CipherSuites`] if the list is empty or names a suite twice.
     pub fn with_cipher_suites(mut self, suites: impl Into<Vec<CipherSuite>>) -> Result<Self, TargetError> {
         let suites = suites.into();
         if !matches!(suites.as_slice(), [_]) && !matches!(suites.as_slice(), [a, b] if a != b) {
@@ -171,34 +172,34 @@ impl Target {
         Ok(self)
     }
 
-    /// Whether the BMC shall look the user up by name alone (the default) or by name and privilege level.
+    /// Sets whether the BMC looks the user up by name alone (the default) or by name and privilege level.
     #[must_use]
     pub fn with_name_only_lookup(mut self, name_only: bool) -> Self {
         self.name_only = name_only;
         self
     }
 
-    /// Host name or address.
+    /// Returns the host name or address.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// UDP port.
+    /// Returns the UDP port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// User name.
+    /// Returns the user name.
     pub fn username(&self) -> &str {
         &self.username
     }
 
-    /// Privilege level asked for.
+    /// Returns the privilege level to ask for.
     pub fn privilege(&self) -> Privilege {
         self.privilege
     }
 
-    /// Cipher suites in the order of preference.
+    /// Returns the allowed cipher suites in the order of preference.
     pub fn cipher_suites(&self) -> &[CipherSuite] {
         &self.cipher_suites
     }
@@ -207,9 +208,9 @@ impl Target {
         self.password.expose()
     }
 
-    /// What the session key is made from: K_g, or the password where there is none.
+    /// Returns the secret from which the session key is made: K_g, or the password if there is no K_g.
     pub(crate) fn session_secret(&self) -> &[u8] {
-        // A K_g of zeros is what a BMC calls "no K_g" (section 13.31).
+        // A K_g of zeros means "no K_g" to a BMC (section 13.31).
         self.kg.as_ref().map(Secret::expose).filter(|kg| kg.iter().any(|byte| *byte != 0)).unwrap_or(self.password())
     }
 

@@ -1,4 +1,4 @@
-//! The UDP socket: connected, bounded by timers, with ICMP refusals counted.
+//! The connected UDP socket to a BMC, with timers and a count of ICMP refusals. Resolves the BMC's name.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Target};
 
-/// Refusals in a row that make the BMC unreachable: the first and two more tries, for a BMC that is just restarting.
+/// Number of refusals in a row that make the BMC unreachable: the first and two more attempts, for a BMC that is just
+/// restarting.
 const MAX_REFUSALS: u32 = 3;
-/// Pause after a refusal, which comes back much faster than an answer would.
+/// The pause after a refusal, which comes back much faster than an answer would.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
-/// Larger than any IPMI datagram; longer ones are cut and then fail their length check.
+/// The length of the receive buffer in bytes, larger than any IPMI datagram. A longer datagram is truncated and then
+/// fails its length check.
 const BUFFER: usize = 2048;
 
 /// A socket connected to one BMC.
@@ -52,7 +54,7 @@ impl Transport {
         }
     }
 
-    /// The next datagram, or `None` when `until` has come or the last datagram sent was refused.
+    /// Returns the next datagram, or `None` when `until` has come or the last datagram sent was refused.
     pub(crate) fn receive(&mut self, until: Instant) -> Result<Option<&[u8]>, Error> {
         loop {
             let wait = until.saturating_duration_since(Instant::now());
@@ -105,7 +107,7 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// The addresses of a target. Literal addresses need no resolver; names get until `deadline`.
+/// Returns the addresses of a target. Literal addresses need no resolver; names are resolved until `deadline`.
 pub(crate) fn resolve(target: &Target, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
     if let Ok(address) = target.host().parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, target.port())]);
@@ -113,7 +115,7 @@ pub(crate) fn resolve(target: &Target, deadline: Instant) -> Result<Vec<SocketAd
     let failed = |reason: String| Error::Resolve { host: target.host().to_owned(), reason };
     let (sender, answer) = mpsc::channel();
     let name = (target.host().to_owned(), target.port());
-    // The resolver of the C library knows no deadline, so it is left behind in a thread when it takes too long.
+    // The resolver of the C library has no deadline, so its thread is left behind when it takes too long.
     let resolver = move || sender.send(name.to_socket_addrs().map(Iterator::collect::<Vec<_>>)).unwrap_or_default();
     thread::Builder::new().name("resolve".to_owned()).spawn(resolver).map_err(|error| failed(error.to_string()))?;
     match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

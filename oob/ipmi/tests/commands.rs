@@ -1,4 +1,4 @@
-//! Commands on an open session.
+//! Tests of commands on an open session.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -15,7 +15,7 @@ fn failing(net_fn: u8, command: u8, code: u8, times: u32) -> Behaviour {
     Behaviour { completions: vec![Completion { net_fn, command, code, times }], ..Behaviour::default() }
 }
 
-/// The whole road: on, off, on again, and the slot given back.
+/// The whole sequence: on, off, on again, and the session closed.
 #[test]
 fn power_follows() {
     let bmc = start(Behaviour::default());
@@ -29,7 +29,7 @@ fn power_follows() {
     assert_eq!((bmc.seen().controls, bmc.seen().closes, bmc.sessions()), (vec![0, 1], 1, 0));
 }
 
-/// An acknowledgement is no proof: `fence_ipmilan` with too short a wait reported "off" too early.
+/// An acknowledgement is not a proof: `fence_ipmilan` with too short a wait reported "off" too early.
 #[test]
 fn an_acknowledgement_is_no_proof() {
     let bmc = start(Behaviour { power_acts: PowerActs::Never, ..Behaviour::default() });
@@ -38,7 +38,7 @@ fn an_acknowledgement_is_no_proof() {
     assert!(session.chassis_status().unwrap().power_on);
 }
 
-/// A BMC that acts late is seen to be off only when it is.
+/// A BMC that acts late is read as off only when it is.
 #[test]
 fn late_power_off_is_seen_late() {
     let delay = Duration::from_millis(150);
@@ -51,7 +51,7 @@ fn late_power_off_is_seen_late() {
     assert!(!bmc.power());
 }
 
-/// `ipmipower` 1.6.10 exits 0 without a word when a command fails in an IPMI 2.0 session.
+/// `ipmipower` 1.6.10 exits with 0 and without output when a command fails in an IPMI 2.0 session.
 #[test]
 fn a_failed_command_is_an_error() {
     for code in [0xC7, 0xC9, 0xCC, 0xD3, 0xD5, 0xD6, 0xFF, 0x80, 0x01] {
@@ -67,7 +67,8 @@ fn a_failed_command_is_an_error() {
     assert!(matches!(open(&bmc).chassis_status(), Err(Error::Unsupported { .. })));
 }
 
-/// Codes that mean "later" (node busy, timeout, out of space, initializing) are tried again within the deadline.
+/// Commands with codes that mean "later" (node busy, timeout, out of space, initializing) are repeated within the
+/// deadline.
 #[test]
 fn busy_bmcs_are_asked_again() {
     for code in [0xC0, 0xC3, 0xC4, 0xD2] {
@@ -108,7 +109,7 @@ fn faults_are_told_apart() {
     }
 }
 
-/// A short reply is not read as "all bits clear", which would be "off".
+/// A short reply does not count as "all bits clear", which would be "off".
 #[test]
 fn a_short_status_is_no_status() {
     for cut in 1..=3 {
@@ -119,7 +120,7 @@ fn a_short_status_is_no_status() {
     }
 }
 
-/// What `health` reads besides the chassis status.
+/// The values that `health` reads besides the chassis status.
 #[test]
 fn health_is_read() {
     let corrupt = SelfTestFailures { sel: true, firmware: true, ..SelfTestFailures::default() };
@@ -154,7 +155,7 @@ fn ipmi_rs_commands_run() {
     assert_eq!(bmc.sessions(), 0);
 }
 
-/// A BMC that never answers Close Session must not hold up a fence that is done.
+/// A BMC that never answers Close Session must not delay a fencing that is done.
 #[test]
 fn close_is_best_effort() {
     let bmc = start(Behaviour { silent_close: true, ..Behaviour::default() });
@@ -162,7 +163,7 @@ fn close_is_best_effort() {
     assert!(bmc.seen().closes >= 1);
 }
 
-/// A session dropped on an error path is given back too: Cisco IMC has four slots.
+/// A session that is dropped after an error is also closed: Cisco IMC has four slots.
 #[test]
 fn a_dropped_session_is_given_back() {
     let bmc = start(Behaviour { slots: 1, ..Behaviour::default() });

@@ -1,5 +1,5 @@
-//! Whoever can send packets in the BMC's name ends no login: what comes before the session is open proves nothing, and the
-//! BMC's own answer counts for as long as it is waited for.
+//! A sender of packets in the BMC's name cannot end a login: a packet before the session is open proves nothing, and
+//! the BMC's own answer counts for as long as it is waited for.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -10,8 +10,8 @@ use bmc_responder::{Attack, Behaviour, User};
 use ipmi_lan::{CipherSuite, Error, Privilege};
 use support::{open, refused, soon, start, target};
 
-/// An Open Session refusal ended the login at once, a RAKP refusal did not: each of them waits for the BMC's own answer,
-/// and none has the login fall back to a weaker suite.
+/// An Open Session refusal ended the login at once, a RAKP refusal did not. Now each waits for the BMC's own answer,
+/// and none makes the login use a weaker suite.
 #[test]
 fn a_forged_refusal_ends_no_login() {
     for status in 0x01..=0x13 {
@@ -29,7 +29,7 @@ fn a_forged_refusal_ends_no_login() {
     }
 }
 
-/// One packet of IPMI 1.5's, which has no session and no secret, told that the BMC does not speak 2.0.
+/// One packet of IPMI 1.5, which has no session and no secret, claimed that the BMC does not support 2.0.
 #[test]
 fn a_forged_answer_of_ipmi_15_ends_no_login() {
     let bmc = start(Behaviour { attack: Some(Attack::NoIpmi20), ..Behaviour::default() });
@@ -37,7 +37,7 @@ fn a_forged_answer_of_ipmi_15_ends_no_login() {
     assert_eq!((bmc.seen().logins, bmc.failed_logins()), (1, 0));
 }
 
-/// A BMC that refuses and an attacker who refuses otherwise: the login fails for one of the two reasons, and once.
+/// A BMC that refuses, and an attacker with another refusal: the login fails for one of the two reasons, and once.
 #[test]
 fn a_refusal_that_stays_is_named() {
     let bmc = start(Behaviour { users: Vec::new(), ..Behaviour::default() });
@@ -47,7 +47,7 @@ fn a_refusal_that_stays_is_named() {
     assert_eq!(bmc.seen().rakp1, 1);
 }
 
-/// Only what is sealed with the session's keys is the BMC's own word.
+/// Only a packet that is signed with the session's keys is the BMC's own.
 #[test]
 fn a_refusal_is_proven_in_the_session_only() {
     let user = |privilege| vec![User { name: "admin".to_owned(), password: b"secret16".to_vec(), privilege }];
@@ -60,7 +60,7 @@ fn a_refusal_is_proven_in_the_session_only() {
     assert!(!refused(&target(&bmc), soon()).is_proven());
 }
 
-/// Whoever does not see the requests cannot know their tags: a login begins with any.
+/// A sender that does not see the requests cannot know their tags: a login begins with a random one.
 #[test]
 fn the_first_tag_is_any() {
     let bmc = start(Behaviour::default());

@@ -1,4 +1,4 @@
-//! Against OpenIPMI's simulator, which shares no code with this library.
+//! Tests against OpenIPMI's simulator, which shares no code with this library.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -29,7 +29,7 @@ sel_enable 0x20 1000 0x0a
 mc_enable 0x20
 ";
 
-/// A simulator of its own directory and port, ended with the test.
+/// A simulator with its own directory and port; it ends with the test.
 struct Simulator {
     child: Child,
     directory: PathBuf,
@@ -37,7 +37,7 @@ struct Simulator {
 }
 
 impl Simulator {
-    /// `None` if the simulator is not installed.
+    /// Starts a simulator; `None` if the simulator is not installed.
     fn start(name: &str) -> Option<Self> {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         fs::create_dir_all(directory.join("state")).unwrap();
@@ -103,7 +103,7 @@ impl Drop for Simulator {
     }
 }
 
-/// Status, off, on and what `health` reads, over the fallback from suite 17, which the simulator lacks.
+/// Status, off, on and the values of `health`, after the fallback from suite 17, which the simulator does not have.
 #[test]
 fn power_and_health() {
     let Some(simulator) = Simulator::start("power") else { return };
@@ -120,7 +120,7 @@ fn power_and_health() {
     session.close();
 }
 
-/// Refusals by a BMC that is not ours mean what we think they mean.
+/// Refusals of a BMC that is not ours have the meaning that this library assumes.
 #[test]
 fn refusals() {
     let Some(simulator) = Simulator::start("refusals") else { return };

@@ -1,4 +1,4 @@
-//! Logins: those that work, and those that must fail once and for all.
+//! Tests of logins that work, and of logins that must fail after one attempt.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -56,7 +56,7 @@ fn a_suite_not_allowed_is_not_used() {
     assert_eq!(bmc.seen().open_sessions, [3]);
 }
 
-/// Suite 0 is the classic bypass: a BMC that answers with other algorithms than asked is not spoken to.
+/// Suite 0 is the known bypass: a login ends if a BMC answers with other algorithms than requested.
 #[test]
 fn changed_algorithms_are_refused() {
     let bmc = start(Behaviour { algorithms_changed: true, ..Behaviour::default() });
@@ -80,7 +80,7 @@ fn a_wrong_password_is_tried_once() {
     }
 }
 
-/// The same for a user the BMC does not know, told apart from a wrong password (ipmi-rs and ipmitool cannot).
+/// The same for a user that the BMC does not know, distinguished from a wrong password (ipmi-rs and ipmitool cannot).
 #[test]
 fn an_unknown_user_is_tried_once() {
     let bmc = start(Behaviour::default());
@@ -89,7 +89,7 @@ fn an_unknown_user_is_tried_once() {
     assert_eq!((bmc.seen().rakp1, bmc.failed_logins(), bmc.seen().open_sessions.len()), (1, 1, 1));
 }
 
-/// A locked account is not knocked at again.
+/// A login to a locked account is not repeated.
 #[test]
 fn a_locked_account_is_tried_once() {
     let bmc = start(Behaviour { lock_after: Some(0), ..Behaviour::default() });
@@ -97,7 +97,7 @@ fn a_locked_account_is_tried_once() {
     assert_eq!(bmc.failed_logins(), 1);
 }
 
-/// A refusal in RAKP 2 or 4 is final, be its status one that means "suite" in Open Session.
+/// A refusal in RAKP 2 or 4 is final, also with a status that means "suite" in Open Session.
 #[test]
 fn no_fallback_once_rakp_began() {
     for status in [0x04, 0x05, 0x0D, 0x0F, 0x10, 0x11, 0x12] {
@@ -114,7 +114,7 @@ fn with_kg() -> Behaviour {
     Behaviour { kg: Some(KG.as_bytes().to_vec()), ..Behaviour::default() }
 }
 
-/// K_g and suite 17 together, and K_g with suite 3.
+/// K_g works with suite 17 and with suite 3.
 #[test]
 fn kg_opens() {
     for suites in [&ONLY_17, &ONLY_3] {
@@ -170,7 +170,7 @@ fn a_privilege_too_high_is_tried_once() {
     }
 }
 
-/// Cisco IMC has four slots; a slot that gets free within the deadline is used (status 01h, 0Bh).
+/// Cisco IMC has four slots; a slot that becomes free within the deadline is used (status 01h, 0Bh).
 #[test]
 fn a_taken_slot_is_waited_for() {
     let bmc = start(Behaviour {
@@ -182,7 +182,7 @@ fn a_taken_slot_is_waited_for() {
     assert_eq!(bmc.failed_logins(), 0);
 }
 
-/// "No slot" is not "no answer": the operator has other sessions to close.
+/// "No slot" is not "no answer": the administrator has to close other sessions.
 #[test]
 fn taken_slots_are_named() {
     let bmc = start(Behaviour { slots: 0, ..Behaviour::default() });
@@ -190,7 +190,7 @@ fn taken_slots_are_named() {
     assert!(matches!(error, Error::NoSessionSlot { status: 0x01, .. }), "{error}");
 }
 
-/// OpenBMC forgets a session being opened just after a power change (phosphor-net-ipmid issue 16).
+/// OpenBMC loses a session that is being opened just after a power change (phosphor-net-ipmid issue 16).
 #[test]
 fn a_forgotten_session_is_opened_again() {
     let bmc = start(Behaviour { rakp3_statuses: VecDeque::from([0x02, 0x08]), ..Behaviour::default() });
@@ -212,7 +212,7 @@ fn maximum_privilege_zero_is_accepted() {
     assert!(open(&bmc).chassis_status().unwrap().power_on);
 }
 
-/// A forged or damaged RAKP 2 or 4 must not win over the right one that follows it.
+/// A forged or damaged RAKP 2 or 4 must not prevail over the right one that follows it.
 #[test]
 fn a_forged_code_does_not_end_the_login() {
     let bmc = start(Behaviour { forge_rakp: true, ..Behaviour::default() });
@@ -220,7 +220,7 @@ fn a_forged_code_does_not_end_the_login() {
     assert_eq!((bmc.seen().rakp1, bmc.failed_logins()), (1, 0));
 }
 
-/// A BMC without IPMI 2.0 is named soon instead of waited for.
+/// A BMC without IPMI 2.0 is reported soon, and not waited for.
 #[test]
 fn ipmi_15_is_named() {
     let bmc = start(Behaviour { ipmi20: false, silent_handshake: true, ..Behaviour::default() });
@@ -235,7 +235,7 @@ fn no_presence_ping_is_needed() {
     assert!(open(&bmc).chassis_status().unwrap().power_on);
 }
 
-/// Passwords up to 20 bytes work whole: `ipmi_sim` and others cut them to 16.
+/// Passwords up to 20 bytes are used completely: `ipmi_sim` and others truncate them to 16.
 #[test]
 fn twenty_bytes_of_password() {
     let password = "twenty-bytes-passwrd";

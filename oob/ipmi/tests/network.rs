@@ -1,4 +1,4 @@
-//! Networks that lose, delay or refuse.
+//! Tests on networks that lose, delay or refuse packets.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -25,7 +25,7 @@ fn a_closed_port_is_named() {
     }
 }
 
-/// Silence is unknown, never off; and it ends with the deadline.
+/// After silence the state is unknown, never off; the wait ends with the deadline.
 #[test]
 fn silence_ends_with_the_deadline() {
     let bmc = start(Behaviour { silent: true, ..Behaviour::default() });
@@ -49,7 +49,7 @@ fn silence_in_a_session_ends_with_the_deadline() {
     assert!(session.chassis_status().unwrap().power_on);
 }
 
-/// A BMC that is gone in the middle of a session is named as fast as one that never was there.
+/// A BMC that stops answering within a session is reported as fast as one that never answered.
 #[test]
 fn a_bmc_that_goes_away_is_named() {
     let bmc = start(Behaviour::default());
@@ -59,14 +59,14 @@ fn a_bmc_that_goes_away_is_named() {
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
 
-/// A name that does not resolve is the configuration's fault, not the BMC's.
+/// A name that does not resolve is an error of the configuration, and not of the BMC.
 #[test]
 fn an_unknown_name_is_named() {
     let target = Target::new("bmc.invalid", "admin", Secret::new("secret16")).unwrap();
     assert!(matches!(refused(&target, soon()), Error::Resolve { .. }));
 }
 
-/// IPv6, which the measurements behind this library left open.
+/// IPv6, which the measurements for this library did not cover.
 #[test]
 fn ipv6_works() {
     let bmc = Responder::start_at((Ipv6Addr::LOCALHOST, 0).into(), Behaviour::default()).unwrap();
@@ -106,7 +106,7 @@ fn a_lost_reply_is_asked_for_again() {
     assert_eq!(questions.len(), 6, "{requests:?}");
 }
 
-/// Slow BMCs need more than a second for RAKP 2, some for one at a time; they must not be drowned in new attempts.
+/// Slow BMCs need more than 1 s for RAKP 2, some for one at a time; new attempts must not flood them.
 #[test]
 fn slow_bmcs_get_through() {
     for rakp2_serial in [false, true] {

@@ -1,4 +1,4 @@
-//! Packets pinned byte by byte.
+//! Compares packets byte by byte with independent ones.
 //!
 //! The files under `packets/` were computed from the tables of the specification with Python's `hmac` and OpenSSL's AES,
 //! not with this library, so that a mistake shared by encoder and decoder shows.
@@ -46,7 +46,7 @@ fn exchange(suite: CipherSuite) -> Exchange {
 
 const PASSWORD: &[u8] = b"correct horse";
 
-/// 80h to 93h.
+/// The bytes 80h to 93h.
 const KG: [u8; 20] = *b"\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93";
 
 fn keys(suite: CipherSuite, with_kg: bool) -> SessionKeys {
@@ -87,7 +87,7 @@ fn open_session_response() {
     }
 }
 
-/// `ipmi_sim` cuts its refusal of suite 17 after the status; without reading it there is no fallback to suite 3.
+/// `ipmi_sim` truncates its refusal of suite 17 after the status; without reading it there is no fallback to suite 3.
 #[test]
 fn open_session_refusals() {
     let whole = OpenSessionResponse { message_tag: 0x21, console_session_id: Some(CONSOLE), outcome: Err(0x11) };
@@ -183,7 +183,7 @@ fn sealed_requests() {
     }
 }
 
-/// A reply read wrong is a power state read wrong.
+/// A wrong parser of replies would report a wrong power state.
 #[test]
 fn sealed_replies() {
     for (suite, with_kg, pinned) in [

@@ -1,4 +1,4 @@
-//! Properties that hold for all bytes.
+//! Tests properties that hold for all bytes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use ipmi_lan::keys::{Exchange, SessionKeys};
@@ -32,7 +32,7 @@ fn suites() -> impl Strategy<Value = CipherSuite> {
     prop_oneof![Just(CipherSuite::Suite17), Just(CipherSuite::Suite3)]
 }
 
-/// Bytes that are random, or a handshake packet around random bytes, so that all decoders are reached.
+/// Returns random bytes, or a handshake packet around random bytes, so that all decoders are reached.
 fn datagrams() -> impl Strategy<Value = Vec<u8>> {
     let kinds = prop_oneof![
         Just(PayloadType::Ipmi),
@@ -53,7 +53,7 @@ fn datagrams() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// A BMC's bytes must not bring the fencing program down (`ipmi-rs` 0.6 unwraps an undecodable RAKP 4).
+    /// No bytes of a BMC may crash the fencing program (`ipmi-rs` 0.6 unwraps an undecodable RAKP 4).
     #[test]
     fn no_bytes_panic(bytes in datagrams(), suite in suites()) {
         let keys = keys(suite);
@@ -68,7 +68,7 @@ proptest! {
         let _ = SelfTest::decode(&bytes);
     }
 
-    /// What nobody signed is never opened.
+    /// A packet without a valid signature is never accepted.
     #[test]
     fn nothing_unsigned_is_opened(bytes in datagrams(), suite in suites()) {
         prop_assert!(open(&keys(suite), SESSION, &bytes).is_err());
@@ -87,21 +87,21 @@ proptest! {
         prop_assert_eq!(open(&keys, SESSION, &sealed), Ok((sequence, message)));
     }
 
-    /// Whatever bit the network flips, the packet is skipped.
+    /// After a flip of any bit the packet is skipped.
     #[test]
     fn flipped_bits_are_seen(message in vec(any::<u8>(), 7..40), at in any::<prop::sample::Index>(), suite in suites()) {
         let keys = keys(suite);
         let mut sealed = seal(&keys, SESSION, 3, [7; 16], &message).unwrap();
         let bit = at.index(sealed.len() * 8);
         sealed[bit / 8] ^= 1 << (bit % 8);
-        // Bytes 1 and 2 of the RMCP header carry no meaning and are not signed.
+        // Bytes 1 and 2 of the RMCP header have no meaning and are not signed.
         prop_assume!(!(8..24).contains(&bit));
         let opened = open(&keys, SESSION, &sealed);
-        // The rest of the RMCP header is not signed either, but a flip there is no IPMI any more.
+        // The rest of the RMCP header is not signed either, but after a flip there the packet is not IPMI.
         prop_assert!(opened.is_err(), "bit {} of {:?}", bit, sealed);
     }
 
-    /// Replies of one session mean nothing in another.
+    /// Replies of one session are not valid in another.
     #[test]
     fn other_keys_open_nothing(message in vec(any::<u8>(), 7..40)) {
         let sealed = seal(&keys(CipherSuite::Suite17), SESSION, 3, [7; 16], &message).unwrap();
@@ -173,7 +173,7 @@ proptest! {
     }
 }
 
-/// A message too long for the wire is refused, not cut.
+/// A message that is too long for the wire is rejected, not truncated.
 #[test]
 fn too_long_is_refused() {
     assert!(seal(&keys(CipherSuite::Suite17), SESSION, 1, [0; 16], &[0; MAX_MESSAGE + 1]).is_none());

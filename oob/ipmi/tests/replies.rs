@@ -1,4 +1,4 @@
-//! No reply but the right one is an answer.
+//! Tests that only the right reply is an answer.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -22,7 +22,7 @@ fn stale() -> Behaviour {
     }
 }
 
-/// A duplicated old "off" must never answer a new question: the machine is on by then.
+/// A duplicated old "off" must never answer a new request: the machine is on by then.
 #[test]
 fn an_old_reply_is_no_answer() {
     let bmc = start(stale());
@@ -32,9 +32,9 @@ fn an_old_reply_is_no_answer() {
     assert!(session.chassis_status().unwrap().power_on);
 }
 
-/// Why the session of `ipmi-rs` is not used: in the same scenario it says "off" of a machine that is on.
+/// The reason why the session of `ipmi-rs` is not used: in the same scenario it reports "off" for a machine that is on.
 ///
-/// If this test fails after an update of `ipmi-rs`, look again at its session.
+/// If this test fails after an update of `ipmi-rs`, examine its session again.
 #[test]
 fn ipmi_rs_takes_an_old_reply_for_an_answer() {
     let bmc = start(stale());
@@ -50,7 +50,8 @@ fn ipmi_rs_takes_an_old_reply_for_an_answer() {
     assert!(!power_on(&mut ipmi), "ipmi-rs has learned to tell old replies from new ones");
 }
 
-/// Each lie says the opposite of the truth that follows it; the truth is taken, at once or after another try.
+/// Each forged reply states the opposite of the true one after it; the true one is accepted, at once or after another
+/// attempt.
 #[test]
 fn lies_are_skipped() {
     for forgery in Forgery::ALL {
@@ -80,7 +81,7 @@ fn every_reply_twice_and_out_of_order() {
     }
 }
 
-/// A damaged packet may cost time, never the truth.
+/// A damaged packet may delay the answer, but never change it.
 #[test]
 fn damaged_replies_cost_time_only() {
     for seed in 0..4 {

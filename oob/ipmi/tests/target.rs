@@ -1,4 +1,4 @@
-//! Configuration that IPMI cannot carry is refused, never cut to fit.
+//! Tests that values which IPMI cannot transmit are rejected, never truncated.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use ipmi_lan::{CipherSuite, Secret, Target, TargetError};
@@ -7,7 +7,7 @@ fn new(host: &str, user: &str, password: &str) -> Result<Target, TargetError> {
     Target::new(host, user, Secret::new(password))
 }
 
-/// ipmi-rs cuts a user name after 16 bytes and turns a non-ASCII one into the empty name.
+/// ipmi-rs truncates a user name after 16 bytes and converts a non-ASCII one to the empty name.
 #[test]
 fn nothing_is_cut() {
     assert_eq!(new("", "user", "x").unwrap_err(), TargetError::EmptyHost);
@@ -22,14 +22,14 @@ fn nothing_is_cut() {
     assert_eq!(target.with_cipher_suites(twice).unwrap_err(), TargetError::CipherSuites);
 }
 
-/// No suite but 17 and 3 can be named.
+/// No suites but 17 and 3 can be configured.
 #[test]
 fn weak_suites_have_no_name() {
     let named: Vec<u8> = (0..=255).filter(|id| CipherSuite::from_id(*id).is_some()).collect();
     assert_eq!(named, [3, 17]);
 }
 
-/// Debug output ends up in logs.
+/// Debug output can reach logs.
 #[test]
 fn secrets_are_not_printed() {
     let target = new("bmc", "user", "hidden-one").unwrap().with_kg(Secret::new("hidden-two-hidden-tw")).unwrap();

@@ -1,4 +1,4 @@
-//! The calls: all at once, each answer as it comes.
+//! Calls noded on many nodes at once by libcurl, and passes each answer on as it comes.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -16,22 +16,22 @@ use crate::pin::Pin;
 /// The most that is read of one answer, in bytes.
 const ANSWER: usize = 4 * 1024 * 1024;
 
-/// The most that is read of all answers, in bytes: so much our own programs take.
+/// The most that is read of all answers together, in bytes: our own programs accept as much.
 const ANSWERS: usize = 64 * 1024 * 1024;
 
-/// No call lasts longer, whatever is asked for: Pacemaker has given up by then.
+/// The most that a call may last, whatever the request says: Pacemaker has given up by then.
 const CALL: Duration = Duration::from_secs(120);
 
-/// The most that an error tells of what a node said, in characters.
+/// The most that an error quotes of a node's answer, in characters.
 const SAID: usize = 300;
 
-/// What is asked for.
+/// The request on stdin.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// This host's certificate and key, in one file.
     certificate: PathBuf,
-    /// The cluster's own certificate, which every noded shows, and its key.
+    /// The file with the cluster's own certificate, which every noded presents, and its key.
     ca: PathBuf,
     port: u16,
     procedure: String,
@@ -48,7 +48,7 @@ struct Call {
     arguments: Value,
 }
 
-/// What one node answered.
+/// The answer of one node, one line on stdout.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer<'a> {
     node: &'a str,
@@ -59,16 +59,16 @@ pub(crate) struct Answer<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Said {
-    /// noded's payload.
+    /// The payload of noded's answer.
     Ok(Value),
-    /// noded's own word, or what became of the call.
+    /// noded's own error message, or the failure of the call.
     Error(String),
 }
 
-/// What comes of one answer.
+/// The body of one answer, as it is received.
 struct Body {
     text: Vec<u8>,
-    /// What has come of all.
+    /// The number of bytes received of all answers.
     all: Rc<Cell<usize>>,
 }
 
@@ -82,7 +82,7 @@ impl Handler for Body {
     fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         let all = self.all.get() + data.len();
         if self.text.len() + data.len() > ANSWER || all > ANSWERS {
-            // Less than was given makes libcurl give up.
+            // A smaller number than was given makes libcurl abort.
             return Ok(0);
         }
         self.all.set(all);
@@ -91,7 +91,7 @@ impl Handler for Body {
     }
 }
 
-/// Makes all calls and tells each answer, in the order in which they come.
+/// Makes all calls and passes each answer to `told`, in the order in which they come.
 pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result<(), String>) -> Result<(), String> {
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if !plain(&request.procedure) {
@@ -143,8 +143,8 @@ pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result
     Ok(())
 }
 
-/// As Ganeti calls its nodes (`lib/rpc/node.py`, `_ConfigRpcCurl`): the certificate is one for all nodes, so its name is not
-/// the node's.
+/// Prepares a call as Ganeti calls its nodes (`lib/rpc/node.py`, `_ConfigRpcCurl`). All nodes have one certificate, so
+/// its name is not the node's.
 fn easy(request: &Request, call: &Call, pin: &Pin, body: Body) -> Result<Easy2<Body>, curl::Error> {
     let mut easy = Easy2::new(body);
     pin.bind(&mut easy)?;
@@ -163,7 +163,7 @@ fn easy(request: &Request, call: &Call, pin: &Pin, body: Body) -> Result<Easy2<B
     easy.ssl_key(&request.certificate)?;
     easy.http_version(HttpVersion::V11)?;
     easy.follow_location(false)?;
-    // What the environment says of proxies is for other hosts than the nodes.
+    // The environment's proxies are for other hosts than the nodes.
     easy.noproxy("*")?;
     easy.signal(false)?;
     let time = |ms: u64| Duration::from_millis(ms.max(1)).min(CALL);
@@ -177,7 +177,7 @@ fn why(error: &curl::Error) -> String {
     format!("noded cannot be asked: {}{more}", error.description())
 }
 
-/// `[true, payload]` or `[false, message]` (`lib/rpc/node.py`, `RpcResult`).
+/// Parses `[true, payload]` or `[false, message]` (`lib/rpc/node.py`, `RpcResult`).
 fn payload(easy: &mut Easy2<Body>) -> Result<Value, String> {
     let code = easy.response_code().map_err(|error| error.to_string())?;
     let body = std::mem::take(&mut easy.get_mut().text);
@@ -196,7 +196,7 @@ fn payload(easy: &mut Easy2<Body>) -> Result<Value, String> {
     }
 }
 
-/// What a node said is data: its beginning, on one line, without what a terminal would obey.
+/// Returns the beginning of a node's text, on one line, without control characters that a terminal would obey.
 fn told(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * SAID)]);
     let is_plain = |letter: &char| {

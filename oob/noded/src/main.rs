@@ -1,8 +1,9 @@
-//! `noded-call`: one procedure of Ganeti's node daemon (noded), on many nodes at once.
+//! `noded-call`: calls one procedure of Ganeti's node daemon (noded) on many nodes at once.
 //!
-//! A program of its own as it alone needs libcurl and OpenSSL, which are the distribution's: Ganeti's certificates are X.509 version 1 (`lib/utils/x509.py`), which
-//! other TLS libraries refuse. It reads one JSON request on stdin, and prints one JSON line for each node as it answers:
-//! `{"node": ..., "ok": payload}` or `{"node": ..., "error": ...}`. Exit code 0 says that every node has its line.
+//! It is a program of its own as it alone needs libcurl and OpenSSL, which are the distribution's. Ganeti's
+//! certificates are X.509 version 1 (`lib/utils/x509.py`), which other TLS libraries do not accept. It reads one JSON
+//! request on stdin, and prints one JSON line for each node as it answers: `{"node": ..., "ok": payload}` or `{"node":
+//! ..., "error": ...}`. Exit code 0 means that every node has its line.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -16,7 +17,7 @@ use std::process::{Command, ExitCode};
 use calls::Request;
 use gnt_ha::sys::output::{self, Text};
 
-/// The most that a request may hold, in bytes.
+/// The maximum length of a request, in bytes.
 const LIMIT: u64 = 64 * 1024 * 1024;
 
 fn main() -> ExitCode {
@@ -45,8 +46,9 @@ fn run() -> Result<(), String> {
     })
 }
 
-/// Starts this program anew without an environment if it has one: SSLKEYLOGFILE, OPENSSL_CONF, CURL_SSL_BACKEND and their
-/// like would change whom it believes, and who reads along. `LC_ALL` changes nothing.
+/// Starts this program again without an environment if it has one. `SSLKEYLOGFILE`, `OPENSSL_CONF`, `CURL_SSL_BACKEND`
+/// and similar variables would change which hosts it trusts, and who can decrypt the connection. `LC_ALL` changes
+/// nothing.
 fn without_environment() -> Result<(), String> {
     if std::env::vars_os().all(|(name, _)| name == "LC_ALL") {
         return Ok(());

@@ -1,7 +1,7 @@
-//! Whom a call believes: who has the key of the cluster's own certificate, and nobody besides.
+//! Decides which host a call trusts: only one that has the key of the cluster's own certificate. Reads `server.pem`.
 //!
-//! Ganeti's `server.pem` is one for all nodes and signs itself, so it is trust anchor and pin at once. It is read once for
-//! each run: after `gnt-cluster renew-crypto` the next run has the new one, and no old one counts.
+//! All nodes have the same self-signed `server.pem` of Ganeti, so it is trust anchor and pin at once. It is read once
+//! for each run: after `gnt-cluster renew-crypto` the next run has the new one, and no old one counts.
 
 use std::path::Path;
 
@@ -10,26 +10,27 @@ use openssl::base64::encode_block;
 use openssl::hash::{MessageDigest, hash};
 use openssl::x509::X509;
 
-/// No file that Ganeti makes is longer, in bytes: a key of 2048 bits and a certificate are 3,000.
+/// The most that is read of the file, in bytes. No file that Ganeti makes is longer: a key of 2048 bits and a
+/// certificate have 3,000.
 const LIMIT: u64 = 64 * 1024;
 
-/// Nothing can be in it. libcurl looks in the system's folder of trusted certificates as long as it has no other, whatever
-/// else it is given (`CURLOPT_CAPATH`).
+/// A path that can have no entries. libcurl searches the system's directory of trusted certificates if it has no other
+/// directory, whatever else it is given (`CURLOPT_CAPATH`).
 const NO_STORE: &str = "/dev/null";
 
-/// The cluster's certificate.
+/// The cluster's certificate and the hash of its key.
 pub(crate) struct Pin {
-    /// It alone, as PEM.
+    /// The certificate alone, as PEM.
     certificate: Vec<u8>,
-    /// SHA-256 of its public key, as libcurl wants it.
+    /// SHA-256 of its public key, in libcurl's form.
     key: String,
 }
 
 impl Pin {
-    /// Reads it from `server.pem`, where the key stands beside it.
+    /// Reads the certificate from `server.pem`, which also has the key.
     ///
     /// # Errors
-    /// When there is no whole certificate in it: then nobody can be believed.
+    /// If the file has no complete certificate: then no host can be trusted.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let why = |why: String| format!("cannot read the cluster's certificate in {}: {why}", path.display());
         Self::of(&bounded(path).map_err(|error| why(error.to_string()))?).map_err(|error| why(error.to_string()))
@@ -41,8 +42,8 @@ impl Pin {
         Ok(Self { certificate: certificate.to_pem()?, key: format!("sha256//{}", encode_block(&key)) })
     }
 
-    /// Nothing but this certificate's chain and this key is accepted. A name says nothing: all nodes of all clusters have
-    /// one.
+    /// Makes `easy` accept only this certificate's chain and this key. The name is not checked: all nodes of all
+    /// clusters have the same one.
     pub(crate) fn bind<H: Handler>(&self, easy: &mut Easy2<H>) -> Result<(), curl::Error> {
         easy.ssl_cainfo_blob(&self.certificate)?;
         easy.capath(NO_STORE)?;

@@ -1,4 +1,5 @@
-//! Driver `agent`: any installed fence agent, by the fence-agent API (`doc/FenceAgentAPI.md` of fence-agents).
+//! The driver `agent`: starts any installed fence agent, by the fence-agent API (`doc/FenceAgentAPI.md` of
+//! fence-agents).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,12 +52,14 @@ impl Agent {
             secrets,
             by_exit_code: agent.status_by_exit_code,
             grade: agent.grade(),
-            // A PDU serves many hosts and often takes one login at a time: the lock is the device's, not the host's.
+            // A PDU serves many hosts and often accepts one login at a time: the lock is for the device, not for the
+            // host.
             lock_path: config.run.join("lock").join(format!("agent-{name}")),
         })
     }
 
-    /// The lock is held for one call only: two hosts on the same two PDUs must be able to take turns.
+    /// Runs the agent once. The lock is held for one call only: two hosts that use the same two PDUs must be able to
+    /// alternate.
     fn call(&mut self, action: &str, deadline: Deadline) -> Result<Ended, DeviceError> {
         let _lock = take_lock(&self.lock_path, deadline)?;
         let mut stdin = Secret::new(format!("action={action}\n"));
@@ -75,7 +78,7 @@ impl Agent {
             arguments: &[],
             stdin: stdin.as_bytes(),
             environment: &[],
-            // With it the agents' library waits without end, and nothing is left for reading back.
+            // With this variable the agents' library waits without limit, and no time is left for reading back.
             without: &["PCMK_service"],
             guarded: ["on", "off"].contains(&action),
             deadline: deadline.earlier(linger),
@@ -105,8 +108,8 @@ impl Agent {
 }
 
 impl Device for Agent {
-    /// Exit code 2 is off, and what the library prints must agree: 2 is also what a shell and Perl end with when the
-    /// agent itself is broken.
+    /// Reads the power by the agent's action `status`. Exit code 2 means off, and the library's output must agree: a
+    /// shell and Perl also end with 2 when the agent itself is broken.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let ended = self.call("status", deadline)?;
         let power = match ended.end {
@@ -130,7 +133,7 @@ impl Device for Agent {
         if ended.end == End::Exited(0) { Ok(()) } else { Err(self.failed(to.word(), &ended)) }
     }
 
-    /// An agent knows no more of the hardware than whether its device answers.
+    /// Runs the agent's action `monitor`, which shows only whether the device answers.
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
         let ended = self.call("monitor", deadline)?;
         if ended.end != End::Exited(0) {
@@ -140,7 +143,8 @@ impl Device for Agent {
     }
 }
 
-/// `Status: ON` or `Status: OFF`, as `fence_action` of the agents' library prints it.
+/// Parses `Status: ON` or `Status: OFF`, as `fence_action` of the agents' library prints it. Any other output, or two
+/// such lines, is not a reading.
 fn said(stdout: &[u8]) -> Option<Power> {
     let text = String::from_utf8_lossy(stdout);
     let mut words = text.lines().filter_map(|line| line.trim().strip_prefix("Status:")).map(str::trim);

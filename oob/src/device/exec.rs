@@ -1,4 +1,4 @@
-//! Driver `exec`: another OOB program, called by Ganeti's contract.
+//! The driver `exec`: starts another OOB program by Ganeti's contract.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -30,7 +30,7 @@ impl Exec {
     }
 }
 
-/// By the file, not by the path: a link to ourselves is ourselves.
+/// Whether `path` is this program. Compares the file and not the path, so a link to this program counts.
 fn is_this_program(path: &Path) -> bool {
     let file = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
     let ours = file(Path::new("/proc/self/exe"));

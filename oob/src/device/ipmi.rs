@@ -1,4 +1,4 @@
-//! Driver `ipmi`: a BMC by IPMI 2.0 over LAN.
+//! The driver `ipmi`: a BMC by IPMI 2.0 over LAN. Holds the BMC's lock from its first request until it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Sec
 use super::refusal::Refusal;
 use super::{Device, DeviceError, Hope, Reading, sensors, take_lock};
 
-/// The most that reading the sensors may take.
+/// The most that reading all sensors may take.
 const SENSORS: Duration = Duration::from_secs(10);
 
 pub(super) struct Bmc {
@@ -25,7 +25,7 @@ pub(super) struct Bmc {
     lock: Option<Lock>,
     refusal: Refusal,
     session: Option<Session>,
-    /// What this session was last told to do.
+    /// The last power command that this session has sent.
     told: Option<Power>,
 }
 
@@ -68,7 +68,7 @@ impl Bmc {
         })
     }
 
-    /// Runs `ask` in the session; one that went silent is opened anew, once, while there is time.
+    /// Runs `ask` in the session. A session that no longer answers is opened again, once, while there is time.
     fn ask<T>(
         &mut self,
         deadline: Deadline,
@@ -159,7 +159,7 @@ impl Device for Bmc {
             Ok(sel) => HealthItem(format!("event log ({} entries)", sel.entries), Health::Ok),
             Err(_) => HealthItem("event log".to_owned(), Health::Unknown),
         });
-        // The BMC is ours meanwhile: a fencing must not wait long for it.
+        // This process holds the BMC's lock meanwhile, and a fencing must not wait long for it.
         let until = deadline.at_most(SENSORS);
         let sensors = self.ask(until, |session| {
             session.set_deadline(until.instant());
@@ -175,11 +175,11 @@ impl Device for Bmc {
     }
 }
 
-/// A BMC that is silent for as long may have lost its power: a live one answers its first message within a second, and it is
-/// sent several times meanwhile.
+/// The time after which a silent BMC may have lost its power. A working BMC answers its first message within 1 s, and
+/// the message is sent several times meanwhile.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What `check` says where the better suite works and the other one is allowed beside it.
+/// The advice of `check` where the better suite works and the other one is allowed beside it.
 const ONE_SUITE: &str =
     "cipher suite 17 works: with cipher_suites = [17] no refusal, which anybody can forge, leads to suite 3";
 
@@ -187,14 +187,14 @@ fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
     let why = format!("{error}: {}", error.hint());
     match error {
         _ if error.is_total_silence(login_timeout.min(SILENCE)) => DeviceError::no_sign(why),
-        // The name service or the local network may be back in a moment, too.
+        // The name service or the local network may also work again in a moment.
         Error::Resolve { .. }
         | Error::Socket { .. }
         | Error::DeadlinePassed { .. }
         | Error::Unreachable { .. }
         | Error::NoAnswer { .. } => DeviceError::unheard(why),
         _ if error.is_local() => DeviceError::hopeless(why),
-        // Whoever says that nothing listens has that address, and power.
+        // A host that reports a closed port has that address, and power.
         Error::Refused { .. } => DeviceError::alive(why, Hope::AfterSilence),
         Error::Busy { .. } | Error::Completion { .. } | Error::MalformedReply { .. } | Error::NoSessionSlot { .. } => {
             DeviceError::alive(why, Hope::Later)
@@ -203,7 +203,7 @@ fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
     }
 }
 
-/// The BMC key as administrators write it: the 20 characters themselves, or `0x` and 40 hex digits.
+/// Parses the BMC key (K_g) as administrators write it: the 20 characters themselves, or `0x` and 40 hex digits.
 fn bmc_key(text: &str) -> Option<Vec<u8>> {
     let Some(digits) = text.strip_prefix("0x").filter(|digits| digits.len() == 40) else {
         return (text.len() == 20).then(|| text.as_bytes().to_vec());
@@ -211,7 +211,7 @@ fn bmc_key(text: &str) -> Option<Vec<u8>> {
     (0..40).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// Get Chassis Status, IPMI 2.0 section 28.2.
+/// Returns the faults of a Get Chassis Status response (IPMI 2.0 section 28.2).
 fn chassis_items(status: &ChassisStatus) -> Vec<HealthItem> {
     let item = |name: &str, fault: bool, bad: Health| HealthItem(name.to_owned(), if fault { bad } else { Health::Ok });
     vec![

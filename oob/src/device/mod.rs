@@ -1,4 +1,4 @@
-//! Devices that switch a host: one trait, a driver a file.
+//! Devices that switch a host, as one trait. Each driver has a file of its own.
 
 mod agent;
 mod exec;
@@ -18,74 +18,76 @@ use gnt_ha::core::power::reading::{Life, Observed};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::lock::{Lock, LockError};
 
-/// What a device says of a host's power.
+/// One answer of a device about a host's power.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// On or off.
+    /// Whether the host is on or off.
     pub power: Power,
-    /// How strong its off is; of no meaning for an on.
+    /// The grade of an off; it has no meaning for an on.
     pub grade: Grade,
-    /// In words, for receipts and `power-status`.
+    /// The reading as text, for receipts and `power-status`.
     pub detail: String,
 }
 
-/// What another attempt could bring.
+/// The conditions under which another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hope {
-    /// It answered, but not with what was asked for: it may yet.
+    /// The device answered, but not with the expected result: a later attempt may succeed.
     Later,
-    /// It does not answer: it may after a power change, not before.
+    /// The device does not answer: it may after a power change, and not before.
     AfterSilence,
-    /// Never: a refused login, a wrong configuration.
+    /// Another attempt cannot succeed: for example after a refused login, or with a wrong configuration.
     None,
 }
 
-/// Why a device told or did nothing. It is made by one of the functions below, so that each failure says what it shows of the
-/// device: whether a later level is believed may hang on that.
+/// The reason why a device has no reading or did not switch. Each constructor below also states what the failure shows
+/// of the device: whether a later level is believed may depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct DeviceError {
-    /// What was tried, what came back, what to do about it.
+    /// The text: what was tried, what came back, and what to do.
     pub why: String,
-    /// What another attempt could bring.
+    /// Whether another attempt may succeed.
     pub hope: Hope,
     life: Life,
 }
 
 impl DeviceError {
-    /// A failure of ours, or one that shows nothing of the device; trying again cannot help.
+    /// Returns a failure of this host, or one that shows nothing of the device, after which another attempt cannot
+    /// help.
     pub(crate) fn hopeless(why: impl ToString) -> Self {
         Self { why: why.to_string(), hope: Hope::None, life: Life::Unknown }
     }
 
-    /// A failure of ours, or one that shows nothing of the device: a lock, a deadline, a program that failed.
+    /// Returns a failure of this host, or one that shows nothing of the device, after which a later attempt may help: a
+    /// lock, a deadline, a program that failed.
     pub(crate) fn later(why: impl ToString) -> Self {
         Self { why: why.to_string(), hope: Hope::Later, life: Life::Unknown }
     }
 
-    /// Nothing came back, and whether the device was given the time is not sure.
+    /// Returns a failure without an answer, where the device may not have had enough time.
     pub(crate) fn unheard(why: impl ToString) -> Self {
         Self { why: why.to_string(), hope: Hope::AfterSilence, life: Life::Unknown }
     }
 
-    /// Asked with time left, it showed no sign of life at all.
+    /// Returns a failure without any sign of life, although the device had enough time.
     pub(crate) fn no_sign(why: impl ToString) -> Self {
         Self { why: why.to_string(), hope: Hope::AfterSilence, life: Life::NoSign }
     }
 
-    /// It answered, though not with what was asked for.
+    /// Returns a failure of a device that answered, though not with the expected result.
     pub(crate) fn alive(why: impl ToString, hope: Hope) -> Self {
         Self { why: why.to_string(), hope, life: Life::Alive }
     }
 
-    /// What it shows of the device.
+    /// Returns what the failure shows of the device.
     #[must_use]
     pub const fn life(&self) -> Life {
         self.life
     }
 }
 
-/// What came of a reading, for the decision which level is believed.
+/// Converts a reading for the decision which level is believed.
 #[must_use]
 pub fn observed(reading: &Result<Reading, DeviceError>) -> Observed {
     match reading {
@@ -95,27 +97,27 @@ pub fn observed(reading: &Result<Reading, DeviceError>) -> Observed {
     }
 }
 
-/// A device, for one host.
+/// A device that switches one host.
 pub trait Device {
     /// Reads the power state once.
     ///
     /// # Errors
-    /// [`DeviceError`]: whatever is not a plain on or off.
+    /// [`DeviceError`] for every result that is not a plain on or off.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError>;
 
-    /// Sends the command. Success is an acknowledgement, never proof.
+    /// Sends the power command once. Success is an acknowledgement and never a proof.
     ///
     /// # Errors
     /// [`DeviceError`]; the command may have had its effect all the same.
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError>;
 
-    /// What the device knows of the hardware's health; what it could not read is `UNKNOWN`.
+    /// Reads what the device knows of the hardware's health; a value that could not be read is `UNKNOWN`.
     ///
     /// # Errors
-    /// [`DeviceError`], when nothing at all could be read.
+    /// [`DeviceError`] if not one value could be read.
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError>;
 
-    /// What its configuration could be stricter in, as a reading has shown.
+    /// Returns a stricter configuration that the device would also work with, as a reading has shown.
     fn advice(&self) -> Option<&'static str> {
         None
     }
@@ -123,23 +125,23 @@ pub trait Device {
 
 /// A device with its name in the configuration.
 pub struct Named {
-    /// The name.
+    /// The device's name in the configuration.
     pub name: String,
-    /// The device.
+    /// The device itself, opened for one host.
     pub device: Box<dyn Device>,
 }
 
-/// What the devices are opened for.
+/// The purpose for which devices are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// To read: nothing is changed, here or on another node.
+    /// To read: nothing is changed, on this host or on another node.
     Read,
-    /// For a power command.
+    /// To send a power command.
     Switch,
 }
 
-/// Makes the devices of a level ready for `node`. Nothing is sent yet. One that cannot be used is among them, and says why
-/// when it is asked: the others of its level are asked all the same.
+/// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and
+/// fails when it is asked: the other devices of its level are asked all the same.
 pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use) -> Vec<Named> {
     let open = |configured: &Configured| {
         let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
@@ -155,7 +157,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use) -> 
     level.iter().map(open).collect()
 }
 
-/// A device that could not be made ready.
+/// A device that could not be made ready, with the reason.
 struct Unusable(DeviceError);
 
 impl Device for Unusable {
@@ -172,7 +174,8 @@ impl Device for Unusable {
     }
 }
 
-/// A lock that cannot be made stops nothing: two sessions at a BMC are better than a host that is not fenced.
+/// Takes the lock, and waits for it until the deadline. A lock file that cannot be opened is not a failure: two
+/// sessions at a BMC are better than a host that is not fenced.
 fn take_lock(path: &Path, deadline: Deadline) -> Result<Option<Lock>, DeviceError> {
     match Lock::take(path, deadline) {
         Ok(lock) => Ok(Some(lock)),

@@ -1,7 +1,7 @@
-//! A BMC's refused login, remembered for a while: BMCs lock accounts, and one fencing asks several times.
+//! Remembers a login that a BMC refused, for a while: BMCs lock accounts, and one fencing asks several times.
 //!
-//! What came before a session was open may be anybody's packet, so this process remembers it, and no other: otherwise one packet
-//! would keep the BMC out of every fencing of a minute.
+//! Before a session is open, any host could have sent the packet. So only this process remembers such a refusal:
+//! otherwise one packet would keep the BMC out of every fencing of a minute.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -12,30 +12,31 @@ use std::time::Duration;
 use gnt_ha::sys::{clock, state_file};
 use serde::{Deserialize, Serialize};
 
-/// For how long a refused login is not tried again with the same credentials: as long as one fencing of Pacemaker's may
-/// take, so that each costs one bad login.
+/// The time for which a refused login is not tried again with the same credentials. One fencing of Pacemaker's may take
+/// as long, so each costs one bad login.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Where a refusal by one BMC is noted. The folder is empty after a boot.
+/// The note of a refusal by one BMC. Its directory is empty after a boot.
 pub(super) struct Refusal {
     note: PathBuf,
     credentials: Vec<(u64, i64, i64)>,
 }
 
-/// Refused logins of this process that nothing proves to be the BMC's own word.
+/// Refused logins of this process, where nothing proves that the BMC itself refused.
 static UNPROVEN: Mutex<BTreeMap<PathBuf, Note>> = Mutex::new(BTreeMap::new());
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Note {
-    /// Milliseconds since boot (CLOCK_BOOTTIME).
+    /// The time of the refusal, in ms since boot (`CLOCK_BOOTTIME`).
     at_ms: u64,
-    /// Which files the credentials came from: inode and time of the last change of each. Never what is in them.
+    /// The version of the files with the credentials: inode and time of the last change of each. Never their content.
     credentials: Vec<(u64, i64, i64)>,
     why: String,
 }
 
 impl Refusal {
-    /// `files` hold the credentials: one that was changed since is worth another login.
+    /// Returns the refusal that is kept in `note`. `files` have the credentials: after a change of one of them a login
+    /// is tried again.
     pub(super) fn new(note: PathBuf, files: &[&Path]) -> Self {
         let version = |file: &&Path| {
             let metadata = std::fs::metadata(file).ok()?;
@@ -44,7 +45,7 @@ impl Refusal {
         Self { note, credentials: files.iter().filter_map(version).collect() }
     }
 
-    /// Why a login is not worth trying now; none if it is.
+    /// Returns the reason why a login must not be tried now; `None` if it may be.
     pub(super) fn stands(&self) -> Option<String> {
         let unproven = UNPROVEN.lock().unwrap_or_else(PoisonError::into_inner).get(&self.note).cloned();
         let note = match unproven {
@@ -63,8 +64,8 @@ impl Refusal {
         })
     }
 
-    /// Notes a refusal, beyond this process if the session's keys prove that it was the BMC's. Best effort: without the note
-    /// the next command costs another bad login.
+    /// Writes a refusal down; for other processes only if the session's keys prove that it was the BMC's. Best effort:
+    /// without the note the next command costs another bad login.
     pub(super) fn note(&self, why: &str, is_proven: bool) {
         let note = Note { at_ms: clock::now().boottime_ms, credentials: self.credentials.clone(), why: why.to_owned() };
         if !is_proven {

@@ -1,4 +1,4 @@
-//! A BMC's threshold sensors, for `health`: as many as the deadline allows, the rest is `UNKNOWN`.
+//! Reads a BMC's threshold sensors for `health`: as many as the deadline allows; the rest is `UNKNOWN`.
 
 use gnt_ha::core::ganeti::oob::{Health, HealthItem};
 use gnt_ha::sys::clock::Deadline;
@@ -7,7 +7,7 @@ use ipmi_lan::ipmi_rs::sensor_event::{GetSensorReading, ThresholdReading, Thresh
 use ipmi_lan::ipmi_rs::storage::sdr::RecordId;
 use ipmi_lan::{Error, Session};
 
-/// More records than any real BMC has: the list is linked, and a broken BMC may link it in a circle.
+/// More records than any real BMC has. The records are a linked list, and a broken BMC may link it in a circle.
 const MOST_RECORDS: usize = 1024;
 
 /// Reads every threshold sensor. Grading needs no conversion of units: the BMC compares with its thresholds itself
@@ -35,7 +35,7 @@ pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem>
         if let Some(sensor) = record.sensor {
             let health = match session.run(GetSensorReading::for_sensor_key(&sensor.key)) {
                 Ok(reading) => grade(&ThresholdReading::from(&reading)),
-                // CBh: the sensor's part is not there (an empty slot).
+                // CBh: the part with the sensor is absent (an empty slot).
                 Err(Error::Completion { code: 0xCB, .. }) => continue,
                 Err(_) => Health::Unknown,
             };
@@ -47,7 +47,8 @@ pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem>
     items
 }
 
-/// A sensor that is switched off or not available (usual while the host is off) is not known.
+/// Returns the health of a reading. A sensor that is switched off or not available (usual while the host is off) is
+/// `UNKNOWN`.
 fn grade(reading: &ThresholdReading) -> Health {
     let Some(status) = reading.threshold_status.filter(|_| !reading.scanning_disabled) else { return Health::Unknown };
     let ThresholdStatus {

@@ -1,4 +1,5 @@
-//! Driver `shun`: every other node refuses the node. With self-fencing it is proven to have stopped itself; without, it may run.
+//! The driver `shun`: every other node shuns the target. With self-fencing the target is proven to have reset itself;
+//! without, it may run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::{Device, DeviceError, Reading, Use};
 use crate::shun::readmit;
 use crate::shun::survivors::{Seen, Survivors, remembered};
 
-/// The driver, for one node.
+/// The driver `shun` for one target.
 pub(super) struct Shun {
     config: Config,
     node: NodeName,
@@ -37,7 +38,7 @@ impl Shun {
         Ok(if self.to == Use::Read { survivors.only_reading() } else { survivors })
     }
 
-    /// The grade to wait for: where `isolated` proves nothing, the end of the lease.
+    /// Returns the grade to wait for: at least `bounded`, the end of the lease, where `isolated` proves nothing.
     fn least(&self, seen: &Seen, target: &NodeName) -> Grade {
         match seen.network.why_not_isolated(target) {
             Some(_) => self.config.minimum_grade.max(Grade::Bounded),
@@ -54,10 +55,14 @@ impl Shun {
 }
 
 impl Device for Shun {
-    /// "On" by this host's own shun list alone: nobody is asked, as a host that is no candidate, or has no network, must answer,
-    /// too, and a monitor asks often. What is missed so is a shunning that no `sync` has brought here yet (each candidate's
-    /// monitor brings it). "On" proves and records nothing; an off asks everybody, and comes to the newest epoch then. "Off" is
-    /// never told by the own list alone. A device that was opened to read tells nobody anything, and keeps nothing.
+    /// Reads the state of the target.
+    ///
+    /// "On" comes from this host's own shun list alone. No node is asked, as a host that is not a candidate, or has no
+    /// network, must answer too, and a monitor asks often. Such a reading misses a shunning that no `sync` has brought
+    /// here yet (each candidate's monitor brings it). "On" proves and records nothing; an off asks all nodes, and then
+    /// uses the newest epoch.
+    ///
+    /// "Off" never comes from the own list alone. A device that was opened to read sends no entries and keeps nothing.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let entry = remembered(&self.config, &self.node).map_err(DeviceError::hopeless)?;
         let Some(entry) = entry.filter(|entry| entry.epoch.is_shunned()) else {
@@ -68,17 +73,17 @@ impl Device for Shun {
         tcp_only(&entry)?;
         let survivors = self.survivors()?;
         if entry.grade >= Grade::Bounded {
-            // This host may have missed that the node was readmitted, and what runs there is another boot.
+            // This host may have missed a readmission of the target, and another boot may run there.
             let seen = survivors.look(deadline).map_err(DeviceError::later)?;
             seen.still_holds(survivors.target(), entry.epoch).map_err(|why| {
                 DeviceError::later(format!("was {} in epoch {}, by {}: {why}", entry.grade, entry.epoch, entry.by))
             })?;
-            // Whoever shuns sees no power, whatever the list says.
+            // A shunning shows nothing of the power, whatever grade the list has.
             let grade = entry.grade.min(Evidence::LeaseEnded.worth().grade);
             return off(grade, format!("off, {grade}: shunned in epoch {}, by {}", entry.epoch, entry.by));
         }
         let seen = survivors.look(deadline).map_err(DeviceError::later)?;
-        // Another device may have proven it off meanwhile, and what is refused be less.
+        // Another device may have proven the target off meanwhile, and the scope may be narrower now.
         survivors.entry().map_err(DeviceError::later)?.as_ref().map_or(Ok(()), tcp_only)?;
         match survivors.judge(&seen) {
             None => Err(DeviceError::later(missing(&seen))),
@@ -130,8 +135,8 @@ impl Device for Shun {
     }
 }
 
-/// What it proves that every survivor refuses a node. It may still run: where its instances write to storage outside of the
-/// cluster, that is nothing.
+/// Returns the reading of a target that every survivor shuns. The target may still run: the shunning proves nothing
+/// where its instances write to storage outside of the cluster.
 fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
     let by = confirmed(seen);
     let (grade, detail) = match seen.network.why_not_isolated(node) {
@@ -141,8 +146,9 @@ fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceE
     Ok(Reading { power: Power::Off, grade, detail })
 }
 
-/// A node that is refused TCP only, as its power was seen off or Ganeti has it recorded offline, may be in the cluster stack
-/// with a later boot, and its self-fencing may be alive by echoes: of that boot nothing is proven.
+/// Fails for a target that is shunned with the scope `tcp`, because its power was read as off or Ganeti has it recorded
+/// offline. A later boot of the target may be in the cluster stack, and echoes may keep its self-fencing alive: nothing
+/// is proven of that boot.
 fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
     if entry.reach == ShunScope::Everything {
         return Ok(());
@@ -153,7 +159,7 @@ fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
     )))
 }
 
-/// Who did not confirm, and why: each by its name.
+/// Returns the nodes that did not confirm, by name, each with the reason.
 fn missing(seen: &Seen) -> String {
     let all = seen.look.as_ref().err().map(|missing| {
         let shown = missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ");

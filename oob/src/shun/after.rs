@@ -1,5 +1,5 @@
-//! Shunning what another device has proven off: so that nobody waits for it, and that it stays out when it returns; and
-//! readmitting what somebody has it switch on.
+//! Shuns a node that another device has proven off, so that no node waits for it and it stays out when it returns.
+//! Readmits a node that another device has switched on.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,11 +15,12 @@ use gnt_ha::sys::recorded_action::RecordedAction;
 use super::readmit::{Readmitted, readmit};
 use super::survivors::{Survivors, can_shun, remembered};
 
-/// The most that it may add to a fencing, which everybody waits for; it is three times what it takes. Whoever has not answered
-/// by then was asked, and is told again by `ganeti-oob sync`.
+/// The most that the shunning may add to a fencing, for which the cluster waits: three times what it takes. A node that
+/// has not answered by then was asked, and gets the entry again by `ganeti-oob sync`.
 const LIMIT: Duration = Duration::from_millis(500);
 
-/// Has everybody refuse `node`, which is off with this grade; best effort, and only where this host can.
+/// Has every other node shun `node`, which was proven off with this grade. Best effort, only if the configuration says
+/// so, this host can shun, and the grade is at least `bounded`.
 pub fn after_off(
     config: &Config,
     node: &NodeName,
@@ -33,7 +34,7 @@ pub fn after_off(
     }
     let deadline = deadline.at_most(LIMIT);
     let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), road.id());
-    // Only of one whose power was seen off nothing of before can be left in the cluster stack.
+    // If the power was read as off, no earlier boot can be left in the cluster stack; otherwise one can.
     let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::Everything };
     let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let saw = match told {
@@ -53,8 +54,8 @@ pub fn after_off(
     road.step("shun", "have the others refuse it", &saw);
 }
 
-/// Has everybody let `node` in again, which another device has switched on for a person or for Ganeti; best effort. Not for
-/// a fencing: what it reboots stays out until somebody has it back.
+/// Has every other node readmit `node`, which another device has switched on for an administrator or for Ganeti. Best
+/// effort. Does nothing in a fencing: a node that a fencing reboots stays shunned until it is readmitted.
 pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, road: &mut RecordedAction) {
     let is_shunned = || remembered(config, node).ok().flatten().is_some_and(|entry| entry.epoch.is_shunned());
     if identity::request().is_some() || !can_shun(data_dir) || !is_shunned() {

@@ -1,7 +1,8 @@
-//! Shunning from this host: every other node is told to refuse one, and what they answer is judged.
+//! Shunning from this host: sends shun list entries to every other node and evaluates the answers.
 //!
-//! [`peers`] asks them, [`survivors`] knows who they are and what they said, [`proof`] what that proves, [`after`] shuns what another device has
-//! proven off, [`refuse`] and [`readmit`] do what a person says, [`sync`] keeps everybody at what was decided.
+//! [`peers`] sends requests. [`survivors`] knows the other nodes and their answers, [`proof`] what the answers prove.
+//! [`after`] shuns a node that another device has proven off. [`refuse`] and [`readmit`] carry out an administrator's
+//! command. [`sync`] keeps every node's shun list up to date.
 
 pub mod after;
 pub mod peers;

@@ -1,4 +1,4 @@
-//! Asking other nodes: all at once by their nodeds, and by SSH those that cannot be asked so.
+//! Sends a request to other nodes: to all at once by their nodeds, and by SSH to those that cannot be asked by noded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -21,27 +21,27 @@ use gnt_ha::sys::tcp_check::NODED_PORT;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What `noded-call` begins an error with that is the called program's.
+/// The beginning of an error of `noded-call` that the called program returned.
 const ITS_WORD: &str = "it failed there";
 
-/// How long a connection to a noded may take.
+/// The most that a connection to a noded may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// How long an answer by SSH may take.
+/// The most that an answer by SSH may take.
 const SSH_ANSWERS: Duration = Duration::from_secs(5);
 
-/// The most that is read of all answers, in bytes.
+/// The most that is read of all answers together, in bytes.
 const ANSWERS: usize = 64 * 1024 * 1024;
 
-/// What each node answered, or why it did not.
+/// The answer of each node, or the reason why there is none.
 pub type Answers = BTreeMap<NodeName, Result<PeerReport, String>>;
 
-/// How nodes are asked.
+/// The channel to other nodes: noded, and SSH as the fallback.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    /// Ganeti's data folder, with this host's certificate.
+    /// Ganeti's data directory, with this host's certificate.
     data_dir: PathBuf,
-    /// The name of the cluster, which is its nodes' in SSH.
+    /// The name of the cluster, which is the host key alias of its nodes in SSH.
     cluster: String,
     /// The master candidates, by this host's configuration.
     candidates: BTreeSet<NodeName>,
@@ -49,7 +49,7 @@ pub struct Channel {
     own_terms: LeaseTimes,
 }
 
-/// One line of `noded-call`.
+/// One line of `noded-call`'s output: the answer of one node.
 #[derive(Deserialize)]
 struct Line {
     node: NodeName,
@@ -60,7 +60,7 @@ struct Line {
 }
 
 impl Channel {
-    /// To the nodes of `network`, with Ganeti's files in `data_dir`.
+    /// Returns a channel to the nodes of `network`, with Ganeti's files in `data_dir`.
     #[must_use]
     pub fn new(config: &Config, network: &ClusterNetwork, data_dir: &Path) -> Self {
         let candidates = network.members.iter().filter(|(_, member)| member.candidate).map(|(name, _)| name.clone());
@@ -72,7 +72,7 @@ impl Channel {
         }
     }
 
-    /// What is believed of a node's answer.
+    /// Returns the part of a node's answer that is believed.
     fn believed(&self, node: &NodeName, question: &PeerRequest, report: PeerReport) -> Result<PeerReport, String> {
         let is_candidate = self.candidates.contains(node);
         belief::answer(
@@ -87,8 +87,8 @@ impl Channel {
         )
     }
 
-    /// Asks all of `peers`, and returns when each has answered or the deadline is over.
-    /// What comes back holds nothing that its node is not believed about.
+    /// Sends the request to all of `peers`, and returns when each has answered or the deadline is over. The result has
+    /// only what its node is believed about.
     #[must_use]
     pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
         let believed = |(node, answer): (NodeName, Result<PeerReport, String>)| {
@@ -117,8 +117,8 @@ impl Channel {
         let Ok(text) = serde_json::to_string(question) else { return answers };
         let mut to_ask: BTreeMap<NodeName, IpAddr> = peers.clone();
         for (node, answer) in self.by_noded(peers, &text, deadline.at_most(NODED_ANSWERS)) {
-            // Who answered, be it with an error of our program's, need not be asked in another way. A noded that does not
-            // know this host's certificate, or is another version's, has not answered.
+            // A node that answered, even with an error of our program, need not be asked through the other channel. A
+            // noded that does not know this host's certificate, or has another version, has not answered.
             let is_word = match &answer {
                 Ok(_) => true,
                 Err(why) => why.starts_with(ITS_WORD),
@@ -128,7 +128,7 @@ impl Channel {
             }
             answers.insert(node, answer);
         }
-        // A host whose noded alone is gone; there must be time for a login.
+        // For hosts where only noded is down; a login needs time.
         const LOGIN: Duration = Duration::from_millis(1_500);
         if deadline.left() > LOGIN {
             for (node, answer) in self.by_ssh(&to_ask, &text, deadline.at_most(SSH_ANSWERS)) {
@@ -182,13 +182,13 @@ impl Channel {
         answers
     }
 
-    /// The question goes in on stdin, as a shell stands at the other end.
+    /// Sends the request by SSH, on stdin, as the remote end is a shell.
     fn by_ssh(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
         let Ok(own) = std::env::current_exe() else { return Answers::new() };
         let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
         let command = [own, COMMAND, "-"];
         let options = super::ssh::options(&self.data_dir, &self.cluster);
-        // A node that has none there is asked where ssh asks by itself.
+        // A node without a port in that file is asked at ssh's own default port.
         let ports: BTreeMap<NodeName, u16> =
             Ssconf::new(&self.data_dir).ssh_ports().unwrap_or_default().into_iter().collect();
         let ask = |node: &NodeName, address: IpAddr| {
@@ -223,19 +223,19 @@ fn answer(line: Line) -> Result<PeerReport, String> {
     }
 }
 
-/// A program of ours in the same folder.
+/// Returns the path of another program of gnt-ha in the same directory.
 fn beside(own: &Path, name: &str) -> PathBuf {
     own.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(OsStr::new(name)))
 }
 
-/// The environment's variables but `LC_ALL`: libcurl and OpenSSL read some, before any code of ours runs
-/// (`SSLKEYLOGFILE`, `OPENSSL_CONF`), and Pacemaker, noded or a login hand on what they have.
+/// Returns the names of all environment variables but `LC_ALL`. libcurl and OpenSSL read some of them before our code
+/// runs (`SSLKEYLOGFILE`, `OPENSSL_CONF`), and Pacemaker, noded or a login pass on their own environment.
 fn inherited() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name != "LC_ALL").collect()
 }
 
-/// A path that means the same to any shell.
+/// Whether a path needs no quoting in any shell.
 fn is_plain(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! What looks prove, over time: the first one is kept, and the wait counts from it.
+//! Evaluates what rounds prove over time: the first round of an epoch is kept, and the wait time counts from it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,33 @@ use gnt_ha::sys::state_file;
 
 use super::survivors::{Seen, Survivors};
 
-/// Between two looks while a node that did not confirm is waited for.
+/// The pause between two rounds while a node has not confirmed yet.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The first look, and what was known then.
+/// The first round of an epoch, and what was known of the target's self-fencing then.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kept {
     look: Round,
     self_fence: Held,
 }
 
-/// How long another judgement's look is waited for, as a part of what the fencing has.
+/// The most that the lock of another evaluation is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// Looks are of this boot: they are kept in memory, where no disk can refuse them.
+/// Returns the path of the kept rounds. They count only in this boot, so they are in memory, where no disk can fail.
 fn looks_file(run: &Path) -> PathBuf {
     run.join("shun-rounds.json")
 }
 
 impl Survivors<'_> {
-    /// Judges a look, with the first one of this epoch, which is kept: an attempt that was killed goes on where it was.
+    /// Evaluates a round together with the first one of this epoch. The first round is kept: an attempt after one that
+    /// was killed goes on where that was. `None` if not every node confirmed.
     #[must_use]
     pub fn judge(&self, seen: &Seen) -> Option<ProofVerdict> {
         let last = seen.look.as_ref().ok()?;
         let path = looks_file(&self.config.run);
-        // Two judgements at once must not lose each other's first look; without the lock the later one waits anew.
+        // Two evaluations at the same time must not lose each other's first round; without the lock the later one
+        // starts its wait again.
         let take = || Lock::take(&self.config.run.join("looks.lock"), Deadline::after(LOCK_WAIT)).ok();
         let _lock = if self.is_reading { None } else { take() };
         let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
@@ -52,19 +54,19 @@ impl Survivors<'_> {
                 let new = Kept { look: last.clone(), self_fence: seen.self_fence.clone() };
                 if !self.is_reading {
                     kept.insert(self.target().clone(), new.clone());
-                    // What cannot be kept makes a later attempt wait anew.
+                    // If the round cannot be kept, a later attempt starts its wait again.
                     let _ = state_file::write_unflushed(&path, &kept);
                 }
                 new
             }
         };
-        // All that is known by now, as old as it was at the first look: a denial that is heard of later counts as well.
+        // All that is known by now, with its age at the first round: a denial that is received later counts as well.
         let since = u64::try_from(last.at.saturating_sub(first.look.at).as_millis()).unwrap_or(u64::MAX);
         let held = first.self_fence.later(since).and(&seen.self_fence);
         let self_fence =
             held.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
         let entry = self.entry().ok().flatten();
-        // Where this host has never asked it, whoever has knows its boot as well as this host would.
+        // If this host has never asked the target, a node that has asked it knows its boot as well as this host would.
         let attested = self_fence.as_ref().ok().map(|attestation| attestation.self_fence.boot_id.clone());
         let lists: Vec<_> = attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
         let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(attested);
@@ -85,11 +87,11 @@ impl Survivors<'_> {
         ))
     }
 
-    /// Looks again until everybody confirms and, where `least` asks for it, the node has stopped itself; or until the
-    /// deadline.
+    /// Repeats the round until every node confirms and, if `least` requires it, the target has reset itself; or until
+    /// the deadline.
     ///
     /// # Errors
-    /// Why this host itself does not refuse it.
+    /// The reason why this host itself does not shun the target.
     pub fn wait(
         &self,
         mut seen: Seen,
@@ -113,10 +115,10 @@ impl Survivors<'_> {
         }
     }
 
-    /// Keeps that it has stopped itself, by looks at `epoch`, here and everywhere.
+    /// Records on this host and on all other nodes that the target has reset itself, as rounds in `epoch` have proven.
     ///
     /// # Errors
-    /// Why it is not kept here: another boot is shunned since, or none.
+    /// If it is not recorded here: the target is in another epoch since, or is not shunned any more.
     pub fn keep_bounded(&self, epoch: Epoch, deadline: Deadline) -> Result<(), String> {
         let mut entry = self.entry()?.ok_or("it is not shunned any more")?;
         if entry.epoch != epoch {

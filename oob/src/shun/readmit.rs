@@ -1,4 +1,5 @@
-//! Readmitting a node again: for a boot that is proven to be another one, or at a person's word.
+//! Readmits a node: for a boot that is proven to be a later one, or because an administrator confirms it. Changes the
+//! shun lists of all nodes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,21 +15,22 @@ use gnt_ha::sys::nft::shun_table;
 use super::peers::Answers;
 use super::survivors::Survivors;
 
-/// For how long this host lets its own question to the node through, in seconds.
+/// The time in s for which this host's rules let its own request to the node pass.
 const HOLE: u64 = 5;
 
-/// What readmitting a node brought.
+/// The result of a readmission.
 pub enum Readmitted {
-    /// It was not shunned, and enough know that it is not any more, if it ever was.
+    /// The node was not shunned. If it was shunned earlier, enough candidates know of its readmission.
     AlreadySo,
-    /// Whoever answered has readmitted it.
+    /// The nodes that answered have readmitted it.
     Done(Answers),
 }
 
-/// Readmits it: at the word of a person, who gives a reason, or because it has booted since and runs nothing.
+/// Readmits the target: because an administrator gives a reason (`word`), or because it has booted since and runs
+/// nothing.
 ///
 /// # Errors
-/// Why not, and what to do about it.
+/// The reason why the target is not readmitted, and what to do.
 pub fn readmit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) -> Result<Readmitted, String> {
     let before = survivors.entry()?;
     let due = Due::of(before.as_ref());
@@ -38,11 +40,11 @@ pub fn readmit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline
     }
     let because = match word {
         Some(reason) => {
-            // It is told whom the others refuse; one that does not answer yet is told by `sync`.
+            // The target gets the list of shunned nodes. A target that does not answer yet gets it by `sync`.
             let _ = ask(survivors, deadline);
             reason.to_owned()
         }
-        // Its power was seen off: whatever runs there now has booted since.
+        // Its power was read as off: any system that runs there now has booted since.
         None if entry.grade == Grade::Off => "its power was seen off".to_owned(),
         None => {
             let returned = ask(survivors, deadline)?;
@@ -63,8 +65,8 @@ pub fn readmit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline
     known_to_enough(survivors, entry, deadline).map(Readmitted::Done)
 }
 
-/// Tells everybody of a readmission. Else a candidate that was away, and remembers that the boot of before has stopped, would
-/// say so of this one.
+/// Sends a readmission to all nodes. Otherwise a candidate that was away, and remembers that the earlier boot has
+/// stopped, would report the same of the present boot.
 fn known_to_enough(survivors: &Survivors<'_>, entry: ShunEntry, deadline: Deadline) -> Result<Answers, String> {
     let epoch = entry.epoch;
     let seen = survivors.tell(entry, deadline)?;
@@ -73,11 +75,12 @@ fn known_to_enough(survivors: &Survivors<'_>, entry: ShunEntry, deadline: Deadli
     Ok(seen.answers)
 }
 
-/// Asks the node itself, through a hole in this host's own rules.
+/// Asks the target itself, through a temporary exception in this host's own rules.
 fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
     const EACH: Duration = Duration::from_secs(4);
     shun_table::allow_noded(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
-    // It was told nothing while it was refused. Once it is readmitted the others count on it to refuse whom they refuse.
+    // The target received nothing while it was shunned. After its readmission the other nodes rely on it to shun the
+    // nodes that they shun.
     let mut register = survivors.register()?;
     register.0.remove(survivors.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();

@@ -1,4 +1,4 @@
-//! Having everybody refuse a node at a person's word; nothing is proven by it.
+//! Has every other node shun a node because an administrator asks for it. Nothing is proven by it.
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::list::ShunScope;
@@ -7,10 +7,10 @@ use gnt_ha::sys::identity;
 
 use super::survivors::Survivors;
 
-/// Has everybody refuse it, for a reason. Returns how many do.
+/// Has every other node shun the target, for a reason. Returns the number of nodes that do.
 ///
 /// # Errors
-/// Why nobody was told, or who does not refuse it yet.
+/// The reason why no node was asked, or the nodes that do not shun the target yet.
 pub fn refuse(survivors: &Survivors<'_>, reason: &str, reach: ShunScope, deadline: Deadline) -> Result<usize, String> {
     if reach == ShunScope::Tcp && survivors.network.master.as_ref() == Some(survivors.target()) {
         return Err(format!(

@@ -1,12 +1,12 @@
-//! How another node is asked by SSH where its noded cannot be: whose host key is believed.
+//! The SSH options for requests to a node whose noded cannot be asked: which host key is accepted.
 
 use std::path::Path;
 
-/// Ganeti's own options (`lib/ssh.py`, `SshRunner`): the host key is the cluster's, from Ganeti's file and no other. All
-/// nodes have that key, so it says that a node answers, and not which.
+/// Returns Ganeti's own options (`lib/ssh.py`, `SshRunner`): the host key is the cluster's, from Ganeti's file and no
+/// other. All nodes have that key: it proves that a node answers, but not which.
 ///
-/// Behind them, whatever ssh_config(5) says on this host: no other source of host keys, no connection that somebody else
-/// has opened, and nothing of this host is lent to the other.
+/// The options after them hold against any ssh_config(5) of this host: no other source of host keys, no existing shared
+/// connection, and no forwarding from this host to the other.
 pub(super) fn options(data_dir: &Path, cluster: &str) -> Vec<String> {
     let known_hosts = format!("-oGlobalKnownHostsFile={}", data_dir.join("known_hosts").display());
     let alias = format!("-oHostKeyAlias={cluster}");
@@ -43,8 +43,8 @@ mod tests {
 
     use super::options;
 
-    /// Whoever answers a question to a node must have the cluster's host key, whatever this host's ssh_config(5) says.
-    /// ssh itself says what it makes of the options.
+    /// A host that answers a request to a node must have the cluster's host key, whatever this host's ssh_config(5)
+    /// contains. `ssh -G` prints the resulting options.
     #[test]
     fn no_configuration_of_ssh_brings_another_host_key() {
         let folder = tempfile::tempdir().unwrap();

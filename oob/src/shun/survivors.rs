@@ -1,4 +1,4 @@
-//! Everybody beside the node that is shunned: who they are, what they are told, what they said.
+//! The nodes besides the target of a shunning: which they are, what is sent to them, and what they answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,10 +24,10 @@ use gnt_ha::sys::identity;
 use super::peers::{Answers, Channel};
 use crate::network;
 
-/// How often an epoch that others are ahead of is tried anew.
+/// The most attempts with a higher epoch, while other nodes have a later one.
 const AHEAD: usize = 3;
 
-/// What this host knows of the cluster, to shun one of its nodes.
+/// What this host knows of the cluster, in order to shun one of its nodes.
 pub struct Survivors<'a> {
     pub(super) config: &'a Config,
     pub(super) network: ClusterNetwork,
@@ -36,38 +36,38 @@ pub struct Survivors<'a> {
     channel: Channel,
     target: NodeName,
     pub(super) member: NodeAddresses,
-    /// Nobody is told anything, nothing is kept, and the kernel's rules stay as they are.
+    /// No entry is sent, nothing is kept, and the kernel's rules stay as they are.
     pub(super) is_reading: bool,
 }
 
-/// Everything that a look brought.
+/// The result of one round.
 pub struct Seen {
-    /// What each node said.
+    /// The answer of each node.
     pub answers: Answers,
-    /// The epoch that was looked for.
+    /// The epoch that the round checked.
     pub epoch: Epoch,
-    /// Everybody refuses it; or who does not, and why.
+    /// The round, if every node shuns the target; otherwise the nodes that do not, each with the reason.
     pub look: Result<Round, Vec<Missing>>,
-    /// What is known of its self-fencing, at the end of the look.
+    /// What is known of the target's self-fencing, at the end of the round.
     pub self_fence: Held,
-    /// Ganeti's configuration by which it was judged.
+    /// Ganeti's configuration with which the round was evaluated.
     pub network: ClusterNetwork,
 }
 
 impl Seen {
-    /// Whether what this host remembers of a shunned node still holds by these answers.
+    /// Checks that what this host remembers of a shunned node still holds by these answers.
     ///
     /// # Errors
-    /// Why it may not.
+    /// The reason why it may not hold.
     pub fn still_holds(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
         memory::still_holds(epoch, &answered(&self.network, &self.answers, node), &electorate(&self.network, node))
     }
 
-    /// Whether so many candidates know that `node` is in `epoch`, or in a later one, that no memory holds against it. One that
-    /// forgets it at its next boot does not know it: what its disk has is the memory that would hold.
+    /// Checks that so many candidates have `node` in `epoch`, or in a later one, that no older memory prevails. A
+    /// candidate that loses the entry at its next boot does not count: the older entry on its disk would hold then.
     ///
     /// # Errors
-    /// How many do.
+    /// The number of candidates that have it, if there are too few.
     pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
         let is_durable =
             |answer: &Result<PeerReport, String>| answer.as_ref().is_ok_and(|report| report.not_durable.is_none());
@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// In which epoch everybody who answers has `node`.
+/// Returns the epoch that each answering node has for `node`.
 fn answered(network: &ClusterNetwork, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
     let one = |(name, answer): (&NodeName, &Result<PeerReport, String>)| {
         Some((network.members.get(name)?.primary, answer.as_ref().ok()?.register.epoch(node)))
@@ -90,7 +90,7 @@ fn answered(network: &ClusterNetwork, answers: &Answers, node: &NodeName) -> Vec
     answers.iter().filter_map(one).collect()
 }
 
-/// The candidates beside `node` itself: those who remember whether it is shunned.
+/// Returns the candidates besides `node` itself: the nodes that remember whether it is shunned.
 fn electorate(network: &ClusterNetwork, node: &NodeName) -> BTreeSet<IpAddr> {
     let mut candidates = network.candidates();
     network.members.get(node).map(|member| candidates.remove(&member.primary));
@@ -98,7 +98,8 @@ fn electorate(network: &ClusterNetwork, node: &NodeName) -> BTreeSet<IpAddr> {
 }
 
 impl Seen {
-    /// Who refuses it until its next boot only, as its disk did not take it, for a receipt; empty if nobody.
+    /// Returns the nodes that shun the target only until their next boot, because their disk could not be written; as
+    /// text for a receipt, empty if there are none.
     #[must_use]
     pub fn until_boot(&self) -> String {
         let weak = |(node, answer): (&NodeName, &Result<PeerReport, String>)| {
@@ -110,10 +111,10 @@ impl Seen {
 }
 
 impl<'a> Survivors<'a> {
-    /// All nodes beside `target`, by this host's copy of Ganeti's configuration.
+    /// Returns all nodes besides `target`, by this host's copy of Ganeti's configuration.
     ///
     /// # Errors
-    /// Why this host cannot shun it.
+    /// The reason why this host cannot shun the target.
     pub fn of(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
         let network = network::read(data_dir)?;
         let target = network.find(target).map_err(|error| error.to_string())?.clone();
@@ -121,10 +122,11 @@ impl<'a> Survivors<'a> {
         Self::with(target, member, network, config, data_dir)
     }
 
-    /// The same of one that Ganeti has not any more, and this host still refuses: by the addresses that it remembers.
+    /// The same for a node that Ganeti does not have any more and this host still shuns: by the addresses in the shun
+    /// list.
     ///
     /// # Errors
-    /// Why not.
+    /// If the shun list does not have the node or an address of it, or Ganeti's configuration cannot be read.
     pub fn of_removed(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
         let register = applier::register(&config.state).map_err(|error| error.to_string())?;
         let found = gnt_ha::core::node::find(target, register.0.keys()).map_err(|error| error.to_string())?;
@@ -149,13 +151,14 @@ impl<'a> Survivors<'a> {
         Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member, is_reading: false })
     }
 
-    /// The same for somebody who only reads: [`Survivors::look`] asks and tells nothing, [`Survivors::judge`] keeps nothing.
+    /// Returns the same for a caller that only reads: [`Survivors::look`] asks and sends no entry, [`Survivors::judge`]
+    /// keeps nothing.
     #[must_use]
     pub fn only_reading(self) -> Self {
         Self { is_reading: true, ..self }
     }
 
-    /// The node's name in Ganeti.
+    /// The target's name in Ganeti.
     #[must_use]
     pub const fn target(&self) -> &NodeName {
         &self.target
@@ -167,36 +170,36 @@ impl<'a> Survivors<'a> {
         self.keeper.here()
     }
 
-    /// Its primary address.
+    /// The target's primary address.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
         self.member.primary
     }
 
-    /// How it is asked, and others are.
+    /// The channel to the target and to the other nodes.
     #[must_use]
     pub const fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// What this host remembers of it.
+    /// Returns this host's shun list entry of the target.
     ///
     /// # Errors
-    /// When the register cannot be read.
+    /// If the shun list cannot be read.
     pub fn entry(&self) -> Result<Option<ShunEntry>, String> {
         Ok(self.register()?.0.get(&self.target).cloned())
     }
 
-    /// All that this host remembers.
+    /// Returns this host's shun list.
     ///
     /// # Errors
-    /// When the register cannot be read.
+    /// If the shun list cannot be read.
     pub fn register(&self) -> Result<ShunList, String> {
         self.keeper.register().map_err(|error| error.to_string())
     }
 
-    /// Everybody but the target, this host and those that are recorded offline, with their addresses. One that was readmitted
-    /// runs again, also while Ganeti has it offline still.
+    /// Returns all nodes but the target, this host and those that are recorded offline, with their addresses. A
+    /// readmitted node runs again, also while it is still recorded offline.
     fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
         let register = self.register().unwrap_or_default();
         let members = network.members.iter();
@@ -206,10 +209,10 @@ impl<'a> Survivors<'a> {
         members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
     }
 
-    /// Has this host, and then everybody, refuse it. Returns what they said.
+    /// Has this host, and then every other node, shun the target. Returns the answers.
     ///
     /// # Errors
-    /// Why this host itself does not.
+    /// The reason why this host itself does not shun the target.
     pub fn shun(&self, grade: Grade, reach: ShunScope, by: &str, deadline: Deadline) -> Result<Seen, String> {
         let before = self.entry()?;
         let mut epoch = match &before {
@@ -230,11 +233,11 @@ impl<'a> Survivors<'a> {
                 by: before.as_ref().filter(|_| !is_new).map_or_else(|| by.to_owned(), |entry| entry.by.clone()),
             };
             let seen = self.tell(entry, deadline)?;
-            // Somebody readmitted it meanwhile, or knew of a readmission that this host had missed. Of a regular node's list the
-            // channel leaves nothing: it moves no epoch.
+            // Another node readmitted the target meanwhile, or knew of a readmission that this host had missed. The
+            // channel removes the list from a regular node's answer, so such a node moves no epoch.
             let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target));
             let ahead = ahead.filter(|stated| is_near(*stated, Some(epoch)).is_ok()).max();
-            // Somebody has the same epoch with less refused, by the proof of an earlier boot: that would stay so.
+            // A node has the same epoch with a narrower scope, by the proof of an earlier boot. That would stay so.
             let is_less = seen.answers.values().flatten().any(|report| {
                 report.register.0.get(&self.target).is_some_and(|entry| entry.epoch == epoch && entry.reach < reach)
             });
@@ -247,10 +250,10 @@ impl<'a> Survivors<'a> {
         }
     }
 
-    /// Tells an entry to this host first, and then to everybody.
+    /// Applies an entry on this host first, and then sends it to all other nodes.
     ///
     /// # Errors
-    /// Why this host itself does not take it.
+    /// The reason why this host itself does not apply it.
     pub fn tell(&self, entry: ShunEntry, deadline: Deadline) -> Result<Seen, String> {
         let gone = self.network.master.as_ref() == Some(&self.target)
             && entry.grade >= Grade::Bounded
@@ -265,11 +268,11 @@ impl<'a> Survivors<'a> {
         self.ask(&question, epoch, deadline)
     }
 
-    /// Looks at everybody again. They are told what this host remembers, in case one of them has forgotten; who only reads does
-    /// not tell them.
+    /// Runs another round. The nodes get this host's entry again, in case one of them has lost it; a caller that only
+    /// reads sends no entry.
     ///
     /// # Errors
-    /// Why this host itself does not answer.
+    /// The reason why this host itself does not answer.
     pub fn look(&self, deadline: Deadline) -> Result<Seen, String> {
         let entry = self.entry()?.ok_or("it is not shunned")?;
         if !self.is_reading {
@@ -281,7 +284,7 @@ impl<'a> Survivors<'a> {
     }
 
     fn ask(&self, question: &PeerRequest, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
-        // The candidates and who serves whom may have changed since the last look.
+        // The candidates and the instances' nodes may have changed since the last round.
         let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
         let own = match self.is_reading {
@@ -289,7 +292,7 @@ impl<'a> Survivors<'a> {
             false => self.keeper.tell(question, deadline),
         };
         let own = own.map_err(|error| error.to_string())?;
-        // One that was readmitted here meanwhile is shunned anew by whoever sees the epoch.
+        // If the target was readmitted here meanwhile, the caller that sees the epoch shuns it again.
         let is_ahead = own.register.epoch(&self.target) > epoch;
         if let Some(why) = own.not_applied.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
@@ -315,15 +318,15 @@ impl<'a> Survivors<'a> {
         Ok(Seen { answers, epoch, look, self_fence, network })
     }
 
-    /// Ganeti's configuration as it is on this host now; if it cannot be read, as it was.
+    /// Returns Ganeti's configuration as it is on this host now; if it cannot be read, the earlier one.
     fn current(&self) -> ClusterNetwork {
         network::read(&self.data_dir).unwrap_or_else(|_| self.network.clone())
     }
 
-    /// Whether everybody could be told now to refuse it, and what that would prove. Changes nothing.
+    /// Checks whether all nodes could be asked now to shun the target, and what that would prove. Changes nothing.
     ///
     /// # Errors
-    /// Who does not answer, and why.
+    /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
     pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
         let question =
             PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.keeper.here().clone()) };
@@ -349,7 +352,7 @@ impl<'a> Survivors<'a> {
         }
     }
 
-    /// How everybody stands to it, by what they said.
+    /// Returns the state of every other node towards the target, by the answers.
     fn peers(&self, network: &ClusterNetwork, answers: &Answers) -> Vec<Peer> {
         let refused_by = |node: &NodeName| -> BTreeSet<NodeName> {
             let refuse = |(from, answer): (&NodeName, &Result<PeerReport, String>)| {
@@ -385,7 +388,7 @@ impl<'a> Survivors<'a> {
             Some(Err(why)) => Err(why.as_str()),
             None => Err("was not asked"),
         };
-        // What is remembered of it may be of an earlier boot, which was readmitted since.
+        // The entry may be of an earlier boot, which was readmitted since.
         let holds = |entry: &&ShunEntry| {
             let answered = answered(network, answers, name);
             memory::still_holds(entry.epoch, &answered, &electorate(network, name)).is_ok()
@@ -399,8 +402,8 @@ impl<'a> Survivors<'a> {
         }
     }
 
-    /// All that anybody holds of its self-fencing, after a round that took `took` milliseconds: what was said at its beginning is as much
-    /// older at its end.
+    /// Returns all that any node has of the target's self-fencing, after a round that took `took` ms. Statements from
+    /// its beginning are older by that time at its end.
     fn held(&self, answers: &Answers, took: u64) -> Held {
         let told = peer_reports::peers(&self.config.state);
         let own = told.get(&self.target);
@@ -416,7 +419,7 @@ impl<'a> Survivors<'a> {
     }
 }
 
-/// The greatest serial number of Ganeti's configuration that a master candidate has.
+/// Returns the greatest serial number of Ganeti's configuration that a master candidate has.
 fn newest_serial(network: &ClusterNetwork, answers: &Answers) -> Option<u64> {
     let is_candidate = |node: &NodeName| network.members.get(node).is_some_and(|member| member.candidate);
     let of = |(node, answer): (&NodeName, &Result<PeerReport, String>)| {
@@ -425,36 +428,37 @@ fn newest_serial(network: &ClusterNetwork, answers: &Answers) -> Option<u64> {
     answers.iter().filter_map(of).max()
 }
 
-/// Whether a node was shunned, and is no more.
+/// Whether a node was shunned, and is not any more.
 pub(super) fn is_readmitted(register: &ShunList, node: &NodeName) -> bool {
     let epoch = register.epoch(node);
     epoch > Epoch::default() && !epoch.is_shunned()
 }
 
-/// The epoch in which a node is shunned with this reach. What proved an earlier boot off says nothing of one that came
-/// after it into the cluster stack, and it outweighs whatever is said in the same epoch: so that one is shunned anew.
+/// Returns the epoch in which a node is shunned with this scope. A proof of an earlier boot proves nothing of a later
+/// boot in the cluster stack, and it outweighs all other statements in the same epoch. So such a node gets a new epoch.
 fn next(before: &ShunEntry, reach: ShunScope) -> Result<Epoch, String> {
     let stale = before.epoch.is_shunned() && before.reach == ShunScope::Tcp && reach == ShunScope::Everything;
     if stale { before.epoch.anew().map_err(|error| error.to_string()) } else { Ok(before.epoch.shunned()) }
 }
 
-/// Whether this host may shun at all: it has Ganeti's configuration and a candidate's certificate.
+/// Whether this host can shun at all: it has Ganeti's configuration and a candidate's certificate.
 #[must_use]
 pub fn can_shun(data_dir: &Path) -> bool {
     data_dir.join("config.data").is_file() && data_dir.join("client.pem").is_file()
 }
 
-/// What this host remembers of a node, without Ganeti.
+/// Returns this host's shun list entry of a node. Does not need Ganeti's files.
 ///
 /// # Errors
-/// When the register cannot be read.
+/// If the shun list cannot be read.
 pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<ShunEntry>, String> {
     let register = applier::register(&config.state).map_err(|error| error.to_string())?;
     let found = gnt_ha::core::node::find(node, register.0.keys()).ok().cloned();
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
 }
 
-/// What refusing a node would prove; an error where that is too weak to be taken. `outside`: why it is not even isolated by it.
+/// Returns what a shunning would prove, as text; an error if that is weaker than `least`. `outside` is the reason why
+/// the shunning would not even prove `isolated`.
 fn provable(
     self_fence: Option<&SelfFenceReport>,
     least: Grade,
@@ -487,7 +491,7 @@ mod tests {
     use gnt_ha::sys::config_file;
     use serde_json::json;
 
-    /// Unknown is never success: what would not be taken for an off is no `ok` before.
+    /// The check reports a failure where the fencing would not accept the proof.
     #[test]
     fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
         let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
@@ -520,7 +524,7 @@ mod tests {
         );
     }
 
-    /// A host that is only refused goes on to write to storage outside of the cluster.
+    /// A host that is only shunned goes on writing to storage outside of the cluster.
     #[test]
     fn with_disks_outside_of_the_cluster_only_a_stopped_node_counts() {
         let outside = Some("web (rbd) has a disk outside of the cluster");
@@ -539,7 +543,7 @@ mod tests {
         assert_eq!(network.why_not_isolated(&NodeName::new("n2.lab").unwrap()), None);
     }
 
-    /// Of a folder with Ganeti's configuration of `n1`, `n2` and `n3`, all candidates, and a shun list of ours.
+    /// Returns a directory with Ganeti's configuration of `n1` to `n4`, all candidates, and a shun list.
     fn place(list: &serde_json::Value) -> (tempfile::TempDir, Config) {
         let folder = tempfile::tempdir().unwrap();
         let node = |n: u8| {
@@ -561,8 +565,8 @@ mod tests {
                           "boot_id": null, "since_ms": 1, "by": "the test"}})
     }
 
-    /// A candidate whose disk did not take the readmission forgets it with its next boot, and takes the boot that runs for
-    /// the one that has stopped.
+    /// A candidate whose disk could not store the readmission loses it with its next boot, and takes the running boot
+    /// for the one that has stopped.
     #[test]
     fn a_readmission_that_is_in_memory_only_is_not_known() {
         let (folder, _config) = place(&json!({}));
@@ -582,7 +586,7 @@ mod tests {
         assert!(is_known(Some("no space left")).unwrap_err().contains("1 of 3 master candidates"));
     }
 
-    /// What was proven in one epoch says nothing of the boot that is shunned in a later one.
+    /// A proof in one epoch proves nothing of the boot that is shunned in a later one.
     #[test]
     fn a_proof_is_kept_for_the_epoch_that_was_looked_at() {
         let (folder, config) = place(&shunned(3));
@@ -591,7 +595,7 @@ mod tests {
         assert!(kept.unwrap_err().contains("epoch 3 now"));
     }
 
-    /// Of a node that was removed from Ganeti while it was refused nobody let the address go again: new hardware of its name
+    /// When a node was removed from Ganeti while it was shunned, its address stayed shunned: new hardware of its name
     /// could not be added.
     #[test]
     fn one_that_ganeti_has_no_more_is_known_by_what_is_remembered() {

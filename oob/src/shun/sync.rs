@@ -1,4 +1,5 @@
-//! `ganeti-oob sync`: keeps every node at what was decided, and keeps what they say of themselves.
+//! `ganeti-oob sync`: sends the shun list to every node, merges their lists, and keeps what the nodes report of
+//! themselves.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,24 +17,26 @@ use super::peers::Channel;
 use super::survivors::{can_shun, is_readmitted};
 use crate::network;
 
-/// What it brought.
+/// The result of a sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncResult {
-    /// Who does not refuse whom yet, a line each.
+    /// The nodes that do not shun another node yet, one line each.
     pub open: Vec<String>,
-    /// Whether anybody is shunned: then a node that did not answer may be one that does not refuse him.
+    /// Whether a node is shunned: then a node that did not answer may be one that does not shun it.
     pub shuns: bool,
-    /// What failed, a line each.
+    /// The failures, one line each.
     pub failed: Vec<String>,
-    /// What has to be said though nothing failed: what is not believed of others, and what is not durable; a line each.
+    /// Notes without a failure: statements of others that are not believed, and entries that are not durable; one line
+    /// each.
     pub notes: Vec<String>,
 }
 
-/// Tells every node what this host remembers, learns what they remember, and keeps what they said. Does nothing where
-/// nobody is shunned and no node's configuration names the driver `shun`.
+/// Sends this host's shun list to every node, merges the candidates' lists into it, and keeps the nodes' reports of
+/// themselves. Does nothing if this host cannot shun, or if the list is empty and the configuration has no device with
+/// the driver `shun`.
 ///
 /// # Errors
-/// Why nobody was asked.
+/// The reason why no node was asked, or why the answers could not be merged.
 pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<SyncResult, String> {
     let keeper = ShunApplier::new(config, data_dir)?;
     let register = keeper.register().map_err(|error| error.to_string())?;
@@ -42,14 +45,14 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     }
     let network = network::read(data_dir)?;
     let question = |register: ShunList| PeerRequest { register, ..PeerRequest::requested_by(keeper.here().clone()) };
-    // Also a look at the own rules: somebody may have flushed them.
+    // This also checks this host's own rules: another program may have flushed them.
     let own = keeper.tell(&question(ShunList::default()), deadline).map_err(|error| error.to_string())?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();
     let readmitted = |node: &NodeName| is_readmitted(&register, node);
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
-        // One that is readmitted runs again, also while Ganeti has it offline still.
+        // A readmitted node runs again, also while it is still recorded offline.
         .filter(|(name, member)| *name != keeper.here() && (!member.offline || readmitted(name)) && !refused(name))
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
@@ -67,7 +70,8 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     for (node, answer) in answers {
         match answer {
             Ok(report) => {
-                // Only a candidate has a say about others: the channel leaves no regular node's list in its answer.
+                // Only a candidate is believed about other nodes: the channel removes the list from a regular node's
+                // answer.
                 if network.members.get(&node).is_some_and(|member| member.candidate) {
                     learnt.insert(node.clone(), report.register.clone());
                 }

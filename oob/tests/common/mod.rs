@@ -1,5 +1,5 @@
-//! A site on disk, as `ganeti-oob` sees it: a configuration, secrets, scripts as devices with their power in files, the
-//! receipts; and the way in which Ganeti calls it.
+//! A site on disk for `ganeti-oob`: a configuration, secrets, scripts as devices with their power in files, and the
+//! receipts. Also calls the program as Ganeti does.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -17,25 +17,26 @@ pub(crate) use outside::{Ran, install};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program.
+/// The path of `ganeti-oob`.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ganeti-oob");
 
 /// The node that every test switches.
 pub(crate) const NODE: &str = "n1.lab";
 
-/// The password of [`Behaviour::default`]'s user and of every device that needs one; it must never come out again.
+/// The password of [`Behaviour::default`]'s user and of every device that needs one; no output may contain it.
 pub(crate) const PASSWORD: &str = "secret16";
 
-/// A test that hangs is killed after this many seconds.
+/// The time in s after which a hanging test is killed.
 const GIVE_UP: &str = "60";
 
-/// A folder with everything in it.
+/// A temporary directory with all files of a site.
 pub(crate) struct Site {
     folder: TempDir,
 }
 
 impl Site {
-    /// `config` is added to the folders, a deadline of 6 s and a short power cycle interval; `{dir}` in it is the folder.
+    /// Makes a site. `config` is added to the directories, a deadline of 6 s and a short power cycle interval; `{dir}`
+    /// in it is the directory.
     pub(crate) fn new(config: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap() };
         site.write("password", &format!("{PASSWORD}\n"), 0o600);
@@ -44,7 +45,7 @@ impl Site {
         site
     }
 
-    /// With one script for each name, all of them on, and these levels.
+    /// Makes a site with one script for each name, all of them on, and these levels.
     pub(crate) fn with_scripts(names: &[&str], levels: &str) -> Self {
         let mut config = format!("[default]\nlevels = {levels}\n");
         for name in names {
@@ -58,9 +59,9 @@ impl Site {
         site
     }
 
-    /// With one fence agent, which is on; `more` is added to its keys.
+    /// Makes a site with one fence agent, which is on; `more` is added to its keys.
     pub(crate) fn with_agent(vice: &str, more: &str) -> Self {
-        // An agent that is not known proves no off of its own.
+        // An unknown agent proves no off of its own.
         let grade = if more.contains("grade") { "" } else { "grade = \"off\"\n" };
         let site = Self::new(&format!(
             "[nodes.\"n1.lab\"]\nlevels = [[\"pdu\"]]\n[devices.pdu]\ndriver = \"agent\"\nagent = \"{{dir}}/fence_fake\"\n\
@@ -71,7 +72,7 @@ impl Site {
         site
     }
 
-    /// With one BMC; `more` is added to its keys.
+    /// Makes a site with one BMC; `more` is added to its keys.
     pub(crate) fn with_bmc(port: u16, more: &str) -> Self {
         Self::new(&format!(
             "[nodes.\"n1.lab\"]\nlevels = [[\"bmc\"]]\n[devices.bmc]\ndriver = \"ipmi\"\naddress = \"127.0.0.1\"\nport = {port}\n\
@@ -105,12 +106,13 @@ impl Site {
         self.text(&format!("power-{name}")).trim().to_owned()
     }
 
-    /// What the script or agent `name` was asked, in order.
+    /// Returns the requests to the script or agent `name`, in order.
     pub(crate) fn calls(&self, name: &str) -> Vec<String> {
         self.text(&format!("calls-{name}")).lines().map(str::to_owned).collect()
     }
 
-    /// An OOB program: `vice` is shell text that runs before the good part, with `$1` the command and `$2` the node.
+    /// Writes an OOB program: `vice` is shell text that runs before the correct part, with `$1` the command and `$2`
+    /// the node.
     pub(crate) fn script(&self, name: &str, vice: &str) {
         let folder = self.folder.path().display();
         let body = format!(
@@ -135,7 +137,7 @@ esac
         install(&self.path(name), &body);
     }
 
-    /// A fence agent that keeps all that it can see of its call; `vice` sees the action in `$action`.
+    /// Writes a fence agent that records all of its call; `vice` sees the action in `$action`.
     pub(crate) fn agent(&self, name: &str, vice: &str) {
         let folder = self.folder.path().display();
         let body = format!(
@@ -163,17 +165,17 @@ esac
         install(&self.path(name), &body);
     }
 
-    /// As Ganeti calls it, with the node of these tests.
+    /// Runs the program as Ganeti does, with the node of these tests.
     pub(crate) fn oob(&self, command: &str) -> Ran {
         self.run(&[command, NODE], &[])
     }
 
-    /// The same with a caller that has only `seconds` left.
+    /// Does the same for a caller that has only `seconds` left.
     pub(crate) fn oob_within(&self, seconds: &str, command: &str) -> Ran {
         self.run(&[command, NODE], &[("GNT_HA_DEADLINE", seconds)])
     }
 
-    /// Any arguments, any environment; the configuration is added, stdin is empty.
+    /// Runs the program with any arguments and environment; the configuration is added, stdin is empty.
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", GIVE_UP, PROGRAM]).args(arguments).arg("--config").arg(self.path("config.toml"));
@@ -182,7 +184,7 @@ esac
         feed(command, b"")
     }
 
-    /// How the first item of `health` is whose name begins with `item`.
+    /// Returns the status of the first `health` item whose name begins with `item`.
     #[track_caller]
     pub(crate) fn health_of(&self, item: &str) -> String {
         let items = self.oob("health").answered();
@@ -191,12 +193,12 @@ esac
         status.unwrap_or_else(|| panic!("no {item} in {items}")).to_owned()
     }
 
-    /// Every line of the receipts.
+    /// Returns every line of the receipts.
     pub(crate) fn ledger(&self) -> Vec<Value> {
         outside::ledger(&self.text("state/receipts.jsonl"))
     }
 
-    /// The one receipt, after checking that it follows its intent.
+    /// Returns the one receipt, after checking that it follows its intent.
     pub(crate) fn receipt(&self) -> Value {
         outside::receipt(&self.ledger())
     }
@@ -207,12 +209,12 @@ pub(crate) fn feed(command: Command, input: &[u8]) -> Ran {
     outside::feed("ganeti-oob", command, input)
 }
 
-/// A BMC of this behaviour and a site that uses it.
+/// Returns a BMC of this behaviour and a site that uses it.
 pub(crate) fn bmc(behaviour: Behaviour) -> (Responder, Site) {
     bmc_with(behaviour, "")
 }
 
-/// The same with more keys for the device.
+/// Returns the same with more keys for the device.
 pub(crate) fn bmc_with(behaviour: Behaviour, more: &str) -> (Responder, Site) {
     let responder = Responder::start(behaviour).unwrap();
     let site = Site::with_bmc(responder.addr().port(), more);

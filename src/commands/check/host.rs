@@ -1,4 +1,4 @@
-//! What is on this host: programs, left-over files, what holds the record back.
+//! Checks this host: programs, left-over files, and what blocks the record.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,29 +17,29 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::daemon_util::Daemons;
 use crate::sys::{newer_config, simulate, systemd};
 
-/// Where Pacemaker looks for agents (`OCF_ROOT_DIR`, `PCMK__FENCE_BINDIR` of Debian's build).
+/// The directory of the OCF agents (`OCF_ROOT_DIR` of Debian's build); `FENCE_AGENT` is in `PCMK__FENCE_BINDIR`.
 const AGENTS: &str = "/usr/lib/ocf/resource.d/ganeti";
 const FENCE_AGENT: &str = "/usr/sbin/fence_ganeti";
 
-/// Where Debian's Ganeti takes options of its daemons from.
+/// The file with the options of Ganeti's daemons on Debian.
 const DEFAULTS: &str = "/etc/default/ganeti";
 
-/// The watcher's line for cron (Debian's package `ganeti`).
+/// The cron file of the watcher (Debian's package `ganeti`).
 const WATCHER: &str = "/etc/cron.d/ganeti";
 
-/// Ganeti's run-time folder.
+/// The run-time directory of Ganeti.
 const RUN_DIR: &str = "/var/run/ganeti";
 
-/// Where Ganeti looks for hooks.
+/// The directory in which Ganeti searches for hooks.
 const HOOK_DIRS: &str = "/etc/ganeti/hooks";
 
-/// How long systemd is waited for.
+/// The time limit for systemd's answer.
 const SYSTEMD: Duration = Duration::from_secs(2);
 
-/// How long the master candidates are asked what a lease needs.
+/// The time limit for asking the master candidates for what a lease needs.
 const CANDIDATES: Duration = Duration::from_secs(1);
 
-/// `self_fence` is the configuration of the self-fence.
+/// Collects the state of this host. `self_fence` is the configuration of self-fencing.
 pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let folder = places.state_dir.join(simulate::FOLDER);
@@ -48,7 +48,7 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenc
     let pause = known(recorder.pause(), &mut unreadable).flatten();
     let memory = known(recorder.memory(), &mut unreadable);
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
-    // What cannot be read is taken for armed.
+    // If the desired state cannot be read, self-fencing counts as armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &self_fence.watchdog_device);
     let lease_lacks = is_armed.then(|| try_out(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
@@ -75,21 +75,22 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenc
     }
 }
 
-/// What systemd does to a watchdog that self-fencing needs, and which units it does not start at a boot. Where it does not run
-/// or answer nothing is known of it, and nothing found.
+/// Returns the settings by which systemd opens the watchdog that self-fencing needs, and the needed units that it does
+/// not start at boot. Both are empty if systemd does not run or answer.
 fn of_systemd(is_armed: bool, shuns: bool, watchdog: &Path) -> (Vec<String>, Vec<String>) {
     if !systemd::is_here() || !(is_armed || shuns) {
         return Default::default();
     }
     let deadline = Deadline::after(SYSTEMD);
     let watchdogs = if is_armed { systemd::watchdogs(watchdog, deadline).unwrap_or_default() } else { Vec::new() };
-    // Whoever is armed counts on the others' echoes, and they on his: the rules have to stand before the network is up.
+    // An armed node relies on the others' echoes, and they rely on its echoes: the rules must be applied before the
+    // network is up.
     let mut units = vec!["gnt-ha-shun.service"];
     units.extend(is_armed.then_some("gnt-ha-self-fence.service"));
     (watchdogs, systemd::not_enabled(&units, deadline).unwrap_or_default())
 }
 
-/// Unknown is not "nothing".
+/// Returns the value, or adds the error to `unreadable`: an unknown value does not count as absent.
 fn known<T, E: ToString>(read: Result<T, E>, unreadable: &mut Vec<String>) -> Option<T> {
     read.map_err(|error| unreadable.push(error.to_string())).ok()
 }
@@ -108,7 +109,7 @@ fn installed(path: &Path) -> Installed {
     if read.is_ok() && &start == b"#!" { Installed::Script } else { Installed::Program }
 }
 
-/// The hooks that Ganeti does not run, each with the reason.
+/// Returns the hooks that Ganeti does not run, each with the reason.
 fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
     let missing = |name: &str| {
         let folder = folders.join(name);
@@ -135,7 +136,7 @@ fn gives_no_voting(file: &str) -> bool {
     text.lines().map(str::trim).any(|line| !line.starts_with('#') && line.contains("--no-voting"))
 }
 
-/// `watcher.pause` holds seconds since 1970 (`lib/backend.py`, `SetWatcherPause`).
+/// Reads `watcher.pause`, which has seconds since 1970 (`lib/backend.py`, `SetWatcherPause`).
 fn paused_until(data_dir: &Path) -> Option<u64> {
     let text = fs::read_to_string(data_dir.join("watcher.pause")).ok()?;
     text.trim().split('.').next()?.parse().ok()
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Ganeti's `EXT_PLUGIN_MASK`, and what `RunParts` runs.
+    /// The rules are Ganeti's `EXT_PLUGIN_MASK` and `RunParts`.
     #[test]
     fn a_hook_that_ganeti_does_not_run_is_told_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! What the doctor's view is made of: files of this host, Pacemaker, confd of the candidates, and every node's OOB program.
+//! Collects the input of the checks: files of this host, Pacemaker, confd of the candidates, and every node's OOB
+//! program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,16 +31,16 @@ use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cibadmin;
 use crate::sys::{identity, pacemaker, resolve};
 
-/// How long confd is waited for; it answers within a millisecond.
+/// The time limit for confd, which answers within 1 ms.
 const CONFD: Duration = Duration::from_secs(1);
 
-/// The time for corosync's own word, which it has at hand.
+/// The time limit for corosync's tools, which answer from memory.
 const COROSYNC: Duration = Duration::from_secs(2);
 
-/// How long the names of BMCs and PDUs are resolved.
+/// The time limit for resolving the names of BMCs and PDUs.
 const RESOLVE: Duration = Duration::from_secs(5);
 
-/// Looks at everything.
+/// Collects the whole input. With `devices`, also asks the nodes' OOB programs.
 pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration) -> Result<CheckInput, String> {
     let deadline = Deadline::after(time);
     if !places.cib.exists() && !places.data_dir.join("ssconf_node_list").exists() {
@@ -78,7 +79,8 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     Ok(CheckInput {
         resources: resources(&places.cib),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
-        // Of what each node has said the file has nothing. Where Pacemaker does not answer, that is found anyhow.
+        // The file does not contain what each node has reported, so `cibadmin` is asked. If Pacemaker does not answer,
+        // another finding reports that.
         lacking: cibadmin::query(deadline).map(|cib| lacking(&cib)).unwrap_or_default(),
         quorum,
         device_addresses: device_addresses.into_values().flatten().collect(),
@@ -97,7 +99,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     })
 }
 
-/// By the disks of Ganeti's configuration.
+/// Returns the nodes that shunning does not isolate, with the reason, from the disks in Ganeti's configuration.
 fn not_isolated(places: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
     let Some((ganeti, network)) =
         ganeti.zip(files::read_config_text(&places.data_dir).ok().and_then(|text| ClusterNetwork::parse(&text).ok()))
@@ -108,14 +110,15 @@ fn not_isolated(places: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeN
     ganeti.nodes().iter().filter_map(why).collect()
 }
 
-/// Told by the program itself: it has the ways to the other nodes.
+/// Asks our program for a survey, as it reaches the other nodes.
 fn survey(program: &Path, config: &Path, deadline: Deadline) -> Result<Survey, String> {
     every_node::ask_ours(program, &["survey", "--config", &config.display().to_string()], deadline)
 }
 
 type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<DeviceAnswer>>);
 
-/// What every online node's OOB program says: ours of each device, also of those that it would ask only if another failed.
+/// Asks every online node's OOB program for the power. Our program reports each device, also those that it would ask
+/// only after a failure of another.
 fn power(ganeti: &GanetiConfig, config: &Path, ask_ours: bool, deadline: Deadline) -> Powers {
     let (mut ours, others): (Vec<_>, Vec<_>) =
         every_node::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
@@ -146,7 +149,7 @@ fn resources(cib: &Path) -> Result<Resources, String> {
     Resources::parse(&text).map_err(|error| format!("cannot use {}: {error}", cib.display()))
 }
 
-/// Each OOB program, and why it cannot be run.
+/// Returns each OOB program with the reason why it cannot be run, if there is one.
 fn programs(ganeti: &GanetiConfig) -> BTreeMap<PathBuf, Option<String>> {
     let all: BTreeSet<&PathBuf> = ganeti.nodes().iter().filter_map(|node| node.oob_program.as_ref()).collect();
     all.into_iter().map(|path| (path.clone(), OobProgram::find(path).err().map(|error| error.to_string()))).collect()

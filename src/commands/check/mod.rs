@@ -1,4 +1,4 @@
-//! `gnt-ha check`: what is wrong with the protection, why it matters, and how to fix it.
+//! `gnt-ha check`: reports problems of the protection, why they matter, and a fix for each. Changes nothing.
 
 mod host;
 mod look;
@@ -40,17 +40,17 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// As it is without any option.
+    /// The arguments of a command line without options.
     #[must_use]
     pub const fn plain(places: Paths) -> Self {
         Self { json: false, no_devices: false, timeout: 30, places }
     }
 }
 
-/// Looks and prints. Changes nothing.
+/// Collects the state, checks it and prints the findings. Changes nothing.
 ///
 /// # Errors
-/// One line, when this host knows nothing of either cluster, or stdout cannot be written.
+/// One line, if this host is a node of neither cluster, or stdout cannot be written.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
     let time = Duration::from_secs(arguments.timeout);
     let view = look::look(&arguments.places, config, !arguments.no_devices, time)?;

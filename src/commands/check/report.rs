@@ -1,4 +1,4 @@
-//! The findings as text for people, and as JSON.
+//! Formats the findings as text and as JSON.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::core::node::NodeName;
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
 
-/// What is printed.
+/// The report that is printed.
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
     version: u32,
@@ -30,14 +30,14 @@ impl<'a> Report<'a> {
     pub(super) fn new(view: &CheckInput, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
         let checked = LookedAt {
             nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
-            // Of a program that is not ours only the whole is known.
+            // For a program that is not ours, only the whole node is known.
             devices: view.power.keys().map(|node| view.devices.get(node).map_or(1, Vec::len)).sum(),
             candidates: view.candidates.len(),
         };
         Self { version: VERSION, host: identity::host(), level, checked, findings, notes }
     }
 
-    /// Each finding in three lines, then what is no fault; the last line sums up.
+    /// Returns three lines for each finding, then the notes; the last line has the totals.
     pub(super) fn text(&self, width: Option<usize>) -> Text {
         const UNDER: usize = 9;
         const WHY: usize = 15;
@@ -79,7 +79,7 @@ impl<'a> Report<'a> {
         text
     }
 
-    /// Nodes by their number; a few of many by their names.
+    /// Returns nodes as a number, with the names of the first few.
     fn named(&self, nodes: &[NodeName]) -> String {
         const SHOWN: usize = 5;
         let names = || nodes.iter().take(SHOWN).map(NodeName::as_str).collect::<Vec<_>>().join(", ");

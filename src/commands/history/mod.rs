@@ -1,4 +1,4 @@
-//! `gnt-ha history`: what was done to nodes, by whom, and how it was proven.
+//! `gnt-ha history`: prints the actions on nodes, who requested them, and how they were proven. Only reads.
 
 mod page;
 mod text;
@@ -23,10 +23,10 @@ use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::receipt_log::ReceiptLog;
 use text::Look;
 
-/// What is shown without `--all`.
+/// The number of actions that are shown without `--all`.
 const SHOWN: usize = 20;
 
-/// How long Pacemaker may take to tell its fence history.
+/// The time limit for Pacemaker's fence history.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// The command line.
@@ -61,10 +61,10 @@ pub struct Arguments {
     state_dir: Option<PathBuf>,
 }
 
-/// Reads the receipts of this host and prints them, oldest first.
+/// Reads the receipts of this host and Pacemaker's fence history, and prints them, oldest first.
 ///
 /// # Errors
-/// One line, when they cannot be read.
+/// One line, if the receipt log cannot be read, or the requested incident is not unique.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let folder = state_folder(arguments, config)?;
     let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { SHOWN };
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     cli::show(&text)
 }
 
-/// The one that is meant.
+/// Returns the incident that `wanted` means: a receipt's id, the beginning of one, or `last`.
 fn the_incident(events: Vec<Event>, wanted: &str, folder: &Path) -> Result<Event, String> {
     let is_removal = |story: &ActionRecord| story.intent.action != Action::On;
     let is_meant = |story: &ActionRecord| if wanted == "last" { is_removal(story) } else { story.is_called(wanted) };
@@ -116,7 +116,7 @@ fn the_incident(events: Vec<Event>, wanted: &str, folder: &Path) -> Result<Event
     }
 }
 
-/// Pacemaker's fence history. Where it does not run, or does not answer, there still are the receipts.
+/// Reads Pacemaker's fence history. If Pacemaker does not run or answer, only the receipts are shown.
 fn fences() -> Vec<(NodeName, Fence)> {
     match pacemaker::status(Deadline::after(ANSWER)) {
         Ok(status) => status.fences,
@@ -128,7 +128,8 @@ fn fences() -> Vec<(NodeName, Fence)> {
     }
 }
 
-/// The receipts' folder does not need the configuration: a host may have none, or a broken one, at 3 a.m.
+/// Returns the directory of the receipts. A missing or broken configuration is not an error at its default path, as the
+/// history is needed then as well.
 fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
     if let Some(folder) = &arguments.state_dir {
         return Ok(folder.clone());

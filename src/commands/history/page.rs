@@ -1,4 +1,4 @@
-//! One removal as a page for a browser: no script, no picture, no font but its own and the browser's.
+//! Formats one action as an HTML page that needs no script, picture, font or other file.
 
 use jiff::tz::TimeZone;
 
@@ -10,7 +10,7 @@ use crate::core::text::printable;
 use crate::core::timeline::Event;
 use crate::sys::output::Paint;
 
-/// The drawing: heights in pixels, widths in per cent of whatever the browser has.
+/// The height of a lane of the drawing, in pixels. Widths are in per cent of the browser's width.
 const LANE: usize = 44;
 const TOP: usize = 28;
 const LEFT: f64 = 1.5;
@@ -33,7 +33,7 @@ tr { display: grid; grid-template-columns: max-content auto 1fr; column-gap: .75
 td:last-child { grid-column: 1 / -1; } }
 ";
 
-/// The page of `story`, which is that of `event`.
+/// Returns the page of `story`, which belongs to `event`.
 pub(super) fn page(story: &ActionRecord, event: &Event, zone: &TimeZone) -> String {
     let intent = &story.intent;
     let (paint, ended) = result(story);
@@ -88,12 +88,13 @@ fn row(tried: &TimedStep<'_>) -> String {
     )
 }
 
-/// Of a program its name.
+/// Returns the file name of a program.
 fn short(by: &str) -> &str {
     by.rsplit('/').next().unwrap_or(by)
 }
 
-/// A lane for each who was asked, in the order of their first step, and a dot for each step.
+/// Draws one lane for each device, program or person that was asked, in the order of the first step, and a dot for each
+/// step.
 fn drawing(steps: &[TimedStep<'_>], story: &ActionRecord) -> String {
     let mut lanes: Vec<&str> = Vec::new();
     for tried in steps {
@@ -147,7 +148,7 @@ fn drawing(steps: &[TimedStep<'_>], story: &ActionRecord) -> String {
     svg + "</svg>"
 }
 
-/// Text that no browser takes for anything else: what devices and programs said comes from outside.
+/// Escapes text for HTML: the responses of devices and programs come from outside.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in printable(text).chars() {
@@ -194,7 +195,7 @@ mod tests {
         assert!(page.contains("class=\"bad\"><strong>FAILED") && !page.contains("<svg"), "{page}");
     }
 
-    /// A BMC's answer, and a reason that a human gave, are data in the page, never a part of it.
+    /// A BMC's answer and an administrator's reason are data in the page, and never become markup.
     #[test]
     fn what_comes_from_outside_stays_text() {
         let mut told = receipt("a", "n3");
@@ -203,7 +204,7 @@ mod tests {
         told.reason = Some("'</dd>".to_owned());
         let page = page_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(told)]);
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
-        // Well-formed but for the two elements that HTML does not close.
+        // The page is well-formed XML except for the two elements that HTML does not close.
         let whole = page.replace("\"utf-8\">", "\"utf-8\"/>").replace("=device-width\">", "=device-width\"/>");
         let mut reader = Reader::from_str(&whole);
         while !matches!(reader.read_event().unwrap(), Xml::Eof) {}

@@ -1,4 +1,4 @@
-//! What happened, as people read it in a terminal.
+//! Formats the history for a terminal.
 
 use jiff::tz::TimeZone;
 
@@ -11,13 +11,13 @@ use crate::core::text::printable;
 use crate::core::timeline::{Event, Fenced};
 use crate::sys::output::{Paint, Text};
 
-/// How stories are shown.
+/// The parameters of the format.
 pub(super) struct Look {
     pub(super) zone: TimeZone,
 }
 
 impl Look {
-    /// Adds what happened to `text`.
+    /// Appends one event to `text`.
     pub(super) fn tell(&self, event: &Event, text: &mut Text) {
         match (&event.story, &event.pacemaker) {
             (Some(story), fenced) => {
@@ -33,7 +33,7 @@ impl Look {
         }
     }
 
-    /// What was done elsewhere, or by something else than our programs.
+    /// Appends a fencing by another host, or by a program that is not ours.
     fn tell_fenced(&self, fenced: &Fenced, text: &mut Text) {
         let Fenced { node, fence } = fenced;
         let at = fence.completed_ms.map_or_else(|| "(not over)".to_owned(), |at| cli::time(at, &self.zone));
@@ -92,7 +92,7 @@ fn push_status(fence: &Fence, text: &mut Text) {
     text.push_painted(Some(paint), word);
 }
 
-/// How it ended, and how good that is.
+/// Returns the result of an action with its colour.
 pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
     let action = story.intent.action;
     let Some(receipt) = &story.receipt else {
@@ -113,13 +113,13 @@ pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
     }
 }
 
-/// Milliseconds of one action, in seconds.
+/// Converts the ms of one action to seconds.
 #[allow(clippy::cast_precision_loss, reason = "of minutes at most")]
 pub(super) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// As Pacemaker calls it.
+/// Returns Pacemaker's name of the fencing action.
 pub(super) const fn verb(action: FenceAction) -> &'static str {
     match action {
         FenceAction::Off => "off",
@@ -128,7 +128,7 @@ pub(super) const fn verb(action: FenceAction) -> &'static str {
     }
 }
 
-/// Whose word the proof is: the device's, where a part of the story asked it, else as the receipt says.
+/// Returns on what the proof rests: the device, if a part of the action asked it, or what the receipt names.
 fn witness(story: &ActionRecord, receipt: &Receipt) -> String {
     let parts = story.parts.iter().filter_map(|part| part.receipt.as_ref());
     parts
@@ -137,7 +137,7 @@ fn witness(story: &ActionRecord, receipt: &Receipt) -> String {
         .map_or_else(|| receipt.proven_by.clone(), |part| format!("{}, through {}", part.proven_by, receipt.proven_by))
 }
 
-/// Who asked.
+/// Returns who requested the action.
 pub(super) fn asker(asker: &Caller) -> String {
     let user = if asker.user == "root" { String::new() } else { format!(", user {}", asker.user) };
     format!("{} (process {}{user})", asker.program, asker.pid)
@@ -161,7 +161,7 @@ mod tests {
         text.plain()
     }
 
-    /// At 3 a.m., on a host that did nothing: who did it, and where to read on.
+    /// On a host that did nothing, the text has the host that fenced and where its history is.
     #[test]
     fn what_pacemaker_alone_knows_is_told_too() {
         let told = |status, delegate| {
@@ -182,7 +182,7 @@ mod tests {
         assert!(told(FenceStatus::Success, Delegate::Human).contains("a human"));
     }
 
-    /// An agent that ended too late has proven what Pacemaker takes for a failure.
+    /// An agent that ended too late has proven what Pacemaker regards as a failure.
     #[test]
     fn what_pacemaker_made_of_it_is_told() {
         let stories =
@@ -228,7 +228,7 @@ mod tests {
         );
     }
 
-    /// CloudStack 13376: alerts said "fencing performed" on each failure. A failure must not read like a success.
+    /// CloudStack 13376: alerts reported "fencing performed" for each failure. A failure must not read like a success.
     #[test]
     fn what_failed_or_was_killed_says_so_loudly() {
         assert!(told(vec![LogEntry::Intent(intent("a", "n3"))]).contains("INTERRUPTED: killed, or still running"));

@@ -1,4 +1,5 @@
-//! `gnt-ha self-fence measure`: the time after which this host's watchdog really resets it.
+//! `gnt-ha self-fence measure`: measures the time after which the watchdog resets this host. `start` lets it reset the
+//! host.
 
 use std::path::Path;
 use std::time::Duration;
@@ -39,7 +40,7 @@ enum Step {
     },
 }
 
-/// Runs it; returns the exit code.
+/// Runs the command. Returns the exit code.
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, String> {
     match arguments.step {
         None => show(config),
@@ -73,7 +74,7 @@ fn show(config: &Config) -> Result<u8, String> {
     Ok(code)
 }
 
-/// What was measured, and what follows from it for the times of the configuration.
+/// Returns the measurement as text, with the wait time that results from it and from the configuration.
 fn text(measured: &Measured, terms: LeaseTimes) -> String {
     let Measured { driver, set_ms, ran_ms, reset_within_ms: within_ms, next_boot_ms } = measured;
     let mut text = format!(
@@ -131,10 +132,10 @@ fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
         set.as_secs_f64()
     ))?;
     let limit = set * 4 + Duration::from_secs(60);
-    // An interruption would let the notes end before the host.
+    // A signal would end the notes before the host is reset.
     measured::hold_signals().map_err(|error| failed(&error.to_string()))?;
     let ran = measured::run(watchdog.as_mut(), &config.state, limit);
-    // It is still armed where it cannot be closed.
+    // A watchdog that cannot be closed stays armed.
     let is_closed = watchdog.disarm().is_ok();
     let armed = if is_closed { "it is closed now" } else { "it may still be armed: boot this host" };
     match ran {
@@ -171,7 +172,7 @@ fn seconds(ms: u64) -> String {
 mod tests {
     use super::*;
 
-    /// Which figure counts, and what to do where it is a longer one, is said with the measurement.
+    /// The text has the figure that counts, and the next step if the watchdog is late.
     #[test]
     fn a_late_watchdog_is_told_with_the_wait_that_follows() {
         let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };

@@ -1,4 +1,4 @@
-//! What `gnt-ha setup` has made follows Ganeti's nodes: `gnt-ha setup --update`.
+//! `gnt-ha setup --update`: brings what setup has made in line with Ganeti's nodes.
 
 use super::super::places::Paths;
 use super::{Form, apply, read, shown};
@@ -8,11 +8,11 @@ use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::pacemaker::{PacemakerError, cibadmin};
 
-/// Has what was made follow Ganeti's nodes; returns whether it does. Within a job of Ganeti's, which holds its locks: no job is
-/// submitted.
+/// Updates what setup has made; returns whether it is in line with Ganeti's nodes. Runs within a job of Ganeti's, which
+/// holds its locks, and so submits no job.
 ///
 /// # Errors
-/// One line.
+/// One line, if a configuration cannot be read, or the change was not made.
 pub fn update(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
     let cib = match cibadmin::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),

@@ -1,4 +1,5 @@
-//! What a status is made of, as far as this host knows it: what one source does not tell, another one may.
+//! Collects the input of a status, as far as this host knows it. A source that is missing is replaced by another one
+//! where possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,21 +30,21 @@ use crate::sys::pacemaker::cib;
 use crate::sys::receipt_log::ReceiptLog;
 use crate::sys::{identity, simulate};
 
-/// The time for everything.
+/// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The time for corosync's own word, which it has at hand.
+/// The time limit for corosync's tools, which answer from memory.
 const COROSYNC: Duration = Duration::from_secs(2);
 
-/// Ganeti's nodes, by the files of this host.
+/// Ganeti's nodes, from the files of this host.
 struct Ganeti {
     master: Option<NodeName>,
     nodes: Vec<(NodeName, Flags)>,
-    /// What their OOB programs say of their power, where that was asked.
+    /// The answers of the nodes' OOB programs, if they were asked for the power.
     power: Answers<crate::core::ganeti::oob::Status>,
 }
 
-/// Looks; with `power` also at each node's, by its OOB program.
+/// Collects the status. With `power`, also asks each node's OOB program for the power.
 pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, String> {
     let deadline = Deadline::after(LIMIT);
     let recorder = places.view();
@@ -96,12 +97,13 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, S
     Ok(status.judged())
 }
 
-/// What is not known is said.
+/// Returns the value, or adds a note with the reason why it is unknown.
 fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut Vec<Note>) -> Option<T> {
     found.map_err(|error| notes.push(Note::new(Level::Unknown, about, error.to_string()))).ok()
 }
 
-/// A master candidate has everything; any other node that is not offline has the ssconf files.
+/// Reads Ganeti's nodes. A master candidate has the whole configuration; any other node that is not offline has the
+/// ssconf files.
 fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
     match files::read_config(&places.data_dir) {
         Ok(config) => {
@@ -136,7 +138,8 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
     Ok(Ganeti { master, nodes, power: Answers::new() })
 }
 
-/// What `gnt-ha reconcile --dry-run` says. Why there is nothing is said only if it was not said already.
+/// Returns the decisions that `gnt-ha reconcile --dry-run` shows. Adds a note for a failure only if no other note
+/// reports it.
 fn decisions(
     recorder: &View,
     pacemaker: Option<&CrmMon>,
@@ -147,7 +150,7 @@ fn decisions(
         Ok(plan) => return plan.verdicts.into_iter().map(|verdict| (verdict.node, verdict.decision)).collect(),
         Err(ReconcileError::Ganeti(_)) => {}
         Err(ReconcileError::Pacemaker(_)) if pacemaker.is_none() => {}
-        // Said with the pause.
+        // The note about the pause reports this error.
         Err(ReconcileError::Cib(_)) => {}
         Err(error) => notes.push(Note::new(Level::Unknown, "record", format!("nothing is decided: {error}"))),
     }
@@ -182,7 +185,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
     }
 }
 
-/// What is simulated, and what means nothing.
+/// Adds notes about simulated conditions, shunned nodes, and files and tags without effect.
 fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
     let folder = places.state_dir.join(simulate::FOLDER);
     for condition in simulate::present(&folder) {
@@ -195,11 +198,11 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
         notes.push(Note::new(Level::Attention, "simulated", text));
     }
     notes.extend(register.shunned().map(|(node, entry)| {
-        // As it should be for a node that is recorded offline; it waits for somebody.
+        // The state is correct for a node that is recorded offline; an administrator has to end it.
         let text = format!("{node} is refused by this host ({}), by {}: gnt-ha readmit {node}", entry.grade, entry.by);
         Note::new(Level::Ok, "shun", text)
     }));
-    // A host without Ganeti has said so.
+    // Another note reports a host without Ganeti.
     let cluster_tags = Ssconf::new(&places.data_dir).cluster_tags().unwrap_or_default();
     for tag in tags::unknown(cluster_tags.iter().map(String::as_str)) {
         let text = format!("the cluster tag {tag} means nothing: is it misspelt? (gnt-cluster remove-tags {tag})");
@@ -207,7 +210,7 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
     }
 }
 
-/// Ganeti's nodes, and those that only Pacemaker has.
+/// Returns Ganeti's nodes, and those that only Pacemaker has.
 fn lines(
     ganeti: Option<&Ganeti>,
     pacemaker: Option<&CrmMon>,
@@ -238,7 +241,7 @@ fn lines(
         .collect()
 }
 
-/// Adds what the register, the nodes' own words and their OOB programs tell.
+/// Adds what the shun list, the nodes' own reports and their OOB programs show.
 fn protected(
     mut status: Status,
     places: &Paths,
@@ -266,7 +269,7 @@ fn protected(
             Err(why) => PowerReading::Unknown(why),
         });
         if let Some(PowerReading::Unknown(why)) = &seen {
-            // A host that is recorded offline may be without any power at all.
+            // A host that is recorded offline may have no power supply at all.
             let is_offline = line.ganeti.is_some_and(|flags| flags.offline);
             let level = if is_offline { Level::Ok } else { Level::Unknown };
             status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
@@ -288,7 +291,7 @@ mod tests {
         Paths { state_dir: folder.join("state"), data_dir: folder.join("data"), cib: folder.join("cib.xml") }
     }
 
-    /// A host that is only a node, with what a status must not leave out: (about, level).
+    /// A host that is only a node, with what a status must not omit: (about, level).
     fn node(folder: &Path, files: &[(&str, &str)]) -> Status {
         for sub in ["data", "state/simulate"] {
             fs::create_dir_all(folder.join(sub)).unwrap();
@@ -338,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Simulated conditions are listed, so that none is forgotten.
+    /// Simulated conditions are listed, so that an administrator does not forget them.
     #[test]
     fn what_is_in_the_way_is_told() {
         let folder = tempfile::tempdir().unwrap();
@@ -362,7 +365,7 @@ mod tests {
         assert!(told("breaker").starts_with("the breaker holds back n3.lab"), "{}", told("breaker"));
     }
 
-    /// Who is refused is in the line, with what is proven; a word of before this boot is none.
+    /// The line shows shunning and self-fencing with the grade. A report from before this boot does not count.
     #[test]
     fn who_is_refused_and_armed_is_in_the_line() {
         let folder = tempfile::tempdir().unwrap();
@@ -387,7 +390,7 @@ mod tests {
         );
     }
 
-    /// Unknown is not success.
+    /// An unknown state is not a success.
     #[test]
     fn what_cannot_be_read_is_unknown() {
         for (file, about) in

@@ -1,4 +1,4 @@
-//! `gnt-ha status`: how each node is, what is about to happen to its record, and what is in the way.
+//! `gnt-ha status`: shows the state of each node, its pending record change and what blocks it. Changes nothing.
 
 mod look;
 mod table;
@@ -18,7 +18,7 @@ use crate::sys::output::{self, Text};
 use crate::sys::terminal;
 use table::Table;
 
-/// How long after a look the next one is.
+/// The interval between two collections of `--watch`.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The command line.
@@ -52,10 +52,10 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// Looks and prints. Changes nothing.
+/// Collects the status and prints it. Changes nothing.
 ///
 /// # Errors
-/// One line, when this host knows nothing of either.
+/// One line, if this host is a node of neither cluster, or stdout cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Level, String> {
     if arguments.watch {
         return watch(arguments);
@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<Level, String> {
     Ok(level)
 }
 
-/// Until nobody reads it any more. The last look's level, then.
+/// Repeats until the reader of stdout is gone. Returns the level of the last status.
 fn watch(arguments: &Arguments) -> Result<Level, String> {
     let is_terminal = terminal::is_terminal();
     loop {

@@ -1,4 +1,4 @@
-//! The status as text for people.
+//! Formats the status as a table with notes.
 
 use jiff::tz::TimeZone;
 
@@ -7,34 +7,34 @@ use crate::core::grade::Grade;
 use crate::core::status::{Flags, Level, NodeStatus, SelfFenceState, ShunState, Status};
 use crate::sys::output::{Paint, Text};
 
-/// How it is shown.
+/// The parameters of the table.
 pub(super) struct Table {
-    /// Now, in milliseconds since 1970.
+    /// The current time, in ms since 1970.
     pub(super) now_ms: u64,
-    /// For times.
+    /// The time zone in which times are shown.
     pub(super) zone: TimeZone,
-    /// How much fits into a line of it.
+    /// The number of characters in a line; `None` for no limit.
     pub(super) width: Option<usize>,
 }
 
-/// The columns, all but the last; receipts are kept on the host that did it.
+/// The headings of all columns except the last. A receipt is stored on the host that did the action.
 const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "SELF-FENCE", "GRADE", "LAST ACTION HERE"];
 
-/// The last one: what is about to happen, or what is in the way of it.
+/// The heading of the last column: the pending record change, or what blocks it.
 const RECORD: &str = "RECORD IN GANETI";
 
-/// Left out where no node has anything in it.
+/// Columns that are omitted if they are empty for all nodes.
 const OPTIONAL: [&str; 3] = ["SHUN", "SELF-FENCE", "GRADE"];
 
-/// Left out where the terminal is narrow, the first one first.
+/// Columns that are omitted on a narrow terminal, in this order.
 const DROPPED: [&str; 6] = ["LAST ACTION HERE", "SELF-FENCE", "SHUN", "POWER", "GRADE", "PACEMAKER"];
 
-/// The least that the last column is shortened to.
+/// The minimum width to which the last column is shortened.
 const LEAST: usize = 24;
 
 const NONE: &str = "-";
 
-/// A column that is shown.
+/// A column that is shown, with one cell for each node.
 struct Column {
     head: &'static str,
     cells: Vec<String>,
@@ -47,7 +47,7 @@ impl Column {
 }
 
 impl Table {
-    /// The whole text.
+    /// Returns the whole table with the notes below it.
     pub(super) fn text(&self, status: &Status) -> Text {
         let mut columns: Vec<Column> =
             HEAD.iter().enumerate().map(|(index, head)| self.column(index, head, status)).collect();
@@ -70,7 +70,7 @@ impl Table {
             let cells = columns.iter().map(|column| column.cells.get(index).map_or(NONE, String::as_str)).collect();
             text.push_painted(paint(line.level), &row(line.mark(), cells, last));
         }
-        // What was shortened and asks for somebody is told in full.
+        // A shortened cell that needs attention is repeated in full below the table.
         let is_cut = |cell: &str| left.is_some_and(|left| cell.chars().count() > left);
         let cut = status.nodes.iter().zip(&records).filter(|(line, last)| line.mark() != ' ' && is_cut(last));
         let cut = cut.map(|(line, last)| (line.level, format!("{} {}: {last}", line.mark(), line.node)));
@@ -85,12 +85,13 @@ impl Table {
         text
     }
 
-    /// Leaves out what does not fit beside a last column of at least [`LEAST`]. Returns how much is left for that; none: all.
+    /// Omits columns until the last column has at least [`LEAST`] characters. Returns its width; `None` if it is not
+    /// shortened.
     fn fit(&self, columns: &mut Vec<Column>, longest: usize) -> Option<usize> {
         let width = self.width?;
         for drop in std::iter::once("").chain(DROPPED) {
             columns.retain(|column| column.head != drop);
-            // The mark, and a blank before and behind each.
+            // Two for the mark and the last column's blank, and for each column a blank before and behind.
             let taken: usize = 2 + columns.iter().map(|column| column.width() + 2).sum::<usize>();
             let left = width.saturating_sub(taken);
             if left >= longest {
@@ -239,7 +240,8 @@ mod tests {
         assert!(lines[2].contains("on     shunned  off    reboot"), "{text}");
     }
 
-    /// The terminal's width is kept. What is left out is the least that one needs, and what asks for somebody is told in full.
+    /// The width of the terminal is kept: the least important columns are omitted, and a shortened cell that needs
+    /// attention is shown in full.
     #[test]
     fn a_narrow_terminal_is_not_overrun() {
         for width in [200, 120, 80, 60, 45] {

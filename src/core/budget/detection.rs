@@ -1,26 +1,26 @@
-//! How long it takes until Pacemaker knows that a host is gone: corosync's token and consensus (corosync.conf(5)), and the vote
-//! of a quorum device (corosync-qdevice(8)).
+//! The detection time: token and consensus timeout of corosync (corosync.conf(5)), and the vote of a quorum device
+//! (corosync-qdevice(8)). Pure.
 
 use std::time::Duration;
 
 use super::seconds;
 use crate::core::quorum::{Quorum, Standing};
 
-/// Corosync's own defaults, since 3.1.
+/// Corosync's own defaults, in milliseconds, since 3.1.
 const TOKEN: u64 = 3_000;
 const COEFFICIENT: u64 = 650;
 
-/// The two times, as corosync uses them.
+/// Corosync's two timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totem {
-    /// Until a token is taken for lost, in milliseconds.
+    /// The token timeout in milliseconds: without the token for so long, it counts as lost.
     pub token_ms: u64,
-    /// Until the others agree who is left, in milliseconds.
+    /// The consensus timeout in milliseconds: for so long the others agree which nodes are left.
     pub consensus_ms: u64,
 }
 
 impl Totem {
-    /// As a running corosync has it: what `corosync-cmapctl runtime.config.totem` prints.
+    /// Parses the values of a running corosync, from `corosync-cmapctl runtime.config.totem`.
     #[must_use]
     pub fn of_cmap(text: &str) -> Option<Self> {
         let value = |wanted: &str| {
@@ -34,7 +34,8 @@ impl Totem {
         Some(Self { token_ms, consensus_ms: value("runtime.config.totem.consensus")? })
     }
 
-    /// As corosync would reckon it by its configuration. None for a text that is none, or not whole.
+    /// Calculates the values as corosync does from its configuration; `None` for a text that is not a whole
+    /// configuration.
     #[must_use]
     pub fn of_conf(text: &str) -> Option<Self> {
         let mut path: Vec<&str> = Vec::new();
@@ -65,26 +66,26 @@ impl Totem {
         Some(Self { token_ms, consensus_ms: consensus.unwrap_or_else(|| token_ms.saturating_mul(6) / 5) })
     }
 
-    /// How long after a death Pacemaker knows of it.
+    /// Returns the detection time: how long after a death Pacemaker sees it.
     #[must_use]
     pub fn seen(self) -> Duration {
         Duration::from_millis(self.token_ms.saturating_add(self.consensus_ms))
     }
 }
 
-/// When a death is seen, and how.
+/// When and how a death is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detection {
-    /// After how long, as a rule.
+    /// The usual time after the death.
     pub after: Duration,
-    /// After how long at the latest.
+    /// The longest time after the death.
     pub latest: Duration,
-    /// In words.
+    /// How the death is seen, as text.
     pub how: String,
 }
 
 impl Detection {
-    /// Of a full member.
+    /// Returns the detection of a full member.
     #[must_use]
     pub fn by_corosync(totem: Totem) -> Self {
         let Totem { token_ms, consensus_ms } = totem;
@@ -92,8 +93,9 @@ impl Detection {
         Self { after, latest: after, how: format!("token {token_ms} ms + consensus {consensus_ms} ms") }
     }
 
-    /// Of a full member that is one of `quorum`'s, with the number `lost`. A quorum device that gives its votes is waited for:
-    /// corosync tells of no change of its members before, for the device's `sync_timeout` at most.
+    /// Returns the detection of a full member that is one of `quorum`'s, with the corosync node id `lost`. Corosync
+    /// waits for a quorum device that gives its votes before it reports a change of its members. It waits for the
+    /// device's `sync_timeout` at most.
     #[must_use]
     pub fn by_votes(totem: Totem, quorum: &Quorum, lost: Option<u32>) -> Self {
         let plain = Self::by_corosync(totem);
@@ -114,7 +116,8 @@ impl Detection {
         Self { after: about, latest: at_most.max(about), how }
     }
 
-    /// Of a remote node: at a monitor of its connection. It dies between two of them, as a rule half way.
+    /// Returns the detection of a remote node, by a monitor of its connection. It dies between two monitors, on average
+    /// half-way.
     #[must_use]
     pub fn by_monitor(interval_ms: u64, timeout_ms: u64) -> Self {
         let time = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));

@@ -1,4 +1,5 @@
-//! What each level of `ganeti-oob` gets at least: while every level before it is silent, and `fence_ganeti` has looked first.
+//! The least time of each level of `ganeti-oob`: the levels before it do not answer, and `fence_ganeti` has read the
+//! power first. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,34 +12,34 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::lease_times::LeaseTimes;
 
-/// How long a noded may take to answer: one that takes the call and hangs must not take the time of all others, nor that for
-/// SSH. A node answers in some ten milliseconds.
+/// How long a noded may take to answer. A noded that accepts the call and hangs must not use up the time of all others,
+/// nor that for SSH. A healthy node answers in some ten milliseconds.
 pub const NODED_ANSWERS: Duration = Duration::from_secs(5);
 
-/// A device that is well answers a command and two looks in far less.
+/// The time for a command and two readings: a healthy device needs far less.
 const SWITCH: Duration = Duration::from_secs(5);
 
-/// What a level gets.
+/// The time of one level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelTime {
-    /// When it begins at the latest, counted from the start of `fence_ganeti`.
+    /// When the level begins at the latest, from the start of `fence_ganeti`.
     pub begins: Duration,
-    /// What it has then.
+    /// The time that the level has then.
     pub gets: Duration,
-    /// How that comes about.
+    /// The figures of the calculation.
     terms: Vec<Term>,
 }
 
-/// Which of the levels before are taken for silent.
+/// Which of the levels before are assumed to be silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silent {
     /// The BMCs: they lose their power with the host.
     Bmcs,
-    /// All, and each uses up its share: an agent is asked again and again.
+    /// All levels, each for all of its share: an agent is asked again and again.
     All,
 }
 
-/// What level `index` of these gets, of `fence_ganeti`'s deadline and of `ganeti-oob`'s own.
+/// Returns the time of level `index` of `levels`, from the deadline of `fence_ganeti` and the own one of `ganeti-oob`.
 #[must_use]
 pub fn allotted(
     levels: &[Level],
@@ -76,17 +77,18 @@ pub fn allotted(
     LevelTime { begins: look + before, gets, terms }
 }
 
-/// How long the levels `before`, of so many, are waited for.
+/// Returns how long the levels `before`, of `levels` in total, are waited for.
 fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, silent: Silent) -> Duration {
     let mut spent = Duration::ZERO;
     for (number, level) in before.iter().enumerate() {
         let share = share(time.saturating_sub(spent), levels - number);
-        // A BMC that does not answer before it was told anything is given up; before a command a read has a third.
+        // A BMC that does not answer the reading before the command is given up. That reading has a third of the share
+        // if a command is to follow, and all of it otherwise.
         let patience = |driver: &Driver| match driver {
             Driver::Ipmi(bmc) if commanded => bmc.login_timeout.0.min(share / 3),
             Driver::Ipmi(bmc) => bmc.login_timeout.0.min(share),
             _ if silent == Silent::All => share,
-            // Were it silent, too, the next attempt would find the node refused, and count on from there.
+            // If such a device were silent, too, the next attempt would find the node shunned, and continue from there.
             _ => Duration::ZERO,
         };
         spent += level.iter().map(|device| patience(&device.driver)).max().unwrap_or_default();
@@ -94,7 +96,7 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
     spent
 }
 
-/// What an off of this level proves.
+/// Returns the grade of an off by this level. `is_armed`: the node's self-fencing is armed.
 #[must_use]
 pub fn grade(level: &Level, is_armed: bool) -> Grade {
     let refused = if is_armed { Grade::Bounded } else { Grade::Isolated };
@@ -102,14 +104,14 @@ pub fn grade(level: &Level, is_armed: bool) -> Grade {
     level.iter().map(|device| of(&device.driver)).min().unwrap_or(Grade::Unknown)
 }
 
-/// Whether it has the others refuse the node.
+/// Returns whether the level shuns the node.
 #[must_use]
 pub fn has_shun(level: &Level) -> bool {
     level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
-/// The longest wait that the self-fencing of one of `nodes` asks for: by the configuration, or by what a node attests, as its
-/// watchdog may be a slower one.
+/// Returns the longest wait time for the self-fencing of one of `nodes`. It follows from the configuration, or from
+/// what a node reports, because its watchdog may be a slower one.
 fn wait(config: &Config, nodes: &[&NodeName], attested: &Attested) -> Term {
     let ms = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
     let times = |terms: LeaseTimes| {
@@ -139,7 +141,7 @@ fn needs(level: &Level, config: &Config, nodes: &[&NodeName], attested: &Atteste
     terms
 }
 
-/// For each level of each node whether it is enough; nodes with the same levels together.
+/// Returns the time budget of each level of each node. Nodes with the same levels are in one budget.
 #[must_use]
 pub fn sums(
     config: &Config,
@@ -150,7 +152,7 @@ pub fn sums(
     let mut alike: BTreeMap<String, (Vec<Level>, Vec<&NodeName>)> = BTreeMap::new();
     let ours = ganeti.nodes().iter().filter(|node| node.oob_program.as_ref().is_none_or(|path| is_ours(path)));
     for node in ours {
-        // Where there is none, `gnt-ha check` says so.
+        // A node without levels is a finding of `gnt-ha check`.
         let Ok(levels) = config.levels_of(&node.name) else { continue };
         let names = |level: &Level| level.iter().map(|device| device.name.clone()).collect::<Vec<_>>().join("+");
         let key = levels.iter().map(names).collect::<Vec<_>>().join("/");

@@ -1,9 +1,10 @@
-//! The budget: how a time is split over what is left to try, and whether the times of Ganeti, of our programs and of
-//! Pacemaker hold together.
+//! Time budgets: how a time is split over the attempts that are left, and whether the times of Ganeti, of gnt-ha's
+//! programs and of Pacemaker fit together. Pure.
 //!
-//! All of it is reckoned here, and nowhere else: [`fence`] has what `fence_ganeti` and whoever calls an OOB program keep
-//! back, [`levels`] what is left of that for each level of `ganeti-oob`, [`pacemaker`] what Pacemaker gives, and [`loss`] how
-//! long it takes until a death is seen. [`sums`] holds needs against what there is; [`times`] says when what is to be expected.
+//! All time budgets are calculated here. [`fence`] has what `fence_ganeti` and each caller of an OOB program keep back.
+//! [`levels`] has what is left of that for each level of `ganeti-oob`, and [`pacemaker`] what Pacemaker gives.
+//! [`detection`] has how long it takes until a death is seen, and [`recovery`] when each step after it is to be
+//! expected. [`sums`] compares needs with the time that is available.
 
 pub mod detection;
 pub mod fence;
@@ -24,10 +25,10 @@ use super::pacemaker::resources::Resources;
 use super::shun::lease_times::LeaseTimes;
 use crate::core::config::Config;
 
-/// The part of `left` that the next of `to_try` attempts may use: an equal share, so that one device that
-/// does not answer cannot use up the time of those behind it.
+/// Returns the part of `left` that the next of `to_try` attempts may use. It is an equal share, so one device that does
+/// not answer cannot use up the time of the others.
 ///
-/// Time that an attempt does not use goes to those after it, as the caller asks again with what is left.
+/// Time that an attempt does not use is left for those after it, because the caller asks again with the rest.
 #[must_use]
 pub fn share(left: Duration, to_try: usize) -> Duration {
     match u32::try_from(to_try) {
@@ -37,12 +38,12 @@ pub fn share(left: Duration, to_try: usize) -> Duration {
     }
 }
 
-/// One figure of a sum.
+/// One figure of a time budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Term {
-    /// What it is for, and where the figure is from.
+    /// What the time is for, and the source of the figure.
     pub what: String,
-    /// Below zero for what is taken away.
+    /// The time in milliseconds, negative if it is subtracted.
     pub ms: i64,
 }
 
@@ -57,18 +58,18 @@ impl Term {
     }
 }
 
-/// What has to fit into what.
+/// The time that is needed, compared with the time that is available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeBudget {
-    /// A device, or the nodes.
+    /// The device or the nodes.
     pub about: String,
-    /// What of it: an action, a level.
+    /// The action or the level.
     pub of: String,
-    /// What it needs.
+    /// The figures of the time that is needed.
     pub needs: Vec<Term>,
-    /// What it has.
+    /// The figures of the time that is available.
     pub has: Vec<Term>,
-    /// Which of the figures to change, were it not enough.
+    /// The figure to change if the time does not suffice.
     pub change: String,
 }
 
@@ -77,25 +78,25 @@ impl TimeBudget {
         terms.iter().fold(0, |sum, term| sum.saturating_add(term.ms))
     }
 
-    /// In milliseconds.
+    /// Returns the needed time in milliseconds.
     #[must_use]
     pub fn needs_ms(&self) -> i64 {
         Self::total(&self.needs)
     }
 
-    /// In milliseconds.
+    /// Returns the available time in milliseconds.
     #[must_use]
     pub fn has_ms(&self) -> i64 {
         Self::total(&self.has)
     }
 
-    /// Whether it is enough.
+    /// Returns whether the available time suffices.
     #[must_use]
     pub fn fits(&self) -> bool {
         self.needs_ms() <= self.has_ms()
     }
 
-    /// In one line.
+    /// Returns the calculation in one line.
     #[must_use]
     pub fn line(&self) -> String {
         let Self { of, needs, has, .. } = self;
@@ -111,7 +112,7 @@ impl TimeBudget {
         format!("{of} needs {needed} ({}), and has {there} ({})", of_terms(needs), of_terms(has))
     }
 
-    /// A line a figure, with its source, and the one to change.
+    /// Returns the calculation with one line per figure, each with its source, and the figure to change.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("{}: {} has too little time\n", self.about, self.of);
@@ -133,7 +134,7 @@ impl TimeBudget {
     }
 }
 
-/// A time as people read it.
+/// Returns a time as text, in seconds with one digit at most.
 #[must_use]
 pub fn seconds(ms: i64) -> String {
     match (ms / 1_000, ms % 1_000 / 100) {
@@ -142,23 +143,23 @@ pub fn seconds(ms: i64) -> String {
     }
 }
 
-/// What the sums are made of.
+/// The input of all time budgets.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures<'a> {
-    /// Pacemaker's configuration.
+    /// Pacemaker's configuration, with its timeouts.
     pub resources: &'a Resources,
-    /// `ganeti-oob`'s; none where no node has that program, or it is not known.
+    /// The configuration of `ganeti-oob`; `None` if no node has that program, or it is unknown.
     pub config: Option<&'a Config>,
-    /// Ganeti's nodes.
+    /// Ganeti's nodes; `None` if they are unknown.
     pub ganeti: Option<&'a GanetiConfig>,
-    /// What is known of the nodes' self-fencing.
+    /// The self-fencing times that the nodes have reported.
     pub attested: &'a Attested,
 }
 
-/// The times that the self-fencing of a node keeps, as it says itself; a node that has said nothing is left out.
+/// The self-fencing times that each node reports; a node that has reported none is left out.
 pub type Attested = BTreeMap<NodeName, LeaseTimes>;
 
-/// Everything that has to fit, with its figures.
+/// Returns all time budgets with their figures.
 #[must_use]
 pub fn sums(figures: &Figures<'_>) -> Vec<TimeBudget> {
     let mut all = pacemaker::sums(figures.resources);
@@ -168,7 +169,7 @@ pub fn sums(figures: &Figures<'_>) -> Vec<TimeBudget> {
     all
 }
 
-/// What does not fit.
+/// Returns the shortfalls: the time budgets that do not fit.
 #[must_use]
 pub fn too_short(figures: &Figures<'_>) -> Vec<TimeBudget> {
     sums(figures).into_iter().filter(|sum| !sum.fits()).collect()

@@ -1,4 +1,4 @@
-//! What Pacemaker gives an action of a fence device.
+//! The time that Pacemaker gives an action of a fence device. Pure.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true};
 
-/// What Pacemaker gives without being told (`stonith-timeout`).
+/// The default of `stonith-timeout`, in milliseconds.
 const GIVEN: u64 = 60_000;
 
-/// Whoever asks a peer to fence waits that much longer than the peer is given (`TIMEOUT_MULTIPLY_FACTOR`).
+/// The factor by which a host that asks a peer to fence waits longer than the peer has (`TIMEOUT_MULTIPLY_FACTOR`).
 const FACTOR: (u32, u32) = (6, 5);
 
-/// How long an action may take before Pacemaker kills the agent, and where that is from.
+/// Returns how long an action may take before Pacemaker kills the agent, and the source of that time.
 #[must_use]
 pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Duration, String) {
     let own = format!("pcmk_{action}_timeout");
@@ -27,22 +27,23 @@ pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Durati
     }
 }
 
-/// How long whoever asked waits at most for a fencing that is given so much, by a device with this delay.
+/// Returns how long the host that asked waits at most for a fencing that has the time `given`, by a device with this
+/// delay.
 #[must_use]
 pub fn waited(given: Duration, delay: Duration) -> Duration {
     (given + delay) * FACTOR.0 / FACTOR.1
 }
 
-/// How long a fencing may be put off, and why: for the device, and for the node that is to win of two.
+/// Returns how long a fencing may be delayed, and why: for the device, and for the node that is to win of two.
 #[must_use]
 pub fn delay(device: Option<&Primitive>, resources: &Resources, is_precious: bool) -> Vec<Term> {
     let parameter = |name: &str| {
         let text = device?.parameters.get(name)?;
-        // A map gives each node its own (NODE:TIME, Pacemaker 2.1.2); the longest counts.
+        // A map gives each node its own time (`NODE:TIME`, Pacemaker 2.1.2); the longest counts.
         let times = text.split([' ', ';', '\t']).filter_map(|one| milliseconds(one.rsplit(':').next()?));
         Some((name.to_owned(), times.max()?))
     };
-    // pcmk_delay_max is the most, the base included; without it the base is what there is.
+    // `pcmk_delay_max` is the most, the base included; without it the base counts.
     let own =
         [parameter("pcmk_delay_base"), parameter("pcmk_delay_max")].into_iter().flatten().max_by_key(|(_, ms)| *ms);
     let precious = (|| {
@@ -56,7 +57,7 @@ pub(super) fn sums(resources: &Resources) -> Vec<TimeBudget> {
     let enabled = resources.fencing_property(FencingProperty::Enabled).set.is_none_or(|(_, value)| is_true(value));
     let mut all = Vec::new();
     for device in resources.devices().filter(|device| enabled && device.kind == "fence_ganeti") {
-        // Both are the same unless one has a time of its own; the shorter one is said.
+        // Both actions have the same time unless one has its own; the shorter one is reported.
         let actions = ["reboot", "off"].map(|action| (action, given(device, action, resources)));
         let shorter = actions.into_iter().min_by_key(|(_, (time, _))| *time);
         all.extend(shorter.map(|(action, given)| agent(device, action, given, resources)));
@@ -92,7 +93,8 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
     }
 }
 
-/// Of two nodes that lose each other, the one that is to win must not wait by chance for as long as the other.
+/// Checks the delays of two nodes that lose each other. A random delay must not keep the one that is to win waiting as
+/// long as the other.
 fn apart(device: &Primitive, resources: &Resources) -> Option<TimeBudget> {
     let set = resources.property(&["priority-fencing-delay"]).and_then(milliseconds).filter(|ms| *ms > 0)?;
     let own = delay(Some(device), resources, false).into_iter().next()?;

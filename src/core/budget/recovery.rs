@@ -1,4 +1,4 @@
-//! When each step of a death is to be expected, counted from the death.
+//! When each step after a death is to be expected, counted from the death. Pure.
 
 use std::time::Duration;
 
@@ -10,26 +10,27 @@ use crate::core::grade::Grade;
 use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::resources::Resources;
 
-/// What an operation without a timeout has (`default-action-timeout`).
+/// The timeout of an operation without one, in milliseconds (`default-action-timeout`).
 const OPERATION: u64 = 20_000;
 
-/// The times of one host's death.
+/// The times after the death of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveryTimes {
-    /// When it is seen, and how; none where that is not known, and everything is counted from then.
+    /// When and how the death is seen; `None` if that is unknown, and all times count from then.
     pub seen: Option<Detection>,
-    /// How long its fencing is put off, and by what.
+    /// How long the fencing is delayed.
     pub delay: Duration,
-    /// In words; empty without one.
+    /// What delays the fencing, as text; empty without a delay.
     pub put_off: String,
-    /// What `fence_ganeti` has for the proof.
+    /// The deadline of `fence_ganeti`.
     pub deadline: Duration,
-    /// When each level has said its last word, counted from the start of `fence_ganeti`, and what an off of it proves.
+    /// When each level is done at the latest, from the start of `fence_ganeti`, and the grade of its off.
     pub levels: Vec<(Duration, Grade)>,
 }
 
 impl RecoveryTimes {
-    /// Of a host with these levels, by Pacemaker's configuration. `is_precious`: of two that lose each other, it is to win.
+    /// Returns the times of a host with these levels, by Pacemaker's configuration. `is_precious`: after two nodes have
+    /// lost each other, this one is to win.
     #[must_use]
     pub fn of(
         seen: Option<Detection>,
@@ -59,32 +60,32 @@ impl RecoveryTimes {
         }
     }
 
-    /// When its fencing begins, as a rule.
+    /// Returns when the fencing usually begins.
     #[must_use]
     pub fn begins(&self) -> Duration {
         self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.after) + self.delay
     }
 
-    /// When its fencing begins at the latest.
+    /// Returns when the fencing begins at the latest.
     #[must_use]
     pub fn begun(&self) -> Duration {
         self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.latest) + self.delay
     }
 
-    /// When it is proven off at the latest, if at all.
+    /// Returns when the node is proven off at the latest, if it is.
     #[must_use]
     pub fn proven(&self) -> Duration {
         self.begun() + self.deadline
     }
 
-    /// The same, counted from when the fencing was asked for; it may end a little after its deadline.
+    /// Returns the same, counted from the request of the fencing; it may end a little after its deadline.
     #[must_use]
     pub fn fenced_within(&self) -> Duration {
         self.delay + self.deadline + fence::OVERHEAD
     }
 }
 
-/// What an operation of a resource may take.
+/// Returns the timeout of an operation of a resource.
 #[must_use]
 pub fn operation(resource: &str, action: &str, resources: &Resources) -> Duration {
     let id = resource.split(':').next().unwrap_or(resource);
@@ -93,7 +94,7 @@ pub fn operation(resource: &str, action: &str, resources: &Resources) -> Duratio
     Duration::from_millis(timeout.unwrap_or(OPERATION))
 }
 
-/// How often a resource is looked at.
+/// Returns the shortest interval of a resource's monitors; `None` without a recurring monitor.
 #[must_use]
 pub fn interval(resource: &str, resources: &Resources) -> Option<Duration> {
     let primitive = resources.primitives.iter().find(|primitive| primitive.id == resource)?;

@@ -1,4 +1,4 @@
-//! The sums as they are shown, and what does and does not fit.
+//! Tests of the time budgets as they are printed, and of what does and does not fit.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ fn nothing_to_try_gets_nothing() {
     assert_eq!(share(Duration::from_secs(50), 0), Duration::ZERO);
 }
 
-/// Timeouts that do not fit together are refused, and the sum is shown.
+/// Timeouts that do not fit together are rejected, with the calculation.
 #[test]
 fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
     assert_eq!(
@@ -99,7 +99,7 @@ fn what_the_device_says_itself_counts_before_the_property() {
     }
     let later = shown(&resources("fencing-timeout=20s", ""), None);
     assert!(later.ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"), "{later}");
-    // Where both are set, the version's name counts, and is the one to change.
+    // If both names are set, the name of the version counts, and is the one to change.
     let of = |feature_set: &str| {
         let both = resources("stonith-timeout=72s fencing-timeout=20s", "");
         shown(&Resources { feature_set: Some(feature_set.to_owned()), ..both }, None)
@@ -121,7 +121,8 @@ fn what_the_device_says_itself_counts_before_the_property() {
     }
 }
 
-/// The budget: Ganeti's 60 s, the 1.2 factor, retries, fan-out, D. A BMC loses its power with its host.
+/// The figures: Ganeti's 60 s, the factor 1.2, retries, the number of nodes to ask, the wait time. A BMC loses its
+/// power with its host.
 #[test]
 fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     let resources = resources("stonith-timeout=72s", "");
@@ -157,7 +158,8 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     assert!(alone.contains("  =    20 s  is what there is\n") && alone.contains("lengthen deadline"), "{alone}");
 }
 
-/// A host whose watchdog resets later than the configuration says is waited for longer: the fencing has to have that time.
+/// A host may reset later than the configuration has it, because of its watchdog. It is waited for longer, and the
+/// fencing must have that time.
 #[test]
 fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let resources = resources("stonith-timeout=72s", "");
@@ -178,7 +180,7 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
     assert_eq!(shown_with(&resources, Some(&config), &foreign), "");
 }
 
-/// `fence_ganeti` may be told to be quicker: then its levels have less.
+/// With a shorter deadline of `fence_ganeti` its levels have less time.
 #[test]
 fn a_short_deadline_of_the_device_counts_for_the_levels() {
     let quick = resources("stonith-timeout=20s", "deadline=15");
@@ -195,8 +197,8 @@ fn whoever_asks_for_a_fencing_waits_longer_than_it_is_given() {
     assert_eq!(pacemaker::waited(seconds(60), seconds(10)), seconds(84));
 }
 
-/// Pacemaker Explained, `priority-fencing-delay`: "significantly greater than (safely twice) the maximum delay from those
-/// parameters".
+/// Pacemaker Explained, `priority-fencing-delay`: "significantly greater than (safely twice) the maximum delay from
+/// those parameters".
 #[test]
 fn a_delay_by_chance_must_not_outweigh_the_one_on_purpose() {
     let both = |delay: &str| shown(&resources("priority-fencing-delay=10s stonith-timeout=72s", delay), None);
@@ -234,14 +236,14 @@ fn the_loss_is_seen_after_token_and_consensus() {
     assert_eq!((seen.after.as_millis(), seen.how.as_str()), (3_630, "token 1650 ms + consensus 1980 ms"));
 }
 
-/// Seen of Pacemaker 2.1.5 with 5 s and 5 s: 5.5 s and 9 s after two deaths.
+/// Measured with Pacemaker 2.1.5 and 5 s for both: 5.5 s and 9 s after two deaths.
 #[test]
 fn a_remote_node_dies_between_two_looks_at_its_connection() {
     let seen = Detection::by_monitor(5_000, 5_000);
     assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (7_500, 10_000));
 }
 
-/// A device that votes is waited for: its vote comes 4 to 12 s after a death, and at most 30 s are waited for it.
+/// Corosync waits for a device that votes: its vote comes 4 to 12 s after a death, and the wait is at most 30 s.
 #[test]
 fn a_quorum_device_that_votes_is_waited_for() {
     use crate::core::quorum::Quorum;
@@ -252,7 +254,7 @@ fn a_quorum_device_that_votes_is_waited_for() {
     assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (8_000, 32_200));
     let how = "token 1000 ms + consensus 1200 ms, and the vote of qnetd on 192.0.2.200 4 s to 12 s after a death, at most 32.2 s";
     assert_eq!(seen.how, how);
-    // Who died had it alone.
+    // Only the dead node had the vote.
     assert_eq!(of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")), Detection::by_corosync(two));
     assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Detection::by_corosync(two));
     let times = recovery::RecoveryTimes::of(Some(seen), &resources("", ""), None, false, false);

@@ -1,4 +1,4 @@
-//! The times: whether they hold together, by the same sums as `gnt-ha setup`.
+//! Rules about times: whether the time budgets fit, by the same calculation as in `gnt-ha setup`.
 
 use super::{CheckInput, Findings};
 use crate::core::budget::{Attested, Figures, too_short};
@@ -13,7 +13,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
 }
 
-/// What the nodes have just said of their self-fencing.
+/// Returns the self-fencing times that the nodes have just reported.
 fn attested(view: &CheckInput) -> Attested {
     let Some(Ok(survey)) = &view.survey else { return Attested::new() };
     let said = survey.nodes.iter().filter_map(|(node, found)| match found {

@@ -1,4 +1,4 @@
-//! Each rule with a way to plant its fault.
+//! The table of planted faults, for the tests: each rule with a way to plant its fault.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::core::survey::NodeSurvey;
 
 pub(super) type Plant = fn(&mut Scene);
 
-/// Each rule with a way to plant its fault, and what the finding is about.
+/// The rule, what the finding is about, and the way to plant the fault.
 pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("pacemaker-unknown", "pacemaker", |s| s.crm_mon = "<pacemaker-result/>".into()),
     ("cib-unknown", "pacemaker", |s| s.cib.truncate(200)),
@@ -78,7 +78,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("device-accepts-isolated", "fence-ganeti", |s| {
         s.cib("<nvpair id=\"l\"", "<nvpair id=\"g\" name=\"minimum_grade\" value=\"isolated\"/><nvpair id=\"l\"");
     }),
-    // Tried: it was counted as one that sees the power.
+    // A real mistake: this device was counted as one that reads the power.
     ("device-proves-little", "san", |s| {
         s.cib(
             "<primitive id=\"master\"",
@@ -91,7 +91,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             "<primitive id=\"own\" class=\"stonith\" type=\"fence_mine\"/><primitive id=\"master\"",
         );
     }),
-    // Known to the evidence, and said by nobody: an off of these is none.
+    // The grades account for these devices without a message: an off by them is not an off.
     ("device-off-is-none", "fence-ganeti", |s| s.parameter("missing_as_off", "true")),
     ("device-off-is-none", "pdu", |s| s.beside("fence_apc", &[("action", "status")])),
     ("device-off-is-none", "pdu", |s| s.beside("fence_azure_arm", &[("network-fencing", "1")])),
@@ -123,7 +123,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("device-on-regular-nodes", "n4.lab", |s| {
         s.cib("node=\"n4.lab\" score=\"-INFINITY\"", "node=\"n4.lab\" score=\"-100\"")
     }),
-    // A constraint by a name that Pacemaker does not have counts for nobody.
+    // A constraint with a name that Pacemaker does not have applies to no node.
     ("device-on-regular-nodes", "n4.lab", |s| {
         s.cib("node=\"n4.lab\" score=\"-INFINITY\"", "node=\"n4\" score=\"-INFINITY\"")
     }),
@@ -182,7 +182,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("master-elsewhere", "n2.lab", |s| {
         s.master_role("role=\"Started\" active=\"true\"><node name=\"n2.lab\"/></resource>")
     }),
-    // Its path is another one by now.
+    // The path of the alert agent differs from that of now.
     ("setup-differs", "pacemaker", |s| {
         s.cib(
             "</configuration>",
@@ -238,7 +238,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("oob-program-missing", PROGRAM, |s| {
         s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
     }),
-    // A moment later each host says that it lacks it.
+    // At its next monitor each host publishes that it lacks the program.
     ("oob-program-missing", PROGRAM, |s| {
         s.view.programs.insert(PathBuf::from(PROGRAM), Some("there is no such file".into()));
         s.view.lacking = ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(PacemakerName::of_test).into();
@@ -248,7 +248,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.with_pdu();
         s.device("n2.lab", 1, None);
     }),
-    // The outlet of another host: this one's BMC says on.
+    // The outlet of another host: this host's BMC reports on.
     ("levels-disagree", "n3.lab", |s| {
         s.with_pdu();
         s.device("n3.lab", 2, Some(Power::Off));
@@ -261,7 +261,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.devices.insert(name("n3.lab"), vec![device(1, "other")]);
     }),
     ("grade-too-weak", "n3.lab", |s| {
-        // The others have a BMC: to refuse n3 is all that there is for it, and it has no self-fencing.
+        // The other nodes have a BMC. Shunning is the only level of n3, and it has no self-fencing.
         let own = "[devices.others]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"others\"]]\n";
         s.config.push_str(own);
         s.view.devices.insert(name("n3.lab"), vec![device(1, "others")]);
@@ -280,7 +280,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             s.ganeti["nodes"][other]["master_candidate"] = false.into();
         }
         s.ganeti["cluster"]["candidate_pool_size"] = 1.into();
-        // They are kept off the device as it should be.
+        // These two are kept off the device, as they should be.
         s.cib("</constraints>", "<rsc_location id=\"k2\" rsc=\"fence-ganeti\" node=\"n2.lab\" score=\"-INFINITY\"/><rsc_location id=\"k3\" rsc=\"fence-ganeti\" node=\"n3.lab\" score=\"-INFINITY\"/></constraints>");
     }),
     ("candidates-missing", "ganeti", |s| s.ganeti["cluster"]["candidate_pool_size"] = 10.into()),
@@ -349,7 +349,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("configurations-differ", "n2.lab", |s| {
         s.said("n2.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
     }),
-    // n4 is no candidate, and may fence by the copy that it has.
+    // n4 is not a candidate, and may fence by the copy that it has.
     ("configurations-differ", "n4.lab", |s| {
         s.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
     }),
@@ -357,17 +357,17 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         let none = Program { config: None, digest: None, ..program() };
         s.said("n3.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
     }),
-    // An older version does not tell what its file decides.
+    // An older version does not report what its file decides.
     ("configurations-differ", "n2.lab", |s| {
         let older = Program { digest: None, ..other() };
         s.said("n2.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, self_fence: None });
     }),
-    // This host's has changed, and is not the others' yet.
+    // This host's file has changed, and the others do not have it yet.
     ("configurations-differ", "n1.lab", |s| {
         s.property(DIGEST_PROPERTY, DIGEST);
         s.view.survey.as_mut().unwrap().as_mut().unwrap().own = other();
     }),
-    // All have it, and Pacemaker keeps the digest of the one before.
+    // All hosts have the file, and Pacemaker keeps the digest of the one before.
     ("configurations-differ", DIGEST_PROPERTY, |s| s.property(DIGEST_PROPERTY, &DIGEST.replace('a', "c"))),
     ("clock-skew", "n4.lab", |s| {
         s.said("n4.lab", NodeSurvey::Says { program: Some(program()), skew_ms: -6_000, self_fence: None });

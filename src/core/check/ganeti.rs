@@ -1,4 +1,4 @@
-//! Ganeti: its nodes, their OOB programs, its candidates, its tags.
+//! Rules about Ganeti: its nodes, their OOB programs, its candidates, its tags.
 
 use super::{CheckInput, Findings};
 use crate::core::config::{shared, with_levels};
@@ -48,7 +48,7 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findin
             findings.add("node-drained", &node.name, "it is recorded as drained");
         }
         let Some(program) = &node.oob_program else {
-            // Where other devices fence, as with Ganeti's examples, nobody asks for one.
+            // If other devices fence, as with Ganeti's examples, an OOB program is not needed.
             if view.resources.as_ref().is_ok_and(|resources| resources.least_grade().is_some()) {
                 findings.add("no-oob-program", &node.name, "Ganeti has no OOB program for it");
             }
@@ -90,10 +90,10 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findin
 }
 
 fn look_at_candidates(view: &CheckInput, findings: &mut Findings) {
-    // The word of a node that this host shuns does not count (see its finding `shunned`).
+    // The claim of a node that this host shuns does not count (see the finding `shunned`).
     let counted = || view.candidates.iter().filter(|(node, _)| !view.host.shunned.contains_key(*node));
     let claims = || counted().filter_map(|(_, said)| said.master.as_ref());
-    // Of configurations with one serial number none is the older one: the master that most of them name.
+    // Configurations with the same serial number have no older one: the master that most of them name counts.
     let named = |claim: &(String, u64)| claims().filter(|other| *other == claim).count();
     let newest = claims().max_by_key(|claim| (claim.1, named(claim)));
     for (node, said) in counted() {

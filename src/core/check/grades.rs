@@ -1,4 +1,5 @@
-//! What could be proven of each node if it died now: by what its devices and the other nodes have just said, not by hopes.
+//! The grade that could be proven of each node if it died now, from what its devices and the other nodes have just
+//! answered. Also the notes about it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,32 +24,32 @@ use crate::core::shun::messages::DatedSelfFenceReport;
 use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof};
 use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 
-/// Something that is no fault, and good to know before a host dies.
+/// Information that is not a problem, and good to know before a host dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// `reachable-grade`, `shared-power`, `stricter-device` or `configuration-file`.
     pub note: &'static str,
-    /// The nodes that it is about.
+    /// The nodes that the note is about.
     pub nodes: Vec<NodeName>,
-    /// The best grade that can be proven of them.
+    /// The best grade that can be proven of these nodes.
     pub grade: Grade,
-    /// In words.
+    /// The information as text.
     pub what: String,
-    /// What it means; none where it says all.
+    /// What it means; `None` if the text is enough.
     pub why: Option<&'static str>,
-    /// What can be done about it.
+    /// What can be done about it, if anything.
     pub fix: Option<&'static str>,
 }
 
-/// The best that could be proven of a node.
+/// The best grade that could be proven of a node, and by what.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct AchievableGrade {
     grade: Reverse<Grade>,
-    /// By which level, and why not more.
+    /// The level that gives the grade, and why it is not higher.
     by: String,
-    /// None of what proves it outlives the power supply of its host.
+    /// Whether all that can prove enough fails with the power supply of the host.
     shares_power: bool,
-    /// Refusing it is all that answers, and would prove nothing.
+    /// Whether shunning is the only level that could answer, and would prove nothing.
     in_vain: bool,
 }
 
@@ -64,7 +65,8 @@ const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothi
 const SHARED_FIX: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
      has no power: gnt-ha confirm-off NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
 
-/// What is no fault: each node's best grade, and whose BMC dies with it; like nodes together, the strongest first.
+/// Returns the notes: each node's best grade, nodes whose BMC fails with the host's power, and advice. Nodes with the
+/// same text are in one note; the strongest grade comes first.
 #[must_use]
 pub fn notes(view: &CheckInput) -> Vec<Note> {
     let Ok(ganeti) = &view.ganeti else { return Vec::new() };
@@ -96,7 +98,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
     found
 }
 
-/// What a device could be configured more strictly in; nodes with the same advice together.
+/// Returns notes about devices that could be configured more strictly. Nodes with the same advice are in one note.
 fn stricter(view: &CheckInput) -> Vec<Note> {
     let mut advised: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
     for (node, asked) in &view.devices {
@@ -111,18 +113,19 @@ fn stricter(view: &CheckInput) -> Vec<Note> {
     advised.into_iter().map(note).collect()
 }
 
-/// What the levels say of the same node, and what they cannot reach.
+/// Reports levels that disagree about a node, levels that do not answer, and grades below the minimum.
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     for (node, asked) in &view.devices {
         let filled = levels_of(view, node);
-        // Where none answers, that is what is found.
+        // If no level answers, `device-no-answer` is found instead.
         if view.power.get(node).is_some_and(Result::is_ok) {
             for silent in asked.iter().filter(|asked| asked.power.is_none()) {
                 let what = format!("level {}, {}: {}", silent.level, silent.device, silent.said);
                 findings.add("level-no-answer", node, what);
             }
         }
-        // A host that its BMC has switched off still has its outlets on; not the other way round.
+        // A host that its BMC has switched off still has its outlets on. An outlet that is off under a host that is on
+        // is a fault.
         let says = |level: &[DeviceAnswer], power: Power| level_power(level) == Some(power);
         let is_feed = |asked: &[DeviceAnswer]| {
             let level = asked.first().and_then(|one| filled.as_ref()?.get(one.level.checked_sub(1)?));
@@ -148,7 +151,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
 }
 
-/// Each node that was asked.
+/// Returns each online node whose OOB program was asked, with its best grade.
 fn all(view: &CheckInput, ganeti: &GanetiConfig) -> Vec<(NodeName, AchievableGrade)> {
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
     let reach = |node: &crate::core::ganeti::config::Node| {
@@ -170,7 +173,8 @@ fn levels_of(view: &CheckInput, node: &NodeName) -> Option<Vec<Level>> {
     view.config.as_ref()?.as_ref().ok()?.levels_of(node).ok()
 }
 
-/// It tells whether the host is fed, not whether it is switched on, and refuses nobody; or that is not known.
+/// Returns whether a device shows only that the host is fed, not that it is switched on, and cannot shun a node. A
+/// device of an unknown kind counts as one.
 fn is_feed(driver: &Driver) -> bool {
     matches!(driver.kind().sees, Sees::Feed | Sees::Unknown)
 }
@@ -200,7 +204,7 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
             why = why.or(why_not);
         }
         outlives |= grade >= least && !level.iter().any(|device| device.driver.shares_power());
-        // Only of a refusal it is said why it proves nothing.
+        // Only shunning has a reason why it proves nothing.
         let in_vain = grade == Grade::Unknown && best.grade.0 == grade && why.is_some();
         if grade > best.grade.0 || in_vain {
             let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
@@ -213,8 +217,8 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
     best
 }
 
-/// What shunning could prove of a node: the others, who would have to refuse it, have just answered, and its self-fencing is judged
-/// as if they all did.
+/// Returns the grade that shunning could prove of a node, and why it is not higher. The nodes that would have to shun
+/// it have just answered. Its self-fencing is judged as if they all shunned it.
 fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
     let Some(Ok(survey)) = &view.survey else { return (Grade::Unknown, None) };
     let is_silent =
@@ -241,7 +245,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         if node.master_candidate {
             candidates.insert(address);
         }
-        // One that is refused itself was not asked.
+        // A node that is shunned itself was not asked.
         if node.name != *target && !view.host.shunned.contains_key(&node.name) {
             refusing.insert(address);
         }

@@ -1,4 +1,4 @@
-//! What could be proven of each node is told of what was asked, and never hoped.
+//! Tests of the reachable grades: a grade follows only from devices and nodes that have answered.
 
 use std::slice;
 
@@ -10,7 +10,7 @@ use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
 use crate::core::survey::NodeSurvey;
 
-/// Each note with its nodes' numbers.
+/// Returns each note with the numbers of its nodes.
 fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
     let number = |node: &crate::core::node::NodeName| node.short().trim_start_matches('n').to_owned();
     let tell = |note: Note| (note.note, note.nodes.iter().map(number).collect::<String>(), note.what);
@@ -40,7 +40,8 @@ fn says(self_fence: Option<DatedSelfFenceReport>) -> NodeSurvey {
 
 const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
 
-/// A BMC that takes the better suite need not be asked with the other one: said once for all nodes whose BMC does.
+/// A BMC that accepts the better cipher suite need not be asked with the other one: one note for all nodes whose BMC
+/// does.
 #[test]
 fn what_could_be_stricter_is_a_note() {
     let mut view = Scene::healthy().read();
@@ -71,7 +72,7 @@ fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
     scene.cib("<primitive id=\"master\"", pdu);
     assert_eq!(told(scene), slice::from_ref(&off), "so does one that is Pacemaker's");
 
-    // Neither a device that cuts a path nor one that nobody knows sees the power.
+    // A device that cuts a path does not read the power, and a device of an unknown kind is not known to.
     for (agent, sees) in [("fence_scsi", false), ("fence_mine", false), ("fence_sbd", false), ("fence_apc", true)] {
         let mut scene = Scene::healthy();
         let device = format!("<primitive id=\"x\" class=\"stonith\" type=\"{agent}\"/><primitive id=\"master\"");
@@ -82,7 +83,7 @@ fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
     }
 }
 
-/// "From what was really asked, not from hopes."
+/// Only devices that have answered count.
 #[test]
 fn what_does_not_answer_proves_nothing() {
     let mut scene = Scene::healthy();
@@ -117,7 +118,8 @@ fn a_level_is_as_strong_as_its_weakest_device() {
     assert_eq!(notes.iter().map(|note| (note.grade, note.nodes.len())).collect::<Vec<_>>(), [(Grade::Isolated, 4)]);
 }
 
-/// Shunning is bounded where self-fencing is armed by its own word, and nothing where somebody who would have to refuse is silent.
+/// Shunning gives `bounded` if the node itself reports armed self-fencing. It gives nothing if a node that would have
+/// to shun it does not answer.
 #[test]
 fn shunning_is_judged_as_in_a_fencing() {
     let mut scene = Scene::healthy();
@@ -143,7 +145,7 @@ fn shunning_is_judged_as_in_a_fencing() {
     assert_eq!((of("n3.lab"), of("n4.lab")), (Grade::Unknown, Grade::Isolated), "the target itself need not answer");
 }
 
-/// A candidate that is refused itself refuses nobody: two of four may still let an armed node run.
+/// A candidate that is shunned itself does not count as shunning: two of four may still grant a lease to an armed node.
 #[test]
 fn who_is_refused_does_not_count_among_those_who_refuse() {
     let bounded = |shunned: &[&str]| {
@@ -162,8 +164,8 @@ fn who_is_refused_does_not_count_among_those_who_refuse() {
     assert_eq!(bounded(&["n2.lab", "n3.lab"]), Grade::Isolated);
 }
 
-/// Refusing a node does not stop it: where an instance of it has a disk outside of the cluster, that is no proof at all, and
-/// somebody should know before its host dies.
+/// Shunning does not stop a node. If one of its instances has a disk outside of the cluster, shunning proves nothing,
+/// and the administrator should know before its host dies.
 #[test]
 fn with_a_disk_outside_of_the_cluster_only_a_self_fence_counts() {
     let mut scene = Scene::healthy();
@@ -187,7 +189,7 @@ fn with_a_disk_outside_of_the_cluster_only_a_self_fence_counts() {
     assert!(weak("n3.lab") && !weak("n4.lab"), "{found:?}");
 }
 
-/// The least proof is a setting of both programs, and of each device in Pacemaker.
+/// The minimum grade is a setting of both programs, and of each device in Pacemaker.
 #[test]
 fn what_both_programs_take_is_enough() {
     let weak = |config: &str, cib: &str| {

@@ -1,10 +1,10 @@
-//! This host: what is installed, what is left over.
+//! Rules about this host: installed files, saved state, settings.
 
 use super::input::Installed;
 use super::{CheckInput, Findings};
 use crate::core::ganeti::tags::Tags;
 
-/// What holds the newer configuration that was heard of, in the state folder.
+/// The file in the state directory that holds the newer configuration that was seen.
 const FILE: &str = "newer-config.json";
 
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
@@ -20,7 +20,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         }
     }
     if !host.hooks.is_empty() {
-        // One installation that failed is one finding.
+        // One failed installation is one finding.
         let all: Vec<String> = host.hooks.iter().map(|(file, why)| format!("{}: {why}", file.display())).collect();
         findings.add("hook-missing", "/etc/ganeti/hooks", all.join("; "));
     }
@@ -74,7 +74,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
 }
 
-/// Why this host, a master candidate, would not take the master role, whoever has died.
+/// Returns why this host, a master candidate, would not take the master role after a death, if there is a reason.
 fn why_role_refused(view: &CheckInput) -> Option<String> {
     let (Ok(ganeti), Some(here)) = (&view.ganeti, &view.host.node) else { return None };
     let is_candidate = ganeti.nodes().iter().any(|node| node.name == *here && node.master_candidate);

@@ -1,4 +1,4 @@
-//! What the doctor knows when it begins.
+//! The input of `gnt-ha check`: plain data, collected by the caller.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,104 +19,106 @@ use crate::core::roles::master_claims::NewerConfig;
 use crate::core::roles::simulate::Simulated;
 use crate::core::survey::{DeviceAnswer, Survey};
 
-/// Everything that is looked at. What could not be read is the reason why.
+/// The state of both clusters and of this host. State that could not be read is replaced by the reason.
 #[derive(Clone, Debug)]
 pub struct CheckInput {
-    /// Pacemaker's configuration.
+    /// Pacemaker's configuration, from the CIB.
     pub resources: Result<Resources, String>,
-    /// Pacemaker's state.
+    /// Pacemaker's state, from `crm_mon`.
     pub pacemaker: Result<CrmMon, String>,
     /// How corosync counts votes.
     pub quorum: Result<Quorum, String>,
-    /// The addresses of the host with qnetd, as far as they could be resolved.
+    /// The addresses of the host that runs qnetd, as far as they could be resolved.
     pub device_addresses: BTreeSet<IpAddr>,
     /// The cluster's own hosts and instances.
     pub owners: Vec<Owner>,
-    /// The full members that have said that they lack what the fence device needs.
+    /// The full members that have published that they lack what the fence device needs.
     pub lacking: BTreeSet<PacemakerName>,
-    /// Ganeti's configuration.
+    /// Ganeti's configuration, from `config.data`.
     pub ganeti: Result<GanetiConfig, String>,
-    /// Of each node that it proves nothing of to refuse it: why ([`why_not_isolated`]).
+    /// The nodes for which shunning proves nothing, each with the reason ([`why_not_isolated`]).
     ///
     /// [`why_not_isolated`]: crate::core::ganeti::network::Network::why_not_isolated
     pub not_isolated: BTreeMap<NodeName, String>,
-    /// The cluster's tags.
+    /// The tags of the Ganeti cluster.
     pub tags: Vec<String>,
-    /// What Ganeti's candidates answered when they were asked who is master.
+    /// The answers of Ganeti's candidates to the question which node is master.
     pub candidates: BTreeMap<NodeName, CandidateState>,
-    /// `/etc/gnt-ha/config.toml`; none where no node's OOB program reads it.
+    /// `/etc/gnt-ha/config.toml`; `None` if no node has an OOB program that reads it.
     pub config: Option<Result<Config, String>>,
     /// The addresses of the machines that the configuration names, as far as they could be resolved.
     pub resolved: Resolved,
-    /// Each OOB program that Ganeti names, and why it cannot be run here.
+    /// Each OOB program that Ganeti names, with the reason if it cannot be run on this host.
     pub programs: BTreeMap<PathBuf, Option<String>>,
-    /// What the other nodes' `ganeti-oob` said of themselves; none where no node has that, or they were not to be asked.
+    /// The survey of the other nodes' `ganeti-oob`; `None` if no node has that program, or the nodes were not to be
+    /// asked.
     pub survey: Option<Result<Survey, String>>,
-    /// What each node's OOB program said of its power.
+    /// The power state and grade that each node's OOB program reported.
     pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
-    /// What each device said of each node whose OOB program is `ganeti-oob`.
+    /// The answers of each node's devices, for the nodes whose OOB program is `ganeti-oob`.
     pub devices: BTreeMap<NodeName, Vec<DeviceAnswer>>,
-    /// This host.
+    /// The state of this host.
     pub host: Host,
 }
 
-/// What a candidate's confd said.
+/// The answer of a candidate's confd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CandidateState {
-    /// Where it was asked.
+    /// The address at which it was asked.
     pub address: IpAddr,
-    /// The master that it names, and the serial number of its configuration; none: it was silent.
+    /// The master that it names and the serial number of its configuration; `None` if it did not answer.
     pub master: Option<(String, u64)>,
 }
 
-/// An agent as it is installed.
+/// The kind of file that is installed for an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installed {
-    /// A program.
+    /// A program: gnt-ha's agent.
     Program,
     /// A script: Ganeti's example.
     Script,
-    /// Nothing that can be run.
+    /// No file that can be run.
     Missing,
 }
 
-/// What is on this host.
+/// The state of this host: installed files, saved state, units.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Its name in Ganeti, where it is a node.
+    /// The host's name in Ganeti; `None` if it is not a node.
     pub node: Option<NodeName>,
-    /// Each of the agents, by its file name.
+    /// Each of the OCF agents, by its file name.
     pub agents: BTreeMap<&'static str, Installed>,
-    /// `fence_ganeti`, where Pacemaker looks for it.
+    /// The file of `fence_ganeti` in the directory where Pacemaker searches for it.
     pub fence_agent: Installed,
-    /// Hooks that Ganeti does not run, by their folder and name, each with the reason.
+    /// Hooks that Ganeti does not run, by directory and name, each with the reason.
     pub hooks: BTreeMap<PathBuf, String>,
-    /// Files that give `--no-voting` to Ganeti's daemons.
+    /// Files that pass `--no-voting` to Ganeti's daemons.
     pub no_voting: Vec<PathBuf>,
-    /// Pidfiles of daemons that do not run, which belong to another user than root.
+    /// Pidfiles of daemons that do not run, with an owner other than root.
     pub stale_pidfiles: Vec<PathBuf>,
-    /// The watcher's line for cron; none where it is there.
+    /// The missing cron file of ganeti-watcher; `None` if the file exists.
     pub watcher_absent: Option<PathBuf>,
-    /// The watcher is paused until then, in seconds since 1970.
+    /// The time until which the watcher is paused, in seconds since 1970.
     pub watcher_paused: Option<u64>,
-    /// What is simulated.
+    /// The conditions that are simulated.
     pub simulated: BTreeSet<Simulated>,
-    /// Files that simulate nothing.
+    /// Files in the simulation directory that are not names of a condition.
     pub simulates_nothing: Vec<String>,
     /// The administrator's pause.
     pub pause: Option<Pause>,
-    /// Why the breaker holds, while it does.
+    /// The state of the breaker, if it is open.
     pub breaker: Option<OpenState>,
-    /// Files of ours that are damaged or cannot be read, each with the reason.
+    /// State files of gnt-ha that are damaged or cannot be read, each with the reason.
     pub unreadable: Vec<String>,
-    /// The newer configuration that this host has heard of; or why that cannot be read.
+    /// The newer configuration of which this host has a record, or the reason why that record cannot be read.
     pub heard: Result<Option<NewerConfig>, String>,
-    /// The nodes that this host refuses, each with who began it.
+    /// The nodes that this host shuns, each with the program that began it.
     pub shunned: BTreeMap<NodeName, String>,
-    /// The settings by which systemd opens the watchdog of a host with self-fencing, as it shows them.
+    /// The settings by which systemd opens the watchdog of a host with self-fencing, as systemd prints them.
     pub systemd_watchdogs: Vec<String>,
     /// Units that self-fencing or shunning needs at the next boot, and that are not enabled.
     pub not_enabled: Vec<String>,
-    /// Why no lease of this host could be begun and kept now, where its self-fence is to be armed and the candidates were asked.
+    /// Why no lease of this host could begin and be kept now. It is checked only if self-fencing is to be armed and the
+    /// candidates were asked.
     pub lease_lacks: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What Ganeti and Pacemaker say of the same nodes.
+//! Rules that compare Ganeti's and Pacemaker's state of the same nodes.
 
 use super::{CheckInput, Findings};
 use crate::core::ganeti::tags::{Mode, Tags};

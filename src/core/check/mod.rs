@@ -1,7 +1,7 @@
-//! The doctor's rules: what is known of both clusters goes in, findings come out, each with its fix.
+//! The rules of `gnt-ha check`: take the state of both clusters and return findings, each with its fix. Pure.
 //!
-//! [`rules::RULES`] is the one table of what can be found; the files beside it look: at Pacemaker's configuration and state,
-//! at Ganeti's, at both together, at this host, at the others. What is no fault and good to know are [`notes`].
+//! [`rules::RULES`] is the one table of possible findings. The other files compare Pacemaker, Ganeti, both together,
+//! this host and the other nodes with the rules. [`notes`] returns information that is not a problem.
 
 mod budget;
 #[cfg(test)]
@@ -29,47 +29,48 @@ pub use input::CheckInput;
 use rules::{Rule, rule};
 pub use severity::Severity;
 
-/// The version of the JSON. Keys may be added to it; none changes its meaning.
+/// The version of the JSON output. Later versions may add keys; the meaning of a key stays.
 pub const VERSION: u32 = 1;
 
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The rule's name: it stays the same.
+    /// The name of the rule, which is stable.
     pub rule: &'static str,
-    /// How bad it is.
+    /// How bad the problem is.
     pub severity: Severity,
-    /// A node, a resource, a file: whatever it is about.
+    /// The node, resource or file that has the problem.
     pub about: String,
-    /// What was found.
+    /// The observed state.
     pub what: String,
-    /// Why it matters.
+    /// Why the problem matters.
     pub why: &'static str,
-    /// How to fix it.
+    /// The command or change that removes the problem.
     pub fix: String,
 }
 
-/// What is found, while it is gathered.
+/// The findings, while the rules run.
 #[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// `name` is one of [`rules::RULES`]; `{}` in its fix stands for what it is about.
+    /// Adds a finding of the rule `name`, one of [`rules::RULES`]. `{}` in its fix stands for `about`.
     fn add(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
         let about = about.to_string();
         let fix = rule(name).fix.replace("{}", &about);
         self.add_with_fix(name, about, what, fix);
     }
 
-    /// The same, where the fix follows from what was found.
+    /// Adds a finding with a fix that follows from the observed state.
     fn add_with_fix(&mut self, name: &'static str, about: String, what: impl Into<String>, fix: String) {
         let Rule { name, severity, why, .. } = rule(name);
         self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, fix });
     }
 }
 
-/// Everything that is wrong, the worst first. Nothing found is no proof that nothing is wrong: what could not be looked at
-/// is a finding, too.
+/// Returns all findings, the worst first.
+///
+/// An empty list does not prove that nothing is wrong. State that could not be read is a finding, too.
 #[must_use]
 pub fn check(view: &CheckInput) -> Vec<Finding> {
     let mut findings = Findings::default();

@@ -1,4 +1,4 @@
-//! Pacemaker: its configuration and its state.
+//! Rules about Pacemaker: its configuration and its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +19,12 @@ use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true};
 use crate::core::reconcile::{FenceStatus, Membership};
 use crate::core::setup::{is_by_name, is_our_connection};
 
-/// Our agents.
+/// The types of gnt-ha's agents.
 const MASTER_ROLE: &str = "ganeti-master-role";
 const NODE_ROLE: &str = "ganeti-node-role";
 const DEVICE: &str = "fence_ganeti";
 
-/// The least that a start of the master role needs, in milliseconds: several nodes that are waited for.
+/// The shortest timeout for a start of the master role, in milliseconds: it may have to wait for several nodes.
 const START: u64 = 120_000;
 
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
@@ -52,7 +52,7 @@ fn look_at_state(state: &CrmMon, findings: &mut Findings) {
         if *member == Membership::Unclean {
             findings.add("node-unclean", name, "it is UNCLEAN");
         }
-        // The latest comes first.
+        // The latest event comes first.
         let last = state.fences.iter().find(|(target, _)| target == name.name()).map(|(_, fence)| fence);
         if last.is_some_and(|fence| fence.status == FenceStatus::Failed) {
             findings.add("fencing-failed", name, "the latest event of its fence history is a failure");
@@ -114,7 +114,7 @@ fn look_at_devices(resources: &Resources, view: &CheckInput, findings: &mut Find
     }
 }
 
-/// Which nodes a device may fence, and where it may run.
+/// Checks which nodes a device may fence, and on which nodes it may run.
 fn look_at_reach(
     resources: &Resources,
     ours: &[&Primitive],
@@ -122,7 +122,7 @@ fn look_at_reach(
     view: &CheckInput,
     findings: &mut Findings,
 ) {
-    // What other agents reach by themselves is their word.
+    // Devices of other agents that list no hosts count as reaching every node.
     let all_nodes = ganeti.names();
     let all = resources.devices().map(targets);
     let reaches: Vec<Option<Vec<&str>>> = all.collect();
@@ -152,7 +152,7 @@ fn look_at_reach(
                         .is_ok_and(|name| name.as_str().eq_ignore_ascii_case(&location.node))
             });
             let is_opt_in = resources.property(&["symmetric-cluster"]).is_some_and(|value| !is_true(value));
-            // No fence device runs on a remote node.
+            // Pacemaker runs no fence device on a remote node.
             let is_remote = state.called(&node.name, &all).is_ok_and(|name| state.remotes.contains(name));
             if state.membership(&node.name, &all) != Membership::Unknown && !is_remote && !kept_off && !is_opt_in {
                 findings.add("device-on-regular-nodes", &node.name, format!("{} may run there", device.id));
@@ -161,8 +161,9 @@ fn look_at_reach(
     }
 }
 
-/// Whether two members at least have what is needed: of one, nobody is left who fences it. Where the program that Ganeti names
-/// is missing here, that is found by itself, and the hosts say as soon as their next monitor that they lack it.
+/// Checks that at least two members have what a fencing needs: with one, no host is left that can fence it. If the
+/// program that Ganeti names is missing here, that is a finding of its own. From their next monitor on the hosts then
+/// publish that they lack it.
 fn look_at_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
     if view.programs.values().any(Option::is_some) {
         return;
@@ -179,8 +180,8 @@ fn look_at_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
     }
 }
 
-/// Whether Pacemaker may fence this node in a way that sees its power off by the evidence, and does so though the board in the
-/// host is dead. Our own device is looked at by its levels.
+/// Returns whether Pacemaker may fence this node with a device that reads the power as off and does not fail with the
+/// board in the host. `fence_ganeti` is left out: its levels are checked instead.
 pub(super) fn has_other_device(resources: &Resources, view: &CheckInput, node: &NodeName, all: &[NodeName]) -> bool {
     let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && known.is_held());
     let is_out = |device: &Device| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
@@ -188,7 +189,7 @@ pub(super) fn has_other_device(resources: &Resources, view: &CheckInput, node: &
     ways.0.iter().any(|way| way.worth(true).powered == Some(false) && !way.devices.iter().any(is_out))
 }
 
-/// What Pacemaker fences with, with the agents that our configuration names.
+/// Returns Pacemaker's fence devices, with the agents that the configuration adds as power agents.
 fn fencing(resources: &Resources, view: &CheckInput) -> Fencing {
     match &view.config {
         Some(Ok(config)) => resources.fencing.with(&config.power_agents),
@@ -196,7 +197,7 @@ fn fencing(resources: &Resources, view: &CheckInput) -> Fencing {
     }
 }
 
-/// Devices whose success proves too little to be recorded, and nodes that are fenced without ours.
+/// Finds devices whose success proves too little to be recorded, and nodes that are fenced without `fence_ganeti`.
 fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
     let fencing = fencing(resources, view);
     let all = ganeti.names();
@@ -250,14 +251,15 @@ fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput
     }
 }
 
-/// The least proof that both programs take: each has a setting of its own.
+/// Returns the weakest grade that is enough for both programs: each has a setting of its own, and the higher one
+/// counts.
 pub(super) fn least_grade(view: &CheckInput) -> Grade {
     let of_config = view.config.iter().flatten().map(|config| config.minimum_grade);
     let of_devices = view.resources.iter().filter_map(Resources::least_grade);
     of_config.chain(of_devices).max().unwrap_or(Grade::Bounded)
 }
 
-/// The names that a device is restricted to; none: it is asked.
+/// Returns the names to which a device is restricted; `None` if the device is asked for its hosts.
 fn targets(device: &Primitive) -> Option<Vec<&str>> {
     let list = device.parameters.get("pcmk_host_list");
     let map = device.parameters.get("pcmk_host_map");
@@ -326,7 +328,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
     }
 }
 
-/// The attribute that the tag publishes, and what Pacemaker makes of such attributes (`node-health-strategy`).
+/// Checks the attribute that the tag publishes against Pacemaker's use of such attributes (`node-health-strategy`).
 fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     const NONE: &str = "none";
     let strategy = resources.property(&["node-health-strategy"]).unwrap_or(NONE);
@@ -336,7 +338,7 @@ fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findi
         }
         return;
     }
-    // Of the instance inside it is not read (measured with Pacemaker 2.1.5).
+    // Pacemaker does not read the attribute of the instance inside a clone (measured with Pacemaker 2.1.5).
     let is_allowed =
         |role: &&Primitive| role.outer_meta.get("allow-unhealthy-nodes").is_some_and(|value| is_true(value));
     for role in resources.agents(NODE_ROLE).filter(|role| !is_allowed(role)) {
@@ -345,7 +347,7 @@ fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findi
     }
 }
 
-/// The connections that somebody else has made. `gnt-ha setup` changes those that it has made itself.
+/// Checks the connections that gnt-ha has not made. `gnt-ha setup` changes those that it has made itself.
 fn look_at_connections(resources: &Resources, findings: &mut Findings) {
     for remote in resources.remotes().filter(|remote| !is_our_connection(remote)) {
         if remote.meta_is_true("allow-migrate") != Some(false) {

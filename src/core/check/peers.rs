@@ -1,4 +1,4 @@
-//! The other nodes, as their `ganeti-oob` tell of themselves.
+//! Rules about the other nodes, from the reports of their `ganeti-oob`.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::core::node::NodeName;
 use crate::core::shun::messages::Program;
 use crate::core::survey::{NodeSurvey, Survey};
 
-/// Answers of confd are taken for 15 s of difference (`lib/constants.py`, `CONFD_MAX_CLOCK_SKEW`), and times of fencings are
-/// compared to the second.
+/// The greatest difference of two clocks that is not a finding, in milliseconds. Answers of confd are accepted up to a
+/// difference of 15 s (`lib/constants.py`, `CONFD_MAX_CLOCK_SKEW`), and times of fencings are compared to the second.
 const SKEW_MS: u64 = 5_000;
 
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
@@ -43,7 +43,8 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     look_at_keys(view, survey, findings);
 }
 
-/// Pacemaker may start the connection to a remote node on each full member. Where none has a key they have certificates.
+/// Compares the keys for Pacemaker remote nodes: Pacemaker may start a connection to a remote node on each full member.
+/// If no member has a key, the cluster uses certificates.
 fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     let (Ok(resources), Ok(state), Ok(ganeti)) = (&view.resources, &view.pacemaker, &view.ganeti) else { return };
     if resources.remotes().next().is_none() {
@@ -51,7 +52,7 @@ fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     }
     let all = ganeti.names();
     let is_member = |node: &NodeName| state.called(node, &all).is_ok_and(|name| !state.remotes.contains(name));
-    // An older version does not say, and is found as such.
+    // An older version does not report a key, and is a finding of its own.
     let says = |program: &Program| program.remote_key.is_some() || program.version == survey.own.version;
     let own = view.host.node.iter().map(|here| (here, &survey.own));
     let told: Vec<(&NodeName, Option<&String>)> = own
@@ -66,7 +67,7 @@ fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     }
 }
 
-/// A node that has not said what it runs has an older version, and nothing is known of its configuration.
+/// Compares the versions. A node that does not report its version has an older one, and its configuration is unknown.
 fn look_at_version(node: &NodeName, program: Option<&Program>, survey: &Survey, findings: &mut Findings) {
     let version = program.map_or("older than 0.1.0", |program| &program.version);
     if version != survey.own.version {
@@ -74,8 +75,8 @@ fn look_at_version(node: &NodeName, program: Option<&Program>, survey: &Survey, 
     }
 }
 
-/// What the configuration of each host decides, against the cluster's: that of which Pacemaker's configuration keeps the digest, and
-/// where it keeps none, this host's. Comments and a host's own settings decide nothing.
+/// Compares what the configuration of each host decides with the cluster's. That is the one whose digest Pacemaker's
+/// configuration keeps; without such a digest it is this host's. Comments and a host's own settings decide nothing.
 fn look_at_configurations(
     view: &CheckInput,
     survey: &Survey,
@@ -103,7 +104,7 @@ fn look_at_configurations(
     for (node, program) in told {
         let is_candidate = is_candidate(node);
         let what = match (&program.config, decided(program, own)) {
-            // It cannot fence, and need not: what refuses others has its defaults.
+            // Such a node cannot fence, and need not: its shunning of others uses the defaults.
             (None, _) if !is_candidate => continue,
             (None, _) => "it has no config.toml, and cannot fence with ganeti-oob".to_owned(),
             (Some(_), Some(digest)) if is_property_old || Some(digest) == right => continue,
@@ -127,7 +128,7 @@ fn look_at_configurations(
     }
 }
 
-/// The digest of what a host's configuration decides, as far as it is known: the same file decides the same.
+/// Returns the digest of what a host's configuration decides, if it is known. The same file decides the same.
 fn decided<'a>(program: &'a Program, own: &'a Program) -> Option<&'a str> {
     let is_same = program.config.is_some() && program.config == own.config;
     program.digest.as_deref().or_else(|| own.digest.as_deref().filter(|_| is_same))
@@ -140,7 +141,7 @@ fn programs(survey: &Survey) -> impl Iterator<Item = (&NodeName, &Program)> {
     })
 }
 
-/// Files that differ and decide the same are no fault.
+/// Returns a note about files that differ and decide the same, which is not a problem.
 pub(super) fn same_by_other_files(view: &CheckInput) -> Option<Note> {
     let survey = view.survey.as_ref()?.as_ref().ok()?;
     let own = &survey.own;

@@ -1,15 +1,17 @@
-//! A quorum device of corosync's: whether it would give its vote, and what must not be beside it.
+//! Rules about corosync's quorum device: whether it would give its vote, and which settings must not be used with it.
 
 use super::{CheckInput, Findings};
 use crate::core::quorum::{Device, Quorum, Standing, own_host};
 
-/// The longest time for which a device that hangs may hold up what corosync tells (`quorum.device.sync_timeout`): its default.
+/// The longest `quorum.device.sync_timeout`, in milliseconds, that is not a finding: the default. A device that hangs
+/// delays corosync for that long.
 const SYNC_TIMEOUT: u64 = 30_000;
 
-/// The same of `quorum.device.timeout`.
+/// The longest `quorum.device.timeout`, in milliseconds, that is not a finding: the default.
 const TIMEOUT: u64 = 10_000;
 
-/// Nothing is looked at where corosync's word is not known with Pacemaker's: that is found already.
+/// Applies the rules about quorum. If neither corosync's nor Pacemaker's state is known, the missing state of Pacemaker
+/// is found already.
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let quorum = match &view.quorum {
         Ok(quorum) => quorum,
@@ -34,7 +36,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
 }
 
-/// Each member has the device by itself.
+/// Each member runs its own connection to the device.
 fn look_at_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
     for member in &quorum.members {
         match member.device {

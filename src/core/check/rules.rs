@@ -1,17 +1,18 @@
-//! What can be found: for each the name, how bad it is, why it matters, and how to fix it. The manual is made from it.
+//! The table of rules: for each finding its name, how bad it is, why it matters, and how to fix it. The manual page is
+//! made from this table.
 
 use super::severity::Severity::{self, Error, Warning};
 
-/// One thing that can be found.
+/// One rule of `gnt-ha check`.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its name, for programs.
+    /// The name of the rule, for programs.
     pub name: &'static str,
-    /// How bad it is.
+    /// How bad a finding of the rule is.
     pub severity: Severity,
-    /// Why it matters.
+    /// Why a finding of the rule matters.
     pub why: &'static str,
-    /// How to fix it; `{}` stands for what it is about.
+    /// How to fix a finding; `{}` stands for what it is about.
     pub fix: &'static str,
 }
 
@@ -19,18 +20,18 @@ const fn rule_of(name: &'static str, severity: Severity, why: &'static str, fix:
     Rule { name, severity, why, fix }
 }
 
-/// What could not be named: a fault of this program.
+/// The rule for a name that is not in the table: a fault of this program.
 const NO_RULE: Rule = rule_of("no-rule", Error, "this finding is not in the table of rules", "report it");
 
-/// The rule of that name.
+/// Returns the rule of this name, or one that reports that there is none.
 #[must_use]
 pub fn rule(name: &str) -> &'static Rule {
     RULES.iter().find(|rule| rule.name == name).unwrap_or(&NO_RULE)
 }
 
-/// Everything that can be found.
+/// All rules; each name occurs once.
 pub const RULES: &[Rule] = &[
-    // What cannot be looked at.
+    // State that cannot be read.
     rule_of(
         "pacemaker-unknown",
         Error,
@@ -336,7 +337,7 @@ pub const RULES: &[Rule] = &[
         "what gnt-ha setup has made is not as it was, or the nodes are others by now",
         "gnt-ha setup shows it, gnt-ha setup --apply makes it so, but for what it marks as by hand",
     ),
-    // Both.
+    // Pacemaker and Ganeti together.
     rule_of(
         "master-inactive",
         Error,
@@ -583,7 +584,6 @@ pub const RULES: &[Rule] = &[
         "this node is refused by the others until it is readmitted",
         "when it may come back: gnt-ha readmit {}",
     ),
-    // The other nodes.
     rule_of(
         "systemd-watchdog",
         Warning,
@@ -605,6 +605,7 @@ pub const RULES: &[Rule] = &[
          keep it while every confd is stopped, as during an upgrade of Ganeti",
         "fix what is said before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
     ),
+    // The other nodes.
     rule_of(
         "survey-unknown",
         Warning,

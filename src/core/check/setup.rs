@@ -1,24 +1,25 @@
-//! What `gnt-ha setup` has made, against what it would make now.
+//! The rule that compares Pacemaker's configuration with what `gnt-ha setup` would make now.
 
 use super::{CheckInput, Findings};
 use crate::core::config::Config;
 use crate::core::ganeti::tags::Tags;
 use crate::core::setup::{GANETI, MEMBERS, PREFIX, Part, SetupOptions, has_made, plan};
 
-/// The plan has a copy of Ganeti's OOB programs; what is wrong with them is not the copy's fault.
+/// Rules about OOB programs. The plan has a copy of Ganeti's, and a wrong program is not a fault of the copy.
 const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];
 
-/// Where one of these is found, the configuration on this host is not to be the others' yet.
+/// Rules whose findings mean that the configuration of this host must not yet become that of the others.
 const OF_CONFIGURATION: [&str; 3] = ["configuration-wrong", "configurations-differ", "machine-shared"];
 
-/// Where nothing is found in Pacemaker that is looked for by name: that says more, and fixes this as well.
+/// Reports the parts that differ. The caller runs it only if the other rules about Pacemaker find nothing: those are
+/// more precise, and their fixes fix this as well.
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let (Ok(resources), Ok(ganeti)) = (&view.resources, &view.ganeti) else { return };
     if findings.0.iter().any(|finding| OF_PROGRAMS.contains(&finding.rule)) || !has_made(resources) {
         return;
     }
     let is_settled = !findings.0.iter().any(|finding| OF_CONFIGURATION.contains(&finding.rule));
-    // What the hosts compare theirs with is the master's.
+    // The hosts compare their configuration with the master's.
     let is_master = view.host.node.is_some() && view.host.node.as_ref() == ganeti.master();
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok()).filter(|_| is_settled && is_master);
     let wish = SetupOptions {

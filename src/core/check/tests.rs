@@ -1,4 +1,4 @@
-//! A healthy cluster has no finding, and each fault that the table names is found when it is planted: alone.
+//! Tests of the rules: a healthy cluster has no finding, and each planted fault of the table is found, alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ const CONFIG: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\
 
 pub(super) const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
-/// The texts that a fault is planted in, and what is read of them.
+/// The texts in which a fault is planted, and the input that is parsed from them.
 pub(super) struct Scene {
     pub(super) cib: String,
     pub(super) crm_mon: String,
@@ -54,7 +54,7 @@ pub(super) struct Scene {
     pub(super) view: CheckInput,
 }
 
-/// Four members, no quorum device.
+/// The output of `corosync-quorumtool` for four members without a quorum device.
 const FOUR: &str = "Expected votes:   4\nQuorum:           3\nFlags:            Quorate\n\nMembership information\n\
     1 1 n1.lab (local)\n2 1 n2.lab\n3 1 n3.lab\n4 1 n4.lab\n";
 
@@ -153,7 +153,7 @@ impl Scene {
         self.crm_mon = self.crm_mon.replace(from, to);
     }
 
-    /// How `crm_mon` shows it.
+    /// Adds the master role to the output of `crm_mon`.
     pub(super) fn master_role(&mut self, rest: &str) {
         let agent = "resource_agent=\"ocf:ganeti:ganeti-master-role\"";
         self.state(
@@ -167,13 +167,14 @@ impl Scene {
         self.cib("</cluster_property_set>", &pair);
     }
 
-    /// Two members and a quorum device, with something of what `corosync-quorumtool` and `corosync-cmapctl` say replaced.
+    /// Sets up two members and a quorum device, with a part of the output of `corosync-quorumtool` and
+    /// `corosync-cmapctl` replaced.
     pub(super) fn device_of_quorum(&mut self, tool: (&str, &str), cmap: (&str, &str)) {
         let (tool, cmap) = (TOOL.replace(tool.0, tool.1), CMAP.replace(cmap.0, cmap.1));
         self.view.quorum = Ok(Quorum::parse(&cmap, &tool).unwrap());
     }
 
-    /// A parameter of our own device.
+    /// Sets a parameter of the `fence_ganeti` device.
     pub(super) fn parameter(&mut self, name: &str, value: &str) {
         self.cib(
             "<nvpair id=\"l\"",
@@ -181,7 +182,7 @@ impl Scene {
         );
     }
 
-    /// A device beside ours, `pdu`.
+    /// Adds a second device, `pdu`.
     pub(super) fn beside(&mut self, agent: &str, parameters: &[(&str, &str)]) {
         let pair =
             |(name, value): &(&str, &str)| format!("<nvpair id=\"pdu-{name}\" name=\"{name}\" value=\"{value}\"/>");
@@ -193,7 +194,7 @@ impl Scene {
         self.cib("<primitive id=\"master\"", &device);
     }
 
-    /// n4 is a remote node, by a connection that was made by hand.
+    /// Makes n4 a remote node, with a connection that was made by hand.
     pub(super) fn remote(&mut self, migrates: bool) {
         let connection = format!(
             "<primitive id=\"n4.lab\" class=\"ocf\" provider=\"pacemaker\" type=\"remote\"><meta_attributes id=\"n4-m\">\
@@ -204,7 +205,7 @@ impl Scene {
         self.ganeti["nodes"]["u4"]["master_capable"] = false.into();
     }
 
-    /// A fencing level, `fl`.
+    /// Adds a fencing level, `fl`.
     pub(super) fn level(&mut self, attributes: &str) {
         let level =
             format!("<fencing-topology><fencing-level id=\"fl\" {attributes}/></fencing-topology></configuration>");
@@ -212,7 +213,7 @@ impl Scene {
     }
 }
 
-/// A device that has answered, with the host on.
+/// Returns a device that has answered, with the host on.
 pub(super) fn device(level: usize, name: &str) -> DeviceAnswer {
     DeviceAnswer { level, device: name.into(), power: Some(Power::On), said: "on".into(), advice: None }
 }
@@ -231,10 +232,10 @@ pub(super) fn program() -> Program {
     }
 }
 
-/// What the configuration of every host decides.
+/// The digest of what the configuration of every host decides.
 pub(super) const DIGEST: &str = "0000000000000000000000000000000a";
 
-/// Another file that decides something else.
+/// Returns a program whose configuration is another file and decides otherwise.
 pub(super) fn other() -> Program {
     Program { config: Some("b".into()), digest: Some(DIGEST.replace('a', "b")), ..program() }
 }
@@ -244,13 +245,13 @@ fn says() -> NodeSurvey {
 }
 
 impl Scene {
-    /// Every node has a PDU behind its BMC.
+    /// Gives every node a PDU behind its BMC.
     pub(super) fn with_pdu(&mut self) {
         self.config = self.config.replace("[default]\n", PDU).replace("[[\"bmc\"]]", "[[\"bmc\"], [\"pdu\"]]");
         self.view.devices.values_mut().for_each(|asked| asked.push(device(2, "pdu")));
     }
 
-    /// What a device said of the power, or that it said nothing.
+    /// Sets the power state that a device reported; `None` means no answer.
     pub(super) fn device(&mut self, node: &str, level: usize, power: Option<Power>) {
         let asked = self.view.devices.get_mut(&name(node)).unwrap();
         let said = if power.is_some() { "read" } else { "no answer" };
@@ -260,13 +261,13 @@ impl Scene {
         self.view.power.insert(name(node), read);
     }
 
-    /// Every node can only be refused by the others.
+    /// Makes shunning the only level of every node.
     pub(super) fn shunning(&mut self) {
         self.config = "[devices.others]\ndriver = \"shun\"\n[default]\nlevels = [[\"others\"]]\n".into();
         self.view.devices.values_mut().for_each(|asked| *asked = vec![device(1, "others")]);
     }
 
-    /// What a node said of itself.
+    /// Sets the answer of a node to the survey.
     pub(super) fn said(&mut self, node: &str, found: NodeSurvey) {
         self.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.insert(name(node), found);
     }
@@ -277,7 +278,7 @@ fn a_healthy_cluster_has_no_finding() {
     assert_eq!(Scene::healthy().found(), []);
 }
 
-/// A node that is no candidate needs no configuration; it fences nobody then.
+/// A node that is not a candidate needs no configuration; it does not fence then.
 #[test]
 fn a_regular_node_without_a_configuration_is_no_fault() {
     let mut scene = Scene::healthy();
@@ -286,8 +287,8 @@ fn a_regular_node_without_a_configuration_is_no_fault() {
     assert_eq!(scene.found(), []);
 }
 
-/// Keys count where a connection is there. Who has certificates has none, an older version does not say, and a remote node connects
-/// to nobody.
+/// Keys count only if there is a connection. A cluster with certificates has no key, an older version does not report
+/// one, and a remote node opens no connection.
 #[test]
 fn keys_for_remote_nodes_are_compared_where_they_count() {
     let with = |node: &str, plant: fn(&mut Program)| {
@@ -313,7 +314,8 @@ fn keys_for_remote_nodes_are_compared_where_they_count() {
     assert_eq!(scene.found(), [], "there is no connection");
 }
 
-/// Files that differ in what decides nothing about fencing are a note, and each host has the same as the cluster.
+/// Files that differ only in what decides nothing about fencing are a note, if each host decides the same as the
+/// cluster.
 #[test]
 fn other_files_that_decide_the_same_are_a_note() {
     let mut scene = Scene::healthy();
@@ -328,8 +330,8 @@ fn other_files_that_decide_the_same_are_a_note() {
     assert!(alike.iter().all(|note| note.note != "configuration-file"), "{alike:?}");
 }
 
-/// By the digest in Pacemaker's configuration the hosts that have another configuration are named, whichever of them looks; and what
-/// follows for each.
+/// The digest in Pacemaker's configuration shows which hosts have another configuration, on whichever host the check
+/// runs. The finding states the result for each.
 #[test]
 fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
     let mut scene = Scene::healthy();
@@ -346,12 +348,12 @@ fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
     assert_eq!(found, [candidate, regular]);
 }
 
-/// False alarms on a healthy cluster: 0, also of one that has more than it needs.
+/// A healthy cluster has no false finding, even with more than it needs.
 #[test]
 fn nor_has_one_with_more_than_it_needs() {
     let mut scene = Scene::healthy();
     scene.with_pdu();
-    // Switched off by its BMC for work: its outlets are on, and it is recorded so.
+    // The node was switched off by its BMC for work: its outlets are on, and it is recorded offline.
     scene.ganeti["nodes"]["u4"]["offline"] = true.into();
     scene.state("name=\"n4.lab\" online=\"true\"", "name=\"n4.lab\" online=\"false\"");
     scene.device("n4.lab", 1, Some(Power::Off));
@@ -363,7 +365,7 @@ fn nor_has_one_with_more_than_it_needs() {
     assert_eq!(scene.found(), []);
 }
 
-/// Each fault is found where it was planted, and none is found that was not.
+/// Each fault is found where it was planted, and no other finding is reported.
 #[test]
 fn every_planted_fault_is_found_alone() {
     for (rule, about, plant) in FAULTS {
@@ -373,7 +375,7 @@ fn every_planted_fault_is_found_alone() {
     }
 }
 
-/// A rule without a planted fault would be one that nobody has seen find anything.
+/// A rule without a planted fault would be untested.
 #[test]
 fn every_rule_has_its_fault_and_its_fix() {
     let planted: BTreeSet<&str> = FAULTS.iter().map(|(rule, ..)| *rule).collect();
@@ -383,8 +385,8 @@ fn every_rule_has_its_fault_and_its_fix() {
     assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.fix.is_empty()));
 }
 
-/// From Pacemaker 3.0.2 on `fencing-enabled` counts where both names are set, and the command that is shown sets the name that
-/// counts.
+/// From Pacemaker 3.0.2 on `fencing-enabled` counts if both names are set, and the command that is shown sets the name
+/// that counts.
 #[test]
 fn fencing_is_off_by_the_name_that_counts() {
     let found = |feature_set: &str| {
@@ -400,7 +402,7 @@ fn fencing_is_off_by_the_name_that_counts() {
     assert_eq!(found("3.16.1"), None, "an older version does not see it");
 }
 
-/// The same sum as in `gnt-ha setup`, and the figure to change.
+/// The calculation is that of `gnt-ha setup`, with the figure to change.
 #[test]
 fn times_that_do_not_fit_are_found_with_their_sum() {
     let mut scene = Scene::healthy();
@@ -421,7 +423,7 @@ fn the_fix_names_what_it_is_about() {
     assert_eq!(finding.fix, "rm /var/lib/gnt-ha/simulate/wrong-roll");
 }
 
-/// What was heard keeps the role away only from a candidate that still has not got it.
+/// A newer configuration keeps the role only from a candidate that still does not have it.
 #[test]
 fn what_was_heard_is_found_where_it_keeps_the_role_away() {
     let found = |serial: u64, missed: bool, plant: &dyn Fn(&mut Scene)| {
@@ -439,8 +441,8 @@ fn what_was_heard_is_found_where_it_keeps_the_role_away() {
     assert_eq!(found(18, true, &|s| s.view.host.node = Some(name("n4.lab"))), None, "no candidate");
 }
 
-/// Candidates that name different masters: the newest configuration is the right one, of equal ones both are named, and the
-/// word of a node that is shunned here does not count.
+/// If candidates name different masters, the newest configuration is right. Of equally new ones both are named, and the
+/// claim of a node that is shunned here does not count.
 #[test]
 fn the_newest_configuration_that_counts_names_the_master() {
     let disagree = |claims: [(&str, u64); 3], shunned: bool| {
@@ -465,8 +467,8 @@ fn the_newest_configuration_that_counts_names_the_master() {
     assert_eq!(shunned, [ignored]);
 }
 
-/// What a regular host compares its configuration with is the master's, as `gnt-ha setup` has written it. Where the master's has
-/// changed, that is one finding: this, or that the others have not got it yet.
+/// A regular host compares its configuration with the master's, as `gnt-ha setup` has written it. If the master's has
+/// changed, that is one finding: this, or that the others do not have it yet.
 #[test]
 fn a_configuration_that_has_changed_is_one_finding() {
     let found = |host: &str, config: &str, before: Option<&'static str>| {

@@ -1,23 +1,23 @@
-//! The one table of fence agents: what each of them sees, and whether that dies with its host (fence-agents 4.12; links of the
-//! same program included).
+//! Holds the only table of fence agents: what each of them reads, and whether it loses its power with its host
+//! (fence-agents 4.12, with the links to the same program). It touches nothing.
 
 use crate::core::power::reading::{Kind, Sees};
 
-/// A board in the host itself: without its own supply it is gone with the host.
+/// A board in the host itself: without its own power supply it fails with the host.
 const BOARD: Kind = Kind { sees: Sees::Machine, shares_power: true };
 
-/// A chassis manager, a hypervisor or a cloud, which outlives the machine.
+/// A chassis manager, a hypervisor or a cloud, which runs on without the machine.
 const MANAGER: Kind = Kind { sees: Sees::Machine, shares_power: false };
 
 /// An outlet of a power strip.
 const OUTLET: Kind = Kind { sees: Sees::Feed, shares_power: false };
 
-/// A path and not a power supply (`fabric_fencing`): the host runs on.
+/// A path to storage or a network instead of a power supply (`fabric_fencing`): the host runs on.
 const FABRIC: Kind = Kind { sees: Sees::Access, shares_power: false };
 
 const UNKNOWN: Kind = Kind { sees: Sees::Unknown, shares_power: false };
 
-/// Sorted; what is not in it is unknown (`fence_powerman` drives both boards and outlets).
+/// The table, sorted by name. An agent that is not in it is unknown (`fence_powerman` drives both boards and outlets).
 const AGENTS: &[(&str, Kind)] = &[
     ("fence_aliyun", MANAGER),
     ("fence_alom", BOARD),
@@ -104,7 +104,7 @@ const AGENTS: &[(&str, Kind)] = &[
     ("fence_zvmip", MANAGER),
 ];
 
-/// What is known of an agent, by its name or its path.
+/// Returns the kind of an agent, by its name or its path.
 #[must_use]
 pub fn kind_of(agent: &str) -> Kind {
     let file = agent.rsplit('/').next().unwrap_or_default();
@@ -113,7 +113,7 @@ pub fn kind_of(agent: &str) -> Kind {
         .map_or(UNKNOWN, |at| AGENTS.get(at).map_or(UNKNOWN, |one| one.1))
 }
 
-/// Whether an agent, by its name or its path, asks a board in the host.
+/// Returns whether an agent, by its name or its path, asks a board in the host.
 #[must_use]
 pub fn is_board(agent: &str) -> bool {
     kind_of(agent).shares_power
@@ -123,7 +123,7 @@ pub fn is_board(agent: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Each is found by name and by path; what is in no list is of no known kind.
+    /// Each agent is found by name and by path; one that is not in the table has an unknown kind.
     #[test]
     fn the_table_is_sorted_and_found() {
         assert!(AGENTS.is_sorted_by(|a, b| a.0 < b.0));

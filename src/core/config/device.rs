@@ -1,4 +1,4 @@
-//! Devices: what they are and how they are reached.
+//! Holds the devices of the configuration and checks them; touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,118 +15,119 @@ use crate::core::node::NodeName;
 use crate::core::power::reading::{Kind, Sees};
 use crate::core::text::is_hidden;
 
-/// A device of a level, with everything filled in for one node.
+/// A device of a level, with its templates filled in for one node.
 #[derive(Clone, Debug)]
 pub struct Device {
-    /// Its name in the configuration.
+    /// The device's name in the configuration.
     pub name: String,
-    /// How it is driven.
+    /// The driver with its settings.
     pub driver: Driver,
 }
 
 impl Device {
-    /// Its name and its kind, for the decision which level is believed.
+    /// Returns the name and the kind, for the decision which level counts.
     #[must_use]
     pub fn named_kind(&self) -> (String, Kind) {
         (self.name.clone(), self.driver.kind())
     }
 }
 
-/// How a device is driven.
+/// The driver of a device, with its settings.
 #[derive(Clone, Debug)]
 pub enum Driver {
-    /// A BMC, by IPMI 2.0 over LAN.
+    /// A BMC, over IPMI 2.0 on the LAN.
     Ipmi(IpmiDevice),
-    /// Any installed fence agent.
+    /// An installed fence agent.
     Agent(AgentDevice),
     /// Another OOB program.
     Exec(ExecDevice),
-    /// Every other node refuses this one; see `[shun]`.
+    /// Shunning by all other nodes; see `[shun]`.
     Shun,
 }
 
-/// A BMC's privilege levels that can be asked for (IPMI 2.0, 6.8).
+/// The privilege levels of a BMC that can be requested (IPMI 2.0, 6.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Privilege {
-    /// Enough to switch: the least that is needed.
+    /// The least privilege that can switch the power.
     #[default]
     Operator,
-    /// Everything.
+    /// All privileges of the BMC.
     Administrator,
 }
 
-/// A BMC.
+/// The settings of a BMC.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IpmiDevice {
-    /// Host name or IP address; a template.
+    /// The host name or IP address; a template.
     pub address: String,
-    /// UDP port.
+    /// The UDP port.
     #[serde(default = "ipmi_port")]
     pub port: u16,
-    /// At most 16 bytes.
+    /// The name of the account, at most 16 bytes.
     pub username: String,
     /// A file with the password on its first line, at most 20 bytes; a template.
     pub password_file: String,
     /// A file with the BMC key K_g on its first line: 20 characters, or `0x` and 40 hex digits; a template.
     #[serde(default)]
     pub kg_file: Option<String>,
-    /// What is asked for at login.
+    /// The privilege level that is requested at login.
     #[serde(default)]
     pub privilege: Privilege,
-    /// Tried in this order; a later one only when the BMC refuses to open a session with the one before.
+    /// The cipher suites in the order of the attempts. A later one is tried only if the BMC refuses to open a session
+    /// with the one before.
     #[serde(default = "cipher_suites")]
     pub cipher_suites: Vec<u8>,
-    /// How long a silent BMC is asked, in seconds.
+    /// For how long a BMC that does not answer is asked, in seconds.
     #[serde(default = "login_timeout")]
     pub login_timeout: Seconds,
-    /// It loses its power with its host.
+    /// Whether the BMC loses its power with its host.
     #[serde(default = "yes")]
     pub shares_power: bool,
 }
 
-/// A fence agent.
+/// The settings of a fence agent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentDevice {
-    /// Its name (`fence_...`, found where Pacemaker finds it) or its path.
+    /// The agent's name (`fence_...`, found where Pacemaker finds it) or its path.
     pub agent: String,
-    /// A file with the password on its first line; it reaches the agent on stdin only; a template.
+    /// A file with the password on its first line; a template. The password reaches the agent only on stdin.
     #[serde(default)]
     pub password_file: Option<String>,
     /// Files with other secrets, by the option that they are for (`snmp_priv_passwd`, `token`); templates.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
-    /// The agent says nothing on stdout: its exit code alone tells on (0) from off (2).
+    /// Whether the agent prints nothing to stdout, so that only its exit code distinguishes on (0) from off (2).
     #[serde(default)]
     pub status_by_exit_code: bool,
-    /// What its off proves, if not what is known of the agent.
+    /// The grade of its "off"; `None` for that of the agent's known kind.
     #[serde(default)]
     pub grade: Option<Grade>,
-    /// What it asks loses its power with the host, if not what is known of the agent.
+    /// Whether the device behind it loses its power with the host; `None` for that of the agent's known kind.
     #[serde(default)]
     pub shares_power: Option<bool>,
-    /// What its on and off are about, if not what is known of the agent.
+    /// The subject of its "on" and "off"; `None` for that of the agent's known kind.
     #[serde(default)]
     pub sees: Option<Sees>,
-    /// What the agent reads on stdin, names as in its manual page; templates.
+    /// The options that the agent reads on stdin, with the names of its manual page; templates.
     #[serde(default)]
     pub options: BTreeMap<String, OptionValue>,
 }
 
-/// Another OOB program.
+/// The settings of another OOB program.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecDevice {
-    /// Its absolute path.
+    /// The absolute path of the program.
     pub program: PathBuf,
-    /// What its on and off are about; not known, if that is not said.
+    /// The subject of its "on" and "off"; unknown if it is `None`.
     #[serde(default)]
     pub sees: Option<Sees>,
 }
 
-/// A time in seconds, written as a whole number or with a fraction.
+/// A time in seconds, 0 to 3600, written as a whole number or with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Number")]
 pub struct Seconds(pub Duration);
@@ -155,20 +156,20 @@ impl TryFrom<Number> for Seconds {
     }
 }
 
-/// An agent's option: text, number or truth value.
+/// The value of an agent's option: text, number or truth value.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OptionValue {
-    /// As it is.
+    /// A text, passed as it is.
     Text(String),
-    /// Written in decimal.
+    /// A number, written in decimal.
     Number(i64),
-    /// Written as 1 or 0.
+    /// A truth value, written as 1 or 0.
     Truth(bool),
 }
 
 impl OptionValue {
-    /// As the agent reads it.
+    /// Returns the value as the agent reads it.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -195,32 +196,33 @@ const fn login_timeout() -> Seconds {
     Seconds(Duration::from_secs(8))
 }
 
-/// Options of an agent that `ganeti-oob` sets itself.
+/// The options of an agent that `ganeti-oob` sets itself.
 const RESERVED: [&str; 3] = ["action", "option", "nodename"];
 
-/// Options of fence-agents' library and of its agents that are secrets.
+/// The options of fence-agents' library and of its agents that are secrets.
 const SECRET_OPTIONS: [&str; 8] =
     ["password", "passwd", "snmp_priv_passwd", "community", "token", "secret_key", "apikey", "session_token"];
 
 impl Driver {
-    /// What its off proves once it has answered; none where that is not its own word.
+    /// Returns the grade of the driver's "off" once it has answered; `None` for shunning, whose grade the survivors
+    /// decide.
     #[must_use]
     pub fn proves(&self) -> Option<Grade> {
         match self {
             Self::Agent(agent) => Some(agent.grade()),
-            // The program is believed, as long as it names no other grade.
+            // The "off" of the program counts, unless it names another grade.
             Self::Ipmi(_) | Self::Exec(_) => Some(Evidence::PowerOff.worth().grade),
             Self::Shun => None,
         }
     }
 
-    /// Whether it is gone with the power supply of its host, and then proves nothing.
+    /// Returns whether the device loses its power with its host, and then proves nothing.
     #[must_use]
     pub fn shares_power(&self) -> bool {
         self.kind().shares_power
     }
 
-    /// What its answers are about, and whether its silence is that of a host without power.
+    /// Returns the subject of its answers, and whether a missing answer can be that of a host without power.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -234,14 +236,14 @@ impl Driver {
         }
     }
 
-    /// Takes in which agents the configuration names as such that switch power.
+    /// Sets the grade of an agent without a configured grade, by its kind and the configured `power_agents`.
     pub(crate) fn know(&mut self, power_agents: &BTreeSet<String>) {
         if let Self::Agent(agent) = self {
             agent.grade = Some(agent.grade.unwrap_or_else(|| agent.known(power_agents)));
         }
     }
 
-    /// The words for `driver =`.
+    /// The values of `driver =`.
     pub(crate) const WORDS: [&str; 4] = ["ipmi", "agent", "exec", "shun"];
 
     /// Checks what can be checked before a node is known.
@@ -255,17 +257,17 @@ impl Driver {
         }
     }
 
-    /// Whether it would be the same machine for every node: one that is named by no template.
+    /// Returns whether the device is the same machine for every node, because no template names the machine.
     pub(crate) fn is_one_for_all(&self) -> bool {
         match self {
             Self::Ipmi(bmc) => !has_key(&bmc.address),
             Self::Agent(agent) => !agent.options.values().any(|value| has_key(&value.text())),
-            // They are told which node is meant.
+            // These drivers receive the name of the node.
             Self::Exec(_) | Self::Shun => false,
         }
     }
 
-    /// The same with its templates filled in for `node`.
+    /// Returns the driver with its templates filled in for `node`.
     pub(crate) fn filled_in(&self, node: &NodeName, values: &Values) -> Result<Self, String> {
         let fill = |template: &str| fill(template, node, values);
         Ok(match self {
@@ -338,7 +340,7 @@ impl IpmiDevice {
 }
 
 impl AgentDevice {
-    /// What its off proves: what is configured, else what is known of its kind.
+    /// Returns the grade of its "off": the configured one, else that of its known kind.
     #[must_use]
     pub fn grade(&self) -> Grade {
         self.grade.unwrap_or_else(|| self.known(&BTreeSet::new()))
@@ -348,8 +350,8 @@ impl AgentDevice {
         Evidence::of_success(fence_agents::Kind::of(&self.agent, power_agents), true).worth().grade
     }
 
-    /// What it sees: as configured, else as known of the agent. One of no known kind may see the power, however little its off
-    /// proves.
+    /// Returns the subject of its answers: the configured one, else that of the agent's known kind. An agent of an
+    /// unknown kind may read the power, however little its "off" proves.
     #[must_use]
     pub fn sees(&self) -> Sees {
         self.sees.unwrap_or(kind_of(&self.agent).sees)
@@ -387,7 +389,7 @@ impl AgentDevice {
             return Err(format!("agent {file} switches no power: its off proves {known} at most (grade)"));
         }
         for name in self.options.keys().chain(self.secrets.keys()) {
-            // The agents' library takes one for the other.
+            // The agents' library treats both spellings as the same.
             let plain = name.replace('-', "_");
             if RESERVED.contains(&plain.as_str()) {
                 return Err(format!("option {name} is set by ganeti-oob itself: take it out"));
@@ -410,7 +412,7 @@ impl AgentDevice {
     }
 }
 
-/// A host name, an IPv4 or an IPv6 address; nothing that a resolver or a command could read as something else.
+/// Checks that the text is a host name, an IPv4 or an IPv6 address, which no resolver or command could read otherwise.
 fn check_address(address: &str) -> Result<(), String> {
     if address.parse::<std::net::IpAddr>().is_ok() || NodeName::new(address).is_ok() {
         return Ok(());

@@ -1,5 +1,6 @@
-//! A digest of what the configuration decides: by it a host that does not hold Ganeti's configuration knows that its file is the
-//! cluster's. An older one may name another machine for a node.
+//! Computes a digest of the part of the configuration that decides about nodes; touches nothing. A host that does not
+//! hold Ganeti's configuration compares it to learn whether its file is that of the cluster. An older file may name
+//! another machine for a node.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +9,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::Config;
 
-/// Pacemaker's cluster property that holds the digest of the file on Ganeti's master.
+/// The cluster property of Pacemaker that holds the digest of the file on Ganeti's master.
 pub const DIGEST_PROPERTY: &str = "gnt-ha-config-digest";
 
-/// Keys that are one host's, or say only when something is done or how Pacemaker is set up: hosts that differ in them have the same machines for the same
-/// nodes, and take the same for proven. Whatever else there is counts.
+/// The keys that are those of one host, or only decide about times or the setup of Pacemaker. Hosts that differ only in
+/// them have the same machines for the same nodes, and accept the same proofs. All other keys count.
 const OWN: [&str; 7] =
     ["power_cycle_interval", "deadline", "self_fence", "members", "record", "run_directory", "state_directory"];
 
-/// The first 128 bits of a SHA-256 digest; in words 32 hexadecimal digits.
+/// The first 128 bits of a SHA-256 digest, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(u128);
 
@@ -26,7 +27,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A text that is not 32 hexadecimal digits in lower case.
+/// The error for a text that is not 32 hexadecimal digits in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a digest has 32 hexadecimal digits")]
 pub struct BadDigest;
@@ -36,21 +37,21 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, BadDigest> {
         let digest = u128::from_str_radix(text, 16).map(Self).map_err(|_| BadDigest)?;
-        // Only as it is written: no sign, no other case, no other length.
+        // Only the written form is valid: no sign, no other case, no other length.
         if digest.to_string() == text { Ok(digest) } else { Err(BadDigest) }
     }
 }
 
 impl Config {
-    /// The digest of what decides which machine each node has and what its off proves. Comments, the order of keys and the keys
-    /// that are a host's own do not count.
+    /// Returns the digest of what decides which machine each node has and what its "off" proves. Comments, the order of
+    /// keys and a host's own keys do not count.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let decides = toml::from_str::<toml::Table>(&self.text).ok().and_then(|mut table| {
             table.retain(|key, _| !OWN.contains(&key));
             serde_json::to_vec(&table).ok()
         });
-        // What was read before can be read again; if not, the whole text counts.
+        // A text that was read before can be parsed again; otherwise the whole text counts.
         let hash = Sha256::digest(decides.as_deref().unwrap_or(self.text.as_bytes()));
         Digest(hash.iter().take(16).fold(0, |all, byte| all << 8 | u128::from(*byte)))
     }
@@ -69,7 +70,7 @@ mod tests {
         Config::parse(text, Path::new("config.toml")).unwrap().digest()
     }
 
-    /// Whatever decides which machine a node has, or what proves that it is off, is another configuration.
+    /// A change of a node's machine, or of the proof that the node is off, changes the digest.
     #[test]
     fn what_names_machines_and_proofs_counts() {
         for (from, to) in [
@@ -87,7 +88,7 @@ mod tests {
         }
     }
 
-    /// A comment, another order and what is a host's own make no other configuration.
+    /// A comment, another order and a host's own keys do not change the digest.
     #[test]
     fn what_is_a_hosts_own_does_not_count() {
         let own = "deadline = 40\npower_cycle_interval = 3\nstate_directory = \"/s\"\nrun_directory = \"/r\"\n";

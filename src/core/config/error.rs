@@ -1,51 +1,51 @@
-//! What can be wrong with the configuration.
+//! Holds the errors of the configuration.
 
 use std::path::PathBuf;
 
 use crate::core::node::NodeName;
 
-/// One thing that an administrator can fix in the configuration.
+/// An error in the configuration that an administrator can fix.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The text is wrong.
     #[error("{}:{line}: {message}", path.display())]
     Text {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong there and what to write instead.
+        /// The error in that line, and what to write instead.
         message: String,
     },
-    /// No rule for a node.
+    /// No rule has levels for the node.
     #[error("{}: says nothing about node {node}: add [nodes.\"{node}\"] or [default] with levels", path.display())]
     NoRule {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The node.
+        /// The node without a rule.
         node: NodeName,
     },
-    /// More than one pattern matches.
+    /// More than one pattern matches the node.
     #[error(
         "{}: the patterns {} all match node {node}: add a rule with its exact name",
         path.display(), patterns.join(", ")
     )]
     SeveralRules {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The node.
+        /// The node that the patterns match.
         node: NodeName,
-        /// The patterns.
+        /// The patterns that match.
         patterns: Vec<String>,
     },
-    /// A device that cannot be used.
+    /// A device is unknown, or cannot be used for a node.
     #[error("{}: device {device} {why}", path.display())]
     Device {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The device's name.
+        /// The name of the device.
         device: String,
-        /// Why not.
+        /// The reason, to be printed after the name.
         why: String,
     },
 }

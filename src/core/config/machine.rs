@@ -1,5 +1,5 @@
-//! Which machine a device switches: one machine belongs to one node. Fencing a node whose BMC or outlet is another's, too,
-//! would power the other off, and prove the wrong one off.
+//! Decides which machine a device switches, so that one machine belongs to one node; touches nothing. Fencing a node
+//! whose BMC or outlet is also another node's would switch off the other node, and prove the wrong one off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::node::NodeName;
 use crate::core::power::reading::Sees;
 
-/// The addresses of names, as far as they could be resolved; names in lower case.
+/// The addresses of host names, as far as they could be resolved; names in lower case.
 pub type Resolved = BTreeMap<String, BTreeSet<IpAddr>>;
 
-/// Two nodes that come to one machine.
+/// Two nodes whose devices switch one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
-    /// The nodes.
+    /// The two nodes.
     pub nodes: [NodeName; 2],
-    /// The device of each.
+    /// The device of each node.
     pub devices: [String; 2],
-    /// The machine, in words.
+    /// The machine, as text for the message.
     pub machine: String,
 }
 
@@ -33,7 +33,8 @@ impl fmt::Display for Shared {
     }
 }
 
-/// Options of fence agents that say how a device is asked, not which (fence-agents 4.12, `lib/fencing.py.py`).
+/// The options of fence agents that decide how a device is asked, not which device (fence-agents 4.12,
+/// `lib/fencing.py.py`).
 const HOW: [&str; 54] = [
     "api_path",
     "auth",
@@ -91,19 +92,19 @@ const HOW: [&str; 54] = [
     "verbose_level",
 ];
 
-/// What tells one machine from another.
+/// The properties that distinguish one machine from another.
 struct Identity {
-    /// How many devices could be at one address: boards (one), outlets, and each other agent by itself.
+    /// The class of the device at an address: a board, an outlet, or another agent by its name.
     class: String,
     address: Option<String>,
-    /// None: the usual one.
+    /// The port; `None` for a usual one ([`unusual`]).
     port: Option<u16>,
     which: BTreeMap<String, String>,
     words: String,
 }
 
 impl Identity {
-    /// None for what is told the node.
+    /// Returns the identity; `None` for a driver that receives the name of the node.
     fn of(driver: &Driver) -> Option<Self> {
         match driver {
             Driver::Ipmi(bmc) => Some(Self {
@@ -140,7 +141,7 @@ impl Identity {
         let port = which.remove("ipport").and_then(|port| port.parse().ok()).and_then(unusual);
         let is_outlet = kind_of(&file).sees == Sees::Feed;
         let class = if is_board(&file) {
-            // A board is one machine, whatever plug it is told.
+            // A board is one machine, with any plug.
             which.remove("plug");
             "board".to_owned()
         } else if is_outlet {
@@ -159,12 +160,12 @@ impl Identity {
         Self { class, address, port, which, words }
     }
 
-    /// Without the address: only devices that agree in it can be one machine.
+    /// Returns the identity without its address: only devices with the same text can be one machine.
     fn kind(&self) -> String {
         format!("{} {:?} {:?}", self.class, self.port, self.which)
     }
 
-    /// Two identities with a key in common are one machine.
+    /// Returns the keys of the identity: two identities with a common key are one machine.
     fn keys(&self, resolved: &Resolved) -> BTreeSet<String> {
         let kind = self.kind();
         let Some(address) = &self.address else { return [kind].into() };
@@ -176,14 +177,15 @@ impl Identity {
     }
 }
 
-/// What tells the machine that an agent switches with these options from others; two with a key in common are one machine.
-/// Names of hosts are not resolved.
+/// Returns the keys of the machine that an agent switches with these options. Two machines with a common key are the
+/// same. Host names are not resolved.
 #[must_use]
 pub fn machine_of_agent(agent: &str, options: &BTreeMap<String, String>) -> BTreeSet<String> {
     Identity::of_agent(agent, options).keys(&Resolved::new())
 }
 
-/// Old names and new ones of the same option (`lib/fencing.py.py`, `DEPENDENCY_OPT` and "deprecated").
+/// Returns the present name of an option that also has an old one (`lib/fencing.py.py`, `DEPENDENCY_OPT` and
+/// "deprecated").
 pub fn canonical(option: &str) -> String {
     match option.to_ascii_lowercase().replace('-', "_").as_str() {
         "ipaddr" => "ip".to_owned(),
@@ -196,12 +198,13 @@ fn name_of(address: &str) -> String {
     address.trim().trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Ports on which boards and power strips are found without being told.
+/// Returns the port, unless boards and power strips are found there by default.
 fn unusual(port: u16) -> Option<u16> {
     (![22, 23, 80, 161, 443, 623].contains(&port)).then_some(port)
 }
 
-/// The names that have to be resolved to compare the machines of these nodes. With `of`, only what that node could share.
+/// Returns the host names that have to be resolved to compare the machines of these nodes. With `of`, they are only
+/// those of machines that this node could share.
 #[must_use]
 pub fn names_to_resolve(nodes: &[(NodeName, Vec<Level>)], of: Option<&NodeName>) -> BTreeSet<String> {
     let identities = |levels: &[Level]| -> Vec<Identity> {
@@ -217,7 +220,7 @@ pub fn names_to_resolve(nodes: &[(NodeName, Vec<Level>)], of: Option<&NodeName>)
     names.into_iter().filter(|name| name.parse::<IpAddr>().is_err()).collect()
 }
 
-/// The nodes that `ganeti-oob` switches, each with its levels; one that has none switches nothing.
+/// Returns the nodes that `ganeti-oob` switches, each with its levels. A node without levels is left out.
 #[must_use]
 pub fn with_levels(ganeti: &GanetiConfig, config: &Config) -> Vec<(NodeName, Vec<Level>)> {
     let is_ours = |node: &&Node| node.oob_program.as_deref().is_none_or(is_ours);
@@ -225,8 +228,8 @@ pub fn with_levels(ganeti: &GanetiConfig, config: &Config) -> Vec<(NodeName, Vec
     nodes.filter_map(|node| Some((node.name.clone(), config.levels_of(&node.name).ok()?))).collect()
 }
 
-/// Each node that comes to the machine of one before it, with that one. A name that was not resolved is compared as it is
-/// written; whatever gives a program the node's name belongs to that node.
+/// Returns each node that has the machine of an earlier node, with that node. A host name that was not resolved is
+/// compared as it is written. A device that receives the node's name belongs to that node.
 #[must_use]
 pub fn shared(nodes: &[(NodeName, Vec<Level>)], resolved: &Resolved) -> Vec<Shared> {
     let mut owners: BTreeMap<String, (&NodeName, &str)> = BTreeMap::new();
@@ -280,7 +283,7 @@ mod tests {
         format!("[devices.{name}]\ndriver = \"agent\"\nagent = \"{agent}\"\noptions = {{ {options} }}\n")
     }
 
-    /// A short name in a template, and two domains: one BMC for two hosts.
+    /// A template with the short name gives one BMC to two hosts of different domains.
     #[test]
     fn a_template_that_gives_two_nodes_one_machine_is_found() {
         let text = bmc("bmc", "{short}-bmc") + "[default]\nlevels = [[\"bmc\"]]\n";
@@ -294,8 +297,8 @@ mod tests {
         format!("{one}{other}[nodes.n1]\nlevels = [[\"one\"]]\n[nodes.n2]\nlevels = [[\"other\"]]\n")
     }
 
-    /// Two names with one address are one; so are two spellings of a name, of an address, of an option, of an outlet; and a
-    /// BMC that is asked by two drivers.
+    /// Two names with one address are one machine; so are two spellings of a name, an address, an option or an outlet,
+    /// and a BMC that two drivers ask.
     #[test]
     fn one_machine_under_two_names_is_found() {
         let resolved = [("a", "192.0.2.1"), ("b", "192.0.2.1"), ("c", "192.0.2.9")];
@@ -315,7 +318,7 @@ mod tests {
         ];
         for (one, other) in same {
             let text = two(&one, &other);
-            // What needs no resolver is found when the file is read.
+            // Machines that need no resolver are compared when the file is read.
             match Config::parse(&text, Path::new("config.toml")) {
                 Err(error) => {
                     assert!(error.to_string().contains("n1 (device one) and n2 (device other) have one machine"))
@@ -325,9 +328,9 @@ mod tests {
         }
         let different = [
             (bmc("one", "a"), bmc("other", "c")),
-            // What cannot be resolved is not comparable.
+            // A name that is not resolved cannot be compared.
             (bmc("one", "a"), bmc("other", "unknown")),
-            // Ports that are forwarded to several boards.
+            // These ports are forwarded to several boards.
             (bmc("one", "a") + "port = 6231\n", bmc("other", "a") + "port = 6232\n"),
             (agent("one", "fence_apc", "ip = \"a\", plug = 3"), agent("other", "fence_apc", "ip = \"b\", plug = 4")),
             (
@@ -348,7 +351,7 @@ mod tests {
         }
     }
 
-    /// A program is told the node's name; two devices of one node may well be one machine.
+    /// A program receives the node's name, and two devices of one node may be one machine.
     #[test]
     fn what_is_told_the_node_belongs_to_it() {
         let text = "[devices.one]\ndriver = \"exec\"\nprogram = \"/p\"\n".to_owned()
@@ -358,7 +361,7 @@ mod tests {
         assert_eq!(pairs(&text, &["n1", "n2"], &[]), [] as [String; 0]);
     }
 
-    /// On the way of a fencing only what could be the same is resolved.
+    /// During a fencing only the names of machines that could be the same are resolved.
     #[test]
     fn only_what_could_be_one_machine_is_resolved() {
         let text = agent("pdu", "fence_apc", "ip = \"pdu\", plug = \"{short}\"")

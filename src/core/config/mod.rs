@@ -1,4 +1,4 @@
-//! `/etc/gnt-ha/config.toml`: which devices switch which node.
+//! Reads `/etc/gnt-ha/config.toml`, the devices of each node and the settings of this host; touches that file only.
 //!
 //! [`Config::parse`] reads the text, `sys::config_file` the file; [`Config::levels_of`] answers for one node.
 
@@ -33,13 +33,13 @@ use crate::core::grade::Grade;
 use crate::core::node::{self, NoSuchNode, NodeName};
 use template::Values;
 
-/// Where the configuration is.
+/// The default path of the configuration file.
 pub const DEFAULT_PATH: &str = "/etc/gnt-ha/config.toml";
 
-/// Where the receipts are kept.
+/// The default state directory, with the receipts and the other files that survive a boot.
 pub const DEFAULT_STATE: &str = "/var/lib/gnt-ha";
 
-/// Where the locks are kept; empty after a boot.
+/// The default run directory, with the locks; empty after a boot.
 pub const DEFAULT_RUN: &str = "/run/gnt-ha";
 
 /// The devices of one level: all of them must succeed.
@@ -48,29 +48,30 @@ pub type Level = Vec<Device>;
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it was read from, for errors.
+    /// The path of the file, for errors.
     pub path: PathBuf,
     /// The time for one command, all levels together.
     pub deadline: Duration,
     /// The time between off and on in a power cycle.
     pub power_cycle_interval: Duration,
-    /// The least proof that counts as off.
+    /// The weakest grade that counts as fenced.
     pub minimum_grade: Grade,
-    /// The folder of the receipts.
+    /// The state directory.
     pub state: PathBuf,
-    /// The folder of the locks.
+    /// The run directory.
     pub run: PathBuf,
-    /// What refusing a lost node may touch.
+    /// The settings of shunning (`[shun]`).
     pub shun: ShunConfig,
-    /// The watchdog of this node.
+    /// The settings of self-fencing on this node (`[self_fence]`).
     pub self_fence: SelfFenceConfig,
-    /// When Ganeti's record is kept.
+    /// The settings of Ganeti's record (`[record]`).
     pub record: Record,
-    /// Of more nodes than this, `gnt-ha setup` makes those remote nodes that are no master candidates.
+    /// The largest number of full cluster nodes. In a larger cluster `gnt-ha setup` makes nodes that are not master
+    /// candidates remote nodes.
     pub members: usize,
-    /// Agents that switch power, beside those that are known.
+    /// The fence agents that switch power, beside those that gnt-ha knows.
     pub power_agents: BTreeSet<String>,
-    /// What was read.
+    /// The text of the file, for its digest.
     text: String,
     devices: BTreeMap<String, Driver>,
     nodes: Vec<NodeRule>,
@@ -80,7 +81,7 @@ pub struct Config {
 /// Device names, level by level.
 pub(crate) type Levels = Vec<Vec<String>>;
 
-/// What one `[nodes."..."]` says.
+/// The content of one `[nodes."..."]`.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRule {
     pub(crate) pattern: Pattern,
@@ -92,17 +93,18 @@ impl Config {
     /// Reads the text of a configuration; `path` is for the errors.
     ///
     /// # Errors
-    /// [`ConfigError`], with the line and, for a misspelt key, the nearest right one.
+    /// [`ConfigError::Text`] with the line and, for a misspelt key, the nearest valid one.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         schema::parse(text, path)
     }
 
-    /// The levels of devices that switch `node`, templates filled in.
+    /// Returns the levels of devices that switch `node`, with templates filled in.
     ///
-    /// The rule with its name says it, else the one pattern that matches, else `[default]`.
+    /// The rule with its name counts, else the one pattern that matches, else `[default]`.
     ///
     /// # Errors
-    /// [`ConfigError`], if none does, if several patterns match, or if a template cannot be filled in.
+    /// [`ConfigError::NoRule`] if no rule has levels for the node; [`ConfigError::SeveralRules`] if several patterns
+    /// match; [`ConfigError::Device`] if a template cannot be filled in.
     pub fn levels_of(&self, node: &NodeName) -> Result<Vec<Level>, ConfigError> {
         let rule = self.rule_for(node)?;
         let levels = rule
@@ -114,18 +116,19 @@ impl Config {
         levels.iter().map(|names| names.iter().map(|name| self.device_for(name, node, values)).collect()).collect()
     }
 
-    /// Whether any device has this driver, whatever its settings.
+    /// Returns whether any device has this driver, with any settings.
     #[must_use]
     pub fn has_driver(&self, driver: &Driver) -> bool {
         self.devices.values().any(|known| std::mem::discriminant(known) == std::mem::discriminant(driver))
     }
 
-    /// The names of all devices.
+    /// Returns the names of all devices.
     pub fn device_names(&self) -> impl Iterator<Item = &str> {
         self.devices.keys().map(String::as_str)
     }
 
-    /// The addresses of the BMCs that the configuration names as numbers, for nodes that it names, too.
+    /// Returns the addresses of the BMCs that the configuration has as IP addresses, also after templates are filled in
+    /// for the nodes that it names.
     #[must_use]
     pub fn device_addresses(&self) -> BTreeSet<IpAddr> {
         let filled = self.named_nodes().into_iter().filter_map(|node| self.levels_of(&node).ok()).flatten().flatten();
@@ -137,7 +140,7 @@ impl Config {
         addresses.collect()
     }
 
-    /// The nodes that are named exactly, not by a pattern.
+    /// Returns the nodes that are named exactly, not by a pattern.
     #[must_use]
     pub fn named_nodes(&self) -> Vec<NodeName> {
         self.nodes.iter().filter_map(|rule| rule.pattern.exact()).collect()
@@ -145,7 +148,7 @@ impl Config {
 
     fn rule_for(&self, node: &NodeName) -> Result<Option<&NodeRule>, ConfigError> {
         let several = |patterns| ConfigError::SeveralRules { path: self.path.clone(), node: node.clone(), patterns };
-        // A name here means what it means everywhere: the full one, or the short one where that is nobody else's.
+        // A name is matched as everywhere: the full name, or a short name that only one node has.
         let names: Vec<(NodeName, &NodeRule)> =
             self.nodes.iter().filter_map(|rule| Some((rule.pattern.exact()?, rule))).collect();
         match node::find(node, names.iter().map(|(name, _)| name)) {

@@ -1,31 +1,31 @@
-//! Which nodes a rule is for.
+//! Decides which nodes a rule is for, by its name or pattern; touches nothing.
 
 use std::fmt;
 
 use crate::core::node::NodeName;
 
-/// A node's exact name, or a pattern with `*` (any characters) and `?` (one).
+/// The exact name of a node, or a pattern with `*` (any characters) and `?` (one character).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// Checks the characters: those of a node's name, `*` and `?`.
+    /// Returns the pattern, if its characters are those of a node's name, `*` and `?`.
     ///
     /// # Errors
-    /// The reason, for the caller's error.
+    /// The reason as a text, for the caller's error.
     pub fn new(text: &str) -> Result<Self, String> {
         let plain: String = text.chars().map(|c| if matches!(c, '*' | '?') { 'x' } else { c }).collect();
         NodeName::new(&plain).map_err(|error| error.to_string())?;
         Ok(Self(text.to_ascii_lowercase()))
     }
 
-    /// The node, when this is a name and not a pattern.
+    /// Returns the node, if this is a name and not a pattern.
     #[must_use]
     pub fn exact(&self) -> Option<NodeName> {
         NodeName::new(&self.0).ok()
     }
 
-    /// Whether the rule is for `node`. Case does not count.
+    /// Returns whether the rule is for `node`. Case does not count.
     #[must_use]
     pub fn matches(&self, node: &NodeName) -> bool {
         glob(self.0.as_bytes(), node.as_str().to_ascii_lowercase().as_bytes())
@@ -38,7 +38,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Iterative, so that no pattern takes more than `pattern * text` steps.
+/// Matches iteratively, in at most `pattern * text` steps.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

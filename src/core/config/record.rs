@@ -1,4 +1,4 @@
-//! `[record]`: when Ganeti's record of its nodes is kept.
+//! Holds the section `[record]`: when Ganeti's record of its nodes is changed.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use serde::Deserialize;
 use super::device::Seconds;
 use crate::core::reconcile::Settings;
 
-/// Hosts that get their power at the same time are not up at the same time.
+/// The shortest grace: hosts that get their power at the same time are not up at the same time.
 const LEAST: Duration = Duration::from_secs(30);
 
-/// When Ganeti's record of its nodes is kept.
+/// The settings of Ganeti's record.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Record {
-    /// How long after the start of a host's cluster stack it records only what was fenced since, and drains nobody.
+    /// The time after the start of a host's cluster stack in which it records only nodes that were fenced since, and
+    /// drains no node.
     pub start_up_grace: Seconds,
 }
 
@@ -25,14 +26,14 @@ impl Default for Record {
 }
 
 impl Record {
-    /// The settings, with what is set here.
+    /// Returns `settings` with the values of this section.
     #[must_use]
     pub fn set(&self, settings: Settings) -> Settings {
         let start_up_grace_ms = u64::try_from(self.start_up_grace.0.as_millis()).unwrap_or(u64::MAX);
         Settings { start_up_grace_ms, ..settings }
     }
 
-    /// Checks that who is still on its way in is not taken for one that has left.
+    /// Checks that a node that still starts is not taken for one that has left.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.start_up_grace.0 < LEAST {
             let least = LEAST.as_secs();

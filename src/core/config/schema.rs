@@ -1,4 +1,4 @@
-//! The text of the configuration, read key by key, so that each error has its line.
+//! Parses the text of the configuration key by key, so that each error has its line; touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ struct Document {
     nodes: BTreeMap<Spanned<String>, Rule>,
     #[serde(default)]
     default: Option<Default>,
-    /// Taken out before; named here so that a misspelt `[devices]` finds its nearest right key.
+    /// It was removed before; it is named here so that a misspelt `[devices]` finds its nearest valid key.
     #[serde(default)]
     devices: Option<toml::Table>,
 }
@@ -65,7 +65,7 @@ struct Default {
     levels: Spanned<Levels>,
 }
 
-/// A driver that is told everything elsewhere.
+/// The keys of a driver whose settings are in another section.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
@@ -196,8 +196,8 @@ impl Reader<'_> {
         agents.into_iter().map(checked).collect()
     }
 
-    /// Two names for one machine would have it switched off for both, and proven off for the wrong one. What needs names to be
-    /// resolved, and the nodes that no rule names, are compared when a node is switched or checked.
+    /// Checks that no machine has two nodes: it would be switched off for both, and proven off for the wrong one. Names
+    /// that have to be resolved, and nodes that no rule names, are compared when a node is switched or checked.
     fn no_machine_twice(&self, config: &Config, places: &[usize]) -> Result<(), ConfigError> {
         let named: Vec<_> = config
             .nodes
@@ -205,7 +205,7 @@ impl Reader<'_> {
             .zip(places)
             .filter_map(|(rule, at)| {
                 let node = rule.pattern.exact()?;
-                // A rule that cannot be filled in is an error of its own, when the node is asked for.
+                // A rule that cannot be filled in is an error of its own when the node is switched.
                 let levels = config.levels_of(&node).ok()?;
                 Some(((node, levels), *at))
             })
@@ -269,7 +269,7 @@ impl Reader<'_> {
         T::deserialize(ValueDeserializer::from(table)).map_err(|error| self.explain(&error))
     }
 
-    /// `many`: the rule is for more than one node.
+    /// Checks the levels of a rule; `many` is true if the rule is for more than one node.
     fn levels(
         &self,
         levels: Spanned<Levels>,
@@ -296,7 +296,7 @@ impl Reader<'_> {
         Ok(levels.into_inner())
     }
 
-    /// Adds the line, and the nearest right key to an unknown one.
+    /// Adds the line to an error and, for an unknown key, the nearest valid one.
     fn explain(&self, error: &toml::de::Error) -> ConfigError {
         let message = error.message();
         let at = error.span().map_or(0, |span| span.start);
@@ -314,7 +314,7 @@ impl Reader<'_> {
     }
 }
 
-/// Takes serde's message apart: "unknown field `x`, expected one of `a`, `b`" (`serde::de::Error::unknown_field`).
+/// Splits serde's message "unknown field `x`, expected one of `a`, `b`" (`serde::de::Error::unknown_field`).
 fn unknown_key(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
     if !message.starts_with("unknown field") {
         return None;

@@ -1,4 +1,4 @@
-//! `[self_fence]`: the watchdog of this node and the times that it keeps.
+//! Holds the section `[self_fence]`: the watchdog of this node and the times that it keeps.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,32 +9,32 @@ use super::device::Seconds;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::shun::lease_times::LeaseTimes;
 
-/// The UDP port of the signed echo. Ganeti has 1811 to 1815 and 5080, our report 1816 (TCP).
+/// The default UDP port of the signed echo. Ganeti uses 1811 to 1815 and 5080, and the report of gnt-ha 1816 (TCP).
 const PORT: u16 = 1817;
 
-/// Ganeti's confd has it (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
+/// The port of Ganeti's confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
 const CONFD_PORT: u16 = 1814;
 
-/// Below it a port takes a capability that the unit does not have (`ip_unprivileged_port_start`, ip(7)).
+/// The first port that needs no capability, which the unit does not have (`ip_unprivileged_port_start`, ip(7)).
 const FIRST_PORT: u16 = 1024;
 
-/// The watchdog of this node and the times that it keeps.
+/// The settings of self-fencing on this node.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SelfFenceConfig {
     /// The watchdog device.
     pub watchdog_device: PathBuf,
-    /// How long a lease holds from the moment when its question was sent.
+    /// The length of a lease, from the sending of its question.
     pub lease: Seconds,
-    /// What the watchdog is set to; what it says back counts.
+    /// The timeout that the watchdog is set to; the value that it reports back counts.
     pub watchdog_timeout: Seconds,
-    /// How wrong the rate of a clock may be, in parts per million.
+    /// The largest error of a clock's rate, in parts per million.
     pub drift_ppm: u32,
-    /// From the watchdog's bite until nothing is written any more.
+    /// The stop time: from the reset by the watchdog until nothing is written any more.
     pub stop_time: Seconds,
-    /// The UDP port at which this host tells other nodes that it is there; the same on all nodes.
+    /// The UDP port at which this host answers the echoes of other nodes; the same on all nodes.
     pub port: u16,
-    /// A program that stops what can be stopped before the watchdog bites, if one is named.
+    /// A program that stops other work before the watchdog resets the host; `None` if there is none.
     pub before_reset: Option<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ impl Default for SelfFenceConfig {
 }
 
 impl SelfFenceConfig {
-    /// The times, with the watchdog's as it is set.
+    /// Returns the times, with the watchdog's timeout as configured.
     #[must_use]
     pub fn terms(&self) -> LeaseTimes {
         let millis = |seconds: Seconds| u64::try_from(seconds.0.as_millis()).unwrap_or(u64::MAX);
@@ -66,7 +66,7 @@ impl SelfFenceConfig {
         }
     }
 
-    /// Checks that the times hold together.
+    /// Checks the paths, the port and the times, and that the wait time fits in Ganeti's time for an OOB program.
     pub(super) fn check(&self) -> Result<(), String> {
         if !self.watchdog_device.is_absolute() {
             return Err(format!("watchdog_device = {:?} must be an absolute path", self.watchdog_device));
@@ -88,7 +88,7 @@ impl SelfFenceConfig {
             return Err("drift_ppm is above 100000: no clock is wrong by more than a tenth".to_owned());
         }
         let bound = self.terms().bound();
-        // What is left is for telling every node.
+        // The rest is for sending the order to every node.
         let most = GANETI_TIMEOUT - Duration::from_secs(15);
         if bound > most {
             return Err(format!(

@@ -1,4 +1,4 @@
-//! `[shun]`: what refusing a lost node may touch.
+//! Holds the section `[shun]`: what shunning may affect, and which watchdogs count.
 
 use std::net::IpAddr;
 
@@ -6,22 +6,22 @@ use serde::Deserialize;
 
 use crate::core::shun::verdict::Accepted;
 
-/// What refusing a lost node may touch, and when it is done.
+/// The settings of shunning.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShunConfig {
-    /// Whether a node is shunned after every off that another device has proven: for speed, and for its return.
+    /// Whether a node is shunned after each "off" that another device has proven: for speed, and for the node's return.
     pub after_off: bool,
-    /// Addresses and networks (`192.0.2.0/24`) that are never refused: gateways, the BMCs' network, storage.
+    /// Addresses and networks (`192.0.2.0/24`) that are never shunned: gateways, the BMCs' network, storage.
     pub protected: Vec<AddressRange>,
-    /// A watchdog that dies with the kernel that it should reset (softdog) counts for `bounded`, too.
+    /// Whether softdog, which is part of the kernel that it should reset, counts for `bounded`.
     pub accept_softdog: bool,
-    /// The watchdog of a host that is a virtual machine, and may be paused with it, counts for `bounded`, too.
+    /// Whether the watchdog of a virtual machine, which may be paused with its host, counts for `bounded`.
     pub accept_virtual: bool,
 }
 
 impl ShunConfig {
-    /// The weaker watchdogs that count.
+    /// Returns the weaker watchdogs that count.
     #[must_use]
     pub const fn accepted(&self) -> Accepted {
         Accepted { softdog: self.accept_softdog, virtual_host: self.accept_virtual }
@@ -43,7 +43,7 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// Whether the address is in it.
+    /// Returns whether the address is in the range.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {

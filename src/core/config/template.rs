@@ -1,16 +1,16 @@
-//! `{name}`, `{short}` and a node's own values, filled into addresses and options.
+//! Fills `{name}`, `{short}` and a node's own values into addresses and options; touches nothing.
 
 use std::collections::BTreeMap;
 
 use crate::core::node::NodeName;
 
-/// A node's own values, as `values = { outlet = "3" }` gives them.
+/// A node's own values, as in `values = { outlet = "3" }`.
 pub(crate) type Values = BTreeMap<String, String>;
 
 /// Fills in `{name}` (the node's full name), `{short}` (up to the first dot) and `{KEY}` for each own value.
 ///
 /// # Errors
-/// The reason, if a brace is open or a key unknown: a half-filled address would name another machine.
+/// The reason as a text, if a brace is open or a key is unknown: a half-filled address would name another machine.
 pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<String, String> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
@@ -35,7 +35,7 @@ pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<S
     Ok(filled)
 }
 
-/// Whether anything is filled in.
+/// Returns whether the text has a key to fill in.
 pub(crate) fn has_key(template: &str) -> bool {
     template.contains('{')
 }

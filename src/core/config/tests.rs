@@ -62,7 +62,7 @@ fn the_exact_name_wins_then_the_pattern_then_the_default() {
     assert_eq!((bmc.port, bmc.cipher_suites.as_slice()), (623, &[17, 3][..]));
 }
 
-/// drbd-reactor's `monitor_inverval` was silently replaced by a default: unknown keys are errors here.
+/// Unknown keys are errors. drbd-reactor's `monitor_inverval` was silently replaced by a default.
 #[test]
 fn a_misspelt_key_names_its_line_and_the_right_one() {
     let error = error_of(|s| s.replace("username", "usrename"));
@@ -89,7 +89,7 @@ fn a_level_must_name_a_device_that_there_is() {
     assert!(error_of(|s| s.replace("[[\"script\"]]", "[[]]")).contains("must name devices"));
 }
 
-/// Many BMCs let the null user in, some of them without a password; no fencing may rest on it.
+/// Many BMCs let the null user in, some of them without a password; no fencing may depend on that user.
 #[test]
 fn the_null_user_is_refused() {
     for null in ["", "\\u0000", "fence\\u0000"] {
@@ -98,7 +98,7 @@ fn the_null_user_is_refused() {
     }
 }
 
-/// Suite 0 is the classic bypass; 1, 2, 6, 7, 11, 15 and 16 protect too little for power control.
+/// Suite 0 has no authentication; 1, 2, 6, 7, 11, 15 and 16 protect too little for power control.
 #[test]
 fn weak_cipher_suites_are_refused() {
     for weak in ["0", "1", "2", "6", "7", "11", "15", "16"] {
@@ -108,7 +108,7 @@ fn weak_cipher_suites_are_refused() {
     }
 }
 
-/// Secrets stay in their own files; the CIB and this file are read by more people.
+/// Secrets stay in their own files; more people can read the CIB and this file.
 #[test]
 fn a_password_in_the_file_is_refused() {
     let error = error_of(|s| s.replace("ssl = true", "passwd = \"x\""));
@@ -140,7 +140,7 @@ fn an_address_cannot_smuggle() {
     assert!(config.levels_of(&node("n2")).is_err());
 }
 
-/// What is installed as the sample must work as it is, and with every commented line switched on.
+/// The installed sample file must work as it is, and with every commented line enabled.
 #[test]
 fn the_sample_is_right_with_and_without_its_comments() {
     let sample = include_str!("../../../docs/config.toml");
@@ -174,7 +174,7 @@ fn a_rule_by_the_short_name_is_for_that_node() {
     assert!(error_of(|s| s.replace("{ outlet =", "{ short =")).contains("cannot set short"));
 }
 
-/// Fabric agents take a path away, not the power: the host runs on.
+/// Fabric agents cut a path, not the power: the host runs on.
 #[test]
 fn a_fabric_agents_off_is_only_isolated() {
     let grade = |text: &str| {
@@ -186,7 +186,7 @@ fn a_fabric_agents_off_is_only_isolated() {
     assert_eq!(grade(&SAMPLE.replace("fence_apc_snmp", "fence_brocade")), Grade::Isolated);
 }
 
-/// An agent that is told to take something else for off has not seen the power.
+/// An agent that takes something else for off has not read the power.
 #[test]
 fn options_that_make_an_agents_off_none_are_refused() {
     for option in
@@ -198,7 +198,8 @@ fn options_that_make_an_agents_off_none_are_refused() {
     parse(&SAMPLE.replace("ssl = true", "missing_as_off = false")).unwrap();
 }
 
-/// The "on" of an agent of no known kind contradicts an off, though its own off proves little; unless it is said what it sees.
+/// The "on" of an agent of an unknown kind contradicts an "off", though its own "off" proves little; unless its subject
+/// is configured.
 #[test]
 fn an_unknown_agent_may_see_the_power() {
     let sees = |text: &str| parse(text).unwrap().levels_of(&node("n1.example.com")).unwrap()[1][0].driver.kind().sees;
@@ -231,7 +232,7 @@ proptest! {
         let _ = parse(&text);
     }
 
-    /// Each line of a good configuration, damaged in one place, is read or refused with a line that exists.
+    /// Each line of a valid configuration, damaged in one place, is accepted or rejected with a line that exists.
     #[test]
     fn damage_is_read_or_refused(at in 0usize..800, with in any::<char>()) {
         let mut text: Vec<char> = SAMPLE.chars().collect();
@@ -244,7 +245,7 @@ proptest! {
     }
 }
 
-/// The grace after a start is the administrator's, but never none: who boots more slowly than others has not left.
+/// The administrator sets the grace after a start, but it is never zero: a node that boots more slowly has not left.
 #[test]
 fn the_start_up_grace_can_be_set_and_not_taken_away() {
     let settings = |text: &str| parse(text).unwrap().record.set(Settings::default());
@@ -256,7 +257,7 @@ fn the_start_up_grace_can_be_set_and_not_taken_away() {
     assert!(parse("[record]\nstart_up_grac = 60\n").unwrap_err().to_string().contains("start_up_grace"));
 }
 
-/// All nodes answer there: a port that the unit cannot have, or that confd has, would leave a host without an echo.
+/// All nodes answer at this port. A port that the unit cannot have, or that confd has, would leave a host without echo.
 #[test]
 fn the_port_of_the_self_fence_is_one_that_it_can_have() {
     assert_eq!(parse("").unwrap().self_fence.port, 1817);

@@ -1,7 +1,7 @@
-//! What fencing needs of Ganeti's `config.data`.
+//! The part of Ganeti's `config.data` that fencing needs. Pure: an adapter reads the file.
 //!
-//! The file is JSON, on master candidates only (`src/Ganeti/Objects.hs`, `lib/objects.py`). Only the keys that
-//! are named here are read; the rest is skipped.
+//! The file is JSON, on master candidates only (`src/Ganeti/Objects.hs`, `lib/objects.py`). Only the keys that are
+//! named here are parsed; the rest is skipped.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,13 +11,13 @@ use serde::Deserialize;
 
 use crate::core::node::{self, NoSuchNode, NodeName};
 
-/// The `version` that is understood: Ganeti 3.x writes 3000000 and up (`CONFIG_VERSION`).
+/// The values of `version` that are understood: Ganeti 3.x writes 3000000 and up (`CONFIG_VERSION`).
 const VERSIONS: std::ops::Range<u64> = 2_000_000..4_000_000;
 
 /// Ganeti's configuration, as far as fencing needs it.
 #[derive(Clone, Debug)]
 pub struct GanetiConfig {
-    /// Incremented by Ganeti with each change (`serial_no`).
+    /// The serial number, which Ganeti increments with each change (`serial_no`).
     pub serial: u64,
     nodes: Vec<Node>,
     master: Option<NodeName>,
@@ -27,19 +27,19 @@ pub struct GanetiConfig {
     drbd_options: Vec<(Owner, String)>,
 }
 
-/// Whose disk parameters.
+/// The owner of disk parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The cluster's.
+    /// The cluster itself.
     Cluster,
-    /// A node group's, by its name.
+    /// The node group of this name.
     Group(String),
 }
 
-/// What else is known of a node.
+/// Tags, times and addresses of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// Its tags.
+    /// The tags of the node.
     pub tags: Vec<String>,
     /// When its record was last written (`mtime`), in milliseconds since 1970.
     pub changed_ms: Option<u64>,
@@ -47,35 +47,35 @@ pub struct Notes {
     pub primary_ip: Option<IpAddr>,
 }
 
-/// One node.
+/// The name, flags and OOB program of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its name in Ganeti.
+    /// The node's name in Ganeti.
     pub name: NodeName,
-    /// Recorded as offline.
+    /// Whether the node is recorded offline.
     pub offline: bool,
-    /// Recorded as drained.
+    /// Whether the node is recorded as drained.
     pub drained: bool,
-    /// Recorded as having power.
+    /// Whether the node is recorded as having power.
     pub powered: bool,
-    /// Holds the configuration.
+    /// Whether the node is a master candidate, which holds the configuration.
     pub master_candidate: bool,
-    /// May become a master candidate.
+    /// Whether the node may become a master candidate.
     pub master_capable: bool,
-    /// Its OOB program: of the node, else of its group, else of the cluster; none if that is empty.
+    /// The OOB program of the node, else of its group, else of the cluster; `None` if that is empty.
     pub oob_program: Option<PathBuf>,
 }
 
-/// Why `config.data` cannot be used.
+/// The reason why `config.data` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfigData {
-    /// No JSON, or JSON of another shape: half-written, or of another program.
+    /// The text is not JSON, or JSON of another shape: half-written, or of another program.
     #[error("it is not Ganeti's configuration: {0}")]
     Shape(#[from] serde_json::Error),
-    /// A version that this program does not know.
+    /// The configuration has this version, which is not supported.
     #[error("its version is {0}, and this program knows 2.x and 3.x")]
     Version(u64),
-    /// It holds no node at all.
+    /// The configuration has no node.
     #[error("it holds no node")]
     NoNodes,
 }
@@ -98,7 +98,7 @@ struct RawCluster {
     ndparams: RawNodeParameters,
     #[serde(default)]
     diskparams: RawDiskParameters,
-    /// Of before Ganeti 2.8 there is none.
+    /// Missing in a configuration of Ganeti before 2.8.
     #[serde(default)]
     enabled_disk_templates: Option<Vec<String>>,
     #[serde(default)]
@@ -174,10 +174,11 @@ impl RawNode {
 }
 
 impl GanetiConfig {
-    /// Reads the text of `config.data`.
+    /// Parses the text of `config.data`.
     ///
     /// # Errors
-    /// [`BadConfigData`]; a half-written file is one, never an empty cluster.
+    /// [`BadConfigData`] if the text is not a configuration of a supported version with nodes. A half-written file is
+    /// an error, never an empty cluster.
     pub fn parse(text: &[u8]) -> Result<Self, BadConfigData> {
         let raw: RawConfig = serde_json::from_slice(text)?;
         if !VERSIONS.contains(&raw.version) {
@@ -195,7 +196,7 @@ impl GanetiConfig {
             .map(|node| {
                 let group_program =
                     raw.nodegroups.get(&node.group).and_then(|group| group.ndparams.oob_program.as_deref());
-                // An empty string at a nearer level is Ganeti's way to opt out (lib/objects.py, FillND).
+                // An empty string at a nearer level is Ganeti's way to opt out (`lib/objects.py`, `FillND`).
                 let oob_program = node
                     .ndparams
                     .oob_program
@@ -234,38 +235,39 @@ impl GanetiConfig {
         })
     }
 
-    /// Every node, by name.
+    /// Returns all nodes, sorted by name.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Tags and times of a node.
+    /// Returns tags, times and addresses of a node; the default if there is no such node.
     #[must_use]
     pub fn notes(&self, node: &NodeName) -> Notes {
         self.notes.get(node).cloned().unwrap_or_default()
     }
 
-    /// The cluster's tags.
+    /// Returns the tags of the cluster.
     #[must_use]
     pub fn tags(&self) -> &[String] {
         &self.tags
     }
 
-    /// How many master candidates Ganeti wants.
+    /// Returns how many master candidates Ganeti is to have.
     #[must_use]
     pub const fn candidate_pool_size(&self) -> usize {
         self.candidate_pool_size
     }
 
-    /// The options that the disk parameter `net-custom` adds to a DRBD connection, where the template is in use.
+    /// Returns the options that the disk parameter `net-custom` adds to a DRBD connection, if the DRBD template is in
+    /// use.
     #[must_use]
     pub fn drbd_options(&self) -> &[(Owner, String)] {
         &self.drbd_options
     }
 
-    /// How many master candidates are missing of those that Ganeti wants and could have, as it counts them itself
-    /// (`lib/config/__init__.py`, `_UnlockedGetMasterCandidateStats`).
+    /// Returns how many master candidates are missing of those that Ganeti is to have and could have. Ganeti itself
+    /// counts the same way (`lib/config/__init__.py`, `_UnlockedGetMasterCandidateStats`).
     #[must_use]
     pub fn candidates_missing(&self) -> usize {
         let can = |node: &&Node| node.master_capable && !node.offline && !node.drained;
@@ -274,31 +276,31 @@ impl GanetiConfig {
         possible.min(self.candidate_pool_size).saturating_sub(candidates)
     }
 
-    /// The master as recorded; `None` if its record points nowhere.
+    /// Returns the recorded master; `None` if the record names no node.
     #[must_use]
     pub fn master(&self) -> Option<&NodeName> {
         self.master.as_ref()
     }
 
-    /// The names of all nodes: what names of other programs are compared with (see [`node::means`]).
+    /// Returns the names of all nodes, for comparisons with names of other programs (see [`node::means`]).
     #[must_use]
     pub fn names(&self) -> Vec<NodeName> {
         self.nodes.iter().map(|node| node.name.clone()).collect()
     }
 
-    /// The node that `given` stands for (see [`node::find`]).
+    /// Returns the node that `given` means (see [`node::find`]).
     ///
     /// # Errors
-    /// [`NoSuchNode`].
+    /// [`NoSuchNode`] if no node has the name, or several nodes could be meant.
     pub fn find(&self, given: &NodeName) -> Result<&Node, NoSuchNode> {
         let name = node::find(given, self.nodes.iter().map(|node| &node.name))?;
         self.nodes.iter().find(|node| node.name == *name).ok_or_else(|| NoSuchNode::Unknown { given: given.clone() })
     }
 
-    /// Whether Ganeti must promote another node when `leaving` stops being a master candidate.
+    /// Returns whether Ganeti must promote another node when `leaving` stops being a master candidate.
     ///
-    /// With `auto_promote` Ganeti locks every node, so it is asked for only where it would refuse without
-    /// (`lib/cmdlib/node.py`, `LUNodeSetParams`).
+    /// With `auto_promote` Ganeti locks every node. So it is requested only if Ganeti would reject the change without
+    /// it (`lib/cmdlib/node.py`, `LUNodeSetParams`).
     #[must_use]
     pub fn needs_promotion_without(&self, leaving: &Node) -> bool {
         if !leaving.master_candidate {
@@ -351,12 +353,12 @@ mod tests {
         assert_eq!(config.master().map(NodeName::as_str), Some("n1.lab"));
     }
 
-    /// An offline candidate-pool change locks the whole cluster, so it is asked for only when needed.
+    /// A change of the candidate pool locks the whole cluster, so a promotion is requested only when needed.
     #[test]
     fn promotion_is_asked_for_only_when_the_pool_is_short() {
         let config = parse(&sample()).unwrap();
         let n2 = config.find(&NodeName::new("n2").unwrap()).unwrap();
-        // n1 stays; n4 is eligible and could be one: Ganeti would refuse without auto_promote.
+        // n1 stays; n4 is eligible and could be one: Ganeti would reject the change without `auto_promote`.
         assert!(config.needs_promotion_without(n2));
         let mut small_pool = sample();
         small_pool["cluster"]["candidate_pool_size"] = json!(1);
@@ -365,7 +367,7 @@ mod tests {
         assert!(!config.needs_promotion_without(n4), "no candidate leaves");
     }
 
-    /// `lib/storage/drbd_cmdgen.py`: what `net-custom` says comes after Ganeti's own options.
+    /// `lib/storage/drbd_cmdgen.py`: the options of `net-custom` come after Ganeti's own.
     #[test]
     fn drbd_options_are_read_where_drbd_is_in_use() {
         let mut value = sample();
@@ -388,7 +390,7 @@ mod tests {
         assert_eq!(parse(&value).unwrap().candidates_missing(), 0);
     }
 
-    /// A node must never be taken for missing because the file was half-written.
+    /// A node must never count as missing because the file was half-written.
     #[test]
     fn every_truncation_is_an_error() {
         let text = sample().to_string();

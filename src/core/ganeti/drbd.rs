@@ -1,7 +1,9 @@
-//! What DRBD does by itself when the two halves of a disk have both been written to, by its options (drbdsetup(8), `net-options`).
+//! DRBD options that discard data without asking when both halves of a disk have been written to (drbdsetup(8),
+//! `net-options`). Pure.
 
-/// The policies that throw away what was written on one side, each with the option that it is for. Those that are left out
-/// disconnect, throw away nothing that was written (`discard-zero-changes`), or follow the policy for no primary (`consensus`).
+/// The policies that discard what was written on one side, each with its option. The policies that are left out
+/// disconnect, discard nothing that was written (`discard-zero-changes`), or follow the policy for no primary
+/// (`consensus`).
 const DISCARDING: [(&str, &[&str]); 4] = [
     (
         "after-sb-0pri",
@@ -18,7 +20,8 @@ const DISCARDING: [(&str, &[&str]); 4] = [
     ("rr-conflict", &["violently"]),
 ];
 
-/// The options of `net-custom` that throw away what was written, as they are in force: of one option the last counts.
+/// Returns the options of `net-custom` that discard what was written, as they are in force: of one option the last
+/// counts.
 #[must_use]
 pub fn discarding(options: &str) -> Vec<String> {
     let plain = options.replace(['"', '\''], "").replace('=', " ");
@@ -45,7 +48,7 @@ mod tests {
             discarding("--max-buffers 8000 --after-sb-1pri 'discard-secondary' --after-sb-2pri violently-as0p"),
             ["after-sb-1pri discard-secondary", "after-sb-2pri violently-as0p"]
         );
-        // Ganeti's own (lib/storage/drbd_cmdgen.py).
+        // Ganeti's own options (`lib/storage/drbd_cmdgen.py`).
         assert_eq!(discarding("--after-sb-0pri discard-zero-changes --after-sb-1pri consensus"), [""; 0]);
         assert_eq!(discarding("--after-sb-0pri discard-local --after-sb-0pri disconnect"), [""; 0]);
         assert_eq!(discarding("--after-sb-0pri"), [""; 0]);

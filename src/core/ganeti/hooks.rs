@@ -1,9 +1,9 @@
-//! The folders of Ganeti's hooks (`/etc/ganeti/hooks`) into which the script that calls `gnt-ha hook` is installed.
+//! The directories of Ganeti's hooks (`/etc/ganeti/hooks`) into which the script that calls `gnt-ha hook` is installed.
 
-/// Its name there. Ganeti passes over a file whose name holds a dot (`lib/constants.py`, `EXT_PLUGIN_MASK`).
+/// The name of the script. Ganeti ignores a file whose name contains a dot (`lib/constants.py`, `EXT_PLUGIN_MASK`).
 pub const FILE: &str = "gnt-ha";
 
-/// Every folder; the last one is the watcher's, which is run on every node every five minutes.
+/// All directories. The last one is the watcher's, whose hooks run on every node every five minutes.
 pub const FOLDERS: [&str; 14] = [
     "cluster-verify-post.d",
     "config-update-post.d",
@@ -27,7 +27,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    /// What is installed, and by the package, is what is looked for.
+    /// The directories that are checked are those into which `make install` and the package install the script.
     #[test]
     fn make_install_and_the_package_know_every_folder() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Which instances run where, by Ganeti's `config.data` (`src/Ganeti/Objects.hs`).
+//! The instances of each node, from Ganeti's `config.data` (`src/Ganeti/Objects.hs`). Pure.
 
 use std::collections::BTreeMap;
 
@@ -36,15 +36,15 @@ struct RawInstance {
 
 #[derive(Deserialize)]
 struct RawNic {
-    /// None where the instance gets it otherwise.
+    /// `None` if the instance gets its address in another way.
     #[serde(default)]
     ip: Option<String>,
 }
 
-/// The instances that are to run on `wanted`, by name.
+/// Returns the names of the instances that are to run on `wanted`, sorted.
 ///
 /// # Errors
-/// When that is no configuration.
+/// [`serde_json::Error`] if the text is not a configuration.
 pub fn running_on(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, serde_json::Error> {
     let raw: Raw = serde_json::from_slice(config_data)?;
     let all = || raw.nodes.values().map(|known| &known.name);
@@ -56,10 +56,10 @@ pub fn running_on(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, 
     Ok(names)
 }
 
-/// The cluster's own hosts and instances, with the addresses that Ganeti knows.
+/// Returns the cluster's own hosts and instances, with the addresses that Ganeti knows.
 ///
 /// # Errors
-/// When that is no configuration.
+/// [`serde_json::Error`] if the text is not a configuration.
 pub fn owners(config_data: &[u8]) -> Result<Vec<Owner>, serde_json::Error> {
     let raw: Raw = serde_json::from_slice(config_data)?;
     let read = |text: &String| text.parse().ok();

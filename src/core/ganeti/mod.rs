@@ -1,4 +1,4 @@
-//! Ganeti's own words: its configuration, its tags, its jobs, its out-of-band contract.
+//! Parsers and types for Ganeti's configuration, tags, hooks, jobs and out-of-band contract. Pure.
 
 pub mod config;
 pub mod drbd;

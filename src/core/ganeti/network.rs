@@ -1,7 +1,8 @@
-//! What shunning needs of Ganeti's `config.data`: who has which addresses, and who serves whom.
+//! The part of Ganeti's `config.data` that shunning needs: the addresses of the nodes, and which node serves which.
+//! Pure.
 //!
-//! Apart from [`super::config`], which every fencing reads: disks make up most of the file (`src/Ganeti/Objects/Disk.hs`;
-//! a DRBD disk's `logical_id` begins with its two nodes).
+//! It is separate from [`super::config`], which every fencing reads, because disks make up most of the file
+//! (`src/Ganeti/Objects/Disk.hs`; a DRBD disk's `logical_id` begins with its two nodes).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,39 +12,39 @@ use serde_json::Value;
 
 use crate::core::node::{self, NoSuchNode, NodeName};
 
-/// One node.
+/// The addresses of one node, with the flags that shunning needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeAddresses {
-    /// Where its noded and confd are.
+    /// The address where its noded and confd listen.
     pub primary: IpAddr,
-    /// All of its addresses.
+    /// The primary and the secondary address.
     pub addresses: BTreeSet<IpAddr>,
-    /// Recorded as offline.
+    /// Whether the node is recorded offline.
     pub offline: bool,
-    /// Holds the configuration.
+    /// Whether the node is a master candidate, which holds the configuration.
     pub candidate: bool,
 }
 
-/// All nodes.
+/// The addresses of all nodes, and what they share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterNetwork {
     /// The cluster's name: the key of all nodes is known by it.
     pub cluster: String,
-    /// The nodes.
+    /// The addresses of each node.
     pub members: BTreeMap<NodeName, NodeAddresses>,
-    /// The master.
+    /// The recorded master; `None` if the record names no node.
     pub master: Option<NodeName>,
-    /// Its IP.
+    /// The IP of the master role.
     pub master_ip: Option<IpAddr>,
-    /// The serial number of the configuration: it grows with each change.
+    /// The serial number of the configuration, which grows with each change.
     pub serial: Option<u64>,
     drbd: BTreeSet<(NodeName, NodeName)>,
     /// The instances of each node that have a disk outside of the cluster, each with the kind of disk.
     outside: BTreeMap<NodeName, BTreeSet<String>>,
 }
 
-/// Disks that no node but the primary one, and a DRBD secondary, can reach (`lib/constants.py`, `DT_*`). Any other kind is
-/// taken for storage outside of the cluster, which a host that is refused goes on to write to.
+/// Kinds of disks that only the primary node, and a DRBD secondary, can reach (`lib/constants.py`, `DT_*`). Any other
+/// kind counts as storage outside of the cluster, to which a shunned host can still write.
 const OF_NODES: [&str; 4] = ["plain", "drbd", "drbd8", "file"];
 
 #[derive(Deserialize)]
@@ -68,7 +69,7 @@ struct RawInstance {
     disks: Vec<Value>,
 }
 
-/// The serial number of a text of `config.data`, without reading the rest of it.
+/// Returns the serial number of a text of `config.data`, without parsing the rest.
 #[must_use]
 pub fn serial_of(text: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
@@ -106,10 +107,10 @@ struct RawDisk {
 }
 
 impl ClusterNetwork {
-    /// Reads the text of `config.data`.
+    /// Parses the text of `config.data`.
     ///
     /// # Errors
-    /// When it is none, or a node has no address.
+    /// [`serde_json::Error`] if the text is not a configuration, or a node has no address.
     pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: Raw = serde_json::from_slice(text)?;
         let name = |uuid: &Value| raw.nodes.get(uuid.as_str()?).map(|node| node.name.clone());
@@ -147,15 +148,15 @@ impl ClusterNetwork {
         })
     }
 
-    /// The node that `given` stands for (see [`node::find`]).
+    /// Returns the node that `given` means (see [`node::find`]).
     ///
     /// # Errors
-    /// [`NoSuchNode`].
+    /// [`NoSuchNode`] if no node has the name, or several nodes could be meant.
     pub fn find(&self, given: &NodeName) -> Result<&NodeName, NoSuchNode> {
         node::find(given, self.members.keys())
     }
 
-    /// The primary addresses of the master candidates that are not offline.
+    /// Returns the primary addresses of the master candidates that are not offline.
     #[must_use]
     pub fn candidates(&self) -> BTreeSet<IpAddr> {
         self.members
@@ -165,13 +166,14 @@ impl ClusterNetwork {
             .collect()
     }
 
-    /// The instances of `node` with a disk outside of the cluster, each with the kind of disk.
+    /// Returns the instances of `node` with a disk outside of the cluster, each with the kind of disk.
     #[must_use]
     pub fn with_disks_outside(&self, node: &NodeName) -> Vec<&str> {
         self.outside.get(node).into_iter().flatten().map(String::as_str).collect()
     }
 
-    /// Why it proves nothing that a node is refused by all others, which does not stop it; none if it does.
+    /// Returns why shunning, which does not stop the node, would prove nothing for it; `None` if it would prove
+    /// `isolated`.
     #[must_use]
     pub fn why_not_isolated(&self, node: &NodeName) -> Option<String> {
         let outside = self.with_disks_outside(node);
@@ -180,8 +182,8 @@ impl ClusterNetwork {
         Some(format!("{first}{more} has a disk outside of the cluster, which it may go on to write to"))
     }
 
-    /// Whether `peer` serves any channel of `target`: a candidate may call every noded and holds leases, and two nodes may
-    /// share a DRBD disk.
+    /// Returns whether `peer` serves any channel of `target`. A candidate may call every noded and grants leases, and
+    /// two nodes may share a DRBD disk.
     #[must_use]
     pub fn serves(&self, target: &NodeName, peer: &NodeName) -> bool {
         let is_candidate = |node: &NodeName| self.members.get(node).is_none_or(|member| member.candidate);
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!(network.master_ip, Some("192.0.2.100".parse().unwrap()));
     }
 
-    /// What is refused goes on to write to storage that is not the cluster's: two hosts would write to one disk.
+    /// A shunned host can still write to storage that is not the cluster's: two hosts would write to one disk.
     #[test]
     fn instances_with_disks_outside_of_the_cluster_are_known_by_their_node() {
         let mut sample = sample();

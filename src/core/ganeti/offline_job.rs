@@ -1,4 +1,5 @@
-//! What Ganeti is to be told after a proven off: one job, or nothing and why.
+//! The change of Ganeti's record after a proven off: one job, or nothing and the reason. Pure: nothing is submitted
+//! here.
 
 use serde_json::{Value, json};
 
@@ -13,27 +14,27 @@ const HIGH_PRIORITY: i64 = -10;
 pub enum OfflinePlan {
     /// Submit this job.
     Submit(OfflineJob),
-    /// The record says it already.
+    /// The record is so already.
     AlreadySo,
-    /// It cannot be done from here, and why.
+    /// This host cannot do it, for this reason.
     Left(String),
 }
 
-/// The job that records a node as offline.
+/// The job that records a node offline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfflineJob {
-    /// The node.
+    /// The node to record, as Ganeti names it.
     pub node: NodeName,
-    /// What is recorded as its power; none for a node without an OOB program, where Ganeti takes none
-    /// (`lib/cmdlib/node.py`).
+    /// The power flag to record; `None` for a node without an OOB program, for which Ganeti accepts none
+    /// (`lib/cmdlib/node.py`), and if the power is unknown.
     pub powered: Option<bool>,
-    /// Let Ganeti promote another node to master candidate.
+    /// Whether Ganeti must promote another node to master candidate.
     pub auto_promote: bool,
 }
 
 impl OfflineJob {
-    /// The opcode, as LUXI takes it (`OP_NODE_SET_PARAMS`, `src/Ganeti/OpCodes.hs`). `now` in nanoseconds since
-    /// 1970 goes into Ganeti's reason trail.
+    /// Returns the opcode, in the form that LUXI accepts (`OP_NODE_SET_PARAMS`, `src/Ganeti/OpCodes.hs`). `now`, in
+    /// nanoseconds since 1970, goes into Ganeti's reason trail.
     #[must_use]
     pub fn opcode(&self, reason: &str, now: u64) -> Value {
         let mut opcode = json!({
@@ -51,10 +52,10 @@ impl OfflineJob {
     }
 }
 
-/// Decides what to tell Ganeti about `node`, which was fenced; `powered` is what the evidence for that says of its power
-/// ([`Worth::powered`](crate::core::evidence::Worth)): nothing, unless somebody has seen it.
+/// Decides how to change the record of `node`, which was fenced. `powered` is the power state that the evidence shows
+/// ([`Worth::powered`](crate::core::evidence::Worth)): `None` unless the power was read or confirmed.
 ///
-/// `here` is the host that asks: only the master takes jobs, and Ganeti changes no flag of the master itself
+/// `here` is the host that asks. Only the master accepts jobs, and Ganeti changes no flag of the master itself
 /// (`lib/cmdlib/node.py`: "only via master-failover").
 #[must_use]
 pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &NodeName) -> OfflinePlan {
@@ -106,7 +107,7 @@ mod tests {
         plan(&config, node, powered, &name(here))
     }
 
-    /// That a boot has ended, or is kept out, does not tell that the power is off: Ganeti is not told so.
+    /// That a boot has ended, or is shunned, does not show that the power is off: no power state is recorded then.
     #[test]
     fn what_nobody_saw_of_the_power_is_not_recorded() {
         let OfflinePlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(job.opcode("x", 5)["reason"][0][2], 5);
     }
 
-    /// The dead master is recorded by the next master, never by a job that cannot run.
+    /// The next master records the dead master, never a job that cannot run.
     #[test]
     fn nobody_records_the_master_and_only_the_master_records() {
         assert!(matches!(planned("n1.lab", "n1.lab"), OfflinePlan::Left(_)));

@@ -1,8 +1,8 @@
-//! Ganeti's out-of-band (OOB) contract: what a program is called with and what its answer means.
+//! Ganeti's out-of-band (OOB) contract: the arguments of a program, and the meaning of its output. Pure.
 //!
 //! Sources: Ganeti's `doc/design-oob.rst`; `lib/cmdlib/misc.py` (`LUOobCommand`), `lib/backend.py` (`RunOob`),
-//! `lib/server/noded.py` (`perspective_run_oob`). Both sides stand on this module: `ganeti-oob`, which Ganeti
-//! calls, and the runner with which we call anybody's program.
+//! `lib/server/noded.py` (`perspective_run_oob`). Both sides use this module: `ganeti-oob`, which Ganeti runs, and the
+//! runner by which gnt-ha runs any OOB program.
 
 use std::fmt;
 use std::path::Path;
@@ -23,13 +23,13 @@ pub const GANETI_LINGER: Duration = Duration::from_secs(5);
 /// The most that is read of a program's stdout, and of its stderr, in bytes.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
 
-/// In a child's environment: the id of the receipt that it works for. Foreign programs ignore it.
+/// The environment variable with the id of the receipt for which a child works. Programs of other makers ignore it.
 pub const REQUEST_VARIABLE: &str = "GNT_HA_PARENT_RECEIPT";
 
-/// In a child's environment: how many seconds it has. Foreign programs ignore it.
+/// The environment variable with the time that a child has, in seconds. Programs of other makers ignore it.
 pub const DEADLINE_VARIABLE: &str = "GNT_HA_DEADLINE";
 
-/// The five command words.
+/// The five commands of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
@@ -37,11 +37,11 @@ pub enum Command {
     PowerOn,
     /// Switch the host off, hard.
     PowerOff,
-    /// Off, then on.
+    /// Switch the host off, then on.
     PowerCycle,
-    /// Say whether the host has power.
+    /// Report whether the host has power.
     PowerStatus,
-    /// Say how the hardware is.
+    /// Report the state of the hardware.
     Health,
 }
 
@@ -49,7 +49,7 @@ impl Command {
     /// Every command, in the contract's order.
     pub const ALL: [Self; 5] = [Self::PowerOn, Self::PowerOff, Self::PowerCycle, Self::PowerStatus, Self::Health];
 
-    /// The program's first argument.
+    /// Returns the program's first argument.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl Command {
         }
     }
 
-    /// The command that brings a host to `power`.
+    /// Returns the command that brings a host to `power`.
     #[must_use]
     pub const fn to(power: Power) -> Self {
         match power {
@@ -70,8 +70,8 @@ impl Command {
         }
     }
 
-    /// True for the commands that change something; their stdout must stay empty, as Ganeti reads any byte of
-    /// it as a payload, and a payload as a failure.
+    /// Returns whether the command changes something. The stdout of such a command must stay empty: Ganeti parses any
+    /// byte of it as a payload, and treats a payload as a failure.
     #[must_use]
     pub const fn acts(self) -> bool {
         matches!(self, Self::PowerOn | Self::PowerOff | Self::PowerCycle)
@@ -89,13 +89,13 @@ impl fmt::Display for Command {
 pub struct Status {
     /// Whether the host has power.
     pub power: Power,
-    /// The grade that the program names for an `off`; programs of other people name none.
+    /// The grade that the program reports for an `off`; programs of other makers report none.
     pub grade: Option<Grade>,
 }
 
 impl Status {
-    /// The grade to reckon with: none for a host that is on; for one that is off the grade that the program
-    /// names, or [`Grade::Off`] at the word of a program that names none.
+    /// Returns the grade that the answer proves. It is `unknown` for a host that is on. For a host that is off it is
+    /// the reported grade, or [`Grade::Off`] if the program reports none.
     #[must_use]
     pub fn proves(&self) -> Grade {
         match (self.power, self.grade) {
@@ -106,17 +106,17 @@ impl Status {
     }
 }
 
-/// How one item of a host is (`OOB_STATUSES` in Ganeti's constants).
+/// The state of one item of a host (`OOB_STATUSES` in Ganeti's constants).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Health {
-    /// As it should be.
+    /// The item is as it should be.
     Ok,
-    /// Not known.
+    /// The state of the item is unknown.
     Unknown,
-    /// To be looked after.
+    /// The item needs attention.
     Warning,
-    /// Broken.
+    /// The item is broken.
     Critical,
 }
 
@@ -124,48 +124,49 @@ pub enum Health {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthItem(pub String, pub Health);
 
-/// Why an answer is not what the contract asks for.
+/// The reason why an output does not follow the contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAnswer {
-    /// Output where there must be none.
+    /// The program printed this where it must print nothing.
     #[error("it printed {0:?} on stdout, where the contract wants nothing")]
     NotSilent(String),
-    /// Nothing where there must be JSON.
+    /// The program printed nothing where it must print JSON.
     #[error("it printed nothing on stdout, where the contract wants JSON")]
     Silent,
-    /// No JSON.
+    /// The output is not JSON.
     #[error("its stdout is not JSON ({why}): {start:?}")]
     NotJson {
-        /// What the parser says.
+        /// The error of the JSON parser.
         why: String,
-        /// How the output begins.
+        /// The beginning of the output.
         start: String,
     },
-    /// JSON of another shape.
+    /// The output is JSON of another shape, without this part.
     #[error("its answer has no {0}")]
     Lacks(&'static str),
-    /// A grade that is no grade.
+    /// The output has this grade, which is not a valid one.
     #[error("its answer names the grade {0}, which is none of off, bounded, isolated")]
     Grade(String),
-    /// It says itself that it does not know.
+    /// The program reports off and the grade `unknown`, which proves nothing.
     #[error("its answer says powered=false with the grade unknown, which proves nothing")]
     UnknownOff,
 }
 
-/// Checks that a command that acts was silent.
+/// Checks that a command that changes something printed nothing.
 ///
 /// # Errors
-/// [`BadAnswer::NotSilent`] otherwise: Ganeti would take the command as failed.
+/// [`BadAnswer::NotSilent`] if there is output: Ganeti would treat the command as failed.
 pub fn parse_silence(stdout: &[u8]) -> Result<(), BadAnswer> {
     if stdout.is_empty() { Ok(()) } else { Err(BadAnswer::NotSilent(start_of(stdout))) }
 }
 
-/// Reads the answer to `power-status`: a JSON object with a boolean `powered`.
+/// Parses the answer to `power-status`: a JSON object with a boolean `powered`.
 ///
 /// `{"powered": null}`, which Ganeti shows as "unpowered", is not an answer here.
 ///
 /// # Errors
-/// [`BadAnswer`], when it is anything else.
+/// [`BadAnswer`] if the output is empty, not JSON, without a boolean `powered` or with an invalid grade;
+/// [`BadAnswer::UnknownOff`] if it is off with the grade `unknown`.
 pub fn parse_status(stdout: &[u8]) -> Result<Status, BadAnswer> {
     let answer = parse_json(stdout)?;
     let powered = answer.get("powered").and_then(Value::as_bool).ok_or(BadAnswer::Lacks("boolean \"powered\""))?;
@@ -181,10 +182,10 @@ pub fn parse_status(stdout: &[u8]) -> Result<Status, BadAnswer> {
     Ok(Status { power, grade })
 }
 
-/// Reads the answer to `health`: a JSON list of `[item, STATUS]`.
+/// Parses the answer to `health`: a JSON list of `[item, STATUS]`.
 ///
 /// # Errors
-/// [`BadAnswer`], when it is anything else.
+/// [`BadAnswer`] if the output is empty, not JSON, or not such a list.
 pub fn parse_health(stdout: &[u8]) -> Result<Vec<HealthItem>, BadAnswer> {
     let answer = parse_json(stdout)?;
     serde_json::from_value(answer).map_err(|_| BadAnswer::Lacks("list of [item, OK|WARNING|CRITICAL|UNKNOWN]"))
@@ -198,7 +199,7 @@ fn parse_json(stdout: &[u8]) -> Result<Value, BadAnswer> {
         .map_err(|error| BadAnswer::NotJson { why: error.to_string(), start: start_of(stdout) })
 }
 
-/// The first characters of what a program printed, for one line of an error.
+/// Returns the first characters of a program's output, for one line of an error.
 #[must_use]
 pub fn start_of(output: &[u8]) -> String {
     const SHOWN: usize = 400;
@@ -210,7 +211,7 @@ pub fn start_of(output: &[u8]) -> String {
     line.chars().take(SHOWN).chain("...".chars()).collect()
 }
 
-/// The last line of a program's stderr that says something: its reason, by the contract.
+/// Returns the last line of a program's stderr that is not empty: its reason, by the contract.
 #[must_use]
 pub fn reason_in(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
@@ -218,7 +219,7 @@ pub fn reason_in(stderr: &[u8]) -> Option<String> {
     Some(start_of(line.as_bytes()))
 }
 
-/// Whether an OOB program is the one of this project, which takes and tells more than Ganeti's contract has.
+/// Returns whether an OOB program is `ganeti-oob`, which accepts and reports more than Ganeti's contract has.
 #[must_use]
 pub fn is_ours(program: &Path) -> bool {
     program.ends_with("ganeti-oob")
@@ -253,7 +254,7 @@ mod tests {
         assert_eq!(on.proves(), Grade::Unknown);
     }
 
-    /// Prior art: fence_rhevm took a missing status element as off; Ganeti shows null as "unpowered".
+    /// `fence_rhevm` treated a missing status element as off; Ganeti shows null as "unpowered".
     #[test]
     fn what_is_not_a_plain_answer_is_never_off() {
         for bad in [
@@ -303,7 +304,7 @@ mod tests {
             let _ = (parse_status(&bytes), parse_health(&bytes), reason_in(&bytes), start_of(&bytes));
         }
 
-        /// Only a JSON object that says `"powered": false` may ever be read as off.
+        /// Only a JSON object with `"powered": false` may ever count as off.
         #[test]
         fn off_needs_the_words(text in ".{0,80}") {
             if let Ok(Status { power: Power::Off, .. }) = parse_status(text.as_bytes()) {

@@ -1,13 +1,13 @@
-//! The copy of which node has which OOB program, for hosts that do not hold Ganeti's configuration: a cluster property in
-//! Pacemaker's, which every full member holds.
+//! The copy of Ganeti's OOB programs of all nodes, for hosts that do not have Ganeti's configuration. It is a cluster
+//! property in Pacemaker's configuration, which every full member has. Pure.
 //!
-//! In words: `PATH,NODE,NODE,...` for each program and the nodes that have it, one after the other; the name of a master candidate
-//! ends in `+`. A node that is not named has no program, or was added since: either way it cannot be fenced by the copy. No character
-//! of it needs quotes in a shell, in pcs or in XML.
+//! Its form is `PATH,NODE,NODE,...` for each program and the nodes that have it, one after the other. The name of a
+//! master candidate ends in `+`. A node that is not named has no program, or was added since: either way it cannot be
+//! fenced by the copy. No character of the property needs quotes in a shell, in pcs or in XML.
 //!
-//! Who is a candidate is in the copy because Ganeti tells a node that is offline nothing: a host that was a candidate when it was lost
-//! still holds an old configuration when it is back, and does not know that it is old (`lib/config/__init__.py`,
-//! `ConfigWriter._DistributeConfig`: only nodes that are online).
+//! The copy marks the candidates because Ganeti sends nothing to a node that is offline. A host that was a candidate
+//! when it was lost still has an old configuration when it is back, and does not know that it is old
+//! (`lib/config/__init__.py`, `ConfigWriter._DistributeConfig`: only nodes that are online).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,12 +25,12 @@ pub struct Programs {
     candidates: BTreeSet<NodeName>,
 }
 
-/// What the name of a master candidate ends in; no host name holds it.
+/// The end of the name of a master candidate; no host name contains it.
 const CANDIDATE: char = '+';
 
 impl Programs {
-    /// The programs of Ganeti's nodes; `otherwise` is that of a node that has none. `None` where no node has one, or where a path
-    /// has characters that the property cannot hold.
+    /// Returns the programs of Ganeti's nodes; `otherwise` is the program of a node that has none. `None` if no node
+    /// has one, or if a path has characters that the property cannot hold.
     #[must_use]
     pub fn of(ganeti: &GanetiConfig, otherwise: Option<&Path>) -> Option<Self> {
         let mut all: BTreeMap<PathBuf, BTreeSet<NodeName>> = BTreeMap::new();
@@ -45,7 +45,7 @@ impl Programs {
         (!all.is_empty() && all.keys().all(|path| is_plain(path))).then_some(Self { by_path: all, candidates })
     }
 
-    /// The value of the property.
+    /// Returns the value of the property.
     #[must_use]
     pub fn to_property(&self) -> String {
         let words = |(path, nodes): (&PathBuf, &BTreeSet<NodeName>)| {
@@ -57,7 +57,8 @@ impl Programs {
         self.by_path.iter().flat_map(words).collect::<Vec<_>>().join(",")
     }
 
-    /// Reads the property. `None` of anything that [`Programs::to_property`] does not write: half a copy is none.
+    /// Parses the property. `None` for any text that [`Programs::to_property`] does not write: half a copy does not
+    /// count.
     #[must_use]
     pub fn of_property(text: &str) -> Option<Self> {
         let mut all: BTreeMap<PathBuf, BTreeSet<NodeName>> = BTreeMap::new();
@@ -83,19 +84,19 @@ impl Programs {
         (is_each_once && read.by_path.values().all(|nodes| !nodes.is_empty())).then_some(read)
     }
 
-    /// The program of one of Ganeti's nodes, by Ganeti's name of it; `None` of a node that is not named.
+    /// Returns the program of one of Ganeti's nodes, by Ganeti's name of it; `None` for a node that is not named.
     #[must_use]
     pub fn of_node(&self, node: &NodeName) -> Option<&Path> {
         self.nodes().find(|(name, _)| name.as_str().eq_ignore_ascii_case(node.as_str())).map(|(_, path)| path)
     }
 
-    /// Whether a node is a master candidate, by the copy. One that is not named is none.
+    /// Returns whether a node is a master candidate, by the copy. A node that is not named is not one.
     #[must_use]
     pub fn is_candidate(&self, node: &NodeName) -> bool {
         self.candidates.iter().any(|name| name.as_str().eq_ignore_ascii_case(node.as_str()))
     }
 
-    /// In a few words, however many nodes there are.
+    /// Returns a short text, whatever the number of nodes.
     #[must_use]
     pub fn summary(&self) -> String {
         let of = |(path, nodes): (&PathBuf, &BTreeSet<NodeName>)| match nodes.len() {
@@ -105,7 +106,7 @@ impl Programs {
         self.by_path.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
-    /// The nodes that one of the two has otherwise than the other, or not at all.
+    /// Returns the nodes whose program or candidate mark differs between the two, or that only one of them has.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<NodeName> {
         let names = self.nodes().chain(other.nodes()).map(|(node, _)| node).collect::<BTreeSet<_>>();
@@ -120,7 +121,7 @@ impl Programs {
     }
 }
 
-/// An absolute path that no shell, pcs or list takes for more than one word.
+/// Returns whether a path is absolute, and one word for a shell, for pcs and in a list.
 fn is_plain(path: &Path) -> bool {
     let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
     path.is_absolute() && path.to_str().is_some_and(is_plain)
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!(otherwise.summary(), "/b of 1 node, /x of 2 nodes");
     }
 
-    /// A node that was added since is not one of those that have the common program: nothing is known of it.
+    /// A node that was added since does not have the common program in the copy: nothing is known of it.
     #[test]
     fn a_node_that_was_added_since_has_no_program_in_the_copy() {
         let before = Programs::of(&ganeti(&["/a", "/a"]), None).unwrap();
@@ -180,7 +181,8 @@ mod tests {
         assert_eq!(otherwise.differing(&before), [NodeName::new("n2.lab").unwrap()]);
     }
 
-    /// Pacemaker keeps the property in memory and in a file on each host: some KB are well beside what it has of 200 nodes.
+    /// Pacemaker keeps the property in memory and in a file on each host: a few KB are little beside what it has of 200
+    /// nodes.
     #[test]
     fn two_hundred_long_names_are_some_kilobytes() {
         let node = |n: usize| {
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(programs.summary(), "/usr/lib/gnt-ha/ganeti-oob of 200 nodes");
     }
 
-    /// A node that is recorded offline is told nothing, so that what it holds is old: it is no candidate in the copy.
+    /// A node that is recorded offline is sent nothing, so its configuration is old: it is not a candidate in the copy.
     #[test]
     fn the_copy_says_who_is_a_candidate() {
         let text = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "ndparams": {"oob_program": "/a"}},
@@ -220,7 +222,7 @@ mod tests {
         }
     }
 
-    /// What somebody else wrote there, half of it, or what earlier versions wrote, names no program.
+    /// A text of another program, half a copy, or the form of earlier versions names no program.
     #[test]
     fn what_is_no_copy_names_no_program() {
         let (earlier, other) =

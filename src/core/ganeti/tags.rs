@@ -1,52 +1,53 @@
-//! The cluster tags that configure the roles, cluster-wide: `gnt-cluster add-tags ocf:master-role:full`.
+//! The tags that configure the roles for the whole cluster: `gnt-cluster add-tags ocf:master-role:full`. Pure.
 //!
-//! Ganeti's tags hold letters, digits and `.+*/:@-_` only, at most 128 characters (`src/Ganeti/Constants.hs`,
-//! `lib/objects.py`), so a value follows a colon. The first two are those of Ganeti's example agents.
+//! Ganeti's tags may contain only letters, digits and `.+*/:@-_`, and at most 128 characters
+//! (`src/Ganeti/Constants.hs`, `lib/objects.py`), so a value follows a colon. The first two tags are those of Ganeti's
+//! example agents.
 
-/// How much a role looks at.
+/// How much the monitors of a role check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Only which role the node has; nothing fails because a daemon does.
+    /// Only which role the node has; a daemon that does not work is not a failure.
     #[default]
     Partial,
-    /// Also whether what the role needs works.
+    /// Also whether the daemons and files that the role needs work.
     Full,
 }
 
-/// What Pacemaker is told of a node that it has running and that an administrator records offline.
+/// What happens in Pacemaker to a node that runs there and that an administrator records offline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OfflineByHand {
-    /// Run nothing there.
+    /// The node is put on standby: it runs nothing.
     #[default]
     Standby,
-    /// Make sure that it is off.
+    /// The node is fenced.
     Fence,
-    /// Nothing.
+    /// The node stays as it is.
     Leave,
 }
 
-/// What the cluster's tags say to the roles.
+/// The settings of the roles, by the cluster's tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tags {
-    /// Of `ganeti-master-role`.
+    /// The mode of `ganeti-master-role`.
     pub master_mode: Mode,
-    /// Of `ganeti-node-role`.
+    /// The mode of `ganeti-node-role`.
     pub node_mode: Mode,
-    /// Full mode of `ganeti-node-role` also writes to Ganeti's file storage.
+    /// Whether full mode of `ganeti-node-role` also writes to Ganeti's file storage.
     pub check_storage: bool,
-    /// The job queue is drained before a planned move of the master.
+    /// Whether the job queue is drained before a planned move of the master.
     pub drain_queue: bool,
-    /// A node that leaves gracefully is drained.
+    /// Whether a node that leaves gracefully is drained.
     pub drain_node: bool,
-    /// A node that goes offline is power-cycled (Ganeti's `powercycle`).
+    /// Whether a node is power-cycled when it is recorded offline (Ganeti's `powercycle`).
     pub use_powercycle: bool,
-    /// A node that goes offline is powered off, by its OOB program.
+    /// Whether a node is powered off by its OOB program when it is recorded offline.
     pub use_poweroff: bool,
-    /// A candidate becomes master though another one has a newer configuration.
+    /// Whether a candidate becomes master although another one has a newer configuration.
     pub any_serial: bool,
-    /// Each node's health is published as a node attribute.
+    /// Whether each node's health is published as a node attribute.
     pub health: bool,
-    /// What Pacemaker is told of a node that is offlined by hand.
+    /// What happens in Pacemaker to a node that an administrator records offline.
     pub by_hand: OfflineByHand,
 }
 
@@ -67,11 +68,11 @@ impl Default for Tags {
     }
 }
 
-/// One tag: how it is written and what it does.
+/// One tag and its effect.
 pub struct Tag {
-    /// The tag.
+    /// The tag as it is set in Ganeti.
     pub text: &'static str,
-    /// What it does, for the manual.
+    /// What the tag does, for the manual page.
     pub meaning: &'static str,
     set: fn(&mut Tags),
 }
@@ -80,7 +81,7 @@ const fn tag(text: &'static str, meaning: &'static str, set: fn(&mut Tags)) -> T
     Tag { text, meaning, set }
 }
 
-/// Every tag. Of two that contradict each other the one further down holds.
+/// Every tag. Of two that contradict each other the one further down counts.
 pub const TAGS: &[Tag] = &[
     tag(
         "ocf:node-offline:use-powercycle",
@@ -144,11 +145,11 @@ pub const TAGS: &[Tag] = &[
     ),
 ];
 
-/// The beginning of every tag that is for the roles.
+/// The prefix of every tag for the roles.
 pub const PREFIX: &str = "ocf:";
 
 impl Tags {
-    /// Reads the cluster's tags; those of others are left alone.
+    /// Reads the cluster's tags; other tags are ignored.
     #[must_use]
     pub fn read<'a>(tags: impl IntoIterator<Item = &'a str> + Clone) -> Self {
         let mut read = Self::default();
@@ -161,7 +162,7 @@ impl Tags {
     }
 }
 
-/// The tags that mean something and do nothing beside the others: each with the tag that it needs, or that overrules it.
+/// Returns the valid tags that have no effect beside the others, each with the tag that it needs, or that overrules it.
 #[must_use]
 pub fn idle(tags: &[&str]) -> Vec<(&'static str, &'static str)> {
     const STORAGE: &str = "ocf:node-role:check-storage";
@@ -172,7 +173,7 @@ pub fn idle(tags: &[&str]) -> Vec<(&'static str, &'static str)> {
     for tag in TAGS.iter().filter(|tag| given(tag.text) && changes(tag)) {
         let without = || tags.iter().copied().filter(|other| *other != tag.text);
         if Tags::read(without().collect::<Vec<_>>()) == all {
-            // The one that has set the same further down.
+            // The tag further down that has set the same.
             let place = tag.text.rsplit_once(':').map_or(tag.text, |(place, _)| place);
             let other = TAGS.iter().rev().find(|other| given(other.text) && other.text.starts_with(place));
             found.push((tag.text, other.map_or("another tag", |other| other.text)));
@@ -184,7 +185,7 @@ pub fn idle(tags: &[&str]) -> Vec<(&'static str, &'static str)> {
     found
 }
 
-/// The tags that look like ours and mean nothing: misspelt, or of a newer version.
+/// Returns the tags that have the prefix and are not valid: misspelt, or of a newer version.
 #[must_use]
 pub fn unknown<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let known = |tag: &str| TAGS.iter().any(|known| known.text == tag);
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(unknown(["ocf:master-role:ful", "x", "ocf:node-role:full"]), ["ocf:master-role:ful"]);
     }
 
-    /// A tag that only says the default is no fault; two that contradict each other are one.
+    /// A tag that only sets the default is not a fault; two that contradict each other are one.
     #[test]
     fn a_tag_that_does_nothing_beside_the_others_is_found() {
         assert_eq!(idle(&["ocf:master-role:partial", "ocf:drain-queue:on", "other"]), []);

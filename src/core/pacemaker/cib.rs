@@ -1,7 +1,8 @@
-//! Pacemaker's configuration (`/usr/share/pacemaker/resources-*.rng`, `nvset-*.rng`), as far as the record needs it.
+//! Pacemaker's configuration (`/usr/share/pacemaker/resources-*.rng`, `nvset-*.rng`), as far as the reconciler needs
+//! it. Pure.
 //!
-//! Sets of parameters may be referred to, come from templates, and hold only under rules. None of that is followed:
-//! whatever is written anywhere counts, and of several values the one that allows least.
+//! Sets of parameters may be referred to, come from templates, and hold only under rules. None of that is followed: a
+//! value counts wherever it is written, and of several values the one that allows least.
 
 use std::collections::BTreeSet;
 
@@ -14,24 +15,24 @@ use crate::core::pause::Pause;
 /// The cluster property that holds the administrator's pause.
 pub const PAUSE: &str = "gnt-ha-pause";
 
-/// What the configuration says.
+/// The parts of the configuration that the reconciler uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cib {
-    /// What it fences with.
+    /// The fence devices and levels.
     pub fencing: Fencing,
-    /// Some property set has `maintenance-mode` on.
+    /// Whether a property set has `maintenance-mode` on.
     pub maintenance: bool,
     /// The pause of the whole cluster.
     pub pause: Option<Pause>,
-    /// The nodes whose standby is ours, while Ganeti has them offline by an administrator's word.
+    /// The nodes with gnt-ha's standby mark ([`MARK`]), because an administrator has recorded them offline in Ganeti.
     pub held: BTreeSet<PacemakerName>,
 }
 
 impl Cib {
-    /// Reads a whole CIB, with or without its status section. `power_agents` are as in [`Fencing::of`].
+    /// Parses a whole CIB, with or without its status section. `power_agents` are as in [`Fencing::of`].
     ///
     /// # Errors
-    /// [`BadCib`].
+    /// [`BadCib`] if the text is not XML, or not a whole CIB.
     pub fn parse(xml: &str, power_agents: &BTreeSet<String>) -> Result<Self, BadCib> {
         let cib = Element::parse(xml)?;
         // A file that ends early may lack the very lines that count.
@@ -50,7 +51,7 @@ impl Cib {
         let is_held = |node: &&Element| node.all("nvpair").iter().any(|pair| pair.get("name") == Some(MARK));
         Ok(Self {
             fencing: Fencing::of(&cib, power_agents),
-            // What cannot be read as "off" is on.
+            // A value that is not a word for "off" counts as on.
             maintenance: values("maintenance-mode").any(is_on),
             pause: values(PAUSE).next().map(|value| Pause::of_property(value.unwrap_or_default())),
             held: nodes.filter(is_held).filter_map(|node| PacemakerName::read(node.get("uname")?)).collect(),
@@ -58,7 +59,7 @@ impl Cib {
     }
 }
 
-/// Pacemaker's words for off (`crm_str_to_boolean`); everything else is on here.
+/// Returns whether a value counts as on: each one that is not a word of Pacemaker for off (`crm_str_to_boolean`).
 fn is_on(value: Option<&str>) -> bool {
     !matches!(value.map(str::to_ascii_lowercase).as_deref(), Some("false" | "off" | "no" | "n" | "0"))
 }
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// As Pacemaker 2.1.5 wrote it to disk, shortened.
+    /// A file that Pacemaker 2.1.5 wrote, shortened.
     fn cib(properties: &str, resources: &str) -> String {
         format!(
             r#"<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch="5" num_updates="0" admin_epoch="0">
@@ -114,7 +115,7 @@ mod tests {
         let escaped = quick_xml::escape::escape(pause.to_property()).into_owned();
         assert_eq!(parse(&cib(&set(PAUSE, &escaped), "")).unwrap().pause, Some(pause));
         assert!(parse(&cib(&set(PAUSE, "false"), "")).unwrap().pause.is_some(), "no licence to act");
-        // A node attribute or a resource's parameter of that name is none.
+        // A node attribute or a resource's parameter of that name is not a pause.
         assert_eq!(parse(&cib("", &set(PAUSE, "x"))).unwrap().pause, None);
     }
 
@@ -147,7 +148,7 @@ mod tests {
         }
     }
 
-    /// A node that was offlined by hand, and is added again, was drained for its standby before that had ended.
+    /// A node that was recorded offline by hand and then added again was drained because its standby had not ended yet.
     #[test]
     fn whose_standby_is_ours_is_known() {
         let node = |name: &str, mark: &str| {

@@ -1,4 +1,5 @@
-//! Pacemaker's state and fence history, as `crm_mon --output-as=xml` writes them (`/usr/share/pacemaker/api/*.rng`).
+//! Pacemaker's state and fence history, from the output of `crm_mon --output-as=xml`
+//! (`/usr/share/pacemaker/api/*.rng`). Pure.
 
 use std::collections::BTreeSet;
 
@@ -15,39 +16,39 @@ use crate::core::pacemaker::tree::BadCib;
 use crate::core::pacemaker::tree::Element;
 use crate::core::pacemaker::xml;
 
-/// What Pacemaker said.
+/// The state that Pacemaker reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrmMon {
-    /// This host's partition has quorum.
+    /// Whether this host's partition has quorum.
     pub quorum: bool,
-    /// `maintenance-mode` of the whole cluster.
+    /// The `maintenance-mode` of the whole cluster.
     pub maintenance: bool,
-    /// Its nodes.
+    /// The nodes with their states.
     pub nodes: Vec<(PacemakerName, Membership)>,
-    /// Those of them that have no vote: Pacemaker remote nodes.
+    /// The Pacemaker remote nodes among them, which have no vote.
     pub remotes: BTreeSet<PacemakerName>,
-    /// Its fence history, the latest first, each with its target.
+    /// The fence history, the latest first, each with its target.
     pub fences: Vec<(NodeName, Fence)>,
-    /// Where the master role is.
+    /// Where Pacemaker has the master role.
     pub master_role: MasterRoleState,
 }
 
-/// Why an answer is none.
+/// The reason why an output cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCrmMon {
-    /// No XML.
+    /// The output is not XML.
     #[error("crm_mon's answer is no XML: {0}")]
     Xml(#[from] quick_xml::Error),
-    /// XML of something else, or of a cluster that is not up.
+    /// The output is XML of another kind, or of a cluster that is not up.
     #[error("crm_mon's answer names no node")]
     NoNodes,
 }
 
 impl CrmMon {
-    /// Reads the whole output. Quorum that is not named is none, maintenance that is not named is on.
+    /// Parses the whole output. Missing quorum counts as no quorum, and missing maintenance as maintenance.
     ///
     /// # Errors
-    /// [`BadCrmMon`].
+    /// [`BadCrmMon`] if the output is not XML or has no node.
     pub fn parse(xml: &str) -> Result<Self, BadCrmMon> {
         let mut found = Self {
             quorum: false,
@@ -103,19 +104,21 @@ impl CrmMon {
         if found.nodes.is_empty() { Err(BadCrmMon::NoNodes) } else { Ok(found) }
     }
 
-    /// With what the CIB says of the state of each node (`//node_state`, without children). While the connection to a remote node is
-    /// being tried `crm_mon` shows it online, for as long as that takes: of a host that was fenced, and is shut out or has no power.
-    /// Whether a connection is there the controller that holds it has written down (`in_ccm`).
+    /// Adds what the CIB has of the state of each node (`//node_state`, without children).
+    ///
+    /// While Pacemaker tries a connection to a remote node, `crm_mon` shows the node online for as long as that takes.
+    /// The host may have been fenced, and be shunned or without power. The controller that holds the connection writes
+    /// whether it exists (`in_ccm`).
     ///
     /// # Errors
-    /// [`BadCib`].
+    /// [`BadCib`] if the text is not XML or has no node states.
     pub fn with_states(mut self, states: &str) -> Result<Self, BadCib> {
         let states = Element::parse(states)?;
         if !matches!(states.name.as_str(), "xpath-query" | "node_state") {
             return Err(BadCib::Shape);
         }
         let all = std::iter::once(&states).chain(&states.children);
-        // A time, from Pacemaker 2.1.7 on.
+        // The value is a time, from Pacemaker 2.1.7 on.
         let is_in = |state: &&Element| !matches!(state.get("in_ccm"), None | Some("" | "false" | "0"));
         let connected: BTreeSet<PacemakerName> =
             all.filter(is_in).filter_map(|state| PacemakerName::read(state.get("uname")?)).collect();
@@ -127,7 +130,7 @@ impl CrmMon {
         Ok(self)
     }
 
-    /// The delegate of watchdog fencing has a name like a node's.
+    /// Recognizes the delegate of watchdog fencing, which has a name like a node's.
     fn name_the_watchdog(&mut self) {
         let is_it = |name: &str| name == WATCHDOG;
         if self.nodes.iter().any(|(name, _)| is_it(name.as_str())) {
@@ -140,29 +143,30 @@ impl CrmMon {
         }
     }
 
-    /// How Pacemaker sees `wanted`, one of Ganeti's nodes `all`; [`Membership::Unknown`] for one that it does not have, or
-    /// whose name there may mean another.
+    /// Returns the state of `wanted`, one of Ganeti's nodes `all`; [`Membership::Unknown`] if Pacemaker does not have
+    /// it, or its name there may mean another node.
     #[must_use]
     pub fn membership(&self, wanted: &NodeName, all: &[NodeName]) -> Membership {
         self.called(wanted, all).map_or(Membership::Unknown, |name| self.of(name))
     }
 
-    /// What Pacemaker calls `wanted`, one of Ganeti's nodes `all`.
+    /// Returns Pacemaker's name of `wanted`, one of Ganeti's nodes `all`.
     ///
     /// # Errors
-    /// [`NoPacemakerName`].
+    /// [`NoPacemakerName`] if no name means the node, or it is unknown which one does.
     pub fn called(&self, wanted: &NodeName, all: &[NodeName]) -> Result<&PacemakerName, NoPacemakerName> {
         called(wanted, self.nodes.iter().map(|(name, _)| name), all)
     }
 
-    /// How Pacemaker sees one of its own nodes.
+    /// Returns the state of one of Pacemaker's own nodes.
     #[must_use]
     pub fn of(&self, name: &PacemakerName) -> Membership {
         let found = self.nodes.iter().find(|(known, _)| known == name);
         found.map_or(Membership::Unknown, |(_, membership)| *membership)
     }
 
-    /// The fence history of `wanted`, one of Ganeti's nodes `all`. An entry whose target may be another of them is not of it.
+    /// Returns the fence history of `wanted`, one of Ganeti's nodes `all`. An entry whose target may be another of them
+    /// is left out.
     #[must_use]
     pub fn fences_of(&self, wanted: &NodeName, all: &[NodeName]) -> Vec<Fence> {
         let same = |target: &NodeName| node::means(target, wanted, all);
@@ -185,7 +189,8 @@ fn is_master_role(tag: &BytesStart<'_>) -> bool {
     attribute(tag, "resource_agent").ends_with(":ganeti-master-role")
 }
 
-/// A primitive that runs, or the promoted instance of a clone; the names of roles changed in Pacemaker 2.1.
+/// Returns whether the resource is a primitive that runs, or the promoted instance of a clone. The names of roles
+/// changed in Pacemaker 2.1.
 fn holds_role(tag: &BytesStart<'_>) -> bool {
     flag(tag, "active")
         && matches!(attribute(tag, "role").as_str(), "Started" | "Starting" | "Promoted" | "Promoting" | "Master")
@@ -214,7 +219,7 @@ fn fence(tag: &BytesStart<'_>) -> Option<(NodeName, Fence)> {
     Some((name(tag, "target")?, fence))
 }
 
-/// Milliseconds since 1970 of a time as Pacemaker writes it: with its offset, or in UTC (`crm_time_as_string`).
+/// Parses a time of Pacemaker into milliseconds since 1970: with its offset, or in UTC (`crm_time_as_string`).
 #[must_use]
 pub fn completed_ms(text: &str) -> Option<u64> {
     const WITH_OFFSET: [&str; 2] = ["%Y-%m-%d %H:%M:%S%.f %:z", "%Y-%m-%d %H:%M:%S%.f%:z"];
@@ -244,7 +249,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Taken from Pacemaker 2.1.5, shortened.
+    /// Output of Pacemaker 2.1.5, shortened.
     const XML: &str = r#"<pacemaker-result api-version="2.25" request="crm_mon">
         <summary><current_dc present="true" name="n1.lab" with_quorum="true"/>
           <cluster_options stonith-enabled="true" maintenance-mode="false"/></summary>
@@ -291,7 +296,7 @@ mod tests {
         assert_eq!(fences[0].completed_ms, found.fences_of(&name("n4.lab"), &all)[0].completed_ms);
     }
 
-    /// As Pacemaker 2.1.5 has them of a remote node that was fenced, and whose connection is being tried.
+    /// Output of Pacemaker 2.1.5 for a remote node that was fenced, and whose connection is being tried.
     #[test]
     fn a_remote_node_that_is_not_connected_to_is_not_online() {
         const STATES: &str = r#"<xpath-query><node_state id="1" uname="n1.lab" in_ccm="false" crmd="online"/>
@@ -323,7 +328,7 @@ mod tests {
         }
     }
 
-    /// Ambiguity is never a match: an entry of `n1` is of neither of two nodes with that short name.
+    /// An ambiguous name is never a match: an entry of `n1` belongs to neither of two nodes with that short name.
     #[test]
     fn of_two_domains_with_one_short_name_neither_has_its_history() {
         let text =
@@ -347,7 +352,7 @@ mod tests {
         assert_eq!(CrmMon::parse(&named).unwrap().fences[0].1.delegate, Delegate::Host(name("watchdog")));
     }
 
-    /// What Pacemaker does not say must allow nothing.
+    /// A missing value must allow nothing.
     #[test]
     fn what_is_missing_allows_least() {
         let found = CrmMon::parse(r#"<r><nodes><node name="n1" online="true"/></nodes></r>"#).unwrap();

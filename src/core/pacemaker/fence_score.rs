@@ -1,10 +1,11 @@
-//! How much a node is wanted to run the fence device, by what the node itself says: a transient node attribute that a rule of a
-//! location constraint takes as its score.
+//! The fence score: a transient node attribute by which each node publishes whether it can run the fence device. A rule
+//! of a location constraint uses it as the score. Pure.
 //!
-//! Only the scheduler reads it. Pacemaker's fencer reads the rule without the status section (`pcmk_sched_location_only`,
-//! `daemons/fenced/fenced_scheduler.c`; `pe_flag_quick_location` before 2.1.7), so that it keeps no node from fencing: there the
-//! device's own answer to `list` counts, which each node gives for itself. So a cluster that has just started, or in which nodes
-//! have died faster than anything could be changed, fences from whichever node can.
+//! Only the scheduler reads it. Pacemaker's fencer reads the rule without the status section
+//! (`pcmk_sched_location_only`, `daemons/fenced/fenced_scheduler.c`; `pe_flag_quick_location` before 2.1.7). So the
+//! score keeps no node from fencing: for the fencer the device's own answer to `list` counts, which each node gives for
+//! itself. A cluster that has just started, or whose nodes have died faster than anything could be changed, therefore
+//! fences from any node that can.
 
 use std::collections::BTreeSet;
 
@@ -12,22 +13,22 @@ use super::names::PacemakerName;
 use super::resources::Resources;
 use super::tree::Element;
 
-/// The node attribute. A node that has not said anything yet may run the device.
+/// The node attribute. A node that has not published it yet may run the device.
 pub const ATTRIBUTE: &str = "gnt-ha-fence-score";
 
-/// What a node says.
+/// What a node publishes of its ability to fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MayFence {
-    /// It lacks what is needed.
+    /// The node lacks what the device needs.
     No,
-    /// It has what is needed, as a copy.
+    /// The node has what the device needs, as a copy.
     Yes,
-    /// It has what is needed, and holds Ganeti's configuration.
+    /// The node has what the device needs, and holds Ganeti's configuration.
     Candidate,
 }
 
 impl MayFence {
-    /// The score, as Pacemaker writes it.
+    /// Returns the score, as Pacemaker writes it.
     #[must_use]
     pub const fn score(self) -> &'static str {
         match self {
@@ -38,9 +39,9 @@ impl MayFence {
     }
 }
 
-/// The full members that are there and may fence `target` with a device of ours, by a whole CIB with its status section: none is
-/// kept off by its name, and none has said that it lacks what is needed. `None` where there is no device of ours, or the status
-/// tells of no member.
+/// Returns the full members that are online and may fence `target` with a `fence_ganeti` device, by a whole CIB with
+/// its status section. A member that is kept off by its name, or has published that it lacks what is needed, is left
+/// out. `None` if there is no such device, or the status has no member.
 #[must_use]
 pub fn fencers(cib: &str, resources: &Resources, target: &PacemakerName) -> Option<Vec<PacemakerName>> {
     let cib = Element::parse(cib).ok()?;
@@ -72,8 +73,8 @@ pub fn fencers(cib: &str, resources: &Resources, target: &PacemakerName) -> Opti
     Some(states.into_iter().filter(|(node, state)| may(node, state)).map(|(node, _)| node).collect())
 }
 
-/// The full members that have said that they lack what the device needs, by a whole CIB with its status section. What a node said
-/// goes from there when it leaves.
+/// Returns the full members that have published that they lack what the device needs, by a whole CIB with its status
+/// section. The attribute of a node is removed when the node leaves.
 #[must_use]
 pub fn lacking(cib: &str) -> BTreeSet<PacemakerName> {
     let Ok(cib) = Element::parse(cib) else { return BTreeSet::new() };
@@ -85,7 +86,7 @@ pub fn lacking(cib: &str) -> BTreeSet<PacemakerName> {
     states.filter_map(|state| PacemakerName::read(state.get("uname")?)).collect()
 }
 
-/// A word until Pacemaker 2.1, the time since when it is so since then.
+/// Returns whether `crmd` means online: a word until Pacemaker 2.1, later the time since when.
 fn is_online(crmd: &str) -> bool {
     crmd == "online" || crmd.parse().is_ok_and(|since: u64| since > 0)
 }

@@ -1,8 +1,9 @@
-//! Which devices Pacemaker may have fenced a node with, and what they are: primitives, host lists, fencing topology, watchdog.
+//! The devices with which Pacemaker may have fenced a node, and their kinds: primitives, host lists, fencing topology,
+//! watchdog. Pure.
 //!
-//! Sources: Pacemaker Explained, fencing-2.4.rng; `lib/fencing/st_client.c` (host lists), `fenced_commands.c` (topology).
-//! Rules and references are not followed: what they could change is taken for what allows least. Devices that were
-//! registered by hand (`stonith_admin --register`) or deleted since are not seen.
+//! Sources: Pacemaker Explained, fencing-2.4.rng; `lib/fencing/st_client.c` (host lists), `fenced_commands.c`
+//! (topology). Rules and references are not followed: a value that they could change counts as the one that allows
+//! least. Devices that were registered by hand (`stonith_admin --register`) or deleted since are not seen.
 
 mod device;
 mod topology;
@@ -20,36 +21,36 @@ pub use device::Device;
 use device::{all_values, least_of};
 use topology::{Level, Topology};
 
-/// What Pacemaker fences with.
+/// The fence devices and levels of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fencing {
     devices: Vec<Device>,
     topology: Topology,
-    /// Watchdog fencing is on for all nodes (`stonith-watchdog-timeout`).
+    /// Whether watchdog fencing is on for all nodes (`stonith-watchdog-timeout`).
     watchdog: bool,
 }
 
-/// One way to fence a node: all of these devices must succeed.
+/// One option to fence a node: all of these devices must succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// The level of the fencing topology; none without one.
+    /// The level of the fencing topology; `None` without one.
     pub level: Option<u32>,
-    /// The devices.
+    /// The devices that are used together.
     pub devices: Vec<Device>,
 }
 
-/// The ways in which Pacemaker may fence a node.
+/// The options that Pacemaker has to fence a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ways(pub Vec<Way>);
 
 impl Ways {
-    /// Those of a node whose only device is a `fence_ganeti` that takes this grade.
+    /// Returns the options of a node whose only device is a `fence_ganeti` that accepts this grade.
     #[must_use]
     pub fn ours(least: Grade) -> Self {
         Self::of_kinds(&[&[Kind::Ours { least }]])
     }
 
-    /// With devices of these kinds.
+    /// Returns options with devices of these kinds.
     #[must_use]
     pub fn of_kinds(ways: &[&[Kind]]) -> Self {
         let device = |kind: &Kind| Device::only_known_as("", "", *kind);
@@ -57,13 +58,13 @@ impl Ways {
         Self(ways.iter().map(way).collect())
     }
 
-    /// What a success proves that no receipt tells of.
+    /// Returns what a success proves that has no receipt. `stays_off`: the action was `off`, not `reboot`.
     #[must_use]
     pub fn worth(&self, stays_off: bool) -> Worth {
         self.0.iter().map(|way| way.worth(stays_off)).reduce(Worth::weaker).unwrap_or_else(|| of_ways([], stays_off))
     }
 
-    /// Whether a `fence_ganeti` device is part of a way.
+    /// Returns whether a `fence_ganeti` device is part of an option.
     #[must_use]
     pub fn has_ours(&self) -> bool {
         self.0.iter().any(Way::has_ours)
@@ -81,7 +82,7 @@ impl fmt::Display for Way {
 }
 
 impl Way {
-    /// Whether a `fence_ganeti` device is part of it.
+    /// Returns whether a `fence_ganeti` device is part of the option.
     #[must_use]
     pub fn has_ours(&self) -> bool {
         self.devices.iter().any(|device| matches!(device.kind, Kind::Ours { .. }))
@@ -91,17 +92,17 @@ impl Way {
         self.devices.iter().map(|device| device.kind).collect()
     }
 
-    /// What its success proves that no receipt tells of.
+    /// Returns what a success by this option proves without a receipt. `stays_off`: the action was `off`, not `reboot`.
     #[must_use]
     pub fn worth(&self, stays_off: bool) -> Worth {
-        // What one of them switches on again is on.
+        // A host that one of the devices switches on again is on.
         let stays_off = stays_off && !self.devices.iter().any(|device| device.reboots_for_off.is_some());
         of_ways([self.kinds().as_slice()], stays_off)
     }
 }
 
 impl Fencing {
-    /// What a whole CIB says; `power_agents` are agents that the configuration names beside those that are known.
+    /// Reads a whole CIB. `power_agents` are agents that the configuration names in addition to the known ones.
     #[must_use]
     pub fn of(cib: &Element, power_agents: &BTreeSet<String>) -> Self {
         let templates = cib.all("template");
@@ -111,7 +112,7 @@ impl Fencing {
             matches!(pair.get("name"), Some("stonith-watchdog-timeout" | "fencing-watchdog-timeout"))
         };
         let pairs: Vec<&Element> = cib.all("crm_config").into_iter().flat_map(|config| config.all("nvpair")).collect();
-        // What cannot be read as zero is on.
+        // A value that is not zero or cannot be read counts as on.
         let is_on = |pair: &&Element| pair.get("value").and_then(milliseconds) != Some(0);
         Self {
             devices: cib.all("primitive").iter().filter_map(device).collect(),
@@ -120,7 +121,7 @@ impl Fencing {
         }
     }
 
-    /// The same, where these agents switch power, too.
+    /// Returns the same devices, with these agents as power agents.
     #[must_use]
     pub fn with(&self, power_agents: &BTreeSet<String>) -> Self {
         let mut all = self.clone();
@@ -130,25 +131,25 @@ impl Fencing {
         all
     }
 
-    /// The least proof that a `fence_ganeti` device takes; none without such a device.
+    /// Returns the weakest grade that a `fence_ganeti` device accepts; `None` without such a device.
     #[must_use]
     pub fn least_of_ours(&self) -> Option<Grade> {
         let least = |device: &Device| match device.kind {
             Kind::Ours { least } => Some(least),
-            // Its `minimum_grade` is beside the point: it takes no grade at all.
+            // A device with an odd parameter does not count by its `minimum_grade`: it checks no grade at all.
             _ => None,
         };
         self.devices.iter().filter_map(least).min()
     }
 
-    /// The devices.
+    /// Returns all devices.
     #[must_use]
     pub fn devices(&self) -> &[Device] {
         &self.devices
     }
 
-    /// The ways in which `node`, one of Ganeti's nodes `all`, may be fenced. A device whose machine another node has, too, has
-    /// seen the power of nobody knows which of them.
+    /// Returns the options to fence `node`, one of Ganeti's nodes `all`. If another node has the machine of a device,
+    /// too, it is unknown whose power the device has read.
     #[must_use]
     pub fn ways(&self, node: &NodeName, all: &[NodeName]) -> Ways {
         let (levels, is_sure) = self.topology.levels_of(node, all);
@@ -157,7 +158,7 @@ impl Fencing {
             let alone = self.devices.iter().filter(|device| device.may_fence(node, all));
             ways.extend(alone.map(|device| Way { level: None, devices: vec![device.clone()] }));
         }
-        // It is tried last, whatever else there is.
+        // Pacemaker tries the watchdog last, whatever else there is.
         if self.watchdog {
             ways.push(Way { level: None, devices: vec![Device::watchdog()] });
         }
@@ -169,7 +170,7 @@ impl Fencing {
         Ways(ways)
     }
 
-    /// Another node whose power a device, or one beside it, would switch where `node` is meant.
+    /// Returns another node whose power a device, or one beside it, would switch where `node` is meant.
     #[must_use]
     pub fn shared_with<'a>(
         &'a self,
@@ -184,7 +185,7 @@ impl Fencing {
         let everybody = self.topology.everybody(all);
         let same = |other: &NodeName, beside: &Device| match (&machine, beside.machine_of(other, &self.topology, all)) {
             (Some(one), Some(other)) => !one.is_disjoint(&other),
-            // What cannot be told may be any machine, but only its own device is suspected of it.
+            // A machine that is unknown may be any, but only the same device is suspected of it.
             _ => beside.id == device.id,
         };
         let switches = self.devices.iter().filter(|beside| matches!(beside.kind, Kind::Power { .. }));
@@ -194,13 +195,13 @@ impl Fencing {
         })
     }
 
-    /// Whether Pacemaker may choose a device for a node, by its topology.
+    /// Returns whether Pacemaker may choose a device for a node, by its topology.
     fn uses(&self, device: &Device, node: &NodeName, all: &[NodeName]) -> bool {
         let (levels, is_sure) = self.topology.levels_of(node, all);
         !is_sure || levels.iter().any(|level| level.devices.contains(&device.id))
     }
 
-    /// The fencing levels that are never used, by their ids, with the reason.
+    /// Returns the ids of the fencing levels that are never used, each with the reason.
     #[must_use]
     pub fn ignored_levels(&self, all: &[NodeName]) -> Vec<(String, String)> {
         let everybody = self.topology.everybody(all);
@@ -229,7 +230,8 @@ impl Fencing {
         self.devices.iter().find(|device| device.id == *id)
     }
 
-    /// A level with a device that cannot fence the node never succeeds: then which.
+    /// Returns the option of a level; if one of its devices cannot fence the node, the level never succeeds, and the
+    /// error names the device.
     fn of_level(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> Result<Way, String> {
         let device = |id: &String| match self.device(id) {
             Some(device) if device.may_fence(node, all) => Ok(device.clone()),

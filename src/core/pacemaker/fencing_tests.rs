@@ -8,7 +8,7 @@ fn all() -> Vec<NodeName> {
     ["n1.lab", "n2.lab", "n3.lab"].map(name).to_vec()
 }
 
-/// A primitive of this agent with these parameters.
+/// Returns a primitive of this agent with these parameters.
 fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| format!("<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
     let pairs: String = parameters.iter().map(pair).collect();
@@ -28,20 +28,20 @@ fn fencing(properties: &str, resources: &str, topology: &str) -> Fencing {
     Fencing::of(&Element::parse(&text).unwrap(), &BTreeSet::from(["fence_mine".to_owned()]))
 }
 
-/// What an off proves of n3.lab without a receipt.
+/// Returns the grade that an off of n3.lab proves without a receipt.
 fn grade(resources: &str, topology: &str) -> Grade {
     fencing("", resources, topology).ways(&name("n3.lab"), &all()).worth(true).grade
 }
 
 const OURS_ONLY: &str = r#"<primitive id="f" class="stonith" type="fence_ganeti"/>"#;
 
-/// Tried: a fabric device beside ours in the CIB, and a success without a receipt, became `off`.
+/// A real fault: with a fabric device beside `fence_ganeti` in the CIB, a success without a receipt became `off`.
 #[test]
 fn a_fabric_device_beside_ours_leaves_isolation() {
     assert_eq!(grade(&format!("{OURS_ONLY}{}", device("scsi", "fence_scsi", &[])), ""), Grade::Isolated);
 }
 
-/// Each kind of device alone: what its success proves, and what may be recorded of the power.
+/// Each kind of device alone: the grade of its success, and what may be recorded of the power.
 #[test]
 fn each_kind_of_device() {
     for (agent, parameters, off, powered, reboot) in [
@@ -52,7 +52,7 @@ fn each_kind_of_device() {
         ("fence_gce", vec![("method", "onoff")], Grade::Off, Some(false), Grade::Bounded),
         ("fence_ipmilan", vec![("pcmk_off_action", "status")], Grade::Isolated, None, Grade::Isolated),
         ("fence_ipmilan", vec![("pcmk_reboot_action", "off")], Grade::Off, Some(false), Grade::Bounded),
-        // Pacemaker takes `action` for both of them; the agents take `option` for `action`.
+        // Pacemaker uses `action` for both actions; the agents accept `option` for `action`.
         ("fence_ipmilan", vec![("action", "status")], Grade::Isolated, None, Grade::Isolated),
         ("fence_ipmilan", vec![("option", "on")], Grade::Isolated, None, Grade::Isolated),
         ("fence_ipmilan", vec![("action", "off")], Grade::Off, Some(false), Grade::Bounded),
@@ -68,7 +68,7 @@ fn each_kind_of_device() {
         ("fence_ganeti", vec![("missing_as_off", "true")], Grade::Isolated, None, Grade::Isolated),
         ("fence_ganeti", vec![("missing_as_off", "perhaps")], Grade::Isolated, None, Grade::Isolated),
         ("fence_ganeti", vec![("missing_as_off", "false")], Grade::Bounded, None, Grade::Bounded),
-        // It cuts the virtual machine's network, and says off by that alone.
+        // This device cuts the virtual machine's network, and reports off because of that alone.
         ("fence_azure_arm", vec![("network-fencing", "1")], Grade::Isolated, None, Grade::Isolated),
         ("fence_azure_arm", vec![("network_fencing", "1")], Grade::Isolated, None, Grade::Isolated),
         ("fence_mine", vec![], Grade::Off, Some(false), Grade::Bounded),
@@ -91,7 +91,7 @@ fn each_kind_of_device() {
     }
 }
 
-/// A host's isolation must not count as bounded only because its receipt is out of reach.
+/// The isolation of a host must not count as bounded because its receipt is out of reach.
 #[test]
 fn the_least_that_any_device_of_ours_takes_counts() {
     let with = |grade: &str| device("g", "fence_ganeti", &[("minimum_grade", grade)]);
@@ -125,7 +125,7 @@ fn the_least_that_any_device_of_ours_takes_counts() {
     assert_eq!(grade("", ""), Grade::Isolated, "nobody knows who did it");
 }
 
-/// A device whose host list does not name the node cannot have fenced it; when that cannot be told, it may have.
+/// A device whose host list does not name the node cannot have fenced it; if the list is unknown, it may have.
 #[test]
 fn only_a_host_list_that_leaves_the_node_out_says_that_it_was_not_this_device() {
     let ipmi = device("i", "fence_virsh", &[]);
@@ -153,7 +153,7 @@ fn only_a_host_list_that_leaves_the_node_out_says_that_it_was_not_this_device() 
     assert_eq!(by_short.ways(&two[0], &two).worth(true).grade, Grade::Isolated);
 }
 
-/// Of a node with a fencing topology only the devices of its levels count; of a level all have succeeded.
+/// For a node with a fencing topology only the devices of its levels count; of a level all have succeeded.
 #[test]
 fn a_topology_decides_which_devices_count() {
     let all_devices = [device("i", "fence_virsh", &[]), device("s", "fence_scsi", &[]), OURS_ONLY.to_owned()].concat();
@@ -175,11 +175,11 @@ fn a_topology_decides_which_devices_count() {
     assert_eq!(of(&level("target=\"n1\"", 1, "i")), (Grade::Isolated, true), "of another node");
     assert_eq!(of(&level("target-pattern=\"^n[23]$\"", 1, "i")), (Grade::Off, false));
     assert_eq!(of(&level("target-pattern=\"^n1\"", 1, "i")), (Grade::Isolated, true));
-    // What is not understood may fit or not.
+    // A pattern that is not understood may match or not.
     assert_eq!(of(&level("target-pattern=\"(n3)\"", 1, "i")), (Grade::Isolated, true));
     assert_eq!(of(&level("target-attribute=\"rack\" target-value=\"b\"", 1, "i")), (Grade::Off, false));
     assert_eq!(of(&level("target-attribute=\"rack\" target-value=\"c\"", 1, "i")), (Grade::Isolated, true));
-    // Pacemaker compares whole names, and takes no other index than 1 to 9: then any device may have done it.
+    // Pacemaker compares whole names, and accepts only an index of 1 to 9: otherwise any device may have done it.
     assert_eq!(of(&level("target=\"n3.lab\"", 1, "i")), (Grade::Isolated, true));
     assert_eq!(of(&level("target=\"N3\"", 1, "i")), (Grade::Off, false));
     assert_eq!(of(&level("target=\"n3\"", 10, "i")), (Grade::Isolated, true));
@@ -188,7 +188,7 @@ fn a_topology_decides_which_devices_count() {
     assert_eq!(of(&level("target=\"n3\"", 1, "gone")), (Grade::Isolated, false));
 }
 
-/// Where Pacemaker may trust the watchdog, a success without a receipt never says that the power is off.
+/// If Pacemaker may use the watchdog, a success without a receipt never proves that the power is off.
 #[test]
 fn watchdog_fencing_may_have_been_it() {
     let of = |value: &str| {
@@ -204,7 +204,8 @@ fn watchdog_fencing_may_have_been_it() {
     }
 }
 
-/// A device that would switch one machine for two nodes proves neither of them off: nobody knows whose power it saw.
+/// A device that would switch one machine for two nodes proves neither of them off: it is unknown whose power it has
+/// read.
 #[test]
 fn a_machine_of_two_nodes_proves_neither_off() {
     let bmc = |id: &str, more: &[(&str, &str)]| device(id, "fence_ipmilan", &[&[("ip", "10.0.0.9")], more].concat());
@@ -217,7 +218,7 @@ fn a_machine_of_two_nodes_proves_neither_off() {
         (pdu("p", &[("plug", "3")]), Grade::Isolated),
         (pdu("p", &[("plug", "3"), listed("n3")]), Grade::Off),
         (pdu("p", &[("plug", "3"), listed("n3 N3.LAB")]), Grade::Off),
-        // Nobody is called that.
+        // No node has that name.
         (pdu("p", &[("plug", "3"), listed("n3,n9")]), Grade::Off),
         (pdu("p", &[("port", "dynamic"), listed("n2,n3")]), Grade::Off),
         (pdu("p", &[]), Grade::Off),
@@ -228,7 +229,7 @@ fn a_machine_of_two_nodes_proves_neither_off() {
         (pdu("p", &[mapped("n2:n3"), listed("n2,n3")]), Grade::Isolated),
         (pdu("p", &[("pcmk_host_argument", "none"), listed("n2,n3")]), Grade::Isolated),
         (pdu("p", &[("pcmk_host_argument", "switch"), ("plug", "1"), mapped("n2:2;n3:3")]), Grade::Off),
-        // A board is one machine, whatever plug it is told.
+        // A board is one machine, whatever plug it is given.
         (bmc("b", &[listed("n2,n3")]), Grade::Isolated),
         (bmc("b", &[mapped("n2:2;n3:3")]), Grade::Isolated),
         (bmc("b", &[]), Grade::Isolated),
@@ -238,7 +239,7 @@ fn a_machine_of_two_nodes_proves_neither_off() {
         (bmc("a", &[listed("n3")]) + &bmc("b", &[listed("n3")]), Grade::Off),
         (pdu("a", &[("plug", "3"), listed("n2")]) + &pdu("b", &[("port", "1:3"), listed("n3")]), Grade::Isolated),
         (pdu("a", &[("plug", "2"), listed("n2")]) + &pdu("b", &[("plug", "3"), listed("n3")]), Grade::Off),
-        // What cannot be read may be any machine.
+        // A value that cannot be read may be any machine.
         (
             pdu("p", &[("plug", "3"), listed("n3")])
                 .replace("</primitive>", "<instance_attributes id-ref=\"more\"/></primitive>"),
@@ -249,7 +250,7 @@ fn a_machine_of_two_nodes_proves_neither_off() {
         let powered = (expected == Grade::Off).then_some(false);
         assert_eq!((worth.grade, worth.powered), (expected, powered), "{resources}");
     }
-    // By the topology a device is one node's alone.
+    // By the topology a device belongs to one node alone.
     let alone =
         ["n1", "n2", "n3"].map(|node| device(node, "fence_ipmilan", &[("ip", &format!("{node}-bmc"))])).concat();
     let level = |node: &str| format!("<fencing-level target=\"{node}\" index=\"1\" devices=\"{node}\"/>");
@@ -258,7 +259,7 @@ fn a_machine_of_two_nodes_proves_neither_off() {
     assert_eq!(grade(&alone, &["n1", "n3"].map(level).concat()), Grade::Isolated, "n2 may be fenced by n3's");
 }
 
-/// Only permanent node attributes choose a fencing level: capacities for placement are none.
+/// Only permanent node attributes choose a fencing level: capacities for placement do not.
 #[test]
 fn utilization_is_no_node_attribute() {
     let level = "<fencing-level target-attribute=\"rack\" target-value=\"b\" index=\"1\" devices=\"i\"/>";

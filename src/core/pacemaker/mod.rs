@@ -1,4 +1,4 @@
-//! Pacemaker's own words: its configuration, its state, its notifications.
+//! Parsers and types for Pacemaker's configuration, state, simulations and notifications. Pure.
 
 pub mod cib;
 pub mod crm_mon;

@@ -1,8 +1,8 @@
-//! What Pacemaker calls a node: often its short name, where Ganeti has the full one.
+//! Pacemaker's names of nodes: often short names, where Ganeti has full ones. Pure.
 //!
-//! Pacemaker's tools take names that no node has: `stonith_admin --confirm` succeeds and the node stays UNCLEAN,
-//! `crm_attribute --node` and a constraint count for nobody. So a word to Pacemaker takes a [`PacemakerName`], and only
-//! what Pacemaker itself has said becomes one.
+//! Pacemaker's tools accept names that no node has. `stonith_admin --confirm` succeeds and the node stays UNCLEAN.
+//! `crm_attribute --node` and a constraint then apply to no node. So a command to Pacemaker takes a [`PacemakerName`],
+//! and only a name that Pacemaker itself has written becomes one.
 
 use std::fmt;
 
@@ -13,29 +13,30 @@ use crate::core::node::{Match, NodeName, compare};
 pub struct PacemakerName(NodeName);
 
 impl PacemakerName {
-    /// What Pacemaker's answer or configuration has; `None` if it cannot be the name of a node.
+    /// Reads a name from Pacemaker's output or configuration; `None` if it is not a valid node name.
     pub(super) fn read(text: &str) -> Option<Self> {
         NodeName::new(text).ok().map(Self)
     }
 
-    /// The node that Pacemaker runs an OCF agent on, by the agent's environment (`OCF_RESKEY_CRM_meta_on_node`).
+    /// Returns the node on which Pacemaker runs an OCF agent, by the agent's environment
+    /// (`OCF_RESKEY_CRM_meta_on_node`).
     pub fn of_agent(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         Self::read(&variable("OCF_RESKEY_CRM_meta_on_node")?)
     }
 
-    /// A name for a test.
+    /// Returns a name for a test.
     #[cfg(test)]
     pub(crate) fn of_test(text: &str) -> Self {
         Self(NodeName::new(text).unwrap())
     }
 
-    /// For Pacemaker's tools.
+    /// Returns the name as an argument for Pacemaker's tools.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// To be compared with Ganeti's names.
+    /// Returns the name for a comparison with Ganeti's names.
     #[must_use]
     pub const fn name(&self) -> &NodeName {
         &self.0
@@ -48,27 +49,27 @@ impl fmt::Display for PacemakerName {
     }
 }
 
-/// Why a node of Ganeti's has no name in Pacemaker.
+/// The reason why a node of Ganeti has no name in Pacemaker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPacemakerName {
-    /// No node of Pacemaker's means it.
+    /// No node of Pacemaker has a name that means it.
     #[error("Pacemaker has no node {node} (it has {}); a node must have the same host name in both", list(known))]
     Unknown {
-        /// Ganeti's node.
+        /// The node, as Ganeti names it.
         node: NodeName,
-        /// Pacemaker's nodes.
+        /// The names of Pacemaker's nodes.
         known: Vec<String>,
     },
-    /// Several of them mean it, or one of them may mean it or another node of Ganeti's.
+    /// Several names mean it, or one of them may mean it or another node of Ganeti's.
     #[error(
         "which node of Pacemaker's {node} is cannot be told: it may be {}; remove what is left over (crm_node --remove NAME), or use \
          full names in Pacemaker",
         list(candidates)
     )]
     Ambiguous {
-        /// Ganeti's node.
+        /// The node, as Ganeti names it.
         node: NodeName,
-        /// Pacemaker's nodes that may mean it.
+        /// The names of Pacemaker's nodes that may mean it.
         candidates: Vec<String>,
     },
 }
@@ -77,11 +78,11 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Of Pacemaker's `names`, the one that means `wanted`, one of Ganeti's nodes `all`. Case does not count, a short name means
-/// the node that alone has it, and a full one no node of another domain.
+/// Returns the one of Pacemaker's `names` that means `wanted`, one of Ganeti's nodes `all`. Case does not count. A
+/// short name means the one node that has it, and a full name never a node of another domain.
 ///
 /// # Errors
-/// [`NoPacemakerName`]: none of them means it, or which one does cannot be told.
+/// [`NoPacemakerName`] if no name means the node, or it is unknown which one does.
 pub fn called<'a>(
     wanted: &NodeName,
     names: impl IntoIterator<Item = &'a PacemakerName>,
@@ -115,11 +116,11 @@ mod tests {
         texts.iter().map(|text| NodeName::new(text).unwrap()).collect()
     }
 
-    /// A word to Pacemaker uses Pacemaker's own name of the node, or is not said: a name that no node has is taken by its
-    /// tools, and changes nothing.
+    /// A command to Pacemaker uses Pacemaker's own name of the node, or is not given. Pacemaker's tools accept a name
+    /// that no node has, and change nothing.
     #[test]
     fn a_node_is_found_by_its_own_name_or_not_at_all() {
-        // Ganeti's nodes, Pacemaker's, and for each of Ganeti's what Pacemaker calls it.
+        // Ganeti's nodes, Pacemaker's nodes, and for each of Ganeti's its name in Pacemaker.
         type Row = (&'static [&'static str], &'static [&'static str], &'static [Option<&'static str>]);
         const ROWS: [Row; 11] = [
             (&["n1.lab", "n3.lab"], &["n1.lab", "n3.lab"], &[Some("n1.lab"), Some("n3.lab")]),
@@ -129,10 +130,10 @@ mod tests {
             (&["n1.lab", "n3.lab"], &["n1.lab", "n3.other"], &[Some("n1.lab"), None]),
             (&["node1.lab", "node10.lab"], &["node10", "node1"], &[Some("node1"), Some("node10")]),
             (&["node1.lab", "node10.lab"], &["node10"], &[None, Some("node10")]),
-            // One name for two nodes of Ganeti's.
+            // One name that may mean two nodes of Ganeti.
             (&["n1.east", "n1.west"], &["n1"], &[None, None]),
             (&["n1.east", "n1.west"], &["n1.east", "n1.west"], &[Some("n1.east"), Some("n1.west")]),
-            // Two names for one: one of them is left over, and Pacemaker does not say which.
+            // Two names for one node: one of them is left over, and Pacemaker does not show which.
             (&["n1.lab", "n3.lab"], &["n1", "n3", "n3.lab"], &[Some("n1"), None]),
             (&["n1.lab"], &[], &[None]),
         ];
@@ -159,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Pacemaker tells an agent on which node it runs, by its own name.
+    /// Pacemaker passes its own name of the node to an agent.
     #[test]
     fn an_agent_is_told_the_name() {
         let of =

@@ -1,16 +1,17 @@
-//! Pacemaker's notifications to the instances of a clone, and what they mean for a node.
+//! Pacemaker's notifications to the instances of a clone, and what they mean for a node. Pure.
 //!
-//! Source: `lib/pengine/pe_notif.c`. They are triggers only: one may be lost, and after the loss of several nodes
-//! Pacemaker 2.1.5 names one of them.
+//! Source: `lib/pengine/pe_notif.c`. Notifications are only triggers: one may be lost, and after the loss of several
+//! nodes Pacemaker 2.1.5 names one of them.
 
-/// What Pacemaker tells an instance of a clone (`OCF_RESKEY_CRM_meta_notify_*`).
+/// The notification that Pacemaker passes to an instance of a clone (`OCF_RESKEY_CRM_meta_notify_*`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notification {
     /// `pre` or `post`.
     pub kind: String,
     /// `start`, `stop`, `promote`, `demote`.
     pub operation: String,
-    /// Why (`key_operation`): `stonith` after a fencing, `stopped` after a graceful stop. Pacemaker 2.1.5 and later.
+    /// The reason (`key_operation`): `stonith` after a fencing, `stopped` after a graceful stop. Pacemaker 2.1.5 and
+    /// later.
     pub key_operation: String,
     /// The nodes whose instance stops (`stop_uname`).
     pub stopping: Vec<String>,
@@ -18,20 +19,20 @@ pub struct Notification {
     pub starting: Vec<String>,
 }
 
-/// What a notification means for the record that Ganeti keeps of its nodes.
+/// The meaning of a notification for Ganeti's record of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Nodes were fenced; Pacemaker 2.1.5 may name only one of several.
     Fenced(Vec<String>),
     /// Nodes left gracefully, or their instance is restarted.
     Left(Vec<String>),
-    /// Nodes are there, again or for the first time: what was drained for their absence is not to wait.
+    /// Nodes are there, again or for the first time. A node that was drained because it had left must not wait.
     Came(Vec<String>),
-    /// Nothing.
+    /// The notification has no meaning for the record.
     Nothing,
 }
 
-/// Reads a notification.
+/// Returns the meaning of a notification.
 #[must_use]
 pub fn meaning(notice: &Notification) -> Meaning {
     match (notice.kind.as_str(), notice.operation.as_str(), notice.key_operation.as_str()) {
@@ -47,7 +48,7 @@ pub fn meaning(notice: &Notification) -> Meaning {
 mod tests {
     use super::*;
 
-    /// `pe_notif.c`: a fencing and a graceful stop differ by `key_operation` alone.
+    /// `pe_notif.c`: a fencing and a graceful stop differ in `key_operation` alone.
     #[test]
     fn a_fencing_is_told_from_a_graceful_leave() {
         let notice = Notification {
@@ -67,7 +68,7 @@ mod tests {
         assert_eq!(meaning(&Notification { stopping: vec![], ..notice }), Meaning::Nothing);
     }
 
-    /// A node that was drained because it had left is taken back when its instance has started, not at some later monitor.
+    /// A node that was drained because it had left is un-drained when its instance has started, not at a later monitor.
     #[test]
     fn who_comes_is_told_when_its_instance_has_started() {
         let notice = Notification {

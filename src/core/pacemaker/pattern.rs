@@ -1,7 +1,7 @@
-//! Patterns of node names (`target-pattern` of a fencing level): extended regular expressions of POSIX, as far as node names
-//! need them. What uses more (groups, counts, classes by name) cannot be told here.
+//! Patterns of node names (`target-pattern` of a fencing level): POSIX extended regular expressions, as far as node
+//! names need them. Pure. For a pattern that uses more (groups, counts, named classes) the result is unknown.
 
-/// One thing that a character is compared with.
+/// One element of a pattern, which is compared with a character or a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Atom {
     Any,
@@ -11,7 +11,7 @@ enum Atom {
     In { ranges: Vec<(char, char)>, negated: bool },
 }
 
-/// An atom with how often it may stand.
+/// An atom with the number of times that it may occur.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Piece {
     atom: Atom,
@@ -19,10 +19,10 @@ struct Piece {
     most: usize,
 }
 
-/// The most steps that a comparison may take.
+/// The greatest number of steps of one comparison.
 const STEPS: usize = 20_000;
 
-/// Whether a name has a part that the pattern describes (`regexec(3)`, case counts); none where that cannot be told.
+/// Returns whether a part of the name matches the pattern (`regexec(3)`, case counts); `None` if that is unknown.
 pub(super) fn matches(pattern: &str, name: &str) -> Option<bool> {
     let ways: Vec<Vec<Piece>> = pattern.split('|').map(pieces).collect::<Option<_>>()?;
     let name: Vec<char> = name.chars().collect();
@@ -85,7 +85,7 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Atom> {
     }
 }
 
-/// None when it takes too long.
+/// Returns whether the pieces match the name at this place; `None` if the steps are used up.
 fn follows(pieces: &[Piece], name: &[char], at: usize, steps: &mut usize) -> Option<bool> {
     *steps = steps.checked_sub(1)?;
     let Some((piece, rest)) = pieces.split_first() else { return Some(true) };
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    /// A pattern that is not understood is neither a match nor none.
+    /// For a pattern that is not understood it is unknown whether it matches.
     #[test]
     fn what_is_not_understood_cannot_be_told() {
         for pattern in ["(n1|n2)", "n{2}", "[[:alpha:]]", "\\w", "*n", "n**", "[a", "^*"] {

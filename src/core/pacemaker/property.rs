@@ -1,24 +1,25 @@
-//! The cluster properties of fencing, which have two names: `stonith-*`, and from Pacemaker 3.0.2 on `fencing-*`.
+//! The cluster properties of fencing, which have two names: `stonith-*`, and from Pacemaker 3.0.2 on `fencing-*`. Pure.
 //!
-//! Source: Pacemaker's `lib/common/options.c` (`cluster_option_value`). A version that knows both names takes the later one where both
-//! are set, and warns of the older one; a version that knows only the older one does not see the other.
+//! Source: Pacemaker's `lib/common/options.c` (`cluster_option_value`). If both names are set, a version that knows
+//! both uses the later one, and warns of the older one. A version that knows only the older one ignores the other.
 
 use super::resources::Resources;
 
-/// The feature set of Pacemaker 3.0.2, the first version that knows the later names. For an older name its `crm_verify` fails.
+/// The feature set of Pacemaker 3.0.2, the first version that knows the later names. In an older version `crm_verify`
+/// fails for them.
 pub const LATER_NAMES: [u32; 3] = [3, 20, 5];
 
-/// A property of fencing.
+/// A cluster property of fencing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FencingProperty {
-    /// Whether anything is fenced.
+    /// Whether Pacemaker fences at all.
     Enabled,
-    /// What an action of a device is given.
+    /// The time that Pacemaker gives an action of a fence device.
     Timeout,
 }
 
 impl FencingProperty {
-    /// Its name in every version until now.
+    /// Returns the name that every version knows until now.
     #[must_use]
     pub const fn older(self) -> &'static str {
         match self {
@@ -27,7 +28,7 @@ impl FencingProperty {
         }
     }
 
-    /// Its name from Pacemaker 3.0.2 on.
+    /// Returns the name from Pacemaker 3.0.2 on.
     #[must_use]
     pub const fn later(self) -> &'static str {
         match self {
@@ -37,17 +38,18 @@ impl FencingProperty {
     }
 }
 
-/// What Pacemaker makes of a property of fencing.
+/// The value of a property that Pacemaker uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effective<'a> {
-    /// The name whose value counts, and that value; `None`: the default counts.
+    /// The name whose value counts, and that value; `None` if the default counts.
     pub set: Option<(&'static str, &'a str)>,
-    /// The name by which it is set so that it counts.
+    /// The name by which the property has to be set so that it counts.
     pub to_set: &'static str,
 }
 
 impl Resources {
-    /// What counts of `property`. Where no feature set is known, either name may count: the older one first.
+    /// Returns the value of `property` that counts. Without a feature set either name may count: the older one comes
+    /// first.
     #[must_use]
     pub fn fencing_property(&self, property: FencingProperty) -> Effective<'_> {
         let (older, later) = (property.older(), property.later());
@@ -71,7 +73,7 @@ impl Resources {
 mod tests {
     use super::*;
 
-    /// Where both names are set, the one counts that the version takes, and what is to be set is what then counts.
+    /// If both names are set, the one that the version uses counts, and the name to set is the one that then counts.
     #[test]
     fn the_name_that_counts_is_the_versions() {
         const OLD: Option<&str> = Some("3.16.1");

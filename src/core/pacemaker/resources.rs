@@ -1,7 +1,7 @@
-//! Pacemaker's configuration as the administrator wrote it: properties, resources, constraints.
+//! Pacemaker's configuration as the administrator wrote it: properties, resources, constraints. Pure.
 //!
-//! Sources: Pacemaker Explained; `/usr/share/pacemaker/resources-*.rng`, `constraints-*.rng`. Templates are followed, rules
-//! are not: of several values the first counts, as for Pacemaker without rules.
+//! Sources: Pacemaker Explained; `/usr/share/pacemaker/resources-*.rng`, `constraints-*.rng`. Templates are followed,
+//! rules are not: of several values the first counts, as for Pacemaker without rules.
 
 use crate::core::grade::Grade;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,120 +14,121 @@ use crate::core::node::NodeName;
 /// Names with their values.
 pub type Pairs = BTreeMap<String, String>;
 
-/// What is configured.
+/// The parts of a CIB that gnt-ha uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// Cluster properties.
+    /// The cluster properties.
     pub properties: Pairs,
-    /// The ids of their sets.
+    /// The ids of the sets of cluster properties.
     pub property_sets: Vec<String>,
-    /// The id of each property's pair.
+    /// The id of each property's `nvpair`, by the property's name.
     pub property_ids: Pairs,
-    /// What the version of Pacemaker that decides knows (`crm_feature_set` of the CIB, which the DC writes); the DC is of the
-    /// oldest version.
+    /// The feature set of the CIB (`crm_feature_set`), which the DC writes. The DC is a node with the oldest version.
     pub feature_set: Option<String>,
-    /// The id of each pair that sets a meta-attribute or a parameter.
+    /// The ids of all `nvpair` elements.
     pub pair_ids: BTreeSet<String>,
-    /// Every primitive.
+    /// All primitives, those in clones and groups included.
     pub primitives: Vec<Primitive>,
-    /// Locations: resource, node, score; those by rules are left out.
+    /// Location constraints with a resource, a node and a score; those with rules are left out.
     pub locations: Vec<Location>,
-    /// Locations whose one rule takes a node attribute as the score where that is defined.
+    /// Location constraints with one rule that uses a node attribute as the score where it is defined.
     pub scored: Vec<Scored>,
-    /// Locations whose one rule keeps a resource off the nodes of one kind.
+    /// Location constraints with one rule that keeps a resource off the nodes of one kind.
     pub by_kind: Vec<ByKind>,
-    /// The ids of all locations, those by rules too.
+    /// The ids of all location constraints, those with rules included.
     pub location_ids: Vec<String>,
-    /// The full members, as Pacemaker calls them. A remote node is kept among the nodes after its connection is gone.
+    /// The full members by Pacemaker's names. Pacemaker keeps a remote node among its nodes after its connection was
+    /// removed.
     pub nodes: Vec<PacemakerName>,
-    /// corosync's number of each full member.
+    /// The corosync node id of each full member.
     pub ids: BTreeMap<PacemakerName, u32>,
-    /// Every node that it has or is to connect to.
+    /// All nodes that Pacemaker has, or is to connect to.
     pub names: BTreeSet<PacemakerName>,
     /// The permanent attributes of each node.
     pub attributes: BTreeMap<PacemakerName, Pairs>,
-    /// Alert agents, each as its id and its path.
+    /// The alert agents, each with its id and path.
     pub alerts: Vec<(String, String)>,
-    /// What it fences with; agents that our configuration adds are not among those that switch power (see [`Fencing::with`]).
+    /// The fence devices and levels. Agents that the configuration of gnt-ha adds do not count as power agents here
+    /// (see [`Fencing::with`]).
     pub fencing: Fencing,
 }
 
-/// One resource.
+/// One primitive resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Primitive {
-    /// Its id.
+    /// The id of the primitive.
     pub id: String,
-    /// The id of the clone, group or bundle around it; its own without one.
+    /// The id of the outermost clone, group or bundle around it; its own id without one.
     pub outer: String,
-    /// `ocf`, `stonith`, `systemd`...
+    /// The class of its agent: `ocf`, `stonith`, `systemd`...
     pub class: String,
-    /// Of an OCF agent.
+    /// The provider of an OCF agent; empty for other classes.
     pub provider: String,
-    /// The agent.
+    /// The type of its agent.
     pub kind: String,
-    /// Its parameters.
+    /// The parameters of the resource.
     pub parameters: Pairs,
-    /// Its meta-attributes, those of the clone around it included.
+    /// The meta-attributes, those of the clone or group around it included.
     pub meta: Pairs,
-    /// Those of the clone or group around it alone: some count nowhere else.
+    /// The meta-attributes of the clone or group around it alone: some of them count nowhere else.
     pub outer_meta: Pairs,
-    /// Its operations.
+    /// The operations, those of its template included.
     pub operations: Vec<Operation>,
-    /// A clone is around it.
+    /// Whether a clone is around it.
     pub is_clone: bool,
     /// The ids of its sets of parameters.
     pub parameter_sets: Vec<String>,
 }
 
-/// One operation.
+/// One operation of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
-    /// `monitor`, `start`...
+    /// The name of the operation: `monitor`, `start`...
     pub name: String,
-    /// Its attributes and meta-attributes.
+    /// The attributes and meta-attributes of the operation.
     pub settings: Pairs,
 }
 
-/// Where a resource may run.
+/// A location constraint: how much a resource is wanted on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// Its own id.
+    /// The id of the constraint.
     pub id: String,
-    /// The resource's id.
+    /// The id of the resource.
     pub resource: String,
-    /// The node.
+    /// The name of the node, as written.
     pub node: String,
-    /// How much it is wanted there.
+    /// The score, as written.
     pub score: String,
 }
 
-/// Where a resource may run, by what each node says of itself.
+/// A location constraint that uses a node attribute as the score.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scored {
-    /// The location's id.
+    /// The id of the constraint.
     pub id: String,
-    /// The resource's id.
+    /// The id of the resource.
     pub resource: String,
-    /// The node attribute that is the score.
+    /// The node attribute with the score.
     pub attribute: String,
 }
 
-/// Where a resource never runs, by the kind of a node (`#kind`: cluster, remote, container).
+/// A location constraint that keeps a resource off the nodes of one kind (`#kind`: cluster, remote, container).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByKind {
-    /// The location's id.
+    /// The id of the constraint.
     pub id: String,
-    /// The resource's id.
+    /// The id of the resource.
     pub resource: String,
-    /// The kind of the nodes that it is kept off.
+    /// The kind of the nodes that the resource is kept off.
     pub kind: String,
 }
 
 impl Resources {
-    /// Reads a whole CIB.
+    /// Parses a whole CIB.
     ///
     /// # Errors
-    /// [`BadCib`].
+    /// [`BadCib`] if the text is not XML, or not a CIB with a configuration.
     pub fn parse(xml: &str) -> Result<Self, BadCib> {
         let cib = Element::parse(xml)?;
         if cib.name != "cib" || cib.children_named("configuration").next().is_none() {
@@ -181,47 +182,48 @@ impl Resources {
         })
     }
 
-    /// The value of a property that has had one of these names (`stonith-*` became `fencing-*` in Pacemaker 3).
+    /// Returns the value of the first of these names that is set (`stonith-*` became `fencing-*` in Pacemaker 3).
     #[must_use]
     pub fn property(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.properties.get(*name)).map(String::as_str)
     }
 
-    /// The primitives of an OCF agent of ours.
+    /// Returns the primitives of an OCF agent of gnt-ha.
     pub fn agents<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Primitive> {
         self.primitives.iter().filter(move |primitive| {
             primitive.class == "ocf" && primitive.provider == "ganeti" && primitive.kind == kind
         })
     }
 
-    /// The least proof that a `fence_ganeti` device takes (`minimum_grade`); of several the least. None without such a device.
+    /// Returns the weakest grade that a `fence_ganeti` device accepts (`minimum_grade`); `None` without such a device.
     #[must_use]
     pub fn least_grade(&self) -> Option<Grade> {
         self.fencing.least_of_ours()
     }
 
-    /// The connections to Pacemaker remote nodes: the id of each is the node's name.
+    /// Returns the connections to Pacemaker remote nodes: the id of each is the node's name.
     pub fn remotes(&self) -> impl Iterator<Item = &Primitive> {
         self.primitives.iter().filter(is_remote)
     }
 
-    /// The remote nodes that Pacemaker is to be connected to: it fences one that it loses, and tries each of them again and again.
+    /// Returns the remote nodes to which Pacemaker is to be connected. Pacemaker fences one that it loses, and tries to
+    /// connect to each again and again.
     #[must_use]
     pub fn wanted_remotes(&self) -> BTreeSet<PacemakerName> {
         let wanted = self.remotes().filter(|remote| !remote.is_held());
         wanted.filter_map(|remote| PacemakerName::read(&remote.id)).collect()
     }
 
-    /// What Pacemaker calls `wanted`, one of Ganeti's nodes `all`.
+    /// Returns Pacemaker's name of `wanted`, one of Ganeti's nodes `all`.
     ///
     /// # Errors
-    /// [`NoPacemakerName`].
+    /// [`NoPacemakerName`] if no name means the node, or it is unknown which one does.
     pub fn called(&self, wanted: &NodeName, all: &[NodeName]) -> Result<&PacemakerName, NoPacemakerName> {
         called(wanted, &self.names, all)
     }
 
-    /// Whether the version of Pacemaker that decides knows at least this feature set. One that is not told is taken for old:
-    /// the old names are understood by all.
+    /// Returns whether the version of Pacemaker that decides has at least this feature set. Without one it counts as
+    /// old: all versions know the old names.
     #[must_use]
     pub fn knows(&self, feature_set: [u32; 3]) -> bool {
         let numbers =
@@ -229,26 +231,26 @@ impl Resources {
         matches!(numbers, Some(Ok(numbers)) if numbers.as_slice() >= feature_set.as_slice())
     }
 
-    /// The fence devices.
+    /// Returns the fence devices.
     pub fn devices(&self) -> impl Iterator<Item = &Primitive> {
         self.primitives.iter().filter(|primitive| primitive.class == "stonith")
     }
 }
 
 impl Primitive {
-    /// The first operation of that name; for a promotable clone's monitors each role has one.
+    /// Returns the first operation of this name; a promotable clone has one monitor for each role.
     #[must_use]
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.name == name)
     }
 
-    /// Whether a meta-attribute is one of Pacemaker's words for true (`crm_str_to_boolean`).
+    /// Returns whether a meta-attribute is true (`crm_str_to_boolean`); `None` if it is not set.
     #[must_use]
     pub fn meta_is_true(&self, name: &str) -> Option<bool> {
         self.meta.get(name).map(|value| is_true(value))
     }
 
-    /// Whether Pacemaker may not start it, or does not manage it.
+    /// Returns whether Pacemaker may not start the resource, or does not manage it.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.meta.get("target-role").is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
@@ -282,20 +284,20 @@ fn is_remote(primitive: &&Primitive) -> bool {
 }
 
 impl Location {
-    /// Whether the resource never runs on the node.
+    /// Returns whether the constraint keeps the resource off the node.
     #[must_use]
     pub fn keeps_off(&self) -> bool {
         score(&self.score).is_some_and(|score| score <= -INFINITY)
     }
 }
 
-/// Pacemaker's words for true (`crm_str_to_boolean`).
+/// Returns whether a value is one of Pacemaker's words for true (`crm_str_to_boolean`).
 #[must_use]
 pub fn is_true(value: &str) -> bool {
     boolean(value) == Some(true)
 }
 
-/// Pacemaker's words for true and false (`crm_str_to_boolean`).
+/// Parses one of Pacemaker's words for true and false (`crm_str_to_boolean`).
 #[must_use]
 pub fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
@@ -305,10 +307,10 @@ pub fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-/// From here on a score is infinite (`PCMK_SCORE_INFINITY`).
+/// The number from which on a score is infinite (`PCMK_SCORE_INFINITY`).
 const INFINITY: i64 = 1_000_000;
 
-/// A score, as Pacemaker reads it (`char2score`).
+/// Parses a score as Pacemaker does (`char2score`).
 #[must_use]
 pub fn score(text: &str) -> Option<i64> {
     let text = text.trim();
@@ -377,7 +379,7 @@ fn operation(element: &Element) -> Operation {
     Operation { name: element.get("name").unwrap_or_default().to_owned(), settings }
 }
 
-/// The pairs of the sets of that name directly in an element.
+/// Returns the pairs of the sets of this name that are directly in an element.
 fn pairs(element: &Element, set: &str) -> Pairs {
     let mut found = Pairs::new();
     for pair in element.children_named(set).flat_map(|set| set.all("nvpair")) {
@@ -388,7 +390,7 @@ fn pairs(element: &Element, set: &str) -> Pairs {
     found
 }
 
-/// Of both, what the first one says where it says something.
+/// Merges both; the values of `first` win.
 fn earlier(first: Pairs, second: Pairs) -> Pairs {
     let mut all = second;
     all.extend(first);

@@ -1,4 +1,4 @@
-//! What Pacemaker would do by a configuration, as `crm_simulate --output-as=xml` tells it.
+//! What Pacemaker would do with a configuration, from the output of `crm_simulate --output-as=xml`. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,27 +10,27 @@ use crate::core::pacemaker::resources::{Primitive, Resources};
 use crate::core::pacemaker::tree::BadCib;
 use crate::core::pacemaker::tree::Element;
 
-/// What Pacemaker would do, in its order.
+/// The actions that Pacemaker would run, in its order, and the present connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulation {
-    /// Without monitors and notifications, which change nothing.
+    /// The actions, without monitors and notifications, which change nothing.
     pub steps: Vec<SimulatedAction>,
-    /// Which host holds the connection to each Pacemaker remote node now.
+    /// The host that now holds the connection to each Pacemaker remote node.
     pub connections: BTreeMap<String, String>,
 }
 
-/// How a host dies in a simulation.
+/// The way in which a host dies in a simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Death {
     /// A full member: corosync loses it.
     Member(PacemakerName),
-    /// A remote node: a monitor of its connection fails (`OPERATION@HOST=CODE`, crm_simulate(8)). Its loss cannot be simulated in
-    /// another way.
+    /// A remote node: a monitor of its connection fails (`OPERATION@HOST=CODE`, crm_simulate(8)). Its loss cannot be
+    /// simulated in another way.
     Connection(String),
 }
 
 impl Death {
-    /// Of `node`, by what is there `now`.
+    /// Returns the way in which `node` dies, by the connections that exist `now`.
     #[must_use]
     pub fn of(node: &PacemakerName, now: &Simulation, resources: &Resources) -> Self {
         let is_it = |remote: &&Primitive| remote.id == node.as_str();
@@ -44,8 +44,9 @@ impl Death {
     }
 }
 
-/// The state of a full member that corosync has just lost, as an element for the CIB's status: fenced by nobody yet. `None`:
-/// the CIB has no state of a node of this name. Pacemaker itself writes the same (`pcmk_injections.c`).
+/// Returns the state of a full member that corosync has just lost and that was not fenced yet, as an element for the
+/// CIB's status. `None` if the CIB has no state of a node of this name. Pacemaker itself writes the same
+/// (`pcmk_injections.c`).
 #[must_use]
 pub fn lost(cib: &str, node: &PacemakerName) -> Option<String> {
     let cib = Element::parse(cib).ok()?;
@@ -56,7 +57,7 @@ pub fn lost(cib: &str, node: &PacemakerName) -> Option<String> {
     ))
 }
 
-/// The same CIB, of a part of the cluster that has lost quorum.
+/// Returns the same CIB with quorum lost.
 #[must_use]
 pub fn without_quorum(cib: &str) -> String {
     const QUORUM: &str = " have-quorum=\"";
@@ -70,43 +71,43 @@ pub fn without_quorum(cib: &str) -> String {
     format!("{before}<cib{QUORUM}0\"{others}{body}")
 }
 
-/// Why what Pacemaker would do is not known.
+/// The reason why Pacemaker's actions are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum BadOutlook {
-    /// No XML, or XML of something else.
+    /// The output is not XML, or XML of another kind.
     #[error(transparent)]
     Answer(#[from] BadCib),
-    /// It looked, and says nothing of what would be done: not that nothing would be.
+    /// The output has no transition. That does not mean that Pacemaker would do nothing.
     #[error("it says no transition (its answers are of version {0}; crm_simulate --version tells Pacemaker's)")]
     NoTransition(String),
 }
 
-/// One thing that Pacemaker would do.
+/// One action of Pacemaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SimulatedAction {
     /// Fence a node.
     Fence {
-        /// Whom.
+        /// The target of the fencing.
         node: String,
         /// `off` or `reboot`.
         action: String,
     },
     /// Change the state of a resource.
     Resource {
-        /// Which.
+        /// The id of the resource, or of an instance of a clone.
         resource: String,
         /// `start`, `stop`, `promote`, `demote`.
         action: String,
-        /// Where.
+        /// The node on which it happens.
         node: String,
     },
 }
 
 impl Simulation {
-    /// Reads it.
+    /// Parses the output.
     ///
     /// # Errors
-    /// [`BadOutlook`] when that is no answer of `crm_simulate`.
+    /// [`BadOutlook`] if the text is not an output of `crm_simulate`, or has no transition.
     pub fn parse(xml: &str) -> Result<Self, BadOutlook> {
         let answer = Element::parse(xml)?;
         if answer.name != "pacemaker-result" {
@@ -124,7 +125,7 @@ impl Simulation {
         Ok(Self { steps: transition.children.iter().filter_map(step).collect(), connections: connections.collect() })
     }
 
-    /// The nodes that would be fenced.
+    /// Returns the nodes that would be fenced.
     #[must_use]
     pub fn fenced(&self) -> BTreeSet<String> {
         let fenced = |step: &SimulatedAction| match step {
@@ -134,7 +135,8 @@ impl Simulation {
         self.steps.iter().filter_map(fenced).collect()
     }
 
-    /// Where `role`, or an instance of it, would be started or promoted; the last of these, which is the promotion.
+    /// Returns the node on which `role`, or an instance of it, would be started or promoted. The last such action
+    /// counts, which is the promotion.
     #[must_use]
     pub fn taker(&self, role: &str) -> Option<&str> {
         self.steps.iter().rev().find_map(|step| match step {
@@ -161,7 +163,8 @@ fn step(element: &Element) -> Option<SimulatedAction> {
     }
 }
 
-/// What is wrong with that, if `died` has died, or nobody: exactly the dead are to be fenced.
+/// Returns what is wrong with the fencings; `None` if exactly the dead node would be fenced. `died` is `None` if no
+/// node has died.
 #[must_use]
 pub fn unexpected_fencing(died: Option<&PacemakerName>, fenced: &BTreeSet<String>) -> Option<String> {
     let died = died.map(PacemakerName::as_str);
@@ -180,7 +183,7 @@ pub fn unexpected_fencing(died: Option<&PacemakerName>, fenced: &BTreeSet<String
 mod tests {
     use super::*;
 
-    /// Cut from what `crm_simulate` of Pacemaker 2.1.5 says.
+    /// A part of the output of `crm_simulate` of Pacemaker 2.1.5.
     const DEATH: &str = r#"<pacemaker-result api-version="2.25" request="crm_simulate --simulate --node-fail n2.lab">
         <actions><node_action task="stop"/></actions>
         <transition><rsc_action resource="gnt-ha-fence" op="monitor" node="n2.lab" interval="60000"/>
@@ -210,7 +213,7 @@ mod tests {
         assert_eq!(without_quorum("<cib><configuration/></cib>"), "<cib have-quorum=\"0\"><configuration/></cib>");
     }
 
-    /// Cut from what `crm_simulate` of Pacemaker 2.1.5 says: with `--node-fail` a remote node stays online there.
+    /// Parts of the output of `crm_simulate` of Pacemaker 2.1.5: with `--node-fail` a remote node stays online there.
     #[test]
     fn a_remote_node_dies_by_its_connection() {
         const NOW: &str = r#"<pacemaker-result><cluster_status><resources>
@@ -229,7 +232,7 @@ mod tests {
         assert_eq!(of("n2.lab"), Death::Member(PacemakerName::of_test("n2.lab")));
     }
 
-    /// Pacemaker's state of a node is told by Pacemaker's name, exactly: `n1` is neither `n10` nor `n1.lab`.
+    /// Pacemaker's state of a node is found by Pacemaker's exact name: `n1` is neither `n10` nor `n1.lab`.
     #[test]
     fn who_dies_is_a_node_whose_state_pacemaker_has() {
         const CIB: &str = r#"<cib><status><node_state id="10" uname="n10" in_ccm="true"/>
@@ -242,7 +245,7 @@ mod tests {
         }
     }
 
-    /// What Pacemaker 3.0.0 says with `--node-fail`: of a death it says nothing, and ends well.
+    /// The output of Pacemaker 3.0.0 with `--node-fail`: it has no transition, and the program succeeds.
     #[test]
     fn an_answer_without_a_transition_is_not_that_nothing_would_happen() {
         const SAID: &str = r#"<pacemaker-result api-version="2.38" request="crm_simulate --node-fail n3.lab">

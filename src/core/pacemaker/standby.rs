@@ -1,29 +1,31 @@
-//! Pacemaker's standby, as far as it is ours: of a node that an administrator has recorded offline in Ganeti.
+//! The standby that gnt-ha sets in Pacemaker on a node that an administrator has recorded offline in Ganeti. Names and
+//! a pure check.
 
 use super::resources::Pairs;
 
-/// Pacemaker's attribute.
+/// Pacemaker's node attribute for standby.
 pub const STANDBY: &str = "standby";
 
-/// The permanent node attribute that says that the standby is ours.
+/// The permanent node attribute that marks a standby as gnt-ha's.
 pub const MARK: &str = "gnt-ha-standby";
 
-/// What it says.
+/// The value of that mark.
 pub const MARKED: &str = "offline-by-hand";
 
-/// The value of a standby of ours. Pacemaker's own tools write `on`: whoever sets it again after us makes it his.
+/// The value of a standby that gnt-ha sets. Pacemaker's own tools write `on`, so a standby that was set again by them
+/// is the administrator's.
 pub const OURS: &str = "true";
 
-/// What there is of ours on a node.
+/// What gnt-ha has set on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Own {
-    /// Our mark.
+    /// Whether the node has gnt-ha's mark.
     pub mark: bool,
-    /// A standby that nobody else has set since.
+    /// Whether the standby is gnt-ha's, and was not set again by another program.
     pub standby: bool,
 }
 
-/// What there is of ours among a node's permanent attributes.
+/// Returns what gnt-ha has set among a node's permanent attributes.
 #[must_use]
 pub fn own(attributes: &Pairs) -> Own {
     let mark = attributes.contains_key(MARK);
@@ -34,7 +36,7 @@ pub fn own(attributes: &Pairs) -> Own {
 mod tests {
     use super::*;
 
-    /// What offlining by hand sets is taken away, and never an administrator's own.
+    /// The standby of a node that was recorded offline by hand is removed, and an administrator's own never.
     #[test]
     fn only_what_we_have_set_is_ours() {
         let of = |pairs: &[(&str, &str)]| own(&pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());

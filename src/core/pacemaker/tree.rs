@@ -1,4 +1,4 @@
-//! XML as a tree, for what has to be read in more than one pass: Pacemaker's configuration.
+//! XML as a tree, for documents that are read in more than one pass: Pacemaker's configuration. Pure.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +22,19 @@ pub enum BadCib {
 /// One element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
-    /// Its name.
+    /// The name of the element.
     pub name: String,
     attributes: BTreeMap<String, String>,
-    /// The elements in it; text is left out.
+    /// The elements inside; text is left out.
     pub children: Vec<Element>,
 }
 
 impl Element {
-    /// Reads a whole document.
+    /// Parses a whole document.
     ///
     /// # Errors
-    /// [`BadCib`]: no XML, cut short, or deeper than any of Pacemaker's.
+    /// [`BadCib::Xml`] if the text is not XML, [`BadCib::Shape`] if it is cut short, has two roots, or is deeper than
+    /// 64 elements.
     pub fn parse(xml: &str) -> Result<Self, BadCib> {
         let mut reader = Reader::from_str(xml);
         let mut open: Vec<Self> = Vec::new();
@@ -71,13 +72,13 @@ impl Element {
         Self { name: tag.name().as_ref().to_owned(), attributes: attributes.collect(), children: Vec::new() }
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     #[must_use]
     pub fn get(&self, attribute: &str) -> Option<&str> {
         self.attributes.get(attribute).map(String::as_str)
     }
 
-    /// The elements in it with this name, at any depth, in the order of the document.
+    /// Returns the elements of this name inside, at any depth, in the order of the document.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<&Self> {
         let mut found = Vec::new();
@@ -94,7 +95,7 @@ impl Element {
         }
     }
 
-    /// The elements directly in it with this name.
+    /// Returns the elements of this name directly inside.
     pub fn children_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }

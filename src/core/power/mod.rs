@@ -1,4 +1,5 @@
-//! The power state of a host: what devices read of it ([`reading`]), and which level of them is believed ([`walk`]).
+//! Holds the power state of a host: what devices report of it ([`reading`]), and which level of devices counts
+//! ([`walk`]). It touches nothing.
 
 pub mod reading;
 pub mod walk;
@@ -9,18 +10,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody who can see the power says of it. Not knowing is not a state: it is an error.
+/// The power state of a host, as a device reports it. An unknown state is not a value of this type: it is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Power {
     /// The host has power.
     On,
-    /// The host has none.
+    /// The host has no power.
     Off,
 }
 
 impl Power {
-    /// `"on"` or `"off"`.
+    /// Returns `"on"` or `"off"`, as printed and read.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -29,7 +30,7 @@ impl Power {
         }
     }
 
-    /// True for [`Power::On`]: the `powered` of Ganeti's OOB contract.
+    /// Returns whether this is [`Power::On`]: the `powered` of Ganeti's OOB contract.
     #[must_use]
     pub const fn is_on(self) -> bool {
         matches!(self, Self::On)
@@ -48,9 +49,9 @@ impl fmt::Display for Power {
     }
 }
 
-/// What several devices of one level say together: the host has power while any of them feeds it.
+/// Returns what several devices of one level report together: the host has power while any of them feeds it.
 ///
-/// `None` for no device at all: nothing is known.
+/// `None` without any device: then the state is unknown.
 #[must_use]
 pub fn combined(states: impl IntoIterator<Item = Power>) -> Option<Power> {
     states.into_iter().reduce(|a, b| Power::from(a.is_on() || b.is_on()))

@@ -1,10 +1,10 @@
-//! What one device tells of a host's power, and what its failure shows of the device itself.
+//! Holds one device's reading of a host's power, and what a failed reading shows of the device itself; touches nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::grade::Grade;
 
-/// What a device's "on" and "off" are about.
+/// The subject of a device's "on" and "off".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sees {
@@ -12,56 +12,58 @@ pub enum Sees {
     Machine,
     /// Whether one of its feeds is live: a PDU outlet. The machine may be off all the same.
     Feed,
-    /// Whether it has access: a switch port, a storage reservation, shunning. Tells nothing of the power.
+    /// Whether the host has access: a switch port, a storage reservation, shunning. It proves nothing about the power.
     Access,
-    /// It cannot be told: taken for whichever of them is the stricter.
+    /// The subject is unknown; the device counts as the stricter of the others in each case.
     #[serde(skip)]
     Unknown,
 }
 
-/// What is known of a device before it is asked.
+/// The properties of a device that are known before it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// What its answers are about.
+    /// The subject of its answers.
     pub sees: Sees,
-    /// It loses its power with its host, and is silent from then on.
+    /// Whether the device loses its power with its host, and does not answer from then on.
     pub shares_power: bool,
 }
 
-/// What a failure shows of the device. Every error of a device has to say which.
+/// What a failure shows of the device. Each error of a device has one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Life {
-    /// Asked with time left, it showed no sign of life at all: it may have lost its power.
+    /// The device was asked with time left and did not answer at all: it may have lost its power.
     NoSign,
-    /// It answered in some way ("busy", no free session, a refused login): it has power.
+    /// The device answered in some way ("busy", no free session, a rejected login): it has power.
     Alive,
-    /// Nothing is known of it: our deadline, our lock, our configuration, a login that is not tried again; an agent's or a
-    /// program's failure, which does not tell silence from a refusal.
+    /// Nothing is known of the device: our deadline, our lock, our configuration, or a login that is not tried again
+    /// prevented the answer. The failure of an agent or a program is one of these, too: it does not distinguish a
+    /// missing answer from a rejection.
     Unknown,
 }
 
-/// What came of asking one device.
+/// The result of asking one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Observed {
-    /// It said on.
+    /// The device reported "on".
     On,
-    /// It said off, of this grade.
+    /// The device reported "off", with this grade.
     Off(Grade),
-    /// It said neither.
+    /// The device reported neither.
     Failed(Life),
 }
 
-/// An off of a whole level, before it is believed.
+/// The "off" of a whole level, before it is checked against other levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The weakest grade of its devices.
     pub grade: Grade,
-    /// The machine, if any of its devices has seen that off; feeds, if all of them are.
+    /// The subject of the "off": the machine, if any device of the level reads that; feeds or access, if all of them
+    /// do; else unknown.
     pub sees: Sees,
 }
 
 impl Claim {
-    /// Of a level whose devices are all off, the weakest of this grade.
+    /// Returns the claim of a level whose devices are all off; `grade` is the weakest of them.
     #[must_use]
     pub fn of(devices: &[Kind], grade: Grade) -> Self {
         let all = |sees: Sees| devices.iter().all(|kind| kind.sees == sees);
@@ -77,10 +79,10 @@ impl Claim {
         Self { grade, sees }
     }
 
-    /// Whether a device of another level that says "on" makes this off untrue.
+    /// Returns whether a device of another level with the subject `on` contradicts this "off" when it reports "on".
     ///
-    /// `off` is about the power: a machine that is seen running contradicts it, and so does a live feed, unless the off was
-    /// seen at the machine itself. `bounded` and `isolated` are about the boot and about access: no power contradicts them.
+    /// `off` is about the power: a running machine contradicts it, and so does a live feed, unless the "off" was read
+    /// at the machine itself. `bounded` and `isolated` are about the boot and about access: no power contradicts them.
     #[must_use]
     pub fn is_contradicted_by(self, on: Sees) -> bool {
         self.grade == Grade::Off

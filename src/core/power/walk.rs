@@ -1,68 +1,68 @@
-//! Which level of devices is believed: the one place where it is decided that an "off" is the host's. Holds no clock and asks
-//! nobody: it says what to do next and is told what came of it.
+//! Decides which level of devices counts: the only place that decides that an "off" is that of the host. It has no
+//! clock and asks no device: it returns the next step, and its caller reports the result.
 //!
-//! Levels mean what Pacemaker's fencing topology means: all devices of a level must succeed, the next level is tried when one
-//! fails. On top of that an off is believed only when no device that has said "on" in the same fencing contradicts it
-//! ([`Claim::is_contradicted_by`]): such a device is asked once more, after the off. What it says then decides. Only one that
-//! loses its power with its host, and shows no sign of life at all, agrees by its silence.
+//! Levels are those of Pacemaker's fencing topology: all devices of a level must succeed, and the next level is tried
+//! when one fails. Beyond that, an "off" counts only if no device contradicts it that has reported "on" in the same
+//! fencing ([`Claim::is_contradicted_by`]). Such a device is read once more after the "off", and that reading decides.
+//! Only a device that loses its power with its host agrees by not answering at all.
 
 use std::fmt;
 
 use super::reading::{Claim, Kind, Life, Observed, Sees};
 use crate::core::grade::Grade;
 
-/// What is to be reached.
+/// The aim of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Know the power; change nothing.
+    /// Read the power; change nothing.
     Read,
-    /// Have it off, proven.
+    /// Switch off, with proof.
     Off,
-    /// Have it on.
+    /// Switch on, as read back.
     On,
 }
 
-/// What an earlier call of the same fencing knew of a device.
+/// What an earlier call of the same fencing knew of a device that reported "on".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// Its name in the configuration.
+    /// The device's name in the configuration.
     pub device: String,
-    /// It was told off, or its level was given up, and it said on.
+    /// Whether it was told to switch off, or its level was given up, and it still reported "on".
     pub given_up: bool,
 }
 
-/// What to do next.
+/// The next step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WalkStep {
-    /// Work on all devices of that level, from 0: tell each reading and command, then [`Walk::over`].
+    /// Work on all devices of that level, counted from 0. Report each reading and command, then call [`Walk::over`].
     Level(usize),
-    /// That level, from 0, is off; before it is believed, read these again.
+    /// That level, counted from 0, is off. Before that counts, read these devices again.
     Ask(usize, Vec<String>),
-    /// That level's off is not believed; there may be another level.
+    /// The "off" of that level does not count; another level may follow.
     Doubt(usize, Doubt),
-    /// That is all.
+    /// The walk has ended.
     End(WalkVerdict),
 }
 
-/// How it ended. Levels count from 0.
+/// The result of a walk. Levels count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkVerdict {
-    /// Off, with the level that proves it.
+    /// The host is off, with the level that proves it and the grade.
     Off(usize, Grade),
-    /// On, by this level.
+    /// The host is on, by this level.
     On(usize),
-    /// Neither.
+    /// The state of the host is unknown.
     Unknown,
 }
 
-/// Why an off is not believed.
+/// The reason why an "off" does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// The level of the device that contradicts, from 0.
+    /// The level of the device that contradicts, counted from 0.
     pub level: usize,
-    /// Its name.
+    /// The name of the device that contradicts.
     pub device: String,
-    /// What it says now; none: it could not be asked again.
+    /// Its reading after the "off"; `None` if it could not be read again.
     pub now: Option<Observed>,
 }
 
@@ -97,10 +97,10 @@ struct Device {
     name: String,
     kind: Kind,
     level: usize,
-    /// What it last said of the power was "on".
+    /// Whether the last reading of the power was "on". A failure, or an "off" of a weaker grade, is not such a reading.
     on: bool,
     given_up: bool,
-    /// Since the last command.
+    /// The reading since the last command; `None` if there was none.
     now: Option<Observed>,
 }
 
@@ -125,14 +125,16 @@ pub struct Walk {
     levels: Vec<Vec<usize>>,
     devices: Vec<Device>,
     at: At,
-    /// The level that said on, should none know better.
+    /// The first level that reported "on", which is the result if no other level has a better one.
     on: Option<usize>,
-    /// A device of power said on, and no off of it has failed in this fencing.
+    /// Whether a device that reads the power has reported "on", and none of its attempts to switch off has failed in
+    /// this fencing.
     is_live: bool,
 }
 
 impl Walk {
-    /// Over these levels, each with the names and kinds of its devices.
+    /// Returns a walk over these levels, each with the names and kinds of its devices. `remembered` is from an earlier
+    /// call of the same fencing.
     #[must_use]
     pub fn new(task: Task, levels: &[Vec<(String, Kind)>], remembered: &[Remembered]) -> Self {
         let mut devices: Vec<Device> = Vec::new();
@@ -152,7 +154,7 @@ impl Walk {
         Self { task, levels: indices, devices, at: At::Before(0), on: None, is_live: false }
     }
 
-    /// What to do next. Call it again when that was done and told.
+    /// Returns the next step. Call it again when that step was done and its results were reported.
     #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
     pub fn next(&mut self) -> WalkStep {
         match self.at {
@@ -162,7 +164,7 @@ impl Walk {
                 WalkStep::Level(level)
             }
             At::Before(_) => self.end(self.on.map_or(WalkVerdict::Unknown, WalkVerdict::On)),
-            // Nobody told how it ended: it has not succeeded.
+            // The caller did not report the end of the level, so the level has not succeeded.
             At::In(_) => {
                 self.over(None);
                 self.next()
@@ -186,30 +188,30 @@ impl Walk {
         }
     }
 
-    /// Takes in what a device said.
+    /// Records the reading of a device.
     pub fn saw(&mut self, device: &str, what: Observed) {
         let Some(device) = self.devices.iter_mut().find(|known| known.name == device) else { return };
         device.now = Some(what);
         match what {
             Observed::On => device.on = true,
             Observed::Off(Grade::Off) => (device.on, device.given_up) = (false, false),
-            // Less than that says nothing of the power; neither does a failure.
+            // A weaker grade proves nothing about the power, and neither does a failure.
             Observed::Off(_) | Observed::Failed(_) => {}
         }
     }
 
-    /// A device was told to switch: what was read before is no more what is.
+    /// Records that a device was told to switch: earlier readings of all devices are out of date.
     pub fn commanded(&mut self) {
         self.devices.iter_mut().for_each(|device| device.now = None);
     }
 
-    /// The work on a level is over: with the grade of an off that was proven at all of its devices, or not.
+    /// Ends the work on a level: `off` is the grade, if "off" was proven at all of its devices.
     pub fn over(&mut self, off: Option<Grade>) {
         let At::In(level) = self.at else { return };
         let members = self.levels.get(level).cloned().unwrap_or_default();
         if let Some(grade) = off.filter(|_| self.task != Task::On) {
             let kinds: Vec<Kind> = members.iter().filter_map(|index| Some(self.devices.get(*index)?.kind)).collect();
-            // That a boot has ended or has no access is no answer to the question for the power.
+            // The end of a boot, or of its access, does not answer the question for the power.
             let answers = grade == Grade::Off || self.task == Task::Off || !self.is_live;
             self.at = if answers {
                 At::Claims(level, Claim::of(&kinds, grade), Asked::NotYet)
@@ -227,8 +229,8 @@ impl Walk {
             } else if device.now == Some(Observed::On) {
                 self.on = self.on.or(Some(level));
                 self.is_live |= device.kind.sees != Sees::Access && !device.given_up;
-                // A live feed, or an access, does not tell that the machine runs; nor does one whose off has failed in this
-                // fencing: a later level may have ended the boot.
+                // A live feed, or an access, does not prove that the machine runs. Neither does a device that has
+                // failed to switch off in this fencing: a later level may have ended the boot.
                 runs |= matches!(device.kind.sees, Sees::Machine | Sees::Unknown) && !device.given_up;
             }
         }
@@ -237,8 +239,8 @@ impl Walk {
         }
     }
 
-    /// A level is on, and what its devices see was on `already`. The machine may be off behind a live feed: a later level
-    /// that sees it is asked, too.
+    /// Ends the work on a level that is on. `already` is true if it was on before any command. The machine may be off
+    /// behind a live feed: then a later level that reads the machine is asked, too.
     pub fn over_on(&mut self, already: bool) {
         if self.task != Task::On {
             return self.over(None);
@@ -264,13 +266,13 @@ impl Walk {
         };
     }
 
-    /// The kind of a device.
+    /// Returns the kind of a device; `None` if the device is unknown.
     #[must_use]
     pub fn kind(&self, device: &str) -> Option<Kind> {
         self.devices.iter().find(|known| known.name == device).map(|known| known.kind)
     }
 
-    /// What the next call of the same fencing must know.
+    /// Returns what the next call of the same fencing must know.
     #[must_use]
     pub fn to_remember(&self) -> Vec<Remembered> {
         let on = self.devices.iter().filter(|device| device.on && device.kind.sees != Sees::Access);
@@ -282,7 +284,7 @@ impl Walk {
         WalkStep::End(verdict)
     }
 
-    /// The devices of other levels whose "on" would make this off untrue.
+    /// Returns the devices of other levels whose "on" contradicts this "off".
     fn against(&self, level: usize, claim: Claim) -> impl Iterator<Item = &Device> {
         let own = self.levels.get(level).cloned().unwrap_or_default();
         let others = self.devices.iter().enumerate().filter(move |(index, _)| !own.contains(index));

@@ -1,4 +1,4 @@
-//! The matrix: each kind of device in each state, with each other, in one level and in two.
+//! Tests each kind of device in each state, with each other one, in one level and in two.
 
 use super::reading::{Kind, Life, Observed, Sees};
 use super::walk::{Remembered, Task, Walk, WalkStep, WalkVerdict};
@@ -13,16 +13,16 @@ const KINDS: [(char, Kind); 5] = [
     ('A', Kind { sees: Sees::Access, shares_power: false }),
 ];
 
-/// What a device does.
+/// The state and behaviour of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// No sign of life.
+    /// The device does not answer.
     Silent,
-    /// Busy, full, or its login is refused.
+    /// The device answers that it is busy or full, or rejects the login.
     Alive,
     /// On, and can be switched.
     On,
-    /// Off.
+    /// Off, and can be read.
     Off,
     /// On, and cannot be switched.
     Stuck,
@@ -35,7 +35,7 @@ const STATES: [(char, State); 5] =
 struct Device {
     kind: Kind,
     state: State,
-    /// What it becomes as soon as a later level has switched something.
+    /// The state of the device after a later level has switched something.
     then: Option<State>,
 }
 
@@ -55,7 +55,7 @@ fn name(index: usize) -> String {
     format!("d{index}")
 }
 
-/// Does to the model of a site what `ganeti-oob` does to a real one.
+/// Runs a walk on model devices as `ganeti-oob` runs it on real ones.
 fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (WalkVerdict, Walk) {
     let named: Vec<Vec<(String, Kind)>> =
         levels.iter().map(|level| level.iter().map(|index| (name(*index), devices[*index].kind)).collect()).collect();
@@ -110,7 +110,8 @@ fn letter(verdict: WalkVerdict) -> char {
     }
 }
 
-/// A line for each kind and state of the first device, a column for each of the second, in the order of [`KINDS`] and [`STATES`].
+/// Returns a line for each kind and state of the first device, with a column for each of the second, in the order of
+/// [`KINDS`] and [`STATES`].
 fn table(task: Task, levels: &[Vec<usize>]) -> String {
     let all: Vec<(char, char, Device)> = KINDS
         .iter()
@@ -126,7 +127,7 @@ fn table(task: Task, levels: &[Vec<usize>]) -> String {
                 cells.push(' ');
             }
             let (verdict, _) = walk(task, &mut [*first, *second], levels, &[]);
-            // A power-off that fails tells no state.
+            // A power-off that fails reports no state.
             cells.push(if task == Task::Off && matches!(verdict, WalkVerdict::On(_)) { '.' } else { letter(verdict) });
         }
         lines.push_str(&format!("{kind}{state}{cells}\n"));
@@ -270,17 +271,19 @@ fn one_level_read() {
     is_table(Task::Read, &[vec![0, 1]], right);
 }
 
-/// What a device that had said "on" and could not be switched says after the next level was off.
+/// The reading of an earlier device after the next level was off decides: it had reported "on" and could not be
+/// switched.
 #[test]
 fn what_an_earlier_device_says_after_the_off_decides() {
     use State::{Alive, Off, Silent, Stuck};
-    // The earlier device, what it becomes, and whether the off of a BMC, an outlet, an unknown device is believed then.
+    // The earlier device, its state after the "off", and whether the "off" of a BMC, an outlet, an unknown device
+    // counts.
     let cases = [
         ('B', Stuck, [false, false, false]),
         ('B', Off, [true, true, true]),
         ('B', Silent, [true, true, true]),
         ('B', Alive, [false, false, false]),
-        // It has a supply of its own: no loss of power explains its silence.
+        // It has its own power supply, so no loss of power explains that it does not answer.
         ('M', Silent, [false, false, false]),
         ('M', Off, [true, true, true]),
         ('M', Alive, [false, false, false]),
@@ -312,8 +315,8 @@ fn what_an_earlier_device_says_after_the_off_decides() {
     }
 }
 
-/// What an earlier call of the same fencing has read as "on" counts in the next process: an outlet that is off does not
-/// overrule a BMC that is busy, full or refuses the login now; nor one that is in a later level.
+/// An "on" that an earlier call of the same fencing has read counts in the next process. An outlet that is off does not
+/// overrule a BMC that is busy or full or rejects the login now; nor a BMC in a later level.
 #[test]
 fn an_on_of_an_earlier_call_is_not_forgotten() {
     let bmc = |state| Device { kind: KINDS[0].1, state, then: None };
@@ -334,7 +337,7 @@ fn an_on_of_an_earlier_call_is_not_forgotten() {
     assert_eq!(verdict, WalkVerdict::Unknown, "the outlet of another host");
 }
 
-/// All devices of a level are asked before it is given up: one that was never asked cannot contradict.
+/// All devices of a level are asked before it is given up: a device that was never asked cannot contradict.
 #[test]
 fn the_rest_of_a_level_that_fails_counts() {
     let device = |kind: usize, state| Device { kind: KINDS[kind].1, state, then: None };
@@ -347,8 +350,8 @@ fn the_rest_of_a_level_that_fails_counts() {
     }
 }
 
-/// `bounded` is about the boot: a BMC that says on and cannot switch does not overrule it, neither in the command nor when
-/// the same fencing reads the state back; a later question for the power is answered by the BMC.
+/// `bounded` is about the boot. A BMC that reports "on" and cannot switch does not overrule it, neither in the command
+/// nor when the same fencing reads the state back. The BMC answers a later question for the power.
 #[test]
 fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
     let site = || {
@@ -367,7 +370,7 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
     assert_eq!(walk(Task::Read, &mut devices, &levels, &[]).0, WalkVerdict::On(0));
 }
 
-/// Whatever the site, the order and the memory: an `off` is never believed against a machine that says on, nor an outlet's
+/// With any devices, order and memory: an `off` never counts against a machine that reports "on", nor that of an outlet
 /// against another live one.
 #[test]
 fn no_off_against_a_running_machine() {
@@ -402,7 +405,8 @@ fn no_off_against_a_running_machine() {
     }
 }
 
-/// A live feed is no running machine: behind an outlet that was never switched, the BMC is told to switch on.
+/// A live feed does not prove a running machine: behind an outlet that was never switched, the BMC is told to switch
+/// on.
 #[test]
 fn on_goes_by_the_machine_where_a_level_sees_it() {
     let on = |kinds: &[usize], already| {

@@ -1,4 +1,4 @@
-//! Why a node is left as it is, in words for the log and for `gnt-ha status`.
+//! The reasons why a node is left as it is, as text for the log and for `gnt-ha status`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,67 +9,68 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pause::Pause;
 
-/// Something would have been done, and is not. Said loudly, with what lets it go on.
+/// The reason why a change of a node's record is blocked. The text has the command that unblocks it, for reasons that
+/// have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockReason {
-    /// Pacemaker has no quorum here.
+    /// Pacemaker has no quorum on this host.
     NoQuorum,
-    /// Pacemaker's maintenance mode.
+    /// Pacemaker is in maintenance mode.
     Maintenance,
-    /// The administrator's pause.
+    /// The administrator has paused reconciliation.
     Paused(Pause),
-    /// Pacemaker does not have the master role on this host, which takes itself for the master.
+    /// This host is master by its own configuration, and Pacemaker does not have the master role on it.
     MasterElsewhere {
-        /// Where it has it, if anywhere.
+        /// The node on which Pacemaker has the role, if any.
         role_on: Option<NodeName>,
     },
-    /// This host, Ganeti's master, was itself fenced.
+    /// The node is Ganeti's master and was itself fenced.
     OwnNode,
-    /// The breaker holds.
+    /// The breaker is open.
     Breaker {
-        /// Held back.
+        /// The nodes that the breaker blocks.
         held: BTreeSet<NodeName>,
-        /// Down already.
+        /// The nodes that were recorded offline before.
         down: BTreeSet<NodeName>,
-        /// How many may be.
+        /// How many nodes may be recorded offline at once.
         limit: usize,
     },
     /// The cluster stack of this host started a moment ago.
     StartUp {
-        /// What is left of the grace, in milliseconds.
+        /// The rest of the grace, in milliseconds.
         left_ms: u64,
     },
-    /// Pacemaker has not fenced it.
+    /// The node is lost, and Pacemaker has not fenced it.
     NotFenced {
-        /// The attempts that failed, as far as the history tells.
+        /// The number of failed attempts in the fence history.
         failed: usize,
     },
-    /// It was fenced, and Pacemaker wants it fenced again.
+    /// The node was fenced, and Pacemaker wants it fenced again.
     Unclean,
-    /// It was fenced a moment ago and is still seen running: by Pacemaker or by its noded.
+    /// The node was fenced a moment ago and is still seen running, by Pacemaker or by its noded.
     StillSeen,
-    /// It was fenced and came back before that was recorded.
+    /// The node was fenced and came back before that was recorded.
     Returned,
-    /// The proof is weaker than what is asked for.
+    /// The proof is weaker than the settings require.
     Grade {
-        /// Its grade.
+        /// The grade of the proof.
         grade: Grade,
-        /// The least.
+        /// The weakest grade that is enough.
         least: Grade,
-        /// Whose word it is.
+        /// The source of the proof.
         word: ProofSource,
     },
-    /// It was fenced long enough ago to run again without Pacemaker, and its noded was not asked.
+    /// The node was fenced long enough ago to run again without Pacemaker, and its noded was not asked.
     NotAsked {
-        /// How long ago it was fenced, in milliseconds.
+        /// How long ago the node was fenced, in milliseconds.
         age_ms: u64,
     },
     /// The fencing is too old, or dated in the future.
     WrongAge {
-        /// How far from now, in milliseconds.
+        /// How far the date of the fencing is from now, in milliseconds.
         age_ms: u64,
     },
-    /// Ganeti's record of the node was written after the fencing, and says online.
+    /// Ganeti wrote its record of the node, which is online, after the fencing.
     ChangedSince,
 }
 
@@ -79,7 +80,7 @@ impl From<&OpenState> for BlockReason {
     }
 }
 
-/// What lets a refused record go on by a human's word.
+/// What an administrator does to unblock a record: confirm that the node is off, or fence it again.
 const CONFIRM: &str = "once it is certain that it is off: gnt-ha confirm-off NODE --reason TEXT, or fence it again";
 
 impl fmt::Display for BlockReason {
@@ -148,23 +149,23 @@ impl fmt::Display for Names<'_> {
     }
 }
 
-/// Why there is nothing to do.
+/// The reason why no change of a node's record is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoActionReason {
-    /// As it should be.
+    /// The record is as it should be.
     AsItShould,
-    /// Recorded offline already.
+    /// The node is recorded offline already.
     AlreadyOffline,
-    /// Left gracefully and drained already, whoever drained it.
+    /// The node left gracefully and is drained already, by gnt-ha or not.
     AlreadyDrained,
-    /// Not in the cluster, and not to be drained: by the settings, because somebody undid our drain, or because it was
-    /// never seen to leave.
+    /// The node is not in the cluster, and not to be drained. The settings exclude that, gnt-ha's drain was undone, or
+    /// the node was never seen as a member.
     LeftAlone,
     /// This host is not Ganeti's master: it only remembers.
     NotMaster,
-    /// The master has left gracefully: its flags are Ganeti's own.
+    /// The node is the master: Ganeti itself keeps the flags of its master.
     IsMaster,
-    /// Pacemaker does not know it.
+    /// Pacemaker has no such node.
     NotInPacemaker,
 }
 

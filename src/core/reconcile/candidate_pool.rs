@@ -1,14 +1,14 @@
-//! Ganeti's pool of master candidates, while one node after another leaves it.
+//! Ganeti's pool of master candidates, while the plan takes one node after another out of it. Pure.
 
 use super::state::ReconcileInput;
 use crate::core::ganeti::config::Node;
 use crate::core::node::NodeName;
 
-/// The nodes that are still in.
+/// The nodes that have not left, and the size of the pool.
 pub(super) struct Pool<'a> {
     nodes: Vec<&'a Node>,
     size: usize,
-    /// Nodes that Ganeti promotes for those that left; which ones is Ganeti's choice.
+    /// The number of nodes that Ganeti promotes for those that left. Ganeti chooses which.
     promoted: usize,
 }
 
@@ -18,8 +18,8 @@ impl<'a> Pool<'a> {
         Self { nodes, size: state.candidate_pool_size, promoted: 0 }
     }
 
-    /// Takes `name` out, and says whether Ganeti must promote another node for it: without `auto_promote` it would refuse
-    /// (`lib/cmdlib/node.py`, `LUNodeSetParams`), and with it it locks every node.
+    /// Removes `name`, and returns whether Ganeti must promote another node for it. Without `auto_promote` Ganeti would
+    /// reject the change (`lib/cmdlib/node.py`, `LUNodeSetParams`), and with it Ganeti locks every node.
     pub(super) fn leave(&mut self, name: &NodeName) -> bool {
         let was_candidate = self.nodes.iter().any(|node| node.name == *name && node.master_candidate);
         self.nodes.retain(|node| node.name != *name);

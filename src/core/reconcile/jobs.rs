@@ -1,21 +1,22 @@
-//! A decision in Ganeti's words: the jobs that do it, as LUXI takes them (`src/Ganeti/OpCodes.hs`).
+//! The Ganeti jobs that carry out a decision, in the form that LUXI accepts (`src/Ganeti/OpCodes.hs`). Pure: nothing is
+//! submitted here.
 
 use serde_json::{Value, json};
 
 use crate::core::node::NodeName;
 use crate::core::reconcile::Decision;
 
-/// Our mark at a node that we drained: a tag of the node.
+/// The tag that gnt-ha sets on a node that it has drained.
 pub const DRAINED_BY_US: &str = "gnt-ha:drained";
 
-/// A job: opcodes that are run one after the other, until one fails.
+/// A job: opcodes that Ganeti runs one after the other, until one fails.
 pub type Job = Vec<Value>;
 
-/// Jobs are run side by side; this one waits for the one before it, however that ended.
+/// Dependency of a job on the one before it, however that ended. Without it Ganeti runs jobs in parallel.
 const AFTER_THE_ONE_BEFORE: (i64, [&str; 3]) = (-1, ["canceled", "error", "success"]);
 
-/// The jobs that do `decision` to `node`; none if there is nothing to do. `now` in nanoseconds since 1970 goes into
-/// Ganeti's reason trail.
+/// Returns the jobs that apply `decision` to `node`, empty if there is nothing to do. `now`, in nanoseconds since 1970,
+/// goes into Ganeti's reason trail.
 #[must_use]
 pub fn jobs(node: &NodeName, decision: &Decision, now: u64) -> Vec<Job> {
     let reason = decision.to_string();
@@ -30,7 +31,8 @@ pub fn jobs(node: &NodeName, decision: &Decision, now: u64) -> Vec<Job> {
             let mut offline = job.opcode(&reason, now);
             let mut jobs = Vec::new();
             if power_too.cycle {
-                // Ganeti asks no node that is offline: it comes first. That it fails, as with a dead node, stops nothing.
+                // Ganeti sends nothing to an offline node, so this job comes first. Its failure, as with a dead node,
+                // stops nothing.
                 jobs.push(vec![
                     json!({"OP_ID": "OP_NODE_POWERCYCLE", "node_name": node, "force": false, "reason": why}),
                 ]);
@@ -38,7 +40,7 @@ pub fn jobs(node: &NodeName, decision: &Decision, now: u64) -> Vec<Job> {
             }
             let mut last = vec![offline];
             if power_too.off {
-                // Ganeti switches no node off that is online: it comes after.
+                // Ganeti switches no online node off, so this comes after the record.
                 last.push(
                     json!({"OP_ID": "OP_OOB_COMMAND", "node_names": [node], "command": "power-off", "reason": why}),
                 );
@@ -77,8 +79,8 @@ mod tests {
         jobs.iter().map(|job| job.iter().map(name).collect()).collect()
     }
 
-    /// The two tags of Ganeti's design for Linux-HA: powercycle before the record, as Ganeti asks no offline node;
-    /// power off after it, as Ganeti switches no online node off.
+    /// The two tags of Ganeti's design for Linux-HA. The power cycle comes before the record, because Ganeti sends
+    /// nothing to an offline node. The power-off comes after the record, because Ganeti switches no online node off.
     #[test]
     fn the_power_tags_add_jobs_around_the_record() {
         let (set, cycle, off) = ("OP_NODE_SET_PARAMS", "OP_NODE_POWERCYCLE", "OP_OOB_COMMAND");

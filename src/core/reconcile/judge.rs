@@ -1,4 +1,4 @@
-//! What is to be done about one node, before anybody asks whether this host may do it now.
+//! The decision about one node, before the check whether this host may change records now. Pure, but for the memory.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,24 @@ use super::state::{NodeState, PowerAction, ReconcileInput, Settings};
 use crate::core::grade::Grade;
 use crate::core::pacemaker::state::{Fence, FenceAction, FenceStatus, Membership};
 
-/// How long after a fencing Pacemaker may still show the node running, in milliseconds: the membership takes its time to
-/// notice (corosync's token and consensus). What is seen after that is a return.
+/// How long after a fencing Pacemaker may still show the node running, in milliseconds: the membership takes its time
+/// to notice (corosync's token and consensus). What is seen after that is a return.
 const STALE_VIEW_MS: u64 = 30_000;
 
-/// How far apart the clocks of two hosts are at most believed to be, in milliseconds: a fencing that is further from now
-/// is long over. One that is nearer must have been known for [`STALE_VIEW_MS`] here, too.
+/// The greatest assumed difference of two hosts' clocks, in milliseconds: a fencing that is further from now is long
+/// over. One that is nearer must have been known here for [`STALE_VIEW_MS`], too.
 const CLOCKS_APART_MS: u64 = 600_000;
 
-/// How long a node that was fenced runs nothing for certain, in milliseconds: a host does not boot faster. After that, a
-/// power button and Ganeti's watcher may have started its instances there, and Pacemaker need not be among what started.
+/// How long a node that was fenced is certain to run nothing, in milliseconds: a host does not boot faster. After that,
+/// its power button may have been pressed, and Ganeti's watcher may have started its instances there. Pacemaker need
+/// not be among what started.
 const BOOT_MS: u64 = 60_000;
 
-/// How far the clocks of two hosts may differ, in milliseconds. No administrator readmits a node within a minute of its
-/// fencing.
+/// How far the clocks of two hosts may differ, in milliseconds. An administrator does not readmit a node within a
+/// minute of its fencing.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
-/// What should be done about a node.
+/// The change that one node's state asks for, before the guards of the whole cluster.
 pub(super) enum Intention {
     Offline(Proof),
     Powered(Proof),
@@ -37,7 +38,7 @@ pub(super) enum Intention {
 }
 
 impl Intention {
-    /// What is done first.
+    /// Returns the place in the order of the plan: the lowest is done first.
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Self::Offline(_) => 0,
@@ -51,12 +52,12 @@ impl Intention {
     }
 }
 
-/// One look at all nodes.
+/// One reconciliation of all nodes.
 pub(super) struct Judge<'a> {
     state: &'a ReconcileInput,
     settings: &'a Settings,
     memory: Memory,
-    /// The last look was a moment ago.
+    /// Whether the last reconciliation was a moment ago ([`Memory::is_fresh`]).
     watched: bool,
 }
 
@@ -73,13 +74,13 @@ impl<'a> Judge<'a> {
         self.memory
     }
 
-    /// Judges one node, and remembers what was seen of it.
+    /// Decides about one node, and remembers what was seen of it.
     pub(super) fn judge(&mut self, node: &NodeState) -> Intention {
         let name = &node.ganeti.name;
         let mut known = self.memory.nodes.remove(name).unwrap_or_default();
         let (fences, receipts, ways) = (&node.fences, &node.receipts, &node.ways);
         let seen = proofs(&FencingEvidence { fences, receipts, ways, first: &known.first });
-        // A power cycle that nobody fenced for tells of the power of a node that is offline already, and of nothing else.
+        // A power cycle outside a fencing shows the power of a node that is offline already, and nothing else.
         for proof in seen.iter().filter(|proof| proof.is_planned && !node.ganeti.offline) {
             known.settle(proof);
         }
@@ -105,7 +106,7 @@ impl<'a> Judge<'a> {
             wish
         };
         known.offline = Some(node.ganeti.offline);
-        // Whoever is readmitted again and does not join has not left.
+        // A node that is readmitted and does not join has not left.
         known.was_member = !node.ganeti.offline && (known.was_member || node.member.is_member());
         known.tidy(&seen, waiting);
         self.memory.nodes.insert(name.clone(), known);
@@ -119,7 +120,7 @@ impl<'a> Judge<'a> {
                 open.into_iter().partition(|proof| self.is_return(node, proof, known));
             for proof in &over {
                 known.settle(proof);
-                // It came back, with or without Pacemaker: it has not left gracefully.
+                // The node came back, with or without Pacemaker: it has not left gracefully.
                 known.was_member = false;
             }
             if !moment_ago.is_empty() {
@@ -146,7 +147,7 @@ impl<'a> Judge<'a> {
                 BlockReason::Unclean
             });
         }
-        // The strongest first; of two that are as strong, the newer. An old one must not hide a newer that is enough.
+        // The strongest first; of equally strong ones, the newer. An old one must not hide a newer one that is enough.
         open.sort_by_key(|proof| std::cmp::Reverse((proof.grade, proof.at_ms)));
         let mut refusal = None;
         for proof in open {
@@ -158,7 +159,7 @@ impl<'a> Judge<'a> {
         refusal.map_or_else(|| self.without_proof(node, known), Intention::Refuse)
     }
 
-    /// Why a proof does not offline the node.
+    /// Returns the reason why a proof does not lead to a record offline, if there is one.
     fn against(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> Option<BlockReason> {
         let now = self.state.now.wall_ms;
         let age_ms = now.abs_diff(proof.at_ms);
@@ -185,12 +186,13 @@ impl<'a> Judge<'a> {
         None
     }
 
-    /// A node that nobody fenced: it is there, or it left gracefully.
+    /// Decides about a node without an open fencing: it is a member, or it left gracefully.
     fn without_proof(&self, node: &NodeState, known: &mut NodeMemory) -> Intention {
         let ours = node.drained_by_us;
         known.was_member |= node.member.is_member();
         if ours && !node.ganeti.drained {
-            // Of one that is back this is our own un-drain half way, or as good: it may be drained when it leaves again.
+            // A node that is online again has its tag from gnt-ha's own un-drain, half done, or that makes no
+            // difference. It may be drained when it leaves again.
             known.drain_undone = node.member != Membership::Online;
             return Intention::ForgetDrain;
         }
@@ -206,7 +208,7 @@ impl<'a> Judge<'a> {
             Membership::Online | Membership::Pending | Membership::Unclean => {
                 Intention::Leave(NoActionReason::AsItShould)
             }
-            // A connection that is being stopped, or was, is no host that leaves.
+            // A remote node's connection that is stopped, or being stopped, is not a host that leaves.
             Membership::Absent | Membership::ShuttingDown if node.is_remote => {
                 Intention::Leave(NoActionReason::LeftAlone)
             }
@@ -222,7 +224,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Right after a start of the cluster stack, who is missing may still be on its way in.
+    /// Right after a start of the cluster stack, a missing node may still be joining.
     fn drain(&self) -> Intention {
         let age_ms = self.state.now.wall_ms.saturating_sub(self.state.stack_started_ms);
         match self.settings.start_up_grace_ms.saturating_sub(age_ms) {
@@ -231,8 +233,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether what is seen running is a return after the fencing, and not a view that lags behind it. The fencing is
-    /// dated by the clock of another host.
+    /// Returns whether a node that is seen running has returned after the fencing. Otherwise the view lags behind the
+    /// fencing, which is dated by the clock of another host.
     fn is_return(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> bool {
         let age_ms = self.state.now.wall_ms.abs_diff(proof.at_ms);
         let is_known = || known.noticed_for(proof, self.state.now).is_none_or(|known_ms| known_ms > STALE_VIEW_MS);
@@ -243,7 +245,7 @@ impl<'a> Judge<'a> {
 }
 
 fn offline_already(node: &NodeState, open: Vec<Proof>, power_too: PowerAction) -> Intention {
-    // Where it was switched off with the record, Ganeti knows better than the fencing before.
+    // If the node was switched off with the record, Ganeti's flag is newer than the fencing.
     let stale = |powered: bool| powered && power_too.off;
     let newest = open.into_iter().max_by_key(|proof| proof.at_ms);
     match newest {
@@ -262,7 +264,7 @@ fn is_seen_running(node: &NodeState) -> bool {
     node.member.is_member() || node.answers == Some(true)
 }
 
-/// Whether Ganeti's record, which says online, was written after the fencing: then it may be a readmission.
+/// Returns whether Ganeti wrote its record, which is online, after the fencing: then it may be a readmission.
 fn changed_since(node: &NodeState, proof: &Proof) -> bool {
     node.changed_ms.is_some_and(|changed| changed > proof.at_ms.saturating_add(CLOCKS_DIFFER_MS))
 }
@@ -307,7 +309,7 @@ mod tests {
         }
     }
 
-    /// What is decided of a node that was a member at one look, and is `member` 10 s later.
+    /// Returns the decision about a node that was a member at one reconciliation and is `member` 10 s later.
     fn after(member: Membership, is_remote: bool) -> Decision {
         let look = |member, at_ms| {
             let master = node("n1.lab", Membership::Online, false);
@@ -330,7 +332,7 @@ mod tests {
         of_it.unwrap().decision
     }
 
-    /// A stop of the connection is seen twice: while it is being stopped, and after. The node goes on all the while.
+    /// A stop of the connection is seen twice: while it is being stopped, and after. The node runs all the time.
     #[test]
     fn a_remote_node_whose_connection_is_stopped_is_not_drained() {
         for member in [Membership::ShuttingDown, Membership::Absent] {

@@ -1,7 +1,7 @@
-//! What one reconciliation leaves for the next.
+//! The memory that one reconciliation leaves for the next. Pure: the caller stores it.
 //!
-//! Every host that may become master keeps its own, by running the reconciliation too: whoever is not master only
-//! remembers. So the next master knows which fencings are over, without anything being copied.
+//! Every host that may become master runs the reconciliation and keeps its own memory; a host that is not master only
+//! remembers. So the next master knows which fencings are settled, and nothing has to be copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,53 +13,56 @@ use crate::core::breaker::{Breaker, Limits};
 use crate::core::node::NodeName;
 use crate::core::receipt::Timestamp;
 
-/// How many fencings that are over are remembered of each node. Pacemaker keeps 500 of all nodes together.
+/// How many settled fencings are remembered of each node. Pacemaker keeps 500 of all nodes together.
 const KEPT: usize = 100;
 
-/// How old the last look may be, in milliseconds, for what it saw to be known still: monitors come every 10 s.
+/// How long ago the last reconciliation may be, in milliseconds, for its observations still to count: monitors run
+/// every 10 s.
 const FRESH_MS: u64 = 120_000;
 
-/// What is remembered. The default is that of a host that never looked.
+/// The memory of a reconciling host. The default is that of a host that has never reconciled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// The breaker.
+    /// The state of the breaker.
     pub breaker: Breaker,
-    /// When the last look was.
+    /// When the last reconciliation was, on both clocks.
     pub(super) looked: Timestamp,
     pub(super) nodes: BTreeMap<NodeName, NodeMemory>,
 }
 
-/// What is remembered of one node.
+/// The memory of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NodeMemory {
-    /// Fencings that are over, by their keys, with the time they ended: the node was seen recorded offline after them,
-    /// or seen running again. By name and not by a point in time: clocks of two hosts differ, and may be set.
+    /// Settled fencings by their keys, with the time when they ended, in milliseconds since 1970. After each, the node
+    /// was seen recorded offline or running again. Keys are compared and not times: the clocks of two hosts differ, and
+    /// may be set.
     settled: BTreeMap<String, u64>,
-    /// Fencings that were seen waiting for their record at the last look.
+    /// Keys of the fencings that waited for their record at the last reconciliation.
     waiting: BTreeSet<String>,
-    /// Fencings that are not over, by their keys, with the time since boot when they were first seen here.
+    /// Keys of the fencings that are not settled, with the time since boot, in milliseconds, when they were first seen
+    /// here.
     #[serde(default)]
     noticed: BTreeMap<String, u64>,
-    /// Of those that stand on a device's word: what they were worth then.
+    /// What those that rest on a device without a receipt were worth when they were first seen.
     #[serde(default)]
     pub(super) first: First,
-    /// Ganeti's `offline` at the last look.
+    /// Ganeti's `offline` flag at the last reconciliation; `None` before the first.
     pub(super) offline: Option<bool>,
-    /// It was seen in Pacemaker's membership since it was last recorded offline: it can leave.
+    /// Whether the node was seen in Pacemaker's membership since it was last recorded offline: only then can it leave.
     pub(super) was_member: bool,
-    /// The drain that we had marked as ours was undone by somebody else: what is drained now is not ours.
+    /// Whether another program or the administrator undid gnt-ha's drain: a drain of now is not gnt-ha's.
     pub(super) drain_undone: bool,
 }
 
 impl Memory {
-    /// Whether the last look was a moment ago, on both clocks.
+    /// Returns whether the last reconciliation is at most 120 s away from `now`, on both clocks.
     #[must_use]
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.looked.wall_ms.abs_diff(now.wall_ms) <= FRESH_MS
             && self.looked.boottime_ms.abs_diff(now.boottime_ms) <= FRESH_MS
     }
 
-    /// Whether it holds no more than `before`, but for when that was.
+    /// Returns whether this memory differs from `before` only in the time of the last reconciliation.
     #[must_use]
     pub fn is_only_later_than(&self, before: &Self) -> bool {
         let mut same = Self { looked: self.looked, ..before.clone() };
@@ -67,29 +70,32 @@ impl Memory {
         same == *self
     }
 
-    /// How long ago the last look was, in milliseconds by the clock since boot; none if this host has booted since.
+    /// Returns how long ago the last reconciliation was, in milliseconds of the boot clock; `None` if this host has
+    /// booted since.
     #[must_use]
     pub fn age_ms(&self, now: Timestamp) -> Option<u64> {
         now.boottime_ms.checked_sub(self.looked.boottime_ms)
     }
 
-    /// Whether Ganeti had the node offline at the last look.
+    /// Returns whether Ganeti had the node offline at the last reconciliation.
     #[must_use]
     pub fn is_offline(&self, node: &NodeName) -> bool {
         self.nodes.get(node).is_some_and(|known| known.offline == Some(true))
     }
 
-    /// What the node's fencings that are not over were worth when they were first seen, by a device's word alone.
+    /// Returns what the node's unsettled fencings were worth when they were first seen, by their devices alone.
     #[must_use]
     pub fn first(&self, node: &NodeName) -> First {
         self.nodes.get(node).map(|known| known.first.clone()).unwrap_or_default()
     }
 
-    /// Asks the breaker for one node that was fenced, outside of a look, and counts it as recorded. `online` are the
-    /// other nodes that Ganeti has online and nobody is about to record: those that were down are back.
+    /// Asks the breaker for one fenced node, outside of a reconciliation, and counts the node as recorded offline.
+    ///
+    /// `online` are the other nodes that Ganeti has online and that are not about to be recorded: those of them that
+    /// counted as down are back.
     ///
     /// # Errors
-    /// Why it is held back. What is remembered has changed then, too.
+    /// [`BlockReason::Breaker`] if the breaker is open. The memory has changed then, too.
     pub fn let_through(
         &mut self,
         node: &NodeName,
@@ -117,7 +123,7 @@ impl NodeMemory {
         proof.keys.iter().any(|key| self.waiting.contains(key))
     }
 
-    /// The fencing is seen here at `now`, if not before.
+    /// Notes that the fencing is seen here at `now`, if it was not seen before.
     pub(super) fn notice(&mut self, proof: &Proof, now: Timestamp) {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min().copied();
         for key in &proof.keys {
@@ -128,21 +134,22 @@ impl NodeMemory {
         }
     }
 
-    /// For how long, in milliseconds, the fencing is known here; none if this host has booted since.
+    /// Returns for how long the fencing is known here, in milliseconds of the boot clock. `None` if this host has
+    /// booted since, or the fencing was never noticed.
     pub(super) fn noticed_for(&self, proof: &Proof, now: Timestamp) -> Option<u64> {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min()?;
         now.boottime_ms.checked_sub(*first)
     }
 
-    /// The fencing is over: it never again offlines the node.
+    /// Marks the fencing as settled: it never again leads to a record offline.
     pub(super) fn settle(&mut self, proof: &Proof) {
         for key in &proof.keys {
             self.settled.insert(key.clone(), proof.at_ms);
         }
     }
 
-    /// Every key of a fencing that is over is known: which one is seen next is not ours to choose. Then the oldest are
-    /// forgotten, but none that can still be seen.
+    /// Settles every key of a settled fencing, because any one of them may be seen next. Then forgets the oldest, but
+    /// none that can still be seen.
     pub(super) fn tidy(&mut self, seen: &[Proof], waiting: BTreeSet<String>) {
         self.waiting = waiting;
         let open: BTreeSet<&String> =
@@ -172,7 +179,7 @@ mod tests {
         NodeName::new(text).unwrap()
     }
 
-    /// Fencings one after the other, with no look between them, are as many as at once.
+    /// Fencings one after the other, without a reconciliation between them, count as many as at once do.
     #[test]
     fn the_third_of_five_that_is_let_through_alone_latches() {
         let mut memory = Memory::default();
@@ -185,8 +192,8 @@ mod tests {
         assert!(ask("n3", &[]).is_err(), "it latches");
     }
 
-    /// What is remembered is flushed to disk when it has changed; that time has passed is no change, that the cluster
-    /// became whole is one.
+    /// The memory is flushed to disk when it has changed. A later time alone is not a change; that the cluster became
+    /// whole is one.
     #[test]
     fn a_later_look_at_the_same_is_no_change() {
         let look = |whole, s: u64| {
@@ -202,7 +209,7 @@ mod tests {
         assert!(!other.is_only_later_than(&look(true, 5)));
     }
 
-    /// Without the agents nobody else sees who was readmitted: years of single losses must not add up.
+    /// Without the OCF agents no reconciliation sees a readmission: single losses over years must not add up.
     #[test]
     fn who_is_online_again_counts_no_more() {
         let mut memory = Memory::default();

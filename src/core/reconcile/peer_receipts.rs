@@ -1,5 +1,7 @@
-//! Receipts that another host has: which are asked for, and what of them is taken. A fencing is run by any member; its receipt
-//! is on that host alone, and without it the fencing is worth the weakest that a device of the node gives.
+//! Receipts of other hosts: which ones are requested, and what is accepted of them. Pure.
+//!
+//! Any member may run a fencing, and its receipt is on that host alone. Without the receipt the fencing is worth the
+//! weakest grade of the node's devices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +20,8 @@ use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::power_receipt::{EACH_MOST, NODES_MOST};
 use crate::core::receipt::Outcome;
 
-/// Which hosts may have a receipt that would decide, each with the nodes that it is about: a decision stands on the word of a
-/// device that another of Ganeti's nodes has run.
+/// Returns the hosts that may have a receipt that changes a decision, each with the nodes in question. These are
+/// decisions that rest on a device without a receipt, which another of Ganeti's nodes has run.
 #[must_use]
 pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeName, Vec<NodeName>> {
     let mut asked: BTreeMap<NodeName, Vec<NodeName>> = BTreeMap::new();
@@ -34,8 +36,8 @@ pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeNa
     asked
 }
 
-/// Adds to the questions the one about `node`, for which a proof stands on `word`: that of a device, which another of Ganeti's nodes
-/// has run.
+/// Adds `node` to the question to the host of `word`, if that is a device which another of Ganeti's nodes has run. A
+/// question has at most [`NODES_MOST`] nodes.
 pub fn add(
     asked: &mut BTreeMap<NodeName, Vec<NodeName>>,
     node: &NodeName,
@@ -51,7 +53,7 @@ pub fn add(
     }
 }
 
-/// What a host tells of its own fencings of these nodes, the newest of each.
+/// Returns a host's own receipts of fencings of the nodes in `asked`, the newest [`EACH_MOST`] of each.
 #[must_use]
 pub fn tell(stories: &[ActionRecord], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
     let of = |node: &NodeName| {
@@ -64,8 +66,10 @@ pub fn tell(stories: &[ActionRecord], asked: &[NodeName], all: &[NodeName]) -> B
     asked.iter().take(NODES_MOST).filter(|node| all.contains(node)).map(of).collect()
 }
 
-/// The most that a receipt of another host may say of a node: what a level of it gives by this host's own configuration, or a
-/// program of the administrator's at its word. Without a configuration nothing is known of that.
+/// Returns the highest grade that a receipt of another host may have for a node.
+///
+/// That is the best of the node's levels by this host's own configuration, each level with its weakest device. A node
+/// with an OOB program of another maker may have `off`. Without a configuration the grade is `unknown`.
 #[must_use]
 pub fn most(node: &Node, config: Option<&Config>) -> Grade {
     let of_level = |level: &Level| {
@@ -79,14 +83,17 @@ pub fn most(node: &Node, config: Option<&Config>) -> Grade {
     }
 }
 
-/// Takes in what `host` told of its own fencings of a node; see [`taken`].
+/// Adds to `node` the accepted ones of the receipts that `host` reported of its own fencings of it; see [`taken`].
 pub fn take(node: &mut NodeState, host: &NodeName, told: &[PowerReceipt], most: Grade, all: &[NodeName]) {
     let found = taken(&node.ways, &node.fences, &node.receipts, (host, told), most, all);
     node.receipts.extend(found);
 }
 
-/// What is taken of what a host `told` of its own fencings of a node: for each fencing of Pacemaker's that it ran the nearest receipt,
-/// if Pacemaker may have used our device for that node at all, and worth no more than `most`. None of `own` is taken again.
+/// Returns the receipts that are accepted of those that a host reported of its own fencings of a node.
+///
+/// Each fencing of Pacemaker's that this host ran gets the nearest receipt, with a grade of at most `most`. Nothing is
+/// accepted if Pacemaker cannot have used a `fence_ganeti` device for the node, or if `most` is `unknown`. A receipt of
+/// `own` is not accepted again.
 #[must_use]
 pub fn taken(
     ways: &Ways,

@@ -46,7 +46,7 @@ fn node(of: &str, fences: Vec<Fence>) -> NodeState {
     }
 }
 
-/// n1 is master; n3 was fenced by `delegate` 5 s ago.
+/// The master is n1; n3 was fenced by `delegate` 5 s ago.
 fn state(delegate: &str) -> ReconcileInput {
     let (action, status, delegate) = (FenceAction::Off, FenceStatus::Success, Delegate::Host(name(delegate)));
     let fence = Fence { action, status, completed_ms: Some(NOW - 5_000), delegate };
@@ -68,7 +68,7 @@ fn decided(state: &ReconcileInput) -> Plan {
     reconcile(state, &Settings::default(), Memory::default())
 }
 
-/// What is decided of n3.lab: the grade and what is recorded of the power.
+/// Returns what is recorded of n3.lab: the grade and the power flag.
 fn recorded(state: &ReconcileInput) -> (Grade, Option<bool>) {
     let plan = decided(state);
     let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
@@ -76,8 +76,8 @@ fn recorded(state: &ReconcileInput) -> (Grade, Option<bool>) {
     (proof.grade, job.powered)
 }
 
-/// Where the word of a device that another node has run decides, that node is asked, and its receipt counts: without it the
-/// weakest did.
+/// If a device without a receipt decides and another node has run it, that node is asked. Its receipt counts; without
+/// it the weakest device did.
 #[test]
 fn the_receipt_of_whoever_fenced_is_asked_for_and_counts() {
     let mut state = state("n2");
@@ -88,7 +88,7 @@ fn the_receipt_of_whoever_fenced_is_asked_for_and_counts() {
     assert!(to_ask(&decided(&state), &state.here, &all()).is_empty(), "it is known now");
 }
 
-/// Nobody is asked about its own death, nor this host, nor a stranger, nor a name that may be two nodes'.
+/// The dead node itself is not asked, nor this host, a host outside Ganeti, or a name that may mean two nodes.
 #[test]
 fn nobody_else_is_asked() {
     for delegate in ["n1", "n3", "n9", "n3.lab"] {
@@ -99,7 +99,8 @@ fn nobody_else_is_asked() {
     assert!(to_ask(&decided(&state("n2")), &name("n1.lab"), &two).is_empty());
 }
 
-/// A candidate is believed about its own fencing of the node that was asked about, no more than the devices of that node can give.
+/// A host's receipt counts for its own fencing of the node in question, with at most the grade that the devices of that
+/// node give.
 #[test]
 fn what_is_told_is_believed_within_limits() {
     let off = || removal("a-1", NOW - 6_000, Grade::Off);
@@ -107,7 +108,7 @@ fn what_is_told_is_believed_within_limits() {
     for (host, told, most, expected) in [
         ("n2.lab", off(), Grade::Bounded, weakest),
         ("n2.lab", off(), Grade::Isolated, (Grade::Unknown, None)),
-        // Another host than the one that Pacemaker names.
+        // Another host than the one that Pacemaker names as delegate.
         ("n1.lab", off(), Grade::Off, weakest),
         ("n2.lab", PowerReceipt { ended_ms: NOW - 5_000 - SAME_MS - 1, ..off() }, Grade::Off, weakest),
         ("n2.lab", PowerReceipt { by_fencer: false, ..off() }, Grade::Off, weakest),
@@ -122,19 +123,19 @@ fn what_is_told_is_believed_within_limits() {
         }
         assert_eq!(recorded(&state), expected, "{host} {told:?} {most}");
     }
-    // Where our device is none of those that Pacemaker may use, it was not our device.
+    // If Pacemaker cannot have used a `fence_ganeti` device, the receipt is not of its fencing.
     let mut state = state("n2");
     state.nodes[2].ways = Ways::of_kinds(&[&[crate::core::fence_agents::Kind::Fabric]]);
     take(&mut state.nodes[2], &name("n2.lab"), &[off()], Grade::Off, &all());
     assert!(state.nodes[2].receipts.is_empty());
-    // One receipt for one fencing: the nearest.
+    // A fencing gets one receipt: the nearest.
     let mut state = self::state("n2");
     let told = [removal("a-1", NOW - 40_000, Grade::Off), removal("a-2", NOW - 6_000, Grade::Bounded)];
     take(&mut state.nodes[2], &name("n2.lab"), &told, Grade::Off, &all());
     assert_eq!(state.nodes[2].receipts.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a-2"]);
 }
 
-/// What a node's devices can give is this host's own knowledge.
+/// The highest grade that a node's devices give comes from this host's own configuration.
 #[test]
 fn the_most_that_a_receipt_may_say_is_of_our_own_configuration() {
     let config = |levels: &str| {
@@ -158,8 +159,8 @@ fn the_most_that_a_receipt_may_say_is_of_our_own_configuration() {
     assert_eq!(most(&own_word, None), Grade::Off);
 }
 
-/// Our un-drain takes the flag away before our mark: a look in between is no look at what a person undid, and whoever leaves again
-/// at once is drained again.
+/// The un-drain job removes the flag before the tag. A reconciliation between the two does not take that for an
+/// administrator's change, and a node that leaves again at once is drained again.
 #[test]
 fn who_leaves_again_during_our_undrain_is_drained_again() {
     let look = |member, drained, drained_by_us, memory| {
@@ -176,14 +177,15 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
     assert_eq!(half, Some(Decision::ForgetDrain));
     let (again, memory) = look(Membership::Standby, false, false, memory);
     assert!(matches!(again, Some(Decision::Drain { .. })), "{again:?}");
-    // What a person undid while the node was away stays undone until it is back.
+    // A drain that an administrator undid while the node was away stays undone until the node is back.
     let (undone, memory) = look(Membership::Standby, false, true, memory);
     assert_eq!(undone, Some(Decision::ForgetDrain));
     let (left, _) = look(Membership::Standby, false, false, memory);
     assert!(!matches!(left, Some(Decision::Drain { .. })), "{left:?}");
 }
 
-/// An action that left no receipt may have switched the node on since it began. It is of this host: others are told of receipts.
+/// An action that left no receipt may have switched the node on since it began. It counts on this host only: other
+/// hosts are sent receipts alone.
 #[test]
 fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
     let intent = Intent { action: Action::On, at: Timestamp { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };

@@ -1,4 +1,4 @@
-//! What proves that a node was stopped: Pacemaker's fence history and our receipts, put together.
+//! Proofs that a node was stopped, from Pacemaker's fence history and gnt-ha's receipts together. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,49 +11,50 @@ use crate::core::pacemaker::fencing::Ways;
 use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::receipt::{Action, Outcome};
 
-/// A receipt and an entry of the history that ended this close together, in milliseconds, are the same fencing. They
-/// are written by two programs within a second, on hosts whose clocks may differ.
+/// The greatest distance, in milliseconds, at which a receipt and an entry of the history are the same fencing. Two
+/// programs write them within a second, on hosts whose clocks may differ.
 pub(super) const SAME_MS: u64 = 60_000;
 
-/// A weaker receipt this close, in milliseconds, keeps a fencing without a receipt from counting for more: the clocks may
-/// differ by more than [`SAME_MS`].
+/// The distance, in milliseconds, within which a weaker receipt limits the grade of a fencing without a receipt: the
+/// clocks may differ by more than [`SAME_MS`].
 const NEAR_MS: u64 = 600_000;
 
-/// Who is fenced again this much later, in milliseconds, may have been back in between; no host boots faster.
+/// A node that is fenced again this much later, in milliseconds, may have been back in between; no host boots faster.
 const BOOT_MS: u64 = 60_000;
 
-/// One fencing that succeeded.
+/// A proof from one fencing or one power cycle that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// By what it is known again; one is enough. The history may lose its entry, the ledger may be out of reach.
+    /// The keys by which the same proof is recognized later; one of them is enough. The history may lose its entry, and
+    /// the receipt log may be out of reach.
     pub keys: Vec<String>,
-    /// When it ended, in milliseconds since 1970.
+    /// When it ended, in milliseconds since 1970 (wall clock).
     pub at_ms: u64,
-    /// How strong it is.
+    /// How strong the proof is.
     pub grade: Grade,
-    /// Whose word it is.
+    /// The source on which the proof rests.
     pub word: ProofSource,
-    /// What is known of the node's power since.
+    /// Whether the node has power since; `None` if that is unknown.
     pub powered: Option<bool>,
-    /// It is a power cycle that Pacemaker did not ask for: the node is on again, and was not lost.
+    /// Whether this is a power cycle that Pacemaker did not ask for. Its power-on was sent, and the node was not lost.
     pub is_planned: bool,
 }
 
-/// Whose word a proof stands on.
+/// The source on which a proof rests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProofSource {
-    /// A receipt of ours.
+    /// A receipt of gnt-ha.
     Receipt {
-        /// Its id.
+        /// The id of the receipt.
         id: String,
-        /// What it names.
+        /// What the receipt names as its source.
         proven_by: String,
     },
-    /// A device that left no receipt, run by this host.
+    /// A device without a receipt, and the host that ran it if the history names one.
     Device(Option<NodeName>),
-    /// A human's, by `stonith_admin --confirm`.
+    /// An administrator, by `stonith_admin --confirm`.
     Human,
-    /// Pacemaker's, which trusts the node's watchdog.
+    /// Pacemaker, which trusts the node's watchdog.
     Watchdog,
 }
 
@@ -69,24 +70,25 @@ impl fmt::Display for ProofSource {
     }
 }
 
-/// What each fencing was worth by a device's word alone when it was first seen here, by its keys.
+/// What each fencing was worth by its devices alone when it was first seen here, by its keys.
 pub type First = BTreeMap<String, Worth>;
 
-/// What is written of a node's fencings.
+/// The evidence of a node's fencings.
 #[derive(Clone, Copy, Debug)]
 pub struct FencingEvidence<'a> {
-    /// Pacemaker's fence history of it.
+    /// Pacemaker's fence history of the node.
     pub fences: &'a [Fence],
-    /// What the receipts say that was done to it.
+    /// The actions on the node that receipts report.
     pub receipts: &'a [PowerReceipt],
-    /// The ways in which Pacemaker may fence it now.
+    /// The options that Pacemaker has now to fence the node.
     pub ways: &'a Ways,
-    /// What its fencings were worth by the devices that it had when they were first seen: no device that it has since makes one
-    /// worth more.
+    /// What the node's fencings were worth by the devices that it had when they were first seen. A device that was
+    /// added since makes no fencing worth more.
     pub first: &'a First,
 }
 
-/// A node's fencings that succeeded, oldest first.
+/// Returns the proofs of a node, oldest first. A later power-on, reboot or weaker fencing lowers the grades of earlier
+/// ones.
 #[must_use]
 pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
     let fences: Vec<(&Fence, u64)> = written.fences.iter().filter_map(succeeded).collect();
@@ -104,7 +106,8 @@ pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
                 let mut proof = by_receipt(receipts[*receipt]);
                 proof.keys.push(key);
                 proof.at_ms = *at_ms;
-                // Of a reboot by several devices Pacemaker makes an off of each, then an on of each (advance_topology_level).
+                // With several devices in a level, Pacemaker makes a reboot into an off of each, then an on of each
+                // (`advance_topology_level`).
                 if fence.action == FenceAction::Reboot && receipts[*receipt].0.action == Action::Off {
                     proof.be(proof.worth().perhaps_switched_on());
                 }
@@ -119,7 +122,7 @@ pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
     for proof in &mut proofs {
         match on {
             Some((on_ms, true)) if on_ms > proof.at_ms => proof.be(proof.worth().switched_on()),
-            // Nobody saw it on; or the two times may be of two clocks, and which came first is not known.
+            // The power was not seen on; or the two times are of two clocks, and their order is unknown.
             Some((on_ms, _)) if on_ms.saturating_add(SAME_MS) > proof.at_ms => {
                 proof.be(proof.worth().perhaps_switched_on());
             }
@@ -132,7 +135,7 @@ pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
             proof.be(proof.worth().perhaps_switched_on());
         }
     }
-    // What was stronger before a later loss is of another boot.
+    // A stronger proof from before a later loss is of another boot.
     let later: Vec<(u64, Worth)> =
         proofs.iter().filter(|proof| !proof.is_planned).map(|proof| (proof.at_ms, proof.worth())).collect();
     for proof in &mut proofs {
@@ -142,11 +145,12 @@ pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
     proofs
 }
 
-/// When it was last fenced in a way that ends with the power on, for all that is known.
+/// Returns when the node was last fenced in a way that ends with the power on, as far as is known, in milliseconds
+/// since 1970.
 fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&PowerReceipt, Worth)]) -> Option<u64> {
     let cycled =
         receipts.iter().filter(|(receipt, _)| matches!(evidence(receipt), Evidence::PowerCycled | Evidence::Rebooted));
-    // Whose power was not switched off was not switched on.
+    // A reboot that did not switch the power off did not switch it on either.
     let stayed_off = |at_ms: u64| {
         receipts.iter().any(|(receipt, _)| {
             receipt.by_fencer && was_not_switched(receipt) && receipt.ended_ms.abs_diff(at_ms) <= SAME_MS
@@ -157,7 +161,7 @@ fn last_reboot(fences: &[(&Fence, u64)], receipts: &[(&PowerReceipt, Worth)]) ->
 }
 
 impl Proof {
-    /// What it proves.
+    /// Returns the grade and the power state.
     pub(super) const fn worth(&self) -> Worth {
         Worth { grade: self.grade, powered: self.powered }
     }
@@ -182,13 +186,14 @@ fn proven(receipt: &PowerReceipt) -> Option<(&PowerReceipt, Worth)> {
     (worth.grade > Grade::Unknown).then_some((receipt, worth))
 }
 
-/// A power cycle that nobody fenced for: its power-on was sent, and the node was not lost by it.
+/// Returns whether a receipt is of a power cycle outside a fencing: its power-on was sent, and the node was not lost by
+/// it.
 fn is_planned(receipt: &PowerReceipt) -> bool {
     !receipt.by_fencer && matches!(evidence(receipt), Evidence::PowerCycled | Evidence::Rebooted)
 }
 
-/// Which receipt is of which fencing of Pacemaker's, nearest first, each used once: two fencings within a minute are two.
-/// Only the fencer's own call left a receipt of its fencing.
+/// Returns which receipt belongs to which fencing of Pacemaker's, as indices. The nearest come first, and each is used
+/// once: two fencings within a minute are two. Only the fencer's own call leaves a receipt of its fencing.
 fn pairs(fences: &[(&Fence, u64)], receipts: &[(&PowerReceipt, Worth)]) -> Vec<(usize, usize)> {
     let mut near: Vec<(u64, usize, usize)> = Vec::new();
     for (f, (fence, at_ms)) in fences.iter().enumerate() {
@@ -221,7 +226,7 @@ fn by_receipt((receipt, worth): (&PowerReceipt, Worth)) -> Proof {
     }
 }
 
-/// A fencing without a receipt of ours: whatever device may have done it, the weakest counts.
+/// Makes the proof of a fencing without a receipt. If a device did it, the weakest of the possible devices counts.
 fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, written: &FencingEvidence<'_>) -> Proof {
     let of_devices = || {
         let today = written.ways.worth(fence.action == FenceAction::Off);
@@ -236,21 +241,24 @@ fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, writte
     Proof { keys: vec![key], at_ms, grade: worth.grade, word, powered: worth.powered, is_planned: false }
 }
 
-/// A weaker receipt nearby keeps a fencing without one from counting for more.
+/// Returns the weakest receipt within [`NEAR_MS`], which limits the grade of a fencing without a receipt.
 fn weakest_near(alone: &[(&PowerReceipt, Worth)], at_ms: u64) -> Option<Worth> {
     let near = alone.iter().filter(|(receipt, _)| !is_planned(receipt) && receipt.ended_ms.abs_diff(at_ms) <= NEAR_MS);
     near.map(|(_, worth)| *worth).reduce(Worth::weaker)
 }
 
-/// When the node may last have been switched on by anything but a fencing that succeeded, in milliseconds since 1970: a power-on that
-/// was sent and not seen counts, too. What was proven before it is proven no more.
+/// Returns when the node may last have been switched on by anything but a fencing that succeeded, in milliseconds since
+/// 1970.
+///
+/// A power-on that was sent and not seen counts, too. What was proven before that time is no longer proven.
 #[must_use]
 pub fn last_on(written: &FencingEvidence<'_>) -> Option<u64> {
     let all = power_ons(written).into_iter().map(|(at_ms, _)| at_ms);
     all.chain(begun_reboots(written)).max()
 }
 
-/// When something other than a fencing may have switched the node on, and whether the power was seen on then.
+/// Returns when something other than a fencing may have switched the node on, in milliseconds since 1970, and whether
+/// the power was seen on then.
 fn power_ons(written: &FencingEvidence<'_>) -> Vec<(u64, bool)> {
     let of_fencer = written.fences.iter().filter(|fence| fence.action == FenceAction::On);
     let of_fencer = of_fencer.filter_map(|fence| Some((fence.completed_ms?, fence.status == FenceStatus::Success)));
@@ -258,18 +266,20 @@ fn power_ons(written: &FencingEvidence<'_>) -> Vec<(u64, bool)> {
     of_fencer.chain(of_receipts.filter_map(|receipt| Some((receipt.ended_ms, power_on(receipt)?)))).collect()
 }
 
-/// Whether a receipt, or an intent without one, tells of a power-on that is no part of a fencing, and whether the power was seen on.
+/// Returns whether the power was seen on, for a receipt or an unfinished intent of a power-on outside a fencing; `None`
+/// for all others.
 fn power_on(receipt: &PowerReceipt) -> Option<bool> {
     match (receipt.action, receipt.outcome) {
         (Action::Off, _) | (_, Outcome::Refused) => None,
         (Action::Reboot | Action::Cycle, _) if receipt.by_fencer || was_not_switched(receipt) => None,
-        // A cycle that fails half-way gives the power back.
+        // A cycle that fails half-way restores the power.
         (_, outcome) => Some(matches!(outcome, Outcome::Done | Outcome::Unchanged)),
     }
 }
 
-/// When Pacemaker began a reboot that left no receipt and is none of its successes: it may have been killed after its power-on. One
-/// with a receipt that proves nothing has sent none: `fence_ganeti` proves the off first.
+/// Returns when Pacemaker began each reboot that left no receipt and does not belong to one of its successes. Such a
+/// reboot may have been killed after its power-on. A reboot with a receipt that proves nothing has sent no power-on:
+/// `fence_ganeti` proves the off first.
 fn begun_reboots<'a>(written: &FencingEvidence<'a>) -> impl Iterator<Item = u64> + use<'a> {
     let written = *written;
     let is_begun = move |receipt: &&PowerReceipt| {
@@ -278,18 +288,21 @@ fn begun_reboots<'a>(written: &FencingEvidence<'a>) -> impl Iterator<Item = u64>
     written.receipts.iter().filter(is_begun).map(|receipt| receipt.ended_ms)
 }
 
-/// Whether it is a half of a reboot that succeeded. Of several devices Pacemaker makes one of an off and an on of each.
+/// Returns whether the receipt is one half of a reboot that succeeded. With several devices in a level, Pacemaker makes
+/// a reboot into an off and an on of each.
 fn is_half(receipt: &PowerReceipt, written: &FencingEvidence<'_>) -> bool {
     let mut reboots = written.fences.iter().filter(|fence| fence.action == FenceAction::Reboot).filter_map(succeeded);
     receipt.by_fencer && reboots.any(|(_, at_ms)| receipt.ended_ms.abs_diff(at_ms) <= SAME_MS)
 }
 
-/// A reboot that proved the node's end without its power, which is switched neither off nor on then.
+/// Returns whether the receipt is of a reboot that proved the node's end by other means than its power. The power is
+/// switched neither off nor on then.
 fn was_not_switched(receipt: &PowerReceipt) -> bool {
     (receipt.action, receipt.outcome) == (Action::Reboot, Outcome::OffOnly) && receipt.grade < Grade::Off
 }
 
-/// Whole seconds: that is what Pacemaker 2.1.5 prints, and what every member keeps of an entry it was sent.
+/// Returns the key of a fencing. It has whole seconds: Pacemaker 2.1.5 prints these, and every member keeps these of an
+/// entry that it received.
 fn fence_key(fence: &Fence, at_ms: u64) -> String {
     let action = match fence.action {
         FenceAction::Off => "off",

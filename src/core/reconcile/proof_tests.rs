@@ -13,14 +13,14 @@ fn receipt(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
     PowerReceipt { id: id.to_owned(), action, outcome, grade, proven_by, ended_ms, by_fencer: true, unfinished: false }
 }
 
-/// What is proven where Pacemaker may have used any one of these kinds of devices.
+/// Returns the proofs where Pacemaker may have used any one of these kinds of devices.
 fn proven(fences: &[Fence], receipts: &[PowerReceipt], kinds: &[Kind]) -> Vec<Proof> {
     let kinds: Vec<&[Kind]> = kinds.iter().map(std::slice::from_ref).collect();
     let ways = Ways::of_kinds(&kinds);
     proofs(&FencingEvidence { fences, receipts, ways: &ways, first: &First::new() })
 }
 
-/// The same as (grade, keys), with a `fence_ganeti` of the default.
+/// Returns the same as (grade, keys), with a `fence_ganeti` device of the default grade.
 fn found(fences: Vec<Fence>, receipts: Vec<PowerReceipt>) -> Vec<(Grade, Vec<String>)> {
     let ours = [Kind::Ours { least: Grade::Bounded }];
     proven(&fences, &receipts, &ours).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
@@ -30,7 +30,7 @@ fn keys(keys: &[&str]) -> Vec<String> {
     keys.iter().map(ToString::to_string).collect()
 }
 
-/// One fencing is one, though two programs wrote it down a moment apart.
+/// Two programs write one fencing down a moment apart: it counts as one.
 #[test]
 fn a_receipt_and_its_entry_are_one_fencing_with_the_grade_of_the_receipt() {
     let found = found(vec![fence(100_000)], vec![receipt("a", 99_500, Grade::Isolated)]);
@@ -44,8 +44,8 @@ fn each_receipt_is_of_one_fencing_only_the_nearest() {
     assert_eq!(found[0], (Grade::Bounded, keys(&["fence off 100"])));
 }
 
-/// A success without a receipt is worth the weakest that any device which may have done it gives, and sets `powered` only
-/// where each of them reads the power.
+/// A success without a receipt is worth the weakest of the devices that may have done it. It sets `powered` only if
+/// each of them reads the power.
 #[test]
 fn without_a_receipt_the_weakest_device_counts() {
     let ours = |least| Kind::Ours { least };
@@ -64,7 +64,7 @@ fn without_a_receipt_the_weakest_device_counts() {
     }
 }
 
-/// Who confirms is believed whatever the devices are; the watchdog only that the boot has ended.
+/// A confirmation counts whatever the devices are; the watchdog proves only that the boot has ended.
 #[test]
 fn a_human_and_the_watchdog_are_no_devices() {
     for (delegate, grade, powered) in
@@ -77,14 +77,14 @@ fn a_human_and_the_watchdog_are_no_devices() {
     }
 }
 
-/// Clocks that are further apart than a minute: the receipt matches nothing and still lowers the word.
+/// If the clocks are further apart than a minute, the receipt matches no fencing and still lowers the grade.
 #[test]
 fn a_weaker_receipt_nearby_lowers_a_fencing_without_one() {
     let proofs = proven(&[fence(700_000)], &[receipt("a", 500_000, Grade::Isolated)], &[POWER]);
     assert!(proofs.iter().all(|proof| proof.grade == Grade::Isolated && proof.powered.is_none()));
 }
 
-/// What was done by hand a moment before a fabric device fenced is no receipt of that fencing.
+/// An action by hand a moment before a fabric device fenced is not a receipt of that fencing.
 #[test]
 fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
     let by_hand = PowerReceipt { by_fencer: false, action: Action::Cycle, ..receipt("a", 99_000, Grade::Off) };
@@ -93,7 +93,7 @@ fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
     assert_eq!(of_fence.grade, Grade::Isolated);
 }
 
-/// A cycle that ended on proves only that the earlier boot is gone, and nothing where nobody fenced.
+/// A cycle that ended on proves only that the earlier boot is gone; outside a fencing it is a planned one.
 #[test]
 fn a_cycle_that_ended_on_is_no_off() {
     let of = |action, outcome, by_fencer| {
@@ -104,18 +104,18 @@ fn a_cycle_that_ended_on_is_no_off() {
     assert_eq!(of(Action::Cycle, Outcome::Done, false), (Grade::Bounded, Some(true), true));
     assert_eq!(of(Action::Reboot, Outcome::Done, false), (Grade::Bounded, Some(true), true));
     assert_eq!(of(Action::Reboot, Outcome::Done, true), (Grade::Bounded, Some(true), false));
-    // Whose power-on was sent and not seen may be on.
+    // A power-on that was sent and not seen may have switched the node on.
     for action in [Action::Reboot, Action::Cycle] {
         assert_eq!(of(action, Outcome::OffOnly, false), (Grade::Bounded, None, true));
         assert_eq!(of(action, Outcome::OffOnly, true), (Grade::Bounded, None, false));
     }
-    // Pacemaker calls a reboot a success when the off part was, whatever became of the on part.
+    // Pacemaker reports a reboot as a success if its off part succeeded, whatever came of the on part.
     let reboot = Fence { action: FenceAction::Reboot, ..fence(100_000) };
     let proof = &proven(&[reboot], &[], &[POWER])[0];
     assert_eq!((proof.grade, proof.powered), (Grade::Bounded, None));
 }
 
-/// What was off and was switched on since is not off.
+/// A node that was off and was switched on since is not off.
 #[test]
 fn a_later_power_on_takes_the_off_away() {
     let on = PowerReceipt { action: Action::On, ..receipt("b", 200_000, Grade::Unknown) };
@@ -126,8 +126,8 @@ fn a_later_power_on_takes_the_off_away() {
     }
 }
 
-/// A power-on that was sent and not seen may have come on all the same: by a cycle that failed half-way, by one that ended after its
-/// off, by one that was interrupted. Nobody saw the power since, so it is neither off nor on.
+/// A power-on that was sent and not seen may have worked. Its cycle may have failed half-way, ended after its off, or
+/// been interrupted. The power was not read since, so it is recorded neither as off nor as on.
 #[test]
 fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_the_power() {
     let by_hand =
@@ -153,7 +153,7 @@ fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_th
     };
     assert_eq!(all.iter().filter(|later| !is_taken_away(later)).collect::<Vec<_>>(), [&all[0]; 0]);
     for later in all {
-        // What was seen on before may have been switched off by it.
+        // A node that was seen on before may have been switched off by the later action.
         let on = PowerReceipt { action: Action::On, ..receipt("c", 200_000, Grade::Unknown) };
         let receipts = [receipt("a", 100_000, Grade::Off), on, later.clone()];
         let powered = proven(&[fence(100_000)], &receipts, &[POWER])[0].powered;
@@ -165,8 +165,8 @@ fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_th
     assert_eq!((proof.grade, proof.powered), (Grade::Bounded, None));
 }
 
-/// A fencing is no power-on while it has not switched off what it is to switch on again: of a dead BMC Pacemaker tries it again and again,
-/// beside the human who confirms. Nor is what was refused.
+/// A fencing is not a power-on before it has switched off what it is to switch on again. Pacemaker repeats it with a
+/// dead BMC while an administrator confirms. A rejected action is not a power-on either.
 #[test]
 fn what_sent_no_power_on_leaves_the_off() {
     let at = |action, outcome, ended_ms| PowerReceipt { action, outcome, ..receipt("b", ended_ms, Grade::Unknown) };
@@ -188,7 +188,7 @@ fn what_sent_no_power_on_leaves_the_off() {
     }
 }
 
-/// A fencer's clock that is ahead dates its off after the power-on that followed it.
+/// A host whose clock is ahead dates its off after the power-on that followed it.
 #[test]
 fn of_an_off_and_a_power_on_within_a_minute_the_order_is_not_known() {
     let on = |at_ms| PowerReceipt { action: Action::On, by_fencer: false, ..receipt("b", at_ms, Grade::Unknown) };
@@ -214,8 +214,8 @@ fn reboot(at_ms: u64) -> Fence {
     Fence { action: FenceAction::Reboot, ..fence(at_ms) }
 }
 
-/// Of a reboot with a level of several devices Pacemaker makes an off of each, then an on of each: the receipt of that off
-/// does not tell that the node has no power now.
+/// With several devices in a level, Pacemaker makes a reboot into an off of each, then an on of each. The receipt of
+/// such an off does not show that the node has no power now.
 #[test]
 fn an_off_that_was_part_of_a_reboot_says_nothing_of_the_power_now() {
     let on = PowerReceipt { action: Action::On, grade: Grade::Unknown, ..receipt("b", 100_300, Grade::Unknown) };
@@ -227,7 +227,7 @@ fn an_off_that_was_part_of_a_reboot_says_nothing_of_the_power_now() {
     }
 }
 
-/// After a later reboot nothing before it says that the node is off, whoever fenced.
+/// After a later reboot no earlier proof shows that the node is off, whichever host fenced.
 #[test]
 fn a_later_reboot_switched_it_on_again() {
     let cycled = PowerReceipt { action: Action::Reboot, ..receipt("b", 400_000, Grade::Off) };
@@ -242,20 +242,20 @@ fn a_later_reboot_switched_it_on_again() {
     }
 }
 
-/// Whoever is fenced again a boot later was back in between: the newer and weaker proof counts.
+/// A node that is fenced again a boot later was back in between: the newer and weaker proof counts.
 #[test]
 fn what_was_stronger_before_a_later_loss_is_of_another_boot() {
     let isolated = |at_ms| receipt("b", at_ms, Grade::Isolated);
     let first = receipt("a", 100_000, Grade::Off);
     let proofs = proven(&[], &[first.clone(), isolated(400_000)], &[POWER]);
     assert!(proofs.iter().all(|proof| proof.grade == Grade::Isolated && proof.powered.is_none()), "{proofs:?}");
-    // No host boots as fast.
+    // A host does not boot within 20 s.
     let proofs = proven(&[], &[first, isolated(120_000)], &[POWER]);
     assert_eq!((proofs[0].grade, proofs[0].powered), (Grade::Off, Some(false)));
 }
 
-/// History is judged by the devices that there were when a fencing was first seen: another one since makes it worth no more,
-/// a receipt that turns up does, and a weaker device still less.
+/// A fencing is worth what the devices of the time when it was first seen give. A device that was added since does not
+/// raise it, a receipt that is found later does, and a weaker device lowers it.
 #[test]
 fn a_device_of_today_lifts_no_fencing_of_before() {
     let of = |first: Option<Worth>, ways: &[Kind], receipts: &[PowerReceipt]| {

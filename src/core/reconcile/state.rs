@@ -1,4 +1,4 @@
-//! What a reconciliation looks at.
+//! The input of a reconciliation and its settings: plain data, without input or output.
 
 use std::fmt;
 
@@ -14,19 +14,20 @@ use crate::core::pause::Pause;
 pub use crate::core::power_receipt::PowerReceipt;
 use crate::core::receipt::{Outcome, Timestamp};
 
-/// What the administrator can set.
+/// The settings of a reconciliation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The least grade of proof that offlines a node.
+    /// The weakest grade of proof that is enough to record a node offline.
     pub least_grade: Grade,
-    /// How long after the start of this host's cluster stack only what was fenced since counts, in milliseconds: others
-    /// are still on their way in.
+    /// The grace after the start of this host's cluster stack, in milliseconds. During it only a fencing since that
+    /// start counts, and nothing is drained, because other nodes may still be joining.
     pub start_up_grace_ms: u64,
-    /// Drain a node that leaves gracefully, and un-drain it when it returns.
+    /// Whether a node that leaves gracefully is drained, and un-drained when it returns.
     pub drain: bool,
-    /// How many nodes may be down by our record at once.
+    /// How many nodes gnt-ha may have recorded offline at once.
     pub limits: Limits,
-    /// A proof that is older than this, in milliseconds, offlines nothing: too much may have happened since.
+    /// The greatest age of a proof, in milliseconds. An older one records no node offline: too much may have happened
+    /// since.
     pub oldest_proof_ms: u64,
     /// What is done to the power of a node that is recorded offline.
     pub power_too: PowerAction,
@@ -35,9 +36,9 @@ pub struct Settings {
 /// What is done to a node's power when it is recorded offline (tags `ocf:node-offline:...`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PowerAction {
-    /// Ganeti's own powercycle, by the node's noded.
+    /// Whether Ganeti power cycles the node through the node's noded, before the record.
     pub cycle: bool,
-    /// Off, by its OOB program.
+    /// Whether the node's OOB program switches the node off, after the record.
     pub off: bool,
 }
 
@@ -49,19 +50,21 @@ impl fmt::Display for PowerAction {
 }
 
 impl Settings {
-    /// What a `fence_ganeti` device promises that does not say (its `minimum_grade`).
+    /// The grade of a `fence_ganeti` device that does not set `minimum_grade`.
     pub const DEVICE_GRADE: Grade = Grade::Bounded;
 
-    /// The defaults, and what the cluster's tags say.
+    /// Returns the defaults, changed by the tags of the cluster.
     #[must_use]
     pub fn of_tags(tags: &Tags) -> Self {
         let power_too = PowerAction { cycle: tags.use_powercycle, off: tags.use_poweroff };
         Self { drain: tags.drain_node, power_too, ..Self::default() }
     }
 
-    /// With the least proof that a `fence_ganeti` device takes. Where one is told by name to take less than is asked for here,
-    /// Pacemaker goes on after less, and so does the record: a node that Pacemaker recovers from and Ganeti has online would
-    /// be neither. What other agents prove changes nothing here.
+    /// Returns the settings with `least_grade` lowered to the weakest grade that a `fence_ganeti` device accepts.
+    ///
+    /// Where a device is set to accept a weaker grade than these settings, Pacemaker recovers on that grade, and
+    /// Ganeti's record has to follow. Otherwise Pacemaker would recover from a node that Ganeti has online. The grades
+    /// of other agents change nothing here.
     #[must_use]
     pub fn promised(self, least_of_ours: Option<Grade>) -> Self {
         let least_grade = least_of_ours.map_or(self.least_grade, |least| self.least_grade.min(least));
@@ -82,35 +85,37 @@ impl Default for Settings {
     }
 }
 
-/// The cluster, as the host that reconciles sees it. What it could not find out is given as the value that allows
-/// least, which each field names.
+/// The cluster as the reconciling host sees it. An unknown value is replaced by the one that allows least, which each
+/// field names.
 #[derive(Clone, Debug)]
 pub struct ReconcileInput {
-    /// Now.
+    /// The time of the reconciliation, on both clocks.
     pub now: Timestamp,
-    /// When the cluster stack of this host started, in milliseconds since 1970. Not known: now.
+    /// When the cluster stack of this host started, in milliseconds since 1970 (wall clock). Unknown: now.
     pub stack_started_ms: u64,
-    /// Pacemaker has quorum here. Not known: false.
+    /// Whether Pacemaker has quorum on this host. Unknown: false.
     pub quorum: bool,
-    /// Pacemaker's `maintenance-mode`. Not known: true.
+    /// Pacemaker's `maintenance-mode`. Unknown: true.
     pub maintenance: bool,
-    /// This host.
+    /// The name of this host's node.
     pub here: NodeName,
     /// Ganeti's master, by this host's own configuration.
     pub master: Option<NodeName>,
-    /// Where Pacemaker has the master role. Not known: nowhere.
+    /// Where Pacemaker has the master role. Unknown: [`MasterRoleState::Nowhere`].
     pub role: MasterRoleState,
-    /// The administrator's pause.
+    /// The administrator's pause, if there is one.
     pub pause: Option<Pause>,
-    /// Ganeti's `candidate_pool_size`.
+    /// Ganeti's `candidate_pool_size`: how many master candidates it is to have.
     pub candidate_pool_size: usize,
-    /// Ganeti's nodes.
+    /// The state of each of Ganeti's nodes.
     pub nodes: Vec<NodeState>,
 }
 
 impl ReconcileInput {
-    /// As it would be found had `died` been fenced just now by the devices that Pacemaker has for it, by a host that would then be Ganeti's
-    /// master: the one that is, or, where that is the dead one, some candidate that lives.
+    /// Returns the state as it would be right after a fencing of `died` by the devices that Pacemaker has for it.
+    ///
+    /// The input is then that of Ganeti's master: the present one or, if `died` is the master, the first candidate that
+    /// is online.
     #[must_use]
     pub fn after_death(mut self, died: &NodeName) -> Self {
         let completed_ms = Some(self.now.wall_ms);
@@ -139,39 +144,43 @@ impl ReconcileInput {
 /// One of Ganeti's nodes.
 #[derive(Clone, Debug)]
 pub struct NodeState {
-    /// Ganeti's flags.
+    /// The node's name and flags in Ganeti's configuration.
     pub ganeti: Node,
     /// When Ganeti last wrote this node's record (`mtime`), in milliseconds since 1970: no readmission is later.
     pub changed_ms: Option<u64>,
-    /// Our mark that it was us who drained it. Set after the drain, in the same job.
+    /// Whether the node has gnt-ha's drain tag ([`DRAINED_BY_US`](super::jobs::DRAINED_BY_US)). The tag is set after
+    /// the drain, in the same job.
     pub drained_by_us: bool,
-    /// Pacemaker's view.
+    /// The node's state in Pacemaker.
     pub member: Membership,
-    /// Pacemaker reaches it by a connection alone (a remote node).
+    /// Whether Pacemaker reaches the node by a connection alone (a remote node).
     pub is_remote: bool,
-    /// Since when it is a member, in milliseconds since 1970 (`in_ccm`, from Pacemaker 2.1.7 on).
+    /// Since when the node is a member, in milliseconds since 1970 (`in_ccm`, from Pacemaker 2.1.7 on).
     pub member_since_ms: Option<u64>,
-    /// Whether its noded answered just now; none if it was not asked. Silence proves nothing, an answer does: a connection
-    /// that is taken or refused is one. Asking is needed only where a plan says [`NotAsked`](super::BlockReason::NotAsked).
+    /// Whether the node's noded answered just now; `None` if it was not asked.
+    ///
+    /// A connection that is accepted or refused is an answer, and shows that the host runs. A missing answer proves
+    /// nothing. Asking is needed only where a plan contains [`NotAsked`](super::BlockReason::NotAsked).
     pub answers: Option<bool>,
-    /// Pacemaker's fence history of it.
+    /// Pacemaker's fence history of the node.
     pub fences: Vec<Fence>,
-    /// What the receipts say that was done to it.
+    /// The actions on the node that receipts report.
     pub receipts: Vec<PowerReceipt>,
-    /// The ways in which Pacemaker may fence it.
+    /// The options that Pacemaker has to fence the node.
     pub ways: Ways,
 }
 
 impl PowerReceipt {
-    /// What was done to `wanted`, one of Ganeti's nodes `all`, by whichever of our programs. What may have been done to another
-    /// of them was not done to it.
+    /// Returns the actions of gnt-ha's programs on `wanted`, one of Ganeti's nodes `all`. An action whose node name may
+    /// mean another of these nodes is left out.
     #[must_use]
     pub fn all_of(stories: &[ActionRecord], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
         let same = |story: &&ActionRecord| node::means(&story.intent.node, wanted, all);
         stories.iter().filter(same).map(Self::of).collect()
     }
 
-    /// What a story tells: of one without a receipt only that it began. Its parts tell the same again, and are left out.
+    /// Returns what an action record reports. A record without a receipt reports only that the action began. The parts
+    /// of the action report the same again, and are left out.
     #[must_use]
     pub fn of(story: &ActionRecord) -> Self {
         let ActionRecord { intent, receipt, .. } = story;

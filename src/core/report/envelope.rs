@@ -1,5 +1,5 @@
 //! The envelope of a report of Ganeti's monitoring daemon, which cannot be extended itself (Ganeti's
-//! `doc/design-monitoring-agent.rst`; `src/Ganeti/DataCollectors/Types.hs`).
+//! `doc/design-monitoring-agent.rst`; `src/Ganeti/DataCollectors/Types.hs`). Pure.
 
 use serde::Serialize;
 
@@ -8,13 +8,13 @@ use crate::core::status::{Level, NodeStatus, Status};
 /// The name of the report.
 pub const NAME: &str = "gnt-ha";
 
-/// How that daemon names what has no category, in an address.
+/// The name of that daemon, in a path, for reports without a category.
 pub const CATEGORY: &str = "default";
 
-/// A report on how something is, not on how fast (`DCKStatus`).
+/// The kind of a report on a state, not on performance (`DCKStatus`).
 pub const KIND: u8 = 1;
 
-/// One report.
+/// The envelope and the data of one report.
 #[derive(Debug, Serialize)]
 pub struct Report<'a> {
     name: &'static str,
@@ -41,7 +41,7 @@ struct Code {
 }
 
 impl<'a> Report<'a> {
-    /// Of what was seen at `now_ms`, milliseconds since 1970.
+    /// Makes the report of a status that was collected at `now_ms`, in milliseconds since 1970.
     #[must_use]
     pub fn new(status: &'a Status, now_ms: u64) -> Self {
         Self {
@@ -65,7 +65,7 @@ fn code(status: &Status) -> u8 {
     }
 }
 
-/// Whatever is not well, or about to be done.
+/// Returns all lines and notes that need attention, and all pending changes.
 fn message(status: &Status) -> String {
     let of_line = |line: &NodeStatus| {
         let next = line.next.as_ref().map(|next| next.text.as_str());

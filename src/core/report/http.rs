@@ -1,50 +1,51 @@
-//! What a request is for. The addresses are those of Ganeti's monitoring daemon (`src/Ganeti/Monitoring/Server.hs`), and
-//! `/metrics`.
+//! HTTP requests for the status. The paths are those of Ganeti's monitoring daemon (`src/Ganeti/Monitoring/Server.hs`),
+//! and `/metrics`. Pure.
 
 use super::envelope::{CATEGORY, NAME};
 use crate::core::text::lines;
 
-/// No request that means something is longer, in bytes.
+/// The greatest length of a request, in bytes: no valid one is longer.
 pub const LIMIT: usize = 8_192;
 
-/// What is asked for.
+/// The resource that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Which versions there are.
+    /// The list of versions.
     Versions,
-    /// Nothing: the version is there.
+    /// An empty answer: the version exists.
     Nothing,
-    /// Which reports there are.
+    /// The list of reports.
     List,
-    /// All of them.
+    /// All reports, as one list.
     All,
-    /// The one.
+    /// The one report of gnt-ha.
     One,
-    /// `OpenMetrics`.
+    /// The metrics in the `OpenMetrics` format.
     Metrics,
 }
 
-/// Why there is no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// No request.
+    /// The text is not a request.
     #[error("400 Bad Request")]
     Bad,
-    /// Nothing is there.
+    /// There is no such path.
     #[error("404 Not Found")]
     Absent,
-    /// It is only looked at.
+    /// The method is not GET.
     #[error("405 Method Not Allowed")]
     Method,
-    /// Nothing is known.
+    /// The status is unknown.
     #[error("503 Service Unavailable")]
     Unknown,
 }
 
-/// Reads the first line (RFC 9112, section 3). What follows behind `?` is not looked at.
+/// Parses the request line (RFC 9112, section 3). The part after `?` is ignored.
 ///
 /// # Errors
-/// [`HttpError`].
+/// [`HttpError::Bad`] if the line is not a request, [`HttpError::Method`] if the method is not GET,
+/// [`HttpError::Absent`] for another path.
 pub fn parse_request_line(line: &str) -> Result<Endpoint, HttpError> {
     let words: Vec<&str> = line.trim_end().split(' ').collect();
     let [method, target, version] = words[..] else { return Err(HttpError::Bad) };
@@ -66,7 +67,7 @@ pub fn parse_request_line(line: &str) -> Result<Endpoint, HttpError> {
     }
 }
 
-/// A whole answer; the connection ends with it.
+/// Returns a whole answer; the connection is closed after it.
 #[must_use]
 pub fn answer(code: &str, content_type: &str, body: &str) -> String {
     let body = lines(body);

@@ -1,4 +1,4 @@
-//! What is known, for programs that watch: in the shape of Ganeti's monitoring daemon, and as `OpenMetrics`.
+//! The status for monitoring programs: in the format of Ganeti's monitoring daemon, and as `OpenMetrics`. Pure.
 
 pub mod envelope;
 pub mod http;

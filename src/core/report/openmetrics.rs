@@ -1,5 +1,5 @@
-//! The same as numbers: text that Prometheus and `node_exporter`'s textfile collector read (OpenMetrics 1.0; only gauges,
-//! which the older text format has, too).
+//! The status as metrics, as text for Prometheus and `node_exporter`'s textfile collector (OpenMetrics 1.0; only
+//! gauges, which the older text format has, too). Pure.
 
 use std::fmt::Write;
 
@@ -7,10 +7,11 @@ use crate::core::receipt::Outcome;
 use crate::core::status::{Level, NodeStatus, SelfFenceState, ShunState, Status};
 use crate::core::text::printable;
 
-/// What an answer over HTTP is called.
+/// The content type of the answer over HTTP.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Of what was seen at `now_ms`, milliseconds since 1970. What is not known has no sample.
+/// Returns the metrics of a status that was collected at `now_ms`, in milliseconds since 1970. An unknown value has no
+/// sample.
 #[must_use]
 pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     let mut text = String::new();

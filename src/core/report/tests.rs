@@ -1,4 +1,4 @@
-//! A cluster that is well, and one that is not, as programs see it.
+//! Tests of the reports of a cluster that is well, and of one that is not.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ fn lost() -> Status {
     Status { quorum_device, ..status(nodes, vec![Note::new(Level::Attention, "pause", "paused by \"root\"")]) }
 }
 
-/// Ganeti's design of the monitoring agent: 0 well, 1 being fixed, 2 unknown, 4 bad, each with a word on it.
+/// Ganeti's design of the monitoring agent: 0 well, 1 being fixed, 2 unknown, 4 bad, each with a message.
 #[test]
 fn a_report_has_the_envelope_of_ganetis_daemon() {
     let json = |status: &Status| serde_json::to_value(Report::new(status, 1_500)).unwrap();
@@ -109,14 +109,14 @@ fn every_metric_is_explained_and_the_unknown_has_no_sample() {
 const RULES: &str = include_str!("../../../docs/monitoring/gnt-ha.rules.yml");
 const DASHBOARD: &str = include_str!("../../../docs/monitoring/dashboard.json");
 
-/// The metrics that a text names.
+/// Returns the metrics that a text names.
 fn metrics(text: &str) -> BTreeSet<String> {
     let rest = text.split("gnt_ha_").skip(1);
     let is_name = |letter: &char| letter.is_ascii_lowercase() || *letter == '_';
     rest.map(|rest| format!("gnt_ha_{}", rest.chars().take_while(is_name).collect::<String>())).collect()
 }
 
-/// An expression over a metric that nobody exports is an alert that never comes, and a panel that is empty.
+/// An expression over a metric that is not exported is an alert that never comes, or a panel that is empty.
 #[test]
 fn rules_and_dashboard_are_of_what_is_exported() {
     let mut everything = lost();
@@ -128,7 +128,7 @@ fn rules_and_dashboard_are_of_what_is_exported() {
     }
 }
 
-/// As Grafana takes it: a number of its own for each panel, none upon another, and the data source is the reader's to choose.
+/// Grafana's rules: each panel has its own number, panels do not overlap, and the user chooses the data source.
 #[test]
 fn the_dashboard_is_one() {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
@@ -148,7 +148,7 @@ fn the_dashboard_is_one() {
     assert_eq!(dashboard["templating"]["list"][0]["query"], "prometheus");
 }
 
-/// Receipts and metrics name an outcome alike.
+/// Receipts and metrics use the same names of outcomes.
 #[test]
 fn an_outcome_has_one_word() {
     for outcome in [Outcome::Done, Outcome::Unchanged, Outcome::OffOnly, Outcome::Refused, Outcome::Unknown] {
@@ -156,8 +156,8 @@ fn an_outcome_has_one_word() {
     }
 }
 
-/// A request means one of a few things, whatever stands in it, and nothing of it comes back: it adds no line to the answer's
-/// head, and names no file.
+/// A request has one of a few meanings, whatever it contains. No part of it is in the answer: it adds no line to the
+/// answer's head, and names no file.
 #[test]
 fn no_hostile_request_means_more() {
     const ALL: usize = 20_000;

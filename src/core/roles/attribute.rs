@@ -1,8 +1,9 @@
-//! A node attribute that the node itself publishes.
+//! Updates of a node attribute that the node itself publishes. Pure.
 
-/// What is to be done with the attribute: none if it is as it should be already.
+/// Returns the update of the attribute; `None` if it is as it should be already.
 ///
-/// `published` is what this host has said last; `now` is what it should say, none where it says nothing.
+/// `published` is the value that this host has published last. `now` is the value that it should have, `None` to remove
+/// it.
 #[must_use]
 pub fn change<'a>(published: Option<&str>, now: Option<&'a str>) -> Option<Option<&'a str>> {
     (published != now).then_some(now)
@@ -12,7 +13,7 @@ pub fn change<'a>(published: Option<&str>, now: Option<&'a str>) -> Option<Optio
 mod tests {
     use super::*;
 
-    /// Each update is written through to every node: only a change is one. Without anything to say nothing is said at all.
+    /// Each update is written to every node, so only a change is published. Without a value nothing is published.
     #[test]
     fn only_a_change_is_published() {
         assert_eq!(change(None, None), None);

@@ -1,4 +1,4 @@
-//! Whether a node is proven to be gone, so that the master role may be taken without its vote.
+//! The proof that a node is gone, so that the master role may be taken without its vote. Pure.
 
 use super::NodeRole;
 use super::master_claims::MasterClaim;
@@ -6,24 +6,25 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{self, FencingEvidence, Membership, Proof, last_on, proofs};
 
-/// How old a proof may be, in milliseconds: a fenced node may be back, and be lost again in a way that nobody fenced it
-/// for. Once it is recorded offline, that is the proof, and does not age.
+/// The greatest age of a proof, in milliseconds. A fenced node may be back and be lost again without a fencing. Once
+/// the node is recorded offline, that record is the proof, and does not age.
 const FRESH_MS: u64 = 600_000;
 
 /// How far the clocks of two hosts may differ, in milliseconds.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
-/// What proves that a node is gone that could not be reached just now. `member` is Pacemaker's view; none if it could
-/// not be asked: then only receipts speak.
+/// Returns the proof that a node is gone that could not be reached just now, if there is one. `member` is its state in
+/// Pacemaker; `None` if Pacemaker could not be asked: then only receipts count.
 ///
-/// A member of the cluster is not gone, nor one that is still to be fenced, whatever happened to it before. After a
-/// power-on nothing before it proves anything.
+/// A member of the cluster is not gone, nor is a node that is still to be fenced, whatever happened to it before. After
+/// a power-on nothing before it proves anything.
 #[must_use]
 pub fn proof_that_gone(member: Option<Membership>, written: &FencingEvidence<'_>, now_ms: u64) -> Option<Proof> {
     last_that_counts(member, written, now_ms).filter(|proof| proof.grade >= Grade::Bounded)
 }
 
-/// Whose word it is that a node was fenced, where that proves too little: the receipt of who did it may prove more.
+/// Returns the source of a proof that is too weak to take the role. The receipt of the host that did the fencing may
+/// prove more.
 #[must_use]
 pub fn word_that_proves_too_little(
     member: Option<Membership>,
@@ -39,7 +40,7 @@ fn last_that_counts(member: Option<Membership>, written: &FencingEvidence<'_>, n
     if !may_be_gone {
         return None;
     }
-    // The last one counts: what was stronger before it is of another loss.
+    // The last proof counts: a stronger one before it is of another loss.
     let proof = proofs(written).into_iter().rfind(|proof| !proof.is_planned)?;
     let is_fresh = proof.at_ms <= now_ms + CLOCKS_DIFFER_MS && now_ms.saturating_sub(proof.at_ms) <= FRESH_MS;
     let is_void = last_on(written).is_some_and(|on_ms| on_ms >= proof.at_ms);
@@ -49,27 +50,28 @@ fn last_that_counts(member: Option<Membership>, written: &FencingEvidence<'_>, n
 /// Another node, when the role is to be taken without a majority of votes.
 #[derive(Clone, Debug)]
 pub struct Other {
-    /// Ganeti's name of it.
+    /// The node's name in Ganeti.
     pub name: NodeName,
-    /// It is a master candidate, as far as this node knows.
+    /// Whether the node is a master candidate, as far as this node knows.
     pub is_candidate: bool,
-    /// It can be expected to vote: not offline, and its noded takes connections.
+    /// Whether the node can be expected to vote: it is not offline, and its noded accepts connections.
     pub votes: bool,
-    /// Its confd has said that it knows no other master than this node does ([`is_word_for`]).
+    /// Whether the node's confd has named the same master as this node's configuration ([`is_word_for`]).
     pub is_heard: bool,
-    /// How Pacemaker sees it; none if Pacemaker could not be asked.
+    /// The node's state in Pacemaker; `None` if Pacemaker could not be asked.
     pub member: Option<Membership>,
 }
 
 impl Other {
-    /// Pacemaker sees to it that it does not hold the role: of the members, each of which has been asked, one gets it.
+    /// Returns whether Pacemaker keeps the role from the node: it gives the role to one of the members, each of which
+    /// has been asked.
     const fn is_kept_from_the_role(&self) -> bool {
         matches!(self.member, Some(Membership::Online | Membership::Standby))
     }
 }
 
-/// Whether `word` is one of `node` that counts and names `old_master`. Who names itself, or a third, may hold the role, or know
-/// who does, whatever its serial number is.
+/// Returns whether `word` is a claim of `node` that counts and names `old_master`. A node that names itself, or a third
+/// node, may hold the role, or know which node holds it, whatever its serial number is.
 #[must_use]
 pub fn is_word_for(word: &MasterClaim, node: &NodeName, old_master: Option<&NodeName>) -> bool {
     let is = |name: &str, other: &NodeName| name.eq_ignore_ascii_case(other.as_str());
@@ -77,11 +79,12 @@ pub fn is_word_for(word: &MasterClaim, node: &NodeName, old_master: Option<&Node
     !word.own && !word.shunned && is(&word.from, node) && names_old_master
 }
 
-/// Who must be proven gone before a node of this `rank` takes the role without a majority of votes.
+/// Returns the nodes that must be proven gone before a node of this `rank` takes the role without a majority of votes.
 ///
-/// For a start on the master itself: everybody who does not vote. For a failover: the old master, and each other candidate that
-/// neither says that it knows no other master nor is kept from the role by Pacemaker. It may have taken the role while this node
-/// was away, and this node's configuration still names the master before it.
+/// For a start on the master itself these are all nodes that do not vote. For a failover these are the old master and
+/// some of the other candidates. Such a candidate has not named the old master, and Pacemaker does not keep the role
+/// from it. It may have taken the role while this node was away, and this node's configuration still names the master
+/// before it.
 #[must_use]
 pub fn must_be_gone<'a>(rank: NodeRole, old_master: &'a NodeName, others: &'a [Other]) -> Vec<&'a NodeName> {
     let may_hold_it = |other: &&Other| match rank {
@@ -130,7 +133,7 @@ mod tests {
             assert_eq!(names(candidate, &doubtful), ["n1.lab", "n3.lab"], "{member:?}");
         }
         assert_eq!(names(candidate, &[Other { member: None, ..other("n3.lab") }]), ["n1.lab", "n3.lab"]);
-        // The master itself is none of the others.
+        // The master itself is not one of the other nodes.
         let here = "n2.lab".parse().unwrap();
         let voting = Other { votes: true, ..other("n3.lab") };
         assert_eq!(must_be_gone(NodeRole::Master, &here, &[voting, fine[0].clone()]).len(), 1, "whoever does not vote");
@@ -155,7 +158,7 @@ mod tests {
         proof_that_gone(member, &FencingEvidence { fences, receipts, ways, first: &First::new() }, NOW).is_some()
     }
 
-    /// One that says "I am the master" is no witness that nobody is.
+    /// A candidate that names itself master is not a witness that there is no other master.
     #[test]
     fn only_who_names_the_old_master_speaks_for_a_take_over() {
         let (node, old) = ("n3.lab".parse().unwrap(), "n1.lab".parse().unwrap());
@@ -169,7 +172,7 @@ mod tests {
         assert!(!is_word_for(&word, &node, None));
     }
 
-    /// A device that cuts a path, or is not known, lets nobody take the role without a vote.
+    /// A fencing by a device that cuts a path, or of an unknown kind, is not enough to take the role without a vote.
     #[test]
     fn who_was_only_cut_off_is_not_gone() {
         let by_device = Fence { delegate: Delegate::Nobody, ..fence(FenceAction::Off, 5_000) };
@@ -188,7 +191,7 @@ mod tests {
         }
     }
 
-    /// A node that somebody power-cycles is on its way back.
+    /// A node that is power-cycled on purpose is on its way back.
     #[test]
     fn a_planned_power_cycle_does_not_make_a_node_gone() {
         let cycle = PowerReceipt { by_fencer: false, ..receipt(Action::Cycle, Grade::Off, 5_000) };
@@ -198,7 +201,7 @@ mod tests {
         assert!(is_gone(Some(Membership::Absent), &[], &[fenced]), "its earlier boot is gone");
     }
 
-    /// A power-on that was sent and not seen may have come on all the same.
+    /// A power-on that was sent and not seen may have worked.
     #[test]
     fn a_power_on_that_was_not_seen_ends_every_proof() {
         let by_hand =
@@ -228,8 +231,8 @@ mod tests {
         }
     }
 
-    /// A fencing whose receipt was not written is no power-on after itself, however coarse the time of the history is; nor is
-    /// a fencing that was switched off by nothing.
+    /// A fencing whose receipt was not written does not count as a power-on after itself, however coarse the time of
+    /// the history is. Neither does a fencing that did not switch the power off.
     #[test]
     fn no_fencing_makes_itself_void() {
         let absent = Some(Membership::Absent);
@@ -274,7 +277,7 @@ mod tests {
         }
     }
 
-    /// A node that every survivor refuses may still serve: its role is not taken without a vote.
+    /// A node that every survivor shuns may still serve: its role is not taken without a vote.
     #[test]
     fn isolation_is_not_enough_and_a_power_on_ends_every_proof() {
         let off = |grade| receipt(Action::Off, grade, 5_000);

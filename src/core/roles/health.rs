@@ -1,11 +1,11 @@
-//! How well a node is, as Pacemaker's node attributes of health say it (Pacemaker Explained, "Tracking Node Health").
+//! The health of a node, as a Pacemaker node attribute (Pacemaker Explained, "Tracking Node Health"). Pure.
 
 use super::failure::Failure;
 
-/// The node attribute: every one whose name begins with `#health` counts.
+/// The node attribute: Pacemaker counts each one whose name begins with `#health`.
 pub const ATTRIBUTE: &str = "#health-ganeti";
 
-/// The check of confd, by its name.
+/// The name of the check of confd.
 pub const CONFD: &str = "confd";
 
 /// A value of the attribute.
@@ -20,15 +20,15 @@ pub enum Health {
 }
 
 impl Health {
-    /// Of what full mode finds. A silent confd withholds this node's word on who is master; whatever else fails leaves a
-    /// node that Ganeti cannot use.
+    /// Returns the health by the failures of full mode. Without confd only this node's master claim is missing; any
+    /// other failure means that Ganeti cannot use the node.
     #[must_use]
     pub fn of(failures: &[Failure]) -> Self {
         let grave = |failure: &Failure| if failure.check == CONFD { Self::Yellow } else { Self::Red };
         failures.iter().map(grave).max().unwrap_or(Self::Green)
     }
 
-    /// As Pacemaker reads it.
+    /// Returns the value as Pacemaker reads it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

@@ -1,13 +1,13 @@
-//! What the master candidates say: who is master, and how recent their configuration is.
+//! The claims of the master candidates: which node is master, and how recent their configuration is. Pure.
 //!
-//! Their confd answers signed questions, also on a node that has been away for long. So a word may be old, and a node
-//! that came back with the files of then goes on to name itself. Two rules:
+//! A candidate's confd answers signed questions, also on a node that has been away for long. So a claim may be old, and
+//! a node that came back with its files of then goes on to name itself. Two rules:
 //!
-//! - A word counts with its serial number: the newest configuration decides, and an older one never overrules it.
-//! - The word of a node that this node shuns never counts.
+//! - A claim counts with its serial number: the newest configuration decides, and an older one never overrules it.
+//! - The claim of a node that this node shuns never counts.
 //!
-//! Serial numbers compare within one cluster only. They do: the answers are signed with the cluster's key, and a node that
-//! was restored from a backup has an older serial number.
+//! Serial numbers compare within one cluster only. That holds here: the answers are signed with the cluster's key, and
+//! a node that was restored from a backup has an older serial number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,18 +17,18 @@ use super::failure::Failure;
 use super::node_role::NodeRole;
 use crate::core::node::NodeName;
 
-/// What a master candidate's confd says of the cluster.
+/// The master and serial number that a master candidate's confd reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterClaim {
-    /// It is this node's own.
+    /// Whether it is this node's own claim.
     pub own: bool,
-    /// The candidate that says so: its name, or its address where Ganeti's files here have no name for that.
+    /// The name of the candidate; its address if Ganeti's files on this node have no name for that.
     pub from: String,
-    /// Who is master, in the configuration that it has.
+    /// The master in the candidate's configuration.
     pub master: String,
-    /// That configuration's serial number (`serial_no` of `config.data`).
+    /// The serial number of that configuration (`serial_no` of `config.data`).
     pub serial: u64,
-    /// This node shuns the candidate.
+    /// Whether this node shuns the candidate.
     pub shunned: bool,
 }
 
@@ -37,13 +37,13 @@ impl MasterClaim {
         self.master.eq_ignore_ascii_case(here.as_str())
     }
 
-    /// That is the node that says so.
+    /// Returns whether the candidate names itself.
     fn is_of_itself(&self) -> bool {
         self.master.eq_ignore_ascii_case(&self.from)
     }
 }
 
-/// The words of the other candidates that count: of those that this node does not shun.
+/// Returns the claims of the other candidates that count: of those that this node does not shun.
 fn peers(words: &[MasterClaim]) -> impl Iterator<Item = &MasterClaim> {
     words.iter().filter(|word| !word.own && !word.shunned)
 }
@@ -52,7 +52,7 @@ fn own_serial(words: &[MasterClaim]) -> Option<u64> {
     words.iter().find(|word| word.own).map(|word| word.serial)
 }
 
-/// Whether no other candidate has said anything that counts.
+/// Returns whether no other candidate has made a claim that counts.
 #[must_use]
 pub fn is_alone(words: &[MasterClaim]) -> bool {
     peers(words).next().is_none()
@@ -61,32 +61,34 @@ pub fn is_alone(words: &[MasterClaim]) -> bool {
 /// When this host served the master role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
-    /// It serves it: luxid, which asked all nodes when it started, listens here.
+    /// The host serves it: luxid, which asked all nodes when it started, listens here.
     Now,
-    /// Since the host booted, and it was not stopped on purpose.
+    /// The host served it since it booted, and the role was not stopped on purpose.
     ThisBoot,
-    /// Not since the host booted.
+    /// The host has not served it since it booted.
     Never,
 }
 
-/// How a node that takes itself for the master stands with the words of the others.
+/// How the claims of the other candidates compare with this node's claim to be master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing that counts is against it.
+    /// No claim that counts is against this node.
     Undisputed,
-    /// A newer configuration has it as the master, too: this node's copy is old (restored from a backup).
+    /// A newer configuration names this node, too: its copy is old (restored from a backup).
     Behind,
     /// A newer configuration names this other master.
     Outdated(String),
-    /// Configurations with one serial number name different masters, and no majority of them decides: who names whom.
+    /// Configurations with one serial number name different masters, and no majority of them decides. The text shows
+    /// which candidate names which master.
     Disputed(String),
-    /// The role was not served here since the boot, and nobody who counts confirms it: most of the others name another master
-    /// in older configurations, or none of them answers. It may take the role, but nothing of the role is here.
+    /// The role was not served here since the boot, and no claim that counts confirms it. Most of the others name
+    /// another master in older configurations, or none of them answers. This node may take the role, but nothing of the
+    /// role is here.
     Unconfirmed(String),
 }
 
 impl Standing {
-    /// The other master, of a newer configuration.
+    /// Returns the other master of a newer configuration.
     #[must_use]
     pub fn successor(&self) -> Option<&str> {
         match self {
@@ -95,7 +97,7 @@ impl Standing {
         }
     }
 
-    /// The two configurations of one serial number.
+    /// Returns the two configurations with one serial number, as text.
     #[must_use]
     pub fn dispute(&self) -> Option<&str> {
         match self {
@@ -104,7 +106,7 @@ impl Standing {
         }
     }
 
-    /// What speaks against this node, and does not overrule it.
+    /// Returns what is against this node and does not overrule it.
     #[must_use]
     pub fn doubt(&self) -> Option<&str> {
         match self {
@@ -114,14 +116,16 @@ impl Standing {
     }
 }
 
-/// How this node, which takes itself for the master, stands with `words`; `candidates` are all master candidates, with it.
+/// Returns how the claims `words` compare with the claim of this node, which is master by its own files. `candidates`
+/// is the number of all master candidates, this node included.
 ///
-/// Where the role is not served, the newest configuration decides: of all nodes that ask the same words, one and the same
-/// may take the role, whoever else is silent.
+/// If the role is not served here, the newest configuration decides. Of all nodes that receive the same claims, one and
+/// the same may take the role, whichever nodes are silent.
 ///
-/// Where it is served, luxid asked all nodes when it started. More of the others must know a newer configuration than name
-/// this node, and somebody besides the node that they name: what a master wrote in its last seconds, cut off, may count
-/// further than its successor has got, and once it is back it names itself with the newest serial of all.
+/// If the role is served here, luxid asked all nodes when it started. This node is then overruled only if more of the
+/// others have a newer configuration than name this node. One of them must also be another node than the master that
+/// they name. A master that is cut off may have written in its last seconds, and its serial number may be above its
+/// successor's. Once it is back, it names itself with the newest serial number of all.
 #[must_use]
 pub fn standing(here: &NodeName, words: &[MasterClaim], candidates: usize, served: Served) -> Standing {
     if served == Served::Now {
@@ -148,7 +152,7 @@ pub fn standing(here: &NodeName, words: &[MasterClaim], candidates: usize, serve
 }
 
 fn standing_of_a_server(here: &NodeName, words: &[MasterClaim]) -> Standing {
-    // Without its own serial nothing is known to be newer.
+    // Without this node's own serial number no configuration is known to be newer.
     let Some(own) = own_serial(words) else { return Standing::Undisputed };
     let against = newer_against(here, words, own);
     let named_by_others: BTreeSet<String> =
@@ -166,9 +170,11 @@ fn standing_of_a_server(here: &NodeName, words: &[MasterClaim]) -> Standing {
     if disputed.len() > 1 { Standing::Disputed(who_names_whom(disputed.into_iter())) } else { Standing::Undisputed }
 }
 
+/// Checks whether a claim of another candidate confirms this node, which has not served since its boot.
+///
 /// A host that booted with the newest configuration of all may be a master that was cut off, and wrote on while another
-/// took the role; one that hears nobody may be shunned, or have an old shun list. It does not say that it is promoted before
-/// it serves.
+/// took the role. A host that receives no answer may be shunned, or have an old shun list. Such a host does not report
+/// that it is promoted before it serves.
 fn confirmation(here: &NodeName, words: &[MasterClaim], candidates: usize) -> Standing {
     let (confirming, all) = (confirming(here, words), peers(words).count());
     let against = peers(words).filter(|word| !word.names(here));
@@ -197,8 +203,9 @@ fn who_names_whom<'a>(words: impl Iterator<Item = &'a MasterClaim>) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// What full mode finds where newer configurations than this master's name another, and no node besides that one knows: more
-/// than half of those that count. An older configuration is no disagreement, whoever else is silent.
+/// Returns the failure of full mode if newer configurations than this master's name another master. They must be more
+/// than half of those that count; claims that name this node are the others. An older configuration is not a
+/// disagreement, whichever nodes are silent.
 #[must_use]
 pub fn disagreement(here: &NodeName, words: &[MasterClaim]) -> Option<Failure> {
     let own = own_serial(words)?;
@@ -216,7 +223,7 @@ pub fn disagreement(here: &NodeName, words: &[MasterClaim]) -> Option<Failure> {
     })
 }
 
-/// The words that were not counted though they are not older than the own, for people: of nodes that this node shuns.
+/// Returns, as text, the claims of shunned nodes that were not counted although they are not older than this node's.
 #[must_use]
 pub fn ignored(here: &NodeName, words: &[MasterClaim]) -> Option<String> {
     let own = own_serial(words).unwrap_or(0);
@@ -227,18 +234,18 @@ pub fn ignored(here: &NodeName, words: &[MasterClaim]) -> Option<String> {
     (!who.is_empty()).then(|| format!("{}: shunned here, ignored: {}", who.join(", "), names()))
 }
 
-/// The least score of a master, and what a node is offered with that has just become it.
+/// The lowest score of a master. A node that has just become master is promoted with it.
 pub const MASTER_SCORE: i32 = 10_000;
 
-/// The score with which a candidate offers itself for promotion, by how recent its configuration is; none if it
-/// cannot become master. `offered` is what it offered itself with last.
+/// Returns the score with which this node offers itself for promotion, by how recent its configuration is; `None` if it
+/// cannot become master. `offered` is the score that it published last.
 ///
-/// A master that is [outdated](Standing::Outdated) has files of the past: it cannot take the role before Ganeti has told it
-/// anew. One whose standing is in doubt offers itself after every master that serves. Of two that take themselves for the
-/// master, until the first of them has looked, the later one has the higher score.
+/// A master that is [outdated](Standing::Outdated) has old files: it cannot take the role before Ganeti has sent it new
+/// ones. A master whose standing is in doubt comes after every master that serves. If two nodes take themselves for the
+/// master, the later one has the higher score, until the first one has run its monitor.
 ///
-/// Equal copies have equal scores, and a master keeps its own, so that a change of Ganeti's configuration does not have
-/// Pacemaker compute anew.
+/// Equal copies have equal scores, and a master keeps its own. So a change of Ganeti's configuration does not cause a
+/// new transition in Pacemaker.
 #[must_use]
 pub fn promotion_score(
     rank: NodeRole,
@@ -274,50 +281,56 @@ fn score_of_a_copy(words: &[MasterClaim]) -> i32 {
     NEWEST.saturating_sub(behind).max(1)
 }
 
-/// A candidate that has a newer configuration than this node, whose serial is `own`: what it knows and we do not would
-/// be lost. Ganeti's failover does not compare (issue 1242).
+/// Returns this node's serial number and that of a candidate with a newer configuration, if there is one. What only
+/// that candidate has would be lost. Ganeti's failover does not compare (issue 1242).
 #[must_use]
 pub fn newer_copy(own: Option<u64>, words: &[MasterClaim]) -> Option<(u64, u64)> {
     let newest = peers(words).map(|word| word.serial).max()?;
-    // An own copy of unknown age is as good as none.
+    // A copy of unknown age counts as the oldest.
     let own = own.unwrap_or(0);
     (newest > own).then_some((own, newest))
 }
 
-/// A newer configuration than this node's that was heard of, kept for the time when nobody is left who has it.
+/// A newer configuration than this node's, seen at another candidate. It is kept for the time when no node is left that
+/// has it.
 ///
-/// Ganeti tells an offline node nothing: it comes back, is fenced with or joins Pacemaker again, and its files say what
-/// was true then. When the last node dies that knew better, this is all that is known of it.
+/// Ganeti sends nothing to an offline node. Such a node comes back, or joins Pacemaker again, with files of an earlier
+/// time. When the last node dies that had the newer configuration, this record is all that is left of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewerConfig {
-    /// Its serial number.
+    /// The serial number of the newer configuration.
     pub serial: u64,
-    /// The master in it.
+    /// The master that it names.
     pub master: String,
-    /// At a later look this node still had not got it. A moment behind is nobody's loss: a configuration is on its way.
+    /// Whether this node still did not have it at a later check. A short delay is not a loss: the configuration is on
+    /// its way.
     pub missed: bool,
 }
 
 impl NewerConfig {
-    /// Whether it keeps the role from this node, whose configuration has the serial `own`.
+    /// Returns whether the newer configuration keeps the role from this node, whose configuration has the serial number
+    /// `own`.
     #[must_use]
     pub const fn is_missed(&self, own: u64) -> bool {
         self.missed && self.serial > own
     }
 }
 
-/// How far a serial number may be ahead of the own one for one candidate to be believed by the memory: no configuration changes
-/// that often while a node is away for months. Each node has the key that signs words, and what is remembered outlives the lie.
+/// How far above this node's a serial number may be for the claim of a single candidate to be remembered. No
+/// configuration changes that often while a node is away for months. Each node has the key that signs claims, and the
+/// record outlasts a false claim.
 pub const AHEAD_MOST: u64 = 1_000_000;
 
-/// The word that is not remembered: more than [`AHEAD_MOST`] ahead of the serial `own`, and no other candidate is.
+/// Returns the claim that is not remembered: more than [`AHEAD_MOST`] above the serial number `own`, and the only one
+/// of that kind.
 #[must_use]
 pub fn unlikely(own: u64, words: &[MasterClaim]) -> Option<&MasterClaim> {
     let mut far = peers(words).filter(|word| word.serial > own.saturating_add(AHEAD_MOST));
     far.next().filter(|_| far.next().is_none())
 }
 
-/// What is to be kept of `words` by a node that does not serve the role, whose configuration has the serial `own`.
+/// Returns the record to keep after the claims `words`, for a node that does not serve the role and whose configuration
+/// has the serial number `own`.
 #[must_use]
 pub fn update_newer_config(before: Option<NewerConfig>, own: u64, words: &[MasterClaim]) -> Option<NewerConfig> {
     let known = before.filter(|before| before.serial > own);

@@ -8,17 +8,17 @@ fn here() -> NodeName {
     NodeName::new("n1.lab").unwrap()
 }
 
-/// What n1 itself says.
+/// The own claim of n1.
 fn own(serial: u64) -> MasterClaim {
     MasterClaim { own: true, ..says("n1.lab", "n1.lab", serial) }
 }
 
-/// What a candidate says.
+/// A claim of another candidate.
 fn says(from: &str, master: &str, serial: u64) -> MasterClaim {
     MasterClaim { own: false, from: from.to_owned(), master: master.to_owned(), serial, shunned: false }
 }
 
-/// What a candidate says of itself.
+/// A claim of a candidate that names itself.
 fn claims(master: &str, serial: u64) -> MasterClaim {
     says(master, master, serial)
 }
@@ -31,12 +31,12 @@ fn outdated(master: &str) -> Standing {
     Standing::Outdated(master.to_owned())
 }
 
-/// Of five candidates.
+/// Returns the standing among five candidates.
 fn standing(here: &NodeName, words: &[MasterClaim], served: Served) -> Standing {
     super::standing(here, words, 5, served)
 }
 
-/// The same claims, as another of the candidates sees them: its own is the one from itself.
+/// Returns the same claims as another of the candidates receives them: its own is the one from itself.
 fn seen_by(node: &str, words: &[MasterClaim]) -> (NodeName, Vec<MasterClaim>) {
     let own = |word: &MasterClaim| MasterClaim { own: word.from == node, ..word.clone() };
     (NodeName::new(node).unwrap(), words.iter().map(own).collect())
@@ -52,7 +52,7 @@ fn a_stale_master_is_found() {
     for served in IDLE {
         assert_eq!(standing(&here(), &[own(10), claims("n2.lab", 25)], served), outdated("n2.lab"), "of two nodes");
     }
-    // Just failed over to n1, and the others' confd has not read its file yet.
+    // A failover to n1 has just ended, and the confd of the others has not read its file yet.
     let late = [own(30), claims("n2.lab", 29), says("n3.lab", "n2.lab", 29)];
     assert_eq!(standing(&here(), &late, Served::Now), Standing::Undisputed);
     for served in ALL {
@@ -61,8 +61,9 @@ fn a_stale_master_is_found() {
     }
 }
 
-/// A returned master names itself in an older configuration, and nobody else answers: of two nodes, of three with one silent,
-/// of five with three silent. The real master keeps its role in partial and full mode, and may take it again after a pause.
+/// A returned master names itself in an older configuration, and no other node answers: of two nodes, of three with one
+/// silent, of five with three silent. The real master keeps its role in partial and full mode, and may take it again
+/// after a pause.
 #[test]
 fn an_older_configuration_never_overrules_a_newer_one() {
     let two = [own(150), claims("n2.lab", 100)];
@@ -75,7 +76,7 @@ fn an_older_configuration_never_overrules_a_newer_one() {
         assert_eq!(standing(&here(), words, Served::Never).successor(), None, "it may take the role: {words:?}");
         assert_eq!(disagreement(&here(), words), None, "full mode: {words:?}");
         assert_eq!(newer_copy(own_serial(words), words), None, "{words:?}");
-        // And the returned one may not.
+        // The returned one may not take it.
         let (returned, seen) = seen_by("n2.lab", words);
         for served in IDLE {
             assert_eq!(standing(&returned, &seen, served), outdated("n1.lab"), "{words:?}");
@@ -85,8 +86,8 @@ fn an_older_configuration_never_overrules_a_newer_one() {
     }
 }
 
-/// Of all nodes that see the same claims and do not serve, exactly one may take the role, whoever is silent: else nobody may
-/// take it again.
+/// Of all nodes that receive the same claims and do not serve, exactly one may take the role, whichever are silent.
+/// Otherwise the role could not be taken again.
 #[test]
 fn of_nodes_that_do_not_serve_one_may_take_the_role() {
     let claims = [claims("n1.lab", 150), claims("n2.lab", 100), claims("n3.lab", 120)];
@@ -101,8 +102,8 @@ fn of_nodes_that_do_not_serve_one_may_take_the_role() {
     }
 }
 
-/// A host that booted with the newest configuration of all: a master that was cut off wrote on while another took the role. It
-/// takes nothing from the one that serves, and does not say that it is promoted.
+/// A host that booted with the newest configuration of all: a master that was cut off wrote on while another took the
+/// role. It takes nothing from the one that serves, and does not report that it is promoted.
 #[test]
 fn a_fork_is_not_promoted_before_it_serves() {
     let forked = [own(30), claims("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
@@ -114,8 +115,8 @@ fn a_fork_is_not_promoted_before_it_serves() {
     assert_eq!(standing(&here(), &forked, Served::ThisBoot), Standing::Undisputed, "its luxid is started again");
 }
 
-/// A host that hears nobody who counts may be the one that is shunned, or its shun list is old: it is promoted where it has
-/// served, and where it is the only candidate.
+/// A host that receives no claim that counts may be shunned, or its shun list is old. It is promoted only if it has
+/// served, or is the only candidate.
 #[test]
 fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
     for words in [vec![], vec![own(160)], vec![own(160), shunned(claims("n2.lab", 162))]] {
@@ -133,8 +134,8 @@ fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
     }
 }
 
-/// An old master that was cut off wrote on, is back, and goes on to name itself with the newest serial of all: one voice
-/// must not take a master down that serves.
+/// An old master that was cut off wrote on, is back, and names itself with the newest serial of all. This one claim
+/// must not end a master that serves.
 #[test]
 fn one_voice_does_not_end_a_master() {
     let returned = [own(110), claims("n3.lab", 130), says("n2.lab", "n1.lab", 110)];
@@ -142,12 +143,12 @@ fn one_voice_does_not_end_a_master() {
     assert_eq!(disagreement(&here(), &returned), None);
     let of_two = [own(110), claims("n2.lab", 130)];
     assert_eq!(standing(&here(), &of_two, Served::Now), Standing::Undisputed, "of two nodes, the one that serves");
-    // Another forked configuration beside it takes nobody's place.
+    // A second forked configuration does not change the result.
     let two_forks = [own(20), claims("n2.lab", 30), claims("n4.lab", 25), says("n3.lab", "n4.lab", 25)];
     assert_eq!(standing(&here(), &two_forks, Served::Now), outdated("n4.lab"));
 }
 
-/// A node that was fenced may return with the newest serial of all; nothing that it says counts before it is readmitted.
+/// A node that was fenced may return with the newest serial of all; its claims do not count before it is readmitted.
 #[test]
 fn the_word_of_a_shunned_node_never_counts() {
     let returned = [own(110), shunned(claims("n2.lab", 130)), shunned(says("n3.lab", "n2.lab", 130))];
@@ -204,7 +205,7 @@ fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
     assert!(promotion_score(NodeRole::Master, &Standing::Behind, &restored, None) < score(&as_n2));
 }
 
-/// Full mode: the agreement of the peers. Whoever is silent has no word, and an old configuration no disagreement.
+/// Full mode: the agreement of the peers. A silent node does not count, and an old configuration is not a disagreement.
 #[test]
 fn a_majority_of_newer_configurations_is_a_disagreement() {
     let found = |words: &[MasterClaim]| disagreement(&here(), words).map(|failure| failure.found);
@@ -216,7 +217,7 @@ fn a_majority_of_newer_configurations_is_a_disagreement() {
     assert_eq!(found(&against).as_deref(), Some(text));
 }
 
-/// Ganeti issue 1242: its failover takes whichever configuration it finds.
+/// Ganeti issue 1242: its failover uses whichever configuration it finds.
 #[test]
 fn the_most_recent_candidate_is_preferred() {
     let score = |words: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, words, None);
@@ -237,7 +238,8 @@ fn the_most_recent_candidate_is_preferred() {
     assert_eq!(unknown, Some((0, 40)), "a copy of unknown age is not the newest");
 }
 
-/// The administrator's `gnt-cluster master-failover`, seen on the new master before the old one has looked again.
+/// The administrator's `gnt-cluster master-failover`, seen on the new master before the old one has run its monitor
+/// again.
 #[test]
 fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
     let score = |serial, offered| promotion_score(NodeRole::Master, &Standing::Undisputed, &[own(serial)], offered);
@@ -253,24 +255,25 @@ fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
     assert!(score(u64::MAX, None) < Some(1_000_000), "Pacemaker's infinity");
 }
 
-/// An offline node rejoins Pacemaker without being re-added; then the master dies. Its stale configuration must not come
-/// back to life because nobody is left who has a newer one.
+/// An offline node joins Pacemaker again without being re-added; then the master dies. The node's stale configuration
+/// must not be used because no node is left that has a newer one.
 #[test]
 fn a_newer_configuration_that_was_missed_twice_is_remembered() {
     let first = update_newer_config(None, 100, &[own(100), claims("n2.lab", 150)]).unwrap();
     assert_eq!(first, NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false });
     let second = update_newer_config(Some(first.clone()), 100, &[own(100), claims("n2.lab", 151)]).unwrap();
     assert_eq!(second, NewerConfig { serial: 151, master: "n2.lab".to_owned(), missed: true });
-    // Nobody is left who knows.
+    // No node is left that has the newer configuration.
     assert_eq!(update_newer_config(Some(second.clone()), 100, &[own(100)]), Some(second.clone()));
-    // Re-added: it has caught up.
+    // After `gnt-node add --readd` the node has caught up.
     assert_eq!(update_newer_config(Some(second), 160, &[own(160), claims("n2.lab", 160)]), None);
-    // A configuration that was on its way has arrived by the next look.
+    // A configuration that was on its way has arrived by the next check.
     assert_eq!(update_newer_config(Some(first), 150, &[own(150), claims("n2.lab", 150)]), None);
 }
 
-/// Each node has the key that signs words. One that answers in the place of a silent candidate must not keep every candidate
-/// from the role for ever; while it answers it is believed, as the newest configuration may be that far ahead.
+/// Each node has the key that signs claims. One that answers in the place of a silent candidate must not keep every
+/// candidate from the role for ever. While it answers its claim counts, because the newest configuration may be that
+/// far ahead.
 #[test]
 fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
     let far = 100 + AHEAD_MOST + 1;
@@ -305,7 +308,7 @@ fn any_word() -> impl Strategy<Value = MasterClaim> {
     })
 }
 
-/// The own word, of which there is one or none, and those of the others.
+/// The own claim, at most one, and those of the others.
 fn any_words() -> impl Strategy<Value = Vec<MasterClaim>> {
     (proptest::option::of(0..5_u64), proptest::collection::vec(any_word(), 0..6))
         .prop_map(|(serial, words)| serial.map(own).into_iter().chain(words).collect())
@@ -315,14 +318,15 @@ fn any_served() -> impl Strategy<Value = Served> {
     prop_oneof![Just(Served::Now), Just(Served::ThisBoot), Just(Served::Never)]
 }
 
-/// What becomes of the role where it is not served: who overrules this node, and whether it may take the role.
+/// Returns the result for a role that is not served: the master that overrules this node, and whether this node may
+/// take the role.
 fn taken(words: &[MasterClaim], served: Served) -> (Option<String>, bool) {
     let standing = standing(&here(), words, served);
     (standing.successor().map(str::to_owned), standing.dispute().is_some())
 }
 
 proptest! {
-    /// No set of words of shunned nodes changes anything at all.
+    /// Claims of shunned nodes change nothing.
     #[test]
     fn shunned_nodes_change_nothing(words in any_words(), more in proptest::collection::vec(any_word(), 0..6), served in any_served()) {
         let counted: Vec<MasterClaim> = words.into_iter().filter(|word| !word.shunned).collect();
@@ -338,8 +342,8 @@ proptest! {
         }
     }
 
-    /// Where the role is not served, the newest configuration alone decides: no set of older words changes who is master and
-    /// who may take the role.
+    /// If the role is not served, the newest configuration alone decides: no set of older claims changes which node is
+    /// master and which may take the role.
     #[test]
     fn older_words_never_overrule_the_newest(words in any_words()) {
         let newest = peers(&words).map(|word| word.serial).chain(own_serial(&words)).max();
@@ -349,7 +353,7 @@ proptest! {
         }
     }
 
-    /// Where the role is served, no set of words that are older than the own ends it, in partial or in full mode.
+    /// If the role is served, no set of claims that are older than the own ends it, in partial or in full mode.
     #[test]
     fn older_words_never_end_a_master(words in any_words(), more in proptest::collection::vec(any_word(), 0..6)) {
         let Some(own) = own_serial(&words) else { return Ok(()) };
@@ -364,7 +368,7 @@ proptest! {
         }
     }
 
-    /// A master that serves is overruled by a newer configuration only, which another node than its master knows, too.
+    /// A master that serves is overruled only by a newer configuration that another node than its master has, too.
     #[test]
     fn a_successor_is_another_node_with_a_newer_configuration(words in any_words(), served in any_served()) {
         if let Some(other) = standing(&here(), &words, served).successor() {
@@ -385,7 +389,7 @@ proptest! {
         }
     }
 
-    /// Only a look at which this node has caught up forgets.
+    /// The record is dropped only when this node has caught up.
     #[test]
     fn what_is_heard_is_newer_than_the_own(own in 0..5_u64, words in any_words(), rounds in 1..4_usize) {
         let mut heard = None;

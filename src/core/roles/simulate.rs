@@ -1,24 +1,25 @@
-//! The conditions that a file on one host simulates, to rehearse what the roles would do.
+//! The conditions that a file on one host simulates, to rehearse what the roles would do. Names only: an adapter reads
+//! the directory.
 
 /// A simulated condition. Its file is in `/var/lib/gnt-ha/simulate/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Simulated {
-    /// luxid is taken for one that does not answer.
+    /// luxid does not answer.
     FailedMasterDaemon,
-    /// The master IP is taken for one that is not there.
+    /// The master IP is not on this host.
     MissingMasterIp,
-    /// This node is taken for one that is neither master nor master candidate.
+    /// This node is neither the master nor a master candidate.
     WrongRole,
-    /// noded is taken for one that does not answer.
+    /// noded does not answer.
     UnresponsiveNoded,
-    /// confd is taken for one that does not answer.
+    /// confd does not answer.
     UnresponsiveConfd,
-    /// The root file system is taken for one that cannot be written.
+    /// The root file system cannot be written.
     ReadOnlyRoot,
 }
 
 impl Simulated {
-    /// Every one, in the order of the manual.
+    /// All conditions, in the order of the manual page.
     pub const ALL: [Self; 6] = [
         Self::FailedMasterDaemon,
         Self::MissingMasterIp,
@@ -28,7 +29,7 @@ impl Simulated {
         Self::ReadOnlyRoot,
     ];
 
-    /// The name of its file.
+    /// Returns the name of the condition's file.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
@@ -41,7 +42,7 @@ impl Simulated {
         }
     }
 
-    /// What it does, for the manual.
+    /// Returns what the condition simulates, for the manual page.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {

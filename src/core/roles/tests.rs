@@ -26,7 +26,7 @@ fn code(view: &MasterView) -> u8 {
     monitor_master(view).code.number()
 }
 
-/// Started on the master, stopped on candidates, an error elsewhere; as a clone nobody is banned.
+/// The role is started on the master, stopped on candidates, an error elsewhere; as a clone it is banned from no node.
 #[test]
 fn a_healthy_cluster_in_each_way_to_run_it() {
     for (rank, run_as, expected) in [
@@ -44,7 +44,7 @@ fn a_healthy_cluster_in_each_way_to_run_it() {
     }
 }
 
-/// A returned master whose peers are silent at the first look would have Pacemaker stop both, the healthy one too.
+/// A returned master whose peers are silent at the probe would otherwise have Pacemaker stop both, the healthy one too.
 #[test]
 fn nobody_is_believed_at_a_first_look_alone() {
     let alone = MasterView { alone: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
@@ -65,7 +65,7 @@ fn what_was_stopped_on_purpose_is_not_running_until_it_serves_again() {
     let stopped = MasterView { stopped: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&stopped), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stopped.clone() }), 0);
-    // The administrator's own master-failover brought it back.
+    // The administrator's own master-failover brought the role back.
     assert_eq!(code(&MasterView { served: Served::Now, ..stopped }), 0);
 }
 
@@ -79,8 +79,8 @@ fn full_mode_tells_failed_from_not_running() {
     assert_eq!(code(&MasterView { served: Served::ThisBoot, ..failed }), 7);
 }
 
-/// luxid was killed, the master IP stayed: "not running" would have no stop run, and whoever takes the role next finds
-/// the IP answering here.
+/// luxid was killed and the master IP stayed. After "not running" no stop would run, and the next master would find
+/// that the IP answers here.
 #[test]
 fn what_is_left_of_a_failed_role_is_stopped() {
     let failures = Some(vec![Failure { check: "luxid", found: "no answer".to_owned() }]);
@@ -100,7 +100,7 @@ fn a_stale_master_is_not_running() {
     assert_eq!(code(&MasterView { run_as: CLONE, ..stale }), 0);
 }
 
-/// What does not overrule a node is said, and ends no role that was served here since the boot.
+/// A doubt that does not overrule a node is reported, and ends no role that was served here since the boot.
 #[test]
 fn a_doubt_is_said_and_ends_no_role() {
     for doubt in [Standing::Unconfirmed("n2.lab names n2.lab".into()), Standing::Disputed("n2.lab names n2.lab".into())]
@@ -138,7 +138,7 @@ fn refusal(view: &TakeoverView) -> String {
     }
 }
 
-/// `--no-voting` only with a proof that the old master is gone.
+/// `--no-voting` needs a proof that the old master is gone.
 #[test]
 fn voting_comes_first_and_no_voting_needs_proof() {
     let proof = Some("a receipt".to_owned());
@@ -225,7 +225,7 @@ proptest! {
             RunAs::Promotable { .. } => code == OcfCode::RunningPromoted,
         };
         prop_assert!(!holds || rank == NodeRole::Master && !stale);
-        // A clone's instance never bans its node.
+        // The instance of a clone never bans its node.
         let bans = matches!(code, OcfCode::ErrInstalled | OcfCode::ErrArgs | OcfCode::ErrConfigured);
         prop_assert!(!bans || run_as == RunAs::Primitive && rank == NodeRole::Other);
     }

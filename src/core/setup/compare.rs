@@ -1,19 +1,21 @@
-//! Whether what is there is what is wanted, whoever wrote it.
+//! Compares a present element with the wanted one, whichever tool wrote it. Pure.
 //!
-//! `cibadmin`, pcs and crmsh write the same thing in different ways: pcs completes an operation with `interval="0s"` where crmsh
-//! writes `0`, both choose the ids of operations and parameters, and pcs adds operations of the agent's metadata.
+//! `cibadmin`, pcs and crmsh write the same thing in different ways. pcs completes an operation with `interval="0s"`
+//! where crmsh writes `0`. Both choose the ids of operations and parameters, and pcs adds operations of the agent's
+//! metadata.
 
 use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::resources::{Operation, Pairs, Primitive, boolean, score};
 
-/// What is wanted and not so; what the administrator has added is his.
+/// Returns the first wanted setting that is missing or different. Settings that the administrator has added are
+/// ignored.
 pub(super) fn differs(wanted: &Primitive, there: &Primitive) -> Option<String> {
     missing(&wanted.parameters, &there.parameters, "")
         .or_else(|| missing(&wanted.meta, &there.meta, ""))
         .or_else(|| wanted.operations.iter().find_map(|operation| of_operation(operation, there)))
 }
 
-/// One that is as it is wanted is enough: an agent may have several monitors.
+/// Compares one operation. One that is as wanted is enough: an agent may have several monitors.
 fn of_operation(wanted: &Operation, there: &Primitive) -> Option<String> {
     let role = |operation: &Operation| operation.settings.get("role").map(|role| role_of(role));
     let alike = there.operations.iter().filter(|other| other.name == wanted.name && role(other) == role(wanted));
@@ -26,14 +28,14 @@ fn of_operation(wanted: &Operation, there: &Primitive) -> Option<String> {
 
 fn missing(wanted: &Pairs, there: &Pairs, of: &str) -> Option<String> {
     wanted.iter().find_map(|(name, value)| {
-        // An operation that does not recur may go without.
+        // An operation that does not recur may have no interval.
         let is = there.get(name).map(String::as_str).or((name == "interval").then_some("0"));
         (!is.is_some_and(|is| is_same(name, value, is)))
             .then(|| format!("{of}{name} is {}, not {value}", is.unwrap_or("not set")))
     })
 }
 
-/// The roles have had other names until Pacemaker 2.1.
+/// Returns the role by its present name: until Pacemaker 2.1 the roles had other names.
 fn role_of(name: &str) -> String {
     match name.to_ascii_lowercase().as_str() {
         "master" => "promoted".to_owned(),
@@ -42,7 +44,7 @@ fn role_of(name: &str) -> String {
     }
 }
 
-/// Whether Pacemaker takes two values of a setting for the same.
+/// Returns whether Pacemaker treats two values of a setting as the same.
 pub(super) fn is_same(name: &str, wanted: &str, is: &str) -> bool {
     let is_time = ["interval", "timeout", "delay"]
         .iter()

@@ -1,17 +1,19 @@
-//! Where the device may run: each node says itself, by a node attribute, whether it has what the device needs. So nothing has to
-//! be changed as candidates come, go and die. And where the master role may not: on remote nodes.
+//! Constraints: where the fence device may run, and where the master role may not.
+//!
+//! Each node publishes in a node attribute whether it has what the device needs. So no constraint has to change when
+//! candidates come, go or die. The master role never runs on a remote node.
 
 use super::part::{DEVICE, MASTER, MASTER_CLONE, PREFIX, Part, PartState, SetupOptions};
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::resources::{Location, Resources, Scored};
 
-/// The constraint, and those by names of earlier versions, which are taken away.
+/// Returns the part for the constraint, and removals of those that earlier versions made by node names.
 pub(super) fn locations(resources: &Resources) -> Vec<Part> {
     let by_names = resources.locations.iter().filter(|location| is_by_name(location));
     [by_score(resources)].into_iter().chain(by_names.map(gone)).collect()
 }
 
-/// Whether an earlier version has made it, for a node that was no master candidate.
+/// Returns whether an earlier version has made the constraint, for a node that was not a master candidate.
 pub(crate) fn is_by_name(location: &Location) -> bool {
     location.id.starts_with(&format!("{PREFIX}fence-avoids-"))
 }
@@ -32,7 +34,7 @@ fn by_score(resources: &Resources) -> Part {
             "  <rsc_location id=\"{id}\" rsc=\"{device}\">\n    <rule id=\"{id}-rule\" score-attribute=\"{ATTRIBUTE}\">\n      \
              <expression id=\"{id}-rule-expr\" attribute=\"{ATTRIBUTE}\" operation=\"defined\"/>\n    </rule>\n  </rsc_location>"
         ),
-        // With an id of ours, by which it is known again.
+        // The id has gnt-ha's prefix, so the constraint is recognized later.
         pcs: vec![format!(
             "pcs constraint location {device} rule id={id}-rule constraint-id={id} score-attribute={ATTRIBUTE} defined \
              {ATTRIBUTE}"
@@ -42,8 +44,8 @@ fn by_score(resources: &Resources) -> Part {
     }
 }
 
-/// The master role never runs on a remote node: it could not become the master there, and the agent would have to find that out at
-/// each start.
+/// Returns the constraint that keeps the master role off remote nodes. The role could not become master there, and the
+/// agent would find that out at each start.
 pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
     const KIND: &str = "remote";
     let made = if wish.primitive { MASTER } else { MASTER_CLONE };

@@ -1,8 +1,9 @@
-//! What Pacemaker needs to protect a Ganeti cluster, and how that differs from what it has.
+//! The plan of `gnt-ha setup`: what Pacemaker needs to protect a Ganeti cluster, compared with its configuration. Pure:
+//! nothing is applied here.
 //!
-//! Everything that is made has an id that begins with [`PREFIX`]: by it this program knows its own again, changes nothing
-//! else, and can take all of it away. (The connection to a Pacemaker remote node must have the node's name; the id of its
-//! parameters tells whose it is.)
+//! Each element that gnt-ha makes has an id that begins with [`PREFIX`]. By this prefix gnt-ha recognizes its own
+//! elements, changes nothing else, and can remove all of them. (The connection to a Pacemaker remote node must have the
+//! node's name; the id of its parameters shows who made it.)
 
 mod compare;
 mod ganeti;
@@ -33,13 +34,13 @@ pub fn outdated(parts: &[Part]) -> impl Iterator<Item = &str> {
     parts.iter().filter(|part| part.state.is_removal()).map(|part| part.xml.trim())
 }
 
-/// Whether this program has made anything of this configuration.
+/// Returns whether gnt-ha has made an element of this configuration.
 #[must_use]
 pub fn has_made(resources: &Resources) -> bool {
     !removal(resources).is_empty()
 }
 
-/// Whether anything of ours is configured, by whoever made it.
+/// Returns whether the configuration uses an agent of gnt-ha, made by `gnt-ha setup` or not.
 #[must_use]
 pub fn is_in_use(resources: &Resources) -> bool {
     has_made(resources)
@@ -47,8 +48,11 @@ pub fn is_in_use(resources: &Resources) -> bool {
         || ["ganeti-master-role", "ganeti-node-role"].iter().any(|agent| resources.agents(agent).next().is_some())
 }
 
-/// What follows from Ganeti's nodes, their programs and who is a candidate, and changes with them; and what earlier versions had to
-/// change. The digest of the configuration is left: which file is right, an administrator decides, by `gnt-ha setup --apply`.
+/// Returns the parts that depend on Ganeti's nodes, their programs and candidates, and the removals of what earlier
+/// versions made for them.
+///
+/// The digest of the configuration is left out. An administrator decides which file is right, by
+/// `gnt-ha setup --apply`.
 #[must_use]
 pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
     if !has_made(resources) {
@@ -60,16 +64,16 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
 pub use remotes::{PORT, Reached, full_members, other_key, to_connect};
 
-/// Where `make install` puts it.
+/// The path where `make install` puts the alert agent.
 const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
 
-/// What Pacemaker should have for these nodes.
+/// Returns what Pacemaker should have for these nodes, with the state of each part.
 #[must_use]
 pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: SetupOptions) -> Vec<Part> {
     plan_reached(resources, ganeti, wish, None)
 }
 
-/// The same, with no connection to a remote node that was not `reached` (see [`to_connect`]).
+/// Returns the same plan, without a connection to a remote node that was not `reached` (see [`to_connect`]).
 #[must_use]
 pub fn plan_reached(
     resources: &Resources,
@@ -102,14 +106,14 @@ pub fn plan_reached(
     parts
 }
 
-/// What Pacemaker will have, once this is done: for what has to be known before.
+/// Returns Pacemaker's configuration as it will be after the plan, for checks before it is applied.
 #[must_use]
 pub fn planned(resources: &Resources, parts: &[Part]) -> Resources {
     let mut planned = resources.clone();
     let Ok(made) = Resources::parse(&format!("<cib>{}</cib>", fragment(parts))) else { return planned };
     planned.properties.extend(made.properties);
     for primitive in made.primitives {
-        // As `cibadmin --modify`: what the administrator has added stays.
+        // Like `cibadmin --modify`: what the administrator has added stays.
         match planned.primitives.iter_mut().find(|there| there.id == primitive.id) {
             Some(there) => {
                 there.parameters.extend(primitive.parameters);
@@ -121,7 +125,7 @@ pub fn planned(resources: &Resources, parts: &[Part]) -> Resources {
     planned
 }
 
-/// What has to be merged into the configuration: `cibadmin --modify --allow-create`.
+/// Returns the XML to merge into the configuration: `cibadmin --modify --allow-create`.
 #[must_use]
 pub fn fragment(parts: &[Part]) -> String {
     let mut text = "<configuration>\n".to_owned();
@@ -145,7 +149,7 @@ pub fn fragment(parts: &[Part]) -> String {
     text
 }
 
-/// Everything that this program has made, as elements that `cibadmin --delete` takes, what refers to others first.
+/// Returns all elements that gnt-ha has made, for `cibadmin --delete`. Elements that refer to others come first.
 #[must_use]
 pub fn removal(resources: &Resources) -> Vec<String> {
     let is_ours = |id: &str| id.starts_with(PREFIX);
@@ -194,12 +198,13 @@ fn device(resources: &Resources) -> Part {
     }
 }
 
-/// `fence_ganeti` tries hard by itself: with one attempt each, Pacemaker goes on to the next peer instead of trying the same
-/// one again with less time.
+/// The parameters of the fence device. `fence_ganeti` itself repeats its attempts. With one attempt for each action,
+/// Pacemaker goes on to the next peer instead of trying the same one again with less time.
 const DEVICE_PARAMETERS: [(&str, &str); 3] =
     [("pcmk_action_limit", "-1"), ("pcmk_off_retries", "1"), ("pcmk_reboot_retries", "1")];
 
-/// Without recipients it writes to the system's log; those are the administrator's to add.
+/// Returns the part for the alert agent. Without recipients it writes to the system's log; recipients are the
+/// administrator's to add.
 fn alert(resources: &Resources) -> Part {
     let ours = resources.alerts.iter().find(|(id, _)| id == ALERT);
     let theirs = resources.alerts.iter().find(|(id, path)| id != ALERT && path == ALERT_AGENT);

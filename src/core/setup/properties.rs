@@ -10,32 +10,33 @@ use crate::core::ganeti::programs::{PROPERTY, Programs};
 use crate::core::pacemaker::property::{FencingProperty, LATER_NAMES};
 use crate::core::pacemaker::resources::Resources;
 
-/// From this feature set on (Pacemaker 3.0.0) fencing is concurrent by default, and the property is deprecated.
+/// The feature set (Pacemaker 3.0.0) from which fencing is concurrent by default and the property is deprecated.
 const CONCURRENT: [u32; 3] = [3, 20, 0];
 
-/// Of two nodes that have lost each other, how much longer the fencing of the one with the higher priority takes.
+/// The property that delays the fencing of the node with the higher priority, after two nodes have lost each other.
 const DELAY: &str = "priority-fencing-delay";
 
-/// The properties that are wanted, and those of ours that have another name now.
+/// Returns the wanted properties, and removals of gnt-ha's properties that have another name now.
 pub(super) fn properties(resources: &Resources, two: bool, wish: SetupOptions) -> Vec<Part> {
     let mut parts = fencing(FencingProperty::Enabled, "true", resources);
-    // Ganeti gives an OOB program 60 s, and Pacemaker 1.2 times that to whoever asks a peer.
+    // Ganeti gives an OOB program 60 s; Pacemaker gives 1.2 times that to a host that asks a peer.
     parts.extend(fencing(FencingProperty::Timeout, "72s", resources));
     if !resources.knows(CONCURRENT) {
         parts.push(property("concurrent-fencing", "true", resources));
     }
     if two {
-        // Of two nodes that have lost each other, the one with the master has 10 s to fence the other.
+        // After two nodes have lost each other, the one with the master has 10 s to fence the other.
         parts.push(property(DELAY, "10s", resources));
     }
     if wish.health {
-        // What is only a warning (yellow) moves nothing.
+        // A health that is only a warning (yellow) moves nothing.
         parts.push(property("node-health-strategy", "migrate-on-red", resources));
     }
     parts
 }
 
-/// One that was renamed. Whoever knows both names takes the later one; whoever knows the older one alone overlooks the other.
+/// Returns the part for a property that was renamed. A Pacemaker that knows both names uses the later one; one that
+/// knows only the older one ignores the other.
 fn fencing(what: FencingProperty, value: &str, resources: &Resources) -> Vec<Part> {
     let (older, later) = (what.older(), what.later());
     let is_later = resources.knows(LATER_NAMES);
@@ -62,7 +63,7 @@ fn property(name: &str, value: &str, resources: &Resources) -> Part {
     let state = match resources.property(&[name]) {
         None => PartState::Add,
         Some(there) if is_same(name, value, there) => PartState::Same,
-        // What the administrator has set is his: the budget says where it does not hold together.
+        // A value that the administrator has set stays: `gnt-ha check` reports a time budget that does not fit.
         Some(there) => PartState::Kept(format!("it is {there}")),
     };
     Part {
@@ -75,8 +76,8 @@ fn property(name: &str, value: &str, resources: &Resources) -> Part {
     }
 }
 
-/// The copy of Ganeti's OOB programs, for hosts that do not hold its configuration. `otherwise` is the program of a node that has
-/// none, where Ganeti is about to be told of it.
+/// Returns the part for the copy of Ganeti's OOB programs, for hosts that do not have its configuration. `otherwise` is
+/// the program of a node that has none, if it is about to be set in Ganeti.
 pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: Option<&Path>) -> Option<Part> {
     let wanted = Programs::of(ganeti, otherwise);
     let is = wanted.as_ref().map_or_else(String::new, |wanted| format!(" = {}", wanted.summary()));
@@ -94,7 +95,8 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
     })
 }
 
-/// The digest of the configuration, for the same hosts: one that has another configuration fences nobody.
+/// Returns the part for the digest of the configuration, for the same hosts: one that has another configuration fences
+/// no node.
 pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
     let differs =
         |_: &str| "it is that of another config.toml than the one here: go on only if the one here is right".to_owned();
@@ -107,7 +109,8 @@ pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
     })
 }
 
-/// A property of ours that follows what Ganeti's master has; none to be had where nothing is `wanted` and nothing is there.
+/// Returns the part for a property of gnt-ha that is copied from Ganeti's master. `None` if nothing is `wanted` and the
+/// property does not exist.
 fn copied(
     resources: &Resources,
     name: &str,
@@ -123,7 +126,7 @@ fn copied(
     let (xml, change, state) = match (&wanted, there) {
         (None, None) => return None,
         (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), PartState::Same),
-        // Whichever stands first counts, so that one of ours beside it would be of no use.
+        // The first of two properties counts, so one of gnt-ha beside it would have no effect.
         (_, Some(_)) if !is_ours => (
             String::new(),
             String::new(),
@@ -148,15 +151,16 @@ fn copied(
     })
 }
 
-/// Whether a part is a property that Pacemaker only keeps for us: it does nothing else for it, so that there is nothing to simulate.
+/// Returns whether a part is a property that Pacemaker only stores for gnt-ha. Pacemaker does nothing else with it, so
+/// there is nothing to simulate.
 #[must_use]
 pub fn is_only_kept(part: &Part) -> bool {
     let is_of = |name| part.xml.contains(&format!("id=\"{PREFIX}options-{name}\""));
     part.section == "crm_config" && [PROPERTY, DIGEST_PROPERTY].iter().any(is_of)
 }
 
-/// What delays the fencing of the node with the master, and was made while nothing else decided a tie: each death of that host
-/// would be fenced so much later.
+/// Returns the removal of the delay for the node with the master. It was set while no quorum device decided a tie, and
+/// would delay the fencing at each death of that host.
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     let id = resources.property_ids.get(DELAY).filter(|id| id.starts_with(PREFIX))?;
     Some(Part {

@@ -1,8 +1,9 @@
-//! Clusters beyond what corosync carries: candidates are full members, the rest Pacemaker remote nodes.
+//! Clusters larger than corosync carries: candidates are full members, the other nodes Pacemaker remote nodes.
 //!
-//! A remote node is fenced as any other, by a device that runs on a full member, and runs resources, `ganeti-node-role` among
-//! them; it has no vote, fences nobody, and is never the DC (Pacemaker Remote). The id of the resource that connects to it is
-//! the node's name in Pacemaker: it is to be its name in Ganeti, by which it is fenced.
+//! A remote node is fenced like any other, by a device that runs on a full member. It runs resources,
+//! `ganeti-node-role` among them. It has no vote, fences no node, and is never the DC (Pacemaker Remote). The id of the
+//! resource that connects to it is the node's name in Pacemaker. It is to be the node's name in Ganeti, by which it is
+//! fenced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,24 +22,27 @@ use crate::core::survey::Survey;
 const WORDS: &str =
     "op start timeout=60s op monitor interval=5s timeout=5s meta resource-stickiness=INFINITY allow-migrate=false";
 
-/// Once it is lost and the node fenced, how long until it is tried again. It is also how long a member that failed to connect is passed
-/// over: below the time of a start there is always one that may try, and the node is not fenced for having been tried by all.
+/// How long after the loss of a connection and the fencing of its node the connection is tried again. For the same time
+/// a member that failed to connect is passed over. It is shorter than the timeout of a start, so there is always a
+/// member that may try. The node is then not fenced because all members have tried.
 const AGAIN: &str = "10s";
 
 /// The port of pacemaker_remote (`DEFAULT_REMOTE_PORT`).
 pub const PORT: u16 = 3121;
 
-/// What was found out before a connection is made.
+/// The results of the checks before a connection is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The addresses that were asked for a connection at [`PORT`], each with why it takes none.
+    /// The addresses that were asked for a connection at [`PORT`], each with the reason if it accepted none.
     pub addresses: BTreeMap<IpAddr, Result<(), String>>,
-    /// Why a full member may have another key than the one that they were asked with ([`other_key`]).
+    /// The reason why a full member may have another key than the one that was used for asking ([`other_key`]).
     pub other_key: Option<String>,
 }
 
-/// Why a full member may have another key than this host `here`, whose key the nodes were asked with: Pacemaker may start a connection
-/// on any of them, and where that fails for the key it fences the node at once. None where all say that they have the same.
+/// Returns why a full member may have another key than this host `here`, whose key was used for asking the nodes.
+///
+/// Pacemaker may start a connection on any full member. If that fails because of the key, Pacemaker fences the remote
+/// node at once. `None` means that all members report the same key.
 #[must_use]
 pub fn other_key(
     resources: &Resources,
@@ -59,7 +63,7 @@ pub fn other_key(
     })
 }
 
-/// Where the connections are to go that are not there yet.
+/// Returns the addresses of the wanted connections that do not exist yet.
 #[must_use]
 pub fn to_connect(resources: &Resources, ganeti: &GanetiConfig, members: usize) -> BTreeSet<IpAddr> {
     let there = There::of(resources, ganeti);
@@ -69,7 +73,8 @@ pub fn to_connect(resources: &Resources, ganeti: &GanetiConfig, members: usize) 
     if ganeti.nodes().len() > members { addresses.collect() } else { BTreeSet::new() }
 }
 
-/// How many of Ganeti's nodes are full members of Pacemaker's cluster and stay so, or are to be, where so many may be.
+/// Returns how many of Ganeti's nodes are, or are to be, full members of Pacemaker's cluster. In a cluster of up to
+/// `members` nodes all of them may be.
 #[must_use]
 pub fn full_members(resources: &Resources, ganeti: &GanetiConfig, members: usize) -> usize {
     let there = There::of(resources, ganeti);
@@ -79,12 +84,12 @@ pub fn full_members(resources: &Resources, ganeti: &GanetiConfig, members: usize
     ganeti.nodes().iter().filter(is_full).count()
 }
 
-/// Which of Ganeti's nodes Pacemaker has. The entry that it keeps among its nodes of a remote node whose connection was taken away is
-/// neither a member nor a connection.
+/// Which of Ganeti's nodes Pacemaker has. Pacemaker keeps an entry among its nodes for a remote node whose connection
+/// was removed: that is neither a member nor a connection.
 struct There<'a> {
     members: &'a [PacemakerName],
     all: Vec<NodeName>,
-    /// Each with the node that it leads to.
+    /// Each connection, with the node to which it leads.
     connections: Vec<(&'a Primitive, Option<&'a Node>)>,
 }
 
@@ -104,18 +109,19 @@ impl<'a> There<'a> {
         all.find(|(_, of)| of.is_some_and(|of| of.name == node.name)).map(|(remote, _)| *remote)
     }
 
-    /// Where it cannot be told which full member the node is, it may be one: no second way to it is made.
+    /// Returns whether the node is, or may be, a full member. If it is unknown which member the node is, no second
+    /// connection to it is made.
     fn is_member(&self, node: &Node) -> bool {
         !matches!(called(&node.name, self.members, &self.all), Err(NoPacemakerName::Unknown { .. }))
     }
 
-    /// Whether Pacemaker has it as a full member, or a connection to it.
+    /// Returns whether Pacemaker has the node as a full member, or a connection to it.
     fn is_there(&self, node: &Node) -> bool {
         self.connection(node).is_some() || self.is_member(node)
     }
 }
 
-/// Whether this program has made that connection: its id is the node's name, so that of its parameters tells.
+/// Returns whether gnt-ha has made this connection. Its id is the node's name, so the id of its parameters shows that.
 pub(crate) fn is_ours(primitive: &Primitive) -> bool {
     primitive.parameter_sets.contains(&mark(&primitive.id))
 }
@@ -124,7 +130,8 @@ fn mark(node: &str) -> String {
     format!("{PREFIX}remote-{node}")
 }
 
-/// The connections that are wanted, and those of ours that no longer are. `reached`: the answers, where they were asked.
+/// Returns the parts for the wanted connections, and for those of gnt-ha that are no longer wanted. `reached`: the
+/// answers, if the nodes were asked.
 pub(super) fn remotes(
     resources: &Resources,
     ganeti: &GanetiConfig,
@@ -181,7 +188,7 @@ fn connection(
     ganeti: &GanetiConfig,
     reached: Option<&Reached>,
 ) -> Part {
-    // As Pacemaker calls it already.
+    // The name that Pacemaker already uses.
     let name = there.map_or(node.name.as_str(), |remote| &remote.id);
     let mark = mark(name);
     let address = ganeti.notes(&node.name).primary_ip;
@@ -200,10 +207,11 @@ fn connection(
          name=\"start\" interval=\"0\" timeout=\"60s\"/>\n      <op id=\"{mark}-monitor\" name=\"monitor\" interval=\"5s\" timeout=\"5s\"/>\n    </operations>\n  </primitive>"
     );
     let other_key = reached.and_then(|reached| reached.other_key.as_deref());
-    // An XML id begins with no figure.
+    // An XML id cannot begin with a digit.
     let is_id = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let state = match there {
-        // Of one that does not start, be it for its key, Pacemaker has the node fenced, with everything that runs there.
+        // If a connection does not start, because of its key or another fault, Pacemaker fences the node with
+        // everything that runs there.
         None if unreached.is_some() => PartState::ByHand(format!(
             "it cannot be connected to at {server} port {PORT}: {}; have pacemaker_remote run there, with the cluster's authkey, or where \
              it has certificates make the connection yourself",

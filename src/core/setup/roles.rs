@@ -3,7 +3,7 @@
 use super::part::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, PartState, SetupOptions, state};
 use crate::core::pacemaker::resources::Resources;
 
-/// Ganeti's master role.
+/// Returns the part for Ganeti's master role. `two`: the cluster has two full members and no quorum device.
 pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Part {
     let agent = "class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"";
     let op = |name: &str, rest: &str| format!("      <op id=\"{MASTER}-{name}\" {rest}/>\n");
@@ -61,11 +61,11 @@ pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Pa
     Part { what: what.to_owned(), section: "resources", state: state(&xml, outer, theirs, resources), xml, pcs, crm }
 }
 
-/// The priority of the node with the master, where a quorum device decides.
+/// Returns the removal of the priority of the node with the master, for a cluster with a quorum device.
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     let role = resources.agents("ganeti-master-role").find(|role| role.id == MASTER)?;
     role.meta.get("priority")?;
-    // Ours, and as pcs and crmsh call what they were given.
+    // The id is gnt-ha's, or the one that pcs or crmsh has given.
     let id = resources.pair_ids.iter().find(|id| id.starts_with(MASTER) && id.ends_with("-priority"))?;
     let resource = if role.is_clone { MASTER_CLONE } else { MASTER };
     Some(Part {
@@ -78,7 +78,8 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     })
 }
 
-/// Every node's role. With the health of a node published, its clone stays where the health is bad: it publishes it.
+/// Returns the part for every node's role. If the nodes' health is published, the clone also runs on a node with a bad
+/// health, because it publishes that health.
 pub(super) fn nodes(resources: &Resources, wish: SetupOptions) -> Part {
     let (health, words_of_health) = if wish.health {
         let pair = format!("<nvpair id=\"{NODE}-unhealthy\" name=\"allow-unhealthy-nodes\" value=\"true\"/>");

@@ -1,4 +1,4 @@
-//! The plan against configurations that are empty, ours, and somebody else's.
+//! Tests of the plan, against configurations that are empty, gnt-ha's, and another administrator's.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::core::shun::messages::Program;
 use crate::core::survey::{NodeSurvey, Survey};
 use serde_json::json;
 
-/// That of the configuration in each file of `written`.
+/// The digest in the configuration of each file of `written`.
 const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015";
 
 const EMPTY: &str = "<cib><configuration><crm_config/><nodes/><resources/><constraints/></configuration></cib>";
@@ -29,7 +29,7 @@ fn ganeti(nodes: u8, candidates: u8) -> GanetiConfig {
     GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
 }
 
-/// A cluster of so many nodes, of which so many are candidates and known to Pacemaker.
+/// Returns a cluster of `nodes` nodes, of which `candidates` are candidates and known to Pacemaker.
 fn large(nodes: u8, candidates: u8) -> (Resources, GanetiConfig) {
     let known: String = (1..=candidates).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>")).collect();
     let cib = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
@@ -40,7 +40,7 @@ fn merged(parts: &[Part]) -> Resources {
     Resources::parse(&format!("<cib>{}</cib>", fragment(parts))).unwrap()
 }
 
-/// "Idempotent": what was applied is found as it should be, in both forms and all sizes.
+/// A plan that was applied is found as it should be, in both forms and all sizes: it is idempotent.
 #[test]
 fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
@@ -60,7 +60,8 @@ fn what_was_applied_is_the_same_afterwards() {
     }
 }
 
-/// What `setup` prints is so after it was typed, in whatever words pcs and crmsh keep it: seen of pcs 0.11 and crmsh 5.
+/// The printed commands lead to the wanted configuration, in whichever form pcs and crmsh write it: seen of pcs 0.11
+/// and crmsh 5.
 #[test]
 fn what_was_typed_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
@@ -73,7 +74,7 @@ fn what_was_typed_is_the_same_afterwards() {
     let again = |cib: &str| plan(&Resources::parse(&format!("<cib>{cib}</cib>")).unwrap(), &ganeti(3, 3), wish);
     let second = again(&typed);
     assert!(second.iter().all(|part| part.state == PartState::Same), "{second:#?}");
-    // Another time is another time.
+    // A different time is a difference.
     let shorter =
         again(&typed.replace("timeout=\"300s\"", "timeout=\"300\"").replace("interval=\"10s\"", "interval=\"10\""));
     assert!(shorter.iter().all(|part| part.state == PartState::Same), "{shorter:#?}");
@@ -81,7 +82,7 @@ fn what_was_typed_is_the_same_afterwards() {
     assert!(other.iter().any(|part| matches!(part.state, PartState::Change(_))), "{other:#?}");
 }
 
-/// "Changes nothing that it did not make."
+/// An element that gnt-ha has not made is not changed.
 #[test]
 fn what_somebody_else_made_is_left() {
     let theirs = EMPTY
@@ -135,7 +136,7 @@ fn all_of_it_can_be_taken_away() {
     );
 }
 
-/// A node without a program can be fenced by nobody.
+/// A node without a program cannot be fenced.
 #[test]
 fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
@@ -151,7 +152,8 @@ fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     assert!(!fragment(&parts).contains("oob_program"), "that is not Pacemaker's");
 }
 
-/// Candidates come, go and die faster than any hook runs: nothing in Pacemaker's configuration depends on who is one.
+/// Candidates come, go and die faster than any hook runs: nothing in Pacemaker's configuration depends on which nodes
+/// are candidates.
 #[test]
 fn where_the_device_may_run_does_not_depend_on_who_is_a_candidate() {
     let empty = Resources::parse(EMPTY).unwrap();
@@ -166,7 +168,7 @@ fn where_the_device_may_run_does_not_depend_on_who_is_a_candidate() {
     }
 }
 
-/// What earlier versions have made by names keeps a host from fencing for ever: a hook takes it away, too.
+/// Constraints that earlier versions made by node names keep a host from fencing for ever: a hook removes them, too.
 #[test]
 fn constraints_by_names_of_earlier_versions_go() {
     let made = fragment(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), SetupOptions::default()));
@@ -185,7 +187,7 @@ fn constraints_by_names_of_earlier_versions_go() {
     assert!(parts.iter().any(|part| part.state == PartState::Change("it says something else".into())), "{parts:#?}");
 }
 
-/// The master role is kept off remote nodes where there are any: it would be tried there, and cannot be held.
+/// The master role is kept off remote nodes if there are any: it would be tried there, and cannot be held.
 #[test]
 fn the_master_role_never_runs_on_a_remote_node() {
     const ID: &str = "gnt-ha-master-off-remotes";
@@ -221,7 +223,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
             let changed = of(plan(&whole(&made.replace(from, to)), &twenty, wish)).unwrap();
             assert_eq!(changed.state, PartState::Change("it says something else".into()), "{to}");
         }
-        // That of somebody else does as well, and so does one for somebody else's role.
+        // An equal constraint that gnt-ha has not made is enough, also for a role that gnt-ha has not made.
         assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Same);
         let theirs = plan(&whole(&made.replace("gnt-ha-master", "theirs")), &twenty, wish);
         assert!(
@@ -231,7 +233,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
     }
 }
 
-/// Hosts that do not hold Ganeti's configuration fence by a copy of its programs: it follows what Ganeti has.
+/// Hosts that do not have Ganeti's configuration fence by a copy of its programs, which follows Ganeti.
 #[test]
 fn the_copy_of_the_programs_follows_ganeti() {
     let with = |own: &str| {
@@ -259,7 +261,7 @@ fn the_copy_of_the_programs_follows_ganeti() {
     let said =
         "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n1.lab+,/y/oob,n2.lab+";
     assert_eq!((changed.pcs, changed.crm), (vec![said.to_owned()], vec![format!("# {said}")]));
-    // A path that the property cannot hold leaves no half of a copy.
+    // A path that the property cannot hold leaves no partial copy.
     let gone = of_nodes(&made, "/y z");
     assert_eq!(gone.xml.trim(), "<nvpair id=\"gnt-ha-options-gnt-ha-oob-programs\"/>");
     assert!(gone.state.is_removal());
@@ -268,8 +270,8 @@ fn the_copy_of_the_programs_follows_ganeti() {
     assert_eq!(of_nodes(&elsewhere, "/x/oob").state, PartState::Same);
 }
 
-/// The digest of the configuration is written where an administrator wants it; no hook touches it: a host that becomes master with a
-/// file that was left behind would bless it.
+/// The digest of the configuration is written only for an administrator, not by a hook. A host that becomes master with
+/// an outdated file would otherwise declare that file right.
 #[test]
 fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
     let [first, other]: [Digest; 2] = [DIGEST, "000000000000000000000000000000ab"].map(|text| text.parse().unwrap());
@@ -289,7 +291,8 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
     assert_eq!(changed.pcs, [said]);
 }
 
-/// With 200 nodes a simulation of each death takes longer than a hook of Ganeti's may: the copy of the programs was never changed.
+/// With 200 nodes a simulation of each death takes longer than a Ganeti hook may run: the copy of the programs was
+/// never changed.
 #[test]
 fn only_what_pacemaker_acts_on_is_simulated() {
     let wish = SetupOptions { digest: Some(DIGEST.parse().unwrap()), ..SetupOptions::default() };
@@ -304,7 +307,7 @@ fn only_what_pacemaker_acts_on_is_simulated() {
     assert!(!is_only_kept(&attribute), "another section's");
 }
 
-/// A candidate that is lost or demoted is none in the copy as soon as Ganeti has it so.
+/// A candidate that is lost or demoted is removed from the copy as soon as Ganeti has changed its record.
 #[test]
 fn the_copy_follows_who_is_a_candidate() {
     let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), SetupOptions::default()));
@@ -312,7 +315,8 @@ fn the_copy_follows_who_is_a_candidate() {
     assert_eq!(part.state, PartState::Change("it is not so for n3.lab".into()));
 }
 
-/// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote nodes.
+/// Clusters larger than corosync carries (over 16 hosts): candidates are full members, the other nodes Pacemaker remote
+/// nodes.
 #[test]
 fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let wish = SetupOptions::default();
@@ -329,7 +333,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(one.xml.contains("<primitive id=\"n17.lab\""), "the id is the node's name: {}", one.xml);
     assert!(one.pcs[0].starts_with("pcs cluster node add-remote n17.lab n17.lab reconnect_interval="), "{:?}", one.pcs);
     assert!(one.crm[0].starts_with("primitive n17.lab ocf:pacemaker:remote params server="), "{:?}", one.crm);
-    // One that migrates has a node fenced that is well.
+    // A connection that migrates can have a node fenced that is well.
     let is_said = |line: &str| line.ends_with("meta resource-stickiness=INFINITY allow-migrate=false");
     assert!(is_said(&one.pcs[0]) && is_said(&one.crm[0]), "{one:?}");
     let made = merged(&parts);
@@ -339,7 +343,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let why = PartState::Change("allow-migrate is not set, not false".into());
     assert_eq!(changed.iter().filter(|part| part.state == why).count(), 10, "{changed:#?}");
 
-    // Idempotent, also when Pacemaker has them among its nodes.
+    // The plan is idempotent, also if Pacemaker has the remote nodes among its nodes.
     let kind = |n: u8| if n > 10 { " type=\"remote\"" } else { "" };
     let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"{}/>", kind(n))).collect();
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
@@ -347,7 +351,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let again = plan(&applied, &many, wish);
     assert!(again.iter().all(|part| part.state == PartState::Same), "{again:#?}");
 
-    // What is ours goes, and nobody else's.
+    // The elements of gnt-ha are removed, and no others.
     let all = removal(&applied);
     assert_eq!(all.iter().filter(|element| element.starts_with("<primitive id=\"n")).count(), 10, "{all:?}");
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"");
@@ -359,7 +363,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"").replace("\"60s\"", "\"90s\"");
     let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, wish);
     assert!(kept.iter().any(|part| part.state == PartState::Kept("n17.lab does it".into())), "{kept:#?}");
-    // One that was taken away is among the nodes still.
+    // A remote node whose connection was removed is still among the nodes.
     let bare = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
     assert_eq!(remote(&plan(&Resources::parse(&bare).unwrap(), &many, wish)).len(), 10);
     let smaller = plan(&applied, &large(19, 10).1, wish);
@@ -369,7 +373,8 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     );
 }
 
-/// A connection that starts on no member has Pacemaker fence a host that is well: none is added that was not reached.
+/// If a connection starts on no member, Pacemaker fences a host that is well: no connection is added to a node that was
+/// not reached.
 #[test]
 fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     let (cib, _) = large(20, 10);
@@ -394,15 +399,15 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     );
     let made = fragment(&parts);
     assert!(!made.contains("\"n17.lab\" class") && made.contains("\"n18.lab\" class"), "{made}");
-    // One that is connected to is not asked again.
+    // A node that is connected is not asked again.
     let applied = merged(&parts);
     assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
     let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::default()));
     assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Same), "{again:#?}");
 }
 
-/// Pacemaker may start a connection on any full member, and has the node fenced where that fails for its key: none is added unless all
-/// say that they have the one that was tried.
+/// Pacemaker may start a connection on any full member, and fences the node if that fails because of its key. No
+/// connection is added unless all members report the key that was tried.
 #[test]
 fn no_connection_is_added_while_a_member_may_have_another_key() {
     let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
@@ -445,7 +450,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     let by_hand = PartState::ByHand(other);
     assert_eq!(parts.iter().filter(|part| part.state == by_hand).count(), 2, "{parts:#?}");
     assert!(!fragment(&parts).contains("type=\"remote\""));
-    // What is there stays.
+    // The present connections stay.
     let made = fragment(&plan(&cib(""), &many(), wish));
     let made = made.replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
@@ -453,8 +458,8 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     assert!(again.iter().all(|part| !part.state.is_by_hand()), "{again:#?}");
 }
 
-/// Pacemaker keeps the entry of a node whose connection was taken away: it is asked, and connected to again. One whose short and whole
-/// names are both full members gets no connection beside.
+/// Pacemaker keeps the entry of a node whose connection was removed: the node is asked and connected again. A node
+/// whose short and full names are both full members gets no connection.
 #[test]
 fn an_entry_that_is_left_over_is_no_connection() {
     let address = |n: u8| IpAddr::from([192, 0, 2, n]);
@@ -479,7 +484,7 @@ fn an_entry_that_is_left_over_is_no_connection() {
     assert_eq!(of(&cib("<node id=\"4\" uname=\"n4\"/><node id=\"5\" uname=\"n4.lab\"/>")), one);
 }
 
-/// Of two full members that have lost each other, the one with the master is to win, however many remote nodes there are.
+/// If two full members have lost each other, the one with the master is to win, however many remote nodes there are.
 #[test]
 fn remote_nodes_have_no_part_in_a_tie() {
     let (cib, five) = large(5, 2);
@@ -490,7 +495,7 @@ fn remote_nodes_have_no_part_in_a_tie() {
     assert!(delays(&cib, wish));
     assert!(!delays(&cib, SetupOptions { has_device: true, ..wish }));
     assert!(!delays(&cib, SetupOptions { members: 16, ..wish }), "the others are to be full members");
-    // Once they are there, they stay what they are, whatever is wished for.
+    // Existing full members stay what they are, whatever the options are.
     let known = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"2\" uname=\"n2\"/></nodes>";
     let made = fragment(&plan(&cib, &five, wish)).replace("<configuration>", &format!("<configuration>{known}"));
     let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
@@ -503,8 +508,8 @@ fn remote_nodes_have_no_part_in_a_tie() {
     assert!(!delays(&third, wish));
 }
 
-/// An administrator may have fewer full members than corosync carries. Ganeti fills its pool with whoever is capable: a remote node
-/// must not be, whoever has made the connection.
+/// An administrator may have fewer full members than corosync carries. Ganeti fills its pool with any capable node: a
+/// remote node must not be capable, with a connection of gnt-ha or another one.
 #[test]
 fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     let (cib, few) = large(5, 3);
@@ -526,12 +531,13 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     assert_eq!(of(&parts), (told.map(str::to_owned).to_vec(), 2));
     let crm: Vec<&String> = parts.iter().filter(|part| part.section == GANETI).flat_map(|part| &part.crm).collect();
     assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
-    // One that is connected to stays so; one that was not reached is a regular node like any.
+    // A node that is connected stays so; one that was not reached stays a regular node.
     assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, told);
     assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::default()))).0, [""; 0]);
 }
 
-/// A remote node fences nobody: it cannot hold the master role. That is said, and left to the administrator.
+/// A remote node fences no node and cannot hold the master role. The plan reports that, and leaves the change to the
+/// administrator.
 #[test]
 fn a_candidate_is_no_remote_node() {
     let (cib, _) = large(20, 10);
@@ -550,8 +556,7 @@ fn a_candidate_is_no_remote_node() {
     );
 }
 
-/// Option names that this Pacemaker knows (2.1 or 3). 2.1.5 has feature set 3.16.1, 3.0.1 has 3.20.1, 3.0.2 has
-/// 3.20.5.
+/// Option names that this Pacemaker knows (2.1 or 3). 2.1.5 has feature set 3.16.1, 3.0.1 has 3.20.1, 3.0.2 has 3.20.5.
 #[test]
 fn properties_have_the_names_that_this_pacemaker_knows() {
     let of = |feature_set: &str, there: &str| {
@@ -572,7 +577,7 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
     let later = add(&["fencing-enabled = true", "fencing-timeout = 72s"]);
     assert_eq!(of("3.20.5", ""), later);
 
-    // After an upgrade what is ours is renamed, with the value that it has; the administrator's is his.
+    // After an upgrade gnt-ha's property is renamed and keeps its value; the administrator's property stays.
     let pair = |id: &str, name: &str| format!("<nvpair id=\"{id}\" name=\"{name}\" value=\"90s\"/>");
     let renamed = of("3.20.5", &pair("gnt-ha-options-stonith-timeout", "stonith-timeout"));
     let gone = PartState::Remove("this Pacemaker calls it fencing-timeout".into());
@@ -582,7 +587,7 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
     );
     let kept = of("3.20.5", &pair("x", "stonith-timeout"));
     assert_eq!(kept[1].1, PartState::Kept("it is 90s, as stonith-timeout".into()));
-    // The name that it does not know does nothing there.
+    // A name that this Pacemaker does not know has no effect.
     assert_eq!(of("3.16.1", &pair("x", "fencing-timeout"))[1], older[1]);
 }
 
@@ -602,7 +607,7 @@ fn health_counts_where_it_is_wished_for() {
         told.iter().map(|part| part.pcs[0].as_str()).collect::<Vec<_>>(),
         ["gnt-cluster add-tags ocf:health:on"]
     );
-    // Who has it without the wish keeps it; who had none gets the clone changed.
+    // A configuration that has it without the option keeps it; one without it gets the clone changed.
     assert!(
         plan(&merged(&parts), &ganeti(3, 3), SetupOptions::default()).iter().all(|part| part.state == PartState::Same)
     );
@@ -629,8 +634,8 @@ fn what_will_be_there_is_known_before() {
     assert_eq!(after.devices().count(), 1);
 }
 
-/// Whatever `setup` prints, typed through pcs or crmsh, is as it should be afterwards. Each file is what the version wrote of
-/// the lines for the cluster of its name.
+/// The printed commands, typed through pcs or crmsh, lead to the wanted configuration. Each file is what its version
+/// wrote after the commands for the cluster of its name.
 #[test]
 fn what_was_typed_as_printed_is_the_same_afterwards() {
     const WRITTEN: [(&str, &str); 12] = [
@@ -678,7 +683,7 @@ fn many() -> GanetiConfig {
     GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
 }
 
-/// A quorum device decides a tie: nobody is preferred, and what was made for that goes, by whichever tool it was typed.
+/// A quorum device decides a tie: no node is preferred, and what was made for that is removed, whichever tool made it.
 #[test]
 fn with_a_quorum_device_nobody_of_two_is_preferred() {
     let empty = Resources::parse(EMPTY).unwrap();
@@ -700,7 +705,7 @@ fn with_a_quorum_device_nobody_of_two_is_preferred() {
             let open = parts.iter().filter(|part| part.state.is_open() && !part.state.is_removal());
             assert_eq!(open.count(), 0, "nothing else changes");
         }
-        // The administrator's own stays, and is found by gnt-ha check.
+        // The administrator's own property stays, and `gnt-ha check` reports it.
         let theirs = before.replace("gnt-ha-options-priority-fencing-delay", "own-delay");
         let parts = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &ganeti(2, 2), with);
         assert_eq!(outdated(&parts).count(), 1);

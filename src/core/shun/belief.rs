@@ -1,18 +1,18 @@
-//! Who is believed about what: every statement of another node passes here before it reaches the shun list, the kernel, a grade
-//! or a file.
+//! Decides what counts of another node's statement; touches nothing. Every statement of another node passes through
+//! this module before it reaches the shun list, the kernel, a grade or a file.
 //!
-//! | speaker | is believed about |
+//! | source | is believed about |
 //! |---|---|
-//! | a master candidate | orders to shun and readmit; that the lease of a node has ended, which it has seen with all others, and never that its power is off; what it was told of self-fencing; its own receipts of its own fencings, within what the node's devices can give |
-//! | any node | its own kernel, its own boot, its own self-fencing, within limits |
+//! | a master candidate | orders to shun and readmit; that a node's lease has ended, which it has seen together with all other nodes, and never that its power is off; what was reported to it of self-fencing; its own receipts of its own fencings, within what the node's devices can prove |
+//! | any node | its own kernel, its own boot and its own self-fencing, within limits |
 //!
-//! So a regular node's answer never raises a grade, moves an epoch, names an address or ends a shun. What a candidate says is
-//! limited, too: a damaged file or a fault of a program must not become the cluster's truth.
+//! So the answer of a regular node never raises a grade, moves an epoch, names an address or ends a shunning. What a
+//! candidate states is limited, too: a damaged file or a fault of one program must not spread to the whole cluster.
 //!
-//! Who a speaker is, is proven by the channel. noded serves a call only if the digest of the client's certificate is in
-//! `ssconf_master_candidates_certs` (Ganeti's `lib/server/noded.py`, `SSLVerifyPeer`); a root login by SSH has a candidate's key.
-//! An *answer* is signed by the cluster's certificate, whose key each node has: who has that key and the address of another
-//! node can answer in its place.
+//! The channel proves the sender. noded serves a call only if the digest of the client's certificate is in
+//! `ssconf_master_candidates_certs` (Ganeti's `lib/server/noded.py`, `SSLVerifyPeer`). A root login by SSH needs a
+//! candidate's key. An *answer* is signed by the cluster's certificate, whose key each node has. So a host that has
+//! that key and the address of another node can answer in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,84 +26,84 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power_receipt;
 
-/// How many steps a statement may be ahead of what this node remembers of the same node: 500 fencings that it has missed, each
-/// with its readmission. One statement can not use up the numbers.
+/// The number of steps by which a stated epoch may be ahead of the one that this node remembers of the same node: 500
+/// fencings that it has missed, each with its readmission. One statement cannot use up the numbers.
 pub const STEPS: u64 = 1_000;
 
-/// The same where this node remembers nothing, or its own first order only: one that was installed anew joins a cluster of
-/// some age.
+/// The same limit where this node remembers nothing, or its own first order only: a node that was installed anew may
+/// join a cluster of some age.
 pub const FIRST_STEPS: u64 = 100_000;
 
-/// The largest epoch that is taken from another node. Between this one and [`Epoch::MOST`] there is room for this node's own
+/// The largest epoch that is taken from another node. Between it and [`Epoch::MOST`] there is room for this node's own
 /// steps, so that it can always shun and readmit.
 pub const HEARD_MOST: Epoch = Epoch(1 << 31);
 
-/// The most instances, and DRBD devices, that a node can run.
+/// The largest number of instances, and of DRBD devices, that a node can report.
 const COUNT_MOST: u32 = 100_000;
 
-/// The most candidates that a node's self-fencing may ask.
+/// The largest number of candidates that a node's self-fencing may ask.
 const CANDIDATES_MOST: usize = 1_024;
 
-/// The most bytes of a ruleset id.
+/// The largest size of a ruleset id, in bytes.
 const SEAL_MOST: usize = 4_096;
 
-/// The longest time that a node may promise to keep its discipline, or claim an age of, in milliseconds.
+/// The longest promise of self-fencing, and the longest age of a statement, in milliseconds.
 const AGE_MOST_MS: u64 = 86_400_000;
 
-/// How a statement came.
+/// The way by which a statement arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
-    /// A call to this node's noded, which takes calls of master candidates only.
+    /// A call to this node's noded, which serves only master candidates.
     Noded,
-    /// A root login on this node.
+    /// A root login on this node by SSH.
     Root,
-    /// The answer to a question of this node.
+    /// The answer to a request of this node.
     Answer,
 }
 
-/// What this node's own configuration says of the cluster.
+/// The cluster as this node's own configuration has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roll {
-    /// This node.
+    /// This node's name.
     pub here: Option<NodeName>,
-    /// All nodes, with their addresses.
+    /// All nodes, each with its addresses.
     pub members: BTreeMap<NodeName, BTreeSet<IpAddr>>,
     /// The master candidates.
     pub candidates: BTreeSet<NodeName>,
-    /// The cluster's master IP.
+    /// The master IP of the cluster.
     pub master_ip: Option<IpAddr>,
 }
 
-/// Why nothing that somebody says is taken.
+/// The reason why no statement of a node counts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disbelief {
-    /// It is not one of those who may order.
+    /// The node is not a master candidate, so it may not order.
     #[error(
         "{0} is not a master candidate in this node's configuration (ssconf_master_candidates): only a candidate is obeyed"
     )]
     NoCandidate(NodeName),
-    /// It is not a node.
+    /// The node is not a member of the cluster.
     #[error("{0} is not a node of this cluster in this node's configuration (ssconf_node_list)")]
     Stranger(NodeName),
-    /// It is shunned.
+    /// The node is shunned here, in this epoch.
     #[error("{0} is shunned here, in epoch {1}: what it says does not count")]
     Shunned(NodeName, Epoch),
 }
 
-/// What is taken of a statement.
+/// The part of a statement that counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Belief {
     /// The entries that may be merged.
     pub accepted: ShunList,
-    /// The entries that may not, or not with all addresses, each with the reason.
+    /// The entries that may not be merged, or not with all addresses, each with the reason.
     pub rejected: BTreeMap<NodeName, String>,
 }
 
 impl Roll {
-    /// What may be merged into `own` of the shun list `said` that `speaker` has sent.
+    /// Returns what may be merged into `own` of the shun list `said` that `speaker` has sent.
     ///
     /// # Errors
-    /// [`Disbelief`]: nothing of it.
+    /// [`Disbelief`] if nothing of `speaker` counts, as for [`Roll::hear`].
     pub fn believe(
         &self,
         speaker: &NodeName,
@@ -125,17 +125,19 @@ impl Roll {
         Ok(belief)
     }
 
-    /// Whether `speaker` has a voice about other nodes at all.
+    /// Checks that statements of `speaker` about other nodes count at all.
     ///
     /// # Errors
-    /// [`Disbelief`].
+    /// [`Disbelief::Shunned`] if `speaker` is shunned here; [`Disbelief::Stranger`] if it logged in as root and is not
+    /// a member; [`Disbelief::NoCandidate`] if it used another channel and is not a master candidate.
     pub fn hear(&self, speaker: &NodeName, by: Channel, own: &ShunList) -> Result<(), Disbelief> {
         let epoch = own.epoch(speaker);
         if epoch.is_shunned() {
             return Err(Disbelief::Shunned(speaker.clone(), epoch));
         }
         match by {
-            // Whoever logs in as root can do here what he likes; a node that returns may know older candidates.
+            // Root can do anything on this host. A node that returns may know an older list of candidates, so it is not
+            // checked.
             Channel::Root if self.members.is_empty() || self.members.contains_key(speaker) => Ok(()),
             Channel::Root => Err(Disbelief::Stranger(speaker.clone())),
             Channel::Noded | Channel::Answer if self.candidates.contains(speaker) => Ok(()),
@@ -143,8 +145,9 @@ impl Roll {
         }
     }
 
-    /// One entry of a candidate's, as far as it may be merged with `own` of the same node, and why an address of it may not: one
-    /// that Ganeti has given up, or never had, keeps nobody from shunning the others, and is never said to be shunned.
+    /// Returns the part of a candidate's entry that may be merged with `own` of the same node, and why an address of it
+    /// may not. An address that Ganeti has given up, or never had, does not prevent the shunning of the others, and
+    /// never counts as shunned.
     fn entry(
         &self,
         node: &NodeName,
@@ -173,16 +176,17 @@ impl Roll {
         Ok((ShunEntry { addresses, grade: believed(entry), ..entry.clone() }, foreign))
     }
 
-    /// Whether the master IP that is to be taken for unreachable is this cluster's.
+    /// Returns whether `address`, which is to be made unreachable, is the master IP of this cluster.
     #[must_use]
     pub fn is_master_ip(&self, address: IpAddr) -> bool {
         self.master_ip == Some(address)
     }
 }
 
-/// The grade of an entry, as far as another node's word goes. Everything is refused of a node whose power nobody saw off, and what
-/// shunning and self-fencing prove is less than `off`. With TCP alone the list proves no off to anybody; the grade lets the node
-/// in again without a question then, and a candidate may order that anyway.
+/// Returns the grade of an entry, as far as the statement of another node counts. A node is shunned in the scope `all`
+/// when no device has read its power as off, and shunning and self-fencing prove less than `off`. By an entry with the
+/// scope `tcp` the list proves no off to any node. There the grade lets the node be readmitted without a question, and
+/// a candidate may order a readmission anyway.
 fn believed(entry: &ShunEntry) -> Grade {
     match entry.reach {
         ShunScope::Everything => entry.grade.min(Evidence::LeaseEnded.worth().grade),
@@ -190,13 +194,13 @@ fn believed(entry: &ShunEntry) -> Grade {
     }
 }
 
-/// Whether an epoch that was stated can follow the one that is remembered.
+/// Checks that a stated epoch can follow the one that is remembered.
 ///
 /// # Errors
-/// Why not.
+/// A message, if the epoch is above [`HEARD_MOST`] or too many steps ahead ([`STEPS`], [`FIRST_STEPS`]).
 pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), String> {
     let most = match own {
-        // The first epoch may be this node's own first order, given before it had learnt of the others.
+        // The first epoch may be this node's own first order, given before it had received those of the others.
         Some(Epoch(0 | 1)) | None => FIRST_STEPS,
         Some(own) => own.0.saturating_add(STEPS),
     };
@@ -213,26 +217,27 @@ pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), String> {
     Ok(())
 }
 
-/// How an answer is judged.
+/// The request that an answer belongs to, as far as the answer is checked against it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Asked<'a> {
-    /// Who was asked.
+    /// The node that was asked.
     pub node: &'a NodeName,
-    /// It is a master candidate, by the configuration of this node.
+    /// Whether it is a master candidate, by the configuration of this node.
     pub is_candidate: bool,
     /// The nodes whose self-fencing was asked about.
     pub about: &'a [NodeName],
-    /// The nodes whose receipts were asked for.
+    /// The nodes whose receipts were requested.
     pub receipts: &'a [NodeName],
-    /// The times that this node's own configuration has.
+    /// The times of this node's own configuration.
     pub own_terms: LeaseTimes,
 }
 
-/// What is believed of an answer: a regular node's about itself, and a candidate's beside that with its shun list, which
-/// [`Roll::believe`] judges, with what it was told of others' self-fencing, and with its own receipts where those were asked for.
+/// Returns what counts of an answer. Of a regular node that is what it reports about itself. Of a candidate it is also
+/// its shun list, which [`Roll::believe`] checks, what was reported to it of others' self-fencing, the serial number of
+/// its configuration, and its own receipts where they were requested.
 ///
 /// # Errors
-/// Why nothing of it: it is another node's, another version's, or outside of what a node can say.
+/// A message, if the answer is that of another node or version, or holds what a node cannot report.
 pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String> {
     if report.version != VERSION {
         return Err(format!(
@@ -294,7 +299,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
     })
 }
 
-/// A node's self-fencing as it claims it, within what can be relied on.
+/// Returns a node's self-fencing as it claims it, within what can be relied on.
 fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, String> {
     if !is_boot_id(&self_fence.boot_id) || self_fence.candidates.len() > CANDIDATES_MOST {
         return Err("answers with self-fencing that cannot be".to_owned());

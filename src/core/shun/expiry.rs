@@ -1,34 +1,36 @@
-//! Within which time a watchdog resets its host: not what the device says, where it is known to be late.
+//! Decides within which time a watchdog resets its host, also where the device is known to be late; touches nothing.
 //!
-//! Linux 6e7733ef0bb9 ("watchdog: iTCO_wdt: Fix detection of SMI-off case"): on some boards iTCO resets only when its timer has
-//! expired twice, while `WDIOC_GETTIMEOUT` says the time of once.
+//! Linux 6e7733ef0bb9 ("watchdog: iTCO_wdt: Fix detection of SMI-off case"): on some boards iTCO resets only when its
+//! timer has expired twice, while `WDIOC_GETTIMEOUT` reports the time of once.
 
 use serde::{Deserialize, Serialize};
 
-/// Drivers, by what they call themselves, some of whose boards reset the host after twice the time that they say.
+/// The drivers, by their own names, that reset the host on some boards only after twice the reported time.
 const LATE: [&str; 1] = ["iTCO_wdt"];
 
-/// What `gnt-ha self-fence measure` has found on this host: with this driver, set to this time, the host was reset within that time.
+/// A result of `gnt-ha self-fence measure` on this host: with this driver and this timeout the host was reset within
+/// that time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
-    /// The watchdog's driver, by what it calls itself.
+    /// The watchdog's driver, by its own name.
     pub driver: String,
-    /// The time that it was set to, as read back from it, in milliseconds.
+    /// The timeout of the watchdog, as read back from the device, in milliseconds.
     pub set_ms: u64,
     /// The time from the last keepalive within which the host was reset, in milliseconds.
     pub reset_within_ms: u64,
-    /// For how long after it the host was seen to run, in milliseconds.
+    /// For how long after the last keepalive the host was seen to run, in milliseconds.
     #[serde(default)]
     pub ran_ms: u64,
-    /// When the next boot began, in milliseconds after it, by the wall clock; none where that was set meanwhile.
+    /// When the next boot began, in milliseconds after the last keepalive, by the wall clock; `None` if that clock was
+    /// set meanwhile.
     #[serde(default)]
     pub next_boot_ms: Option<u64>,
 }
 
-/// Within how many milliseconds after the last keepalive the host is reset, for a device that says `set_ms`.
+/// Returns within how many milliseconds after the last keepalive the host is reset, for a device that reports `set_ms`.
 ///
-/// A measurement counts for the driver and the time that it was made with; it never makes the time shorter than what the device
-/// says.
+/// A measurement counts only for the driver and the timeout that it was made with. It never makes the time shorter than
+/// what the device reports.
 #[must_use]
 pub fn reset_within_ms(driver: &str, set_ms: u64, measured: Option<&Measured>) -> u64 {
     match measured.filter(|measured| measured.driver == driver && measured.set_ms == set_ms) {
@@ -38,20 +40,20 @@ pub fn reset_within_ms(driver: &str, set_ms: u64, measured: Option<&Measured>) -
     }
 }
 
-/// Whether the driver is one that is taken for late until it is measured.
+/// Returns whether the driver counts as late until it is measured.
 #[must_use]
 pub fn is_taken_for_late(driver: &str) -> bool {
     LATE.contains(&driver)
 }
 
-/// How much longer than ever before the last stamp may have taken to the disk, in milliseconds: the reset found it under way.
+/// The allowance, in milliseconds, for the note that the reset interrupted on its way to the disk.
 const LOST_MS: u64 = 250;
 
-/// The time within which the host was reset, by the moments at which it was seen to run: `stamps_ms` are milliseconds since the
-/// last keepalive, each of them on the disk before the next one was written. None of no stamp.
+/// Returns the time within which the host was reset, in milliseconds since the last keepalive; `None` without a note.
+/// `stamps_ms` are the notes: milliseconds since the last keepalive, each on the disk before the next one was written.
 ///
-/// After the last stamp the host has run for less than it took to have the next one on the disk: twice the longest time that
-/// this took, to be on the safe side, and [`LOST_MS`].
+/// After the last note the host has run for less time than the next note took to the disk. That is taken as twice the
+/// longest distance between two notes, to be on the safe side, and [`LOST_MS`].
 #[must_use]
 pub fn reset_within_of(stamps_ms: &[u64]) -> Option<u64> {
     let last = *stamps_ms.last()?;
@@ -64,7 +66,7 @@ pub fn reset_within_of(stamps_ms: &[u64]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A late watchdog that is counted as if it were in time makes a host run on after it was said to have stopped.
+    /// A late watchdog that counts as one in time lets a host run on after it was reported as stopped.
     #[test]
     fn a_driver_that_may_be_late_counts_twice_until_it_is_measured() {
         let measured = |driver: &str, set_ms, reset_within_ms| Measured {

@@ -1,4 +1,5 @@
-//! What is known last of a node's self-fencing: of all that nodes hold of it the newest, and nothing where that is in doubt.
+//! Decides which report of a node's self-fencing is the newest one that nodes keep, and that none counts where this is
+//! in doubt. It touches nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::messages::{DatedSelfFenceReport, Denial};
 
-/// How much later than it was asked a node may have answered, in milliseconds: no question of ours waits for longer. Ages
-/// count from the question, so two that are nearer to each other than this do not say which came first.
+/// The longest time between question and answer, in milliseconds: no question of ours waits longer. Ages count from the
+/// question, so the order of two statements is unknown if their ages differ by less than this.
 const IN_DOUBT_MS: u64 = 15_000;
 
-/// One statement of a node, as somebody holds it.
+/// One statement of a node, as another node keeps it.
 #[derive(Clone, Copy)]
 struct Statement<'a> {
     boot_id: &'a str,
@@ -20,13 +21,14 @@ struct Statement<'a> {
 }
 
 impl Statement<'_> {
-    /// Whether `other` may have been said after this one, of a later moment of the same boot or of a later boot.
+    /// Returns whether `other` may be newer than this statement: from a later moment of the same boot, or from a later
+    /// boot.
     fn may_precede(self, other: Self) -> bool {
         let by_age = other.age_ms <= self.age_ms.saturating_add(IN_DOUBT_MS);
         match (self.uptime_ms, other.uptime_ms) {
-            // By the node's own clock.
+            // The node's own clock orders two statements of one boot.
             (Some(own), Some(others)) if self.boot_id == other.boot_id => others >= own,
-            // By when their boots began.
+            // The beginnings of their boots order two statements of different boots.
             (Some(own), Some(others)) => {
                 let began = self.age_ms.saturating_add(own);
                 other.age_ms.saturating_add(others) <= began.saturating_add(IN_DOUBT_MS)
@@ -48,20 +50,20 @@ impl Denial {
     }
 }
 
-/// Why nothing counts where nobody knows of self-fencing.
+/// Why no report counts where no node has one.
 pub const NO_SELF_FENCE: &str = "its self-fencing is not known here: gnt-ha self-fence arm on it, before it is needed";
 
-/// What nodes hold of self-fencing of one node, all with its age at one moment.
+/// The statements that nodes keep of the self-fencing of one node, all with their age at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
-    /// What it attested to any of them.
+    /// The reports that it has sent to any of them.
     pub attestations: Vec<DatedSelfFenceReport>,
-    /// Where it said that it has none.
+    /// Its statements that its self-fencing is not armed.
     pub denials: Vec<Denial>,
 }
 
 impl Held {
-    /// The same, `ms` milliseconds later.
+    /// Returns the same statements `ms` milliseconds later.
     #[must_use]
     pub fn later(mut self, ms: u64) -> Self {
         self.attestations.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));
@@ -69,7 +71,7 @@ impl Held {
         self
     }
 
-    /// This and what is known beside it.
+    /// Returns these statements together with those of `other`.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.attestations.extend(other.attestations.iter().cloned());
@@ -77,10 +79,11 @@ impl Held {
         self
     }
 
-    /// The newest attestation. An older one never outlives a newer denial, nor the attestation of another boot.
+    /// Returns the newest report. An older report never outlives a newer denial, nor a report of another boot.
     ///
     /// # Errors
-    /// Why none counts, for the verdict.
+    /// A message for the result of the proof, if no report is kept, if a denial may be newer than the newest report, or
+    /// if another boot has sent a report that may be newer.
     pub fn newest(&self) -> Result<DatedSelfFenceReport, String> {
         let Some(newest) = self.attestations.iter().min_by_key(|one| one.age_ms).cloned() else {
             return Err(NO_SELF_FENCE.to_owned());
@@ -100,7 +103,7 @@ impl Held {
         Ok(newest)
     }
 
-    /// Every list of candidates that a boot has attested within its promise: it may go by any of them again.
+    /// Returns every list of candidates that the boot has reported within its promise: it may go by any of them again.
     #[must_use]
     pub fn lists(&self, boot_id: &str) -> BTreeSet<BTreeSet<IpAddr>> {
         let is_kept = |one: &&DatedSelfFenceReport| {
@@ -122,7 +125,7 @@ mod tests {
 
     const UPTIME_S: u64 = 1_000;
 
-    /// Asked `age_s` ago; the boot `b1` began 1000 s ago, and `b2` 100 s ago.
+    /// Asked `age_s` seconds ago; the boot `b1` began 1000 s ago, and `b2` 100 s ago.
     fn attested(boot_id: &str, age_s: u64, candidates: &[u8]) -> DatedSelfFenceReport {
         let self_fence = SelfFenceReport {
             boot_id: boot_id.to_owned(),
@@ -148,7 +151,7 @@ mod tests {
         Denial { boot_id: boot_id.to_owned(), age_ms: age_s * 1_000, uptime_ms: Some((began_s - age_s) * 1_000) }
     }
 
-    /// Whoever knows that the present boot has no self-fencing outweighs whoever remembers that the boot before it had one.
+    /// The statement that the present boot has no self-fencing outweighs the memory that the boot before it had.
     #[test]
     fn an_older_attestation_does_not_outlive_a_newer_denial() {
         let old = || vec![attested("b1", 170, &[1, 2, 3])];
@@ -160,7 +163,7 @@ mod tests {
         assert!(newest(vec![], &[]).unwrap_err().contains("its self-fencing is not known"));
     }
 
-    /// What does not say for how long it has been up is ordered by age, as far as that says.
+    /// A statement without its uptime is ordered by its age, as far as the age decides.
     #[test]
     fn without_an_uptime_the_age_decides_and_doubt_is_no_proof() {
         let old = || vec![DatedSelfFenceReport { uptime_ms: None, ..attested("b1", 170, &[1, 2, 3]) }];

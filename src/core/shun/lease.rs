@@ -1,4 +1,4 @@
-//! Whether an armed node may run on: the one decision of self-fencing.
+//! Decides whether an armed node may go on: the one decision of self-fencing. It touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use super::lease_times::LeaseTimes;
 
-/// What one candidate said in a round.
+/// The answer of one candidate in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CandidateAnswer {
-    /// Its confd answered, signed and to this round's question, with a role that may run.
+    /// Its confd answered this round's question, signed, with a role that may run: it grants the lease.
     MayRun,
-    /// Its confd answered, signed, that this node is recorded offline.
+    /// Its confd answered, signed, that this node is recorded offline: it denies the lease.
     Refuses,
-    /// Its confd is silent, and its self-fence daemon answered this round's echo, signed: a kernel that shuns this node drops the echo,
-    /// so it does not. Without it a fault of confd everywhere, an upgrade that stops all daemons of Ganeti, would end every node at
-    /// once. A candidate whose self-fence daemon does not run is silent.
+    /// Its confd did not answer, and its self-fence daemon answered this round's signed echo. A kernel that shuns this
+    /// node drops the echo, so the candidate does not shun it. Without the echo a fault of confd everywhere, such as an
+    /// upgrade that stops all of Ganeti's daemons, would reset every node at once. A candidate without a self-fence
+    /// daemon is [`CandidateAnswer::Silent`] then.
     Alive,
-    /// Nothing.
+    /// No answer that counts.
     Silent,
 }
 
 impl CandidateAnswer {
-    /// Whether it lets a node run that was let run before.
+    /// Returns whether the answer grants a lease to a node that had one before.
     #[must_use]
     pub const fn grants(self) -> bool {
         matches!(self, Self::MayRun | Self::Alive)
@@ -31,8 +32,8 @@ impl CandidateAnswer {
 
 /// The lease of this node.
 ///
-/// It counts from the moment when the questions were *sent*: whatever was on its way, and however long, a candidate that
-/// refuses from some moment on has granted nothing that was sent later.
+/// It counts from the moment when the questions were *sent*. However long a question was on its way, a candidate that
+/// shuns the node from some moment on has granted no question that was sent later.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     length: Duration,
@@ -41,45 +42,50 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// None yet, with the candidates to ask.
+    /// Returns a lease that was not granted yet, with the candidates to ask.
     #[must_use]
     pub fn new(terms: LeaseTimes, candidates: BTreeSet<IpAddr>) -> Self {
         Self { length: Duration::from_millis(terms.lease_ms), candidates, granted_at: None }
     }
 
-    /// One that was granted before, to a process that is gone: by questions sent at `granted_at`.
+    /// Returns a lease that was granted to an earlier process of the service, by questions that were sent at
+    /// `granted_at`.
     #[must_use]
     pub fn restored(terms: LeaseTimes, candidates: BTreeSet<IpAddr>, granted_at: Duration) -> Self {
         Self { granted_at: Some(granted_at), ..Self::new(terms, candidates) }
     }
 
-    /// Takes `named` for the candidates whose majority counts, if none are in force: what could not be read when it began.
+    /// Uses `named` as the candidates whose majority counts, if the lease has none: their list could not be read when
+    /// it began.
     pub fn begin_with(&mut self, named: &BTreeSet<IpAddr>) {
         if self.candidates.is_empty() {
             self.candidates = named.clone();
         }
     }
 
-    /// When the questions were sent that it counts from.
+    /// Returns when the questions were sent that the lease counts from, by the clock since boot; `None` if it was never
+    /// granted.
     #[must_use]
     pub const fn granted_at(&self) -> Option<Duration> {
         self.granted_at
     }
 
-    /// The candidates whose majority counts.
+    /// Returns the candidates whose majority counts.
     #[must_use]
     pub const fn candidates(&self) -> &BTreeSet<IpAddr> {
         &self.candidates
     }
 
-    /// Takes in what was said to the questions that were sent at `sent`, by the clock since boot; once or as often as
-    /// answers come in, of an old round too.
+    /// Evaluates the answers to the questions that were sent at `sent`, by the clock since boot. It may be called once
+    /// or with each answer, also for an old round.
     ///
-    /// `named` are the candidates that Ganeti names now. Another list than the one in force comes into force only by a
-    /// round that has a majority of both: else a master that was cut off with this node could make a list of the two.
+    /// `named` are the candidates that Ganeti names now. A list that differs from the current one replaces it only by a
+    /// round with a majority of both. Otherwise a master that was cut off together with this node could write a list of
+    /// the two.
     ///
-    /// The first lease takes signed words only. A node that is let in again while Ganeti still has it offline may be refused
-    /// when it asks and readmitted when its echo follows: a lease by that would be taken from it at once, and it be reset.
+    /// The first lease counts answers of confd only. A node may be shunned when it sends its question, and readmitted
+    /// when its echo follows, while Ganeti still has it recorded offline. A lease by that echo would be denied at once,
+    /// and the node reset.
     pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, CandidateAnswer>) {
         let is_first = self.granted_at.is_none();
         let counts = |word: &CandidateAnswer| if is_first { *word == CandidateAnswer::MayRun } else { word.grants() };
@@ -96,26 +102,27 @@ impl Lease {
         }
     }
 
-    /// Whether the watchdog may be petted at `now`, read from the clock since boot in the moment before.
+    /// Returns whether a keepalive may be sent at `now`, which is read from the clock since boot in the moment before.
     #[must_use]
     pub fn may_pet(&self, now: Duration) -> bool {
         self.ends().is_some_and(|ends| now < ends)
     }
 
-    /// When it ends, by the clock since boot; none: there never was one.
+    /// Returns when the lease ends, by the clock since boot; `None` if it was never granted.
     #[must_use]
     pub fn ends(&self) -> Option<Duration> {
         self.granted_at.map(|sent| sent + self.length)
     }
 }
 
-/// How many of `count` are more than half; of none, nobody is.
+/// Returns how many of `count` candidates are a strict majority; of no candidates no number is.
 #[must_use]
 pub const fn majority(count: usize) -> usize {
     if count == 0 { usize::MAX } else { count / 2 + 1 }
 }
 
-/// Whether no majority of `candidates` is left that could grant, when those in `refusing` do not.
+/// Returns whether the candidates that do not shun the node are too few for a majority. `refusing` are those that shun
+/// it. An empty list of candidates is never blocked.
 #[must_use]
 pub fn blocks(candidates: &BTreeSet<IpAddr>, refusing: &BTreeSet<IpAddr>) -> bool {
     let could_grant = candidates.difference(refusing).count();
@@ -153,7 +160,7 @@ mod tests {
         assert_eq!(lease.ends(), Some(S(15)));
     }
 
-    /// "Loss means loss of a majority of all candidates, never a peer's opinion."
+    /// A lease is lost only with the majority of all candidates, never by the answer of one.
     #[test]
     fn half_is_no_majority_and_one_refusal_is_no_loss() {
         for (words, granted) in [
@@ -195,7 +202,7 @@ mod tests {
         assert!(!nobody.may_pet(S(1)));
     }
 
-    /// Who refuses has said so with a signature: it is no word for the node, not even for one that had a lease.
+    /// A signed denial grants nothing, also to a node that had a lease.
     #[test]
     fn a_refusal_renews_nothing() {
         let mut lease = lease(&[1, 2, 3]);
@@ -208,7 +215,7 @@ mod tests {
         assert_eq!(lease.ends(), Some(S(11)));
     }
 
-    /// All confds down by an upgrade, all hosts there: nobody is ended.
+    /// If all confds stop for an upgrade while all hosts run, no host is reset.
     #[test]
     fn a_fault_of_confd_everywhere_ends_nobody() {
         let mut lease = lease(&[1, 2, 3]);
@@ -217,8 +224,8 @@ mod tests {
         assert!(lease.may_pet(S(14)));
     }
 
-    /// A host that was let in again, and that Ganeti still had offline, was reset by its self-fencing: its question had come before it
-    /// was let in, its echo after that, and the next question was answered with "offline".
+    /// A node was readmitted while Ganeti still had it recorded offline. Its question came before the readmission, its
+    /// echo after it, and the next question was answered with "offline": its self-fencing reset it.
     #[test]
     fn no_echo_begins_a_lease() {
         let mut lease = lease(&[1, 2, 3]);
@@ -237,7 +244,7 @@ mod tests {
         assert_eq!(lease.ends(), Some(S(12)));
     }
 
-    /// A master that was cut off together with this node can write what it likes into the list.
+    /// A master that was cut off together with this node can write any list of candidates.
     #[test]
     fn a_shorter_list_needs_the_longer_ones_majority() {
         let mut lease = lease(&[1, 2, 3]);
@@ -248,7 +255,7 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2]));
     }
 
-    /// Else self-fencing would go by a list of which nobody has let the node run.
+    /// Otherwise self-fencing would go by a list of which no majority has granted the lease.
     #[test]
     fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
         let mut lease = lease(&[1, 2, 3]);
@@ -258,14 +265,15 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
     }
 
-    /// Of a list that is not known nobody can say that no majority of it grants.
+    /// Of an unknown list it is not known that no majority of it can grant.
     #[test]
     fn an_empty_list_is_blocked_by_nobody() {
         assert!(!blocks(&list(&[]), &list(&[1, 2])));
         assert!(blocks(&list(&[1]), &list(&[1, 2])));
     }
 
-    /// A list that cannot be read for a moment is no reason to wait for ever, nor to take another one later.
+    /// A list that could not be read for a moment must not stop self-fencing for ever, nor be replaced by another one
+    /// later.
     #[test]
     fn one_that_began_without_candidates_takes_the_first_that_are_named() {
         let mut lease = lease(&[]);
@@ -276,7 +284,7 @@ mod tests {
     }
 
     proptest! {
-        /// What blocks leaves no lease, whoever else grants.
+        /// Candidates that block leave no lease, whatever the others answer.
         #[test]
         fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), refusing in proptest::collection::btree_set(0u8..9, 0..9)) {
             let candidates = list(&numbers.iter().copied().collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! The times of a lease and its watchdog, and how long the shunning side has to wait.
+//! Holds the times of a lease and its watchdog, and computes the wait time of the side that shuns; touches nothing.
 
 use std::time::Duration;
 
@@ -8,32 +8,36 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseTimes {
-    /// How long a lease holds from the moment when its question was sent, in milliseconds of the node's clock since boot.
+    /// The length of a lease, in milliseconds of the node's clock since boot. It counts from the sending of the
+    /// question.
     pub lease_ms: u64,
-    /// How long after the last pet the watchdog bites, in milliseconds, as read back from the device.
+    /// The time from the last keepalive within which the watchdog resets the host, in milliseconds, as read back from
+    /// the device.
     pub watchdog_ms: u64,
-    /// How wrong the rate of each clock may be, in parts per million.
+    /// The largest error of each clock's rate, in parts per million.
     pub drift_ppm: u32,
-    /// From the bite until nothing is written any more, in milliseconds.
+    /// The stop time: from the reset until nothing is written any more, in milliseconds.
     pub stop_ms: u64,
 }
 
-/// The shortest lease or watchdog that another node may claim, in milliseconds. A configuration has at least 2 s, and a device
-/// may round what it was set to.
+/// The shortest lease or watchdog time that another node may claim, in milliseconds. A configuration has at least 2 s,
+/// and a device may round the time that it was set to.
 const LEAST_MS: u64 = 1_000;
 
-/// The longest of each time that another node may claim, in milliseconds: a wait that no fencing would last for.
+/// The longest lease, watchdog or stop time that another node may claim, in milliseconds. No fencing waits that long.
 const MOST_MS: u64 = 600_000;
 
-/// The most that a clock's rate may be wrong, in parts per million: as for the configuration.
+/// The largest error of a clock's rate that another node may claim, in parts per million. The configuration has the
+/// same limit.
 const DRIFT_MOST_PPM: u32 = 100_000;
 
 impl LeaseTimes {
-    /// These times as another node claims them, as far as they can be relied on: with `own`'s drift and stop time at least, as
-    /// how wrong clocks are and how long a write may take is not for the one that is waited for to say.
+    /// Returns the times that another node claims, as far as they can be relied on. The clock error and the stop time
+    /// are at least those of `own`: the node that is waited for does not decide them.
     ///
     /// # Errors
-    /// Which time is outside what any node keeps.
+    /// A message that names the time, if a lease or watchdog time is not between 1 s and 600 s, a stop time is above
+    /// 600 s, or a clock error is above 100000 ppm.
     pub fn claimed(self, own: Self) -> Result<Self, String> {
         let lasting =
             [("lease", self.lease_ms, LEAST_MS), ("watchdog", self.watchdog_ms, LEAST_MS), ("stop", self.stop_ms, 0)];
@@ -46,39 +50,43 @@ impl LeaseTimes {
         Ok(Self { drift_ppm: self.drift_ppm.max(own.drift_ppm), stop_ms: self.stop_ms.max(own.stop_ms), ..self })
     }
 
-    /// How long to wait, on a clock of the same bound, from the moment when enough candidates have refused: by then the
-    /// armed node has stopped.
+    /// Returns the wait time, from the moment when enough candidates shun the node. After it the armed node has
+    /// stopped. It is measured by a clock whose error is at most `drift_ppm`, too, and rounded up to milliseconds.
     ///
-    /// Twice the watchdog: self-fencing that is stopped (SIGSTOP, a scheduler, a hypervisor) between its look at the lease and
-    /// its pet may pet up to a whole watchdog time after the lease has ended, and no process can exclude that.
+    /// The watchdog time counts twice. Self-fencing can be stopped between its check of the lease and its keepalive
+    /// (SIGSTOP, a scheduler, a hypervisor). Then it may send one keepalive up to a whole watchdog time after the lease
+    /// has ended. No process can exclude that.
     #[must_use]
     pub fn bound(self) -> Duration {
         const MILLION: u128 = 1_000_000;
         let drift = u128::from(self.drift_ppm.min(999_999));
         let held = u128::from(self.lease_ms) + 2 * u128::from(self.watchdog_ms);
         let stretched = (held * (MILLION + drift)).div_ceil(MILLION - drift);
-        // It goes by in true time, and the clock that waits for its end may be the faster one.
+        // The stop time passes in true time, and the clock that waits for its end may be the faster one.
         let stop = (u128::from(self.stop_ms) * (MILLION + drift)).div_ceil(MILLION);
         let all = stretched + stop;
         Duration::from_millis(u64::try_from(all).unwrap_or(u64::MAX))
     }
 
-    /// These, as far as they are no longer than what others were told before: whoever was told waits by that.
+    /// Returns these times with a lease and a watchdog time no longer than in `told`. Those were reported to other
+    /// nodes, which wait by them.
     #[must_use]
     pub fn no_longer_than(self, told: Self) -> Self {
         let (lease_ms, watchdog_ms) = (self.lease_ms.min(told.lease_ms), self.watchdog_ms.min(told.watchdog_ms));
         Self { lease_ms, watchdog_ms, ..self }
     }
 
-    /// Whether self-fencing that promised, `age_ms` ago, to keep its discipline for `guaranteed_for_ms` keeps it to the end of
-    /// [`LeaseTimes::bound`], whichever clock is the faster one: self-fencing that is disarmed before it has bitten does not bite.
+    /// Returns whether self-fencing keeps its rules to the end of the wait time ([`LeaseTimes::bound`]), whichever
+    /// clock is the faster one. It promised `age_ms` ago to keep them for `guaranteed_for_ms`. Self-fencing that is
+    /// disarmed before the watchdog expires does not reset the host.
     #[must_use]
     pub fn is_kept(self, age_ms: u64, guaranteed_for_ms: u64) -> bool {
         let bound = u64::try_from(self.bound().as_millis()).unwrap_or(u64::MAX);
         self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)
     }
 
-    /// Whether what was promised for `guaranteed_for_ms` is surely not over after `age_ms`, whichever clock is the faster one.
+    /// Returns whether a promise of `guaranteed_for_ms` certainly still counts after `age_ms`, whichever clock is the
+    /// faster one.
     #[must_use]
     pub fn is_promised(self, age_ms: u64, guaranteed_for_ms: u64) -> bool {
         const MILLION: u128 = 1_000_000;
@@ -109,7 +117,7 @@ mod tests {
         assert_eq!(crossed.no_longer_than(told), LeaseTimes { lease_ms: 3_000, ..told });
     }
 
-    /// A node that claims clocks without fault or writes that end at once shortens the wait of others by that.
+    /// A node that claims exact clocks, or writes that end at once, does not shorten the wait of others.
     #[test]
     fn claimed_times_have_a_floor_and_a_ceiling() {
         let own = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };

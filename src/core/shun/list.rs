@@ -1,4 +1,5 @@
-//! What a node remembers of who is refused: for each node a number that only grows.
+//! Holds the shun list of a node and the rules for merging two lists; touches nothing. Each entry has an epoch that
+//! only grows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 
-/// How often a node was shunned and readmitted: even while it is readmitted, odd while it is shunned.
+/// The number of times that a node was shunned and readmitted: odd while it is shunned, even while it is readmitted.
 ///
-/// It only grows, and two registers are merged by the greater one, so an order that comes late, twice or by another way
-/// changes nothing: a shun of before a readmission can not undo it, nor a readmission a later shun.
+/// It only grows, and of two epochs the greater one counts. So an order that comes late, twice or by another path
+/// changes nothing: an old shunning cannot undo a later readmission, nor an old readmission a later shunning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Epoch(pub u64);
 
-/// An epoch beyond [`Epoch::MOST`]: no node was shunned that often, so something is damaged, or somebody lies.
+/// An epoch above [`Epoch::MOST`]. No node was shunned that often: a file is damaged, or a node lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("epoch {0} is not a valid epoch: the maximum is {most}", most = Epoch::MOST)]
 pub struct EpochError(pub u64);
@@ -31,10 +32,10 @@ impl TryFrom<u64> for Epoch {
 }
 
 impl Epoch {
-    /// The largest number that is read or written. One fencing a second reaches it after 68 years.
+    /// The largest number that is read or written. One fencing per second reaches it after 68 years.
     pub const MOST: u64 = 1 << 32;
 
-    /// This epoch, if it is one that can be written and read back.
+    /// Returns this epoch, if it can be written and read back.
     ///
     /// # Errors
     /// [`EpochError`] beyond [`Epoch::MOST`].
@@ -42,10 +43,10 @@ impl Epoch {
         if self.0 > Self::MOST { Err(EpochError(self.0)) } else { Ok(self) }
     }
 
-    /// The epoch two steps later: as shunned or readmitted as this one, and newer.
+    /// Returns the epoch two steps later: newer, and shunned or readmitted as this one.
     ///
     /// # Errors
-    /// [`EpochError`] when the numbers are used up.
+    /// [`EpochError`] if the result is above [`Epoch::MOST`].
     pub const fn anew(self) -> Result<Self, EpochError> {
         match self.0.checked_add(2) {
             Some(number) => Self(number).checked(),
@@ -53,22 +54,23 @@ impl Epoch {
         }
     }
 
-    /// Whether the node is shunned.
+    /// Returns whether the node is shunned in this epoch.
     #[must_use]
     pub const fn is_shunned(self) -> bool {
         self.0 % 2 == 1
     }
 
-    /// The epoch in which the node is shunned: this one, or the next.
+    /// Returns the epoch in which the node is shunned: this one, or the next.
     #[must_use]
     pub const fn shunned(self) -> Self {
         Self(self.0 | 1)
     }
 
-    /// The epoch in which the node is readmitted: this one, or the next.
+    /// Returns the epoch in which the node is readmitted: this one, or the next.
     ///
     /// # Errors
-    /// [`EpochError`] when the numbers are used up: a sum that stayed at the largest number would shun for ever.
+    /// [`EpochError`] if the result is above [`Epoch::MOST`]. A sum that stayed at the largest number would shun for
+    /// ever.
     pub const fn readmitted(self) -> Result<Self, EpochError> {
         match self.0.checked_add(self.0 & 1) {
             Some(number) => Self(number).checked(),
@@ -83,54 +85,57 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// What is refused of a shunned node.
+/// The scope in which a node is shunned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShunScope {
-    /// TCP in both directions: noded, SSH, DRBD, migrations. UDP and ICMP pass, corosync and Ganeti's confd (UDP 1814) among
-    /// them: enough for a node whose power was seen off, which may return to the cluster stack with a new boot.
+    /// TCP in both directions: noded, SSH, DRBD, migrations. UDP and ICMP pass, and with them corosync and Ganeti's
+    /// confd (UDP 1814). It is enough for a node whose power was read as off: its next boot may return to the cluster
+    /// stack.
     Tcp,
-    /// Everything.
+    /// All packets in both directions (the scope `all`).
     Everything,
 }
 
-/// In the place of a boot's id, where several were named for one epoch: it is none of them.
+/// Stands for the boot id where two boots were named for one epoch; it matches no boot.
 pub const SEVERAL_BOOTS: &str = "several";
 
-/// What is remembered of one node.
+/// The entry of one node in the shun list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShunEntry {
-    /// Shunned or readmitted.
+    /// The epoch: whether the node is shunned or readmitted.
     pub epoch: Epoch,
-    /// All of its addresses.
+    /// All addresses of the node that are shunned.
     pub addresses: BTreeSet<IpAddr>,
-    /// What is refused.
+    /// The scope in which the node is shunned.
     pub reach: ShunScope,
-    /// How strongly it is proven to have stopped, in this epoch. Of no meaning while it is readmitted.
+    /// The grade of the proof that it has stopped, in this epoch. It has no meaning while the node is readmitted.
     pub grade: Grade,
     /// The boot that is shunned (`proc_sys_kernel(5)`, `boot_id`), where it is known.
     pub boot_id: Option<String>,
-    /// When this epoch began, in milliseconds since 1970, by the clock of whoever began it.
+    /// When this epoch began, in milliseconds since 1970, by the wall clock of the host that began it.
     pub since_ms: u64,
-    /// Who began it: a person with the reason, or a program with its receipt's id. At most [`TEXT_MOST`] characters are read.
+    /// The origin of this epoch: an administrator with the reason, or a program with its receipt's id. At most
+    /// [`TEXT_MOST`] characters are read.
     #[serde(deserialize_with = "plain_text")]
     pub by: String,
 }
 
-/// The most addresses that one node has, in an entry.
+/// The largest number of addresses of one node in an entry.
 pub const ADDRESSES_MOST: usize = 16;
 
-/// The most entries that a register holds.
+/// The largest number of entries of a shun list.
 pub const ENTRIES_MOST: usize = 4_096;
 
-/// The most characters that are kept of a text from another node or a file.
+/// The largest number of characters that are kept of a text from another node or a file.
 pub const TEXT_MOST: usize = 400;
 
-/// The most bytes of a boot's id; the kernel's has 36, and the first process's start follows.
+/// The largest size of a boot id, in bytes. The kernel's id has 36, and the start of the first process follows it.
 const BOOT_ID_MOST: usize = 80;
 
-/// A text from elsewhere as data: bounded, and without control characters.
+/// Returns a text from a file or another node as plain data: cut to [`TEXT_MOST`] characters, with a space for each
+/// control character.
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_MOST).collect()
@@ -140,7 +145,8 @@ fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     String::deserialize(deserializer).map(|text| plain(&text))
 }
 
-/// Whether this can be a boot's id (`proc_sys_kernel(5)`, `boot_id`), with the start of the first process, or a word in its place.
+/// Returns whether the text can be a boot id (`proc_sys_kernel(5)`, `boot_id`), with the start of the first process, or
+/// a constant in its place.
 #[must_use]
 pub fn is_boot_id(text: &str) -> bool {
     (1..=BOOT_ID_MOST).contains(&text.len())
@@ -148,19 +154,20 @@ pub fn is_boot_id(text: &str) -> bool {
 }
 
 impl ShunEntry {
-    /// Takes `other` in: the later epoch wins; of one epoch, the wider refusal and the stronger proof.
+    /// Merges `other` into this entry. The later epoch counts. Of one epoch, all addresses are kept, and the stronger
+    /// grade with its scope; of equal grades the wider scope.
     pub fn merge(&mut self, other: &Self) {
         if other.epoch > self.epoch {
             *self = other.clone();
         } else if other.epoch == self.epoch {
             self.addresses.extend(&other.addresses);
-            // A proven off narrows what is refused, so the stronger proof says what.
+            // A proven off narrows the scope, so the scope of the stronger proof counts.
             (self.grade, self.reach) = (self.grade, self.reach).max((other.grade, other.reach));
             self.boot_id = match (self.boot_id.take(), &other.boot_id) {
                 (None, theirs) => theirs.clone(),
                 (own, None) => own,
                 (Some(own), Some(theirs)) if own == *theirs => Some(own),
-                // Two nodes remember different boots: whichever is shunned, nothing that was said of one of them counts.
+                // Two nodes remember different boots. Whichever was shunned, no statement about one of them counts.
                 _ => Some(SEVERAL_BOOTS.to_owned()),
             };
             if (other.since_ms, &other.by) < (self.since_ms, &self.by) {
@@ -170,41 +177,42 @@ impl ShunEntry {
     }
 }
 
-/// What a node remembers of all nodes.
+/// The shun list of a node, with an entry for each node that it remembers.
 ///
-/// What is read, from a file or from another node, is within the limits of this module; anything else is an error.
+/// A list that is read from a file or from another node is within the limits of this module; otherwise reading it
+/// fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<NodeName, ShunEntry>")]
 pub struct ShunList(pub BTreeMap<NodeName, ShunEntry>);
 
-/// A register beyond the limits.
+/// A shun list beyond the limits of this module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterError {
-    /// More than [`ENTRIES_MOST`].
+    /// The list has more than [`ENTRIES_MOST`] entries.
     #[error("{0} nodes are too many: a shun list has at most {ENTRIES_MOST}")]
     Entries(usize),
-    /// More than [`ADDRESSES_MOST`].
+    /// An entry has more than [`ADDRESSES_MOST`] addresses.
     #[error("{node}: {count} addresses are too many: a node has at most {ADDRESSES_MOST}")]
     Addresses {
-        /// The entry's node.
+        /// The node of the entry.
         node: NodeName,
-        /// How many addresses the entry has.
+        /// The number of addresses of the entry.
         count: usize,
     },
-    /// Not a boot's id.
+    /// The text in the place of a boot id is not one ([`is_boot_id`]).
     #[error("{node}: {:?} is not a valid boot id", plain(text))]
     Boot {
-        /// The entry's node.
+        /// The node of the entry.
         node: NodeName,
-        /// What stands there.
+        /// The text in the place of the boot id.
         text: String,
     },
-    /// Beyond [`Epoch::MOST`].
+    /// An epoch is above [`Epoch::MOST`].
     #[error("{node}: {error}")]
     Epoch {
-        /// The entry's node.
+        /// The node of the entry.
         node: NodeName,
-        /// The number.
+        /// The error with the number.
         error: EpochError,
     },
 }
@@ -220,10 +228,11 @@ impl TryFrom<BTreeMap<NodeName, ShunEntry>> for ShunList {
 }
 
 impl ShunList {
-    /// Whether this can be written, so that it is read back.
+    /// Checks that the list can be written and read back.
     ///
     /// # Errors
-    /// [`RegisterError`].
+    /// [`RegisterError`] if a number of entries or addresses, a boot id or an epoch is beyond the limits of this
+    /// module.
     pub fn check(&self) -> Result<(), RegisterError> {
         if self.0.len() > ENTRIES_MOST {
             return Err(RegisterError::Entries(self.0.len()));
@@ -241,29 +250,30 @@ impl ShunList {
         Ok(())
     }
 
-    /// Takes in what another node remembers.
+    /// Merges the shun list of another node into this one, entry by entry ([`ShunEntry::merge`]).
     pub fn merge(&mut self, other: &Self) {
         for (name, entry) in &other.0 {
             self.0.entry(name.clone()).and_modify(|own| own.merge(entry)).or_insert_with(|| entry.clone());
         }
     }
 
-    /// The epoch that a node is in.
+    /// Returns the epoch of a node; [`Epoch::default`] for a node without an entry.
     #[must_use]
     pub fn epoch(&self, node: &NodeName) -> Epoch {
         self.0.get(node).map_or_else(Epoch::default, |entry| entry.epoch)
     }
 
-    /// The nodes that are shunned.
+    /// Returns the entries of the nodes that are shunned.
     pub fn shunned(&self) -> impl Iterator<Item = (&NodeName, &ShunEntry)> {
         self.0.iter().filter(|(_, entry)| entry.epoch.is_shunned())
     }
 }
 
-/// Who does not refuse whom, a line each: of those whom `told` has shunned, by what each node's kernel was read to refuse.
+/// Returns one line for each node that does not shun a node that it should: `told` holds the nodes to shun, and
+/// `refuses` what each node's kernel was read to shun, with the epoch.
 ///
-/// A host that comes back tells what it remembers of before. What it learned in the same round (`now`) decides: whoever was
-/// readmitted while it was away is rightly refused by nobody.
+/// A host that comes back sends the list that it remembers from before. The list after the same round (`now`) decides:
+/// a node that was readmitted while the host was away is rightly shunned by no node.
 pub fn not_refused<'a>(
     told: &ShunList,
     now: &ShunList,
@@ -311,7 +321,7 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order, how often and by which way entries arrive: everybody comes to the same.
+        /// Merging has the same result in any order, any number of times, and by any path.
         #[test]
         fn merging_is_the_same_in_any_order(a in entry(), b in entry(), c in entry()) {
             prop_assert_eq!(merged(&a, &b), merged(&b, &a));
@@ -321,7 +331,7 @@ mod tests {
         }
     }
 
-    /// Self-fencing that was attested in one boot says nothing of another.
+    /// A report of self-fencing from one boot proves nothing about another boot.
     #[test]
     fn of_two_boots_neither_is_known() {
         let entry = |boot: Option<&str>| ShunEntry {
@@ -347,7 +357,7 @@ mod tests {
         assert_eq!(Epoch::default().readmitted(), Ok(Epoch::default()), "who was never shunned needs no readmission");
     }
 
-    /// A sum that stays at the largest number shuns for ever: the end of the numbers is an error.
+    /// An epoch that stayed at the largest number would shun for ever, so the end of the numbers is an error.
     #[test]
     fn no_epoch_stays_where_it_is() {
         for last in [u64::MAX, u64::MAX - 1, Epoch::MOST + 1] {
@@ -358,7 +368,7 @@ mod tests {
         assert_eq!(Epoch(1).anew(), Ok(Epoch(3)));
     }
 
-    /// Whoever was readmitted while the asking host was away is refused by nobody, and rightly: that is no alarm.
+    /// No node shuns a node that was readmitted while the asking host was away; that is not a fault.
     #[test]
     fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
         let [one, two, three] = ["n1", "n2", "n3"].map(|name| NodeName::new(name).unwrap());
@@ -384,7 +394,7 @@ mod tests {
         assert_eq!(lines(4, &none), Vec::<String>::new(), "it was readmitted");
     }
 
-    /// A register beyond the limits is an error and never an empty one, wherever it is read.
+    /// A shun list beyond the limits is an error and never an empty list, wherever it is read.
     #[test]
     fn a_register_beyond_the_limits_is_an_error() {
         let entry = |epoch: u64, addresses: usize, boot: &str| {

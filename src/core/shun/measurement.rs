@@ -1,23 +1,24 @@
-//! Measuring a watchdog: the host stops its keepalives, notes how long it still runs, and the next boot reads the notes.
+//! Evaluates the measurement of a watchdog; touches nothing. The host stops its keepalives and notes how long it still
+//! runs; the next boot reads the notes.
 //!
-//! The notes are a file of lines: [`Began`] as JSON, then milliseconds since the last keepalive, each of them on the disk before
-//! the next one was written, then [`OVER`] where the watchdog did not reset the host at all.
+//! The notes are a file of lines. The first is [`Began`] as JSON. Then follow milliseconds since the last keepalive,
+//! each on the disk before the next one is written. The last is [`OVER`] if the watchdog did not reset the host.
 
 use serde::{Deserialize, Serialize};
 
 use super::expiry::{Measured, reset_within_of};
 
-/// The last line of a measurement that the host outlived.
+/// The last line of the notes if the watchdog did not reset the host.
 pub const OVER: &str = "over";
 
 /// The first line of the notes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Began {
-    /// The watchdog's driver, by what it calls itself.
+    /// The watchdog's driver, by its own name.
     pub driver: String,
-    /// The time that it was set to, as read back from it, in milliseconds.
+    /// The timeout of the watchdog, as read back from the device, in milliseconds.
     pub set_ms: u64,
-    /// The boot that was measured.
+    /// The id of the boot that is measured.
     pub boot_id: String,
     /// The wall clock before the last keepalive, in milliseconds since 1970.
     pub wall_ms: u64,
@@ -26,22 +27,22 @@ pub struct Began {
 /// The boot that reads the notes.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    /// Its identity.
+    /// Its boot id.
     pub boot_id: &'a str,
     /// When it began, by the wall clock, in milliseconds since 1970.
     pub began_wall_ms: u64,
 }
 
-/// What the notes prove.
+/// What the notes of a measurement prove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The boot that is measured still runs.
     Runs,
     /// The watchdog did not reset the host within that many milliseconds.
     NoReset {
-        /// The watchdog.
+        /// The first line of the notes, with the watchdog.
         began: Began,
-        /// For how long the host ran on.
+        /// For how long the host ran on after the last keepalive, in milliseconds.
         ran_ms: u64,
     },
     /// The watchdog has reset the host.
@@ -51,9 +52,9 @@ pub enum Outcome {
 /// Reads the notes of a measurement.
 ///
 /// # Errors
-/// Why they prove nothing.
+/// A message, if the notes are empty or damaged, or end before the watchdog's timeout: then they prove nothing.
 pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, String> {
-    // A line that the reset has cut short has no end.
+    // A line that the reset has cut short has no line end and does not count.
     let whole = notes.rfind('\n').and_then(|end| notes.get(..end)).unwrap_or_default();
     let mut lines = whole.lines();
     let first = lines.next().ok_or("the notes of the measurement are empty")?;
@@ -86,22 +87,22 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, String> {
     Ok(Outcome::Reset(Measured { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
 }
 
-/// What has to be known of a host before its watchdog is left to reset it.
+/// What has to be known of a host before its watchdog may reset it.
 #[derive(Clone, Copy, Debug)]
 pub struct Before {
-    /// It is Ganeti's master; none where that is not known.
+    /// Whether it is Ganeti's master; `None` if that is unknown.
     pub is_master: Option<bool>,
-    /// The instances that run on it; none where that is not known.
+    /// The number of instances that run on it; `None` if that is unknown.
     pub instances: Option<u32>,
-    /// The DRBD devices that are primary on it; none where that is not known.
+    /// The number of DRBD devices that are primary on it; `None` if that is unknown.
     pub drbd_primaries: Option<u32>,
-    /// Pacemaker runs on it.
+    /// Whether Pacemaker runs on it.
     pub runs_pacemaker: bool,
-    /// Other nodes may rely on its self-fencing.
+    /// Whether other nodes may rely on its self-fencing.
     pub is_relied_on: bool,
 }
 
-/// Why a host must not be reset; none if it may.
+/// Returns why the host must not be reset; `None` if it may.
 #[must_use]
 pub fn objection(before: Before) -> Option<&'static str> {
     match before {
@@ -141,7 +142,7 @@ mod tests {
         Outcome::Reset(Measured { driver: "iTCO_wdt".into(), set_ms: 5_000, reset_within_ms, ran_ms, next_boot_ms })
     }
 
-    /// The time that others wait by is never below what the host was seen to run.
+    /// The time that others wait by is never shorter than the host was seen to run.
     #[test]
     fn a_reset_is_between_the_last_note_and_the_one_that_is_missing() {
         let late = notes("2500\n5000\n7500\n9900\n102");
@@ -154,7 +155,8 @@ mod tests {
         assert_eq!(outcome(&late, set_back), Ok(measured(15_150, 9_900, None)), "a clock that cannot be right");
     }
 
-    /// What ended before the watchdog's time was ended by something else: its time says nothing.
+    /// A run that ended before the watchdog's timeout was ended by something else, and proves nothing about the
+    /// watchdog.
     #[test]
     fn what_is_no_reset_by_the_watchdog_is_not_measured() {
         for early in ["", "100\n200\n300\n", "100\n"] {
@@ -169,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Nothing that anybody needs, or waits for, is reset.
+    /// A host that is in use, or that others rely on, is not reset.
     #[test]
     fn a_host_that_serves_is_not_measured() {
         let free = Before {

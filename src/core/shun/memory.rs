@@ -1,4 +1,5 @@
-//! How long a memory of a shunned node holds: until a majority of the master candidates may have readmitted it.
+//! Decides for how long a memory of a shunned node holds: until a majority of the master candidates may have readmitted
+//! it. It touches nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -6,11 +7,11 @@ use std::net::IpAddr;
 use super::lease::{blocks, majority};
 use super::list::Epoch;
 
-/// Whether what this host remembers of a shunned node, in `epoch`, still holds: nobody who answers knows of a greater epoch, and
-/// so many candidates answer that no majority is left which could have readmitted it without any of them.
+/// Checks that this host's memory of a shunned node, in `epoch`, still holds. No node that answers may have a greater
+/// epoch, and so many candidates must answer that the others are too few for a majority that could have readmitted it.
 ///
 /// # Errors
-/// Why it may not hold.
+/// A message with the greater epoch, or with the number of candidates that answer, if the memory may not hold.
 pub fn still_holds(epoch: Epoch, answered: &[(IpAddr, Epoch)], candidates: &BTreeSet<IpAddr>) -> Result<(), String> {
     if let Some((from, later)) = answered.iter().find(|(_, theirs)| *theirs > epoch) {
         return Err(format!("{from} knows of a later epoch, {later}, than the one that is remembered here, {epoch}"));
@@ -26,14 +27,14 @@ pub fn still_holds(epoch: Epoch, answered: &[(IpAddr, Epoch)], candidates: &BTre
     Ok(())
 }
 
-/// Whether a readmission is known to so many candidates that nobody's memory of the shunning holds against it: `told` have
-/// it on their disks.
+/// Checks that so many candidates have a readmission that no memory of the shunning holds against it: `told` have it on
+/// their disks.
 ///
 /// # Errors
-/// How many know of it.
+/// A message with the number of candidates that have it, if they are no majority.
 pub fn is_known_to_enough(told: &BTreeSet<IpAddr>, candidates: &BTreeSet<IpAddr>) -> Result<(), String> {
     let count = candidates.intersection(told).count();
-    // Of no candidates at all nobody remembers anything.
+    // Without candidates no memory holds either ([`still_holds`]).
     if candidates.is_empty() || count >= majority(candidates.len()) {
         return Ok(());
     }
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A `bounded` that is remembered says nothing of the boot that was readmitted since.
+    /// A remembered `bounded` proves nothing about the boot that was readmitted since.
     #[test]
     fn a_memory_holds_only_while_no_majority_can_have_readmitted_the_node() {
         let address = |n: u8| IpAddr::from([192, 0, 2, n]);

@@ -1,6 +1,8 @@
-//! What nodes ask of each other, and answer: one question, `ganeti-oob peer`, that tells and asks in one.
+//! Defines the messages between nodes: one request, `ganeti-oob peer`, that gives orders and asks, and its answer. It
+//! touches nothing.
 //!
-//! It goes by noded's `run_oob`, which hands on two arguments and reads JSON back (`lib/backend.py`, `RunOob`), or by SSH.
+//! The request goes through noded's `run_oob`, which passes two arguments and reads JSON back (`lib/backend.py`,
+//! `RunOob`), or by SSH.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,45 +14,45 @@ use super::list::{Epoch, ShunList, ShunScope};
 use crate::core::node::NodeName;
 use crate::core::power_receipt::PowerReceipt;
 
-/// The version of both.
+/// The version of the request and of the answer.
 pub const VERSION: u32 = 1;
 
-/// The command word of `ganeti-oob` (noded's `command`); the question is the second argument, or stdin after `-`.
+/// The command of `ganeti-oob` (noded's `command`). The request is its second argument, or stdin if that is `-`.
 pub const COMMAND: &str = "peer";
 
-/// The most that a question may hold, in bytes: what one argument of a process may (`MAX_ARG_STRLEN`, execve(2)).
+/// The largest size of a request, in bytes: the limit of one argument of a process (`MAX_ARG_STRLEN`, execve(2)).
 pub const LIMIT: usize = 128 * 1024 - 1;
 
-/// The most that an answer may hold, in bytes, by whichever way it comes; `noded-call` reads as much.
+/// The largest size of an answer, in bytes, over noded and over SSH; `noded-call` has the same limit.
 pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 
-/// What a node is told and asked.
+/// A request to a node: orders to carry out, and what it is asked about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerRequest {
-    /// [`VERSION`].
+    /// The version of the protocol, [`VERSION`].
     pub version: u32,
-    /// Who asks.
+    /// The node that sends the request.
     pub from: NodeName,
-    /// Entries to take in; none for a mere question.
+    /// Entries of the shun list to merge; empty if the request only asks.
     #[serde(default)]
     pub register: ShunList,
-    /// The nodes whose self-fencing it is asked about; its own is always told.
+    /// The nodes whose self-fencing the node is asked about. It always reports its own.
     #[serde(default)]
     pub about: Vec<NodeName>,
-    /// The master IP of a proven-gone master: its noded's port is made unreachable for a while, so that a failover does not
-    /// wait for it.
+    /// The master IP of a master that is proven to have stopped. Its noded port is made unreachable for a while, so
+    /// that a failover does not wait for it.
     #[serde(default)]
     pub gone_master_ip: Option<IpAddr>,
-    /// The nodes whose receipts it is asked for: those of fencings that the node itself has run. An older version refuses the
-    /// question, so it stands alone.
+    /// The nodes whose receipts are requested: those of fencings that the asked node has run itself. An older version
+    /// rejects such a request, so it is sent alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<NodeName>,
 }
 
 impl PeerRequest {
-    /// A mere question of `from`: it tells nothing, and each node answers for itself. What is to be told or asked beside that is
-    /// set in the fields.
+    /// Returns a request of `from` without orders, which each node answers for itself. The caller sets the fields of
+    /// orders and of further questions.
     #[must_use]
     pub fn requested_by(from: NodeName) -> Self {
         Self {
@@ -63,11 +65,11 @@ impl PeerRequest {
         }
     }
 
-    /// The same in as many questions as it takes so that none has more than `limit` bytes as JSON: the entries are merged, so
-    /// any order will do, and the answer to the last one is the answer to all.
+    /// Splits the request into as many as are needed, so that none has more than `limit` bytes as JSON. The entries are
+    /// merged, so the order does not matter, and the answer to the last request is the answer to all.
     ///
     /// # Errors
-    /// When one entry alone is too large.
+    /// A message with the size, if the request is too large and has less than two entries.
     pub fn parts(&self, limit: usize) -> Result<Vec<Self>, String> {
         let length = |question: &Self| serde_json::to_string(question).map_or(usize::MAX, |text| text.len());
         if length(self) <= limit {
@@ -85,127 +87,129 @@ impl PeerRequest {
     }
 }
 
-/// What it answers, with all that it was told done, flushed to its disk, and read back.
+/// The answer of a node, after it has carried out the orders, flushed them to its disk, and read them back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeerReport {
-    /// [`VERSION`].
+    /// The version of the protocol, [`VERSION`].
     pub version: u32,
-    /// Who answers.
+    /// The node that answers.
     pub node: NodeName,
-    /// Its boot (`proc_sys_kernel(5)`, `boot_id`).
+    /// Its boot id (`proc_sys_kernel(5)`, `boot_id`).
     pub boot_id: String,
     /// How long it has been up, in milliseconds of its clock since boot.
     #[serde(default)]
     pub uptime_ms: Option<u64>,
-    /// All that it remembers.
+    /// Its whole shun list.
     pub register: ShunList,
-    /// The nodes whose every address its kernel refuses now, read back, each with the epoch.
+    /// The nodes that its kernel shuns at every address, read back, each with its epoch.
     pub refuses: BTreeMap<NodeName, Epoch>,
-    /// What of each of them is refused, read back. What is not named here counts as [`ShunScope::Tcp`].
+    /// The scope of each shunned node, read back. A node that is not named here counts as [`ShunScope::Tcp`].
     #[serde(default)]
     pub scopes: BTreeMap<NodeName, ShunScope>,
-    /// The identity of the rules (the kernel's handles): another one means that they were gone for a moment.
+    /// The ruleset id (the kernel's handles). Another id means that the rules were absent for a moment.
     pub ruleset_id: String,
-    /// What it was told and did not do, with the reason: an address of its own, one that is protected.
+    /// The orders that it did not carry out, each with the reason, such as an address of its own or a protected one.
     #[serde(default)]
     pub not_applied: BTreeMap<NodeName, String>,
-    /// Why what it refuses is not on its disk: its next boot forgets it. None if it is.
+    /// Why the shun list is not on its disk, so that its next boot forgets it; `None` if it is on the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_durable: Option<String>,
-    /// Its own self-fencing.
+    /// The report of its own self-fencing; `None` if it is not armed, has lost its lease or does not run.
     #[serde(default)]
     pub self_fence: Option<SelfFenceReport>,
-    /// What it was told of others' self-fences, with the age in milliseconds by its own clock since boot.
+    /// What other nodes reported to it of their self-fencing, with the age in milliseconds by its own clock since boot.
     #[serde(default)]
     pub self_fences: BTreeMap<NodeName, DatedSelfFenceReport>,
-    /// The nodes that said, when they were asked last, that their self-fencing is not armed.
+    /// The nodes whose last answer was that their self-fencing is not armed.
     #[serde(default)]
     pub denials: BTreeMap<NodeName, Denial>,
-    /// The serial number of Ganeti's configuration here; none on a node that does not hold it.
+    /// The serial number of Ganeti's configuration here; `None` on a node that does not hold it.
     #[serde(default)]
     pub serial: Option<u64>,
-    /// The instances that run here, where that can be told without Ganeti's master.
+    /// The number of instances that run here, where that is known without Ganeti's master.
     #[serde(default)]
     pub instances: Option<u32>,
-    /// The DRBD minors that are primary here.
+    /// The number of DRBD minors that are primary here.
     #[serde(default)]
     pub drbd_primaries: Option<u32>,
     /// Its own receipts of the nodes that were asked about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub receipts: BTreeMap<NodeName, Vec<PowerReceipt>>,
-    /// What stands behind the answer; none of an older version.
+    /// The program and configuration of the node; `None` from an older version.
     #[serde(default)]
     pub program: Option<Program>,
 }
 
-/// What stands behind an answer: two nodes that differ in it may decide differently.
+/// The program, configuration and clock of a node that answers. Two nodes that differ in them may decide differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// Its version.
+    /// The version of gnt-ha.
     pub version: String,
-    /// The SHA-1 of its configuration file, in hexadecimal; none where there is no such file.
+    /// The SHA-1 of its configuration file, in hexadecimal; `None` if it has no such file.
     pub config: Option<String>,
-    /// The digest of what that file decides ([`Config::digest`]), in words; none where there is no such file, where it cannot be
-    /// read, and of an older version.
+    /// The digest of what that file decides ([`Config::digest`]), in words; `None` if it has no such file, cannot read
+    /// it, or is an older version.
     ///
     /// [`Config::digest`]: crate::core::config::Config::digest
     #[serde(default)]
     pub digest: Option<String>,
-    /// Its host's clock, in milliseconds since 1970.
+    /// Its wall clock, in milliseconds since 1970.
     pub wall_ms: u64,
-    /// The fingerprint of its host's key for Pacemaker remote nodes: the first bytes of an HMAC-SHA256 by that key of a fixed label, in
-    /// hexadecimal. None without a key, or of an older version.
+    /// The fingerprint of its key for Pacemaker remote nodes: the first bytes of an HMAC-SHA256 by that key of a fixed
+    /// label, in hexadecimal. `None` without a key, or from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_key: Option<String>,
 }
 
-/// What self-fencing says of itself.
+/// What self-fencing reports of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfFenceReport {
-    /// Its node's boot.
+    /// The boot id of its node.
     pub boot_id: String,
     /// The watchdog's driver (`identity` in `/sys/class/watchdog`).
     pub driver: String,
-    /// Whether closing the device leaves it armed.
+    /// Whether the watchdog stays armed when the device is closed.
     pub nowayout: bool,
-    /// The times that it keeps; `watchdog_ms` is the time within which the watchdog has reset the host: what was measured on
-    /// this host, or follows from the driver and from what was read back from the device ([`super::expiry`]).
+    /// The times that it keeps. `watchdog_ms` is the time within which the watchdog has reset the host: measured on
+    /// this host, or derived from the driver and the time that was read back from the device ([`super::expiry`]).
     pub terms: LeaseTimes,
-    /// The candidates that it asks.
+    /// The addresses of the candidates that it asks.
     pub candidates: Vec<IpAddr>,
-    /// The address that its questions are sent from; none of an older version.
+    /// The address that it sends its questions from; `None` from an older version.
     #[serde(default)]
     pub asks_from: Option<IpAddr>,
-    /// Whether its CPU has the flag `hypervisor`: the host can be paused, and clock and watchdog with it. None of an older
-    /// version, or where it cannot be read.
+    /// Whether its CPU has the flag `hypervisor`: then the host can be paused, and its clock and watchdog with it.
+    /// `None` from an older version, or where it cannot be read.
     #[serde(default)]
     pub is_virtual: Option<bool>,
-    /// It keeps the self-fence's discipline for at least that long from now, in milliseconds, unless its node stops or boots.
+    /// For how long from now it keeps its rules at least, in milliseconds, unless its node stops or boots.
     pub guaranteed_for_ms: u64,
-    /// How long ago the question was sent that its lease counts from, in milliseconds.
+    /// The age of its lease in milliseconds, from the sending of the question that the lease counts from.
     pub lease_age_ms: u64,
 }
 
 /// A node's own statement that its self-fencing is not armed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
-    /// The boot that said so.
+    /// The boot id of the node when it answered.
     pub boot_id: String,
-    /// Milliseconds since it was *asked*, by the clock since boot of the node that holds it.
+    /// Milliseconds since it was *asked*, by the clock since boot of the node that keeps the statement.
     pub age_ms: u64,
-    /// For how long it had been up when it answered, in milliseconds of its own clock since boot; none of an older version.
+    /// How long the node had been up when it answered, in milliseconds of its own clock since boot; `None` from an
+    /// older version.
     #[serde(default)]
     pub uptime_ms: Option<u64>,
 }
 
-/// Self-fencing's report with its age.
+/// A report of self-fencing with its age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatedSelfFenceReport {
-    /// What it said.
+    /// The report of self-fencing itself.
     pub self_fence: SelfFenceReport,
-    /// Milliseconds since it was *asked*, by the clock since boot of whoever holds it.
+    /// Milliseconds since it was *asked*, by the clock since boot of the node that keeps the report.
     pub age_ms: u64,
-    /// For how long it had been up when it answered, in milliseconds of its own clock since boot; none of an older version.
+    /// How long the node had been up when it answered, in milliseconds of its own clock since boot; `None` from an
+    /// older version.
     #[serde(default)]
     pub uptime_ms: Option<u64>,
 }
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A shun list that is larger than one argument of a process is told in several questions, and none is lost.
+    /// A shun list that is larger than one argument of a process is sent in several requests, without a loss.
     #[test]
     fn a_list_beyond_one_argument_is_told_in_parts() {
         let entry = json!({"epoch": 1, "addresses": ["192.0.2.1", "2001:db8::1"], "reach": "tcp", "grade": "off", "boot_id": null,

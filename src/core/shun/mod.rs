@@ -1,10 +1,19 @@
-//! Shunning: every survivor refuses a lost node, and what that proves.
+//! Holds the decisions of shunning and self-fencing; touches no clock, no file and no network.
 //!
-//! [`register`] is what each node remembers of who is refused; [`words`] is what nodes ask of each other; [`terms`] holds
-//! the times and the wait that self-fencing asks for; [`readmission`] who comes back, [`lease`] decides on the armed node whether it may run on; [`verdict`]
-//! decides on the shunning side what is proven, by [`stand`] (how each peer stands) and [`last_state`] (what is known of the
-//! self-fencing); [`memory`] is for how long it may be remembered. [`expiry`] is the time of a watchdog, [`measurement`] how it is measured, and [`readiness`] when a boot may serve. The argument is in `docs/shunning.md`, and the model that checks it
-//! (`tests/model`) runs these very functions.
+//! Every survivor shuns a lost node, and these modules decide what that proves:
+//!
+//! - [`list`]: the shun list of a node, with an epoch for each entry.
+//! - [`messages`]: what nodes ask each other, and what they answer.
+//! - [`belief`]: what counts of another node's statement.
+//! - [`lease`]: whether an armed node may go on; [`lease_times`]: the times of a lease, and the wait time.
+//! - [`peer_state`]: the state of each peer towards the target; [`last_state`]: what is known of the target's
+//!   self-fencing.
+//! - [`verdict`]: what is proven of the target, on the side that shuns.
+//! - [`memory`]: for how long a proof may be remembered.
+//! - [`readmission`]: when a shunned node may be readmitted; [`readiness`]: when a boot may start instances.
+//! - [`expiry`]: within which time a watchdog resets its host; [`measurement`]: how that time is measured.
+//!
+//! The argument is in `docs/shunning.md`. The model that checks it (`tests/model`) runs these functions.
 
 pub mod belief;
 pub mod expiry;

@@ -1,36 +1,38 @@
-//! How a peer stands to the node that is shunned: by what it answers, by what is remembered of it, by what it serves.
+//! Decides the state of a peer towards the node that is shunned: by its answer, by what is remembered of it, and by
+//! whether it serves the node. It touches nothing.
 
 use super::list::{Epoch, ShunScope};
 use super::verdict::PeerState;
 use crate::core::grade::Grade;
 
-/// What is known of a peer.
+/// The facts that are known of a peer.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// What it answers; an error: it did not, and why.
+    /// Its answer; as an error why it did not answer.
     pub answer: Result<Answer<'a>, &'a str>,
-    /// How it is proven to have stopped itself, and by whom, if that memory still holds ([`super::memory`]).
+    /// The grade of the proof that it has stopped, and the source, if that memory still holds ([`super::memory`]).
     pub proven: Option<(Grade, &'a str)>,
-    /// Ganeti has it recorded offline, and it was not readmitted since.
+    /// Whether Ganeti has it recorded offline and it was not readmitted since.
     pub recorded_offline: bool,
-    /// It serves any channel of the node that is shunned.
+    /// Whether it gives the shunned node anything: one of the two is a master candidate, or they share a DRBD disk.
     pub serves: bool,
 }
 
-/// What a peer says of the node that is shunned.
+/// The answer of a peer about the node that is shunned.
 #[derive(Clone, Debug)]
 pub struct Answer<'a> {
-    /// Its kernel refuses every address of it, in this epoch.
+    /// The epoch in which its kernel shuns every address of the node; `None` if it does not.
     pub refuses: Option<Epoch>,
-    /// As far as this.
+    /// The scope in which it shuns the node.
     pub reach: ShunScope,
-    /// By these rules.
+    /// The ruleset id of its rules.
     pub ruleset_id: &'a str,
-    /// Why it does not.
+    /// Why it does not shun the node.
     pub why_not: &'a str,
 }
 
-/// How it stands. Whoever answers is never proven off, nor left out as one that serves nothing.
+/// Returns the state of the peer. A peer that answers is never taken as proven off, nor left out as one that serves
+/// nothing.
 #[must_use]
 pub fn stand(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
@@ -39,7 +41,7 @@ pub fn stand(facts: &Facts<'_>) -> PeerState {
             None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.why_not)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
-        // Ganeti records a node offline on proof only, or at a person's word.
+        // Ganeti has a node recorded offline only on proof, or because an administrator recorded it.
         (Err(_), _) if facts.recorded_offline => PeerState::ProvenOff("recorded offline".to_owned()),
         (Err(_), _) if !facts.serves => PeerState::ServesNothing,
         (Err(why), _) => PeerState::Unconfirmed(format!("does not say that it refuses it: {why}")),

@@ -1,25 +1,28 @@
-//! When a boot may start instances: once its self-fencing is armed, or once no other node relies on self-fencing of this host any more.
+//! Decides whether a boot may start instances: when its self-fencing is armed, or when no other node relies on
+//! self-fencing of this host any more. It touches nothing.
 
 use std::time::Duration;
 
-/// What the self-fence service knows at a moment of this boot.
+/// The state of the self-fence service at a moment of this boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Boot {
-    /// The watchdog is open: whatever the boot does, it ends when its lease does.
+    /// The watchdog is open: whatever the boot does, it ends when its lease ends.
     pub is_armed: bool,
-    /// The administrator wants it armed.
+    /// The administrator wants self-fencing armed.
     pub is_wanted: bool,
-    /// A boot of this host may have promised others self-fencing, and that promise was not seen to be over.
+    /// An earlier boot of this host may have promised self-fencing to other nodes, and the end of that promise was not
+    /// seen.
     pub was_promised: bool,
     /// For how long this boot has run, by the clock since boot.
     pub uptime: Duration,
 }
 
-/// Whether an instance may be started here: the hooks that Ganeti runs on this host before ask it (`gnt-ha hook`).
+/// Returns whether an instance may be started here. Ganeti's hooks on this host ask for it before they start one
+/// (`gnt-ha hook`).
 ///
-/// Whoever was told of self-fencing of an earlier boot may take this one for armed, for as long as was promised (`promise`, by
-/// this host's clock): within that time only an armed boot serves. The boot that is not armed is no danger by itself; a master
-/// that was lost together with this host, and that the others cannot see, could start instances on it.
+/// A node that has a report of an earlier boot's self-fencing may take this boot for armed, for as long as was promised
+/// (`promise`, by this host's clock). Within that time only an armed boot may serve. An unarmed boot is not a danger by
+/// itself. A master that was lost together with this host, and that the others cannot see, could start instances on it.
 #[must_use]
 pub fn may_serve(boot: Boot, promise: Duration) -> bool {
     boot.is_armed || boot.uptime >= promise || !(boot.is_wanted || boot.was_promised)
@@ -31,7 +34,7 @@ mod tests {
 
     const PROMISE: Duration = Duration::from_secs(600);
 
-    /// A boot without self-fencing runs no instance while others take it for armed.
+    /// A boot without self-fencing runs no instance while other nodes take it for armed.
     #[test]
     fn a_boot_that_is_not_armed_serves_only_when_nothing_is_promised_any_more() {
         let boot = Boot { is_armed: false, is_wanted: true, was_promised: true, uptime: Duration::from_secs(599) };

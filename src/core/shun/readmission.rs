@@ -1,26 +1,26 @@
-//! Whether what runs on a shunned node now may be let in again: only another boot than the one that was shunned, and only
-//! while it runs nothing.
+//! Decides whether a shunned node may be readmitted; touches nothing. Only another boot than the one that was shunned
+//! may return, and only while it runs no instance.
 
 use super::list::{Epoch, SEVERAL_BOOTS, ShunEntry};
 use crate::core::grade::Grade;
 
-/// How far the clocks of two hosts may differ, in milliseconds.
+/// The largest assumed difference between the wall clocks of two hosts, in milliseconds.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
-/// What a readmission has left to do, by what is remembered of the node.
+/// The part of a readmission that is still due, by the entry of the node in the shun list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// It was never shunned.
+    /// The node was never shunned.
     Nothing,
-    /// It is readmitted here: so many have to know of it that no memory of the shunning holds. One that was reported as not
-    /// done, and is done again, is no success before that.
+    /// The node is readmitted here. The readmission is done when so many candidates have it that no memory of the
+    /// shunning holds. A readmission that was reported as not done, and is repeated, is not done before that either.
     Telling,
-    /// It is shunned: whether it may be let in has to be proven first.
+    /// The node is shunned; a proof is needed before its readmission.
     Proof,
 }
 
 impl Due {
-    /// By `entry`, which is what is remembered.
+    /// Returns what is due, by `entry` of the shun list.
     #[must_use]
     pub fn of(entry: Option<&ShunEntry>) -> Self {
         match entry.map(|entry| entry.epoch).unwrap_or_default() {
@@ -31,30 +31,31 @@ impl Due {
     }
 }
 
-/// What a node says of itself when it is asked for it.
+/// What a shunned node reports of itself when it is asked for its readmission.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReturningNode {
-    /// Its boot.
+    /// Its boot id (`proc_sys_kernel(5)`, `boot_id`).
     pub boot_id: String,
-    /// How long it has been up, in milliseconds.
+    /// How long it has been up, in milliseconds of its clock since boot; `None` if it did not report that.
     pub uptime_ms: Option<u64>,
-    /// The instances that run there.
+    /// The number of instances that run there; `None` if it cannot be counted there.
     pub instances: Option<u32>,
-    /// The DRBD devices that are primary there.
+    /// The number of DRBD devices that are primary there; `None` if it cannot be counted there.
     pub drbd_primaries: Option<u32>,
 }
 
-/// Why it may not be readmitted without a person's word; none if it may.
+/// Returns why the node may not be readmitted without `--force`; `None` if it may. `now_ms` is the wall clock, in
+/// milliseconds since 1970.
 ///
-/// The boot's id alone is not enough: the one that is remembered may be that of an earlier boot, if the node was booted
-/// between the last question and the shunning. So it must also be up for less time than it has been shunned.
+/// The boot id alone is not enough. The remembered id may be that of an earlier boot, if the node has booted between
+/// the last question and the shunning. So the node must also be up for less time than it has been shunned.
 #[must_use]
 pub fn objection(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Option<String> {
     if entry.boot_id.as_ref() == Some(&returned.boot_id) {
         return Some("it still runs the boot that was shunned: reboot it".to_owned());
     }
     let shunned_for = now_ms.saturating_sub(entry.since_ms);
-    // What is proven to have stopped is the very boot that its self-fencing attested.
+    // The boot that is proven to have stopped is exactly the boot that its self-fencing reported.
     let is_known = entry.grade >= Grade::Bounded && entry.boot_id.as_ref().is_some_and(|boot| boot != SEVERAL_BOOTS);
     match returned.uptime_ms {
         _ if is_known => {}
@@ -101,7 +102,7 @@ mod tests {
         }
     }
 
-    /// A readmission that too few knew of stays undone, however often it is asked for.
+    /// A readmission that too few candidates have stays undone, however often it is repeated.
     #[test]
     fn a_readmission_that_is_done_again_has_to_be_known_to_enough() {
         let due = |epoch: u64| Due::of(Some(&ShunEntry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
@@ -122,7 +123,7 @@ mod tests {
         objection(&entry, &returned, NOW).unwrap_or_default()
     }
 
-    /// C6: a returning member must present a new identity, and prove that it runs nothing.
+    /// A returning node must have a new boot id, and prove that it runs nothing.
     #[test]
     fn only_another_boot_that_runs_nothing_is_let_in() {
         assert_eq!(why("new", Some(100), Some(0), Some(0)), "");

@@ -1,4 +1,4 @@
-//! What the survivors' answers prove of the node that they were told to refuse.
+//! Decides what the answers of the survivors prove of a shunned node; touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,48 +12,49 @@ use super::list::{Epoch, ShunScope};
 use super::messages::{DatedSelfFenceReport, SelfFenceReport};
 use crate::core::node::NodeName;
 
-/// The driver word of a watchdog that dies with the kernel that it should reset.
+/// The driver name of softdog, which is part of the kernel that it should reset.
 pub const SOFTDOG: &str = "Software Watchdog";
 
-/// How a peer stands to the node that is shunned.
+/// The state of a peer towards the node that is shunned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PeerState {
-    /// It refuses every address of it, read back from its kernel.
+    /// The peer shuns every address of the node, read back from its kernel.
     Refuses {
-        /// In this epoch.
+        /// The epoch in which it shuns the node.
         epoch: Epoch,
-        /// By rules with this identity.
+        /// The ruleset id of its rules.
         ruleset_id: String,
-        /// This much of it.
+        /// The scope in which it shuns the node.
         reach: ShunScope,
     },
-    /// It is proven off itself, and how.
+    /// The peer is proven off itself; the text says how.
     ProvenOff(String),
-    /// It serves no channel of the node, and refuses it or not as it may.
+    /// The peer gives the node nothing: neither is a master candidate, and they share no DRBD disk. Whether it shuns
+    /// the node does not matter.
     ServesNothing,
-    /// It does not say so.
+    /// The peer does not confirm that it shuns the node; the text says why.
     Unconfirmed(String),
 }
 
 /// A node beside the one that is shunned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// Its name.
+    /// The peer's name.
     pub node: NodeName,
-    /// Its primary address.
+    /// The peer's primary address.
     pub address: IpAddr,
-    /// How it stands.
+    /// Its state towards the node that is shunned.
     pub stand: PeerState,
-    /// Who refuses it itself.
+    /// The nodes that shun this peer itself.
     pub refused_by: BTreeSet<NodeName>,
 }
 
-/// A node that did not confirm.
+/// A peer that did not confirm, so that the round proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Its name.
+    /// The peer's name, or that of the shunned node if the round as a whole is at fault.
     pub node: NodeName,
-    /// Why.
+    /// The reason, to be printed after the name.
     pub why: String,
 }
 
@@ -63,50 +64,54 @@ impl fmt::Display for Missing {
     }
 }
 
-/// A look at all peers at once in which nobody was missing.
+/// A round in which no confirmation was missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
-    /// When the first question was sent, by this host's clock since boot. A look of before this was in it is not read.
+    /// When the first question was sent, by this host's clock since boot. A stored round without this field is not
+    /// read.
     pub asked: Duration,
-    /// When the last answer was in, by this host's clock since boot.
+    /// When the last answer arrived, by this host's clock since boot.
     pub at: Duration,
-    /// That boot.
+    /// The id of this host's boot, to which both times belong.
     pub boot_id: String,
-    /// The epoch in which all of them refuse.
+    /// The epoch in which all of them shun the node.
     pub epoch: Epoch,
-    /// The rules of each that refuses.
+    /// The ruleset id of each peer that shuns the node.
     pub ruleset_ids: BTreeMap<NodeName, String>,
-    /// The addresses of those that refuse everything: a candidate that refuses TCP alone still answers its questions.
+    /// The addresses of the peers that shun the node in the scope `all`: a candidate with the scope `tcp` still answers
+    /// its questions.
     pub refusing: BTreeSet<IpAddr>,
-    /// Those that did not confirm and count as lost with the node: nothing is proven of them.
+    /// The peers that did not confirm and count as lost together with the node: nothing is proven of them.
     #[serde(default)]
     pub lost: BTreeSet<NodeName>,
 }
 
-/// What is proven.
+/// The result of two rounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProofVerdict {
-    /// Every survivor refuses it; it may still run.
+    /// Every survivor shuns the node, and it may still run (grade `isolated`).
     Isolated {
-        /// Why not more, and what to do about it.
+        /// The reason why it is not `bounded`, and what to do about it.
         why_not_bounded: String,
     },
-    /// It will have stopped itself by then, on the clock of the looks.
+    /// The node will have reset itself at a later time, by the clock of the rounds.
     Waiting {
-        /// Until then.
+        /// The end of the wait, by this host's clock since boot.
         until: Duration,
     },
-    /// It has stopped itself.
+    /// The node has reset itself (grade `bounded`).
     Bounded,
 }
 
-/// Judges one look: everyone who could serve the node has to refuse it, as far as `reach` says at least.
+/// Evaluates one round: every peer has to shun the node, in the scope `reach` at least, unless the peer is proven off
+/// or gives the node nothing.
 ///
-/// A peer that cannot say so may be lost together with the node: then it counts if everyone who confirms refuses it as
-/// well, so that the lost ones can reach each other and no survivor.
+/// A peer that does not confirm may be lost together with the node. It counts as lost if every peer that confirms shuns
+/// it, too: then the lost nodes can reach each other, and no survivor.
 ///
 /// # Errors
-/// Who is missing, and why.
+/// The peers whose confirmation is missing, and the node itself if it is readmitted or no peer is left that could shun
+/// it.
 pub fn look(
     target: &NodeName,
     (epoch, reach): (Epoch, ShunScope),
@@ -158,37 +163,37 @@ pub fn look(
     if missing.is_empty() { Ok(look) } else { Err(missing) }
 }
 
-/// What the asker knows beside the looks.
+/// What the asker knows beside the rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct ProofInput<'a> {
-    /// The address of the node that is shunned.
+    /// The primary address of the node that is shunned.
     pub target: IpAddr,
-    /// All of its addresses that are refused.
+    /// All addresses of the node that are shunned.
     pub addresses: &'a BTreeSet<IpAddr>,
-    /// The master candidates, by the configuration of whoever asks.
+    /// The master candidates, by the asker's configuration.
     pub candidates: &'a BTreeSet<IpAddr>,
-    /// Every other list of candidates that it may go by since it attested its own.
+    /// Every other list of candidates that self-fencing may go by since it reported its own.
     pub lists: &'a [BTreeSet<IpAddr>],
-    /// Ganeti's master, by the configuration of whoever asks.
+    /// Ganeti's master, by the asker's configuration.
     pub master: Option<&'a NodeName>,
-    /// What the node's self-fencing has attested, with its age at the end of the first look; or why nothing counts.
+    /// The report of the node's self-fencing, with its age at the end of the first round; or why none counts.
     pub self_fence: Result<&'a DatedSelfFenceReport, &'a str>,
     /// The boot that is shunned, where it is known.
     pub boot_id: Option<&'a str>,
-    /// What counts though it is weaker.
+    /// The weaker watchdogs that count all the same.
     pub accepted: Accepted,
 }
 
-/// Watchdogs that count for `bounded` only because the configuration says so.
+/// Watchdogs that count for `bounded` only because the configuration accepts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// A softdog counts.
+    /// Whether softdog counts.
     pub softdog: bool,
-    /// The watchdog of a virtual machine counts.
+    /// Whether the watchdog of a virtual machine counts.
     pub virtual_host: bool,
 }
 
-/// Why self-fencing with this watchdog proves nothing; none if it may.
+/// Returns why self-fencing with this watchdog proves nothing; `None` if it may.
 #[must_use]
 pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: Accepted) -> Option<String> {
     if !self_fence.nowayout {
@@ -211,13 +216,13 @@ pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: Accepted) -> O
     }
 }
 
-/// Between two looks at least, while something other than time is waited for.
+/// The shortest time between two rounds, while something else than time is waited for.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Judges two looks, the first one and the last one; they may be the same.
+/// Evaluates the first and the last round, which may be the same.
 ///
-/// The wait counts from the first. The epochs of both must be the same: they only grow, so nobody readmitted the node in
-/// between; and so must the rules be: the kernel numbers them anew when they are made again.
+/// The wait counts from the first. Both rounds must have the same epoch: epochs only grow, so no host has readmitted
+/// the node in between. Both must have the same ruleset ids: the kernel numbers rules anew when they are made again.
 #[must_use]
 pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
     let isolated = |why: String| ProofVerdict::Isolated { why_not_bounded: why };
@@ -253,7 +258,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     let attested: BTreeSet<IpAddr> = self_fence.candidates.iter().copied().collect();
     let lists = [("its self-fencing asks", &attested), ("are configured", known.candidates)];
     let lists = lists.into_iter().chain(known.lists.iter().map(|list| ("were configured until lately", list)));
-    // Only who refuses in both looks has refused all the time.
+    // Only a candidate that shuns the node in both rounds has shunned it all the time.
     let refusing: BTreeSet<IpAddr> = first.refusing.intersection(&last.refusing).copied().collect();
     for (whose, candidates) in lists {
         if !blocks(candidates, &refusing) {
@@ -271,12 +276,13 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
         return ProofVerdict::Waiting { until: last.at + self_fence.terms.bound() };
     }
     let until = first.at + self_fence.terms.bound();
-    // The node's next boot asks for no lease before it is armed, and nothing ends it: a master that is lost with the node,
-    // and runs on, could start instances there.
+    // The node's next boot asks for no lease before it is armed, and nothing ends it. A master that is lost with the
+    // node, and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {
         return ProofVerdict::Waiting { until: until.max(last.at + AGAIN) };
     }
-    // One that has ended since may have done so before: when the promise is over the next boot serves without self-fencing.
+    // A master that has ended since may have started instances before. Once the promise is over, the next boot serves
+    // without self-fencing.
     let since = u64::try_from(last.at.saturating_sub(first.at).as_millis()).unwrap_or(u64::MAX);
     let is_promised = self_fence.terms.is_promised(age_ms.saturating_add(since), self_fence.guaranteed_for_ms);
     if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {
@@ -286,22 +292,23 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
                 .to_owned(),
         );
     }
-    // An answer may be much older than the last one of its look: only a question of after the wait sees its end.
+    // An answer may be much older than the last one of its round. Only a question that was sent after the wait proves
+    // its end.
     if last.asked >= until { ProofVerdict::Bounded } else { ProofVerdict::Waiting { until } }
 }
 
-/// The look that the wait counts from: the one that is kept, or `last` where what that showed did not hold all the time.
+/// Returns the round that the wait counts from: `kept`, or `last` if a condition of `kept` did not hold all the time.
 #[must_use]
 pub fn first_of<'a>(kept: Option<&'a Round>, last: &'a Round) -> &'a Round {
     kept.filter(|kept| !must_restart_wait(kept, last)).unwrap_or(last)
 }
 
-/// Whether the first of two looks has to be forgotten: what it showed did not hold all the time.
+/// Returns whether the wait must begin again, because a condition of the first round did not hold all the time.
 #[must_use]
 pub fn must_restart_wait(first: &Round, last: &Round) -> bool {
     let changed =
         |(node, ruleset_id): (&NodeName, &String)| last.ruleset_ids.get(node).is_some_and(|now| now != ruleset_id);
-    // The clock of the looks is of one boot, and the epoch in which all refused is one.
+    // The clock of the rounds belongs to one boot, and all peers have shunned the node in one epoch.
     first.boot_id != last.boot_id
         || first.epoch != last.epoch
         || first.at > last.at

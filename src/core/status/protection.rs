@@ -1,4 +1,5 @@
-//! What a status tells of a node beside its record: its power as it was seen, who refuses it, its self-fencing, what is proven of it.
+//! The state of a node's protection in `gnt-ha status`: its power reading, its shunning, its self-fencing, and what is
+//! proven of it. Pure.
 
 use serde::Serialize;
 
@@ -7,24 +8,24 @@ use crate::core::grade::Grade;
 use crate::core::power::Power;
 use crate::core::shun::list::ShunEntry;
 
-/// How this host's register has a node.
+/// The state of a node in this host's shun list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShunState {
-    /// It is refused.
+    /// The node is shunned.
     Shunned,
-    /// It was, and is readmitted again.
+    /// The node was shunned, and is readmitted.
     Readmitted,
 }
 
 impl ShunState {
-    /// Of an entry.
+    /// Returns the state of an entry.
     #[must_use]
     pub const fn of(entry: &ShunEntry) -> Self {
         if entry.epoch.is_shunned() { Self::Shunned } else { Self::Readmitted }
     }
 
-    /// In its column.
+    /// Returns the text of the column.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -34,24 +35,24 @@ impl ShunState {
     }
 }
 
-/// How a node's self-fencing is, by its own last word.
+/// The state of a node's self-fencing, by its last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SelfFenceState {
-    /// It is armed, and keeps its discipline long enough for a proof.
+    /// Self-fencing is armed, and guaranteed for long enough for a proof.
     Armed,
-    /// It has none that is armed.
+    /// The node has no armed self-fencing.
     Off,
-    /// Its last word is too old.
+    /// The last report is too old.
     Unknown,
 }
 
-/// For how long a node without self-fencing is believed not to have armed one, in milliseconds: a candidate asks it more often.
+/// For how long the report of a node without self-fencing counts, in milliseconds: a candidate asks more often.
 const FRESH_MS: u64 = 600_000;
 
 impl SelfFenceState {
-    /// Of a node that was asked `age_ms` ago; `kept`: what it attested still holds for a whole wait; none: it attested
-    /// nothing.
+    /// Returns the state of a node that was asked `age_ms` ago. `kept`: whether its report still holds for a whole wait
+    /// time; `None` if it reported no self-fencing.
     #[must_use]
     pub const fn of(age_ms: u64, kept: Option<bool>) -> Self {
         match kept {
@@ -61,7 +62,7 @@ impl SelfFenceState {
         }
     }
 
-    /// In its column.
+    /// Returns the text of the column.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -72,31 +73,31 @@ impl SelfFenceState {
     }
 }
 
-/// What a node's OOB program has just said of its power.
+/// The power state that a node's OOB program has just reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PowerReading {
-    /// This.
+    /// The program reported this state.
     Power(Power),
-    /// Nothing, and why.
+    /// The program reported no state, for this reason.
     Unknown(String),
 }
 
-/// All of it; null, or none, is what was not asked or never told.
+/// The state of a node's protection. A value is null if it was not asked for or is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Protection {
-    /// Its power as its OOB program has it.
+    /// The power reading of the node's OOB program.
     pub seen: Option<PowerReading>,
-    /// This host's register.
+    /// The state in this host's shun list.
     pub shun: Option<ShunState>,
-    /// Its own word.
+    /// The state of the node's self-fencing, by its own report.
     pub self_fence: Option<SelfFenceState>,
-    /// What is proven of it now: not of a boot that has come since.
+    /// The grade that is proven of the node now. A proof from before a return of the node does not count.
     pub grade: Option<Grade>,
 }
 
 impl Protection {
-    /// The power column: as recorded in Ganeti, and as it was seen, where that was asked.
+    /// Returns the power column: the state that is recorded in Ganeti, and the reading if there is one.
     #[must_use]
     pub fn power(&self, flags: Option<Flags>) -> String {
         let recorded = flags.and_then(|flags| flags.powered).map(|powered| Power::from(powered).word());
@@ -111,11 +112,11 @@ impl Protection {
 }
 
 impl NodeStatus {
-    /// The same with what else is known of it.
+    /// Adds the state of the protection, and raises the level if a node that Ganeti uses has no power.
     #[must_use]
     pub fn protected(mut self, protection: Protection) -> Self {
         let recorded_off = self.ganeti.is_some_and(|flags| flags.offline);
-        // Of a host that is recorded offline nobody relies on its power.
+        // The power of a host that is recorded offline does not matter.
         let is_odd = match &protection.seen {
             Some(PowerReading::Power(power)) => !power.is_on() && self.ganeti.is_some() && !recorded_off,
             Some(PowerReading::Unknown(_)) | None => false,
@@ -126,7 +127,8 @@ impl NodeStatus {
         Self { protection, ..self }
     }
 
-    /// What the last receipt proves of the node as it is: nothing of one that is back in the cluster.
+    /// Returns the grade that the last receipt or the shunning proves of the node now. A receipt proves nothing of a
+    /// node that is back in the cluster.
     #[must_use]
     pub fn proven(&self, entry: Option<&ShunEntry>) -> Option<Grade> {
         let is_gone = self.pacemaker.is_some_and(|word| word == "OFFLINE" || word == "UNCLEAN");
@@ -157,7 +159,7 @@ mod tests {
         assert_eq!(power(Some(PowerReading::Power(Power::Off)), None), "-, seen off");
     }
 
-    /// Unknown is not success: an old word is none.
+    /// An old report is unknown, which is not success.
     #[test]
     fn a_self_fence_is_armed_only_by_a_fresh_word() {
         assert_eq!(SelfFenceState::of(1_000, Some(true)), SelfFenceState::Armed);
@@ -171,7 +173,7 @@ mod tests {
         NodeStatus::new(NodeName::new("n3").unwrap(), Some(member), Some(flags), None, None)
     }
 
-    /// A proof is of the boot that it ended: a receipt of before the node was back proves nothing of it now.
+    /// A proof is of the boot that it ended: a receipt from before the return of a node proves nothing of it now.
     #[test]
     fn a_proof_stands_while_the_node_is_gone_or_refused() {
         let last = LastAction { action: Action::Off, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1 };
@@ -194,7 +196,7 @@ mod tests {
         assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), None);
     }
 
-    /// "Power as recorded and as seen": a host that is off and counts as a node is no small thing.
+    /// A host that is off while Ganeti uses its node needs attention.
     #[test]
     fn a_node_that_is_seen_off_needs_a_look() {
         let seen = |power| Protection { seen: Some(PowerReading::Power(power)), ..Protection::default() };

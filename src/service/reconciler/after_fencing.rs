@@ -1,4 +1,5 @@
-//! The record of one node by the program that has just fenced it and cannot wait for a whole look: the same guards.
+//! Records one node offline for the program that has just fenced it, under the same guards as the reconciler. It
+//! submits a job to luxid and writes the reconciler's state.
 
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::offline_job::OfflineJob;
@@ -12,27 +13,27 @@ use crate::sys::ganeti::luxi::LuxiError;
 use crate::sys::lock::LockError;
 use crate::sys::pacemaker::cib::{self, CibError};
 
-/// Why a record is left to others.
+/// The reason why the node is not recorded here and now.
 #[derive(Debug, thiserror::Error)]
 pub enum Withheld {
-    /// Somebody reconciles here, with every guard.
+    /// A reconciler runs here regularly, with every guard.
     #[error("the roles' next look records it")]
     Watched,
-    /// A guard.
+    /// A guard prevents the record.
     #[error("{0}")]
     Refused(BlockReason),
-    /// The proof is weaker than what the record asks for.
+    /// The proof is weaker than the record requires.
     #[error("it is only proven {grade}, and at least {least} is asked for")]
     Grade {
-        /// Its grade.
+        /// The grade that is proven.
         grade: Grade,
-        /// The least.
+        /// The least grade that the record requires.
         least: Grade,
     },
-    /// Ganeti.
+    /// luxid did not take the job.
     #[error(transparent)]
     Luxi(LuxiError),
-    /// What the guards need to know is not known.
+    /// The input of the guards could not be read.
     #[error(transparent)]
     Unknown(#[from] ReconcileError),
 }
@@ -50,11 +51,14 @@ impl From<CibError> for Withheld {
 }
 
 impl Reconciler {
-    /// Has one node recorded that is proven `grade` just now, if no guard is against it. From then on it counts as
-    /// recorded, and a look in a moment does not do it again. Returns the job's number, if that was confirmed in time.
+    /// Submits the record of one node that is proven `grade` just now, unless a guard prevents it. From then on the
+    /// node counts as recorded, and the next reconciliation does not repeat it. Returns the number of the job, if luxid
+    /// confirmed it in time.
     ///
     /// # Errors
-    /// [`Withheld`].
+    /// [`Withheld::Watched`] if a reconciler runs here; [`Withheld::Refused`] or [`Withheld::Grade`] if a guard
+    /// prevents the record; [`Withheld::Luxi`] if luxid does not take the job; [`Withheld::Unknown`] if an input or a
+    /// state file cannot be used, or the lock cannot be taken.
     pub fn record_fenced(
         &self,
         config: &GanetiConfig,
@@ -65,7 +69,7 @@ impl Reconciler {
         let _lock = self.lock(deadline)?;
         let mut memory = self.memory()?;
         let at = now();
-        // By when it looked, not by when the file was written: it is written here, too.
+        // The time of its last reconciliation counts, not that of the file, which is written here, too.
         if memory.is_fresh(at) {
             return Err(Withheld::Watched);
         }
@@ -76,18 +80,20 @@ impl Reconciler {
         let nodes = config.nodes();
         let online: Vec<NodeName> = nodes.iter().filter(|node| is_back(node)).map(|node| node.name.clone()).collect();
         let passed = memory.let_through(&job.node, &online, self.settings.limits, nodes.len(), at);
-        // Before anything is done, and when it is held back: whoever acts and forgets would act again.
+        // It is written before the job, and also if the node is blocked: a program that forgets its action would repeat
+        // it.
         self.write(MEMORY_FILE, &memory)?;
         passed.map_err(Withheld::Refused)?;
         let what = format!("offline: {grade}, fenced just now");
         let number = submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline).map_err(Withheld::Luxi)?;
         submitted.insert(job.node.clone(), Submitted::new(what, at, number));
-        // The job is there: what cannot be kept of it is only done again.
+        // The job is submitted: if its entry cannot be kept, it is only submitted again.
         let _ = self.keep_submitted(&submitted);
         Ok(number)
     }
 
-    /// The guards that a single fencing knows of. Pacemaker fences only with quorum; whoever fences by hand answers for it.
+    /// Checks the guards that a single fencing can check. Pacemaker fences only with quorum; an administrator who
+    /// fences by hand is responsible for it.
     fn check(&self, grade: Grade) -> Result<(), Withheld> {
         let cib = cib::read(&self.cib, &self.power_agents)?;
         let least = self.settings.promised(cib.fencing.least_of_ours()).least_grade;
@@ -131,7 +137,7 @@ mod tests {
         recorder.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
     }
 
-    /// Takes `count` jobs.
+    /// Accepts `count` jobs.
     fn luxid(path: &Path, count: usize) -> std::thread::JoinHandle<()> {
         let listener = UnixListener::bind(path).unwrap();
         std::thread::spawn(move || {
@@ -146,7 +152,7 @@ mod tests {
         })
     }
 
-    /// Ganeti shows a node online until its job has run: two that are on their way and a third are three.
+    /// Ganeti shows a node online until its job has run, so two jobs under way and a third node are three.
     #[test]
     fn jobs_that_are_on_their_way_count() {
         let folder = tempfile::tempdir().unwrap();
@@ -162,7 +168,7 @@ mod tests {
         luxid.join().unwrap();
     }
 
-    /// What Ganeti did not take must be handed over at the next look.
+    /// A job that Ganeti did not take must be submitted again by the next reconciliation.
     #[test]
     fn a_job_that_ganeti_did_not_take_is_not_on_its_way() {
         let folder = tempfile::tempdir().unwrap();
@@ -171,7 +177,7 @@ mod tests {
         assert!(recorder.submitted().unwrap().is_empty());
     }
 
-    /// Where Pacemaker was told by name to go on after less, the record follows; nowhere else.
+    /// The record accepts a weaker grade only where the fence device in Pacemaker accepts it by name.
     #[test]
     fn isolated_is_recorded_only_where_a_fence_device_is_content_with_it() {
         let folder = tempfile::tempdir().unwrap();

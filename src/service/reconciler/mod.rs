@@ -1,4 +1,5 @@
-//! Keeping Ganeti's record of its nodes true: looking, deciding by the core, handing over, and what that needs.
+//! Keeps Ganeti's record of its nodes in line with what is proven. It collects the input, lets the core decide, and
+//! submits jobs to Ganeti's luxid; its state is in the state directory.
 
 pub mod after_fencing;
 mod noded_check;

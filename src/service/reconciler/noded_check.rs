@@ -1,4 +1,5 @@
-//! Whether nodes run again: their nodeds are asked.
+//! Checks whether nodes run again, by TCP connections to their nodeds. May remove this host's own unreachable
+//! addresses.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -10,23 +11,23 @@ use crate::service::shun::own::{Own, OwnRefusals};
 use crate::sys::clock::Deadline;
 use crate::sys::nft::unreachable::{is_made_unreachable, make_reachable};
 
-/// Each node's address in the primary network.
+/// The address of each node in the primary network.
 pub(crate) type Addresses = BTreeMap<NodeName, IpAddr>;
 
-/// How long a noded may take for a connection.
+/// The time limit of one connection to a noded.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What becomes of an address that this host may have made unreachable itself.
+/// How to treat an address that this host itself may have made unreachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnRefusal {
-    /// It is made reachable, and asked again: for those who record.
+    /// The address is made reachable and asked again: for a reconciler.
     Lifted,
-    /// It stays as it is, and where it stands nothing is known: for those who only look.
+    /// The address stays unreachable and its node's state is unknown: for commands that change nothing.
     Kept,
 }
 
-/// Whether each node answers on its noded's port: that proves that it runs. All are asked at once, and those that could not
-/// be asked are not among the answers.
+/// Asks all nodes at once whether the port of their noded answers, which proves that the node runs. The result lacks
+/// nodes that could not be asked.
 pub(crate) fn check_nodeds(
     asked: &Addresses,
     port: u16,
@@ -44,8 +45,9 @@ pub(crate) fn check_nodeds(
     })
 }
 
-/// Whether each node runs, as far as this host does not keep its answer away. One that is shunned stays out until it is readmitted. Of
-/// one that this host may refuse nothing is known: the answer would be its own kernel's. All others are asked, by `ask`.
+/// Returns whether each node runs, unless this host itself blocks the answer. A shunned node counts as not running
+/// until it is readmitted. The state is unknown for a node that this host may shun: its own kernel would answer. `ask`
+/// asks all other nodes.
 pub(crate) fn answers(
     nodes: Addresses,
     own: &OwnRefusals,
@@ -60,7 +62,7 @@ pub(crate) fn answers(
     answers
 }
 
-/// Whether a noded's host answers; none if that is not known: there was no time for it, or it failed on this host.
+/// Returns whether the noded's host answers; `None` if that is unknown, because no time was left or this host failed.
 fn noded_answers(target: SocketAddr, own: OwnRefusal, deadline: Deadline) -> Option<bool> {
     let connect = || {
         let is_time = deadline.left() >= CONNECT_TIMEOUT;
@@ -69,7 +71,8 @@ fn noded_answers(target: SocketAddr, own: OwnRefusal, deadline: Deadline) -> Opt
     judged(connect, own, make_reachable, || is_made_unreachable(target.ip()))
 }
 
-/// What the answers of `connect` say; `lift` ends this host's own refusals, `stands` tells of this one, if that is known.
+/// Evaluates the answers of `connect`. `lift` removes this host's own unreachable addresses; `stands` returns whether
+/// this address is one of them, if known.
 fn judged(
     connect: impl Fn() -> Option<Result<(), ErrorKind>>,
     own: OwnRefusal,
@@ -77,7 +80,7 @@ fn judged(
     stands: impl Fn() -> Option<bool>,
 ) -> Option<bool> {
     let answer = match (connect()?, own) {
-        // That may be our own refusal.
+        // The error may come from this host's own unreachable address.
         (Err(ErrorKind::HostUnreachable), OwnRefusal::Lifted) => {
             lift();
             connect()?
@@ -86,7 +89,7 @@ fn judged(
         (answer, _) => answer,
     };
     match answer {
-        // A refusal is the word of a host that runs, whose noded is not up yet.
+        // A host that rejects the connection runs, and its noded does not listen yet.
         Ok(()) | Err(ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => Some(true),
         Err(ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::WouldBlock) => Some(false),
         Err(_) => None,
@@ -100,10 +103,10 @@ mod tests {
     use super::OwnRefusal::{Kept, Lifted};
     use super::*;
 
-    /// No other test listens there: a port that is closed here may be another's on 127.0.0.1.
+    /// No other test listens on this address: a port that is closed on 127.0.0.1 may belong to another test.
     const OWN: &str = "127.0.18.11";
 
-    /// No time to ask is no silence: it would offline who runs again.
+    /// Without time to ask, a node does not count as silent: the reconciler would record a running node offline.
     #[test]
     fn a_noded_that_cannot_be_asked_is_not_silent() {
         let noded = std::net::TcpListener::bind((OWN, 0)).unwrap();
@@ -124,8 +127,8 @@ mod tests {
         assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that refuses runs");
     }
 
-    /// A list that the kernel does not follow keeps nobody's answer away, and what the kernel refuses without the list is not asked: its
-    /// own reset would be taken for the answer of a node that runs.
+    /// An entry of the shun list that the kernel does not apply does not block an answer. An address that the kernel
+    /// shuns without an entry is not asked: the kernel's own reset would count as the answer of a running node.
     #[test]
     fn who_is_asked_is_what_the_kernel_lets_through() {
         let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
@@ -146,7 +149,8 @@ mod tests {
         assert_eq!(of(&unknown), (vec!["n3.lab".into(), "n4.lab".into()], [None, None, Some(true), Some(true)]));
     }
 
-    /// Who only looks changes nothing: a status deleted the addresses that a failover under way had made unreachable.
+    /// A command that only reads changes nothing: a status once deleted the addresses that a running failover had made
+    /// unreachable.
     #[test]
     fn a_look_lifts_no_refusal_of_this_host() {
         let lifted = Cell::new(0);

@@ -1,4 +1,5 @@
-//! Receipts that other hosts have of their own fencings, asked of them by `ganeti-oob receipts`.
+//! Fetches receipts that other hosts have of their own fencings, by `ganeti-oob receipts`. It starts that program and
+//! changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,15 +16,15 @@ use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::every_node;
 
-/// How long another host's receipts are waited for: what they decide can be decided without them.
+/// How long the receipts of another host are waited for. The decision can be made without them.
 const RECEIPTS: Duration = Duration::from_secs(2);
 
-/// What a host tells, by node.
+/// The receipts of one host, by node.
 type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
 
-/// Asks each host of `asked` for its receipts of the nodes beside it, and gives what it told of each to `take`: the node, the host,
-/// its receipts, and the most that they may say of the node. `nodes` are Ganeti's. A silence is logged, and leaves the weakest
-/// grade.
+/// Asks each host of `asked` for its receipts of the nodes beside it, all hosts at once. Passes to `take` each node of
+/// `nodes`, the host, its receipts, and the strongest grade that they may prove for the node. `nodes` are those of
+/// Ganeti. A missing answer is logged, and leaves the weakest grade.
 pub fn fetch(
     asked: BTreeMap<NodeName, Vec<NodeName>>,
     nodes: &[Node],
@@ -72,7 +73,8 @@ mod tests {
     use super::*;
     use crate::core::ganeti::config::GanetiConfig;
 
-    /// Each of two hosts answers once both are asked: a take-over asked one after the other, and each lost one had its whole time.
+    /// Each of two hosts answers only once both are asked: they are asked at the same time, so a lost one costs its
+    /// time once.
     #[test]
     fn all_hosts_are_asked_at_once() {
         let folder = tempfile::tempdir().unwrap();

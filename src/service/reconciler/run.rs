@@ -1,7 +1,8 @@
-//! Keeps Ganeti's record true: gathers what is known, lets the core decide, and submits the jobs.
+//! Runs a reconciliation: collects the input from Ganeti, Pacemaker and the receipts, lets the core decide, and submits
+//! the jobs to luxid.
 //!
-//! Whoever is master runs it, after becoming it, at each monitor and on notifications; every other candidate runs it to
-//! remember. It waits for no job: what became of one is seen at the next look.
+//! The master runs it when it takes the role, at each monitor and on notifications. Every other candidate runs it to
+//! remember. It waits for no job: the next reconciliation reads the result of one.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,89 +38,89 @@ use crate::sys::store::{PATIENCE, Store};
 use crate::sys::tcp_check::NODED_PORT;
 use crate::sys::{identity, state_file};
 
-/// The administrator's pause, in the state folder.
+/// The file of the administrator's pause of this host, in the state directory.
 pub const PAUSE_FILE: &str = "pause.json";
 
-/// What is remembered from look to look.
+/// The file of what is remembered between reconciliations, in the state directory.
 pub(super) const MEMORY_FILE: &str = "reconcile-memory.json";
 
-/// How old the last look may be, in milliseconds since boot, before a monitor looks again: one look costs as much as
-/// ten monitors, and what cannot wait comes with a notification.
+/// How old the last reconciliation may be, in milliseconds since boot, before a monitor runs the next. One
+/// reconciliation costs as much as ten monitors, and what cannot wait comes with a notification.
 const QUIET_MS: u64 = 30_000;
 
-/// The same where the last look found something that was not done yet, or was due at once and failed.
+/// The same limit if the last reconciliation left something undone, or was needed at once and failed.
 const OPEN_MS: u64 = 2_000;
 
-/// How long, in milliseconds, what keeps us from looking is not said again while it lasts.
+/// For how long, in milliseconds, the same error of a reconciliation is not reported again.
 const SAID_MS: u64 = 600_000;
 
-/// How long, in milliseconds, what is remembered may be older on disk than it is, where only the time differs. With
-/// [`QUIET_MS`] and a monitor's interval it stays within what still counts as watched (the breaker: 60 s).
+/// How old the memory on the disk may be, in milliseconds, if only its time has changed. With [`QUIET_MS`] and a
+/// monitor's interval it stays within the time for which the breaker counts this host as watched (60 s).
 const LATER_MS: u64 = 15_000;
 
-/// When the last look was, in the state folder.
+/// The file of the last reconciliation, in the state directory.
 const LOOKED_FILE: &str = "reconcile-last-run.json";
 
-/// Where things are.
+/// The reconciler, with the places of its input and its settings.
 #[derive(Clone, Debug)]
 pub struct Reconciler {
-    /// Ours: receipts, memory, pause.
+    /// The state directory of gnt-ha: receipts, memory, pause.
     pub state_dir: PathBuf,
-    /// Ganeti's.
+    /// The data directory of Ganeti.
     pub data_dir: PathBuf,
-    /// luxid's socket.
+    /// The socket of luxid.
     pub luxi: PathBuf,
-    /// Pacemaker's configuration: the pause of the cluster, and what its devices promise.
+    /// The file of Pacemaker's configuration, with the pause of the cluster and the grades that its devices accept.
     pub cib: PathBuf,
-    /// This host's name in Ganeti, where it is not the host's own.
+    /// This host's name in Ganeti, if it is not the name of the host.
     pub own_name: Option<NodeName>,
-    /// What the administrator has set.
+    /// The settings of the administrator.
     pub settings: Settings,
-    /// Agents that the configuration names as such that switch power.
+    /// The fence agents that switch power, by the configuration.
     pub power_agents: BTreeSet<String>,
 }
 
-/// Why nothing was looked at.
+/// The reason why a reconciliation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// Ganeti's configuration.
+    /// Ganeti's configuration could not be read.
     #[error(transparent)]
     Ganeti(#[from] GanetiFilesError),
-    /// Pacemaker.
+    /// Pacemaker's status could not be read.
     #[error(transparent)]
     Pacemaker(#[from] PacemakerError),
-    /// Pacemaker's configuration.
+    /// Pacemaker's configuration could not be read.
     #[error(transparent)]
     Cib(#[from] CibError),
-    /// Our receipts.
+    /// The receipt log could not be read.
     #[error(transparent)]
     Ledger(#[from] ReceiptLogError),
-    /// Another look is under way.
+    /// The lock is held, by another reconciliation for example.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A state file of ours.
+    /// A state file of gnt-ha could not be used.
     #[error("cannot use {}: {error}", path.display())]
     State {
-        /// The file.
+        /// The path of the state file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system, or of the parser.
         error: std::io::Error,
     },
-    /// This host is no node of this cluster.
+    /// This host is not a node of this cluster.
     #[error("this host, {0}, is none of Ganeti's nodes")]
     Stranger(String),
 }
 
-/// When the last look was, what it left open and did, and why it was none.
+/// The last reconciliation: its time, what it left undone, and its error.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct LastRun {
     at: Timestamp,
     open: Vec<String>,
     failed: Option<String>,
-    /// When that was said last, in milliseconds since boot.
+    /// When the error was reported last, in milliseconds since boot.
     #[serde(default)]
     said_ms: u64,
-    /// It failed, and somebody had a reason to look at once.
+    /// Whether it failed and was needed at once.
     #[serde(default)]
     soon: bool,
 }
@@ -127,14 +128,14 @@ struct LastRun {
 impl LastRun {
     fn is_due(&self, now: Timestamp) -> bool {
         let patience = if self.open.is_empty() && !self.soon { QUIET_MS } else { OPEN_MS };
-        // A boot since then makes the time since boot go back.
+        // The time since boot goes back at a boot.
         now.boottime_ms.checked_sub(self.at.boottime_ms).is_none_or(|age_ms| age_ms >= patience)
     }
 }
 
 impl Reconciler {
-    /// With our state and Ganeti's data in these folders, and luxid's socket there. The settings are the defaults, and
-    /// what the cluster's tags and the configuration say; of one that cannot be used it is nothing.
+    /// Returns a reconciler with these directories and this socket of luxid. Its settings are the defaults, changed by
+    /// the cluster's tags and by the configuration. Tags or a configuration that cannot be used change nothing.
     #[must_use]
     pub fn new(state_dir: &Path, data_dir: &Path, luxi: &Path) -> Self {
         let tags = Ssconf::new(data_dir).cluster_tags().unwrap_or_default();
@@ -154,24 +155,25 @@ impl Reconciler {
         }
     }
 
-    /// Looks, decides, and has it done. Returns what was decided, and what became of each job, a line each.
+    /// Collects the input, decides, and submits the jobs. Returns the plan, and one line for each job.
     ///
     /// # Errors
-    /// [`ReconcileError`]: then nothing was done.
+    /// [`ReconcileError`] if an input cannot be read or the memory cannot be written: then no job was submitted. Also
+    /// if the entries of the submitted jobs cannot be written.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
         let (plan, addresses) = self.look_and_decide(OwnRefusal::Lifted, None, deadline)?;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
-            // Before anything of it is done: whoever acts and forgets would act again.
+            // It is written before any job: a program that forgets its action would repeat it.
             self.write(MEMORY_FILE, &plan.memory)?;
         }
         let mut lines = self.hand_over(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
         let open = open.chain(lines.iter().cloned()).collect();
-        // The jobs are there: a look that cannot be kept is only done again.
+        // The jobs are submitted: if the result cannot be kept, the next reconciliation only runs earlier.
         let _ = self.keep_look(&LastRun { at: now(), open, ..LastRun::default() });
         if self.store().is_until_boot(MEMORY_FILE) {
             let state = self.state_dir.display();
@@ -182,11 +184,11 @@ impl Reconciler {
         Ok((plan, lines))
     }
 
-    /// As [`Reconciler::run`], for whoever does it again and again: only if the last look is a while ago, or left something
-    /// open. Returns what was not said at the last look, a line each.
+    /// Runs as [`Reconciler::run`] for a caller that repeats it: only if the last run is some time ago, or left
+    /// something undone. Returns the lines that the last run did not have.
     ///
     /// # Errors
-    /// [`ReconcileError`], when it is another than at the last look, or lasts since 10 minutes.
+    /// [`ReconcileError`] if it differs from the last error, or was last reported 10 minutes ago.
     pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         let last = self.last_look();
         if last.as_ref().is_some_and(|last| !last.is_due(now())) {
@@ -195,10 +197,11 @@ impl Reconciler {
         self.run_and_tell(last, false, deadline)
     }
 
-    /// As [`Reconciler::run`], for whoever has a reason to look now. Returns what was not said at the last look, a line each.
+    /// Runs as [`Reconciler::run`] for a caller that has a reason to run it now. Returns the lines that the last run
+    /// did not have.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] as for [`Reconciler::run`].
     pub fn run_now(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         self.run_and_tell(self.last_look(), true, deadline)
     }
@@ -222,39 +225,40 @@ impl Reconciler {
         let is_said = last.failed.as_ref().is_some_and(|said| says_the_same(said, &failed))
             && at.boottime_ms.checked_sub(last.said_ms).is_some_and(|age_ms| age_ms < SAID_MS);
         let is_told = has_reason || !is_said;
-        // Whoever looks meanwhile may have looked before what is to be found had happened.
+        // The process that holds the lock may have read its input before the event that this one was called for.
         let soon = has_reason || matches!(error, ReconcileError::Lock(LockError::Busy { .. }));
         let said_ms = if is_told { at.boottime_ms } else { last.said_ms };
-        // Best effort: what cannot be kept is only tried and said again.
+        // Best effort: an entry that cannot be kept is only tried and reported again.
         let _ = self.keep_look(&LastRun { at, open: last.open, failed: Some(failed), said_ms, soon });
         if is_told { Err(error) } else { Ok(Vec::new()) }
     }
 
-    /// If it is lost, it is only time for another look.
+    /// Keeps the result of a reconciliation. If it is lost, the next one only runs earlier.
     fn keep_look(&self, look: &LastRun) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(LOOKED_FILE);
         let kept = self.store().write_unflushed(LOOKED_FILE, look);
         kept.map(drop).map_err(|error| ReconcileError::State { path, error })
     }
 
-    /// The last look; none if there was none, or it cannot be read: then it is time for one.
+    /// Reads the last reconciliation; `None` if there was none, or it cannot be read: then one is due.
     fn last_look(&self) -> Option<LastRun> {
         self.read(LOOKED_FILE).ok().flatten()
     }
 
-    /// Looks and decides; changes nothing. Pacemaker is asked if nobody has asked it just now: `seen`.
+    /// Collects the input and decides; changes nothing. Pacemaker is not asked if the caller has just read its status,
+    /// `seen`.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] if an input cannot be read.
     pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
         self.look_and_decide(OwnRefusal::Kept, seen, deadline).map(|(plan, _)| plan)
     }
 
-    /// What would be decided of `died` had it been fenced just now, with no more proof than its devices give without a receipt; none
-    /// of a node that is not Ganeti's. Changes nothing.
+    /// Returns what would be decided of `died` if it had been fenced just now, with no more proof than its devices give
+    /// without a receipt; `None` if the node is not Ganeti's. Changes nothing.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] if an input cannot be read.
     pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, ReconcileError> {
         let (state, _) = self.look(None, deadline)?;
         let settings = self.promised()?;
@@ -272,7 +276,7 @@ impl Reconciler {
         let settings = self.promised()?;
         let memory = self.memory()?;
         let plan = reconcile(&state, &settings, memory.clone());
-        // Who was fenced a while ago may be back: whether it is, its noded tells, and is asked only then.
+        // A node that was fenced some time ago may run again. Its noded is asked for that, and only then.
         let unasked: BTreeSet<&NodeName> = plan
             .verdicts
             .iter()
@@ -297,8 +301,8 @@ impl Reconciler {
         Ok((reconcile(&state, &settings, memory), addresses))
     }
 
-    /// Asks for the receipts that other hosts have, where a decision stands on the word of a device alone. Returns whether there
-    /// is any. Silence leaves the weakest grade.
+    /// Fetches the receipts of other hosts, where a decision rests on a report of a device alone. Returns whether any
+    /// was added. A missing answer leaves the weakest grade.
     fn fetch_receipts(&self, state: &mut ReconcileInput, plan: &Plan, deadline: Deadline) -> bool {
         let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
         let asked = peer_receipts::to_ask(plan, &state.here, &all);
@@ -316,15 +320,16 @@ impl Reconciler {
         cib::read(&self.cib, &self.power_agents)
     }
 
-    /// The settings, with what Pacemaker's devices take.
+    /// Returns the settings, with the least grade that Pacemaker's devices accept.
     fn promised(&self) -> Result<Settings, ReconcileError> {
         Ok(self.settings.promised(self.read_cib()?.fencing.least_of_ours()))
     }
 
-    /// The administrator's pause, if there is one: of this host, else of the cluster.
+    /// Reads the administrator's pause, if there is one: that of this host, else that of the cluster.
     ///
     /// # Errors
-    /// [`ReconcileError`]. A pause that cannot be read is no licence to act.
+    /// [`ReconcileError`] if the pause of the host or Pacemaker's configuration cannot be read. Then nothing may be
+    /// recorded.
     pub fn pause(&self) -> Result<Option<Pause>, ReconcileError> {
         Ok(match self.pause_here()? {
             Some(pause) => Some(pause),
@@ -332,28 +337,28 @@ impl Reconciler {
         })
     }
 
-    /// The pause of this host alone.
+    /// Reads the pause of this host alone.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file cannot be read.
     pub fn pause_here(&self) -> Result<Option<Pause>, ReconcileError> {
         let path = self.state_dir.join(PAUSE_FILE);
         state_file::read(&path).map_err(|error| ReconcileError::State { path, error })
     }
 
-    /// Stops all recording, for a reason.
+    /// Pauses reconciliation on this host, for a reason.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file cannot be written.
     pub fn set_pause(&self, pause: &Pause) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(PAUSE_FILE);
         state_file::write(&path, pause).map_err(|error| ReconcileError::State { path, error })
     }
 
-    /// Lets recording go on. Returns whether there was a pause.
+    /// Resumes reconciliation on this host. Returns whether it was paused.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file cannot be removed.
     pub fn resume(&self) -> Result<bool, ReconcileError> {
         let path = self.state_dir.join(PAUSE_FILE);
         match std::fs::remove_file(&path) {
@@ -363,10 +368,10 @@ impl Reconciler {
         }
     }
 
-    /// Lets through what the breaker holds back.
+    /// Resets the breaker, so that the nodes that it blocks can be recorded.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] if the lock cannot be taken, or the memory cannot be read or written.
     pub fn reset_breaker(&self, deadline: Deadline) -> Result<(), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let mut memory = self.memory()?;
@@ -408,7 +413,7 @@ impl Reconciler {
                     changed_ms: config.notes(&node.name).changed_ms,
                     drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
                     member: match pacemaker.membership(&node.name, &all) {
-                        // It did not leave: an administrator has it offline, or has it back in this moment.
+                        // The node did not leave: an administrator has it on standby, or takes it back at this moment.
                         Membership::Standby if called(&node.name, &held, &all).is_ok() => Membership::Online,
                         member => member,
                     },
@@ -424,7 +429,7 @@ impl Reconciler {
         Ok((state, addresses))
     }
 
-    /// This host, among Ganeti's nodes.
+    /// Returns this host's name among Ganeti's nodes.
     fn here<'a>(&self, names: impl IntoIterator<Item = &'a NodeName>) -> Result<NodeName, ReconcileError> {
         let found = match &self.own_name {
             Some(own) => node::find(own, names).ok().cloned(),
@@ -434,15 +439,15 @@ impl Reconciler {
         found.ok_or_else(|| ReconcileError::Stranger(name()))
     }
 
-    /// One at a time remembers and hands over.
+    /// Takes the lock of the reconciler: one process at a time writes the memory and submits jobs.
     pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
         self.store().lock("reconcile", deadline)
     }
 
-    /// What is remembered.
+    /// Reads what is remembered between reconciliations.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file cannot be read.
     pub fn memory(&self) -> Result<Memory, ReconcileError> {
         Ok(self.read(MEMORY_FILE)?.unwrap_or_default())
     }
@@ -451,7 +456,7 @@ impl Reconciler {
         self.store().read(name).map_err(|error| ReconcileError::State { path: self.state_dir.join(name), error })
     }
 
-    /// A disk that takes nothing stops no record: what is remembered is kept until the next boot then.
+    /// Writes a state file. A disk that takes nothing stops no record: the value is kept until the next boot then.
     pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(name);
         match self.store().write(name, value, PATIENCE) {
@@ -470,15 +475,15 @@ impl Reconciler {
     }
 }
 
-/// What the looks of this host remember.
+/// Reads what the reconciliations of this host remember.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The error of the file system or the parser.
 pub fn remembered(state_dir: &Path) -> std::io::Result<Memory> {
     Ok(Store::new(state_dir).read(MEMORY_FILE)?.unwrap_or_default())
 }
 
-/// Whether two lines say the same, but for how many seconds are left or have passed.
+/// Returns whether two lines are the same, except for numbers of seconds.
 fn says_the_same(one: &str, other: &str) -> bool {
     fn timeless(line: &str) -> impl Iterator<Item = &str> {
         let next = line.split(' ').skip(1).chain([""]);

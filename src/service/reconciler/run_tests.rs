@@ -1,10 +1,10 @@
-//! When it is looked, what is said, and as whom.
+//! Tests when a reconciliation runs, what it reports, and under which name.
 
 use std::time::Duration;
 
 use super::*;
 
-/// A line for each second of the start-up grace hides the others in the log.
+/// A line for each second of the start-up grace would hide the others in the log.
 #[test]
 fn a_time_that_runs_is_nothing_new() {
     let left = |seconds| format!("n1.lab: refused: this host's cluster stack has only started: waits {seconds} s more");
@@ -31,7 +31,7 @@ fn a_name_that_is_given_counts_more_than_the_hosts() {
     assert!(matches!(named("n9").here(&nodes), Err(ReconcileError::Stranger(name)) if name == "n9"));
 }
 
-/// A disk that takes nothing stops no record: what was decided is remembered until the next boot.
+/// A disk that takes nothing stops no record: the decision is remembered until the next boot.
 #[test]
 fn what_the_disk_does_not_take_is_remembered_until_the_next_boot() {
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +47,7 @@ fn what_the_disk_does_not_take_is_remembered_until_the_next_boot() {
     assert!(!recorder.last_look().unwrap().is_due(at), "it does not look at each monitor");
 }
 
-/// What keeps the record from being kept is not said once and then hidden for weeks.
+/// An error that stops reconciliation is not reported once and then hidden for weeks.
 #[test]
 fn what_prevents_a_look_is_said_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +69,8 @@ fn what_prevents_a_look_is_said_again() {
     assert!(recorder.run_if_due(soon()).is_err(), "of another boot");
 }
 
-/// A look that fails while something is open, or that had a reason, does not wait for half a minute.
+/// A reconciliation that fails is repeated before half a minute has passed, if something is undone or it was needed at
+/// once.
 #[test]
 fn a_failure_does_not_lengthen_the_pause() {
     let folder = tempfile::tempdir().unwrap();

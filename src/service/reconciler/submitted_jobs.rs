@@ -1,4 +1,5 @@
-//! What is handed to Ganeti: the jobs of a plan, each once, and what became of them.
+//! Submits the jobs of a plan to luxid, each once, and follows them. It keeps them in the state directory, and can make
+//! a node's noded unreachable from here for a while.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,73 +17,74 @@ use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::ganeti::luxi::{JobState, Luxi, LuxiError};
 use crate::sys::nft::unreachable::{make_reachable, make_unreachable};
 
-/// The jobs that were handed over, in the state folder.
+/// The file of the submitted jobs, in the state directory.
 const FILE: &str = "submitted-jobs.json";
 
-/// For how long a job that was handed over is not handed over again: Ganeti waits 5 s for each dead candidate, several
-/// times.
+/// For how long a submitted job is not submitted again, in milliseconds: Ganeti waits 5 s for each dead candidate,
+/// several times.
 const PATIENCE_MS: u64 = 90_000;
 
-/// How long a job that was handed over may be under way: it may have to wait for its locks.
+/// How long a submitted job may be under way, in milliseconds: it may have to wait for its locks.
 const UNDER_WAY_MS: u64 = 600_000;
 
-/// How soon a job that failed is handed over again for the first time; it doubles each time, up to [`PATIENCE_MS`]. Ganeti
-/// gives up after 30 s where another job waits, with its configuration locked, for a node that has just died.
+/// The time after which a failed job is submitted again for the first time, in milliseconds. It doubles each time, up
+/// to [`PATIENCE_MS`]. Ganeti gives up after 30 s if another job waits, with its configuration locked, for a node that
+/// has just died.
 const AGAIN_MS: u64 = 5_000;
 
-/// How long luxid may take to confirm a job, or to tell of one.
+/// How long luxid may take to confirm a job, or to report the state of one.
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// For how long the noded of a node that is being recorded offline is unreachable from here.
 const UNREACHABLE: Duration = Duration::from_secs(20);
 
-/// How old a fencing may be, in milliseconds, for that: with [`UNREACHABLE`] no more than the minute in which no host boots.
-/// After that noded is asked whether it runs again, and our own refusal would look like its silence.
+/// How old a fencing may be, in milliseconds, for that. Together with [`UNREACHABLE`] it is at most the minute in which
+/// no host boots. After that noded is asked whether it runs again, and our own rules would look like a missing answer.
 const UNREACHABLE_UNTIL_MS: u64 = 40_000;
 
-/// How often a job that is waited for is looked at.
+/// The interval in which a job that is waited for is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What was handed over for each node.
+/// The submitted job of each node.
 pub(super) type Submissions = BTreeMap<NodeName, Submitted>;
 
-/// A job that was handed over.
+/// A job that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Submitted {
     what: String,
-    /// Milliseconds since boot.
+    /// When it was submitted, in milliseconds since boot.
     at_ms: u64,
-    /// Its number, if that was confirmed in time.
+    /// The number of the job, if luxid confirmed it in time.
     #[serde(default)]
     job: Option<u64>,
-    /// The node's noded was made unreachable for it.
+    /// Whether the node's noded was made unreachable for it.
     #[serde(default)]
     unreachable: bool,
-    /// It was cancelled: that it fails is no reason to wait before it is handed over again.
+    /// Whether it was cancelled: then its failure is no reason to wait before it is submitted again.
     #[serde(default)]
     called_back: bool,
-    /// How often the same was handed over before, in vain.
+    /// How often the same was submitted before and failed.
     #[serde(default)]
     in_vain: u32,
 }
 
 impl Submitted {
-    /// A job for `what`, handed over now.
+    /// Returns the entry of a job for `what` that is submitted now.
     pub(super) fn new(what: String, at: Timestamp, job: Option<u64>) -> Self {
         Self { what, at_ms: at.boottime_ms, job, unreachable: false, called_back: false, in_vain: 0 }
     }
 
-    /// Whether it may still do what it was handed over for.
+    /// Returns whether the job may still do what it was submitted for.
     pub(super) fn is_pending(&self, now: Timestamp) -> bool {
         self.is_younger(PATIENCE_MS, now)
     }
 
-    /// How long after a job that failed, in milliseconds from when it was handed over, the next is.
+    /// Returns the time from the submission of this job until it is submitted again if it fails, in milliseconds.
     fn again_ms(&self) -> u64 {
         1_u64.checked_shl(self.in_vain).map_or(PATIENCE_MS, |times| AGAIN_MS.saturating_mul(times).min(PATIENCE_MS))
     }
 
-    /// How often `what` was handed over in vain, with this job.
+    /// Returns how often `what` was submitted without success, including this job.
     fn times_in_vain(&self, what: &str) -> u32 {
         if is_same(&self.what, what) && !self.called_back { self.in_vain.saturating_add(1) } else { 0 }
     }
@@ -91,21 +93,21 @@ impl Submitted {
         now.boottime_ms.checked_sub(self.at_ms).is_some_and(|age| age < age_ms)
     }
 
-    /// Whether nothing else is to be handed over, by what Ganeti says of it: a job that waits for its locks may wait for
-    /// long, and does what it was handed over for all the same. `same` says that this is still wanted.
+    /// Returns whether no other job is to be submitted, by the state that Ganeti reports. A job that waits for its
+    /// locks may wait for long, and still does what it was submitted for. `same` is true if that is still wanted.
     fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: Timestamp) -> bool {
         match state {
             Ok(Some(JobState::UnderWay)) => true,
             Ok(Some(JobState::Done)) => same && self.is_pending(now) && !self.called_back,
             Ok(Some(JobState::Failed(_))) => same && self.is_younger(self.again_ms(), now) && !self.called_back,
-            // Nobody there, or nobody who answers in time: it says nothing of the job.
+            // luxid is not there, or does not answer in time: the state of the job is unknown.
             Err(LuxiError::Connect { .. } | LuxiError::Unconfirmed | LuxiError::Exchange(_)) => true,
             Ok(Some(JobState::Gone) | None) | Err(_) => self.is_pending(now),
         }
     }
 }
 
-/// Hands jobs that belong together to Ganeti, and returns the number of the last; none if that was not confirmed in time.
+/// Submits jobs that belong together to luxid. Returns the number of the last; `None` if it was not confirmed in time.
 pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<Option<u64>, LuxiError> {
     match Luxi::connect(luxi, deadline).and_then(|mut luxi| luxi.submit_jobs(jobs)) {
         Ok(number) => Ok(Some(number)),
@@ -115,8 +117,8 @@ pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<Op
 }
 
 impl Reconciler {
-    /// Hands over what a plan wants and was not handed over yet, and calls back what is not wanted any more. Returns what
-    /// became of it, a line each.
+    /// Submits the jobs of a plan that were not submitted yet, and cancels those that are not wanted any more. Returns
+    /// one line for each.
     pub(super) fn hand_over(
         &self,
         plan: &Plan,
@@ -167,7 +169,7 @@ impl Reconciler {
         }
         let is_unreachable = |of: &Submissions| of.values().any(|job| job.unreachable);
         if is_unreachable(&before) && !is_unreachable(&submitted) {
-            // What was submitted is done, or is not wanted any more.
+            // The submitted jobs are done, or are not wanted any more.
             make_reachable();
         }
         if submitted != before {
@@ -176,8 +178,8 @@ impl Reconciler {
         Ok(lines)
     }
 
-    /// What becomes of a job that was handed over for a node of which `decision` is true now: what stays of it, so that
-    /// nothing else is handed over for the node, and what is to be said.
+    /// Decides about a submitted job of a node, for which `decision` holds now. Returns the entry that is kept, so that
+    /// no other job is submitted for the node, and the line to report.
     fn pursue(
         &self,
         pending: &Submitted,
@@ -187,7 +189,7 @@ impl Reconciler {
         deadline: Deadline,
     ) -> (Option<Submitted>, Option<String>) {
         if *decision == Decision::Nothing(NoActionReason::NotMaster) {
-            // Its number is the cluster's: whoever is master again here asks.
+            // The number of the job is the cluster's. This host asks for its state when it is the master again.
             return (Some(pending.clone()), None);
         }
         let state = self.state_of(pending, deadline);
@@ -196,7 +198,7 @@ impl Reconciler {
             return (None, None);
         }
         if is_offline(&pending.what) && !is_same && !is_recorded {
-            // It waits for a lock, and the node is back, or the administrator is against it.
+            // The job waits for a lock, and the node is back, or the administrator does not want the record.
             let (is_cancelled, told) = self.call_back(pending, deadline);
             let called_back = pending.called_back || is_cancelled;
             let line = format!("{told}; it is not wanted any more ({decision})");
@@ -206,7 +208,7 @@ impl Reconciler {
         (Some(pending.clone()), is_waited_for.then(|| became_of(pending, state)))
     }
 
-    /// Cancels a job, as far as that is possible. Returns whether it is, and what is to be said.
+    /// Cancels a job, if that is possible. Returns whether it is cancelled, and the line to report.
     fn call_back(&self, job: &Submitted, deadline: Deadline) -> (bool, String) {
         let what = &job.what;
         let Some(number) = job.job else {
@@ -219,10 +221,10 @@ impl Reconciler {
         }
     }
 
-    /// Waits for the jobs that were handed over, and returns how each ended, a line each.
+    /// Waits until the submitted jobs have ended or the deadline passes. Returns one line for each.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file of the jobs cannot be read.
     pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         let is_waited_for = |job: &Submitted| job.job.is_some() && job.is_pending(now()) && !job.called_back;
         let pending = self.submitted()?.into_iter().filter(|(_, job)| is_waited_for(job));
@@ -242,10 +244,11 @@ impl Reconciler {
         Luxi::connect(&self.luxi, deadline.at_most(ANSWER))?.job_state(number).map(Some)
     }
 
-    /// Whether a job of ours that records this node offline, or its power, was handed over and may be under way.
+    /// Returns whether a job of gnt-ha that records this node offline, or its power, was submitted and may be under
+    /// way.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file of the jobs cannot be read.
     pub fn is_recording(&self, node: &NodeName) -> Result<bool, ReconcileError> {
         let submitted = self.submitted()?;
         Ok(submitted.get(node).is_some_and(|job| {
@@ -263,7 +266,7 @@ impl Reconciler {
     }
 }
 
-/// Whether two decisions want the same of a node; the reasons do not count.
+/// Returns whether two decisions want the same for a node; their reasons do not count.
 fn is_same(one: &str, other: &str) -> bool {
     verb(one) == verb(other)
 }
@@ -276,7 +279,8 @@ fn verb(what: &str) -> &str {
     what.split([':', ',']).next().unwrap_or_default()
 }
 
-/// Whether the noded of the node is in the way of its own record, and surely silent for as long as it is unreachable.
+/// Returns whether the node's noded would delay its own record, and certainly does not answer while it is made
+/// unreachable.
 fn may_be_unreachable(decision: &Decision, now: Timestamp) -> bool {
     matches!(decision, Decision::Offline { power_too, proof, .. }
         if !power_too.cycle && now.wall_ms.abs_diff(proof.at_ms) <= UNREACHABLE_UNTIL_MS)

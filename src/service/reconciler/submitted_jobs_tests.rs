@@ -1,4 +1,4 @@
-//! What is handed over, with a luxid that answers as the test wants.
+//! Tests the submission of jobs, with a luxid that answers as each test needs.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,7 @@ use crate::core::ganeti::offline_job::OfflineJob;
 use crate::core::grade::Grade;
 use crate::core::reconcile::{BlockReason, Memory, PowerAction, Proof, ProofSource};
 
-/// A node that returns a moment after it was drained is not to wait for the patience of its drain's job.
+/// A node that returns just after it was drained does not wait for the time limit of its drain's job.
 #[test]
 fn a_reason_makes_no_other_decision() {
     assert!(is_same("drain: it left gracefully", "drain, auto_promote: it left gracefully"));
@@ -21,7 +21,7 @@ fn a_reason_makes_no_other_decision() {
     assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::ForgetDrain.to_string()));
 }
 
-/// luxid: what it was asked, and how it says that its jobs are.
+/// A model of luxid, with the requests that it received and the states that it reports for its jobs.
 struct Luxid {
     asked: Arc<Mutex<Vec<String>>>,
     status: Arc<Mutex<&'static str>>,
@@ -61,7 +61,7 @@ impl Luxid {
         *self.status.lock().unwrap() = status;
     }
 
-    /// What was asked since the last time.
+    /// Returns the requests since the last call.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
@@ -82,14 +82,14 @@ impl Scene {
         Self { _folder: folder, recorder, luxid }
     }
 
-    /// One look that decides `decision` of n3: what is said.
+    /// Runs one reconciliation that decides `decision` for n3, and returns its lines.
     fn look(&self, decision: Decision) -> Vec<String> {
         let node = NodeName::new("n3.lab").unwrap();
         let plan = Plan { verdicts: vec![NodeDecision { node, decision }], memory: Memory::default() };
         self.recorder.hand_over(&plan, &Addresses::new(), Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
-    /// The jobs that were handed over become so much older.
+    /// Makes the submitted jobs older by this time.
     fn age(&self, by_ms: u64) {
         let mut submitted = self.recorder.submitted().unwrap();
         for job in submitted.values_mut() {
@@ -112,8 +112,8 @@ fn offline(at_ms: u64, cycle: bool) -> Decision {
     Decision::Offline { job, proof, power_too: PowerAction { cycle, off: false } }
 }
 
-/// A job that waits for its locks for minutes is under way all the same: a second one would record a node offline once
-/// more after the administrator has taken it back.
+/// A job that waits for its locks for minutes is still under way. A second one would record a node offline again after
+/// the administrator has taken it back.
 #[test]
 fn a_job_that_waits_for_long_is_handed_over_once() {
     let scene = Scene::new();
@@ -140,8 +140,8 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
 }
 
-/// Ganeti's own jobs fail after 30 s while another, with its configuration locked, waits for a node that has just died: the
-/// record follows within seconds, and does not fill Ganeti's queue where a job fails for ever.
+/// Ganeti's own jobs fail after 30 s while another, with its configuration locked, waits for a node that has just died.
+/// The record follows within seconds, and does not fill Ganeti's queue if a job always fails.
 #[test]
 fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
     let scene = Scene::new();
@@ -158,7 +158,7 @@ fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
     assert!(scene.recorder.submitted().unwrap().is_empty(), "the next one begins anew");
 }
 
-/// A reason that is gone for a moment, as without quorum, costs the record no more than that moment.
+/// A reason that is absent for a moment, such as a lost quorum, delays the record no longer than that.
 #[test]
 fn what_was_cancelled_is_handed_over_again_at_once() {
     let scene = Scene::new();
@@ -170,7 +170,7 @@ fn what_was_cancelled_is_handed_over_again_at_once() {
     assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
 }
 
-/// Whoever is not master has no luxid to ask, and may be master again before the job has its lock.
+/// A host that is not the master has no luxid to ask, and may be the master again before the job has its lock.
 #[test]
 fn a_job_is_not_forgotten_while_another_host_is_master() {
     let scene = Scene::new();
@@ -182,7 +182,7 @@ fn a_job_is_not_forgotten_while_another_host_is_master() {
     assert_eq!(scene.luxid.asked(), ["Query", "CancelJob"]);
 }
 
-/// A drain's second step sets our mark: it is not to be taken from it once the first is seen done.
+/// A drain's second step sets the tag of gnt-ha: it must not be cancelled when the first step is seen done.
 #[test]
 fn only_the_record_of_a_loss_is_called_back() {
     let scene = Scene::new();
@@ -191,7 +191,7 @@ fn only_the_record_of_a_loss_is_called_back() {
     assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
 }
 
-/// noded is asked from a minute after the fencing on, and what we refuse ourselves would look like its silence.
+/// noded is asked from a minute after the fencing on, and our own rules would look like a missing answer.
 #[test]
 fn what_may_be_asked_soon_is_not_made_unreachable() {
     let now = Timestamp { wall_ms: 1_000_000, boottime_ms: 5 };
@@ -202,7 +202,7 @@ fn what_may_be_asked_soon_is_not_made_unreachable() {
     assert!(!may_be_unreachable(&Decision::UnDrain, now));
 }
 
-/// Ganeti's hooks tell Pacemaker of a node that somebody offlines by hand: what we record ourselves is not by hand.
+/// A Ganeti hook reports to Pacemaker a node that is recorded offline by hand; a record by gnt-ha is not one by hand.
 #[test]
 fn our_own_record_is_known_as_ours() {
     let scene = Scene::new();

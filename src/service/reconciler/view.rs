@@ -1,6 +1,6 @@
-//! The record for those who only look: a status, a report, a check, a rehearsal, a dry run.
+//! Offers the reconciler to those who only read: a status, a report, a check, a rehearsal, a dry run.
 //!
-//! Nothing that it offers writes a file, changes a rule of the kernel or hands over a job, so none of them can.
+//! Nothing here writes a file, changes a rule of the kernel or submits a job.
 
 use super::run::{ReconcileError, Reconciler};
 use crate::core::node::NodeName;
@@ -8,53 +8,53 @@ use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Memory, Pause, Plan, Settings};
 use crate::sys::clock::Deadline;
 
-/// What can be seen of the record.
+/// The read-only part of a reconciler.
 #[derive(Clone, Debug)]
 pub struct View(Reconciler);
 
 impl View {
-    /// Of what this one records.
+    /// Returns the read-only part of `recorder`.
     #[must_use]
     pub const fn of(recorder: Reconciler) -> Self {
         Self(recorder)
     }
 
-    /// What the administrator has set.
+    /// Returns the settings of the administrator.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
-    /// Looks and decides. `seen` is what Pacemaker has just answered to the caller: `crm_mon` takes half of the time of a look, and
-    /// is not started again then.
+    /// Collects the input and decides; changes nothing. `seen` is a `crm_mon` result that the caller has just read:
+    /// `crm_mon` takes half of the time of a reconciliation, and is not started again then.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] if an input cannot be read.
     pub fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
         self.0.plan(seen, deadline)
     }
 
-    /// What would be decided of `died` had it been fenced just now, with no more proof than Pacemaker's devices promise;
-    /// none of a node that is not Ganeti's.
+    /// Returns what would be decided of `died` if it had been fenced just now, with no more proof than Pacemaker's
+    /// devices promise; `None` if the node is not Ganeti's.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] if an input cannot be read.
     pub fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, ReconcileError> {
         self.0.rehearse(died, deadline)
     }
 
-    /// The administrator's pause, if there is one: of this host, else of the cluster.
+    /// Reads the administrator's pause, if there is one: that of this host, else that of the cluster.
     ///
     /// # Errors
-    /// [`ReconcileError`].
+    /// [`ReconcileError`] if the pause of the host or Pacemaker's configuration cannot be read.
     pub fn pause(&self) -> Result<Option<Pause>, ReconcileError> {
         self.0.pause()
     }
 
-    /// What is remembered.
+    /// Reads what the reconciler of this host remembers.
     ///
     /// # Errors
-    /// [`ReconcileError::State`].
+    /// [`ReconcileError::State`] if the file cannot be read.
     pub fn memory(&self) -> Result<Memory, ReconcileError> {
         self.0.memory()
     }

@@ -1,8 +1,9 @@
-//! Tries, before self-fencing is armed, whether what it lives on passes: signed answers of the master candidates' confds, and of
-//! their self-fence daemons.
+//! Tests the answers that self-fencing depends on, before it is armed: signed answers of the master candidates' confds,
+//! and echoes of their self-fence daemons. It sends UDP packets and changes nothing.
 //!
-//! A lease is renewed by signed answers of confd. Where all confds are silent, signed echoes of the self-fence daemons keep it: without
-//! them an upgrade that stops confd everywhere would reset every host. So both have to come from a majority.
+//! A lease is renewed by signed answers of confd. Where no confd answers, signed echoes of the self-fence daemons renew
+//! it. Without them an upgrade that stops confd everywhere would reset every host. So both have to come from a
+//! majority.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,24 +19,24 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::signed_echo::{EchoKey, Nonce};
 
-/// How often those that have not answered are asked again, and how long an answer is waited for.
+/// The time between two questions to a candidate that has not answered; also the wait for answers.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What came back of a trial.
+/// The answers to a trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
-    /// Who was asked.
+    /// The candidates that were asked.
     pub candidates: BTreeSet<IpAddr>,
-    /// Whose confd answered, signed.
+    /// The candidates whose confd sent a signed answer.
     pub signed: BTreeSet<IpAddr>,
-    /// Whose self-fence daemon answered an echo, signed.
+    /// The candidates whose self-fence daemon sent a signed echo.
     pub echoed: BTreeSet<IpAddr>,
-    /// The UDP port of the echo.
+    /// The UDP port of the echoes.
     pub port: u16,
 }
 
 impl Trial {
-    /// Why self-fencing must not be armed here; none if it may.
+    /// Returns why self-fencing must not be armed here; `None` if it may.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
         let (all, least) = (self.candidates.len(), majority(self.candidates.len()));
@@ -66,11 +67,12 @@ impl Trial {
     }
 }
 
-/// Asks all candidates for a signed answer and, at `port`, for a signed echo, from this node's own address, until all have answered
-/// or the deadline is over. Changes nothing.
+/// Asks all candidates for a signed answer and, at `port`, for a signed echo, from this node's own address. Ends when
+/// all have answered or at the deadline. Changes nothing.
 ///
 /// # Errors
-/// Why nobody was asked.
+/// A message, if no candidate was asked: a file of Ganeti cannot be read, this host is not a node of the cluster, or
+/// its address or random numbers cannot be used.
 pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, String> {
     let ssconf = Ssconf::new(data_dir);
     let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
@@ -91,7 +93,7 @@ pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, 
     }
     loop {
         for candidate in trial.candidates.difference(&trial.signed) {
-            // Refused or unreachable is no answer.
+            // An error of sending counts as no answer.
             let _ = socket.send_to(&confd.role_question(&node, &salts, *candidate), SocketAddr::new(*candidate, PORT));
         }
         for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !trial.echoed.contains(*candidate)) {
@@ -111,7 +113,7 @@ pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, 
                         trial.echoed.insert(from.ip());
                     }
                 }
-                // A refusal by ICMP comes as an error of a later call.
+                // An ICMP error for an earlier packet comes as an error of a later call.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(_) => break,
             }
@@ -132,7 +134,7 @@ mod tests {
         numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
     }
 
-    /// Where echoes are filtered, an upgrade that stops all confds would reset every host that is armed.
+    /// If echoes are filtered, an upgrade that stops all confds would reset every armed host.
     #[test]
     fn both_kinds_of_answer_have_to_come_from_a_majority() {
         let of = |signed: &[u8], echoed: &[u8]| {
@@ -150,7 +152,8 @@ mod tests {
         assert!(Trial::default().why_not().unwrap().contains("no master candidate is known"));
     }
 
-    /// Each candidate answers by the real protocol: one both questions, one the echo alone, and one the echo with another key.
+    /// The candidates answer by the real protocol: one both questions, one only the echo, one the echo with another
+    /// key.
     #[test]
     fn a_trial_tells_who_answers_and_how() {
         let folder = tempfile::tempdir().unwrap();

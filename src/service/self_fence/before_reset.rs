@@ -1,4 +1,4 @@
-//! Before the watchdog bites: instances are ended, and why is said where somebody may find it.
+//! Stops instances before the watchdog resets the host, and writes the reason to the console and the logs.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::sys::command::run;
 use crate::sys::log::warn_system;
 use crate::sys::output;
 
-/// Pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
+/// The directory of the pid files of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
 const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
 
-/// Ends the instances that are processes here, at once, and whatever else `program` ends.
+/// Kills the KVM instances of this host at once, then runs `program`, which stops others.
 pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
     for entry in fs::read_dir(KVM).into_iter().flatten().flatten() {
         let pid = fs::read_to_string(entry.path()).ok().and_then(|text| text.trim().parse::<i32>().ok());
@@ -35,7 +35,7 @@ pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
     }
 }
 
-/// On the console, in the kernel's log and in the system's.
+/// Writes a line to the console, to the kernel's log, to the system's log and to stderr.
 pub(super) fn log_everywhere(line: &str) {
     output::to_console(&format!("gnt-ha self-fence: {line}"));
     warn_system("gnt-ha", &format!("self_fence: {line}"));

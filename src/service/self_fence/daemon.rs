@@ -1,4 +1,5 @@
-//! The loop of self-fencing: asks, decides, pets, and says of itself what is so. One thread, no memory that is not locked.
+//! Runs the loop of self-fencing: it asks the candidates, decides, sends keepalives to the watchdog, and reports its
+//! state. It has one thread, and all its memory is locked.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -27,22 +28,23 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::watchdog::{Watchdog, open};
 use crate::sys::{identity, state_file};
 
-/// For how long the self-fence's discipline is promised to whoever is told of it.
+/// For how long self-fencing promises, in each report to another node, to keep its rules.
 const PROMISE: Duration = Duration::from_secs(600);
 
-/// How often the watchdog is petted, the own word refreshed, and looked whether the administrator wants something else.
+/// The longest time between two keepalives, two reports, and two checks of what the administrator wants.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Between two rounds at least: one question a second for each candidate.
+/// The shortest time between two rounds: one question per second to each candidate.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// Runs until it is told to end.
+/// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// What keeps it from running at all.
+/// A message, if the daemon cannot start: a file of Ganeti or its key cannot be read, this host is not a node of the
+/// cluster, or its address or signals cannot be used.
 pub fn run(config: &Config, data_dir: &Path) -> Result<(), String> {
     let mut daemon = Daemon::new(config, data_dir)?;
-    // What is swapped out may come back later than the watchdog waits.
+    // Memory that is swapped out may come back later than the watchdog waits.
     if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
         tracing::warn!(%error, "memory is not locked");
     }
@@ -58,7 +60,7 @@ pub fn run(config: &Config, data_dir: &Path) -> Result<(), String> {
         let wait = u16::try_from(daemon.pause().as_millis()).unwrap_or(u16::MAX);
         let mut fds: Vec<PollFd<'_>> = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(daemon.rounds.fds().into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        // An interruption is one more turn.
+        // An interrupted wait is one more step.
         let _ = poll(&mut fds, PollTimeout::from(wait));
     }
 }
@@ -77,10 +79,10 @@ struct Daemon {
     terms: LeaseTimes,
     watchdog: Option<Box<dyn Watchdog>>,
     phase: Phase,
-    /// A process before this one had the watchdog open, and it is not taken up yet.
+    /// An earlier process had the watchdog open, and this one has not opened it yet.
     armed_before: bool,
     promised_until: Option<Duration>,
-    /// The shortest times that others were told, and wait by.
+    /// The shortest times that were reported to other nodes, which wait by them.
     told: Option<LeaseTimes>,
     why_not: Option<String>,
     asked: Option<Duration>,
@@ -89,7 +91,7 @@ struct Daemon {
     lost_said: bool,
 }
 
-/// What ends it.
+/// Returns the signals that end the daemon.
 fn ends() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
 }
@@ -108,15 +110,16 @@ impl Daemon {
             address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in Ganeti's node_primary_ips"))?;
         let named = candidates(&ssconf);
         let before = last_status(&config.run);
-        // A configuration with longer times comes into force by a boot, or after self-fencing was off.
+        // A configuration with longer times counts after a boot, or after self-fencing was off.
         let told = before.as_ref().and_then(|status| status.told);
         let terms = told.map_or(config.self_fence.terms(), |told| config.self_fence.terms().no_longer_than(told));
-        // Nothing is attested before this: what the boot before has measured counts from now on.
+        // No report is sent before this: a measurement of the boot before counts from now on.
         if let Err(error) = measured::conclude(&config.state) {
             tracing::warn!(error, "the watchdog was not measured");
         }
         let mut lease = Lease::new(terms, named.clone());
-        // What was granted before this process began still holds, by the same candidates: nobody pets longer by it.
+        // A lease that was granted to an earlier process still counts, by the same candidates. It is not extended by
+        // that.
         if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
             lease = Lease::restored(terms, in_force, granted_at);
         }
@@ -155,7 +158,7 @@ impl Daemon {
         TICK.min(Duration::from_millis(self.terms.watchdog_ms) / 4)
     }
 
-    /// Until something is to be done by itself.
+    /// Returns the time until the next action of the loop that no packet causes.
     fn pause(&self) -> Duration {
         let at = boottime();
         let left = |since: Option<Duration>, after: Duration| {
@@ -175,7 +178,7 @@ impl Daemon {
         if self.asked.is_none_or(|asked| at >= asked + self.interval()) {
             self.named = candidates(&self.ssconf);
             self.lease.begin_with(&self.named);
-            // The clock is read before anything is sent.
+            // The clock is read before any question is sent.
             let sent = boottime();
             self.rounds.ask(sent, &self.named, self.lease.candidates());
             (self.asked, self.echoed) = (Some(sent), false);
@@ -192,7 +195,7 @@ impl Daemon {
         }
     }
 
-    /// What is wanted, whether to pet, and what to say.
+    /// Applies what the administrator wants, sends a keepalive if it may, and reports.
     fn turn(&mut self) {
         let wanted = desired(&self.state).map(|wanted| wanted.armed);
         match wanted {
@@ -203,7 +206,8 @@ impl Daemon {
                     forget_promise(&self.state, promise(self.terms));
                 }
             }
-            // What cannot be read changes nothing; nor does it keep from being petted what was armed before.
+            // A desired state that cannot be read changes nothing; a watchdog that was armed before still gets
+            // keepalives.
             Err(error) => {
                 if self.armed_before {
                     self.take_up(if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed });
@@ -216,8 +220,8 @@ impl Daemon {
     }
 
     fn want_armed(&mut self) {
-        // Opening it starts it: a node that never had a lease would be reset by that. And one that is petted whatever comes
-        // would be, too, if it were held to a lease that it has not.
+        // Opening the watchdog starts it, so a node that never had a lease would be reset. So would be a node in
+        // [`Phase::Free`], if its keepalives depended on a lease that it does not have.
         if !self.lease.may_pet(boottime()) && (self.watchdog.is_none() || self.phase == Phase::Free) {
             if self.watchdog.is_none() {
                 self.phase = Phase::Waiting;
@@ -238,7 +242,7 @@ impl Daemon {
         }
     }
 
-    /// Opens the watchdog, which arms it, if there is a lease or it is free of one.
+    /// Opens the watchdog, which arms it, if there is a lease or the phase needs none.
     fn take_up(&mut self, phase: Phase) {
         if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.may_pet(boottime())) {
             return;
@@ -256,7 +260,7 @@ impl Daemon {
         }
     }
 
-    /// Whoever was told of self-fencing may rely on it for as long as it was promised, by a clock that may be slower.
+    /// Disarms self-fencing. Other nodes may rely on it for as long as was promised, by clocks that may be slower.
     fn want_off(&mut self) {
         if self.watchdog.is_none() {
             if !self.armed_before {
@@ -265,8 +269,8 @@ impl Daemon {
                 self.why_not = None;
                 return;
             }
-            // Self-fencing that armed it before this process began: nobody pets it until a lease is there, but for one whose
-            // promise was over.
+            // An earlier process armed the watchdog. It gets no keepalives until there is a lease, unless its promise
+            // was over.
             let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
             let (now, then) =
                 if boottime() < until { (Phase::Disarming, Phase::Disarming) } else { (Phase::Waiting, Phase::Free) };
@@ -294,13 +298,14 @@ impl Daemon {
     fn pet(&mut self) {
         let Some(watchdog) = &mut self.watchdog else { return };
         let free = self.phase == Phase::Free;
-        // Read in the moment before: what is between this and the pet is what the wait of the others allows for.
+        // The clock is read in the moment before. The wait time of the others allows for a stop between this and the
+        // keepalive.
         if free || self.lease.may_pet(boottime()) {
             if let Err(error) = watchdog.pet() {
                 tracing::warn!(%error, "cannot pet the watchdog");
             }
             if self.phase == Phase::Lost {
-                // A majority lets it run again, by a question that was sent after it had refused: it may.
+                // A majority grants the lease again, by a question that was sent after the denial: the node may go on.
                 log_everywhere("lease granted again: the watchdog gets keepalives again");
                 self.phase = if self.promised_until.is_some() { Phase::Disarming } else { Phase::Armed };
             }
@@ -310,13 +315,13 @@ impl Daemon {
         self.phase = Phase::Lost;
         if !self.lost_said {
             self.lost_said = true;
-            // The rest of the watchdog's time, but for a second.
+            // The rest of the watchdog's time, less one second.
             let left = Duration::from_millis(self.terms.watchdog_ms).saturating_sub(TICK);
-            // What it starts would inherit that it is not ended by them.
+            // A started program would inherit the blocked signals, and could not be ended by them.
             let _ = ends().thread_unblock();
             stop_instances(self.settings.before_reset.as_deref(), Deadline::after(left));
             let _ = ends().thread_block();
-            // Only now: a console or a log that hangs keeps no instance running.
+            // It is logged last, so that a console or log that hangs keeps no instance running.
             log_everywhere(&format!(
                 "lease ended: no majority of the master candidates grants it ({}); instances stopped; the watchdog resets this host within {} s",
                 self.rounds.who_does_not_grant(),
@@ -355,8 +360,8 @@ impl Daemon {
             answers_nobody: self.rounds.fault().map(ToOwned::to_owned),
             real_time: is_real_time(),
         };
-        // The disk may be the very thing that is lost: what cannot be said does not stop the petting. But nothing is attested
-        // that the process after this one would not know of.
+        // The disk may be the device that has failed, so an error of writing does not stop the keepalives. But nothing
+        // is reported to other nodes that the next process would not know.
         let is_said = state_file::write_unflushed(&status_file(&self.run), &status).is_ok();
         let attested = self.watchdog.as_ref().filter(|_| is_said && is_relied_on).zip(self.lease.granted_at());
         let Some((watchdog, granted_at)) = attested else {
@@ -379,14 +384,14 @@ impl Daemon {
         let _ = state_file::write_unflushed(&self_fence_file(&self.run), &Attested { at_boottime_ms: at, report });
     }
 
-    /// The times with that within which the watchdog has really reset the host.
+    /// Returns the times with the time within which the watchdog has really reset the host.
     fn attested_terms(&self, watchdog: &dyn Watchdog) -> LeaseTimes {
         let set_ms = watchdog.timeout_ms();
         let watchdog_ms = reset_within_ms(watchdog.identity(), set_ms, self.measured.as_ref());
         LeaseTimes { watchdog_ms: watchdog_ms.max(self.terms.watchdog_ms), ..self.terms }
     }
 
-    /// Of the watchdog that is open, or was left armed by a process before this one.
+    /// Returns the driver of the watchdog that is open, or a note if an earlier process has left it armed.
     fn driver(&self) -> Option<String> {
         let open = self.watchdog.as_ref().map(|watchdog| watchdog.identity().to_owned());
         open.or_else(|| self.armed_before.then(|| "armed, and not taken up yet".to_owned()))
@@ -402,7 +407,7 @@ impl Daemon {
     }
 }
 
-/// How long the discipline is kept by this node's clock, so that it is kept for [`PROMISE`] by any other.
+/// Returns how long the rules are kept by this node's clock, so that they are kept for [`PROMISE`] by any other clock.
 #[must_use]
 pub fn promise(terms: LeaseTimes) -> Duration {
     let drift = f64::from(terms.drift_ppm.min(999_999)) / 1e6;
@@ -422,8 +427,8 @@ pub(super) fn address(ssconf: &Ssconf, node: &NodeName) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// Others wait by the times that they were told: self-fencing that keeps longer ones since its configuration changed would run
-    /// on after it was said to have stopped.
+    /// Other nodes wait by the times that were reported to them. Self-fencing that keeps longer times after a change of
+    /// its configuration would run on after it was taken for stopped.
     #[test]
     fn a_self_fence_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
         let folder = tempfile::tempdir().unwrap();
@@ -446,7 +451,7 @@ mod tests {
         let granted = Duration::from_millis(1_000_000);
         let lease = Lease::restored(again.terms, BTreeSet::new(), granted);
         assert_eq!(lease.ends(), Some(granted + Duration::from_millis(3_000)));
-        // And so the one after that, until a boot.
+        // The process after the next one keeps them, too, until a boot.
         let mut again = again;
         again.report();
         assert_eq!(Daemon::new(&config, at).unwrap().terms, told);

@@ -1,9 +1,9 @@
-//! What this host is, as far as its watchdog depends on it.
+//! Reads the properties of this host on which its watchdog depends, from `/proc`.
 
 use std::fs;
 
-/// Whether the CPU has the flag `hypervisor` (`proc_cpuinfo(5)`; CPUID leaf 1, ECX bit 31): a hypervisor can pause this host
-/// with its watchdog. None where that cannot be read: the flag is that of x86.
+/// Returns whether the CPU has the flag `hypervisor` (`proc_cpuinfo(5)`; CPUID leaf 1, ECX bit 31): then a hypervisor
+/// can pause this host with its watchdog. `None` if that cannot be read: the flag is one of x86.
 #[must_use]
 pub fn is_virtual() -> Option<bool> {
     is_virtual_by(&fs::read_to_string("/proc/cpuinfo").ok()?)

@@ -1,4 +1,5 @@
-//! Measuring this host's watchdog (`gnt-ha self-fence measure`): its notes and what they came to, on the disk.
+//! Measures this host's watchdog (`gnt-ha self-fence measure`), and keeps the notes and the result in the state
+//! directory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,40 +15,40 @@ use crate::sys::clock::now;
 use crate::sys::watchdog::Watchdog;
 use crate::sys::{identity, state_file};
 
-/// Between two notes, beside what the disk takes for each.
+/// The pause between two notes, beside the time that the disk takes for each.
 const BETWEEN: Duration = Duration::from_millis(20);
 
-/// In the state folder: what was measured.
+/// Returns the path of the result, in the state directory.
 #[must_use]
 pub fn file(state: &Path) -> PathBuf {
     state.join("watchdog-measured.json")
 }
 
-/// In the state folder: the notes of a measurement ([`crate::core::shun::measurement`]).
+/// Returns the path of the notes of a measurement, in the state directory ([`crate::core::shun::measurement`]).
 fn notes_file(state: &Path) -> PathBuf {
     state.join("watchdog-measurement")
 }
 
-/// What was measured; none if nothing was, or it cannot be read: then the watchdog counts as one that was not measured.
+/// Reads the result; `None` if there is no result, or it cannot be read: then the watchdog counts as not measured.
 #[must_use]
 pub fn read(state: &Path) -> Option<Measured> {
     state_file::read(&file(state)).ok().flatten()
 }
 
-/// Keeps the signals of a terminal and of systemd from ending this process before its host ends.
+/// Blocks the signals of a terminal and of systemd, so that this process does not end before its host.
 ///
 /// # Errors
-/// What the system says.
+/// The error of `pthread_sigmask(3)`.
 pub fn hold_signals() -> io::Result<()> {
     let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE].into_iter().collect();
     Ok(signals.thread_block()?)
 }
 
-/// Stops the keepalives, and notes for how long this host still runs; for `limit` at most. Returns only if the watchdog does
-/// not reset the host.
+/// Stops the keepalives, and notes for how long this host still runs, for `limit` at most. Returns only if the watchdog
+/// does not reset the host.
 ///
 /// # Errors
-/// What the file system or the watchdog says; the watchdog may reset the host all the same.
+/// The error of the file system or the watchdog; the watchdog may reset the host all the same.
 pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Result<()> {
     fs::create_dir_all(state)?;
     let path = notes_file(state);
@@ -65,7 +66,7 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
     writeln!(notes, "{}", serde_json::to_string(&began)?)?;
     notes.sync_all()?;
     File::open(state)?.sync_all()?;
-    // The clock is read first: what is noted is never shorter than what was.
+    // The clock is read first: a noted time is never shorter than the real one.
     let last = now().boottime_ms;
     watchdog.pet()?;
     loop {
@@ -80,11 +81,11 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
     }
 }
 
-/// What a measurement came to that has not been read yet; none if there is none. What an earlier boot has measured is kept from
-/// then on.
+/// Evaluates a measurement that was not evaluated yet; `None` if there is no such measurement. The result of an earlier
+/// boot is kept from then on, and its notes are removed.
 ///
 /// # Errors
-/// Why it proves nothing; the notes are left.
+/// A message, if the notes prove nothing, which stay on the disk then, or if the result cannot be kept.
 pub fn conclude(state: &Path) -> Result<Option<Outcome>, String> {
     let path = notes_file(state);
     let notes = match fs::read_to_string(&path) {
@@ -130,7 +131,7 @@ mod tests {
         }
     }
 
-    /// What the boot after a reset reads is what counts from then on, once.
+    /// The boot after a reset keeps the result, once.
     #[test]
     fn the_next_boot_keeps_what_the_last_one_noted() {
         let folder = tempfile::tempdir().unwrap();
@@ -139,7 +140,7 @@ mod tests {
         run(&mut Lame, &state, Duration::from_millis(150)).unwrap();
         assert!(matches!(conclude(&state), Ok(Some(Outcome::NoReset { .. }))));
         assert_eq!(read(&state), None);
-        // The same as a boot leaves it that was reset.
+        // These are the notes that a boot leaves that was reset.
         let notes = fs::read_to_string(notes_file(&state)).unwrap();
         let cut = notes.trim_end_matches("over\n").to_owned();
         fs::write(notes_file(&state), &cut).unwrap();

@@ -1,4 +1,5 @@
-//! Asking the candidates: a round of questions each few seconds, and what came to each of them.
+//! Asks the master candidates in rounds, one every few seconds, and assigns each answer to its round. It sends and
+//! receives UDP packets, and answers the echoes of other nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -12,10 +13,10 @@ use crate::core::shun::lease::{CandidateAnswer, Lease};
 use crate::sys::ganeti::confd::{Confd, ConfdNodeRole, PORT, Salts};
 use crate::sys::signed_echo::{EchoKey, EchoKeys, Nonce, Responder};
 
-/// How many rounds are remembered: later than that no answer extends a lease.
+/// The number of rounds that are remembered; a later answer does not extend a lease.
 const REMEMBERED: usize = 16;
 
-/// How many packets are taken in before it is looked again what else is to be done.
+/// The largest number of packets that are read before the loop goes on.
 const AT_ONCE: usize = 1_024;
 
 /// The rounds of one node.
@@ -39,37 +40,38 @@ struct Round {
 }
 
 impl Rounds {
-    /// From the node's own address, as that is the one that is refused; `own` has the port at which all nodes answer.
+    /// Returns the rounds of `node`. Questions are sent from its own address, as the others shun that one. `own` also
+    /// has the port at which all nodes answer echoes.
     pub(super) fn new(node: &NodeName, own: SocketAddr, data_dir: &Path) -> Result<Self, String> {
         let confd = Confd::new(data_dir).map_err(|error| error.to_string())?;
         let keys = EchoKeys::new(EchoKey::new(&confd).map_err(|error| error.to_string())?);
         let at = SocketAddr::new(own.ip(), 0);
         let socket = UdpSocket::bind(at).map_err(|error| format!("cannot use {}: {error}", own.ip()))?;
         socket.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // A node that cannot answer others asks them all the same.
+        // A node that cannot answer others still asks them.
         let responder = Responder::new(own);
         let (node, data_dir) = (node.clone(), data_dir.to_owned());
         Ok(Self { node, data_dir, confd, socket, own, keys, responder, rounds: VecDeque::new() })
     }
 
-    /// What to wait for.
+    /// Returns the sockets to wait for.
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
         std::iter::once(self.socket.as_fd()).chain(self.responder.fd()).collect()
     }
 
-    /// Answers those who ask whether this node is there: armed or not, and whatever it is let do itself.
+    /// Answers the echoes of other nodes, also if this node is not armed or has no lease.
     pub(super) fn answer(&self) {
         self.responder.answer(&self.keys);
     }
 
-    /// Why this node answers nobody, while that is so.
+    /// Returns why this node cannot answer echoes; `None` if it can.
     pub(super) fn fault(&self) -> Option<&str> {
         self.responder.fault()
     }
 
-    /// Asks everybody, in a round that counts from `sent`.
+    /// Asks all candidates, in a round that counts from `sent`.
     pub(super) fn ask(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, in_force: &BTreeSet<IpAddr>) {
-        // The cluster's key may have been renewed: with the old one nobody's refusal would be heard.
+        // The cluster's key may have been renewed: with the old key no denial could be verified.
         if let Ok(confd) = Confd::new(&self.data_dir) {
             if let Ok(key) = EchoKey::new(&confd) {
                 self.keys.take(key, sent);
@@ -77,11 +79,11 @@ impl Rounds {
             self.confd = confd;
         }
         self.responder.try_again();
-        // Without a salt that was never used nothing is asked: no answer, no lease.
+        // Without a random salt no question is sent: no answer, no lease.
         let Ok(salts) = Salts::new().inspect_err(|error| tracing::warn!(%error, "no random salt")) else { return };
         for address in named.union(in_force) {
             let question = self.confd.role_question(&self.node, &salts, *address);
-            // Refused or unreachable is no answer.
+            // An error of sending counts as no answer.
             let _ = self.socket.send_to(&question, SocketAddr::new(*address, PORT));
         }
         self.rounds.push_back(Round {
@@ -96,7 +98,7 @@ impl Rounds {
         }
     }
 
-    /// Asks the daemons of those whose confd is silent in the last round.
+    /// Asks the self-fence daemons of the candidates whose confd has not answered in the last round.
     pub(super) fn echo(&mut self, in_force: &BTreeSet<IpAddr>) {
         let Some(round) = self.rounds.back_mut() else { return };
         for address in round.named.union(in_force) {
@@ -110,25 +112,25 @@ impl Rounds {
             round.nonces.insert(*address, nonce);
             for key in self.keys.all() {
                 let question = key.question(&nonce, self.own.ip(), *address);
-                // Refused or unreachable is no answer.
+                // An error of sending counts as no answer.
                 let _ = self.socket.send_to(&question, SocketAddr::new(*address, self.own.port()));
             }
         }
     }
 
-    /// Takes in everything that has come, and has the lease judge the rounds that it came to.
+    /// Reads all packets that have arrived, and evaluates the rounds that they belong to for the lease.
     pub(super) fn take_in(&mut self, lease: &mut Lease) -> io::Result<()> {
         let mut touched = BTreeSet::new();
         let mut buffer = [0; 4096];
         let mut failed = None;
-        // Whoever floods it does not keep it from petting.
+        // A flood of packets must not delay the keepalives.
         for _ in 0..AT_ONCE {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => touched.extend(self.hear(&buffer[..length], from)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // A refusal by ICMP comes as an error of a later call.
+                // An ICMP error for an earlier packet comes as an error of a later call.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                // What has come is taken in all the same.
+                // The packets before the error still count.
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -141,7 +143,7 @@ impl Rounds {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Takes in one datagram; when the round was sent that it answers, if it answers one.
+    /// Reads one datagram. Returns when its round was sent; `None` if it is not an answer of a remembered round.
     fn hear(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Duration> {
         if let Some((salt, role)) = self.confd.role(datagram) {
             let round = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))?;
@@ -152,12 +154,12 @@ impl Rounds {
         let nonce =
             self.keys.answered(datagram, self.own.ip(), from.ip()).filter(|_| from.port() == self.own.port())?;
         let round = self.rounds.iter_mut().find(|round| round.nonces.get(&from.ip()) == Some(&nonce))?;
-        // A signed word of confd counts more, whichever comes first.
+        // A signed answer of confd counts more than an echo, in either order.
         round.words.entry(from.ip()).or_insert(CandidateAnswer::Alive);
         Some(round.sent)
     }
 
-    /// What each candidate said in the last round but this one, which may not be over.
+    /// Returns each candidate's answer in the last round but one: the last one may not be over.
     pub(super) fn last(&self) -> BTreeMap<IpAddr, CandidateAnswer> {
         let round = self.rounds.iter().rev().nth(1).or(self.rounds.back());
         let Some(round) = round else { return BTreeMap::new() };
@@ -168,14 +170,14 @@ impl Rounds {
             .collect()
     }
 
-    /// Those who let it run no longer, and what each of them said, for people.
+    /// Returns the candidates that do not grant the lease, each with its answer, as text for the log.
     pub(super) fn who_does_not_grant(&self) -> String {
         let last = self.last().into_iter().filter(|(_, word)| !word.grants());
         last.map(|(address, word)| format!("{address} {}", text(word))).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// A word for people.
+/// Returns the answer as text for the status.
 pub(super) const fn text(word: CandidateAnswer) -> &'static str {
     match word {
         CandidateAnswer::MayRun => "may run",

@@ -1,4 +1,5 @@
-//! What the administrator wants of self-fencing, and what it says of itself.
+//! Keeps what the administrator wants of self-fencing, in the state directory, and what it reports of itself, in the
+//! run directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,57 +14,59 @@ use crate::core::shun::readiness::Boot;
 use crate::sys::clock::now;
 use crate::sys::{identity, state_file};
 
-/// What the administrator wants; it survives boots.
+/// The state that the administrator wants; it survives boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredState {
-    /// Self-fencing is to be armed.
+    /// Whether self-fencing is to be armed.
     pub armed: bool,
 }
 
-/// In the state folder.
+/// Returns the path of the desired state, in the state directory.
 fn wanted_file(state: &Path) -> PathBuf {
     state.join("self-fence.json")
 }
 
-/// What is wanted; nothing was said yet: not armed.
+/// Reads the desired state; not armed if none was ever set.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// The error of the file system or the parser, if the file exists and cannot be read.
 pub fn desired(state: &Path) -> io::Result<DesiredState> {
     Ok(state_file::read(&wanted_file(state))?.unwrap_or_default())
 }
 
-/// Keeps what is wanted.
+/// Writes the desired state, and first that other nodes may rely on self-fencing, if it is or was to be armed.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn set_desired(state: &Path, wanted: DesiredState) -> io::Result<()> {
-    // From here on others may be told of it, and rely on it for a while after it is not wanted any more.
+    // From here on it may be reported to other nodes, which rely on it for a while after it is disarmed.
     if wanted.armed || self::desired(state).map_or(true, |before| before.armed) {
         state_file::write(&promise_file(state), &true)?;
     }
     state_file::write(&wanted_file(state), &wanted)
 }
 
-/// In the state folder: there while other nodes may have been told of self-fencing of this host, in this boot or an earlier one.
+/// Returns the path of the promise, in the state directory. The file exists while self-fencing of this host may have
+/// been reported to other nodes, in this boot or an earlier one.
 fn promise_file(state: &Path) -> PathBuf {
     state.join("self-fence-promised.json")
 }
 
-/// Forgets what an earlier boot may have promised, once this one is up for longer than that lasts. What cannot be removed is
-/// tried again.
+/// Removes the promise of an earlier boot once this boot is up for longer than it lasts. A file that cannot be removed
+/// is tried again.
 pub fn forget_promise(state: &Path, promise: Duration) {
     if uptime() >= promise && promise_file(state).exists() {
         let _ = std::fs::remove_file(promise_file(state));
     }
 }
 
-/// How long this host is up; zero where that cannot be told.
+/// Reads for how long this host is up, by the clock since boot; zero if that is unknown.
 fn uptime() -> Duration {
     Duration::from_millis(identity::uptime_ms().unwrap_or_default())
 }
 
-/// What this boot is, for [`crate::core::shun::readiness::may_serve`]. What cannot be read is taken for wanted.
+/// Returns the state of this boot for [`crate::core::shun::readiness::may_serve`]. A desired state that cannot be read
+/// counts as armed.
 #[must_use]
 pub fn boot(state: &Path, run: &Path) -> Boot {
     let holds = |status: Status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost);
@@ -75,71 +78,73 @@ pub fn boot(state: &Path, run: &Path) -> Boot {
     }
 }
 
-/// In which state self-fencing is.
+/// The phase of self-fencing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// It is not wanted, and the watchdog is not open.
+    /// Self-fencing is not wanted, and the watchdog is not open.
     Off,
-    /// It is wanted, and has had no lease yet: the watchdog is not open.
+    /// Self-fencing is wanted, and has had no lease yet: the watchdog is not open.
     Waiting,
-    /// The watchdog is open, and others may rely on it.
+    /// The watchdog is open, and other nodes may rely on it.
     Armed,
-    /// It is not wanted any more; its promise to others is not over.
+    /// Self-fencing is not wanted any more; its promise to other nodes is not over.
     Disarming,
-    /// Its promise is over; the watchdog cannot be closed and is petted whatever comes.
+    /// Its promise is over. The watchdog cannot be closed, and gets keepalives without a lease.
     Free,
-    /// The lease has ended: nobody pets the watchdog.
+    /// The lease has ended: the watchdog gets no keepalives.
     Lost,
 }
 
-/// What self-fencing says of itself, refreshed each second.
+/// The report of self-fencing about itself, refreshed each second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// When, in milliseconds of the clock since boot.
+    /// When it was written, in milliseconds of the clock since boot.
     pub at_boottime_ms: u64,
-    /// Of which boot that is.
+    /// The boot to which that clock belongs.
     pub boot_id: String,
-    /// Its process.
+    /// The process id of the service.
     pub pid: u32,
-    /// In which state it is.
+    /// The phase of self-fencing.
     pub phase: Phase,
-    /// The watchdog's driver; none while it is not open.
+    /// The driver of the open watchdog, or a note that an earlier process left the watchdog armed; `None` otherwise.
     pub driver: Option<String>,
-    /// Its time, in milliseconds.
+    /// The timeout of the watchdog, in milliseconds; `None` while it is not open.
     pub watchdog_ms: Option<u64>,
-    /// Closing it leaves it armed.
+    /// Whether the watchdog stays armed when the device is closed; `None` while it is not open.
     pub nowayout: Option<bool>,
-    /// When the questions were sent that the lease counts from, by the clock since boot.
+    /// When the questions were sent that the lease counts from, in milliseconds of the clock since boot.
     pub granted_at_ms: Option<u64>,
     /// The candidates whose majority counts.
     pub in_force: BTreeSet<IpAddr>,
-    /// For how long the lease holds from now, in milliseconds; none without one.
+    /// For how long the lease lasts from now, in milliseconds; `None` without a lease.
     pub lease_left_ms: Option<u64>,
-    /// What each candidate said last: `may run`, `refuses`, `alive`, `silent`.
+    /// The last answer of each candidate: `may run`, `refuses`, `alive`, `silent`.
     pub candidates: BTreeMap<IpAddr, String>,
-    /// Until when the promise to others holds, in milliseconds of the clock since boot, while it is being disarmed.
+    /// Until when the promise to other nodes lasts, in milliseconds of the clock since boot, while self-fencing is
+    /// being disarmed.
     pub guaranteed_until_ms: Option<u64>,
-    /// The shortest times that others were told since it was armed: a process that is started later keeps no longer ones.
+    /// The shortest times that were reported to other nodes since self-fencing was armed. A process that is started
+    /// later keeps none longer.
     #[serde(default)]
     pub told: Option<LeaseTimes>,
-    /// What keeps it from being armed.
+    /// The reason why self-fencing is not armed, or why other nodes cannot rely on it.
     pub why_not: Option<String>,
-    /// What keeps it from answering other nodes that ask whether this one is there.
+    /// The reason why this node cannot answer the echoes of other nodes.
     #[serde(default)]
     pub answers_nobody: Option<String>,
-    /// It runs with real-time priority.
+    /// Whether the service runs with real-time priority.
     pub real_time: bool,
 }
 
-/// In the run folder: empty after a boot.
+/// Returns the path of the report, in the run directory, which is empty after a boot.
 #[must_use]
 pub fn status_file(run: &Path) -> PathBuf {
     run.join("self-fence-status.json")
 }
 
 impl Status {
-    /// When the lease was granted last, and by the majority of whom.
+    /// Returns when the lease was granted last, and the candidates whose majority counted.
     #[must_use]
     pub fn granted(&self) -> Option<(Duration, BTreeSet<IpAddr>)> {
         let granted_ms = self.granted_at_ms.filter(|at| *at <= self.at_boottime_ms && !self.in_force.is_empty())?;
@@ -147,25 +152,25 @@ impl Status {
     }
 }
 
-/// What self-fencing said of itself last in this boot, whatever its age: the one that is started next goes on from there, in
-/// each phase, as others may rely on it in each.
+/// Reads the last report of self-fencing in this boot, of any age. The next process continues from it in each phase, as
+/// other nodes may rely on self-fencing in each.
 #[must_use]
 pub fn last_status(run: &Path) -> Option<Status> {
     let status: Status = state_file::read(&status_file(run)).ok().flatten()?;
     (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }
 
-/// How old the daemon's own word may be, in milliseconds.
+/// The largest age of a report of the running daemon, in milliseconds.
 const FRESH_MS: u64 = 5_000;
 
-/// What self-fencing says of itself now; none if it does not run.
+/// Reads the present report of self-fencing; `None` if it does not run.
 #[must_use]
 pub fn said_now(run: &Path) -> Option<Status> {
     let status = last_status(run)?;
     (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
 }
 
-/// Whether this process runs with real-time priority: `policy` in `proc_pid_stat(5)`: 1 is FIFO, 2 is RR.
+/// Returns whether this process runs with real-time priority, by `policy` in `proc_pid_stat(5)`: 1 is FIFO, 2 is RR.
 pub(super) fn is_real_time() -> bool {
     let policy = || -> io::Result<Option<u32>> {
         let stat = std::fs::read_to_string("/proc/self/stat")?;
@@ -179,7 +184,7 @@ mod tests {
     use super::*;
     use crate::core::shun::readiness::may_serve;
 
-    /// A boot that is not armed starts no instance while others may take it for one that is: also after it was disarmed.
+    /// A boot that is not armed starts no instance while other nodes may take it for armed, also after it was disarmed.
     #[test]
     fn a_promise_outlives_the_wish_and_the_boot() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! The register of this host, and the rules that follow from it: written first, applied, read back.
+//! Keeps the shun list of this host and the kernel's rules that follow from it: the list is written first, then the
+//! rules are applied and read back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -28,7 +29,7 @@ use crate::sys::nft::shun_table::{self, Applied, AppliedRules, ShunnedAddresses}
 use crate::sys::nft::unreachable::make_unreachable;
 use crate::sys::store::{Kept, Store};
 
-/// For how long the master IP of a master that is gone is not waited for.
+/// For how long the master IP of a master that has stopped is made unreachable.
 const GONE_MASTER: Duration = Duration::from_secs(60);
 
 /// Keeps the register of this host.
@@ -41,10 +42,10 @@ pub struct ShunApplier<'a> {
 }
 
 impl<'a> ShunApplier<'a> {
-    /// With Ganeti's files in `data_dir`.
+    /// Returns the applier of this host, with Ganeti's files in `data_dir`.
     ///
     /// # Errors
-    /// When this host's name is no name of a node.
+    /// A message, if this host's name is not a valid node name.
     pub fn new(config: &'a Config, data_dir: &Path) -> Result<Self, String> {
         let ssconf = Ssconf::new(data_dir);
         let nodes = ssconf.names("node_list").unwrap_or_default();
@@ -55,39 +56,41 @@ impl<'a> ShunApplier<'a> {
         Ok(Self { config, ssconf, data_dir: data_dir.to_owned(), here })
     }
 
-    /// This host's name, as Ganeti has it.
+    /// Returns this host's name, as Ganeti has it.
     #[must_use]
     pub const fn here(&self) -> &NodeName {
         &self.here
     }
 
-    /// Where the register is.
+    /// Returns the path of the shun list.
     #[must_use]
     pub fn file(&self) -> PathBuf {
         file(&self.config.state)
     }
 
-    /// What this host remembers.
+    /// Reads this host's shun list.
     ///
     /// # Errors
-    /// [`ShunError::Register`].
+    /// [`ShunError::Register`] if a file that holds it cannot be read or is damaged.
     pub fn register(&self) -> Result<ShunList, ShunError> {
         register(&self.config.state)
     }
 
-    /// Does what a program of this host has decided, flushed to the disk before it is applied, and answers with what the kernel
-    /// has then. Nothing of another node's may come here: that is for [`ShunApplier::obey`] and [`ShunApplier::learn`].
+    /// Carries out an order of a program of this host. The list is flushed to the disk before it is applied, and the
+    /// answer holds what the kernel shuns then. A statement of another node must not come here, but to
+    /// [`ShunApplier::obey`] or [`ShunApplier::learn`].
     ///
     /// # Errors
-    /// [`ShunError`]; what was written is applied at the next occasion.
+    /// [`ShunError`] if the list cannot be read or written, or the rules cannot be applied. A list that was written is
+    /// applied at the next occasion.
     pub fn tell(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
         self.take(question, deadline, |_| Ok(Belief { accepted: question.register.clone(), ..Belief::default() }))
     }
 
-    /// Does what another node orders, as far as it is believed, and answers as [`ShunApplier::tell`].
+    /// Carries out the orders of another node, as far as they count, and answers as [`ShunApplier::tell`].
     ///
     /// # Errors
-    /// [`ShunError`]; [`ShunError::Disbelieved`] if nothing of it was considered.
+    /// [`ShunError::Disbelieved`] if nothing of the request counts; otherwise as [`ShunApplier::tell`].
     pub fn obey(&self, question: &PeerRequest, by: Channel, deadline: Deadline) -> Result<PeerReport, ShunError> {
         let roll = self.roll();
         let is_master_ip = |address: &IpAddr| roll.is_master_ip(*address);
@@ -96,17 +99,18 @@ impl<'a> ShunApplier<'a> {
         self.take(&question, deadline, |own| roll.believe(&question.from, by, &question.register, own))
     }
 
-    /// Merges what other nodes have answered, as far as they are believed, and applies it. Returns what was not taken of it, a
-    /// line each.
+    /// Merges the answers of other nodes, as far as they count, and applies the result. Returns one line for each
+    /// statement that does not count, and for each node that is not shunned here as the list has it.
     ///
     /// # Errors
-    /// [`ShunError`].
+    /// [`ShunError`] as for [`ShunApplier::tell`].
     pub fn learn(&self, said: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
         let roll = self.roll();
         let mut lines = Vec::new();
         let report = self.take(&PeerRequest::requested_by(self.here.clone()), deadline, |own| {
             let mut all = Belief::default();
-            // A node's list holds itself where it was shunned before: that is for the others to say.
+            // The list of a node that was shunned before has an entry of the node itself; only the others decide about
+            // that.
             for (speaker, said) in said {
                 match roll.believe(speaker, Channel::Answer, said, own) {
                     Ok(belief) => {
@@ -125,11 +129,11 @@ impl<'a> ShunApplier<'a> {
         Ok(lines)
     }
 
-    /// Answers as [`ShunApplier::tell`] of what this host remembers and its kernel refuses now; changes nothing, and takes nothing of
-    /// the question in.
+    /// Answers as [`ShunApplier::tell`] with the shun list of this host and what its kernel shuns now. Changes nothing,
+    /// and takes nothing of the request.
     ///
     /// # Errors
-    /// [`ShunError`].
+    /// [`ShunError::Register`] if the list cannot be read; [`ShunError::Rules`] if the kernel's rules cannot be read.
     pub fn look(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
         let register = self.register()?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
@@ -185,7 +189,8 @@ impl<'a> ShunApplier<'a> {
         Ok(PeerReport { not_durable, ..self.report(register, applied.refused(), not_applied, question) })
     }
 
-    /// What Ganeti has told this node of the cluster. Of a file that cannot be read nothing: then nobody is a candidate.
+    /// Reads what Ganeti's files on this host hold of the cluster. Of a file that cannot be read nothing counts: then
+    /// no node is a candidate.
     fn roll(&self) -> Roll {
         let mut members: BTreeMap<NodeName, BTreeSet<IpAddr>> = self
             .ssconf
@@ -207,11 +212,11 @@ impl<'a> ShunApplier<'a> {
         }
     }
 
-    /// Makes the rules what they should be: after a boot, after the firewall was reloaded, or because somebody looks. Nodes
-    /// that Ganeti has recorded offline meanwhile are taken in.
+    /// Brings the kernel's rules to the shun list: after a boot, after the firewall was reloaded, or at any check.
+    /// Nodes that Ganeti has recorded offline meanwhile are added to the list.
     ///
     /// # Errors
-    /// [`ShunError`].
+    /// [`ShunError`] as for [`ShunApplier::tell`].
     pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
@@ -220,27 +225,30 @@ impl<'a> ShunApplier<'a> {
         self.keep(&before, &register, &protected, deadline).map(|(applied, _)| applied)
     }
 
-    /// Tells of an entry why one of its addresses is not to be refused any more; none if all of them are.
+    /// Returns a function with the reason why one of an entry's addresses is not shunned any more; `None` if all are.
     pub fn left_out(&self) -> impl Fn(&NodeName, &ShunEntry) -> Option<String> {
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         move |node, entry| protected.why_in_part(node, entry)
     }
 
-    /// A look at what the kernel refuses, without changing anything.
+    /// Reads what the kernel shuns; changes nothing.
     ///
     /// # Errors
-    /// [`ShunError::Rules`].
+    /// [`ShunError::Rules`] if the rules cannot be read.
     pub fn refused(&self, deadline: Deadline) -> Result<AppliedRules, ShunError> {
         Ok(shun_table::refused(deadline)?)
     }
 
-    /// Forgets what this host remembers of `nodes`, and makes the rules anew, so that nobody takes them for those of before. It
-    /// is for a node that nobody can tell anything any more, as it shuns all who could.
+    /// Removes `nodes` from this host's shun list, and makes the rules again, so that no round takes them for the
+    /// earlier ones. It is for a node that no other node can reach, because it shuns all that could send it a
+    /// readmission.
     ///
-    /// A master candidate forgets nothing: what it remembers is what the others go by.
+    /// A master candidate removes nothing: the other nodes follow its list.
     ///
     /// # Errors
-    /// [`ShunError`]; nothing was changed then, unless it is of the rules.
+    /// [`ShunError::Candidate`] on a master candidate; [`ShunError::Lock`] or [`ShunError::Register`] if the list
+    /// cannot be locked or read; [`ShunError::NotForgotten`] if the disk does not take it. Nothing was changed then.
+    /// With [`ShunError::Rules`] the list is changed, and the rules may not be.
     pub fn forget(&self, nodes: &BTreeSet<NodeName>, deadline: Deadline) -> Result<(), ShunError> {
         // A list of candidates that cannot be read may hold this host.
         let is_candidate = self.ssconf.names("master_candidates").map_or(true, |names| names.contains(&self.here));
@@ -265,8 +273,8 @@ impl<'a> ShunApplier<'a> {
         Ok(Lock::take(&self.config.run.join("shun.lock"), deadline)?)
     }
 
-    /// Keeps it, and makes the kernel refuse what follows from it; with the reason if it is not on the disk. A disk that takes
-    /// nothing must not let in who is to be refused: it is kept until the next boot then.
+    /// Writes the list and applies it to the kernel; returns also why the list is not on the disk. A disk that takes
+    /// nothing must not prevent the shunning: then the list is kept until the next boot.
     fn keep(
         &self,
         before: &ShunList,
@@ -289,7 +297,7 @@ impl<'a> ShunApplier<'a> {
         let is_refused = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
         let (told, wanted) = (wanted(before, is_refused), wanted(register, is_refused));
         let applied = shun_table::apply(&told, &wanted, deadline)?;
-        // What was lost and is there again may have been connected in between.
+        // An address whose rules were lost and are made again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
         let is_new = |address: &IpAddr, reach: &ShunScope| is_anew || told.get(address) < Some(reach);
         for (of, which) in [(ShunScope::Everything, Which::All), (ShunScope::Tcp, Which::Tcp)] {
@@ -299,8 +307,8 @@ impl<'a> ShunApplier<'a> {
         Ok((applied, not_durable))
     }
 
-    /// A node that Ganeti has recorded offline while this one was away, or before there was a register. One that was
-    /// readmitted since is not: it could never be added again.
+    /// Adds the nodes that Ganeti has recorded offline while this host was away, or before it had a shun list. A node
+    /// that was readmitted since is not added: otherwise it could never be readded to Ganeti.
     fn with_offline(&self, mut register: ShunList, protected: &Protected<'_>) -> ShunList {
         if !self.config.shun.after_off {
             return register;
@@ -318,7 +326,7 @@ impl<'a> ShunApplier<'a> {
             let entry = ShunEntry {
                 epoch: Epoch::default().shunned(),
                 addresses: addresses.remove(&node).unwrap_or_default().into_iter().collect(),
-                // It may be there for a repair, and in the cluster stack.
+                // The node may run for a repair, in the cluster stack.
                 reach: ShunScope::Tcp,
                 grade: Grade::Unknown,
                 boot_id: None,
@@ -339,14 +347,14 @@ impl<'a> ShunApplier<'a> {
         not_applied: BTreeMap<NodeName, String>,
         question: &PeerRequest,
     ) -> PeerReport {
-        // Of one that was not taken as it was asked for, an address may be open.
+        // If the order for a node was not carried out as it was sent, one of its addresses may be open.
         let is_refused = |(node, entry): &(&NodeName, &ShunEntry)| {
             !not_applied.contains_key(*node)
                 && entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
         };
         let all: Vec<_> = register.shunned().filter(is_refused).collect();
         let refuses = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
-        // What is refused of it at each of its addresses.
+        // The scope that the kernel applies at each of its addresses.
         let scope = |entry: &ShunEntry| {
             let read_back = entry.addresses.iter().map(|address| refused.addresses.get(address).copied());
             read_back.min().flatten().unwrap_or(ShunScope::Tcp)
@@ -359,7 +367,7 @@ impl<'a> ShunApplier<'a> {
         PeerReport {
             version: VERSION,
             node: self.here.clone(),
-            // Handles begin anew with each boot.
+            // The kernel's handles begin again with each boot.
             ruleset_id: format!("{boot_id} {}", refused.ruleset_id.trim_end()),
             boot_id,
             uptime_ms: identity::uptime_ms(),
@@ -380,7 +388,7 @@ impl<'a> ShunApplier<'a> {
     }
 }
 
-/// Its own address is never made unreachable.
+/// Returns whether `address` may be made unreachable: not if it is one of this host's own.
 fn protected_master(address: IpAddr) -> bool {
     crate::sys::addresses::has(address, None).is_ok_and(|is_here| !is_here)
 }

@@ -1,7 +1,9 @@
-//! Shunning a lost node on this host, and reporting what this host knows.
+//! Applies shunning on this host, and answers with what this host knows; touches the shun list, the kernel's rules and
+//! the files that `sys` reads.
 //!
-//! [`applier`] is the way in; `stored` is the shun list on the disk, `protected` what is never shunned, [`own`] which silence is
-//! caused by this host's own rules, [`peer_reports`] what other nodes have reported. [`crate::sys::nft::shun_table`] holds the rules.
+//! [`applier`] is the entry point. `stored` reads the shun list from the disk, and `protected` decides what is never
+//! shunned. [`own`] decides which missing answers this host's own rules may cause. [`peer_reports`] keeps the answers
+//! of other nodes. [`crate::sys::nft::shun_table`] holds the rules.
 
 pub mod applier;
 pub mod error;

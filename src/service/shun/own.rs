@@ -1,4 +1,5 @@
-//! Whether a silence, or a refused connection, may be this host's own doing: by what its kernel refuses, and what its shun list says.
+//! Decides whether this host's own rules may have caused a missing answer or a refused connection; reads the kernel's
+//! rules and the shun list.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,30 +10,31 @@ use super::stored::{register, shunned_addresses, wanted};
 use crate::sys::clock::Deadline;
 use crate::sys::nft::shun_table;
 
-/// The most that the kernel's answer may take: whoever asks has other questions to ask.
+/// The longest wait for the kernel's answer: the caller has more to ask.
 const KERNEL: Duration = Duration::from_secs(2);
 
 /// What this host does to packets from and to its peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnRefusals {
     listed: BTreeSet<IpAddr>,
-    /// None where the kernel could not be asked, or has rules that are damaged: then nothing is known of it.
+    /// What the kernel drops; `None` if it could not be read, or has damaged rules: then it is unknown.
     kernel: Option<BTreeSet<IpAddr>>,
 }
 
-/// How this host stands to one address.
+/// The state of this host towards one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
-    /// Nothing of this host's keeps an answer away: who answers runs, and a silence is the other's.
+    /// No rule of this host stops an answer. A host that answers runs, and a missing answer has its cause there.
     Open,
-    /// A refused connection may be this host's own: only an accepted one is an answer, and a silence is the other's.
+    /// A refused connection may come from this host's rules. Only an accepted connection is an answer, and a missing
+    /// answer has its cause at the other host.
     Doubtful,
-    /// The kernel refuses it, as the list says: it stays out until it is readmitted, and cannot be asked.
+    /// The kernel shuns the address, as the list has it. It is shunned until it is readmitted, and cannot be asked.
     Shunned,
 }
 
 impl OwnRefusals {
-    /// Reads the list in the state folder, and asks the kernel.
+    /// Reads the shun list in the state directory and the kernel's rules.
     #[must_use]
     pub fn read(state: &Path, deadline: Deadline) -> Self {
         let kernel = shun_table::refused_if_known(deadline.at_most(KERNEL)).unwrap_or_else(|error| {
@@ -42,20 +44,21 @@ impl OwnRefusals {
         Self { listed: shunned_addresses(state), kernel: kernel.map(|refused| refused.addresses.into_keys().collect()) }
     }
 
-    /// Of a test: what the list says, and what the kernel refuses, if that is known.
+    /// Returns a value for tests: the addresses of the list, and those that the kernel shuns, if that is known.
     #[cfg(test)]
     pub(crate) fn of_test(listed: &[IpAddr], kernel: Option<&[IpAddr]>) -> Self {
         let all = |addresses: &[IpAddr]| addresses.iter().copied().collect();
         Self { listed: all(listed), kernel: kernel.map(all) }
     }
 
-    /// How this host stands to `address`. A list alone refuses nothing: its rules may be gone, or leave this address out.
+    /// Returns the state of this host towards `address`. A list alone drops nothing: its rules may be absent, or leave
+    /// this address out.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> Own {
         let is_listed = self.listed.contains(&address);
         match self.kernel.as_ref().map(|kernel| kernel.contains(&address)) {
             Some(true) if is_listed => Own::Shunned,
-            // Rules of before a readmission.
+            // The rules are those from before a readmission.
             Some(true) => Own::Doubtful,
             None if is_listed => Own::Doubtful,
             Some(false) | None => Own::Open,
@@ -63,8 +66,8 @@ impl OwnRefusals {
     }
 }
 
-/// The addresses of the nodes whose voice does not count: those of the shun list, also where no rule stands; of a list that
-/// cannot be read what the kernel refuses.
+/// Returns the addresses of the nodes whose statements do not count: those of the shun list, also where their rules are
+/// absent. If the list cannot be read, they are those that the kernel shuns.
 #[must_use]
 pub fn shunned_or_refused(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> {
     let refused = || shun_table::refused(deadline.at_most(KERNEL)).unwrap_or_default().addresses;
@@ -75,7 +78,8 @@ pub fn shunned_or_refused(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> 
 mod tests {
     use super::*;
 
-    /// What the list says and the kernel does not do is no reason not to ask; what the kernel may do is no answer.
+    /// An entry of the list that the kernel does not apply is no reason not to ask. A drop that the kernel may cause is
+    /// not an answer.
     #[test]
     fn the_kernel_decides_and_the_list_only_where_it_is_not_known() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));

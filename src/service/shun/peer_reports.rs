@@ -1,4 +1,5 @@
-//! What this host was told: by its own self-fencing, and by the other nodes when they were asked.
+//! Keeps what was reported to this host: by its own self-fencing in the run directory, and by other nodes in the state
+//! directory.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,25 +13,26 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::store::Store;
 use crate::sys::{identity, state_file};
 
-/// How old the self-fence's own word may be, in milliseconds: it refreshes it each second.
+/// The largest age of the report of this host's self-fencing, in milliseconds. It is refreshed each second.
 const FRESH_MS: u64 = 3_000;
 
-/// What self-fencing of this host keeps in the run folder while it may be believed.
+/// The report that self-fencing of this host keeps in the run directory while other nodes may rely on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attested {
-    /// When, in milliseconds of the clock since boot.
+    /// When it was written, in milliseconds of the clock since boot.
     pub at_boottime_ms: u64,
-    /// What it says.
+    /// The report, as of that moment.
     pub report: SelfFenceReport,
 }
 
-/// Where self-fencing keeps it.
+/// Returns the path of the report of this host's self-fencing.
 #[must_use]
 pub fn self_fence_file(run: &Path) -> PathBuf {
     run.join("self-fence-report.json")
 }
 
-/// What self-fencing of this host says now; none if it is not armed, does not attest, or does not run.
+/// Reads the report of this host's self-fencing as of now; `None` if it is not armed, cannot be relied on, or does not
+/// run.
 #[must_use]
 pub fn own_self_fence(run: &Path) -> Option<SelfFenceReport> {
     let attested: Attested = state_file::read(&self_fence_file(run)).ok().flatten()?;
@@ -41,34 +43,34 @@ pub fn own_self_fence(run: &Path) -> Option<SelfFenceReport> {
     (age <= FRESH_MS && report.boot_id == identity::incarnation()).then_some(report)
 }
 
-/// What another node said, and when it was asked.
+/// The answer of another node, with the time of the question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Told {
-    /// When it was asked, in milliseconds of this host's clock since boot.
+    /// When the node was asked, in milliseconds of this host's clock since boot.
     pub asked_boottime_ms: u64,
-    /// The boot of this host that the clock is of.
+    /// The boot of this host to which that clock belongs.
     pub boot_id: String,
-    /// What it said.
+    /// The answer of the node.
     pub report: PeerReport,
 }
 
-/// The last word of each node.
+/// The last answer of each node.
 pub type Peers = BTreeMap<NodeName, Told>;
 
-/// Its name in the state folder.
+/// The name of the file in the state directory.
 const PEERS: &str = "peer-reports.json";
 
-/// The last word of each node; nothing if the file cannot be read: it is told again.
+/// Reads the last answer of each node; empty if the file cannot be read, as the nodes answer again.
 #[must_use]
 pub fn peers(state: &Path) -> Peers {
     Store::new(state).read(PEERS).ok().flatten().unwrap_or_default()
 }
 
-/// Keeps what `told` says, beside what was told of the other nodes `of`: two that ask at once lose nothing of each other, and
-/// an older word never replaces a newer one of this boot.
+/// Keeps the answers `told` beside those of the other nodes that `of` selects. Two processes that ask at once lose none
+/// of each other's answers, and an older answer never replaces a newer one of this boot.
 ///
 /// # Errors
-/// What the file system says, or that the file is held by another for too long.
+/// The error of the file system, or that another process held the lock until the deadline.
 pub fn keep_peers(state: &Path, told: Peers, of: impl Fn(&NodeName) -> bool, deadline: Deadline) -> io::Result<()> {
     let store = Store::new(state);
     let _lock = store.lock("peers", deadline).map_err(|error| io::Error::other(error.to_string()))?;
@@ -85,21 +87,23 @@ pub fn keep_peers(state: &Path, told: Peers, of: impl Fn(&NodeName) -> bool, dea
     store.write_unflushed(PEERS, &kept).map(drop)
 }
 
-/// How long ago a node was asked, in milliseconds; none if that was before this host's boot.
+/// Returns how long ago a node was asked, in milliseconds; `None` if that was before this host's boot.
 #[must_use]
 pub fn age_ms(told: &Told) -> Option<u64> {
     let age_ms = now().boottime_ms.checked_sub(told.asked_boottime_ms)?;
     (told.boot_id == identity::incarnation()).then_some(age_ms)
 }
 
-/// What a node's self-fencing attested when it was asked last, with its age; none if it did not, or before this host's boot.
+/// Returns the report of a node's self-fencing from its last answer, with its age; `None` if the answer has none, or
+/// was given before this host's boot.
 #[must_use]
 pub fn attestation(told: &Told) -> Option<DatedSelfFenceReport> {
     let self_fence = told.report.self_fence.clone()?;
     Some(DatedSelfFenceReport { self_fence, age_ms: age_ms(told)?, uptime_ms: told.report.uptime_ms })
 }
 
-/// That a node said, when it was asked last, that its self-fencing is not armed; none if it has one, or before this host's boot.
+/// Returns the statement of a node's last answer that its self-fencing is not armed; `None` if it is armed, or the
+/// answer was given before this host's boot.
 #[must_use]
 pub fn denial(told: &Told) -> Option<Denial> {
     let is_denied = told.report.self_fence.is_none();
@@ -119,7 +123,8 @@ mod tests {
         Told { asked_boottime_ms, boot_id: boot_id.to_owned(), report: serde_json::from_value(report).unwrap() }
     }
 
-    /// Two that asked at once: neither takes the other's words away, and an answer that comes late does not replace a newer one.
+    /// Of two processes that ask at once, neither removes the other's answers, and a late answer does not replace a
+    /// newer one.
     #[test]
     fn what_another_has_kept_meanwhile_is_not_lost() {
         let folder = tempfile::tempdir().unwrap();
@@ -135,7 +140,7 @@ mod tests {
         assert_eq!(keep(&[(&n2, 5, "next boot")]), [(n2, 5), (n3, 40)]);
     }
 
-    /// Who cannot have the lock changes nothing.
+    /// A process that cannot take the lock changes nothing.
     #[test]
     fn the_file_is_changed_by_one_at_a_time() {
         let folder = tempfile::tempdir().unwrap();

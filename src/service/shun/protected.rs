@@ -1,4 +1,5 @@
-//! What is never refused: this host would cut itself off, or the wrong one.
+//! Decides which addresses are never shunned, so that this host cuts off neither itself nor another host. It reads
+//! Ganeti's files, the configuration and this host's addresses, gateways and name servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,12 +10,12 @@ use crate::core::shun::list::ShunEntry;
 use crate::sys::addresses;
 use crate::sys::ganeti::ssconf::Ssconf;
 
-/// Judges the addresses of nodes that are to be refused.
+/// The addresses that are never shunned, and the owners of the others.
 #[derive(Debug)]
 pub(super) struct Protected<'a> {
     shun: &'a ShunConfig,
     here: &'a NodeName,
-    /// This host's own; none where they cannot be read.
+    /// This host's own addresses; `None` if they cannot be read.
     own: Option<BTreeSet<IpAddr>>,
     owners: BTreeMap<IpAddr, BTreeSet<NodeName>>,
     master_ip: Option<IpAddr>,
@@ -23,7 +24,8 @@ pub(super) struct Protected<'a> {
 }
 
 impl<'a> Protected<'a> {
-    /// By what Ganeti has told this host; where it has told nothing, only the rest counts.
+    /// Reads the addresses from Ganeti's files on this host, the configuration and the system. A file of Ganeti that
+    /// cannot be read protects none.
     pub(super) fn new(config: &'a Config, here: &'a NodeName, ssconf: &Ssconf) -> Self {
         let mut owners: BTreeMap<IpAddr, BTreeSet<NodeName>> = BTreeMap::new();
         for key in ["node_primary_ips", "node_secondary_ips"] {
@@ -36,7 +38,7 @@ impl<'a> Protected<'a> {
         Self { shun: &config.shun, here, own, owners, master_ip, devices, services: services() }
     }
 
-    /// Why this entry must not be applied here.
+    /// Returns why this entry must not be applied here; `None` if it may.
     pub(super) fn why_not(&self, node: &NodeName, entry: &ShunEntry) -> Option<String> {
         if node == self.here {
             return Some("it is this node itself".to_owned());
@@ -47,21 +49,21 @@ impl<'a> Protected<'a> {
         entry.addresses.iter().find_map(|address| Some(format!("{address} {}", self.why_no_target(node, *address)?)))
     }
 
-    /// Why not all addresses of an entry of before are refused.
+    /// Returns why one of the addresses of an earlier entry is not shunned; `None` if all are.
     pub(super) fn why_in_part(&self, node: &NodeName, entry: &ShunEntry) -> Option<String> {
         entry.addresses.iter().find_map(|address| Some(format!("{address} {}", self.why_left_out(node, *address)?)))
     }
 
     fn why_no_target(&self, node: &NodeName, address: IpAddr) -> Option<String> {
-        // An address that cannot be looked for may be this host's.
+        // While this host's own addresses are unknown, any address may be one of them.
         if self.own.is_none() {
             return Some("may be an address of this host".to_owned());
         }
         self.why_left_out(node, address)
     }
 
-    /// Why an address that an entry of before names is not refused any more: it belongs to somebody else by now. What is not
-    /// known takes no address out of the rules.
+    /// Returns why an address of an earlier entry is not shunned any more: another host has it by now. An address that
+    /// is unknown stays in the rules.
     pub(super) fn why_left_out(&self, node: &NodeName, address: IpAddr) -> Option<String> {
         let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
         if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast {
@@ -73,7 +75,7 @@ impl<'a> Protected<'a> {
         if self.master_ip == Some(address) {
             return Some("is the cluster's master IP".to_owned());
         }
-        // Refused, it could no longer be asked to switch its node off.
+        // A BMC that is shunned could no longer be asked to switch its node off.
         if self.devices.contains(&address) {
             return Some("is a BMC's in config.toml".to_owned());
         }
@@ -81,7 +83,7 @@ impl<'a> Protected<'a> {
             return Some("is protected in config.toml".to_owned());
         }
         let Some(owners) = self.owners.get(&address) else {
-            // What Ganeti does not know of now may have been given to another host since.
+            // An address that Ganeti does not know may have been given to another host since.
             let is_service = self.services.contains(&address);
             return is_service.then(|| "is a gateway or name server of this host".to_owned());
         };
@@ -92,7 +94,7 @@ impl<'a> Protected<'a> {
     }
 }
 
-/// This host's default gateways and name servers; what cannot be read names none.
+/// Reads this host's default gateways and name servers. A file that cannot be read names none.
 fn services() -> BTreeSet<IpAddr> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let (v4, v6) = (read("/proc/net/route"), read("/proc/net/ipv6_route"));
@@ -102,7 +104,7 @@ fn services() -> BTreeSet<IpAddr> {
     gateways.chain(servers).collect()
 }
 
-/// The gateway of a line of `/proc/net/route` (`proc_pid_net(5)`): hexadecimal, in the host's byte order.
+/// Parses the gateway from a line of `/proc/net/route` (`proc_pid_net(5)`): hexadecimal, in the host's byte order.
 fn gateway(line: &str) -> Option<IpAddr> {
     let mut fields = line.split_whitespace().skip(1);
     let (to, by) = (fields.next()?, fields.next()?);
@@ -110,7 +112,7 @@ fn gateway(line: &str) -> Option<IpAddr> {
     Some(IpAddr::from(by.to_ne_bytes()))
 }
 
-/// The gateway of a line of `/proc/net/ipv6_route`: 32 hexadecimal digits in the network's byte order.
+/// Parses the gateway from a line of `/proc/net/ipv6_route`: 32 hexadecimal digits in the network's byte order.
 fn gateway_v6(line: &str) -> Option<IpAddr> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (to, length, by) = (fields.first()?, fields.get(1)?, fields.get(4)?);
@@ -142,7 +144,7 @@ mod tests {
         }
     }
 
-    /// A gateway or a name server is refused only where Ganeti has its address as the node's own.
+    /// A gateway or a name server is shunned only if Ganeti has its address as that of the node.
     #[test]
     fn gateways_and_name_servers_are_read_as_the_kernel_shows_them() {
         let of = |gateway: Option<IpAddr>| gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
@@ -157,7 +159,7 @@ mod tests {
         assert_eq!(of(gateway_v6("")), "");
     }
 
-    /// "Never cuts itself off."
+    /// This host never cuts off itself, nor a host that was not meant.
     #[test]
     fn what_would_cut_this_host_or_another_off_is_no_target() {
         let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What this host remembers of who is refused: on its disk, and what that did not take.
+//! Reads this host's shun list: from its disk, and from memory what the disk did not take.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,25 +11,25 @@ use crate::sys::nft::shun_table::ShunnedAddresses;
 use crate::sys::state_file;
 use crate::sys::store::{Store, until_boot};
 
-/// The register's name in the state folder.
+/// The name of the shun list in the state directory.
 pub(super) const FILE: &str = "shun-list.json";
 
-/// Where the register is.
+/// Returns the path of the shun list.
 #[must_use]
 pub fn file(state: &Path) -> PathBuf {
     state.join(FILE)
 }
 
-/// Whether this host remembers anything of who is refused, be it until its next boot only.
+/// Returns whether this host has a shun list, even if only until its next boot.
 #[must_use]
 pub fn remembers(state: &Path) -> bool {
     Store::new(state).has(FILE)
 }
 
-/// What this host remembers.
+/// Reads this host's shun list.
 ///
 /// # Errors
-/// [`ShunError::Register`]: a damaged register is never an empty one.
+/// [`ShunError::Register`] if a file is damaged or cannot be read: a damaged list is never an empty one.
 pub fn register(state: &Path) -> Result<ShunList, ShunError> {
     let (disk, memory) = (file(state), until_boot(state).join(FILE));
     let damaged = |path: &Path, other: &Path, error| ShunError::Register {
@@ -39,7 +39,7 @@ pub fn register(state: &Path) -> Result<ShunList, ShunError> {
     };
     let on_disk: Option<ShunList> = state_file::read(&disk).map_err(|error| damaged(&disk, &memory, error))?;
     let mut register = on_disk.unwrap_or_default();
-    // Epochs only grow: what the disk did not take adds to what it has.
+    // Epochs only grow, so the entries that the disk did not take are merged with those that it has.
     let newer: Option<ShunList> =
         Store::new(state).read_until_boot(FILE).map_err(|error| damaged(&memory, &disk, error))?;
     if let Some(newer) = newer {
@@ -48,13 +48,14 @@ pub fn register(state: &Path) -> Result<ShunList, ShunError> {
     Ok(register)
 }
 
-/// The addresses of the nodes that are shunned. Of a register that cannot be read none, as for a host that shuns nobody.
+/// Returns the addresses of the shunned nodes. A list that cannot be read has none, as on a host that shuns no node.
 #[must_use]
 pub(super) fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
     wanted(&register(state).unwrap_or_default(), |_, _| true).into_keys().collect()
 }
 
-/// What the kernel has to refuse, of the addresses that `is_refused` leaves; of one that two nodes have, the wider refusal.
+/// Returns what the kernel has to shun, of the addresses that `is_refused` leaves. For an address of two nodes the
+/// wider scope counts.
 pub(super) fn wanted(register: &ShunList, is_refused: impl Fn(&NodeName, IpAddr) -> bool) -> ShunnedAddresses {
     let mut wanted = ShunnedAddresses::new();
     for (node, entry) in register.shunned() {
@@ -70,7 +71,7 @@ pub(super) fn wanted(register: &ShunList, is_refused: impl Fn(&NodeName, IpAddr)
 mod tests {
     use super::*;
 
-    /// Who removes one of two files that hold a list leaves the other one in force.
+    /// If one of two files that hold the list is removed, the other one still counts.
     #[test]
     fn a_damaged_list_names_both_files_that_hold_it() {
         let folder = tempfile::tempdir().unwrap();

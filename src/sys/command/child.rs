@@ -1,7 +1,7 @@
-//! Running a program with a deadline: its own process group, bounded output, no shell.
+//! Runs a program with a deadline, in a process group of its own, with bounded output and without a shell.
 //!
-//! The program is the leader of a process group of its own, so that everything it starts can be ended with it; a
-//! [guard](super::guard) in that group ends it when we are killed ourselves.
+//! The program leads its process group, so that everything that it starts can be killed with it. A
+//! [guard](super::guard) in that group kills it if this process is killed.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -21,70 +21,72 @@ use nix::unistd::Pid;
 use super::guard::{self, Guard};
 use crate::sys::clock::Deadline;
 
-/// How long a pipe that somebody else still holds open is waited for after the program itself has ended.
+/// The wait for a pipe that another process still holds open after the program itself has ended.
 const HELD_PIPE: Duration = Duration::from_secs(1);
 
-/// How long a process may take to die of SIGKILL; one that hangs in the kernel (a dead NFS server) is left behind.
+/// The time that a process may take to die of SIGKILL. A process that hangs in the kernel (a dead NFS server) is left
+/// behind.
 const UNKILLABLE: Duration = Duration::from_secs(1);
 
-/// How long one poll waits at most before it looks whether the program has ended.
+/// The longest wait of one poll, after which the end of the program is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A program to be run.
+/// A program to run.
 #[derive(Debug)]
 pub struct ChildProcess<'a> {
-    /// Its absolute path, or a name to be found in `PATH`.
+    /// The absolute path of the program, or a name that is searched for in `PATH`.
     pub program: &'a Path,
-    /// Its arguments.
+    /// The arguments, without the program's name.
     pub arguments: &'a [&'a OsStr],
-    /// What it reads on stdin; nothing if empty.
+    /// The bytes for stdin; `/dev/null` if empty.
     pub stdin: &'a [u8],
-    /// Added to the environment, beside `LC_ALL=C`.
+    /// Variables that are added to the environment, besides `LC_ALL=C`.
     pub environment: &'a [(&'a str, String)],
-    /// Taken out of the environment.
+    /// Variables that are removed from the environment.
     pub without: &'a [&'a str],
-    /// When SIGTERM goes out.
+    /// The time at which SIGTERM is sent.
     pub deadline: Deadline,
     /// The time between SIGTERM and SIGKILL.
     pub linger: Duration,
-    /// It changes something, and must not go on when we are dead: a guard stands in its group. What only looks is
-    /// started without one, which is cheaper.
+    /// Whether a guard is in the group. A program that changes something must not continue after the death of this
+    /// process. A program that only reads runs without a guard, which is cheaper.
     pub guarded: bool,
-    /// The most that is kept of stdout, and of stderr, in bytes. What is beyond is read and dropped.
+    /// The most bytes that are kept of stdout, and of stderr. Further bytes are read and dropped.
     pub output_limit: usize,
 }
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// By itself, with this code.
+    /// The program exited with this code.
     Exited(i32),
-    /// By a signal that was not ours.
+    /// A signal with this number killed the program; we did not send it.
     Killed(i32),
-    /// By our signals, as the deadline had passed.
+    /// We killed the program, as the deadline had passed.
     TimedOut,
 }
 
-/// A program that has ended.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
+    /// How the program ended.
     pub end: End,
-    /// What it printed, up to the limit.
+    /// The stdout of the program, up to the limit.
     pub stdout: Vec<u8>,
-    /// What it complained of, up to the limit.
+    /// The stderr of the program, up to the limit.
     pub stderr: Vec<u8>,
-    /// It printed more than the limit on stdout.
+    /// Whether stdout had more bytes than the limit.
     pub flooded: bool,
-    /// How long it ran.
+    /// The time that the program ran.
     pub took: Duration,
 }
 
 impl ChildProcess<'_> {
-    /// Runs the program to its end.
+    /// Runs the program to its end, or kills it after the deadline.
     ///
     /// # Errors
-    /// When it cannot be started, or its end cannot be learnt; never because of what it did.
+    /// The error of the kernel if the program cannot be started, or its end cannot be observed. A program that fails is
+    /// not an error.
     pub fn run(&self) -> io::Result<Ended> {
         let begun = Instant::now();
         let (child, guard) = self.start()?;
@@ -162,7 +164,7 @@ impl ChildProcess<'_> {
     }
 }
 
-/// A child that leads a process group; killed with its group and reaped, whatever happens to us.
+/// A child that leads a process group. Dropping the value kills the group and reaps the child.
 struct Group(Child);
 
 impl Group {
@@ -170,7 +172,7 @@ impl Group {
         i32::try_from(self.0.id()).ok().map(Pid::from_raw)
     }
 
-    /// Looks without reaping: until it is reaped, its id cannot become another group's.
+    /// Checks for the end without reaping: until the child is reaped, its id cannot become another group's.
     fn has_ended(&self) -> io::Result<bool> {
         let Some(pid) = self.id() else { return Ok(true) };
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -181,7 +183,7 @@ impl Group {
         }
     }
 
-    /// To everybody in the group; a group that is empty by now is not an error.
+    /// Sends a signal to all processes of the group; an empty group is not an error.
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.id() {
             let _ = killpg(pid, signal);
@@ -193,14 +195,14 @@ impl Drop for Group {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(None)) {
             self.signal(Signal::SIGKILL);
-            // Usually dead at once; what is not is init's to reap, as we do not wait without end.
+            // The child is usually dead at once. Otherwise init reaps it, as we do not wait without end.
             std::thread::sleep(Duration::from_millis(5));
             let _ = self.0.try_wait();
         }
     }
 }
 
-/// One end of a pipe, of which no more than `limit` bytes are kept.
+/// The reading end of a pipe, of which at most `limit` bytes are kept.
 struct Stream<R> {
     pipe: Option<R>,
     kept: Vec<u8>,
@@ -236,7 +238,7 @@ impl<R: Read + AsFd> Stream<R> {
     }
 }
 
-/// Writes what fits; false when there is nothing more to write or nobody to read it.
+/// Writes as much as fits; returns false if nothing is left to write, or the reader is gone.
 fn feed(pipe: Option<&mut std::process::ChildStdin>, input: &mut &[u8]) -> bool {
     let Some(pipe) = pipe else { return false };
     match pipe.write(input) {
@@ -262,7 +264,7 @@ fn wait_for_news<A: AsFd, B: AsFd, C: AsFd>(
     if let Some(pipe) = &stderr.pipe {
         pipes.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
     }
-    // With every pipe closed the end is a matter of microseconds: look again soon.
+    // If all pipes are closed, the program ends within microseconds: the next check comes soon.
     let pause = if pipes.is_empty() { Duration::from_millis(1) } else { POLL_INTERVAL };
     let timeout = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
     match poll(&mut pipes, timeout) {

@@ -1,9 +1,9 @@
-//! A guard for a process group: when we die, however suddenly, everything we started dies with us.
+//! A guard for a process group: if this process dies, however suddenly, the programs that it started are killed.
 //!
 //! Pacemaker kills an agent with SIGKILL and without a warning, and Ganeti kills only its direct child. A power command
-//! that goes on behind a dead agent may hit a node that was readmitted again. PR_SET_PDEATHSIG reaches a direct child
-//! only; a script's `ipmitool` would go on. So a process that does nothing but wait stands in the group of each program
-//! that we run: it sees our death as the end of a pipe, and kills its group.
+//! that continues after the death of its agent may hit a node that was readmitted again. PR_SET_PDEATHSIG reaches only
+//! a direct child; the `ipmitool` of a script would continue. So the group of each program contains a process that only
+//! waits. It sees our death as the end of a pipe, and kills its group.
 
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -15,7 +15,7 @@ use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, dup2_stdin, fork, pipe2};
 
-/// Our end of the pipe: while it is open, the guard waits.
+/// Our end of the pipe: the guard waits while it is open.
 #[derive(Debug)]
 pub(super) struct Guard {
     ours: Option<OwnedFd>,
@@ -28,24 +28,23 @@ impl Guard {
         Ok(Self { ours: Some(ours), its })
     }
 
-    /// What the guard waits at; to be given to [`stand`].
+    /// Returns the descriptor at which the guard waits, for [`stand`].
     pub(super) fn post(&self) -> RawFd {
         self.its.as_raw_fd()
     }
 
-    /// Sends the guard home: what is left of the group is left alone.
+    /// Ends the guard without killing the rest of its group.
     pub(super) fn dismiss(mut self) {
         if let Some(ours) = self.ours.take() {
-            // A guard that is gone with its group needs no word.
+            // A guard that has died with its group needs no message.
             let _ = std::fs::File::from(ours).write_all(b".");
         }
     }
 }
 
-/// Puts a guard into the calling process's group. Called in the child, between fork and exec.
+/// Adds a guard to the calling process's group. Called in the child, between fork and exec.
 ///
-/// It is the child of a process that has ended, so that the program that is started finds no child that it does not
-/// know of.
+/// The guard is the child of a process that has already ended, so the program that is started has no unknown child.
 pub(super) fn stand(post: RawFd) -> io::Result<()> {
     // SAFETY: we are in a forked child already, which is single-threaded; only async-signal-safe calls follow.
     #[allow(unsafe_code, reason = "a guard must not cost an exec for each call")]
@@ -69,9 +68,9 @@ pub(super) fn stand(post: RawFd) -> io::Result<()> {
     }
 }
 
-/// Waits for a byte, which dismisses it, or for the end of the pipe.
+/// Waits for a byte, which ends the guard, or for the end of the pipe, which kills the group.
 fn watch(post: RawFd) -> ! {
-    // SAFETY: the descriptors are this process's own, and nothing in it uses them any more; SIG_IGN is no handler.
+    // SAFETY: the descriptors are this process's own, and nothing in it uses them any more; SIG_IGN is not a handler.
     #[allow(
         unsafe_code,
         reason = "every inherited descriptor must go: pipes and locks of others end with their holders"
@@ -94,12 +93,12 @@ fn watch(post: RawFd) -> ! {
             _ => leave(),
         }
     }
-    // 0 is the caller's own group.
+    // Process group 0 is the caller's own group.
     let _ = kill(Pid::from_raw(0), Signal::SIGKILL);
     leave();
 }
 
-/// Ends without running anything that the parent had registered.
+/// Exits without running the exit handlers of the parent.
 fn leave() -> ! {
     // SAFETY: _exit(2) has no preconditions.
     #[allow(unsafe_code, reason = "exit handlers belong to the parent")]

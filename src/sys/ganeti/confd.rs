@@ -1,16 +1,18 @@
-//! confd, Ganeti's configuration query daemon: one UDP datagram asks, one answers, both signed.
+//! Client of confd, Ganeti's configuration query daemon. Reads the cluster key and exchanges UDP datagrams: one signed
+//! request, one signed answer.
 //!
-//! Source: `lib/confd/client.py`, `lib/serializer.py` (`DumpSignedJson`), `src/Ganeti/Confd/Server.hs`. It answers on
-//! master candidates, from their copy of the configuration: a candidate that was cut off answers what was.
+//! Source: `lib/confd/client.py`, `lib/serializer.py` (`DumpSignedJson`), `src/Ganeti/Confd/Server.hs`. confd answers
+//! on master candidates, from their copy of the configuration. A candidate that was cut off answers from an old copy.
 //!
-//! The `serial` of an answer is the serial number of the *cluster object*, which most changes of instances leave alone
-//! (`clusterSerial`, `Server.hs`). How recent a copy is says the serial number of the configuration, which each change
-//! increments (`bumpSerial`, `src/Ganeti/WConfd/Monad.hs`); it is asked for beside the master. Serial numbers compare within
-//! one cluster only; the key is the cluster's.
+//! The `serial` of an answer is the serial number of the *cluster object*, which most changes of instances do not
+//! increment (`clusterSerial`, `Server.hs`). The serial number of the configuration shows how recent a copy is: each
+//! change increments it (`bumpSerial`, `src/Ganeti/WConfd/Monad.hs`). A request for the master asks for it, too. Serial
+//! numbers are comparable within one cluster only; the key belongs to the cluster.
 //!
-//! An answer does not name the node that gives it. It carries the salt of its question, so each candidate is asked with a
-//! salt of its own, which has its address: the answer to one candidate's question never counts as another's. What this
-//! cannot show: a host that holds a candidate's address, though it does not have the key, can hand its question on to
+//! An answer does not name the node that sends it. It repeats the salt of its request. So each candidate is asked with
+//! a salt of its own, which contains the candidate's address: the answer to one candidate's request never counts as
+//! another's. This does not protect against a host that holds a candidate's address and lacks the key: such a host can
+//! forward its request to another candidate and return the answer.
 //! another candidate and the answer back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,29 +30,29 @@ use crate::core::node::NodeName;
 use crate::sys::clock::{Deadline, wall_nanos};
 use crate::sys::limited;
 
-/// The port (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
+/// UDP port of confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
 pub const PORT: u16 = 1814;
 
-/// What every datagram begins with (`CONFD_MAGIC_FOURCC`).
+/// The first bytes of every datagram (`CONFD_MAGIC_FOURCC`).
 const MAGIC: &[u8] = b"plj0";
 
-/// The most that is read of an answer, in bytes: what a UDP datagram can hold.
+/// The most bytes that are read of an answer: the maximum of a UDP datagram.
 const ANSWER_LIMIT: usize = 65_536;
 
-/// The least length of a key, in bytes without white space. Ganeti's have 40 (`GenerateHmacKey`, `lib/bootstrap.py`): a
-/// shorter one is what is left of a file that was cut short, and anybody could guess an empty one.
+/// The minimum length of a key, in bytes without white space. A key of Ganeti's has 40 (`GenerateHmacKey`,
+/// `lib/bootstrap.py`). A shorter key comes from a file that was cut short, and an empty key protects nothing.
 const KEY_LEAST: usize = 16;
 
-/// The most bytes that are read of a key.
+/// The most bytes that are read of the key file.
 const KEY_LIMIT: u64 = 64 * 1024;
 
-/// `CONFD_REQ_NODE_ROLE_BYNAME`.
+/// Request type for the role of a node, `CONFD_REQ_NODE_ROLE_BYNAME`.
 const NODE_ROLE: u8 = 1;
 
-/// A question that is the same for every candidate.
+/// A request that is the same for every candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
-    /// `CONFD_REQ_PING`.
+    /// `CONFD_REQ_PING`: whether confd answers.
     Ping,
     /// `CONFD_REQ_CLUSTER_MASTER`: the master's name.
     Master,
@@ -75,62 +77,62 @@ impl Question {
     }
 }
 
-/// What a configuration says of a node (`ConfdNodeRole`).
+/// The role of a node in a candidate's configuration (`ConfdNodeRole`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfdNodeRole {
-    /// 2: recorded offline.
+    /// Role 2: the node is recorded offline.
     Offline,
-    /// Any other: it takes part.
+    /// Any other role, 0 to 4: the node takes part in the cluster.
     Online,
 }
 
-/// Why nothing can be asked.
+/// The reason why confd cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfdError {
-    /// The key that signs requests and answers.
+    /// The key that signs requests and answers cannot be read.
     #[error("cannot read the key {}: {error}", path.display())]
     Key {
-        /// Its file.
+        /// The path of the key file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// A key that is too short to be one.
+    /// The key has fewer bytes than the minimum.
     #[error(
         "{} is not a valid key: {length} bytes without white space, Ganeti's have 40; on the master: gnt-cluster redist-conf, \
          or gnt-cluster renew-crypto --new-confd-hmac-key",
         path.display()
     )]
     ShortKey {
-        /// Its file.
+        /// The path of the key file.
         path: PathBuf,
-        /// How many bytes it has that are no white space.
+        /// The number of bytes without white space.
         length: usize,
     },
-    /// The network of this host.
+    /// The socket of this host failed, or the kernel has no random numbers.
     #[error("cannot ask confd: {0}")]
     Socket(#[from] io::Error),
 }
 
-/// What one confd answered to the question who is master.
+/// The answer of one confd to the request for the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterAnswer {
-    /// Who answered.
+    /// The address of the candidate that answered.
     pub from: IpAddr,
-    /// The master's name, in the configuration that it has.
+    /// The master's name in the candidate's configuration.
     pub master: String,
-    /// That configuration's serial number, the `serial_no` of its `config.data`.
+    /// The serial number of that configuration, the `serial_no` of its `config.data`.
     pub serial: u64,
 }
 
-/// The salts of one request to several candidates: each candidate's own.
+/// The salts of one request to several candidates, one for each candidate.
 ///
-/// A random number that was never used before, and the candidate's address.
+/// A salt consists of a random number that was never used before and the candidate's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salts(String);
 
 impl Salts {
-    /// Salts that no earlier request had.
+    /// Makes salts that no earlier request had.
     ///
     /// # Errors
     /// [`io::Error`] if the kernel has no random numbers.
@@ -140,29 +142,29 @@ impl Salts {
         Ok(Self(hex(&nonce)))
     }
 
-    /// The salt of the question to `candidate`.
+    /// Returns the salt of the request to `candidate`.
     #[must_use]
     pub fn of(&self, candidate: IpAddr) -> String {
         format!("{}-{candidate}", self.0)
     }
 
-    /// Whether an answer with this salt, received from `from`, answers the question that was sent there.
+    /// Returns whether an answer with this salt, received from `from`, answers the request that was sent there.
     #[must_use]
     pub fn is_answer(&self, salt: &str, from: SocketAddr) -> bool {
         from.port() == PORT && salt == self.of(from.ip())
     }
 }
 
-/// Asks confd.
+/// A client of confd, with the cluster's key.
 pub struct Confd {
     key: Hmac<Sha1>,
 }
 
 impl Confd {
-    /// With the cluster's key, `hmac.key` in Ganeti's data directory: all of the file, the newline too.
+    /// Reads the cluster's key, `hmac.key` in Ganeti's data directory. The key is the whole file, with its newline.
     ///
     /// # Errors
-    /// [`ConfdError::Key`] if it cannot be read, [`ConfdError::ShortKey`] if it is empty or cut short.
+    /// [`ConfdError::Key`] if the file cannot be read, [`ConfdError::ShortKey`] if the key is empty or cut short.
     pub fn new(data_dir: &Path) -> Result<Self, ConfdError> {
         let path = data_dir.join("hmac.key");
         let unreadable = |error| ConfdError::Key { path: path.clone(), error };
@@ -175,20 +177,22 @@ impl Confd {
         Ok(Self { key })
     }
 
-    /// What signs, of which other keys are made.
+    /// Returns the signing key, from which other keys are derived.
     pub(crate) fn key(&self) -> Hmac<Sha1> {
         self.key.clone()
     }
 
-    /// Asks all of `peers` at once who is master; returns what came until all have answered or the deadline.
+    /// Asks all of `peers` at once for the master. Returns the answers received before the deadline, or before all have
+    /// answered.
     ///
     /// # Errors
-    /// [`ConfdError::Socket`]; a peer that does not answer is none.
+    /// [`ConfdError::Socket`] if this host cannot ask. A peer that does not answer is not an error.
     pub fn masters(&self, peers: &[IpAddr], deadline: Deadline) -> Result<Vec<MasterAnswer>, ConfdError> {
         let answers = self.ask(peers, &[Question::Master, Question::Serial], deadline)?;
         let master = |from: &IpAddr| {
             let (named, serial) = (answers.get(&(*from, Question::Master))?, answers.get(&(*from, Question::Serial))?);
-            // Another master comes with another serial number of the cluster: the two answers are of one master's time.
+            // A new master changes the serial number of the cluster object: so both answers come from the time of one
+            // master.
             let is_one = named.cluster_serial == serial.cluster_serial;
             let (master, serial) = (named.answer.as_str()?.to_owned(), serial.answer.as_u64()?);
             is_one.then_some(MasterAnswer { from: *from, master, serial })
@@ -196,21 +200,22 @@ impl Confd {
         Ok(peers.iter().filter_map(master).collect())
     }
 
-    /// Whether confd at `peer` answers by the deadline.
+    /// Returns whether confd at `peer` answers by the deadline.
     ///
     /// # Errors
-    /// [`ConfdError::Socket`].
+    /// [`ConfdError::Socket`] if this host cannot ask.
     pub fn answers(&self, peer: IpAddr, deadline: Deadline) -> Result<bool, ConfdError> {
         Ok(!self.ask(&[peer], &[Question::Ping], deadline)?.is_empty())
     }
 
-    /// The question to `candidate` which role `node` has, as a datagram; its answer is recognized by [`Salts::is_answer`].
+    /// Returns the datagram that asks `candidate` for the role of `node`. [`Salts::is_answer`] recognizes the answer.
     #[must_use]
     pub fn role_question(&self, node: &NodeName, salts: &Salts, candidate: IpAddr) -> Vec<u8> {
         self.request(NODE_ROLE, &json!(node), &salts.of(candidate), wall_nanos())
     }
 
-    /// The role in an answer, and the salt of its question; none if it is not signed, an error, or of another question.
+    /// Returns the role in an answer and the salt of its request. Returns `None` for an answer that is not signed by
+    /// the key, reports an error, or has no role.
     #[must_use]
     pub fn role(&self, datagram: &[u8]) -> Option<(String, ConfdNodeRole)> {
         const OFFLINE: u64 = 2;
@@ -223,7 +228,7 @@ impl Confd {
         }
     }
 
-    /// Asks all of `peers` all `questions` at once.
+    /// Sends all `questions` to all of `peers` and returns the answers.
     fn ask(&self, peers: &[IpAddr], questions: &[Question], deadline: Deadline) -> io::Result<Answers> {
         const AGAIN: Duration = Duration::from_millis(150);
         let mut answers = Answers::new();
@@ -235,19 +240,20 @@ impl Confd {
         let any: IpAddr = if first.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0))?;
         let mut buffer = vec![0; ANSWER_LIMIT];
-        // A datagram may be lost, so what is open is asked again.
+        // A datagram may be lost, so open requests are sent again.
         while !open.is_empty() && !deadline.passed() {
             for (question, salts) in questions.iter().zip(&salts) {
                 for (peer, _) in open.iter().filter(|(_, open)| open == question) {
                     let datagram = self.request(question.kind(), &question.query(), &salts.of(*peer), nanos);
-                    // Unreachable is no answer.
+                    // A peer that is unreachable has not answered.
                     let _ = socket.send_to(&datagram, SocketAddr::new(*peer, PORT));
                 }
             }
             let round = deadline.at_most(AGAIN);
             while !open.is_empty() && !round.passed() {
                 socket.set_read_timeout(Some(round.left().max(Duration::from_millis(1))))?;
-                // A refusal by ICMP comes as an error of a later call: of the others' answers, none is lost by it.
+                // An ICMP rejection of one peer arrives as the error of a later call; answers of other peers are not
+                // lost by it.
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
                 let Some((reply, salt)) = self.reply(&buffer[..length]) else { continue };
                 let answered = questions.iter().zip(&salts).find(|(_, salts)| salts.is_answer(&salt, from));
@@ -260,7 +266,7 @@ impl Confd {
         Ok(answers)
     }
 
-    /// What a confd with this key answers to [`Confd::role_question`].
+    /// Returns the answer of a confd with this key to [`Confd::role_question`].
     #[cfg(test)]
     pub(crate) fn role_answer(&self, question: &[u8], role: u8) -> Option<Vec<u8>> {
         let signed: Signed = serde_json::from_slice(question.strip_prefix(MAGIC)?).ok()?;
@@ -268,7 +274,7 @@ impl Confd {
         Some(self.answer(asked["rsalt"].as_str()?, &json!({"protocol": 1, "status": 0, "answer": role, "serial": 9})))
     }
 
-    /// A signed answer to the question with this salt.
+    /// Returns a signed answer to the request with this salt.
     #[cfg(test)]
     fn answer(&self, salt: &str, body: &Value) -> Vec<u8> {
         let message = body.to_string();
@@ -285,7 +291,7 @@ impl Confd {
         datagram
     }
 
-    /// What is signed with the key, in answer to the request with this salt, and no error.
+    /// Returns the reply and its salt, if the datagram is signed with the key and reports no error.
     fn reply(&self, datagram: &[u8]) -> Option<(Reply, String)> {
         let signed: Signed = serde_json::from_slice(datagram.strip_prefix(MAGIC)?).ok()?;
         self.sign(&signed.salt, &signed.msg).verify_slice(&unhex(&signed.hmac)?).ok()?;
@@ -301,7 +307,7 @@ impl Confd {
     }
 }
 
-/// What came to each question.
+/// The replies, by candidate and question.
 type Answers = BTreeMap<(IpAddr, Question), Reply>;
 
 #[derive(Deserialize)]
@@ -311,7 +317,7 @@ struct Signed {
     hmac: String,
 }
 
-/// `ConfdReply`; status 0 is no error.
+/// `ConfdReply` of Ganeti; status 0 means success.
 #[derive(Deserialize)]
 struct Reply {
     status: u8,
@@ -343,7 +349,7 @@ mod tests {
         with_key(b"secret\n")
     }
 
-    /// No datagram is an answer that a confd with the cluster's key has not signed, and none to another question than this one.
+    /// A datagram counts as an answer only if a confd with the cluster's key signed it, and only for its own request.
     #[test]
     fn no_hostile_datagram_is_an_answer() {
         const ALL: usize = 20_000;
@@ -357,7 +363,7 @@ mod tests {
                 .map(|(salt, serial)| (salt, body(json!("n1.lab"), serial)))
                 .collect();
         let mut valid: Vec<Vec<u8>> = signed.iter().map(|(salt, body)| ours.answer(salt, body)).collect();
-        // Without the key, and with an empty one.
+        // Signed with another key, and with an empty one.
         valid.extend(
             [with_key(b"other\n"), with_key(b"")]
                 .map(|foreign| foreign.answer(&salts.of(from.ip()), &body(json!("n3.lab"), u64::MAX))),
@@ -367,14 +373,14 @@ mod tests {
         for number in 0..ALL {
             let bytes = outside::hostile::mutated(&mut dice, &valid);
             let Some((reply, salt)) = ours.reply(&bytes) else { continue };
-            // What is left is what a confd has said, as it said it.
+            // The datagrams that are left are unchanged answers of a confd.
             let said = signed.iter().find(|(known, body)| *known == salt && body["serial"] == reply.cluster_serial);
             assert!(said.is_some_and(|(_, body)| body["answer"] == reply.answer), "{number}");
             assert_eq!(salts.is_answer(&salt, from), salt == signed[0].0, "{number}");
         }
     }
 
-    /// What `DumpSignedJson` of Ganeti 3.0.2 gives for the same key, salt and message.
+    /// The signature of `DumpSignedJson` of Ganeti 3.0.2 for the same key, salt and message.
     #[test]
     fn the_signature_is_ganetis() {
         let mac = confd().sign("1700000000", "[1]");
@@ -396,7 +402,7 @@ mod tests {
         }
     }
 
-    /// An empty key is no secret: whoever sends a datagram would be believed. A key file that was cut short is none either.
+    /// An empty key protects nothing: every sender could sign. The same holds for a key file that was cut short.
     #[test]
     fn a_key_that_is_empty_or_cut_short_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -417,7 +423,7 @@ mod tests {
         assert!(matches!(Confd::new(folder.path()), Err(ConfdError::Key { .. })));
     }
 
-    /// A candidate at `at`, which answers with `answer` to the kind, the query and the salt of each question.
+    /// A candidate at `at`, which calls `answer` with the kind, the query and the salt of each request.
     fn candidate(at: IpAddr, answer: impl Fn(u64, &Value, &str) -> Vec<Vec<u8>> + Send + 'static) {
         let socket = UdpSocket::bind((at, PORT)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -434,7 +440,7 @@ mod tests {
         });
     }
 
-    /// What confd 3.0.2 answers of a configuration with the serial number 7627, whose cluster object has 3189.
+    /// The answer of confd 3.0.2 for a configuration with serial number 7627, whose cluster object has 3189.
     fn as_ganeti(master: &str, kind: u64, query: &Value, salt: &str) -> Vec<u8> {
         let answer = match (kind, query.as_str()) {
             (3, None) => json!(master),
@@ -444,8 +450,8 @@ mod tests {
         confd().answer(salt, &json!({"protocol": 1, "status": 0, "answer": answer, "serial": 3189}))
     }
 
-    /// `serial_no` of `config.data` is what each change increments, and what a node's own copy is compared by: the serial
-    /// number in confd's answers is another one.
+    /// Each change increments the `serial_no` of `config.data`, and a node compares its own copy by it. The serial
+    /// number in confd's answers is a different one.
     #[test]
     fn a_claim_has_the_serial_number_of_the_configuration() {
         let at = IpAddr::from([127, 14, 21, 1]);
@@ -454,12 +460,12 @@ mod tests {
         assert_eq!(answers, [MasterAnswer { from: at, master: "n1.lab".to_owned(), serial: 7627 }]);
     }
 
-    /// The signed answer of one candidate, sent on from the address of another, counts for the first alone.
+    /// A signed answer of one candidate, forwarded from the address of another, counts for the first candidate only.
     #[test]
     fn one_candidates_answer_is_never_anothers() {
         let [honest, relay] = [1, 2].map(|host| IpAddr::from([127, 14, 20, host]));
         candidate(honest, |kind, query, salt| vec![as_ganeti("n1.lab", kind, query, salt)]);
-        // The relay has heard what the other one was asked and answers.
+        // The relay knows the other candidate's request and answers it.
         candidate(relay, |kind, query, salt| {
             let of_the_other = salt.replace("-127.14.20.2", "-127.14.20.1");
             assert_ne!(of_the_other, salt, "each question has its address");
@@ -469,7 +475,7 @@ mod tests {
         assert_eq!(answers.iter().map(|answer| answer.from).collect::<Vec<_>>(), [honest]);
     }
 
-    /// Two answers from two configurations are no claim.
+    /// Two answers from two configurations make no claim.
     #[test]
     fn a_master_and_a_serial_number_of_different_times_are_no_claim() {
         let at = IpAddr::from([127, 14, 22, 1]);

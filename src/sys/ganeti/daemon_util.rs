@@ -1,4 +1,4 @@
-//! Ganeti's daemons on this host: `daemon-util`, their pidfiles, their processes.
+//! Controls Ganeti's daemons on this host through `daemon-util`, their pidfiles and signals.
 //!
 //! Source: `daemons/daemon-util.in`, `lib/daemon.py`.
 
@@ -14,7 +14,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};
 use crate::sys::procfs;
 
-/// The daemons that only the master runs, in the order of their start.
+/// The daemons that run on the master only, in the order of their start.
 pub const MASTER_DAEMONS: [&str; 3] = ["ganeti-wconfd", "ganeti-rapi", "ganeti-luxid"];
 
 /// Every daemon that has a pidfile.
@@ -29,7 +29,7 @@ const DAEMONS: [&str; 8] = [
     "ganeti-metad",
 ];
 
-/// The daemons of one installation.
+/// The daemons of one installation of Ganeti.
 #[derive(Clone, Debug)]
 pub struct Daemons {
     program_dir: PathBuf,
@@ -37,30 +37,31 @@ pub struct Daemons {
 }
 
 impl Daemons {
-    /// With `daemon-util` in `program_dir` and pidfiles in `run_dir`.
+    /// Uses `daemon-util` in `program_dir` and the pidfiles in `run_dir`; reads nothing yet.
     #[must_use]
     pub fn new(program_dir: &Path, run_dir: &Path) -> Self {
         Self { program_dir: program_dir.to_owned(), run_dir: run_dir.to_owned() }
     }
 
-    /// `daemon-util <words>`.
+    /// Runs `daemon-util <words>` until it ends or the deadline passes.
     ///
     /// # Errors
-    /// [`ProgramError`].
+    /// [`ProgramError`] if the program cannot be started, fails or times out.
     pub fn daemon_util(&self, words: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
         run(&self.program_dir.join("daemon-util"), words, &[], deadline).map(drop)
     }
 
-    /// Starts those of the master's daemons that do not run; with `no_voting` without asking the other nodes.
+    /// Starts those of the master's daemons that do not run. With `no_voting` they do not ask the other nodes.
     ///
-    /// One by one: `daemon-util start-master` ends at the first one that runs already, as Debian's `start-stop-daemon`
-    /// refuses a pidfile that is not root's even then. As arguments the options reach the daemons under systemd, too.
+    /// Starts them one by one: `daemon-util start-master` stops at the first daemon that already runs, as Debian's
+    /// `start-stop-daemon` then rejects a pidfile that does not belong to root. Options that are passed as arguments
+    /// reach the daemons under systemd, too.
     ///
     /// # Errors
-    /// [`ProgramError`].
+    /// [`ProgramError`] of the first daemon that does not start; the later ones are not tried.
     pub fn start_master(&self, no_voting: bool, deadline: Deadline) -> Result<(), ProgramError> {
         for daemon in MASTER_DAEMONS.into_iter().filter(|daemon| self.process(daemon).is_none()) {
-            // rapi does not vote and does not know the options.
+            // rapi does not vote and has no such options.
             let words: &[&str] = if no_voting && daemon != "ganeti-rapi" {
                 &["start", daemon, "--no-voting", "--yes-do-it"]
             } else {
@@ -71,7 +72,7 @@ impl Daemons {
         Ok(())
     }
 
-    /// The process of a daemon, by its pidfile, if there is one of that pid and that name.
+    /// Returns the process of a daemon, if a living process has the pid in its pidfile and its name.
     #[must_use]
     pub fn process(&self, daemon: &str) -> Option<Pid> {
         let text = fs::read_to_string(self.pidfile(daemon)).ok()?;
@@ -79,26 +80,28 @@ impl Daemons {
         (name_of(pid)? == kernel_name(daemon)).then(|| Pid::from_raw(pid))
     }
 
-    /// Whether a daemon was started since the host booted and was not stopped on purpose: its pidfile is there.
+    /// Returns whether the pidfile of a daemon exists: the daemon was started since the boot and was not stopped on
+    /// purpose.
     #[must_use]
     pub fn has_run(&self, daemon: &str) -> bool {
         self.pidfile(daemon).exists()
     }
 
-    /// SIGKILL for those of `daemons` that run; returns which.
+    /// Sends SIGKILL to those of `daemons` that run, and returns their names.
     #[must_use]
     pub fn kill<'a>(&self, daemons: &[&'a str]) -> Vec<&'a str> {
         let killed = |daemon: &&str| self.process(daemon).is_some_and(|pid| kill(pid, Signal::SIGKILL).is_ok());
         daemons.iter().copied().filter(killed).collect()
     }
 
-    /// Removes the pidfiles that belong to another user than root and to no living process; returns whose.
+    /// Removes the pidfiles that belong to a user other than root and have no living process. Returns the daemons.
     ///
-    /// With such a file Debian's `start-stop-daemon` refuses to start the daemon ("matching only on non-root pidfile
-    /// is insecure", Ganeti issue 1623): after a power cut with a `/run` that persists, or a SIGKILL.
+    /// With such a file Debian's `start-stop-daemon` rejects the start of the daemon ("matching only on non-root
+    /// pidfile is insecure", Ganeti issue 1623). Such files remain after a SIGKILL, or after a power cut if `/run`
+    /// persists.
     ///
     /// # Errors
-    /// When a file cannot be removed.
+    /// The error of the file system for the first file that cannot be removed.
     pub fn clear_stale_pidfiles(&self) -> io::Result<Vec<&'static str>> {
         let mut cleared = Vec::new();
         for (daemon, path) in self.stale_pidfiles() {
@@ -110,7 +113,8 @@ impl Daemons {
         Ok(cleared)
     }
 
-    /// The daemons that do not run and whose pidfile belongs to another user than root, each with the file.
+    /// Returns the daemons that do not run and whose pidfile belongs to a user other than root, with the path of the
+    /// file.
     #[must_use]
     pub fn stale_pidfiles(&self) -> Vec<(&'static str, PathBuf)> {
         let is_stale = |daemon: &str, path: &Path| {
@@ -126,13 +130,13 @@ impl Daemons {
     }
 }
 
-/// Whether a `gnt-cluster master-failover` runs on this host, whoever started it.
+/// Returns whether a `gnt-cluster master-failover` runs on this host, no matter who started it.
 #[must_use]
 pub fn failover_under_way() -> bool {
     let is_one = |folder: &Path| {
         let words = fs::read(folder.join("cmdline")).ok()?;
         let mut words = words.split(|byte| *byte == 0);
-        // The interpreter comes first: "python3 /usr/sbin/gnt-cluster master-failover".
+        // The interpreter is the first word: "python3 /usr/sbin/gnt-cluster master-failover".
         let is_cluster = words.by_ref().take(3).any(|word| word.ends_with(b"/gnt-cluster"));
         (is_cluster && words.next() == Some(b"master-failover")).then_some(())
     };
@@ -142,12 +146,12 @@ pub fn failover_under_way() -> bool {
 fn name_of(pid: i32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // A zombie has its name still, and holds nothing any more.
+    // A zombie still has its name, and holds no resources.
     let zombie = state.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
     (!zombie).then(|| name.trim().to_owned())
 }
 
-/// The kernel keeps 15 bytes of a name (`proc_pid_comm(5)`).
+/// The kernel keeps 15 bytes of a process name (`proc_pid_comm(5)`).
 fn kernel_name(daemon: &str) -> &str {
     daemon.get(..15).unwrap_or(daemon)
 }
@@ -174,7 +178,7 @@ mod tests {
         }
     }
 
-    /// Ganeti issue 1623: only such files are touched. Root's are not: `start-stop-daemon` takes those.
+    /// Ganeti issue 1623: only such files are removed. `start-stop-daemon` accepts files of root.
     #[test]
     fn only_stale_pidfiles_of_others_are_cleared() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,59 +1,59 @@
-//! Ganeti's files on this host.
+//! Paths of Ganeti's files on this host, and the reader of `config.data`. Only reads.
 
 use std::path::{Path, PathBuf};
 
 use crate::core::ganeti::config::{BadConfigData, GanetiConfig};
 use crate::sys::limited;
 
-/// Ganeti's data folder.
+/// Ganeti's data directory.
 pub const DATA_DIR: &str = "/var/lib/ganeti";
 
-/// Ganeti's configuration, in that folder; only on master candidates.
+/// Name of Ganeti's configuration file in that directory; only master candidates have it.
 pub const CONFIG: &str = "config.data";
 
-/// The most bytes that are read of it: an instance with its disks and network interfaces takes some 4 KiB, so this is more than
-/// 10,000 of them.
+/// The most bytes that are read of `config.data`. An instance with its disks and network interfaces takes about 4 KiB,
+/// so the limit holds more than 10,000 instances.
 pub const CONFIG_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// The socket of Ganeti's query daemon, luxid; it is there only on the master.
+/// The socket of Ganeti's query daemon luxid; it exists only on the master.
 pub const LUXI_SOCKET: &str = "/var/run/ganeti/socket/ganeti-query";
 
-/// Why Ganeti's configuration was not read.
+/// The reason why Ganeti's configuration was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum GanetiFilesError {
-    /// No such file: this host is no master candidate, or runs no Ganeti.
+    /// The file does not exist: this host is not a master candidate, or does not run Ganeti.
     #[error("there is no {}: this host is no master candidate of a Ganeti cluster", .0.display())]
     NotCandidate(PathBuf),
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: std::io::Error,
     },
-    /// It was read and cannot be used.
+    /// The file was read and is not a usable configuration.
     #[error("cannot use {}: {error}", path.display())]
     Bad {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The fault in the configuration.
         error: BadConfigData,
     },
 }
 
-/// Reads the bytes of `config.data` in Ganeti's data folder.
+/// Reads the bytes of `config.data` in Ganeti's data directory.
 ///
 /// # Errors
-/// What the file system says; also for a file of more than [`CONFIG_LIMIT`].
+/// The error of the file system; also for a file of more than [`CONFIG_LIMIT`] bytes.
 pub fn read_config_text(data_dir: &Path) -> std::io::Result<Vec<u8>> {
     limited::read(&data_dir.join(CONFIG), CONFIG_LIMIT)
 }
 
-/// Reads `config.data` in Ganeti's data folder.
+/// Reads and parses `config.data` in Ganeti's data directory.
 ///
 /// # Errors
-/// [`GanetiFilesError`].
+/// [`GanetiFilesError`] if the file does not exist, cannot be read, or is not a usable configuration.
 pub fn read_config(data_dir: &Path) -> Result<GanetiConfig, GanetiFilesError> {
     let path = data_dir.join(CONFIG);
     let text = match read_config_text(data_dir) {
@@ -70,7 +70,7 @@ pub fn read_config(data_dir: &Path) -> Result<GanetiConfig, GanetiFilesError> {
 mod tests {
     use super::*;
 
-    /// A configuration without end is an error, before any of it is parsed, and no cluster without nodes.
+    /// A configuration without end is an error before any of it is parsed; it never counts as a cluster without nodes.
     #[test]
     fn a_configuration_beyond_the_limit_is_not_read() {
         let folder = tempfile::tempdir().unwrap();

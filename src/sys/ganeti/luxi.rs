@@ -1,7 +1,8 @@
-//! LUXI, the protocol of Ganeti's query daemon: a Unix socket, JSON, and one byte 03h after each message.
+//! Client of LUXI, the protocol of Ganeti's query daemon luxid: JSON over a Unix socket, with one byte 03h after each
+//! message.
 //!
-//! Source: Ganeti's `lib/luxi.py`, `lib/rpc/transport.py`, `src/Ganeti/Luxi.hs`. Only what fencing and
-//! the roles need.
+//! Source: Ganeti's `lib/luxi.py`, `lib/rpc/transport.py`, `src/Ganeti/Luxi.hs`. Implements only the requests that
+//! fencing and the roles need.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -17,45 +18,46 @@ use super::files::LUXI_SOCKET;
 use crate::core::node::NodeName;
 use crate::sys::clock::Deadline;
 
-/// The end of a message (`luxiEom`, `src/Ganeti/Constants.hs`).
+/// The byte that ends a message (`luxiEom`, `src/Ganeti/Constants.hs`).
 const END: u8 = 3;
 
-/// The version that is spoken (`LUXI_VERSION`: Ganeti 3.0; luxid does not look at it).
+/// The protocol version in each request (`LUXI_VERSION` of Ganeti 3.0). luxid does not check it.
 const VERSION: u64 = 3_000_000;
 
-/// The most that is read of an answer, in bytes.
+/// The most bytes that are read of an answer.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 
-/// Whether luxid here answers, and takes `here` for the master. A host that was lost as the master believes by its files that it still
-/// is, and its luxid does not start.
+/// Returns whether luxid on this host answers and names `here` as the master.
+///
+/// After a crash, a former master still is the master by its own files. Its luxid does not start then.
 #[must_use]
 pub fn serves(here: &NodeName, deadline: Deadline) -> bool {
     let info = Luxi::connect(Path::new(LUXI_SOCKET), deadline).and_then(|mut luxi| luxi.cluster_info());
     info.is_ok_and(|info| info.get("master").and_then(Value::as_str) == Some(here.as_str()))
 }
 
-/// Why luxid did not take a request.
+/// The reason why a request to luxid failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LuxiError {
-    /// Nobody listens there: this host is not the master, or its daemons are down.
+    /// No process listens on the socket: this host is not the master, or its daemons are down.
     #[error("no luxid answers at {}: {error}", path.display())]
     Connect {
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// The error of the connection.
         error: io::Error,
     },
-    /// The request is out, the answer is not in yet. Ganeti asks every master candidate before it confirms a job, and
-    /// waits 5 s for each that is dead (`lib/jqueue`, connect time-out): the job is usually done all the same.
+    /// The request was sent and no answer arrived in time. Ganeti asks every master candidate before it confirms a job,
+    /// and waits 5 s for each dead one (connect timeout in `lib/jqueue`). The job usually succeeds nevertheless.
     #[error("luxid has the request and has not confirmed it yet")]
     Unconfirmed,
-    /// It hung up.
+    /// The exchange failed, for example because luxid closed the connection.
     #[error("luxid took the request and hung up: {0}")]
     Exchange(#[from] io::Error),
-    /// The answer is no answer.
+    /// The answer cannot be parsed or lacks what was asked for.
     #[error("luxid's answer cannot be read: {0}")]
     Answer(String),
-    /// Ganeti refused.
+    /// Ganeti rejected the request.
     #[error("Ganeti refused: {0}")]
     Refused(String),
 }
@@ -68,10 +70,11 @@ pub struct Luxi {
 }
 
 impl Luxi {
-    /// Connects; nothing here waits past `deadline`, not even for a luxid that is stopped.
+    /// Connects to luxid. Neither this call nor a later request waits past `deadline`, not even for a luxid that is
+    /// stopped.
     ///
     /// # Errors
-    /// [`LuxiError::Connect`].
+    /// [`LuxiError::Connect`] if luxid does not accept the connection in time.
     pub fn connect(path: &Path, deadline: Deadline) -> Result<Self, LuxiError> {
         let stream = open(path, deadline).map_err(|error| LuxiError::Connect { path: path.to_owned(), error })?;
         Ok(Self { stream, deadline })
@@ -80,16 +83,17 @@ impl Luxi {
     /// Submits one job and returns its number.
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails, Ganeti rejects the job, or the answer has no job number.
     pub fn submit_job(&mut self, opcodes: &[Value]) -> Result<u64, LuxiError> {
         let answer = self.call("SubmitJob", &json!([opcodes]))?;
         number_of(&answer).ok_or_else(|| LuxiError::Answer(format!("{answer} is no job number")))
     }
 
-    /// Submits jobs that belong together (`SubmitManyJobs`) and returns the number of the last.
+    /// Submits jobs that belong together (`SubmitManyJobs`) and returns the number of the last one.
     ///
     /// # Errors
-    /// [`LuxiError`]; [`LuxiError::Refused`] as soon as one was refused.
+    /// [`LuxiError`] if the exchange fails; [`LuxiError::Refused`] if Ganeti rejects one of the jobs. Others may have
+    /// been accepted then.
     pub fn submit_jobs(&mut self, jobs: &[Vec<Value>]) -> Result<u64, LuxiError> {
         if let [job] = jobs {
             return self.submit_job(job);
@@ -97,7 +101,7 @@ impl Luxi {
         let answer = self.call("SubmitManyJobs", &json!([jobs]))?;
         let unreadable = || LuxiError::Answer(format!("{answer} is no list of jobs"));
         let mut last = Err(unreadable());
-        // Each is [true, number] or [false, reason].
+        // Each job has `[true, number]` or `[false, reason]`.
         for job in answer.as_array().ok_or_else(unreadable)? {
             last = match (job.get(0).and_then(Value::as_bool), job.get(1)) {
                 (Some(true), Some(number)) => number_of(number).ok_or_else(unreadable),
@@ -108,46 +112,46 @@ impl Luxi {
         last
     }
 
-    /// What luxid says of the cluster (`QueryClusterInfo`), its master by the key `master`. It is what
-    /// `gnt-cluster master-ping` asks: whoever answers it serves.
+    /// Returns luxid's description of the cluster (`QueryClusterInfo`), with the master under the key `master`.
+    /// `gnt-cluster master-ping` sends the same request: a luxid that answers it serves the cluster.
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails.
     pub fn cluster_info(&mut self) -> Result<Value, LuxiError> {
         self.call("QueryClusterInfo", &json!([]))
     }
 
-    /// Whether the daemon at the other end answers: wconfd speaks the same frames and has this method for it
+    /// Checks that the daemon at the other end answers. wconfd uses the same frames and has this method
     /// (`src/Ganeti/WConfd/Core.hs`).
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the daemon does not answer.
     pub fn echo(&mut self) -> Result<(), LuxiError> {
         self.call("echo", &json!(["gnt-ha"])).map(drop)
     }
 
-    /// Whether the job queue is drained, by whomever.
+    /// Returns whether the job queue is drained, by gnt-ha or by an administrator.
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails or the answer has no flag.
     pub fn is_drained(&mut self) -> Result<bool, LuxiError> {
         let answer = self.call("QueryConfigValues", &json!([["drain_flag"]]))?;
         let flag = answer.get(0).and_then(Value::as_bool);
         flag.ok_or_else(|| LuxiError::Answer(format!("{answer} does not tell whether the queue is drained")))
     }
 
-    /// Drains the job queue, or lets it take jobs again (`SetDrainFlag`).
+    /// Drains the job queue, or opens it again (`SetDrainFlag`).
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails or Ganeti rejects the request.
     pub fn set_drain_flag(&mut self, drain: bool) -> Result<(), LuxiError> {
         self.call("SetDrainFlag", &json!([drain])).map(drop)
     }
 
-    /// How many jobs are under way: running, or waiting for their locks.
+    /// Returns the number of jobs that run or wait for their locks.
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails or the answer has no list of jobs.
     pub fn jobs_under_way(&mut self) -> Result<usize, LuxiError> {
         let filter = json!(["|", ["=", "status", "running"], ["=", "status", "waiting"]]);
         let answer = self.call("Query", &json!(["job", ["id"], filter]))?;
@@ -158,19 +162,19 @@ impl Luxi {
             .ok_or_else(|| LuxiError::Answer("it holds no list of jobs".to_owned()))
     }
 
-    /// What became of a job.
+    /// Returns the state of the job with this number.
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails or the answer does not contain the job.
     pub fn job_state(&mut self, number: u64) -> Result<JobState, LuxiError> {
         let answer = self.call("Query", &json!(["job", ["status", "opresult"], ["=", "id", number]]))?;
         JobState::read(&answer).ok_or_else(|| LuxiError::Answer(format!("it does not tell of job {number}")))
     }
 
-    /// Cancels a job that has not begun (`CancelJob`; one that runs goes on). Returns what Ganeti says of it.
+    /// Cancels a job that has not started (`CancelJob`); a job that runs continues. Returns Ganeti's message.
     ///
     /// # Errors
-    /// [`LuxiError`]; [`LuxiError::Refused`] when it is not cancelled.
+    /// [`LuxiError`] if the exchange fails; [`LuxiError::Refused`] if the job is not cancelled.
     pub fn cancel_job(&mut self, number: u64) -> Result<String, LuxiError> {
         let answer = self.call("CancelJob", &json!([number, false]))?;
         match (answer.get(0).and_then(Value::as_bool), answer.get(1).and_then(Value::as_str)) {
@@ -180,10 +184,11 @@ impl Luxi {
         }
     }
 
-    /// Asks anything of luxid.
+    /// Sends one request to luxid and returns its result.
     ///
     /// # Errors
-    /// [`LuxiError`].
+    /// [`LuxiError`] if the exchange fails, the time is over, Ganeti rejects the request, or the answer cannot be
+    /// parsed.
     pub fn call(&mut self, method: &str, arguments: &Value) -> Result<Value, LuxiError> {
         let mut request = json!({"method": method, "args": arguments, "version": VERSION}).to_string().into_bytes();
         request.push(END);
@@ -214,8 +219,8 @@ impl Luxi {
     }
 }
 
-/// Whether somebody listens at `path`: a look at the socket, no question. A full backlog has a listener behind it, who
-/// does not take what comes.
+/// Returns whether a process listens at `path`. Only connects, sends no request. A full backlog counts as a listener
+/// that does not accept connections.
 #[must_use]
 pub fn is_listening(path: &Path, deadline: Deadline) -> bool {
     match open(path, deadline) {
@@ -224,22 +229,22 @@ pub fn is_listening(path: &Path, deadline: Deadline) -> bool {
     }
 }
 
-/// What became of a job.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// It waits or runs.
+    /// The job waits or runs.
     UnderWay,
-    /// It succeeded.
+    /// The job succeeded.
     Done,
-    /// It failed or was cancelled, and why.
+    /// The job failed or was cancelled, with the reason.
     Failed(String),
-    /// Ganeti does not know it any more.
+    /// Ganeti has no such job any more.
     Gone,
 }
 
 impl JobState {
-    /// Of `{"data": [[[kind, status], [kind, results]]]}`; kind 0 is an answer, 3 none as there is no such job
-    /// (`RSNormal`, `RSUnavail`: `src/Ganeti/Constants.hs`).
+    /// Parses `{"data": [[[kind, status], [kind, results]]]}`. Kind 0 is a value; kind 3 means that there is no such
+    /// job (`RSNormal`, `RSUnavail`: `src/Ganeti/Constants.hs`).
     fn read(answer: &Value) -> Option<Self> {
         let row = answer.get("data")?.as_array()?.first()?.as_array()?;
         let [status, results] = row.as_slice() else { return None };
@@ -254,8 +259,8 @@ impl JobState {
     }
 }
 
-/// The first text of an opcode's result that is an error: `["OpPrereqError", ["why", "kind"]]`. What an operation that took
-/// too long says is nothing: `["OpExecError", [""]]`.
+/// Returns the first error text in an opcode's result: `["OpPrereqError", ["why", "kind"]]`. An operation that timed
+/// out reports an empty text: `["OpExecError", [""]]`.
 fn failure_in(results: &Value) -> String {
     let error = |result: &Value| {
         let why = result.get(1)?.get(0)?.as_str()?;
@@ -265,12 +270,12 @@ fn failure_in(results: &Value) -> String {
     results.iter().find_map(error).unwrap_or_else(|| "it was cancelled, or does not say why".to_owned())
 }
 
-/// A job's number; newer versions send it as text.
+/// Parses a job number; newer versions of Ganeti send it as text.
 fn number_of(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// `{"success": true, "result": ...}`, or `[ExceptionName, [arguments]]` as the result of a failure.
+/// Parses `{"success": true, "result": ...}`. The result of a failure is `[ExceptionName, [arguments]]`.
 fn result_of(answer: &[u8]) -> Result<Value, LuxiError> {
     let mut answer: Value = serde_json::from_slice(answer).map_err(|error| LuxiError::Answer(error.to_string()))?;
     let result = answer.get_mut("result").map(Value::take).unwrap_or_default();
@@ -281,7 +286,8 @@ fn result_of(answer: &[u8]) -> Result<Value, LuxiError> {
     }
 }
 
-/// A blocking connect would wait for ever once a stopped luxid's backlog (5) is full; this one is asked again.
+/// Connects without blocking and tries again until the deadline. A blocking connect would wait without end once the
+/// backlog (5) of a stopped luxid is full.
 fn open(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
     const PAUSE: Duration = Duration::from_millis(20);
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
@@ -343,7 +349,7 @@ mod tests {
         assert!(matches!(served(b"{\"success\": true"), Err(LuxiError::Exchange(_))));
     }
 
-    /// As luxid 3.0.2 answers.
+    /// The answers are those of luxid 3.0.2.
     #[test]
     fn what_became_of_a_job_is_told() {
         let state = |row: Value| JobState::read(&json!({"fields": [], "data": [row]}));
@@ -366,7 +372,8 @@ mod tests {
         assert!(matches!(gone, Err(LuxiError::Connect { .. })));
     }
 
-    /// A luxid that hangs while questions queue up is still there: what takes it for gone would leave it running.
+    /// A luxid that hangs while requests queue up still exists. A caller that took it for absent would leave it
+    /// running.
     #[test]
     fn a_full_backlog_is_a_listener() {
         let folder = tempfile::tempdir().unwrap();
@@ -386,7 +393,7 @@ mod tests {
         assert!(!is_listening(&path, soon()));
     }
 
-    /// SIGSTOP of luxid: its backlog fills and a plain connect would hang past every deadline.
+    /// After a SIGSTOP of luxid its backlog fills, and a plain connect would hang past every deadline.
     #[test]
     fn a_stopped_luxid_does_not_hang_us() {
         let folder = tempfile::tempdir().unwrap();

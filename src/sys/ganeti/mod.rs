@@ -1,4 +1,4 @@
-//! Ganeti on this host: its files, its daemons, and what they answer.
+//! Ganeti on this host: its files, its daemons and their protocols.
 
 pub mod confd;
 pub mod daemon_util;

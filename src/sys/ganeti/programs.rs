@@ -1,5 +1,5 @@
-//! Which node has which OOB program, as this host knows it, and whether it has what a fencing needs. Reads Ganeti's files,
-//! Pacemaker's configuration, and the files that `config.toml` names.
+//! The OOB program of each node as this host knows it, and whether this host has what fencing needs. Reads Ganeti's
+//! files, Pacemaker's configuration, and the files that `config.toml` names.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,19 +19,19 @@ use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
 use crate::sys::trusted_file::{check_program, read_secret};
 
-/// What a host that is no master candidate lacks, so that it does not fence: another host does.
+/// What a host that is not a master candidate lacks for fencing. Such a host does not fence; another host does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lacks {
-    /// Ganeti's file with its nodes.
+    /// Ganeti's file with the names of its nodes.
     #[error("it has no list of Ganeti's nodes ({})", .0.display())]
     Nodes(PathBuf),
-    /// Pacemaker's configuration cannot be read, and why.
+    /// Pacemaker's configuration cannot be read, with the reason.
     #[error(
         "what it has to know is in Pacemaker's configuration, and {0}: have Pacemaker run here as a full member, or name one \
          program for all nodes by oob_program="
     )]
     Cib(String),
-    /// Pacemaker's configuration says nothing of the programs.
+    /// Pacemaker's configuration has no copy of the programs.
     #[error(
         "Pacemaker's configuration has no copy of Ganeti's OOB programs (property {PROPERTY}), which gnt-ha setup --apply makes \
          on Ganeti's master; or name one program for all nodes by oob_program="
@@ -43,56 +43,57 @@ pub enum Lacks {
          gnt-ha setup --apply was run on Ganeti's master"
     )]
     Node(NodeName),
-    /// A program cannot be run.
+    /// A program is missing, is not trusted or cannot be run.
     #[error("{0}")]
     Program(String),
-    /// Pacemaker's configuration does not say which `config.toml` is the right one.
+    /// Pacemaker's configuration has no digest of the right `config.toml`.
     #[error(
         "Pacemaker's configuration does not tell which {} is the right one (property {DIGEST_PROPERTY}): gnt-ha setup --apply on \
          Ganeti's master", .0.display()
     )]
     Digest(PathBuf),
-    /// `config.toml` cannot be used.
+    /// `config.toml` cannot be read or is not valid.
     #[error("{error}; copy it from Ganeti's master: gnt-cluster copyfile {}", path.display())]
     Config {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the configuration.
         error: String,
     },
-    /// `config.toml` is another one than that of Ganeti's master: it may name another machine for a node.
+    /// `config.toml` differs from that of Ganeti's master: it may name another machine for a node.
     #[error(
         "{path} here is another one than that with which gnt-ha setup --apply was last run on Ganeti's master, and may name another \
          machine for a node; find out which of the two is right, copy that one to all nodes from a host that has it (gnt-cluster \
          copyfile {path}), then gnt-ha setup --apply on the master", path = .0.display()
     )]
     Other(PathBuf),
-    /// Nothing that `config.toml` names can be used here.
+    /// This host cannot use any device that `config.toml` names.
     #[error("no node can be switched by {}: it needs the secrets that it names (gnt-cluster copyfile)", .0.display())]
     Devices(PathBuf),
 }
 
-/// What a host knows that does not hold Ganeti's configuration.
+/// What a host without Ganeti's configuration knows of the nodes and their programs.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// Ganeti's nodes, by its file `ssconf_node_list`, which every node has; none where that cannot be read.
+    /// Ganeti's nodes from the file `ssconf_node_list`, which every node has; empty if the file cannot be read.
     pub nodes: Vec<NodeName>,
     node_list: PathBuf,
-    /// What Pacemaker's configuration says; or why it cannot be read.
+    /// The copy in Pacemaker's configuration, or the reason why it cannot be read.
     kept: Result<Kept, String>,
 }
 
-/// What Pacemaker's configuration keeps for such hosts.
+/// What Pacemaker's configuration holds for hosts that are not master candidates.
 #[derive(Clone, Debug)]
 struct Kept {
-    /// By the cluster property [`PROPERTY`].
+    /// From the cluster property [`PROPERTY`].
     programs: Option<Programs>,
-    /// By the cluster property [`DIGEST_PROPERTY`].
+    /// From the cluster property [`DIGEST_PROPERTY`].
     digest: Option<Digest>,
 }
 
 impl Copy {
-    /// Reads it.
+    /// Reads the list of nodes in `data_dir` and Pacemaker's configuration at `cib`. Never fails: each method reports
+    /// what it lacks.
     #[must_use]
     pub fn read(data_dir: &Path, cib: &Path) -> Self {
         let kept = match cib::resources(cib) {
@@ -108,26 +109,26 @@ impl Copy {
         Self { nodes, node_list: data_dir.join("ssconf_node_list"), kept }
     }
 
-    /// The program of a node, by the copy.
+    /// Returns the OOB program of a node, from the copy.
     ///
     /// # Errors
-    /// [`Lacks`]: also of a node that it does not name.
+    /// [`Lacks`] if there is no copy, or the copy does not name the node.
     pub fn of_node(&self, node: &NodeName) -> Result<&Path, Lacks> {
         self.programs()?.of_node(node).ok_or_else(|| Lacks::Node(node.clone()))
     }
 
-    /// The copy of the programs.
+    /// Returns the copy of the programs.
     ///
     /// # Errors
-    /// [`Lacks::Cib`], [`Lacks::Programs`].
+    /// [`Lacks::Cib`] if Pacemaker's configuration cannot be read, [`Lacks::Programs`] if it has no copy.
     pub fn programs(&self) -> Result<&Programs, Lacks> {
         self.kept()?.programs.as_ref().ok_or(Lacks::Programs)
     }
 
-    /// Each node that has a program, with it. `by_option` is the program of every node, whatever the copy says.
+    /// Returns each node that has a program, with the program. `by_option` replaces the program of every node.
     ///
     /// # Errors
-    /// [`Lacks`].
+    /// [`Lacks`] if the list of nodes is missing, or the copy is needed and missing.
     pub fn with_program(&self, by_option: Option<&Path>) -> Result<Vec<(NodeName, PathBuf)>, Lacks> {
         if self.nodes.is_empty() {
             return Err(Lacks::Nodes(self.node_list.clone()));
@@ -142,27 +143,28 @@ impl Copy {
         Ok(all(&|node| programs.of_node(node).map(Path::to_owned)))
     }
 
-    /// The configuration at `path`, if it is that of Ganeti's master.
+    /// Returns the configuration at `path`, if it is that of Ganeti's master.
     ///
     /// # Errors
-    /// [`Lacks`].
+    /// [`Lacks`] if the digest of the master's configuration is unknown, the file cannot be used, or it differs.
     pub fn configuration(&self, path: &Path) -> Result<Config, Lacks> {
         let right = self.kept()?.digest.ok_or_else(|| Lacks::Digest(path.to_owned()))?;
         let here = loaded(path)?;
         if here.digest() == right { Ok(here) } else { Err(Lacks::Other(path.to_owned())) }
     }
 
-    /// Whether the configuration at `path` can be used, and is certainly not that of Ganeti's master. A master candidate fences by it
-    /// all the same, and says so.
+    /// Returns whether the configuration at `path` can be used and is proven to differ from that of Ganeti's master. A
+    /// master candidate still fences by it, and reports that it differs.
     #[must_use]
     pub fn contradicts(&self, path: &Path) -> bool {
         matches!(self.configuration(path), Err(Lacks::Other(_)))
     }
 
-    /// Whether this host holds a configuration, and the copy, which Pacemaker gives to each member when it joins, does not name it as a
-    /// candidate. Either Ganeti has taken the role of a candidate from it while it was away, and what it holds is old; or Ganeti has just
-    /// given it the role, and the copy does not follow yet. Which of the two cannot be told here. Without a copy nothing is known of
-    /// that.
+    /// Returns whether this host has Ganeti's configuration although the copy does not name it as a master candidate.
+    ///
+    /// Pacemaker gives the copy to each member when the member joins. There are two possible causes. Ganeti has demoted
+    /// this node while it was away, and its configuration is old. Or Ganeti has just promoted this node, and the copy
+    /// is not updated yet. This host cannot distinguish them. Returns `false` without a copy.
     #[must_use]
     pub fn denies(&self, ganeti: &GanetiConfig) -> bool {
         let Some(programs) = self.kept.as_ref().ok().and_then(|kept| kept.programs.as_ref()) else { return false };
@@ -188,10 +190,11 @@ fn loaded(path: &Path) -> Result<Config, Lacks> {
     config_file::load(path).map_err(|error| Lacks::Config { path: path.to_owned(), error: error.to_string() })
 }
 
-/// Whether this host has what the fence device needs; `None` where Pacemaker has no `fence_ganeti` device, or this host does not
-/// know (a remote node, which fences nobody).
+/// Returns whether this host has what the fence device needs. Returns `None` if Pacemaker has no `fence_ganeti` device,
+/// or if this host cannot know (a remote node, which does not fence).
 ///
-/// `config` is `config.toml`, which a host needs where the programs are ours, with the secrets that it names.
+/// `config` is the path of `config.toml`. A host needs it, and the secrets that it names, for nodes that use our
+/// program.
 #[must_use]
 pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence> {
     let resources = cib::resources(cib).ok().flatten()?;
@@ -217,14 +220,16 @@ pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence>
     Some(if able.is_ok() { may } else { MayFence::No })
 }
 
-/// The nodes that this host can fence, of those with these programs. Every program is here, as the device's monitor wants it; and
-/// where they are ours, `config` is the right one, and one node at least can be switched by it. That one node has no levels, or
-/// none that can be used, is no reason to leave all others to fewer hosts.
+/// Returns the nodes that this host can fence, of those with these programs.
 ///
-/// `copy` is that of a host that is no master candidate.
+/// Every program must exist here, as the device's monitor requires. For nodes with our program, `config` must be the
+/// right one and must be able to switch at least one node. A single node without usable levels is not a reason to leave
+/// all other nodes to fewer hosts.
+///
+/// `copy` is `None` on a master candidate.
 ///
 /// # Errors
-/// [`Lacks`], where it can fence none.
+/// [`Lacks`] if this host can fence none of the nodes.
 pub fn able(
     programs: Vec<(NodeName, PathBuf)>,
     copy: Option<&Copy>,
@@ -245,7 +250,7 @@ pub fn able(
     }
 }
 
-/// Whether one of the nodes that have our program can be switched by the configuration.
+/// Checks that the configuration can switch at least one of the nodes that use our program.
 fn can_switch(ours: &[(NodeName, PathBuf)], copy: Option<&Copy>, path: &Path) -> Result<(), Lacks> {
     if ours.is_empty() {
         return Ok(());

@@ -1,15 +1,15 @@
-//! Hosts that have what a fencing needs, and hosts that lack a part of it.
+//! Hosts that have what fencing needs, and hosts that lack a part of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// A host: its Ganeti files, its copy of Pacemaker's configuration, its programs.
+/// A host with its Ganeti files, its copy of Pacemaker's configuration and its programs.
 struct Host(tempfile::TempDir);
 
 impl Host {
-    /// A regular node that has everything.
+    /// Returns a regular node that lacks nothing.
     fn regular() -> Self {
         let host = Self(tempfile::tempdir().unwrap());
         fs::write(host.path("ssconf_node_list"), "n1.lab\nn2.lab\nn3.lab\n").unwrap();
@@ -26,7 +26,7 @@ impl Host {
         host
     }
 
-    /// The copy, as `gnt-ha setup` makes it.
+    /// Returns the copy in the form of `gnt-ha setup`.
     fn copy(&self) -> String {
         format!("{},n1.lab,n2.lab,n3.lab", self.path("ganeti-oob").display())
     }
@@ -44,7 +44,7 @@ impl Host {
         self.mode("config.toml", 0o644);
     }
 
-    /// With the digest of the configuration as it is here now.
+    /// Writes Pacemaker's configuration with the digest of the current configuration on this host.
     fn cib(&self, programs: &str, parameter: &str) {
         let here = config_file::load(&self.path("config.toml"))
             .map_or_else(|_| String::new(), |config| config.digest().to_string());
@@ -62,7 +62,7 @@ impl Host {
         fs::write(self.path("cib.xml"), text).unwrap();
     }
 
-    /// Ganeti's configuration, which makes it a candidate.
+    /// Writes Ganeti's configuration, which makes the host a master candidate.
     fn candidate(&self) {
         let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1",
             "ndparams": {"oob_program": self.path("ganeti-oob")}}, "nodegroups": {"g": {}},
@@ -70,7 +70,7 @@ impl Host {
         fs::write(self.path("config.data"), text.to_string()).unwrap();
     }
 
-    /// Another configuration than that of Ganeti's master: the BMC of another machine.
+    /// Changes the configuration, so that it differs from that of Ganeti's master: it names the BMC of another machine.
     fn make_older(&self) {
         let text = fs::read_to_string(self.path("config.toml")).unwrap();
         self.config(&text.replace("{short}.bmc", "{short}.old-bmc"));
@@ -96,7 +96,7 @@ fn who_has_what_is_needed_may_fence_and_candidates_first() {
     assert!(MayFence::Candidate > MayFence::Yes && MayFence::Yes > MayFence::No);
 }
 
-/// Each part of what is needed, taken away.
+/// Each case removes one part of what is needed.
 #[test]
 fn who_lacks_a_part_of_it_may_not() {
     type Plant = fn(&Host);
@@ -132,7 +132,7 @@ fn who_lacks_a_part_of_it_may_not() {
     assert_eq!(host.may(), Some(MayFence::No), "half a configuration");
 }
 
-/// What a host lacks is said with the file and what to do.
+/// The error names the missing file and the next step.
 #[test]
 fn what_is_lacked_is_named_with_what_to_do() {
     let said = |plant: &dyn Fn(&Host), words: &[&str]| {
@@ -162,8 +162,8 @@ fn what_is_lacked_is_named_with_what_to_do() {
     assert_eq!(copy.of_node(&added), Err(Lacks::Node(added)));
 }
 
-/// A comment or a host's own watchdog makes no other configuration, and a candidate fences by its own: `gnt-ha check` compares
-/// those.
+/// A comment or a host's own watchdog does not make another configuration. A candidate fences by its own file;
+/// `gnt-ha check` compares the files of candidates.
 #[test]
 fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
     let host = Host::regular();
@@ -176,7 +176,7 @@ fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
     assert_eq!(host.may(), Some(MayFence::Candidate));
 }
 
-/// A candidate that fences by another configuration says so; of one that cannot be compared nothing is said.
+/// A candidate that fences by another configuration reports it; if the files cannot be compared, there is no report.
 #[test]
 fn another_configuration_is_told_from_one_that_is_not_known() {
     let host = Host::regular();
@@ -191,8 +191,9 @@ fn another_configuration_is_told_from_one_that_is_not_known() {
     assert!(!contradicts(), "no configuration");
 }
 
-/// A candidate is lost, `config.toml` changes on all others, and the host is back with both old files: Ganeti tells a node that is
-/// offline nothing. By the copy, which Pacemaker gives to each member, it is no candidate, and compares its file as a regular node does.
+/// A candidate is lost, `config.toml` changes on all other hosts, and the host returns with both old files, as Ganeti
+/// sends nothing to an offline node. By the copy, which Pacemaker gives to each member, it is not a candidate. It
+/// compares its file as a regular node does.
 #[test]
 fn a_host_that_was_a_candidate_when_it_was_lost_is_none_when_it_is_back() {
     let host = Host::regular();
@@ -214,7 +215,7 @@ fn a_host_that_was_a_candidate_when_it_was_lost_is_none_when_it_is_back() {
     assert_eq!(host.may(), Some(MayFence::Candidate), "Ganeti has it as one again");
 }
 
-/// Where our program has another configuration, nodes with a program of somebody else's are fenced all the same.
+/// If our program has another configuration, nodes with a foreign program are fenced nevertheless.
 #[test]
 fn another_configuration_takes_only_the_nodes_that_it_is_read_for() {
     let host = Host::regular();
@@ -230,7 +231,7 @@ fn another_configuration_takes_only_the_nodes_that_it_is_read_for() {
     assert_eq!(able(), ["n2.lab"]);
 }
 
-/// A program of somebody else's needs nothing of ours; the device's parameter counts before the copy.
+/// A foreign program needs no file of ours; the device's parameter takes precedence over the copy.
 #[test]
 fn the_parameter_and_foreign_programs_need_no_configuration() {
     let host = Host::regular();
@@ -243,7 +244,8 @@ fn the_parameter_and_foreign_programs_need_no_configuration() {
     assert_eq!(host.may(), Some(MayFence::Yes));
 }
 
-/// Without a device of ours, without Pacemaker's configuration (a remote node), without Ganeti nothing is said.
+/// The result is unknown without a device of ours, without Pacemaker's configuration (a remote node), or without
+/// Ganeti.
 #[test]
 fn who_does_not_know_says_nothing() {
     let host = Host::regular();

@@ -1,19 +1,20 @@
-//! What runs on this host, as far as that can be told without Ganeti's master.
+//! Counts what runs on this host, as far as that is known without Ganeti's master. Reads `/run/ganeti` and `/proc`.
 
 use std::fs;
 use std::path::Path;
 
-/// Pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
+/// Directory of the pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
 const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
 
-/// Instances of Ganeti's fake hypervisor, a file each (`lib/hypervisor/hv_fake.py`).
+/// Directory with one file for each instance of Ganeti's fake hypervisor (`lib/hypervisor/hv_fake.py`).
 const FAKE: &str = "/run/ganeti/fake-hypervisor";
 
-/// Instances of Ganeti's LXC hypervisor that were started in this boot, a folder each (`lib/hypervisor/hv_lxc.py`,
+/// Directory with one directory for each LXC instance that Ganeti started since the boot (`lib/hypervisor/hv_lxc.py`,
 /// `_INSTANCE_DIR`).
 const LXC: &str = "/run/ganeti/lxc/instance";
 
-/// How many instances run; none where that cannot be told: Xen's and LXC's are not Ganeti's processes.
+/// Returns the number of running instances. Returns `None` if it is unknown: instances of Xen and LXC are not processes
+/// of Ganeti's.
 #[must_use]
 pub fn instances() -> Option<u32> {
     if Path::new("/proc/xen/capabilities").exists() || holds_anything(Path::new(LXC)) {
@@ -30,7 +31,7 @@ pub fn instances() -> Option<u32> {
     u32::try_from(kvm + fake).ok()
 }
 
-/// Whether a folder that is there has an entry, or cannot be read.
+/// Returns whether the directory exists and has an entry, or cannot be read.
 fn holds_anything(folder: &Path) -> bool {
     match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_some(),
@@ -38,8 +39,8 @@ fn holds_anything(folder: &Path) -> bool {
     }
 }
 
-/// How many DRBD devices are primary here (`/proc/drbd` of DRBD 8, which Ganeti uses; `drbdsetup(8)`). None where that cannot
-/// be told: DRBD 9 lists no devices there.
+/// Returns the number of DRBD devices that are primary on this host, from `/proc/drbd` of DRBD 8, which Ganeti uses
+/// (`drbdsetup(8)`). Returns `None` if it is unknown: DRBD 9 lists no devices there.
 #[must_use]
 pub fn drbd_primaries() -> Option<u32> {
     match fs::read_to_string("/proc/drbd") {
@@ -57,7 +58,7 @@ fn primaries_in(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Of a container it is known that it was started in this boot, and not that it has ended.
+    /// The directory of a container shows that the container was started in this boot, and not whether it has ended.
     #[test]
     fn a_container_that_was_started_makes_the_number_unknown() {
         let folder = tempfile::tempdir().unwrap();
@@ -68,7 +69,7 @@ mod tests {
         assert!(holds_anything(&folder.path().join("file")), "what cannot be read");
     }
 
-    /// What another version does not list is unknown, and never none.
+    /// The number of devices that another version does not list is unknown, never 0.
     #[test]
     fn only_the_list_of_drbd_8_is_counted() {
         let eight = "version: 8.4.11 (api:1/proto:86-101)\n 0: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C\n \

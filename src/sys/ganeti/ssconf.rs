@@ -1,7 +1,7 @@
-//! Ganeti's ssconf files: what every node that is not offline knows of the cluster, one item a line.
+//! Reader of Ganeti's ssconf files: what every node that is not offline knows of the cluster, one item a line.
 //!
-//! Source: `lib/ssconf.py` (`SimpleStore`; the limit is its `_MAX_SIZE`), `src/Ganeti/WConfd/Ssconf.hs`. A file
-//! tells what this node was told last, not what is: a node that was offline or dead keeps its old files.
+//! Source: `lib/ssconf.py` (`SimpleStore`; the limit is its `_MAX_SIZE`), `src/Ganeti/WConfd/Ssconf.hs`. A file shows
+//! what this node received last, which may be old: a node that was offline or dead keeps its old files.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,50 +11,50 @@ use std::path::{Path, PathBuf};
 use crate::core::ganeti::ssconf;
 use crate::core::node::{BadNodeName, NodeName};
 
-/// The most that one of these files may hold, in bytes.
+/// The most bytes that one of these files may have.
 pub const LIMIT: u64 = 128 * 1024;
 
-/// The ssconf files of one data folder.
+/// The ssconf files of one data directory.
 #[derive(Clone, Debug)]
 pub struct Ssconf {
     data_dir: PathBuf,
 }
 
-/// Why a file was not read.
+/// The reason why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum SsconfError {
-    /// No such file: no Ganeti node.
+    /// The file does not exist: this host is not a node of a Ganeti cluster.
     #[error("there is no {}: this host is no node of a Ganeti cluster (or set data_dir)", .0.display())]
     Absent(PathBuf),
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// Larger than Ganeti would have written it, or no text.
+    /// The file is larger than Ganeti's limit, is not UTF-8 text, or has a value that is not valid.
     #[error("{} is no file of Ganeti's: {reason}", path.display())]
     Bad {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault, as a clause.
         reason: String,
     },
 }
 
 impl Ssconf {
-    /// The files in Ganeti's data folder.
+    /// The files in Ganeti's data directory; reads nothing yet.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         Self { data_dir: data_dir.to_owned() }
     }
 
-    /// The lines of the file `ssconf_<key>`, without those that are empty.
+    /// Reads the lines of the file `ssconf_<key>`, without empty lines.
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`] if the file does not exist, cannot be read, is too large, or is not UTF-8 text.
     pub fn lines(&self, key: &str) -> Result<Vec<String>, SsconfError> {
         let path = self.data_dir.join(format!("ssconf_{key}"));
         let mut bytes = Vec::new();
@@ -70,59 +70,59 @@ impl Ssconf {
         ssconf::lines(&bytes).ok_or_else(|| SsconfError::Bad { path, reason: "it is no UTF-8 text".to_owned() })
     }
 
-    /// The first line of the file `ssconf_<key>`; `None` if it holds none.
+    /// Reads the first line of the file `ssconf_<key>`; `None` if the file has no line.
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`].
     pub fn line(&self, key: &str) -> Result<Option<String>, SsconfError> {
         Ok(self.lines(key)?.into_iter().next())
     }
 
-    /// Who is master, as this node was told last; `None` for nobody.
+    /// Reads the name of the master that this node received last; `None` if Ganeti has no master.
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`]; [`SsconfError::Bad`] if the name is not valid.
     pub fn master(&self) -> Result<Option<NodeName>, SsconfError> {
         const KEY: &str = "master_node";
         self.checked(KEY, ssconf::master(&self.lines(KEY)?))
     }
 
-    /// The node names in the file `ssconf_<key>` (`node_list`, `online_nodes`, `master_candidates`...).
+    /// Reads the node names in the file `ssconf_<key>` (`node_list`, `online_nodes`, `master_candidates`...).
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`]; [`SsconfError::Bad`] if a name is not valid.
     pub fn names(&self, key: &str) -> Result<Vec<NodeName>, SsconfError> {
         self.checked(key, ssconf::names(&self.lines(key)?))
     }
 
-    /// The addresses in `ssconf_<key>` (`master_candidates_ips`); lines that hold none are skipped.
+    /// Reads the addresses in `ssconf_<key>` (`master_candidates_ips`). Skips lines without an address.
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`].
     pub fn addresses(&self, key: &str) -> Result<Vec<IpAddr>, SsconfError> {
         Ok(ssconf::addresses(&self.lines(key)?))
     }
 
-    /// The lines `name ip` of `ssconf_<key>` (`node_primary_ips`, `node_secondary_ips`).
+    /// Reads the lines `name ip` of `ssconf_<key>` (`node_primary_ips`, `node_secondary_ips`).
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`].
     pub fn name_addresses(&self, key: &str) -> Result<Vec<(NodeName, IpAddr)>, SsconfError> {
         Ok(ssconf::name_addresses(&self.lines(key)?))
     }
 
-    /// The port of each node's SSH (`ssconf_ssh_ports`: the node parameter `ssh_port`).
+    /// Reads the SSH port of each node (`ssconf_ssh_ports`: the node parameter `ssh_port`).
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`].
     pub fn ssh_ports(&self) -> Result<Vec<(NodeName, u16)>, SsconfError> {
         Ok(ssconf::ports(&self.lines("ssh_ports")?))
     }
 
-    /// The cluster's tags.
+    /// Reads the tags of the cluster.
     ///
     /// # Errors
-    /// [`SsconfError`].
+    /// [`SsconfError`], as [`Ssconf::lines`].
     pub fn cluster_tags(&self) -> Result<Vec<String>, SsconfError> {
         self.lines("cluster_tags")
     }

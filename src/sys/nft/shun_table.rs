@@ -1,9 +1,11 @@
-//! The rules: one table of ours, and one more where this host has a bridge.
+//! The nftables rules that shun addresses: one table of ours, and a second one on a host with a bridge. Reads and
+//! changes only these tables.
 //!
-//! Ahead of connection tracking (its hooks are at -200, `nf_ip_hook_priorities`), so that no rule that accepts what is
-//! established comes first. What comes in is dropped, what goes out over TCP is answered with a reset, so that it fails at
-//! once; anything else that goes out is dropped, which fails at once too (EPERM). Never an ICMP error: corosync has one UDP
-//! socket for all its peers, and an error that arrives for one of them is taken for one of another (libknet 1.25).
+//! The hooks run before connection tracking (its hooks have priority -200, `nf_ip_hook_priorities`), so that no rule
+//! that accepts established connections comes first. Incoming packets are dropped. Outgoing TCP packets are answered
+//! with a reset, so that a connection fails at once. Other outgoing packets are dropped, which fails at once, too
+//! (EPERM). The rules never send an ICMP error: corosync has one UDP socket for all its peers, and takes an error of
+//! one peer for an error of another (libknet 1.25).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,35 +18,35 @@ use crate::sys::command::ProgramError;
 use crate::sys::nft;
 use crate::sys::tcp_check::NODED_PORT;
 
-/// The table's name, in the families `inet` and `bridge`.
+/// The name of the table, in the families `inet` and `bridge`.
 pub const TABLE: &str = "gnt-ha-shunned";
 
-/// Ahead of everything that accepts.
+/// The priority of the hooks, before everything that accepts packets.
 const PRIORITY: i32 = -400;
 
-/// What is refused of each address.
+/// The shunned addresses, each with its scope.
 pub type ShunnedAddresses = BTreeMap<IpAddr, ShunScope>;
 
-/// What the kernel has.
+/// The shun rules that the kernel has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppliedRules {
-    /// What is refused of each address.
+    /// The shunned addresses, each with its scope.
     pub addresses: ShunnedAddresses,
-    /// The kernel's numbers of table, chains and rules: other ones mean that they were gone in between.
+    /// The kernel's handles of table, chains and rules. A different id means that the rules were absent in between.
     pub ruleset_id: String,
 }
 
-/// What became of an application.
+/// The result of [`apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// Nothing had to be changed.
+    /// The kernel had these rules already.
     AlreadySo(AppliedRules),
     /// The kernel has changed its rules.
     Done(AppliedRules),
 }
 
 impl Applied {
-    /// What the kernel has now.
+    /// Returns the rules that the kernel has now.
     #[must_use]
     pub const fn refused(&self) -> &AppliedRules {
         match self {
@@ -53,13 +55,14 @@ impl Applied {
     }
 }
 
-/// Has the kernel refuse exactly what is `wanted`, and reads it back.
+/// Makes the kernel shun exactly the addresses in `wanted`, and reads the rules back.
 ///
-/// Rules that stand are left as they are, and so is their seal: only addresses come and go. Where the kernel has other
-/// addresses than were `told` before, somebody has changed them, and everything is made anew, with another seal.
+/// Existing rules stay, with their ruleset id: only addresses are added and removed. If the kernel has other addresses
+/// than `told`, which was applied before, another program has changed them. All rules are made again then, with a new
+/// ruleset id.
 ///
 /// # Errors
-/// [`ProgramError`], also when the kernel does not have what it was told.
+/// [`ProgramError`] if `nft` fails, or the kernel does not have the rules afterwards.
 pub fn apply(told: &ShunnedAddresses, wanted: &ShunnedAddresses, deadline: Deadline) -> Result<Applied, ProgramError> {
     let bridged = has_bridge();
     let before = read(bridged, deadline)?;
@@ -94,18 +97,18 @@ pub fn apply(told: &ShunnedAddresses, wanted: &ShunnedAddresses, deadline: Deadl
     }
 }
 
-/// What the kernel refuses now. A table that is not whole refuses nothing that counts.
+/// Returns the addresses that the kernel shuns. A table that is damaged counts as empty.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `nft` fails.
 pub fn refused(deadline: Deadline) -> Result<AppliedRules, ProgramError> {
     refused_if_known(deadline).map(Option::unwrap_or_default)
 }
 
-/// What the kernel refuses now; none of a table that is not whole, which may still refuse something.
+/// Returns the addresses that the kernel shuns; `None` for a damaged table, which may still drop packets.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `nft` fails.
 pub fn refused_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, ProgramError> {
     Ok(match read(has_bridge(), deadline)? {
         Found::Whole(refused) => Some(refused),
@@ -114,10 +117,10 @@ pub fn refused_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, Prog
     })
 }
 
-/// Lets a connection from here to the noded of `address` through, for some seconds, as the kernel counts them.
+/// Permits connections from this host to the noded of `address` for this number of seconds, by the kernel's clock.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `nft` fails.
 pub fn allow_noded(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<(), ProgramError> {
     let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
     nft::apply(&[json!({"add": {"element": set_of("inet", "asked", address, element)}})], deadline)
@@ -126,7 +129,7 @@ pub fn allow_noded(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// A table that is not as it was made: a chain flushed, a rule taken out.
+    /// The table differs from what was made: a chain was flushed, or a rule was deleted.
     Damaged,
     Whole(AppliedRules),
 }
@@ -146,7 +149,7 @@ fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
     Ok(Found::Whole(whole))
 }
 
-/// What a listing refuses, if its chains and rules are the ones that were made.
+/// Returns the shunned addresses in a listing, if its chains and rules are those that were made.
 fn whole(listing: &[Value], wanted: &[Chain]) -> Option<AppliedRules> {
     let objects = |kind: &'static str| listing.iter().filter_map(move |object| object.get(kind));
     let text = |object: &Value, key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -182,7 +185,7 @@ fn whole(listing: &[Value], wanted: &[Chain]) -> Option<AppliedRules> {
 }
 
 struct Chain {
-    /// Its name is its hook's.
+    /// The name of the chain and of its hook.
     name: &'static str,
     rules: Vec<Value>,
 }
@@ -195,7 +198,7 @@ fn field(protocol: &str, field: &str, right: Value) -> Value {
     json!({"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}})
 }
 
-/// `ip saddr @all4`, and so on.
+/// Returns a match such as `ip saddr @tcp4`.
 fn to_or_from(version: u8, direction: &str, set: &str) -> Value {
     field(if version == 4 { "ip" } else { "ip6" }, direction, json!(format!("@{set}{version}")))
 }
@@ -204,7 +207,7 @@ fn chains() -> Vec<Chain> {
     let (drop, accept) = (json!({"drop": null}), json!({"accept": null}));
     let reset = json!({"reject": {"type": "tcp reset"}});
     let tcp = || meta("==", "l4proto", "tcp");
-    // The hole for a question to its noded comes first.
+    // The exception for connections to a noded comes first.
     let mut prerouting = vec![json!([meta("==", "iifname", "lo"), accept])];
     let mut output = vec![json!([meta("==", "oifname", "lo"), accept])];
     let mut forward = Vec::new();
@@ -236,7 +239,7 @@ fn chains() -> Vec<Chain> {
     ]
 }
 
-/// What passes from one port of a bridge to another, instances' traffic, sees none of the hooks above.
+/// The hooks above do not see packets that a bridge forwards between its ports, such as instances' traffic.
 fn bridge_chains() -> Vec<Chain> {
     let drop = json!({"drop": null});
     let mut forward = Vec::new();
@@ -261,7 +264,7 @@ fn has_bridge() -> bool {
 }
 
 fn remove() -> Vec<Value> {
-    // Adding it first lets the removal succeed where there is none.
+    // The table is added first, so that the deletion succeeds if there is none.
     let table = |family: &str| json!({"table": {"family": family, "name": TABLE}});
     ["inet", "bridge"]
         .iter()

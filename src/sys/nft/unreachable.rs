@@ -1,16 +1,17 @@
-//! Nodes whose noded is unreachable from this host for a while: connections to it fail at once,
-//! and those that stand are ended.
+//! Makes the noded of dead nodes unreachable from this host for a limited time, with an nftables table of its own.
+//! Connections to it fail at once, and existing ones are ended.
 //!
-//! Ganeti waits 5 s for a connection to a dead node (`lib/rpc/node.py`): seven times in one failover, and for each
-//! dead candidate at every step of a job. An *unreachable* address ends each of these at once, and ends its wait for
-//! the master IP to vanish, too (`lib/bootstrap.py`, `TcpPing`). Only for what is proven to be gone.
+//! Ganeti waits 5 s for a connection to a dead node (`lib/rpc/node.py`): seven times in one failover, and for each dead
+//! candidate at every step of a job. An *unreachable* address ends each of these waits at once. It also ends Ganeti's
+//! wait for the master IP to vanish (`lib/bootstrap.py`, `TcpPing`). It is used only for nodes that are proven to be
+//! down.
 //!
-//! Both ask noded's TCP port, and nothing else is touched. corosync has one UDP socket for all its peers: what is refused
-//! for one of them is an error of the next datagram, to another. Survivors lost each other within a second and a half of
-//! it, and the master role stopped for want of a quorum (libknet 1.25).
+//! Both use noded's TCP port, and the rules affect no other traffic. corosync has one UDP socket for all its peers: a
+//! rejected datagram to one peer is an error of the next datagram, to another peer. With such a rule, survivors lost
+//! each other within 1.5 s, and the master role stopped without quorum (libknet 1.25).
 //!
-//! The kernel itself ends it, whatever became of us, as the addresses are elements with a time-out of a set in a table of
-//! our own (nft(8)): a host that comes back must find this one.
+//! The kernel ends it by itself, even if gnt-ha dies: the addresses are set elements with a timeout in a table of our
+//! own (nft(8)). A host that returns must be able to reach this one.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,14 +24,14 @@ use crate::sys::connections::{self, Which};
 use crate::sys::nft;
 use crate::sys::tcp_check::NODED_PORT;
 
-/// The table; all of it is ours.
+/// The name of the table, which belongs to gnt-ha as a whole.
 const TABLE: &str = "gnt-ha-unreachable";
 
-/// How long `nft` may take.
+/// The time limit of one `nft` command.
 const EACH: Duration = Duration::from_secs(2);
 
-/// Makes the noded of `addresses` unreachable from this host for `time`, in whole seconds, as far as that works: it saves time, and
-/// nothing depends on it. An address that is unreachable already keeps the time that it has left.
+/// Makes the noded of `addresses` unreachable from this host for `time`, in whole seconds. A failure is logged only:
+/// this saves time, and nothing depends on it. An address that is already unreachable keeps its remaining time.
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
         told(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
@@ -38,26 +39,26 @@ pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     }
 }
 
-/// Makes reachable again what [`make_unreachable`] has made unreachable and the kernel has not let go yet.
+/// Ends all effects of [`make_unreachable`] that the kernel has not ended yet.
 pub fn make_reachable() {
-    // Adding it first lets the removal succeed where there is none.
+    // The table is added first, so that the deletion succeeds if there is none.
     let both = [json!({"add": {"table": table()}}), json!({"delete": {"table": table()}})];
     told(nft::apply(&both, Deadline::after(EACH)));
 }
 
-/// Whether [`make_unreachable`] has this address and the kernel has not let it go yet; none if that cannot be known. Changes
-/// nothing.
+/// Returns whether [`make_unreachable`] has made this address unreachable and the kernel has not ended it yet. Returns
+/// `None` if that is unknown. Changes nothing.
 #[must_use]
 pub fn is_made_unreachable(address: IpAddr) -> Option<bool> {
     let objects = nft::list("inet", TABLE, Deadline::after(EACH)).ok()?;
     Some(objects.unwrap_or_default().iter().any(|object| holds(object, address)))
 }
 
-/// Whether this object of a listing is a set with the address in it.
+/// Returns whether this object of a listing is a set that contains the address.
 fn holds(object: &Value, address: IpAddr) -> bool {
     let address = address.to_string();
     let elements = object.pointer("/set/elem").and_then(Value::as_array);
-    // With a time-out an element is an object.
+    // An element with a timeout is an object.
     elements.into_iter().flatten().any(|element| element.pointer("/elem/val").unwrap_or(element) == address.as_str())
 }
 
@@ -71,7 +72,7 @@ fn table() -> Value {
     json!({"family": "inet", "name": TABLE})
 }
 
-/// One transaction (libnftables-json(5)): the kernel takes all of it or nothing.
+/// Returns the commands of one transaction (libnftables-json(5)): the kernel applies all or none.
 fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
     let of_ours = |name: &str| json!({"family": "inet", "table": TABLE, "name": name});
     let with = |mut base: Value, more: Value| {
@@ -81,9 +82,9 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
         base
     };
     let set = |name: &str, kind: &str| json!({"add": {"set": with(of_ours(name), json!({"type": kind, "flags": ["timeout"]}))}});
-    // Ahead of connection tracking, which lets through what is established.
+    // The hook runs before connection tracking, which accepts established connections.
     let hook = json!({"type": "filter", "hook": "output", "prio": -300, "policy": "accept"});
-    // An address that this host takes over meanwhile, the master IP, is reached over lo from then on.
+    // If this host takes over an address meanwhile, such as the master IP, its packets go over lo.
     let leaves = json!({"match": {"op": "!=", "left": {"meta": {"key": "oifname"}}, "right": "lo"}});
     let reject = |protocol: &str, set: &str, answer: (&str, &str)| {
         let to_them = json!({"match": {
@@ -114,7 +115,7 @@ fn rules(addresses: &[IpAddr], seconds: u64) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    /// As nft(8) lists a set with time-outs, and one without.
+    /// The listing has the form of nft(8), with one element with a timeout and one without.
     #[test]
     fn an_address_is_found_in_a_listing() {
         let set = json!({"set": {"family": "inet", "name": "unreachable4", "table": TABLE, "type": "ipv4_addr", "handle": 1,

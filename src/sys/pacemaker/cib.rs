@@ -1,7 +1,8 @@
-//! Pacemaker's configuration on this host: read from the file that pacemaker-based keeps, written by Pacemaker's tools.
+//! Pacemaker's configuration on this host: read from the file that pacemaker-based keeps, changed with Pacemaker's
+//! tools.
 //!
-//! The file follows a change on each full member at once (within 30 ms, measured). Where Pacemaker does not run it is as
-//! old as that; a remote node has none.
+//! The file contains a change within 30 ms on each full member (measured). On a host where Pacemaker does not run, the
+//! file is as old as Pacemaker's last run; a remote node has no such file.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,50 +17,50 @@ use crate::core::reconcile::Pause;
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};
 
-/// Where pacemaker-based keeps it.
+/// The file in which pacemaker-based keeps the configuration.
 pub const FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 
-/// The most that such a file may hold, in bytes.
+/// The most bytes that such a file may have.
 const LIMIT: u64 = 32 * 1024 * 1024;
 
-/// The set of properties that is ours.
+/// The property set that belongs to gnt-ha.
 const SET: &str = "--set-name=gnt-ha";
 
-/// For how long the file may show what was there before.
+/// The time for which the file may still have the old content.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How often the file is looked at while a change is waited for.
+/// The interval between two reads of the file while a change is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Why the configuration is not known.
+/// The reason why the configuration is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum CibError {
-    /// No such file.
+    /// The file does not exist: Pacemaker has never run on this host as a full member.
     #[error(
         "there is no {}: Pacemaker has never run on this host as a full member, so whether the cluster is paused \
          cannot be known here", .0.display()
     )]
     Absent(PathBuf),
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("cannot read {}, so whether the cluster is paused cannot be known: {error}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// It was read and cannot be used.
+    /// The file was read and is not a valid configuration.
     #[error("cannot use {}, so whether the cluster is paused cannot be known: {error}", path.display())]
     Bad {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The fault in the configuration.
         error: BadCib,
     },
 }
 
 impl CibError {
-    /// The same for whoever asks for something else than a pause.
+    /// Returns the error text for a caller that does not ask for the pause.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -70,32 +71,32 @@ impl CibError {
     }
 }
 
-/// Why a change was not made.
+/// The reason why a change was not made, or is not proven.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// Pacemaker's tool.
+    /// Pacemaker's tool failed.
     #[error(transparent)]
     Tool(#[from] ProgramError),
-    /// What was changed is not seen in the file.
+    /// The tool succeeded, and the file does not contain the change.
     #[error("crm_attribute succeeded, but {} does not contain the change (crm_attribute --type crm_config --name {PAUSE} --query)", .0.display())]
     NotSeen(PathBuf),
-    /// The file.
+    /// The file cannot be read back.
     #[error(transparent)]
     Cib(#[from] CibError),
 }
 
-/// Reads it. `power_agents` are agents that the configuration names as such that switch power.
+/// Reads the configuration. `power_agents` are the agents that `config.toml` names as switching power.
 ///
 /// # Errors
-/// [`CibError`].
+/// [`CibError`] if the file does not exist, cannot be read, or is not a valid configuration.
 pub fn read(path: &Path, power_agents: &BTreeSet<String>) -> Result<Cib, CibError> {
     Cib::parse(&text(path)?, power_agents).map_err(|error| CibError::Bad { path: path.to_owned(), error })
 }
 
-/// Reads what the administrator has configured; none where Pacemaker has never run.
+/// Reads the resources, devices, constraints and properties; `None` on a host where Pacemaker has never run.
 ///
 /// # Errors
-/// [`CibError`], but never [`CibError::Absent`].
+/// [`CibError::Unreadable`] or [`CibError::Bad`], never [`CibError::Absent`].
 pub fn resources(path: &Path) -> Result<Option<Resources>, CibError> {
     match text(path) {
         Err(CibError::Absent(_)) => Ok(None),
@@ -120,26 +121,26 @@ fn text(path: &Path) -> Result<String, CibError> {
     }
 }
 
-/// Pauses the whole cluster, and returns when this host's file has it.
+/// Pauses reconciliation in the whole cluster. Returns when the file on this host contains the pause.
 ///
 /// # Errors
-/// [`ChangeError`].
+/// [`ChangeError`] if `crm_attribute` fails, or the file does not contain the pause at the deadline.
 pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), ChangeError> {
-    // One word with its value, which may begin with a dash.
+    // The value is part of the option, as it may begin with a dash.
     let update = format!("--update={}", pause.to_property());
     change(&[SET, &update], deadline)?;
-    // Somebody else's may stand before it.
+    // A pause in another property set may take precedence, so any pause counts.
     wait_until(path, deadline, |cib| cib.pause.is_some())
 }
 
-/// Takes the pause of the cluster away, and returns when this host's file has none.
+/// Deletes the pause of the cluster. Returns when the file on this host has no pause.
 ///
 /// # Errors
-/// [`ChangeError`].
+/// [`ChangeError`] if `crm_attribute` fails, or the file still contains a pause at the deadline.
 pub fn delete_pause(path: &Path, deadline: Deadline) -> Result<(), ChangeError> {
     change(&[SET, "--delete"], deadline)?;
     match wait_until(path, deadline.at_most(SOON), |cib| cib.pause.is_none()) {
-        // Somebody put one into another set.
+        // The pause is in another property set than ours.
         Err(ChangeError::NotSeen(_)) => change(&["--delete"], deadline)?,
         seen => return seen,
     }

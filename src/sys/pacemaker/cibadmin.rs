@@ -1,4 +1,5 @@
-//! A copy of Pacemaker's configuration and state, to try a change on; and the change itself.
+//! Copies of Pacemaker's configuration and state for trying a change, and changes of the running cluster, both with
+//! Pacemaker's tools.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
@@ -10,16 +11,16 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::simulation::{Death, lost, without_quorum};
 use crate::sys::clock::Deadline;
 
-/// Merges what it is given: what is not named stays (cibadmin(8)).
+/// Merges a fragment; what the fragment does not name stays (cibadmin(8)).
 const MERGE: [&str; 4] = ["--modify", "--allow-create", "--xml-pipe", "--sync-call"];
 
-/// Takes out the one element that it is given, known by its id.
+/// Deletes one element, by its id.
 const DELETE: [&str; 3] = ["--delete", "--xml-pipe", "--sync-call"];
 
-/// The configuration and state of the running cluster.
+/// Reads the configuration and state of the running cluster.
 ///
 /// # Errors
-/// [`PacemakerError`].
+/// [`PacemakerError`] if Pacemaker does not run here or `cibadmin` fails.
 pub fn query(deadline: Deadline) -> Result<String, PacemakerError> {
     if super::started_ms().is_none() {
         return Err(PacemakerError::NotHere);
@@ -27,33 +28,34 @@ pub fn query(deadline: Deadline) -> Result<String, PacemakerError> {
     answer("cibadmin", &["--query"], &[], &[], deadline)
 }
 
-/// Merges `fragment` into the running cluster's configuration.
+/// Merges `fragment` into the configuration of the running cluster.
 ///
 /// # Errors
-/// [`PacemakerError`].
+/// [`PacemakerError`] if `cibadmin` fails.
 pub fn merge(fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
     answer("cibadmin", &MERGE, &[], fragment.as_bytes(), deadline).map(drop)
 }
 
-/// Takes one element, known by its id, out of the running cluster's configuration.
+/// Deletes one element, by its id, from the configuration of the running cluster.
 ///
 /// # Errors
-/// [`PacemakerError`].
+/// [`PacemakerError`] if `cibadmin` fails.
 pub fn delete(element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
     answer("cibadmin", &DELETE, &[], element.as_bytes(), deadline).map(drop)
 }
 
-/// A copy in a folder of its own, which goes with it.
+/// A copy of the configuration in a directory of its own; dropping this value deletes both.
 pub struct Trial {
     folder: PathBuf,
     file: PathBuf,
 }
 
 impl Trial {
-    /// Below `run`, which the next boot empties; 0600, as the configuration may hold passwords.
+    /// Writes the copy below `run`, which the next boot empties. The file has mode 0600, as the configuration may
+    /// contain passwords.
     ///
     /// # Errors
-    /// [`PacemakerError::File`].
+    /// [`PacemakerError::File`] if the directory or the file cannot be made.
     pub fn begin(run: &Path, cib: &str) -> Result<Self, PacemakerError> {
         let folder = run.join(format!("cib-copy-{}", std::process::id()));
         let file = folder.join("cib.xml");
@@ -71,15 +73,15 @@ impl Trial {
     /// Merges `fragment` into the copy.
     ///
     /// # Errors
-    /// [`PacemakerError`].
+    /// [`PacemakerError`] if `cibadmin` fails.
     pub fn merge(&self, fragment: &str, deadline: Deadline) -> Result<(), PacemakerError> {
         self.cibadmin(&MERGE, fragment, deadline)
     }
 
-    /// Takes one element, known by its id, out of the copy.
+    /// Deletes one element, by its id, from the copy.
     ///
     /// # Errors
-    /// [`PacemakerError`].
+    /// [`PacemakerError`] if `cibadmin` fails.
     pub fn delete(&self, element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
         self.cibadmin(&DELETE, element, deadline)
     }
@@ -89,19 +91,20 @@ impl Trial {
         answer("cibadmin", words, &environment, xml.as_bytes(), deadline).map(drop)
     }
 
-    /// Has Pacemaker look for faults in it (crm_verify(8)).
+    /// Checks the copy with crm_verify(8).
     ///
     /// # Errors
-    /// [`PacemakerError::Failed`] with what it found.
+    /// [`PacemakerError::Failed`] with the faults that it finds; [`PacemakerError::Start`] if it cannot be started.
     pub fn verify(&self, deadline: Deadline) -> Result<(), PacemakerError> {
         let file = self.file.display().to_string();
         answer("crm_verify", &["--verbose", "--xml-file", &file], &[], &[], deadline).map(drop)
     }
 
-    /// What Pacemaker would do by it now, or after this death, with the quorum of now or without one, as `crm_simulate --output-as=xml`.
+    /// Simulates what Pacemaker would do with the copy: now or after this death, with the quorum of now or without
+    /// quorum. Returns the output of `crm_simulate --output-as=xml`.
     ///
     /// # Errors
-    /// [`PacemakerError`].
+    /// [`PacemakerError`] if a file cannot be written, the node has no state, or a tool fails.
     pub fn simulate(
         &self,
         death: Option<&Death>,
@@ -121,7 +124,7 @@ impl Trial {
         answer("crm_simulate", &words, &[], &[], deadline)
     }
 
-    /// A copy of `file` without quorum. `crm_simulate --quorum` (tried with 2.1.5) changes nothing.
+    /// Writes a copy of `file` without quorum. `crm_simulate --quorum` changes nothing (tested with 2.1.5).
     fn lose_quorum(&self, file: &Path) -> Result<PathBuf, PacemakerError> {
         let path = self.folder.join("without-quorum.xml");
         let failed = |error| PacemakerError::File { path: path.clone(), error };
@@ -130,8 +133,8 @@ impl Trial {
         Ok(path)
     }
 
-    /// A second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the same way, but of
-    /// Pacemaker 3.0.0 it then says no transition, and over a name that it does not know it aborts.
+    /// Writes a second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the
+    /// same way. But in Pacemaker 3.0.0 it prints no transition then, and it aborts for an unknown name.
     fn lose(&self, node: &PacemakerName, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
         let path = self.folder.join("lost.xml");
         let failed = |error| PacemakerError::File { path: path.clone(), error };

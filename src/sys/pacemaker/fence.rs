@@ -1,4 +1,4 @@
-//! Fencing by Pacemaker, asked for by its own tool (stonith_admin(8)).
+//! Requests fencing from Pacemaker, and confirms that a node is off, with Pacemaker's own tool (stonith_admin(8)).
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use crate::core::reconcile::Membership;
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};
 
-/// How often Pacemaker is asked whether it has taken a confirmation.
+/// The interval between two reads of the node's state while a confirmation is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What is asked for.
+/// The fencing action that is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fencing {
-    /// Off, and it stays off.
+    /// `off`: the node stays off.
     Off,
-    /// Off, and on again.
+    /// `reboot`: the node is switched off and on again.
     Reboot,
 }
 
-/// Has Pacemaker fence a node, and waits for it; the fencing itself gets `given`.
+/// Requests the fencing of a node and waits for its end. The fencing itself may take `given`, in whole seconds.
 ///
 /// # Errors
-/// [`ProgramError`]: it was not fenced, or is not known to be.
+/// [`ProgramError`] if the node was not fenced, or the result is unknown.
 pub fn fence(node: &PacemakerName, what: Fencing, given: Duration, deadline: Deadline) -> Result<(), ProgramError> {
     let option = match what {
         Fencing::Off => "--fence",
@@ -34,26 +34,26 @@ pub fn fence(node: &PacemakerName, what: Fencing, given: Duration, deadline: Dea
     run(Path::new("stonith_admin"), &[option, node.as_str(), "--timeout", &seconds], &[], deadline).map(drop)
 }
 
-/// Why Pacemaker does not take a node for off though it was told so.
+/// The reason why Pacemaker does not regard a node as off after the confirmation.
 #[derive(Debug, thiserror::Error)]
 pub enum NotConfirmed {
-    /// It was not told.
+    /// The confirmation was not sent: the tool failed.
     #[error(transparent)]
     Tool(#[from] ProgramError),
-    /// It was told, and what it holds of the node says otherwise.
+    /// The tool succeeded, and Pacemaker's state of the node contradicts the confirmation.
     #[error("stonith_admin --confirm succeeded, and Pacemaker still has {node} {}", word(*member))]
     Still {
-        /// The node.
+        /// The name of the node.
         node: PacemakerName,
-        /// What Pacemaker has of it.
+        /// Pacemaker's state of the node.
         member: Membership,
     },
-    /// It was told, and what it holds of the node cannot be read.
+    /// The tool succeeded, and Pacemaker's state of the node cannot be read.
     #[error("stonith_admin --confirm succeeded, and what Pacemaker has of {node} is not known: {error}")]
     Unread {
-        /// The node.
+        /// The name of the node.
         node: PacemakerName,
-        /// Why.
+        /// The error of the read.
         error: PacemakerError,
     },
 }
@@ -66,17 +66,17 @@ const fn word(member: Membership) -> &'static str {
     }
 }
 
-/// Tells Pacemaker that a node is off, and returns when Pacemaker has it so: it takes any name for a confirmation, and only
-/// its state of the node shows that it was this one's.
+/// Confirms to Pacemaker that a node is off, and returns when Pacemaker's state of the node shows it. Pacemaker accepts
+/// a confirmation for any name; only the state shows that it applied to this node.
 ///
 /// # Errors
-/// [`NotConfirmed`].
+/// [`NotConfirmed`] if the tool fails, or the state does not show the confirmation at the deadline.
 pub fn confirm(node: &PacemakerName, deadline: Deadline) -> Result<(), NotConfirmed> {
     run(Path::new("stonith_admin"), &["--confirm", node.as_str()], &[], deadline)?;
     read_back(node, || super::status(deadline).map(|status| status.of(node)), deadline)
 }
 
-/// Waits until Pacemaker has the node gone and clean. What cannot be read for a moment is asked for again.
+/// Waits until Pacemaker has the node gone and clean. Repeats a read that fails until the deadline.
 fn read_back(
     node: &PacemakerName,
     mut look: impl FnMut() -> Result<Membership, PacemakerError>,
@@ -96,8 +96,8 @@ fn read_back(
 mod tests {
     use super::*;
 
-    /// Success is what was read back: `stonith_admin --confirm` succeeds for a name that no node has, and while the cluster's
-    /// state is written.
+    /// Only the state that was read back counts as success. `stonith_admin --confirm` also succeeds for a name that no
+    /// node has, and while the state is being written.
     #[test]
     fn a_node_is_confirmed_when_pacemaker_no_longer_has_it_unclean() {
         let node = PacemakerName::of_test("n3");

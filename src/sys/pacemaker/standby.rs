@@ -1,4 +1,4 @@
-//! Pacemaker's standby, set and taken away by its own tool (crm_attribute(8)).
+//! Sets and ends the standby of Pacemaker nodes with Pacemaker's own tool (crm_attribute(8)).
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use crate::core::pacemaker::standby::{MARK, MARKED, OURS, Own, STANDBY};
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};
 
-/// Puts a node on standby, and marks it as ours before: what is marked and not done is no harm.
+/// Puts a node on standby, and marks the standby as ours first: a mark without a standby is harmless.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `crm_attribute` cannot be started, fails or times out.
 pub fn set(node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError> {
     attribute(node, MARK, &["--update", MARKED], deadline)?;
     attribute(node, STANDBY, &["--update", OURS], deadline)
 }
 
-/// Takes away what is ours; the mark last, so that what fails is tried again.
+/// Deletes the attributes that are ours; the mark is the last one, so that a failed deletion is tried again.
 ///
 /// # Errors
-/// [`ProgramError`].
+/// [`ProgramError`] if `crm_attribute` cannot be started, fails or times out.
 pub fn end(node: &PacemakerName, own: Own, deadline: Deadline) -> Result<(), ProgramError> {
     if own.standby {
         attribute(node, STANDBY, &["--delete"], deadline)?;

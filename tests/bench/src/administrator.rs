@@ -1,4 +1,4 @@
-//! What the administrator waits for: the commands that look, on a cluster that works and on recorded states of a large one.
+//! Measures the administrator's commands that only read, on a working cluster and on recorded states of a large one.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::measure::{Call, median};
 use crate::site::Site;
 use crate::table::{Goal, Row};
 
-/// What is called, and how long it may take, in seconds.
+/// The commands, each with its limit in s.
 const LOOKS: [(&str, f64); 3] = [("status", 0.1), ("history", 0.1), ("check", 5.0)];
 
-/// Medians of `runs` calls on `master`, as a user on that host waits for them.
+/// Measures medians of `runs` calls on `master`, as a user on that host waits for them.
 pub(crate) fn rows(master: &Host, runs: usize) -> Result<Vec<Row>> {
     LOOKS.iter().map(|(command, limit)| row(master, command, *limit, runs)).collect()
 }
@@ -26,7 +26,7 @@ fn row(master: &Host, command: &str, limit: f64, runs: usize) -> Result<Row> {
         let begun = Instant::now();
         let ended = master.run(&[GNT_HA, command])?;
         let took = begun.elapsed();
-        // 1: it has found something, and said so.
+        // Exit code 1: the command has findings, and printed them.
         if ended.code <= 1 { Ok(took) } else { Err(ended.text().into()) }
     };
     call()?;
@@ -42,7 +42,7 @@ fn row(master: &Host, command: &str, limit: f64, runs: usize) -> Result<Row> {
     })
 }
 
-/// The large cluster, whose BMCs are slow to log in to, by its files: no Pacemaker is asked.
+/// Measures the large cluster, whose BMCs are slow to log in to, by its files: no Pacemaker is asked.
 pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
     let _bmcs = Bmcs::start()?;
     let cib = site.folder.join("cib.xml");
@@ -70,7 +70,7 @@ pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
         .collect()
 }
 
-/// That Pacemaker is not there, it has found: what else it was to find counts.
+/// The command has found that Pacemaker is absent: its other findings count.
 fn looked(call: &Call, command: &str) -> Result<Duration> {
     let run = call.try_run()?;
     let said: serde_json::Value = run.json()?;

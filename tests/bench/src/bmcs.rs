@@ -1,4 +1,4 @@
-//! Many BMCs in one process, each with an address of its own, as slow to log in to as real ones are.
+//! Runs many BMCs in one process, each with an address of its own, as slow to log in to as real ones.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,20 +14,20 @@ use ipmi_lan::Privilege;
 use crate::Result;
 use crate::site::{PASSWORD, USER};
 
-/// How many.
+/// The number of BMCs.
 pub(crate) const COUNT: u8 = 200;
 
-/// What a BMC's processor takes for its part of the login.
+/// The time that a BMC's processor takes for its part of the login.
 const LOGIN: Duration = Duration::from_millis(200);
 
 const READY: &str = "ready";
 
-/// The address of the `number`-th.
+/// Returns the address of the `number`-th BMC.
 pub(crate) const fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, 0, number)
 }
 
-/// The part of the process that is all of them.
+/// Runs all of the BMCs in this process.
 pub(crate) fn serve() -> Result<()> {
     let mut banks = Vec::new();
     for number in 1..=COUNT {
@@ -49,11 +49,11 @@ pub(crate) fn serve() -> Result<()> {
     Ok(bmc_responder::serve(&banks, &AtomicBool::new(false))?)
 }
 
-/// That process, ended when dropped.
+/// The process with the BMCs; it ends when this is dropped.
 pub(crate) struct Bmcs(Child);
 
 impl Bmcs {
-    /// Starts it and waits until every BMC has its address.
+    /// Starts the process and waits until every BMC has its address.
     pub(crate) fn start() -> Result<Self> {
         let mut child =
             Command::new(std::env::current_exe()?).arg("bmcs").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
@@ -64,7 +64,7 @@ impl Bmcs {
         if line.trim() == READY { Ok(bmcs) } else { Err("the BMCs did not start".into()) }
     }
 
-    /// The processor time it has used (`/proc/PID/schedstat`, first field, nanoseconds; it has one thread).
+    /// Returns the processor time that it has used (`/proc/PID/schedstat`, first field, in ns; it has one thread).
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let text = fs::read_to_string(format!("/proc/{}/schedstat", self.0.id()))?;
         let nanos = text.split(' ').next().unwrap_or_default().parse()?;

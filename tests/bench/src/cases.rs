@@ -1,4 +1,4 @@
-//! The cases, a row or two each.
+//! The cases of the benchmark, one or two rows each.
 
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
@@ -17,10 +17,10 @@ use crate::table::{Goal, Row};
 /// Packets lost in each direction, in percent.
 const LOSS: u8 = 30;
 
-/// An answer under loss counts when it comes within this.
+/// The time within which an answer under loss has to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Everything, in the order of the table.
+/// Runs all cases, in the order of the table.
 pub(crate) fn all(site: &Site, runs: usize) -> Result<Vec<Row>> {
     let mut simulator = Simulator::start(&site.folder, site::quiet_address())?;
     let mut rows = status(site, &simulator, runs)?;
@@ -35,7 +35,7 @@ pub(crate) fn all(site: &Site, runs: usize) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Says on stderr what takes its time now.
+/// Prints the running case on stderr.
 pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }
@@ -95,7 +95,7 @@ fn ratio(what: &str, ours: &[Run], theirs: &[Run], time: impl Fn(&Run) -> Durati
     }
 }
 
-/// How many get an answer from the simulators behind a bad network; one after the other at each of them.
+/// Measures how many calls get an answer from the simulators behind a bad network; one after the other at each of them.
 fn loss(site: &Site) -> Result<Row> {
     const OURS: usize = 5;
     const THEIRS: usize = 1;
@@ -129,7 +129,7 @@ fn loss(site: &Site) -> Result<Row> {
     })
 }
 
-/// Loses packets to and from the simulators where they arrive: a sender must not hear of it.
+/// Drops packets to and from the simulators at their receivers: a sender must not notice it.
 fn lose_packets() -> Result<()> {
     let network = "127.2.0.0/24";
     let rules = format!(
@@ -141,7 +141,7 @@ fn lose_packets() -> Result<()> {
     succeed(Command::new("nft").arg(rules).stdout(Stdio::null()))
 }
 
-/// The times to the answers that came.
+/// Returns the times until the received answers.
 #[derive(Default)]
 struct Answers {
     asked: usize,
@@ -160,7 +160,7 @@ impl Answers {
     }
 }
 
-/// Runs the calls at the same time, the runs of each in turn. A run that gets no answer is no error here.
+/// Runs the calls at the same time, the runs of each in turn. A run without an answer is not an error here.
 fn answers(calls: &[Call], runs: usize) -> Result<Answers> {
     let one = |call: &Call| -> Result<Vec<Option<Duration>>> {
         let time = || call.try_run().map(|run| call.answered(&run).then_some(run.wall));
@@ -178,12 +178,13 @@ fn answers(calls: &[Call], runs: usize) -> Result<Answers> {
     })
 }
 
-/// All nodes of the large cluster at once, against the slowest of them alone. Returns the agent's peak memory too.
+/// Measures all nodes of the large cluster at once, against the slowest of them alone. Also returns the agent's peak
+/// memory.
 fn many(site: &Site) -> Result<(Row, u64)> {
     const RUNS: usize = 5;
     progress("many nodes in one list-status");
     let bmcs = Bmcs::start()?;
-    // They are all alike: a sample is enough.
+    // All nodes are alike: a sample is enough.
     let alone = (1..=bmcs::COUNT)
         .step_by(10)
         .map(|number| agent(site, "status", Some(&site::many_node(number)), true, "Status: ON").run())
@@ -206,7 +207,7 @@ fn many(site: &Site) -> Result<(Row, u64)> {
     let peak = all.iter().map(|(.., peak)| *peak).max().unwrap_or_default();
     let cores = thread::available_parallelism()?.get();
     let busy = (cpu + of_bmcs) / u32::try_from(cores)?;
-    // Whoever never leaves a core idle while there is work is done within this (Graham's bound).
+    // A program that never leaves a core idle while there is work ends within this time (Graham's bound).
     let allowed = slowest.mul_f64(1.5).max(busy + slowest);
     let row = Row {
         what: format!("{} nodes in one list-status, wall: to the slowest alone", bmcs::COUNT),
@@ -224,7 +225,7 @@ fn many(site: &Site) -> Result<(Row, u64)> {
     Ok((row, peak))
 }
 
-/// The peak of each program where it has most to do.
+/// Measures the peak memory of each program in its largest task.
 fn memory(site: &Site, agents_peak: u64) -> Result<Vec<Row>> {
     progress("peak memory");
     let program = site.program("ganeti-oob");
@@ -252,7 +253,7 @@ fn memory(site: &Site, agents_peak: u64) -> Result<Vec<Row>> {
     ])
 }
 
-/// As text.
+/// Returns the value as text.
 pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }

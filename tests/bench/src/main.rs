@@ -1,8 +1,8 @@
-//! `make bench`: the programs of gnt-ha against what people use today, in one run, against the same simulators.
+//! `make bench`: compares the programs of gnt-ha with the usual tools, in one run, with the same simulators.
 //!
 //! The program runs itself again in namespaces of its own ([`sandbox`]), where the configuration has its usual path and
-//! packets can be lost, and again for each command that is measured ([`measure`]). The roles are measured in labs
-//! ([`takeover`], [`shun`]). Nothing outlives it.
+//! packets can be lost, and again for each measured command ([`measure`]). The roles are measured in labs
+//! ([`takeover`], [`shun`]). No process or file of it remains.
 
 mod administrator;
 mod bmcs;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What the functions here return: an error is one line for the person at the terminal.
+/// The result of the functions here: an error is one line for the user.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Measures the programs of gnt-ha against what people use today, and prints the ratios and what is to be reached.

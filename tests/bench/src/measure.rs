@@ -1,4 +1,4 @@
-//! One command, measured by a process that does nothing else: its children are the command's tree and no other.
+//! Measures one command in a process that does nothing else: its children are the command's process tree and no other.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,47 +16,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// What the measuring process is started with.
+/// The arguments of the measuring process.
 #[derive(Args)]
 pub(crate) struct Order {
-    /// Seconds after which the command is killed.
+    /// Time in s after which the command is killed.
     seconds: u64,
-    /// Variables in its environment, as NAME=VALUE.
+    /// Variables for its environment, as NAME=VALUE.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     variables: Vec<String>,
-    /// The command.
+    /// The command with its arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     command: Vec<String>,
 }
 
-/// A command, and what it must print to have done its work.
+/// A command, and the output that shows that it has done its work.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// The program: a path, or a name to be found in `PATH`.
+    /// The program: a path, or a name that is searched for in `PATH`.
     pub(crate) program: PathBuf,
-    /// Its arguments.
+    /// The program's arguments.
     pub(crate) arguments: Vec<String>,
-    /// Part of its stdout when it did what it was asked.
+    /// A part of its stdout after a successful run.
     pub(crate) says: &'static str,
-    /// When it is killed.
+    /// The time after which it is killed.
     pub(crate) limit: Duration,
-    /// Variables in its environment, as NAME=VALUE, beside those of the machine.
+    /// Variables for its environment, as NAME=VALUE, in addition to those of the machine.
     pub(crate) variables: Vec<String>,
-    /// The host of a lab on which it runs; this program is there as [`ON_HOSTS`].
+    /// The host of a lab on which it runs; this program's path there is [`ON_HOSTS`].
     pub(crate) on: Option<Host>,
 }
 
-/// Where this program is on the hosts of a lab.
+/// The path of this program on the hosts of a lab.
 pub(crate) const ON_HOSTS: &str = "/usr/local/lib/bench";
 
-/// How a command ran.
+/// The measurements of one run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// From its start to its end.
+    /// The time from its start to its end.
     pub(crate) wall: Duration,
-    /// User and system time of its whole tree.
+    /// User and system time of its whole process tree.
     pub(crate) cpu: Duration,
-    /// The most memory that one process of the tree had, in bytes; never below what the measuring process has itself.
+    /// The peak memory of one process of the tree, in bytes; never below that of the measuring process itself.
     pub(crate) peak: u64,
     code: Option<i32>,
     stdout: String,
@@ -64,7 +64,7 @@ pub(crate) struct Run {
 }
 
 impl Call {
-    /// A call that is killed after a minute.
+    /// Returns a call that is killed after 1 min.
     pub(crate) fn new(program: impl AsRef<Path>, arguments: &[&str], says: &'static str) -> Self {
         Self {
             program: program.as_ref().to_owned(),
@@ -76,7 +76,7 @@ impl Call {
         }
     }
 
-    /// Runs it, whatever comes of it.
+    /// Runs the command; any result is accepted.
     pub(crate) fn try_run(&self) -> Result<Run> {
         let mut order = vec!["measure".to_owned(), self.limit.as_secs().to_string()];
         order.extend(self.variables.iter().map(|variable| format!("--set={variable}")));
@@ -95,16 +95,16 @@ impl Call {
         serde_json::from_slice(&stdout).map_err(|error| format!("{}: {error}", self.program.display()).into())
     }
 
-    /// The command line.
+    /// Returns the command line.
     fn words(&self) -> impl Iterator<Item = String> {
         std::iter::once(self.program.display().to_string()).chain(self.arguments.iter().cloned())
     }
 
-    /// How many processes and threads it starts beside itself, on the host where it runs: in a namespace of its own the
-    /// numbers of processes count up by one.
+    /// Returns how many processes and threads it starts besides itself, on the host where it runs: in a namespace of
+    /// its own the process ids count up by one.
     pub(crate) fn offspring(&self) -> Result<u64> {
         const COUNT: &str = r#""$@" >/dev/null 2>&1; code=$?; sh -c 'echo $0 $$' $code; :"#;
-        // The shell is the first, the command the second, the one that tells comes after all others.
+        // The shell is the first, the command the second, and the process that prints the id comes after all others.
         const TELLER: u64 = 3;
         let host = self.on.as_ref().ok_or("only counted on the host of a lab")?;
         let variables = self.variables.iter().map(String::as_str);
@@ -121,7 +121,7 @@ impl Call {
         Ok(count.ok_or_else(|| format!("{}: its processes were not counted", self.program.display()))?)
     }
 
-    /// Runs it; a run that did not do its work is an error, so that a failure never counts as speed.
+    /// Runs the command. A run that did not do its work is an error, so that a failure never counts as speed.
     pub(crate) fn run(&self) -> Result<Run> {
         let run = self.try_run()?;
         if self.answered(&run) {
@@ -131,26 +131,26 @@ impl Call {
         Err(format!("{} {:?} ended with {code:?}: {stdout}{stderr}", self.program.display(), self.arguments).into())
     }
 
-    /// Whether a run did what it was asked.
+    /// Whether a run has done its work.
     pub(crate) fn answered(&self, run: &Run) -> bool {
         run.code == Some(0) && run.stdout.contains(self.says)
     }
 }
 
 impl Run {
-    /// What it printed, which must be JSON.
+    /// Returns its output, which must be JSON.
     pub(crate) fn json(&self) -> Result<serde_json::Value> {
         let Self { code, stdout, stderr, .. } = self;
         serde_json::from_str(stdout).map_err(|error| format!("ended with {code:?}: {error}: {stderr}").into())
     }
 
-    /// How many lines of its stdout hold this text.
+    /// Returns how many lines of its stdout contain this text.
     pub(crate) fn lines_with(&self, text: &str) -> usize {
         self.stdout.lines().filter(|line| line.contains(text)).count()
     }
 }
 
-/// The part of the measuring process.
+/// Runs as the measuring process.
 pub(crate) fn carry_out(order: &Order) -> Result<()> {
     let (program, arguments) = order.command.split_first().ok_or("no command")?;
     let mut command = Command::new(program);
@@ -160,7 +160,7 @@ pub(crate) fn carry_out(order: &Order) -> Result<()> {
     let child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
     let limit = Duration::from_secs(order.seconds);
-    // Ends with the process, so that it never signals a group of a later time.
+    // The thread ends with the process, so that it never signals a process group of a later time.
     thread::spawn(move || {
         thread::sleep(limit);
         let _ = killpg(group, Signal::SIGKILL);
@@ -186,7 +186,7 @@ fn duration(time: TimeVal) -> Duration {
     Duration::from_secs(seconds) + Duration::from_micros(micros)
 }
 
-/// Runs both in turn, after a warm-up, so that whatever else the machine does meets both.
+/// Runs both in turn, after a warm-up, so that other load of the machine affects both.
 pub(crate) fn in_turn(ours: &Call, theirs: &Call, runs: usize) -> Result<(Vec<Run>, Vec<Run>)> {
     const WARM_UP: usize = 3;
     let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
@@ -197,7 +197,7 @@ pub(crate) fn in_turn(ours: &Call, theirs: &Call, runs: usize) -> Result<(Vec<Ru
     Ok((of_ours.split_off(WARM_UP), of_theirs.split_off(WARM_UP)))
 }
 
-/// The middle one; zero of none.
+/// Returns the median; zero without values.
 pub(crate) fn median(times: impl Iterator<Item = Duration>) -> Duration {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();

@@ -1,4 +1,5 @@
-//! One monitor of each role, on a host that is Ganeti's master in a lab, against Ganeti's example agents there.
+//! Measures one monitor of each role, on a host that is Ganeti's master in a lab, and that of Ganeti's example agents
+//! there.
 
 use std::path::Path;
 
@@ -9,22 +10,22 @@ use crate::cases::{millis, progress};
 use crate::measure::{Call, Run, in_turn, median};
 use crate::table::{Goal, Row};
 
-/// Where the agents are on a host; the examples are put beside ours under a provider of their own.
+/// The path of the agents on a host; the examples are installed beside ours under a provider of their own.
 const OURS: &str = "/usr/lib/ocf/resource.d/ganeti";
 const THEIRS: &str = "/usr/lib/ocf/resource.d/ganeti-examples";
 
-/// The agents.
+/// The names of the agents.
 pub(crate) const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
 
 /// The tags of full mode.
 const FULL: [&str; 2] = ["ocf:master-role:full", "ocf:node-role:full"];
 
-/// The file of an example agent; `None` where it is not installed.
+/// Returns the file of an example agent; `None` if it is not installed.
 pub(crate) fn example(folder: &Path, agent: &str) -> Option<Vec<u8>> {
     std::fs::read(folder.join(format!("{agent}.ocf"))).ok()
 }
 
-/// All rows.
+/// Returns all rows of the monitors.
 pub(crate) fn rows(master: &Host, examples: &Path, runs: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for agent in AGENTS {
@@ -49,7 +50,7 @@ pub(crate) fn rows(master: &Host, examples: &Path, runs: usize) -> Result<Vec<Ro
     Ok(rows)
 }
 
-/// As Pacemaker calls it, again and again.
+/// Returns the call of a recurring monitor, as Pacemaker makes it.
 fn monitor(host: &Host, folder: &str, agent: &str) -> Call {
     let variables = ["OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=bench", "OCF_RESKEY_CRM_meta_interval=10000"];
     Call {
@@ -106,7 +107,7 @@ fn time(what: &str, ours: &[Run], theirs: Option<&[Run]>, limit: f64) -> Row {
     }
 }
 
-/// What is said where nothing is there to compare with.
+/// The text of a row without a value for comparison.
 fn absent() -> String {
     "-".to_owned()
 }

@@ -1,7 +1,7 @@
-//! Namespaces of our own: files, network and processes that end with us.
+//! Runs the benchmark in namespaces: files, network and processes that end with this program.
 //!
-//! The programs read their configuration where administrators have it, so `/etc` gets a layer that nobody else sees.
-//! The process namespace ends with its first process, and that one is killed when we die, whatever we die of.
+//! The programs read their configuration at its usual path, so `/etc` gets an overlay that no other process sees. The
+//! process namespace ends with its first process, and that one is killed when this program ends, for any reason.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use nix::unistd::geteuid;
 
 use crate::Result;
 
-/// A folder in memory that only the namespace sees; it hides the machine's `/run`.
+/// A directory in memory that only the namespace sees; it hides the machine's `/run`.
 pub(crate) const MEMORY: &str = "/run";
 
-/// Runs the cases in namespaces. Returns what they printed on stdout.
+/// Runs the cases in namespaces. Returns their output on stdout.
 pub(crate) fn run_inside(runs: u16) -> Result<Vec<u8>> {
     if !geteuid().is_root() {
         return Err("namespaces and mounts are root's: run it as root or with sudo".into());
@@ -32,9 +32,9 @@ pub(crate) fn run_inside(runs: u16) -> Result<Vec<u8>> {
     }
 }
 
-/// Makes the namespaces ready: a layer over `/etc`, a folder in memory, the loopback device.
+/// Prepares the namespaces: an overlay over `/etc`, a directory in memory, the loopback device.
 pub(crate) fn furnish() -> Result<()> {
-    // Started by hand, it would mount over the machine's own folders.
+    // Started by hand, it would mount over the machine's own directories.
     if std::process::id() != 1 {
         return Err("this part runs only as the first process of its namespaces".into());
     }
@@ -49,7 +49,7 @@ pub(crate) fn furnish() -> Result<()> {
     succeed(Command::new("ip").args(["link", "set", "lo", "up"]))
 }
 
-/// Runs a command that prints nothing of interest.
+/// Runs a command whose output is not needed.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {

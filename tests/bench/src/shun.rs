@@ -1,4 +1,5 @@
-//! Shunning: how soon everybody refuses a node, what it costs to refuse thousands, what a failover gains, and self-fencing.
+//! Measures shunning: the time until all nodes shun a node, the cost of shunning thousands, the gain for a failover,
+//! and self-fencing.
 
 use std::fs;
 use std::path::Path;
@@ -18,19 +19,19 @@ use crate::cases::progress;
 use crate::measure::median;
 use crate::table::{Goal, Row};
 
-/// What is refused at once.
+/// The number of nodes that are shunned at once.
 const ADDRESSES: u32 = 10_000;
 
-/// Of each node: a shun list holds at most 4096 nodes.
+/// The addresses of each node: a shun list has at most 4096 nodes.
 const EACH: u32 = 4;
 
-/// For how long self-fencing is watched.
+/// The time for which self-fencing is measured.
 const WATCHED: Duration = Duration::from_secs(30);
 
-/// The defaults, so far as a watchdog of the lab's can have them.
+/// The default times, as far as the lab's watchdog supports them.
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
 
-/// All rows.
+/// Returns all rows of shunning.
 pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
     let programs = built_programs()?;
     let mut rows = vec![many(&programs, runs.min(10))?];
@@ -57,7 +58,7 @@ fn up(self_fence: Option<LeaseTimes>) -> Result<Lab> {
     Ok(Lab::up(options)?)
 }
 
-/// In a network of its own: `gnt-ha shun apply` with a register of thousands.
+/// Measures `gnt-ha shun apply` in a network namespace of its own, with a shun list of thousands.
 fn many(programs: &Path, runs: usize) -> Result<Row> {
     progress("ten thousand addresses are refused");
     let folder = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
@@ -99,7 +100,7 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
     Ok(row("10,000 addresses are refused and read back, s", middle.as_secs_f64(), Goal::AtMost(0.2), "median"))
 }
 
-/// From the command to the last read-back.
+/// Measures the time from the command to the last read-back.
 fn refused(lab: &Lab, runs: usize) -> Result<Row> {
     let (n1, n3) = (lab.host("n1")?, lab.host("n3")?);
     let mut times = Vec::new();
@@ -125,7 +126,7 @@ fn refused(lab: &Lab, runs: usize) -> Result<Row> {
     ))
 }
 
-/// What self-fencing costs the host that it is on.
+/// Measures the cost of self-fencing on its host.
 fn self_fence(lab: &Lab) -> Result<Vec<Row>> {
     progress("self-fencing of one host is watched");
     let host = lab.host("n2")?;
@@ -153,7 +154,8 @@ fn self_fence(lab: &Lab) -> Result<Vec<Row>> {
     ])
 }
 
-/// What leaves for a confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`): the lab's host has nobody else who asks.
+/// Counts the packets to a confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`): no other program of the lab's host
+/// sends any.
 const COUNTER: &str = "add table inet bench; add chain inet bench out { type filter hook output priority 0; }; \
      add rule inet bench out udp dport 1814 counter";
 
@@ -172,11 +174,12 @@ fn ticks(host: &Host, pid: &str) -> Result<u64> {
     let stat = host.read_file(&format!("/proc/{pid}/stat"))?;
     let rest = stat.rsplit_once(')').ok_or("no stat")?.1;
     let numbers: Vec<u64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // utime and stime: the 14th and 15th of all (`proc_pid_stat(5)`), of which two are before, and one is a letter.
+    // utime and stime are the 14th and 15th of all fields (`proc_pid_stat(5)`), of which two are before, and one is a
+    // letter.
     Ok(numbers.get(10).zip(numbers.get(11)).map(|(user, system)| user + system).ok_or("no stat")?)
 }
 
-/// `gnt-cluster master-failover` with a dead master: shunned, as a proven off leaves it, and not shunned.
+/// Measures `gnt-cluster master-failover` with a dead master: shunned, as after a proven off, and not shunned.
 fn failover(programs: &Path) -> Result<Row> {
     let mut times = Vec::new();
     for shunned in [true, false] {

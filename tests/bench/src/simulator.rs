@@ -1,4 +1,4 @@
-//! OpenIPMI's `ipmi_sim`: a BMC that shares no code with us, for our programs and the others' alike.
+//! Runs OpenIPMI's `ipmi_sim`: a BMC that shares no code with gnt-ha, for our programs and the others alike.
 
 use std::fs;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use ipmi_lan::{CipherSuite, Error, Secret, Session, Target};
 use crate::Result;
 use crate::site::{PASSWORD, USER};
 
-/// How long a simulator may take to answer first.
+/// The most that a simulator may take until its first answer.
 const START: Duration = Duration::from_secs(10);
 
 const EMULATION: &str = "mc_setbmc 0x20
@@ -20,7 +20,8 @@ sel_enable 0x20 1000 0x0a
 mc_enable 0x20
 ";
 
-/// The chassis is always on. Nothing but the shell is started, as its time counts in every row.
+/// The configuration of a simulator whose chassis is always on. It starts only the shell, as its time counts in every
+/// row.
 const CHASSIS: &str = r#"#!/bin/sh
 [ "$1" = get ] || exit 1
 shift
@@ -30,14 +31,14 @@ for name in "$@"; do case $name in
 esac; done
 "#;
 
-/// A simulator, ended when dropped.
+/// A simulator, which ends when it is dropped.
 pub(crate) struct Simulator {
     child: Child,
     address: IpAddr,
 }
 
 impl Simulator {
-    /// Starts one on IPMI's port of `address` and waits until it answers.
+    /// Starts a simulator on IPMI's port of `address` and waits until it answers.
     pub(crate) fn start(folder: &Path, address: IpAddr) -> Result<Self> {
         let folder = folder.join(format!("simulator-{address}"));
         fs::create_dir_all(folder.join("state"))?;
@@ -68,7 +69,7 @@ impl Simulator {
         Ok(simulator)
     }
 
-    /// Whether it still runs: what was measured after its end is nothing.
+    /// Whether it still runs: measurements after its end are not valid.
     pub(crate) fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -78,7 +79,7 @@ impl Simulator {
         }
     }
 
-    /// Its address.
+    /// Returns its address.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }

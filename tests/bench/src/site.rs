@@ -1,4 +1,4 @@
-//! What is on the machine: the programs, their configuration, Ganeti's, and a ledger.
+//! Prepares the files on the machine: the programs, their configuration, Ganeti's, and a receipt log.
 
 use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 
 use crate::{Result, bmcs, sandbox};
 
-/// The user of every BMC.
+/// The user name of every BMC.
 pub(crate) const USER: &str = "admin";
 
-/// The password; `ipmi_sim` takes no more than 16 characters.
+/// The password; `ipmi_sim` accepts at most 16 characters.
 pub(crate) const PASSWORD: &str = "sixteen-letters!";
 
-/// The node behind the simulator that no packet to is lost.
+/// The node behind the simulator to which no packet is lost.
 pub(crate) const NODE: &str = "n1.bench";
 
-/// How many simulators there are behind a bad network: our programs take turns at each.
+/// The number of simulators behind a bad network: our programs use each in turn.
 pub(crate) const LOSSY: u8 = 20;
 
-/// Instances in the large cluster's configuration.
+/// The number of instances in the large cluster's configuration.
 const INSTANCES: u32 = 1000;
 
-/// Fencings in the ledger: more than it keeps.
+/// The number of fencings in the receipt log: more than it keeps.
 const FENCINGS: u64 = 24_000;
 
-/// Programs that are needed, and their packages in Debian.
+/// The required programs, and their packages in Debian.
 const TOOLS: [(&str, &str); 7] = [
     ("fence_ipmilan", "fence-agents"),
     ("ip", "iproute2"),
@@ -42,7 +42,7 @@ const TOOLS: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
 ];
 
-/// Names everything that is not installed.
+/// Returns an error with every program that is not installed.
 pub(crate) fn check_tools() -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
@@ -54,30 +54,30 @@ pub(crate) fn check_tools() -> Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(format!("missing: {}", missing.join(", ")).into()) }
 }
 
-/// The address of the simulator that no packet to is lost.
+/// Returns the address of the simulator to which no packet is lost.
 pub(crate) const fn quiet_address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
-/// The address of the `number`-th simulator behind a bad network.
+/// Returns the address of the `number`-th simulator behind a bad network.
 pub(crate) const fn lossy_address(number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 2, 0, number))
 }
 
-/// The node behind it.
+/// Returns the node behind that simulator.
 pub(crate) fn lossy_node(number: u8) -> String {
     format!("lossy{number}.bench")
 }
 
-/// Where everything is.
+/// The paths of all files of a benchmark.
 pub(crate) struct Site {
-    /// The folder of everything that is made here.
+    /// The directory of all files that are made here.
     pub(crate) folder: PathBuf,
     programs: PathBuf,
 }
 
 impl Site {
-    /// Makes all of it.
+    /// Makes all files.
     pub(crate) fn make() -> Result<Self> {
         let programs = std::env::current_exe()?.parent().ok_or("no folder of programs")?.to_owned();
         let site = Self { folder: Path::new(sandbox::MEMORY).join("bench"), programs };
@@ -98,27 +98,27 @@ impl Site {
         Ok(site)
     }
 
-    /// One of our programs, beside this one.
+    /// Returns the path of a program of gnt-ha, beside this one.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 
-    /// Ganeti's data folder: of the cluster with few nodes or of the large one.
+    /// Returns Ganeti's data directory: of the cluster with few nodes or of the large one.
     pub(crate) fn data_dir(&self, large: bool) -> PathBuf {
         self.folder.join(if large { "large" } else { "small" })
     }
 
-    /// The folder of the receipts.
+    /// Returns the directory of the receipts.
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.folder.join("state")
     }
 
-    /// The file with the password.
+    /// Returns the file with the password.
     pub(crate) fn password_file(&self) -> PathBuf {
         self.folder.join("password")
     }
 
-    /// The agent's arguments: what it does to which node (to all, if none is given) of which cluster.
+    /// Returns the agent's arguments: the action, the node (all, if none is given), and the cluster.
     pub(crate) fn agent_arguments(&self, action: &str, node: Option<&str>, large: bool) -> Vec<String> {
         let mut arguments = vec!["-o".to_owned(), action.to_owned()];
         arguments.extend(node.into_iter().flat_map(|node| ["-n".to_owned(), node.to_owned()]));
@@ -127,7 +127,8 @@ impl Site {
         arguments
     }
 
-    /// One cipher suite for the simulators, as the other programs are told too; one template for the many BMCs.
+    /// Returns gnt-ha's configuration: one cipher suite for the simulators, as for the other programs; one template for
+    /// the many BMCs.
     fn configure(&self) -> Result<()> {
         let device = |name: &str, address: &str, suites: &str| {
             format!(
@@ -169,7 +170,7 @@ impl Site {
         Ok(())
     }
 
-    /// What Ganeti writes, as far as its size and shape matter to a reader.
+    /// Writes Ganeti's files, as far as their size and structure matter to a reader.
     fn cluster(&self, nodes: &[String], instances: u32) -> Value {
         let node = |(index, name): (usize, &String)| {
             let value = json!({
@@ -211,7 +212,7 @@ impl Site {
         })
     }
 
-    /// A ledger that is full: as many receipts as are kept.
+    /// Writes a full receipt log: as many receipts as are kept.
     fn write_ledger(&self) -> Result<()> {
         let ledger = ReceiptLog::new(&self.state_dir());
         for number in 0..FENCINGS {
@@ -263,7 +264,7 @@ impl Site {
     }
 }
 
-/// A node of the large cluster.
+/// Returns a node of the large cluster.
 pub(crate) fn many_node(number: u8) -> String {
     format!("b{number}.bench")
 }

@@ -1,34 +1,34 @@
-//! The table: what was measured, and what is to be reached.
+//! The table of the measurements and their limits.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// One figure.
+/// One row of the table.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// What was measured.
+    /// The name of the measurement.
     pub(crate) what: String,
-    /// Ours, as text.
+    /// The value of gnt-ha, as text.
     pub(crate) ours: String,
-    /// What it is compared with, as text.
+    /// The value for comparison, as text.
     pub(crate) theirs: String,
-    /// The figure that is judged.
+    /// The number that is checked.
     pub(crate) figure: f64,
-    /// What it must be.
+    /// The limit of that number.
     pub(crate) goal: Goal,
-    /// What else there is to know.
+    /// A note on the row.
     pub(crate) note: String,
 }
 
-/// What a figure must be.
+/// The limit of a number.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Goal {
-    /// No more than this.
+    /// The number must not be greater.
     AtMost(f64),
-    /// No less than this.
+    /// The number must not be smaller.
     AtLeast(f64),
 }
 
@@ -54,13 +54,13 @@ impl Goal {
     }
 }
 
-/// Without digits that mean nothing.
+/// Returns a number without insignificant digits.
 fn number(figure: f64) -> String {
     let text = if figure.abs() < 10.0 { format!("{figure:.3}") } else { format!("{figure:.1}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// For a person.
+/// Returns the table as text.
 pub(crate) fn text(rows: &[Row]) -> String {
     let mut cells = vec![["what", "ours", "compared with", "figure", "to reach", ""].map(str::to_owned)];
     cells.extend(rows.iter().map(|row| {
@@ -82,7 +82,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
     text
 }
 
-/// For a program.
+/// Returns the table as JSON.
 pub(crate) fn document(rows: &[Row]) -> Value {
     let rows: Vec<Value> = rows
         .iter()

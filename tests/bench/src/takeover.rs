@@ -1,5 +1,5 @@
-//! The master's host is killed: until another one serves, until the dead one is recorded, and who else is touched, also
-//! when the old master is given power again and comes back with the files of then.
+//! Kills the master's host. Measures the times until another one serves and until the dead one is recorded, and which
+//! others are affected, also when the old master gets power again and returns with its old files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,33 +17,33 @@ use crate::measure::{ON_HOSTS, median};
 use crate::monitors::{self, AGENTS, example};
 use crate::table::{Goal, Row};
 
-/// The host that is master, and killed.
+/// The master's host, which is killed.
 const OLD: &str = "n1";
 
-/// What is given up after, with whatever agents: twice what Ganeti's examples need for a new master.
+/// The time after which a run fails, with any agents: twice what Ganeti's examples need for a new master.
 const PATIENCE: Duration = Duration::from_secs(85);
 
-/// How often it is asked whether the dead host is recorded, once somebody serves.
+/// The interval at which the record of the dead host is checked, after another one serves.
 const OFTEN: Duration = Duration::from_millis(200);
 
-/// How often it is asked who else was touched: each time that is a dozen processes.
+/// The interval at which other affected hosts are checked for: each check is a dozen processes.
 const RARELY: Duration = Duration::from_secs(3);
 
-/// How long a boot may take here, until Pacemaker has the host back.
+/// The most that a boot may take here, until Pacemaker has the host back.
 const BOOT: Duration = Duration::from_secs(60);
 
-/// How long the hosts are watched when the old master is back: several monitors, and what comes of them.
+/// The time for which the hosts are watched when the old master is back: several monitors, and their effects.
 const SETTLED: Duration = Duration::from_secs(30);
 
-/// What came of a kill.
+/// The result of a kill.
 struct Takeover {
     serves: Option<Duration>,
     recorded: Option<Duration>,
-    /// Fenced, or without power, beside the one that was killed.
+    /// The hosts that were fenced or lost power, besides the one that was killed.
     touched: BTreeSet<String>,
 }
 
-/// All rows that need a lab.
+/// Returns all rows that need a lab.
 pub(crate) fn all(labs: u8, runs: usize, examples: &Path) -> Result<Vec<Row>> {
     let programs = built_programs()?;
     let mut rows = Vec::new();
@@ -70,7 +70,7 @@ fn up(ipmilan: bool) -> Result<Lab> {
     Ok(Lab::up(options)?)
 }
 
-/// The same with Ganeti's example agents and `fence_ipmilan`, where they are installed.
+/// Does the same with Ganeti's example agents and `fence_ipmilan`, if they are installed.
 fn with_examples(folder: &Path) -> Result<Option<Takeover>> {
     let agents = AGENTS.map(|agent| (agent, example(folder, agent)));
     if agents.iter().any(|(_, bytes)| bytes.is_none()) {
@@ -89,8 +89,8 @@ fn with_examples(folder: &Path) -> Result<Option<Takeover>> {
     kill(&lab, &master).map(Some)
 }
 
-/// Who serves is told by a process on each host, so that what looks does not take the time of what it looks at; everything
-/// else is asked from time to time.
+/// A process on each host reports whether it serves, so that the check does not slow down what it checks; everything
+/// else is checked from time to time.
 fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
     let others: Vec<Host> = lab.hosts().into_iter().filter(|host| host.name() != old.name()).collect();
     let mut witness = Witness::new(lab);
@@ -113,7 +113,7 @@ fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
     }
     drop(witness.end());
     old.power_on()?;
-    // Where everybody is fenced nobody comes back: that is seen below.
+    // If all hosts are fenced none returns: that is found below.
     let _ = lab.wait_until("the old master is back", BOOT, || Ok(lab.crm_mon()?.is_online(old.name())));
     let back = Instant::now();
     while back.elapsed() < SETTLED {
@@ -131,7 +131,7 @@ fn touched(lab: &Lab, old: &Host, others: &[Host]) -> BTreeSet<String> {
 }
 
 fn table(ours: &[Takeover], theirs: Option<&Takeover>) -> Vec<Row> {
-    /// Nothing that never happens may look like a figure.
+    /// The time of an event that never happened; it must not look like a measurement.
     const NEVER: Duration = Duration::MAX;
     let row = |what: &str, time: fn(&Takeover) -> Option<Duration>, limit: f64| {
         let times = || ours.iter().map(|takeover| time(takeover).unwrap_or(NEVER));

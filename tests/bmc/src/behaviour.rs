@@ -1,78 +1,78 @@
-//! What a responder is and how it misbehaves.
+//! The properties and faults of a test BMC (responder).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use ipmi_lan::{ChassisStatus, CipherSuite, Privilege};
 
-/// An account of the BMC.
+/// A user account of the BMC.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Name, at most 16 bytes.
+    /// The user name, at most 16 bytes.
     pub name: String,
-    /// Password, at most 20 bytes.
+    /// The password, at most 20 bytes.
     pub password: Vec<u8>,
-    /// Highest privilege level granted.
+    /// The highest privilege level that is granted.
     pub privilege: Privilege,
 }
 
-/// When an acknowledged power command takes effect.
+/// The time at which an acknowledged power command takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PowerActs {
-    /// Before the acknowledgement.
+    /// The command takes effect before the acknowledgement.
     AtOnce,
-    /// This long after the acknowledgement.
+    /// The command takes effect this long after the acknowledgement.
     After(Duration),
-    /// Never: the acknowledgement is a lie.
+    /// The command never takes effect: the acknowledgement is wrong.
     Never,
 }
 
-/// A completion code given instead of carrying out a command.
+/// A completion code that is returned without carrying out a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// Network function of the request.
+    /// The network function of the request.
     pub net_fn: u8,
-    /// Command number.
+    /// The command number of the request.
     pub command: u8,
-    /// Completion code to give.
+    /// The completion code to return.
     pub code: u8,
-    /// How many requests get it.
+    /// The number of requests that get it.
     pub times: u32,
 }
 
-/// A lie sent right before each true reply in a session: a chassis status with the power inverted, flawed in one way.
+/// A forged packet right before each true reply in a session: a chassis status with the power inverted, with one flaw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// Bytes that are no packet at all.
+    /// The bytes are not a packet at all.
     Garbage,
-    /// Another session ID in the session header.
+    /// The session header has another session ID.
     SessionId,
-    /// One bit of the integrity code flipped.
+    /// One bit of the integrity code is flipped.
     IntegrityCode,
-    /// One bit of the encrypted payload flipped.
+    /// One bit of the encrypted payload is flipped.
     Payload,
-    /// Sent in clear, as if outside a session.
+    /// The packet is not encrypted, as outside a session.
     Unsealed,
-    /// A session sequence number that was used already.
+    /// The session sequence number was used already.
     OldSequence,
-    /// Signed well, but the first IPMB checksum is wrong.
+    /// The signature is valid, but the first IPMB checksum is wrong.
     FirstChecksum,
-    /// Signed well, but the second IPMB checksum is wrong.
+    /// The signature is valid, but the second IPMB checksum is wrong.
     SecondChecksum,
-    /// Signed well, but for an earlier `rqSeq`.
+    /// The signature is valid, but the reply is for an earlier `rqSeq`.
     RequestSequence,
-    /// Signed well, but for another command.
+    /// The signature is valid, but the reply is for another command.
     Command,
-    /// Signed well, but for another network function.
+    /// The signature is valid, but the reply is for another network function.
     NetFn,
-    /// Signed well, but from another controller.
+    /// The signature is valid, but the reply is from another controller.
     Address,
-    /// Signed well, but a request instead of a reply.
+    /// The signature is valid, but the message is a request.
     Request,
 }
 
 impl Forgery {
-    /// All of them.
+    /// All kinds of forged packets.
     pub const ALL: [Self; 13] = [
         Self::Garbage,
         Self::SessionId,
@@ -90,12 +90,12 @@ impl Forgery {
     ];
 }
 
-/// Packets in the BMC's name that somebody else sends right before each true answer while a session is opened.
+/// Packets in the BMC's name that an attacker sends right before each true answer while a session is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
-    /// Refusals with this status, by somebody who sees the requests: tag and session ID fit.
+    /// Refusals with this status, by an attacker who sees the requests: tag and session ID fit.
     Refusal(u8),
-    /// Refusals with this status and without a session ID, by somebody who guesses: with half of all tags.
+    /// Refusals with this status and without a session ID, by an attacker who guesses: with half of all tags.
     Spray(u8),
     /// Authentication capabilities without IPMI 2.0.
     NoIpmi20,
@@ -104,95 +104,95 @@ pub enum Attack {
 /// A bad network, the same for the same seed. Chances are in percent for each packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Noise {
-    /// Start of the random sequence.
+    /// The seed of the random sequence.
     pub seed: u64,
-    /// Requests lost.
+    /// The chance that a request is lost.
     pub lose_requests: u8,
-    /// Replies lost.
+    /// The chance that a reply is lost.
     pub lose_replies: u8,
-    /// Replies sent twice.
+    /// The chance that a reply is sent twice.
     pub duplicate: u8,
-    /// Replies held back by [`Noise::delay`], so that later ones overtake them.
+    /// The chance that a reply is delayed by [`Noise::delay`], so that later ones arrive before it.
     pub reorder: u8,
-    /// Replies with one bit flipped.
+    /// The chance that one bit of a reply is flipped.
     pub corrupt: u8,
-    /// How long a reply is held back.
+    /// The delay of a reply.
     pub delay: Duration,
 }
 
 /// All properties of a responder.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// Accounts.
+    /// The user accounts.
     pub users: Vec<User>,
     /// The BMC key, if one is set.
     pub kg: Option<Vec<u8>>,
-    /// Cipher suites offered.
+    /// The cipher suites that are offered.
     pub suites: Vec<CipherSuite>,
-    /// Status for a suite that is not offered.
+    /// The status for a suite that is not offered.
     pub suite_status: u8,
-    /// Answer Open Session with these algorithm numbers, whatever was asked.
+    /// Answers Open Session with these algorithm numbers, whatever was requested.
     pub algorithms_changed: bool,
-    /// Whether IPMI 2.0 is claimed in the authentication capabilities.
+    /// Whether the authentication capabilities claim IPMI 2.0.
     pub ipmi20: bool,
-    /// Sessions at a time; more are refused with status 01h.
+    /// The number of sessions at a time; more are refused with status 01h.
     pub slots: usize,
-    /// How long a session that is not used keeps its slot.
+    /// The time for which an unused session keeps its slot.
     pub session_timeout: Duration,
-    /// Failed logins after which every login is refused with status 0Dh.
+    /// The number of failed logins after which every login is refused with status 0Dh.
     pub lock_after: Option<u32>,
-    /// Refuse a privilege level above the user's already in RAKP 2 (else only Set Session Privilege Level fails).
+    /// Refuses a privilege level above the user's already in RAKP 2 (else only Set Session Privilege Level fails).
     pub strict_role: bool,
-    /// Say "maximum privilege 0" in Open Session.
+    /// Answers Open Session with maximum privilege 0.
     pub privilege_zero: bool,
-    /// Statuses for the first Open Session Requests.
+    /// The statuses for the first Open Session Requests.
     pub open_statuses: VecDeque<u8>,
-    /// Statuses for the first RAKP 1.
+    /// The statuses for the first RAKP 1 messages.
     pub rakp1_statuses: VecDeque<u8>,
-    /// Statuses for the first RAKP 3.
+    /// The statuses for the first RAKP 3 messages.
     pub rakp3_statuses: VecDeque<u8>,
-    /// Forget this many sessions right after their login.
+    /// Loses this many sessions right after their login.
     pub deaf_sessions: u32,
-    /// Send a RAKP 2 and 4 with a wrong code before the right one.
+    /// Sends a RAKP 2 and 4 with a wrong code before the right one.
     pub forge_rakp: bool,
-    /// Do not answer a RAKP 1 that was answered before, as `ipmi_sim` does.
+    /// Does not answer a RAKP 1 that was answered before, as `ipmi_sim` does.
     pub ignore_repeated_rakp1: bool,
-    /// Time to compute RAKP 2.
+    /// The time to compute RAKP 2.
     pub rakp2_delay: Duration,
-    /// Work on one RAKP 1 at a time.
+    /// Works on one RAKP 1 at a time.
     pub rakp2_serial: bool,
-    /// Answer nothing at all.
+    /// Does not answer at all.
     pub silent: bool,
-    /// Answer ASF presence pings.
+    /// Answers ASF presence pings.
     pub asf_pong: bool,
-    /// Do not answer Close Session.
+    /// Does not answer Close Session.
     pub silent_close: bool,
-    /// When power commands act.
+    /// The time at which power commands take effect.
     pub power_acts: PowerActs,
     /// Chassis status at the start; `power_on` is the power at the start.
     pub chassis: ChassisStatus,
-    /// Completion codes given instead of results.
+    /// Completion codes that are returned without results.
     pub completions: Vec<Completion>,
-    /// Bytes of Get Self Test Results; without them the command is unsupported.
+    /// The bytes of Get Self Test Results; without them the command is unsupported.
     pub self_test: Option<[u8; 2]>,
     /// Entries and free bytes of the event log, and whether it overflowed.
     pub sel: (u16, u16, bool),
-    /// Send the last reply of a session once more right before the next one.
+    /// Sends the last reply of a session once more right before the next one.
     pub stale_duplicates: bool,
-    /// Answer the authentication capabilities only, as a BMC without IPMI 2.0.
+    /// Answers the authentication capabilities only, as a BMC without IPMI 2.0.
     pub silent_handshake: bool,
-    /// What somebody else sends while a session is opened.
+    /// The packets of an attacker while a session is opened.
     pub attack: Option<Attack>,
-    /// A lie before each reply in a session.
+    /// The forged packet before each reply in a session.
     pub forgery: Option<Forgery>,
-    /// Bytes cut from the end of the data of each successful reply in a session.
+    /// The number of bytes that are cut from the end of the data of each successful reply in a session.
     pub cut: usize,
-    /// The network.
+    /// The faults of the network.
     pub noise: Noise,
 }
 
 impl Default for Behaviour {
-    /// A BMC without vices: user `admin`, password `secret16`, suites 17 and 3, power on.
+    /// Returns a correct BMC: user `admin`, password `secret16`, suites 17 and 3, power on.
     fn default() -> Self {
         Self {
             users: vec![User {

@@ -1,4 +1,4 @@
-//! One BMC: datagrams in, datagrams out, no socket.
+//! One BMC as a state machine: datagrams in, datagrams out, no socket.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,26 +11,27 @@ use crate::behaviour::{Attack, Behaviour, PowerActs};
 use crate::random::Random;
 use crate::session::BmcSession;
 
-/// What a BMC has seen so far.
+/// The counts of a BMC's requests and logins so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Datagrams received, lost ones not counted.
+    /// Number of datagrams received, without lost ones.
     pub datagrams: u32,
-    /// Open Session Requests, by the authentication algorithm proposed (1 for suite 3, 3 for suite 17).
+    /// Open Session Requests, by the proposed authentication algorithm (1 for suite 3, 3 for suite 17).
     pub open_sessions: Vec<u8>,
-    /// Their message tags.
+    /// The message tags of the Open Session Requests.
     pub tags: Vec<u8>,
-    /// RAKP Messages 1.
+    /// Number of RAKP 1 messages.
     pub rakp1: u32,
-    /// RAKP Messages 3 that claim success.
+    /// Number of RAKP 3 messages that claim success.
     pub rakp3: u32,
-    /// Logins that failed: unknown user, refused role, wrong proof, or the console giving up on the password.
+    /// Number of failed logins: unknown user, refused role, wrong proof, or a console that gives up because of the
+    /// password.
     pub failed_logins: u32,
-    /// Logins that succeeded.
+    /// Number of successful logins.
     pub logins: u32,
-    /// Close Session commands.
+    /// Number of Close Session commands.
     pub closes: u32,
-    /// Control numbers of Chassis Control.
+    /// The control numbers of Chassis Control.
     pub controls: Vec<u8>,
     /// Session sequence number, `rqSeq`, network function and command of each request in a session.
     pub requests: Vec<(u32, u8, u8, u8)>,
@@ -39,12 +40,12 @@ pub struct Seen {
 /// A datagram to send after a delay.
 pub(crate) type Reply = (Duration, Vec<u8>);
 
-/// State of one BMC.
+/// The state of one BMC.
 #[derive(Debug)]
 pub struct Bmc {
-    /// How it behaves; may be changed at any time.
+    /// Its behaviour, which may be changed at any time.
     pub behaviour: Behaviour,
-    /// What it has seen.
+    /// Its counts so far.
     pub seen: Seen,
     pub(crate) sessions: BTreeMap<u32, BmcSession>,
     pub(crate) random: Random,
@@ -53,7 +54,7 @@ pub struct Bmc {
 }
 
 impl Bmc {
-    /// A BMC of this behaviour.
+    /// Returns a BMC with this behaviour.
     pub fn new(behaviour: Behaviour) -> Self {
         let random = Random::new(behaviour.noise.seed);
         Self {
@@ -66,7 +67,7 @@ impl Bmc {
         }
     }
 
-    /// The true power at this moment.
+    /// Returns the true power at this time.
     pub fn power(&mut self, now: Instant) -> bool {
         if let Some((when, power)) = self.pending_power
             && now >= when
@@ -85,7 +86,7 @@ impl Bmc {
         }
     }
 
-    /// Takes one datagram; what to send comes out, bad network included.
+    /// Processes one datagram; returns the datagrams to send, with the faults of the network.
     pub(crate) fn receive(&mut self, datagram: &[u8], now: Instant) -> Vec<Reply> {
         if self.behaviour.silent || self.random.chance(self.behaviour.noise.lose_requests) {
             return Vec::new();
@@ -123,7 +124,7 @@ impl Bmc {
         Ok(self.forged(answer, &truth).into_iter().chain(truth).collect())
     }
 
-    /// ASF presence pong (IPMI 2.0 section 13.2.4).
+    /// Returns an ASF presence pong (IPMI 2.0 section 13.2.4).
     fn pong(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let &[0x06, _, _, 0x06, a, b, c, d, 0x80, tag, ..] = datagram else { return None };
         let mut out = vec![0x06, 0x00, 0xFF, 0x06, a, b, c, d, 0x40, tag, 0, 16, a, b, c, d, 0, 0, 0, 0, 0x81];
@@ -131,7 +132,7 @@ impl Bmc {
         self.behaviour.asf_pong.then_some(out)
     }
 
-    /// What the attacker sends right before the true answer, made from it.
+    /// Returns the attacker's packets right before the true answer, made from it.
     fn forged(&self, kind: PayloadType, truth: &[Reply]) -> Vec<Reply> {
         let Some([tag, _, rest @ ..]) = truth.first().and_then(|(_, bytes)| bytes.get(HEADER_LEN..)) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! Commands inside a session, and lies about them.
+//! Answers commands inside a session, and makes forged replies.
 
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ impl Bmc {
         }
     }
 
-    /// The reply on the wire, with what the behaviour puts before it.
+    /// Returns the reply on the wire, with the packets that the behaviour puts before it.
     fn sealed(&mut self, id: u32, request: &LanRequest, reply: &LanReply, now: Instant) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         if let Some(forgery) = self.behaviour.forgery {
@@ -145,7 +145,7 @@ impl Bmc {
             Forgery::OldSequence => session.next_sequence.saturating_sub(1),
             _ => session.next_sequence,
         };
-        // Forgeries that only the BMC itself could sign use up a sequence number, as they would.
+        // Forged packets that only the BMC itself could sign use a sequence number each.
         session.next_sequence += 1;
         let mut session_id = session.console_session_id;
         if forgery == Forgery::SessionId {

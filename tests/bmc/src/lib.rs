@@ -1,7 +1,8 @@
-//! A BMC for tests: speaks IPMI 2.0 over LAN (suites 17 and 3) and misbehaves on demand.
+//! A BMC for tests: supports IPMI 2.0 over LAN (suites 17 and 3), with faults on demand.
 //!
-//! It does what `ipmi_sim` cannot: suite 17, K_g, account locks, faults, lies about power, and a bad network. That it
-//! speaks the real protocol is proven with `ipmitool`, independently of the codec it shares with the client.
+//! It has what `ipmi_sim` does not have: suite 17, K_g, account locks, faults, wrong power states, and a bad network.
+//! Tests with `ipmitool` prove that it implements the real protocol, independently of the codec that it shares with the
+//! client.
 
 mod behaviour;
 mod bmc;

@@ -1,4 +1,4 @@
-//! Numbers that only have to differ and to be the same again for the same seed.
+//! Random numbers that only have to differ, and are the same for the same seed.
 
 /// The xorshift64* generator.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl Random {
         out
     }
 
-    /// True in `percent` of 100 cases.
+    /// Returns true in `percent` of 100 cases.
     pub(crate) fn chance(&mut self, percent: u8) -> bool {
         percent > 0 && (self.next() >> 33) % 100 < u64::from(percent)
     }

@@ -1,4 +1,4 @@
-//! Sockets and time for any number of BMCs in one thread.
+//! The sockets and timers of any number of BMCs in one thread.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::behaviour::Behaviour;
 use crate::bmc::{Bmc, Seen};
 
-/// Upper bound of one wait, so that a stop is noticed even if the datagram that announces it is lost.
+/// The upper bound of one wait, so that a stop is noticed even if the datagram that announces it is lost.
 const TICK: Duration = Duration::from_millis(200);
 
 /// A BMC that answers on a loopback port until it is dropped.
@@ -26,18 +26,18 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Starts on a free port of 127.0.0.1.
+    /// Starts a BMC on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// If no socket or thread can be had.
+    /// If no socket or thread can be created.
     pub fn start(behaviour: Behaviour) -> io::Result<Self> {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), behaviour)
     }
 
-    /// Starts on an address of choice; port 0 is any free port.
+    /// Starts a BMC on this address; port 0 is any free port.
     ///
     /// # Errors
-    /// If the address cannot be had.
+    /// If the address cannot be bound.
     pub fn start_at(listen: SocketAddr, behaviour: Behaviour) -> io::Result<Self> {
         let socket = UdpSocket::bind(listen)?;
         let address = socket.local_addr()?;
@@ -52,37 +52,37 @@ impl Responder {
         Ok(Self { address, bmc, stop, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// The true power.
+    /// Returns the true power.
     pub fn power(&self) -> bool {
         self.bmc().power(Instant::now())
     }
 
-    /// Changes the true power behind the client's back.
+    /// Changes the true power without a command of the client.
     pub fn set_power(&self, power: bool) {
         self.bmc().behaviour.chassis.power_on = power;
     }
 
-    /// Failed logins seen.
+    /// Returns the number of failed logins.
     pub fn failed_logins(&self) -> u32 {
         self.bmc().seen.failed_logins
     }
 
-    /// All that was seen.
+    /// Returns all counts.
     pub fn seen(&self) -> Seen {
         self.bmc().seen.clone()
     }
 
-    /// Sessions that hold a slot now.
+    /// Returns the number of sessions that hold a slot now.
     pub fn sessions(&self) -> usize {
         self.bmc().sessions.len()
     }
 
-    /// Changes the behaviour while running.
+    /// Changes the behaviour of the running BMC.
     pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.bmc().behaviour);
     }
@@ -139,7 +139,7 @@ pub fn serve(banks: &[(UdpSocket, Arc<Mutex<Bmc>>)], stop: &AtomicBool) -> io::R
 fn wait(banks: &[(UdpSocket, Arc<Mutex<Bmc>>)], queue: &[Queued]) -> io::Result<Vec<usize>> {
     let now = Instant::now();
     let next = queue.iter().map(|queued| queued.due.saturating_duration_since(now)).min().unwrap_or(TICK).min(TICK);
-    // Rounded up, so that a reply due in half a millisecond is not spun for.
+    // Rounded up, so that the loop does not spin for a reply that is due in half a millisecond.
     let millis = u16::try_from(next.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
     let mut descriptors: Vec<_> =
         banks.iter().map(|(socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
@@ -152,7 +152,7 @@ fn wait(banks: &[(UdpSocket, Arc<Mutex<Bmc>>)], queue: &[Queued]) -> io::Result<
 
 fn send_due(banks: &[(UdpSocket, Arc<Mutex<Bmc>>)], queue: &mut Vec<Queued>) {
     let now = Instant::now();
-    // Stable order among those due: a forgery that precedes the truth has to arrive first.
+    // The order among due replies is stable: a forged packet before the true one has to arrive first.
     let mut index = 0;
     while let Some(queued) = queue.get(index) {
         if queued.due > now {
@@ -161,7 +161,7 @@ fn send_due(banks: &[(UdpSocket, Arc<Mutex<Bmc>>)], queue: &mut Vec<Queued>) {
         }
         let queued = queue.remove(index);
         if let Some((socket, _)) = banks.get(queued.bank) {
-            // A client that has gone away is no trouble of the BMC's.
+            // A client that has ended is not a fault of the BMC.
             let _ = socket.send_to(&queued.bytes, queued.peer);
         }
     }

@@ -15,14 +15,14 @@ use crate::bmc::{Bmc, Reply};
 
 const GUID: [u8; 16] = *b"bmc-responder-01";
 
-/// A session from the BMC's side.
+/// A session as the BMC has it.
 #[derive(Debug)]
 pub(crate) struct BmcSession {
     pub(crate) console_session_id: u32,
     suite: CipherSuite,
-    /// Exchange and user, once RAKP 1 came.
+    /// Exchange and user, after RAKP 1.
     exchange: Option<(Exchange, User)>,
-    /// Keys, once RAKP 3 was right.
+    /// The keys, after a valid RAKP 3.
     pub(crate) keys: Option<SessionKeys>,
     pub(crate) privilege: Privilege,
     pub(crate) max_privilege: Privilege,

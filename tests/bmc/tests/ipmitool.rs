@@ -1,4 +1,4 @@
-//! The responder against `ipmitool`, which shares no code with it: what passes here is the real protocol.
+//! Tests the responder with `ipmitool`, which shares no code with it: this proves the real protocol.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -13,7 +13,7 @@ struct Tool {
 }
 
 impl Tool {
-    /// `None` if `ipmitool` is not installed.
+    /// Starts a responder; `None` if `ipmitool` is not installed.
     fn new(name: &str) -> Option<Self> {
         if Command::new("ipmitool").arg("-V").output().is_err() {
             eprintln!("skipped: ipmitool is not installed");
@@ -48,7 +48,7 @@ impl Drop for Tool {
     }
 }
 
-/// Both suites, reading and switching.
+/// Reading and switching works with both suites.
 #[test]
 fn power() {
     let Some(tool) = Tool::new("power") else { return };
@@ -64,7 +64,7 @@ fn power() {
     }
 }
 
-/// K_g in both suites.
+/// K_g works with both suites.
 #[test]
 fn kg() {
     let Some(tool) = Tool::new("kg") else { return };
@@ -77,7 +77,7 @@ fn kg() {
     }
 }
 
-/// Faults, self test and event log read as they were set.
+/// Faults, self test and event log are read as they were set.
 #[test]
 fn health() {
     let Some(tool) = Tool::new("health") else { return };
@@ -93,7 +93,7 @@ fn health() {
     assert!(tool.text(&bmc, 17, &["mc", "info"]).contains("IPMI Version              : 2.0"));
 }
 
-/// A wrong password opens nothing.
+/// A wrong password opens no session.
 #[test]
 fn wrong_password() {
     let Some(tool) = Tool::new("wrong") else { return };
@@ -101,11 +101,11 @@ fn wrong_password() {
     let bmc = Responder::start(Behaviour::default()).unwrap();
     assert!(!tool.run(&bmc, 17, &["chassis", "power", "off"]).status.success());
     let seen = bmc.seen();
-    // `ipmitool` checks RAKP 2 itself and leaves without a word.
+    // `ipmitool` checks RAKP 2 itself and ends without a message to the BMC.
     assert_eq!((bmc.power(), seen.rakp1, seen.rakp3, seen.logins), (true, 1, 0, 0));
 }
 
-/// The lie that makes reading back necessary: acknowledged, but never done.
+/// The wrong acknowledgement that makes reading back necessary: acknowledged, but never done.
 #[test]
 fn acknowledged_only() {
     let Some(tool) = Tool::new("lie") else { return };

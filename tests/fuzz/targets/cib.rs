@@ -1,4 +1,5 @@
-//! Pacemaker's CIB: any text is refused, or is a whole CIB; nothing in it lifts a grade or a pause that it does not name.
+//! Pacemaker's CIB: any text is rejected, or is a whole CIB; no text raises a grade or ends a pause that it does not
+//! name.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -14,7 +15,7 @@ fuzz_target!(|text: &str| {
         found.fencing.least_of_ours().is_none_or(|least| least >= Grade::Isolated),
         "a device takes that much at least"
     );
-    // An attribute's value may spell any letter as an entity; the name of an element it may not.
+    // An attribute's value may have any letter as an entity; the name of an element may not.
     assert!(found.pause.is_none() || text.contains("nvpair"), "a pause from nowhere");
     if let Some(pause) = found.pause {
         assert!(!pause.reason.chars().any(char::is_control), "a pause that moves the cursor");

@@ -1,4 +1,4 @@
-//! `config.toml`: any text is refused with its line, or gives every node its levels or a reason.
+//! `config.toml`: any text is rejected with its line, or gives every node its levels or a reason.
 #![no_main]
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! crm_mon's XML: any text is refused, or names at least one node; what it does not say allows nothing.
+//! crm_mon's XML: any text is rejected, or names at least one node; a missing value allows nothing.
 #![no_main]
 
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     let Ok(found) = CrmMon::parse(text) else { return };
     assert!(!found.nodes.is_empty());
-    // An attribute's value may spell any letter as an entity; the name of an attribute it may not.
+    // An attribute's value may have any letter as an entity; the name of an attribute may not.
     assert!(!found.quorum || text.contains("with_quorum"), "quorum from nowhere");
     assert!(found.maintenance || text.contains("maintenance-mode"), "no maintenance from nowhere");
     let all: Vec<_> = found.nodes.iter().map(|(name, _)| name.name().clone()).collect();

@@ -1,4 +1,4 @@
-//! What comes back from a BMC's port: decoded or skipped, whoever sent it.
+//! Datagrams from a BMC's port, from any sender: they are decoded or skipped.
 #![no_main]
 
 use ipmi_lan::keys::Exchange;

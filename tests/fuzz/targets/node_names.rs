@@ -1,4 +1,4 @@
-//! Node names: what is accepted is harmless in a path, on a command line and in Pacemaker's lists.
+//! Node names: an accepted name is harmless in a path, on a command line and in Pacemaker's lists.
 #![no_main]
 
 use gnt_ha::core::node::{MAX_LENGTH, NodeName, find};

@@ -1,4 +1,4 @@
-//! What an OOB program prints: only `"powered": false` may be read as off.
+//! The output of an OOB program: only `"powered": false` may be read as off.
 #![no_main]
 
 use gnt_ha::core::ganeti::oob::{parse_health, parse_silence, parse_status, reason_in, start_of};
@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(status) = parse_status(bytes) {
         if status.power == Power::Off {
-            // A JSON string may spell any letter as an escape; the word `false` it may not.
+            // A JSON string may have any letter as an escape; the word `false` may not.
             assert!(bytes.windows(5).any(|word| word == b"false"), "an off from nowhere");
             assert_ne!(status.proves(), Grade::Unknown);
         } else {

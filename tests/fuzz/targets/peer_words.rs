@@ -1,4 +1,4 @@
-//! What nodes say to each other about shunned nodes: read and written again as it was, or refused.
+//! The messages of nodes about shunned nodes: parsed and written again unchanged, or rejected.
 #![no_main]
 
 use gnt_ha::core::config::AddressRange;
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The words, if they are some, and the same after they were written and read again.
+/// Parses a message, writes it and parses it again; `None` if it is not valid.
 fn again<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<(T, T)> {
     let words: T = serde_json::from_slice(bytes).ok()?;
     let text = serde_json::to_vec(&words).ok()?;
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Some((register, back)) = again::<ShunList>(bytes) {
         assert_eq!(register, back);
-        // Heard twice is heard once.
+        // A second receipt of the same message changes nothing.
         let mut merged = register.clone();
         merged.merge(&register);
         assert_eq!(merged, register);

@@ -1,4 +1,4 @@
-//! A line of the ledger: any text is refused, or is an entry that is written and read again as it was.
+//! A line of the receipt log: any text is rejected, or is an entry that is written and parsed again unchanged.
 #![no_main]
 
 use gnt_ha::core::history::join_entries;

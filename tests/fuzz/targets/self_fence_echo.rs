@@ -1,4 +1,4 @@
-//! What comes to the port of the signed echo: nobody without the key is answered, and no answer of his counts.
+//! Datagrams at the port of the signed echo: a sender without the key gets no answer, and its answers do not count.
 #![no_main]
 
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let question = key.question(&NONCE, ASKER, ASKED);
     let Some(answer) = key.answer_to(&question, ASKER, ASKED) else { panic!("its own question") };
     assert_eq!(key.answered(&answer, ASKER, ASKED), Some(NONCE));
-    // Mixed into the valid ones, the bytes reach the tests that only a right beginning opens.
+    // Mixed into valid datagrams, the bytes reach the checks behind a right beginning.
     let packet = match how & 0x03 {
         0 => bytes.to_vec(),
         kind => {

@@ -1,4 +1,4 @@
-//! A BMC's replies to what `health` asks: sensor records and readings, identity, event log.
+//! A BMC's replies to the requests of `health`: sensor records and readings, identity, event log.
 #![no_main]
 
 use ipmi_lan::command::GetSensorRecord;

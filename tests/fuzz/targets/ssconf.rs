@@ -1,4 +1,4 @@
-//! Ganeti's ssconf files: any bytes are no text, or lines of which only sound names and addresses come through.
+//! Ganeti's ssconf files: any bytes are not text, or lines of which only valid names and addresses are accepted.
 #![no_main]
 
 use gnt_ha::core::ganeti::ssconf::{addresses, lines, master, name_addresses, names};
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     assert!(lines.iter().all(|line| !line.is_empty() && !line.contains('\n')));
-    // Whoever is read as master stands in the first line, letter by letter.
+    // The name that is read as master is in the first line, letter by letter.
     if let Ok(Some(master)) = master(&lines) {
         assert_eq!(lines.first().map(String::as_str), Some(master.as_str()));
     }

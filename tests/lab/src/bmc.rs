@@ -1,4 +1,4 @@
-//! One BMC for each host: `ipmi_sim` of OpenIPMI, whose power verbs are the lab's own.
+//! Runs one BMC for each host: `ipmi_sim` of OpenIPMI, whose power commands are the lab's own.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::network::{self, Network};
 use crate::power::{Mains, Power};
 use crate::state::{Folder, make_folder, write};
 
-/// The user who may switch the power, on every BMC of every lab.
+/// The user that may switch the power, on every BMC of every lab.
 pub const USER: &str = "admin";
 
 const EMULATOR: &str = "\
@@ -28,7 +28,7 @@ sensor_set_event_support 0x20 0 1 enable scanning per-state 000111111000000 0001
 mc_enable 0x20
 ";
 
-/// 16 characters: the most that IPMI 2.0 over `ipmi_sim` takes.
+/// Returns a password of 16 characters, the most that IPMI 2.0 over `ipmi_sim` accepts.
 pub(crate) fn make_password(folder: &Folder) -> Result<()> {
     let source = Path::new("/dev/urandom");
     let mut bytes = [0; 8];
@@ -64,8 +64,8 @@ pub(crate) fn start(folder: &Folder, lab: &str, index: u8) -> Result<()> {
     let path = home.join("bmc.log");
     let log = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("open", &path))?;
     let copy = log.try_clone().map_err(Error::file("share", &path))?;
-    // nsenter and not `ip netns exec`: that one gives a mount namespace too, and what the
-    // BMC's power-on then makes under /run/netns nobody else would see.
+    // nsenter and not `ip netns exec`, which also makes a mount namespace: no other process would see what the BMC's
+    // power-on then makes under /run/netns.
     let status = Command::new("setsid")
         .args(["--fork", "nsenter", &format!("--net={}", network::switch_file(lab).display())])
         .arg(folder.program())
@@ -79,7 +79,7 @@ pub(crate) fn start(folder: &Folder, lab: &str, index: u8) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Error::Answer { what: "setsid".into(), detail: status.to_string() }) }
 }
 
-/// Runs a host's BMC, anew if it ends: `ipmi_sim` has been seen to exit without a reason.
+/// Runs a host's BMC, and starts it again if it ends: `ipmi_sim` was seen to exit without a reason.
 pub fn keep(lab: &str, host: &str) -> Result<()> {
     let home = Folder::of(lab)?.host(host);
     loop {
@@ -98,7 +98,7 @@ pub fn keep(lab: &str, host: &str) -> Result<()> {
     }
 }
 
-/// What `ipmi_sim` calls: `get power boot` or `set power 0`; the answer to be printed.
+/// Runs the command that `ipmi_sim` calls: `get power boot` or `set power 0`; returns the answer to print.
 pub fn chassis(lab: &str, host: &str, words: &[String]) -> Result<String> {
     close_inherited();
     let mains = Mains::of(lab, host)?;
@@ -142,7 +142,7 @@ fn unknown(verb: &str, parameter: &str, value: Option<&str>) -> Error {
     }
 }
 
-/// `ipmi_sim` hands its sockets on; a host that inherits them would keep the BMC's port.
+/// `ipmi_sim` passes its sockets on to its children; a host that inherits them would keep the BMC's port.
 fn close_inherited() {
     let Ok(list) = fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> = list.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();

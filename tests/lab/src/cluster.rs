@@ -1,4 +1,4 @@
-//! corosync and Pacemaker on the hosts.
+//! Configures and starts corosync and Pacemaker on the hosts.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::qnetd;
 use crate::state::Spec;
 
-/// How a command gets to a host: from outside, or from its own boot.
+/// The channel of a command to a host: from outside, or from its own boot.
 pub(crate) type Runner<'a> = dyn Fn(&[&str]) -> Result<Output> + Sync + 'a;
 
 pub(crate) fn corosync_conf(spec: &Spec) -> String {
@@ -35,8 +35,8 @@ pub(crate) fn corosync_conf(spec: &Spec) -> String {
     )
 }
 
-/// A tie is decided by qnetd; `two_node` is left out, with which corosync does not start then, and what that brings with it said
-/// (votequorum(5), corosync-qdevice(8)).
+/// qnetd decides a tie. `two_node`, with which corosync then does not start, is left out, and its effects are set
+/// explicitly (votequorum(5), corosync-qdevice(8)).
 fn device() -> String {
     let host = qnetd::address();
     format!(
@@ -45,12 +45,13 @@ fn device() -> String {
     )
 }
 
-/// What systemd does for its unit, where corosync has a quorum device.
+/// The commands of systemd's unit, where corosync has a quorum device.
 pub(crate) const QDEVICE: &str = "! grep -q 'model: net' /etc/corosync/corosync.conf || \
     { mkdir -p /run/corosync-qdevice && corosync-qdevice; }";
 
-/// Puts an empty CIB there, which has Pacemaker wait 2 s, not 20, for a controller that leads already, before it elects one.
-/// The packages of later releases than Debian 13 have no folders in them: a boot makes them (`pacemaker-common.conf`).
+/// A script that writes an empty CIB, with which Pacemaker waits 2 s, not 20 s, for an existing DC before it elects
+/// one. The packages of releases after Debian 13 have no directories in them: a boot makes them
+/// (`pacemaker-common.conf`).
 const PRESET: &str = r#"set -e
 mkdir -p /var/lib/corosync /var/log/corosync
 [ -d /var/lib/pacemaker/cib ] || systemd-tmpfiles --create --prefix=/var/lib/pacemaker --prefix=/var/log/pacemaker
@@ -63,16 +64,16 @@ grep -q dc-deadtime "$cib"
 chown hacluster:haclient "$cib"
 chmod 0600 "$cib""#;
 
-/// Before Pacemaker's first start: where all hosts start at once there is no controller to wait for
-/// (`pacemaker-controld(7)`, `dc-deadtime`). To be followed by [`SETTLED`].
+/// Prepares Pacemaker's configuration before its first start: if all hosts start at once there is no DC to wait for
+/// (`pacemaker-controld(7)`, `dc-deadtime`). [`SETTLED`] must follow.
 pub(crate) fn preset(run: &Runner<'_>) -> Result<()> {
     require("prepare Pacemaker's configuration", "cibadmin --empty", run(&["sh", "-c", PRESET])?).map(drop)
 }
 
-/// Once a controller leads, on one host: nobody is to find a property that nobody has set.
+/// The command on one host after the election of a DC: it removes the property, which no administrator has set.
 pub(crate) const SETTLED: [&str; 6] = ["crm_attribute", "--type", "crm_config", "--name", "dc-deadtime", "--delete"];
 
-/// Starts corosync and, once it answers, Pacemaker.
+/// Starts corosync and, after it answers, Pacemaker.
 pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
     require("start corosync", "corosync", run(&["corosync"])?)?;
     let end = Instant::now() + Duration::from_secs(30);
@@ -91,7 +92,7 @@ pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
     require("start pacemakerd", "pacemakerd", run(&words)?).map(drop)
 }
 
-/// The fence devices that Debian's own agent gives: one for each host, reached over its BMC.
+/// Returns the fence devices with Debian's own agent: one for each host, over its BMC.
 pub(crate) fn ipmilan(spec: &Spec, user: &str, password: &str) -> String {
     let mut devices = String::new();
     for i in 1..=spec.hosts {

@@ -1,4 +1,4 @@
-//! Programs run with a bound on their time and without pipes that could block.
+//! Runs programs with a time limit and without pipes that could block.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -14,24 +14,24 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::error::{Error, Result};
 
-/// What a program left behind.
+/// The exit code and the outputs of a program.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// Exit code; 128 and the signal's number if a signal ended it.
     pub code: i32,
     /// Standard output, with anything that is not UTF-8 replaced.
     pub stdout: String,
-    /// Standard error, likewise.
+    /// Standard error, with anything that is not UTF-8 replaced.
     pub stderr: String,
 }
 
 impl Output {
-    /// Did it end with 0?
+    /// Whether the exit code is 0.
     pub fn success(&self) -> bool {
         self.code == 0
     }
 
-    /// Both outputs in one, for messages: the last 2000 characters.
+    /// Returns both outputs together, for messages: the last 2000 characters.
     pub fn text(&self) -> String {
         let all = format!("{}\n{}", self.stdout.trim(), self.stderr.trim());
         let all = all.trim();
@@ -40,7 +40,7 @@ impl Output {
     }
 }
 
-/// A request to stop, shared between who asks and who works.
+/// A request to stop, shared between the requester and the worker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancel(pub(crate) Arc<AtomicBool>);
 
@@ -59,8 +59,8 @@ pub(crate) fn line(command: &Command) -> String {
     words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// The outputs go to memory files, not pipes: a daemon that the program leaves behind
-/// with its outputs open would keep a reader of a pipe waiting for ever.
+/// Returns a memory file with this content. The outputs go to memory files, not pipes: a daemon that the program leaves
+/// running with its outputs open would keep a reader of a pipe waiting forever.
 fn memory(content: &[u8]) -> Result<File> {
     let fd = memfd_create(c"lab", MFdFlags::MFD_CLOEXEC).map_err(Error::system("memfd_create"))?;
     let mut file = File::from(fd);
@@ -74,7 +74,7 @@ fn text(mut file: File) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Runs to the end, or kills it when `limit` is over or `cancel` is set.
+/// Runs the program to its end, or kills it when `limit` is over or `cancel` is set.
 pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration, cancel: &Cancel) -> Result<Output> {
     cancel.check()?;
     let (out, err) = (memory(b"")?, memory(b"")?);

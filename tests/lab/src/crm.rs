@@ -1,4 +1,4 @@
-//! Pacemaker's answers: `crm_mon` and `stonith_admin --history`, both as XML.
+//! Parses Pacemaker's answers: `crm_mon` and `stonith_admin --history`, both as XML.
 
 use std::collections::HashMap;
 
@@ -11,58 +11,58 @@ use crate::error::{Error, Result};
 /// A cluster node as one host's Pacemaker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// Name, such as `n1.lab`.
+    /// The node's name, such as `n1.lab`.
     pub name: String,
-    /// A member whose Pacemaker takes part.
+    /// The node is a member, and its Pacemaker has joined.
     pub online: bool,
-    /// On its way to being online: its Pacemaker has not joined yet.
+    /// The node is pending: its Pacemaker has not joined yet.
     pub pending: bool,
-    /// To be fenced, or of unknown state.
+    /// The node is to be fenced, or its state is unknown.
     pub unclean: bool,
-    /// In standby.
+    /// The node is in standby.
     pub standby: bool,
-    /// The designated controller.
+    /// The node is the designated controller (DC).
     pub dc: bool,
 }
 
 /// A resource as one host's Pacemaker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Resource {
-    /// Its id; those of a clone's instances are the same.
+    /// The resource's id; the instances of a clone have the same id.
     pub id: String,
-    /// Such as `Started`, `Stopped`, `Promoted`.
+    /// The role, such as `Started`, `Stopped`, `Promoted`.
     pub role: String,
-    /// It failed where it is.
+    /// The resource has failed on its node.
     pub failed: bool,
-    /// It failed and Pacemaker will not touch it again.
+    /// The resource has failed and Pacemaker will not act on it again.
     pub blocked: bool,
-    /// Where it is active.
+    /// The nodes on which it is active.
     pub nodes: Vec<String>,
 }
 
-/// One fencing action.
+/// One fencing action of the fence history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FenceEvent {
-    /// `off`, `reboot` or `on`.
+    /// The action: `off`, `reboot` or `on`.
     pub action: String,
-    /// The node it is done to.
+    /// The target of the action.
     pub target: String,
-    /// The node that does it; empty while nobody has it.
+    /// The delegate, which executes it; empty while there is none.
     pub delegate: String,
-    /// Who asked for it, such as `pacemaker-controld.123`.
+    /// The client that requested it, such as `pacemaker-controld.123`.
     pub client: String,
-    /// The node that asked for it.
+    /// The node of that client.
     pub origin: String,
-    /// `success`, `failed` or `pending`.
+    /// The status: `success`, `failed` or `pending`.
     pub status: String,
-    /// Local time of its end, as Pacemaker writes it; empty while it is pending.
+    /// The local time of its end, as Pacemaker writes it; empty while it is pending.
     pub completed: String,
 }
 
-/// `crm_mon --output-as=xml` of one host.
+/// The output of `crm_mon --output-as=xml` on one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CrmMon {
-    /// The host's partition has quorum.
+    /// Whether the host's partition has quorum.
     pub quorum: bool,
     /// The designated controller's name, if one is elected.
     pub dc: Option<String>,
@@ -75,13 +75,13 @@ pub struct CrmMon {
 }
 
 impl CrmMon {
-    /// The node of this name, in short (`n1`) or in full (`n1.lab`).
+    /// Returns the node of this name, short (`n1`) or full (`n1.lab`).
     pub fn node(&self, name: &str) -> Option<&Node> {
         let short = |name: &str| name.split('.').next().map(str::to_owned);
         self.nodes.iter().find(|node| short(&node.name) == short(name))
     }
 
-    /// Is the node of this name (short or in full) online, neither pending nor unclean?
+    /// Whether the node of this name (short or full) is online, neither pending nor unclean.
     pub fn is_online(&self, name: &str) -> bool {
         self.node(name).is_some_and(|n| n.online && !n.pending && !n.unclean)
     }
@@ -130,7 +130,7 @@ impl CrmMon {
     }
 }
 
-/// The events in `stonith_admin --history '*' --output-as=xml`.
+/// Returns the events in `stonith_admin --history '*' --output-as=xml`.
 pub(crate) fn fence_history(xml: &str) -> Result<Vec<FenceEvent>> {
     let mut events = Vec::new();
     walk(xml, |name, tag, ends| {
@@ -156,7 +156,7 @@ fn fence_event(tag: &Tag) -> FenceEvent {
     }
 }
 
-/// Calls back for each start (false) and end (true) of an element; an empty one only starts.
+/// Calls back for each start (false) and end (true) of an element; an empty element only starts.
 fn walk(xml: &str, mut visit: impl FnMut(&str, &Tag, bool)) -> Result<()> {
     let wrong = |detail: String| Error::Answer { what: "Pacemaker's XML".into(), detail };
     let mut reader = Reader::from_str(xml);

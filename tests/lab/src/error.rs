@@ -1,58 +1,58 @@
-//! What can go wrong, in words for the person at the terminal.
+//! The errors of the lab, as text for the user.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the lab's functions return.
+/// The result of the lab's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What was tried, what came back and, where there is something, what to do about it.
+/// The error: the operation, its result and, if there is one, the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Namespaces and mounts are root's.
+    /// The process is not root, which namespaces and mounts need.
     #[error("a lab needs root (it makes network namespaces and mounts): run it as root or with sudo")]
     NotRoot,
     /// A program of another package is not installed.
     #[error("{program} is missing: apt-get install {package}")]
     Missing {
-        /// The program that was looked for.
+        /// The program's name.
         program: &'static str,
-        /// The Debian package that carries it.
+        /// The Debian package that has the program.
         package: &'static str,
     },
-    /// A program is not in the tree that hosts are to be made of.
+    /// A program is not in the tree of which hosts are to be made.
     #[error("{program} is missing in {}: it needs the package {package}", .root.display())]
     MissingThere {
-        /// The program that was looked for.
+        /// The program's name.
         program: &'static str,
-        /// The Debian package that carries it.
+        /// The Debian package that has the program.
         package: &'static str,
-        /// The tree.
+        /// The path of the tree.
         root: PathBuf,
     },
     /// The lab's own program was not found beside the running one.
     #[error("the program `lab` is not beside {}: build it with `cargo build -p lab`, or name it in GNT_HA_LAB", .0.display())]
     NoProgram(PathBuf),
-    /// A name that cannot be part of a namespace's and a folder's name.
+    /// The lab's name cannot be part of a namespace's and a directory's name.
     #[error("{0:?} is no name for a lab: 1 to 15 of a-z, 0-9 and -")]
     LabName(String),
-    /// More or fewer hosts than a lab can have.
+    /// The number of hosts is not one that a lab can have.
     #[error("a lab has 2 to 7 hosts, not {0}")]
     HostCount(u8),
-    /// Too few full members are left.
+    /// The lab would have too few full members.
     #[error("of {hosts} hosts, {remotes} cannot be remote nodes: two at least are full members")]
     RemoteCount {
-        /// How many were to be remote nodes.
+        /// The number of remote nodes.
         remotes: u8,
-        /// How many hosts.
+        /// The number of all hosts.
         hosts: u8,
     },
-    /// Nothing that hosts can be made of.
+    /// The name is not that of a system of which hosts can be made.
     #[error("{system:?} is no system for the hosts of a lab: there are {known}")]
     NoSystem {
-        /// What was asked for.
+        /// The requested name.
         system: String,
-        /// What there is.
+        /// The systems that exist.
         known: String,
     },
     /// A tree of another system could not be made.
@@ -60,102 +60,102 @@ pub enum Error {
         "cannot make a tree of {system} out of {mirror}: {why}; see that this machine reaches it (apt-get update), or make a root elsewhere and give its folder"
     )]
     NoTree {
-        /// The system.
+        /// The system's name.
         system: String,
-        /// Where it was to come from.
+        /// The source from which it was to be made.
         mirror: String,
-        /// What mmdebstrap said last.
+        /// The last output of mmdebstrap.
         why: String,
     },
-    /// A lab of this name is there already.
+    /// A lab of this name exists already.
     #[error("lab {0} is there already: see `lab status --name {0}`, end it with `lab down --name {0}`")]
     Exists(String),
     /// Another process is building or ending this lab.
     #[error("lab {name} is being built or ended by process {holder}: wait for it or stop it first")]
     Busy {
-        /// The lab.
+        /// The lab's name.
         name: String,
-        /// Process id of the one that works on it.
+        /// The id of the process that works on the lab.
         holder: String,
     },
-    /// There is no lab of this name.
+    /// A lab of this name does not exist.
     #[error("there is no lab {0}: start one with `lab up --name {0}`")]
     Absent(String),
-    /// There is no host of this name in the lab.
+    /// The lab has no host of this name.
     #[error("lab {lab} has no host {host:?}: it has {hosts}")]
     NoHost {
-        /// The lab.
+        /// The lab's name.
         lab: String,
-        /// What was asked for.
+        /// The requested host.
         host: String,
-        /// The hosts it has.
+        /// The hosts of the lab.
         hosts: String,
     },
-    /// The host has no power.
+    /// The host has no power, and the operation needs it.
     #[error("{0} is off: `lab power on {0}` first")]
     HostOff(String),
-    /// The host has power, and what was asked for needs it to have none.
+    /// The host has power, and the operation needs it to have none.
     #[error("{0} has power: `lab power off {0}` first")]
     HostOn(String),
     /// A command ended with another exit code than 0.
     #[error("{what}: `{command}` ended with {code}: {output}")]
     Failed {
-        /// What it was for.
+        /// The purpose of the command.
         what: String,
-        /// The command line.
+        /// The command line of the program.
         command: String,
-        /// Its exit code, or 128 and the signal's number.
+        /// The exit code, or 128 and the signal's number.
         code: i32,
-        /// What it said.
+        /// The output of the command.
         output: String,
     },
-    /// Something took too long.
+    /// A condition did not hold within the limit.
     #[error("{what}: not within {seconds} s{}", if .last.is_empty() { String::new() } else { format!("; last: {}", .last) })]
     TimedOut {
-        /// What was waited for.
+        /// The condition that was waited for.
         what: String,
-        /// The limit.
+        /// The time limit.
         seconds: u64,
-        /// What was seen last.
+        /// The last observed state.
         last: String,
     },
-    /// The caller asked to stop.
+    /// The caller requested a stop.
     #[error("stopped on request")]
     Cancelled,
     /// A file operation failed.
     #[error("{what} {}: {source}", .path.display())]
     File {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// On which file.
+        /// The file's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A system call failed.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A program's answer was not understood.
+    /// A program's answer could not be parsed.
     #[error("{what} is not as expected: {detail}")]
     Answer {
-        /// Whose answer.
+        /// The program.
         what: String,
-        /// Where it differs.
+        /// The difference from the expected form.
         detail: String,
     },
-    /// The lab could not be built; what there was of it is gone again.
+    /// The lab could not be built; the parts that existed are removed.
     #[error("{cause}\n(lab {name} is taken down again; its logs are in {})", .logs.display())]
     Up {
-        /// The lab.
+        /// The lab's name.
         name: String,
-        /// What went wrong.
+        /// The error that stopped the work.
         cause: Box<Error>,
-        /// Folder with the logs of the hosts.
+        /// The directory with the logs of the hosts.
         logs: PathBuf,
     },
 }

@@ -1,4 +1,4 @@
-//! One host of a lab.
+//! One host of a lab, as tests use it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::power::{HARMLESS, Mains, Power};
 use crate::watchdog::Bite;
 
-/// How long [`Host::run`] lets a command take.
+/// The most that a command of [`Host::run`] may take.
 pub const RUN_LIMIT: Duration = Duration::from_secs(60);
 
 /// A host: a machine with its own network, processes, disk and BMC. Cheap to clone.
@@ -26,52 +26,53 @@ pub struct Host {
 }
 
 impl Host {
-    /// Its short name, such as `n1`.
+    /// Returns its short name, such as `n1`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its name for Pacemaker and its kernel: that of Ganeti, or the short one.
+    /// Returns its name in Pacemaker and its kernel: that of Ganeti, or the short one.
     pub fn uname(&self) -> &str {
         &self.uname
     }
 
-    /// Its name for Ganeti, such as `n1.lab`.
+    /// Returns its name in Ganeti, such as `n1.lab`.
     pub fn fqdn(&self) -> String {
         format!("{}.lab", self.name)
     }
 
-    /// Its address in the primary or secondary network, or its BMC's.
+    /// Returns its address in the primary or secondary network, or its BMC's.
     pub fn address(&self, network: Network) -> String {
         network.address(self.index)
     }
 
-    /// Its IPv6 address in the primary or secondary network.
+    /// Returns its IPv6 address in the primary or secondary network.
     pub fn address6(&self, network: Network) -> Option<String> {
         network.address6(self.index)
     }
 
-    /// Its BMC's address; port 623, user [`USER`](crate::USER), [`Lab::bmc_password`](crate::Lab::bmc_password).
+    /// Returns its BMC's address; port 623, user [`USER`](crate::USER),
+    /// [`Lab::bmc_password`](crate::Lab::bmc_password).
     pub fn bmc_address(&self) -> String {
         self.address(Network::Bmc)
     }
 
-    /// Runs a command on it for at most [`RUN_LIMIT`]. Any exit code is an `Ok`.
+    /// Runs a command on the host for at most [`RUN_LIMIT`]. Any exit code is an `Ok`.
     pub fn run(&self, words: &[&str]) -> Result<Output> {
         self.run_within(words, RUN_LIMIT)
     }
 
-    /// As [`Host::run`] with a limit of one's own; a command that takes longer is killed.
+    /// Runs a command as [`Host::run`] with another limit; a command that takes longer is killed.
     pub fn run_within(&self, words: &[&str], limit: Duration) -> Result<Output> {
         self.run_with(words, b"", limit)
     }
 
-    /// As [`Host::run`], but any exit code other than 0 is an error.
+    /// Runs a command as [`Host::run`], but any exit code other than 0 is an error.
     pub fn check(&self, words: &[&str]) -> Result<Output> {
         require(&format!("on {}", self.name), &words.join(" "), self.run(words)?)
     }
 
-    /// As [`Host::run_within`] with bytes for the command's standard input.
+    /// Runs a command as [`Host::run_within`], with bytes for the command's standard input.
     pub fn run_with(&self, words: &[&str], input: &[u8], limit: Duration) -> Result<Output> {
         let mut command = self.command(words, Some(limit), false)?;
         let start = Instant::now();
@@ -87,8 +88,8 @@ impl Host {
         Ok(output)
     }
 
-    /// The command line that enters the host, for callers with inputs and outputs of their
-    /// own. With `foreground` the command may read from a terminal.
+    /// Returns the command line that enters the host, for callers with their own inputs and outputs. With `foreground`
+    /// the command may read from a terminal.
     pub fn command(&self, words: &[&str], limit: Option<Duration>, foreground: bool) -> Result<Command> {
         let init = self.mains.init().ok_or_else(|| Error::HostOff(self.name.clone()))?;
         let mut command = Command::new("/usr/bin/nsenter");
@@ -104,59 +105,59 @@ impl Host {
         Ok(command)
     }
 
-    /// Puts a file on the host's disk, where it survives power cycles; a program that runs
-    /// is replaced without harm. `mode` as for chmod, such as `0o755`.
+    /// Writes a file to the host's disk, where it survives power cycles. A running program can be replaced. `mode` as
+    /// for chmod, such as `0o755`.
     pub fn write_file(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let mode = format!("--mode={mode:04o}");
-        // Put in its place whole: Pacemaker and Ganeti run what is there at any moment.
+        // The file is replaced as a whole: Pacemaker and Ganeti may run it at any time.
         let script = r#"install -D "$1" /dev/stdin "$2.new" && mv -- "$2.new" "$2""#;
         let words = ["sh", "-c", script, "sh", &mode, path];
         let output = self.run_with(&words, bytes, RUN_LIMIT)?;
         require(&format!("write on {}", self.name), &words.join(" "), output).map(drop)
     }
 
-    /// The content of a file on the host.
+    /// Returns the content of a file on the host.
     pub fn read_file(&self, path: &str) -> Result<String> {
         Ok(self.check(&["cat", path])?.stdout)
     }
 
-    /// Its files as they are seen from outside, while it has power: to look often, and without a process on it.
+    /// Returns the path of its files from outside, while it has power: for frequent reads, without a process on it.
     pub fn root(&self) -> Option<PathBuf> {
         Some(Path::new("/proc").join(self.mains.init()?.pid.to_string()).join("root"))
     }
 
-    /// Does it have power?
+    /// Returns the state of its power.
     pub fn power_status(&self) -> Power {
         self.mains.status()
     }
 
-    /// Takes the power away: silence on its cables, then the end of all its processes. Its
-    /// disk stays. Returns when nothing of it runs any more.
+    /// Cuts the power: its cables become silent, and then all its processes end. Its disk stays. Returns when no
+    /// process of it runs any more.
     pub fn power_off(&self) -> Result<()> {
         self.mains.off()
     }
 
-    /// Gives it power; returns when it boots. Its services start after the boot delay.
+    /// Gives it power; returns while it boots. Its services start after the boot delay.
     pub fn power_on(&self) -> Result<()> {
         self.mains.on()
     }
 
-    /// When its watchdog took its power, the earliest first.
+    /// Returns the times at which its watchdog cut its power, the earliest first.
     pub fn bites(&self) -> Result<Vec<Bite>> {
         self.mains.bites()
     }
 
-    /// Takes a cable out. For the BMC: it answers no more.
+    /// Unplugs a cable. The BMC does not answer any more without its cable.
     pub fn cut(&self, network: Network) -> Result<()> {
         self.mains.set_link(network, false)
     }
 
-    /// Puts a cable back.
+    /// Plugs a cable in again.
     pub fn heal(&self, network: Network) -> Result<()> {
         self.mains.set_link(network, true)
     }
 
-    /// The networks it is cut from.
+    /// Returns the networks from which it is cut.
     pub fn cuts(&self) -> Result<Vec<Network>> {
         self.mains.cuts()
     }

@@ -1,4 +1,4 @@
-//! A host's first process: mounts, then reaping; and the start of its services.
+//! Runs a host's first process, which mounts and then reaps processes, and starts the host's services.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,39 +23,39 @@ use crate::process::Process;
 use crate::state::{self, Folder, Spec};
 use crate::{cluster, ganeti, network, remote};
 
-/// What a host does at a boot, on its own disk.
+/// The actions of a host at a boot, in a file on its own disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Boot {
-    /// Seconds before the services start.
+    /// The time in s before the services start.
     pub(crate) delay: u64,
-    /// Whether corosync and Pacemaker are among them.
+    /// Whether corosync and Pacemaker start.
     pub(crate) pacemaker: bool,
-    /// It is a remote node: `pacemaker-remoted` runs in their place.
+    /// Whether it is a remote node: `pacemaker-remoted` runs in their place.
     #[serde(default)]
     pub(crate) remote: bool,
 }
 
-/// [`Boot`] on a host's disk; without it a host starts sshd alone.
+/// The file with [`Boot`] on a host's disk; without it a host starts only sshd.
 pub(crate) const BOOT_FILE: &str = "/etc/gnt-ha-lab.json";
-/// How far a boot is; in `/run`, so that it is gone with the power.
+/// The file with the progress of a boot; in `/run`, so that it is lost with the power.
 pub(crate) const STAGE_FILE: &str = "/run/lab-stage";
 const STAGE_SSHD: &str = "sshd";
 pub(crate) const STAGE_UP: &str = "up";
-/// The environment of everything that is run on a host.
+/// The environment of all programs on a host.
 pub(crate) const ENVIRONMENT: [(&str, &str); 3] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LANG", "C.UTF-8")];
-/// Run at every boot before the host is on the network, if it is there and executable.
+/// A program that runs at every boot before the host is on the network, if it exists and is executable.
 const RC_NETWORK: &str = "/etc/rc.network";
-/// Run last at every boot, if it is there and executable.
+/// A program that runs last at every boot, if it exists and is executable.
 const RC_LOCAL: &str = "/etc/rc.local";
-/// What names a boot (`proc_sys_kernel(5)`).
+/// The file with the id of a boot (`proc_sys_kernel(5)`).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 fn attach(source: &str, target: &str, kind: Option<&str>, flags: MsFlags, data: Option<&str>) -> Result<()> {
     mount(Some(source), target, kind, flags, data).map_err(Error::system(format!("mount {target}")))
 }
 
-/// The PID 1 of a host; returns only if it cannot become one.
+/// Runs as the PID 1 of a host; returns only if it cannot become one.
 pub fn main(lab: &str, host: &str) -> Result<()> {
     let folder = Folder::of(lab)?;
     // Daemons that inherit blocked signals cannot be stopped by their scripts.
@@ -78,7 +78,7 @@ pub fn main(lab: &str, host: &str) -> Result<()> {
     file_systems()?;
     masks()?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Error::system("forbid core files"))?;
-    // corosync and Ganeti lock their memory if they may; a machine that forbids it loses little.
+    // corosync and Ganeti lock their memory if they may; a machine that forbids it loses little by that.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     Command::new("/proc/self/exe").args(["services", host]).spawn().map_err(Error::system("start the services"))?;
     loop {
@@ -127,8 +127,8 @@ fn devices() -> Result<()> {
     Ok(())
 }
 
-/// What would reach the machine itself: its kernel's settings, SysRq, and the programs that
-/// end it. (The system call `reboot` ends only the process namespace it is made in.)
+/// Hides everything that would affect the machine itself: its kernel's settings, SysRq, and the programs that end it.
+/// (The system call `reboot` ends only the process namespace in which it is called.)
 fn masks() -> Result<()> {
     attach("/proc/sys/net", "/proc/sys/net", None, MsFlags::MS_BIND, None)?;
     attach("/proc/sys", "/proc/sys", None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
@@ -144,7 +144,7 @@ fn masks() -> Result<()> {
     let programs = ["reboot", "halt", "poweroff", "shutdown", "kexec", "telinit"];
     let programs = programs.iter().map(|name| format!("/sbin/{name}"));
     let paths = programs.chain(std::iter::once("/proc/sysrq-trigger".into()));
-    // Several may be links to one program.
+    // Several of the names may be links to one program.
     let targets: BTreeSet<_> = paths.filter_map(|path| fs::canonicalize(path).ok()).collect();
     for target in targets {
         attach("/dev/null", &target.to_string_lossy(), None, MsFlags::MS_BIND, None)?;
@@ -152,7 +152,7 @@ fn masks() -> Result<()> {
     Ok(())
 }
 
-/// A boot of its own for each boot of a host: the kernel's is the machine's.
+/// Makes a boot id for each boot of a host: the kernel's is the machine's.
 fn boot_id(read_only: MsFlags) -> Result<()> {
     let (source, copy) = (Path::new("/proc/sys/kernel/random/uuid"), Path::new("/run/lab-boot-id"));
     let id = fs::read(source).map_err(Error::file("read", source))?;
@@ -177,7 +177,7 @@ fn stage(text: &str) {
     }
 }
 
-/// Starts what runs on a host, as its boot scripts would.
+/// Starts the services of a host, as its boot scripts would.
 pub fn services(host: &str) -> Result<()> {
     let boot: Option<Boot> = state::load(Path::new(BOOT_FILE))?;
     script(RC_NETWORK)?;
@@ -208,7 +208,7 @@ pub fn services(host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs a script of the host's own, if it is there; whatever it ends with, the boot goes on.
+/// Runs a script of the host, if it exists; the boot goes on with any exit code.
 fn script(path: &str) -> Result<()> {
     if fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0) {
         let output = local(&[path])?;

@@ -1,4 +1,4 @@
-//! A lab as its users hold it.
+//! A lab, as its users build and use it.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -27,47 +27,48 @@ use crate::teardown;
 use crate::up;
 use crate::watch::Watch;
 
-/// With less than 3 as its level crm_mon leaves out fencing that it takes for the same.
+/// The command for the cluster's state. With a fence history level below 3 crm_mon leaves out fencing that it considers
+/// the same.
 const CRM_MON: [&str; 3] = ["crm_mon", "--fence-history=3", "--output-as=xml"];
 
-/// Without `--verbose` failed actions are left out that a later one made good.
+/// The command for the fence history. Without `--verbose` it leaves out failed actions after a later success.
 const HISTORY: [&str; 5] = ["stonith_admin", "--history", "*", "--verbose", "--output-as=xml"];
 
-/// What kind of lab to build.
+/// The options of a lab.
 pub struct Options {
-    /// 1 to 15 of a-z, 0-9 and -; labs of different names do not see each other.
+    /// The lab's name: 1 to 15 of a-z, 0-9 and -. Labs of different names do not reach each other.
     pub name: String,
-    /// 2 to 7.
+    /// The number of hosts, 2 to 7.
     pub hosts: u8,
-    /// How many of them, the last ones, run `pacemaker-remoted` and are regular nodes of Ganeti that never become candidates.
-    /// Nobody is connected to them. Two hosts at least are full members.
+    /// The number of hosts, the last ones, that run `pacemaker-remoted` and are regular nodes of Ganeti that never
+    /// become candidates. Pacemaker has no connection to them yet. At least two hosts are full members.
     pub remotes: u8,
-    /// How long a host waits at a boot before its services start. The first boot is without;
-    /// a real server needs minutes, and what comes back in a second hides faults.
+    /// The time that a host waits at a boot before its services start. The first boot does not wait. A real server
+    /// needs minutes, and a host that returns in a second hides faults.
     pub boot_delay: Duration,
-    /// Configure Pacemaker to fence each host through its BMC with `fence_ipmilan`.
+    /// Configures Pacemaker to fence each host through its BMC with `fence_ipmilan`.
     pub fencing: bool,
-    /// Let corosync use the secondary network too, so that one cut makes no partition.
+    /// Lets corosync also use the secondary network, so that one cut makes no partition.
     pub two_links: bool,
-    /// Run corosync and Pacemaker. Without them a boot is faster, and nobody fences.
+    /// Runs corosync and Pacemaker. Without them a boot is faster, and no host is fenced.
     pub pacemaker: bool,
-    /// A stand-in for a watchdog on each host, which takes its power when nobody has petted it for this long.
+    /// The timeout of a simulated watchdog on each host, which cuts its power after so long without a keepalive.
     pub watchdog: Option<Duration>,
-    /// What the hosts are made of: `debian-13` or a folder with a root in it; `n2=debian-13` for one host alone. The
-    /// machine's own root where nothing is said, nor in `GNT_HA_LAB_SYSTEM`. What is missing is made, which takes minutes.
+    /// The systems of the hosts: `debian-13` or a directory with a root in it; `n2=debian-13` for one host alone.
+    /// Default: `GNT_HA_LAB_SYSTEM`, otherwise the machine's own root. A missing system is made, which takes minutes.
     pub systems: Vec<String>,
-    /// Pacemaker calls a node `n1` that Ganeti calls `n1.lab`; also where `GNT_HA_LAB_SHORT_NAMES` is set.
+    /// Uses the name `n1` in Pacemaker for a node that is `n1.lab` in Ganeti; also if `GNT_HA_LAB_SHORT_NAMES` is set.
     pub short_names: bool,
-    /// A third host runs qnetd, and corosync has it for a quorum device, which decides a tie (`ffsplit`, without TLS).
+    /// Adds a third host with qnetd, which corosync uses as quorum device; it decides a tie (`ffsplit`, without TLS).
     pub qnetd: bool,
-    /// Make the Ganeti cluster anew, though the disks of one of this kind are kept.
+    /// Makes the Ganeti cluster again, although the disks of one of this kind are kept.
     pub fresh: bool,
-    /// Take down a lab of this name first, if there is one.
+    /// Takes down a lab of this name first, if there is one.
     pub replace: bool,
-    /// Told what is being done, a line at a time, from any thread.
+    /// Gets the progress, one line at a time, from any thread.
     pub progress: Box<dyn Fn(&str) + Send + Sync>,
-    /// Set it to stop what waits and to have a lab that is being built taken down. `up` sets
-    /// it too when one part of its work fails, to stop the other parts.
+    /// A flag that stops all waits and takes a half-built lab down. `up` also sets it when one part of its work fails,
+    /// to stop the other parts.
     pub cancel: Arc<AtomicBool>,
 }
 
@@ -99,23 +100,23 @@ impl fmt::Debug for Options {
     }
 }
 
-/// A running lab. One that was built with [`Lab::up`] is taken down when it is dropped, or
-/// when its process ends in any other way; see [`Lab::keep`].
+/// A running lab. A lab that was built with [`Lab::up`] is taken down when it is dropped, or when its process ends in
+/// any other way; see [`Lab::keep`].
 #[derive(Debug)]
 pub struct Lab {
     pub(crate) spec: Spec,
     pub(crate) folder: Folder,
     pub(crate) cancel: Arc<Cancel>,
-    /// The process that takes the lab down should this one not be able to.
+    /// The process that takes the lab down if this one cannot.
     pub(crate) warden: Option<Child>,
     pub(crate) times: Times,
 }
 
-/// A file that gets a line for each lab that is taken down by who built it: for how many seconds it was there, and how many
-/// of these it took to build.
+/// The variable with a file that gets a line for each lab that its builder takes down: for how many seconds it existed,
+/// and how many of these it took to build.
 const TIMES: &str = "GNT_HA_LAB_TIMES";
 
-/// When it was begun, and how long it took to build.
+/// The time at which the lab was begun, and how long it took to build.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     pub(crate) begun: Instant,
@@ -138,16 +139,16 @@ impl Times {
 }
 
 impl Lab {
-    /// Builds a lab and waits until its Ganeti cluster is complete and its Pacemaker has
-    /// quorum, a designated controller and all hosts online. What fails is taken down again.
+    /// Builds a lab and waits until its Ganeti cluster is complete and its Pacemaker has quorum, a designated
+    /// controller (DC) and all hosts online. After a failure the lab is taken down again.
     ///
-    /// Call it, and [`Host::run`], from threads that block no signals: what is started on the
-    /// hosts inherits the blocking, and daemons that cannot be stopped take 30 s to be killed.
+    /// Call it, and [`Host::run`], from threads that block no signals: programs on the hosts inherit the blocking, and
+    /// daemons that cannot be stopped take 30 s to be killed.
     pub fn up(options: Options) -> Result<Self> {
         up::up(options)
     }
 
-    /// A lab that runs already; it goes on when this handle is dropped.
+    /// Returns a lab that runs already; it goes on when this handle is dropped.
     pub fn attach(name: &str) -> Result<Self> {
         requirements::root()?;
         let folder = Folder::of(name)?;
@@ -155,19 +156,19 @@ impl Lab {
         Ok(Self { spec, folder, cancel: Arc::default(), warden: None, times: Times::begin() })
     }
 
-    /// Takes down the lab of this name, whole or half built; false if there was none. Waits
-    /// up to 30 s for another process that builds or ends it.
+    /// Takes down the lab of this name, complete or half built; returns false if there was none. Waits up to 30 s for
+    /// another process that builds or ends it.
     pub fn down(name: &str) -> Result<bool> {
         requirements::root()?;
         teardown::down(name, Duration::from_secs(30))
     }
 
-    /// Lets the lab go on when this handle and its process are gone.
+    /// Lets the lab go on after this handle and its process end.
     pub fn keep(mut self) {
         self.dismiss();
     }
 
-    /// Tells the warden that it is not needed.
+    /// Notifies the warden that it is not needed.
     fn dismiss(&mut self) {
         let Some(mut warden) = self.warden.take() else { return };
         if let Some(mut stdin) = warden.stdin.take() {
@@ -176,12 +177,12 @@ impl Lab {
         let _ = warden.wait();
     }
 
-    /// The lab's name.
+    /// Returns the lab's name.
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// A host by its short name, such as `n1`, or its full one, such as `n1.lab`.
+    /// Returns a host by its short name, such as `n1`, or its full one, such as `n1.lab`.
     pub fn host(&self, name: &str) -> Result<Host> {
         let short = name.strip_suffix(".lab").unwrap_or(name);
         self.hosts().into_iter().find(|h| h.name == short).ok_or_else(|| Error::NoHost {
@@ -191,7 +192,7 @@ impl Lab {
         })
     }
 
-    /// All hosts, in order.
+    /// Returns all hosts, in order.
     pub fn hosts(&self) -> Vec<Host> {
         (1..=self.spec.hosts)
             .filter_map(|index| {
@@ -203,8 +204,8 @@ impl Lab {
             .collect()
     }
 
-    /// Puts a host that has no power on another system, as an upgrade does: `debian-13` or a folder with a root in it. Its disk
-    /// stays, so what it has written itself, it has there, too. What is missing of the system is made, which takes minutes.
+    /// Moves a host without power to another system, as an upgrade does: `debian-13` or a directory with a root in it.
+    /// Its disk stays, with the files that it has written itself. A missing system is made, which takes minutes.
     pub fn change_system(&mut self, host: &Host, system: &str, progress: &dyn Fn(&str)) -> Result<()> {
         if self.spec.is_remote(host.index) {
             let detail = "its pacemaker-remoted is the one that it has from its first system".into();
@@ -222,32 +223,33 @@ impl Lab {
         Ok(())
     }
 
-    /// Has the switch drop what goes from the first host of each pair to the second, in both networks, and nothing else
+    /// Makes the switch drop packets from the first host of each pair to the second, in both networks, and no others
     /// that it dropped before. Cables stay as they are.
     pub fn block(&self, pairs: &[(Host, Host)]) -> Result<()> {
         let names: Vec<_> = pairs.iter().map(|(from, to)| (from.name.clone(), to.name.clone())).collect();
         network::block(&self.spec.name, &names)
     }
 
-    /// As [`Lab::block`], between the two of each pair in both directions; by names, such as `n1` and `qnetd`.
+    /// Drops packets as [`Lab::block`], between the two of each pair in both directions; by names, such as `n1` and
+    /// `qnetd`.
     pub fn block_between(&self, pairs: &[(&str, &str)]) -> Result<()> {
         let both = pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]);
         let names: Vec<_> = both.map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
         network::block(&self.spec.name, &names)
     }
 
-    /// The host with qnetd, where the lab has one.
+    /// Returns the host with qnetd, if the lab has one.
     pub fn qnetd(&self) -> Option<Qnetd> {
         self.spec.qnetd.then(|| Qnetd::of(&self.spec.name, &self.folder))
     }
 
-    /// The password of the user [`USER`](crate::USER) on all BMCs of this lab.
+    /// Returns the password of the user [`USER`](crate::USER) on all BMCs of this lab.
     pub fn bmc_password(&self) -> Result<String> {
         bmc::password(&self.folder)
     }
 
-    /// Asks until the answer is yes; returns how long that took. An error of the closure
-    /// counts as "not yet" and is told if the time is over.
+    /// Repeats the check until it returns true; returns how long that took. An error of the closure counts as "not yet"
+    /// and is reported if the time is over.
     pub fn wait_until(&self, what: &str, limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<Duration> {
         let start = Instant::now();
         loop {
@@ -264,7 +266,7 @@ impl Lab {
         }
     }
 
-    /// The output of the first host that runs the command with success.
+    /// Returns the output of the first host that runs the command successfully.
     pub(crate) fn first_answer(&self, words: &[&str], input: &str) -> Result<String> {
         let mut failure = Error::HostOff("every host".into());
         for host in self.hosts() {
@@ -278,38 +280,37 @@ impl Lab {
         Err(failure)
     }
 
-    /// The cluster as the first host sees it that has an answer. In a partition ask the host
-    /// you mean with [`Host::crm_mon`].
+    /// Returns the cluster's state by the first host that answers. In a partition ask one host with [`Host::crm_mon`].
     pub fn crm_mon(&self) -> Result<CrmMon> {
         CrmMon::parse(&self.first_answer(&CRM_MON, "")?)
     }
 
-    /// All fencing actions that Pacemaker remembers, the latest first.
+    /// Returns all fencing actions of Pacemaker's fence history, the latest first.
     pub fn fence_history(&self) -> Result<Vec<FenceEvent>> {
         fence_history(&self.first_answer(&HISTORY, "")?)
     }
 
-    /// Adds to or changes Pacemaker's configuration in one step: `sections` is the inside of
-    /// `<configuration>`, such as `<resources>...</resources><constraints>...</constraints>`.
+    /// Adds to or changes Pacemaker's configuration in one step: `sections` is the content of `<configuration>`, such
+    /// as `<resources>...</resources><constraints>...</constraints>`.
     pub fn configure_cib(&self, sections: &str) -> Result<()> {
         let words = ["cibadmin", "--modify", "--allow-create", "--scope", "configuration", "--xml-pipe"];
         self.first_answer(&words, &format!("<configuration>{sections}</configuration>")).map(drop)
     }
 
-    /// Has Pacemaker fence each host through its BMC with `fence_ipmilan`: devices
-    /// `fence-n1`, ... and `stonith-enabled=true`.
+    /// Makes Pacemaker fence each host through its BMC with `fence_ipmilan`: devices `fence-n1`, ... and
+    /// `stonith-enabled=true`.
     pub fn configure_fencing(&self) -> Result<()> {
         self.configure_cib(&cluster::ipmilan(&self.spec, bmc::USER, &self.bmc_password()?))
     }
 
-    /// Tells what changes in the lab, from now on.
+    /// Returns the changes in the lab, from now on.
     pub fn watch(&self) -> Watch<'_> {
         Watch::new(self)
     }
 }
 
 impl Host {
-    /// The cluster as this host's Pacemaker sees it.
+    /// Returns the cluster's state by this host's Pacemaker.
     pub fn crm_mon(&self) -> Result<CrmMon> {
         CrmMon::parse(&self.check(&CRM_MON)?.stdout)
     }

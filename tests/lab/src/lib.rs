@@ -1,9 +1,9 @@
-//! Hosts on one machine, to try a cluster on: each with its own network, processes, disk and
-//! BMC, and with the real corosync, Pacemaker, Ganeti and sshd of the machine's packages.
+//! Hosts on one machine, to test a cluster on. Each has its own network, processes, disk and BMC, and the real
+//! corosync, Pacemaker, Ganeti and sshd of the machine's packages.
 //!
-//! A host is a set of namespaces over an overlay of the machine's root. Its power can be cut
-//! (all its processes end in silence) and given back (it boots from its disk), by
-//! [`Host::power_off`] and [`Host::power_on`] or through its BMC, over IPMI from any host.
+//! A host is a set of namespaces over an overlay of the machine's root. Its power can be cut (all its processes end
+//! without a message) and given back (it boots from its disk), by [`Host::power_off`] and [`Host::power_on`] or through
+//! its BMC, over IPMI from any host.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -56,7 +56,7 @@ pub use status::{HostStatus, Status};
 pub use watch::{Event, Watch};
 pub use watchdog::{Bite, SOCKET, now};
 
-/// What the program `lab` is started for by a lab itself.
+/// The tasks for which a lab itself starts the program `lab`.
 #[doc(hidden)]
 pub mod parts {
     pub use crate::bmc::{chassis, keep as keep_bmc};
@@ -66,7 +66,7 @@ pub mod parts {
     pub use crate::watchdog::keep as keep_watchdog;
 }
 
-/// The labs of this machine, also those half built or half gone.
+/// Returns the labs of this machine, also those half built or half removed.
 pub fn names() -> Vec<String> {
     state::names()
 }

@@ -1,4 +1,4 @@
-//! The program `lab`: hosts on one machine, to try a cluster on.
+//! The program `lab`: hosts on one machine, to test a cluster on.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -231,7 +231,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
                 qnetd,
                 fresh,
                 replace,
-                // A reader that has gone away is no reason to leave half a lab.
+                // A reader of the output that has ended must not leave half a lab.
                 progress: Box::new(|line| drop(writeln!(io::stdout(), "{line}"))),
                 ..Options::default()
             };

@@ -1,4 +1,5 @@
-//! Who owns the files of a disk that is moved to another root: each root has its own numbers for Ganeti's and Pacemaker's users.
+//! Changes the owners of the files of a disk that is moved to another root: each root has its own numbers for Ganeti's
+//! and Pacemaker's users.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +8,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The users and groups of one root as the other one has them, number by number. A name that the other one has not keeps its number.
+/// The numbers of the users and groups of one root in the other one. A name that the other root does not have keeps its
+/// number.
 #[derive(Debug)]
 pub(crate) struct Owners {
     users: BTreeMap<u32, u32>,
@@ -19,14 +21,14 @@ impl Owners {
         Ok(Self { users: numbers(from, to, "etc/passwd")?, groups: numbers(from, to, "etc/group")? })
     }
 
-    /// Gives a folder and all that is in it to who has the same name on the other side. Modes stay.
+    /// Changes the owners of a directory and its content to the same names on the other side. Modes stay.
     pub(crate) fn hand_over(&self, path: &Path) -> Result<()> {
         let found = fs::symlink_metadata(path).map_err(Error::file("look at", path))?;
         let user = self.users.get(&found.uid()).copied().filter(|user| *user != found.uid());
         let group = self.groups.get(&found.gid()).copied().filter(|group| *group != found.gid());
         if user.is_some() || group.is_some() {
             lchown(path, user, group).map_err(Error::file("chown", path))?;
-            // The kernel takes the set-id bits away.
+            // The kernel removes the set-id bits at a change of the owner.
             if !found.is_symlink() {
                 fs::set_permissions(path, found.permissions()).map_err(Error::file("chmod", path))?;
             }
@@ -40,7 +42,7 @@ impl Owners {
     }
 }
 
-/// Both tables have the name first and the number third.
+/// Parses passwd or group: both have the name first and the number third.
 fn numbers(from: &Path, to: &Path, table: &str) -> Result<BTreeMap<u32, u32>> {
     let there = entries(&to.join(table))?;
     let here = entries(&from.join(table))?;

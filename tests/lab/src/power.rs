@@ -1,4 +1,4 @@
-//! A host's mains: what its BMC, or a hand at the plug, does to it.
+//! Switches a host's power, as its BMC or a person at the plug does.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
@@ -16,23 +16,23 @@ use crate::process::{Process, kill_inside};
 use crate::state::{self, Folder, Lock};
 use crate::watchdog::{self, Bite};
 
-/// A host's power, as its BMC would tell it, and how far its boot is.
+/// A host's power, as its BMC would report it, and the progress of its boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
     /// No process of the host exists.
     Off,
-    /// It has power; its services are not started yet.
+    /// The host has power; its services are not started yet.
     Booting,
-    /// It has power and its boot is over.
+    /// The host has power and its boot is over.
     On,
 }
 
-/// Before every command of a host: the clock and the kernel's modules are the machine's.
+/// The prefix of every command of a host: clock and kernel modules are the machine's.
 pub(crate) const HARMLESS: [&str; 2] = ["setpriv", "--bounding-set=-sys_time,-sys_module"];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One host's power, addressed by the names of its lab and its own.
+/// The power of one host, which is identified by the lab's and its own name.
 #[derive(Debug, Clone)]
 pub(crate) struct Mains {
     folder: Folder,
@@ -49,7 +49,7 @@ impl Mains {
         Ok(Self { folder: Folder::of(lab)?, lab: lab.into(), host: host.into(), index })
     }
 
-    /// The host's PID 1, if it lives.
+    /// Returns the host's PID 1, if it runs.
     pub(crate) fn init(&self) -> Option<Process> {
         Process::load(&self.folder.init(&self.host)).filter(|p| p.alive())
     }
@@ -59,13 +59,13 @@ impl Mains {
             None => Power::Off,
             Some(init) if stage(init).as_deref() == Some(STAGE_UP) => Power::On,
             Some(_) if Process::load(&self.folder.supervisor(&self.host)).is_some_and(Process::alive) => Power::Booting,
-            // It is about to die, but not yet dead.
+            // The process is dying, but not dead yet.
             Some(_) => Power::On,
         }
     }
 
-    /// Silence first: the kernel closes a dying process' connections, and a host without
-    /// power says no good-bye.
+    /// The cables are cut first: the kernel closes a dying process' connections, and a host without power sends
+    /// nothing.
     pub(crate) fn off(&self) -> Result<()> {
         let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
         if network::host_file(&self.lab, &self.host).exists() {
@@ -75,7 +75,7 @@ impl Mains {
     }
 
     fn kill(&self) -> Result<()> {
-        // The supervisor goes first: it is there to turn the host on again.
+        // The supervisor is killed first: its purpose is to turn the host on again.
         let supervisor = Process::load(&self.folder.supervisor(&self.host));
         for process in [supervisor, self.init()].into_iter().flatten() {
             process.kill();
@@ -87,7 +87,7 @@ impl Mains {
                 });
             }
         }
-        // Entered shells' outer halves, and what a supervisor that was just killed had begun.
+        // The outer processes of entered shells, and processes that a just killed supervisor had started.
         kill_inside(&network::host_file(&self.lab, &self.host), Duration::from_secs(10));
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Mains {
         let log = self.folder.host(&self.host).join("console.log");
         let console = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::file("open", &log))?;
         let copy = console.try_clone().map_err(Error::file("share", &log))?;
-        // In the switch's namespace: whatever ends the lab finds it there.
+        // In the switch's namespace, where the teardown of the lab finds it.
         let switch = format!("--net={}", network::switch_file(&self.lab).display());
         let status = Command::new("setsid")
             .args(["--fork", "nsenter", &switch])
@@ -136,7 +136,7 @@ impl Mains {
         Ok(())
     }
 
-    /// Does something to the disk of a host that has no power, nor gets any meanwhile.
+    /// Changes the disk of a host that has no power, and prevents that it gets any meanwhile.
     pub(crate) fn while_off(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
         if self.init().is_some() { Err(Error::HostOn(self.host.clone())) } else { work() }
@@ -150,7 +150,7 @@ impl Mains {
         Ok(state::load(&self.folder.bites(&self.host))?.unwrap_or_default())
     }
 
-    /// The cable stays out or in over power cycles.
+    /// Unplugs a cable or plugs it in; it stays so over power cycles.
     pub(crate) fn set_link(&self, network: Network, up: bool) -> Result<()> {
         let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
         let mut cuts = self.cuts()?;
@@ -167,7 +167,7 @@ impl Mains {
         state::save(&self.folder.cuts(&self.host), &cuts)
     }
 
-    /// One life of the host; its end, from outside or from inside, leaves silence.
+    /// Runs one boot of the host until its end, from outside or from inside; afterwards its cables are silent.
     fn live(&self) -> Result<Option<i32>> {
         network::connect(&self.lab, &self.host, self.index, &self.cuts()?)?;
         crate::disk::fresh_work(&self.folder, &self.host)?;
@@ -199,7 +199,7 @@ impl Mains {
     }
 }
 
-/// None until the host's own `/run` has the file.
+/// Returns the progress; `None` until the host's own `/run` has the file.
 fn stage(init: Process) -> Option<String> {
     fs::read_to_string(
         Path::new("/proc").join(init.pid.to_string()).join("root").join(STAGE_FILE.trim_start_matches('/')),
@@ -207,11 +207,11 @@ fn stage(init: Process) -> Option<String> {
     .ok()
 }
 
-/// Keeps a host under power: starts it, and again when it has restarted itself.
+/// Supervises a host with power: starts it, and again when it has restarted itself.
 pub fn supervise(lab: &str, host: &str) -> Result<()> {
     let mains = Mains::of(lab, host)?;
     state::save(&mains.folder.supervisor(host), &Process::current()?)?;
-    // The system call `reboot` made inside shows as this signal.
+    // The system call `reboot` inside the host shows as this signal.
     while mains.live()? == Some(Signal::SIGHUP as i32) {
         eprintln!("{host} restarts itself");
     }

@@ -1,4 +1,4 @@
-//! Processes known by id and start time, so that a reused id is never taken for ours.
+//! Identifies processes by id and start time, so that a reused id is never taken for ours.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +21,7 @@ pub(crate) struct Process {
     start: u64,
 }
 
-/// State letter and start time; None when there is no such process.
+/// Returns state letter and start time; `None` if the process does not exist.
 fn stat(pid: i32) -> Option<(char, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = text.rsplit_once(')')?;
@@ -35,8 +35,8 @@ impl Process {
         stat(pid).map(|(_, start)| Self { pid, start })
     }
 
-    /// The calling process, by the id that the mounted `/proc` gives it: outside of a
-    /// process namespace that was entered but whose `/proc` is not mounted yet.
+    /// Returns the calling process, by the id that the mounted `/proc` gives it: outside of a process namespace that
+    /// was entered but whose `/proc` is not mounted yet.
     pub(crate) fn current() -> Result<Self> {
         let link = Path::new("/proc/self");
         let target = fs::read_link(link).map_err(Error::file("read", link))?;
@@ -73,7 +73,7 @@ impl Process {
     }
 }
 
-/// The processes that live in a network namespace, without the calling one.
+/// Returns the processes in a network namespace, without the calling one.
 pub(crate) fn inside(namespace: &Path) -> Vec<Process> {
     let Ok(wanted) = fs::metadata(namespace).map(|m| (m.dev(), m.ino())) else { return Vec::new() };
     let own = i32::try_from(std::process::id()).unwrap_or(0);
@@ -86,7 +86,7 @@ pub(crate) fn inside(namespace: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Kills what lives in the namespace until nothing does; false if something stays.
+/// Kills the processes in the namespace until there are none; returns false if one remains.
 pub(crate) fn kill_inside(namespace: &Path, limit: Duration) -> bool {
     let end = Instant::now() + limit;
     loop {

@@ -1,4 +1,4 @@
-//! A third host, which runs corosync's qnetd alone: neither corosync nor Pacemaker, no disk of its own.
+//! A third host, which runs only corosync's qnetd: neither corosync nor Pacemaker, no disk of its own.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::network::{self, Network};
 use crate::process::{inside, kill_inside};
 use crate::state::{Folder, make_folder};
 
-/// What the switch calls its cables, and its namespace.
+/// The name of its cables at the switch, and of its namespace.
 pub(crate) const NAME: &str = "qnetd";
 
 /// Its number in the primary network.
@@ -36,7 +36,7 @@ impl Qnetd {
         Self { lab: lab.into(), folder: folder.clone() }
     }
 
-    /// Its name for [`Lab::block_between`](crate::Lab::block_between).
+    /// Returns its name for [`Lab::block_between`](crate::Lab::block_between).
     pub fn name(&self) -> &'static str {
         NAME
     }
@@ -46,13 +46,13 @@ impl Qnetd {
         address()
     }
 
-    /// Lays its cables.
+    /// Makes its cables.
     pub(crate) fn connect(&self) -> Result<()> {
         network::connect(&self.lab, NAME, INDEX, &[])?;
         network::raise_outside(&self.lab, NAME)
     }
 
-    /// The files of one qnetd: without names of their own those of several labs would be the same.
+    /// The files of one qnetd: they need names of their own, or those of several labs would be the same.
     fn settings(&self) -> Result<(String, String)> {
         let folder = self.folder.host(NAME);
         make_folder(&folder, 0o700)?;
@@ -64,7 +64,7 @@ impl Qnetd {
         format!("--net={}", network::host_file(&self.lab, NAME).display())
     }
 
-    /// Starts qnetd, without TLS. It knows nothing of what it decided before.
+    /// Starts qnetd, without TLS. It has no memory of its earlier decisions.
     pub fn start(&self) -> Result<()> {
         let (settings, _) = self.settings()?;
         let path = self.folder.host(NAME).join("qnetd.log");
@@ -82,12 +82,12 @@ impl Qnetd {
         if status.success() { Ok(()) } else { Err(Error::Answer { what: "setsid".into(), detail: status.to_string() }) }
     }
 
-    /// Whether it runs, or is stopped by a signal.
+    /// Whether it runs or is stopped by a signal.
     pub fn is_there(&self) -> bool {
         !inside(&network::host_file(&self.lab, NAME)).is_empty()
     }
 
-    /// Ends it at once: its clients see their connections closed.
+    /// Kills it: its clients see their connections closed.
     pub fn kill(&self) -> Result<()> {
         if kill_inside(&network::host_file(&self.lab, NAME), Duration::from_secs(10)) {
             return Ok(());
@@ -95,12 +95,12 @@ impl Qnetd {
         Err(Error::TimedOut { what: "end of qnetd".into(), seconds: 10, last: String::new() })
     }
 
-    /// It keeps its connections, and says nothing.
+    /// Pauses it: it keeps its connections, and sends nothing.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// After [`Qnetd::pause`].
+    /// Continues it after [`Qnetd::pause`].
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
@@ -111,12 +111,12 @@ impl Qnetd {
         }
     }
 
-    /// Its cable is taken out, or put back.
+    /// Unplugs its cable, or plugs it in again.
     pub fn set_link(&self, up: bool) -> Result<()> {
         network::set_link(&self.lab, NAME, INDEX, Network::Primary, up)
     }
 
-    /// What it says of its clients (corosync-qnetd-tool(8)).
+    /// Returns its report of its clients (corosync-qnetd-tool(8)).
     pub fn clients(&self) -> Result<String> {
         let (_, socket) = self.settings()?;
         let words = ["-l", "-v", "-p", &socket];

@@ -1,7 +1,7 @@
 //! Hosts that are Pacemaker remote nodes: `pacemaker-remoted` in the place of corosync and pacemakerd.
 //!
-//! Debian has that program in a package that cannot be installed beside `pacemaker`, on whose libraries both run: only the program is
-//! taken out of it, once for each version, and kept below target.
+//! Debian has that program in a package that conflicts with `pacemaker`, on whose libraries both depend. Only the
+//! program is taken out of it, once for each version, and kept below target.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,34 +17,35 @@ use crate::network::Network;
 use crate::state::{Spec, make_folder};
 use crate::system::beside;
 
-/// Where it is in the package, and on the hosts.
+/// The path in the package and on the hosts.
 pub(crate) const PROGRAM: &str = "usr/sbin/pacemaker-remoted";
 
-/// Where no folder `target` is around the program.
+/// The directory if the program is not below a directory `target`.
 const ELSEWHERE: &str = "/var/cache/gnt-ha-lab/remote";
 
-/// How long apt may take.
+/// The most that apt may take.
 const FETCH: Duration = Duration::from_secs(180);
 
-/// `DEFAULT_REMOTE_PORT` of Pacemaker, as `/proc/net/tcp` has a socket that listens there.
+/// `DEFAULT_REMOTE_PORT` of Pacemaker, in the form in which `/proc/net/tcp` has a listening socket.
 const LISTENS: &str = "grep -q ':0C31 [0:]* 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null";
 
-/// What hosts need beside the packages: the program for the root of each remote node, and a key that all of the lab share.
+/// The files that hosts need besides the packages: the program for the root of each remote node, and a key that the
+/// whole lab shares.
 #[derive(Debug, Clone)]
 pub(crate) struct Parts {
     programs: BTreeMap<PathBuf, PathBuf>,
-    /// `/etc/pacemaker/authkey`.
+    /// The content of `/etc/pacemaker/authkey`.
     pub(crate) key: Vec<u8>,
 }
 
 impl Parts {
-    /// The program for hosts with this root.
+    /// Returns the program for hosts with this root.
     pub(crate) fn program(&self, root: &Path) -> Option<&Path> {
         self.programs.get(root).map(PathBuf::as_path)
     }
 }
 
-/// What is missing is fetched. `lab` is the program `lab`.
+/// Collects the files, and downloads missing programs. `lab` is the path of the program `lab`.
 pub(crate) fn parts(spec: &Spec, lab: &Path, say: &dyn Fn(&str)) -> Result<Parts> {
     let mut programs = BTreeMap::new();
     for index in (1..=spec.hosts).filter(|index| spec.is_remote(*index)) {
@@ -61,7 +62,7 @@ pub(crate) fn parts(spec: &Spec, lab: &Path, say: &dyn Fn(&str)) -> Result<Parts
     Ok(Parts { programs, key })
 }
 
-/// The program of the version that the libraries in `root` are of.
+/// Returns the program of the version of the libraries in `root`.
 fn program(root: &Path, lab: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     let installed = root.join(PROGRAM);
     if installed.is_file() {
@@ -85,7 +86,7 @@ fn program(root: &Path, lab: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     made
 }
 
-/// By the apt of the machine, with the sources of the root.
+/// Downloads the package with the machine's apt and the sources of the root.
 fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
     for folder in ["state/lists/partial", "cache/archives/partial", "out"] {
         make_folder(&work.join(folder), 0o755)?;
@@ -94,7 +95,7 @@ fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
     if root != Path::new("/") {
         let settings = [
             format!("Dir::Etc={}", root.join("etc/apt").display()),
-            // From Debian 13 on there is nothing in `trusted.gpg.d`.
+            // From Debian 13 on `trusted.gpg.d` is empty.
             format!("Dir::Etc::trustedparts={}", root.join("usr/share/keyrings").display()),
             format!("Dir::State={}", work.join("state").display()),
             format!("Dir::State::status={}", root.join("var/lib/dpkg/status").display()),
@@ -110,7 +111,7 @@ fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
         require("fetch pacemaker-remote", &format!("apt-get {}", words.join(" ")), output)
     };
     let wanted = format!("pacemaker-remote={version}");
-    // The lists of the machine may be there and new enough.
+    // The machine's package lists may exist and be recent enough.
     if root != Path::new("/") || apt(&["download", &wanted]).is_err() {
         apt(&["update"])?;
         apt(&["download", &wanted])?;
@@ -123,7 +124,7 @@ fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
     Ok(tree.join(PROGRAM))
 }
 
-/// Starts it, and returns when it takes connections.
+/// Starts `pacemaker-remoted`, and returns when it accepts connections.
 pub(crate) fn start(run: &Runner<'_>, index: u8) -> Result<()> {
     let folders = "[ -d /var/lib/pacemaker/cib ] || systemd-tmpfiles --create --prefix=/var/lib/pacemaker \
                    --prefix=/var/log/pacemaker";

@@ -1,4 +1,4 @@
-//! What must be there before a lab is begun.
+//! Checks that all required programs exist before a lab is begun.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use nix::unistd::geteuid;
 
 use crate::error::{Error, Result};
 
-/// Programs and the Debian packages that carry them.
+/// The required programs and the Debian packages that have them.
 const OF_MACHINE: [(&str, &str); 6] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -17,10 +17,10 @@ const OF_MACHINE: [(&str, &str); 6] = [
     ("tar", "tar"),
 ];
 
-/// Also where corosync has a quorum device.
+/// The additional programs if corosync has a quorum device.
 const OF_QNETD: [(&str, &str); 1] = [("corosync-qnetd", "corosync-qnetd")];
 
-/// The same for what runs on the hosts.
+/// The required programs on the hosts.
 const OF_HOST: [(&str, &str); 11] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -35,7 +35,7 @@ const OF_HOST: [(&str, &str); 11] = [
     ("fence_ipmilan", "fence-agents"),
 ];
 
-/// Also there, then.
+/// The additional programs on the hosts if corosync has a quorum device.
 const OF_MEMBER: [(&str, &str); 1] = [("corosync-qdevice", "corosync-qdevice")];
 
 const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
@@ -49,7 +49,7 @@ pub(crate) fn of_machine(qnetd: bool) -> Result<()> {
     if qnetd { programs(Path::new("/"), &OF_QNETD) } else { Ok(()) }
 }
 
-/// What hosts with this root run.
+/// Returns the programs that hosts with this root run.
 pub(crate) fn of_host(root: &Path, qnetd: bool) -> Result<()> {
     programs(root, &OF_HOST)?;
     if qnetd { programs(root, &OF_MEMBER) } else { Ok(()) }
@@ -65,7 +65,7 @@ fn programs(root: &Path, programs: &[(&'static str, &'static str)]) -> Result<()
     Err(Error::MissingThere { program, package, root: root.to_owned() })
 }
 
-/// The program `lab`: the running one, or the one that cargo built beside a test.
+/// Returns the program `lab`: the running one, or the one that cargo built beside a test.
 pub(crate) fn own_program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("GNT_HA_LAB") {
         return Ok(path.into());

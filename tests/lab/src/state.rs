@@ -1,4 +1,4 @@
-//! What a lab knows about itself, under `/run/gnt-ha-lab/NAME`.
+//! Reads and writes a lab's state, under `/run/gnt-ha-lab/NAME`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,39 +16,39 @@ use crate::error::{Error, Result};
 const BASE: &str = "/run/gnt-ha-lab";
 const LOGS: &str = "/var/log/gnt-ha-lab";
 
-/// A lab's unchanging facts, in `lab.json`.
+/// The constant properties of a lab, in `lab.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) name: String,
     pub(crate) hosts: u8,
-    /// How many of them, the last ones, are Pacemaker remote nodes.
+    /// The number of hosts, the last ones, that are Pacemaker remote nodes.
     #[serde(default)]
     pub(crate) remotes: u8,
-    /// Seconds between a later boot and the start of its services.
+    /// The time in s between a later boot and the start of its services.
     pub(crate) boot_delay: u64,
-    /// corosync on the primary and the secondary network, not on the primary alone.
+    /// Whether corosync uses both the primary and the secondary network.
     pub(crate) two_links: bool,
     /// Whether corosync and Pacemaker run; without them, Ganeti alone.
     #[serde(default = "yes")]
     pub(crate) pacemaker: bool,
-    /// After how many milliseconds without a pet the watchdog of a host bites; without it there is none.
+    /// The time in ms without a keepalive after which a host's watchdog expires; without it there is no watchdog.
     #[serde(default)]
     pub(crate) watchdog_ms: Option<u64>,
-    /// The root that each host is made of, in order.
+    /// The root of each host, in order.
     #[serde(default)]
     pub(crate) roots: Vec<PathBuf>,
-    /// Pacemaker calls a node `n1` that Ganeti calls `n1.lab`.
+    /// Whether a node that is `n1.lab` in Ganeti is `n1` in Pacemaker.
     #[serde(default)]
     pub(crate) short_names: bool,
-    /// A third host runs qnetd, and corosync has it for a quorum device.
+    /// Whether a third host runs qnetd, which corosync uses as quorum device.
     #[serde(default)]
     pub(crate) qnetd: bool,
-    /// Set when `up` has finished.
+    /// Whether `up` has finished.
     pub(crate) ready: bool,
 }
 
 impl Spec {
-    /// How many hosts are full members; the first ones.
+    /// Returns the number of full members, which are the first hosts.
     pub(crate) fn members(&self) -> u8 {
         self.hosts.saturating_sub(self.remotes)
     }
@@ -58,12 +58,12 @@ impl Spec {
         index > self.members()
     }
 
-    /// What host number `index` is made of.
+    /// Returns the root of host number `index`.
     pub(crate) fn root(&self, index: u8) -> &Path {
         self.roots.get(usize::from(index).saturating_sub(1)).map_or(Path::new("/"), PathBuf::as_path)
     }
 
-    /// Its name for the kernel and for Pacemaker.
+    /// Returns the name of a host in the kernel and in Pacemaker.
     pub(crate) fn uname(&self, index: u8) -> String {
         if self.short_names { format!("n{index}") } else { format!("n{index}.lab") }
     }
@@ -73,14 +73,14 @@ fn yes() -> bool {
     true
 }
 
-/// A lab's name becomes part of namespace names and paths.
+/// Checks a lab's name, which becomes part of namespace names and paths.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let fits = (1..=15).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if fits { Ok(()) } else { Err(Error::LabName(name.into())) }
 }
 
-/// Where a lab keeps what.
+/// The paths of a lab's files.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder(PathBuf);
 
@@ -98,7 +98,7 @@ impl Folder {
         self.0.join("lab.json")
     }
 
-    /// The lab's own copy of its program: it stays when the original is built anew.
+    /// Returns the path of the lab's own copy of its program, which stays when the original is built again.
     pub(crate) fn program(&self) -> PathBuf {
         self.0.join("lab")
     }
@@ -107,7 +107,7 @@ impl Folder {
         self.0.join("bmc.password")
     }
 
-    /// Mount point of the tmpfs that holds the hosts' disks.
+    /// Returns the mount point of the tmpfs with the hosts' disks.
     pub(crate) fn disks(&self) -> PathBuf {
         self.0.join("disk")
     }
@@ -120,7 +120,7 @@ impl Folder {
         self.disks().join(host)
     }
 
-    /// Facts and logs of one host.
+    /// Returns the directory with the state and logs of one host.
     pub(crate) fn host(&self, host: &str) -> PathBuf {
         self.0.join(host)
     }
@@ -142,12 +142,12 @@ impl Folder {
     }
 }
 
-/// Where the logs of a lab that could not be built stay.
+/// Returns the directory for the logs of a lab that could not be built.
 pub(crate) fn failure_logs(name: &str) -> PathBuf {
     Path::new(LOGS).join(name)
 }
 
-/// The names of the labs that have a folder.
+/// Returns the names of the labs that have a directory.
 pub(crate) fn names() -> Vec<String> {
     let Ok(list) = fs::read_dir(BASE) else { return Vec::new() };
     let mut names: Vec<String> =
@@ -156,7 +156,7 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
-/// None when the file is not there.
+/// Reads a JSON file; `None` if it does not exist.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
@@ -167,7 +167,7 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
-/// Whole or not at all: a reader never sees half a file.
+/// Writes a file completely or not at all: a reader never sees half a file.
 pub(crate) fn save<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let text = serde_json::to_vec_pretty(value)
         .map_err(|e| Error::Answer { what: path.display().to_string(), detail: e.to_string() })?;
@@ -193,7 +193,7 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<()> {
 
 const FOLDER_RACE: Duration = Duration::from_secs(1);
 
-/// Held by whoever builds or ends a lab, or changes a host's power.
+/// A lock that is held while a lab is built or ended, or a host's power is changed.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -206,7 +206,7 @@ impl Lock {
         Self::take(&Path::new(BASE).join(format!("{name}.lock")), name, patience)
     }
 
-    /// For something else that is made once, `name`.
+    /// Takes the lock `name`, for another thing that is made once.
     pub(crate) fn of_file(path: &Path, name: &str, patience: Duration) -> Result<Self> {
         Self::take(path, name, patience)
     }
@@ -221,12 +221,12 @@ impl Lock {
             make_folder(path.parent().unwrap_or(Path::new(BASE)), 0o755)?;
             let mut options = OpenOptions::new();
             let file = match options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path) {
-                // The holder before may have removed the folder that was just made.
+                // The earlier holder may have removed the directory that was just made.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && Instant::now() < end + FOLDER_RACE => continue,
                 other => other.map_err(Error::file("open", path))?,
             };
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                // The holder before may have removed the file that was just locked.
+                // The earlier holder may have removed the file that was just locked.
                 Ok(lock) if same(&lock, path) => {
                     let _ = lock.set_len(0);
                     let _ = (&*lock).write_all(process::id().to_string().as_bytes());
@@ -242,7 +242,7 @@ impl Lock {
         }
     }
 
-    /// Lets go and leaves no file; nor the folder of all labs, if this was the last.
+    /// Releases the lock and removes its file, and the directory of all labs if this was the last.
     pub(crate) fn remove(self) {
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_dir(BASE);

@@ -1,4 +1,4 @@
-//! What a lab is at the moment, in one view.
+//! Collects the present state of a lab.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,43 +12,42 @@ use crate::lab::Lab;
 use crate::network::Network;
 use crate::power::Power;
 
-/// A lab.
+/// The state of a lab.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// Its name.
+    /// The lab's name.
     pub name: String,
-    /// `up` has finished.
+    /// Whether `up` has finished.
     pub ready: bool,
-    /// The answering host's partition has quorum; None if no Pacemaker answers.
+    /// Whether the answering host's partition has quorum; `None` if no Pacemaker answers.
     pub quorum: Option<bool>,
     /// Pacemaker's designated controller.
     pub dc: Option<String>,
-    /// Its hosts, in order.
+    /// The lab's hosts, in order.
     pub hosts: Vec<HostStatus>,
 }
 
-/// A host of a lab.
+/// The state of a host.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostStatus {
-    /// Such as `n1`.
+    /// The short name, such as `n1`.
     pub name: String,
-    /// `off`, `booting` or `on`.
+    /// The power: `off`, `booting` or `on`.
     pub power: &'static str,
-    /// For Pacemaker: `online`, `pending`, `offline`, `UNCLEAN` or `?`.
+    /// The state in Pacemaker: `online`, `pending`, `offline`, `UNCLEAN` or `?`.
     pub member: &'static str,
-    /// For Ganeti: `master`, `candidate`, `offline`, `node` or `?`, as the first running host
-    /// has it in its files.
+    /// The role in Ganeti: `master`, `candidate`, `offline`, `node` or `?`, by the files of the first running host.
     pub ganeti: &'static str,
-    /// The networks it is cut from.
+    /// The networks from which it is cut.
     pub cuts: Vec<Network>,
-    /// Its address in the primary network.
+    /// The address in the primary network.
     pub address: String,
-    /// Its BMC's.
+    /// The BMC's address.
     pub bmc: String,
 }
 
 impl Power {
-    /// In a word.
+    /// Returns the state of the power as one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -58,7 +57,7 @@ impl Power {
     }
 }
 
-/// One of Ganeti's `ssconf_*` files, as lines; None if the host is off or has none.
+/// Returns the lines of one of Ganeti's `ssconf_*` files; `None` if the host is off or has no such file.
 pub(crate) fn ssconf(host: &Host, key: &str) -> Option<Vec<String>> {
     let root = Path::new("/proc").join(host.mains.init()?.pid.to_string()).join("root");
     let text = fs::read_to_string(root.join("var/lib/ganeti").join(format!("ssconf_{key}"))).ok()?;
@@ -66,7 +65,7 @@ pub(crate) fn ssconf(host: &Host, key: &str) -> Option<Vec<String>> {
 }
 
 impl Lab {
-    /// The whole lab in one view.
+    /// Returns the state of the whole lab.
     pub fn status(&self) -> Result<Status> {
         let seen = self.crm_mon().ok();
         let hosts = self.hosts();

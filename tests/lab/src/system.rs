@@ -1,4 +1,5 @@
-//! What hosts are made of: the machine's own root, or a tree of another Debian below target, made once and kept.
+//! The systems of which hosts are made: the machine's own root, or a tree of another Debian below target, made once and
+//! kept.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -21,16 +22,17 @@ const TREES: [Tree; 4] = [
 struct Tree {
     name: &'static str,
     suite: &'static str,
-    /// Ganeti out of the suite's backports.
+    /// Whether Ganeti is taken from the suite's backports.
     backports: bool,
-    /// The fence agents without those for clouds, where they are packages of their own; what our programs are linked with.
+    /// The additional packages: the fence agents without those for clouds, where they are packages of their own, and
+    /// the libraries of our programs.
     more: &'static str,
 }
 
 const PACKAGES: &str = "corosync,crmsh,fping,ganeti,iproute2,iputils-ping,libxml2-utils,netbase,nftables,openssh-client,\
      openssh-server,pacemaker,pacemaker-cli-utils,pcs,procps,python3,resource-agents,util-linux";
 
-/// What no test reads: by this a tree takes half of its place.
+/// The files that no test reads: without them a tree needs half of its space.
 const LEFT_OUT: [&str; 7] = [
     "/usr/share/doc/*",
     "/usr/share/info/*",
@@ -41,23 +43,23 @@ const LEFT_OUT: [&str; 7] = [
     "/usr/lib/python3/dist-packages/googleapiclient/discovery_cache/documents/*",
 ];
 
-/// Another folder for the trees than `lab-systems` in cargo's target folder.
+/// The variable with another directory for the trees than `lab-systems` in cargo's target directory.
 const FOLDER: &str = "GNT_HA_LAB_SYSTEMS";
-/// Where no folder `target` is around the program.
+/// The directory if the program is not below a directory `target`.
 const ELSEWHERE: &str = "/var/cache/gnt-ha-lab/systems";
-/// Where Debian is fetched from, if the machine's apt says nothing else.
+/// The source of Debian, if the machine's apt does not configure another.
 const MIRROR: &str = "http://deb.debian.org/debian/";
-/// How often apt asks again for what it did not get.
+/// The number of apt's retries.
 const RETRIES: u8 = 3;
-/// In a tree: what it was made with.
+/// The file in a tree with the options with which it was made.
 const RECIPE: &str = "etc/gnt-ha-lab-system";
-/// Somebody else makes it.
+/// The most that another process may take to make a tree.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
-/// What one host, or all, are to be made of, as it is written: `debian-13`, `/srv/tree`, `n2=debian-13`.
+/// The system of one host, or of all, as written: `debian-13`, `/srv/tree`, `n2=debian-13`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wish<'a> {
-    /// `None`: all that have no wish of their own.
+    /// `None` for all hosts without a system of their own.
     host: Option<u8>,
     system: &'a str,
 }
@@ -72,7 +74,7 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// The root of each host, in order; what is missing is made. `program` is the program `lab`.
+/// Returns the root of each host, in order; a missing one is made. `program` is the program `lab`.
 pub(crate) fn roots(wishes: &[String], hosts: u8, program: &Path, say: &dyn Fn(&str)) -> Result<Vec<PathBuf>> {
     let wishes: Vec<Wish<'_>> = wishes.iter().map(|text| Wish::parse(text)).collect();
     if let Some(stray) = wishes.iter().filter_map(|wish| wish.host).find(|host| !(1..=hosts).contains(host)) {
@@ -89,13 +91,13 @@ pub(crate) fn roots(wishes: &[String], hosts: u8, program: &Path, say: &dyn Fn(&
     Ok(roots)
 }
 
-/// The root of one system, by its name or its folder; made if it is missing.
+/// Returns the root of one system, by its name or its directory; made if it is missing.
 pub(crate) fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     if let Some(tree) = TREES.iter().find(|tree| tree.name == system) {
         return tree.root(program, say);
     }
     let folder = Path::new(system);
-    // A name that is misspelt is not taken for a folder.
+    // A misspelt name does not count as a directory.
     if system.contains('/') && folder.join("usr/bin").is_dir() {
         return fs::canonicalize(folder).map_err(Error::file("find", folder));
     }
@@ -103,7 +105,7 @@ pub(crate) fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<P
     Err(Error::NoSystem { system: system.into(), known: format!("{known}, or a folder with a root in it") })
 }
 
-/// `NAME` in cargo's target folder, which is where the program `lab` was built.
+/// Returns `NAME` in cargo's target directory, where the program `lab` was built.
 pub(crate) fn beside(program: &Path, name: &str, elsewhere: &str) -> Result<PathBuf> {
     let program = fs::canonicalize(program).map_err(Error::file("find", program))?;
     let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
@@ -145,7 +147,7 @@ impl Tree {
     fn make(&self, new: &Path, root: &Path, recipe: &str, say: &dyn Fn(&str)) -> Result<()> {
         let mirror = mirror();
         let mut words: Vec<String> = vec!["--variant=minbase".into(), format!("--include={PACKAGES},{}", self.more)];
-        // A mirror may lag behind; who has signed it is looked at all the same.
+        // A mirror may be out of date; its signature is checked all the same.
         words.push("--aptopt=Acquire::Check-Valid-Until \"false\"".into());
         words.push(format!("--aptopt=Acquire::Retries \"{RETRIES}\""));
         words.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
@@ -157,7 +159,7 @@ impl Tree {
             let file = "\"$1\"/etc/apt/preferences.d/ganeti";
             words.insert(0, format!("--setup-hook=mkdir -p \"$1\"/etc/apt/preferences.d && printf '{pin}' >{file}"));
         }
-        // Its mounts are in a namespace of their own, and gone with it; it ends with whoever wants the tree.
+        // Its mounts are in a namespace of their own, and end with it; it ends with the process that needs the tree.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private", "mmdebstrap"]);
         command.args(&words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -179,7 +181,7 @@ impl Tree {
     }
 }
 
-/// What matters of what mmdebstrap and apt said: their errors, or else the end.
+/// Returns the relevant output of mmdebstrap and apt: their errors, or else the end.
 fn why(said: &[String], code: i32) -> String {
     let errors: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("E: ")).collect();
     let end = || said.iter().rev().take(3).rev().map(String::as_str).collect();
@@ -187,14 +189,14 @@ fn why(said: &[String], code: i32) -> String {
     format!("mmdebstrap ended with {code}: {}", lines.join("; "))
 }
 
-/// Where this machine's apt has Debian from.
+/// Returns the source from which this machine's apt has Debian.
 fn mirror() -> String {
     let format = "$(ORIGIN) $(REPO_URI)";
     let said =
         tool("ask apt for its mirror", &["apt-get", "indextargets", "--format", format, "Created-By: Packages"], "");
     let debian = |line: &str| {
         let uri = line.strip_prefix("Debian ")?;
-        // Security and others have a place of their own.
+        // Security and other archives have other paths.
         uri.trim_end_matches('/').ends_with("/debian").then(|| uri.to_owned())
     };
     said.ok().and_then(|said| said.stdout.lines().find_map(debian)).unwrap_or_else(|| MIRROR.into())
@@ -206,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    /// A host's own system goes before that of all; a name that nobody knows is no folder.
+    /// A host's own system prevails over that of all; an unknown name is not a directory.
     #[test]
     fn each_host_has_the_system_that_was_asked_for() {
         let tree = std::env::temp_dir().join(format!("lab-system-{}", std::process::id()));
@@ -227,7 +229,7 @@ mod tests {
         fs::remove_dir_all(&tree).unwrap();
     }
 
-    /// Of an archive that cannot be reached the reason is told, not the page that came before it.
+    /// If an archive cannot be reached the error is reported, not the page before it.
     #[test]
     fn why_there_is_no_tree_is_told_in_one_line() {
         let said = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! The end of a lab, from whatever state it is in.
+//! Takes a lab down, from any state.
 
 use std::fs;
 use std::io::{self, Read};
@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::state::{Folder, Lock, failure_logs, make_folder};
 use crate::{disk, network, process};
 
-/// Ends a lab under its lock. What belongs to it is found by its namespaces, so that nothing
-/// needs to have been written down before a crash; true if there was anything.
+/// Ends a lab under its lock. Its parts are found by its namespaces, so that a crash needs no records; returns true if
+/// there was a part.
 pub(crate) fn teardown(name: &str, _lock: &Lock) -> Result<bool> {
     let folder = Folder::of(name)?;
     let found = folder.path().exists() || !network::existing(name).is_empty();
     for _ in 0..10 {
-        // What a killed `up` had begun may still make a namespace while others are deleted.
+        // Processes of a killed `up` may still make a namespace while others are deleted.
         let namespaces = network::existing(name);
         if namespaces.is_empty() {
             break;
@@ -29,7 +29,7 @@ pub(crate) fn teardown(name: &str, _lock: &Lock) -> Result<bool> {
     Ok(found)
 }
 
-/// The switch is the first: in it are those who turn hosts on.
+/// The switch is the first: it has the processes that turn hosts on.
 fn end(namespaces: &[PathBuf]) -> Result<()> {
     for namespace in namespaces {
         if !process::kill_inside(namespace, Duration::from_secs(20)) {
@@ -40,7 +40,7 @@ fn end(namespaces: &[PathBuf]) -> Result<()> {
     namespaces.iter().rev().try_for_each(|namespace| network::delete(namespace))
 }
 
-/// As [`teardown`], with the lock taken for it.
+/// Does the same as [`teardown`], and takes the lock for it.
 pub(crate) fn down(name: &str, patience: Duration) -> Result<bool> {
     let lock = Lock::of_lab(name, patience)?;
     let found = teardown(name, &lock)?;
@@ -48,7 +48,7 @@ pub(crate) fn down(name: &str, patience: Duration) -> Result<bool> {
     Ok(found)
 }
 
-/// Copies what the hosts of a lab have logged to where it outlives the lab.
+/// Copies the logs of a lab's hosts to a directory that outlives the lab.
 pub(crate) fn keep_logs(name: &str, hosts: u8) -> Result<PathBuf> {
     let folder = Folder::of(name)?;
     let target = failure_logs(name);
@@ -79,8 +79,8 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// Waits for the end of a lab's owner and takes the lab down, unless the owner said a word
-/// before: for ends that leave it no time, such as SIGKILL or an abort.
+/// Waits for the end of a lab's owner and takes the lab down, unless the owner sent a byte before: for ends that leave
+/// it no time, such as SIGKILL or an abort.
 pub fn warden(name: &str) -> Result<()> {
     let mut word = Vec::new();
     io::stdin().read_to_end(&mut word).map_err(Error::system("wait for the owner"))?;

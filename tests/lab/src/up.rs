@@ -1,4 +1,4 @@
-//! The building of a lab.
+//! Builds a lab.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -18,13 +18,13 @@ use crate::state::{self, Folder, Lock, Spec, make_folder};
 use crate::teardown::{keep_logs, teardown};
 use crate::{bmc, cluster, disk, ganeti, network, remote, requirements, system};
 
-/// What hosts are made of where a lab does not say it: as in [`Options::systems`], between spaces.
+/// The variable with the systems of hosts, if a lab does not set them: as in [`Options::systems`], separated by spaces.
 const SYSTEM: &str = "GNT_HA_LAB_SYSTEM";
 
-/// The most that Ganeti's daemons may take to start: five of each host, each a program that is read and set up.
+/// The most that Ganeti's daemons may take to start: five on each host, each a program that is read and initialized.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// Set: as [`Options::short_names`].
+/// If this variable is set: as [`Options::short_names`].
 const SHORT_NAMES: &str = "GNT_HA_LAB_SHORT_NAMES";
 
 pub(crate) fn up(options: Options) -> Result<Lab> {
@@ -89,7 +89,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     }
 }
 
-/// What is asked for, or what is to be where nothing is asked for.
+/// Returns the requested systems, or the default.
 fn systems(options: &Options) -> Vec<String> {
     let default = || env::var(SYSTEM).unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if options.systems.is_empty() { default() } else { options.systems.clone() }
@@ -106,7 +106,7 @@ fn start_warden(folder: &Folder, name: &str) -> Result<Child> {
         .map_err(Error::system("start the warden"))
 }
 
-/// Runs the work for all hosts at the same time; the first real failure stops the rest.
+/// Runs the work for all hosts at the same time; the first real failure stops the others.
 fn for_all(lab: &Lab, hosts: &[Host], work: impl Fn(&Host) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> =
@@ -213,12 +213,12 @@ fn start_cluster(lab: &Lab, hosts: &[Host], say: &(impl Fn(&str) + Sync)) -> Res
     Ok(())
 }
 
-/// The hosts that are full members.
+/// Returns the full members.
 fn members<'a>(lab: &Lab, hosts: &'a [Host]) -> &'a [Host] {
     hosts.get(..usize::from(lab.spec.members())).unwrap_or(hosts)
 }
 
-/// From the disks that are kept, or anew, and then the disks are kept.
+/// Makes the cluster from the kept disks, or again, and then keeps the disks.
 fn start_ganeti(lab: &Lab, hosts: &[Host], kept: &Kept, begun: bool, say: &(impl Fn(&str) + Sync)) -> Result<()> {
     if begun {
         return start_kept(lab, hosts, kept, say).inspect_err(|error| {
@@ -239,7 +239,7 @@ fn start_kept(lab: &Lab, hosts: &[Host], kept: &Kept, say: &(impl Fn(&str) + Syn
         kept.put(host)?;
         ganeti::start_noded(&|words| host.run(words))
     })?;
-    // Where nothing is at rest each daemon may take its time, and the master waits for the others.
+    // On a busy machine each daemon may take longer, and the master waits for the others.
     for_all(lab, hosts, |host| ganeti::start(&|words| host.run_within(words, START_LIMIT)))?;
     let Some(first) = hosts.first() else { return Ok(()) };
     lab.wait_until("Ganeti's master answers", Duration::from_secs(60), || {

@@ -1,4 +1,4 @@
-//! What changes in a lab, a line for each change.
+//! Watches a lab and returns its changes, one line each.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -8,24 +8,24 @@ use crate::lab::Lab;
 use crate::power::Power;
 use crate::status::ssconf;
 
-/// A change, and when it was noticed.
+/// A change, with the time at which it was noticed.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Up to one polling interval after it happened.
+    /// The time, up to one polling interval after the change.
     pub at: SystemTime,
-    /// In words, such as `n3.lab is lost (UNCLEAN)`.
+    /// The text, such as `n3.lab is lost (UNCLEAN)`.
     pub text: String,
 }
 
-/// Compares a lab with what it was at the last look.
+/// Compares a lab with its state at the last poll.
 #[derive(Debug)]
 pub struct Watch<'lab> {
     lab: &'lab Lab,
     power: BTreeMap<String, Power>,
-    /// Host and ssconf key to the lines of the file.
+    /// The lines of the ssconf files, by host and key.
     ganeti: BTreeMap<(String, &'static str), Vec<String>>,
     seen: Option<CrmMon>,
-    /// Fencing that is over: another host's view may bring it up again, being late.
+    /// Finished fencing actions: another host's late view may have them as pending again.
     told: Vec<FenceEvent>,
 }
 
@@ -38,7 +38,7 @@ impl<'lab> Watch<'lab> {
         watch
     }
 
-    /// What is different since the last call. Call it every second or so.
+    /// Returns the changes since the last call. Call it about every second.
     pub fn poll(&mut self) -> Vec<Event> {
         let mut lines = self.power();
         lines.extend(self.pacemaker());
@@ -62,7 +62,7 @@ impl<'lab> Watch<'lab> {
         lines
     }
 
-    /// The view of a host in a partition with quorum, if there is one.
+    /// Returns the view of a host in a partition with quorum, if there is one.
     fn view(&self) -> Option<CrmMon> {
         let mut any = None;
         for host in self.lab.hosts().into_iter().filter(|h| h.power_status() != Power::Off) {

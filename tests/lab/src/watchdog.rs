@@ -1,8 +1,8 @@
-//! A stand-in for a host's watchdog: outside of the host, as the real one is outside of its kernel.
+//! Simulates a host's watchdog: outside of the host, as the real one is outside of its kernel.
 //!
-//! On the host it is a socket. To whoever connects it says, in one line of JSON, what it is; each byte that comes is a pet.
-//! After the first one it takes the host's power when none came for its time, also when nobody is connected any more. Only
-//! a new boot disarms it.
+//! On the host it is a socket. A client gets one line of JSON that describes the watchdog; each byte that it sends is a
+//! keepalive. After the first one the watchdog cuts the host's power if none came within its timeout, also without a
+//! client. Only a new boot disarms it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -21,22 +21,22 @@ use crate::power::Mains;
 use crate::process::Process;
 use crate::state::{self, Folder, Spec};
 
-/// Where it is on a host.
+/// The path of the socket on a host.
 pub const SOCKET: &str = "/run/watchdog.sock";
 
-/// How often it looks whether its host lives.
+/// The interval at which it checks whether its host runs.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A time when a watchdog took its host's power; all by [`now`].
+/// An expiry, after which a watchdog cut its host's power; the times are those of [`now`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bite {
-    /// The last pet.
+    /// The time of the last keepalive.
     pub petted: Duration,
-    /// The power went.
+    /// The time at which the power was cut.
     pub bitten: Duration,
 }
 
-/// The machine's clock since its boot, which is that of every host.
+/// Returns the machine's clock since its boot, which is that of every host.
 pub fn now() -> Result<Duration> {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).map_err(Error::system("read the clock"))
 }
@@ -52,7 +52,7 @@ pub(crate) fn start(folder: &Folder, lab: &str, host: &str) -> Result<Option<Chi
     command.spawn().map(Some).map_err(Error::system("start the watchdog"))
 }
 
-/// The watchdog of one boot of a host: returns when that is over.
+/// Runs the watchdog of one boot of a host: returns when the boot is over.
 pub fn keep(lab: &str, host: &str) -> Result<()> {
     let folder = Folder::of(lab)?;
     let spec: Spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
@@ -88,7 +88,7 @@ pub fn keep(lab: &str, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// The first process of a boot whose own `/run` is there, and where the socket goes, as seen from outside.
+/// Returns the first process of a boot whose own `/run` exists, and the path of the socket from outside.
 fn booted(mains: &Mains) -> Option<(Process, PathBuf)> {
     let end = Instant::now() + Duration::from_secs(30);
     while Instant::now() < end {
@@ -103,7 +103,7 @@ fn booted(mains: &Mains) -> Option<(Process, PathBuf)> {
     None
 }
 
-/// Until something comes, the time is over, or it is time to look whether the host lives.
+/// Waits until data comes, the time is over, or the host must be checked.
 fn wait(listener: &UnixListener, petters: &[UnixStream], petted: Option<Duration>, time: Duration) -> Result<()> {
     let left = petted.map_or(LOOK, |last| (last + time).saturating_sub(now().unwrap_or_default()));
     let left = PollTimeout::try_from(left.min(LOOK)).unwrap_or(PollTimeout::ZERO);
@@ -115,7 +115,7 @@ fn wait(listener: &UnixListener, petters: &[UnixStream], petted: Option<Duration
     }
 }
 
-/// Takes what came; false when the connection is over.
+/// Reads the data; returns false when the connection is over.
 fn read(petter: &mut UnixStream, pet: &mut bool) -> bool {
     let mut bytes = [0; 64];
     loop {

@@ -1,5 +1,5 @@
-//! What a lab can do to its hosts, seen from the hosts: needs root and the packages that `lab up` asks for.
-//! Run with `cargo test -p lab -- --ignored`.
+//! The faults that a lab can cause, seen from its hosts: needs root and the packages that `lab up` asks for. Run with
+//! `cargo test -p lab -- --ignored`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lab::{Host, Lab, Network, Options, Power};
 
-/// Pets the watchdog ten times a second, until it is killed; then the connection is closed.
+/// Sends a keepalive to the watchdog ten times per second, until it is killed; then the connection is closed.
 const PET: &str = "import socket, time\n\
     s = socket.socket(socket.AF_UNIX)\n\
     s.connect('/run/watchdog.sock')\n\
@@ -33,7 +33,7 @@ fn hosts_are_parted_booted_and_bitten() {
     .unwrap();
     let [n1, n2, n3] = ["n1", "n2", "n3"].map(|name| lab.host(name).unwrap());
 
-    // One pair of hosts is parted, in both families and networks, and no other.
+    // Only one pair of hosts is separated, in both families and networks.
     let all = |host: &Host| {
         let both = [Network::Primary, Network::Secondary];
         both.into_iter().flat_map(|network| [Some(host.address(network)), host.address6(network)]).flatten().collect()
@@ -49,7 +49,7 @@ fn hosts_are_parted_booted_and_bitten() {
     lab.block(&[]).unwrap();
     assert_eq!(seen(&n1, &n2), [true; 4]);
 
-    // Each boot has an id of its own, and what runs before the network finds none.
+    // Each boot has an id of its own, and `/etc/rc.network` runs before the network is up.
     let boot_id = |host: &Host| host.read_file("/proc/sys/kernel/random/boot_id").unwrap();
     assert_ne!(boot_id(&n1), boot_id(&n2));
     assert_eq!(boot_id(&n1), boot_id(&n1));
@@ -63,7 +63,7 @@ fn hosts_are_parted_booted_and_bitten() {
     assert!(n3.read_file("/root/before-network").unwrap().contains("DOWN"));
     assert_eq!(seen(&n1, &n3), [true; 4]);
 
-    // A watchdog that was never petted does nothing; once petted it does not let go.
+    // A watchdog does nothing before its first keepalive; after it, it cannot be disarmed.
     assert!(n2.bites().unwrap().is_empty());
     let begun = lab::now().unwrap();
     n2.run_within(&["python3", "-c", PET], Duration::from_secs(3)).unwrap_err();

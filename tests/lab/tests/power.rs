@@ -1,5 +1,4 @@
-//! A whole lab, for real: needs root and the packages that `lab up` asks for.
-//! Run with `cargo test -p lab -- --ignored`.
+//! Tests a whole lab: needs root and the packages that `lab up` asks for. Run with `cargo test -p lab -- --ignored`.
 
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ fn a_dead_host_is_fenced_and_comes_back() {
         assert!(!n3.run(&reach).unwrap().success());
         n1.heal(Network::Secondary).unwrap();
         lab.wait_until("n1 is reached again", Duration::from_secs(10), || Ok(n3.run(&reach)?.success())).unwrap();
-        // A second lab of this name is refused and does no harm.
+        // A second lab of this name is rejected and does no harm.
         Lab::up(Options { name: name.into(), ..Options::default() }).unwrap_err();
     }
     assert!(!lab::names().contains(&name.to_owned()));

@@ -1,8 +1,8 @@
-//! Boots: the node boots at any time, is armed or not, is asked by some and not by others, and a master that may be lost
-//! together with it starts instances where it can.
+//! The model of boots. The node boots at any time, is armed or not, and is asked by some nodes and not by others. A
+//! master that may be lost together with it starts instances where it can.
 //!
-//! Time goes in steps of 20 s; the promise is 120 s, and the wait is 25 s. A boot that is armed has stopped when the wait is over,
-//! which the other worlds check; one that is not armed never stops by itself.
+//! Time goes in steps of 20 s; the promise is 120 s, and the wait is 25 s. An armed boot has stopped when the wait is
+//! over, which the other models check; a boot that is not armed never stops by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,16 +20,16 @@ use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
 
-/// What the argument stands on, and may be taken away.
+/// The conditions of the proof, which a test can remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Without {
-    /// Nothing is taken away.
+    /// No condition is removed.
     Nothing,
-    /// The node daemon waits until self-fencing is armed, or nobody relies on one: here it does not.
+    /// The node daemon waits until self-fencing is armed, or no node relies on one: here it does not.
     Readiness,
 }
 
-/// Who asks, another candidate, and Ganeti's master.
+/// The asker, another candidate, and Ganeti's master.
 const ASKER: u8 = 1;
 const OTHER: u8 = 2;
 const MASTER: u8 = 3;
@@ -38,21 +38,21 @@ const STEP_MS: u64 = 20_000;
 const PROMISE_MS: u64 = 120_000;
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
 
-/// How many steps a boot that is armed still runs for once it is refused, at most.
+/// The most steps that an armed boot still runs after it was shunned.
 const WAIT: u64 = 2;
 
 const STEPS: u64 = 8;
 
 const EPOCH: Epoch = Epoch(1);
 
-/// The model.
+/// The model of boots.
 #[derive(Clone, Debug)]
 pub struct Boots {
-    /// What is taken away.
+    /// The condition that is removed.
     pub without: Without,
 }
 
-/// What a host was told by the node.
+/// The node's last answer to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Told {
     boot: u8,
@@ -65,45 +65,45 @@ pub struct Told {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     step: u64,
-    /// When the second boot began.
+    /// The step at which the second boot began.
     booted_at: Option<u64>,
-    /// The first boot ends by the watchdog, or by the second.
+    /// Whether the first boot has ended, by the watchdog or by the second boot.
     has_stopped: bool,
     is_armed: bool,
     serves: bool,
-    /// An instance runs on the present boot.
+    /// Whether an instance runs on the present boot.
     runs: bool,
     told: BTreeMap<u8, Told>,
     is_master_lost: bool,
     has_master_ended: bool,
     shunned_at: Option<u64>,
-    /// When, whether the master refused the node, and whether it was lost.
+    /// The time of the shunning, whether the master shunned the node, and whether it was lost.
     first: Option<(u64, bool, bool)>,
     said: bool,
 }
 
-/// What happens next.
+/// The steps of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Time goes on.
+    /// Time advances by one step.
     Step,
     /// A candidate asks the node.
     Ask(u8),
-    /// The node boots.
+    /// The node boots again.
     Reboot,
-    /// Its self-fencing gets a first lease.
+    /// The node's self-fencing gets a first lease.
     Arm,
-    /// Its node daemon starts.
+    /// The node's node daemon starts.
     Serve,
-    /// The master starts an instance there.
+    /// The master starts an instance on the node.
     Start,
-    /// The master is cut off with the node.
+    /// The master is cut off together with the node.
     LoseMaster,
-    /// The master has stopped itself, and that is known.
+    /// The master has reset itself, and that is known.
     EndMaster,
     /// The asker shuns the node.
     Shun,
-    /// The asker looks at everybody.
+    /// The asker sends a round to all nodes.
     Look,
 }
 
@@ -112,7 +112,7 @@ impl State {
         if self.booted_at.is_some() { 2 } else { 1 }
     }
 
-    /// The first boot had run for a while.
+    /// The uptime of the present boot in steps; the first boot had run for 10 steps at the beginning.
     fn uptime(&self) -> u64 {
         self.booted_at.map_or(self.step + 10, |at| self.step - at)
     }
@@ -160,7 +160,7 @@ impl Boots {
         let newest = state.held().newest();
         let newest = newest.map(|one| DatedSelfFenceReport { age_ms: one.age_ms.saturating_sub(since), ..one });
         let attested = newest.as_ref().map(|one| one.self_fence.boot_id.clone()).unwrap_or_default();
-        // As the register has it: the boot that the asker was told of.
+        // The boot id in the shun list: the one that the asker got from the node.
         let boot_id = state.told.get(&ASKER).map_or(attested, |told| told.boot.to_string());
         let (addresses, candidates, master) = ([address(TARGET)].into(), candidates(), name(MASTER));
         let known = known(&addresses, &candidates, newest.as_ref().map_err(String::as_str), &boot_id);
@@ -225,7 +225,7 @@ impl Model for Boots {
                 state.step += 1;
                 let is_over = state.shunned_at.is_some_and(|at| state.step >= at + WAIT);
                 if is_over && state.is_armed {
-                    // The watchdog has reset it; it may boot.
+                    // The watchdog has reset the node; it may boot.
                     (state.is_armed, state.runs, state.serves) = (false, false, false);
                     state.has_stopped = true;
                 }
@@ -261,7 +261,7 @@ impl Model for Boots {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            // Also later: nobody asks again before its instances are started elsewhere.
+            // Also later: no node asks again before its instances are started on another node.
             Property::always("nothing runs where it is said to have stopped", |_, state: &State| {
                 !(state.said && state.runs)
             }),

@@ -1,10 +1,11 @@
-//! Models of shunning and self-fencing (docs/shunning.md). They run the decisions of [`gnt_ha::core::shun`] as they are, and a
-//! world around them that loses, delays and repeats messages, stops processes, flushes rules, boots hosts and lets clocks run
+//! Models of shunning and self-fencing (docs/shunning.md). They run the real decisions of [`gnt_ha::core::shun`] in a
+//! world that loses, delays and repeats messages, stops processes, flushes rules, boots hosts and lets clocks run
 //! wrong.
 //!
-//! What the argument needs of the world can be taken away ([`timing::Without`], [`rules::Without`], [`boots::Without`]); the tests
-//! want the checker to find a counter-example then, and none with all of it. What it needs of the functions themselves is taken
-//! away by mutants of them (`tests/mutants`), which have to die in these worlds or in a test that is named.
+//! A test can remove each condition that the proof needs of the world ([`timing::Without`], [`rules::Without`],
+//! [`boots::Without`]). The checker must then find a counter-example, and none with all conditions. The conditions on
+//! the functions themselves are removed by mutants (`tests/mutants`), each of which these models or a named test must
+//! find.
 
 pub mod boots;
 pub mod memory;
@@ -19,26 +20,26 @@ use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, SelfFenceReport};
 use gnt_ha::core::shun::verdict::{Accepted, ProofInput};
 
-/// The node that is shunned.
+/// The index of the node that is shunned.
 pub const TARGET: u8 = 9;
 
-/// The address of a node.
+/// Returns the address of a node.
 #[must_use]
 pub fn address(number: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, number])
 }
 
-/// The name of a node.
+/// Returns the name of a node.
 ///
 /// # Panics
-/// Never: it is a name.
+/// Never: the text is a valid name.
 #[must_use]
 #[allow(clippy::expect_used, reason = "a constant name")]
 pub fn name(number: u8) -> NodeName {
     NodeName::new(&format!("n{number}")).expect("a name")
 }
 
-/// Self-fencing on a watchdog that can be relied on, as the target attests it.
+/// Returns the target's report of self-fencing on a reliable watchdog.
 #[must_use]
 pub fn self_fence(
     boot_id: &str,
@@ -59,7 +60,7 @@ pub fn self_fence(
     }
 }
 
-/// What an asker knows that has no doubts but those of self-fencing.
+/// Returns the knowledge of an asker that only lacks the target's self-fencing.
 #[must_use]
 pub fn known<'a>(
     addresses: &'a BTreeSet<IpAddr>,

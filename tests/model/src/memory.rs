@@ -1,4 +1,5 @@
-//! What is remembered: a host knows that the node had stopped itself, and others have readmitted it since, with the next boot.
+//! The model of memory: a host knows that the node had stopped, and others have readmitted it since, with the next
+//! boot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,39 +10,39 @@ use stateright::{Model, Property};
 
 use crate::address;
 
-/// The candidates beside the node; the first of them is the host that remembers.
+/// The candidates besides the node; the first of them is the host that remembers.
 const CANDIDATES: [u8; 4] = [1, 2, 3, 4];
 
-/// A node that is no candidate.
+/// A node that is not a candidate.
 const REGULAR: u8 = 8;
 
-/// The model.
+/// The model of memory.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// What is remembered is said without asking anybody.
+    /// Whether the memory is used without asking other nodes.
     pub unasked: bool,
 }
 
 /// A state of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// In which epoch each node has it.
+    /// The epoch in which each node has the target.
     epochs: BTreeMap<u8, Epoch>,
-    /// It is reported as readmitted, and may run instances.
+    /// Whether it is reported as readmitted, and may run instances.
     runs: bool,
-    /// It was said from memory, after that, that it has stopped.
+    /// Whether it was reported as stopped after that, from memory.
     said: bool,
     said_before: bool,
 }
 
-/// What happens next.
+/// The steps of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A node learns that it is readmitted.
+    /// A node gets the readmission.
     Learn(u8),
-    /// Whoever readmits it looks whether enough know.
+    /// The readmitting node checks whether enough candidates know it.
     Report,
-    /// The first host is asked, and gets answers from these.
+    /// The first host is asked for the state, and gets answers from these nodes.
     Recall(u8),
 }
 
@@ -65,7 +66,7 @@ impl Model for Memory {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        // The one that remembers has missed it.
+        // The host that remembers has missed the readmission.
         actions.extend(Self::all().skip(1).map(Action::Learn));
         actions.push(Action::Report);
         if !state.said {
@@ -84,7 +85,7 @@ impl Model for Memory {
                 let told = told.map(|(number, _)| address(*number)).collect();
                 state.runs = is_known_to_enough(&told, &Self::candidates()).is_ok();
             }
-            // Each bit one of the others that answers.
+            // Each bit stands for one of the other nodes, which answers.
             Action::Recall(bits) => {
                 let others = Self::all().skip(1).enumerate();
                 let answering = others.filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, number)| number);

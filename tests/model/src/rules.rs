@@ -1,8 +1,9 @@
-//! Rules and epochs: three candidates with registers on their disks and rules in their kernels, orders that come late, twice
-//! and in any order, flushes, boots, two askers, a device that has seen the power off, and a person who readmits the node.
+//! The model of rules and epochs. Three candidates have shun lists on their disks and rules in their kernels. Entries
+//! arrive late, twice and in any order. There are flushes, boots, two askers, a device that has read the power as off,
+//! and an administrator who readmits the node.
 //!
-//! Time is left out: between the first look and the last one as much of it goes by as is waited for. What is asked is
-//! whether a majority of the candidates can have granted in between.
+//! Time is left out: between the first round and the last one the full wait time passes. The property is that no
+//! majority of the candidates can have granted in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,78 +17,78 @@ use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
 
-/// What the argument stands on, and may be taken away.
+/// The conditions of the proof, which a test can remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Without {
-    /// Nothing is taken away.
+    /// No condition is removed.
     Nothing,
-    /// Rules that were made again have another seal: here they have not.
+    /// Rules that were made again have another ruleset id: here they have the same one.
     Seal,
-    /// The greater epoch wins: here whatever comes last does.
+    /// The greater epoch counts: here the last one to arrive does.
     GreaterEpoch,
-    /// A boot is a new seal, and the rules stand before the network is up: here neither.
+    /// A boot changes the ruleset id, and the rules exist before the network is up: here neither holds.
     BootOrder,
-    /// Everybody refuses, read back: here an order that was sent counts.
+    /// Every node shuns, which is read back: here an entry that was sent counts.
     ReadBack,
-    /// The answer says how far the node is refused: here it says that everything is.
+    /// The answer has the scope of the shunning: here it always has `all`.
     Scope,
 }
 
-/// The candidates.
+/// The number of candidates.
 const PEERS: [u8; 3] = [1, 2, 3];
 
-/// A node that is no candidate, and says what it likes.
+/// A node that is not a candidate, and claims anything.
 const LIAR: u8 = 8;
 
 const MAJORITY: usize = 2;
 
-/// The model.
+/// The model of rules and epochs.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What is taken away.
+    /// The condition that is removed.
     pub without: Without,
-    /// How often rules are flushed, and peers boot, in all.
+    /// The number of flushes and of boots of peers, together.
     pub faults: u8,
-    /// How many hosts shun it, each by its own looks.
+    /// The number of hosts that shun it, each with its own rounds.
     pub askers: u8,
-    /// The greatest epoch.
+    /// The greatest epoch in the model.
     pub epochs: u64,
-    /// Another device may prove it off.
+    /// Whether another device may prove it off.
     pub powered: bool,
 }
 
-/// How far a candidate has come since its boot.
+/// The state of a candidate since its boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Up {
-    /// It talks to others.
+    /// The candidate communicates with others.
     #[default]
     Talks,
-    /// It has booted: no network and no rules yet.
+    /// The candidate has booted: no network and no rules yet.
     Dark,
 }
 
-/// One candidate.
+/// The state of one candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Candidate {
     epoch: Epoch,
     is_proven: bool,
-    /// What its kernel refuses.
+    /// The packets that its kernel drops.
     rules: Option<ShunScope>,
     ruleset_id: u8,
     up: Up,
 }
 
-/// What an asker has asked for and seen.
+/// The state of an asker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Asker {
     asked: Epoch,
     first: Option<(Epoch, BTreeMap<u8, u8>)>,
-    /// Who can have granted since.
+    /// The candidates that can have granted since.
     opened: BTreeSet<u8>,
     said: bool,
 }
 
-/// An order: an epoch, and whether the power was seen off in it.
+/// A shun entry: an epoch, and whether the power was read as off in it.
 type Order = (Epoch, bool);
 
 /// A state of the world.
@@ -99,31 +100,31 @@ pub struct State {
     faults: u8,
 }
 
-/// What happens next.
+/// The steps of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// An asker sends an order to refuse the node.
+    /// An asker sends an entry that shuns the node.
     Shun(usize),
-    /// A person sends an order to readmit it.
+    /// An administrator sends an entry that readmits it.
     Readmit,
-    /// A device has seen its power off: it is refused TCP only, in the same epoch.
+    /// A device has read its power as off: it is shunned with the scope `tcp`, in the same epoch.
     SeenOff,
-    /// An order arrives, perhaps not for the first time.
+    /// An entry arrives, perhaps not for the first time.
     Deliver(u8, Order),
-    /// Somebody flushes all rules.
+    /// A program flushes all rules.
     Flush(u8),
-    /// They are made again.
+    /// The rules are made again.
     Apply(u8),
-    /// A candidate boots.
+    /// A candidate boots again.
     Boot(u8),
-    /// Its network is up.
+    /// A candidate's network is up.
     Talk(u8),
-    /// An asker looks at everybody; the liar says that it refuses, or nothing.
+    /// An asker sends a round to all nodes; the liar claims that it shuns, or claims nothing.
     Look(usize, bool),
 }
 
 fn entry((epoch, is_proven): Order) -> ShunEntry {
-    // What was seen off is refused less, and that is the stronger proof.
+    // A node whose power was read as off has a narrower scope, and that is the stronger proof.
     let (reach, grade) =
         if is_proven { (ShunScope::Tcp, Grade::Off) } else { (ShunScope::Everything, Grade::Isolated) };
     ShunEntry {
@@ -150,19 +151,19 @@ impl Candidate {
         self.epoch.is_shunned().then(|| entry(self.order()).reach)
     }
 
-    /// A kernel that refuses everything answers no question; one that refuses TCP does.
+    /// Whether a candidate answers requests for a grant: not with the scope `all`, but with `tcp`.
     fn may_grant(&self) -> bool {
         self.up == Up::Talks && self.rules != Some(ShunScope::Everything)
     }
 }
 
 impl Rules {
-    /// What the asker is told.
+    /// Returns the answers that the asker gets.
     fn peers(&self, state: &State, asker: &Asker, lies: bool) -> Vec<Peer> {
         let stand = |number: &u8| {
             let candidate = &state.candidates[number];
             let is_told = self.without == Without::ReadBack && state.orders.contains(&(asker.asked, false));
-            // Read back: as much as is remembered, at least.
+            // Read back: at least the scope of the shun list.
             let read_back = candidate.rules.filter(|rules| Some(*rules) >= candidate.wanted());
             match (candidate.up, read_back) {
                 _ if is_told => (asker.asked, ShunScope::Everything),
@@ -193,9 +194,9 @@ impl Rules {
         evaluate_proof(first, last, known(&[address(TARGET)].into(), &candidates, Ok(&self_fence), "old"))
     }
 
-    /// A look as `ganeti-oob` makes it: the first one of an epoch is kept, and forgotten when it did not hold.
+    /// Runs a round as `ganeti-oob` does: the first one of an epoch is kept, and dropped when it did not hold.
     fn look(&self, state: &mut State, asker: usize, lies: bool) -> Option<()> {
-        // Long after the first one, as far as the first one goes.
+        // Long after the first round, as far as that one is concerned.
         const LATER: Duration = Duration::from_secs(1);
         let own = &state.askers[asker];
         let asked = (own.asked, ShunScope::Everything);
@@ -210,7 +211,7 @@ impl Rules {
                 .iter()
                 .map(|(number, ruleset_id)| (name(*number), ruleset_id.to_string()))
                 .collect(),
-            // All of them did, or it were none.
+            // All of them did, otherwise the round would not be complete.
             refusing: PEERS.map(address).into(),
             ..last.clone()
         });
@@ -277,7 +278,7 @@ impl Model for Rules {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            // The epoch that it asks for follows what it has seen of others' orders.
+            // The requested epoch follows from the entries of others that it has seen.
             Action::Shun(number) => {
                 let seen = state.candidates.values().map(|one| one.epoch).max().unwrap_or_default();
                 let asker = &mut state.askers[number];
@@ -304,7 +305,7 @@ impl Model for Rules {
                 let before = candidate.order();
                 (candidate.epoch, candidate.is_proven) = (new.epoch, new.reach == ShunScope::Tcp);
                 if candidate.order() != before {
-                    // An address comes, goes, or changes its place: the rules stand as they were, with their seal.
+                    // An address is added, removed or moved: the rules stay as they were, with their ruleset id.
                     candidate.rules = candidate.wanted();
                 }
             }
@@ -335,7 +336,7 @@ impl Model for Rules {
             }
             Action::Look(number, lies) => self.look(&mut state, number, lies)?,
         }
-        // Whoever did not refuse it for a moment may have granted in that moment.
+        // A candidate that did not shun it for a moment may have granted in that moment.
         let open: Vec<u8> =
             state.candidates.iter().filter(|(_, one)| one.may_grant()).map(|(number, _)| *number).collect();
         for asker in state.askers.iter_mut().filter(|asker| asker.first.is_some()) {

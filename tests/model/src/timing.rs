@@ -1,8 +1,10 @@
-//! Time: an armed node, three candidates that begin to refuse it one by one, and whoever waits for it to have stopped.
+//! The model of time: an armed node, three candidates that begin to shun it one by one, and an asker that waits until
+//! it has stopped.
 //!
-//! The node and the asker have clocks of their own, each up to a tenth too fast or too slow. Questions and answers may be
-//! lost, repeated and late; the node may be stopped anywhere, also between its look at the lease and its pet, and its service
-//! started again. Candidates may be lost together with it: they grant, and the asker cannot reach them.
+//! The node and the asker have clocks of their own, each up to a tenth too fast or too slow. Requests and answers may
+//! be lost, repeated and late. The node may be stopped at any point, also between its check of the lease and its
+//! keepalive, and its service started again. Candidates may be lost together with it: they grant, and the asker cannot
+//! reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,36 +20,37 @@ use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
 
-/// What the argument stands on, and may be taken away.
+/// The conditions of the proof, which a test can remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Without {
-    /// Nothing is taken away.
+    /// No condition is removed.
     Nothing,
-    /// The second watchdog time in the wait: for a pet that comes late after its look.
+    /// The second watchdog timeout in the wait time: for a keepalive that comes late after its check.
     SecondWatchdog,
-    /// The factor for clocks that run wrong.
+    /// The factor for wrong clock rates.
     Drift,
-    /// The lease counts from the sending of its questions: here from the receipt of an answer.
+    /// The lease counts from the sending of its requests: here from the receipt of an answer.
     Sending,
-    /// A majority grants: here one candidate does.
+    /// A majority has to grant: here one candidate is enough.
     Majority,
-    /// Silence proves nothing: here a candidate that was not reached counts as one that refuses.
+    /// Silence proves nothing: here a candidate that was not reached counts as one that shuns.
     Confirmation,
-    /// Self-fencing that is disarmed keeps its discipline for as long as it has promised: here it does not.
+    /// Disarmed self-fencing keeps its discipline for as long as it has promised: here it does not.
     Promise,
-    /// The asker looks how long the promise holds: here it believes any attestation.
+    /// The asker checks how long the promise holds: here it believes any report.
     AgeOfPromise,
-    /// The attested time is that within which the watchdog resets the host: here what the device says, and it is late.
+    /// The reported timeout is the time within which the watchdog resets the host: here it is the device's own value,
+    /// and the reset is late.
     Measured,
-    /// A host that can be paused says so: here it does not.
+    /// A host that can be paused reports that: here it does not.
     VirtualHost,
-    /// Writes that were accepted before the reset end within the time that is added: here nothing is added for them.
+    /// Writes that were accepted before the reset end within the stop time: here no time is added for them.
     Stop,
-    /// An echo is signed: here whoever likes answers in the place of a candidate that refuses.
+    /// An echo is signed: here any host answers in the place of a candidate that shuns.
     Signature,
 }
 
-/// In units of which ten are one step of true time.
+/// A time in units; ten units are one step of true time.
 const STEP: u64 = 10;
 const LEASE: u64 = 20;
 const WATCHDOG: u64 = 10;
@@ -55,51 +58,51 @@ const DRIFT_PPM: u32 = 100_000;
 
 const EPOCH: Epoch = Epoch(1);
 
-/// The model: a world with what is asked for in it.
+/// The model of time, with its parameters.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// What is taken away.
+    /// The condition that is removed.
     pub without: Without,
-    /// How many steps are looked at.
+    /// The number of steps that are checked.
     pub steps: u64,
-    /// The node that is shunned is one of the three candidates, and grants to itself.
+    /// Whether the target is one of the three candidates, and grants to itself.
     pub own_candidate: bool,
     /// How long self-fencing promises to keep its discipline, in units.
     pub promise: u64,
-    /// How many rounds the node asks, beside the one by which it is leased.
+    /// The number of rounds of the node, besides the one of its first lease.
     pub rounds: usize,
-    /// Whether the administrator may want it disarmed.
+    /// Whether the administrator may disarm it.
     pub disarms: bool,
-    /// How often a candidate is lost together with the node, or comes back.
+    /// How often a candidate is lost together with the node, or returns.
     pub losses: u8,
     /// The candidates that are lost with it from the beginning.
     pub lost: &'static [u8],
-    /// Candidates may have a silent confd and a daemon of ours that answers echoes.
+    /// Whether candidates may have a silent confd and a daemon of ours that answers echoes.
     pub echoes: bool,
-    /// How often the self-fence service is started again.
+    /// How often the self-fencing service is started again.
     pub restarts: u8,
-    /// The watchdog resets the host only after twice the time that it says.
+    /// Whether the watchdog resets the host only after twice its reported timeout.
     pub is_late: bool,
-    /// How often the host stands still for a step, its clock and its watchdog with it.
+    /// How often the host is paused for a step, with its clock and its watchdog.
     pub pauses: u8,
-    /// For how many steps of true time the host still writes after its reset: what remote storage had accepted.
+    /// For how many steps of true time data is still written after the reset: writes that remote storage had accepted.
     pub writes_on: u64,
-    /// All clocks are tried, and not only a slow node with a fast asker.
+    /// Whether all clock rates are tried, and not only a slow node with a fast asker.
     pub all_clocks: bool,
 }
 
 /// Whether the node keeps its discipline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Discipline {
-    /// It does.
+    /// The node keeps its discipline.
     Armed,
-    /// Until then, by its clock.
+    /// The node keeps it until this time, by its clock.
     Until(u64),
-    /// It pets whatever comes.
+    /// The node sends keepalives in any case.
     Free,
 }
 
-/// What is kept of the first look.
+/// The kept state of the first round.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct First {
     at: u64,
@@ -130,34 +133,34 @@ pub struct State {
     said: bool,
 }
 
-/// What happens next.
+/// The steps of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Time goes on.
+    /// Time advances by one step.
     Step,
-    /// Time goes on, and the host stands still.
+    /// Time advances, and the host is paused.
     Pause,
-    /// The node asks everybody.
+    /// The node asks all candidates.
     Ask,
     /// A candidate answers a round: its confd, or the daemon of ours alone.
     Answer(u64, u8, bool),
-    /// The answer arrives; perhaps once more.
+    /// The answer arrives, perhaps a second time.
     Hear(u64, u8, bool),
-    /// The node looks at its lease.
+    /// The node checks its lease.
     Look,
-    /// It pets, having looked.
+    /// The node sends a keepalive after its check.
     Pet,
-    /// The self-fence service is started again, and goes on with what it had written down.
+    /// The self-fencing service is started again, and goes on with its written state.
     Restart,
-    /// The administrator wants it disarmed.
+    /// The administrator disarms it.
     Disarm,
-    /// A candidate refuses from now on.
+    /// A candidate shuns the node from now on.
     Refuse(u8),
     /// A candidate is cut off from the asker, not from the node.
     Lose(u8),
-    /// It can be reached again.
+    /// The candidate can be reached again.
     Return(u8),
-    /// Everybody is looked at.
+    /// The asker sends a round to all nodes.
     AskPeers,
 }
 
@@ -176,7 +179,7 @@ fn units(units: u64) -> Duration {
 }
 
 impl Timing {
-    /// A world in which nothing but time, messages and refusals happens.
+    /// Returns a model in which only time passes, messages are sent and candidates shun.
     #[must_use]
     pub const fn plain(without: Without) -> Self {
         Self {
@@ -202,17 +205,17 @@ impl Timing {
         LeaseTimes { lease_ms: LEASE, watchdog_ms: WATCHDOG, drift_ppm: DRIFT_PPM, stop_ms }
     }
 
-    /// After how many units of its own clock the watchdog really resets the host.
+    /// Returns the units of its own clock after which the watchdog really resets the host.
     const fn resets_after(&self) -> u64 {
         if self.is_late { 2 * WATCHDOG } else { WATCHDOG }
     }
 
-    /// What the asker reckons with.
+    /// Returns the times that the asker uses.
     fn attested(&self) -> LeaseTimes {
         let driver = if self.is_late && self.without != Without::Measured { "iTCO_wdt" } else { "hardware" };
         let terms = LeaseTimes { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.terms() };
         match self.without {
-            // Half of twice.
+            // Half of the doubled time.
             Without::SecondWatchdog => LeaseTimes { watchdog_ms: WATCHDOG / 2, ..terms },
             Without::Drift => LeaseTimes { drift_ppm: 0, ..terms },
             _ => terms,
@@ -239,10 +242,10 @@ impl Timing {
                 false => PeerState::Unconfirmed("does not answer".to_owned()),
             }
         };
-        // The asker is none of the three, and refuses both the node and whoever is lost with it.
+        // The asker is not one of the three, and shuns both the node and the candidates that are lost with it.
         let asker = Peer { node: name(4), address: address(4), stand: refuses(), refused_by: BTreeSet::new() };
         let others = self.others().map(|number| {
-            // Whoever is not lost refuses who is.
+            // Candidates that are not lost shun those that are.
             let is_lost = state.lost.contains(&number);
             let refused_by = if is_lost { self.others().chain([4]).map(name).collect() } else { BTreeSet::new() };
             Peer { node: name(number), address: address(number), stand: stand(number), refused_by }
@@ -250,7 +253,7 @@ impl Timing {
         others.chain([asker]).collect()
     }
 
-    /// What the asker sees now.
+    /// Returns the asker's view now.
     fn look(&self, state: &State) -> Option<Round> {
         let at = units(state.asker_clock());
         look(&name(TARGET), (EPOCH, ShunScope::Everything), &self.peers(state), at, at, "boot").ok()
@@ -261,7 +264,7 @@ impl Timing {
         let list = self.list();
         let mut report = self_fence("old", self.attested(), &list, guaranteed_for_ms);
         report.is_virtual = Some(self.pauses > 0 && self.without != Without::VirtualHost);
-        // It was attested at the beginning.
+        // The report is from the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
         let attested = DatedSelfFenceReport { self_fence: report, age_ms, uptime_ms: None };
         evaluate_proof(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
@@ -281,7 +284,7 @@ impl Timing {
         state.lease.round(units(counts_from), &list, &words);
     }
 
-    /// A look as `ganeti-oob` makes it: the first one is kept while what it showed holds.
+    /// Runs a round as `ganeti-oob` does: the first one is kept while it holds.
     fn ask_peers(&self, state: &mut State) -> Option<()> {
         let last = self.look(state)?;
         let kept = state.first.as_ref().map(|first| Round {
@@ -315,7 +318,8 @@ impl Model for Timing {
     type State = State;
     type Action = Action;
 
-    /// The node is leased, armed and has just been petted; its clock and the asker's run as wrong as they may.
+    /// The node has a lease, is armed and has just sent a keepalive; its clock and the asker's have their maximum
+    /// errors.
     fn init_states(&self) -> Vec<State> {
         let (slow, fast) = (STEP - 1, STEP + 1);
         let state = |(node_rate, asker_rate)| {
@@ -388,7 +392,7 @@ impl Model for Timing {
         }
         for number in self.others() {
             let is_lost = state.lost.contains(&number);
-            // Who is lost is told nothing.
+            // A lost candidate gets no entries.
             if !state.refusing.contains(&number) && !is_lost {
                 actions.push(Action::Refuse(number));
             }
@@ -405,7 +409,7 @@ impl Model for Timing {
             Action::Step | Action::Pause => {
                 state.step += 1;
                 state.paused += u64::from(action == Action::Pause);
-                // The watchdog is the node's own, and as wrong as its clock.
+                // The watchdog is part of the node, and as wrong as its clock.
                 if state.node_clock() >= state.petted + self.resets_after() {
                     state.stopped_at = state.stopped_at.or(Some(state.step));
                 }
@@ -423,7 +427,7 @@ impl Model for Timing {
             }
             Action::Hear(sent, number, is_confd) => {
                 let heard = state.heard.entry(sent).or_default().entry(number).or_insert(is_confd);
-                // A signed word counts more, whichever comes first.
+                // A signed answer counts more, whichever comes first.
                 *heard |= is_confd;
                 self.hear(&mut state, sent);
             }
@@ -437,12 +441,12 @@ impl Model for Timing {
             Action::Restart => {
                 let granted_at = state.lease.granted_at()?;
                 state.lease = Lease::restored(self.terms(), state.lease.candidates().clone(), granted_at);
-                // What was asked before is not known to it.
+                // The new process does not know earlier requests.
                 (state.looked, state.heard, state.answered) = (false, BTreeMap::new(), BTreeSet::new());
                 state.restarts += 1;
             }
             Action::Disarm => {
-                // As the daemon does it: the promise by the slowest of clocks.
+                // As in the daemon: the promise counts by the slowest possible clock.
                 let until = state.node_clock() + (self.promise * 11).div_ceil(9);
                 state.discipline =
                     if self.without == Without::Promise { Discipline::Free } else { Discipline::Until(until) };
@@ -467,7 +471,7 @@ impl Model for Timing {
         let mut all = vec![Property::always("who is said to have stopped has", |model: &Self, state: &State| {
             !state.said || state.stopped_at.is_some_and(|at| state.step >= at + model.writes_on)
         })];
-        // Of a host that can be paused it is never said.
+        // A host that can be paused is never reported as stopped.
         if self.pauses == 0 {
             all.push(Property::sometimes("it is said", |_, state: &State| state.said));
         }

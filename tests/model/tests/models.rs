@@ -1,4 +1,4 @@
-//! Nothing is found with all conditions, and something with any one of them taken away.
+//! The checker finds no counter-example with all conditions, and one if any of them is removed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -12,7 +12,7 @@ use model::rules::{self, Rules};
 use model::timing::{self, Timing};
 use stateright::{Checker, Model};
 
-/// Stops at the first counter-example, so that a broken function is found at once.
+/// Runs a model; stops at the first counter-example, so that a broken function is found at once.
 fn checked<M>(what: &str, model: M) -> impl Checker<M> + use<M>
 where
     M: Model + Send + Sync + 'static,
@@ -30,7 +30,7 @@ where
     checker
 }
 
-/// One condition less, and the property that does not hold then.
+/// Checks that without one condition this property does not hold.
 fn broken<M>(what: &str, model: M, property: &'static str)
 where
     M: Model + Send + Sync + 'static,
@@ -46,17 +46,17 @@ fn plain() -> Timing {
     Timing::plain(timing::Without::Nothing)
 }
 
-/// One candidate or two may be lost with the node, come back, and refuse then: different ones in each look.
+/// One or two candidates may be lost with the node, return, and shun then: different ones in each round.
 fn partial(lost: &'static [u8]) -> Timing {
     Timing { lost, losses: 1, all_clocks: false, ..plain() }
 }
 
-/// The watchdog takes twice its time, and the asker reckons with that.
+/// The watchdog takes twice its timeout, and the asker expects that.
 fn late() -> Timing {
     Timing { is_late: true, steps: 9, rounds: 0, all_clocks: false, ..plain() }
 }
 
-/// Self-fencing that is disarmed is a world of its own: both in one are more than can be looked at.
+/// Disarmed self-fencing has a model of its own: both in one have too many states.
 fn disarmed() -> Timing {
     Timing { rounds: 0, disarms: true, promise: 80, ..plain() }
 }
@@ -80,7 +80,7 @@ fn time_disarmed_meanwhile() {
     checked("time, disarmed meanwhile", disarmed()).assert_properties();
 }
 
-/// "Enough candidates refuse, in both looks": some are lost with the node, and grant.
+/// Enough candidates shun the node in both rounds; some are lost with the node, and grant.
 #[test]
 fn time_some_are_lost() {
     checked("time, a candidate is lost too", partial(&[])).assert_properties();
@@ -118,7 +118,7 @@ fn time_of_writes_that_were_accepted() {
     checked("time, writes that were accepted", writes_on()).assert_properties();
 }
 
-/// Not vacuous: each condition is needed.
+/// The proof is not vacuous: each condition is needed.
 #[test]
 fn without_any_condition_of_time_it_may_still_run() {
     use timing::Without;
@@ -127,7 +127,7 @@ fn without_any_condition_of_time_it_may_still_run() {
         of(Without::SecondWatchdog),
         of(Without::Drift),
         of(Without::Sending),
-        // A candidate that needs no majority grants to itself for ever.
+        // A candidate that needs no majority grants to itself forever.
         Timing { own_candidate: true, ..of(Without::Majority) },
         of(Without::Confirmation),
         Timing { without: Without::Promise, ..disarmed() },
@@ -135,7 +135,7 @@ fn without_any_condition_of_time_it_may_still_run() {
         Timing { without: Without::Measured, ..late() },
         Timing { without: Without::VirtualHost, ..paused() },
         Timing { without: Without::Stop, ..writes_on() },
-        // Forged answers come to a host that has no other.
+        // Forged answers reach a host that has no others.
         Timing { without: Without::Signature, steps: 7, ..echoes() },
     ] {
         broken(&format!("time without {:?}", world.without), world, "who is said to have stopped has");
@@ -146,7 +146,7 @@ fn rules(without: rules::Without) -> Rules {
     Rules { without, faults: 2, askers: 1, epochs: 3, powered: false }
 }
 
-/// docs/shunning.md: from the first look to the word no majority of the candidates can have granted.
+/// docs/shunning.md: from the first round to the report no majority of the candidates can have granted.
 #[test]
 fn rules_of_one_asker() {
     checked("rules", rules(rules::Without::Nothing)).assert_properties();
@@ -163,7 +163,7 @@ fn rules_where_the_power_is_seen_off() {
     checked("rules, the power is seen off", world).assert_properties();
 }
 
-/// Not vacuous: each condition is needed.
+/// The proof is not vacuous: each condition is needed.
 #[test]
 fn without_any_condition_of_the_rules_a_majority_may_grant() {
     use rules::Without;
@@ -180,7 +180,7 @@ fn boots_of_the_node() {
     checked("boots", Boots { without: boots::Without::Nothing }).assert_properties();
 }
 
-/// Not vacuous: each condition is needed.
+/// The proof is not vacuous: each condition is needed.
 #[test]
 fn without_any_condition_of_its_boots_the_next_one_may_run() {
     let world = Boots { without: boots::Without::Readiness };

@@ -1,7 +1,7 @@
-//! Mutants of the functions that decide on shunning (`src/core/shun`): each has to die in the model or in a test that is named.
+//! Mutants of the functions that decide on shunning (`src/core/shun`): the model or a named test has to find each.
 //!
-//! [`list`] is the table of them, [`tree`] a small copy of the workspace in which they are built: the sources that decide, and the
-//! model, without the rest of the program.
+//! [`list`] is the table of the mutants. [`tree`] makes a small copy of the workspace in which they are built: the
+//! sources that decide, and the model, without the rest of the program.
 
 pub mod list;
 pub mod tree;
@@ -11,32 +11,32 @@ use std::path::PathBuf;
 /// One small fault in a function that decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
-    /// Its name.
+    /// The mutant's name.
     pub name: &'static str,
-    /// The file, below the top of the workspace.
+    /// The file, relative to the top of the workspace.
     pub file: &'static str,
-    /// Text that occurs in the file once.
+    /// A text that occurs in the file exactly once.
     pub find: &'static str,
-    /// What is there instead.
+    /// The text that replaces it.
     pub put: &'static str,
-    /// What finds it.
+    /// The test that has to find the mutant.
     pub dies_in: Death,
 }
 
-/// What finds a mutant.
+/// The tests that can find a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
     /// A test of `tests/model`, by its name.
     Model(&'static str),
-    /// A unit test beside the function, by its path below `core::shun`.
+    /// A unit test of the function's module, by its path below `core::shun`.
     Unit(&'static str),
 }
 
 impl Mutant {
-    /// The text of its file with the fault in it.
+    /// Returns the text of its file with the fault in it.
     ///
     /// # Errors
-    /// When the text that it replaces does not occur in it exactly once: the function has changed, and the mutant has to follow.
+    /// If the replaced text does not occur in it exactly once: the function has changed, and the mutant has to follow.
     pub fn apply(&self, text: &str) -> Result<String, String> {
         match text.matches(self.find).count() {
             1 if self.find != self.put => Ok(text.replacen(self.find, self.put, 1)),
@@ -46,7 +46,7 @@ impl Mutant {
     }
 }
 
-/// The top of the workspace.
+/// Returns the top directory of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -61,7 +61,7 @@ mod tests {
     use super::list::ALL;
     use super::*;
 
-    /// A mutant that does not apply to the source any more finds nothing.
+    /// A mutant that does not apply to the source any more tests nothing.
     #[test]
     fn every_mutant_applies_to_the_source_as_it_is() {
         let text = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(ALL.iter().map(|mutant| mutant.name).collect::<BTreeSet<_>>().len(), ALL.len(), "one name twice");
     }
 
-    /// A mutant whose test is not there dies in nothing.
+    /// A mutant with a missing test is never found.
     #[test]
     fn every_mutant_names_a_test_that_exists() {
         let model = fs::read_to_string(workspace().join("tests/model/tests/models.rs")).unwrap();

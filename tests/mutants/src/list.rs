@@ -1,4 +1,4 @@
-//! The mutants, file by file.
+//! The table of mutants, file by file.
 
 use crate::Death::{Model, Unit};
 use crate::{Death, Mutant};
@@ -18,9 +18,9 @@ const fn of(name: &'static str, file: &'static str, find: &'static str, put: &'s
     Mutant { name, file, find, put, dies_in }
 }
 
-/// All of them.
+/// All mutants.
 pub const ALL: &[Mutant] = &[
-    // Who has to refuse.
+    // Which nodes have to shun the target.
     of(
         "any-candidate-blocks",
         LEASE,
@@ -140,7 +140,7 @@ pub const ALL: &[Mutant] = &[
         "                look.refusing.insert(peer.address);\n                let _ = theirs;\n",
         Unit("verdict::tests::who_refuses_tcp_only_does_not_refuse_the_lease"),
     ),
-    // What has to hold from the first look to the last one.
+    // The conditions from the first round to the last one.
     of(
         "no-look-begins-anew",
         VERDICT,
@@ -197,7 +197,7 @@ pub const ALL: &[Mutant] = &[
         "let until = first.asked + self_fence.terms.bound();",
         Unit("verdict::tests::the_wait_counts_from_the_last_answer_of_the_first_look"),
     ),
-    // What is believed of self-fencing.
+    // Which reports of self-fencing are believed.
     of(
         "nowayout-is-not-looked-at",
         VERDICT,
@@ -254,7 +254,7 @@ pub const ALL: &[Mutant] = &[
         "if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised && false {",
         Model("boots_of_the_node"),
     ),
-    // The lease.
+    // The rules of the lease.
     of(
         "an-echo-begins-a-lease",
         LEASE,
@@ -304,7 +304,7 @@ pub const ALL: &[Mutant] = &[
         "Self { granted_at: Some(granted_at + Duration::from_millis(terms.lease_ms)), ..Self::new(terms, candidates) }",
         Model("time_started_again"),
     ),
-    // The times.
+    // The computation of times.
     of("one-watchdog-time", TERMS, "2 * u128::from(self.watchdog_ms)", "u128::from(self.watchdog_ms)", Model("time")),
     of("no-drift", TERMS, "(held * (MILLION + drift)).div_ceil(MILLION - drift)", "held + drift * 0", Model("time")),
     of(
@@ -363,7 +363,7 @@ pub const ALL: &[Mutant] = &[
         ")",
         Unit("expiry::tests::a_driver_that_may_be_late_counts_twice_until_it_is_measured"),
     ),
-    // Registers.
+    // The merge of shun lists.
     of(
         "the-later-order-wins",
         REGISTER,
@@ -477,7 +477,7 @@ pub const ALL: &[Mutant] = &[
         "boot.uptime * 2 >= promise",
         Model("boots_of_the_node"),
     ),
-    // Readmission.
+    // The conditions of a readmission.
     of(
         "the-boot-that-was-shunned-comes-back",
         ADMISSION,

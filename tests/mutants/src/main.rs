@@ -1,7 +1,8 @@
 //! `make mutants`: builds each mutant in a copy of the sources below `target/mutants`, and runs the test that has to find it.
 //!
-//! What was found is kept there with the sources that it was found with: a run that was interrupted, or whose time was over, goes
-//! on where it was. Arguments: `SECONDS`, after which no other mutant is begun; then names of mutants, if not all are wanted.
+//! The results are kept there with the sources for which they hold: a run that was interrupted, or whose time was over,
+//! goes on where it was. Arguments: `SECONDS`, after which no other mutant is begun; then names of mutants, for a part
+//! of them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +14,7 @@ use mutants::list::ALL;
 use mutants::tree::Tree;
 use mutants::{Death, Mutant, workspace};
 
-/// How a mutant ended.
+/// The result of a mutant.
 enum End {
     Died,
     Lives,
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all of them died.
+/// Returns whether all mutants were found.
 fn run(limit: Duration, only: &[String]) -> io::Result<bool> {
     let begun = Instant::now();
     let folder = workspace().join("target/mutants");
@@ -46,7 +47,7 @@ fn run(limit: Duration, only: &[String]) -> io::Result<bool> {
         .filter_map(|line| line.split_once(' '))
         .filter_map(|(name, of)| Some((name, of.parse().ok()?)))
         .collect();
-    // Of sources that fail by themselves nothing can be said.
+    // If the sources fail without a mutant, there are no results.
     for test in [Death::Unit("terms::tests::"), Death::Model("memory_of_one_that_was_readmitted")] {
         let output = tree.run(test, false)?;
         if !output.status.success() {
@@ -111,7 +112,7 @@ fn end_of(mutant: &Mutant, tree: &Tree) -> io::Result<End> {
         return Ok(End::DoesNotBuild(String::from_utf8_lossy(&built.stderr).into_owned()));
     }
     let output = tree.run(mutant.dies_in, false)?;
-    // A test that was not run has found nothing.
+    // A test that did not run has found nothing.
     let has_failed = String::from_utf8_lossy(&output.stdout).contains("1 failed");
     Ok(if !output.status.success() && has_failed { End::Died } else { End::Lives })
 }

@@ -1,4 +1,4 @@
-//! A copy of the sources that decide and of the model, small enough to be built anew for each mutant in seconds.
+//! Makes a copy of the sources that decide and of the model, small enough to be built again for each mutant in seconds.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -9,21 +9,22 @@ use std::process::{Command, Output};
 
 use crate::{Death, workspace};
 
-/// What of the library is copied, below `src/core`.
+/// The parts of the library that are copied, below `src/core`.
 const CORE: [&str; 6] = ["grade.rs", "node.rs", "power_receipt.rs", "receipt.rs", "shun", "text.rs"];
 
 const LIBRARY: &str = "#![allow(missing_docs, dead_code)]\npub mod core;\n";
 const MODULES: &str = "pub mod evidence;\npub mod grade;\npub mod node;\npub mod power_receipt;\npub mod receipt;\npub mod shun;\npub mod text;\n";
 
-/// The one kind of evidence that the copied sources name: the table itself rests on the configuration, which is not copied.
+/// The one kind of evidence that the copied sources name: the table itself depends on the configuration, which is not
+/// copied.
 const EVIDENCE: &str = "pub enum Evidence { LeaseEnded }\npub struct Worth { pub grade: super::grade::Grade }\n\
      impl Evidence { pub const fn worth(self) -> Worth { Worth { grade: super::grade::Grade::Bounded } } }\n";
 
-/// Optimized as far as the model needs it, and no further: it is built for each mutant.
+/// The build profile: optimized only as far as the model needs it, as it is built for each mutant.
 const PROFILE: &str = "\n[profile.mutants]\ninherits = \"dev\"\nopt-level = 1\ndebug = false\nincremental = true\n\n\
      [profile.mutants.package.\"*\"]\nopt-level = 3\n";
 
-/// The copy.
+/// The copy of the workspace.
 #[derive(Debug)]
 pub struct Tree {
     top: PathBuf,
@@ -31,10 +32,10 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Made anew in `folder`; what was built there before is used again.
+    /// Makes the copy again in `folder`, and uses earlier build results there.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn make(folder: &Path) -> io::Result<Self> {
         let top = folder.join("tree");
         let from = workspace();
@@ -55,26 +56,26 @@ impl Tree {
         Ok(Self { top, target: folder.join("target") })
     }
 
-    /// The text of one of its files.
+    /// Returns the text of one of its files.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn read(&self, file: &str) -> io::Result<String> {
         fs::read_to_string(self.top.join(file))
     }
 
-    /// Writes one of its files.
+    /// Writes one of the copy's files.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn write(&self, file: &str, text: &str) -> io::Result<()> {
         write(&self.top.join(file), text)
     }
 
-    /// What all of its sources come to: the same only while none of them has changed.
+    /// Returns the digest of all sources: the same only while none of them has changed.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file system reports an error.
     pub fn digest(&self) -> io::Result<u64> {
         let mut hasher = DefaultHasher::new();
         for folder in ["src", "tests"] {
@@ -83,12 +84,12 @@ impl Tree {
         Ok(hasher.finish())
     }
 
-    /// Builds one test and runs it.
+    /// Builds one test in the copy and runs it.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the system cannot start a program.
     pub fn run(&self, test: Death, only_build: bool) -> io::Result<Output> {
-        // A mutant may have a world that never ends.
+        // A mutant may have a model that never ends.
         let mut cargo = Command::new("timeout");
         cargo.arg("600").arg(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
         cargo.current_dir(&self.top).env("CARGO_TARGET_DIR", &self.target).env("RUSTFLAGS", "-Awarnings");
@@ -110,7 +111,7 @@ impl Tree {
     }
 }
 
-/// That of the workspace, with three members, and of the library only what decisions need.
+/// Returns the workspace's `Cargo.toml` with three members, and of the library only the dependencies of the decisions.
 fn manifest(text: &str) -> String {
     let mut section = String::new();
     let mut lines = String::new();
@@ -138,7 +139,7 @@ fn manifest(text: &str) -> String {
     lines
 }
 
-/// Files that have not changed keep their times, so that nothing is built anew for them.
+/// Writes a file only if it has changed, so that unchanged files keep their times and are not built again.
 fn write(to: &Path, text: &str) -> io::Result<()> {
     if fs::read_to_string(to).is_ok_and(|before| before == text) {
         return Ok(());

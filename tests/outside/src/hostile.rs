@@ -1,17 +1,17 @@
-//! Answers that nobody sends who means well: valid ones that were changed, the same ones for the same seed.
+//! Makes hostile answers: valid ones that were changed, the same ones for the same seed.
 
-/// Numbers that only have to differ, and to be the same again for the same seed (xorshift64*).
+/// A generator of numbers that differ, and are the same for the same seed (xorshift64*). Not for keys.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// From a seed.
+    /// Returns a generator with this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed ^ 0x9E37_79B9_7F4A_7C15)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -19,13 +19,13 @@ impl Dice {
         usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap_or_default() % end.max(1)
     }
 
-    /// One of these.
+    /// Returns one of these values.
     pub fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
         of[self.below(of.len())]
     }
 }
 
-/// What stands in the place of a number or a word.
+/// The replacements for a number or a word.
 const WORDS: [&str; 22] = [
     "0",
     "1",
@@ -51,7 +51,8 @@ const WORDS: [&str; 22] = [
     "[[[[[[[[",
 ];
 
-/// One of `valid`, changed in one to four places: bits, bytes, cuts, doubled and foreign parts, other numbers and words.
+/// Returns one of `valid`, changed in one to four places: bits, bytes, truncations, doubled and foreign parts, other
+/// numbers and words.
 ///
 /// # Panics
 /// If `valid` is empty.
@@ -83,7 +84,7 @@ pub fn mutated(dice: &mut Dice, valid: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// Numbers, and texts, for the places where such stand.
+/// The replacements for numbers and for texts in JSON.
 const NUMBERS: [&str; 8] = ["0", "1", "2", "7", "99", "2147483648", "9223372036854775807", "18446744073709551615"];
 const TEXTS: [&str; 16] = [
     "off",
@@ -104,8 +105,8 @@ const TEXTS: [&str; 16] = [
     "several",
 ];
 
-/// One of `valid`, which is JSON, with one to three of its numbers and texts replaced by others: JSON still, with the same keys
-/// more often than not.
+/// Returns one of `valid`, which is JSON, with one to three of its numbers and texts replaced by others. The result is
+/// still JSON, mostly with the same keys.
 ///
 /// # Panics
 /// If `valid` is empty.
@@ -114,7 +115,7 @@ pub fn reworded(dice: &mut Dice, valid: &[&[u8]]) -> Vec<u8> {
     let mut bytes = dice.one(valid).to_vec();
     for _ in 0..=dice.below(3) {
         let at = dice.below(bytes.len());
-        // Where a value begins, or a name that is a key.
+        // The positions at which a value begins, or a name that is a key.
         let begins = |place: &usize| {
             let rest = bytes.get(place + 1..).unwrap_or_default();
             let is_value = *place > 0 && b":[".contains(&bytes[place - 1]);
@@ -134,7 +135,7 @@ pub fn reworded(dice: &mut Dice, valid: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// The next value of JSON behind `at`: what stands between a colon and the comma or brace that ends it.
+/// Returns the range of the next JSON value behind `at`: the text between a colon and the comma or brace that ends it.
 fn replace_a_value(dice: &mut Dice, bytes: &mut Vec<u8>, at: usize) {
     let Some(colon) = bytes.iter().skip(at).position(|byte| *byte == b':').map(|found| at + found + 1) else { return };
     let length = bytes.iter().skip(colon).position(|byte| b",}]".contains(byte)).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Running a program from the outside, as its users do, and what tests ask of how it ended.
+//! Runs a program from outside, as its users do, and checks how it ended.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,61 +14,62 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// How a call ended.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Ran {
-    /// Whose lines stderr must hold.
+    /// The program's name, with which lines on stderr must begin.
     pub program: String,
-    /// `None` when a signal ended it.
+    /// The exit code; `None` if a signal ended the program.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The output on stdout.
     pub stdout: String,
-    /// What it complained of.
+    /// The output on stderr.
     pub stderr: String,
 }
 
 impl Ran {
-    /// Exit code 0 and nothing on stderr: Pacemaker logs each line there as a warning.
+    /// Checks for exit code 0 and nothing on stderr: Pacemaker logs each line there as a warning.
     #[track_caller]
     pub fn succeeded(&self) -> &Self {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
         self
     }
 
-    /// Exactly this on stdout.
+    /// Checks for success and exactly this text on stdout.
     #[track_caller]
     pub fn said(&self, stdout: &str) -> &Self {
         assert_eq!(self.stdout, stdout, "{self:?}");
         self
     }
 
-    /// Exit code 0 and no word: Ganeti takes any byte on stdout of a power command for a failure.
+    /// Checks for exit code 0 and no output: Ganeti takes any byte on stdout of a power command for a failure.
     #[track_caller]
     pub fn silent(&self) -> &Self {
         self.succeeded().said("")
     }
 
-    /// Exit code 0, and JSON on stdout.
+    /// Checks for exit code 0, and returns the JSON on stdout.
     #[track_caller]
     pub fn answered(&self) -> Value {
         self.succeeded();
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Exit code 1, nothing on stdout, and one line on stderr, which begins with the program's name and holds every one of `words`.
+    /// Checks for exit code 1, nothing on stdout, and one line on stderr, which begins with the program's name and
+    /// contains every one of `words`.
     #[track_caller]
     pub fn failed(&self, words: &[&str]) -> &Self {
         assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
         self.complained(words)
     }
 
-    /// The same, and the node is named.
+    /// Checks the same, and that the line names the node.
     #[track_caller]
     pub fn failed_for(&self, node: &str, words: &[&str]) -> &Self {
         self.failed(&[node]).failed(words)
     }
 
-    /// One line on stderr, which begins with the program's name and holds every one of `words`.
+    /// Checks for one line on stderr, which begins with the program's name and contains every one of `words`.
     #[track_caller]
     pub fn complained(&self, words: &[&str]) -> &Self {
         assert_eq!(self.stderr.matches('\n').count(), 1, "one line: {self:?}");
@@ -80,7 +81,7 @@ impl Ran {
     }
 }
 
-/// Runs `command` with `input` on stdin. A reader that does not want all of it is no error.
+/// Runs `command` with `input` on stdin. A program that does not read all of it is not an error.
 pub fn feed(program: &str, mut command: Command, input: &[u8]) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -97,7 +98,7 @@ pub fn feed(program: &str, mut command: Command, input: &[u8]) -> Ran {
     }
 }
 
-/// Makes an executable file by another process: a file that a thread of ours still has open cannot be run.
+/// Makes a file executable in another process: a file that a thread of this process still has open cannot be run.
 pub fn install(path: &Path, body: &str) -> PathBuf {
     let mut command = Command::new("install");
     command.args(["-m", "0755", "/dev/stdin"]).arg(path);
@@ -106,13 +107,13 @@ pub fn install(path: &Path, body: &str) -> PathBuf {
     path.to_owned()
 }
 
-/// Every line of the receipts in `text`.
+/// Returns every line of the receipts in `text`.
 #[must_use]
 pub fn ledger(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The one receipt in `ledger`, after checking that it follows its intent.
+/// Returns the one receipt in `ledger`, after checking that it follows its intent.
 #[must_use]
 pub fn receipt(ledger: &[Value]) -> Value {
     let [intent, receipt] = ledger else { panic!("not one intent and one receipt: {ledger:#?}") };

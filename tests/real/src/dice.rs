@@ -1,11 +1,12 @@
-//! Chance that can be repeated.
+//! Random numbers that can be repeated from a seed.
 
-/// Throws that follow from a seed, the same on every machine (splitmix64).
+/// A generator whose numbers follow from a seed, the same on every machine (splitmix64).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// With the seed in `GNT_HA_SEED`, or one from the clock; it is printed, so that a run can be had again.
+    /// Returns a generator with the seed in `GNT_HA_SEED`, or one from the clock; prints the seed, so that a run can be
+    /// repeated.
     #[must_use]
     pub fn new() -> Self {
         let named = std::env::var("GNT_HA_SEED").ok().and_then(|text| text.parse().ok());
@@ -15,7 +16,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// A number from 0 to `sides` - 1.
+    /// Returns a number from 0 to `sides` - 1.
     pub fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -25,7 +26,7 @@ impl Dice {
         usize::try_from(mixed % sides.max(1) as u64).unwrap_or(0)
     }
 
-    /// So many of `all`, each at most once.
+    /// Returns so many of `all`, each at most once.
     pub fn some<T: Clone>(&mut self, all: &[T], count: usize) -> Vec<T> {
         let mut left = all.to_vec();
         (0..count.min(all.len())).map(|_| left.swap_remove(self.below(left.len()))).collect()
@@ -38,7 +39,7 @@ impl Default for Dice {
     }
 }
 
-/// A number that a run may set by an environment variable.
+/// Returns a number that an environment variable may set for a run.
 #[must_use]
 pub fn count(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)

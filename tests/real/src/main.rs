@@ -1,5 +1,5 @@
-//! `make demo`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master. That one's host dies, is fenced,
-//! with proof, another takes over, the dead one is recorded, and comes back.
+//! `make demo`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master. The master's host dies
+//! and is fenced, with a proof; another node takes over; the dead node is recorded, and returns.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,13 +12,13 @@ use real_parts::{lab_name, receipts, roles};
 
 const VICTIM: &str = "n1";
 
-/// Pacemaker, its votes and Ganeti's own time-outs: each step takes seconds.
+/// The most that a step may take: Pacemaker, its votes and Ganeti's own timeouts take seconds each.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How long everything is watched when it is over.
+/// The time for which the cluster is watched after the end.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// A server takes minutes from power to its services; here it is as long as the story needs.
+/// The boot delay. A server takes minutes from power to its services; here it is as long as the demonstration needs.
 const BOOT: Duration = Duration::from_secs(45);
 
 fn main() -> ExitCode {
@@ -61,7 +61,7 @@ fn demo() -> Result<(), String> {
     Ok(())
 }
 
-/// From a bare Ganeti and a bare Pacemaker to a rehearsed death, as an administrator goes.
+/// Sets up a bare Ganeti and a bare Pacemaker up to a rehearsed failure, as an administrator does.
 fn protect(lab: &Lab, programs: &Path, master: &Host) -> Result<(), String> {
     println!(
         "\nNeither knows of the other. The programs are installed, and ganeti-oob is told of the BMCs. Do they answer?"
@@ -74,20 +74,20 @@ fn protect(lab: &Lab, programs: &Path, master: &Host) -> Result<(), String> {
     println!("\nIs everything there, on all hosts?");
     show_when_well(lab, master, &["gnt-ha", "check"])?;
     println!("\nWhat would happen if the master's host died now?");
-    // They offer themselves at a monitor.
+    // The hosts publish their scores at a monitor.
     let all_offer = || Ok(offers(master)? == lab.hosts().len());
     lab.wait_until("all candidates offer themselves", PATIENCE, all_offer).map_err(text)?;
     show_when_well(lab, master, &["gnt-ha", "rehearse", VICTIM])
 }
 
-/// How many hosts would take the master role.
+/// Returns the number of hosts that would take the master role.
 fn offers(host: &Host) -> lab::Result<usize> {
     let words = ["attrd_updater", "--query", "--all", "--name", "master-gnt-ha-master"];
     let said = host.run(&words)?.stdout;
     Ok(said.lines().filter(|line| line.contains("value=\"") && !line.contains("value=\"\"")).count())
 }
 
-/// It was fenced, and boots: the others refuse it until a human has it back.
+/// Readmits the host that was fenced and boots: the others shun it until the administrator does so.
 fn take_back(lab: &Lab, master: &Host, back: &Host) -> Result<(), String> {
     let node = back.fqdn();
     println!(
@@ -99,14 +99,14 @@ fn take_back(lab: &Lab, master: &Host, back: &Host) -> Result<(), String> {
     show_when_well(lab, master, &["gnt-ha", "status"])
 }
 
-/// When what was seen, since the power was cut.
+/// The times of the observations, since the power was cut.
 struct Steps {
     lost: Duration,
     fenced: Duration,
     serves: Duration,
     recorded: Duration,
     master: Host,
-    /// The other hosts that were fenced.
+    /// The other hosts that were fenced, if any.
     others: Vec<String>,
 }
 
@@ -143,8 +143,8 @@ impl Steps {
         Ok(Self { lost, fenced, serves, recorded, master, others })
     }
 
-    /// Beside what Ganeti's example agents and `fence_ipmilan` took in labs like this; `make bench` runs them
-    /// where they are installed.
+    /// Prints the times beside those of Ganeti's example agents and `fence_ipmilan` in similar labs; `make bench` runs
+    /// them where they are installed.
     fn table(&self) {
         let others = if self.others.is_empty() { "none".to_owned() } else { self.others.join(", ") };
         let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
@@ -163,14 +163,14 @@ impl Steps {
     }
 }
 
-/// Runs it and shows what it says.
+/// Runs a command and prints its output.
 fn show(host: &Host, words: &[&str]) -> Result<(), String> {
     let output = host.run(words).map_err(text)?;
     print(host, words, &output);
     if output.success() { Ok(()) } else { Err(format!("`{}` failed on {}", words.join(" "), host.name())) }
 }
 
-/// Runs it until it succeeds, and shows that.
+/// Repeats a command until it succeeds, and prints its output.
 fn show_when_well(lab: &Lab, host: &Host, words: &[&str]) -> Result<(), String> {
     let mut last = None;
     let waited = lab.wait_until(&words.join(" "), PATIENCE, || {

@@ -1,4 +1,4 @@
-//! What an administrator does to a running Ganeti and a running Pacemaker, done to a lab.
+//! Configures gnt-ha on a lab's running Ganeti and Pacemaker, as an administrator does.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
 
-/// Where the programs are installed, as `make install` does it.
+/// The paths at which `make install` installs the programs.
 const PROGRAMS: [(&str, &str); 7] = [
     ("fence_ganeti", "/usr/sbin/fence_ganeti"),
     ("ganeti-oob", "/usr/lib/gnt-ha/ganeti-oob"),
@@ -19,25 +19,25 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("ganeti-node-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-node-role"),
 ];
 
-/// The administrator's program on the hosts.
+/// The path of the administration tool on the hosts.
 pub const GNT_HA: &str = "/usr/sbin/gnt-ha";
 
-/// The OOB program's path on the hosts.
+/// The path of the OOB program on the hosts.
 pub const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
-/// Beside it in the environment, as `fence_ganeti` calls it: a proof below `off` is a success then, too.
+/// The environment in which `fence_ganeti` calls it: a proof below `off` is then a success, too.
 pub const FENCING: &str = "GNT_HA_PARENT_RECEIPT=0199aabbccdd-01234567";
 
-/// The configuration's path on the hosts.
+/// The path of the configuration on the hosts.
 pub const CONFIG: &str = "/etc/gnt-ha/config.toml";
 
-/// The folder of the programs that were built beside the running one.
+/// Returns the directory of the programs that were built beside the running one.
 ///
 /// # Errors
-/// Which program is missing, and how to build it.
+/// The program that is missing, and how to build it.
 pub fn built_programs() -> Result<PathBuf, String> {
     let running = std::env::current_exe().map_err(|error| format!("cannot find the running program: {error}"))?;
-    // Tests run in deps/, one folder below the programs.
+    // Tests run in deps/, one directory below the programs.
     let folder = running
         .ancestors()
         .skip(1)
@@ -46,30 +46,30 @@ pub fn built_programs() -> Result<PathBuf, String> {
     Ok(folder.to_owned())
 }
 
-/// How a lost host is proven to be gone.
+/// The kind of proof for a lost host.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Proof {
-    /// No host has a BMC that could be asked: the others refuse a lost host.
+    /// No host has a BMC that can be asked: the other nodes shun a lost host.
     pub shun: bool,
-    /// The least grade that is taken; without it, the default of the programs.
+    /// The weakest grade that is accepted; `None` for the default of the programs.
     pub least: Option<Grade>,
-    /// The terms of each host's self-fencing, where it has one; the watchdog's time is the lab's.
+    /// The times of each host's self-fencing, if it has one; the watchdog's timeout is the lab's.
     pub self_fence: Option<LeaseTimes>,
 }
 
-/// As the units that are installed with the programs do it: what is refused is refused before the network is up.
+/// A boot script with the effect of the installed unit: the shunned nodes are shunned before the network is up.
 const BEFORE_NETWORK: &str =
     "#!/bin/sh\n/usr/sbin/gnt-ha shun apply\n[ ! -x /etc/gnt-ha/self-fence ] || exec /etc/gnt-ha/self-fence\n";
 
-/// As the self-fence's unit does it: what ends is started again at once.
+/// A boot script with the effect of the self-fencing unit: a daemon that ends is started again at once.
 const SELF_FENCE: &str = "#!/bin/sh\nexec setsid --fork sh -c 'while :; do /usr/sbin/gnt-ha self-fence run; sleep 0.1; done' \
      </dev/null >>/var/log/gnt-ha-self-fence.log 2>&1\n";
 const SELF_FENCE_SCRIPT: &str = "/etc/gnt-ha/self-fence";
 
-/// Puts our programs and their configuration on every host.
+/// Installs our programs and their configuration on every host.
 ///
 /// # Errors
-/// What failed, where.
+/// The operation that failed, and its host.
 pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> {
     let password = lab.bmc_password().map_err(text)?;
     for host in lab.hosts() {
@@ -97,7 +97,7 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
     Ok(())
 }
 
-/// Arms each host, once the daemons of all answer: a host is armed only while a majority of them does.
+/// Arms each host, once the daemons of all answer: a host is armed only while a majority of them answers.
 fn arm(lab: &Lab) -> Result<(), String> {
     for host in lab.hosts() {
         let what = format!("{} may be armed", host.name());
@@ -107,10 +107,10 @@ fn arm(lab: &Lab) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts our script into every folder of Ganeti's hooks that `make install` puts it into, on every host.
+/// Installs our script in every directory of Ganeti's hooks that `make install` uses, on every host.
 ///
 /// # Errors
-/// What failed, where.
+/// The operation that failed, and its host.
 pub fn install_hooks(lab: &Lab) -> Result<(), String> {
     const SCRIPT: &[u8] = include_bytes!("../../../packaging/hooks/gnt-ha");
     for (host, folder) in lab.hosts().iter().flat_map(|host| FOLDERS.map(|folder| (host.clone(), folder))) {
@@ -119,15 +119,15 @@ pub fn install_hooks(lab: &Lab) -> Result<(), String> {
     Ok(())
 }
 
-/// What a host does at its boot, too: self-fencing is armed when enough candidates have answered.
+/// Arms a host, as its boot does: self-fencing is armed when enough candidates have answered.
 ///
 /// # Errors
-/// What failed, where.
+/// The operation that failed, and its host.
 pub fn start_self_fence(host: &Host) -> Result<(), String> {
     host.check(&[SELF_FENCE_SCRIPT]).map(drop).map_err(text)
 }
 
-/// `/etc/gnt-ha/config.toml` where nobody can see the power.
+/// Returns `/etc/gnt-ha/config.toml` for hosts whose power no device can read.
 #[must_use]
 fn shunning(proof: &Proof) -> String {
     let mut text = String::new();
@@ -136,7 +136,7 @@ fn shunning(proof: &Proof) -> String {
     }
     text += "\n[devices.others]\ndriver = \"shun\"\n\n[default]\nlevels = [[\"others\"]]\n";
     if let Some(terms) = proof.self_fence {
-        // Whatever machine the lab runs on: its watchdogs are stand-ins.
+        // On any machine the lab's watchdogs are stand-ins.
         text += "\n[shun]\naccept_virtual = true\n";
         let seconds = |millis: u64| format!("{:.1}", Duration::from_millis(millis).as_secs_f64());
         text += &format!(
@@ -151,7 +151,7 @@ fn shunning(proof: &Proof) -> String {
     text
 }
 
-/// `/etc/gnt-ha/config.toml` for a lab: each host's BMC, by its address.
+/// Returns `/etc/gnt-ha/config.toml` for a lab: each host's BMC, by its address.
 #[must_use]
 pub fn configuration(lab: &Lab) -> String {
     let mut text = format!(
@@ -165,16 +165,16 @@ pub fn configuration(lab: &Lab) -> String {
     text
 }
 
-/// Tells Ganeti, on its master, which OOB program every node has.
+/// Sets every node's OOB program in Ganeti, on its master.
 ///
 /// # Errors
-/// What Ganeti said.
+/// Ganeti's error.
 pub fn tell_ganeti(master: &Host) -> Result<(), String> {
     let parameter = format!("oob_program={OOB_PROGRAM}");
     master.check(&["gnt-cluster", "modify", "--node-parameters", &parameter]).map(drop).map_err(text)
 }
 
-/// The CIB sections that make `fence_ganeti` the fence device; it stays on the host `near` while that is there.
+/// Returns the CIB sections that make `fence_ganeti` the fence device; the device prefers the host `near`.
 #[must_use]
 pub fn fencing_sections(near: Option<&str>, least: Option<Grade>) -> String {
     let least = least.map_or_else(String::new, |grade| {
@@ -201,18 +201,18 @@ pub fn fencing_sections(near: Option<&str>, least: Option<Grade>) -> String {
     )
 }
 
-/// Everything: programs, Ganeti, Pacemaker; returns when the device has started.
+/// Installs and configures programs, Ganeti and Pacemaker; returns when the device has started.
 ///
 /// # Errors
-/// What failed, where.
+/// The operation that failed, and its host.
 pub fn protect(lab: &Lab, programs: &Path, near: Option<&str>) -> Result<(), String> {
     protect_by(lab, programs, near, &Proof::default())
 }
 
-/// As [`protect`], with another proof than the BMCs'.
+/// Does the same as [`protect`], with another proof than the BMCs'.
 ///
 /// # Errors
-/// What failed, where.
+/// The operation that failed, and its host.
 pub fn protect_by(lab: &Lab, programs: &Path, near: Option<&str>, proof: &Proof) -> Result<(), String> {
     install(lab, programs, proof)?;
     tell_ganeti(&lab.host("n1").map_err(text)?)?;
@@ -229,7 +229,7 @@ pub fn protect_by(lab: &Lab, programs: &Path, near: Option<&str>, proof: &Proof)
     .map_err(text)
 }
 
-/// An error of the lab as text.
+/// Returns an error of the lab as text.
 pub fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -1,16 +1,16 @@
-//! The roles in a lab: what an administrator configures for them, and what Ganeti's master answers from outside.
+//! The roles in a lab: their configuration, and the answers of Ganeti's master from outside.
 
 use std::time::Duration;
 
 use lab::{Host, Lab, Power};
 use serde_json::{Value, json};
 
-/// The id of the resource that is the master role.
+/// The id of the resource with the master role.
 pub const MASTER: &str = "ganeti-master";
 
-/// Both roles as the manual has them. A fenced host stays off: in a lab one that is rebooted is on the network again at
-/// once and refuses connections, long before a real server would, while one that is off is silent, and every connection
-/// to it waits for its time-out.
+/// Both roles as in the manual. A fenced host stays off. In a lab a rebooted host is on the network again at once and
+/// refuses connections, long before a real server would. A host that is off does not answer, and every connection to it
+/// waits for its timeout.
 pub const SECTIONS: &str = r#"<crm_config><cluster_property_set id="cib-bootstrap-options">
      <nvpair id="opt-action" name="stonith-action" value="off"/></cluster_property_set></crm_config>
    <resources>
@@ -32,10 +32,10 @@ pub const SECTIONS: &str = r#"<crm_config><cluster_property_set id="cib-bootstra
      </clone>
    </resources>"#;
 
-/// Has Pacemaker run the agents that are installed, ours or others; returns when the master role is seen on `master`.
+/// Configures the installed agents in Pacemaker, ours or others; returns when the master role is seen on `master`.
 ///
 /// # Errors
-/// What failed.
+/// The operation that failed.
 pub fn configure(lab: &Lab, master: &Host) -> lab::Result<()> {
     lab.configure_cib(SECTIONS)?;
     let node = master.fqdn();
@@ -45,17 +45,17 @@ pub fn configure(lab: &Lab, master: &Host) -> lab::Result<()> {
     .map(drop)
 }
 
-/// Where Pacemaker has the master role.
+/// Returns the host on which Pacemaker has the master role.
 ///
 /// # Errors
-/// When no host answers.
+/// If no host answers.
 pub fn holder(lab: &Lab) -> lab::Result<Option<String>> {
     let resources = lab.crm_mon()?.resources;
     let held = |resource: &lab::Resource| resource.id == MASTER && resource.role == "Started";
     Ok(resources.into_iter().find(held).and_then(|resource| resource.nodes.into_iter().next()))
 }
 
-/// What luxid on a host answers within 2 s; `None` for anything but a success.
+/// Returns the answer of luxid on a host within 2 s; `None` for anything but a success.
 #[must_use]
 pub fn luxi(host: &Host, method: &str, arguments: &Value) -> Option<Value> {
     const ASK: &str = "import json, socket, sys\n\
@@ -81,7 +81,7 @@ pub fn serves(host: &Host) -> bool {
     luxi(host, "QueryClusterInfo", &json!([])).is_some()
 }
 
-/// Whether Ganeti's master, `host`, has a node recorded as offline.
+/// Whether Ganeti's master, `host`, has a node recorded offline.
 #[must_use]
 pub fn has_offline(host: &Host, node: &str) -> bool {
     let names = luxi(host, "Query", &json!(["node", ["name"], ["?", "offline"]]));

@@ -1,4 +1,4 @@
-//! What happens in a lab, told line by line as it happens, with the time since something began.
+//! Prints the changes of a lab line by line as they happen, with the time since a start.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use lab::{Lab, Watch};
 
 use crate::receipts;
 
-/// Tells the changes of a lab and its receipts, each once.
+/// Prints the changes of a lab and its receipts, each once.
 pub struct Teller<'lab> {
     lab: &'lab Lab,
     watch: Watch<'lab>,
@@ -18,7 +18,7 @@ pub struct Teller<'lab> {
 }
 
 impl<'lab> Teller<'lab> {
-    /// Tells from now on.
+    /// Starts to print changes from now on.
     #[must_use]
     pub fn new(lab: &'lab Lab) -> Self {
         let mut teller = Self { lab, watch: lab.watch(), zero: SystemTime::now(), told: BTreeSet::new() };
@@ -26,22 +26,22 @@ impl<'lab> Teller<'lab> {
         teller
     }
 
-    /// The time is counted from now.
+    /// Starts the clock again.
     pub fn start_clock(&mut self) {
         self.zero = SystemTime::now();
     }
 
-    /// Prints a line of one's own, with the time.
+    /// Prints a line of the caller's, with the time.
     pub fn say(&self, line: &str) {
         self.print(SystemTime::now(), line);
     }
 
-    /// Prints what is new.
+    /// Prints the new changes and receipts.
     pub fn look(&mut self) {
         let mut lines: Vec<(SystemTime, String)> =
             self.watch.poll().into_iter().map(|event| (event.at, event.text)).collect();
         let receipts = self.new_in_receipts();
-        // A look takes a moment. What was seen only now came before the agent that it started.
+        // A round takes a moment. A change that was seen only now came before the agent that it started.
         if let Some((first, _)) = receipts.first() {
             lines.iter_mut().for_each(|(at, _)| *at = (*at).min(*first));
         }
@@ -52,10 +52,10 @@ impl<'lab> Teller<'lab> {
         }
     }
 
-    /// Looks until `done`, or until the time is over. Returns the time since the clock was started.
+    /// Prints changes until `done`, or until the time is over. Returns the time since the clock was started.
     ///
     /// # Errors
-    /// When the time is over.
+    /// If the time is over.
     pub fn look_until(
         &mut self,
         what: &str,
@@ -110,7 +110,7 @@ impl<'lab> Teller<'lab> {
         if !self.told.insert(format!("{} receipt", intent.id)) {
             return;
         }
-        // What a part did is told by the part.
+        // The parts of an action have receipts of their own.
         for step in receipt.steps.iter().filter(|_| story.parts.is_empty()) {
             let line = format!("{}:   {}: {}: {}", intent.host, step.by, step.did, step.saw);
             lines.push((at(intent.at.wall_ms + step.at_ms), line));
@@ -144,7 +144,7 @@ impl<'lab> Teller<'lab> {
     }
 }
 
-/// In a sentence.
+/// Returns a receipt as a sentence.
 fn deed(action: Action) -> String {
     if action == Action::Reboot { action.to_string() } else { format!("power-{action}") }
 }

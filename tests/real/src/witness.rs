@@ -1,4 +1,4 @@
-//! Who served when, and who had the master IP: each host is asked many times a second, by a process of its own on it.
+//! Records which host served when, and which had the master IP: a process on each host checks many times a second.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use lab::{Host, Lab};
 
-/// Says on its output when one of the two changes, until its input ends. An address can be bound only where it is on a device. A luxid that
-/// hangs serves nobody.
+/// A program that prints when one of the two changes, until its input ends. An address can be bound only where it is on
+/// a device. A luxid that hangs does not serve.
 const LOOK: &str = r#"
 import json, select, socket, sys
 def serves():
@@ -43,21 +43,21 @@ while not select.select([sys.stdin], [], [], 0.03)[0]:
     was = now
 "#;
 
-/// What is done by the master alone.
+/// A sign of the master role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sign {
-    /// luxid answers.
+    /// luxid answers a request.
     Luxid,
-    /// The master IP is on a device.
+    /// The master IP is on a device of the host.
     MasterIp,
 }
 
-/// A time in which a host gave a sign, counted from the witness's start; without an end if it still does.
+/// A period in which a host gave a sign, counted from the watcher's start; without an end if it still does.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// Its beginning.
+    /// The beginning of the period.
     pub from: Duration,
-    /// Its end.
+    /// The end of the period; `None` if it goes on.
     pub to: Option<Duration>,
 }
 
@@ -67,7 +67,7 @@ struct Seen {
     signs: BTreeMap<Sign, bool>,
 }
 
-/// Watches all hosts that have power at its start; one that is booted later is to be watched anew.
+/// Watches all hosts that have power at its start; a host that is booted later must be added again.
 pub struct Witness {
     begun: Instant,
     sender: Option<Sender<Seen>>,
@@ -77,7 +77,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Begins, and returns when every host was seen once.
+    /// Starts, and returns when every host was seen once.
     pub fn new(lab: &Lab) -> Self {
         let (sender, seen) = channel();
         let mut witness =
@@ -86,9 +86,9 @@ impl Witness {
         witness
     }
 
-    /// Watches a host, until it dies.
+    /// Watches a host until it dies.
     pub fn watch(&mut self, host: &Host) {
-        // One that has just died gives no sign.
+        // A host that has just died gives no sign.
         let Ok(mut command) = host.command(&["python3", "-c", LOOK], None, false) else { return };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -101,13 +101,13 @@ impl Witness {
             for line in output.lines().map_while(Result::ok) {
                 tell(line.starts_with('1'), line.ends_with('1'));
             }
-            // It is dead: nothing of it runs.
+            // The host is dead: no process of it runs.
             tell(false, false);
         });
         self.looking.push((child, thread));
     }
 
-    /// Who serves now beside `old`, and since when.
+    /// Returns the host besides `old` that serves now, and since when.
     pub fn serving(&mut self, old: &str) -> Option<(String, Instant)> {
         self.told.extend(self.seen.try_iter());
         let mut timeline = Timeline::default();
@@ -117,7 +117,7 @@ impl Witness {
         luxids.filter_map(|((_, host), spans)| Some((host.clone(), self.begun + now(spans)?))).next()
     }
 
-    /// Ends, and tells who gave which sign when.
+    /// Ends, and returns which host gave which sign when.
     pub fn end(mut self) -> Timeline {
         let until = self.begun.elapsed();
         for (child, _) in &mut self.looking {
@@ -135,7 +135,7 @@ impl Witness {
     }
 }
 
-/// The spans of each sign on each host.
+/// The periods of each sign on each host.
 #[derive(Debug, Default)]
 pub struct Timeline(pub BTreeMap<(Sign, String), Vec<Span>>);
 
@@ -151,12 +151,12 @@ impl Timeline {
         }
     }
 
-    /// The spans of a sign on a host.
+    /// Returns the periods of a sign on a host.
     pub fn of(&self, sign: Sign, host: &str) -> &[Span] {
         self.0.get(&(sign, host.to_owned())).map_or(&[], Vec::as_slice)
     }
 
-    /// No two hosts gave a sign at the same moment.
+    /// Checks that no two hosts gave a sign at the same time.
     pub fn assert_never_two(&self) {
         let overlap = |a: &Span, b: &Span| a.to.is_none_or(|to| b.from < to) && b.to.is_none_or(|to| a.from < to);
         for ((sign, host), spans) in &self.0 {
@@ -168,7 +168,7 @@ impl Timeline {
     }
 }
 
-/// The witness's own judgement: two masters at once are found, one after the other are not.
+/// The check finds two masters at the same time, and accepts one after the other.
 #[test]
 fn a_witness_tells_two_at_once_from_one_after_the_other() {
     let seen = |host: &str, at: u64, luxid| Seen {

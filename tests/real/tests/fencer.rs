@@ -1,6 +1,7 @@
-//! Pacemaker's fencer, stand-alone (`pacemaker-fenced -s`), with `fence_ganeti` as its device: no cluster, no corosync.
+//! Pacemaker's fencer, stand-alone (`pacemaker-fenced -s`), with `fence_ganeti` as its device, without a cluster and
+//! corosync.
 //!
-//! It runs in namespaces of its own, with `/usr/sbin` overlaid, as the fencer looks for agents nowhere else.
+//! It runs in namespaces of its own, with an overlay over `/usr/sbin`, as the fencer searches for agents only there.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use real_parts::protect::built_programs;
 
-/// A fencer in a folder of its own; killed with everything it started when this is dropped.
+/// A fencer in a directory of its own; it is killed with all its processes when it is dropped.
 struct Fencer {
     unshare: Child,
     folder: tempfile::TempDir,
@@ -22,7 +23,7 @@ const CONFIG: &str = r#"{"version": 3000000, "serial_no": 1,
     "nodegroups": {"g": {}},
     "nodes": {"u1": {"name": "n1.lab", "group": "g"}, "u2": {"name": "n2.lab", "group": "g"}}}"#;
 
-/// State in a file; `lie` lets it acknowledge and not act.
+/// An OOB program with its state in a file; with `lie` it acknowledges and does not act.
 const OOB: &str = r#"#!/bin/sh
 state=FOLDER/$2
 case $1 in
@@ -76,7 +77,7 @@ impl Fencer {
         fencer
     }
 
-    /// Runs a command beside the fencer.
+    /// Runs a command in the fencer's namespaces.
     fn enter(&self, words: &[&str]) -> Output {
         let children = format!("/proc/{0}/task/{0}/children", self.unshare.id());
         let child = std::fs::read_to_string(children).unwrap_or_default();
@@ -117,7 +118,7 @@ impl Drop for Fencer {
     }
 }
 
-/// fence-agents#584, #630: agents that work by hand and fail under Pacemaker. So: through the fencer itself.
+/// fence-agents#584, #630: some agents work by hand and fail under Pacemaker. So this test uses the fencer itself.
 #[test]
 fn the_fencer_drives_the_agent() {
     let fencer = Fencer::start();
@@ -140,7 +141,7 @@ fn the_fencer_drives_the_agent() {
     ]);
     fencer.succeeds(&["stonith_admin", "--query", "ganeti"]);
 
-    // The list makes both the full and the short name fenceable, with no host map.
+    // The agent's list makes both the full and the short name valid targets, without a host map.
     for name in ["n2.lab", "n2", "N2.lab"] {
         assert!(fencer.succeeds(&["stonith_admin", "--list", name]).contains("ganeti"), "{name}");
     }
@@ -153,7 +154,7 @@ fn the_fencer_drives_the_agent() {
     fencer.succeeds(&["stonith_admin", "--reboot", "n2.lab", "--timeout", "30"]);
     assert_eq!(fencer.state("n2.lab"), "on");
 
-    // Acknowledged, not done: Pacemaker must hear of a failure.
+    // Acknowledged but not done: Pacemaker must get a failure.
     std::fs::write(fencer.path().join("lie"), "").unwrap();
     fencer.fails(&["stonith_admin", "--fence", "n2.lab", "--timeout", "8"]);
     assert_eq!(fencer.state("n2.lab"), "on");

@@ -33,13 +33,13 @@ fn wait_fenced(lab: &Lab, target: &str) {
     println!("{target} fenced after {:?}", fenced.unwrap());
 }
 
-/// Exactly that host and no other was touched.
+/// Checks that exactly that host and no other was affected.
 fn assert_only_fenced(lab: &Lab, target: &str) {
     let others: Vec<_> = lab.fence_history().unwrap().into_iter().filter(|event| event.target != target).collect();
     assert!(others.is_empty(), "{others:?}");
 }
 
-/// The dangerous case: the host is silent, but runs and could still write. Only its BMC can tell.
+/// The dangerous case: the host does not answer, but runs and could still write. Only its BMC can prove the state.
 #[test]
 fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     let lab = protected("test-fencing", "n1.lab");
@@ -69,7 +69,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();
     assert_ne!(boot, n3.run(&["cat", "/proc/1/stat"]).unwrap().stdout, "n3 was never off");
 
-    // Power and BMC gone together: nobody can see the power, so nobody may say off (CloudStack 13589).
+    // Power and BMC fail together: no device reads the power, so the result must not be off (CloudStack 13589).
     n2.cut(Network::Bmc).unwrap();
     n2.power_off().unwrap();
     lab.wait_until("a fencing of n2 failed", Duration::from_secs(120), || {
@@ -96,7 +96,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     .unwrap();
 }
 
-/// An agent that needs the master can never fence it.
+/// A fence agent that needs the master can never fence the master.
 #[test]
 fn the_masters_own_host_is_fenced() {
     let lab = protected("test-master", "n1.lab");

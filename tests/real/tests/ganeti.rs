@@ -65,7 +65,7 @@ fn ganeti_drives_the_oob_program() {
     let health = gnt_node(&n1, &["health", "n3.lab"]);
     assert!(health.success() && health.stdout.contains("bmc power overload"), "{}", health.text());
 
-    // Who asked is Ganeti's node daemon, and what it asked for is what was done.
+    // The receipt has Ganeti's node daemon as the requester, and the requested action.
     let told: Vec<_> = receipts::on(&n1)
         .into_iter()
         .map(|story| {
@@ -76,7 +76,7 @@ fn ganeti_drives_the_oob_program() {
     let done = Some(Outcome::Done);
     assert_eq!(told, [(Action::Off, done, noded()), (Action::On, done, noded()), (Action::Cycle, done, noded())]);
 
-    // "A BMC that does not answer is unknown, never off": Ganeti must not be told that n2 has no power.
+    // The state of a BMC that does not answer is unknown, never off: Ganeti must not record that n2 has no power.
     lab.host("n2").unwrap().cut(Network::Bmc).unwrap();
     let status = gnt_node(&n1, &["power", "status", "n2.lab"]);
     assert!(!status.success() && !status.stdout.contains("unpowered"), "{}", status.text());

@@ -1,4 +1,4 @@
-//! The page of an incident (`gnt-ha history --incident ... --html`) in a real browser: what a person sees of it.
+//! The page of an incident (`gnt-ha history --incident ... --html`) as a real browser shows it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -9,18 +9,18 @@ use std::process::{Command, Stdio};
 use real_parts::protect::built_programs;
 use serde_json::Value;
 
-/// Like those that hosts leave, with names as long as they are in a data centre: a reboot of a second, one by two PDUs whose host
-/// did not come on again, one that failed.
+/// Receipts like those of hosts, with names as long as in a data centre. There is a reboot within a second, one by two
+/// PDUs whose host did not come on again, and one that failed.
 const RECEIPTS: &str = include_str!("page/receipts.jsonl");
 const INCIDENTS: [&str; 3] = ["01a207ac40c3", "01a21aac4d71", "01a21a9d8b7a"];
 
 const MEASURE: &str = include_str!("page/measure.js");
 
-/// What the page is made of; anything else a browser has made of what a device said.
+/// The page's own elements; a browser has made any other from a device's text.
 const ELEMENTS: &str = "body circle dd div dl dt h1 head html line meta p script strong style svg table tbody td text th \
                         thead title tr";
 
-/// A screen by day, and the narrowest window that Chromium makes by night.
+/// A screen in light mode, and the narrowest window of Chromium in dark mode.
 const SCREENS: [(u32, bool); 2] = [(1280, false), (500, true)];
 
 /// The least contrast of text (WCAG 2.1, 1.4.3), and of a drawing's parts (1.4.11).
@@ -36,10 +36,10 @@ fn page(folder: &Path, incident: &str) -> String {
     String::from_utf8(said.stdout).unwrap()
 }
 
-/// What a browser of this width makes of it.
+/// Returns the measurements of a browser with this width.
 fn measured(folder: &Path, page: &str, width: u32, dark: bool) -> Value {
     let file = folder.join("page.html");
-    // A script element that is the page's own would be one more than this one and what it writes.
+    // A script element of the page itself would be one more than this one and the one that it writes.
     std::fs::write(&file, page.replace("</body>", &format!("<script>{MEASURE}</script></body>"))).unwrap();
     let profile = tempfile::tempdir().unwrap();
     let mut command = Command::new("chromium");
@@ -97,7 +97,7 @@ fn assert_readable(seen: &Value) {
     }
 }
 
-/// A self-contained HTML page with the time line drawn (checked in headless Chromium).
+/// The page is self-contained HTML with the time line drawn (checked in headless Chromium).
 #[test]
 fn a_browser_shows_every_step_on_the_time_line_and_loads_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn a_browser_shows_every_step_on_the_time_line_and_loads_nothing() {
     }
 }
 
-/// Further right is later.
+/// A later time is further to the right.
 fn assert_in_order(dots: &[Value]) {
     let at = |dot: &Value| dot["says"].as_str().unwrap().split_once(" s:").unwrap().0.parse::<f64>().unwrap();
     let mut all: Vec<(f64, f64)> = dots.iter().map(|dot| (at(dot), number(dot, "left"))).collect();

@@ -1,4 +1,4 @@
-//! The record that follows a fencing which another host did: `gnt-ha reconcile` on Ganeti's master.
+//! The record of a fencing that another host did: `gnt-ha reconcile` on Ganeti's master.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -16,7 +16,7 @@ fn record(master: &Host) -> String {
     output.stdout
 }
 
-/// What `gnt-ha status` says on a host, with its exit code.
+/// Returns the output of `gnt-ha status` on a host, with its exit code.
 fn status(host: &Host) -> (i32, String) {
     let output = host.run(&["gnt-ha", "status"]).unwrap();
     println!("# {}: gnt-ha status\n{}", host.fqdn(), output.text());
@@ -32,8 +32,9 @@ fn line_of(text: &str, node: &str) -> String {
     text.lines().find(|line| line.contains(node)).unwrap_or_default().to_owned()
 }
 
-/// Recording is a reconciliation. Whoever fenced, and whatever was missed, the master finds it; a pause holds
-/// it back; without proof there is no record, and a human's word is one.
+/// The record is made by reconciliation: the master finds a fencing whichever host did it, and after a missed
+/// notification. A pause blocks the record. Without a proof there is no record, and a confirmation by the administrator
+/// is one.
 #[test]
 fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     let options = Options {
@@ -51,7 +52,7 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
         assert_eq!(status(host).0, 0, "all is well");
     }
 
-    // Power and BMC gone together: lost, and nothing proves it off.
+    // Power and BMC fail together: the node is lost, and nothing proves it off.
     n3.cut(Network::Bmc).unwrap();
     n3.power_off().unwrap();
     let unclean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| n3.unclean));
@@ -63,7 +64,8 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     let line = line_of(&told, "n3.lab");
     assert!(code == 1 && line.starts_with('!') && line.contains("UNCLEAN") && line.contains("refused"), "{told}");
 
-    // A human's word, while recording is paused, is found afterwards. The pause is of the cluster, wherever it is set.
+    // A confirmation during a pause is found afterwards. The pause holds for the whole cluster, on whichever node it is
+    // set.
     n2.check(&["gnt-ha", "pause", "changing a \"fan\" & more \u{fc}"]).unwrap();
     for host in [&n1, &n2] {
         let (code, told) = status(host);
@@ -84,7 +86,8 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     assert!(line_of(&told, "n3.lab").contains("offline"), "{told}");
     lab.wait_until("n3 is recorded offline", Duration::from_secs(90), || Ok(is_offline(&n1, "n3.lab"))).unwrap();
 
-    // Recorded offline, that it is out of the cluster needs no look; what is simulated or misspelt does.
+    // A node that is recorded offline and out of the cluster needs no attention; a simulated failure or a misspelt tag
+    // does.
     let (code, told) = status(&n1);
     assert!(code == 0 && line_of(&told, "n3.lab").contains(", offline"), "{told}");
     n2.write_file("/var/lib/gnt-ha/simulate/wrong-role", b"", 0o644).unwrap();
@@ -95,12 +98,12 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     let (code, told) = status(&n2);
     assert!(code == 1 && told.contains("rm /var/lib/gnt-ha/simulate/wrong-role"), "{told}");
 
-    // Whoever watches sees it again and again, and it ends with its reader.
+    // `--watch` prints the status repeatedly, and ends with its reader.
     let watched = n2.check(&["sh", "-c", "gnt-ha status --watch --json | head -n 2"]).unwrap().stdout;
     let looks: Vec<serde_json::Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(looks.len() == 2 && looks.iter().all(|look| look["nodes"].as_array().unwrap().len() == 3), "{watched}");
 
-    // Programs see the same, in the shape of Ganeti's monitoring daemon and as numbers.
+    // Programs get the same, in the form of Ganeti's monitoring daemon and as metrics.
     let asked = ["sh", "-c", "printf 'GET /1/report/all HTTP/1.1\\r\\n\\r\\n' | gnt-ha report --http"];
     let said = n2.check(&asked).unwrap().stdout;
     let (head, body) = said.split_once("\r\n\r\n").unwrap();
@@ -110,7 +113,7 @@ fn the_master_records_what_others_fenced_and_nothing_without_proof() {
     let metrics = n1.check(&["gnt-ha", "report", "--format", "openmetrics"]).unwrap().stdout;
     assert!(metrics.contains("gnt_ha_node_recorded_offline{node=\"n3.lab\"} 1\n"), "{metrics}");
 
-    // No program of ours saw it off, and no other node was touched.
+    // No program of ours has read it as off, and no other node was affected.
     let stories = receipts::on_all(&lab);
     let grades =
         stories.iter().filter(|story| story.intent.node.short() == "n3").filter_map(|story| story.receipt.as_ref());

@@ -1,5 +1,5 @@
-//! Pacemaker's own tools on files: what `gnt-ha setup` makes of a large cluster, verified, and every host's death simulated.
-//! No daemon is started.
+//! Pacemaker's own tools on files: verifies the output of `gnt-ha setup` for a large cluster, and simulates every
+//! host's failure. No daemon is started.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ fn late() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// Ten candidates, and ten more.
+/// Ten candidates, and ten regular nodes.
 fn ganeti() -> GanetiConfig {
     let node = |n: u8| {
         let ip = format!("192.0.2.{n}");
@@ -36,7 +36,7 @@ fn ganeti() -> GanetiConfig {
     GanetiConfig::parse(text.to_string().as_bytes()).unwrap()
 }
 
-/// Pacemaker with the candidates, all online, and nothing configured.
+/// Returns a CIB with the candidates, all online, and nothing configured.
 fn bare() -> String {
     let all = |text: fn(u8) -> String| (1..=MEMBERS).map(text).collect::<String>();
     let nodes = all(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>"));
@@ -57,9 +57,9 @@ fn look(trial: &Trial, death: Option<&Death>) -> Simulation {
     Simulation::parse(&trial.simulate(death, true, late()).unwrap()).unwrap()
 }
 
-/// Clusters beyond what corosync carries (over 16 hosts): candidates as full members, the rest as Pacemaker remote
-/// nodes, and crm_simulate shows no surprise at any single host's death. A remote node is fenced by its name, and
-/// not because the member that held its connection died.
+/// Clusters of over 16 hosts, which is corosync's limit: candidates are full members, the rest are Pacemaker remote
+/// nodes. crm_simulate shows no unexpected effect at any single host's failure. A remote node is fenced by its name,
+/// and not because the member with its connection died.
 #[test]
 fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let begun = look(&trial, None);
     assert_eq!(unexpected_fencing(None, &begun.fenced()), None);
 
-    // All of it has been started.
+    // All resources have been started.
     let before = folder.path().join("before").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
     let simulate = |words: &[&str]| Command::new("crm_simulate").args(words).output().unwrap();
     let paths = [&before, &file].map(|path| path.display().to_string());
@@ -93,12 +93,12 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{death:?}");
         assert_eq!(unexpected_fencing(Some(name), &fenced), None);
     }
-    // Whoever loses quorum with the dead fences nobody.
+    // A partition that loses quorum with the dead host fences no node.
     let first = started.nodes.first().unwrap().clone();
     let without = trial.simulate(Some(&Death::Member(first)), false, late()).unwrap();
     assert_eq!(Simulation::parse(&without).unwrap().fenced(), BTreeSet::new());
 
-    // Given back: what was renamed or is no longer wanted is taken out by its id.
+    // The removal: renamed or unneeded elements are deleted by their ids.
     trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
     trial.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
     let cib = folder.path().join("after").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
@@ -107,7 +107,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     assert_eq!(left.property(&["stonith-enabled"]), Some("true"));
 }
 
-/// The same, where nodes have said whether they may fence.
+/// Returns the same CIB, with attributes in which nodes report whether they may fence.
 fn saying(score: impl Fn(u8) -> &'static str) -> String {
     (1..=MEMBERS).filter(|n| !score(*n).is_empty()).fold(bare(), |cib, n| {
         let said = format!(
@@ -119,8 +119,9 @@ fn saying(score: impl Fn(u8) -> &'static str) -> String {
     })
 }
 
-/// The device runs where a node says that it has what is needed, candidates first, and never where one says that it has not.
-/// Whatever they say, who dies is to be fenced: a cluster that has just started has said nothing yet.
+/// The device runs on a node that reports that it may fence, candidates first, and never on one that reports that it
+/// may not. Independently of the attributes a dead node must be fenced: nodes of a cluster that has just started have
+/// published nothing yet.
 #[test]
 fn the_device_runs_where_a_node_says_that_it_can() {
     type Score = fn(u8) -> &'static str;

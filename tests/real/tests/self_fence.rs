@@ -1,5 +1,5 @@
-//! Armed hosts that are cut off, shunned or stopped: each stops itself in time, and none is said to have stopped before it
-//! has. Many times over, with short terms.
+//! Armed hosts that are cut off, shunned or stopped: each resets itself in time, and none is reported as stopped
+//! before. Many runs, with short times.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -14,35 +14,35 @@ use real_parts::lab_name;
 use real_parts::protect::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
 use serde_json::Value;
 
-/// The shortest that the configuration takes, or nearly so.
+/// Nearly the shortest times that the configuration accepts.
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
-/// More than it takes to tell all others.
+/// The time for a shunning: more than it takes to notify all others.
 const TO_TELL: Duration = Duration::from_secs(2);
 
-/// With seven candidates three can be lost at once, and the other four are a majority.
+/// The number of hosts. Of seven candidates three can be lost at once, and the other four are a majority.
 const HOSTS: u8 = 7;
 const AT_ONCE: usize = 3;
 
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
 
-/// What the nodes said of themselves, as each host keeps it.
+/// The file in which each host keeps the nodes' reports of themselves.
 const PEERS: &str = "/var/lib/gnt-ha/peer-reports.json";
 
-/// How a host is lost.
+/// The ways in which a host is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
-    /// Its cables are out.
+    /// Both of its cables are cut.
     Cables,
-    /// The switch drops what it sends.
+    /// The switch drops all packets from it.
     Sends,
-    /// The switch drops what is sent to it.
+    /// The switch drops all packets to it.
     Hears,
-    /// It is cut from more than can be missed for a majority, and reaches the rest.
+    /// It is cut from so many candidates that it has no majority, and reaches the rest.
     Most,
-    /// Nothing: it is well, and shunned.
+    /// It works, and is shunned.
     None,
-    /// Its self-fencing is stopped, and goes on when the lease may be long over.
+    /// Its self-fencing process is stopped, and continues when the lease may have ended long before.
     Stopped,
 }
 
@@ -53,12 +53,12 @@ struct Scene {
     dice: Dice,
 }
 
-/// What became of one lost host.
+/// The times of one lost host.
 struct Run {
     host: String,
-    /// From the loss until its power was gone.
+    /// From the loss until its power was off.
     stopped_after: Duration,
-    /// From then until it was said to be bounded.
+    /// From then until it was reported as bounded.
     said_after: Duration,
 }
 
@@ -82,7 +82,7 @@ impl Scene {
         scene
     }
 
-    /// The hosts are armed, and the others know.
+    /// Waits until the hosts are armed, and the others know it.
     fn wait_armed(&self, hosts: &[Host]) {
         for host in hosts {
             let what = format!("{} is armed", host.name());
@@ -91,7 +91,7 @@ impl Scene {
         }
         let all = self.lab.hosts();
         for one in all.iter().take(AT_ONCE + 1) {
-            // Self-fencing is armed before the host's noded answers: who asked in between knows of none.
+            // Self-fencing is armed before the host's noded answers: a node that asked in between has no report of it.
             let knows = || {
                 one.check(&[OOB_PROGRAM, "sync"])?;
                 let peers: Value = serde_json::from_str(&one.read_file(PEERS)?).unwrap();
@@ -102,7 +102,7 @@ impl Scene {
         }
     }
 
-    /// Up to three hosts are lost at the same time, each in a way of its own, and shunned by others a moment later.
+    /// Up to three hosts are lost at the same time, each in a different way, and shunned by others a moment later.
     fn lose(&mut self, most: usize) -> Vec<Run> {
         let all = self.lab.hosts();
         let number = AT_ONCE.min(most).saturating_sub(usize::from(self.dice.below(5) == 0)).max(1);
@@ -134,7 +134,7 @@ impl Scene {
                         let bite = host.bites().unwrap()[bites..].last().copied();
                         let bite = bite.unwrap_or_else(|| panic!("{} is off, and nobody was there", host.name()));
                         assert!(bite.bitten <= said_at, "{}: {bite:?}, said at {said_at:?}", host.name());
-                        // One that is not cut has its lease until enough others refuse it.
+                        // A host that is not cut has its lease until enough others shun it.
                         let is_cut = !matches!(loss, Loss::None | Loss::Stopped);
                         let lost_at = if is_cut { cut_at } else { asked_at + TO_TELL };
                         let stopped_after = bite.bitten.saturating_sub(lost_at);
@@ -178,7 +178,7 @@ impl Scene {
         self.lab.block(&blocked).unwrap();
     }
 
-    /// Stops it as a scheduler or a debugger would; it goes on later, with whatever it was about to do.
+    /// Stops the process as a scheduler or a debugger would. It continues later, at the point where it was.
     fn stop_self_fence(&mut self, host: &Host) {
         let seconds = format!("{:.2}", 0.5 + self.dice.below(800) as f64 / 100.0);
         let script = "pids=$(pgrep -f '^/usr/sbin/gnt-ha self-fence run') && kill -STOP $pids && (sleep $0; kill -CONT $pids) \
@@ -186,7 +186,7 @@ impl Scene {
         host.check(&["sh", "-c", script, &seconds]).unwrap();
     }
 
-    /// All is healed; the lost hosts boot, are readmitted, and are armed again.
+    /// Heals the network; the lost hosts boot, are readmitted, and are armed again.
     fn heal(&mut self, runs: &[Run]) {
         self.lab.block(&[]).unwrap();
         let lost: Vec<Host> = runs.iter().map(|run| self.lab.host(&run.host).unwrap()).collect();
@@ -197,7 +197,7 @@ impl Scene {
             host.power_on().unwrap();
         }
         for host in &lost {
-            // Without a word it would have to be shunned for a minute longer than it is up: clocks may differ.
+            // Without a confirmation it would have to be shunned for a minute longer than it is up: clocks may differ.
             let words = [OOB_PROGRAM, "readmit", &host.fqdn(), "--force", "--reason", "it was off and was booted"];
             let readmitted = || left.check(&words).map(|_| true);
             self.lab
@@ -212,8 +212,8 @@ fn names_of(hosts: &[Host]) -> Vec<&str> {
     hosts.iter().map(Host::name).collect()
 }
 
-/// Hosts that are lost stop themselves within D, and `bounded` is never reported before. `GNT_HA_SELF_FENCE_RUNS` sets how many are
-/// lost: 100 for a night.
+/// Lost hosts reset themselves within the wait time, and `bounded` is never reported before. `GNT_HA_SELF_FENCE_RUNS`
+/// sets the number of lost hosts: 100 for a night.
 #[test]
 fn a_lost_host_stops_itself_in_time_and_is_never_said_to_have_stopped_before() {
     let mut scene = Scene::up();

@@ -1,4 +1,4 @@
-//! What is refused, between two networks of the test's own with the real nft and the real kernel.
+//! Tests the shunning of packets between two network namespaces of the test, with the real nft and the real kernel.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -32,7 +32,7 @@ fn run(words: &str) {
     assert!(done.success(), "{words:?}");
 }
 
-/// This host, and another one on the same cable, in networks of their own.
+/// This host, and another one on the same cable, each in a network namespace.
 struct Scene {
     other: File,
     folder: tempfile::TempDir,
@@ -64,7 +64,7 @@ impl Scene {
         scene
     }
 
-    /// On the other host.
+    /// Runs a command on the other host.
     fn there<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let there = scope.spawn(|| {
@@ -120,10 +120,10 @@ fn connect(address: &str, port: u16) -> Result<TcpStream, ErrorKind> {
     TcpStream::connect_timeout(&at(address, port), SOON).map_err(|error| error.kind())
 }
 
-/// A connection that works, with both of its ends.
+/// A working connection, with both of its ends.
 fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) {
     let listener = scene.there(|| TcpListener::bind(at(address, port)).unwrap());
-    // The neighbour has to be found first.
+    // The neighbour entry has to be found first.
     let mut here = TcpStream::connect_timeout(&at(address, port), SOON * 10).unwrap();
     let (mut there, _) = listener.accept().unwrap();
     here.write_all(b"x").unwrap();
@@ -133,8 +133,8 @@ fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) 
     (here, there)
 }
 
-/// "Its established TCP and UDP flows to every peer die, in both directions, both families"; and who connects to it is
-/// refused at once. Other hosts on the same socket are not touched by it: corosync has one for all its peers.
+/// Its established TCP and UDP flows to every peer end, in both directions and both families. A new connection to it is
+/// refused at once. Other hosts on the same socket are not affected: corosync has one for all its peers.
 #[test]
 fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     let scene = Scene::new();
@@ -150,7 +150,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     let report = scene.tell(1, ShunScope::Everything);
     assert_eq!(report.refuses, BTreeMap::from([(node("n3"), Epoch(1))]));
     for (here, there) in &mut flows {
-        // The kernel has ended ours; what the other one sends gets no answer, and what it is sent does not come.
+        // The kernel has ended our end. Packets of the other end get no answer, and packets to it do not arrive.
         assert!(here.write_all(b"y").and_then(|()| here.read_exact(&mut [0])).is_err());
         let _ = there.write_all(b"z");
         assert!(there.read_exact(&mut [0]).is_err(), "nothing came through");
@@ -178,7 +178,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     udp.send_to(b"e", (THERE[0], 5405)).unwrap();
 }
 
-/// A node whose power was seen off comes back into the cluster stack, and to nothing else.
+/// A node whose power was read as off returns to the cluster stack, and to nothing else.
 #[test]
 fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
     let scene = Scene::new();
@@ -193,8 +193,7 @@ fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
     udp.recv_from(&mut [0; 9]).unwrap();
 }
 
-/// C2: rules that were gone for a moment are there again, and it can be seen that they were gone. Nothing is made anew that
-/// stands.
+/// Rules that were deleted for a moment are restored, and the deletion can be seen. Existing rules are not made again.
 #[test]
 fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     let scene = Scene::new();
@@ -225,7 +224,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
-/// An order that comes late, twice, or to the wrong host.
+/// A shun entry that arrives late, twice, or at the wrong host.
 #[test]
 fn old_orders_and_own_addresses_change_nothing() {
     let scene = Scene::new();
@@ -239,7 +238,7 @@ fn old_orders_and_own_addresses_change_nothing() {
     assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
 }
 
-/// What an old entry names may have been given to somebody else since, who must not be cut off: another node, or this host.
+/// The addresses of an old entry may belong to another node or this host by now, which must not be cut off.
 #[test]
 fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     let scene = Scene::new();
@@ -257,7 +256,7 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     assert_eq!(refused(), [""; 0]);
 }
 
-/// A damaged register is never an empty one: nobody is readmitted by it.
+/// A damaged shun list is never an empty one: no node is readmitted by it.
 #[test]
 fn a_damaged_register_readmits_nobody() {
     let scene = Scene::new();
@@ -270,11 +269,11 @@ fn a_damaged_register_readmits_nobody() {
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
-/// Instances' traffic to and from it, routed or bridged by this host, is refused too.
+/// Instances' traffic to and from it, routed or bridged by this host, is also dropped.
 #[test]
 fn what_is_forwarded_is_refused_too() {
     let scene = Scene::new();
-    // An instance behind this host, on a network of its own, routed.
+    // An instance behind this host, on a routed network of its own.
     let instance = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         File::open("/proc/thread-self/ns/net").unwrap()
@@ -306,7 +305,7 @@ fn what_is_forwarded_is_refused_too() {
     in_instance(|| assert_eq!(connect("192.0.2.2", 7000).unwrap_err(), ErrorKind::ConnectionRefused));
 }
 
-/// The bridge of the instances passes nothing from or to it.
+/// The bridge of the instances forwards nothing from or to it.
 #[test]
 fn what_is_bridged_is_refused_too() {
     let scene = Scene::new();
@@ -337,7 +336,7 @@ fn what_is_bridged_is_refused_too() {
     };
     assert_eq!(connects(), Ok(()));
     scene.tell(1, ShunScope::Everything);
-    // By a reset where the kernel shows bridged packets to the other tables as well (br_netfilter).
+    // By a reset, if the kernel passes bridged packets to the other tables as well (br_netfilter).
     assert!(connects().is_err());
     scene.tell(2, ShunScope::Everything);
     assert_eq!(connects(), Ok(()));

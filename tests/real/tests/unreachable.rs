@@ -1,4 +1,4 @@
-//! What is made unreachable, in a network of the test's own with the real nft.
+//! Tests unreachable addresses in a network namespace of the test, with the real nft.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -30,7 +30,7 @@ fn connect_to(address: &str, port: u16) -> Result<(), ErrorKind> {
     TcpStream::connect_timeout(&target, Duration::from_millis(300)).map(drop).map_err(|error| error.kind())
 }
 
-/// This host in a network of its own, with a cable.
+/// This host in a network namespace of its own, with a cable.
 fn cabled() {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
     ip("link set lo up");
@@ -39,9 +39,9 @@ fn cabled() {
     ip("link set v0 up");
 }
 
-/// A dead node costs Ganeti 5 s a call, an unreachable one nothing. What this host has itself is reached all the same:
-/// once it waited 30 s for a master IP that it had just taken over. Nothing but noded's port is refused: a refused datagram
-/// would reach corosync as an error of one to a peer that lives. Nothing stays: neither after an undo nor by itself.
+/// A dead node costs Ganeti 5 s for each call, an unreachable one nothing. This host's own addresses stay reachable:
+/// once it waited 30 s for a master IP that it had just taken over. Only noded's port is rejected: a rejected datagram
+/// would reach corosync as an error of one to a living peer. Nothing remains after an undo, or after the time.
 #[test]
 fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
     cabled();
@@ -69,9 +69,10 @@ fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
     assert_eq!(connect(DEAD), Err(ErrorKind::TimedOut), "the kernel has let go");
 }
 
-/// Two nodes died within 10 s. wconfd had asked the noded of the second just before, and sent again for a quarter of an hour
-/// what nobody would acknowledge, with the configuration locked: the job that was to record the death failed after 30 s, each
-/// time. Who waits for a node that is gone is told at once; what this host has with itself is left alone.
+/// Two nodes died within 10 s. wconfd had asked the noded of the second just before. For a quarter of an hour it sent
+/// data again that no host acknowledged, with the configuration locked. The job that was to record the failure failed
+/// after 30 s, each time. Now a program that waits for a dead node gets an error at once; connections of this host with
+/// itself are not affected.
 #[test]
 fn who_waits_for_a_node_that_is_gone_is_told() {
     cabled();

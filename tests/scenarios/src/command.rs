@@ -1,126 +1,126 @@
-//! The commands of a script.
+//! The commands of a scenario script.
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::{Action, Outcome};
 use gnt_ha::core::reconcile::FenceAction;
 
-/// A node, by its place: n1 is 0.
+/// The index of a node: n1 is 0.
 pub type Host = usize;
 
-/// One command.
+/// One command of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The host loses its power; its BMC stays.
     PowerCut(Host),
-    /// Somebody presses the button.
+    /// A person presses the power button.
     PowerOn(Host),
-    /// The kernel dies, the power stays.
+    /// The kernel crashes, and the power stays on.
     Crash(Host),
-    /// The host's network is cut.
+    /// The host's network is cut off.
     Cut(Host),
-    /// And healed.
+    /// The host's network works again.
     Heal(Host),
-    /// The BMC answers or not.
+    /// Sets whether the BMC answers.
     Bmc(Host, bool),
-    /// noded answers or not, while the host is up.
+    /// Sets whether noded answers, while the host is up.
     Noded(Host, bool),
     /// The cluster stack is stopped gracefully.
     StopStack(Host),
-    /// And started.
+    /// The cluster stack is started.
     StartStack(Host),
-    /// Whether the cluster stack starts at boot.
+    /// Sets whether the cluster stack starts at boot.
     Autostart(Host, bool),
-    /// Pacemaker's standby.
+    /// Sets or ends Pacemaker's standby.
     Standby(Host, bool),
-    /// Somebody has Pacemaker fence it: action, and whether it succeeds.
+    /// An administrator has Pacemaker fence the node: action, and whether it succeeds.
     Fence(Host, FenceAction, bool),
-    /// `stonith_admin --confirm`.
+    /// An administrator confirms with `stonith_admin --confirm`.
     Confirm(Host),
-    /// `fence_ganeti` by hand on the master's host.
+    /// An administrator runs `fence_ganeti` by hand on the master's host.
     Receipt(Host, Action, Outcome, Grade),
-    /// The same, interrupted: it leaves an intent and no receipt.
+    /// The same run is interrupted: it leaves an intent and no receipt.
     Begun(Host, Action),
-    /// The pause, with its reason.
+    /// An administrator pauses reconciliation, with a reason.
     Pause(String),
-    /// Its end.
+    /// The administrator ends the pause.
     Resume,
-    /// Pacemaker's maintenance mode.
+    /// Sets or ends Pacemaker's maintenance mode.
     Maintenance(bool),
-    /// Quorum is lost, or as the members make it.
+    /// Quorum is lost, or follows from the members.
     QuorumLost(bool),
-    /// The setting.
+    /// Changes the setting of this name.
     LeastGrade(Grade),
-    /// The setting.
+    /// Changes the setting of this name.
     DeviceGrade(Grade),
-    /// The setting.
+    /// Changes the setting of this name.
     Drain(bool),
-    /// The setting.
+    /// Changes the setting of this name.
     PowerOff(bool),
-    /// What Pacemaker fences with; no other device is configured.
+    /// Pacemaker's fence device; no other device is configured.
     Device(Device),
-    /// Another device that is configured, too.
+    /// Adds a fence device.
     Beside(Device),
-    /// A level of the node's fencing topology: all of these devices.
+    /// Adds a level of the node's fencing topology: all of these devices.
     Topology(Host, Vec<Device>),
-    /// Pacemaker may trust the watchdog, whatever else there is (`stonith-watchdog-timeout`).
+    /// Pacemaker may rely on the watchdog, with or without devices (`stonith-watchdog-timeout`).
     WatchdogTimeout,
-    /// The configuration names the agent that is not known as one that switches power.
+    /// gnt-ha's configuration names the unknown agent as one that switches power.
     PowerAgent,
-    /// What Pacemaker does with a lost node.
+    /// Sets Pacemaker's fencing action for a lost node.
     FenceWith(FenceAction),
-    /// Notifications are muted or not.
+    /// Sets whether notifications are muted.
     NotifyMuted(bool),
-    /// The administrator's `gnt-cluster master-failover`.
+    /// The administrator runs `gnt-cluster master-failover`.
     MasterFailover(Host),
     /// Pacemaker manages no master role.
     RoleUnmanaged,
-    /// Pacemaker has the nodes by names with a domain, Ganeti without one, or both have the same.
+    /// Sets whether Pacemaker's node names have a domain and Ganeti's have none, or both are the same.
     NamesDiffer(bool),
-    /// The node is none of Pacemaker's.
+    /// Pacemaker does not have the node.
     Outside(Host),
-    /// The administrator's `gnt-node add --readd`.
+    /// The administrator runs `gnt-node add --readd`.
     Readd(Host),
-    /// The administrator's `gnt-node modify`.
+    /// The administrator runs `gnt-node modify`.
     Modify(Host, Flag, bool),
-    /// The administrator changes something of the node's record that is no flag.
+    /// The administrator changes a part of the node's record that is not a flag.
     Touch(Host),
-    /// Pacemaker's fence history of the node is gone.
+    /// Pacemaker's fence history of the node is deleted.
     HistoryGone(Host),
-    /// The host's memory is gone.
+    /// The host's stored memory is deleted.
     Forget(Host),
-    /// The host's wall clock is set by so many seconds.
+    /// The host's wall clock is moved by so many seconds.
     Clock(Host, i64),
     /// The administrator resets the breaker.
     BreakerReset,
-    /// Ganeti's jobs work or fail.
+    /// Sets whether Ganeti's jobs succeed.
     Jobs(bool),
-    /// The receipts of all hosts are read, or only one's own.
+    /// Sets whether the receipts of all hosts are read, or only the own ones.
     LedgersOfAll(bool),
-    /// noded is asked or not.
+    /// Sets whether noded is asked.
     AskNoded(bool),
-    /// The host looks now.
+    /// The host reconciles now.
     Reconcile(Host),
     /// The master role is decided by its agents, in partial or full mode; nodes that were fenced are shunned.
     Roles(Mode),
     /// The host's copy of the configuration names this master, with this serial number.
     Copy(Host, Host, u64),
-    /// confd answers or not, while the host is up.
+    /// Sets whether confd answers, while the host is up.
     Confd(Host, bool),
     /// luxid stops serving.
     LuxidStopped(Host),
-    /// The administrator's `gnt-ha readmit`.
+    /// The administrator runs `gnt-ha readmit`.
     Readmit(Host),
-    /// Nothing can be written on the host's disk, or again.
+    /// Sets whether the host's disk can be written.
     DiskFull(Host, bool),
 }
 
-/// What a fence device is.
+/// The kinds of fence devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// `fence_ganeti`, with a BMC.
     Ganeti,
-    /// `fence_virsh`, which is told the host, with a BMC's power: it leaves no receipt.
+    /// `fence_virsh`, with the host as its plug and a BMC's power: it leaves no receipt.
     Other,
     /// `fence_ganeti`, which only isolates.
     Shun,
@@ -128,14 +128,14 @@ pub enum Device {
     Scsi,
     /// `fence_sbd`: the host resets itself.
     Sbd,
-    /// Pacemaker's own watchdog fencing: the host resets itself, and no device was asked.
+    /// Pacemaker's own watchdog fencing: the host resets itself, and no device was used.
     Watchdog,
-    /// An agent that nobody knows (`fence_mine`): it does nothing at all.
+    /// An unknown agent (`fence_mine`): it does nothing at all.
     Unknown,
 }
 
 impl Device {
-    /// Its words in a script, and its agent in Pacemaker.
+    /// The kinds, with their names in a script and their agents in Pacemaker.
     pub const ALL: [(&str, Self, &str); 7] = [
         ("fence_ganeti", Self::Ganeti, "fence_ganeti"),
         ("other", Self::Other, "fence_virsh"),
@@ -146,40 +146,40 @@ impl Device {
         ("unknown", Self::Unknown, "fence_mine"),
     ];
 
-    /// Its agent in Pacemaker.
+    /// Returns the agent's name in Pacemaker.
     #[must_use]
     pub fn agent(self) -> &'static str {
         Self::ALL.iter().find(|(_, device, _)| *device == self).map_or("", |(.., agent)| agent)
     }
 
-    /// Its id in Pacemaker: the same for what is the same device.
+    /// Returns the device's id in Pacemaker: the same for the same device.
     #[must_use]
     pub fn id(self) -> &'static str {
         if self == Self::Watchdog { "watchdog" } else { self.agent() }
     }
 
-    /// Whether it leaves a receipt of ours.
+    /// Whether it leaves a receipt of gnt-ha.
     #[must_use]
     pub const fn is_ours(self) -> bool {
         matches!(self, Self::Ganeti | Self::Shun)
     }
 
-    /// Whether it needs a BMC.
+    /// Whether the device needs a BMC that answers.
     #[must_use]
     pub const fn has_bmc(self) -> bool {
         matches!(self, Self::Ganeti | Self::Other)
     }
 }
 
-/// A flag of Ganeti's.
+/// A flag of a node in Ganeti.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flag {
-    /// `offline`.
+    /// The flag `offline`.
     Offline,
-    /// `drained`.
+    /// The flag `drained`.
     Drained,
-    /// `master_capable`.
+    /// The flag `master_capable`.
     MasterCapable,
-    /// Whether it has an OOB program.
+    /// Whether the node has an OOB program.
     OobProgram,
 }

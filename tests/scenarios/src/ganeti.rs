@@ -1,15 +1,15 @@
-//! Ganeti: its flags, its master, its watcher, and what the administrator does with them.
+//! The simulated Ganeti: its flags, its master, its watcher, and the administrator's commands.
 
 use gnt_ha::core::reconcile::Decision;
 
 use crate::command::{Command, Flag, Host};
 use crate::world::World;
 
-/// Ganeti's watcher comes this often, in seconds.
+/// The interval of Ganeti's watcher, in s.
 const WATCHER: u64 = 300;
 
 impl World {
-    /// A host becomes Ganeti's master, and tells those that Ganeti does not hold for offline.
+    /// Makes a host Ganeti's master, and notifies the nodes that Ganeti does not have as offline.
     pub(crate) fn becomes_master(&mut self, host: Host) {
         self.master = host;
         self.say(&format!("n{} is master", host + 1));
@@ -40,7 +40,7 @@ impl World {
     pub(crate) fn master_failover(&mut self, host: Host) {
         if self.hosts[host].up && self.hosts[host].linked && self.hosts[host].ganeti.master_candidate {
             if self.roles.is_some() {
-                // The command stops the old one's daemons.
+                // The command stops the old master's daemons.
                 let old = self.master;
                 self.hosts[old].role.give_up();
                 self.hosts[host].role.serve();
@@ -54,7 +54,8 @@ impl World {
         }
     }
 
-    /// The watcher on the master starts the instances that should run, wherever Ganeti says online and noded answers.
+    /// Runs the watcher on the master: it starts the instances that should run, on every node that is online in Ganeti
+    /// and whose noded answers.
     pub(crate) fn watcher(&mut self) {
         if self.now == 0 || !self.now.is_multiple_of(WATCHER) || !self.serves() {
             return;
@@ -99,11 +100,11 @@ impl World {
             return;
         }
         match flag {
-            // Ganeti refuses these for its master.
+            // Ganeti rejects these for its master.
             Flag::Offline | Flag::Drained if host == self.master => {}
-            // It changes nothing, and nobody can tell that it was said.
+            // The command changes nothing and leaves no trace.
             Flag::Offline if self.hosts[host].ganeti.offline == value => {}
-            // Leaving offline needs an answer of noded.
+            // The flag `offline` is cleared only if noded answers.
             Flag::Offline if !(value || self.hosts[host].up && self.hosts[host].linked) => {}
             Flag::Offline => {
                 self.set_offline(host, value);
@@ -112,7 +113,7 @@ impl World {
                 self.hosts[host].our_drain = false;
             }
             Flag::Drained if self.hosts[host].ganeti.offline => {}
-            // It changes nothing, and nobody can tell that it was said.
+            // The command changes nothing and leaves no trace.
             Flag::Drained if self.hosts[host].ganeti.drained == value => {}
             Flag::Drained => {
                 self.hosts[host].ganeti.drained = value;
@@ -125,7 +126,7 @@ impl World {
         }
     }
 
-    /// Does one decision. An error is Ganeti's refusal, which a plan must not run into.
+    /// Carries out one decision. An error is a rejection by Ganeti, which a plan must not cause.
     pub(crate) fn carry_out(&mut self, node: Host, decision: &Decision) -> Result<(), String> {
         if !self.jobs_work {
             return Ok(());
@@ -179,7 +180,7 @@ impl World {
         self.hosts.iter().filter(|state| state.ganeti.master_candidate).count()
     }
 
-    /// A node stops being a master candidate (`LUNodeSetParams`).
+    /// Ends a node's role as master candidate (`LUNodeSetParams`).
     fn demote(&mut self, node: Host, auto_promote: bool) -> Result<(), String> {
         if node == self.master {
             return Err("Ganeti refuses: the master's flags change only via master-failover".to_owned());

@@ -1,4 +1,4 @@
-//! What is true of one host, whoever knows it.
+//! The true state of one simulated host, independent of what others know of it.
 
 use gnt_ha::core::breaker::Breaker;
 use gnt_ha::core::ganeti::config::Node;
@@ -9,7 +9,7 @@ use gnt_ha::core::shun::list::ShunList;
 
 use crate::roles::RoleState;
 
-/// What a disk has that takes nothing more.
+/// The content of a disk that cannot be written any more.
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     memory: Memory,
@@ -17,22 +17,22 @@ pub(crate) struct Durable {
     shuns: ShunList,
 }
 
-/// One host, and everything about it.
+/// One host with its whole state.
 #[derive(Clone, Debug)]
 pub(crate) struct HostState {
     pub(crate) name: NodeName,
-    // The machine.
+    // The state of the machine.
     pub(crate) powered: bool,
     pub(crate) up: bool,
     pub(crate) boots_at: Option<u64>,
     pub(crate) linked: bool,
     pub(crate) bmc: bool,
     pub(crate) noded: bool,
-    /// Instances run on it.
+    /// Whether instances run on it.
     pub(crate) instances: bool,
-    /// What its wall clock is ahead, in seconds.
+    /// By how many seconds its wall clock is ahead.
     pub(crate) ahead: i64,
-    // Pacemaker on it, and Pacemaker's view of it.
+    // The state of Pacemaker on it, and Pacemaker's view of it.
     pub(crate) stack: bool,
     pub(crate) autostart: bool,
     pub(crate) stack_started: u64,
@@ -43,31 +43,31 @@ pub(crate) struct HostState {
     pub(crate) joins_at: Option<u64>,
     pub(crate) fence_at: Option<u64>,
     pub(crate) fences: Vec<Fence>,
-    // Ganeti's record of it, and its own belief.
+    // Ganeti's record of it, and its own copy of the configuration.
     pub(crate) ganeti: Node,
     pub(crate) changed: u64,
     pub(crate) marked: bool,
     pub(crate) believes_master: usize,
-    // What it keeps on disk: receipts of what it did to whom, and its memory.
+    // The data on its disk: receipts of its actions, and its memory.
     pub(crate) ledger: Vec<(usize, PowerReceipt)>,
     pub(crate) memory: Memory,
-    // The master role on it, its copy of the configuration, its shun list.
+    // The state of the master role on it, its copy of the configuration, its shun list.
     pub(crate) role: RoleState,
-    /// Nothing can be written on its disk, which has this: what came later is kept in `/run`, until the next boot.
+    /// Set if its disk cannot be written: the content of the disk. Later data is kept in `/run`, until the next boot.
     pub(crate) full: Option<Box<Durable>>,
-    // For the invariants.
-    /// Its record is ours, and nobody has touched it.
+    // Values for the invariants.
+    /// The record is ours, and no administrator has changed it.
     pub(crate) our_record: bool,
-    /// Every fencing that truly succeeded, and when.
+    /// Every fencing that really succeeded, with its time.
     pub(crate) truly_fenced: Vec<(u64, Grade)>,
-    /// When Ganeti last said online again.
+    /// The last time at which Ganeti recorded it online again.
     pub(crate) readmitted: Option<u64>,
-    /// The drain is ours, and nobody touched it.
+    /// The drain is ours, and no administrator has changed it.
     pub(crate) our_drain: bool,
 }
 
 impl HostState {
-    /// A host that runs, in a cluster where everything is well.
+    /// Returns a running host of a cluster without failures.
     pub(crate) fn new(name: NodeName, master: usize, is_candidate: bool, role: RoleState) -> Self {
         let ganeti = Node {
             name: name.clone(),
@@ -113,17 +113,17 @@ impl HostState {
         }
     }
 
-    /// Whether the others hear its cluster stack.
+    /// Whether the others reach its cluster stack.
     pub(crate) const fn is_heard(&self) -> bool {
         self.up && self.stack && self.linked
     }
 
-    /// Whether it is able to reconcile.
+    /// Whether the host can reconcile.
     pub(crate) const fn looks(&self) -> bool {
         self.up && self.stack
     }
 
-    /// It stops, whatever it did.
+    /// Stops the host in any state.
     pub(crate) fn stop(&mut self) {
         self.role.stop();
         if let Some(durable) = &self.full {
@@ -136,7 +136,7 @@ impl HostState {
         self.boots_at = None;
     }
 
-    /// Its disk is full from now on, or takes again what is kept beside it.
+    /// Makes its disk full, or writable again, with the data that was kept in `/run`.
     pub(crate) fn fill(&mut self, full: bool) {
         let durable =
             || Durable { memory: self.memory.clone(), ledger: self.ledger.clone(), shuns: self.role.shuns.clone() };

@@ -1,4 +1,4 @@
-//! What no decision may do, checked against what is true. `I1` to `I7` are the numbers of the prior art's list.
+//! Checks decisions and the simulated world against the invariants `I1` to `I7`, which no decision may break.
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::reconcile::{BlockReason, Decision, Plan, ProofSource, ReconcileInput, reconcile};
@@ -67,7 +67,7 @@ fn one(
             if !truth.truly_fenced.iter().any(|(at, grade)| *grade >= least && since(*at)) {
                 return Err(format!("I3, I7: no fencing of at least {least} since it was readmitted"));
             }
-            // A human's word and the administrator's choice of `isolated` are taken as they are.
+            // An administrator's confirmation, and the choice of `isolated`, are accepted as they are.
             if truth.instances && proof.word != ProofSource::Human && least > Grade::Isolated {
                 return Err("I1: instances run on it".to_owned());
             }
@@ -82,12 +82,12 @@ fn one(
     Ok(())
 }
 
-/// What is true of the world after each step, and after each change that a decision made.
+/// Checks the world after each step, and after each change that a decision made.
 pub(crate) fn check_world(world: &mut World) {
     world.checks += 1;
     let mut broken = Vec::new();
     for state in world.hosts.iter().filter(|state| state.our_record && !state.ganeti.powered) {
-        // `gnt-node power off` sees it itself.
+        // `gnt-node power off` has read the power itself.
         let seen_off = |(at, grade): &(u64, Grade)| {
             *grade == Grade::Off && state.readmitted.is_none_or(|readmitted| *at > readmitted)
         };
@@ -98,7 +98,7 @@ pub(crate) fn check_world(world: &mut World) {
     for host in 0..world.hosts.len() {
         for (node, entry) in &world.hosts[host].role.shuns.0 {
             let seen = world.epochs.entry((host, node.clone())).or_default();
-            // What a full disk did not take is gone after a boot.
+            // Data that a full disk could not store is lost after a boot.
             if entry.epoch < *seen && world.hosts[host].full.is_none() {
                 broken.push(format!("n{} goes back from epoch {seen} of {node} to {}", host + 1, entry.epoch));
             }
@@ -109,7 +109,7 @@ pub(crate) fn check_world(world: &mut World) {
     world.broken.extend(broken.into_iter().map(|what| format!("at {now}s: {what}")));
 }
 
-/// What is true of each monitor of the master role.
+/// Checks each monitor of the master role.
 pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(), String> {
     let counted: Vec<Claim> = words.iter().filter(|word| word.own || !word.shunned).cloned().collect();
     let seen = |words: &[Claim]| world.role_seen(host, words).0.code;
@@ -135,8 +135,8 @@ pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(
     Ok(())
 }
 
-/// I6: the same look twice decides the same; and with the plan done, whether the memory of it was kept or not, nothing is
-/// left to do.
+/// I6: the same input twice leads to the same decision. After the plan was carried out nothing is left to do, whether
+/// or not its memory was kept.
 fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Result<(), String> {
     let settings = &world.settings();
     let before = world.hosts[here].memory.clone();
@@ -161,12 +161,12 @@ fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Re
     let done = after.view(here);
     let kept = reconcile(&done, settings, plan.memory.clone());
     for (first, second) in plan.verdicts.iter().zip(sorted_as(plan, &kept)) {
-        // Our mark on a node that is offline now is taken away by the next look.
+        // The next reconciliation removes our mark from a node that is now offline.
         if acts(&first.decision) && acts(&second.decision) && second.decision != Decision::ForgetDrain {
             return Err(format!("I6: with {} done, still {}", first.decision, second.decision));
         }
     }
-    // A crash before the memory was on disk: what counts is that nobody is offlined for it.
+    // After a crash before the memory was on disk, the only requirement is that no node is recorded offline for it.
     let lost = reconcile(&done, settings, before);
     if let Some(verdict) = lost.verdicts.iter().find(|verdict| matches!(verdict.decision, Decision::Offline { .. })) {
         return Err(format!("I6: with everything done, still {}: {}", verdict.node, verdict.decision));
@@ -174,7 +174,7 @@ fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Re
     Ok(())
 }
 
-/// The verdicts of `other` in the order of `plan`.
+/// Returns the verdicts of `other` in the order of `plan`.
 fn sorted_as<'a>(
     plan: &'a Plan,
     other: &'a Plan,

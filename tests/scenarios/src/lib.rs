@@ -1,6 +1,6 @@
 //! A simulated cluster for the decisions of gnt-ha: hosts with power and links, Pacemaker's view and fencing, Ganeti's
-//! flags, receipts. The decisions are the real ones (`gnt_ha::core::reconcile`); what they may never do is checked
-//! against what is true in the simulated world, after each of them.
+//! flags, receipts. The decisions are the real ones (`gnt_ha::core::reconcile`). After each of them the invariants are
+//! checked against the true state of the simulated world.
 
 pub mod command;
 mod ganeti;

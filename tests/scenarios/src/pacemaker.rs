@@ -1,4 +1,4 @@
-//! Pacemaker, as far as the decisions see it: membership, fencing, the master role, notifications.
+//! The simulated Pacemaker, as far as the decisions use it: membership, fencing, the master role, notifications.
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::{Action, Outcome};
@@ -7,23 +7,23 @@ use gnt_ha::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, Members
 use crate::command::{Device, Host};
 use crate::world::World;
 
-/// corosync's token, in seconds.
+/// corosync's token timeout, in s.
 const TOKEN: u64 = 3;
 
-/// From a loss that is known to the end of its fencing, in seconds.
+/// The time from a detected loss to the end of its fencing, in s.
 const FENCING: u64 = 1;
 
-/// Until a fencing that failed is tried again, in seconds.
+/// The time until a failed fencing is tried again, in s.
 const AGAIN: u64 = 60;
 
-/// From the start of the cluster stack until the node is online, in seconds.
+/// The time from the start of the cluster stack until the node is online, in s.
 const JOIN: u64 = 2;
 
-/// How long the master role takes to start elsewhere, in seconds.
+/// The time that the master role takes to start on another node, in s.
 pub(crate) const TAKEOVER: u64 = 10;
 
 impl World {
-    /// One second of Pacemaker.
+    /// Simulates 1 s of Pacemaker.
     pub(crate) fn pacemaker(&mut self) {
         for host in 0..self.hosts.len() {
             self.membership(host);
@@ -40,7 +40,7 @@ impl World {
                 }
             }
         }
-        // Pacemaker 2.1.5 names one of them only.
+        // Pacemaker 2.1.5 names only one of them.
         if let Some(named) = fenced.first().filter(|_| !self.muted) {
             self.say(&format!("notify: post-stop, stonith, n{}", named + 1));
             self.triggered.extend(0..self.hosts.len());
@@ -93,16 +93,16 @@ impl World {
     pub(crate) fn has_quorum(&self) -> bool {
         let heard = self.hosts.iter().filter(|host| host.is_heard()).count();
         let of = self.hosts.iter().filter(|host| host.member != Membership::Unknown).count();
-        // corosync's two_node: either of two is enough.
+        // corosync's two_node: one of two nodes is enough.
         !self.quorum_lost && (heard * 2 > of || of == 2 && heard == 1)
     }
 
-    /// Who runs the fence agent.
+    /// Returns the node that runs the fence agent.
     fn delegate(&self, victim: Host) -> Option<Host> {
         (0..self.hosts.len()).find(|host| *host != victim && self.hosts[*host].is_heard())
     }
 
-    /// Pacemaker fences a node, by itself or for somebody.
+    /// Fences a node, by Pacemaker's own decision or at a request.
     pub(crate) fn fence(&mut self, host: Host, action: FenceAction, succeeds: bool) {
         let Some(by) = self.delegate(host) else { return };
         let status = if succeeds { FenceStatus::Success } else { FenceStatus::Failed };
@@ -130,7 +130,7 @@ impl World {
         if self.device.is_ours() {
             let outcome = if succeeds { Outcome::Done } else { Outcome::Unknown };
             let proven_by = if self.device == Device::Shun { "peers" } else { "bmc" };
-            // A receipt has the grade of the moment before it was switched on again.
+            // A receipt has the grade before the host was switched on again.
             let written = if grade == Grade::Bounded { Grade::Off } else { grade };
             let removal = self.removal(by, asked, outcome, written, proven_by);
             self.hosts[by].ledger.push((host, removal));
@@ -160,7 +160,7 @@ impl World {
         }
     }
 
-    /// What Pacemaker holds of a node whose fencing succeeded.
+    /// Sets Pacemaker's state of a node whose fencing succeeded.
     fn is_fenced(&mut self, host: Host) {
         let state = &mut self.hosts[host];
         state.lost_at = None;
@@ -170,11 +170,11 @@ impl World {
         if state.member != Membership::Unknown {
             state.member = Membership::Absent;
         }
-        // Whoever learns that it was fenced stops its cluster stack (fence-reaction=stop).
+        // A node that learns that it was fenced stops its cluster stack (fence-reaction=stop).
         state.stack = false;
     }
 
-    /// A human's word; nothing happens to the machine.
+    /// An administrator confirms the fencing; the machine is not affected.
     pub(crate) fn confirm(&mut self, host: Host) {
         let completed_ms = Some((crate::world::BEGIN + self.now) * 1_000);
         let (action, status) = (FenceAction::Off, FenceStatus::Success);
@@ -183,7 +183,7 @@ impl World {
         self.is_fenced(host);
     }
 
-    /// `fence_ganeti` by hand: Pacemaker is told nothing.
+    /// Runs `fence_ganeti` by hand: Pacemaker is not notified.
     pub(crate) fn by_hand(&mut self, host: Host, removal: PowerReceipt) {
         let stopped = removal.grade == Grade::Off && matches!(removal.outcome, Outcome::Done | Outcome::OffOnly);
         match removal.action {
@@ -235,7 +235,7 @@ impl World {
         };
     }
 
-    /// The master role: it leaves a node that may not run it, and starts on another after a while.
+    /// Moves the master role: it leaves a node that may not run it, and starts on another after a while.
     fn role(&mut self) {
         if self.roles.is_some() {
             self.role_by_agents();
@@ -247,7 +247,7 @@ impl World {
         if let Some(host) = self.role_on {
             match self.hosts[host].member {
                 Membership::Online => return,
-                // Nothing moves before it is fenced.
+                // The role does not move before the node is fenced.
                 Membership::Unclean => return,
                 _ if self.hosts[host].lost_at.is_some() => return,
                 _ => {

@@ -1,5 +1,5 @@
-//! The master role as its agents decide it: each host has a copy of the configuration and a shun list of its own, and what
-//! the candidates' confd say are claims. The decisions are those of `gnt_ha::core::roles`.
+//! The master role with its agents' decisions: each host has its own copy of the configuration and shun list, and the
+//! candidates' confd return claims. The decisions are those of `gnt_ha::core::roles`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,40 +20,40 @@ use crate::command::{Device, Host};
 use crate::invariants;
 use crate::world::World;
 
-/// Monitors of the role come this often, in seconds.
+/// The interval of the role's monitors, in s.
 const MONITOR: u64 = 10;
 
-/// How often the shun lists of all hosts are merged, in seconds.
+/// The interval at which the shun lists of all hosts are merged, in s.
 const SYNC: u64 = 30;
 
-/// From a role that failed until it is taken again, in seconds.
+/// The time from a failed role until it is taken again, in s.
 const RECOVERY: u64 = 2;
 
-/// What a host keeps of the cluster, and what runs of the role on it.
+/// The state of the cluster and of the role on one host.
 #[derive(Clone, Debug)]
 pub(crate) struct RoleState {
-    /// The serial number of its copy of the configuration; who is master in it is `believes_master`.
+    /// The serial number of its copy of the configuration; the master in it is `believes_master`.
     pub(crate) serial: u64,
-    /// The candidates in that copy.
+    /// The master candidates in that copy.
     pub(crate) candidates: BTreeSet<Host>,
-    /// Its confd answers.
+    /// Whether its confd answers.
     pub(crate) confd: bool,
-    /// Its luxid serves.
+    /// Whether its luxid serves.
     pub(crate) serves: bool,
-    /// The role was served here since the host booted.
+    /// Whether the role was served here since the host booted.
     pub(crate) served: bool,
-    /// It was stopped here on purpose since then.
+    /// Whether the role was stopped here on purpose since then.
     pub(crate) stopped: bool,
-    /// Its instance was looked at since its cluster stack started.
+    /// Whether its instance was monitored since its cluster stack started.
     pub(crate) probed: bool,
-    /// Its shun list.
+    /// The host's shun list.
     pub(crate) shuns: ShunList,
-    /// What its monitor said last.
+    /// The last result of its monitor.
     said: Option<(OcfCode, String)>,
 }
 
 impl RoleState {
-    /// As it is after `hosts` hosts have run for long.
+    /// Returns the state after `hosts` hosts have run for long.
     pub(crate) fn new(is_master: bool, candidates: BTreeSet<Host>) -> Self {
         Self {
             serial: 100,
@@ -68,17 +68,17 @@ impl RoleState {
         }
     }
 
-    /// The role is taken here.
+    /// Takes the role on this host.
     pub(crate) fn serve(&mut self) {
         (self.serves, self.served, self.stopped) = (true, true, false);
     }
 
-    /// The role is given up here.
+    /// Gives the role up on this host.
     pub(crate) fn give_up(&mut self) {
         (self.serves, self.stopped) = (false, true);
     }
 
-    /// What a boot leaves.
+    /// Applies a boot to the state.
     pub(crate) fn stop(&mut self) {
         self.serves = false;
         self.served = false;
@@ -89,7 +89,7 @@ impl RoleState {
 }
 
 impl World {
-    /// A change of the configuration on Ganeti's master, which tells whoever it reaches.
+    /// Changes the configuration on Ganeti's master, which sends it to the nodes that it reaches.
     pub(crate) fn configuration_changed(&mut self) {
         let master = self.master;
         self.hosts[master].role.serial += 1;
@@ -109,7 +109,7 @@ impl World {
         (0..self.hosts.len()).filter(is_candidate).collect()
     }
 
-    /// Whether one of the two refuses the other's TCP.
+    /// Whether one of the two drops the other's TCP.
     pub(crate) fn is_refused(&self, one: Host, other: Host) -> bool {
         self.shuns(one, other).is_some() || self.shuns(other, one).is_some()
     }
@@ -119,7 +119,7 @@ impl World {
         self.hosts[by].role.shuns.shunned().find(|(shunned, _)| *shunned == name).map(|(_, entry)| entry.reach)
     }
 
-    /// Everybody who can be told refuses a node that was fenced: over TCP where its power was seen off.
+    /// Every reachable node shuns a node that was fenced: with scope `tcp` if its power was read as off.
     pub(crate) fn shun(&mut self, node: Host, by: Host) {
         let (grade, reach) = match self.device {
             Device::Shun => (Grade::Isolated, ShunScope::Everything),
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    /// The administrator readmits a node: whoever the master reaches is told.
+    /// Readmits a node for the administrator: the nodes that the master reaches get the entry.
     pub(crate) fn readmit(&mut self, node: Host) {
         let name = self.hosts[node].name.clone();
         let master = self.master;
@@ -161,7 +161,7 @@ impl World {
         self.say(&format!("n{} is readmitted", node + 1));
     }
 
-    /// Shun lists are merged: the greater epoch counts. Who is refused is neither asked nor told.
+    /// Merges the shun lists: the greater epoch counts. A shunned node is neither asked nor notified.
     fn sync(&mut self) {
         for one in 0..self.hosts.len() {
             for other in 0..self.hosts.len() {
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    /// What the candidates' confd say to `here`. confd is UDP: only a shunning of everything keeps it away.
+    /// Returns the answers of the candidates' confd to `here`. confd uses UDP: only the scope `all` blocks it.
     pub(crate) fn words(&self, here: Host) -> Vec<MasterClaim> {
         let own = &self.hosts[here];
         let closed = |by: Host, node: Host| self.shuns(by, node) == Some(ShunScope::Everything);
@@ -218,7 +218,7 @@ impl World {
         }
     }
 
-    /// What the monitor of a clone's instance makes of `words`.
+    /// Returns the result of the monitor of a clone's instance with these claims.
     pub(crate) fn role_seen(&self, host: Host, words: &[MasterClaim]) -> (OcfResult, Standing) {
         let (state, served) = (&self.hosts[host], self.served(host));
         let standing = standing(&state.name, words, state.role.candidates.len(), served);
@@ -244,14 +244,14 @@ impl World {
         (monitor_master(&view), standing)
     }
 
-    /// The score with which a host offers itself.
+    /// Returns the promotion score that a host publishes.
     pub(crate) fn score(&self, host: Host, words: &[MasterClaim]) -> Option<i32> {
         let state = &self.hosts[host];
         let standing = standing(&state.name, words, state.role.candidates.len(), self.served(host));
         promotion_score(self.rank(host), &standing, words, None)
     }
 
-    /// What a promotion on `host` comes to.
+    /// Returns the result of a promotion on `host`.
     pub(crate) fn taken(&self, host: Host, words: &[MasterClaim]) -> Takeover {
         let state = &self.hosts[host];
         let rank = self.rank(host);
@@ -300,7 +300,7 @@ impl World {
         })
     }
 
-    /// One second of the role.
+    /// Simulates 1 s of the role.
     pub(crate) fn role_by_agents(&mut self) {
         if self.now.is_multiple_of(SYNC) {
             self.sync();
@@ -333,7 +333,7 @@ impl World {
         self.role_moves_at = Some(self.now + after);
     }
 
-    /// A monitor, and what Pacemaker does with its result.
+    /// Runs a monitor, and Pacemaker's reaction to its result.
     fn monitor_role(&mut self, host: Host) {
         let words = self.words(host);
         self.checks += 1;
@@ -408,7 +408,7 @@ impl World {
         self.role_moves_at = Some(self.now + MONITOR);
     }
 
-    /// Ganeti's own vote: more than half of all nodes name the one that starts luxid.
+    /// Runs Ganeti's own vote: more than half of all nodes must name the one that starts luxid.
     fn wins_the_vote(&self, host: Host) -> bool {
         let state = &self.hosts[host];
         let names = |other: &Host| {

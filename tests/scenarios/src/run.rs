@@ -1,4 +1,4 @@
-//! A script, from its beginning to its end.
+//! Runs a script from its beginning to its end.
 
 use std::collections::HashMap;
 
@@ -9,26 +9,26 @@ use crate::invariants;
 use crate::script::Script;
 use crate::world::World;
 
-/// Monitors come this often, in seconds.
+/// The interval of the monitors, in s.
 const MONITOR: u64 = 10;
 
-/// How it went.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What happened and what was decided, a line each.
+    /// The events and decisions, one line each.
     pub log: String,
-    /// The invariants that were broken: none, or something is wrong with the decisions.
+    /// The broken invariants; not empty if a decision is wrong.
     pub broken: Vec<String>,
-    /// How many decisions were checked.
+    /// Number of decisions that were checked.
     pub looks: usize,
-    /// How often the world was checked: after each step and after each change that a decision makes.
+    /// Number of checks of the world: after each step and after each change that a decision makes.
     pub checks: usize,
 }
 
-/// Runs a script.
+/// Runs a script in a new world.
 ///
 /// # Errors
-/// None for a script that could be parsed.
+/// None for a script that was parsed.
 pub fn run(script: &Script) -> Result<Outcome, String> {
     let mut world = World::new(script).map_err(|error| error.to_string())?;
     let mut told = HashMap::new();
@@ -61,7 +61,7 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// One host looks, and does what is decided.
+/// Reconciles on one host, and carries out the decisions.
 fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
     let state = world.view(host);
     let plan = reconcile(&state, &world.settings(), world.hosts[host].memory.clone());
@@ -71,7 +71,7 @@ fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String
     for verdict in plan.verdicts {
         let text = verdict.decision.to_string();
         let place = (host, verdict.node.to_string());
-        // Ages change with each look; the rest is told when it changes.
+        // Ages change with each reconciliation; the rest is logged when it changes.
         let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
         let is_new = told.insert(place, gist.clone()).is_none_or(|before| before != gist);
         let is_quiet = match verdict.decision {
@@ -92,7 +92,7 @@ fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String
     }
 }
 
-/// The end: each node in Ganeti's words.
+/// Logs the end: the state of each node in Ganeti's terms.
 fn summary(world: &World) -> String {
     let nodes = world.hosts.iter().enumerate().map(|(host, state)| {
         let role = if host == world.master {

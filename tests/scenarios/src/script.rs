@@ -1,16 +1,16 @@
-//! The language of `cmdlist`; README.md has it in words.
+//! Parses the language of `cmdlist`, which README.md describes.
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::reconcile::FenceAction;
 
 use crate::command::{Command, Device, Flag, Host};
 
-/// A scenario.
+/// A parsed scenario.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// What it guards, from the first line.
+    /// The rule that it tests, from the first line.
     pub guards: String,
-    /// How many hosts.
+    /// The number of hosts.
     pub hosts: usize,
     /// Ganeti's master at the beginning.
     pub master: Host,
@@ -18,15 +18,15 @@ pub struct Script {
     pub candidates: Vec<Host>,
     /// `candidate_pool_size`.
     pub pool: usize,
-    /// How long a host takes to boot, in seconds.
+    /// The time that a host takes to boot, in s.
     pub boot: u64,
-    /// When it ends, in seconds.
+    /// The end of the scenario, in s since its beginning.
     pub until: u64,
-    /// The commands and their times, in seconds.
+    /// The commands, each with its time in s since the beginning.
     pub commands: Vec<(u64, Command)>,
 }
 
-/// A line that is none.
+/// The error for a line that is not valid.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {text:?}: {why}")]
 pub struct ScriptError {
@@ -51,10 +51,10 @@ impl Default for Script {
 }
 
 impl Script {
-    /// Reads `cmdlist`.
+    /// Parses the text of a `cmdlist`.
     ///
     /// # Errors
-    /// The first line that cannot be understood.
+    /// The first line that cannot be parsed.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         let mut script = Self::default();
         for (index, line) in text.lines().enumerate() {

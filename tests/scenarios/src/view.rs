@@ -1,4 +1,4 @@
-//! What one host sees of the world: the input of a decision.
+//! The view that one host has of the world: the input of a decision.
 
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::receipt::Timestamp;
@@ -8,7 +8,7 @@ use crate::command::Host;
 use crate::world::{WELL_FOR, World};
 
 impl World {
-    /// The state as `here` sees it.
+    /// Returns the state as `here` reads it.
     pub(crate) fn view(&self, here: Host) -> ReconcileInput {
         let own = &self.hosts[here];
         let readable = |host: &Host| {
@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    /// Pacemaker's name of a node.
+    /// Returns Pacemaker's name of a node.
     fn in_pacemaker(&self, name: &NodeName) -> NodeName {
         let full = NodeName::new(&format!("{name}.lab")).ok().filter(|_| self.names_differ);
         full.unwrap_or_else(|| name.clone())

@@ -1,4 +1,4 @@
-//! The world: its hosts, its settings, its clock, and its log.
+//! The simulated world: its hosts, its settings, its clock, and its log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,24 +16,24 @@ use crate::host::HostState;
 use crate::roles::RoleState;
 use crate::script::Script;
 
-/// When the world begins, in seconds since 1970; it has been well for a day then.
+/// The beginning of the world, in s since 1970; it had no failure for a day before.
 pub(crate) const BEGIN: u64 = 1_700_000_000;
 
-/// How long before the beginning everything was started, in seconds.
+/// How long before the beginning all hosts were started, in s.
 pub(crate) const WELL_FOR: u64 = 86_400;
 
-/// Everything.
+/// The whole state of a simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
-    /// Seconds since the beginning.
+    /// The time since the beginning, in s.
     pub(crate) now: u64,
     pub(crate) hosts: Vec<HostState>,
     pub(crate) master: Host,
-    /// Where Pacemaker has the role; none while it moves.
+    /// The node on which Pacemaker has the role; `None` while it moves.
     pub(crate) role_on: Option<Host>,
     pub(crate) role_managed: bool,
     pub(crate) role_moves_at: Option<u64>,
-    /// Pacemaker's names of the nodes are not Ganeti's.
+    /// Whether Pacemaker's node names differ from Ganeti's.
     pub(crate) names_differ: bool,
     pub(crate) pool: usize,
     pub(crate) boot: u64,
@@ -42,10 +42,10 @@ pub(crate) struct World {
     pub(crate) quorum_lost: bool,
     pub(crate) settings: Settings,
     pub(crate) device: Device,
-    /// What is configured beside it.
+    /// The other configured fence devices.
     pub(crate) beside: Vec<Device>,
     pub(crate) topology: Vec<(Host, Vec<Device>)>,
-    /// The `minimum_grade` of `fence_ganeti`, if it is set.
+    /// The `minimum_grade` of `fence_ganeti`; `None` if it is not set.
     pub(crate) minimum_grade: Option<Grade>,
     pub(crate) watchdog_timeout: bool,
     pub(crate) power_agent: bool,
@@ -55,14 +55,14 @@ pub(crate) struct World {
     pub(crate) ledgers_of_all: bool,
     pub(crate) ask_noded: bool,
     pub(crate) receipts: u64,
-    /// Who looks now, beside the monitors.
+    /// The hosts that reconcile now, besides the monitors.
     pub(crate) triggered: Vec<Host>,
     pub(crate) log: Vec<String>,
-    /// The mode of the master role's agents, where they decide about it.
+    /// The mode of the master role's agents, if they decide about the role.
     pub(crate) roles: Option<Mode>,
     /// The invariants that were broken since the last step.
     pub(crate) broken: Vec<String>,
-    /// How often invariants were checked.
+    /// Number of checks of the invariants.
     pub(crate) checks: usize,
     /// The greatest epoch that each host has had of each node.
     pub(crate) epochs: BTreeMap<(Host, NodeName), Epoch>,
@@ -118,12 +118,12 @@ impl World {
         self.log.push(format!("{:>5}s {text}", self.now));
     }
 
-    /// The wall clock of a host, in milliseconds since 1970.
+    /// Returns the wall clock of a host, in ms since 1970.
     pub(crate) fn wall_ms(&self, host: Host, at: u64) -> u64 {
         (BEGIN + at).saturating_add_signed(self.hosts[host].ahead) * 1_000
     }
 
-    /// Does what a command says.
+    /// Carries out a command of the script.
     pub(crate) fn command(&mut self, command: &Command) {
         match *command {
             Command::PowerCut(host) => {
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// One second passes.
+    /// Simulates 1 s of the whole world.
     pub(crate) fn tick(&mut self) {
         for host in 0..self.hosts.len() {
             if self.hosts[host].boots_at.is_some_and(|at| at <= self.now) {
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// The machine is switched by somebody.
+    /// Switches the machine, as a person does.
     pub(crate) fn switch(&mut self, host: Host, action: FenceAction) {
         match action {
             FenceAction::On => self.power_on(host),
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// A receipt that was written on `by`.
+    /// Adds a receipt that was written on `by`.
     pub(crate) fn removal(
         &mut self,
         by: Host,
@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// Pacemaker's configuration, as far as it fences.
+    /// Returns Pacemaker's configuration of fencing.
     pub(crate) fn fencing(&self) -> Fencing {
         let ids: BTreeSet<(&str, &str)> =
             [self.device].iter().chain(&self.beside).map(|device| (device.id(), device.agent())).collect();
@@ -293,7 +293,7 @@ impl World {
         Element::parse(&text).map(|cib| Fencing::of(&cib, &power_agents)).unwrap_or_default()
     }
 
-    /// The settings, with what Pacemaker's devices are told to take.
+    /// Returns the settings, with the minimum grade of Pacemaker's devices.
     pub(crate) fn settings(&self) -> Settings {
         self.settings.promised(self.minimum_grade.and_then(|_| self.fencing().least_of_ours()))
     }

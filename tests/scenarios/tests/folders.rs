@@ -1,4 +1,4 @@
-//! Every folder of `cases`: its commands, and the log that is expected. `UPDATE=1` writes the log anew.
+//! Runs every directory of `cases`: its commands, and the expected log. `UPDATE=1` writes the logs again.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -58,7 +58,7 @@ fn there_are_enough_and_each_guards_something_of_its_own() {
     assert!(all >= 150, "there are {all}");
 }
 
-/// The lines that differ, between those that do not.
+/// Returns the lines that differ, with those around them.
 fn diff(expected: &str, found: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];

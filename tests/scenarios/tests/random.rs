@@ -1,4 +1,4 @@
-//! Random scripts: whatever happens, in whatever order, no decision breaks an invariant.
+//! Random scripts: no sequence of events makes a decision break an invariant.
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::{Action, Outcome};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use scenarios::command::{Command, Device, Flag};
 use scenarios::{Script, run};
 
-/// The time between two commands, in seconds: more than a monitor's interval, so that each is seen before the next.
+/// The time between two commands, in s: more than a monitor's interval, so that each is seen before the next.
 const STEP: u64 = 13;
 
 fn grade() -> impl Strategy<Value = Grade> {
@@ -26,7 +26,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop::sample::select(vec![Action::On, Action::Off, Action::Cycle, Action::Reboot])
 }
 
-/// What happens to hosts.
+/// Events of hosts.
 fn accident(hosts: usize) -> impl Strategy<Value = Command> {
     let host = || 0..hosts;
     prop_oneof![
@@ -45,7 +45,7 @@ fn accident(hosts: usize) -> impl Strategy<Value = Command> {
     ]
 }
 
-/// What people do.
+/// Commands of administrators.
 fn deed(hosts: usize) -> impl Strategy<Value = Command> {
     let host = || 0..hosts;
     let flag = prop::sample::select(vec![Flag::Offline, Flag::Drained, Flag::MasterCapable, Flag::OobProgram]);
@@ -96,12 +96,12 @@ fn script(hosts: usize) -> impl Strategy<Value = Script> {
     )
 }
 
-/// A readable script of what failed.
+/// Prints the failed script in readable form.
 fn told(script: &Script, log: &str) -> String {
     format!("{:#?}\n{log}", script.commands)
 }
 
-/// So many that it takes seconds; `PROPTEST_CASES` asks for more.
+/// The number of scripts, which takes seconds; `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -122,7 +122,7 @@ proptest! {
         prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, told(&script, &outcome.log));
     }
 
-    /// Where noded is never asked, what is known of a return is Pacemaker's view alone.
+    /// Without noded, Pacemaker's view alone shows that a node has returned.
     #[test]
     fn no_invariant_is_broken_without_asking_noded(script in script(4)) {
         let mut script = Script { boot: 150, ..script };
@@ -131,8 +131,7 @@ proptest! {
         prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, told(&script, &outcome.log));
     }
 
-    /// A host whose memory is lost at any time, and clocks that are set, may keep a record from being made; they never
-    /// make a wrong one.
+    /// A lost memory at any time, and changed clocks, may prevent a record; they never lead to a wrong one.
     #[test]
     fn no_invariant_is_broken_by_lost_memories_and_clocks(
         script in script(4),

@@ -1,4 +1,5 @@
-//! An initramfs: the "new ASCII" cpio format (Linux `Documentation/driver-api/early-userspace/buffer-format.rst`).
+//! Writes an initramfs in the "new ASCII" cpio format (Linux
+//! `Documentation/driver-api/early-userspace/buffer-format.rst`).
 
 use std::io;
 use std::path::Path;
@@ -15,32 +16,32 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// A folder; the ones above it have to be there already.
+    /// Adds a directory; the ones above it have to be in the archive already.
     pub fn folder(&mut self, name: &str) {
         self.entry(name, FOLDER, (0, 0), &[]);
     }
 
-    /// A file, which may be run.
+    /// Adds an executable file.
     pub fn file(&mut self, name: &str, content: &[u8]) {
         self.entry(name, PROGRAM, (0, 0), content);
     }
 
-    /// The file `from` of this machine.
+    /// Adds the file `from` of this machine.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If the file cannot be read.
     pub fn copy(&mut self, name: &str, from: &Path) -> io::Result<()> {
         let content = std::fs::read(from).map_err(|error| io::Error::other(format!("{}: {error}", from.display())))?;
         self.file(name, &content);
         Ok(())
     }
 
-    /// A character device: the first process has no console without it.
+    /// Adds a character device: without it the first process has no console.
     pub fn device(&mut self, name: &str, major: u32, minor: u32) {
         self.entry(name, CHARACTER_DEVICE, (major, minor), &[]);
     }
 
-    /// All of it.
+    /// Returns the whole archive.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, (0, 0), &[]);
@@ -50,7 +51,8 @@ impl Archive {
     fn entry(&mut self, name: &str, mode: u32, (major, minor): (u32, u32), content: &[u8]) {
         self.entries += 1;
         let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        // Number, mode, owner, group, links, time, size, device of the file system, device, length of the name, sum.
+        // Number, mode, owner, group, links, time, size, device of the file system, device, length of the name,
+        // checksum.
         let fields =
             [self.entries, mode, 0, 0, 1, 0, length(content.len()), 0, 0, major, minor, length(name.len() + 1), 0];
         self.bytes.extend(b"070701");
@@ -72,7 +74,7 @@ impl Archive {
 mod tests {
     use super::*;
 
-    /// Each header is 110 bytes of hexadecimal digits; names and contents end at a multiple of four.
+    /// Each header has 110 bytes; names and contents are padded to a multiple of four.
     #[test]
     fn an_entry_is_as_the_kernel_reads_it() {
         let mut archive = Archive::default();

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first process of the guest. Each line that begins with @@ is for the test: a word, the time since boot, what the self-fencing
-# says of itself.
+# The first process of the guest. Each line that begins with @@ is for the test: a word, the time since boot, and the
+# report of self-fencing on itself.
 
 say() {
     read -r up _ </proc/uptime
@@ -8,7 +8,7 @@ say() {
     echo "@@ $1 $up ${status:-null}"
 }
 
-# For $2 seconds.
+# Prints the report for $2 seconds.
 watch() {
     n=0
     while [ "$n" -lt "$2" ]; do
@@ -29,23 +29,23 @@ again() {
     start
 }
 
-# Those at the other arguments answer in the way of the first one.
+# Starts the candidates at the other arguments, which answer by the protocol in the first one.
 candidates() {
     way=$1
     shift
     candidates-confd "$way" /var/lib/ganeti/hmac.key "$@" &
 }
 
-# It is armed only while signed answers and echoes of a majority pass.
+# Arming succeeds only while signed answers and echoes of a majority arrive.
 arm() {
     ip address add 192.0.2.2/32 dev lo
     ip address add 192.0.2.3/32 dev lo
     candidates confd 192.0.2.1 192.0.2.2 192.0.2.3
     confds=$!
-    # Where its own daemon and others answer already, they go on.
+    # If its own daemon and others answer already, they go on.
     candidates echo 192.0.2.1 192.0.2.2 192.0.2.3
     echoes=$!
-    # The emulated machine may be slow: a refusal changes nothing, so it is tried until it is not refused.
+    # The emulated machine may be slow. A failed attempt changes nothing, so it is repeated until it succeeds.
     until gnt-ha self-fence arm; do
         sleep 1
     done
@@ -62,7 +62,7 @@ mount -t tmpfs tmpfs /run
 
 hostname n1.lab
 ip link set lo up
-# Without a default route, an address that is taken away is reached by nobody.
+# Without a default route, no host reaches an address that was removed.
 ip address del 127.0.0.1/8 dev lo
 ip address add 192.0.2.1/32 dev lo
 
@@ -72,7 +72,7 @@ arm >/run/self-fence.log 2>&1
 ip address del 192.0.2.2/32 dev lo
 ip address del 192.0.2.3/32 dev lo
 
-# Its own answer alone is no majority of three.
+# Its own answer alone is not a majority of three.
 candidates confd 192.0.2.1
 own=$!
 start
@@ -88,21 +88,21 @@ daemons=$!
 watch leased 8
 echo "@@ kernel $(cat /sys/class/watchdog/watchdog0/identity) $(cat /sys/class/watchdog/watchdog0/timeout)"
 
-# All confds end; the self-fence daemons of their hosts answer.
+# All confds end; the self-fencing daemons of their hosts answer.
 kill "$own" "$others"
 watch echo 8
 
-# For a moment Ganeti names nobody, or nothing can be read.
+# For a moment Ganeti's file names no candidate, or cannot be read.
 : >/var/lib/ganeti/ssconf_master_candidates_ips
 watch nobody 3
 rm /var/lib/ganeti/ssconf_master_candidates_ips
 watch unreadable 3
 
-# Another process takes it over, with the candidates that were in force.
+# Another process takes self-fencing over, with the candidates that were in force.
 again
 watch again 7
 
-# It is not wanted any more, and others may still rely on it: the next process knows.
+# It is disarmed, and others may still rely on it: the next process knows that.
 gnt-ha self-fence disarm >/dev/null
 again
 watch disarming 6
@@ -112,7 +112,7 @@ sleep 1
 watch armed 2
 
 echo "@@ log $(tr '\n' ' ' </run/self-fence.log)"
-# One candidate is cut off. Of the other one nothing is left but the kernel, which answers whoever pings it: that is no proof.
+# One candidate is cut off. Of the other one only the kernel is left, which answers a ping: that is not a proof.
 ip address del 192.0.2.2/32 dev lo
 kill "$daemons"
 say cut

@@ -1,4 +1,4 @@
-//! Debian's kernel and its watchdog's modules, out of the package: nothing is installed.
+//! Unpacks Debian's kernel and its watchdog modules from the package. Nothing is installed.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,19 @@ const META: &str = "linux-image-amd64";
 /// The modules, in the order in which they are loaded.
 pub const MODULES: [&str; 2] = ["watchdog.ko", "i6300esb.ko"];
 
-/// A kernel, unpacked.
+/// An unpacked kernel.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// What boots.
+    /// The kernel image.
     pub image: PathBuf,
-    /// The files of [`MODULES`].
+    /// The files of [`MODULES`], in the same order.
     pub modules: Vec<PathBuf>,
 }
 
-/// The kernel of the package, which is downloaded into `folder` once.
+/// Returns the kernel of the package, which is downloaded into `folder` once.
 ///
 /// # Errors
-/// What apt, dpkg-deb or tar say, or what is not in the package.
+/// The error of apt, dpkg-deb or tar, or the file that the package does not have.
 pub fn kernel(folder: &Path) -> io::Result<Kernel> {
     fs::create_dir_all(folder)?;
     let name = package()?;
@@ -32,12 +32,12 @@ pub fn kernel(folder: &Path) -> io::Result<Kernel> {
         return Ok(kernel);
     }
     if packages(folder, &name)?.is_none() && download(folder, &name).is_err() {
-        // The list of the packages may be older than the archive.
+        // The list of packages may be older than the archive.
         said("apt-get", Command::new("apt-get").args(["update", "-qq"]))?;
         download(folder, &name)?;
     }
     let package = packages(folder, &name)?.ok_or_else(|| missing(&format!("{name}_*.deb"), folder))?;
-    // What was interrupted half-way is not found under this name.
+    // An interrupted download does not have this name.
     let partial = folder.join(format!("{name}.partial"));
     for left in [&partial, &unpacked] {
         if left.exists() {
@@ -53,7 +53,7 @@ fn download(folder: &Path, name: &str) -> io::Result<()> {
     said("apt-get", Command::new("apt-get").args(["download", "-qq", name]).current_dir(folder)).map(drop)
 }
 
-/// What the meta package depends on now.
+/// Returns the package on which the meta package depends now.
 fn package() -> io::Result<String> {
     let text = said("apt-cache", Command::new("apt-cache").args(["depends", META]))?;
     let first = text.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
@@ -65,7 +65,7 @@ fn packages(folder: &Path, name: &str) -> io::Result<Option<PathBuf>> {
     Ok(files(folder)?.into_iter().find(|path| is(path, |file| file.starts_with(&start) && file.ends_with(".deb"))))
 }
 
-/// Only what is needed: the whole is hundreds of megabytes.
+/// Unpacks only the needed files: the whole package has hundreds of megabytes.
 fn unpack(package: &Path, into: &Path) -> io::Result<()> {
     fs::create_dir_all(into)?;
     let mut opened = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
@@ -103,7 +103,7 @@ fn missing(what: &str, folder: &Path) -> io::Error {
     io::Error::other(format!("there is no {what} in {}", folder.display()))
 }
 
-/// What a program printed, if it did what it was to do.
+/// Returns the output of a program, if it succeeded.
 fn said(program: &str, command: &mut Command) -> io::Result<String> {
     let output = command.stderr(Stdio::piped()).output()?;
     if !output.status.success() {

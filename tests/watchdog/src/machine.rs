@@ -1,4 +1,4 @@
-//! The machine: QEMU without acceleration, which any host has, ended by its first reset.
+//! Runs the machine: QEMU without acceleration, which works on any host; its first reset ends it.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,17 +12,17 @@ use serde_json::Value;
 
 use crate::kernel::Kernel;
 
-/// How a machine ended.
+/// The end of a machine.
 #[derive(Debug)]
 pub struct Ended {
-    /// What came to its serial console.
+    /// The output on its serial console.
     pub console: String,
-    /// What QEMU told of it (`docs/interop/qemu-qmp-ref`, `WATCHDOG`, `SHUTDOWN`), in order.
+    /// QEMU's events of it (`docs/interop/qemu-qmp-ref`, `WATCHDOG`, `SHUTDOWN`), in order.
     pub events: Vec<Value>,
 }
 
 impl Ended {
-    /// The data of the first event of this name.
+    /// Returns the data of the first event of this name.
     #[must_use]
     pub fn event(&self, name: &str) -> Option<&Value> {
         self.events.iter().find(|event| event["event"] == name).map(|event| &event["data"])
@@ -32,7 +32,7 @@ impl Ended {
 /// Boots `kernel` with this initramfs and waits until the machine is reset.
 ///
 /// # Errors
-/// When QEMU cannot be run, or the machine runs on after `limit`: with what its console says.
+/// If QEMU cannot be run, or the machine still runs after `limit`: with the output on its console.
 pub fn run(kernel: &Kernel, initramfs: &[u8], folder: &Path, limit: Duration) -> io::Result<Ended> {
     let archive = folder.join("initramfs.cpio");
     let console = folder.join("console");
@@ -40,7 +40,7 @@ pub fn run(kernel: &Kernel, initramfs: &[u8], folder: &Path, limit: Duration) ->
     let mut machine = Machine { child: start(kernel, &archive, &console)?, console };
     let stdin = machine.child.stdin.take();
     let stdout = machine.child.stdout.take().ok_or_else(|| io::Error::other("QEMU has no output"))?;
-    // No event is sent before that.
+    // QEMU sends no event before that.
     let mut stdin = stdin.ok_or_else(|| io::Error::other("QEMU has no input"))?;
     stdin.write_all(b"{\"execute\": \"qmp_capabilities\"}\n")?;
     let (sender, told) = channel();
@@ -84,7 +84,7 @@ fn start(kernel: &Kernel, archive: &Path, console: &Path) -> io::Result<Child> {
     qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
 }
 
-/// Ends with the test.
+/// A process that ends with the test.
 struct Machine {
     child: Child,
     console: PathBuf,

@@ -1,7 +1,8 @@
-//! Plays master candidates at the addresses that are its arguments after the key's file: `confd` answers that whoever asks may run,
-//! `echo` as another node's self-fence daemon does.
+//! Answers as master candidates at the addresses that are its arguments after the key's file: `confd` answers that the
+//! sender may run, `echo` as another node's self-fencing daemon does.
 //!
-//! The signature of confd is Ganeti's (`lib/serializer.py`, `DumpSignedJson`): of the salt and the message, by the cluster's key.
+//! The signature of confd is Ganeti's (`lib/serializer.py`, `DumpSignedJson`): over the salt and the message, with the
+//! cluster's key.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Until the network fails, which is returned.
+/// Answers until the network fails; returns that error.
 fn echo(address: &str, key: &[u8]) -> io::Error {
     let serve = || -> io::Result<()> {
         let address: IpAddr = address.parse().map_err(io::Error::other)?;
@@ -58,7 +59,7 @@ fn echo(address: &str, key: &[u8]) -> io::Error {
     serve().err().unwrap_or_else(|| io::Error::other("it ended"))
 }
 
-/// Until the network fails, which is returned.
+/// Answers until the network fails; returns that error.
 fn confd(address: &str, key: &[u8]) -> io::Error {
     let socket = match UdpSocket::bind((address, PORT)) {
         Ok(socket) => socket,
@@ -71,7 +72,7 @@ fn confd(address: &str, key: &[u8]) -> io::Error {
             Err(error) => return error,
         };
         if let Some(answer) = answer(&buffer[..length], key) {
-            // Whoever cannot be reached asks again.
+            // A host that cannot be reached asks again.
             let _ = socket.send_to(&answer, from);
         }
     }

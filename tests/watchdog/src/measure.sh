@@ -1,7 +1,7 @@
 #!/bin/busybox sh
-# The first process of the guest whose watchdog is measured. Its disk is memory, so what is noted goes to the console as well,
-# each line of the notes once, behind @@. The shell reads by itself: a process for each look would have the console say the
-# last notes too late, which is then a host that ended before its watchdog.
+# The first process of the guest whose watchdog is measured. Its disk is in memory, so the notes also go to the console,
+# each line once, after @@. The shell reads them itself. With a process for each read the last notes would reach the
+# console too late, and the host would seem to have ended before its watchdog expired.
 
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -14,7 +14,7 @@ hostname n1.lab
 insmod /modules/watchdog.ko
 insmod /modules/i6300esb.ko nowayout=1 heartbeat=4
 
-# An instance runs: nothing is reset.
+# An instance runs: the host is not reset.
 mkdir -p /run/ganeti/fake-hypervisor
 : >/run/ganeti/fake-hypervisor/web
 gnt-ha self-fence measure start --confirm

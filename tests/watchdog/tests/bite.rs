@@ -1,4 +1,4 @@
-//! Self-fencing on a watchdog that resets a machine: what a node that is cut off does in the end.
+//! Self-fencing with a watchdog that resets a machine: the end of a node that is cut off.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -14,20 +14,20 @@ use real_watchdog::archive::Archive;
 use real_watchdog::kernel::{Kernel, MODULES, kernel};
 use real_watchdog::machine;
 
-/// As [`CONFIG`] has them.
+/// The times of [`CONFIG`].
 const TERMS: LeaseTimes = LeaseTimes { lease_ms: 4_000, watchdog_ms: 3_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
-/// Another time than the 4 s with which the driver is loaded: it is set, and read back.
+/// A timeout other than the 4 s with which the driver is loaded: it is set, and read back.
 const CONFIG: &str = "[self_fence]\nlease = 4\nwatchdog_timeout = 3\nstop_time = 1\n";
 
 const INIT: &str = include_str!("../src/init.sh");
 
 const MEASURE: &str = include_str!("../src/measure.sh");
 
-/// Much more than it takes.
+/// The limit of a run: much more than it takes.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// What the guest said at a moment.
+/// The guest's report at one time.
 #[derive(Debug)]
 struct Said {
     word: String,
@@ -35,8 +35,8 @@ struct Said {
     status: Option<Status>,
 }
 
-/// "A node that nobody lets run is reset": by the watchdog, not before its lease has ended and not after the bound. And as
-/// long as a majority lets it run, by whichever word, nothing resets it.
+/// The watchdog resets a node without a lease, not before its lease has ended and not after the wait time. While a
+/// majority grants, by confd or echo, nothing resets it.
 #[test]
 fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     let kernel = unpacked_kernel();
@@ -66,13 +66,14 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
 
     let echo = all("echo").pop().and_then(|said| said.status.as_ref()).unwrap();
     assert!(echo.candidates.values().all(|word| word == "alive"), "{echo:?}");
-    // Each of them goes on for longer than the lease, or the watchdog: petted while it is let run, and only by that.
+    // Each phase is longer than the lease or the watchdog's timeout: keepalives are sent only while the node has a
+    // lease.
     for word in ["echo", "nobody", "unreadable", "again", "armed"] {
         assert_eq!(phases(word), only(Phase::Armed), "{word}:\n{console}");
     }
     assert_ne!(all("echo")[0].status.as_ref().unwrap().pid, all("again")[6].status.as_ref().unwrap().pid);
 
-    // "Keeps its discipline": by the majority of those who were in force, whichever process it is.
+    // It keeps its discipline by the majority of the candidates that were in force, in whichever process.
     assert_eq!(phases("disarming"), only(Phase::Disarming), "{console}");
     let disarming = all("disarming").pop().and_then(|said| said.status.as_ref()).unwrap();
     assert_eq!(disarming.in_force, leased.in_force);
@@ -81,7 +82,7 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
         "{disarming:?}"
     );
 
-    // The lease that it had last; the status is written once a second, and says it for the moment when it is written.
+    // The last lease. The status is written once per second, and holds for the time at which it is written.
     let lost = all("lost");
     let last_lease = |said: &&Said| {
         let status = said.status.as_ref()?;
@@ -98,7 +99,7 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
         "{console}"
     );
 
-    // Not a panic, and not the end of its first process.
+    // The reset is neither a panic nor the end of the first process.
     assert!(!console.contains("Kernel panic"), "{console}");
     assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
     let end = ended.event("SHUTDOWN").unwrap();
@@ -106,8 +107,8 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     println!("lease ended at {lease_end} ms, last word at {} ms, bound {:?}", last.up_ms, granted + TERMS.bound());
 }
 
-/// A host that stops its keepalives is reset by its watchdog, and what it noted until then tells the next boot when. What
-/// serves is not reset.
+/// A host that stops its keepalives is reset by its watchdog, and its notes until then show the next boot when. A
+/// serving host is not reset.
 #[test]
 fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
     let kernel = unpacked_kernel();
@@ -120,8 +121,8 @@ fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
     assert!(console.contains("== state inactive"), "nothing was opened before:\n{console}");
     assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
 
-    // The next boot is this host, with what the guest's disk had.
-    // The reset may cut the last line short.
+    // The next boot is simulated on this host, with the content of the guest's disk. The reset may truncate the last
+    // line.
     let whole = &console[..=console.rfind('\n').unwrap()];
     let notes: Vec<&str> = whole.lines().filter_map(|line| line.trim_end_matches('\r').strip_prefix("@@ ")).collect();
     assert!(notes.len() > 1, "{console}");
@@ -150,13 +151,13 @@ fn said(line: &str) -> Option<Said> {
     Some(Said { word: word.to_owned(), up_ms, status: serde_json::from_str(status).ok()? })
 }
 
-/// The kernel, which is downloaded and unpacked once: the tests of this file run at once.
+/// Returns the kernel, which is downloaded and unpacked once: the tests of this file run in parallel.
 fn unpacked_kernel() -> &'static Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
     KERNEL.get_or_init(|| kernel(&programs().join("../watchdog")).unwrap())
 }
 
-/// Where the programs are built.
+/// Returns the directory of the built programs.
 fn programs() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_candidates-confd")).parent().unwrap().to_owned()
 }
@@ -197,7 +198,7 @@ fn initramfs(kernel: &Kernel, init: &str) -> Vec<u8> {
     archive.finish()
 }
 
-/// The shared libraries of a program, and what loads them.
+/// Returns the shared libraries of a program, and their loader.
 fn needed_by(program: &Path) -> BTreeSet<String> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

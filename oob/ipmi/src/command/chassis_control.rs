@@ -4,20 +4,20 @@ use std::convert::Infallible;
 
 use ipmi_rs::connection::{IpmiCommand, Message, NetFn};
 
-/// Turns power off or on. Needs operator level.
+/// The Chassis Control command: turns power off or on. Needs operator level.
 ///
-/// Success means accepted, not done: read the chassis status until it agrees. The BMC's own cycle, reset and soft
-/// shutdown are left out: their effect cannot be told apart from nothing having happened.
+/// Success means that the BMC accepted the command: read the chassis status until it agrees. The BMC's own cycle, reset
+/// and soft shutdown are left out: their effect cannot be distinguished from no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChassisControl {
     /// Power off at once, without asking the operating system.
     PowerDown,
-    /// Power on.
+    /// Power on at once.
     PowerUp,
 }
 
 impl ChassisControl {
-    /// The control number.
+    /// Returns the number of the control on the wire.
     pub fn value(self) -> u8 {
         match self {
             Self::PowerDown => 0,

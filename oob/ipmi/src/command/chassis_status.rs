@@ -2,7 +2,7 @@
 
 use ipmi_rs::connection::{IpmiCommand, Message, NetFn, NotEnoughData};
 
-/// Asks for power state and faults. Needs user level.
+/// The Get Chassis Status command: asks for power state and faults. Needs user level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GetChassisStatus;
 
@@ -11,7 +11,7 @@ pub struct GetChassisStatus;
 pub struct ChassisStatus {
     /// Whether system power is on.
     pub power_on: bool,
-    /// Shut down because of a power overload.
+    /// The host was shut down because of a power overload.
     pub power_overload: bool,
     /// Interlock: a panel switch keeps power off.
     pub interlock: bool,
@@ -19,51 +19,51 @@ pub struct ChassisStatus {
     pub power_fault: bool,
     /// A control command to turn power on or off did not take effect.
     pub power_control_fault: bool,
-    /// What happens when mains power comes back.
+    /// The chassis' behaviour when mains power returns.
     pub restore_policy: PowerRestorePolicy,
-    /// Why power went down last.
+    /// The reason of the last power-down.
     pub last_event: LastPowerEvent,
-    /// Chassis intrusion.
+    /// The chassis is or was open (intrusion).
     pub intrusion: bool,
-    /// Front panel lockout.
+    /// The front panel's buttons are locked.
     pub front_panel_lockout: bool,
-    /// A drive fault.
+    /// The chassis reports a drive fault.
     pub drive_fault: bool,
-    /// A cooling or fan fault.
+    /// The chassis reports a cooling or fan fault.
     pub cooling_fault: bool,
 }
 
-/// What a chassis does when mains power comes back.
+/// The behaviour of a chassis when mains power returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PowerRestorePolicy {
-    /// Stays off.
+    /// The chassis stays off.
     StaysOff,
-    /// Goes to the state it had.
+    /// The chassis returns to the state that it had before.
     Previous,
-    /// Powers up: a machine that is off now may be on after a power cut.
+    /// The chassis powers up: a machine that is off now may be on after a power cut.
     PowersUp,
-    /// Not told.
+    /// The BMC does not report its behaviour.
     #[default]
     Unknown,
 }
 
-/// Why power went down last; several may be set.
+/// The reasons of the last power-down; several may be set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastPowerEvent {
-    /// Mains failed.
+    /// Mains power failed.
     pub ac_failed: bool,
-    /// Power overload.
+    /// The host was powered down by an overload.
     pub overload: bool,
-    /// Interlock.
+    /// The host was powered down because the interlock became active.
     pub interlock: bool,
-    /// Power fault.
+    /// The host was powered down by a power fault.
     pub fault: bool,
-    /// Last power-on was by an IPMI command.
+    /// The last power-on was caused by an IPMI command.
     pub on_by_command: bool,
 }
 
 impl ChassisStatus {
-    /// Reads the bytes after the completion code; three are needed, a fourth is optional.
+    /// Parses the bytes after the completion code; three are needed, a fourth is optional. `None` if there are fewer.
     pub fn decode(data: &[u8]) -> Option<Self> {
         let &[power, event, misc] = data.first_chunk::<3>()?;
         let bit = |byte: u8, bit: u8| byte & (1 << bit) != 0;
@@ -93,7 +93,7 @@ impl ChassisStatus {
         })
     }
 
-    /// The bytes after the completion code.
+    /// Returns the three bytes after the completion code.
     pub fn encode(&self) -> [u8; 3] {
         let policy = match self.restore_policy {
             PowerRestorePolicy::StaysOff => 0,

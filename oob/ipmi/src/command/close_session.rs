@@ -4,10 +4,10 @@ use std::convert::Infallible;
 
 use ipmi_rs::connection::{IpmiCommand, Message, NetFn};
 
-/// Gives the session's slot back to the BMC.
+/// The Close Session command: frees the session's slot in the BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseSession {
-    /// The BMC's session ID.
+    /// The session ID that the BMC chose.
     pub managed_session_id: u32,
 }
 

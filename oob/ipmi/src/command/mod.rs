@@ -1,4 +1,4 @@
-//! The commands of power control and health that `ipmi-rs` lacks, in its own form.
+//! The commands of power control and health that `ipmi-rs` does not have, in its form.
 
 mod chassis_control;
 mod chassis_status;
@@ -14,7 +14,7 @@ pub use self_test::{GetSelfTestResults, SelfTest, SelfTestFailures};
 pub use sensor_record::{GetSensorRecord, SensorRecord, ThresholdSensor};
 pub use set_privilege::SetSessionPrivilegeLevel;
 
-/// A command's name in the specification, for messages.
+/// Returns a command's name in the specification, for messages.
 pub fn name(net_fn: u8, command: u8) -> &'static str {
     match (net_fn & !1, command) {
         (0x00, 0x01) => "Get Chassis Status",
@@ -35,7 +35,7 @@ pub fn name(net_fn: u8, command: u8) -> &'static str {
     }
 }
 
-/// What a completion code says (IPMI 2.0 table 5-2).
+/// Returns the meaning of a completion code (IPMI 2.0 table 5-2).
 pub fn completion_text(code: u8) -> &'static str {
     match code {
         0x00 => "completed",
@@ -67,7 +67,7 @@ pub fn completion_text(code: u8) -> &'static str {
     }
 }
 
-/// Completion codes after which the same request may be sent again.
+/// Whether the same request may be sent again after this completion code.
 pub fn is_retryable(code: u8) -> bool {
     matches!(code, 0xC0 | 0xC3 | 0xC4 | 0xD2)
 }

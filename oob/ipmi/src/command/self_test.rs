@@ -2,11 +2,11 @@
 
 use ipmi_rs::connection::{IpmiCommand, Message, NetFn, NotEnoughData};
 
-/// Asks for the BMC's opinion of itself. Needs user level.
+/// The Get Self Test Results command: asks for the result of the BMC's self test. Needs user level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GetSelfTestResults;
 
-/// The BMC's opinion of itself.
+/// The result of the BMC's self test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfTest {
     /// 55h: all tests passed.
@@ -17,18 +17,18 @@ pub enum SelfTest {
     Failed(SelfTestFailures),
     /// 58h: fatal hardware error, with the vendor's detail byte.
     Fatal(u8),
-    /// Any other result with its detail byte.
+    /// Any other result, with its detail byte.
     Other(u8, u8),
 }
 
-/// What failed in a self test; several may be set.
+/// The failures of a self test; several may be set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SelfTestFailures {
-    /// Cannot access the SEL device.
+    /// The BMC cannot access the SEL device.
     pub sel: bool,
-    /// Cannot access the SDR repository.
+    /// The BMC cannot access the SDR repository.
     pub sdr: bool,
-    /// Cannot access the BMC's FRU device.
+    /// The BMC cannot access its FRU device.
     pub fru: bool,
     /// IPMB signal lines do not respond.
     pub ipmb: bool,
@@ -43,7 +43,7 @@ pub struct SelfTestFailures {
 }
 
 impl SelfTest {
-    /// Reads the two bytes after the completion code.
+    /// Parses the two bytes after the completion code; `None` if there are fewer.
     pub fn decode(data: &[u8]) -> Option<Self> {
         let &[result, detail] = data.first_chunk::<2>()?;
         let bit = |bit: u8| detail & (1 << bit) != 0;

@@ -1,38 +1,41 @@
-//! Get SDR (IPMI 2.0 section 33.12), as much of a sensor's record as its reading needs.
+//! Get SDR (IPMI 2.0 section 33.12): parses as much of a sensor's record as its reading needs.
 //!
-//! `ipmi-rs` reads whole records, and panics at some that a BMC may send: it indexes past short ones and takes reserved
-//! bits for impossible. Here a record that cannot be read is passed over, and the next one is known all the same.
+//! `ipmi-rs` parses whole records, and panics at some that a BMC may send: it indexes past the end of short ones and
+//! takes reserved bits for impossible. Here a record that cannot be parsed is skipped, and the next one is known all
+//! the same.
 
 use ipmi_rs::connection::{IpmiCommand, Message, NetFn, NotEnoughData};
 use ipmi_rs::storage::sdr::RecordId;
 use ipmi_rs::storage::sdr::record::SensorKey;
 
-/// Asks for one record of the sensor data repository, in one piece. Needs user level.
+/// The Get SDR command: asks for one record of the sensor data repository, in one piece. Needs user level.
 #[derive(Clone, Copy, Debug)]
 pub struct GetSensorRecord(pub RecordId);
 
-/// One record, and which comes after it.
+/// One record, and the id of the next one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SensorRecord {
-    /// The record after this one.
+    /// The id of the next record.
     pub next: RecordId,
-    /// The threshold sensor that the record describes; none if it describes anything else, or cannot be read.
+    /// The threshold sensor that the record describes; `None` if the record describes anything else, or cannot be
+    /// parsed.
     pub sensor: Option<ThresholdSensor>,
 }
 
 /// A sensor that the BMC compares with thresholds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThresholdSensor {
-    /// Where and how to ask for its reading.
+    /// The key with which its reading is requested.
     pub key: SensorKey,
     /// Its name in the record; empty if that is not 8-bit text.
     pub name: String,
 }
 
-/// Record type, and where its ID string type/length byte is, behind the 5 bytes of the header (tables 43-1 and 43-2).
+/// Record types, each with the offset of the type/length byte of its ID string, behind the 5 bytes of the header
+/// (tables 43-1 and 43-2).
 const RECORDS: [(u8, usize); 2] = [(0x01, 42), (0x02, 26)];
 
-/// Where the event/reading type code is, and its value for threshold sensors (table 42-1).
+/// The offset of the event/reading type code, and its value for threshold sensors (table 42-1).
 const READING_TYPE: (usize, u8) = (8, 0x01);
 
 impl From<GetSensorRecord> for Message {
@@ -64,7 +67,7 @@ fn threshold_sensor(record: &[u8]) -> Option<ThresholdSensor> {
     Some(ThresholdSensor { key, name })
 }
 
-/// A type/length byte and text (section 43.15); whatever is no 8-bit text stays unnamed.
+/// Parses a type/length byte and its text (section 43.15). A text that is not 8-bit text becomes an empty name.
 fn name(bytes: &[u8]) -> String {
     const EIGHT_BIT: u8 = 0b11;
     let Some((&type_length, text)) = bytes.split_first() else { return String::new() };

@@ -4,7 +4,7 @@ use ipmi_rs::connection::{IpmiCommand, Message, NetFn, NotEnoughData};
 
 use crate::Privilege;
 
-/// Raises the session from user level, where every session starts.
+/// The Set Session Privilege Level command: raises the session from user level, at which every session starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetSessionPrivilegeLevel(pub Privilege);
 
@@ -15,7 +15,7 @@ impl From<SetSessionPrivilegeLevel> for Message {
 }
 
 impl IpmiCommand for SetSessionPrivilegeLevel {
-    /// The number of the level the session now has.
+    /// The number of the level that the session has now.
     type Output = u8;
     type Error = NotEnoughData;
 

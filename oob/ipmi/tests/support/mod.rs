@@ -1,4 +1,4 @@
-//! What the tests with a responder share.
+//! Helpers for the tests with a responder.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "each test binary uses a part of it")]
 
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub(crate) fn open(bmc: &Responder) -> Session {
     Session::open(&target(bmc), soon()).unwrap()
 }
 
-/// The error of a login, whose message and hint must be one line without the secrets.
+/// Returns the error of a login, and checks that its message and hint are one line without the secrets.
 pub(crate) fn refused(target: &Target, deadline: Instant) -> Error {
     let error = Session::open(target, deadline).expect_err("the login must fail");
     for text in [error.to_string(), error.hint().to_owned(), format!("{error:?} {target:?}")] {

@@ -1,4 +1,4 @@
-//! `noded-call` against nodeds that are not well: every node has exactly one line, and nothing but noded's own word is `ok`.
+//! `noded-call` against nodeds that fail: every node has exactly one line, and only noded's own answer is `ok`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -28,7 +28,7 @@ impl Bench {
         Self { pki, noded }
     }
 
-    /// Its noded shows another certificate than the cluster's.
+    /// The node's noded presents another certificate than the cluster's.
     fn showing(pki: Pki, identity: &Identity) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shown = folder.path().join("shown.pem");
@@ -37,7 +37,7 @@ impl Bench {
         Self { pki, noded }
     }
 
-    /// Node `n` is at 127.0.0.n, and its noded does what [`noded::Manner::of`] says.
+    /// Returns a request to these nodes: node `n` is at 127.0.0.n, and its noded does what [`noded::Manner::of`] says.
     fn request(&self, nodes: &[u8]) -> Value {
         let call =
             |n: &u8| json!({"node": format!("n{n}.lab"), "address": format!("127.0.0.{n}"), "arguments": ["a", n]});
@@ -61,13 +61,13 @@ fn run_text(text: &[u8], environment: &[(&str, &str)]) -> Output {
     feed(child, text)
 }
 
-/// What it says of this. It may end before it has read everything.
+/// Writes the input to `noded-call`, and returns its output. It may end before it has read everything.
 fn feed(mut child: Child, text: &[u8]) -> Output {
     let _ = child.stdin.take().unwrap().write_all(text);
     child.wait_with_output().unwrap()
 }
 
-/// Each node's line, in the order of the nodes.
+/// Returns each node's line, in the order of the nodes.
 fn lines(output: &Output, nodes: &[u8]) -> Vec<Result<Value, String>> {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
@@ -86,7 +86,7 @@ fn lines(output: &Output, nodes: &[u8]) -> Vec<Result<Value, String>> {
     answers
 }
 
-/// House rule: unknown is never success.
+/// Rule: an unknown result is never a success.
 #[test]
 fn only_what_noded_says_is_ok() {
     let bench = Bench::new();
@@ -102,7 +102,7 @@ fn only_what_noded_says_is_ok() {
     assert!(why(6).contains("HTTP 301"), "a redirect is not followed: {}", why(6));
 }
 
-/// An answer without end must not fill the memory of the host that fences.
+/// An endless answer must not fill the memory of the host that fences.
 #[test]
 fn an_answer_that_is_too_large_is_none() {
     let bench = Bench::new();
@@ -111,7 +111,7 @@ fn an_answer_that_is_too_large_is_none() {
     assert!(answers[1].is_ok());
 }
 
-/// What a node answers is data: no control character of it, and no more than a line, reaches who reads our errors.
+/// A node's answer is data: no control character of it, and no more than one line, is in our errors.
 #[test]
 fn an_error_with_what_a_node_said_is_one_short_line() {
     let bench = Bench::new();
@@ -123,7 +123,7 @@ fn an_error_with_what_a_node_said_is_one_short_line() {
     }
 }
 
-/// A node that is frozen, or does not exist, costs the others nothing but the time-out.
+/// A node that hangs, or does not exist, costs the others only the timeout.
 #[test]
 fn one_that_is_silent_has_a_line_too() {
     let bench = Bench::new();
@@ -132,14 +132,14 @@ fn one_that_is_silent_has_a_line_too() {
     let answers = lines(&run(&request, &[]), &[61, 1]);
     assert!(answers[0].as_ref().unwrap_err().contains("noded cannot be asked"));
     assert!(answers[1].is_ok());
-    // Nobody listens there any more.
+    // No program listens there any more.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut request = bench.request(&[1]);
     request["port"] = json!(closed);
     assert!(lines(&run(&request, &[]), &[1])[0].as_ref().unwrap_err().contains("noded cannot be asked"));
 }
 
-/// Each candidate may run anything as root on each node, so whoever answers must be a node: `lib/rpc/node.py` verifies the
+/// Each candidate may run any program as root on each node, so only a node may answer: `lib/rpc/node.py` verifies the
 /// peer, too.
 #[test]
 fn a_noded_of_another_cluster_is_not_believed() {
@@ -151,7 +151,7 @@ fn a_noded_of_another_cluster_is_not_believed() {
     assert_eq!(bench.noded.heard(), 0, "nothing was told to it");
 }
 
-/// `lib/server/noded.py` knows candidates by the digest of their certificate.
+/// `lib/server/noded.py` identifies candidates by the digest of their certificate.
 #[test]
 fn this_hosts_certificate_is_shown() {
     let bench = Bench::new();
@@ -161,7 +161,7 @@ fn this_hosts_certificate_is_shown() {
     assert!(lines(&run(&request, &[]), &[1])[0].as_ref().unwrap_err().contains("HTTP 403"));
 }
 
-/// A proxy that somebody's environment names must not be told what nodes are told, nor hold up a fencing.
+/// A proxy of the environment must not get the requests to nodes, nor delay a fencing.
 #[test]
 fn no_proxy_is_asked() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! A noded for tests: HTTPS with certificates as Ganeti makes them, many nodes on one port, misbehaving on demand.
+//! A noded for tests: HTTPS with certificates as Ganeti makes them, many nodes on one port, faults on demand.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ impl Pki {
         pki
     }
 
-    /// The cluster's.
+    /// The key and certificate of the cluster.
     pub(crate) fn cluster(&self) -> Identity {
         let pem = read(&self.server());
         Identity { key: PKey::private_key_from_pem(&pem).unwrap(), certificate: X509::from_pem(&pem).unwrap() }
@@ -55,16 +55,16 @@ impl Pki {
 /// The subject of every Ganeti cluster's certificate (`lib/utils/x509.py`, `lib/_constants.py`).
 pub(crate) const CLUSTER: &str = "ganeti.example.com";
 
-/// A key and its certificate.
+/// A private key and its certificate.
 pub(crate) struct Identity {
     key: PKey<Private>,
     certificate: X509,
 }
 
 impl Identity {
-    /// X.509 version 1, signed by itself without a signer.
+    /// Makes a self-signed certificate of X.509 version 1, without an issuer.
     pub(crate) fn new(common: &str, signer: Option<&Self>) -> Self {
-        // An RSA key takes its time: only Ganeti's own is one.
+        // Making an RSA key takes long: only Ganeti's own is one.
         let key = if common == CLUSTER {
             PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
         } else {
@@ -74,7 +74,7 @@ impl Identity {
         Self::of(key, common, signer)
     }
 
-    /// The same key with another certificate.
+    /// Returns the same key with another certificate.
     pub(crate) fn again(&self, common: &str, signer: Option<&Self>) -> Self {
         Self::of(self.key.clone(), common, signer)
     }
@@ -94,13 +94,13 @@ impl Identity {
         Self { certificate: builder.build(), key }
     }
 
-    /// Key and certificate in one file, as Ganeti has them.
+    /// Writes key and certificate to one file, as Ganeti does.
     pub(crate) fn write(&self, path: &Path) {
         let pem = [self.key.private_key_to_pem_pkcs8().unwrap(), self.certificate.to_pem().unwrap()].concat();
         std::fs::write(path, pem).unwrap();
     }
 
-    /// A folder of trusted certificates with this one in it, as a file and by its hash (c_rehash(1)).
+    /// Makes a directory of trusted certificates with this one in it, as a file and by its hash (c_rehash(1)).
     pub(crate) fn as_store(&self, folder: &Path) {
         let pem = self.certificate.to_pem().unwrap();
         std::fs::write(folder.join("ca-certificates.crt"), &pem).unwrap();
@@ -108,7 +108,7 @@ impl Identity {
     }
 }
 
-/// What the noded at an address does.
+/// The behaviour of the noded at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     Well,
@@ -125,7 +125,7 @@ pub(crate) enum Manner {
 }
 
 impl Manner {
-    /// By the last number of its address.
+    /// Returns the behaviour, by the last number of the address.
     pub(crate) fn of(address: IpAddr) -> Self {
         let IpAddr::V4(address) = address else { return Self::Well };
         match address.octets()[3] {
@@ -144,7 +144,7 @@ impl Manner {
     }
 }
 
-/// In JSON: it would set a terminal's title, forge a second line, and go on for long.
+/// A text in JSON that would set a terminal's title, forge a second line, and is long.
 const HOSTILE: &str = concat!(
     "\\u001b]0;owned\\u0007\\nganeti-oob: n2: off\\u009b31m\\u202e ",
     "long long long long long long long long long long long long long long long long long long long long long long long ",
@@ -154,7 +154,7 @@ const HOSTILE: &str = concat!(
     "long long long long long long long long long long long long long long long long long long long long long long long "
 );
 
-/// It serves as long as the test runs.
+/// A noded that serves as long as the test runs.
 pub(crate) struct Noded {
     port: u16,
     heard: Arc<AtomicUsize>,
@@ -165,12 +165,12 @@ impl Noded {
         Self::shows(&pki.server(), pki)
     }
 
-    /// It shows the certificate in this file, and knows the candidate of `pki`.
+    /// Starts a noded that presents the certificate in this file, and knows the candidate of `pki`.
     pub(crate) fn shows(identity: &Path, pki: &Pki) -> Self {
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
         acceptor.set_private_key_file(identity, SslFiletype::PEM).unwrap();
         acceptor.set_certificate_file(identity, SslFiletype::PEM).unwrap();
-        // Any certificate gets in, and is looked at afterwards, as noded does.
+        // Any certificate is accepted in the handshake, and checked afterwards, as noded does.
         acceptor.set_verify_callback(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT, |_, _| true);
         let acceptor = Arc::new(acceptor.build());
         let known = Arc::new(digest(&X509::from_pem(&read(&pki.client())).unwrap()));
@@ -191,7 +191,7 @@ impl Noded {
         self.port
     }
 
-    /// How many requests came through.
+    /// Returns the number of requests that were accepted.
     pub(crate) fn heard(&self) -> usize {
         self.heard.load(Ordering::SeqCst)
     }
@@ -205,7 +205,7 @@ fn digest(certificate: &X509) -> Vec<u8> {
     certificate.digest(MessageDigest::sha1()).unwrap().to_vec()
 }
 
-/// One request, as `lib/http/server.py` answers it. Whatever goes wrong ends the connection.
+/// Answers one request, as `lib/http/server.py` does. Any failure ends the connection.
 fn serve(stream: TcpStream, acceptor: &SslAcceptor, known: &[u8], heard: &AtomicUsize) -> Option<()> {
     let manner = Manner::of(stream.local_addr().ok()?.ip());
     let is_refused = matches!(stream.local_addr().ok()?.ip(), IpAddr::V4(ip) if ip.octets()[3] == 51);

@@ -1,5 +1,5 @@
-//! Who may answer as a node: who has the key of the cluster's `server.pem`, and nobody whom the system trusts besides.
-//! Whoever is believed here answers for every node, about every power state.
+//! Only a host with the key of the cluster's `server.pem` may answer as a node; the system's trusted certificates do
+//! not count. A host that is trusted here answers for every node, about every power state.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::noded::{CLUSTER, Identity, Noded, Pki};
 use crate::{Bench, lines, run, run_text};
 
-/// What libcurl calls it when a chain does not end in the given certificate, and when the key is not the pinned one.
+/// libcurl's errors for a chain that does not end in the given certificate, and for a key that is not the pinned one.
 fn assert_refused(bench: &Bench, environment: &[(&str, &str)]) -> String {
     let answers = lines(&run(&bench.request(&[1]), environment), &[1]);
     let why = answers[0].clone().unwrap_err();
@@ -22,7 +22,7 @@ fn assert_refused(bench: &Bench, environment: &[(&str, &str)]) -> String {
 fn a_certificate_that_the_systems_store_trusts_is_refused() {
     let ca = Identity::new("A Public CA", None);
     no_store_is_asked(&Bench::showing(Pki::new(), &Identity::new("n1.lab", Some(&ca))), &ca);
-    // Nobody else speaks for the cluster's own key either.
+    // No other certificate proves the cluster's own key either.
     let pki = Pki::new();
     let shown = pki.cluster().again("n1.lab", Some(&ca));
     no_store_is_asked(&Bench::showing(pki, &shown), &ca);
@@ -44,7 +44,7 @@ fn no_store_is_asked(bench: &Bench, ca: &Identity) {
     in_place_of_the_systems_store(bench, store.path());
 }
 
-/// The same with the store where libcurl's own default is: it needs a mount namespace.
+/// The same with a store at libcurl's own default path: it needs a mount namespace.
 fn in_place_of_the_systems_store(bench: &Bench, store: &Path) {
     let script = "mount --bind \"$1\" /etc/ssl/certs && exec \"$2\"";
     let own = env!("CARGO_BIN_EXE_noded-call");
@@ -67,13 +67,13 @@ fn in_place_of_the_systems_store(bench: &Bench, store: &Path) {
     assert_eq!(bench.noded.heard(), 0);
 }
 
-/// All clusters' certificates have one subject, so a name says nothing.
+/// All clusters' certificates have one subject, so the name proves nothing.
 #[test]
 fn a_certificate_with_the_clusters_name_and_another_key_is_refused() {
     assert_refused(&Bench::showing(Pki::new(), &Identity::new(CLUSTER, None)), &[]);
 }
 
-/// Neither the key alone nor the certificate's chain alone is enough: each is asked for.
+/// Neither the key alone nor the certificate's chain alone is enough: both are checked.
 #[test]
 fn another_certificate_of_the_clusters_key_is_refused() {
     let pki = Pki::new();
@@ -81,7 +81,7 @@ fn another_certificate_of_the_clusters_key_is_refused() {
     assert_refused(&Bench::showing(pki, &other), &[]);
 }
 
-/// A candidate's `client.pem` is signed by the cluster's key. It says who calls, and not that a noded answers.
+/// A candidate's `client.pem` is signed by the cluster's key. It identifies a caller, and not a noded.
 #[test]
 fn what_the_clusters_key_has_signed_is_not_the_clusters_key() {
     let pki = Pki::new();
@@ -95,7 +95,7 @@ fn what_the_clusters_key_has_signed_is_not_the_clusters_key() {
 fn a_renewed_certificate_is_believed_as_soon_as_it_is_in_the_file_and_the_old_no_longer() {
     let cluster = Bench::new();
     assert!(lines(&run(&cluster.request(&[1]), &[]), &[1])[0].is_ok());
-    // Another node has the new files already.
+    // Another node has the new files by now.
     let ahead = Pki::new();
     let bench = Bench { noded: Noded::start(&ahead), pki: cluster.pki };
     assert_refused(&bench, &[]);
@@ -106,13 +106,13 @@ fn a_renewed_certificate_is_believed_as_soon_as_it_is_in_the_file_and_the_old_no
     let before = behind.noded.heard();
     assert!(lines(&run(&behind.request(&[1]), &[]), &[1])[0].is_err());
     assert_eq!(behind.noded.heard(), before);
-    // And the cluster's own, renewed where it is.
+    // The cluster's own file, renewed in place.
     behind.pki.renew();
     let renewed = Bench { noded: Noded::start(&behind.pki), pki: behind.pki };
     assert!(lines(&run(&renewed.request(&[1]), &[]), &[1])[0].is_ok());
 }
 
-/// While it is copied the file may be empty or short. Then nobody is asked: without a key nobody can be believed.
+/// While it is copied the file may be empty or short. Then no node is asked: without a key no host can be trusted.
 #[test]
 fn without_the_clusters_certificate_nobody_is_asked() {
     let bench = Bench::new();
@@ -130,15 +130,15 @@ fn without_the_clusters_certificate_nobody_is_asked() {
     assert_eq!(bench.noded.heard(), 0);
 }
 
-/// What Pacemaker, noded or a login hands on says nothing about how nodes are called: no key is logged, no other library
-/// or configuration of OpenSSL is loaded.
+/// The environment of Pacemaker, noded or a login does not change the calls: no key is logged, and no other library or
+/// configuration of OpenSSL is loaded.
 #[test]
 fn the_environment_changes_nothing() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys");
     let configuration = folder.path().join("openssl.cnf");
-    // It makes each TLS context fail.
+    // This configuration makes each TLS context fail.
     std::fs::write(&configuration, "openssl_conf=a\n[a]\nssl_conf=b\n[b]\nsystem_default=c\n[c]\nMinProtocol=TLSv1.3\nMaxProtocol=TLSv1.2\nCipherString=none\n").unwrap();
     let environment = [
         ("SSLKEYLOGFILE", keys.to_str().unwrap()),

@@ -1,4 +1,4 @@
-//! A fence device as the configuration has it: what it is, whom it may fence, and which machine it switches for whom.
+//! A fence device of the configuration: its kind, its targets, and which machine it switches for each. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,37 +9,38 @@ use crate::core::grade::Grade;
 use crate::core::node::{Match, NodeName, compare};
 use crate::core::pacemaker::tree::Element;
 
-/// A device.
+/// A fence device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// The id of its primitive.
     pub id: String,
-    /// Its agent.
+    /// The type of its agent.
     pub agent: String,
-    /// What it is.
+    /// The kind of the device, which decides what its success proves.
     pub kind: Kind,
-    /// The parameter by which it reboots where Pacemaker means off.
+    /// The parameter that makes it reboot where Pacemaker means off.
     pub reboots_for_off: Option<String>,
-    /// The parameter by which it does another action than Pacemaker means, or takes a machine that it does not find for off.
+    /// The parameter that makes it run another action than Pacemaker means, or report a machine that it does not find
+    /// as off.
     pub is_odd: Option<String>,
-    /// The nodes that it is restricted to; none where that cannot be told.
+    /// The nodes to which it is restricted; `None` if that is unknown.
     only: Option<Vec<String>>,
-    /// None where it cannot be told.
+    /// What decides which machine it switches; `None` if that is unknown.
     machine: Option<Machine>,
 }
 
-/// What decides which machine a device switches.
+/// The parameters that decide which machine a device switches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Machine {
     options: BTreeMap<String, String>,
-    /// The option that Pacemaker fills with the node; none if it fills none.
+    /// The option that Pacemaker fills with the node; `None` if it fills none.
     filled: Option<String>,
-    /// What it fills in for a node, where that is not the node's name.
+    /// The values that Pacemaker fills in for a node, if they are not the node's name.
     map: Vec<(String, Vec<String>)>,
 }
 
 impl Device {
-    /// One of which nothing is known but this.
+    /// Makes a device of which only these values are known.
     pub(super) fn only_known_as(id: &str, agent: &str, kind: Kind) -> Self {
         Self {
             id: id.to_owned(),
@@ -82,8 +83,8 @@ impl Device {
             Some(format!("{name}={}", value.unwrap_or("?").chars().take(40).collect::<String>()))
         };
         let odd_action = |value: &str| !matches!(value, "off" | "reboot");
-        // Another action than Pacemaker means (of `action` it makes both of these, xml2device_params), or something else taken
-        // for off: nobody has seen the power.
+        // With such a parameter the device runs another action than Pacemaker means (of `action` it makes both of
+        // these, `xml2device_params`), or reports something else as off: the power was not read.
         let actions = ["pcmk_off_action", "pcmk_reboot_action", "action", "option"];
         let is_odd = actions.iter().find_map(|name| says(name, &odd_action)).or_else(|| {
             TAKES_FOR_OFF.iter().find_map(|(name, what)| Some(format!("{}: {what} is off", says(name, &is_not_false)?)))
@@ -120,12 +121,12 @@ impl Device {
         })
     }
 
-    /// Whether it may fence a node: only a list that leaves it out says no.
+    /// Returns whether it may fence a node: only a list without the node excludes that.
     pub(super) fn may_fence(&self, node: &NodeName, all: &[NodeName]) -> bool {
         self.only.as_ref().is_none_or(|only| only.iter().any(|name| may_mean(name, node, all)))
     }
 
-    /// What tells the machine that it switches for a node from others; none where that cannot be told.
+    /// Returns what distinguishes the machine that it switches for a node from others; `None` if that is unknown.
     pub(super) fn machine_of(&self, node: &NodeName, nodes: &Topology, all: &[NodeName]) -> Option<BTreeSet<String>> {
         let machine = self.machine.as_ref()?;
         let Some(filled) = &machine.filled else { return Some(machine_of_agent(&self.agent, &machine.options)) };
@@ -147,7 +148,7 @@ impl Device {
 }
 
 impl Machine {
-    /// None where a value depends on a rule, or cannot be read.
+    /// Returns `None` if a value depends on a rule, or cannot be read.
     fn of(sets: &[&Element], map: Vec<(String, Vec<String>)>) -> Option<Self> {
         const DYNAMIC: &str = "dynamic";
         let mut options: BTreeMap<String, String> = BTreeMap::new();
@@ -176,7 +177,7 @@ fn may_mean(name: &str, node: &NodeName, all: &[NodeName]) -> bool {
     NodeName::new(name).is_ok_and(|name| !matches!(compare(&name, node, all), Match::Other))
 }
 
-/// `NODE:PORT[,PORT...]`, with `=` for `:`, too.
+/// Parses `NODE:PORT[,PORT...]`, also with `=` for `:`.
 fn mapped(map: &str) -> Vec<(String, Vec<String>)> {
     let pair = |pair: String| {
         let (name, ports) = pair.split_once([':', '=']).unwrap_or((&pair, ""));
@@ -192,19 +193,20 @@ fn targets(text: &str, separators: [char; 3]) -> Vec<String> {
         .collect()
 }
 
-/// The values of a name, at any depth; none for one that cannot be read.
+/// Returns the values of a name, at any depth; `None` for one that cannot be read.
 pub(super) fn all_values<'a>(element: &'a Element, name: &str) -> Vec<Option<&'a str>> {
     let pairs = element.all("nvpair").into_iter().filter(|pair| pair.get("name") == Some(name));
     pairs.map(|pair| pair.get("value")).collect()
 }
 
-/// The least of several `minimum_grade`; of none, or where others may hold, the agent's own default is among them.
+/// Returns the weakest of several `minimum_grade`. Without a value, or if others may hold, the agent's own default is
+/// among them.
 pub(super) fn least_of(values: &[Option<&str>], or_default: bool) -> Grade {
     const DEFAULT: Grade = Grade::Bounded;
     let of = |value: &Option<&str>| match value.map(str::trim) {
-        // An empty value is none to the agent.
+        // The agent treats an empty value as none.
         Some("") => DEFAULT,
-        // With another word than these the agent fences nothing.
+        // With another word than these the agent does not fence.
         Some(word) => word.parse().ok().filter(|grade| Grade::ACCEPTABLE.contains(grade)).unwrap_or(Grade::Isolated),
         None => Grade::Isolated,
     };

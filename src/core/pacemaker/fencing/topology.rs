@@ -1,4 +1,5 @@
-//! Fencing levels: which of them are a node's (`lib/fencing/st_client.c`, `daemons/fenced/fenced_commands.c`).
+//! Fencing levels: which of them belong to a node (`lib/fencing/st_client.c`, `daemons/fenced/fenced_commands.c`).
+//! Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +10,13 @@ use crate::core::pacemaker::tree::Element;
 /// Pacemaker's nodes, and the levels that its configuration has for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Topology {
-    /// In the order of the document.
+    /// The valid levels, in the order of the document.
     pub(super) levels: Vec<Level>,
-    /// The ids of levels that Pacemaker does not take, and why.
+    /// The ids of levels that Pacemaker does not accept, each with the reason.
     pub(super) refused: Vec<(String, String)>,
     /// Pacemaker's names of the nodes.
     names: Vec<NodeName>,
-    /// Each node's permanent attributes.
+    /// Each node's permanent attributes: node, name, value.
     attributes: Vec<(NodeName, String, String)>,
 }
 
@@ -45,11 +46,11 @@ impl Target {
 }
 
 impl Level {
-    /// None for what Pacemaker does not take: then its id and why.
+    /// Reads a level; the error has the id of a level that Pacemaker does not accept, and the reason.
     fn of(element: &Element) -> Result<Self, (String, String)> {
         let get = |name| element.get(name).map(str::to_owned);
         let id = get("id").unwrap_or_default();
-        // Pacemaker takes no other (`ST_LEVEL_MAX`).
+        // Pacemaker accepts 1 to 9 (`ST_LEVEL_MAX`).
         let index = get("index").unwrap_or_default();
         let number = index.parse().ok().filter(|number| (1..=9).contains(number));
         let of = get("target").map(Target::Name).or_else(|| get("target-pattern").map(Target::Pattern));
@@ -72,7 +73,7 @@ impl Topology {
             nodes.filter_map(|node| Some((NodeName::new(node.get("uname")?).ok()?, node))).collect();
         let mut all = Self { names: nodes.iter().map(|(name, _)| name.clone()).collect(), ..Self::default() };
         for (name, node) in nodes {
-            // Capacities for placement (`utilization`) are no attributes.
+            // Capacities for placement (`utilization`) are not node attributes.
             for pair in node.children_named("instance_attributes").flat_map(|set| set.all("nvpair")) {
                 if let (Some(of), Some(is)) = (pair.get("name"), pair.get("value")) {
                     all.attributes.push((name.clone(), of.to_owned(), is.to_owned()));
@@ -88,19 +89,19 @@ impl Topology {
         all
     }
 
-    /// Pacemaker's own names of a node.
+    /// Returns Pacemaker's own names of a node.
     pub(super) fn called(&self, node: &NodeName, all: &[NodeName]) -> Vec<&NodeName> {
         self.names.iter().filter(|name| means(name, node, all)).collect()
     }
 
-    /// Ganeti's nodes, and those that Pacemaker has beside them.
+    /// Returns Ganeti's nodes, and those that Pacemaker alone has.
     pub(super) fn everybody<'a>(&'a self, all: &'a [NodeName]) -> Vec<&'a NodeName> {
         let is_ganetis = |name: &NodeName| all.iter().any(|node| compare(name, node, all) != Match::Other);
         all.iter().chain(self.names.iter().filter(|name| !is_ganetis(name))).collect()
     }
 
-    /// The levels of `node`, and whether there are no others. The name comes first; of patterns and attributes that fit, any
-    /// one may be taken.
+    /// Returns the levels of `node`, and whether there are no others. A level by name comes first; of patterns and
+    /// attributes that match, any one may be used.
     pub(super) fn levels_of(&self, node: &NodeName, all: &[NodeName]) -> (Vec<&Level>, bool) {
         if self.levels.is_empty() {
             return (Vec::new(), false);
@@ -120,12 +121,12 @@ impl Topology {
         (found, compared.iter().any(|(_, is_of)| *is_of == Some(true)))
     }
 
-    /// Whether a level may be for a node, others of it aside.
+    /// Returns whether a level may be for a node, regardless of the node's other levels.
     pub(super) fn may_be_for(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> bool {
         self.is_of(&level.of, node, &self.called(node, all), all) != Some(false)
     }
 
-    /// None where it cannot be told.
+    /// Returns whether the target means the node; `None` if that is unknown.
     fn is_of(&self, target: &Target, node: &NodeName, called: &[&NodeName], all: &[NodeName]) -> Option<bool> {
         let same = |name: &str| match NodeName::new(name).map(|name| compare(&name, node, all)) {
             Ok(Match::Same) => Some(true),

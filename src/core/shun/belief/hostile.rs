@@ -1,5 +1,5 @@
-//! Answers to `sync`, and questions of `peer`, that nobody sends who means well: none of them changes a grade, an epoch, an
-//! address, or what is refused.
+//! Tests hostile answers to `sync`, and hostile requests to `peer`: none of them changes a grade, an epoch, an address
+//! or what is shunned.
 
 use outside::hostile::{Dice, mutated, reworded};
 use serde_json::json;
@@ -9,10 +9,10 @@ use super::*;
 use crate::core::grade::Grade;
 use crate::core::shun::messages::PeerRequest;
 
-/// How many for each of the two.
+/// The number of hostile messages of each of the two kinds.
 const EACH: usize = 20_000;
 
-/// What this node remembers before.
+/// The shun list of this node before the test.
 fn own() -> ShunList {
     register(&[
         ("n3", entry(2, Grade::Unknown, &["192.0.2.3"])),
@@ -20,7 +20,7 @@ fn own() -> ShunList {
     ])
 }
 
-/// A shun list that says what an attacker wants: everybody is off for ever, and the gateway is to be dropped.
+/// A shun list with an attacker's aims: other nodes are off for ever, and the gateway is to be dropped.
 fn lies() -> ShunList {
     register(&[
         ("n2", entry(1, Grade::Off, &["192.0.2.2"])),
@@ -44,8 +44,7 @@ fn answers() -> Vec<Vec<u8>> {
     [plain, full].iter().map(|answer| answer.to_string().into_bytes()).collect()
 }
 
-/// What a regular node answers is never about another node, whatever it says; and a node that is shunned or a stranger is not
-/// even heard.
+/// The answer of a regular node never counts about another node. A shunned node and a stranger are not believed at all.
 #[test]
 fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     let (mut dice, valid, node) = (Dice::new(1), answers(), name("n3"));
@@ -54,7 +53,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
     let mut read = 0;
     for number in 0..EACH {
-        // Most of what is changed is no JSON any more: as often, what is changed says what it should not.
+        // Most changed bytes are not JSON any more. So every other message has changed values instead.
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
         let Ok(said) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
         read += 1;
@@ -69,7 +68,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
             );
             assert!(heard.node == node && heard.refuses.len() <= crate::core::shun::list::ENTRIES_MOST, "{}", shown());
         }
-        // Of a candidate that lies its receipts are heard: of what it was asked, bounded, and of fencings.
+        // The receipts of a candidate that lies are taken: only those that were requested, bounded, and of fencings.
         let of_candidate = Asked { is_candidate: true, ..asked };
         for (node, told) in answer(said.clone(), of_candidate).into_iter().flat_map(|heard| heard.receipts) {
             assert!(about.contains(&node) && told.len() <= power_receipt::EACH_MOST, "{}", shown());
@@ -84,8 +83,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     assert!(read > EACH / 20, "only {read} of {EACH} were answers at all");
 }
 
-/// What is asked of this node by somebody who may not order changes nothing; of a candidate's orders, nothing beyond the
-/// limits is taken.
+/// A request of a node that may not order changes nothing. Of a candidate's orders nothing beyond the limits is taken.
 #[test]
 fn no_question_changes_more_than_a_candidate_may() {
     let question = |from: &str, register: ShunList| {

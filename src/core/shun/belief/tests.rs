@@ -1,4 +1,4 @@
-//! The belief table, row by row, and answers that nobody would send who means well.
+//! Tests the table of the module row by row, and hostile answers.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub(super) fn register(entries: &[(&str, ShunEntry)]) -> ShunList {
     ShunList(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
 }
 
-/// This is n1; n1 and n2 are candidates, n3 and n4 are not.
+/// This node is n1; n1 and n2 are candidates, n3 and n4 are not.
 pub(super) fn roll() -> Roll {
     let member = |n: u8| (name(&format!("n{n}")), addresses(&[&format!("192.0.2.{n}"), &format!("198.51.100.{n}")]));
     Roll {
@@ -71,7 +71,7 @@ fn heard(report: PeerReport, is_candidate: bool) -> Result<PeerReport, String> {
     answer(report, Asked { node: &node, is_candidate, about: &[name("n4")], receipts: &[name("n4")], own_terms: OWN })
 }
 
-/// A regular node answers that n4 is off for ever and that the gateway is to be dropped: nothing of it is heard.
+/// A regular node answers that n4 is off for ever and that the gateway is to be dropped: nothing of that counts.
 #[test]
 fn a_regular_node_says_nothing_of_others() {
     let mut lie = report("n3");
@@ -85,7 +85,7 @@ fn a_regular_node_says_nothing_of_others() {
     )]);
     let heard = heard(lie.clone(), false).unwrap();
     assert_eq!((heard.register, heard.self_fences), (ShunList::default(), BTreeMap::new()));
-    // Nor where it is told to whoever keeps the list, in any way in.
+    // The same list does not count as an order either, by any channel.
     for by in [Channel::Noded, Channel::Answer] {
         let why = roll().believe(&name("n3"), by, &lie.register, &ShunList::default()).unwrap_err();
         assert_eq!(why, Disbelief::NoCandidate(name("n3")));
@@ -94,7 +94,8 @@ fn a_regular_node_says_nothing_of_others() {
     assert_eq!(why, Disbelief::Stranger(name("n9")));
 }
 
-/// A candidate's word is an order, within limits: nodes of the cluster, their own addresses, an epoch that can follow.
+/// A candidate's statement is an order, within limits: nodes of the cluster, their own addresses, an epoch that can
+/// follow.
 #[test]
 fn a_candidate_is_believed_within_limits() {
     let own = register(&[
@@ -118,7 +119,7 @@ fn a_candidate_is_believed_within_limits() {
     says("gone", entry(2, Grade::Unknown, &["203.0.113.9"]))
         .expect("a node that was removed from Ganeti, and is remembered");
     says("n4", entry(FIRST_STEPS, Grade::Unknown, &[])).expect("of a node that nothing is remembered of");
-    // A node that orders a first shun before it has learnt of the others' is not stuck with it.
+    // A node that orders a first shunning before it has received those of the others can take their epochs later.
     for own in [0, 1] {
         let own = register(&[("n4", entry(own, Grade::Unknown, &["192.0.2.4"]))]);
         let stated = register(&[("n4", entry(FIRST_STEPS, Grade::Unknown, &["192.0.2.4"]))]);
@@ -139,12 +140,12 @@ fn a_candidate_is_believed_within_limits() {
         let said = says(node, entry(epoch, Grade::Off, all)).unwrap_err();
         assert!(said.contains(why), "{node} {epoch} {all:?}: {said}");
     }
-    // A readmission opens, and names nothing.
+    // A readmission with a foreign address is taken, and that address is left out.
     let open = says("n3", entry(4, Grade::Unknown, &["192.0.2.254", "192.0.2.3"])).unwrap();
     assert_eq!(open.addresses, addresses(&["192.0.2.3"]));
 }
 
-/// Whoever orders that everything is refused has seen no power off. With TCP alone an `off` is taken: the list proves no off by it.
+/// A node in the scope `all` was never read as off. In the scope `tcp` an `off` is taken: the list proves no off by it.
 #[test]
 fn nobody_is_off_at_a_candidates_word() {
     for (reach, stated, taken) in [
@@ -159,7 +160,7 @@ fn nobody_is_off_at_a_candidates_word() {
     }
 }
 
-/// A shunned node's voice never counts, whatever it was and however it comes.
+/// No statement of a shunned node counts, by any channel.
 #[test]
 fn a_shunned_node_orders_nothing() {
     let own = register(&[("n2", entry(1, Grade::Off, &["192.0.2.2"]))]);
@@ -169,7 +170,7 @@ fn a_shunned_node_orders_nothing() {
     }
 }
 
-/// A host that returns may know older candidates than those of today: the root login of a new one is heard.
+/// A host that returns may have an older list of candidates; the root login of a new candidate counts.
 #[test]
 fn a_root_login_of_a_node_is_heard() {
     roll().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
@@ -177,7 +178,7 @@ fn a_root_login_of_a_node_is_heard() {
     assert!(Roll::default().believe(&name("n4"), Channel::Noded, &ShunList::default(), &ShunList::default()).is_err());
 }
 
-/// An answer is about the node that was asked, in its own boot, and in numbers that a host can have.
+/// An answer is about the node that was asked, of its own boot, with numbers that a host can have.
 #[test]
 fn an_answer_outside_of_what_a_node_can_say_is_none() {
     heard(report("n3"), false).unwrap();
@@ -213,7 +214,7 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
     }
 }
 
-/// What the one that is waited for claims of clocks and disks does not shorten the wait.
+/// The claims of the node that is waited for, about clocks and disks, do not shorten the wait.
 #[test]
 fn self_fencing_is_heard_with_our_own_floors() {
     let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..OWN };
@@ -250,8 +251,8 @@ fn any_entry() -> impl Strategy<Value = ShunEntry> {
 }
 
 proptest! {
-    /// Whatever a node that may not order says, and whatever a candidate says too much: no epoch is used up, no foreign address
-    /// is remembered, and what is remembered can be written, read back and readmitted.
+    /// No statement uses up the epochs or adds a foreign address, neither one of a node that may not order nor one of a
+    /// candidate beyond its limits. The list can always be written, read back and readmitted.
     #[test]
     fn no_statement_leaves_the_limits(
         said in proptest::collection::vec(("n[1-5]", any_entry(), "n[1-5]", 0usize..3), 0..40)
@@ -278,8 +279,8 @@ proptest! {
     }
 }
 
-/// A candidate's own receipts are heard, of the nodes that were asked about; a regular node's are not, nor anybody's scopes
-/// without an end.
+/// A candidate's own receipts are taken, for the nodes that were asked about. Those of a regular node are not, and the
+/// number of scopes has a limit.
 #[test]
 fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
     let receipt = json!({"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true});

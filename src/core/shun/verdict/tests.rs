@@ -79,7 +79,8 @@ fn why(verdict: ProofVerdict) -> String {
     }
 }
 
-/// C1: "Quorum is not enough: two majorities intersect, but one unshunned DRBD secondary is a hole." C7: silence is none.
+/// A quorum is not enough: two majorities intersect, but a DRBD secondary that does not shun the node lets it go on. A
+/// missing answer is never a confirmation.
 #[test]
 fn everyone_has_to_confirm() {
     assert!(seen(&[refuses(1), refuses(2), refuses(3)], 0).is_ok());
@@ -92,7 +93,7 @@ fn everyone_has_to_confirm() {
     assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
 }
 
-/// Two that were lost together wait for each other for ever otherwise.
+/// Without this rule two nodes that are lost together would block each other's proof for ever.
 #[test]
 fn who_is_lost_together_counts_when_every_survivor_refuses_it() {
     let mut lost = silent(4);
@@ -111,7 +112,7 @@ fn bounded_is_said_after_the_wait_and_not_before() {
     assert_eq!(judged(&all(50), &all(76), 9, Some(&self_fence())), ProofVerdict::Bounded);
 }
 
-/// "Without attestation it stays isolated, and says why."
+/// Without self-fencing that counts the node stays `isolated`, with the reason.
 #[test]
 fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
@@ -136,7 +137,7 @@ fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
     );
 }
 
-/// n - majority + 1 candidates have to refuse; the one that is shunned grants to itself.
+/// n - majority + 1 candidates have to shun the node; a candidate that is shunned grants to itself.
 #[test]
 fn enough_candidates_have_to_refuse() {
     let two = |at| seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into()))], at).unwrap();
@@ -147,7 +148,7 @@ fn enough_candidates_have_to_refuse() {
     assert!(said.contains("1 of the 3 candidates") && said.contains("itself one of them"), "{said}");
 }
 
-/// C2: rules that were gone for a moment, an epoch that went on, a boot of the asker: the wait begins anew.
+/// The wait begins again after rules were absent for a moment, the epoch changed, or the asker has booted.
 #[test]
 fn what_did_not_hold_all_the_time_proves_nothing() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
@@ -167,7 +168,8 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     assert!(must_restart_wait(&all(0), &fewer), "who left may have come back and granted");
 }
 
-/// An answer from before the end of the wait says nothing of its end, however late the last one of that look is.
+/// An answer from before the end of the wait proves nothing about its end, however late the last answer of its round
+/// is.
 #[test]
 fn the_last_look_is_asked_after_the_wait() {
     let all = [refuses(1), refuses(2), refuses(3)];
@@ -178,7 +180,7 @@ fn the_last_look_is_asked_after_the_wait() {
     assert!(matches!(judged(&first, &astride, 9, Some(&self_fence())), ProofVerdict::Waiting { .. }));
 }
 
-/// What dies with its kernel, or stands still with its host, counts only where the configuration names it.
+/// A softdog, or the watchdog of a host that can be paused, counts only where the configuration accepts it.
 #[test]
 fn weaker_watchdogs_count_by_name_only() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
@@ -202,7 +204,7 @@ fn weaker_watchdogs_count_by_name_only() {
     }
 }
 
-/// A candidate that refuses TCP alone answers confd, which is UDP, and echoes: it renews the lease.
+/// A candidate with the scope `tcp` answers confd, which uses UDP, and echoes: it renews the lease.
 #[test]
 fn who_refuses_tcp_only_does_not_refuse_the_lease() {
     let tcp =
@@ -214,7 +216,7 @@ fn who_refuses_tcp_only_does_not_refuse_the_lease() {
     assert_eq!((look.ruleset_ids.len(), look.refusing.len()), (3, 0));
 }
 
-/// Nothing ends the next boot of the node, which was never leased: a master that is lost with it could start instances there.
+/// Nothing ends the node's next boot, which had no lease: a master that is lost with it could start instances there.
 #[test]
 fn a_master_that_is_lost_too_is_waited_for() {
     const MASTER: fn(&mut ProofInput<'_>) = |known| known.master = Some(Box::leak(Box::new(node(4))));
@@ -227,7 +229,7 @@ fn a_master_that_is_lost_too_is_waited_for() {
     assert_eq!(of(lost.clone()), ProofVerdict::Waiting { until: S(91) });
     let ended = || peer(4, PeerState::ProvenOff("bounded".into()));
     assert_eq!(of(ended()), ProofVerdict::Bounded);
-    // Attested 100 s before the first look, for 600 s: after that the next boot serves without self-fencing.
+    // Reported 100 s before the first round, for 600 s: after that the next boot serves without self-fencing.
     let late = judged_by(&with(lost.clone(), 0), &with(ended(), 495), 9, Some(&self_fence()), MASTER);
     assert!(why(late).contains("lost together with it"));
     assert_eq!(
@@ -241,7 +243,7 @@ fn a_master_that_is_lost_too_is_waited_for() {
     );
 }
 
-/// A list that was in force lately may be in force again: its majority, too, must be unable to grant.
+/// A list that was current lately may become current again: its majority must be unable to grant, too.
 #[test]
 fn every_list_of_late_has_to_be_blocked() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
@@ -251,7 +253,7 @@ fn every_list_of_late_has_to_be_blocked() {
     assert!(why(said).contains("were configured until lately"));
 }
 
-/// The wait counts from the look that is kept while what it showed holds.
+/// The wait counts from the first round while its conditions hold.
 #[test]
 fn the_first_look_is_kept_while_it_holds() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
@@ -265,7 +267,7 @@ fn the_first_look_is_kept_while_it_holds() {
     assert_eq!(first_of(Some(&later), &all(90)), &all(90), "a clock that went back");
 }
 
-/// The configuration of whoever asks may name candidates that the node does not know yet: it may learn of them.
+/// The asker's configuration may name candidates that the node does not know yet, and may learn of.
 #[test]
 fn the_askers_own_list_has_to_be_blocked_too() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
@@ -275,7 +277,7 @@ fn the_askers_own_list_has_to_be_blocked_too() {
     assert!(why(said).contains("are configured"));
 }
 
-/// A refusal counts from when it is known to stand: the question may have come long before it.
+/// A shunning counts from the last answer of the round: each answer only shows that the rules stood when it was made.
 #[test]
 fn the_wait_counts_from_the_last_answer_of_the_first_look() {
     let all = [refuses(1), refuses(2), refuses(3)];
@@ -284,7 +286,7 @@ fn the_wait_counts_from_the_last_answer_of_the_first_look() {
     assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
 }
 
-/// Neither an earlier nor a later one: the node was readmitted in between, or is known to be.
+/// Neither an earlier nor a later epoch counts: the node was readmitted in between.
 #[test]
 fn a_refusal_in_another_epoch_is_none() {
     for other in [Epoch(1), Epoch(5)] {

@@ -1,4 +1,4 @@
-//! Rounds against candidates that answer as they should, and against those who would like to.
+//! Tests rounds against candidates that answer correctly, and against hostile hosts.
 
 use super::*;
 use crate::core::shun::lease_times::LeaseTimes;
@@ -33,7 +33,7 @@ impl Cluster {
         self.rounds.ask(Duration::from_millis(at_ms), &self.named, &self.named);
     }
 
-    /// Each of them answers the question that came first, by `key`, from where `by` says.
+    /// The candidates `by` answer the first question that they received, with `key` and `role`.
     fn answers(&mut self, key: &str, role: u8, by: &[usize]) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("hmac.key"), key).unwrap();
@@ -81,7 +81,8 @@ fn what_is_signed_with_another_key_or_says_offline_grants_nothing() {
     assert_eq!(cluster.rounds.who_does_not_grant(), "127.14.2.1 refuses, 127.14.2.2 refuses");
 }
 
-/// One answer never counts for two: a candidate's answer that is sent on from the address of another is no second grant.
+/// One answer never counts twice: a candidate's answer that is sent on from the address of another is not a second
+/// grant.
 #[test]
 fn one_candidates_answer_does_not_grant_for_another() {
     let mut cluster = Cluster::new(5);
@@ -99,7 +100,7 @@ fn one_candidates_answer_does_not_grant_for_another() {
     assert_eq!(cluster.granted_at(), Some(1_000), "its own answer");
 }
 
-/// A key that was cut short is not taken: the node goes on with the one that it has.
+/// A key that was cut short is not taken: the node goes on with its earlier key.
 #[test]
 fn an_empty_key_signs_no_grant() {
     let mut cluster = Cluster::new(6);
@@ -117,7 +118,7 @@ fn who_is_no_candidate_grants_nothing_however_well_he_signs() {
     let mut cluster = Cluster::new(3);
     cluster.candidates[0] = UdpSocket::bind((IpAddr::from([127, 14, 3, 9]), PORT)).unwrap();
     cluster.asks(1_000);
-    // He has seen the second candidate's question.
+    // The host that is not a candidate has read the second candidate's question.
     let mut buffer = [0; 4096];
     let (length, from) = cluster.candidates[1].recv_from(&mut buffer).unwrap();
     cluster.candidates[0].send_to(&cluster.rounds.confd.role_answer(&buffer[..length], 3).unwrap(), from).unwrap();
@@ -137,8 +138,8 @@ fn an_answer_that_comes_after_many_other_rounds_grants_nothing() {
     assert_eq!(cluster.granted_at(), Some(1_001), "the second is remembered");
 }
 
-/// A lease that signed answers began, and echoes that anybody may send. Each of the packets that are given goes from the address
-/// and port of the candidate at its number; what the first candidate was asked, and has answered, is known to him.
+/// Returns whether hostile packets renew a lease that signed answers began. Each packet is sent from the address and
+/// port of the candidate with its number. `forge` knows what was asked and answered.
 fn is_renewed_by(net: u8, forge: impl Fn(&Echoed) -> Vec<(usize, Vec<u8>)>) -> bool {
     let mut cluster = Cluster::new(net);
     let sockets: Vec<UdpSocket> = cluster.named.iter().map(|at| UdpSocket::bind((*at, ECHO)).unwrap()).collect();
@@ -166,7 +167,7 @@ fn is_renewed_by(net: u8, forge: impl Fn(&Echoed) -> Vec<(usize, Vec<u8>)>) -> b
         |questions: &[Vec<u8>], by: usize| key.answer_to(&questions[by], asker.ip(), candidates[by]).unwrap().to_vec();
     let echoed = Echoed {
         answers: (0..3).map(|by| answer(&questions, by)).collect(),
-        // Of a round that is forgotten: what was said then says nothing of now.
+        // The answers of a round that the node has forgotten prove nothing about now.
         old: (0..3).map(|by| answer(&old, by)).collect(),
         questions,
         asker: asker.ip(),
@@ -184,7 +185,7 @@ fn is_renewed_by(net: u8, forge: impl Fn(&Echoed) -> Vec<(usize, Vec<u8>)>) -> b
     }
 }
 
-/// What somebody in the network has seen of two rounds.
+/// The packets of two rounds that a host in the network has seen.
 struct Echoed {
     questions: Vec<Vec<u8>>,
     answers: Vec<Vec<u8>>,
@@ -193,15 +194,15 @@ struct Echoed {
     candidates: Vec<IpAddr>,
 }
 
-/// While all confds are silent: two of three candidates are there.
+/// No confd answers, and the daemons of two of three candidates do.
 #[test]
 fn signed_echoes_of_a_majority_keep_a_lease() {
     assert!(is_renewed_by(11, |seen| vec![(0, seen.answers[0].clone()), (2, seen.answers[2].clone())]));
     assert!(!is_renewed_by(12, |seen| vec![(0, seen.answers[0].clone())]));
 }
 
-/// Whoever forges echoes from the candidates' addresses keeps no lease: a host that is cut off would run on for ever, and be
-/// taken for stopped.
+/// Forged echoes from the candidates' addresses renew no lease. Otherwise a host that is cut off would run on for ever,
+/// and be taken for stopped.
 #[test]
 fn no_forged_echo_renews_a_lease() {
     type Forge = fn(&Echoed) -> Vec<(usize, Vec<u8>)>;
@@ -223,7 +224,7 @@ fn no_forged_echo_renews_a_lease() {
         (18, "signed with another key", |seen| {
             let other = EchoKey::of_bytes(b"another key of 40 digits, which is stolen").unwrap();
             let answer = |by: usize| {
-                // He has read the nonce in the question.
+                // The hostile host has read the nonce in the question.
                 let nonce: Nonce = seen.questions[by][16..32].try_into().unwrap();
                 let question = other.question(&nonce, seen.asker, seen.candidates[by]);
                 (by, other.answer_to(&question, seen.asker, seen.candidates[by]).unwrap().to_vec())
@@ -236,7 +237,7 @@ fn no_forged_echo_renews_a_lease() {
     }
 }
 
-/// What answers the question is the daemon's own loop; its own address is that of a candidate, too.
+/// The daemon's own loop answers the echo, also from a node that is a candidate itself.
 #[test]
 fn the_daemons_of_two_candidates_keep_each_others_lease() {
     let mut cluster = Cluster::new(19);
