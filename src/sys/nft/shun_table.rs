@@ -123,7 +123,7 @@ pub fn refused_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, Prog
 /// [`ProgramError`] if `nft` fails.
 pub fn allow_noded(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<(), ProgramError> {
     let element = json!([{"elem": {"val": address, "timeout": seconds}}]);
-    nft::apply(&[json!({"add": {"element": set_of("inet", "asked", address, element)}})], deadline)
+    nft::apply(&[json!({"add": {"element": set_of("inet", "allow_noded", address, element)}})], deadline)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ enum Found {
     Whole(AppliedRules),
 }
 
-const REACHES: [(&str, ShunScope); 2] = [("everything", ShunScope::Everything), ("tcp", ShunScope::Tcp)];
+const REACHES: [(&str, ShunScope); 2] = [("all", ShunScope::Everything), ("tcp", ShunScope::Tcp)];
 
 fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
     let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(Found::Nothing) };
@@ -213,15 +213,19 @@ fn chains() -> Vec<Chain> {
     let mut forward = Vec::new();
     for version in [4, 6] {
         prerouting.push(json!([
-            to_or_from(version, "saddr", "asked"),
+            to_or_from(version, "saddr", "allow_noded"),
             field("tcp", "sport", json!(NODED_PORT)),
             accept
         ]));
-        output.push(json!([to_or_from(version, "daddr", "asked"), field("tcp", "dport", json!(NODED_PORT)), accept]));
+        output.push(json!([
+            to_or_from(version, "daddr", "allow_noded"),
+            field("tcp", "dport", json!(NODED_PORT)),
+            accept
+        ]));
     }
     for version in [4, 6] {
-        for set in ["everything", "tcp"] {
-            let all = set == "everything";
+        for set in ["all", "tcp"] {
+            let all = set == "all";
             let from = to_or_from(version, "saddr", set);
             prerouting.push(if all { json!([from, drop]) } else { json!([from, tcp(), drop]) });
             for chain in [&mut output, &mut forward] {
@@ -245,11 +249,11 @@ fn bridge_chains() -> Vec<Chain> {
     let mut forward = Vec::new();
     for (version, set, direction) in [4, 6]
         .iter()
-        .flat_map(|version| ["everything", "tcp"].map(|set| (version, set)))
+        .flat_map(|version| ["all", "tcp"].map(|set| (version, set)))
         .flat_map(|(v, s)| ["saddr", "daddr"].map(|d| (*v, s, d)))
     {
         let which = to_or_from(version, direction, set);
-        forward.push(if set == "everything" {
+        forward.push(if set == "all" {
             json!([which, drop])
         } else {
             json!([which, meta("==", "l4proto", "tcp"), drop])
@@ -277,7 +281,7 @@ fn make(wanted: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
     let families = [("inet", chains(), true), ("bridge", bridge_chains(), bridged)];
     for (family, chains, _) in families.into_iter().filter(|(.., present)| *present) {
         commands.push(json!({"add": {"table": {"family": family, "name": TABLE}}}));
-        for (set, flags) in [("everything", json!([])), ("tcp", json!([])), ("asked", json!(["timeout"]))] {
+        for (set, flags) in [("all", json!([])), ("tcp", json!([])), ("allow_noded", json!(["timeout"]))] {
             for (version, kind) in [(4, "ipv4_addr"), (6, "ipv6_addr")] {
                 let mut made =
                     json!({"family": family, "table": TABLE, "name": format!("{set}{version}"), "type": kind});
