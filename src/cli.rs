@@ -50,10 +50,10 @@ pub fn print(text: &str) -> Result<(), String> {
     show(&Text::from(text))
 }
 
-/// Prints text as [`print`] does, with colours on a terminal.
+/// Prints text as [`print()`] does, with colours on a terminal.
 ///
 /// # Errors
-/// The same as for [`print`].
+/// The same as for [`print()`].
 pub fn show(text: &Text) -> Result<(), String> {
     is_read(text).map(drop)
 }

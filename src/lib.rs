@@ -34,7 +34,7 @@
 //! | What would a failure of a node cause? | [`crate::core::rehearsal`], [`crate::core::budget`] |
 //! | Is the cluster configured correctly? | [`crate::core::check`], [`crate::core::setup`] |
 //! | What does an administrator see? | [`crate::core::status`], [`crate::core::report`] |
-//! | Which device switches which node? | [`config`] |
+//! | Which device switches which node? | [`crate::core::config`] |
 //!
 //! The wait time after which a shunned node has reset itself, with the default times:
 //!

@@ -67,7 +67,7 @@ impl Action {
     }
 }
 
-/// Option values as text, by their names in [`OPTIONS`](crate::spec::OPTIONS).
+/// Option values as text, by their names in [`OPTIONS`].
 pub type Given = BTreeMap<&'static str, String>;
 
 /// The typed options.

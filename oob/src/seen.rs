@@ -9,7 +9,7 @@
 //!
 //! Each node has one file in the run directory, written as a whole, with mode 0600. It counts only in the boot that
 //! wrote it, so it is not flushed: what a crash of this host could lose does not count after the crash. A reading
-//! counts for the whole fencing that made it (by the request id that the caller gives), and for [`AGE`] in any other:
+//! counts for the whole fencing that made it (by the request id that the caller gives), and for `AGE` in any other:
 //! Pacemaker repeats a failed fencing. It ends with a proven off of the power, and with a proven on. Only an action, or
 //! a reading for a fencing, writes the file: a monitor's reading of a healthy host belongs to no fencing.
 

@@ -77,7 +77,7 @@ pub fn is_listening(fd: &impl AsFd) -> bool {
 }
 
 /// Reads the whole request and returns its first line. A client whose request is not read to its end would see a reset
-/// instead of the answer (RFC 9112, 9.6). Waits [`CLIENT`] for the request, in however many pieces it arrives.
+/// instead of the answer (RFC 9112, 9.6). Waits `CLIENT` for the request, in however many pieces it arrives.
 ///
 /// # Errors
 /// `TimedOut` if the request is not complete by then, or the error of the read.
@@ -120,7 +120,7 @@ fn is_ready(fd: &impl AsFd, what: PollFlags, deadline: Deadline) -> io::Result<b
     }
 }
 
-/// Answers all clients until no client has connected for [`IDLE`]. `answer` returns the whole answer for a first line.
+/// Answers all clients until no client has connected for `IDLE`. `answer` returns the whole answer for a first line.
 ///
 /// # Errors
 /// The error of the kernel if the server cannot wait for connections any more.

@@ -87,7 +87,7 @@ pub fn print(text: &Text) -> io::Result<bool> {
 /// Prints an HTTP answer (RFC 9112), whose head has CRLF line ends.
 ///
 /// # Errors
-/// The same as for [`print`].
+/// The same as for [`print()`].
 pub fn print_http(answer: &str) -> io::Result<bool> {
     const END: &str = "\r\n";
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
@@ -98,7 +98,7 @@ pub fn print_http(answer: &str) -> io::Result<bool> {
 /// Clears the screen if stdout is a terminal.
 ///
 /// # Errors
-/// The same as for [`print`].
+/// The same as for [`print()`].
 pub fn clear() -> io::Result<bool> {
     if terminal::is_terminal() { to_stdout(CLEARED.as_bytes()) } else { Ok(true) }
 }

@@ -6,7 +6,7 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 16 | [`QUESTION`] or [`ANSWER`]: the kind and the version of the datagram |
+//! | 16 | `QUESTION` or `ANSWER`: the kind and the version of the datagram |
 //! | 16 | the nonce of the request, which was never used before |
 //! | 17 | the address of the node that asks: 4 or 6, and 16 bytes (version 4 in the first four) |
 //! | 17 | the address of the node that is asked |

@@ -22,7 +22,7 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_bytes(path, &serde_json::to_vec(value)?, || Ok(()))
 }
 
-/// Writes bytes as [`write`] does. Calls `may_show` after the flush and before the rename. If it fails, the old file
+/// Writes bytes as [`write()`] does. Calls `may_show` after the flush and before the rename. If it fails, the old file
 /// stays.
 ///
 /// # Errors
@@ -32,7 +32,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Writes `value` as [`write`] does, without a flush: after a crash of the host the file may be the old one, the new
+/// Writes `value` as [`write()`] does, without a flush: after a crash of the host the file may be the old one, the new
 /// one, or damaged.
 ///
 /// # Errors
@@ -89,7 +89,7 @@ fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Re
 /// The most bytes that are read of a file: several times the size of a shun list with the maximum number of nodes.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
-/// Reads what [`write`] wrote; `None` if there is no such file.
+/// Reads what [`write()`] wrote; `None` if there is no such file.
 ///
 /// # Errors
 /// The error of the file system or of the parser, also for a file of more than 16 MiB.

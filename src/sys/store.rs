@@ -175,7 +175,7 @@ impl Store {
 }
 
 /// Returns the directory that holds, until the next boot, what the state directory `folder` does not accept. It is in
-/// [`UNTIL_BOOT`]; for a trial it is beside the state directory.
+/// `UNTIL_BOOT`; for a trial it is beside the state directory.
 #[must_use]
 pub fn until_boot(folder: &Path) -> PathBuf {
     if cfg!(test) || folder.starts_with(TRIALS) {

@@ -38,7 +38,7 @@ pub struct CheckInput {
     pub ganeti: Result<GanetiConfig, String>,
     /// The nodes for which shunning proves nothing, each with the reason ([`why_not_isolated`]).
     ///
-    /// [`why_not_isolated`]: crate::core::ganeti::network::Network::why_not_isolated
+    /// [`why_not_isolated`]: crate::core::ganeti::network::ClusterNetwork::why_not_isolated
     pub not_isolated: BTreeMap<NodeName, String>,
     /// The tags of the Ganeti cluster.
     pub tags: Vec<String>,

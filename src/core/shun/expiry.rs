@@ -53,7 +53,7 @@ const LOST_MS: u64 = 250;
 /// `stamps_ms` are the notes: milliseconds since the last keepalive, each on the disk before the next one was written.
 ///
 /// After the last note the host has run for less time than the next note took to the disk. That is taken as twice the
-/// longest distance between two notes, to be on the safe side, and [`LOST_MS`].
+/// longest distance between two notes, to be on the safe side, and `LOST_MS`.
 #[must_use]
 pub fn reset_within_of(stamps_ms: &[u64]) -> Option<u64> {
     let last = *stamps_ms.last()?;

@@ -407,7 +407,7 @@ impl Daemon {
     }
 }
 
-/// Returns how long the rules are kept by this node's clock, so that they are kept for [`PROMISE`] by any other clock.
+/// Returns how long the rules are kept by this node's clock, so that they are kept for `PROMISE` by any other clock.
 #[must_use]
 pub fn promise(terms: LeaseTimes) -> Duration {
     let drift = f64::from(terms.drift_ppm.min(999_999)) / 1e6;

@@ -1,7 +1,7 @@
 //! Runs a program with a deadline, in a process group of its own, with bounded output and without a shell.
 //!
 //! The program leads its process group, so that everything that it starts can be killed with it. A
-//! [guard](super::guard) in that group kills it if this process is killed.
+//! `guard` in that group kills it if this process is killed.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
