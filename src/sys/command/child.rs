@@ -89,6 +89,11 @@ impl ChildProcess<'_> {
     /// not an error.
     pub fn run(&self) -> io::Result<Ended> {
         let begun = Instant::now();
+        // Without time nothing is started: a program that is quick would answer, and a slow one would be killed in its work.
+        if self.deadline.passed() {
+            let (stdout, stderr) = (Vec::new(), Vec::new());
+            return Ok(Ended { end: End::TimedOut, flooded: false, stdout, stderr, took: begun.elapsed() });
+        }
         let (child, guard) = self.start()?;
         let mut child = Group(child);
         let mut stdin = child.0.stdin.take();
