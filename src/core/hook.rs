@@ -262,8 +262,9 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
 fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
+        let answered = state.seen.is_some();
         let name = lost_if_refused(target, state);
-        return name.map_or(Ok(()), |name| Err(would_be_fenced(target, name)));
+        return name.map_or(Ok(()), |name| Err(would_be_fenced(target, name, answered)));
     }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
     if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.refused) {
@@ -278,7 +279,8 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
 /// A node that Pacemaker has fenced with success and is not connected to is not meant: Pacemaker only tries to connect
 /// to it again.
 fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
-    if !state.may_shun || state.is_our_record || state.by_hand == OfflineByHand::Fence {
+    let shuns = state.is_master && state.in_use && state.may_shun;
+    if !shuns || state.is_our_record || state.by_hand == OfflineByHand::Fence {
         return None;
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
@@ -296,9 +298,10 @@ fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a Pa
     (!is_fenced || seen.of(name) == Membership::Unclean).then_some(name)
 }
 
-fn would_be_fenced(target: &NodeName, name: &PacemakerName) -> String {
+fn would_be_fenced(target: &NodeName, name: &PacemakerName, answered: bool) -> String {
+    let silent = if answered { "" } else { " (Pacemaker did not answer here: try again, or where it runs)" };
     format!(
-        "{target}: is a Pacemaker remote node, and would be fenced as soon as the others refuse it; first have its connection stopped: \
+        "{target}: is a Pacemaker remote node{silent}, and would be fenced as soon as the others refuse it; first have its connection stopped: \
          crm_resource --resource {name} --meta --set-parameter target-role --parameter-value Stopped (and, when it is back, --delete-parameter \
          target-role), or tag the cluster ocf:offline-by-hand:fence"
     )

@@ -293,7 +293,10 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
             assert!(!refused(&HookInput { may_shun: false, ..state.clone() }));
             assert!(!refused(&HookInput { is_our_record: true, ..state.clone() }));
             assert!(!refused(&HookInput { by_hand: OfflineByHand::Fence, ..state.clone() }));
-            assert!(refused(&HookInput { seen: None, ..state }), "Pacemaker did not answer");
+            let silent = HookInput { seen: None, ..state };
+            assert!(refused(&silent), "Pacemaker did not answer");
+            assert!(!refused(&HookInput { in_use: false, ..silent.clone() }), "nobody shuns it");
+            assert!(!refused(&HookInput { is_master: false, ..silent }), "the master decides");
         }
         let connected = matches!(member, Membership::Online | Membership::Unclean);
         assert_eq!(refused(&with(member, &fenced)), connected, "{member:?}: it was fenced, and lost with that");
