@@ -1,4 +1,4 @@
-//! Reads `/etc/gnt-ha/config.toml`, the devices of each node and the settings of this host; touches that file only.
+//! The model and parser of `/etc/gnt-ha/config.toml`: the devices of each node and the settings of this host; no I/O.
 //!
 //! [`Config::parse`] reads the text, `sys::config_file` the file; [`Config::levels_of`] answers for one node.
 
