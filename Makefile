@@ -106,7 +106,7 @@ deb-check: deb
 	packaging/deb/check
 endif
 
-# In a target folder of its own: cargo lets one command at a time into a folder, and what is tested is built meanwhile.
+# In a target directory of its own: cargo lets one command at a time into a directory, and what is tested is built meanwhile.
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
@@ -170,7 +170,7 @@ watchdog:
 	$(CARGO) build $(TESTED)
 	$(CARGO) test $(TESTED) $(REAL) --test bite -- --nocapture
 
-# BENCH=--json=FILE keeps the figures; BENCH=--examples=FOLDER compares with Ganeti's example agents, built.
+# BENCH=--json=FILE keeps the figures; BENCH=--examples=DIR compares with Ganeti's example agents, built.
 bench: requirements
 	$(CARGO) build --release --locked
 	$(CARGO) build --release --locked --package lab

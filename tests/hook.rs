@@ -24,16 +24,16 @@ const CIB: &str = r#"<cib><configuration><crm_config/><nodes><node id="3" uname=
     <primitive id="f" class="stonith" type="fence_ganeti"/></resources><constraints/></configuration></cib>"#;
 
 struct Site {
-    folder: TempDir,
+    dir: TempDir,
     here: String,
 }
 
 impl Site {
     /// Makes a site without Ganeti and Pacemaker.
     fn bare() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let here = nix::unistd::gethostname().unwrap().into_string().unwrap();
-        let site = Self { folder, here };
+        let site = Self { dir, here };
         let state = site.path("state").display().to_string();
         site.write(
             "config.toml",
@@ -61,7 +61,7 @@ impl Site {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     fn write(&self, name: &str, text: &str) {

@@ -21,11 +21,8 @@ struct Site(TempDir);
 impl Site {
     fn new() -> Self {
         let site = Self(tempfile::tempdir().unwrap());
-        let folder = site.0.path().display();
-        site.write(
-            "config.toml",
-            &format!("state_directory = \"{folder}/state\"\nrun_directory = \"{folder}/state\"\n"),
-        );
+        let dir = site.0.path().display();
+        site.write("config.toml", &format!("state_directory = \"{dir}/state\"\nrun_directory = \"{dir}/state\"\n"));
         std::fs::create_dir(site.0.path().join("state")).unwrap();
         site
     }

@@ -16,15 +16,15 @@ use tempfile::TempDir;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parts");
 
 /// Runs it in a directory of its own; a part that waits too long is ended.
-fn parts(folder: &Path, words: &[&str]) -> Command {
+fn parts(dir: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("timeout");
-    command.arg("60").arg(SCRIPT).args(words).current_dir(folder);
+    command.arg("60").arg(SCRIPT).args(words).current_dir(dir);
     command
 }
 
 fn run(words: &[&str]) -> (Output, String) {
-    let folder = TempDir::new().unwrap();
-    let output = parts(folder.path(), words).output().unwrap();
+    let dir = TempDir::new().unwrap();
+    let output = parts(dir.path(), words).output().unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     (output, text)
 }
@@ -79,14 +79,14 @@ fn a_part_that_fails_ends_those_beside_it() {
 /// themselves.
 #[test]
 fn ctrl_c_ends_the_parts_beside() {
-    let folder = TempDir::new().unwrap();
-    let [pipe, other] = ["pipe", "other"].map(|name| folder.path().join(name));
+    let dir = TempDir::new().unwrap();
+    let [pipe, other] = ["pipe", "other"].map(|name| dir.path().join(name));
     [&pipe, &other].into_iter().for_each(|pipe| mkfifo(pipe, Mode::S_IRWXU).unwrap());
     let begin = |pipe: &str| format!("exec 3>{pipe}; echo begun >&3; exec sleep 600");
     let words = ["--beside", &begin("pipe"), &begin("other")];
     let mut command = Command::new(SCRIPT);
     let mut running =
-        command.args(words).current_dir(folder.path()).stdout(Stdio::null()).process_group(0).spawn().unwrap();
+        command.args(words).current_dir(dir.path()).stdout(Stdio::null()).process_group(0).spawn().unwrap();
     let mut beside = BufReader::new(File::open(pipe).unwrap()).lines();
     assert_eq!(beside.next().unwrap().unwrap(), "begun");
     // A shell that does not yet wait for its part may miss the signal.

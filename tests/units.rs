@@ -94,13 +94,13 @@ impl Site {
     /// Returns each file, with its content and the time of its last change.
     fn files(&self) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
         let mut files = BTreeMap::new();
-        let mut folders = vec![self.0.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
+        let mut dirs = vec![self.0.path().to_owned()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
                 let path = entry.unwrap().path();
                 let changed = path.metadata().unwrap().modified().unwrap();
                 if path.is_dir() {
-                    folders.push(path.clone());
+                    dirs.push(path.clone());
                 }
                 files.insert(path.clone(), (changed, std::fs::read(&path).unwrap_or_default()));
             }

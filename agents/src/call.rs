@@ -56,7 +56,7 @@ impl Call {
     ///
     /// # Errors
     /// [`BadParameter`] if the value is not an absolute path.
-    pub fn folder(&self, name: &str) -> Result<PathBuf, BadParameter> {
+    pub fn dir(&self, name: &str) -> Result<PathBuf, BadParameter> {
         let path = PathBuf::from(self.parameter(name).unwrap_or_default());
         if path.is_absolute() {
             Ok(path)
@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn parameters_have_defaults_and_are_checked() {
-        assert_eq!(call(&[]).folder("data_dir"), Ok("/var/lib/ganeti".into()));
-        assert_eq!(call(&[("OCF_RESKEY_data_dir", "/x")]).folder("data_dir"), Ok("/x".into()));
-        assert!(call(&[("OCF_RESKEY_data_dir", "x")]).folder("data_dir").is_err());
+        assert_eq!(call(&[]).dir("data_dir"), Ok("/var/lib/ganeti".into()));
+        assert_eq!(call(&[("OCF_RESKEY_data_dir", "/x")]).dir("data_dir"), Ok("/x".into()));
+        assert!(call(&[("OCF_RESKEY_data_dir", "x")]).dir("data_dir").is_err());
         assert!(call(&[("OCF_RESKEY_node_name", "a;b")]).node_name().is_err());
         assert_eq!(call(&[("OCF_RESKEY_node_name", "")]).node_name(), Ok(None));
     }

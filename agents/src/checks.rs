@@ -127,30 +127,25 @@ pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
 /// Returns the failures of Ganeti's directories of instances' disks, where this node has them. A directory that hangs
 /// or is read-only is a failure.
 fn storage(site: &Site, deadline: Deadline) -> Vec<Failure> {
-    let folders = STORAGE.into_iter().filter_map(|name| site.ssconf.line(name).ok().flatten()).map(PathBuf::from);
-    let failed = |folder: PathBuf| {
-        let shown = folder.display().to_string();
+    let dirs = STORAGE.into_iter().filter_map(|name| site.ssconf.line(name).ok().flatten()).map(PathBuf::from);
+    let failed = |dir: PathBuf| {
+        let shown = dir.display().to_string();
         let written =
-            in_time(
-                deadline.at_most(EACH),
-                move || {
-                    if folder.try_exists()? { trial_file::write(&folder) } else { Ok(()) }
-                },
-            );
+            in_time(deadline.at_most(EACH), move || if dir.try_exists()? { trial_file::write(&dir) } else { Ok(()) });
         written.err().map(|error| failure("storage", format!("{shown}: {error}")))
     };
-    folders.filter(|folder| folder.is_absolute()).filter_map(failed).collect()
+    dirs.filter(|dir| dir.is_absolute()).filter_map(failed).collect()
 }
 
-/// Succeeds if `/` is mounted for writing, and a file can be written in `folder`. Creates `folder` if it is absent.
-fn writable(folder: &Path, deadline: Deadline) -> io::Result<()> {
+/// Succeeds if `/` is mounted for writing, and a file can be written in `dir`. Creates `dir` if it is absent.
+fn writable(dir: &Path, deadline: Deadline) -> io::Result<()> {
     if statvfs("/")?.flags().contains(FsFlags::ST_RDONLY) {
         return Err(io::ErrorKind::ReadOnlyFilesystem.into());
     }
-    let folder = folder.to_owned();
+    let dir = dir.to_owned();
     in_time(deadline, move || {
-        std::fs::create_dir_all(&folder)?;
-        trial_file::write(&folder)
+        std::fs::create_dir_all(&dir)?;
+        trial_file::write(&dir)
     })
 }
 

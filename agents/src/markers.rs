@@ -21,10 +21,10 @@ pub enum Marker {
 pub struct Markers(PathBuf);
 
 impl Markers {
-    /// Returns the markers in `folder`, which need not exist yet.
+    /// Returns the markers in `dir`, which need not exist yet.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
-        Self(folder.to_owned())
+    pub fn new(dir: &Path) -> Self {
+        Self(dir.to_owned())
     }
 
     /// Whether the marker is set.
@@ -38,7 +38,7 @@ impl Markers {
     /// # Errors
     /// If the file system reports an error.
     pub fn set(&self, marker: Marker) -> io::Result<()> {
-        self.make_folder()?;
+        self.make_dir()?;
         fs::write(self.path(marker), b"")
     }
 
@@ -61,7 +61,7 @@ impl Markers {
     /// # Errors
     /// If the file system reports an error.
     pub fn write_note(&self, name: &str, text: &str) -> io::Result<()> {
-        self.make_folder()?;
+        self.make_dir()?;
         fs::write(self.0.join(name), text)
     }
 
@@ -73,7 +73,7 @@ impl Markers {
         absent(&self.0.join(name))
     }
 
-    fn make_folder(&self) -> io::Result<()> {
+    fn make_dir(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0)
     }
 

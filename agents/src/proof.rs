@@ -140,7 +140,7 @@ mod tests {
 
     /// n1 was fenced by n3, with a device that accepts `isolated`: the fence history alone proves no more. n3 has the
     /// receipt.
-    fn evidence(folder: &Path) -> Evidence {
+    fn evidence(dir: &Path) -> Evidence {
         let ago = now().wall_ms.saturating_sub(5_000) / 1_000;
         let at =
             std::process::Command::new("date").args(["--utc", "+%F %TZ", "--date"]).arg(format!("@{ago}")).output();
@@ -158,12 +158,12 @@ mod tests {
         let text = "<cib><configuration><crm_config/><nodes/><resources><primitive id=\"f\" class=\"stonith\" \
                     type=\"fence_ganeti\"><instance_attributes id=\"i\"><nvpair id=\"g\" name=\"minimum_grade\" \
                     value=\"isolated\"/></instance_attributes></primitive></resources><constraints/></configuration></cib>";
-        std::fs::write(folder.join("cib.xml"), text).unwrap();
+        std::fs::write(dir.join("cib.xml"), text).unwrap();
         Evidence {
             pacemaker: Ok(CrmMon::parse(&xml).unwrap()),
             stories: Vec::new(),
             told: BTreeMap::new(),
-            fencing: Some(cib::read(&folder.join("cib.xml"), &BTreeSet::new()).unwrap().fencing),
+            fencing: Some(cib::read(&dir.join("cib.xml"), &BTreeSet::new()).unwrap().fencing),
             memory: Some(Memory::default()),
             all: ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap()).to_vec(),
         }
@@ -171,33 +171,33 @@ mod tests {
 
     /// `ganeti-oob`, which prints n3's receipt for `receipts n3.lab n1.lab`. n1 has an OOB program that is not
     /// gnt-ha's, and its answer counts.
-    fn site(folder: &Path) {
+    fn site(dir: &Path) {
         let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc",
             "ended_ms": now().wall_ms - 5_000, "by_fencer": true}]});
-        let program = folder.join("ganeti-oob");
+        let program = dir.join("ganeti-oob");
         let text = format!("#!/bin/sh\n[ \"$*\" = \"receipts n3.lab n1.lab\" ] || exit 1\necho '{receipt}'\n");
         std::fs::write(&program, text).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let node = |name: &str, program: &Path| json!({"name": name, "group": "g", "master_candidate": true, "ndparams": {"oob_program": program}});
         let ganeti = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
             "nodes": {"u1": node("n1.lab", Path::new("/x/oob")), "u2": node("n2.lab", &program), "u3": node("n3.lab", &program)}});
-        std::fs::write(folder.join("config.data"), ganeti.to_string()).unwrap();
+        std::fs::write(dir.join("config.data"), ganeti.to_string()).unwrap();
     }
 
     /// Any member can fence, and its receipt is only on its own disk. The reconciler asked for the receipt, and the
     /// node that takes the role did not.
     #[test]
     fn the_receipt_of_the_host_that_fenced_proves_a_node_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        site(folder.path());
-        let mut evidence = evidence(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        site(dir.path());
+        let mut evidence = evidence(dir.path());
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
         assert_eq!(evidence.proof_that_gone(&n1), None, "the word of its device proves isolated");
         let deadline = Deadline::after(Duration::from_secs(30));
         let [lost, other] = [&n1, &n3].map(|node| [node.clone()]);
-        assert!(evidence.told_by_others(&lost, &n3, folder.path(), deadline).is_empty(), "n3 has its own receipts");
-        assert!(evidence.told_by_others(&other, &n2, folder.path(), deadline).is_empty(), "nothing rests on n1");
-        evidence.told = evidence.told_by_others(&lost, &n2, folder.path(), deadline);
+        assert!(evidence.told_by_others(&lost, &n3, dir.path(), deadline).is_empty(), "n3 has its own receipts");
+        assert!(evidence.told_by_others(&other, &n2, dir.path(), deadline).is_empty(), "nothing rests on n1");
+        evidence.told = evidence.told_by_others(&lost, &n2, dir.path(), deadline);
         let proof = evidence.proof_that_gone(&n1);
         assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab tells, receipt a-1"));
         assert_eq!(evidence.proof_that_gone(&n3), None, "it is a member");

@@ -52,13 +52,13 @@ impl Place {
     /// # Errors
     /// [`BadParameter`] if a path is not absolute, or `node_name` is not a valid node name.
     pub fn new(call: &Call) -> Result<Self, BadParameter> {
-        let run_dir = call.folder("run_dir")?;
+        let run_dir = call.dir("run_dir")?;
         Ok(Self {
-            data_dir: call.folder("data_dir")?,
-            state_dir: call.folder("state_dir")?,
-            cib: call.folder("cib")?,
-            markers: Markers::new(&call.folder("marker_dir")?),
-            daemons: Daemons::new(&call.folder("program_dir")?, &run_dir),
+            data_dir: call.dir("data_dir")?,
+            state_dir: call.dir("state_dir")?,
+            cib: call.dir("cib")?,
+            markers: Markers::new(&call.dir("marker_dir")?),
+            daemons: Daemons::new(&call.dir("program_dir")?, &run_dir),
             run_dir,
             node_name: call.node_name()?,
         })
@@ -85,7 +85,7 @@ impl Place {
     /// Returns the failures that files on this host simulate.
     #[must_use]
     pub fn simulated(&self) -> BTreeSet<Simulated> {
-        simulate::present(&self.state_dir.join(simulate::FOLDER))
+        simulate::present(&self.state_dir.join(simulate::DIR))
     }
 
     /// Returns how Pacemaker runs the master role: as one resource or as a promotable clone.

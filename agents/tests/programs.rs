@@ -337,9 +337,9 @@ fn a_node_that_becomes_a_candidate_is_looked_at_again() {
 /// checked.
 #[test]
 fn the_storage_that_a_tag_names_is_written_to() {
-    for (folder, told) in [("/proc", "storage: /proc: "), ("/nonexistent", "")] {
+    for (dir, told) in [("/proc", "storage: /proc: "), ("/nonexistent", "")] {
         let scene = Scene::new("n1.lab");
-        scene.file("ssconf_shared_file_storage_dir", &format!("{folder}\n"));
+        scene.file("ssconf_shared_file_storage_dir", &format!("{dir}\n"));
         scene.file("ssconf_cluster_tags", "ocf:node-role:full\nocf:node-role:check-storage\n");
         let ended = scene.run(NODE, "monitor", &[("OCF_RESKEY_CRM_meta_timeout", "3000")]);
         // noded and confd do not answer in this scene.
@@ -367,8 +367,8 @@ fn installed(program: &str) -> bool {
 /// `ocf-tester` of resource-agents, and the schema that comes with it.
 #[test]
 fn the_metadata_passes_resource_agents_schema_and_dtd() {
-    const FOLDER: &str = "/usr/share/resource-agents";
-    if !installed("xmllint") || !std::path::Path::new(FOLDER).exists() {
+    const DIR: &str = "/usr/share/resource-agents";
+    if !installed("xmllint") || !std::path::Path::new(DIR).exists() {
         eprintln!("skipped: resource-agents or libxml2-utils is not installed");
         return;
     }

@@ -183,11 +183,11 @@ pub const OPTIONS: &[Spec] = &[
         "true",
     ),
     with_default(
-        spec("data_dir", None, Kind::Text, "folder", "Ganeti's data folder, with config.data"),
+        spec("data_dir", None, Kind::Text, "directory", "Ganeti's data directory, with config.data"),
         files::DATA_DIR,
     ),
     with_default(
-        spec("state_dir", None, Kind::Text, "folder", "Folder of the receipts"),
+        spec("state_dir", None, Kind::Text, "directory", "Directory of the receipts"),
         gnt_ha::core::config::DEFAULT_STATE,
     ),
     with_default(

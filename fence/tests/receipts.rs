@@ -62,7 +62,7 @@ fn a_full_disk_stops_no_fencing_and_is_said() {
 
 /// The same holds for a state directory that cannot exist: a file has its path, or a pipe has the path of the receipts.
 #[test]
-fn an_impossible_state_folder_stops_no_fencing() {
+fn an_impossible_state_dir_stops_no_fencing() {
     let cluster = Cluster::new();
     std::fs::write(cluster.path("state"), "").unwrap();
     let ran = cluster.pacemaker("action=off\nplug=n2.lab");

@@ -53,7 +53,7 @@ fn verbose_output_that_nobody_takes_breaks_nothing_off() {
 /// the directory is gone.
 #[test]
 fn a_debug_file_that_cannot_be_written_stops_no_fencing() {
-    for file in ["/dev/full", "/nonexistent/folder/debug"] {
+    for file in ["/dev/full", "/nonexistent/directory/debug"] {
         let cluster = Cluster::new();
         let ran = cluster.pacemaker(&format!("debug_file={file}\n{OFF}"));
         assert_eq!((ran.code, cluster.power("n2.lab")), (Some(0), "off".into()), "{file}: {ran:?}");

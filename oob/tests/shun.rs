@@ -116,8 +116,8 @@ fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<St
     let site = Site::new(config);
     site.script("dev", "");
     site.set_power("dev", "on");
-    for folder in ["ganeti", "answers", "bin"] {
-        std::fs::create_dir(site.path(folder)).unwrap();
+    for dir in ["ganeti", "answers", "bin"] {
+        std::fs::create_dir(site.path(dir)).unwrap();
     }
     let node = |n: u8| {
         json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "secondary_ip": format!("192.0.2.{n}"),
@@ -140,21 +140,21 @@ fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<St
     for (n, answer) in answers {
         site.write(&format!("answers/root@192.0.2.{n}"), &answer.to_string(), 0o600);
     }
-    let folder = site.path("").display().to_string();
+    let dir = site.path("").display().to_string();
     let ssh = format!(
-        "#!/bin/sh\ncat >> {folder}asked\necho >> {folder}asked\nfor word; do case $word in root@*) exec cat {folder}answers/$word;; esac; done\n"
+        "#!/bin/sh\ncat >> {dir}asked\necho >> {dir}asked\nfor word; do case $word in root@*) exec cat {dir}answers/$word;; esac; done\n"
     );
     common::install(&site.path("bin/ssh"), &ssh);
     let script = format!(
-        "set -e\ndir={folder}\nmount --make-rprivate /\nmount --bind {folder}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
-         oob() {{ c=$1; shift; {} $c \"$@\" --config {folder}config.toml 2>&1 || echo \"exit $?\"; }}\n\
-         kept() {{ cat {folder}state/shun-list.json 2> /dev/null || echo none; }}\n{script}",
+        "set -e\ndir={dir}\nmount --make-rprivate /\nmount --bind {dir}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
+         oob() {{ c=$1; shift; {} $c \"$@\" --config {dir}config.toml 2>&1 || echo \"exit $?\"; }}\n\
+         kept() {{ cat {dir}state/shun-list.json 2> /dev/null || echo none; }}\n{script}",
         common::PROGRAM
     );
     let mut command = std::process::Command::new("timeout");
     site.write("script", &script, 0o600);
     command.args(["-s", "KILL", "60", "unshare", "--mount", "--net", "--uts", "sh"]).arg(site.path("script"));
-    command.env("PATH", format!("{folder}bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+    command.env("PATH", format!("{dir}bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     let done = command.output().unwrap();
     assert!(done.status.success(), "{done:?}");
     Some(String::from_utf8(done.stdout).unwrap())

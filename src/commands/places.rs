@@ -10,16 +10,16 @@ use crate::service::reconciler::view::View;
 use crate::sys::ganeti::files;
 use crate::sys::pacemaker::cib;
 
-/// The folders and files of one host.
+/// The directories and files of one host.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Where things are")]
 pub struct Paths {
-    /// Folder of the receipts and of what is remembered
-    #[arg(long, value_name = "FOLDER", default_value = DEFAULT_STATE)]
+    /// Directory of the receipts and of what is remembered
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
     pub state_dir: PathBuf,
 
-    /// Ganeti's data folder
-    #[arg(long, value_name = "FOLDER", default_value = files::DATA_DIR)]
+    /// Ganeti's data directory
+    #[arg(long, value_name = "DIR", default_value = files::DATA_DIR)]
     pub data_dir: PathBuf,
 
     /// Pacemaker's configuration on this host

@@ -282,8 +282,8 @@ mod tests {
     /// With a single node as `names`, any short name that fits would match: no program calls [`find`] that way.
     #[test]
     fn nobody_looks_a_name_up_among_one() {
-        fn look_at(folder: &std::path::Path, found: &mut Vec<String>) {
-            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        fn look_at(dir: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {
                     look_at(&entry, found);
                 } else if entry.extension().is_some_and(|end| end == "rs") {
@@ -301,8 +301,8 @@ mod tests {
         }
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut found = Vec::new();
-        for folder in ["src", "agents/src", "fence/src", "oob/src"] {
-            look_at(&root.join(folder), &mut found);
+        for dir in ["src", "agents/src", "fence/src", "oob/src"] {
+            look_at(&root.join(dir), &mut found);
         }
         assert_eq!(found, [""; 0]);
     }

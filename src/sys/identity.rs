@@ -96,13 +96,13 @@ pub fn request() -> Option<String> {
 /// was cut, the function returns the file name in the command line.
 fn program_of(pid: i32) -> String {
     const KERNEL_KEEPS: usize = 15;
-    let folder = Path::new("/proc").join(pid.to_string());
-    let Ok(name) = std::fs::read_to_string(folder.join("comm")) else { return "unknown".to_owned() };
+    let dir = Path::new("/proc").join(pid.to_string());
+    let Ok(name) = std::fs::read_to_string(dir.join("comm")) else { return "unknown".to_owned() };
     let name = name.trim().to_owned();
     if name.len() < KERNEL_KEEPS {
         return name;
     }
-    let words = std::fs::read(folder.join("cmdline")).unwrap_or_default();
+    let words = std::fs::read(dir.join("cmdline")).unwrap_or_default();
     let started = words.split(|byte| *byte == 0).take(2).map(String::from_utf8_lossy);
     let mut files = started.map(|word| word.rsplit('/').next().unwrap_or_default().to_owned());
     files.find(|file| file.starts_with(&name)).unwrap_or(name)
@@ -151,8 +151,8 @@ mod tests {
     /// unknown.
     #[test]
     fn a_host_tells_its_file_and_what_it_decides() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
         let of = |text: &str| {
             std::fs::write(&path, text).unwrap();
             let Program { config, digest, .. } = program(&path);

@@ -29,12 +29,12 @@ mod tests {
 
     #[test]
     fn a_file_is_read_up_to_the_limit_and_no_further() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         std::fs::write(&path, "12345").unwrap();
         assert_eq!(read(&path, 5).unwrap(), b"12345");
         assert!(read(&path, 4).unwrap_err().to_string().contains("more than 4 bytes"));
         assert!(read(Path::new("/dev/zero"), 1_000).unwrap_err().to_string().contains("more than"));
-        assert_eq!(read(&folder.path().join("none"), 5).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(read(&dir.path().join("none"), 5).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

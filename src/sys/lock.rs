@@ -77,8 +77,8 @@ impl Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if let Some(dir) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_held_lock_is_waited_for_and_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/bmc.lock");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/bmc.lock");
         let held = Lock::take(&path, Deadline::after(Duration::ZERO)).unwrap();
         let error = Lock::take(&path, Deadline::after(Duration::from_millis(30))).unwrap_err();
         assert!(matches!(error, LockError::Busy { .. }));
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn readers_share_a_lock_and_make_no_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("receipts.lock");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("receipts.lock");
         let at_once = || Deadline::after(Duration::ZERO);
         assert!(matches!(Lock::share(&path, at_once()).unwrap_err(), LockError::Open { .. }));
         assert!(!path.exists());

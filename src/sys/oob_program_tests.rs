@@ -7,16 +7,16 @@ use crate::core::grade::Grade;
 use crate::core::power::Power;
 
 struct Script {
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     path: PathBuf,
 }
 
 fn script(body: &str) -> Script {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("oob");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("oob");
     std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Script { _folder: folder, path }
+    Script { _dir: dir, path }
 }
 
 fn node() -> NodeName {
@@ -61,8 +61,8 @@ fn what_is_no_answer_is_an_error_that_says_so() {
 
 #[test]
 fn a_program_that_hangs_is_killed_with_everything_it_started() {
-    let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join("pid");
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join("pid");
     // The program ignores SIGTERM, and so does its child, which would outlive it.
     let body = format!(
         "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {}; sleep 600; sleep 600' & wait; wait; sleep 600",

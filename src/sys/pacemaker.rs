@@ -183,8 +183,8 @@ fn is_pacemaker(stat: &str) -> bool {
 #[must_use]
 pub fn started_ms() -> Option<u64> {
     let at = now();
-    let stat = procfs::find(|folder| {
-        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    let stat = procfs::find(|dir| {
+        let stat = std::fs::read_to_string(dir.join("stat")).ok()?;
         is_pacemaker(&stat).then_some(stat)
     })?;
     // Field 22 is counted from behind the name, which may contain blanks (proc_pid_stat(5)); it is in ticks since boot.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Returns the depth of a process's PID namespace, seen from this host's /proc (proc_pid_status(5), `NSpid`). A process
 /// in a namespace of its own is deeper than this process.
-fn depth(folder: &Path) -> Option<usize> {
-    let status = fs::read_to_string(folder.join("status")).ok()?;
+fn depth(dir: &Path) -> Option<usize> {
+    let status = fs::read_to_string(dir.join("status")).ok()?;
     Some(status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().count())
 }
 
@@ -16,16 +16,15 @@ fn depth(folder: &Path) -> Option<usize> {
 pub fn find<T>(wanted: impl Fn(&Path) -> Option<T>) -> Option<T> {
     let own = Path::new("/proc/self");
     let (here, own_depth) = (fs::read_link(own.join("ns/pid")).ok(), depth(own));
-    let is_ours = |folder: &Path| match fs::read_link(folder.join("ns/pid")) {
+    let is_ours = |dir: &Path| match fs::read_link(dir.join("ns/pid")) {
         Ok(there) => Some(there) == here,
         // Reading the namespace requires every capability of the process, and a systemd unit has few.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => own_depth.is_some() && depth(folder) == own_depth,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => own_depth.is_some() && depth(dir) == own_depth,
         // The process has ended meanwhile.
         Err(_) => false,
     };
-    let folders = fs::read_dir("/proc").ok()?.flatten();
-    folders
-        .filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
+    let dirs = fs::read_dir("/proc").ok()?.flatten();
+    dirs.filter(|entry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
         .map(|entry| entry.path())
-        .find_map(|folder: PathBuf| wanted(&folder).filter(|_| is_ours(&folder)))
+        .find_map(|dir: PathBuf| wanted(&dir).filter(|_| is_ours(&dir)))
 }

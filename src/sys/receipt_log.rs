@@ -34,9 +34,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// The receipt log of one host.
 #[derive(Clone, Debug)]
 pub struct ReceiptLog {
-    folder: PathBuf,
+    dir: PathBuf,
     rotate_at: u64,
-    /// The directory that holds, until the next boot, what the disk does not accept; equal to `folder` for that log
+    /// The directory that holds, until the next boot, what the disk does not accept; equal to `dir` for that log
     /// itself.
     in_memory: PathBuf,
 }
@@ -69,16 +69,16 @@ pub struct Contents {
 }
 
 impl ReceiptLog {
-    /// The receipt log in `folder`; the first entry creates the directory.
+    /// The receipt log in `dir`; the first entry creates the directory.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), rotate_at: ROTATE_AT, in_memory: store::until_boot(folder) }
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), rotate_at: ROTATE_AT, in_memory: store::until_boot(dir) }
     }
 
     /// The receipt log in memory, with what the disk did not accept; `None` for that log itself.
     fn in_memory(&self) -> Option<Self> {
-        (self.folder != self.in_memory).then(|| Self {
-            folder: self.in_memory.clone(),
+        (self.dir != self.in_memory).then(|| Self {
+            dir: self.in_memory.clone(),
             rotate_at: ROTATE_IN_MEMORY_AT,
             in_memory: self.in_memory.clone(),
         })
@@ -106,8 +106,8 @@ impl ReceiptLog {
         };
         let mut line = entry.to_line().map_err(|error| failed("write to")(error.into()))?;
         line.push('\n');
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed("make the folder of"))?;
-        let _lock = Lock::take(&self.folder.join("receipts.lock"), Deadline::after(LOCK_WAIT))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed("make the directory of"))?;
+        let _lock = Lock::take(&self.dir.join("receipts.lock"), Deadline::after(LOCK_WAIT))?;
         let made = !path.exists();
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(failed("open"))?;
@@ -127,7 +127,7 @@ impl ReceiptLog {
             tracing::warn!(%error, "{} cannot be set aside", path.display());
         }
         if made || size >= self.rotate_at {
-            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("flush the folder of"))?;
+            File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed("flush the directory of"))?;
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl ReceiptLog {
         if found.is_empty() {
             return Ok(());
         }
-        let lock = memory.folder.join("receipts.lock");
+        let lock = memory.dir.join("receipts.lock");
         let _lock = Lock::take(&lock, Deadline::after(LOCK_WAIT)).map_err(io::Error::other)?;
         for path in found {
             let mut text = limited::read(&path, LIMIT)?;
@@ -197,7 +197,7 @@ impl ReceiptLog {
     /// Opens the files of this moment. Holds the lock only meanwhile, against a rotation: an append must not wait for
     /// readers. Reads without the lock if it is not free in time.
     fn snapshot(&self) -> Result<Snapshot, ReceiptLogError> {
-        let _lock = Lock::share(&self.folder.join("receipts.lock"), Deadline::after(LOCK_WAIT)).ok();
+        let _lock = Lock::share(&self.dir.join("receipts.lock"), Deadline::after(LOCK_WAIT)).ok();
         let in_memory: Vec<PathBuf> = self.in_memory().iter().flat_map(Self::files).collect();
         let mut files = Vec::new();
         for path in self.files().chain(in_memory) {
@@ -230,11 +230,11 @@ impl ReceiptLog {
     }
 
     fn current(&self) -> PathBuf {
-        self.folder.join("receipts.jsonl")
+        self.dir.join("receipts.jsonl")
     }
 
     fn aside(&self, n: u32) -> PathBuf {
-        self.folder.join(format!("receipts.{n}.jsonl"))
+        self.dir.join(format!("receipts.{n}.jsonl"))
     }
 }
 
@@ -285,14 +285,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn ledger() -> (tempfile::TempDir, ReceiptLog) {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = ReceiptLog::new(&folder.path().join("state"));
-        (folder, ledger)
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = ReceiptLog::new(&dir.path().join("state"));
+        (dir, ledger)
     }
 
     #[test]
     fn entries_are_read_back_in_order_and_closed_to_others() {
-        let (_folder, ledger) = ledger();
+        let (_dir, ledger) = ledger();
         let entries = [LogEntry::Intent(intent("a", "n1")), LogEntry::Receipt(receipt("a", "n1"))];
         for entry in &entries {
             ledger.append(entry).unwrap();
@@ -306,7 +306,7 @@ mod tests {
     /// are unknown.
     #[test]
     fn a_receipt_log_beyond_the_limit_is_an_error_with_its_name() {
-        let (_folder, ledger) = ledger();
+        let (_dir, ledger) = ledger();
         ledger.append(&LogEntry::Intent(intent("a", "n1"))).unwrap();
         File::create(ledger.aside(2)).unwrap().set_len(LIMIT + 1).unwrap();
         let errors = [ledger.read().map(drop), ledger.read_last(1, None).map(drop)];
@@ -321,7 +321,7 @@ mod tests {
     fn a_torn_last_line_is_recovered_at_every_byte() {
         let whole = LogEntry::Receipt(receipt("b", "n1")).to_line().unwrap();
         for cut in 1..whole.len() {
-            let (_folder, ledger) = ledger();
+            let (_dir, ledger) = ledger();
             ledger.append(&LogEntry::Intent(intent("a", "n1"))).unwrap();
             let mut file = OpenOptions::new().append(true).open(ledger.current()).unwrap();
             file.write_all(&whole.as_bytes()[..cut]).unwrap();
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn old_files_are_set_aside_and_still_read() {
-        let (_folder, mut ledger) = ledger();
+        let (_dir, mut ledger) = ledger();
         ledger.rotate_at = 600;
         for n in 0..8 {
             ledger.append(&LogEntry::Intent(intent(&n.to_string(), "n1"))).unwrap();
@@ -356,8 +356,8 @@ mod tests {
     /// With a full disk, the error names the file, and no half line counts as an entry.
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
         std::fs::create_dir(&state).unwrap();
         std::os::unix::fs::symlink("/dev/full", state.join("receipts.jsonl")).unwrap();
         let error = ReceiptLog::new(&state).append(&LogEntry::Intent(intent("a", "n1"))).unwrap_err().to_string();
@@ -368,8 +368,8 @@ mod tests {
     /// room. Otherwise a fencing on a host with a full disk is never recorded.
     #[test]
     fn what_the_disk_does_not_take_is_read_until_the_next_boot() {
-        let (folder, ledger) = ledger();
-        let state = folder.path().join("state");
+        let (dir, ledger) = ledger();
+        let state = dir.path().join("state");
         std::fs::write(&state, "").unwrap();
         let entries = [LogEntry::Intent(intent("a", "n1")), LogEntry::Receipt(receipt("a", "n1"))];
         for entry in &entries {
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn the_last_stories_come_with_their_parts() {
-        let (_folder, ledger) = ledger();
+        let (_dir, ledger) = ledger();
         for id in ["a", "b", "c"] {
             ledger.append(&LogEntry::Intent(intent(id, if id == "b" { "n2.lab" } else { "n1.lab" }))).unwrap();
             let mut part = intent(&format!("{id}1"), if id == "b" { "n2.lab" } else { "n1.lab" });
@@ -418,7 +418,7 @@ mod tests {
     /// A slow reader does not delay an append, and sees the entries of the moment at which it began.
     #[test]
     fn whoever_reads_keeps_nobody_from_appending() {
-        let (_folder, mut ledger) = ledger();
+        let (_dir, mut ledger) = ledger();
         ledger.rotate_at = 600;
         for n in 0..3 {
             ledger.append(&LogEntry::Intent(intent(&n.to_string(), "n1"))).unwrap();
@@ -436,7 +436,7 @@ mod tests {
     /// Four readers of a large receipt log once lost 4 of 204 receipts: an append gave up after one second.
     #[test]
     fn no_append_is_lost_while_others_read() {
-        let (_folder, ledger) = ledger();
+        let (_dir, ledger) = ledger();
         for n in 0..200 {
             ledger.append(&LogEntry::Receipt(receipt(&n.to_string(), "n1"))).unwrap();
         }
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn nothing_there_is_nothing_to_tell() {
-        let (_folder, ledger) = ledger();
+        let (_dir, ledger) = ledger();
         assert!(ledger.read().unwrap().entries.is_empty());
     }
 }

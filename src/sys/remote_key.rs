@@ -285,8 +285,8 @@ mod tests {
     /// A missing key on this host is a fault of the connections only, and of nothing else in the setup.
     #[test]
     fn without_a_key_each_address_has_its_reason() {
-        let folder = tempfile::tempdir().unwrap();
-        let (none, key) = (folder.path().join("none"), folder.path().join("authkey"));
+        let dir = tempfile::tempdir().unwrap();
+        let (none, key) = (dir.path().join("none"), dir.path().join("authkey"));
         let addresses = [IpAddr::from([192, 0, 2, 17]), IpAddr::from([192, 0, 2, 18])];
         let soon = Deadline::after(Duration::from_secs(5));
         let said = requested_by(&[&none], &addresses, 1, soon);

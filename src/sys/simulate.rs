@@ -6,22 +6,22 @@ use std::path::Path;
 use crate::core::roles::simulate::Simulated;
 
 /// Name of the directory with these files, in the state directory.
-pub const FOLDER: &str = "simulate";
+pub const DIR: &str = "simulate";
 
-/// Returns the conditions that are simulated by files in `folder`. A missing directory simulates nothing.
+/// Returns the conditions that are simulated by files in `dir`. A missing directory simulates nothing.
 #[must_use]
-pub fn present(folder: &Path) -> BTreeSet<Simulated> {
+pub fn present(dir: &Path) -> BTreeSet<Simulated> {
     // One check for the directory suffices: it rarely exists, and every monitor calls this function.
-    if !folder.is_dir() {
+    if !dir.is_dir() {
         return BTreeSet::new();
     }
-    Simulated::ALL.into_iter().filter(|condition| folder.join(condition.file()).exists()).collect()
+    Simulated::ALL.into_iter().filter(|condition| dir.join(condition.file()).exists()).collect()
 }
 
-/// Returns the names in `folder` that simulate nothing, such as misspelt names.
+/// Returns the names in `dir` that simulate nothing, such as misspelt names.
 #[must_use]
-pub fn unknown(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+pub fn unknown(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| Simulated::ALL.iter().all(|condition| condition.file() != name)).collect()
 }
@@ -32,8 +32,8 @@ mod tests {
 
     #[test]
     fn files_are_told_by_their_names_and_none_is_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let simulate = folder.path().join(FOLDER);
+        let dir = tempfile::tempdir().unwrap();
+        let simulate = dir.path().join(DIR);
         assert!(present(&simulate).is_empty() && unknown(&simulate).is_empty());
         std::fs::create_dir(&simulate).unwrap();
         std::fs::write(simulate.join("wrong-role"), "").unwrap();

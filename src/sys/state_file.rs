@@ -28,8 +28,8 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
 /// # Errors
 /// The error of the file system or of `may_show`.
 pub fn write_bytes(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    renamed(&in_folder(path)?, bytes, 0o600, |file| file.sync_all().and_then(|()| may_show()))?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    renamed(&in_dir(path)?, bytes, 0o600, |file| file.sync_all().and_then(|()| may_show()))?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 /// Writes `value` as [`write()`] does, without a flush: after a crash of the host the file may be the old one, the new
@@ -46,7 +46,7 @@ pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
 /// # Errors
 /// The error of the file system or of `may_show`.
 pub fn write_bytes_unflushed(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    renamed(&in_folder(path)?, bytes, 0o600, |_| may_show())
+    renamed(&in_dir(path)?, bytes, 0o600, |_| may_show())
 }
 
 /// Writes `text` for all users (mode 0644), without a flush. The directory must exist and may belong to another user.
@@ -58,9 +58,9 @@ pub fn publish(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Makes the directory of the path and returns the path.
-fn in_folder(path: &Path) -> io::Result<PathBuf> {
-    let folder = path.parent().ok_or_else(|| io::Error::other("a state file needs a folder"))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+fn in_dir(path: &Path) -> io::Result<PathBuf> {
+    let dir = path.parent().ok_or_else(|| io::Error::other("a state file needs a directory"))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     Ok(path.to_owned())
 }
 
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_closed_to_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/192.0.2.1");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/192.0.2.1");
         assert_eq!(read::<Vec<u8>>(&path).unwrap(), None);
         write(&path, &[1, 2]).unwrap();
         write(&path, &[3]).unwrap();
@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn what_is_published_is_for_everybody_and_follows_no_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, other) = (folder.path().join("gnt-ha.prom"), folder.path().join("other"));
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("gnt-ha.prom"), dir.path().join("other"));
         fs::write(&other, "theirs").unwrap();
         let mut new = OsString::from(&path);
         new.push(format!(".new-{}", std::process::id()));
@@ -136,15 +136,15 @@ mod tests {
             ("ours".into(), "theirs".into())
         );
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
-        assert!(publish(&folder.path().join("absent/file"), "ours").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left over");
+        assert!(publish(&dir.path().join("absent/file"), "ours").is_err());
     }
 
     /// A file that has grown without end is an error, and does not fill the memory.
     #[test]
     fn a_file_without_an_end_is_not_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
         let file = File::create(&path).unwrap();
         file.set_len(LIMIT * 64).unwrap();
         assert!(read::<Vec<u8>>(&path).unwrap_err().to_string().contains("more than"));
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_an_error_and_not_an_absence() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
         fs::write(&path, "[1,").unwrap();
         assert!(read::<Vec<u8>>(&path).is_err());
     }

@@ -70,15 +70,15 @@ impl Kept {
 /// The files of one state directory.
 #[derive(Clone, Debug)]
 pub struct Store {
-    folder: PathBuf,
+    dir: PathBuf,
     until_boot: PathBuf,
 }
 
 impl Store {
-    /// The files in `folder`, and the files in memory that it did not accept. Reads nothing yet.
+    /// The files in `dir`, and the files in memory that it did not accept. Reads nothing yet.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), until_boot: until_boot(folder) }
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), until_boot: until_boot(dir) }
     }
 
     /// Writes `value` as JSON to the file `name` and flushes it. Waits for the disk no longer than `patience` and
@@ -88,7 +88,7 @@ impl Store {
     /// The error of the disk, if memory does not accept the file either.
     pub fn write(&self, name: &str, value: &impl Serialize, patience: Duration) -> io::Result<Kept> {
         let bytes = serde_json::to_vec(value)?;
-        let path = self.folder.join(name);
+        let path = self.dir.join(name);
         let write = move |race: &Race| state_file::write_bytes(&path, &bytes, || race.may_show());
         let written = within(patience.min(PATIENCE), write);
         self.settled(name, value, written)
@@ -100,7 +100,7 @@ impl Store {
     /// The error of the disk, if memory does not accept the file either.
     pub fn write_unflushed(&self, name: &str, value: &impl Serialize) -> io::Result<Kept> {
         let bytes = serde_json::to_vec(value)?;
-        let path = self.folder.join(name);
+        let path = self.dir.join(name);
         let write = move |race: &Race| state_file::write_bytes_unflushed(&path, &bytes, || race.may_show());
         let written = within(PATIENCE, write);
         self.settled(name, value, written)
@@ -129,7 +129,7 @@ impl Store {
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         match self.read_until_boot(name)? {
             Some(value) => Ok(Some(value)),
-            None => state_file::read(&self.folder.join(name)),
+            None => state_file::read(&self.dir.join(name)),
         }
     }
 
@@ -144,7 +144,7 @@ impl Store {
     /// Returns whether a file `name` exists, on the disk or in memory.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.folder.join(name).exists() || self.is_until_boot(name)
+        self.dir.join(name).exists() || self.is_until_boot(name)
     }
 
     /// Returns whether the disk did not accept the last write of the file `name`.
@@ -159,7 +159,7 @@ impl Store {
     /// The error of the file system.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         absent(&self.until_boot.join(name))?;
-        absent(&self.folder.join(name))
+        absent(&self.dir.join(name))
     }
 
     /// Takes the lock `name`, in memory if the lock file on the disk cannot be opened.
@@ -167,24 +167,23 @@ impl Store {
     /// # Errors
     /// [`LockError`] if the lock file cannot be opened in either place, or the lock is not free before the deadline.
     pub fn lock(&self, name: &str, deadline: Deadline) -> Result<Lock, LockError> {
-        match Lock::take(&self.folder.join("lock").join(name), deadline) {
+        match Lock::take(&self.dir.join("lock").join(name), deadline) {
             Err(LockError::Open { .. }) => Lock::take(&self.until_boot.join("lock").join(name), deadline),
             taken => taken,
         }
     }
 }
 
-/// Returns the directory that holds, until the next boot, what the state directory `folder` does not accept. It is in
+/// Returns the directory that holds, until the next boot, what the state directory `dir` does not accept. It is in
 /// `UNTIL_BOOT`; for a trial it is beside the state directory.
 #[must_use]
-pub fn until_boot(folder: &Path) -> PathBuf {
-    if cfg!(test) || folder.starts_with(TRIALS) {
-        let mut beside = folder.as_os_str().to_owned();
+pub fn until_boot(dir: &Path) -> PathBuf {
+    if cfg!(test) || dir.starts_with(TRIALS) {
+        let mut beside = dir.as_os_str().to_owned();
         beside.push(".until-boot");
         return beside.into();
     }
-    let name: String =
-        folder.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String = dir.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     Path::new(UNTIL_BOOT).join(name.trim_matches('-'))
 }
 
@@ -227,16 +226,16 @@ mod tests {
 
     /// A state directory whose disk accepts no write: a file has its path.
     fn broken() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
         std::fs::write(&state, "").unwrap();
-        (folder, Store::new(&state))
+        (dir, Store::new(&state))
     }
 
     /// A value that the disk does not accept can be read until the next boot, and the caller learns of it.
     #[test]
     fn what_the_disk_does_not_take_is_kept_until_the_next_boot() {
-        let (folder, store) = broken();
+        let (dir, store) = broken();
         for write in [Store::write_flushed as fn(&Store, u8) -> io::Result<Kept>, |store, value| {
             store.write_unflushed("file", &value)
         }] {
@@ -246,7 +245,7 @@ mod tests {
         }
         store.lock("record", Deadline::after(PATIENCE)).unwrap();
         // The disk accepts writes again, and the value in memory ends.
-        std::fs::remove_file(folder.path().join("state")).unwrap();
+        std::fs::remove_file(dir.path().join("state")).unwrap();
         assert_eq!(store.write("file", &2, PATIENCE).unwrap(), Kept::OnDisk);
         assert!(!store.is_until_boot("file"));
         assert_eq!(store.read::<u8>("file").unwrap(), Some(2));
@@ -257,21 +256,21 @@ mod tests {
     /// If neither disk nor memory accepts it, the write returns an error.
     #[test]
     fn what_nothing_takes_is_an_error() {
-        let (folder, store) = broken();
-        std::fs::write(folder.path().join("state.until-boot"), "").unwrap();
+        let (dir, store) = broken();
+        std::fs::write(dir.path().join("state.until-boot"), "").unwrap();
         assert!(store.write("file", &1, PATIENCE).is_err());
     }
 
     /// A write that was given up publishes nothing, however late it ends: another process has written a newer file.
     #[test]
     fn a_write_that_was_given_up_overtakes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         for write in [
             (|path, race, hang| state_file::write_bytes(path, b"1", hung(race, hang))) as Hanging,
             |path, race, hang| state_file::write_bytes_unflushed(path, b"1", hung(race, hang)),
         ] {
             HANGS.store(false, Ordering::Relaxed);
-            let path = folder.path().join("file");
+            let path = dir.path().join("file");
             let (go_on, hang) = mpsc::channel::<()>();
             let (ended, end) = mpsc::channel();
             let late = path.clone();
@@ -300,8 +299,8 @@ mod tests {
     /// A disk that hangs delays only the first write; later writes do not wait for it.
     #[test]
     fn a_disk_that_hangs_is_waited_for_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(&folder.path().join("state"));
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&dir.path().join("state"));
         let (go_on, hang) = mpsc::channel::<()>();
         let late = within(Duration::from_millis(10), move |_| {
             let _ = hang.recv();

@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Writes one byte to a new file in `folder`, flushes it, and leaves nothing behind. The name is random, and an
+/// Writes one byte to a new file in `dir`, flushes it, and leaves nothing behind. The name is random, and an
 /// existing file is never opened: a link of another user has no effect.
 ///
 /// # Errors
 /// The error of the file system.
-pub fn write(folder: &Path) -> io::Result<()> {
+pub fn write(dir: &Path) -> io::Result<()> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
-    let path = folder.join(format!(".gnt-ha.writable.{:032x}", u128::from_le_bytes(random)));
+    let path = dir.join(format!(".gnt-ha.writable.{:032x}", u128::from_le_bytes(random)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     // The name is removed at once, so that a write that hangs leaves no file behind.
     remove_file(&path)?;
@@ -29,15 +29,15 @@ mod tests {
     /// guessed.
     #[test]
     fn a_planted_link_leads_nowhere() {
-        let folder = tempfile::tempdir().unwrap();
-        let theirs = folder.path().join("theirs");
+        let dir = tempfile::tempdir().unwrap();
+        let theirs = dir.path().join("theirs");
         std::fs::write(&theirs, "precious").unwrap();
-        let planted = folder.path().join(format!(".gnt-ha.writable.{}", std::process::id()));
+        let planted = dir.path().join(format!(".gnt-ha.writable.{}", std::process::id()));
         std::os::unix::fs::symlink(&theirs, &planted).unwrap();
-        write(folder.path()).unwrap();
+        write(dir.path()).unwrap();
         assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "precious");
         assert!(planted.is_symlink(), "it is not ours to remove");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
-        assert!(write(&folder.path().join("absent")).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left over");
+        assert!(write(&dir.path().join("absent")).is_err());
     }
 }

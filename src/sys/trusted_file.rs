@@ -203,23 +203,23 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn file(mode: u32, text: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        (folder, path)
+        (dir, path)
     }
 
     /// A secret is in a file of its own that belongs to root and has mode 0600; looser modes are an error.
     #[test]
     fn a_secret_that_others_can_read_is_refused() {
         for mode in [0o644, 0o640, 0o604, 0o666] {
-            let (_folder, path) = file(mode, b"secret");
+            let (_dir, path) = file(mode, b"secret");
             let error = read_secret(&path).unwrap_err().to_string();
             assert!(error.contains("chmod 0600") && !error.contains("secret\""), "{error}");
         }
         for mode in [0o600, 0o400] {
-            let (_folder, path) = file(mode, b"word with spaces \nrest");
+            let (_dir, path) = file(mode, b"word with spaces \nrest");
             assert_eq!(read_secret(&path).unwrap().as_str(), "word with spaces ");
         }
     }
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn a_program_that_others_can_exchange_is_refused() {
         let me = geteuid().as_raw();
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
         let mode = |name: &str, mode: u32| {
             std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
         };
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn empty_huge_binary_and_missing_secrets_are_errors() {
         for text in [&b""[..], b"\nx", &[b'x'; 5000], b"\xff\xfe"] {
-            let (_folder, path) = file(0o600, text);
+            let (_dir, path) = file(0o600, text);
             assert!(read_secret(&path).is_err());
         }
         assert!(read_secret(Path::new("/nonexistent")).is_err());
@@ -291,8 +291,8 @@ mod tests {
 
     #[test]
     fn a_named_pipe_does_not_hang() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
         assert!(matches!(read_secret(&path).unwrap_err().error, TrustedFileError::NotRegular));
     }

@@ -39,7 +39,7 @@ while True:
 
 /// The directories of one node of four: n1 is master, n2 and n3 are candidates, n4 is a regular node.
 pub(crate) struct Scene {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     here: String,
     _noded: Option<TcpListener>,
 }
@@ -53,9 +53,9 @@ pub(crate) struct Ended {
 
 impl Scene {
     pub(crate) fn new(here: &str) -> Self {
-        let scene = Self { folder: tempfile::tempdir().unwrap(), here: here.to_owned(), _noded: None };
-        for folder in ["data", "run/socket", "programs", "state", "markers"] {
-            fs::create_dir_all(scene.path(folder)).unwrap();
+        let scene = Self { dir: tempfile::tempdir().unwrap(), here: here.to_owned(), _noded: None };
+        for dir in ["data", "run/socket", "programs", "state", "markers"] {
+            fs::create_dir_all(scene.path(dir)).unwrap();
         }
         scene.file("ssconf_master_node", "n1.lab\n");
         scene.file("ssconf_master_candidates", "n1.lab\nn2.lab\nn3.lab\n");
@@ -101,7 +101,7 @@ impl Scene {
     pub(crate) fn of_two_living(mut self) -> Self {
         // Each scene has an address of its own, as tests run in parallel.
         let n = std::process::id() % 200 + 20;
-        let m = self.folder.path().to_string_lossy().bytes().map(u32::from).sum::<u32>() % 200 + 20;
+        let m = self.dir.path().to_string_lossy().bytes().map(u32::from).sum::<u32>() % 200 + 20;
         let address = format!("127.{n}.{m}.{}", rand());
         let listener = TcpListener::bind((address.as_str(), 1811)).unwrap();
         self._noded = Some(listener);
@@ -254,20 +254,20 @@ impl Scene {
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
-        let folder = |name: &str| self.path(name).display().to_string();
+        let dir = |name: &str| self.path(name).display().to_string();
         vec![
-            ("data_dir", folder("data")),
-            ("run_dir", folder("run")),
-            ("program_dir", folder("programs")),
-            ("state_dir", folder("state")),
-            ("marker_dir", folder("markers")),
-            ("cib", folder("cib.xml")),
+            ("data_dir", dir("data")),
+            ("run_dir", dir("run")),
+            ("program_dir", dir("programs")),
+            ("state_dir", dir("state")),
+            ("marker_dir", dir("markers")),
+            ("cib", dir("cib.xml")),
             ("node_name", self.here.clone()),
         ]
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 }
 

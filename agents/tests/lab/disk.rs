@@ -79,15 +79,15 @@ fn the_master_dies(scene: &Scene, old: &str, why: &str, fenced: &[&str]) -> Stri
     let [story] = &stories[..] else { panic!("{stories:#?}") };
     let receipt = story.receipt.as_ref().unwrap();
     assert_eq!((story.intent.node.short(), receipt.grade), (old, Grade::Off), "{receipt:?}");
-    let is_in = |folder: &str| holders(&survivors, folder, &story.intent.id);
+    let is_in = |dir: &str| holders(&survivors, dir, &story.intent.id);
     assert_eq!((is_in(IN_MEMORY).len(), is_in(STATE).len()), (1, 0), "{receipt:?}");
     is_said(scene, &new, why, &format!("{story:?}"));
     new
 }
 
 /// Returns the hosts that have an entry of this id in the receipts of this directory.
-fn holders<'a>(hosts: &'a [Host], folder: &str, id: &str) -> Vec<&'a Host> {
-    let has = |host: &&Host| host.run(&["grep", "--quiet", id, &format!("{folder}/receipts.jsonl")]).unwrap().success();
+fn holders<'a>(hosts: &'a [Host], dir: &str, id: &str) -> Vec<&'a Host> {
+    let has = |host: &&Host| host.run(&["grep", "--quiet", id, &format!("{dir}/receipts.jsonl")]).unwrap().success();
     hosts.iter().filter(has).collect()
 }
 

@@ -120,8 +120,8 @@ fn boot(host: &Host) -> Option<String> {
     std::fs::read_to_string(host.root()?.join("proc/sys/kernel/random/boot_id")).ok().map(|text| text.trim().to_owned())
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".lab")).collect()
 }
 

@@ -396,15 +396,15 @@ impl Drop for Scene {
         if !std::thread::panicking() && std::env::var_os(KEEP_LOGS).is_none() {
             return;
         }
-        let folder = std::env::temp_dir().join("gnt-ha-lab").join(self.lab.name());
-        let _ = std::fs::create_dir_all(&folder);
+        let dir = std::env::temp_dir().join("gnt-ha-lab").join(self.lab.name());
+        let _ = std::fs::create_dir_all(&dir);
         for (host, log) in self.lab.hosts().iter().flat_map(|host| LOGS.map(|log| (host.clone(), log))) {
             let name = log.rsplit('/').next().unwrap_or_default();
             if let Ok(text) = host.read_file(log) {
-                let _ = std::fs::write(folder.join(format!("{}.{name}", host.name())), text);
+                let _ = std::fs::write(dir.join(format!("{}.{name}", host.name())), text);
             }
         }
-        eprintln!("the hosts' logs are in {}", folder.display());
+        eprintln!("the hosts' logs are in {}", dir.display());
     }
 }
 

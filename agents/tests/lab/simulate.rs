@@ -6,7 +6,7 @@ use lab::Host;
 use crate::full::shell;
 use crate::scene::{End, Scene};
 
-const FOLDER: &str = "/var/lib/gnt-ha/simulate";
+const DIR: &str = "/var/lib/gnt-ha/simulate";
 
 /// The agent whose monitor finds each failure, on the master, and its exit code. For a primitive, in full mode.
 const fn finds(condition: Simulated) -> (&'static str, i32) {
@@ -25,9 +25,9 @@ pub(crate) fn each_file(scene: &Scene) {
         let before = scene.holder().unwrap();
         let master = scene.host(&before);
         let (agent, code) = finds(condition);
-        let file = format!("{FOLDER}/{}", condition.file());
+        let file = format!("{DIR}/{}", condition.file());
         scene.forget_failures();
-        shell(&master, &format!("mkdir -p {FOLDER}; touch {file}"));
+        shell(&master, &format!("mkdir -p {DIR}; touch {file}"));
         assert_eq!(monitor(&master, agent), code, "{file}");
         scene.wait(&format!("Pacemaker finds {file}"), 30, || {
             Ok(scene.failures().iter().any(|failure| failure.contains(master.uname())))

@@ -218,5 +218,5 @@ fn what_is_no_text_is_no_panic() {
     assert_eq!(scene.run_strange("monitor".as_ref(), ("LS_COLORS".as_ref(), bad)).code, 0);
     assert_eq!(scene.run_strange(bad, ("X".as_ref(), bad)).code, 3);
     let ended = scene.run_strange("monitor".as_ref(), ("OCF_RESKEY_data_dir".as_ref(), bad));
-    assert_eq!(ended.code, 5, "another folder than was asked for must not be taken: {}", ended.stderr);
+    assert_eq!(ended.code, 5, "another directory than was asked for must not be taken: {}", ended.stderr);
 }

@@ -1,4 +1,4 @@
-//! Writes the manual pages and shell completions into a folder, from the definitions that the programs parse with, so
+//! Writes the manual pages and shell completions into a directory, from the definitions that the programs parse with, so
 //! that help, manual and completion cannot disagree. What is no command line comes from the tables that the code uses.
 
 mod agents;
@@ -91,27 +91,27 @@ const GNT_HA: &[Section] = &[
 ];
 
 fn main() -> ExitCode {
-    let Some(folder) = std::env::args_os().nth(1) else {
-        eprintln!("manuals: give the folder to write to");
+    let Some(dir) = std::env::args_os().nth(1) else {
+        eprintln!("manuals: give the directory to write to");
         return ExitCode::FAILURE;
     };
-    match write_all(Path::new(&folder)) {
+    match write_all(Path::new(&dir)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("manuals: {}: {error}", Path::new(&folder).display());
+            eprintln!("manuals: {}: {error}", Path::new(&dir).display());
             ExitCode::FAILURE
         }
     }
 }
 
-fn write_all(folder: &Path) -> io::Result<()> {
+fn write_all(dir: &Path) -> io::Result<()> {
     let programs: [(Command, &[Section]); 3] = [
         (fence_ganeti::input::command(), FENCE),
         (ganeti_oob::cli::command(), OOB),
         (gnt_ha::commands::Cli::command(), GNT_HA),
     ];
-    let completions = folder.join("completions");
-    let pages = folder.join("man8");
+    let completions = dir.join("completions");
+    let pages = dir.join("man8");
     fs::create_dir_all(&completions)?;
     fs::create_dir_all(&pages)?;
     for (mut command, sections) in programs {
@@ -122,11 +122,11 @@ fn write_all(folder: &Path) -> io::Result<()> {
         fs::write(pages.join(format!("{name}.8")), page(command, sections)?)?;
     }
     let others = [agents::master_role(), agents::node_role(), alert::page(), tags::page(), configuration::page()];
-    others.iter().try_for_each(|page| write(page, folder))
+    others.iter().try_for_each(|page| write(page, dir))
 }
 
-fn write(page: &Page, folder: &Path) -> io::Result<()> {
-    let file = folder.join(page.file());
+fn write(page: &Page, dir: &Path) -> io::Result<()> {
+    let file = dir.join(page.file());
     file.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::write(file, page.text())
 }

@@ -26,7 +26,7 @@ impl Page {
         Self { name: name.to_owned(), section, roff, fresh: false }
     }
 
-    /// Its file, in the folder of all pages.
+    /// Its file, in the directory of all pages.
     pub(crate) fn file(&self) -> PathBuf {
         PathBuf::from(format!("man{0}/{1}.{0}", self.section, self.name))
     }

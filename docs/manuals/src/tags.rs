@@ -5,7 +5,7 @@ use std::path::Path;
 use gnt_ha::core::config::DEFAULT_STATE;
 use gnt_ha::core::ganeti::tags::TAGS;
 use gnt_ha::core::roles::simulate::Simulated;
-use gnt_ha::sys::simulate::FOLDER;
+use gnt_ha::sys::simulate::DIR;
 
 use crate::page::Page;
 
@@ -23,15 +23,15 @@ pub(crate) fn page() -> Page {
     for tag in TAGS {
         page = page.item(tag.text, "", &sentence(tag.meaning));
     }
-    let folder = Path::new(DEFAULT_STATE).join(FOLDER).display().to_string();
+    let dir = Path::new(DEFAULT_STATE).join(DIR).display().to_string();
     page = page
         .section("SIMULATION FILES")
         .paragraph(&format!(
-            "A file in {folder} on one host has the agents there take a condition for true, to rehearse what would happen: \
-             Pacemaker acts on it. What the file holds does not matter. Remove it to end the rehearsal; the folder \
+            "A file in {dir} on one host has the agents there take a condition for true, to rehearse what would happen: \
+             Pacemaker acts on it. What the file holds does not matter. Remove it to end the rehearsal; the directory \
              survives a boot."
         ))
-        .lines(&line(&format!("mkdir -p {folder} && touch {folder}/{}", Simulated::FailedMasterDaemon.file())));
+        .lines(&line(&format!("mkdir -p {dir} && touch {dir}/{}", Simulated::FailedMasterDaemon.file())));
     for condition in Simulated::ALL {
         page = page.item(condition.file(), "", &sentence(condition.meaning()));
     }

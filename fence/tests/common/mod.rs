@@ -28,7 +28,7 @@ const GIVE_UP: &str = "60";
 
 /// A cluster of n1.lab (the master), n2.lab and n3.lab, all on, with one OOB program that keeps the contract.
 pub(crate) struct Cluster {
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl Cluster {
@@ -38,7 +38,7 @@ impl Cluster {
 
     /// `vice` is shell text that runs before the correct part of the program, with `$1` the command and `$2` the node.
     pub(crate) fn with_program(vice: &str) -> Self {
-        let cluster = Self { folder: tempfile::tempdir().unwrap() };
+        let cluster = Self { dir: tempfile::tempdir().unwrap() };
         std::fs::create_dir(cluster.path("data")).unwrap();
         cluster.write_config(&cluster.config());
         cluster.program("oob", vice);
@@ -49,7 +49,7 @@ impl Cluster {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
@@ -82,10 +82,10 @@ impl Cluster {
     /// Writes an OOB program called `name`: first `vice`, then the correct part, which logs its calls and stores the
     /// power.
     pub(crate) fn program(&self, name: &str, vice: &str) -> PathBuf {
-        let folder = self.folder.path().display();
+        let dir = self.dir.path().display();
         let body = format!(
             r#"#!/bin/sh
-cd "{folder}" || exit 9
+cd "{dir}" || exit 9
 echo "$1 $2" >> calls
 {vice}
 case "$1" in
@@ -125,8 +125,8 @@ esac
     pub(crate) fn settings(&self) -> String {
         format!(
             "{BRISK}data_dir={}\nstate_dir={}\n",
-            self.folder.path().join("data").display(),
-            self.folder.path().join("state").display()
+            self.dir.path().join("data").display(),
+            self.dir.path().join("state").display()
         )
     }
 

@@ -86,10 +86,10 @@ mod tests {
 
     #[test]
     fn a_refusal_stands_until_the_credentials_change() {
-        let folder = tempfile::tempdir().unwrap();
-        let secret = folder.path().join("secret");
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
         fs::write(&secret, "old").unwrap();
-        let refusal = || Refusal::new(folder.path().join("run/login-backoff-x"), &[&secret]);
+        let refusal = || Refusal::new(dir.path().join("run/login-backoff-x"), &[&secret]);
         assert_eq!(refusal().stands(), None);
         for is_proven in [true, false] {
             refusal().note("wrong password", is_proven);
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn a_damaged_note_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("note"), "{\"at_ms\":").unwrap();
-        assert_eq!(Refusal::new(folder.path().join("note"), &[]).stands(), None);
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("note"), "{\"at_ms\":").unwrap();
+        assert_eq!(Refusal::new(dir.path().join("note"), &[]).stands(), None);
     }
 }

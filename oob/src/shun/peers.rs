@@ -225,7 +225,7 @@ fn answer(line: Line) -> Result<PeerReport, String> {
 
 /// Returns the path of another program of gnt-ha in the same directory.
 fn beside(own: &Path, name: &str) -> PathBuf {
-    own.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(OsStr::new(name)))
+    own.parent().map_or_else(|| PathBuf::from(name), |dir| dir.join(OsStr::new(name)))
 }
 
 /// Returns the names of all environment variables but `LC_ALL`. libcurl and OpenSSL read some of them before our code

@@ -47,8 +47,8 @@ mod tests {
     /// contains. `ssh -G` prints the resulting options.
     #[test]
     fn no_configuration_of_ssh_brings_another_host_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let hostile = folder.path().join("config");
+        let dir = tempfile::tempdir().unwrap();
+        let hostile = dir.path().join("config");
         let text = "Host *\n\
             StrictHostKeyChecking no\n\
             UserKnownHostsFile /etc/others\n\

@@ -545,19 +545,19 @@ mod tests {
 
     /// Returns a directory with Ganeti's configuration of `n1` to `n4`, all candidates, and a shun list.
     fn place(list: &serde_json::Value) -> (tempfile::TempDir, Config) {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let node = |n: u8| {
             json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "master_candidate": true,
                                 "offline": false})
         };
         let nodes = json!({"u1": node(1), "u2": node(2), "u3": node(3), "u4": node(4)});
         let ganeti = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": nodes, "disks": {}});
-        std::fs::write(folder.path().join("config.data"), ganeti.to_string()).unwrap();
-        std::fs::write(folder.path().join("shun-list.json"), list.to_string()).unwrap();
-        let path = folder.path().join("config.toml");
-        std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.path().display())).unwrap();
+        std::fs::write(dir.path().join("config.data"), ganeti.to_string()).unwrap();
+        std::fs::write(dir.path().join("shun-list.json"), list.to_string()).unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, format!("state_directory = \"{}\"\n", dir.path().display())).unwrap();
         let config = config_file::load(&path).unwrap();
-        (folder, config)
+        (dir, config)
     }
 
     fn shunned(epoch: u64) -> serde_json::Value {
@@ -569,7 +569,7 @@ mod tests {
     /// for the one that has stopped.
     #[test]
     fn a_readmission_that_is_in_memory_only_is_not_known() {
-        let (folder, _config) = place(&json!({}));
+        let (dir, _config) = place(&json!({}));
         let node = NodeName::new("n4.lab").unwrap();
         let is_known = |not_durable: Option<&str>| {
             let report = |name: &str, not_durable: Option<&str>| -> (NodeName, Result<PeerReport, String>) {
@@ -578,7 +578,7 @@ mod tests {
                 (NodeName::new(name).unwrap(), Ok(serde_json::from_value(report).unwrap()))
             };
             let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);
-            let network = network::read(folder.path()).unwrap();
+            let network = network::read(dir.path()).unwrap();
             let (epoch, look, self_fence) = (Epoch(2), Err(Vec::new()), Held::default());
             Seen { answers, epoch, look, self_fence, network }.is_known_to_enough(&node, epoch)
         };
@@ -589,8 +589,8 @@ mod tests {
     /// A proof in one epoch proves nothing of the boot that is shunned in a later one.
     #[test]
     fn a_proof_is_kept_for_the_epoch_that_was_looked_at() {
-        let (folder, config) = place(&shunned(3));
-        let survivors = Survivors::of(&NodeName::new("n4.lab").unwrap(), &config, folder.path()).unwrap();
+        let (dir, config) = place(&shunned(3));
+        let survivors = Survivors::of(&NodeName::new("n4.lab").unwrap(), &config, dir.path()).unwrap();
         let kept = survivors.keep_bounded(Epoch(1), Deadline::after(Duration::from_secs(1)));
         assert!(kept.unwrap_err().contains("epoch 3 now"));
     }
@@ -599,22 +599,22 @@ mod tests {
     /// could not be added.
     #[test]
     fn one_that_ganeti_has_no_more_is_known_by_what_is_remembered() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
         let node = json!({"name": "n1.lab", "primary_ip": "192.0.2.1", "master_candidate": true, "offline": false});
         let ganeti =
             json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": {"u1": node}, "disks": {}});
-        std::fs::write(folder.join("config.data"), ganeti.to_string()).unwrap();
+        std::fs::write(dir.join("config.data"), ganeti.to_string()).unwrap();
         let entry = json!({"epoch": 1, "addresses": ["192.0.2.3", "198.51.100.3"], "reach": "tcp", "grade": "off",
                            "boot_id": null, "since_ms": 1, "by": "the test"});
-        std::fs::write(folder.join("shun-list.json"), json!({"n3.lab": entry}).to_string()).unwrap();
-        let path = folder.join("config.toml");
-        std::fs::write(&path, format!("state_directory = \"{}\"\n", folder.display())).unwrap();
+        std::fs::write(dir.join("shun-list.json"), json!({"n3.lab": entry}).to_string()).unwrap();
+        let path = dir.join("config.toml");
+        std::fs::write(&path, format!("state_directory = \"{}\"\n", dir.display())).unwrap();
         let config = config_file::load(&path).unwrap();
         let gone = NodeName::new("n3").unwrap();
-        assert!(Survivors::of(&gone, &config, folder).is_err());
-        let survivors = Survivors::of_removed(&gone, &config, folder).unwrap();
+        assert!(Survivors::of(&gone, &config, dir).is_err());
+        let survivors = Survivors::of_removed(&gone, &config, dir).unwrap();
         assert_eq!((survivors.target().as_str(), survivors.address().to_string()), ("n3.lab", "192.0.2.3".to_owned()));
-        assert!(Survivors::of_removed(&NodeName::new("n9").unwrap(), &config, folder).is_err(), "nobody remembers it");
+        assert!(Survivors::of_removed(&NodeName::new("n9").unwrap(), &config, dir).is_err(), "nobody remembers it");
     }
 }

@@ -31,17 +31,17 @@ const GIVE_UP: &str = "60";
 
 /// A temporary directory with all files of a site.
 pub(crate) struct Site {
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl Site {
     /// Makes a site. `config` is added to the directories, a deadline of 6 s and a short power cycle interval; `{dir}`
     /// in it is the directory.
     pub(crate) fn new(config: &str) -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap() };
+        let site = Self { dir: tempfile::tempdir().unwrap() };
         site.write("password", &format!("{PASSWORD}\n"), 0o600);
-        let folders = "deadline = 6\npower_cycle_interval = 0.1\nstate_directory = \"{dir}/state\"\nrun_directory = \"{dir}/run\"\n";
-        site.configure(&format!("{folders}{config}"));
+        let dirs = "deadline = 6\npower_cycle_interval = 0.1\nstate_directory = \"{dir}/state\"\nrun_directory = \"{dir}/run\"\n";
+        site.configure(&format!("{dirs}{config}"));
         site
     }
 
@@ -81,7 +81,7 @@ impl Site {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
@@ -95,7 +95,7 @@ impl Site {
 
     /// Writes the whole configuration.
     pub(crate) fn configure(&self, text: &str) {
-        self.write("config.toml", &text.replace("{dir}", &self.folder.path().display().to_string()), 0o600);
+        self.write("config.toml", &text.replace("{dir}", &self.dir.path().display().to_string()), 0o600);
     }
 
     pub(crate) fn set_power(&self, name: &str, power: &str) {
@@ -114,10 +114,10 @@ impl Site {
     /// Writes an OOB program: `vice` is shell text that runs before the correct part, with `$1` the command and `$2`
     /// the node.
     pub(crate) fn script(&self, name: &str, vice: &str) {
-        let folder = self.folder.path().display();
+        let dir = self.dir.path().display();
         let body = format!(
             r#"#!/bin/sh
-cd "{folder}" || exit 9
+cd "{dir}" || exit 9
 echo "$1 $2" >> calls-{name}
 {vice}
 case "$1" in
@@ -139,10 +139,10 @@ esac
 
     /// Writes a fence agent that records all of its call; `vice` sees the action in `$action`.
     pub(crate) fn agent(&self, name: &str, vice: &str) {
-        let folder = self.folder.path().display();
+        let dir = self.dir.path().display();
         let body = format!(
             r#"#!/bin/sh
-cd "{folder}" || exit 9
+cd "{dir}" || exit 9
 cat > stdin-{name}
 action=$(sed -n 's/^action=//p' stdin-{name})
 echo "$action" >> calls-{name}

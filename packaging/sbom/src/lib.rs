@@ -43,7 +43,7 @@ pub fn bill(sources: &Sources<'_>) -> Result<Value, String> {
     let mut components = vec![standard_library(sources.rustc)];
     let mut dependencies = BTreeMap::new();
     for package in &linked {
-        let value = known.get(package).ok_or_else(|| format!("cargo metadata does not know {}", folder(package)))?;
+        let value = known.get(package).ok_or_else(|| format!("cargo metadata does not know {}", dir(package)))?;
         components.push(component(package, value, checksums.get(package))?);
         let node = sources.metadata["resolve"]["nodes"]
             .as_array()
@@ -87,15 +87,15 @@ fn package(line: &str) -> Option<Package> {
     Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
 }
 
-/// What cargo calls its sources' folder, and so the program where a line of them is.
-fn folder((name, version): &Package) -> String {
+/// What cargo calls its sources' directory, and so the program where a line of them is.
+fn dir((name, version): &Package) -> String {
     format!("{name}-{version}")
 }
 
 /// A program holds the names of source files, for its panics: they have to be of packages that are listed.
 fn named_by(program: &[u8], linked: &BTreeSet<Package>) -> Result<(), String> {
     const BEFORE: &str = "/registry/src/";
-    let folders: BTreeSet<String> = linked.iter().map(folder).collect();
+    let dirs: BTreeSet<String> = linked.iter().map(dir).collect();
     let program = String::from_utf8_lossy(program);
     let is_name = |letter: &char| letter.is_ascii_alphanumeric() || "-_.+".contains(*letter);
     // The index's name comes between.
@@ -103,7 +103,7 @@ fn named_by(program: &[u8], linked: &BTreeSet<Package>) -> Result<(), String> {
         let rest = rest.split_once('/')?.1;
         Some(rest.chars().take_while(is_name).collect::<String>())
     });
-    let mut strange = named.filter(|name| !folders.contains(name));
+    let mut strange = named.filter(|name| !dirs.contains(name));
     match strange.next() {
         None => Ok(()),
         Some(name) => Err(format!("a program holds {name}, and cargo tree does not name it: build the programs anew")),
@@ -137,7 +137,7 @@ fn reference((name, version): &Package) -> String {
 
 fn component(package: &Package, value: &Value, checksum: Option<&String>) -> Result<Value, String> {
     let (name, version) = package;
-    let licence = value["license"].as_str().ok_or_else(|| format!("{} names no licence", folder(package)))?;
+    let licence = value["license"].as_str().ok_or_else(|| format!("{} names no licence", directory(package)))?;
     let mut component = json!({
         "type": "library", "bom-ref": reference(package), "name": name, "version": version,
         // Older manifests have a stroke, which SPDX expressions have not.
@@ -146,7 +146,7 @@ fn component(package: &Package, value: &Value, checksum: Option<&String>) -> Res
     if is_ours(Some(&value)) {
         return Ok(component);
     }
-    let checksum = checksum.ok_or_else(|| format!("Cargo.lock has no checksum of {}", folder(package)))?;
+    let checksum = checksum.ok_or_else(|| format!("Cargo.lock has no checksum of {}", directory(package)))?;
     component["purl"] = reference(package).into();
     component["hashes"] = json!([{"alg": "SHA-256", "content": checksum}]);
     if let Some(repository) = value["repository"].as_str() {

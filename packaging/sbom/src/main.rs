@@ -45,8 +45,8 @@ fn write(file: &Path, programs: &[PathBuf]) -> Result<(), String> {
         programs: &programs.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?,
     };
     let text = serde_json::to_string_pretty(&sbom::bill(&sources)?).map_err(|error| error.to_string())? + "\n";
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
     }
     std::fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
 }

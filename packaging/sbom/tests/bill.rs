@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// Runs it for a program that holds this.
 fn bill(program: &str) -> Result<Value, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, given) = (folder.path().join("bill.json"), folder.path().join("program"));
+    let dir = tempfile::tempdir().unwrap();
+    let (file, given) = (dir.path().join("bill.json"), dir.path().join("program"));
     std::fs::write(&given, program).unwrap();
     let said = Command::new(env!("CARGO_BIN_EXE_sbom")).args([&file, &given]).output().unwrap();
     if !said.status.success() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::places::Paths;
 use crate::core::check::input::{Host, Installed};
 use crate::core::config::SelfFenceConfig;
-use crate::core::ganeti::hooks::{FILE, FOLDERS};
+use crate::core::ganeti::hooks::{DIRS, FILE};
 use crate::core::node::NodeName;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::state::desired;
@@ -42,7 +42,7 @@ const CANDIDATES: Duration = Duration::from_secs(1);
 /// Collects the state of this host. `self_fence` is the configuration of self-fencing.
 pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
-    let folder = places.state_dir.join(simulate::FOLDER);
+    let dir = places.state_dir.join(simulate::DIR);
     let recorder = places.view();
     let mut unreadable = Vec::new();
     let pause = known(recorder.pause(), &mut unreadable).flatten();
@@ -62,8 +62,8 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenc
         stale_pidfiles: stale.into_iter().map(|(_, file)| file).collect(),
         watcher_absent: (!Path::new(WATCHER).exists()).then(|| PathBuf::from(WATCHER)),
         watcher_paused: paused_until(&places.data_dir).filter(|until| *until > now().wall_ms / 1_000),
-        simulated: simulate::present(&folder),
-        simulates_nothing: simulate::unknown(&folder),
+        simulated: simulate::present(&dir),
+        simulates_nothing: simulate::unknown(&dir),
         pause,
         breaker: memory.and_then(|memory| memory.breaker.latch().cloned()),
         shunned: register.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
@@ -110,12 +110,12 @@ fn installed(path: &Path) -> Installed {
 }
 
 /// Returns the hooks that Ganeti does not run, each with the reason.
-fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
+fn hooks(dirs: &Path) -> BTreeMap<PathBuf, String> {
     let missing = |name: &str| {
-        let folder = folders.join(name);
-        let path = folder.join(FILE);
+        let dir = dirs.join(name);
+        let path = dir.join(FILE);
         let dotted = || {
-            let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            let names = fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.filter_map(|name| name.into_string().ok()).find(|name| name.starts_with(&format!("{FILE}.")))
         };
         let why = match (installed(&path), path.exists()) {
@@ -128,7 +128,7 @@ fn hooks(folders: &Path) -> BTreeMap<PathBuf, String> {
         };
         Some((Path::new(name).join(FILE), why))
     };
-    FOLDERS.into_iter().filter_map(missing).collect()
+    DIRS.into_iter().filter_map(missing).collect()
 }
 
 fn gives_no_voting(file: &str) -> bool {
@@ -150,20 +150,20 @@ mod tests {
     /// The rules are Ganeti's `EXT_PLUGIN_MASK` and `RunParts`.
     #[test]
     fn a_hook_that_ganeti_does_not_run_is_told_with_the_reason() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(hooks(folder.path()).len(), FOLDERS.len());
-        for name in FOLDERS {
-            let path = folder.path().join(name).join(FILE);
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(hooks(dir.path()).len(), DIRS.len());
+        for name in DIRS {
+            let path = dir.path().join(name).join(FILE);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "#!/bin/sh\n").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        assert_eq!(hooks(folder.path()), BTreeMap::new());
-        let own = Path::new(FOLDERS[0]).join(FILE);
-        let path = folder.path().join(&own);
+        assert_eq!(hooks(dir.path()), BTreeMap::new());
+        let own = Path::new(DIRS[0]).join(FILE);
+        let path = dir.path().join(&own);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(hooks(folder.path()), [(own.clone(), "it is no executable file".to_owned())].into());
+        assert_eq!(hooks(dir.path()), [(own.clone(), "it is no executable file".to_owned())].into());
         fs::rename(&path, path.with_extension("sh")).unwrap();
-        assert!(hooks(folder.path())[&own].contains("gnt-ha.sh"), "{:?}", hooks(folder.path()));
+        assert!(hooks(dir.path())[&own].contains("gnt-ha.sh"), "{:?}", hooks(dir.path()));
     }
 }

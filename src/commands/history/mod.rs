@@ -56,8 +56,8 @@ pub struct Arguments {
     #[arg(long, requires = "incident", conflicts_with = "json")]
     html: bool,
 
-    /// Folder of the receipts, instead of the configured one; Pacemaker is not asked then
-    #[arg(long, value_name = "FOLDER")]
+    /// Directory of the receipts, instead of the configured one; Pacemaker is not asked then
+    #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
 
@@ -66,10 +66,10 @@ pub struct Arguments {
 /// # Errors
 /// One line, if the receipt log cannot be read, or the requested incident is not unique.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
-    let folder = state_folder(arguments, config)?;
+    let dir = state_dir(arguments, config)?;
     let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { SHOWN };
     let (contents, older) =
-        ReceiptLog::new(&folder).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
+        ReceiptLog::new(&dir).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
     for line in &contents.unreadable {
         cli::print_error("gnt-ha", &format!("left out {line}"));
     }
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let since_ms = if older > 0 { stories.first().map(|story| story.intent.at.wall_ms) } else { None };
     let mut events = joined(stories, fences, arguments.node.as_ref(), since_ms);
     if let Some(wanted) = &arguments.incident {
-        events = vec![the_incident(events, wanted, &folder)?];
+        events = vec![the_incident(events, wanted, &dir)?];
     }
     if arguments.html {
         let page = events.iter().find_map(|event| Some(page::page(event.story.as_ref()?, event, &TimeZone::system())));
@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     }
     if events.is_empty() {
         let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
-        return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", folder.display()));
+        return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", dir.display()));
     }
     let look = Look { zone: TimeZone::system() };
     let mut text = Text::default();
@@ -104,13 +104,13 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
 }
 
 /// Returns the incident that `wanted` means: a receipt's id, the beginning of one, or `last`.
-fn the_incident(events: Vec<Event>, wanted: &str, folder: &Path) -> Result<Event, String> {
+fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, String> {
     let is_removal = |story: &ActionRecord| story.intent.action != Action::On;
     let is_meant = |story: &ActionRecord| if wanted == "last" { is_removal(story) } else { story.is_called(wanted) };
     let mut meant: Vec<Event> = events.into_iter().filter(|event| event.story.as_ref().is_some_and(is_meant)).collect();
     match (meant.len(), wanted) {
-        (0, "last") => Err(format!("no node was removed from this host ({})", folder.display())),
-        (0, _) => Err(format!("no receipt {wanted} in {} (gnt-ha history --all lists them)", folder.display())),
+        (0, "last") => Err(format!("no node was removed from this host ({})", dir.display())),
+        (0, _) => Err(format!("no receipt {wanted} in {} (gnt-ha history --all lists them)", dir.display())),
         (1, _) | (_, "last") => Ok(meant.swap_remove(meant.len() - 1)),
         (some, _) => Err(format!("{some} receipts begin with {wanted}: give more of it")),
     }
@@ -130,9 +130,9 @@ fn fences() -> Vec<(NodeName, Fence)> {
 
 /// Returns the directory of the receipts. A missing or broken configuration is not an error at its default path, as the
 /// history is needed then as well.
-fn state_folder(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
-    if let Some(folder) = &arguments.state_dir {
-        return Ok(folder.clone());
+fn state_dir(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
+    if let Some(dir) = &arguments.state_dir {
+        return Ok(dir.clone());
     }
     match config_file::load(config) {
         Ok(config) => Ok(config.state),

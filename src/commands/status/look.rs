@@ -187,14 +187,14 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
 
 /// Adds notes about simulated conditions, shunned nodes, and files and tags without effect.
 fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
-    let folder = places.state_dir.join(simulate::FOLDER);
-    for condition in simulate::present(&folder) {
-        let file = folder.join(condition.file());
+    let dir = places.state_dir.join(simulate::DIR);
+    for condition in simulate::present(&dir) {
+        let file = dir.join(condition.file());
         let text = format!("simulated on this host: {} (rm {})", condition.meaning(), file.display());
         notes.push(Note::new(Level::Attention, "simulated", text));
     }
-    for name in simulate::unknown(&folder) {
-        let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, folder.display());
+    for name in simulate::unknown(&dir) {
+        let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, dir.display());
         notes.push(Note::new(Level::Attention, "simulated", text));
     }
     notes.extend(register.shunned().map(|(node, entry)| {
@@ -287,14 +287,14 @@ mod tests {
     use crate::core::grade::Grade;
     use std::fs;
 
-    fn places(folder: &Path) -> Paths {
-        Paths { state_dir: folder.join("state"), data_dir: folder.join("data"), cib: folder.join("cib.xml") }
+    fn places(dir: &Path) -> Paths {
+        Paths { state_dir: dir.join("state"), data_dir: dir.join("data"), cib: dir.join("cib.xml") }
     }
 
     /// A host that is only a node, with what a status must not omit: (about, level).
-    fn node(folder: &Path, files: &[(&str, &str)]) -> Status {
+    fn node(dir: &Path, files: &[(&str, &str)]) -> Status {
         for sub in ["data", "state/simulate"] {
-            fs::create_dir_all(folder.join(sub)).unwrap();
+            fs::create_dir_all(dir.join(sub)).unwrap();
         }
         let ssconf = [
             ("node_list", "n1.lab\nn2.lab\nn3.lab\n"),
@@ -304,13 +304,13 @@ mod tests {
             ("cluster_tags", "ocf:master-role:full\nocf:drain:off\nother\n"),
         ];
         for (key, text) in ssconf {
-            fs::write(folder.join(format!("data/ssconf_{key}")), text).unwrap();
+            fs::write(dir.join(format!("data/ssconf_{key}")), text).unwrap();
         }
-        fs::write(folder.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
+        fs::write(dir.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
         for (name, text) in files {
-            fs::write(folder.join(name), text).unwrap();
+            fs::write(dir.join(name), text).unwrap();
         }
-        look(&places(folder), false).unwrap()
+        look(&places(dir), false).unwrap()
     }
 
     fn levels(status: &Status, about: &str) -> Vec<Level> {
@@ -319,15 +319,15 @@ mod tests {
 
     #[test]
     fn a_host_of_no_cluster_is_told_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = look(&places(folder.path()), false).unwrap_err();
+        let dir = tempfile::tempdir().unwrap();
+        let error = look(&places(dir.path()), false).unwrap_err();
         assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
     }
 
     #[test]
     fn a_node_without_the_configuration_tells_what_it_knows() {
-        let folder = tempfile::tempdir().unwrap();
-        let status = node(folder.path(), &[]);
+        let dir = tempfile::tempdir().unwrap();
+        let status = node(dir.path(), &[]);
         let roles: Vec<(DisplayedRole, bool)> =
             status.nodes.iter().filter_map(|line| line.ganeti).map(|flags| (flags.role, flags.offline)).collect();
         assert_eq!(
@@ -344,7 +344,7 @@ mod tests {
     /// Simulated conditions are listed, so that an administrator does not forget them.
     #[test]
     fn what_is_in_the_way_is_told() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let latch = r#"{"since_ms": 1, "held": ["n3.lab"], "down": [], "limit": 2}"#;
         let memory = format!(
             r#"{{"breaker": {{"latched": {latch}, "down": [], "excused": [], "whole": null}},
@@ -356,7 +356,7 @@ mod tests {
             ("state/simulate/wrong-role", ""),
             ("state/simulate/wrong-roll", ""),
         ];
-        let status = node(folder.path(), &files);
+        let status = node(dir.path(), &files);
         assert_eq!(levels(&status, "pause"), [Level::Attention]);
         assert_eq!(levels(&status, "breaker"), [Level::Attention]);
         assert_eq!(levels(&status, "simulated"), [Level::Attention, Level::Attention]);
@@ -368,7 +368,7 @@ mod tests {
     /// The line shows shunning and self-fencing with the grade. A report from before this boot does not count.
     #[test]
     fn who_is_refused_and_armed_is_in_the_line() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let register = r#"{"n3.lab": {"epoch": 3, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
             "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
         let report =
@@ -377,7 +377,7 @@ mod tests {
             format!(r#"{{"asked_boottime_ms": {}, "boot_id": "{boot}", "report": {report}}}"#, now().boottime_ms)
         };
         let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, told(&identity::incarnation()), told("another"));
-        let status = node(folder.path(), &[("state/shun-list.json", register), ("state/peer-reports.json", &peers)]);
+        let status = node(dir.path(), &[("state/shun-list.json", register), ("state/peer-reports.json", &peers)]);
         let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
         let expected = |shun, self_fence, grade| Protection { seen: None, shun, self_fence, grade };
         assert_eq!(of("n1.lab"), expected(None, Some(SelfFenceState::Unknown), None));
@@ -396,8 +396,8 @@ mod tests {
         for (file, about) in
             [("cib.xml", "pause"), ("state/pause.json", "pause"), ("state/reconcile-memory.json", "breaker")]
         {
-            let folder = tempfile::tempdir().unwrap();
-            let status = node(folder.path(), &[(file, "{")]);
+            let dir = tempfile::tempdir().unwrap();
+            let status = node(dir.path(), &[(file, "{")]);
             assert_eq!(levels(&status, about), [Level::Unknown], "{file}");
             assert_eq!(status.level, Level::Unknown);
         }

@@ -303,8 +303,8 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.host.agents.insert("ganeti-node-role", Installed::Missing);
     }),
     ("hook-missing", "/etc/ganeti/hooks", |s| {
-        for folder in ["cluster-verify-post.d", "config-update-post.d"] {
-            s.view.host.hooks.insert(format!("{folder}/gnt-ha").into(), "there is no such file".into());
+        for dir in ["cluster-verify-post.d", "config-update-post.d"] {
+            s.view.host.hooks.insert(format!("{dir}/gnt-ha").into(), "there is no such file".into());
         }
     }),
     ("no-voting-default", "/etc/default/ganeti", |s| s.view.host.no_voting.push("/etc/default/ganeti".into())),

@@ -357,7 +357,7 @@ impl AgentDevice {
         self.sees.unwrap_or(kind_of(&self.agent).sees)
     }
 
-    /// The agent's file, in the folder where Pacemaker has its agents (`PCMK__FENCE_BINDIR`).
+    /// The agent's file, in the directory where Pacemaker has its agents (`PCMK__FENCE_BINDIR`).
     #[must_use]
     pub fn program(&self) -> PathBuf {
         Path::new("/usr/sbin").join(&self.agent)

@@ -4,7 +4,7 @@
 pub const FILE: &str = "gnt-ha";
 
 /// All directories. The last one is the watcher's, whose hooks run on every node every five minutes.
-pub const FOLDERS: [&str; 14] = [
+pub const DIRS: [&str; 14] = [
     "cluster-verify-post.d",
     "config-update-post.d",
     "instance-add-pre.d",
@@ -29,15 +29,15 @@ mod tests {
 
     /// The directories that are checked are those into which `make install` and the package install the script.
     #[test]
-    fn make_install_and_the_package_know_every_folder() {
+    fn make_install_and_the_package_know_every_dir() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
         let makefile = read("Makefile").replace("\\\n", " ");
         let installed = makefile.lines().find_map(|line| line.strip_prefix("HOOKS := ")).unwrap();
-        assert_eq!(BTreeSet::from_iter(installed.split_whitespace()), BTreeSet::from(FOLDERS));
+        assert_eq!(BTreeSet::from_iter(installed.split_whitespace()), BTreeSet::from(DIRS));
         let conffiles = read("packaging/deb/conffiles");
         let packed =
             conffiles.lines().filter_map(|line| line.strip_prefix("/etc/ganeti/hooks/")?.strip_suffix("/gnt-ha"));
-        assert_eq!(BTreeSet::from_iter(packed), BTreeSet::from(FOLDERS));
+        assert_eq!(BTreeSet::from_iter(packed), BTreeSet::from(DIRS));
     }
 }

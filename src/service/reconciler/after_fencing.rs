@@ -125,10 +125,10 @@ mod tests {
         "nodes": {"u1": {"name": "n1.lab", "group": "g"}, "u2": {"name": "n2.lab", "group": "g"},
                   "u3": {"name": "n3.lab", "group": "g"}, "u4": {"name": "n4.lab", "group": "g"}}}"#;
 
-    fn recorder(folder: &Path) -> Reconciler {
-        std::fs::write(folder.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
-        let recorder = Reconciler::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"));
-        Reconciler { cib: folder.join("cib.xml"), ..recorder }
+    fn recorder(dir: &Path) -> Reconciler {
+        std::fs::write(dir.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
+        let recorder = Reconciler::new(&dir.join("state"), &dir.join("data"), &dir.join("luxi"));
+        Reconciler { cib: dir.join("cib.xml"), ..recorder }
     }
 
     fn ask(recorder: &Reconciler, node: &str) -> Result<Option<u64>, Withheld> {
@@ -155,8 +155,8 @@ mod tests {
     /// Ganeti shows a node online until its job has run, so two jobs under way and a third node are three.
     #[test]
     fn jobs_that_are_on_their_way_count() {
-        let folder = tempfile::tempdir().unwrap();
-        let recorder = recorder(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = recorder(dir.path());
         let luxid = luxid(&recorder.luxi, 2);
         for node in ["n2.lab", "n3.lab"] {
             assert_eq!(ask(&recorder, node).unwrap(), Some(42));
@@ -171,8 +171,8 @@ mod tests {
     /// A job that Ganeti did not take must be submitted again by the next reconciliation.
     #[test]
     fn a_job_that_ganeti_did_not_take_is_not_on_its_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let recorder = recorder(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = recorder(dir.path());
         assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Luxi(_))));
         assert!(recorder.submitted().unwrap().is_empty());
     }
@@ -180,8 +180,8 @@ mod tests {
     /// The record accepts a weaker grade only where the fence device in Pacemaker accepts it by name.
     #[test]
     fn isolated_is_recorded_only_where_a_fence_device_is_content_with_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let recorder = recorder(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = recorder(dir.path());
         assert!(matches!(recorder.check(Grade::Isolated), Err(Withheld::Grade { least: Grade::Bounded, .. })));
         let device = r#"<cib><configuration><resources><primitive id="f" class="stonith" type="fence_ganeti">
             <instance_attributes id="i"><nvpair id="n" name="minimum_grade" value="isolated"/></instance_attributes>
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn what_is_remembered_and_cannot_be_read_holds_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let recorder = recorder(folder.path());
-        std::fs::create_dir(folder.path().join("state")).unwrap();
-        std::fs::write(folder.path().join("state/reconcile-memory.json"), "{").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = recorder(dir.path());
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        std::fs::write(dir.path().join("state/reconcile-memory.json"), "{").unwrap();
         assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Unknown(_))));
     }
 }

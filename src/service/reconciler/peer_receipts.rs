@@ -77,8 +77,8 @@ mod tests {
     /// time once.
     #[test]
     fn all_hosts_are_asked_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("ganeti-oob");
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("ganeti-oob");
         let text = "#!/bin/sh\n: >\"$0.$2\"\nuntil [ -e \"$0.n2.lab\" ] && [ -e \"$0.n3.lab\" ]; do sleep 0.01; done\n\
                     echo \"{\\\"$3\\\": []}\"\n";
         std::fs::write(&program, text).unwrap();

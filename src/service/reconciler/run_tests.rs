@@ -14,8 +14,8 @@ fn a_time_that_runs_is_nothing_new() {
     assert!(!says_the_same("n1.lab: paused", "n1.lab: paused again"));
 }
 
-fn recorder(folder: &Path) -> Reconciler {
-    Reconciler::new(&folder.join("state"), &folder.join("data"), &folder.join("luxi"))
+fn recorder(dir: &Path) -> Reconciler {
+    Reconciler::new(&dir.join("state"), &dir.join("data"), &dir.join("luxi"))
 }
 
 fn soon() -> Deadline {
@@ -34,9 +34,9 @@ fn a_name_that_is_given_counts_more_than_the_hosts() {
 /// A disk that takes nothing stops no record: the decision is remembered until the next boot.
 #[test]
 fn what_the_disk_does_not_take_is_remembered_until_the_next_boot() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("state"), "").unwrap();
-    let recorder = recorder(folder.path());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("state"), "").unwrap();
+    let recorder = recorder(dir.path());
     let _lock = recorder.lock(soon()).unwrap();
     let at = now();
     let mut memory = serde_json::to_value(Memory::default()).unwrap();
@@ -50,8 +50,8 @@ fn what_the_disk_does_not_take_is_remembered_until_the_next_boot() {
 /// An error that stops reconciliation is not reported once and then hidden for weeks.
 #[test]
 fn what_prevents_a_look_is_said_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let recorder = recorder(folder.path());
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = recorder(dir.path());
     let make_due = |said_ago_ms: u64| {
         let mut look = recorder.last_look().unwrap();
         look.at.boottime_ms = u64::MAX;
@@ -73,8 +73,8 @@ fn what_prevents_a_look_is_said_again() {
 /// once.
 #[test]
 fn a_failure_does_not_lengthen_the_pause() {
-    let folder = tempfile::tempdir().unwrap();
-    let recorder = recorder(folder.path());
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = recorder(dir.path());
     let is_due_soon = || {
         let look = recorder.last_look().unwrap();
         let at = |age_ms| Timestamp { boottime_ms: look.at.boottime_ms + age_ms, ..look.at };

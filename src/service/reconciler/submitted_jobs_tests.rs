@@ -68,18 +68,18 @@ impl Luxid {
 }
 
 struct Scene {
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     recorder: Reconciler,
     luxid: Luxid,
 }
 
 impl Scene {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let luxi = folder.path().join("luxi");
+        let dir = tempfile::tempdir().unwrap();
+        let luxi = dir.path().join("luxi");
         let luxid = Luxid::at(luxi.clone());
-        let recorder = Reconciler::new(&folder.path().join("state"), &folder.path().join("data"), &luxi);
-        Self { _folder: folder, recorder, luxid }
+        let recorder = Reconciler::new(&dir.path().join("state"), &dir.path().join("data"), &luxi);
+        Self { _dir: dir, recorder, luxid }
     }
 
     /// Runs one reconciliation that decides `decision` for n3, and returns its lines.

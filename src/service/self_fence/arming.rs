@@ -156,8 +156,8 @@ mod tests {
     /// key.
     #[test]
     fn a_trial_tells_who_answers_and_how() {
-        let folder = tempfile::tempdir().unwrap();
-        let (at, host) = (folder.path(), identity::host());
+        let dir = tempfile::tempdir().unwrap();
+        let (at, host) = (dir.path(), identity::host());
         let cluster_key = "0123456789".repeat(4) + "\n";
         for (name, text) in [
             ("hmac.key", cluster_key.clone()),

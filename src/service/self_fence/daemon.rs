@@ -431,8 +431,8 @@ mod tests {
     /// its configuration would run on after it was taken for stopped.
     #[test]
     fn a_self_fence_that_is_started_again_keeps_no_longer_times_than_others_were_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let (host, at) = (identity::host(), folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let (host, at) = (identity::host(), dir.path());
         std::fs::write(at.join("hmac.key"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
         std::fs::write(at.join("ssconf_node_list"), format!("{host}\n")).unwrap();
         std::fs::write(at.join("ssconf_node_primary_ips"), format!("{host} 127.14.0.1\n")).unwrap();

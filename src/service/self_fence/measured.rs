@@ -134,8 +134,8 @@ mod tests {
     /// The boot after a reset keeps the result, once.
     #[test]
     fn the_next_boot_keeps_what_the_last_one_noted() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
         assert_eq!(conclude(&state), Ok(None));
         run(&mut Lame, &state, Duration::from_millis(150)).unwrap();
         assert!(matches!(conclude(&state), Ok(Some(Outcome::NoReset { .. }))));

@@ -187,8 +187,8 @@ mod tests {
     /// A boot that is not armed starts no instance while other nodes may take it for armed, also after it was disarmed.
     #[test]
     fn a_promise_outlives_the_wish_and_the_boot() {
-        let folder = tempfile::tempdir().unwrap();
-        let (state, run) = (folder.path(), folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let (state, run) = (dir.path(), dir.path());
         let early = |boot: Boot| may_serve(Boot { uptime: Duration::ZERO, ..boot }, Duration::from_secs(600));
         assert!(early(boot(state, run)), "nothing was ever wanted");
         set_desired(state, DesiredState { armed: false }).unwrap();

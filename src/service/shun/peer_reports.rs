@@ -127,12 +127,12 @@ mod tests {
     /// newer one.
     #[test]
     fn what_another_has_kept_meanwhile_is_not_lost() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let [n2, n3, gone] = ["n2", "n3", "gone"].map(|name| NodeName::new(name).unwrap());
         let keep = |told: &[(&NodeName, u64, &str)]| {
             let told = told.iter().map(|(node, at, boot)| ((*node).clone(), word(node, *at, boot))).collect();
-            keep_peers(folder.path(), told, |node| *node != gone, Deadline::after(Duration::from_secs(5))).unwrap();
-            peers(folder.path()).into_iter().map(|(node, told)| (node, told.asked_boottime_ms)).collect::<Vec<_>>()
+            keep_peers(dir.path(), told, |node| *node != gone, Deadline::after(Duration::from_secs(5))).unwrap();
+            peers(dir.path()).into_iter().map(|(node, told)| (node, told.asked_boottime_ms)).collect::<Vec<_>>()
         };
         keep(&[(&n2, 20, "b"), (&gone, 1, "b")]);
         assert_eq!(keep(&[(&n3, 30, "b")]), [(n2.clone(), 20), (n3.clone(), 30)]);
@@ -143,11 +143,11 @@ mod tests {
     /// A process that cannot take the lock changes nothing.
     #[test]
     fn the_file_is_changed_by_one_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let _held = Store::new(folder.path()).lock("peers", Deadline::after(Duration::from_secs(5))).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let _held = Store::new(dir.path()).lock("peers", Deadline::after(Duration::from_secs(5))).unwrap();
         let n2 = NodeName::new("n2").unwrap();
         let told = Peers::from([(n2.clone(), word(&n2, 1, "b"))]);
-        assert!(keep_peers(folder.path(), told, |_| true, Deadline::after(Duration::from_millis(20))).is_err());
-        assert!(peers(folder.path()).is_empty());
+        assert!(keep_peers(dir.path(), told, |_| true, Deadline::after(Duration::from_millis(20))).is_err());
+        assert!(peers(dir.path()).is_empty());
     }
 }

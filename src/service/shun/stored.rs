@@ -74,8 +74,8 @@ mod tests {
     /// If one of two files that hold the list is removed, the other one still counts.
     #[test]
     fn a_damaged_list_names_both_files_that_hold_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
         let memory = until_boot(&state).join(FILE);
         std::fs::create_dir_all(memory.parent().unwrap()).unwrap();
         std::fs::create_dir(&state).unwrap();

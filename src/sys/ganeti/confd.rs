@@ -405,10 +405,10 @@ mod tests {
     /// An empty key protects nothing: every sender could sign. The same holds for a key file that was cut short.
     #[test]
     fn a_key_that_is_empty_or_cut_short_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let made = |key: &str| {
-            std::fs::write(folder.path().join("hmac.key"), key).unwrap();
-            Confd::new(folder.path()).err().map(|error| error.to_string())
+            std::fs::write(dir.path().join("hmac.key"), key).unwrap();
+            Confd::new(dir.path()).err().map(|error| error.to_string())
         };
         for (key, length) in
             [("", 0), ("\n", 0), ("                                        \n", 0), ("0123456789abcde\n", 15)]
@@ -419,8 +419,8 @@ mod tests {
         }
         assert_eq!(made("0123456789abcdef\n"), None);
         assert_eq!(made(&format!("{}\n", "0".repeat(40))), None, "as Ganeti makes it");
-        std::fs::remove_file(folder.path().join("hmac.key")).unwrap();
-        assert!(matches!(Confd::new(folder.path()), Err(ConfdError::Key { .. })));
+        std::fs::remove_file(dir.path().join("hmac.key")).unwrap();
+        assert!(matches!(Confd::new(dir.path()), Err(ConfdError::Key { .. })));
     }
 
     /// A candidate at `at`, which calls `answer` with the kind, the query and the salt of each request.

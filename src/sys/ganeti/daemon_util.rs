@@ -133,8 +133,8 @@ impl Daemons {
 /// Returns whether a `gnt-cluster master-failover` runs on this host, no matter who started it.
 #[must_use]
 pub fn failover_under_way() -> bool {
-    let is_one = |folder: &Path| {
-        let words = fs::read(folder.join("cmdline")).ok()?;
+    let is_one = |dir: &Path| {
+        let words = fs::read(dir.join("cmdline")).ok()?;
         let mut words = words.split(|byte| *byte == 0);
         // The interpreter is the first word: "python3 /usr/sbin/gnt-cluster master-failover".
         let is_cluster = words.by_ref().take(3).any(|word| word.ends_with(b"/gnt-cluster"));
@@ -166,14 +166,14 @@ mod tests {
 
     #[test]
     fn a_living_process_of_another_name_is_not_the_daemon() {
-        let folder = tempfile::tempdir().unwrap();
-        let daemons = Daemons::new(Path::new("/nonexistent"), folder.path());
-        fs::write(folder.path().join("ganeti-luxid.pid"), format!("{}\n", std::process::id())).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let daemons = Daemons::new(Path::new("/nonexistent"), dir.path());
+        fs::write(dir.path().join("ganeti-luxid.pid"), format!("{}\n", std::process::id())).unwrap();
         assert_ne!(own_name(), "ganeti-luxid");
         assert_eq!(daemons.process("ganeti-luxid"), None);
         assert!(daemons.kill(&["ganeti-luxid"]).is_empty());
         for text in ["", "1", "-1", "x", "99999999999999"] {
-            fs::write(folder.path().join("ganeti-luxid.pid"), text).unwrap();
+            fs::write(dir.path().join("ganeti-luxid.pid"), text).unwrap();
             assert_eq!(daemons.process("ganeti-luxid"), None, "{text:?}");
         }
     }
@@ -181,9 +181,9 @@ mod tests {
     /// Ganeti issue 1623: only such files are removed. `start-stop-daemon` accepts files of root.
     #[test]
     fn only_stale_pidfiles_of_others_are_cleared() {
-        let folder = tempfile::tempdir().unwrap();
-        let daemons = Daemons::new(Path::new("/nonexistent"), folder.path());
-        let (luxid, noded) = (folder.path().join("ganeti-luxid.pid"), folder.path().join("ganeti-noded.pid"));
+        let dir = tempfile::tempdir().unwrap();
+        let daemons = Daemons::new(Path::new("/nonexistent"), dir.path());
+        let (luxid, noded) = (dir.path().join("ganeti-luxid.pid"), dir.path().join("ganeti-noded.pid"));
         fs::write(&luxid, "999999\n").unwrap();
         fs::write(&noded, "999999\n").unwrap();
         if nix::unistd::geteuid().is_root() {

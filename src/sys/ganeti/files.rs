@@ -73,10 +73,10 @@ mod tests {
     /// A configuration without end is an error before any of it is parsed; it never counts as a cluster without nodes.
     #[test]
     fn a_configuration_beyond_the_limit_is_not_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = std::fs::File::create(folder.path().join(CONFIG)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(dir.path().join(CONFIG)).unwrap();
         file.set_len(CONFIG_LIMIT + 1).unwrap();
-        let error = read_config(folder.path()).unwrap_err();
+        let error = read_config(dir.path()).unwrap_err();
         assert!(matches!(error, GanetiFilesError::Unreadable { .. }), "{error}");
         assert!(error.to_string().ends_with("it has more than 67108864 bytes"), "{error}");
     }

@@ -312,8 +312,8 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     fn served(answer: &'static [u8]) -> Result<u64, LuxiError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("luxi");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("luxi");
         let listener = UnixListener::bind(&path).unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -376,8 +376,8 @@ mod tests {
     /// running.
     #[test]
     fn a_full_backlog_is_a_listener() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("luxi");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("luxi");
         let soon = || Deadline::after(Duration::from_millis(50));
         assert!(!is_listening(&path, soon()));
         let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
@@ -396,8 +396,8 @@ mod tests {
     /// After a SIGSTOP of luxid its backlog fills, and a plain connect would hang past every deadline.
     #[test]
     fn a_stopped_luxid_does_not_hang_us() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("luxi");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("luxi");
         let _never_accepts = UnixListener::bind(&path).unwrap();
         let deadline = || Deadline::after(Duration::from_millis(50));
         let first = Luxi::connect(&path, deadline()).unwrap().submit_job(&[]);

@@ -20,7 +20,7 @@ pub fn instances() -> Option<u32> {
     if Path::new("/proc/xen/capabilities").exists() || holds_anything(Path::new(LXC)) {
         return None;
     }
-    let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
     let lives = |path: &Path| {
         let pid = fs::read_to_string(path).ok()?;
         let pid: u32 = pid.trim().parse().ok()?;
@@ -32,8 +32,8 @@ pub fn instances() -> Option<u32> {
 }
 
 /// Returns whether the directory exists and has an entry, or cannot be read.
-fn holds_anything(folder: &Path) -> bool {
-    match fs::read_dir(folder) {
+fn holds_anything(dir: &Path) -> bool {
+    match fs::read_dir(dir) {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
@@ -61,12 +61,12 @@ mod tests {
     /// The directory of a container shows that the container was started in this boot, and not whether it has ended.
     #[test]
     fn a_container_that_was_started_makes_the_number_unknown() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(!holds_anything(folder.path()) && !holds_anything(&folder.path().join("none")));
-        std::fs::create_dir(folder.path().join("web")).unwrap();
-        assert!(holds_anything(folder.path()));
-        std::fs::write(folder.path().join("file"), "").unwrap();
-        assert!(holds_anything(&folder.path().join("file")), "what cannot be read");
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!holds_anything(dir.path()) && !holds_anything(&dir.path().join("none")));
+        std::fs::create_dir(dir.path().join("web")).unwrap();
+        assert!(holds_anything(dir.path()));
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(holds_anything(&dir.path().join("file")), "what cannot be read");
     }
 
     /// The number of devices that another version does not list is unknown, never 0.

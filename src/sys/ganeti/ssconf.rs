@@ -139,15 +139,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn ssconf(key: &str, text: &[u8]) -> (tempfile::TempDir, Ssconf) {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(format!("ssconf_{key}")), text).unwrap();
-        let ssconf = Ssconf::new(folder.path());
-        (folder, ssconf)
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(format!("ssconf_{key}")), text).unwrap();
+        let ssconf = Ssconf::new(dir.path());
+        (dir, ssconf)
     }
 
     #[test]
     fn names_and_addresses_are_read() {
-        let (_folder, ssconf) = ssconf("node_primary_ips", b"n1.lab 192.0.2.1\nn2.lab 2001:db8::2\n");
+        let (_dir, ssconf) = ssconf("node_primary_ips", b"n1.lab 192.0.2.1\nn2.lab 2001:db8::2\n");
         let pairs = ssconf.name_addresses("node_primary_ips").unwrap();
         assert_eq!(pairs.len(), 2);
         assert_eq!(pairs[1].1.to_string(), "2001:db8::2");
@@ -156,30 +156,29 @@ mod tests {
 
     #[test]
     fn a_port_is_one_of_a_nodes_name() {
-        let (_folder, ssconf) =
-            ssconf("ssh_ports", b"n1.lab=22\nn2.lab=2222\nn3.lab=0\nn4.lab=99999\n$(x)=22\nn5.lab\n");
+        let (_dir, ssconf) = ssconf("ssh_ports", b"n1.lab=22\nn2.lab=2222\nn3.lab=0\nn4.lab=99999\n$(x)=22\nn5.lab\n");
         let ports = ssconf.ssh_ports().unwrap();
         assert_eq!(ports.iter().map(|(_, port)| *port).collect::<Vec<_>>(), [22, 2222]);
     }
 
     #[test]
     fn no_master_is_nobody() {
-        let (_folder, nobody) = ssconf("master_node", b"NO MASTER\n");
+        let (_dir, nobody) = ssconf("master_node", b"NO MASTER\n");
         assert_eq!(nobody.master().unwrap(), None);
-        let (_folder, hostile) = ssconf("master_node", b"$(reboot)\n");
+        let (_dir, hostile) = ssconf("master_node", b"$(reboot)\n");
         assert!(matches!(hostile.master(), Err(SsconfError::Bad { .. })));
     }
 
     #[test]
     fn what_is_too_large_is_refused_not_cut() {
-        let (_folder, ssconf) = ssconf("cluster_tags", &vec![b'x'; 128 * 1024 + 1]);
+        let (_dir, ssconf) = ssconf("cluster_tags", &vec![b'x'; 128 * 1024 + 1]);
         assert!(matches!(ssconf.cluster_tags(), Err(SsconfError::Bad { .. })));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let (_folder, ssconf) = ssconf("master_node", &bytes);
+            let (_dir, ssconf) = ssconf("master_node", &bytes);
             let _ = ssconf.master();
             let _ = ssconf.addresses("master_node");
             let _ = ssconf.name_addresses("master_node");
@@ -188,7 +187,7 @@ mod tests {
         #[test]
         fn what_ganeti_writes_is_read_back(items in proptest::collection::vec("[!-~][ -~]{0,20}", 0..20)) {
             let text: String = items.iter().map(|item| format!("{item}\n")).collect();
-            let (_folder, ssconf) = ssconf("cluster_tags", text.as_bytes());
+            let (_dir, ssconf) = ssconf("cluster_tags", text.as_bytes());
             prop_assert_eq!(ssconf.cluster_tags().unwrap(), items);
         }
     }

@@ -169,8 +169,8 @@ mod tests {
 
     #[test]
     fn a_file_that_tells_nothing_allows_least() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cib.xml");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cib.xml");
         let read = |path: &Path| read(path, &BTreeSet::new());
         assert!(matches!(read(&path), Err(CibError::Absent(_))));
         for text in [&b""[..], b"<cib><configuration>", b"\xff\xfe"] {

@@ -46,7 +46,7 @@ pub fn delete(element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
 
 /// A copy of the configuration in a directory of its own; dropping this value deletes both.
 pub struct Trial {
-    folder: PathBuf,
+    dir: PathBuf,
     file: PathBuf,
 }
 
@@ -57,15 +57,15 @@ impl Trial {
     /// # Errors
     /// [`PacemakerError::File`] if the directory or the file cannot be made.
     pub fn begin(run: &Path, cib: &str) -> Result<Self, PacemakerError> {
-        let folder = run.join(format!("cib-copy-{}", std::process::id()));
-        let file = folder.join("cib.xml");
+        let dir = run.join(format!("cib-copy-{}", std::process::id()));
+        let file = dir.join("cib.xml");
         let write = || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
             let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
             open.write_all(cib.as_bytes())
         };
         let written = write();
-        let trial = Self { folder, file };
+        let trial = Self { dir, file };
         written.map_err(|error| PacemakerError::File { path: trial.file.clone(), error })?;
         Ok(trial)
     }
@@ -126,7 +126,7 @@ impl Trial {
 
     /// Writes a copy of `file` without quorum. `crm_simulate --quorum` changes nothing (tested with 2.1.5).
     fn lose_quorum(&self, file: &Path) -> Result<PathBuf, PacemakerError> {
-        let path = self.folder.join("without-quorum.xml");
+        let path = self.dir.join("without-quorum.xml");
         let failed = |error| PacemakerError::File { path: path.clone(), error };
         let cib = fs::read_to_string(file).map_err(failed)?;
         fs::write(&path, without_quorum(&cib)).map_err(failed)?;
@@ -136,7 +136,7 @@ impl Trial {
     /// Writes a second copy, in which corosync has lost `node`. `crm_simulate --node-fail` changes its input in the
     /// same way. But in Pacemaker 3.0.0 it prints no transition then, and it aborts for an unknown name.
     fn lose(&self, node: &PacemakerName, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
-        let path = self.folder.join("lost.xml");
+        let path = self.dir.join("lost.xml");
         let failed = |error| PacemakerError::File { path: path.clone(), error };
         let cib = fs::read_to_string(&self.file).map_err(failed)?;
         let state = lost(&cib, node).ok_or_else(|| PacemakerError::NoState(node.clone()))?;
@@ -150,6 +150,6 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }

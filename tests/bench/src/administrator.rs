@@ -45,17 +45,16 @@ fn row(master: &Host, command: &str, limit: f64, runs: usize) -> Result<Row> {
 /// Measures the large cluster, whose BMCs are slow to log in to, by its files: no Pacemaker is asked.
 pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
     let _bmcs = Bmcs::start()?;
-    let cib = site.folder.join("cib.xml");
+    let cib = site.dir.join("cib.xml");
     std::fs::write(&cib, "<cib><configuration/></cib>")?;
     [("status", 0.3, runs), ("check", 5.0, 3)]
         .into_iter()
         .map(|(command, limit, runs)| {
             progress(&format!("gnt-ha {command} of {} hosts", bmcs::COUNT));
-            let folders =
-                [("--data-dir", site.data_dir(true)), ("--state-dir", site.state_dir()), ("--cib", cib.clone())];
+            let dirs = [("--data-dir", site.data_dir(true)), ("--state-dir", site.state_dir()), ("--cib", cib.clone())];
             let mut call = Call::new(site.program("gnt-ha"), &[command, "--json"], "");
             call.arguments
-                .extend(folders.iter().flat_map(|(name, path)| [(*name).to_owned(), path.display().to_string()]));
+                .extend(dirs.iter().flat_map(|(name, path)| [(*name).to_owned(), path.display().to_string()]));
             let times: Result<Vec<Duration>> = (0..runs).map(|_| looked(&call, command)).collect();
             let middle = median(times?.into_iter());
             Ok(Row {

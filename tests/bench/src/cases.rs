@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs all cases, in the order of the table.
 pub(crate) fn all(site: &Site, runs: usize) -> Result<Vec<Row>> {
-    let mut simulator = Simulator::start(&site.folder, site::quiet_address())?;
+    let mut simulator = Simulator::start(&site.dir, site::quiet_address())?;
     let mut rows = status(site, &simulator, runs)?;
     rows.push(power_status(site, &simulator, runs)?);
     rows.push(metadata(site, runs)?);
@@ -100,7 +100,7 @@ fn loss(site: &Site) -> Result<Row> {
     const OURS: usize = 5;
     const THEIRS: usize = 1;
     let mut simulators = (1..=LOSSY)
-        .map(|number| Simulator::start(&site.folder, site::lossy_address(number)))
+        .map(|number| Simulator::start(&site.dir, site::lossy_address(number)))
         .collect::<Result<Vec<_>>>()?;
     lose_packets()?;
     progress("ipmitool behind a bad network");

@@ -42,8 +42,8 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     labs: u8,
 
-    /// Folder with Ganeti's example agents, as its build makes them (doc/examples/*.ocf), to compare with
-    #[arg(long, value_name = "FOLDER", default_value = "/usr/share/doc/ganeti/examples")]
+    /// Directory with Ganeti's example agents, as its build makes them (doc/examples/*.ocf), to compare with
+    #[arg(long, value_name = "DIR", default_value = "/usr/share/doc/ganeti/examples")]
     examples: PathBuf,
 
     #[command(subcommand)]

@@ -21,8 +21,8 @@ pub(crate) const AGENTS: [&str; 2] = ["ganeti-master-role", "ganeti-node-role"];
 const FULL: [&str; 2] = ["ocf:master-role:full", "ocf:node-role:full"];
 
 /// Returns the file of an example agent; `None` if it is not installed.
-pub(crate) fn example(folder: &Path, agent: &str) -> Option<Vec<u8>> {
-    std::fs::read(folder.join(format!("{agent}.ocf"))).ok()
+pub(crate) fn example(dir: &Path, agent: &str) -> Option<Vec<u8>> {
+    std::fs::read(dir.join(format!("{agent}.ocf"))).ok()
 }
 
 /// Returns all rows of the monitors.
@@ -51,12 +51,12 @@ pub(crate) fn rows(master: &Host, examples: &Path, runs: usize) -> Result<Vec<Ro
 }
 
 /// Returns the call of a recurring monitor, as Pacemaker makes it.
-fn monitor(host: &Host, folder: &str, agent: &str) -> Call {
+fn monitor(host: &Host, dir: &str, agent: &str) -> Call {
     let variables = ["OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=bench", "OCF_RESKEY_CRM_meta_interval=10000"];
     Call {
         variables: variables.map(str::to_owned).to_vec(),
         on: Some(host.clone()),
-        ..Call::new(Path::new(folder).join(agent), &["monitor"], "")
+        ..Call::new(Path::new(dir).join(agent), &["monitor"], "")
     }
 }
 

@@ -61,8 +61,8 @@ fn up(self_fence: Option<LeaseTimes>) -> Result<Lab> {
 /// Measures `gnt-ha shun apply` in a network namespace of its own, with a shun list of thousands.
 fn many(programs: &Path, runs: usize) -> Result<Row> {
     progress("ten thousand addresses are refused");
-    let folder = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
-    fs::create_dir_all(folder.join("state"))?;
+    let dir = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
+    fs::create_dir_all(dir.join("state"))?;
     let entry = |n: u32| {
         let addresses = [0, 1, 2, 3].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + EACH * n + k).to_string());
         let entry = json!({"epoch": 1, "addresses": addresses, "reach": "everything", "grade": "isolated", "boot_id": null,
@@ -70,10 +70,10 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
         (format!("node{n}.example.com"), entry)
     };
     let register: serde_json::Map<String, Value> = (1..=ADDRESSES / EACH).map(entry).collect();
-    fs::write(folder.join("state/shun-list.json"), Value::Object(register).to_string())?;
-    let shown = folder.display();
+    fs::write(dir.join("state/shun-list.json"), Value::Object(register).to_string())?;
+    let shown = dir.display();
     fs::write(
-        folder.join("config.toml"),
+        dir.join("config.toml"),
         format!("state_directory = \"{shown}/state\"\nrun_directory = \"{shown}/run\"\n"),
     )?;
     let apply = || -> Result<Duration> {
@@ -82,7 +82,7 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
             .arg("--net")
             .arg(programs.join("gnt-ha"))
             .arg("--config")
-            .arg(folder.join("config.toml"))
+            .arg(dir.join("config.toml"))
             .args(["shun", "apply"])
             .stdout(Stdio::piped())
             .output()?;
@@ -95,7 +95,7 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
         }
     };
     let times: Result<Vec<Duration>> = (0..runs).map(|_| apply()).collect();
-    fs::remove_dir_all(&folder)?;
+    fs::remove_dir_all(&dir)?;
     let middle = median(times?.into_iter());
     Ok(row("10,000 addresses are refused and read back, s", middle.as_secs_f64(), Goal::AtMost(0.2), "median"))
 }

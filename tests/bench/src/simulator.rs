@@ -39,10 +39,10 @@ pub(crate) struct Simulator {
 
 impl Simulator {
     /// Starts a simulator on IPMI's port of `address` and waits until it answers.
-    pub(crate) fn start(folder: &Path, address: IpAddr) -> Result<Self> {
-        let folder = folder.join(format!("simulator-{address}"));
-        fs::create_dir_all(folder.join("state"))?;
-        let path = |file: &str| folder.join(file).display().to_string();
+    pub(crate) fn start(dir: &Path, address: IpAddr) -> Result<Self> {
+        let dir = dir.join(format!("simulator-{address}"));
+        fs::create_dir_all(dir.join("state"))?;
+        let path = |file: &str| dir.join(file).display().to_string();
         let levels: String = ["callback", "user", "operator", "admin"]
             .iter()
             .map(|level| format!("    allowed_auths_{level} none md2 md5 straight\n"))

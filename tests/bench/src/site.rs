@@ -45,7 +45,7 @@ const TOOLS: [(&str, &str); 7] = [
 /// Returns an error with every program that is not installed.
 pub(crate) fn check_tools() -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let there = |tool: &str| std::env::split_paths(&path).any(|dir| dir.join(tool).is_file());
     let missing: Vec<String> = TOOLS
         .iter()
         .filter(|(tool, _)| !there(tool))
@@ -72,23 +72,23 @@ pub(crate) fn lossy_node(number: u8) -> String {
 /// The paths of all files of a benchmark.
 pub(crate) struct Site {
     /// The directory of all files that are made here.
-    pub(crate) folder: PathBuf,
+    pub(crate) dir: PathBuf,
     programs: PathBuf,
 }
 
 impl Site {
     /// Makes all files.
     pub(crate) fn make() -> Result<Self> {
-        let programs = std::env::current_exe()?.parent().ok_or("no folder of programs")?.to_owned();
-        let site = Self { folder: Path::new(sandbox::MEMORY).join("bench"), programs };
+        let programs = std::env::current_exe()?.parent().ok_or("no directory of programs")?.to_owned();
+        let site = Self { dir: Path::new(sandbox::MEMORY).join("bench"), programs };
         for program in ["fence_ganeti", "ganeti-oob", "gnt-ha"] {
             let path = site.program(program);
             if !path.is_file() {
                 return Err(format!("{} is not built: make bench builds it", path.display()).into());
             }
         }
-        for folder in [site.folder.clone(), site.data_dir(false), site.data_dir(true)] {
-            fs::create_dir_all(folder)?;
+        for dir in [site.dir.clone(), site.data_dir(false), site.data_dir(true)] {
+            fs::create_dir_all(dir)?;
         }
         fs::write(site.password_file(), format!("{PASSWORD}\n"))?;
         fs::set_permissions(site.password_file(), Permissions::from_mode(0o600))?;
@@ -105,17 +105,17 @@ impl Site {
 
     /// Returns Ganeti's data directory: of the cluster with few nodes or of the large one.
     pub(crate) fn data_dir(&self, large: bool) -> PathBuf {
-        self.folder.join(if large { "large" } else { "small" })
+        self.dir.join(if large { "large" } else { "small" })
     }
 
     /// Returns the directory of the receipts.
     pub(crate) fn state_dir(&self) -> PathBuf {
-        self.folder.join("state")
+        self.dir.join("state")
     }
 
     /// Returns the file with the password.
     pub(crate) fn password_file(&self) -> PathBuf {
-        self.folder.join("password")
+        self.dir.join("password")
     }
 
     /// Returns the agent's arguments: the action, the node (all, if none is given), and the cluster.
@@ -147,8 +147,8 @@ impl Site {
             text += &rule(&lossy_node(number), &name);
         }
         let path = Path::new(gnt_ha::core::config::DEFAULT_PATH);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
         }
         fs::write(path, text)?;
         fs::set_permissions(path, Permissions::from_mode(0o644))?;

@@ -71,8 +71,8 @@ fn up(ipmilan: bool) -> Result<Lab> {
 }
 
 /// Does the same with Ganeti's example agents and `fence_ipmilan`, if they are installed.
-fn with_examples(folder: &Path) -> Result<Option<Takeover>> {
-    let agents = AGENTS.map(|agent| (agent, example(folder, agent)));
+fn with_examples(dir: &Path) -> Result<Option<Takeover>> {
+    let agents = AGENTS.map(|agent| (agent, example(dir, agent)));
     if agents.iter().any(|(_, bytes)| bytes.is_none()) {
         return Ok(None);
     }

@@ -12,7 +12,7 @@ use nix::unistd::close;
 use crate::error::{Error, Result};
 use crate::network::{self, Network};
 use crate::power::{Mains, Power};
-use crate::state::{Folder, make_folder, write};
+use crate::state::{Dir, make_dir, write};
 
 /// The user that may switch the power, on every BMC of every lab.
 pub const USER: &str = "admin";
@@ -29,23 +29,23 @@ mc_enable 0x20
 ";
 
 /// Returns a password of 16 characters, the most that IPMI 2.0 over `ipmi_sim` accepts.
-pub(crate) fn make_password(folder: &Folder) -> Result<()> {
+pub(crate) fn make_password(dir: &Dir) -> Result<()> {
     let source = Path::new("/dev/urandom");
     let mut bytes = [0; 8];
     File::open(source).and_then(|mut f| f.read_exact(&mut bytes)).map_err(Error::file("read", source))?;
     let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    write(&folder.password(), text.as_bytes(), 0o600)
+    write(&dir.password(), text.as_bytes(), 0o600)
 }
 
-pub(crate) fn password(folder: &Folder) -> Result<String> {
-    let path = folder.password();
+pub(crate) fn password(dir: &Dir) -> Result<String> {
+    let path = dir.password();
     fs::read_to_string(&path).map_err(Error::file("read", &path))
 }
 
-pub(crate) fn start(folder: &Folder, lab: &str, index: u8) -> Result<()> {
+pub(crate) fn start(dir: &Dir, lab: &str, index: u8) -> Result<()> {
     let host = format!("n{index}");
-    let home = folder.host(&host);
-    make_folder(&home.join("bmc"), 0o700)?;
+    let home = dir.host(&host);
+    make_dir(&home.join("bmc"), 0o700)?;
     let levels: String = ["callback", "user", "operator", "admin"]
         .iter()
         .map(|level| format!("    allowed_auths_{level} none md2 md5 straight\n"))
@@ -56,8 +56,8 @@ pub(crate) fn start(folder: &Folder, lab: &str, index: u8) -> Result<()> {
          chassis_control \"{program} chassis {lab} {host}\"\n  \
          user 2 true \"{USER}\" \"{password}\" admin 10 none md2 md5 straight\n",
         address = Network::Bmc.address(index),
-        program = folder.program().display(),
-        password = password(folder)?,
+        program = dir.program().display(),
+        password = password(dir)?,
     );
     write(&home.join("lan.conf"), lan.as_bytes(), 0o600)?;
     write(&home.join("bmc.emu"), EMULATOR.as_bytes(), 0o600)?;
@@ -68,7 +68,7 @@ pub(crate) fn start(folder: &Folder, lab: &str, index: u8) -> Result<()> {
     // power-on then makes under /run/netns.
     let status = Command::new("setsid")
         .args(["--fork", "nsenter", &format!("--net={}", network::switch_file(lab).display())])
-        .arg(folder.program())
+        .arg(dir.program())
         .args(["bmc", lab, &host])
         .current_dir("/")
         .stdin(Stdio::null())
@@ -81,7 +81,7 @@ pub(crate) fn start(folder: &Folder, lab: &str, index: u8) -> Result<()> {
 
 /// Runs a host's BMC, and starts it again if it ends: `ipmi_sim` was seen to exit without a reason.
 pub fn keep(lab: &str, host: &str) -> Result<()> {
-    let home = Folder::of(lab)?.host(host);
+    let home = Dir::of(lab)?.host(host);
     loop {
         let status = Command::new("ipmi_sim")
             .arg("-n")

@@ -20,25 +20,25 @@ use crate::kept::copy_files;
 use crate::network;
 use crate::owners::Owners;
 use crate::remote::{PROGRAM, Parts};
-use crate::state::{Folder, Spec, make_folder, write};
+use crate::state::{Dir, Spec, make_dir, write};
 
 /// The tmpfs for all disks of a lab.
-pub(crate) fn create(folder: &Folder, hosts: u8) -> Result<()> {
-    let disks = folder.disks();
-    make_folder(&disks, 0o700)?;
+pub(crate) fn create(dir: &Dir, hosts: u8) -> Result<()> {
+    let disks = dir.disks();
+    make_dir(&disks, 0o700)?;
     let options = Some("mode=0755,size=50%");
     mount(Some("gnt-ha-lab"), &disks, Some("tmpfs"), MsFlags::empty(), options)
         .map_err(Error::system("mount the disks' tmpfs"))?;
     for i in 1..=hosts {
-        make_folder(&folder.disk(&format!("n{i}")).join("upper"), 0o755)?;
-        make_folder(&folder.disk(&format!("n{i}")).join("root"), 0o755)?;
+        make_dir(&dir.disk(&format!("n{i}")).join("upper"), 0o755)?;
+        make_dir(&dir.disk(&format!("n{i}")).join("root"), 0o755)?;
     }
     Ok(())
 }
 
 /// A host that has just died may still hold the mount for a moment.
-pub(crate) fn unmount(folder: &Folder) -> Result<()> {
-    let disks = folder.disks();
+pub(crate) fn unmount(dir: &Dir) -> Result<()> {
+    let disks = dir.disks();
     for _ in 0..50 {
         if !mounted(&disks) {
             return Ok(());
@@ -55,13 +55,13 @@ fn mounted(path: &Path) -> bool {
     table.lines().any(|line| line.split(' ').nth(1).is_some_and(|p| Path::new(p) == path))
 }
 
-/// An overlay wants a work folder that no earlier mount has used.
-pub(crate) fn fresh_work(folder: &Folder, host: &str) -> Result<()> {
-    let work = folder.disk(host).join("work");
+/// An overlay wants a work directory that no earlier mount has used.
+pub(crate) fn fresh_work(dir: &Dir, host: &str) -> Result<()> {
+    let work = dir.disk(host).join("work");
     if work.exists() {
         fs::remove_dir_all(&work).map_err(Error::file("remove", &work))?;
     }
-    make_folder(&work, 0o700)
+    make_dir(&work, 0o700)
 }
 
 /// What a host is made of: the lower layer of its overlay, and the upper one, its own.
@@ -92,17 +92,17 @@ const HIDDEN: [&str; 6] =
 const PACKAGES: [&str; 3] = ["corosync", "ganeti", "pacemaker"];
 
 impl Layers<'_> {
-    /// The folder of the upper layer, with the modes and owners of the lower one: those of the upper are what the host sees.
-    fn folder(&self, path: &Path) -> Result<()> {
-        let mut folder = PathBuf::new();
+    /// The directory of the upper layer, with the modes and owners of the lower one: those of the upper are what the host sees.
+    fn dir(&self, path: &Path) -> Result<()> {
+        let mut dir = PathBuf::new();
         for part in path.components() {
-            folder.push(part);
-            let own = self.upper.join(&folder);
+            dir.push(part);
+            let own = self.upper.join(&dir);
             if own.is_dir() {
                 continue;
             }
-            fs::create_dir(&own).map_err(Error::file("create folder", &own))?;
-            if let Ok(lower) = fs::metadata(self.lower.join(&folder)) {
+            fs::create_dir(&own).map_err(Error::file("create directory", &own))?;
+            if let Ok(lower) = fs::metadata(self.lower.join(&dir)) {
                 chown(&own, Some(lower.uid()), Some(lower.gid())).map_err(Error::file("chown", &own))?;
                 fs::set_permissions(&own, lower.permissions()).map_err(Error::file("chmod", &own))?;
             }
@@ -113,7 +113,7 @@ impl Layers<'_> {
     /// Puts a file on a disk whose host does not run.
     fn seed(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let path = Path::new(path.trim_start_matches('/'));
-        self.folder(path.parent().unwrap_or(Path::new("")))?;
+        self.dir(path.parent().unwrap_or(Path::new("")))?;
         let file = self.upper.join(path);
         if fs::symlink_metadata(&file).is_ok_and(|found| found.file_type().is_char_device()) {
             fs::remove_file(&file).map_err(Error::file("remove", &file))?;
@@ -124,7 +124,7 @@ impl Layers<'_> {
 
     /// Has the host see nothing of the lower layer there: the overlay's whiteout. What it has of its own stays.
     fn white_out(&self, path: &Path) -> Result<()> {
-        self.folder(path.parent().unwrap_or(Path::new("")))?;
+        self.dir(path.parent().unwrap_or(Path::new("")))?;
         let file = self.upper.join(path);
         if fs::symlink_metadata(&file).is_ok() {
             return Ok(());
@@ -143,15 +143,15 @@ impl Layers<'_> {
         EMPTIED.iter().try_for_each(|path| self.empty(Path::new(path), &packaged))
     }
 
-    fn empty(&self, folder: &Path, packaged: &BTreeSet<PathBuf>) -> Result<()> {
-        let lower = self.lower.join(folder);
+    fn empty(&self, dir: &Path, packaged: &BTreeSet<PathBuf>) -> Result<()> {
+        let lower = self.lower.join(dir);
         let entries = match fs::read_dir(&lower) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(Error::file("read folder", &lower))?,
+            other => other.map_err(Error::file("read directory", &lower))?,
         };
         for entry in entries {
-            let entry = entry.map_err(Error::file("read folder", &lower))?;
-            let (path, kind) = (folder.join(entry.file_name()), entry.file_type());
+            let entry = entry.map_err(Error::file("read directory", &lower))?;
+            let (path, kind) = (dir.join(entry.file_name()), entry.file_type());
             let kind = kind.map_err(Error::file("look at", &lower.join(entry.file_name())))?;
             // Those are made by the packages' scripts.
             let is_link =
@@ -166,12 +166,12 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// The files and folders of [`PACKAGES`], by dpkg's own lists.
+    /// The files and directories of [`PACKAGES`], by dpkg's own lists.
     fn packaged(&self) -> Result<BTreeSet<PathBuf>> {
         let lists = self.lower.join("var/lib/dpkg/info");
         let mut all = BTreeSet::new();
-        for entry in fs::read_dir(&lists).map_err(Error::file("read folder", &lists))? {
-            let path = entry.map_err(Error::file("read folder", &lists))?.path();
+        for entry in fs::read_dir(&lists).map_err(Error::file("read directory", &lists))? {
+            let path = entry.map_err(Error::file("read directory", &lists))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !name.ends_with(".list") || !PACKAGES.iter().any(|package| name.starts_with(package)) {
                 continue;
@@ -188,8 +188,8 @@ const AUTHKEY: &str = "/etc/pacemaker/authkey";
 
 /// Puts the disk of a host that has no power over another root. What the host has written itself it keeps, with owners of the same
 /// names; of the state of the new root it sees no more than of the old one's.
-pub(crate) fn move_to(folder: &Folder, host: &str, from: &Path, to: &Path) -> Result<()> {
-    let upper = folder.disk(host).join("upper");
+pub(crate) fn move_to(dir: &Dir, host: &str, from: &Path, to: &Path) -> Result<()> {
+    let upper = dir.disk(host).join("upper");
     Owners::between(from, to)?.hand_over(&upper)?;
     Layers { lower: to, upper: &upper }.forget()
 }
@@ -198,9 +198,9 @@ const HOST_KEYS: [&str; 2] = ["rsa", "ed25519"];
 
 /// One set of keys for the whole lab: Ganeti knows all hosts' keys under the cluster's name. A cluster that was kept has its
 /// own.
-pub(crate) fn make_keys(folder: &Folder, kept: Option<&Path>) -> Result<()> {
-    let keys = folder.keys();
-    make_folder(&keys, 0o700)?;
+pub(crate) fn make_keys(dir: &Dir, kept: Option<&Path>) -> Result<()> {
+    let keys = dir.keys();
+    make_dir(&keys, 0o700)?;
     if let Some(kept) = kept {
         return copy_files(kept, &keys);
     }
@@ -216,12 +216,12 @@ pub(crate) fn make_keys(folder: &Folder, kept: Option<&Path>) -> Result<()> {
 }
 
 /// What a host's disk differs in from the machine's before its first boot.
-pub(crate) fn furnish(folder: &Folder, spec: &Spec, index: u8, corosync: &str) -> Result<()> {
-    let upper = folder.disk(&format!("n{index}")).join("upper");
+pub(crate) fn furnish(dir: &Dir, spec: &Spec, index: u8, corosync: &str) -> Result<()> {
+    let upper = dir.disk(&format!("n{index}")).join("upper");
     let layers = Layers { lower: spec.root(index), upper: &upper };
     layers.forget()?;
     let key = |name: &str| {
-        let path = folder.keys().join(name);
+        let path = dir.keys().join(name);
         fs::read(&path).map_err(Error::file("read", &path))
     };
     layers.seed("/etc/hostname", format!("{}\n", spec.uname(index)).as_bytes(), 0o644)?;
@@ -241,8 +241,8 @@ pub(crate) fn furnish(folder: &Folder, spec: &Spec, index: u8, corosync: &str) -
 }
 
 /// What the hosts of a lab with remote nodes have besides.
-pub(crate) fn furnish_remote(folder: &Folder, spec: &Spec, index: u8, parts: &Parts) -> Result<()> {
-    let upper = folder.disk(&format!("n{index}")).join("upper");
+pub(crate) fn furnish_remote(dir: &Dir, spec: &Spec, index: u8, parts: &Parts) -> Result<()> {
+    let upper = dir.disk(&format!("n{index}")).join("upper");
     let layers = Layers { lower: spec.root(index), upper: &upper };
     layers.seed(AUTHKEY, &parts.key, 0o640)?;
     // Pacemaker's controller reads it as a member of this group.
@@ -278,10 +278,10 @@ mod tests {
     use super::*;
 
     /// Whiteouts of a disk, in order.
-    fn hidden(upper: &Path, folder: &Path) -> Vec<PathBuf> {
+    fn hidden(upper: &Path, dir: &Path) -> Vec<PathBuf> {
         let mut all = Vec::new();
-        for entry in fs::read_dir(upper.join(folder)).unwrap().map(|entry| entry.unwrap()) {
-            let (path, found) = (folder.join(entry.file_name()), entry.metadata().unwrap());
+        for entry in fs::read_dir(upper.join(dir)).unwrap().map(|entry| entry.unwrap()) {
+            let (path, found) = (dir.join(entry.file_name()), entry.metadata().unwrap());
             if found.is_dir() {
                 all.extend(hidden(upper, &path));
             } else if found.file_type().is_char_device() && found.rdev() == 0 {

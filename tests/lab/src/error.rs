@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// A tree of another system could not be made.
     #[error(
-        "cannot make a tree of {system} out of {mirror}: {why}; see that this machine reaches it (apt-get update), or make a root elsewhere and give its folder"
+        "cannot make a tree of {system} out of {mirror}: {why}; see that this machine reaches it (apt-get update), or make a root elsewhere and give its directory"
     )]
     NoTree {
         /// The system's name.

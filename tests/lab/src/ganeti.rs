@@ -10,7 +10,7 @@ const DAEMON_UTIL: &str = "/usr/lib/ganeti/daemon-util";
 /// What Debian's boot script does; the master's daemons end by themselves elsewhere.
 pub(crate) fn start(run: &Runner<'_>) -> Result<()> {
     let ensure = "/usr/lib/ganeti/ensure-dirs";
-    require("prepare Ganeti's folders", ensure, run(&[ensure])?)?;
+    require("prepare Ganeti's directories", ensure, run(&[ensure])?)?;
     require("start Ganeti", DAEMON_UTIL, run(&[DAEMON_UTIL, "start-all"])?).map(drop)
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn add(run: &Runner<'_>, index: u8, is_remote: bool) -> Result<()> {
 /// The node daemon alone: a host that is to become the master again asks those of all others for their vote.
 pub(crate) fn start_noded(run: &Runner<'_>) -> Result<()> {
     let ensure = "/usr/lib/ganeti/ensure-dirs";
-    require("prepare Ganeti's folders", ensure, run(&[ensure])?)?;
+    require("prepare Ganeti's directories", ensure, run(&[ensure])?)?;
     require("start noded", DAEMON_UTIL, run(&[DAEMON_UTIL, "start", "ganeti-noded"])?).map(drop)
 }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Cancel, Output, require, run};
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::state::{self, Folder, Spec};
+use crate::state::{self, Dir, Spec};
 use crate::{cluster, ganeti, network, remote};
 
 /// The actions of a host at a boot, in a file on its own disk.
@@ -57,19 +57,19 @@ fn attach(source: &str, target: &str, kind: Option<&str>, flags: MsFlags, data: 
 
 /// Runs as the PID 1 of a host; returns only if it cannot become one.
 pub fn main(lab: &str, host: &str) -> Result<()> {
-    let folder = Folder::of(lab)?;
+    let dir = Dir::of(lab)?;
     // Daemons that inherit blocked signals cannot be stopped by their scripts.
     SigSet::empty().thread_set_mask().map_err(Error::system("unblock signals"))?;
     let me = Process::current()?;
-    let spec: Spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
+    let spec: Spec = state::load(&dir.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
     let index = network::index(host).unwrap_or_default();
-    let (lower, disk) = (spec.root(index).display(), folder.disk(host));
+    let (lower, disk) = (spec.root(index).display(), dir.disk(host));
     let overlay = format!("lowerdir={lower},upperdir={0}/upper,workdir={0}/work", disk.display());
-    let root = folder.disk(host).join("root");
+    let root = dir.disk(host).join("root");
     let root = root.to_string_lossy();
     attach("overlay", &root, Some("overlay"), MsFlags::empty(), Some(&overlay))?;
     sethostname(spec.uname(index)).map_err(Error::system("set the host's name"))?;
-    state::save(&folder.init(host), &me)?;
+    state::save(&dir.init(host), &me)?;
 
     env::set_current_dir(&*root).map_err(Error::system("enter the new root"))?;
     pivot_root(".", ".").map_err(Error::system("change the root"))?;
@@ -96,8 +96,8 @@ fn file_systems() -> Result<()> {
     for (path, mode) in [("/run", "mode=0755"), ("/tmp", "mode=1777")] {
         attach("tmpfs", path, Some("tmpfs"), quiet, Some(mode))?;
     }
-    for folder in ["/run/lock", "/run/sshd"] {
-        fs::create_dir_all(folder).map_err(Error::file("create folder", Path::new(folder)))?;
+    for dir in ["/run/lock", "/run/sshd"] {
+        fs::create_dir_all(dir).map_err(Error::file("create directory", Path::new(dir)))?;
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn devices() -> Result<()> {
     for (path, kind, options) in
         [("/dev/shm", "tmpfs", "mode=1777"), ("/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620")]
     {
-        fs::create_dir(path).map_err(Error::file("create folder", Path::new(path)))?;
+        fs::create_dir(path).map_err(Error::file("create directory", Path::new(path)))?;
         attach(kind, path, Some(kind), MsFlags::MS_NOSUID, Some(options))?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Ganeti clusters that were made once: their disks are kept, and a lab of the same kind begins with them.
 //!
 //! Names and addresses are the same in all labs, so a cluster is the same wherever it is put. What can make another one is in
-//! the name of its folder: the number of hosts and of remote nodes, the lab's sources, the versions of Ganeti's packages, and the numbers of its
+//! the name of its directory: the number of hosts and of remote nodes, the lab's sources, the versions of Ganeti's packages, and the numbers of its
 //! users, which own the files and are another in each root.
 
 use std::collections::BTreeSet;
@@ -14,14 +14,14 @@ use crate::command::tool;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::lab::Lab;
-use crate::state::{Spec, make_folder};
+use crate::state::{Spec, make_dir};
 use crate::system::beside;
 
 /// What makes a cluster what it is.
 const SOURCES: [&str; 4] =
     [include_str!("ganeti.rs"), include_str!("disk.rs"), include_str!("kept.rs"), include_str!("network.rs")];
 
-/// Where no folder `target` is around the program.
+/// Where no directory `target` is around the program.
 const ELSEWHERE: &str = "/var/cache/gnt-ha-lab";
 
 /// What Ganeti's programs have written of a cluster.
@@ -65,8 +65,8 @@ impl Kept {
         self.0.join("keys")
     }
 
-    fn disk(folder: &Path, host: &Host) -> PathBuf {
-        folder.join(format!("{}.tar", host.name))
+    fn disk(dir: &Path, host: &Host) -> PathBuf {
+        dir.join(format!("{}.tar", host.name))
     }
 
     /// Puts a host's part of the cluster on its disk, before its Ganeti starts.
@@ -95,8 +95,8 @@ impl Kept {
     }
 
     fn fill(&self, new: &Path, lab: &Lab, hosts: &[Host]) -> Result<()> {
-        make_folder(&new.join("keys"), 0o700)?;
-        copy_files(&lab.folder.keys(), &new.join("keys"))?;
+        make_dir(&new.join("keys"), 0o700)?;
+        copy_files(&lab.dir.keys(), &new.join("keys"))?;
         hosts.iter().try_for_each(|host| tar("keep Ganeti's files", "--create", &Self::disk(new, host), host, &PARTS))
     }
 }
@@ -120,10 +120,10 @@ fn tar(what: &str, verb: &str, file: &Path, host: &Host, more: &[&str]) -> Resul
     tool(what, &[&words[..], more].concat(), "").map(drop)
 }
 
-/// Copies the files of a folder, with their modes.
+/// Copies the files of a directory, with their modes.
 pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from).map_err(Error::file("read folder", from))? {
-        let path = entry.map_err(Error::file("read folder", from))?.path();
+    for entry in fs::read_dir(from).map_err(Error::file("read directory", from))? {
+        let path = entry.map_err(Error::file("read directory", from))?.path();
         let copy = to.join(path.file_name().unwrap_or_default());
         fs::copy(&path, &copy).map_err(Error::file("copy to", &copy))?;
     }

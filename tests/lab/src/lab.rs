@@ -21,7 +21,7 @@ use crate::network;
 use crate::power::Mains;
 use crate::qnetd::Qnetd;
 use crate::requirements;
-use crate::state::{self, Folder, Spec};
+use crate::state::{self, Dir, Spec};
 use crate::system;
 use crate::teardown;
 use crate::up;
@@ -105,7 +105,7 @@ impl fmt::Debug for Options {
 #[derive(Debug)]
 pub struct Lab {
     pub(crate) spec: Spec,
-    pub(crate) folder: Folder,
+    pub(crate) dir: Dir,
     pub(crate) cancel: Arc<Cancel>,
     /// The process that takes the lab down if this one cannot.
     pub(crate) warden: Option<Child>,
@@ -151,9 +151,9 @@ impl Lab {
     /// Returns a lab that runs already; it goes on when this handle is dropped.
     pub fn attach(name: &str) -> Result<Self> {
         requirements::root()?;
-        let folder = Folder::of(name)?;
-        let spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(name.into()))?;
-        Ok(Self { spec, folder, cancel: Arc::default(), warden: None, times: Times::begin() })
+        let dir = Dir::of(name)?;
+        let spec = state::load(&dir.spec())?.ok_or_else(|| Error::Absent(name.into()))?;
+        Ok(Self { spec, dir, cancel: Arc::default(), warden: None, times: Times::begin() })
     }
 
     /// Takes down the lab of this name, complete or half built; returns false if there was none. Waits up to 30 s for
@@ -216,8 +216,8 @@ impl Lab {
         let roots = (1..=self.spec.hosts).map(|index| if index == host.index { &*to } else { self.spec.root(index) });
         let spec = Spec { roots: roots.map(Path::to_owned).collect(), ..self.spec.clone() };
         host.mains.while_off(|| {
-            disk::move_to(&self.folder, &host.name, self.spec.root(host.index), &to)?;
-            state::save(&self.folder.spec(), &spec)
+            disk::move_to(&self.dir, &host.name, self.spec.root(host.index), &to)?;
+            state::save(&self.dir.spec(), &spec)
         })?;
         self.spec = spec;
         Ok(())
@@ -240,12 +240,12 @@ impl Lab {
 
     /// Returns the host with qnetd, if the lab has one.
     pub fn qnetd(&self) -> Option<Qnetd> {
-        self.spec.qnetd.then(|| Qnetd::of(&self.spec.name, &self.folder))
+        self.spec.qnetd.then(|| Qnetd::of(&self.spec.name, &self.dir))
     }
 
     /// Returns the password of the user [`USER`](crate::USER) on all BMCs of this lab.
     pub fn bmc_password(&self) -> Result<String> {
-        bmc::password(&self.folder)
+        bmc::password(&self.dir)
     }
 
     /// Repeats the check until it returns true; returns how long that took. An error of the closure counts as "not yet"

@@ -49,7 +49,7 @@ enum Verb {
         /// Give each host a watchdog that bites after so many seconds without a pet
         #[arg(long, value_name = "SECONDS")]
         watchdog: Option<u64>,
-        /// What the hosts are made of: debian-12, debian-12-backports, debian-13, debian-sid, or a folder with a root in it;
+        /// What the hosts are made of: debian-12, debian-12-backports, debian-13, debian-sid, or a directory with a root in it;
         /// n2=NAME for one host alone. Without it: this machine's own root
         #[arg(long = "system", value_name = "[HOST=]NAME")]
         systems: Vec<String>,
@@ -85,7 +85,7 @@ enum Verb {
     System {
         /// Such as n1
         host: String,
-        /// As for `up`: debian-13, or a folder with a root in it
+        /// As for `up`: debian-13, or a directory with a root in it
         system: String,
     },
     /// Take a cable out

@@ -34,8 +34,8 @@ impl Owners {
             }
         }
         if found.is_dir() {
-            for entry in fs::read_dir(path).map_err(Error::file("read folder", path))? {
-                self.hand_over(&entry.map_err(Error::file("read folder", path))?.path())?;
+            for entry in fs::read_dir(path).map_err(Error::file("read directory", path))? {
+                self.hand_over(&entry.map_err(Error::file("read directory", path))?.path())?;
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::init::{STAGE_FILE, STAGE_UP};
 use crate::network::{self, Network};
 use crate::process::{Process, kill_inside};
-use crate::state::{self, Folder, Lock};
+use crate::state::{self, Dir, Lock};
 use crate::watchdog::{self, Bite};
 
 /// A host's power, as its BMC would report it, and the progress of its boot.
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The power of one host, which is identified by the lab's and its own name.
 #[derive(Debug, Clone)]
 pub(crate) struct Mains {
-    folder: Folder,
+    dir: Dir,
     lab: String,
     host: String,
     index: u8,
@@ -46,19 +46,19 @@ impl Mains {
         let Some(index) = network::index(host) else {
             return Err(Error::NoHost { lab: lab.into(), host: host.into(), hosts: "n1, n2, ...".into() });
         };
-        Ok(Self { folder: Folder::of(lab)?, lab: lab.into(), host: host.into(), index })
+        Ok(Self { dir: Dir::of(lab)?, lab: lab.into(), host: host.into(), index })
     }
 
     /// Returns the host's PID 1, if it runs.
     pub(crate) fn init(&self) -> Option<Process> {
-        Process::load(&self.folder.init(&self.host)).filter(|p| p.alive())
+        Process::load(&self.dir.init(&self.host)).filter(|p| p.alive())
     }
 
     pub(crate) fn status(&self) -> Power {
         match self.init() {
             None => Power::Off,
             Some(init) if stage(init).as_deref() == Some(STAGE_UP) => Power::On,
-            Some(_) if Process::load(&self.folder.supervisor(&self.host)).is_some_and(Process::alive) => Power::Booting,
+            Some(_) if Process::load(&self.dir.supervisor(&self.host)).is_some_and(Process::alive) => Power::Booting,
             // The process is dying, but not dead yet.
             Some(_) => Power::On,
         }
@@ -67,7 +67,7 @@ impl Mains {
     /// The cables are cut first: the kernel closes a dying process' connections, and a host without power sends
     /// nothing.
     pub(crate) fn off(&self) -> Result<()> {
-        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
         if network::host_file(&self.lab, &self.host).exists() {
             network::silence(&self.lab, &self.host)?;
         }
@@ -76,7 +76,7 @@ impl Mains {
 
     fn kill(&self) -> Result<()> {
         // The supervisor is killed first: its purpose is to turn the host on again.
-        let supervisor = Process::load(&self.folder.supervisor(&self.host));
+        let supervisor = Process::load(&self.dir.supervisor(&self.host));
         for process in [supervisor, self.init()].into_iter().flatten() {
             process.kill();
             if !process.wait_gone(Duration::from_secs(10)) {
@@ -94,20 +94,20 @@ impl Mains {
 
     /// Returns when the host answers (sshd is up), not when its services have started.
     pub(crate) fn on(&self) -> Result<()> {
-        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
         if self.init().is_some() {
             return Ok(());
         }
         self.kill()?;
-        let _ = fs::remove_file(self.folder.init(&self.host));
-        let log = self.folder.host(&self.host).join("console.log");
+        let _ = fs::remove_file(self.dir.init(&self.host));
+        let log = self.dir.host(&self.host).join("console.log");
         let console = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::file("open", &log))?;
         let copy = console.try_clone().map_err(Error::file("share", &log))?;
         // In the switch's namespace, where the teardown of the lab finds it.
         let switch = format!("--net={}", network::switch_file(&self.lab).display());
         let status = Command::new("setsid")
             .args(["--fork", "nsenter", &switch])
-            .arg(self.folder.program())
+            .arg(self.dir.program())
             .args(["supervise", &self.lab, &self.host])
             .current_dir("/")
             .stdin(Stdio::null())
@@ -120,7 +120,7 @@ impl Mains {
         }
         let begin = Instant::now();
         while self.init().is_none_or(|init| stage(init).is_none()) {
-            let supervisor = Process::load(&self.folder.supervisor(&self.host));
+            let supervisor = Process::load(&self.dir.supervisor(&self.host));
             let ended = begin.elapsed() > Duration::from_secs(2) && !supervisor.is_some_and(Process::alive);
             if ended || begin.elapsed() > PATIENCE {
                 let last = fs::read_to_string(&log).unwrap_or_default();
@@ -138,21 +138,21 @@ impl Mains {
 
     /// Changes the disk of a host that has no power, and prevents that it gets any meanwhile.
     pub(crate) fn while_off(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
         if self.init().is_some() { Err(Error::HostOn(self.host.clone())) } else { work() }
     }
 
     pub(crate) fn cuts(&self) -> Result<Vec<Network>> {
-        Ok(state::load(&self.folder.cuts(&self.host))?.unwrap_or_default())
+        Ok(state::load(&self.dir.cuts(&self.host))?.unwrap_or_default())
     }
 
     pub(crate) fn bites(&self) -> Result<Vec<Bite>> {
-        Ok(state::load(&self.folder.bites(&self.host))?.unwrap_or_default())
+        Ok(state::load(&self.dir.bites(&self.host))?.unwrap_or_default())
     }
 
     /// Unplugs a cable or plugs it in; it stays so over power cycles.
     pub(crate) fn set_link(&self, network: Network, up: bool) -> Result<()> {
-        let _lock = Lock::of_host(&self.folder, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
         let mut cuts = self.cuts()?;
         if cuts.contains(&network) != up {
             return Ok(());
@@ -164,14 +164,14 @@ impl Mains {
         if !up {
             cuts.push(network);
         }
-        state::save(&self.folder.cuts(&self.host), &cuts)
+        state::save(&self.dir.cuts(&self.host), &cuts)
     }
 
     /// Runs one boot of the host until its end, from outside or from inside; afterwards its cables are silent.
     fn live(&self) -> Result<Option<i32>> {
         network::connect(&self.lab, &self.host, self.index, &self.cuts()?)?;
-        crate::disk::fresh_work(&self.folder, &self.host)?;
-        let watchdog = watchdog::start(&self.folder, &self.lab, &self.host)?;
+        crate::disk::fresh_work(&self.dir, &self.host)?;
+        let watchdog = watchdog::start(&self.dir, &self.lab, &self.host)?;
         let status = Command::new("nsenter")
             .arg(format!("--net={}", network::host_file(&self.lab, &self.host).display()))
             .args([
@@ -186,7 +186,7 @@ impl Mains {
                 "private",
             ])
             .args(HARMLESS)
-            .arg(self.folder.program())
+            .arg(self.dir.program())
             .args(["init", &self.lab, &self.host])
             .status()
             .map_err(Error::system("start nsenter"))?;
@@ -210,7 +210,7 @@ fn stage(init: Process) -> Option<String> {
 /// Supervises a host with power: starts it, and again when it has restarted itself.
 pub fn supervise(lab: &str, host: &str) -> Result<()> {
     let mains = Mains::of(lab, host)?;
-    state::save(&mains.folder.supervisor(host), &Process::current()?)?;
+    state::save(&mains.dir.supervisor(host), &Process::current()?)?;
     // The system call `reboot` inside the host shows as this signal.
     while mains.live()? == Some(Signal::SIGHUP as i32) {
         eprintln!("{host} restarts itself");

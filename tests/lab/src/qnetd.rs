@@ -11,7 +11,7 @@ use crate::command::{Cancel, require, run};
 use crate::error::{Error, Result};
 use crate::network::{self, Network};
 use crate::process::{inside, kill_inside};
-use crate::state::{Folder, make_folder};
+use crate::state::{Dir, make_dir};
 
 /// The name of its cables at the switch, and of its namespace.
 pub(crate) const NAME: &str = "qnetd";
@@ -28,12 +28,12 @@ pub(crate) fn address() -> String {
 #[derive(Debug, Clone)]
 pub struct Qnetd {
     lab: String,
-    folder: Folder,
+    dir: Dir,
 }
 
 impl Qnetd {
-    pub(crate) fn of(lab: &str, folder: &Folder) -> Self {
-        Self { lab: lab.into(), folder: folder.clone() }
+    pub(crate) fn of(lab: &str, dir: &Dir) -> Self {
+        Self { lab: lab.into(), dir: dir.clone() }
     }
 
     /// Returns its name for [`Lab::block_between`](crate::Lab::block_between).
@@ -54,10 +54,10 @@ impl Qnetd {
 
     /// The files of one qnetd: they need names of their own, or those of several labs would be the same.
     fn settings(&self) -> Result<(String, String)> {
-        let folder = self.folder.host(NAME);
-        make_folder(&folder, 0o700)?;
-        let socket = folder.join("qnetd.sock").display().to_string();
-        Ok((format!("lock_file={},local_socket_file={socket}", folder.join("qnetd.pid").display()), socket))
+        let dir = self.dir.host(NAME);
+        make_dir(&dir, 0o700)?;
+        let socket = dir.join("qnetd.sock").display().to_string();
+        Ok((format!("lock_file={},local_socket_file={socket}", dir.join("qnetd.pid").display()), socket))
     }
 
     fn inside(&self) -> String {
@@ -67,7 +67,7 @@ impl Qnetd {
     /// Starts qnetd, without TLS. It has no memory of its earlier decisions.
     pub fn start(&self) -> Result<()> {
         let (settings, _) = self.settings()?;
-        let path = self.folder.host(NAME).join("qnetd.log");
+        let path = self.dir.host(NAME).join("qnetd.log");
         let log = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("open", &path))?;
         let copy = log.try_clone().map_err(Error::file("share", &path))?;
         let status = Command::new("setsid")

@@ -14,7 +14,7 @@ use crate::cluster::Runner;
 use crate::command::{Cancel, require, run, tool};
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::state::{Spec, make_folder};
+use crate::state::{Spec, make_dir};
 use crate::system::beside;
 
 /// The path in the package and on the hosts.
@@ -71,13 +71,13 @@ fn program(root: &Path, lab: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     let packages = format!("--admindir={}", root.join("var/lib/dpkg").display());
     let words = ["dpkg-query", &packages, "--show", "--showformat", "${Version}", "pacemaker"];
     let version = tool("ask for Pacemaker's version", &words, "")?.stdout;
-    let folder = beside(lab, "lab-remote", ELSEWHERE)?.join(version.replace([':', '/'], "_"));
-    let kept = folder.join("pacemaker-remoted");
+    let dir = beside(lab, "lab-remote", ELSEWHERE)?.join(version.replace([':', '/'], "_"));
+    let kept = dir.join("pacemaker-remoted");
     if kept.is_file() {
         return Ok(kept);
     }
     say(&format!("fetching pacemaker-remote {version}"));
-    let work = folder.join(format!("new{}", std::process::id()));
+    let work = dir.join(format!("new{}", std::process::id()));
     let made = fetch(root, &version, &work).and_then(|found| {
         fs::rename(&found, &kept).map_err(Error::file("rename", &found))?;
         Ok(kept)
@@ -88,8 +88,8 @@ fn program(root: &Path, lab: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
 
 /// Downloads the package with the machine's apt and the sources of the root.
 fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
-    for folder in ["state/lists/partial", "cache/archives/partial", "out"] {
-        make_folder(&work.join(folder), 0o755)?;
+    for dir in ["state/lists/partial", "cache/archives/partial", "out"] {
+        make_dir(&work.join(dir), 0o755)?;
     }
     let mut options: Vec<String> = ["-qq", "-o", "APT::Sandbox::User=root"].map(str::to_owned).into();
     if root != Path::new("/") {
@@ -117,7 +117,7 @@ fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
         apt(&["download", &wanted])?;
     }
     let out = work.join("out");
-    let package = fs::read_dir(&out).map_err(Error::file("read folder", &out))?.flatten().next();
+    let package = fs::read_dir(&out).map_err(Error::file("read directory", &out))?.flatten().next();
     let package = package.ok_or_else(|| Error::Answer { what: "apt-get download".into(), detail: "no file".into() })?;
     let (package, tree) = (package.path().to_string_lossy().into_owned(), work.join("tree"));
     tool("unpack pacemaker-remote", &["dpkg-deb", "-x", &package, &tree.to_string_lossy()], "")?;
@@ -126,9 +126,9 @@ fn fetch(root: &Path, version: &str, work: &Path) -> Result<PathBuf> {
 
 /// Starts `pacemaker-remoted`, and returns when it accepts connections.
 pub(crate) fn start(run: &Runner<'_>, index: u8) -> Result<()> {
-    let folders = "[ -d /var/lib/pacemaker/cib ] || systemd-tmpfiles --create --prefix=/var/lib/pacemaker \
+    let dirs = "[ -d /var/lib/pacemaker/cib ] || systemd-tmpfiles --create --prefix=/var/lib/pacemaker \
                    --prefix=/var/log/pacemaker";
-    require("prepare Pacemaker's folders", folders, run(&["sh", "-c", folders])?)?;
+    require("prepare Pacemaker's directories", dirs, run(&["sh", "-c", dirs])?)?;
     let address = format!("PCMK_remote_address={}", Network::Primary.address(index));
     let log = "PCMK_logfile=/var/log/pacemaker/pacemaker.log";
     let words = ["setsid", "--fork", "env", log, &address, "pacemaker-remoted"];

@@ -38,7 +38,7 @@ const OF_HOST: [(&str, &str); 11] = [
 /// The additional programs on the hosts if corosync has a quorum device.
 const OF_MEMBER: [(&str, &str); 1] = [("corosync-qdevice", "corosync-qdevice")];
 
-const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
+const DIRS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 
 pub(crate) fn root() -> Result<()> {
     if geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
@@ -56,7 +56,7 @@ pub(crate) fn of_host(root: &Path, qnetd: bool) -> Result<()> {
 }
 
 fn programs(root: &Path, programs: &[(&'static str, &'static str)]) -> Result<()> {
-    let is_there = |program: &str| FOLDERS.iter().any(|folder| root.join(folder).join(program).exists());
+    let is_there = |program: &str| DIRS.iter().any(|dir| root.join(dir).join(program).exists());
     let missing = programs.iter().find(|(program, _)| !is_there(program));
     let Some(&(program, package)) = missing else { return Ok(()) };
     if root == Path::new("/") {
@@ -71,7 +71,7 @@ pub(crate) fn own_program() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let running = env::current_exe().map_err(Error::system("find the running program"))?;
-    let beside = running.ancestors().skip(1).take(2).map(|folder| folder.join("lab"));
+    let beside = running.ancestors().skip(1).take(2).map(|dir| dir.join("lab"));
     let mut candidates = std::iter::once(running.clone()).chain(beside);
     candidates
         .find(|path| path.file_name().is_some_and(|name| name == "lab") && path.is_file())

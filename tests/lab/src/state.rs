@@ -82,9 +82,9 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 
 /// The paths of a lab's files.
 #[derive(Debug, Clone)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Dir(PathBuf);
 
-impl Folder {
+impl Dir {
     pub(crate) fn of(name: &str) -> Result<Self> {
         check_name(name)?;
         Ok(Self(Path::new(BASE).join(name)))
@@ -187,11 +187,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     file.write_all(bytes).map_err(Error::file("write", path))
 }
 
-pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(Error::file("create folder", path))
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(Error::file("create directory", path))
 }
 
-const FOLDER_RACE: Duration = Duration::from_secs(1);
+const DIR_RACE: Duration = Duration::from_secs(1);
 
 /// A lock that is held while a lab is built or ended, or a host's power is changed.
 #[derive(Debug)]
@@ -211,18 +211,18 @@ impl Lock {
         Self::take(path, name, patience)
     }
 
-    pub(crate) fn of_host(folder: &Folder, host: &str, patience: Duration) -> Result<Self> {
-        Self::take(&folder.host(host).join("power.lock"), host, patience)
+    pub(crate) fn of_host(dir: &Dir, host: &str, patience: Duration) -> Result<Self> {
+        Self::take(&dir.host(host).join("power.lock"), host, patience)
     }
 
     fn take(path: &Path, name: &str, patience: Duration) -> Result<Self> {
         let end = Instant::now() + patience;
         loop {
-            make_folder(path.parent().unwrap_or(Path::new(BASE)), 0o755)?;
+            make_dir(path.parent().unwrap_or(Path::new(BASE)), 0o755)?;
             let mut options = OpenOptions::new();
             let file = match options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path) {
                 // The earlier holder may have removed the directory that was just made.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && Instant::now() < end + FOLDER_RACE => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && Instant::now() < end + DIR_RACE => continue,
                 other => other.map_err(Error::file("open", path))?,
             };
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::command::{exit_code, tool};
 use crate::error::{Error, Result};
-use crate::state::{Lock, make_folder, write};
+use crate::state::{Lock, make_dir, write};
 
 /// The trees that a lab knows how to make.
 const TREES: [Tree; 4] = [
@@ -44,7 +44,7 @@ const LEFT_OUT: [&str; 7] = [
 ];
 
 /// The variable with another directory for the trees than `lab-systems` in cargo's target directory.
-const FOLDER: &str = "GNT_HA_LAB_SYSTEMS";
+const DIR: &str = "GNT_HA_LAB_SYSTEMS";
 /// The directory if the program is not below a directory `target`.
 const ELSEWHERE: &str = "/var/cache/gnt-ha-lab/systems";
 /// The source of Debian, if the machine's apt does not configure another.
@@ -96,29 +96,29 @@ pub(crate) fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<P
     if let Some(tree) = TREES.iter().find(|tree| tree.name == system) {
         return tree.root(program, say);
     }
-    let folder = Path::new(system);
+    let dir = Path::new(system);
     // A misspelt name does not count as a directory.
-    if system.contains('/') && folder.join("usr/bin").is_dir() {
-        return fs::canonicalize(folder).map_err(Error::file("find", folder));
+    if system.contains('/') && dir.join("usr/bin").is_dir() {
+        return fs::canonicalize(dir).map_err(Error::file("find", dir));
     }
     let known = TREES.map(|tree| tree.name).join(", ");
-    Err(Error::NoSystem { system: system.into(), known: format!("{known}, or a folder with a root in it") })
+    Err(Error::NoSystem { system: system.into(), known: format!("{known}, or a directory with a root in it") })
 }
 
 /// Returns `NAME` in cargo's target directory, where the program `lab` was built.
 pub(crate) fn beside(program: &Path, name: &str, elsewhere: &str) -> Result<PathBuf> {
     let program = fs::canonicalize(program).map_err(Error::file("find", program))?;
-    let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
+    let target = program.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "target"));
     Ok(target.map_or_else(|| PathBuf::from(elsewhere), |target| target.join(name)))
 }
 
 impl Tree {
     fn root(&self, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
-        let base = match std::env::var_os(FOLDER) {
-            Some(folder) => PathBuf::from(folder),
+        let base = match std::env::var_os(DIR) {
+            Some(dir) => PathBuf::from(dir),
             None => beside(program, "lab-systems", ELSEWHERE)?,
         };
-        make_folder(&base, 0o755)?;
+        make_dir(&base, 0o755)?;
         let (root, new) = (base.join(self.name), base.join(format!("{}.new", self.name)));
         let recipe = format!("{} {PACKAGES},{} without {}\n", self.suite, self.more, LEFT_OUT.join(" "));
         let is_there = || fs::read_to_string(root.join(RECIPE)).is_ok_and(|made| made == recipe);

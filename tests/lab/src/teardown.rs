@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::state::{Folder, Lock, failure_logs, make_folder};
+use crate::state::{Dir, Lock, failure_logs, make_dir};
 use crate::{disk, network, process};
 
 /// Ends a lab under its lock. Its parts are found by its namespaces, so that a crash needs no records; returns true if
 /// there was a part.
 pub(crate) fn teardown(name: &str, _lock: &Lock) -> Result<bool> {
-    let folder = Folder::of(name)?;
-    let found = folder.path().exists() || !network::existing(name).is_empty();
+    let dir = Dir::of(name)?;
+    let found = dir.path().exists() || !network::existing(name).is_empty();
     for _ in 0..10 {
         // Processes of a killed `up` may still make a namespace while others are deleted.
         let namespaces = network::existing(name);
@@ -22,9 +22,9 @@ pub(crate) fn teardown(name: &str, _lock: &Lock) -> Result<bool> {
         }
         end(&namespaces)?;
     }
-    if folder.path().exists() {
-        disk::unmount(&folder)?;
-        fs::remove_dir_all(folder.path()).map_err(Error::file("remove", folder.path()))?;
+    if dir.path().exists() {
+        disk::unmount(&dir)?;
+        fs::remove_dir_all(dir.path()).map_err(Error::file("remove", dir.path()))?;
     }
     Ok(found)
 }
@@ -50,7 +50,7 @@ pub(crate) fn down(name: &str, patience: Duration) -> Result<bool> {
 
 /// Copies the logs of a lab's hosts to a directory that outlives the lab.
 pub(crate) fn keep_logs(name: &str, hosts: u8) -> Result<PathBuf> {
-    let folder = Folder::of(name)?;
+    let dir = Dir::of(name)?;
     let target = failure_logs(name);
     if target.exists() {
         fs::remove_dir_all(&target).map_err(Error::file("remove", &target))?;
@@ -58,11 +58,11 @@ pub(crate) fn keep_logs(name: &str, hosts: u8) -> Result<PathBuf> {
     for i in 1..=hosts {
         let host = format!("n{i}");
         let own = target.join(&host);
-        make_folder(&own, 0o700)?;
+        make_dir(&own, 0o700)?;
         for log in ["console.log", "bmc.log"] {
-            let _ = fs::copy(folder.host(&host).join(log), own.join(log));
+            let _ = fs::copy(dir.host(&host).join(log), own.join(log));
         }
-        let logs = folder.disk(&host).join("upper/var/log");
+        let logs = dir.disk(&host).join("upper/var/log");
         for service in ["corosync", "pacemaker", "ganeti"] {
             copy_files(&logs.join(service), &own.join(service));
         }

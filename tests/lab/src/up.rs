@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::init::{BOOT_FILE, Boot};
 use crate::kept::Kept;
 use crate::lab::{Lab, Options, Times};
-use crate::state::{self, Folder, Lock, Spec, make_folder};
+use crate::state::{self, Dir, Lock, Spec, make_dir};
 use crate::teardown::{keep_logs, teardown};
 use crate::{bmc, cluster, disk, ganeti, network, remote, requirements, system};
 
@@ -41,7 +41,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
         qnetd: options.qnetd,
         ready: false,
     };
-    let folder = Folder::of(&spec.name)?;
+    let dir = Dir::of(&spec.name)?;
     if !(2..=7).contains(&spec.hosts) {
         return Err(Error::HostCount(spec.hosts));
     }
@@ -55,19 +55,19 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     spec.roots = system::roots(&systems(&options), spec.hosts, &program, &*options.progress)?;
     spec.roots.iter().try_for_each(|root| requirements::of_host(root, spec.qnetd))?;
     let lock = Lock::of_lab(&spec.name, Duration::ZERO)?;
-    if folder.path().exists() || !network::existing(&spec.name).is_empty() {
+    if dir.path().exists() || !network::existing(&spec.name).is_empty() {
         if !options.replace {
             return Err(Error::Exists(spec.name));
         }
         (options.progress)("taking down the lab of this name");
         teardown(&spec.name, &lock)?;
     }
-    make_folder(folder.path(), 0o700)?;
-    let copy = folder.program();
+    make_dir(dir.path(), 0o700)?;
+    let copy = dir.program();
     fs::copy(&program, &copy).map_err(Error::file("copy the program to", &copy))?;
-    let warden = Some(start_warden(&folder, &spec.name)?);
+    let warden = Some(start_warden(&dir, &spec.name)?);
     let cancel = Arc::new(Cancel(Arc::clone(&options.cancel)));
-    let mut lab = Lab { spec, folder, cancel, warden, times };
+    let mut lab = Lab { spec, dir, cancel, warden, times };
     match Kept::of(&program, &lab.spec).and_then(|kept| build(&mut lab, &options, &kept)) {
         Ok(()) => {
             lab.times.built = Some(lab.times.begun.elapsed());
@@ -95,8 +95,8 @@ fn systems(options: &Options) -> Vec<String> {
     if options.systems.is_empty() { default() } else { options.systems.clone() }
 }
 
-fn start_warden(folder: &Folder, name: &str) -> Result<Child> {
-    Command::new(folder.program())
+fn start_warden(dir: &Dir, name: &str) -> Result<Child> {
+    Command::new(dir.program())
         .args(["warden", name])
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -136,13 +136,13 @@ fn outcome(results: impl Iterator<Item = thread::Result<Result<()>>>) -> Result<
 fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
     let start = Instant::now();
     let say = |text: &str| (options.progress)(&format!("{:5.1} s  {text}", start.elapsed().as_secs_f64()));
-    let (spec, folder) = (&lab.spec, &lab.folder);
+    let (spec, dir) = (&lab.spec, &lab.dir);
     say(&format!("making lab {}: disks, keys, networks", spec.name));
-    state::save(&folder.spec(), spec)?;
-    disk::create(folder, spec.hosts)?;
+    state::save(&dir.spec(), spec)?;
+    disk::create(dir, spec.hosts)?;
     let begun = kept.is_there() && !options.fresh;
-    disk::make_keys(folder, begun.then(|| kept.keys()).as_deref())?;
-    bmc::make_password(folder)?;
+    disk::make_keys(dir, begun.then(|| kept.keys()).as_deref())?;
+    bmc::make_password(dir)?;
     network::create_switch(&spec.name, spec.hosts)?;
     if let Some(qnetd) = lab.qnetd() {
         qnetd.connect()?;
@@ -156,12 +156,12 @@ fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
         .then(|| remote::parts(spec, &requirements::own_program()?, &say))
         .transpose()?;
     for_all(lab, &hosts, |host| {
-        make_folder(&folder.host(&host.name), 0o700)?;
-        disk::furnish(folder, spec, host.index, &corosync)?;
+        make_dir(&dir.host(&host.name), 0o700)?;
+        disk::furnish(dir, spec, host.index, &corosync)?;
         if let Some(parts) = &parts {
-            disk::furnish_remote(folder, spec, host.index, parts)?;
+            disk::furnish_remote(dir, spec, host.index, parts)?;
         }
-        bmc::start(folder, &spec.name, host.index)?;
+        bmc::start(dir, &spec.name, host.index)?;
         host.mains.on()
     })?;
     say(&format!("{} hosts have booted, each with a BMC", spec.hosts));
@@ -186,7 +186,7 @@ fn build(lab: &mut Lab, options: &Options, kept: &Kept) -> Result<()> {
         say("Pacemaker fences through the BMCs");
     }
     lab.spec.ready = true;
-    state::save(&lab.folder.spec(), &lab.spec)?;
+    state::save(&lab.dir.spec(), &lab.spec)?;
     say(&format!("lab {} is up", lab.spec.name));
     Ok(())
 }

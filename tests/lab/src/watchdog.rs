@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::power::Mains;
 use crate::process::Process;
-use crate::state::{self, Folder, Spec};
+use crate::state::{self, Dir, Spec};
 
 /// The path of the socket on a host.
 pub const SOCKET: &str = "/run/watchdog.sock";
@@ -42,20 +42,20 @@ pub fn now() -> Result<Duration> {
 }
 
 /// Starts the watchdog for the coming boot of a host, if the lab has any.
-pub(crate) fn start(folder: &Folder, lab: &str, host: &str) -> Result<Option<Child>> {
-    let spec: Option<Spec> = state::load(&folder.spec())?;
+pub(crate) fn start(dir: &Dir, lab: &str, host: &str) -> Result<Option<Child>> {
+    let spec: Option<Spec> = state::load(&dir.spec())?;
     if spec.and_then(|spec| spec.watchdog_ms).is_none() {
         return Ok(None);
     }
-    let mut command = Command::new(folder.program());
+    let mut command = Command::new(dir.program());
     command.args(["watchdog", lab, host]).stdin(Stdio::null());
     command.spawn().map(Some).map_err(Error::system("start the watchdog"))
 }
 
 /// Runs the watchdog of one boot of a host: returns when the boot is over.
 pub fn keep(lab: &str, host: &str) -> Result<()> {
-    let folder = Folder::of(lab)?;
-    let spec: Spec = state::load(&folder.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
+    let dir = Dir::of(lab)?;
+    let spec: Spec = state::load(&dir.spec())?.ok_or_else(|| Error::Absent(lab.into()))?;
     let time = Duration::from_millis(spec.watchdog_ms.unwrap_or(u64::MAX));
     let mains = Mains::of(lab, host)?;
     let Some((boot, path)) = booted(&mains) else { return Ok(()) };
@@ -81,7 +81,7 @@ pub fn keep(lab: &str, host: &str) -> Result<()> {
         mains.off()?;
         let mut bites = mains.bites()?;
         bites.push(Bite { petted: last, bitten: now()? });
-        state::save(&folder.bites(host), &bites)?;
+        state::save(&dir.bites(host), &bites)?;
         eprintln!("{host}: the watchdog has bitten");
         return Ok(());
     }

@@ -79,9 +79,9 @@ mod tests {
                 Death::Model(test) => (model.clone(), test),
                 Death::Unit(path) => {
                     let (module, test) = path.split_once("::tests::").unwrap();
-                    let folder = workspace().join("src/core/shun");
+                    let dir = workspace().join("src/core/shun");
                     let text = ["{}.rs", "{}/tests.rs"]
-                        .map(|file| fs::read_to_string(folder.join(file.replace("{}", module))).unwrap_or_default());
+                        .map(|file| fs::read_to_string(dir.join(file.replace("{}", module))).unwrap_or_default());
                     (text.concat(), test)
                 }
             };

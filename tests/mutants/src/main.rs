@@ -38,9 +38,9 @@ fn main() -> ExitCode {
 /// Returns whether all mutants were found.
 fn run(limit: Duration, only: &[String]) -> io::Result<bool> {
     let begun = Instant::now();
-    let folder = workspace().join("target/mutants");
-    let results = folder.join("died");
-    let tree = Tree::make(&folder)?;
+    let dir = workspace().join("target/mutants");
+    let results = dir.join("died");
+    let tree = Tree::make(&dir)?;
     let text = fs::read_to_string(&results).unwrap_or_default();
     let mut died: BTreeMap<&str, u64> = text
         .lines()

@@ -32,12 +32,12 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Makes the copy again in `folder`, and uses earlier build results there.
+    /// Makes the copy again in `dir`, and uses earlier build results there.
     ///
     /// # Errors
     /// If the file system reports an error.
-    pub fn make(folder: &Path) -> io::Result<Self> {
-        let top = folder.join("tree");
+    pub fn make(dir: &Path) -> io::Result<Self> {
+        let top = dir.join("tree");
         let from = workspace();
         for file in CORE
             .iter()
@@ -53,7 +53,7 @@ impl Tree {
         if !top.join("Cargo.lock").is_file() {
             fs::copy(from.join("Cargo.lock"), top.join("Cargo.lock"))?;
         }
-        Ok(Self { top, target: folder.join("target") })
+        Ok(Self { top, target: dir.join("target") })
     }
 
     /// Returns the text of one of its files.
@@ -78,8 +78,8 @@ impl Tree {
     /// If the file system reports an error.
     pub fn digest(&self) -> io::Result<u64> {
         let mut hasher = DefaultHasher::new();
-        for folder in ["src", "tests"] {
-            digest(&self.top.join(folder), &mut hasher)?;
+        for dir in ["src", "tests"] {
+            digest(&self.top.join(dir), &mut hasher)?;
         }
         Ok(hasher.finish())
     }
@@ -144,8 +144,8 @@ fn write(to: &Path, text: &str) -> io::Result<()> {
     if fs::read_to_string(to).is_ok_and(|before| before == text) {
         return Ok(());
     }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
+    if let Some(dir) = to.parent() {
+        fs::create_dir_all(dir)?;
     }
     fs::write(to, text)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::ganeti::hooks::{FILE, FOLDERS};
+use gnt_ha::core::ganeti::hooks::{DIRS, FILE};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
@@ -38,12 +38,12 @@ pub const CONFIG: &str = "/etc/gnt-ha/config.toml";
 pub fn built_programs() -> Result<PathBuf, String> {
     let running = std::env::current_exe().map_err(|error| format!("cannot find the running program: {error}"))?;
     // Tests run in deps/, one directory below the programs.
-    let folder = running
+    let dir = running
         .ancestors()
         .skip(1)
-        .find(|folder| PROGRAMS.iter().all(|(name, _)| folder.join(name).is_file()))
+        .find(|dir| PROGRAMS.iter().all(|(name, _)| dir.join(name).is_file()))
         .ok_or("the programs are not all built: run `make build` first")?;
-    Ok(folder.to_owned())
+    Ok(dir.to_owned())
 }
 
 /// The kind of proof for a lost host.
@@ -113,8 +113,8 @@ fn arm(lab: &Lab) -> Result<(), String> {
 /// The operation that failed, and its host.
 pub fn install_hooks(lab: &Lab) -> Result<(), String> {
     const SCRIPT: &[u8] = include_bytes!("../../../packaging/hooks/gnt-ha");
-    for (host, folder) in lab.hosts().iter().flat_map(|host| FOLDERS.map(|folder| (host.clone(), folder))) {
-        host.write_file(&format!("/etc/ganeti/hooks/{folder}/{FILE}"), SCRIPT, 0o755).map_err(text)?;
+    for (host, dir) in lab.hosts().iter().flat_map(|host| DIRS.map(|dir| (host.clone(), dir))) {
+        host.write_file(&format!("/etc/ganeti/hooks/{dir}/{FILE}"), SCRIPT, 0o755).map_err(text)?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use real_parts::protect::built_programs;
 /// A fencer in a directory of its own; it is killed with all its processes when it is dropped.
 struct Fencer {
     unshare: Child,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 const CONFIG: &str = r#"{"version": 3000000, "serial_no": 1,
@@ -25,10 +25,10 @@ const CONFIG: &str = r#"{"version": 3000000, "serial_no": 1,
 
 /// An OOB program with its state in a file; with `lie` it acknowledges and does not act.
 const OOB: &str = r#"#!/bin/sh
-state=FOLDER/$2
+state=DIR/$2
 case $1 in
 power-status) if [ "$(cat "$state" 2>/dev/null)" = off ]; then echo '{"powered": false}'; else echo '{"powered": true}'; fi;;
-power-off) [ -e FOLDER/lie ] || echo off > "$state";;
+power-off) [ -e DIR/lie ] || echo off > "$state";;
 power-on) echo on > "$state";;
 *) exit 1;;
 esac
@@ -36,10 +36,10 @@ esac
 
 impl Fencer {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
         let oob = path.join("oob");
-        std::fs::write(&oob, OOB.replace("FOLDER", path.to_str().unwrap())).unwrap();
+        std::fs::write(&oob, OOB.replace("DIR", path.to_str().unwrap())).unwrap();
         std::fs::set_permissions(&oob, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::write(path.join("config.data"), CONFIG.replace("OOB", oob.to_str().unwrap())).unwrap();
         let agent = built_programs().unwrap().join("fence_ganeti");
@@ -68,7 +68,7 @@ impl Fencer {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let fencer = Self { unshare, folder };
+        let fencer = Self { unshare, dir };
         let begun = Instant::now();
         while !fencer.enter(&["stonith_admin", "--list-registered"]).status.success() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the fencer does not answer");
@@ -103,7 +103,7 @@ impl Fencer {
     }
 
     fn path(&self) -> &Path {
-        self.folder.path()
+        self.dir.path()
     }
 
     fn state(&self, node: &str) -> String {

@@ -27,18 +27,18 @@ const SCREENS: [(u32, bool); 2] = [(1280, false), (500, true)];
 const READABLE: f64 = 4.5;
 const VISIBLE: f64 = 3.0;
 
-fn page(folder: &Path, incident: &str) -> String {
+fn page(dir: &Path, incident: &str) -> String {
     let program = built_programs().unwrap().join("gnt-ha");
     let mut command = Command::new(program);
-    command.env("TZ", "UTC").args(["history", "--incident", incident, "--html", "--state-dir"]).arg(folder);
+    command.env("TZ", "UTC").args(["history", "--incident", incident, "--html", "--state-dir"]).arg(dir);
     let said = command.output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     String::from_utf8(said.stdout).unwrap()
 }
 
 /// Returns the measurements of a browser with this width.
-fn measured(folder: &Path, page: &str, width: u32, dark: bool) -> Value {
-    let file = folder.join("page.html");
+fn measured(dir: &Path, page: &str, width: u32, dark: bool) -> Value {
+    let file = dir.join("page.html");
     // A script element of the page itself would be one more than this one and the one that it writes.
     std::fs::write(&file, page.replace("</body>", &format!("<script>{MEASURE}</script></body>"))).unwrap();
     let profile = tempfile::tempdir().unwrap();
@@ -100,14 +100,14 @@ fn assert_readable(seen: &Value) {
 /// The page is self-contained HTML with the time line drawn (checked in headless Chromium).
 #[test]
 fn a_browser_shows_every_step_on_the_time_line_and_loads_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("receipts.jsonl"), RECEIPTS).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("receipts.jsonl"), RECEIPTS).unwrap();
     let known: BTreeSet<&str> = ELEMENTS.split_whitespace().collect();
     for incident in INCIDENTS {
-        let page = page(folder.path(), incident);
+        let page = page(dir.path(), incident);
         assert!(!page.contains("<script") && !page.contains("url(") && !page.contains("@import"), "{page}");
         for (width, dark) in SCREENS {
-            let seen = measured(folder.path(), &page, width, dark);
+            let seen = measured(dir.path(), &page, width, dark);
             let what = format!("{incident} at {width}, dark: {dark}");
             println!("{what}: {} dots", list(&seen["dots"]).len());
             assert_eq!((&seen["fetched"], &seen["points"]), (&Value::Array(Vec::new()), &Value::from(0)), "{what}");

@@ -62,26 +62,26 @@ fn look(trial: &Trial, death: Option<&Death>) -> Simulation {
 /// and not because the member with its connection died.
 #[test]
 fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("after.xml");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("after.xml");
     let resources = Resources::parse(&bare()).unwrap();
     let parts = plan(&resources, &ganeti(), SetupOptions { health: true, ..SetupOptions::default() });
     assert!(outdated(&parts).next().is_none());
-    let trial = Trial::begin(&folder.path().join("before"), &bare()).unwrap();
+    let trial = Trial::begin(&dir.path().join("before"), &bare()).unwrap();
     trial.merge(&fragment(&parts), late()).unwrap();
     trial.verify(late()).unwrap();
     let begun = look(&trial, None);
     assert_eq!(unexpected_fencing(None, &begun.fenced()), None);
 
     // All resources have been started.
-    let before = folder.path().join("before").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
+    let before = dir.path().join("before").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
     let simulate = |words: &[&str]| Command::new("crm_simulate").args(words).output().unwrap();
     let paths = [&before, &file].map(|path| path.display().to_string());
     let ended = simulate(&["--simulate", "--xml-file", &paths[0], "--save-output", &paths[1]]);
     assert!(ended.status.success(), "{ended:?}");
     let after = std::fs::read_to_string(&file).unwrap();
     let started = Resources::parse(&after).unwrap();
-    let trial = Trial::begin(&folder.path().join("after"), &after).unwrap();
+    let trial = Trial::begin(&dir.path().join("after"), &after).unwrap();
     let now = look(&trial, None);
     assert_eq!(now.connections.len(), usize::from(NODES - MEMBERS));
     for n in 1..=NODES {
@@ -101,7 +101,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     // The removal: renamed or unneeded elements are deleted by their ids.
     trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
     trial.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
-    let cib = folder.path().join("after").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
+    let cib = dir.path().join("after").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
     let left = Resources::parse(&read(&cib)).unwrap();
     assert_eq!((left.remotes().count(), left.property(&["stonith-timeout"])), (9, None));
     assert_eq!(left.property(&["stonith-enabled"]), Some("true"));
@@ -136,11 +136,11 @@ fn the_device_runs_where_a_node_says_that_it_can() {
         ("nobody", |_| "-INFINITY", None),
     ];
     for (what, score, runs_on) in cases {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let cib = saying(score);
         let resources = Resources::parse(&cib).unwrap();
         let parts = plan(&resources, &ganeti(), SetupOptions::default());
-        let trial = Trial::begin(folder.path(), &cib).unwrap();
+        let trial = Trial::begin(dir.path(), &cib).unwrap();
         trial.merge(&fragment(&parts), late()).unwrap();
         trial.verify(late()).unwrap();
         let now = look(&trial, None);

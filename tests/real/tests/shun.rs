@@ -35,7 +35,7 @@ fn run(words: &str) {
 /// This host, and another one on the same cable, each in a network namespace.
 struct Scene {
     other: File,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Scene {
@@ -49,7 +49,7 @@ impl Scene {
         let other = other.join().unwrap();
         let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&other));
         run(&format!("ip link add v0 type veth peer name v1 netns {path}"));
-        let scene = Self { other, folder: tempfile::tempdir().unwrap() };
+        let scene = Self { other, dir: tempfile::tempdir().unwrap() };
         for address in ["192.0.2.1/24", "2001:db8::1/64"] {
             run(&format!("ip addr add {address} dev v0 {}", nodad(address)));
         }
@@ -76,14 +76,14 @@ impl Scene {
     }
 
     fn config(&self) -> Config {
-        let folder = self.folder.path().display();
-        let text = format!("state_directory = \"{folder}/state\"\nrun_directory = \"{folder}/run\"\n");
+        let dir = self.dir.path().display();
+        let text = format!("state_directory = \"{dir}/state\"\nrun_directory = \"{dir}/run\"\n");
         Config::parse(&text, Path::new("config.toml")).unwrap()
     }
 
     fn tell(&self, epoch: u64, reach: ShunScope) -> PeerReport {
         let config = self.config();
-        let keeper = ShunApplier::new(&config, self.folder.path()).unwrap();
+        let keeper = ShunApplier::new(&config, self.dir.path()).unwrap();
         let entry = ShunEntry {
             epoch: Epoch(epoch),
             addresses: THERE.map(|text| text.parse().unwrap()).into(),
@@ -100,7 +100,7 @@ impl Scene {
 
     fn apply(&self) -> Applied {
         let config = self.config();
-        ShunApplier::new(&config, self.folder.path()).unwrap().apply(Deadline::after(Duration::from_secs(5))).unwrap()
+        ShunApplier::new(&config, self.dir.path()).unwrap().apply(Deadline::after(Duration::from_secs(5))).unwrap()
     }
 }
 
@@ -244,7 +244,7 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::Everything);
     let ganeti = format!("n3 {}\nn4 {}\n", THERE[1], THERE[0]);
-    std::fs::write(scene.folder.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
+    std::fs::write(scene.dir.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
     let refused = || scene.apply().refused().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(refused(), [THERE[1]]);
     let report = scene.tell(1, ShunScope::Everything);
@@ -261,9 +261,9 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
 fn a_damaged_register_readmits_nobody() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::Everything);
-    std::fs::write(scene.folder.path().join("state/shun-list.json"), "{\"n3\":").unwrap();
+    std::fs::write(scene.dir.path().join("state/shun-list.json"), "{\"n3\":").unwrap();
     let config = scene.config();
-    let keeper = ShunApplier::new(&config, scene.folder.path()).unwrap();
+    let keeper = ShunApplier::new(&config, scene.dir.path()).unwrap();
     let error = keeper.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
     assert!(error.contains("shun-list.json"), "{error}");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);

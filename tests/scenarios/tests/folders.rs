@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 
 use scenarios::{Script, run};
 
-fn folders() -> Vec<PathBuf> {
+fn dirs() -> Vec<PathBuf> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
-    let mut folders: Vec<PathBuf> =
+    let mut dirs: Vec<PathBuf> =
         fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
+    dirs.sort();
+    dirs
 }
 
 #[test]
 fn every_scenario_is_decided_as_expected() {
     let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
-    for folder in folders() {
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        let commands = fs::read_to_string(folder.join("cmdlist")).unwrap();
+    for dir in dirs() {
+        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+        let commands = fs::read_to_string(dir.join("cmdlist")).unwrap();
         let script = match Script::parse(&commands) {
             Ok(script) => script,
             Err(error) => {
@@ -34,7 +34,7 @@ fn every_scenario_is_decided_as_expected() {
         if outcome.checks <= script.until as usize {
             wrong.push(format!("{name}: its invariants were not checked after each step"));
         }
-        let path = folder.join("log.expect");
+        let path = dir.join("log.expect");
         let expected = fs::read_to_string(&path).unwrap_or_default();
         if update {
             fs::write(&path, &outcome.log).unwrap();
@@ -47,9 +47,9 @@ fn every_scenario_is_decided_as_expected() {
 
 #[test]
 fn there_are_enough_and_each_guards_something_of_its_own() {
-    let mut guards: Vec<String> = folders()
+    let mut guards: Vec<String> = dirs()
         .iter()
-        .map(|folder| Script::parse(&fs::read_to_string(folder.join("cmdlist")).unwrap()).unwrap().guards)
+        .map(|dir| Script::parse(&fs::read_to_string(dir.join("cmdlist")).unwrap()).unwrap().guards)
         .collect();
     let all = guards.len();
     guards.sort();

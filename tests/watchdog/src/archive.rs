@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-const FOLDER: u32 = 0o040_755;
+const DIR: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
@@ -17,8 +17,8 @@ pub struct Archive {
 
 impl Archive {
     /// Adds a directory; the ones above it have to be in the archive already.
-    pub fn folder(&mut self, name: &str) {
-        self.entry(name, FOLDER, (0, 0), &[]);
+    pub fn dir(&mut self, name: &str) {
+        self.entry(name, DIR, (0, 0), &[]);
     }
 
     /// Adds an executable file.

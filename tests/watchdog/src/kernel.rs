@@ -20,25 +20,25 @@ pub struct Kernel {
     pub modules: Vec<PathBuf>,
 }
 
-/// Returns the kernel of the package, which is downloaded into `folder` once.
+/// Returns the kernel of the package, which is downloaded into `dir` once.
 ///
 /// # Errors
 /// The error of apt, dpkg-deb or tar, or the file that the package does not have.
-pub fn kernel(folder: &Path) -> io::Result<Kernel> {
-    fs::create_dir_all(folder)?;
+pub fn kernel(dir: &Path) -> io::Result<Kernel> {
+    fs::create_dir_all(dir)?;
     let name = package()?;
-    let unpacked = folder.join(&name);
+    let unpacked = dir.join(&name);
     if let Ok(kernel) = find(&unpacked) {
         return Ok(kernel);
     }
-    if packages(folder, &name)?.is_none() && download(folder, &name).is_err() {
+    if packages(dir, &name)?.is_none() && download(dir, &name).is_err() {
         // The list of packages may be older than the archive.
         said("apt-get", Command::new("apt-get").args(["update", "-qq"]))?;
-        download(folder, &name)?;
+        download(dir, &name)?;
     }
-    let package = packages(folder, &name)?.ok_or_else(|| missing(&format!("{name}_*.deb"), folder))?;
+    let package = packages(dir, &name)?.ok_or_else(|| missing(&format!("{name}_*.deb"), dir))?;
     // An interrupted download does not have this name.
-    let partial = folder.join(format!("{name}.partial"));
+    let partial = dir.join(format!("{name}.partial"));
     for left in [&partial, &unpacked] {
         if left.exists() {
             fs::remove_dir_all(left)?;
@@ -49,8 +49,8 @@ pub fn kernel(folder: &Path) -> io::Result<Kernel> {
     find(&unpacked)
 }
 
-fn download(folder: &Path, name: &str) -> io::Result<()> {
-    said("apt-get", Command::new("apt-get").args(["download", "-qq", name]).current_dir(folder)).map(drop)
+fn download(dir: &Path, name: &str) -> io::Result<()> {
+    said("apt-get", Command::new("apt-get").args(["download", "-qq", name]).current_dir(dir)).map(drop)
 }
 
 /// Returns the package on which the meta package depends now.
@@ -60,9 +60,9 @@ fn package() -> io::Result<String> {
     first.map(str::to_owned).ok_or_else(|| io::Error::other(format!("apt-cache depends {META}: {text}")))
 }
 
-fn packages(folder: &Path, name: &str) -> io::Result<Option<PathBuf>> {
+fn packages(dir: &Path, name: &str) -> io::Result<Option<PathBuf>> {
     let start = format!("{name}_");
-    Ok(files(folder)?.into_iter().find(|path| is(path, |file| file.starts_with(&start) && file.ends_with(".deb"))))
+    Ok(files(dir)?.into_iter().find(|path| is(path, |file| file.starts_with(&start) && file.ends_with(".deb"))))
 }
 
 /// Unpacks only the needed files: the whole package has hundreds of megabytes.
@@ -91,16 +91,16 @@ fn find(unpacked: &Path) -> io::Result<Kernel> {
     }
 }
 
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn is(path: &Path, wanted: impl Fn(&str) -> bool) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(wanted)
 }
 
-fn missing(what: &str, folder: &Path) -> io::Error {
-    io::Error::other(format!("there is no {what} in {}", folder.display()))
+fn missing(what: &str, dir: &Path) -> io::Error {
+    io::Error::other(format!("there is no {what} in {}", dir.display()))
 }
 
 /// Returns the output of a program, if it succeeded.

@@ -33,9 +33,9 @@ impl Ended {
 ///
 /// # Errors
 /// If QEMU cannot be run, or the machine still runs after `limit`: with the output on its console.
-pub fn run(kernel: &Kernel, initramfs: &[u8], folder: &Path, limit: Duration) -> io::Result<Ended> {
-    let archive = folder.join("initramfs.cpio");
-    let console = folder.join("console");
+pub fn run(kernel: &Kernel, initramfs: &[u8], dir: &Path, limit: Duration) -> io::Result<Ended> {
+    let archive = dir.join("initramfs.cpio");
+    let console = dir.join("console");
     fs::write(&archive, initramfs)?;
     let mut machine = Machine { child: start(kernel, &archive, &console)?, console };
     let stdin = machine.child.stdin.take();

@@ -40,8 +40,8 @@ struct Said {
 #[test]
 fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     let kernel = unpacked_kernel();
-    let folder = tempfile::tempdir().unwrap();
-    let ended = machine::run(kernel, &initramfs(kernel, INIT), folder.path(), LIMIT).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ended = machine::run(kernel, &initramfs(kernel, INIT), dir.path(), LIMIT).unwrap();
     let console = &ended.console;
     let said: Vec<Said> = console.lines().filter_map(said).collect();
     let all = |word: &str| {
@@ -112,8 +112,8 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
 #[test]
 fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
     let kernel = unpacked_kernel();
-    let folder = tempfile::tempdir().unwrap();
-    let ended = machine::run(kernel, &initramfs(kernel, MEASURE), folder.path(), LIMIT).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ended = machine::run(kernel, &initramfs(kernel, MEASURE), dir.path(), LIMIT).unwrap();
     let console = &ended.console;
     for refused in ["failed: instances run here", "it resets this host, without a shutdown"] {
         assert!(console.contains(refused), "{refused}:\n{console}");
@@ -126,10 +126,10 @@ fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
     let whole = &console[..=console.rfind('\n').unwrap()];
     let notes: Vec<&str> = whole.lines().filter_map(|line| line.trim_end_matches('\r').strip_prefix("@@ ")).collect();
     assert!(notes.len() > 1, "{console}");
-    let state = folder.path().join("state");
+    let state = dir.path().join("state");
     std::fs::create_dir(&state).unwrap();
     std::fs::write(state.join("watchdog-measurement"), format!("{}\n", notes.join("\n"))).unwrap();
-    let config = folder.path().join("config.toml");
+    let config = dir.path().join("config.toml");
     std::fs::write(&config, format!("state_directory = {state:?}\n{CONFIG}")).unwrap();
     let measure = || {
         let mut command = Command::new(programs().join("gnt-ha"));
@@ -164,10 +164,9 @@ fn programs() -> PathBuf {
 
 fn initramfs(kernel: &Kernel, init: &str) -> Vec<u8> {
     let mut archive = Archive::default();
-    let folders =
-        "bin dev etc etc/gnt-ha lib lib64 lib/x86_64-linux-gnu modules proc run sys var var/lib var/lib/ganeti";
-    for folder in folders.split(' ') {
-        archive.folder(folder);
+    let dirs = "bin dev etc etc/gnt-ha lib lib64 lib/x86_64-linux-gnu modules proc run sys var var/lib var/lib/ganeti";
+    for dir in dirs.split(' ') {
+        archive.dir(dir);
     }
     archive.device("dev/console", 5, 1);
     archive.device("dev/null", 1, 3);

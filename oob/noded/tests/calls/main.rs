@@ -30,8 +30,8 @@ impl Bench {
 
     /// The node's noded presents another certificate than the cluster's.
     fn showing(pki: Pki, identity: &Identity) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let shown = folder.path().join("shown.pem");
+        let dir = tempfile::tempdir().unwrap();
+        let shown = dir.path().join("shown.pem");
         identity.write(&shown);
         let noded = Noded::shows(&shown, &pki);
         Self { pki, noded }

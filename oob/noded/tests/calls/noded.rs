@@ -19,12 +19,12 @@ use openssl::x509::{X509, X509Builder, X509NameBuilder};
 
 /// The two files of a cluster: `server.pem`, the same on all nodes, and a candidate's `client.pem`, signed by it.
 pub(crate) struct Pki {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        let pki = Self { folder: tempfile::tempdir().unwrap() };
+        let pki = Self { dir: tempfile::tempdir().unwrap() };
         pki.renew();
         pki
     }
@@ -44,11 +44,11 @@ impl Pki {
     }
 
     pub(crate) fn server(&self) -> PathBuf {
-        self.folder.path().join("server.pem")
+        self.dir.path().join("server.pem")
     }
 
     pub(crate) fn client(&self) -> PathBuf {
-        self.folder.path().join("client.pem")
+        self.dir.path().join("client.pem")
     }
 }
 
@@ -101,10 +101,10 @@ impl Identity {
     }
 
     /// Makes a directory of trusted certificates with this one in it, as a file and by its hash (c_rehash(1)).
-    pub(crate) fn as_store(&self, folder: &Path) {
+    pub(crate) fn as_store(&self, dir: &Path) {
         let pem = self.certificate.to_pem().unwrap();
-        std::fs::write(folder.join("ca-certificates.crt"), &pem).unwrap();
-        std::fs::write(folder.join(format!("{:08x}.0", self.certificate.subject_name_hash())), pem).unwrap();
+        std::fs::write(dir.join("ca-certificates.crt"), &pem).unwrap();
+        std::fs::write(dir.join(format!("{:08x}.0", self.certificate.subject_name_hash())), pem).unwrap();
     }
 }
 

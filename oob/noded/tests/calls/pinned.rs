@@ -31,13 +31,13 @@ fn a_certificate_that_the_systems_store_trusts_is_refused() {
 fn no_store_is_asked(bench: &Bench, ca: &Identity) {
     let store = tempfile::tempdir().unwrap();
     ca.as_store(store.path());
-    let folder = store.path().to_str().unwrap();
-    let file = format!("{folder}/ca-certificates.crt");
+    let dir = store.path().to_str().unwrap();
+    let file = format!("{dir}/ca-certificates.crt");
     for environment in [
         vec![],
-        vec![("SSL_CERT_DIR", folder)],
+        vec![("SSL_CERT_DIR", dir)],
         vec![("SSL_CERT_FILE", file.as_str())],
-        vec![("SSL_CERT_DIR", folder), ("SSL_CERT_FILE", &file), ("CURL_CA_BUNDLE", &file)],
+        vec![("SSL_CERT_DIR", dir), ("SSL_CERT_FILE", &file), ("CURL_CA_BUNDLE", &file)],
     ] {
         assert_refused(bench, &environment);
     }
@@ -135,16 +135,16 @@ fn without_the_clusters_certificate_nobody_is_asked() {
 #[test]
 fn the_environment_changes_nothing() {
     let bench = Bench::new();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys");
-    let configuration = folder.path().join("openssl.cnf");
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    let configuration = dir.path().join("openssl.cnf");
     // This configuration makes each TLS context fail.
     std::fs::write(&configuration, "openssl_conf=a\n[a]\nssl_conf=b\n[b]\nsystem_default=c\n[c]\nMinProtocol=TLSv1.3\nMaxProtocol=TLSv1.2\nCipherString=none\n").unwrap();
     let environment = [
         ("SSLKEYLOGFILE", keys.to_str().unwrap()),
         ("OPENSSL_CONF", configuration.to_str().unwrap()),
-        ("HOME", folder.path().to_str().unwrap()),
-        ("CURL_HOME", folder.path().to_str().unwrap()),
+        ("HOME", dir.path().to_str().unwrap()),
+        ("CURL_HOME", dir.path().to_str().unwrap()),
         ("CURL_SSL_BACKEND", "none"),
     ];
     let answers = lines(&run(&bench.request(&[1]), &environment), &[1]);

@@ -9,7 +9,7 @@ const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, dri
 
 /// Three candidates on loopback addresses that no other test uses, and a node that asks them.
 struct Cluster {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     candidates: Vec<UdpSocket>,
     named: BTreeSet<IpAddr>,
     rounds: Rounds,
@@ -18,15 +18,15 @@ struct Cluster {
 
 impl Cluster {
     fn new(net: u8) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("hmac.key"), KEY).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hmac.key"), KEY).unwrap();
         let address = |host: u8| IpAddr::from([127, 14, net, host]);
         let named: BTreeSet<IpAddr> = (1..=3).map(address).collect();
         let candidates = named.iter().map(|at| UdpSocket::bind((*at, PORT)).unwrap()).collect();
         let node = NodeName::new("n4.lab").unwrap();
-        let rounds = Rounds::new(&node, SocketAddr::new(address(4), ECHO), folder.path()).unwrap();
+        let rounds = Rounds::new(&node, SocketAddr::new(address(4), ECHO), dir.path()).unwrap();
         let lease = Lease::new(TERMS, named.clone());
-        Self { folder, candidates, named, rounds, lease }
+        Self { dir, candidates, named, rounds, lease }
     }
 
     fn asks(&mut self, at_ms: u64) {
@@ -35,9 +35,9 @@ impl Cluster {
 
     /// The candidates `by` answer the first question that they received, with `key` and `role`.
     fn answers(&mut self, key: &str, role: u8, by: &[usize]) {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("hmac.key"), key).unwrap();
-        let confd = Confd::new(folder.path()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hmac.key"), key).unwrap();
+        let confd = Confd::new(dir.path()).unwrap();
         for candidate in by.iter().map(|at| &self.candidates[*at]) {
             candidate.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let mut buffer = [0; 4096];
@@ -104,12 +104,12 @@ fn one_candidates_answer_does_not_grant_for_another() {
 #[test]
 fn an_empty_key_signs_no_grant() {
     let mut cluster = Cluster::new(6);
-    std::fs::write(cluster.folder.path().join("hmac.key"), "").unwrap();
+    std::fs::write(cluster.dir.path().join("hmac.key"), "").unwrap();
     cluster.asks(1_000);
     cluster.answers(KEY, 3, &[0, 1]);
     assert_eq!(cluster.granted_at(), Some(1_000));
     let refused =
-        Rounds::new(&NodeName::new("n4.lab").unwrap(), "127.14.6.4:1817".parse().unwrap(), cluster.folder.path());
+        Rounds::new(&NodeName::new("n4.lab").unwrap(), "127.14.6.4:1817".parse().unwrap(), cluster.dir.path());
     assert!(refused.err().unwrap().contains("is not a valid key: 0 bytes"));
 }
 
@@ -244,7 +244,7 @@ fn the_daemons_of_two_candidates_keep_each_others_lease() {
     cluster.asks(1_000);
     cluster.answers(KEY, 3, &[0, 1]);
     let at = |host: u8| SocketAddr::new(IpAddr::from([127, 14, 19, host]), ECHO);
-    let of = |host: u8| Rounds::new(&cluster.rounds.node, at(host), cluster.folder.path()).unwrap();
+    let of = |host: u8| Rounds::new(&cluster.rounds.node, at(host), cluster.dir.path()).unwrap();
     let (mut first, second) = (of(1), of(2));
     let named = cluster.named.clone();
     let mut lease = Lease::restored(TERMS, named.clone(), Duration::from_secs(1));
