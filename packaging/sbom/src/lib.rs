@@ -137,7 +137,7 @@ fn reference((name, version): &Package) -> String {
 
 fn component(package: &Package, value: &Value, checksum: Option<&String>) -> Result<Value, String> {
     let (name, version) = package;
-    let licence = value["license"].as_str().ok_or_else(|| format!("{} names no licence", directory(package)))?;
+    let licence = value["license"].as_str().ok_or_else(|| format!("{} names no licence", dir(package)))?;
     let mut component = json!({
         "type": "library", "bom-ref": reference(package), "name": name, "version": version,
         // Older manifests have a stroke, which SPDX expressions have not.
@@ -146,7 +146,7 @@ fn component(package: &Package, value: &Value, checksum: Option<&String>) -> Res
     if is_ours(Some(&value)) {
         return Ok(component);
     }
-    let checksum = checksum.ok_or_else(|| format!("Cargo.lock has no checksum of {}", directory(package)))?;
+    let checksum = checksum.ok_or_else(|| format!("Cargo.lock has no checksum of {}", dir(package)))?;
     component["purl"] = reference(package).into();
     component["hashes"] = json!([{"alg": "SHA-256", "content": checksum}]);
     if let Some(repository) = value["repository"].as_str() {
