@@ -48,7 +48,7 @@ help:
 	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
 	@echo 'make deb         a package for this Debian, in target/deb; SYSTEM=debian-13: for that one (root)'
 	@echo 'make sbom        what is linked into the programs, as CycloneDX, in $(SBOM)'
-	@echo 'make deb-check   lintian, and the package through its life in a root of its own (Debian 12 or 13, root); SYSTEM as for deb'
+	@echo 'make deb-check   lintian, and the package through its lifecycle in a root of its own (Debian 12 or 13, root); SYSTEM as for deb'
 	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
 
 build:
@@ -168,7 +168,7 @@ soak: requirements
 watchdog:
 	tests/requirements qemu-system-x86 busybox-static
 	$(CARGO) build $(TESTED)
-	$(CARGO) test $(TESTED) $(REAL) --test bite -- --nocapture
+	$(CARGO) test $(TESTED) $(REAL) --test reset -- --nocapture
 
 # BENCH=--json=FILE keeps the figures; BENCH=--examples=DIR compares with Ganeti's example agents, built.
 bench: requirements

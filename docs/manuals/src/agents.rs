@@ -5,7 +5,7 @@ use ganeti_agents::spec::{Action, Agent, MASTER_ROLE, NODE_ROLE, PARAMETERS};
 
 use crate::page::Page;
 
-/// How an administrator's cluster shell is told what is the same for all of them.
+/// The commands of one cluster shell for the configuration that all shells have in common.
 struct Shell {
     section: &'static str,
     /// The commands for these operations, a line each.

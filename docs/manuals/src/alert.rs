@@ -8,13 +8,13 @@ use crate::page::Page;
 /// `gnt-ha-alert(7)`.
 pub(crate) fn page() -> Page {
     let lines = |text: &[&str]| text.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-    let mut page = Page::new(PROGRAM, 7, "Pacemaker's alert agent for a Ganeti cluster: what happened, once, in words that are true")
+    let mut page = Page::new(PROGRAM, 7, "Pacemaker's alert agent for a Ganeti cluster: reports each event once")
         .section("DESCRIPTION")
         .paragraph(
-            "Pacemaker starts it as hacluster on every host that sees an event, and one host tells: of a fencing the one that \
-             asked for it, of the membership Ganeti's master (of the master itself each of the others), of an operation the \
-             one that ran it. A node is said to be fenced only where the fencing succeeded. Told are fencings and failed ones, \
-             nodes that left the membership or joined it, operations that failed, and promotions.",
+            "Pacemaker starts it as hacluster on every host that sees an event, and one host reports the event: the host that \
+             requested a fencing, Ganeti's master for the membership (each other host for the master itself), the host that \
+             ran an operation. A node is reported as fenced only if the fencing succeeded. The agent reports fencings and \
+             failed fencings, nodes that left or joined the membership, operations that failed, and promotions.",
         )
         .paragraph("gnt-ha setup adds it without a recipient. Pacemaker waits 30 seconds for it, and does not try again.")
         .section("RECIPIENTS");

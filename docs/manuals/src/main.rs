@@ -1,5 +1,5 @@
 //! Writes the manual pages and shell completions into a directory, from the definitions that the programs parse with, so
-//! that help, manual and completion cannot disagree. What is no command line comes from the tables that the code uses.
+//! that help, manual and completion cannot disagree. The pages of files and agents come from the tables that the code uses.
 
 mod agents;
 mod alert;
@@ -160,9 +160,9 @@ fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// A command with everything that can be said behind it, and those below it.
+/// Adds a command with its arguments and options, and its subcommands.
 fn describe(command: &Command, roff: &mut Roff) {
-    // One that has commands below it may do something without one of them.
+    // A command with subcommands may also work without one.
     if !command.has_subcommands() || command.is_subcommand_negates_reqs_set() {
         describe_itself(command, roff);
     }

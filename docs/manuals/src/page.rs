@@ -1,4 +1,4 @@
-//! A manual page of what is no program of its own: a file (section 5), a convention, an OCF agent (section 7).
+//! A manual page of something else than a program: a file (section 5), a convention or an OCF agent (section 7).
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `make sbom`: asks cargo what is linked into the programs, holds that against the programs, and writes it down.
+//! `make sbom`: reads from cargo what is linked into the programs, compares that with the programs, and writes the SBOM.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -24,17 +24,17 @@ fn write(file: &Path, programs: &[PathBuf]) -> Result<(), String> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("there is no workspace")?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let rustc = said(Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned())).arg("-vV"))?;
+    let rustc = output_of(Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned())).arg("-vV"))?;
     let of_rustc = |key: &str| {
         let value = rustc.lines().find_map(|line| line.strip_prefix(key));
-        value.ok_or_else(|| format!("rustc -vV does not say its {key}"))
+        value.ok_or_else(|| format!("the output of rustc -vV has no line {key}"))
     };
-    // What each says alone is not enough: `metadata` has the features of the tests' packages on, `tree` has no details.
+    // Both are needed: `metadata` enables the features of the tests' packages, and `tree` has no details.
     let tree =
         ["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none", "--no-dedupe", "--format", "{p}"];
-    let tree = said(Command::new(&cargo).args(tree).current_dir(root))?;
+    let tree = output_of(Command::new(&cargo).args(tree).current_dir(root))?;
     let metadata = ["metadata", "--locked", "--format-version", "1", "--filter-platform", of_rustc("host: ")?];
-    let metadata = said(Command::new(&cargo).args(metadata).current_dir(root))?;
+    let metadata = output_of(Command::new(&cargo).args(metadata).current_dir(root))?;
     let lock = read(&root.join("Cargo.lock"))?;
     let sources = Sources {
         tree: &tree,
@@ -51,11 +51,11 @@ fn write(file: &Path, programs: &[PathBuf]) -> Result<(), String> {
     std::fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 
-fn said(command: &mut Command) -> Result<String, String> {
+fn output_of(command: &mut Command) -> Result<String, String> {
     let words = format!("{command:?}");
     let output = command.output().map_err(|error| format!("cannot run {words}: {error}"))?;
     if !output.status.success() {
         return Err(format!("{words}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
     }
-    String::from_utf8(output.stdout).map_err(|error| format!("what {words} says is no text: {error}"))
+    String::from_utf8(output.stdout).map_err(|error| format!("the output of {words} is not valid UTF-8: {error}"))
 }

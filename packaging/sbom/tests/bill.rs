@@ -1,4 +1,4 @@
-//! The bill of this very repository.
+//! The SBOM of this repository.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Runs it for a program that holds this.
+/// Runs `sbom` for a program with this content.
 fn bill(program: &str) -> Result<Value, String> {
     let dir = tempfile::tempdir().unwrap();
     let (file, given) = (dir.path().join("bill.json"), dir.path().join("program"));
     std::fs::write(&given, program).unwrap();
-    let said = Command::new(env!("CARGO_BIN_EXE_sbom")).args([&file, &given]).output().unwrap();
-    if !said.status.success() {
-        return Err(String::from_utf8(said.stderr).unwrap());
+    let output = Command::new(env!("CARGO_BIN_EXE_sbom")).args([&file, &given]).output().unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8(output.stderr).unwrap());
     }
     Ok(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap())
 }
@@ -29,9 +29,9 @@ fn components(bill: &Value) -> BTreeMap<(String, String), &Value> {
     all.iter().map(|one| ((text(one, "name").to_owned(), text(one, "version").to_owned()), one)).collect()
 }
 
-/// The SBOM: each package that is linked, as Cargo.lock has it, with a licence; what only builds or tests is none.
+/// The SBOM has each linked package, as Cargo.lock has it, with a licence, and no package that only builds or tests.
 #[test]
-fn every_package_that_is_linked_is_in_it_and_no_other() {
+fn the_sbom_has_the_linked_packages_and_no_other() {
     let bill = bill("\0libz.so.1\0libcurl.so.4\0").unwrap();
     assert_eq!((text(&bill, "bomFormat"), text(&bill, "specVersion")), ("CycloneDX", "1.5"));
     let all = components(&bill);
@@ -79,11 +79,11 @@ fn every_package_that_is_linked_is_in_it_and_no_other() {
     }
     let beside: Vec<&str> =
         all.keys().filter(|package| !linked.contains(*package)).map(|(name, _)| name.as_str()).collect();
-    assert_eq!(beside, ["rust-std"], "and what is no package of cargo's");
+    assert_eq!(beside, ["rust-std"], "the only component that is not a package of cargo");
     assert_valid(&bill);
 }
 
-/// What CycloneDX asks for: each reference is of one component, each dependency of one that is there.
+/// Checks two rules of CycloneDX: each reference is unique, and each dependency names a component of the SBOM.
 fn assert_valid(bill: &Value) {
     let mut references = BTreeSet::from([text(&bill["metadata"]["component"], "bom-ref")]);
     for component in bill["components"].as_array().unwrap() {
@@ -101,20 +101,20 @@ fn assert_valid(bill: &Value) {
     }
 }
 
-/// The programs themselves are asked: they name the sources of their panics, and carry zlib's notice.
+/// The programs themselves are searched: they name the sources of their panics, and contain zlib's notice.
 #[test]
-fn what_a_program_holds_has_to_be_in_it() {
+fn each_package_that_a_program_names_must_be_in_the_sbom() {
     let path = "\0/build/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/proptest-1.12.0/src/lib.rs\0libz.so.1\0libcurl.so.4\0";
     let refused = bill(path).unwrap_err();
     assert!(refused.contains("a program holds proptest-1.12.0"), "{refused}");
     let inside = bill("\0 inflate 1.3.1 Copyright 1995-2024 Mark Adler \0libcurl.so.4\0").unwrap();
     let zlib = &components(&inside)[&("zlib".to_owned(), "1.3.1".to_owned())].clone();
     assert_eq!(zlib["licenses"][0]["license"]["id"], "Zlib");
-    // Only libcurl needs zlib, and a linker may leave out what a program itself calls nothing of.
+    // Only libcurl needs zlib, and a linker may leave out a library of which the program calls no function.
     for without in ["\0libcurl.so.4\0", "\0libz.so.1\0libcurl.so.4\0"] {
         assert!(!components(&bill(without).unwrap()).keys().any(|(name, _)| name == "zlib"), "{without:?}");
     }
-    // What a program brings itself gets no fix from the distribution.
+    // A library that is part of a program gets no fix from the distribution.
     for without in ["nothing", "\0libz.so.1\0"] {
         let neither = bill(without).unwrap_err();
         assert!(neither.contains("name the built programs"), "{neither}");
