@@ -44,7 +44,7 @@
 //! use gnt_ha::core::shun::lease_times::LeaseTimes;
 //!
 //! let times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-//! assert_eq!(times.bound(), Duration::from_millis(25_455));
+//! assert_eq!(times.wait_time(), Duration::from_millis(25_455));
 //! ```
 //!
 //! # Documents

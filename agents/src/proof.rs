@@ -23,7 +23,7 @@ use crate::site::{Place, Site};
 #[derive(Debug)]
 pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
-    stories: Vec<ActionRecord>,
+    actions: Vec<ActionRecord>,
     /// Receipts that other hosts have of their own fencings.
     told: BTreeMap<NodeName, Vec<PowerReceipt>>,
     fencing: Option<Fencing>,
@@ -53,7 +53,7 @@ impl Evidence {
         let ledger = ReceiptLog::new(&place.state_dir).read().ok();
         Self {
             pacemaker: pacemaker::status(deadline),
-            stories: ledger.map(|contents| join_entries(contents.entries, None)).unwrap_or_default(),
+            actions: ledger.map(|contents| join_entries(contents.entries, None)).unwrap_or_default(),
             told: BTreeMap::new(),
             fencing: place.fencing(),
             memory: remembered(&place.state_dir).ok(),
@@ -114,7 +114,7 @@ impl Evidence {
             Err(_) => return None,
         };
         let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.ways(node, &self.all);
-        let mut receipts = PowerReceipt::all_of(&self.stories, node, &self.all);
+        let mut receipts = PowerReceipt::all_of(&self.actions, node, &self.all);
         receipts.extend(self.told.get(node).into_iter().flatten().cloned());
         Some(Known {
             member,
@@ -161,7 +161,7 @@ mod tests {
         std::fs::write(dir.join("cib.xml"), text).unwrap();
         Evidence {
             pacemaker: Ok(CrmMon::parse(&xml).unwrap()),
-            stories: Vec::new(),
+            actions: Vec::new(),
             told: BTreeMap::new(),
             fencing: Some(cib::read(&dir.join("cib.xml"), &BTreeSet::new()).unwrap().fencing),
             memory: Some(Memory::default()),

@@ -33,8 +33,8 @@ pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Optio
         return format!("left: this host, {}, is none of Ganeti's nodes", identity::host());
     };
     let job = match offline_job::plan(config, found, worth.powered, &here) {
-        OfflinePlan::AlreadySo => return "it was recorded offline before".to_owned(),
-        OfflinePlan::Left(why) => return format!("left: {why}"),
+        OfflinePlan::AlreadyRecorded => return "it was recorded offline before".to_owned(),
+        OfflinePlan::NotFromHere(why) => return format!("left: {why}"),
         OfflinePlan::Submit(job) => job,
     };
     let luxi = Path::new(files::LUXI_SOCKET);

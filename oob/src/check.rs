@@ -52,8 +52,8 @@ pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<V
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|(reading, _)| reading.power);
             let advice = reading.as_ref().ok().and_then(|(_, advice)| advice.map(str::to_owned));
-            let said = reading.map_or_else(|why| why, |(reading, _)| reading.detail);
-            asked.push(DeviceAnswer { level: index + 1, device: configured.name.clone(), power, said, advice });
+            let text = reading.map_or_else(|why| why, |(reading, _)| reading.detail);
+            asked.push(DeviceAnswer { level: index + 1, device: configured.name.clone(), power, text, advice });
         }
     }
     Ok(asked)

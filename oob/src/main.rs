@@ -81,12 +81,7 @@ fn run(parsed: &Cli) -> Result<(), String> {
         return run_readmit(&parsed.config, node, reason.as_deref());
     }
     if let Command::Shun { node, reason, all_traffic } = &parsed.command {
-        return run_shun(
-            &parsed.config,
-            node,
-            reason,
-            if *all_traffic { ShunScope::Everything } else { ShunScope::Tcp },
-        );
+        return run_shun(&parsed.config, node, reason, if *all_traffic { ShunScope::All } else { ShunScope::Tcp });
     }
     let config = config_file::load(&parsed.config).map_err(|error| match parsed.command.node() {
         Some(node) => format!("{node}: {error}"),

@@ -36,12 +36,12 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
     let answers = channel.ask(&peers, &question, deadline);
     let own = identity::program(path);
     let age_ms = now().boottime_ms.saturating_sub(asked.boottime_ms);
-    let says = |PeerReport { program, self_fence, .. }: PeerReport| NodeSurvey::Says {
+    let says = |PeerReport { program, self_fence, .. }: PeerReport| NodeSurvey::Answered {
         skew_ms: program.as_ref().map_or(0, |program| skew_ms(program.wall_ms, asked.wall_ms, own.wall_ms)),
         program,
         self_fence: self_fence.map(|self_fence| DatedSelfFenceReport { self_fence, age_ms, uptime_ms: None }),
     };
     let nodes =
-        answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(NodeSurvey::Silent, says))).collect();
+        answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(NodeSurvey::NoAnswer, says))).collect();
     Ok(Survey { own, own_self_fence: peer_reports::own_self_fence(&config.run), nodes })
 }

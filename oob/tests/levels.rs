@@ -41,7 +41,7 @@ fn devices_are_asked_on_every_level() {
         told,
         [(&json!(1), &one, &json!("off")), (&json!(2), &two, &json!(null)), (&json!(2), &three, &json!("on"))]
     );
-    assert!(answer[1]["said"].as_str().unwrap().contains("no such outlet"), "{answer}");
+    assert!(answer[1]["text"].as_str().unwrap().contains("no such outlet"), "{answer}");
 }
 
 /// If the first level succeeds, the second is not used.

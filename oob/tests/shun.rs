@@ -24,7 +24,7 @@ fn site(register: &str) -> Site {
 
 #[test]
 fn a_node_that_is_not_shunned_is_on() {
-    for register in ["{}".to_owned(), entry(2, "bounded", "everything").to_string()] {
+    for register in ["{}".to_owned(), entry(2, "bounded", "all").to_string()] {
         let on = site(&register).oob("power-status").answered();
         assert_eq!((&on["powered"], &on["grade"]), (&json!(true), &json!(null)), "{register}");
     }
@@ -32,7 +32,7 @@ fn a_node_that_is_not_shunned_is_on() {
 
 #[test]
 fn what_was_proven_before_is_not_told_again_unasked() {
-    let site = site(&entry(1, "bounded", "everything").to_string());
+    let site = site(&entry(1, "bounded", "all").to_string());
     site.oob("power-status").failed_for(NODE, &["its power is unknown", "config.data"]);
 }
 
@@ -173,7 +173,7 @@ fn answer(n: u8, register: Value) -> (u8, Value) {
 }
 
 fn lie(epoch: u64, address: &str) -> Value {
-    json!({"epoch": epoch, "addresses": [address], "reach": "everything", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
+    json!({"epoch": epoch, "addresses": [address], "reach": "all", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
 }
 
 const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n";

@@ -162,7 +162,7 @@ pub(super) fn rehearse(
         fencers: fencers(&cib, &resources, name),
     };
     let steps = steps(&known);
-    let new_master = role.and_then(|role| outlook.taker(&role)).and_then(|host| NodeName::new(host).ok());
+    let new_master = role.and_then(|role| outlook.promoted_on(&role)).and_then(|host| NodeName::new(host).ok());
     // The result names nodes by Ganeti's names.
     let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
     let name = name.clone();

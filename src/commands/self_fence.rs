@@ -82,7 +82,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
                 return Err(format!("self-fence arm failed: {why}; nothing was changed"));
             }
             keep(&config, true)?;
-            let bound = config.self_fence.terms().bound();
+            let bound = config.self_fence.terms().wait_time();
             let runs = if read(&config).is_some() {
                 ""
             } else {

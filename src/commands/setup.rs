@@ -14,7 +14,7 @@ use super::oob;
 use super::places::Paths;
 use super::simulation::{left, look_ahead};
 use crate::cli;
-use crate::core::budget::{self, Attested, Figures, TimeBudget};
+use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
 use crate::core::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
@@ -109,7 +109,7 @@ pub struct Arguments {
     /// One JSON object, for programs
     ///
     /// Keys: version (1), open (how many parts are to be changed), parts [{what, section, xml, pcs, crm, state, why}], where
-    /// state is add, change, remove, same, kept or by-hand; too_short: times that do not fit, [{about, of, needs [{what, ms}], has
+    /// state is add, change, remove, unchanged, foreign or manual; too_short: times that do not fit, [{about, of, needs [{what, ms}], has
     /// [{what, ms}], change}]. Later versions may add keys.
     #[arg(long, conflicts_with_all = ["format", "apply", "remove"])]
     json: bool,
@@ -184,7 +184,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());
-    let too_short = too_short(&planned(&resources, &parts), &ganeti, config.as_ref());
+    let too_short = shortfalls(&planned(&resources, &parts), &ganeti, config.as_ref());
     let is_whole = !is_left && left_out.is_none();
     if let Some(line) = &left_out {
         cli::print_error("gnt-ha", line);
@@ -293,13 +293,13 @@ fn is_master(ganeti: &GanetiConfig) -> bool {
 
 /// Returns the time budgets that do not fit. Without a configuration the levels of nodes are unknown, and only
 /// Pacemaker's times are compared.
-fn too_short(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<TimeBudget> {
-    let attested = config.map_or_else(Attested::new, |config| attested(config, ganeti));
-    budget::too_short(&Figures { resources, config, ganeti: Some(ganeti), attested: &attested })
+fn shortfalls(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<TimeBudget> {
+    let advertised = config.map_or_else(AdvertisedTimes::new, |config| advertised(config, ganeti));
+    budget::shortfalls(&Figures { resources, config, ganeti: Some(ganeti), advertised: &advertised })
 }
 
 /// Returns the self-fencing times that the nodes reported last, and those that this host reports now.
-fn attested(config: &Config, ganeti: &GanetiConfig) -> Attested {
+fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
     let told = peer_reports::peers(&config.state).into_iter();
     let told = told.filter_map(|(node, told)| Some((node, peer_reports::attestation(&told)?.self_fence.terms)));
     let own = identity::node_among(&ganeti.names())
@@ -437,7 +437,7 @@ fn shown(parts: &[Part], form: Form) -> Text {
 /// for the shell or crmsh before their fault is fixed.
 fn by_hand(parts: &[Part], words: fn(&Part) -> &[String]) -> String {
     let comment = |part: &Part| match &part.state {
-        PartState::ByHand(why) if part.section == "resources" => {
+        PartState::Manual(why) if part.section == "resources" => {
             let lines: String = words(part).iter().map(|line| format!("## {line}\n")).collect();
             Some(format!("## by hand: {why}\n{lines}"))
         }
@@ -459,9 +459,9 @@ fn table(parts: &[Part]) -> Text {
             PartState::Add => ("+ add      ", String::new(), Some(Paint::Green)),
             PartState::Change(why) => ("~ change   ", format!(": {why}"), Some(Paint::Yellow)),
             PartState::Remove(why) => ("- remove   ", format!(": {why}"), Some(Paint::Yellow)),
-            PartState::Same => ("= unchanged", String::new(), None),
-            PartState::Kept(why) => ("  foreign  ", format!(": {why}"), None),
-            PartState::ByHand(why) => ("! by hand  ", format!(": {why}"), Some(Paint::Yellow)),
+            PartState::Unchanged => ("= unchanged", String::new(), None),
+            PartState::Foreign(why) => ("  foreign  ", format!(": {why}"), None),
+            PartState::Manual(why) => ("! by hand  ", format!(": {why}"), Some(Paint::Yellow)),
         };
         text.push_painted(paint, mark);
         text.push_str(&format!("  {}{why}\n", part.what));
@@ -538,11 +538,11 @@ mod tests {
             state,
         };
         let why = "n3.lab has another key for remote nodes, or none";
-        let form = |form| shown(&[part("resources", PartState::ByHand(why.into()))], form).plain();
+        let form = |form| shown(&[part("resources", PartState::Manual(why.into()))], form).plain();
         assert_eq!(form(Form::Pcs), format!("## by hand: {why}\n## pcs cluster node add-remote n17.lab\n"));
         assert_eq!(form(Form::Crm), format!("## by hand: {why}\n## primitive n17.lab ocf:pacemaker:remote\n"));
         assert!(!form(Form::Xml).contains("n17.lab"));
-        let others = [part("resources", PartState::Add), part("nodes", PartState::ByHand(why.into()))];
+        let others = [part("resources", PartState::Add), part("nodes", PartState::Manual(why.into()))];
         assert_eq!(shown(&others, Form::Pcs).plain(), "pcs cluster node add-remote n17.lab\n");
     }
 }

@@ -203,7 +203,7 @@ fn table(lines: &[Line<'_>]) -> String {
         let mark = if *refused { ' ' } else { '!' };
         let what = match entry.reach {
             ShunScope::Tcp => "TCP",
-            ShunScope::Everything => "everything",
+            ShunScope::All => "all",
         };
         let kernel = match (refused, left_out) {
             (true, _) => "refused".to_owned(),

@@ -72,7 +72,7 @@ struct Whole {
 impl Breaker {
     /// Returns the open state; `None` while the breaker is closed.
     #[must_use]
-    pub const fn latch(&self) -> Option<&OpenState> {
+    pub const fn open_state(&self) -> Option<&OpenState> {
         self.latched.as_ref()
     }
 
@@ -233,10 +233,10 @@ mod tests {
         assert!(breaker.pass(&set(&["a", "b", "c"]), Limits::default(), 5, at(0)).is_err());
         for s in (0..600).step_by(10) {
             breaker.look(true, at(s));
-            assert!(breaker.latch().is_some(), "after {s} s");
+            assert!(breaker.open_state().is_some(), "after {s} s");
         }
         breaker.look(true, at(600));
-        assert!(breaker.latch().is_none());
+        assert!(breaker.open_state().is_none());
     }
 
     /// A clock that is set, a pause without reconciliation and a reboot do not count as ten minutes of a whole cluster.
@@ -249,7 +249,7 @@ mod tests {
             assert!(breaker.pass(&set(&["a", "b", "c"]), Limits::default(), 5, at(0)).is_err());
             breaker.look(true, at(0));
             breaker.look(true, second);
-            assert!(breaker.latch().is_some(), "{second:?}");
+            assert!(breaker.open_state().is_some(), "{second:?}");
         }
     }
 }

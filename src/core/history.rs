@@ -27,8 +27,8 @@ impl ActionRecord {
 
     /// Returns whether the id of the action, or of a part of it, begins with `id`.
     #[must_use]
-    pub fn is_called(&self, id: &str) -> bool {
-        self.intent.id.starts_with(id) || self.parts.iter().any(|part| part.is_called(id))
+    pub fn has_id(&self, id: &str) -> bool {
+        self.intent.id.starts_with(id) || self.parts.iter().any(|part| part.has_id(id))
     }
 
     /// Returns the steps of the action and of its parts, in the order of time.
@@ -86,16 +86,16 @@ pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<Acti
         let mut own_parts = parts.remove(&intent.id).unwrap_or_default();
         own_parts.reverse();
         let parent = intent.requested_by.request.clone().filter(|id| ids.contains(id) && *id != intent.id);
-        let story = ActionRecord { receipt: receipts.remove(&intent.id), intent, parts: own_parts };
+        let action = ActionRecord { receipt: receipts.remove(&intent.id), intent, parts: own_parts };
         match parent {
-            Some(parent) => parts.entry(parent).or_default().push(story),
-            None => whole.push(story),
+            Some(parent) => parts.entry(parent).or_default().push(action),
+            None => whole.push(action),
         }
     }
     // An action whose whole comes later in the file (clocks, merged logs) is still reported, alone.
     whole.extend(parts.into_values().flatten());
     whole.reverse();
-    whole.sort_by_key(|story| story.intent.at.wall_ms);
+    whole.sort_by_key(|action| action.intent.at.wall_ms);
     whole
 }
 
@@ -166,17 +166,17 @@ mod tests {
             LogEntry::Receipt(receipt("b", "n3.lab")),
             LogEntry::Receipt(receipt("a", "n3.lab")),
         ];
-        let stories = join_entries(entries, None);
-        assert_eq!(stories.len(), 1);
-        assert_eq!(stories[0].parts[0].intent.id, "b");
-        assert!(stories[0].parts[0].receipt.is_some());
+        let actions = join_entries(entries, None);
+        assert_eq!(actions.len(), 1);
+        assert_eq!(actions[0].parts[0].intent.id, "b");
+        assert!(actions[0].parts[0].receipt.is_some());
     }
 
     /// Pacemaker kills an agent without a warning: an intent alone must still be reported.
     #[test]
     fn an_interrupted_action_has_no_receipt() {
-        let stories = join_entries(vec![LogEntry::Intent(intent("a", "n3.lab"))], None);
-        assert_eq!(stories[0].receipt, None);
+        let actions = join_entries(vec![LogEntry::Intent(intent("a", "n3.lab"))], None);
+        assert_eq!(actions[0].receipt, None);
     }
 
     #[test]

@@ -47,18 +47,18 @@ pub fn believed(
     said: BTreeMap<NodeName, Vec<PowerReceipt>>,
     asked: &[NodeName],
 ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
-    let is_one = |removal: &PowerReceipt| {
+    let is_one = |receipt: &PowerReceipt| {
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        removal.by_fencer
-            && (1..=TEXT_MOST).contains(&removal.id.len())
-            && removal.id.bytes().all(is_id)
-            && removal.proven_by.len() <= TEXT_MOST
-            && !removal.proven_by.chars().any(char::is_control)
+        receipt.by_fencer
+            && (1..=TEXT_MOST).contains(&receipt.id.len())
+            && receipt.id.bytes().all(is_id)
+            && receipt.proven_by.len() <= TEXT_MOST
+            && !receipt.proven_by.chars().any(char::is_control)
     };
-    let of_one = |(node, mut told): (NodeName, Vec<PowerReceipt>)| {
-        told.truncate(EACH_MOST);
-        told.retain(is_one);
-        (node, told)
+    let of_one = |(node, mut receipts): (NodeName, Vec<PowerReceipt>)| {
+        receipts.truncate(EACH_MOST);
+        receipts.retain(is_one);
+        (node, receipts)
     };
     said.into_iter().filter(|(node, _)| asked.contains(node)).map(of_one).collect()
 }
@@ -67,7 +67,7 @@ pub fn believed(
 mod tests {
     use super::*;
 
-    fn removal(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
+    fn receipt(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
         let (action, outcome, proven_by) = (Action::Off, Outcome::Done, "bmc".to_owned());
         PowerReceipt {
             id: id.to_owned(),
@@ -86,19 +86,19 @@ mod tests {
     #[test]
     fn an_answer_is_bounded() {
         let (n2, n3) = (NodeName::new("n2.lab").unwrap(), NodeName::new("n3.lab").unwrap());
-        let many: Vec<PowerReceipt> = (0..100).map(|n| removal(&format!("a-{n}"), n, Grade::Off)).collect();
+        let many: Vec<PowerReceipt> = (0..100).map(|n| receipt(&format!("a-{n}"), n, Grade::Off)).collect();
         let taken = believed([(n3.clone(), many.clone()), (n2, many)].into(), std::slice::from_ref(&n3));
         assert_eq!(
-            taken.into_iter().map(|(node, told)| (node, told.len())).collect::<Vec<_>>(),
+            taken.into_iter().map(|(node, receipts)| (node, receipts.len())).collect::<Vec<_>>(),
             [(n3.clone(), EACH_MOST)]
         );
         for bad in [
-            PowerReceipt { id: String::new(), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { id: "a\u{1b}".to_owned(), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { id: "a".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { proven_by: "\u{1b}]0;x".to_owned(), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { proven_by: "x".repeat(TEXT_MOST + 1), ..removal("a", 1, Grade::Off) },
-            PowerReceipt { by_fencer: false, ..removal("a", 1, Grade::Off) },
+            PowerReceipt { id: String::new(), ..receipt("a", 1, Grade::Off) },
+            PowerReceipt { id: "a\u{1b}".to_owned(), ..receipt("a", 1, Grade::Off) },
+            PowerReceipt { id: "a".repeat(TEXT_MOST + 1), ..receipt("a", 1, Grade::Off) },
+            PowerReceipt { proven_by: "\u{1b}]0;x".to_owned(), ..receipt("a", 1, Grade::Off) },
+            PowerReceipt { proven_by: "x".repeat(TEXT_MOST + 1), ..receipt("a", 1, Grade::Off) },
+            PowerReceipt { by_fencer: false, ..receipt("a", 1, Grade::Off) },
         ] {
             let taken = believed([(n3.clone(), vec![bad.clone()])].into(), std::slice::from_ref(&n3));
             assert!(taken[&n3].is_empty(), "{bad:?}");

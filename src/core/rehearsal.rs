@@ -168,7 +168,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
     let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
     if let Some(role) =
-        known.role.filter(|role| known.outlook.taker(role).is_none_or(|host| host == known.died.as_str()))
+        known.role.filter(|role| known.outlook.promoted_on(role).is_none_or(|host| host == known.died.as_str()))
     {
         steps.push(RehearsalStep::blocked(
             PACEMAKER,

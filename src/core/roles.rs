@@ -136,7 +136,7 @@ pub fn monitor_master(view: &MasterView) -> OcfResult {
 
 fn monitor_believed_master(view: &MasterView) -> OcfResult {
     let OcfResult { code: not_here, .. } = idle(view.run_as);
-    if let Some(successor) = view.standing.successor() {
+    if let Some(successor) = view.standing.new_master() {
         return OcfResult::because(
             not_here,
             format!("this node takes itself for the master, its peers know {successor}"),
@@ -241,7 +241,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
     if view.rank == NodeRole::Other {
         return refuse(OcfCode::ErrInstalled, "this node is no master candidate".to_owned());
     }
-    if let Some(successor) = view.standing.successor() {
+    if let Some(successor) = view.standing.new_master() {
         let reason = format!(
             "this node takes itself for the master, its peers know {successor}: Ganeti's files here are out of date \
              (on the master: gnt-cluster redist-conf)"

@@ -209,12 +209,12 @@ pub struct LastAction {
 impl LastAction {
     /// Returns the summary of an action record.
     #[must_use]
-    pub fn of(story: &ActionRecord) -> Self {
+    pub fn of(action: &ActionRecord) -> Self {
         Self {
-            action: story.intent.action,
-            outcome: story.receipt.as_ref().map(|receipt| receipt.outcome),
-            grade: story.receipt.as_ref().map_or(Grade::Unknown, |receipt| receipt.grade),
-            at_ms: story.intent.at.wall_ms,
+            action: action.intent.action,
+            outcome: action.receipt.as_ref().map(|receipt| receipt.outcome),
+            grade: action.receipt.as_ref().map_or(Grade::Unknown, |receipt| receipt.grade),
+            at_ms: action.intent.at.wall_ms,
         }
     }
 

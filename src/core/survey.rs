@@ -27,7 +27,7 @@ pub struct Survey {
 #[allow(clippy::large_enum_variant, reason = "one of them a node, and nearly all of them are the large one")]
 pub enum NodeSurvey {
     /// The node answered.
-    Says {
+    Answered {
         /// The program that answered; `None` from a version that does not report it.
         program: Option<Program>,
         /// By how many milliseconds the node's clock is at least ahead of this host's; negative if it is behind.
@@ -37,7 +37,7 @@ pub enum NodeSurvey {
         self_fence: Option<DatedSelfFenceReport>,
     },
     /// The node did not answer, for this reason.
-    Silent(String),
+    NoAnswer(String),
 }
 
 impl Survey {
@@ -48,8 +48,8 @@ impl Survey {
     pub fn remote_key(&self, node: &NodeName, here: Option<&NodeName>) -> Result<Option<&str>, &str> {
         let program = match self.nodes.get(node) {
             _ if here == Some(node) => Some(&self.own),
-            Some(NodeSurvey::Says { program, .. }) => program.as_ref(),
-            Some(NodeSurvey::Silent(why)) => return Err(why),
+            Some(NodeSurvey::Answered { program, .. }) => program.as_ref(),
+            Some(NodeSurvey::NoAnswer(why)) => return Err(why),
             None => return Err("it was not asked, as it is offline in Ganeti or refused"),
         };
         Ok(program.and_then(|program| program.remote_key.as_deref()))
@@ -67,7 +67,7 @@ pub struct DeviceAnswer {
     /// The power state that the device reported; `None` if it did not.
     pub power: Option<Power>,
     /// The answer as text, or the reason why there is none.
-    pub said: String,
+    pub text: String,
     /// What the device has shown that its configuration could be stricter in; `None` from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
@@ -93,7 +93,7 @@ pub fn power_of(asked: &[DeviceAnswer]) -> Result<Power, String> {
     let known = levels(asked).find_map(level_power);
     known.ok_or_else(|| {
         let silent = asked.iter().filter(|asked| asked.power.is_none());
-        let all: Vec<String> = silent.map(|asked| format!("{}: {}", asked.device, asked.said)).collect();
+        let all: Vec<String> = silent.map(|asked| format!("{}: {}", asked.device, asked.text)).collect();
         if all.is_empty() { "it has no device".to_owned() } else { all.join("; ") }
     })
 }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn asked(level: usize, power: Option<Power>) -> DeviceAnswer {
-        DeviceAnswer { level, device: format!("d{level}"), power, said: "no answer".into(), advice: None }
+        DeviceAnswer { level, device: format!("d{level}"), power, text: "no answer".into(), advice: None }
     }
 
     /// As in fencing, a level counts if all of its devices have answered, and the next level is asked if one has not.

@@ -22,7 +22,7 @@ const COARSE_MS: u64 = 1_000;
 pub struct Event {
     /// The action of this host, if there is one.
     #[serde(flatten)]
-    pub story: Option<ActionRecord>,
+    pub action: Option<ActionRecord>,
     /// The entry of Pacemaker's fence history, if there is one.
     pub pacemaker: Option<Fenced>,
 }
@@ -42,7 +42,7 @@ impl Event {
     /// sorts last.
     fn at_ms(&self) -> u64 {
         let fenced = || self.pacemaker.as_ref().map(|fenced| fenced.fence.completed_ms.unwrap_or(u64::MAX));
-        self.story.as_ref().map(|story| story.intent.at.wall_ms).or_else(fenced).unwrap_or(u64::MAX)
+        self.action.as_ref().map(|action| action.intent.at.wall_ms).or_else(fenced).unwrap_or(u64::MAX)
     }
 }
 
@@ -50,13 +50,13 @@ impl Event {
 /// `since_ms`, in milliseconds since 1970, entries that Pacemaker alone has are left out if they ended before.
 #[must_use]
 pub fn joined(
-    stories: Vec<ActionRecord>,
+    actions: Vec<ActionRecord>,
     fences: Vec<(NodeName, Fence)>,
     node: Option<&NodeName>,
     since_ms: Option<u64>,
 ) -> Vec<Event> {
     let mut all: BTreeSet<NodeName> = fences.iter().map(|(target, _)| target.clone()).collect();
-    for intent in stories.iter().map(|story| &story.intent) {
+    for intent in actions.iter().map(|action| &action.intent) {
         all.extend([intent.node.clone()].into_iter().chain(NodeName::new(&intent.host).ok()));
     }
     let is_wanted = |target: &NodeName| node.is_none_or(|node| node::same(node, target, &all));
@@ -65,16 +65,16 @@ pub fn joined(
         .filter(|(target, _)| is_wanted(target))
         .map(|(node, fence)| Fenced { node, fence })
         .collect();
-    let mut events: Vec<Event> = stories
+    let mut events: Vec<Event> = actions
         .into_iter()
-        .map(|story| {
-            let same = fenced.iter().position(|fenced| is_same(&story, fenced, &all));
-            Event { pacemaker: same.map(|at| fenced.swap_remove(at)), story: Some(story) }
+        .map(|action| {
+            let same = fenced.iter().position(|fenced| is_same(&action, fenced, &all));
+            Event { pacemaker: same.map(|at| fenced.swap_remove(at)), action: Some(action) }
         })
         .collect();
     let is_recent =
         |fenced: &Fenced| fenced.fence.completed_ms.is_none_or(|at| since_ms.is_none_or(|since| at >= since));
-    let alone = fenced.into_iter().filter(is_recent).map(|fenced| Event { story: None, pacemaker: Some(fenced) });
+    let alone = fenced.into_iter().filter(is_recent).map(|fenced| Event { action: None, pacemaker: Some(fenced) });
     events.extend(alone);
     events.sort_by_key(Event::at_ms);
     events
@@ -82,21 +82,21 @@ pub fn joined(
 
 /// Returns whether an entry of Pacemaker's is this action. The same host did the same to the same node, and Pacemaker
 /// noted its end right after the receipt.
-fn is_same(story: &ActionRecord, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
+fn is_same(action: &ActionRecord, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
     let Fenced { node, fence } = fenced;
-    let action = match fence.action {
+    let power_action = match fence.action {
         FenceAction::Off => Action::Off,
         FenceAction::Reboot => Action::Reboot,
         FenceAction::On => Action::On,
     };
-    let is_here = |host: &NodeName| NodeName::new(&story.intent.host).is_ok_and(|own| node::same(&own, host, all));
+    let is_here = |host: &NodeName| NodeName::new(&action.intent.host).is_ok_and(|own| node::same(&own, host, all));
     let is_then = |completed: u64, ended: u64| {
         (ended.saturating_sub(COARSE_MS)..=ended.saturating_add(LATER_MS)).contains(&completed)
     };
-    story.intent.action == action
-        && node::same(&story.intent.node, node, all)
+    action.intent.action == power_action
+        && node::same(&action.intent.node, node, all)
         && matches!(&fence.delegate, Delegate::Host(host) if is_here(host))
-        && fence.completed_ms.zip(story.ended_ms()).is_some_and(|(completed, ended)| is_then(completed, ended))
+        && fence.completed_ms.zip(action.ended_ms()).is_some_and(|(completed, ended)| is_then(completed, ended))
 }
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
         for completed in [1_000, 1_300, 6_000] {
             let events = joined(ours(), vec![fence("n3", "n1.lab", completed)], None, None);
             assert_eq!(events.len(), 1, "{completed}");
-            assert!(events[0].story.is_some() && events[0].pacemaker.is_some());
+            assert!(events[0].action.is_some() && events[0].pacemaker.is_some());
         }
     }
 
@@ -152,8 +152,8 @@ mod tests {
             let before = other.1.completed_ms.is_some_and(|at| at < 1_000);
             let events = joined(ours(), vec![other.clone()], None, None);
             assert_eq!(events.len(), 2, "{other:?}");
-            assert_eq!(events[usize::from(before)].story, ours().pop(), "{other:?}");
-            assert_eq!(events[usize::from(!before)].story, None, "{other:?}");
+            assert_eq!(events[usize::from(before)].action, ours().pop(), "{other:?}");
+            assert_eq!(events[usize::from(!before)].action, None, "{other:?}");
         }
     }
 

@@ -122,7 +122,7 @@ mod tests {
     /// In a large cluster the survey is longer than the output that is kept of a program that changes something.
     #[test]
     fn a_long_answer_is_read_whole_and_anything_else_is_no_answer() {
-        let one = r#"{"level": 1, "device": "bmc", "power": "on", "said": "on"}"#;
+        let one = r#"{"level": 1, "device": "bmc", "power": "on", "text": "on"}"#;
         let many = format!("echo '['; n=0; while [ $n -lt 1000 ]; do echo '{one},'; n=$((n+1)); done; echo '{one}]'");
         assert_eq!(ask_it(&many).unwrap().len(), 1001);
         assert_eq!(

@@ -39,7 +39,7 @@ pub(super) fn monitor(call: &Call, place: &Place) -> OcfResult {
     }
     let view = view(call, place, &site, run_as);
     let verdict = monitor_master(&view);
-    if view.standing.successor().is_some() && (view.served == Served::Now || site.has_master_ip()) {
+    if view.standing.new_master().is_some() && (view.served == Served::Now || site.has_master_ip()) {
         // This host came back and took up a role that another node has now. The role is taken down before a client uses
         // it.
         let taken_down = give_up::take_down(place, call.deadline);
@@ -94,7 +94,7 @@ fn view(call: &Call, place: &Place, site: &Site, run_as: RunAs) -> MasterView {
     // A master that returns while its peers do not answer must not be reported as a second running one.
     let alone = call.is_probe() && !listening && is_alone(&words) && site.candidates.len() > 1;
     let stopped = place.markers.has(Marker::MasterStopped);
-    let asked = standing.successor().is_none() && (listening || !stopped);
+    let asked = standing.new_master().is_none() && (listening || !stopped);
     let full = asked && site.tags().master_mode == Mode::Full;
     let failures = full.then(|| checks::master(place, site, &words, call.deadline));
     let failed = failures.as_ref().is_some_and(|failures| !failures.is_empty());
@@ -127,7 +127,7 @@ fn unknown(call: &Call, place: &Place, run_as: RunAs, error: &SiteError) -> OcfR
 /// Returns the node that holds the role instead of this one: by this node's own files, or by its peers' newer
 /// configuration. In a failover the peers' answers change a moment before the files.
 fn moved_to(view: &MasterView, site: &Site) -> Option<NodeName> {
-    match (view.standing.successor(), site.rank) {
+    match (view.standing.new_master(), site.rank) {
         (Some(successor), _) => NodeName::new(successor).ok(),
         (None, NodeRole::Candidate) => site.master.clone(),
         (None, NodeRole::Master | NodeRole::Other) => None,

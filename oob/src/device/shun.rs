@@ -113,7 +113,7 @@ impl Device for Shun {
         }
         let by = format!("ganeti-oob on {}", identity::host());
         let seen = survivors
-            .shun(Grade::Unknown, ShunScope::Everything, &by, deadline)
+            .shun(Grade::Unknown, ShunScope::All, &by, deadline)
             .and_then(|seen| {
                 let least = self.least(&seen, survivors.target());
                 survivors.wait(seen, least, deadline)
@@ -150,7 +150,7 @@ fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceE
 /// offline. A later boot of the target may be in the cluster stack, and echoes may keep its self-fencing alive: nothing
 /// is proven of that boot.
 fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
-    if entry.reach == ShunScope::Everything {
+    if entry.reach == ShunScope::All {
         return Ok(());
     }
     Err(DeviceError::later(format!(

@@ -35,7 +35,7 @@ pub fn after_off(
     let deadline = deadline.at_most(LIMIT);
     let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), road.id());
     // If the power was read as off, no earlier boot can be left in the cluster stack; otherwise one can.
-    let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::Everything };
+    let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::All };
     let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let saw = match told {
         Ok(seen) => {

@@ -297,7 +297,7 @@ impl<'a> Survivors<'a> {
         if let Some(why) = own.not_applied.get(&self.target).filter(|_| !is_ahead) {
             return Err(format!("this host must not refuse it: {why}"));
         }
-        let reach = own.register.0.get(&self.target).map_or(ShunScope::Everything, |entry| entry.reach);
+        let reach = own.register.0.get(&self.target).map_or(ShunScope::All, |entry| entry.reach);
         let mut answers = self.channel.ask(&self.others(&network), question, deadline);
         answers.insert(self.keeper.here().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
@@ -437,7 +437,7 @@ pub(super) fn is_readmitted(register: &ShunList, node: &NodeName) -> bool {
 /// Returns the epoch in which a node is shunned with this scope. A proof of an earlier boot proves nothing of a later
 /// boot in the cluster stack, and it outweighs all other statements in the same epoch. So such a node gets a new epoch.
 fn next(before: &ShunEntry, reach: ShunScope) -> Result<Epoch, String> {
-    let stale = before.epoch.is_shunned() && before.reach == ShunScope::Tcp && reach == ShunScope::Everything;
+    let stale = before.epoch.is_shunned() && before.reach == ShunScope::Tcp && reach == ShunScope::All;
     if stale { before.epoch.anew().map_err(|error| error.to_string()) } else { Ok(before.epoch.shunned()) }
 }
 
@@ -479,7 +479,7 @@ fn provable(
 
 fn bounded(self_fence: &SelfFenceReport) -> String {
     let SelfFenceReport { driver, terms, .. } = self_fence;
-    format!("armed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.bound().as_secs_f64())
+    format!("armed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.wait_time().as_secs_f64())
 }
 
 #[cfg(test)]
@@ -561,7 +561,7 @@ mod tests {
     }
 
     fn shunned(epoch: u64) -> serde_json::Value {
-        json!({"n4.lab": {"epoch": epoch, "addresses": ["192.0.2.4"], "reach": "everything", "grade": "unknown",
+        json!({"n4.lab": {"epoch": epoch, "addresses": ["192.0.2.4"], "reach": "all", "grade": "unknown",
                           "boot_id": null, "since_ms": 1, "by": "the test"}})
     }
 

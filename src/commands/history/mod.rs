@@ -73,15 +73,15 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     for line in &contents.unreadable {
         cli::print_error("gnt-ha", &format!("left out {line}"));
     }
-    let stories = join_entries(contents.entries, arguments.node.as_ref());
+    let actions = join_entries(contents.entries, arguments.node.as_ref());
     let fences = if arguments.state_dir.is_some() { Vec::new() } else { fences() };
-    let since_ms = if older > 0 { stories.first().map(|story| story.intent.at.wall_ms) } else { None };
-    let mut events = joined(stories, fences, arguments.node.as_ref(), since_ms);
+    let since_ms = if older > 0 { actions.first().map(|action| action.intent.at.wall_ms) } else { None };
+    let mut events = joined(actions, fences, arguments.node.as_ref(), since_ms);
     if let Some(wanted) = &arguments.incident {
         events = vec![the_incident(events, wanted, &dir)?];
     }
     if arguments.html {
-        let page = events.iter().find_map(|event| Some(page::page(event.story.as_ref()?, event, &TimeZone::system())));
+        let page = events.iter().find_map(|event| Some(page::page(event.action.as_ref()?, event, &TimeZone::system())));
         return cli::print(&page.unwrap_or_default());
     }
     if arguments.json {
@@ -105,9 +105,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
 
 /// Returns the incident that `wanted` means: a receipt's id, the beginning of one, or `last`.
 fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, String> {
-    let is_removal = |story: &ActionRecord| story.intent.action != Action::On;
-    let is_meant = |story: &ActionRecord| if wanted == "last" { is_removal(story) } else { story.is_called(wanted) };
-    let mut meant: Vec<Event> = events.into_iter().filter(|event| event.story.as_ref().is_some_and(is_meant)).collect();
+    let is_fencing = |action: &ActionRecord| action.intent.action != Action::On;
+    let is_meant = |action: &ActionRecord| if wanted == "last" { is_fencing(action) } else { action.has_id(wanted) };
+    let mut meant: Vec<Event> =
+        events.into_iter().filter(|event| event.action.as_ref().is_some_and(is_meant)).collect();
     match (meant.len(), wanted) {
         (0, "last") => Err(format!("no node was removed from this host ({})", dir.display())),
         (0, _) => Err(format!("no receipt {wanted} in {} (gnt-ha history --all lists them)", dir.display())),

@@ -33,16 +33,16 @@ tr { display: grid; grid-template-columns: max-content auto 1fr; column-gap: .75
 td:last-child { grid-column: 1 / -1; } }
 ";
 
-/// Returns the page of `story`, which belongs to `event`.
-pub(super) fn page(story: &ActionRecord, event: &Event, zone: &TimeZone) -> String {
-    let intent = &story.intent;
-    let (paint, ended) = result(story);
+/// Returns the page of `action`, which belongs to `event`.
+pub(super) fn page(action: &ActionRecord, event: &Event, zone: &TimeZone) -> String {
+    let intent = &action.intent;
+    let (paint, ended) = result(action);
     let title = format!("{} {}, {}", intent.node, intent.action, cli::time(intent.at.wall_ms, zone));
     let mut facts = vec![
         ("asked by", format!("{} on {}, through {}", asker(&intent.requested_by), intent.host, intent.program)),
         ("receipt", intent.id.clone()),
     ];
-    if let Some(receipt) = &story.receipt {
+    if let Some(receipt) = &action.receipt {
         facts.extend(receipt.reason.iter().map(|line| ("remark", line.clone())));
         facts.extend(receipt.record.iter().map(|line| ("Ganeti", line.clone())));
     }
@@ -54,7 +54,7 @@ pub(super) fn page(story: &ActionRecord, event: &Event, zone: &TimeZone) -> Stri
         };
         facts.push(("Pacemaker", format!("{}, {status}", verb(fenced.fence.action))));
     }
-    let steps = story.steps();
+    let steps = action.steps();
     let facts: String =
         facts.iter().map(|(name, text)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(text))).collect();
     let rows: String = steps.iter().map(row).collect();
@@ -67,7 +67,7 @@ pub(super) fn page(story: &ActionRecord, event: &Event, zone: &TimeZone) -> Stri
         title = escaped(&title),
         class = class(paint),
         ended = escaped(&ended),
-        drawing = drawing(&steps, story),
+        drawing = drawing(&steps, action),
     )
 }
 
@@ -95,7 +95,7 @@ fn short(by: &str) -> &str {
 
 /// Draws one lane for each device, program or person that was asked, in the order of the first step, and a dot for each
 /// step.
-fn drawing(steps: &[TimedStep<'_>], story: &ActionRecord) -> String {
+fn drawing(steps: &[TimedStep<'_>], action: &ActionRecord) -> String {
     let mut lanes: Vec<&str> = Vec::new();
     for tried in steps {
         if !lanes.contains(&tried.step.by.as_str()) {
@@ -106,7 +106,7 @@ fn drawing(steps: &[TimedStep<'_>], story: &ActionRecord) -> String {
         return String::new();
     }
     let last = steps.iter().map(|tried| tried.at_ms);
-    let end_ms = last.chain(story.receipt.iter().map(|receipt| receipt.duration_ms)).max().unwrap_or(0).max(1);
+    let end_ms = last.chain(action.receipt.iter().map(|receipt| receipt.duration_ms)).max().unwrap_or(0).max(1);
     let x = |at_ms: u64| LEFT + WIDTH * seconds(at_ms) / seconds(end_ms);
     let bottom = TOP + LANE * lanes.len();
     let mut svg = format!(
@@ -176,7 +176,7 @@ mod tests {
 
     fn page_of(entries: Vec<LogEntry>) -> String {
         let events = joined(join_entries(entries, None), Vec::new(), None, None);
-        page(events[0].story.as_ref().unwrap(), &events[0], &TimeZone::UTC)
+        page(events[0].action.as_ref().unwrap(), &events[0], &TimeZone::UTC)
     }
 
     #[test]

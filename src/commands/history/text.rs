@@ -19,9 +19,9 @@ pub(super) struct Look {
 impl Look {
     /// Appends one event to `text`.
     pub(super) fn tell(&self, event: &Event, text: &mut Text) {
-        match (&event.story, &event.pacemaker) {
-            (Some(story), fenced) => {
-                self.tell_story(story, text);
+        match (&event.action, &event.pacemaker) {
+            (Some(action), fenced) => {
+                self.tell_action(action, text);
                 if let Some(Fenced { fence, .. }) = fenced {
                     text.push_str(&format!("    Pacemaker: {}, ", verb(fence.action)));
                     push_status(fence, text);
@@ -50,16 +50,16 @@ impl Look {
             Delegate::Watchdog => {
                 "watchdog self-fencing: no device was asked, the node is trusted to have reset itself".to_owned()
             }
-            Delegate::Nobody => "by nobody that Pacemaker names".to_owned(),
+            Delegate::Unnamed => "by nobody that Pacemaker names".to_owned(),
         };
         text.push_str(&format!("    {line}\n"));
     }
 
-    fn tell_story(&self, story: &ActionRecord, text: &mut Text) {
-        let intent = &story.intent;
+    fn tell_action(&self, action: &ActionRecord, text: &mut Text) {
+        let intent = &action.intent;
         let begun = cli::time(intent.at.wall_ms, &self.zone);
         text.push_str(&format!("{begun}  {}  {}  ", intent.node, intent.action));
-        let (paint, ended) = result(story);
+        let (paint, ended) = result(action);
         text.push_painted(Some(paint), &printable(&ended));
         text.push_str(&format!(
             "\n    asked by {} on {}, through {}, receipt {}\n",
@@ -68,12 +68,12 @@ impl Look {
             printable(&intent.program),
             printable(&intent.id),
         ));
-        for TimedStep { at_ms, depth, step } in story.steps() {
+        for TimedStep { at_ms, depth, step } in action.steps() {
             let (indent, [by, did, saw]) =
                 ("  ".repeat(depth), [&step.by, &step.did, &step.saw].map(|word| printable(word)));
             text.push_str(&format!("    {:8.3} s  {indent}{by}: {did}: {saw}\n", seconds(at_ms)));
         }
-        if let Some(receipt) = &story.receipt {
+        if let Some(receipt) = &action.receipt {
             for (name, line) in [("remark", &receipt.reason), ("Ganeti", &receipt.record)] {
                 if let Some(line) = line {
                     text.push_str(&format!("    {name}: {}\n", printable(line)));
@@ -93,17 +93,16 @@ fn push_status(fence: &Fence, text: &mut Text) {
 }
 
 /// Returns the result of an action with its colour.
-pub(super) fn result(story: &ActionRecord) -> (Paint, String) {
-    let action = story.intent.action;
-    let Some(receipt) = &story.receipt else {
+pub(super) fn result(action: &ActionRecord) -> (Paint, String) {
+    let Some(receipt) = &action.receipt else {
         return (Paint::Red, "INTERRUPTED: killed, or still running; nothing is known".to_owned());
     };
     let took = format!("{:.1} s", seconds(receipt.duration_ms));
     let proof = match receipt.grade {
         Grade::Unknown => String::new(),
-        grade => format!(", proven {grade} by {}", witness(story, receipt)),
+        grade => format!(", proven {grade} by {}", witness(action, receipt)),
     };
-    let already = if action == Action::On { "was on" } else { "was off" };
+    let already = if action.intent.action == Action::On { "was on" } else { "was off" };
     match receipt.outcome {
         Outcome::Done => (Paint::Green, format!("done in {took}{proof}")),
         Outcome::Unchanged => (Paint::Green, format!("{already} before{proof}")),
@@ -129,8 +128,8 @@ pub(super) const fn verb(action: FenceAction) -> &'static str {
 }
 
 /// Returns on what the proof rests: the device, if a part of the action asked it, or what the receipt names.
-fn witness(story: &ActionRecord, receipt: &Receipt) -> String {
-    let parts = story.parts.iter().filter_map(|part| part.receipt.as_ref());
+fn witness(action: &ActionRecord, receipt: &Receipt) -> String {
+    let parts = action.parts.iter().filter_map(|part| part.receipt.as_ref());
     parts
         .rev()
         .find(|part| part.grade == receipt.grade)
@@ -168,7 +167,7 @@ mod tests {
             let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
             let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
             let mut text = Text::default();
-            Look { zone: TimeZone::UTC }.tell(&Event { story: None, pacemaker: Some(fenced) }, &mut text);
+            Look { zone: TimeZone::UTC }.tell(&Event { action: None, pacemaker: Some(fenced) }, &mut text);
             text.plain()
         };
         let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());
@@ -185,7 +184,7 @@ mod tests {
     /// An agent that ended too late has proven what Pacemaker regards as a failure.
     #[test]
     fn what_pacemaker_made_of_it_is_told() {
-        let stories =
+        let actions =
             join_entries(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(receipt("a", "n3"))], None);
         let fence = Fence {
             action: FenceAction::Reboot,
@@ -194,7 +193,7 @@ mod tests {
             delegate: Delegate::Host(NodeName::new("n1").unwrap()),
         };
         let mut text = Text::default();
-        let events = joined(stories, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
+        let events = joined(actions, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
         Look { zone: TimeZone::UTC }.tell(&events[0], &mut text);
         let text = text.plain();
         assert!(text.ends_with("    Pacemaker: reboot, FAILED: nothing is known of the node\n"), "{text}");

@@ -94,9 +94,12 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
         ));
     }
     let real = LeaseTimes { watchdog_ms: reset_within_ms(driver, *set_ms, Some(measured)), ..terms };
-    text.push_str(&format!("  other nodes wait {:.1} s after they have shunned this node", real.bound().as_secs_f64()));
+    text.push_str(&format!(
+        "  other nodes wait {:.1} s after they have shunned this node",
+        real.wait_time().as_secs_f64()
+    ));
     if real.watchdog_ms > terms.watchdog_ms {
-        text.push_str(&format!(", not {:.1} s", terms.bound().as_secs_f64()));
+        text.push_str(&format!(", not {:.1} s", terms.wait_time().as_secs_f64()));
     }
     if ran_ms > set_ms {
         text.push_str(

@@ -69,7 +69,8 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, S
         let whom = if alone { "this host alone is " } else { "" };
         notes.push(Note::new(Level::Attention, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
     }
-    let breaker = known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.latch().cloned());
+    let breaker =
+        known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
     if let Some(latch) = &breaker {
         notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(latch).to_string()));
     }
@@ -228,7 +229,7 @@ fn lines(
     of_ganeti
         .chain(others.map(|name| (name, None)))
         .map(|(name, flags)| {
-            let last = told.iter().rev().find(|story| node::means(&story.intent.node, name, &all));
+            let last = told.iter().rev().find(|action| node::means(&action.intent.node, name, &all));
             let member = pacemaker.map(|pacemaker| pacemaker.membership(name, &all));
             NodeStatus::new(
                 name.clone(),

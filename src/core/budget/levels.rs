@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Attested, Term, TimeBudget, fence, seconds, share};
+use super::{AdvertisedTimes, Term, TimeBudget, fence, seconds, share};
 use crate::core::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
@@ -112,7 +112,7 @@ pub fn has_shun(level: &Level) -> bool {
 
 /// Returns the longest wait time for the self-fencing of one of `nodes`. It follows from the configuration, or from
 /// what a node reports, because its watchdog may be a slower one.
-fn wait(config: &Config, nodes: &[&NodeName], attested: &Attested) -> Term {
+fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Term {
     let ms = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
     let times = |terms: LeaseTimes| {
         let LeaseTimes { lease_ms, watchdog_ms, drift_ppm, stop_ms } = terms;
@@ -120,23 +120,26 @@ fn wait(config: &Config, nodes: &[&NodeName], attested: &Attested) -> Term {
         format!("lease {lease} + 2 x watchdog {watchdog}, clocks wrong by {drift_ppm} ppm, stop {stop}")
     };
     let configured = config.self_fence.terms();
-    let told = nodes.iter().filter_map(|node| Some((*node, *attested.get(*node)?)));
-    match told.max_by_key(|(_, terms)| terms.bound()).filter(|(_, terms)| terms.bound() > configured.bound()) {
+    let told = nodes.iter().filter_map(|node| Some((*node, *advertised.get(*node)?)));
+    match told
+        .max_by_key(|(_, terms)| terms.wait_time())
+        .filter(|(_, terms)| terms.wait_time() > configured.wait_time())
+    {
         Some((node, terms)) => Term::plus(
-            terms.bound(),
+            terms.wait_time(),
             format!("until the lease of {node} has run out, as it says itself ({})", times(terms)),
         ),
-        None => Term::plus(configured.bound(), format!("until its lease has run out ({})", times(configured))),
+        None => Term::plus(configured.wait_time(), format!("until its lease has run out ({})", times(configured))),
     }
 }
 
-fn needs(level: &Level, config: &Config, nodes: &[&NodeName], attested: &Attested) -> Vec<Term> {
+fn needs(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Vec<Term> {
     if !has_shun(level) {
         return vec![Term::plus(SWITCH, "a command and two looks")];
     }
     let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node refuses it, though one noded hangs")];
     if config.minimum_grade > Grade::Isolated {
-        terms.push(wait(config, nodes, attested));
+        terms.push(wait(config, nodes, advertised));
     }
     terms
 }
@@ -147,7 +150,7 @@ pub fn sums(
     config: &Config,
     ganeti: &GanetiConfig,
     deadline: &(Duration, String),
-    attested: &Attested,
+    advertised: &AdvertisedTimes,
 ) -> Vec<TimeBudget> {
     let mut alike: BTreeMap<String, (Vec<Level>, Vec<&NodeName>)> = BTreeMap::new();
     let ours = ganeti.nodes().iter().filter(|node| node.oob_program.as_ref().is_none_or(|path| is_ours(path)));
@@ -165,7 +168,7 @@ pub fn sums(
             all.push(TimeBudget {
                 about: about(nodes),
                 of: format!("level {} ({})", index + 1, names.join(", ")),
-                needs: needs(level, config, nodes, attested),
+                needs: needs(level, config, nodes, advertised),
                 has: allotted(levels, index, config.deadline, deadline, Silent::Bmcs).terms,
                 change: change(config, has_shun(level), levels.len()),
             });

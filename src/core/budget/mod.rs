@@ -153,24 +153,24 @@ pub struct Figures<'a> {
     /// Ganeti's nodes; `None` if they are unknown.
     pub ganeti: Option<&'a GanetiConfig>,
     /// The self-fencing times that the nodes have reported.
-    pub attested: &'a Attested,
+    pub advertised: &'a AdvertisedTimes,
 }
 
 /// The self-fencing times that each node reports; a node that has reported none is left out.
-pub type Attested = BTreeMap<NodeName, LeaseTimes>;
+pub type AdvertisedTimes = BTreeMap<NodeName, LeaseTimes>;
 
 /// Returns all time budgets with their figures.
 #[must_use]
 pub fn sums(figures: &Figures<'_>) -> Vec<TimeBudget> {
     let mut all = pacemaker::sums(figures.resources);
     if let (Some(config), Some(ganeti)) = (figures.config, figures.ganeti) {
-        all.extend(levels::sums(config, ganeti, &fence::deadline(figures.resources), figures.attested));
+        all.extend(levels::sums(config, ganeti, &fence::deadline(figures.resources), figures.advertised));
     }
     all
 }
 
 /// Returns the shortfalls: the time budgets that do not fit.
 #[must_use]
-pub fn too_short(figures: &Figures<'_>) -> Vec<TimeBudget> {
+pub fn shortfalls(figures: &Figures<'_>) -> Vec<TimeBudget> {
     sums(figures).into_iter().filter(|sum| !sum.fits()).collect()
 }

@@ -40,12 +40,12 @@ fn resources(properties: &str, parameters: &str) -> Resources {
 }
 
 fn shown(resources: &Resources, config: Option<&Config>) -> String {
-    shown_with(resources, config, &Attested::new())
+    shown_with(resources, config, &AdvertisedTimes::new())
 }
 
-fn shown_with(resources: &Resources, config: Option<&Config>, attested: &Attested) -> String {
+fn shown_with(resources: &Resources, config: Option<&Config>, advertised: &AdvertisedTimes) -> String {
     let ganeti = ganeti();
-    too_short(&Figures { resources, config, ganeti: Some(&ganeti), attested }).iter().map(TimeBudget::text).collect()
+    shortfalls(&Figures { resources, config, ganeti: Some(&ganeti), advertised }).iter().map(TimeBudget::text).collect()
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
             resources: &resources("stonith-timeout=20s", ""),
             config: None,
             ganeti: None,
-            attested: &Attested::new()
+            advertised: &AdvertisedTimes::new()
         })[0]
             .line(),
         "reboot needs 60 s (55 s fence_ganeti's own deadline (its default) + 5 s to start, to tell Ganeti and to end, on a host \
@@ -166,8 +166,9 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let config = config(r#"[["bmc"], ["refuse"]]"#, "");
     let own = config.self_fence.terms();
     let name = |name: &str| NodeName::new(name).unwrap();
-    let late =
-        |watchdog_ms| Attested::from([(name("n1.lab"), own), (name("n2.lab"), LeaseTimes { watchdog_ms, ..own })]);
+    let late = |watchdog_ms| {
+        AdvertisedTimes::from([(name("n1.lab"), own), (name("n2.lab"), LeaseTimes { watchdog_ms, ..own })])
+    };
     assert_eq!(shown_with(&resources, Some(&config), &late(4_000)), "", "a faster one shortens nothing");
     let said = shown_with(&resources, Some(&config), &late(10_000));
     assert!(
@@ -176,7 +177,7 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
         ),
         "{said}"
     );
-    let foreign = Attested::from([(name("n9.lab"), LeaseTimes { watchdog_ms: 60_000, ..own })]);
+    let foreign = AdvertisedTimes::from([(name("n9.lab"), LeaseTimes { watchdog_ms: 60_000, ..own })]);
     assert_eq!(shown_with(&resources, Some(&config), &foreign), "");
 }
 

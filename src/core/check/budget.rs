@@ -1,24 +1,24 @@
 //! Rules about times: whether the time budgets fit, by the same calculation as in `gnt-ha setup`.
 
 use super::{CheckInput, Findings};
-use crate::core::budget::{Attested, Figures, too_short};
+use crate::core::budget::{AdvertisedTimes, Figures, shortfalls};
 use crate::core::survey::NodeSurvey;
 
 pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let Ok(resources) = &view.resources else { return };
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok());
-    let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), attested: &attested(view) };
-    for sum in too_short(&figures) {
+    let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), advertised: &advertised(view) };
+    for sum in shortfalls(&figures) {
         findings.add_with_fix("budget", sum.about.clone(), sum.line(), sum.change);
     }
 }
 
 /// Returns the self-fencing times that the nodes have just reported.
-fn attested(view: &CheckInput) -> Attested {
-    let Some(Ok(survey)) = &view.survey else { return Attested::new() };
+fn advertised(view: &CheckInput) -> AdvertisedTimes {
+    let Some(Ok(survey)) = &view.survey else { return AdvertisedTimes::new() };
     let said = survey.nodes.iter().filter_map(|(node, found)| match found {
-        NodeSurvey::Says { self_fence, .. } => Some((node.clone(), self_fence.as_ref()?.self_fence.terms)),
-        NodeSurvey::Silent(_) => None,
+        NodeSurvey::Answered { self_fence, .. } => Some((node.clone(), self_fence.as_ref()?.self_fence.terms)),
+        NodeSurvey::NoAnswer(_) => None,
     });
     let own = view.host.node.clone().zip(survey.own_self_fence.as_ref().map(|self_fence| self_fence.terms));
     said.chain(own).collect()

@@ -210,12 +210,12 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("remote-key-differs", "n2.lab", |s| {
         s.remote(false);
         let none = Program { remote_key: None, ..program() };
-        s.said("n2.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
+        s.answered("n2.lab", NodeSurvey::Answered { program: Some(none), skew_ms: 0, self_fence: None });
     }),
     ("remote-key-differs", "n3.lab", |s| {
         s.remote(false);
         let other = Program { remote_key: Some("b".into()), ..program() };
-        s.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, self_fence: None });
+        s.answered("n3.lab", NodeSurvey::Answered { program: Some(other), skew_ms: 0, self_fence: None });
     }),
     ("remote-key-differs", "n1.lab", |s| {
         s.remote(false);
@@ -324,9 +324,9 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     }),
     ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("reconcile-memory.json: expected value".into())),
     ("role-refused", "newer-config.json", |s| {
-        s.view.host.heard = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
+        s.view.host.newer_config = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
     }),
-    ("role-refused", "newer-config.json", |s| s.view.host.heard = Err("expected value at line 1".into())),
+    ("role-refused", "newer-config.json", |s| s.view.host.newer_config = Err("expected value at line 1".into())),
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),
@@ -339,28 +339,30 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     }),
     ("survey-unknown", "ganeti-oob", |s| s.view.survey = Some(Err("no certificate".into()))),
     ("candidate-program-no-answer", "n3.lab", |s| {
-        s.said("n3.lab", NodeSurvey::Silent("there is no such program".into()))
+        s.answered("n3.lab", NodeSurvey::NoAnswer("there is no such program".into()))
     }),
-    ("node-program-no-answer", "n4.lab", |s| s.said("n4.lab", NodeSurvey::Silent("did not answer in time".into()))),
+    ("node-program-no-answer", "n4.lab", |s| {
+        s.answered("n4.lab", NodeSurvey::NoAnswer("did not answer in time".into()))
+    }),
     ("versions-differ", "n4.lab", |s| {
         let older = Program { version: "0.0.9".into(), ..program() };
-        s.said("n4.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, self_fence: None });
+        s.answered("n4.lab", NodeSurvey::Answered { program: Some(older), skew_ms: 0, self_fence: None });
     }),
     ("configurations-differ", "n2.lab", |s| {
-        s.said("n2.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
+        s.answered("n2.lab", NodeSurvey::Answered { program: Some(other()), skew_ms: 0, self_fence: None });
     }),
     // n4 is not a candidate, and may fence by the copy that it has.
     ("configurations-differ", "n4.lab", |s| {
-        s.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
+        s.answered("n4.lab", NodeSurvey::Answered { program: Some(other()), skew_ms: 0, self_fence: None });
     }),
     ("configurations-differ", "n3.lab", |s| {
         let none = Program { config: None, digest: None, ..program() };
-        s.said("n3.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
+        s.answered("n3.lab", NodeSurvey::Answered { program: Some(none), skew_ms: 0, self_fence: None });
     }),
     // An older version does not report what its file decides.
     ("configurations-differ", "n2.lab", |s| {
         let older = Program { digest: None, ..other() };
-        s.said("n2.lab", NodeSurvey::Says { program: Some(older), skew_ms: 0, self_fence: None });
+        s.answered("n2.lab", NodeSurvey::Answered { program: Some(older), skew_ms: 0, self_fence: None });
     }),
     // This host's file has changed, and the others do not have it yet.
     ("configurations-differ", "n1.lab", |s| {
@@ -370,6 +372,6 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     // All hosts have the file, and Pacemaker keeps the digest of the one before.
     ("configurations-differ", DIGEST_PROPERTY, |s| s.property(DIGEST_PROPERTY, &DIGEST.replace('a', "c"))),
     ("clock-skew", "n4.lab", |s| {
-        s.said("n4.lab", NodeSurvey::Says { program: Some(program()), skew_ms: -6_000, self_fence: None });
+        s.answered("n4.lab", NodeSurvey::Answered { program: Some(program()), skew_ms: -6_000, self_fence: None });
     }),
 ];

@@ -120,7 +120,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         // If no level answers, `device-no-answer` is found instead.
         if view.power.get(node).is_some_and(Result::is_ok) {
             for silent in asked.iter().filter(|asked| asked.power.is_none()) {
-                let what = format!("level {}, {}: {}", silent.level, silent.device, silent.said);
+                let what = format!("level {}, {}: {}", silent.level, silent.device, silent.text);
                 findings.add("level-no-answer", node, what);
             }
         }
@@ -222,7 +222,7 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
 fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
     let Some(Ok(survey)) = &view.survey else { return (Grade::Unknown, None) };
     let is_silent =
-        |(name, found): &(&NodeName, &NodeSurvey)| *name != target && matches!(found, NodeSurvey::Silent(_));
+        |(name, found): &(&NodeName, &NodeSurvey)| *name != target && matches!(found, NodeSurvey::NoAnswer(_));
     if survey.nodes.iter().any(|all| is_silent(&all)) {
         return (Grade::Unknown, None);
     }
@@ -230,7 +230,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
     let Some(of_target) = address(target) else { return (Grade::Unknown, None) };
     let is_here = view.host.node.as_ref() == Some(target);
     let self_fence = match survey.nodes.get(target) {
-        Some(NodeSurvey::Says { self_fence, .. }) => self_fence.clone(),
+        Some(NodeSurvey::Answered { self_fence, .. }) => self_fence.clone(),
         None if is_here => survey.own_self_fence.clone().map(|self_fence| DatedSelfFenceReport {
             self_fence,
             age_ms: 0,

@@ -35,7 +35,7 @@ fn self_fence(node: u8) -> DatedSelfFenceReport {
 fn says(self_fence: Option<DatedSelfFenceReport>) -> NodeSurvey {
     let program =
         Program { version: "0.1.0".into(), config: Some("a".into()), digest: None, wall_ms: 1, remote_key: None };
-    NodeSurvey::Says { program: Some(program), skew_ms: 0, self_fence }
+    NodeSurvey::Answered { program: Some(program), skew_ms: 0, self_fence }
 }
 
 const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
@@ -125,7 +125,7 @@ fn shunning_is_judged_as_in_a_fencing() {
     let mut scene = Scene::healthy();
     scene.shunning();
     for node in [3, 4] {
-        scene.said(&format!("n{node}.lab"), says(Some(self_fence(node))));
+        scene.answered(&format!("n{node}.lab"), says(Some(self_fence(node))));
     }
     scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_self_fence = Some(self_fence(1).self_fence);
     let found = told(scene);
@@ -138,8 +138,8 @@ fn shunning_is_judged_as_in_a_fencing() {
 
     let mut scene = Scene::healthy();
     scene.shunning();
-    scene.said("n3.lab", says(Some(self_fence(3))));
-    scene.said("n4.lab", NodeSurvey::Silent("no answer".into()));
+    scene.answered("n3.lab", says(Some(self_fence(3))));
+    scene.answered("n4.lab", NodeSurvey::NoAnswer("no answer".into()));
     let view = scene.read();
     let of = |node: &str| notes(&view).into_iter().find(|note| note.nodes.contains(&name(node))).unwrap().grade;
     assert_eq!((of("n3.lab"), of("n4.lab")), (Grade::Unknown, Grade::Isolated), "the target itself need not answer");
@@ -151,7 +151,7 @@ fn who_is_refused_does_not_count_among_those_who_refuse() {
     let bounded = |shunned: &[&str]| {
         let mut scene = Scene::healthy();
         scene.shunning();
-        scene.said("n4.lab", says(Some(self_fence(4))));
+        scene.answered("n4.lab", says(Some(self_fence(4))));
         for node in shunned {
             scene.view.host.shunned.insert(name(node), "x".into());
             scene.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.remove(&name(node));
@@ -171,7 +171,7 @@ fn with_a_disk_outside_of_the_cluster_only_a_self_fence_counts() {
     let mut scene = Scene::healthy();
     scene.shunning();
     scene.config.insert_str(0, "minimum_grade = \"isolated\"\n");
-    scene.said("n4.lab", says(Some(self_fence(4))));
+    scene.answered("n4.lab", says(Some(self_fence(4))));
     for node in ["n3.lab", "n4.lab"] {
         scene.view.not_isolated.insert(name(node), "web.lab (rbd) has a disk outside of the cluster".into());
     }

@@ -82,7 +82,7 @@ fn why_role_refused(view: &CheckInput) -> Option<String> {
         return None;
     }
     let own = ganeti.serial;
-    match &view.host.heard {
+    match &view.host.newer_config {
         Ok(heard) => heard.as_ref().filter(|heard| heard.is_missed(own)).map(|heard| {
             format!(
                 "{} was named master with the serial {}, and the configuration here has {own}",

@@ -111,7 +111,7 @@ pub struct Host {
     /// State files of gnt-ha that are damaged or cannot be read, each with the reason.
     pub unreadable: Vec<String>,
     /// The newer configuration of which this host has a record, or the reason why that record cannot be read.
-    pub heard: Result<Option<NewerConfig>, String>,
+    pub newer_config: Result<Option<NewerConfig>, String>,
     /// The nodes that this host shuns, each with the program that began it.
     pub shunned: BTreeMap<NodeName, String>,
     /// The settings by which systemd opens the watchdog of a host with self-fencing, as systemd prints them.

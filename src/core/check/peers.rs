@@ -24,9 +24,9 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     };
     for (node, found) in &survey.nodes {
         match (found, is_candidate(node)) {
-            (NodeSurvey::Silent(why), true) => findings.add("candidate-program-no-answer", node, why.as_str()),
-            (NodeSurvey::Silent(why), false) => findings.add("node-program-no-answer", node, why.as_str()),
-            (NodeSurvey::Says { program, skew_ms, .. }, _) => {
+            (NodeSurvey::NoAnswer(why), true) => findings.add("candidate-program-no-answer", node, why.as_str()),
+            (NodeSurvey::NoAnswer(why), false) => findings.add("node-program-no-answer", node, why.as_str()),
+            (NodeSurvey::Answered { program, skew_ms, .. }, _) => {
                 if skew_ms.unsigned_abs() > SKEW_MS {
                     let way = if *skew_ms > 0 { "ahead of" } else { "behind" };
                     findings.add(
@@ -136,8 +136,8 @@ fn decided<'a>(program: &'a Program, own: &'a Program) -> Option<&'a str> {
 
 fn programs(survey: &Survey) -> impl Iterator<Item = (&NodeName, &Program)> {
     survey.nodes.iter().filter_map(|(node, found)| match found {
-        NodeSurvey::Says { program, .. } => Some((node, program.as_ref()?)),
-        NodeSurvey::Silent(_) => None,
+        NodeSurvey::Answered { program, .. } => Some((node, program.as_ref()?)),
+        NodeSurvey::NoAnswer(_) => None,
     })
 }
 

@@ -98,7 +98,7 @@ impl Scene {
             pause: None,
             breaker: None,
             unreadable: vec![],
-            heard: Ok(None),
+            newer_config: Ok(None),
             shunned: BTreeMap::new(),
             systemd_watchdogs: vec![],
             not_enabled: vec![],
@@ -215,7 +215,7 @@ impl Scene {
 
 /// Returns a device that has answered, with the host on.
 pub(super) fn device(level: usize, name: &str) -> DeviceAnswer {
-    DeviceAnswer { level, device: name.into(), power: Some(Power::On), said: "on".into(), advice: None }
+    DeviceAnswer { level, device: name.into(), power: Some(Power::On), text: "on".into(), advice: None }
 }
 
 /// The second level of [`Scene::with_pdu`].
@@ -241,7 +241,7 @@ pub(super) fn other() -> Program {
 }
 
 fn says() -> NodeSurvey {
-    NodeSurvey::Says { program: Some(program()), skew_ms: 400, self_fence: None }
+    NodeSurvey::Answered { program: Some(program()), skew_ms: 400, self_fence: None }
 }
 
 impl Scene {
@@ -256,7 +256,7 @@ impl Scene {
         let asked = self.view.devices.get_mut(&name(node)).unwrap();
         let said = if power.is_some() { "read" } else { "no answer" };
         let all = asked.iter_mut().filter(|one| one.level == level);
-        all.for_each(|one| (one.power, one.said) = (power, said.into()));
+        all.for_each(|one| (one.power, one.text) = (power, said.into()));
         let read = crate::core::survey::power_of(asked).map(|power| (power, Grade::Unknown));
         self.view.power.insert(name(node), read);
     }
@@ -268,7 +268,7 @@ impl Scene {
     }
 
     /// Sets the answer of a node to the survey.
-    pub(super) fn said(&mut self, node: &str, found: NodeSurvey) {
+    pub(super) fn answered(&mut self, node: &str, found: NodeSurvey) {
         self.view.survey.as_mut().unwrap().as_mut().unwrap().nodes.insert(name(node), found);
     }
 }
@@ -283,7 +283,7 @@ fn a_healthy_cluster_has_no_finding() {
 fn a_regular_node_without_a_configuration_is_no_fault() {
     let mut scene = Scene::healthy();
     let none = Program { config: None, ..program() };
-    scene.said("n4.lab", NodeSurvey::Says { program: Some(none), skew_ms: 0, self_fence: None });
+    scene.answered("n4.lab", NodeSurvey::Answered { program: Some(none), skew_ms: 0, self_fence: None });
     assert_eq!(scene.found(), []);
 }
 
@@ -296,7 +296,7 @@ fn keys_for_remote_nodes_are_compared_where_they_count() {
         scene.remote(false);
         let mut changed = program();
         plant(&mut changed);
-        scene.said(node, NodeSurvey::Says { program: Some(changed), skew_ms: 0, self_fence: None });
+        scene.answered(node, NodeSurvey::Answered { program: Some(changed), skew_ms: 0, self_fence: None });
         scene
     };
     assert_eq!(with("n4.lab", |own| own.remote_key = None).found(), []);
@@ -310,7 +310,7 @@ fn keys_for_remote_nodes_are_compared_where_they_count() {
     assert_eq!(none.found(), [], "they have certificates");
     let mut scene = Scene::healthy();
     let other = Program { remote_key: Some("b".into()), ..program() };
-    scene.said("n3.lab", NodeSurvey::Says { program: Some(other), skew_ms: 0, self_fence: None });
+    scene.answered("n3.lab", NodeSurvey::Answered { program: Some(other), skew_ms: 0, self_fence: None });
     assert_eq!(scene.found(), [], "there is no connection");
 }
 
@@ -321,7 +321,7 @@ fn other_files_that_decide_the_same_are_a_note() {
     let mut scene = Scene::healthy();
     scene.property(DIGEST_PROPERTY, DIGEST);
     let commented = Program { digest: program().digest, ..other() };
-    scene.said("n2.lab", NodeSurvey::Says { program: Some(commented), skew_ms: 0, self_fence: None });
+    scene.answered("n2.lab", NodeSurvey::Answered { program: Some(commented), skew_ms: 0, self_fence: None });
     let view = scene.read();
     assert_eq!(check(&view), []);
     let told = notes(&view).into_iter().filter(|note| note.note == "configuration-file").map(|note| note.nodes);
@@ -337,7 +337,7 @@ fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
     let mut scene = Scene::healthy();
     scene.property(DIGEST_PROPERTY, DIGEST);
     scene.view.survey.as_mut().unwrap().as_mut().unwrap().own = other();
-    scene.said("n4.lab", NodeSurvey::Says { program: Some(other()), skew_ms: 0, self_fence: None });
+    scene.answered("n4.lab", NodeSurvey::Answered { program: Some(other()), skew_ms: 0, self_fence: None });
     let found = check(&scene.read());
     let found: Vec<String> =
         found.iter().map(|Finding { rule, about, what, .. }| format!("{rule} {about}: {what}")).collect();
@@ -428,7 +428,7 @@ fn the_fix_names_what_it_is_about() {
 fn what_was_heard_is_found_where_it_keeps_the_role_away() {
     let found = |serial: u64, missed: bool, plant: &dyn Fn(&mut Scene)| {
         let mut scene = Scene::healthy();
-        scene.view.host.heard = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
+        scene.view.host.newer_config = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
         plant(&mut scene);
         let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
         found.map(|one| (one.what, one.fix.ends_with("rm /var/lib/gnt-ha/newer-config.json")))

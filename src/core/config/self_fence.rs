@@ -87,7 +87,7 @@ impl SelfFenceConfig {
         if self.drift_ppm > 100_000 {
             return Err("drift_ppm is above 100000: no clock is wrong by more than a tenth".to_owned());
         }
-        let bound = self.terms().bound();
+        let bound = self.terms().wait_time();
         // The rest is for sending the order to every node.
         let most = GANETI_TIMEOUT - Duration::from_secs(15);
         if bound > most {

@@ -15,9 +15,9 @@ pub enum OfflinePlan {
     /// Submit this job.
     Submit(OfflineJob),
     /// The record is so already.
-    AlreadySo,
+    AlreadyRecorded,
     /// This host cannot do it, for this reason.
-    Left(String),
+    NotFromHere(String),
 }
 
 /// The job that records a node offline.
@@ -60,17 +60,17 @@ impl OfflineJob {
 #[must_use]
 pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &NodeName) -> OfflinePlan {
     let Some(master) = config.master() else {
-        return OfflinePlan::Left("Ganeti's configuration names no master".to_owned());
+        return OfflinePlan::NotFromHere("Ganeti's configuration names no master".to_owned());
     };
     if node.name == *master {
-        return OfflinePlan::Left(format!("{} is Ganeti's master: its successor has to record it", node.name));
+        return OfflinePlan::NotFromHere(format!("{} is Ganeti's master: its successor has to record it", node.name));
     }
     if !master.as_str().eq_ignore_ascii_case(here.as_str()) {
-        return OfflinePlan::Left(format!("the master, {master}, has to record it, and this is {here}"));
+        return OfflinePlan::NotFromHere(format!("the master, {master}, has to record it, and this is {here}"));
     }
     let powered = powered.filter(|_| node.oob_program.is_some());
     if node.offline && powered.is_none_or(|powered| node.powered == powered) {
-        return OfflinePlan::AlreadySo;
+        return OfflinePlan::AlreadyRecorded;
     }
     OfflinePlan::Submit(OfflineJob {
         node: node.name.clone(),
@@ -112,7 +112,7 @@ mod tests {
     fn what_nobody_saw_of_the_power_is_not_recorded() {
         let OfflinePlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
         assert_eq!(job.powered, None);
-        assert_eq!(planned_of("n3.lab", "n1.lab", None), OfflinePlan::AlreadySo);
+        assert_eq!(planned_of("n3.lab", "n1.lab", None), OfflinePlan::AlreadyRecorded);
     }
 
     #[test]
@@ -125,12 +125,12 @@ mod tests {
     /// The next master records the dead master, never a job that cannot run.
     #[test]
     fn nobody_records_the_master_and_only_the_master_records() {
-        assert!(matches!(planned("n1.lab", "n1.lab"), OfflinePlan::Left(_)));
-        assert!(matches!(planned("n2.lab", "n3.lab"), OfflinePlan::Left(_)));
+        assert!(matches!(planned("n1.lab", "n1.lab"), OfflinePlan::NotFromHere(_)));
+        assert!(matches!(planned("n2.lab", "n3.lab"), OfflinePlan::NotFromHere(_)));
     }
 
     #[test]
     fn what_is_recorded_is_not_recorded_again() {
-        assert_eq!(planned("n3.lab", "n1.lab"), OfflinePlan::AlreadySo);
+        assert_eq!(planned("n3.lab", "n1.lab"), OfflinePlan::AlreadyRecorded);
     }
 }

@@ -211,9 +211,9 @@ fn fence(tag: &BytesStart<'_>) -> Option<(NodeName, Fence)> {
         },
         completed_ms: completed_ms(&attribute(tag, "completed")),
         delegate: match attribute(tag, "delegate").as_str() {
-            "" => Delegate::Nobody,
+            "" => Delegate::Unnamed,
             Delegate::HUMAN => Delegate::Human,
-            host => NodeName::new(host).map_or(Delegate::Nobody, Delegate::Host),
+            host => NodeName::new(host).map_or(Delegate::Unnamed, Delegate::Host),
         },
     };
     Some((name(tag, "target")?, fence))

@@ -138,7 +138,7 @@ impl Simulation {
     /// Returns the node on which `role`, or an instance of it, would be started or promoted. The last such action
     /// counts, which is the promotion.
     #[must_use]
-    pub fn taker(&self, role: &str) -> Option<&str> {
+    pub fn promoted_on(&self, role: &str) -> Option<&str> {
         self.steps.iter().rev().find_map(|step| match step {
             SimulatedAction::Resource { resource, action, node }
                 if matches!(action.as_str(), "start" | "promote") && resource.split(':').next() == Some(role) =>
@@ -195,7 +195,7 @@ mod tests {
         let outlook = Simulation::parse(DEATH).unwrap();
         let dead = outlook.fenced();
         assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
-        assert_eq!((outlook.taker("gnt-ha-master"), outlook.taker("gnt-ha")), (Some("n3.lab"), None));
+        assert_eq!((outlook.promoted_on("gnt-ha-master"), outlook.promoted_on("gnt-ha")), (Some("n3.lab"), None));
         let [n1, n2] = ["n1.lab", "n2.lab"].map(PacemakerName::of_test);
         assert_eq!(unexpected_fencing(Some(&n2), &dead), None);
         assert_eq!(unexpected_fencing(None, &dead).unwrap(), "n2.lab would be fenced at once");

@@ -79,7 +79,7 @@ pub enum Delegate {
     /// `watchdog`: the node is trusted to have reset itself.
     Watchdog,
     /// The history does not say.
-    Nobody,
+    Unnamed,
 }
 
 impl Delegate {
@@ -94,7 +94,7 @@ impl Serialize for Delegate {
             Self::Host(name) => name.serialize(serializer),
             Self::Human => serializer.serialize_str(Self::HUMAN),
             Self::Watchdog => serializer.serialize_str(WATCHDOG),
-            Self::Nobody => serializer.serialize_none(),
+            Self::Unnamed => serializer.serialize_none(),
         }
     }
 }

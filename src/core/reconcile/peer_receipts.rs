@@ -55,11 +55,11 @@ pub fn add(
 
 /// Returns a host's own receipts of fencings of the nodes in `asked`, the newest [`EACH_MOST`] of each.
 #[must_use]
-pub fn tell(stories: &[ActionRecord], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
+pub fn tell(actions: &[ActionRecord], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
     let of = |node: &NodeName| {
-        let mut own = PowerReceipt::all_of(stories, node, all);
-        own.retain(|removal| removal.by_fencer && !removal.unfinished);
-        own.sort_by_key(|removal| std::cmp::Reverse(removal.ended_ms));
+        let mut own = PowerReceipt::all_of(actions, node, all);
+        own.retain(|receipt| receipt.by_fencer && !receipt.unfinished);
+        own.sort_by_key(|receipt| std::cmp::Reverse(receipt.ended_ms));
         own.truncate(EACH_MOST);
         (node.clone(), own)
     };
@@ -84,8 +84,8 @@ pub fn most(node: &Node, config: Option<&Config>) -> Grade {
 }
 
 /// Adds to `node` the accepted ones of the receipts that `host` reported of its own fencings of it; see [`taken`].
-pub fn take(node: &mut NodeState, host: &NodeName, told: &[PowerReceipt], most: Grade, all: &[NodeName]) {
-    let found = taken(&node.ways, &node.fences, &node.receipts, (host, told), most, all);
+pub fn take(node: &mut NodeState, host: &NodeName, reported: &[PowerReceipt], most: Grade, all: &[NodeName]) {
+    let found = taken(&node.ways, &node.fences, &node.receipts, (host, reported), most, all);
     node.receipts.extend(found);
 }
 
@@ -99,7 +99,7 @@ pub fn taken(
     ways: &Ways,
     fences: &[Fence],
     own: &[PowerReceipt],
-    (host, told): (&NodeName, &[PowerReceipt]),
+    (host, reported): (&NodeName, &[PowerReceipt]),
     most: Grade,
     all: &[NodeName],
 ) -> Vec<PowerReceipt> {
@@ -113,12 +113,12 @@ pub fn taken(
     };
     let mut taken: BTreeSet<String> = own.iter().map(|own| own.id.clone()).collect();
     for at_ms in fences.iter().filter(is_its).filter_map(|fence| fence.completed_ms) {
-        let apart = |removal: &&PowerReceipt| removal.ended_ms.abs_diff(at_ms);
-        let near = told.iter().filter(|removal| {
-            removal.by_fencer
-                && matches!(removal.outcome, Outcome::Done | Outcome::Unchanged | Outcome::OffOnly)
-                && apart(removal) <= SAME_MS
-                && !taken.contains(&removal.id)
+        let apart = |receipt: &&PowerReceipt| receipt.ended_ms.abs_diff(at_ms);
+        let near = reported.iter().filter(|receipt| {
+            receipt.by_fencer
+                && matches!(receipt.outcome, Outcome::Done | Outcome::Unchanged | Outcome::OffOnly)
+                && apart(receipt) <= SAME_MS
+                && !taken.contains(&receipt.id)
         });
         if let Some(nearest) = near.min_by_key(apart) {
             taken.insert(nearest.id.clone());

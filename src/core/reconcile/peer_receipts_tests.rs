@@ -17,7 +17,7 @@ fn all() -> Vec<NodeName> {
     ["n1.lab", "n2.lab", "n3.lab"].map(name).to_vec()
 }
 
-fn removal(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
+fn receipt(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
     let (action, outcome, proven_by) = (Action::Off, Outcome::Done, "bmc".to_owned());
     PowerReceipt { id: id.to_owned(), action, outcome, grade, proven_by, ended_ms, by_fencer: true, unfinished: false }
 }
@@ -83,7 +83,7 @@ fn the_receipt_of_whoever_fenced_is_asked_for_and_counts() {
     let mut state = state("n2");
     assert_eq!(to_ask(&decided(&state), &state.here, &all()), [(name("n2.lab"), vec![name("n3.lab")])].into());
     assert_eq!(recorded(&state), (Grade::Bounded, None));
-    take(&mut state.nodes[2], &name("n2.lab"), &[removal("a-1", NOW - 6_000, Grade::Off)], Grade::Off, &all());
+    take(&mut state.nodes[2], &name("n2.lab"), &[receipt("a-1", NOW - 6_000, Grade::Off)], Grade::Off, &all());
     assert_eq!(recorded(&state), (Grade::Off, Some(false)));
     assert!(to_ask(&decided(&state), &state.here, &all()).is_empty(), "it is known now");
 }
@@ -103,7 +103,7 @@ fn nobody_else_is_asked() {
 /// node give.
 #[test]
 fn what_is_told_is_believed_within_limits() {
-    let off = || removal("a-1", NOW - 6_000, Grade::Off);
+    let off = || receipt("a-1", NOW - 6_000, Grade::Off);
     let weakest = (Grade::Bounded, None);
     for (host, told, most, expected) in [
         ("n2.lab", off(), Grade::Bounded, weakest),
@@ -130,7 +130,7 @@ fn what_is_told_is_believed_within_limits() {
     assert!(state.nodes[2].receipts.is_empty());
     // A fencing gets one receipt: the nearest.
     let mut state = self::state("n2");
-    let told = [removal("a-1", NOW - 40_000, Grade::Off), removal("a-2", NOW - 6_000, Grade::Bounded)];
+    let told = [receipt("a-1", NOW - 40_000, Grade::Off), receipt("a-2", NOW - 6_000, Grade::Bounded)];
     take(&mut state.nodes[2], &name("n2.lab"), &told, Grade::Off, &all());
     assert_eq!(state.nodes[2].receipts.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a-2"]);
 }
@@ -189,11 +189,11 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
 #[test]
 fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
     let intent = Intent { action: Action::On, at: Timestamp { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
-    let stories = join_entries(vec![LogEntry::Intent(intent)], None);
-    let own = PowerReceipt::all_of(&stories, &name("n3.lab"), &all());
+    let actions = join_entries(vec![LogEntry::Intent(intent)], None);
+    let own = PowerReceipt::all_of(&actions, &name("n3.lab"), &all());
     let proven_by = "nobody".to_owned();
     let begun =
-        PowerReceipt { action: Action::On, outcome: Outcome::Unknown, proven_by, ..removal("a", NOW, Grade::Unknown) };
+        PowerReceipt { action: Action::On, outcome: Outcome::Unknown, proven_by, ..receipt("a", NOW, Grade::Unknown) };
     assert_eq!(own, [PowerReceipt { unfinished: true, ..begun }]);
-    assert!(tell(&stories, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
+    assert!(tell(&actions, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
 }

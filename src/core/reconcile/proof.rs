@@ -197,7 +197,7 @@ fn is_planned(receipt: &PowerReceipt) -> bool {
 fn pairs(fences: &[(&Fence, u64)], receipts: &[(&PowerReceipt, Worth)]) -> Vec<(usize, usize)> {
     let mut near: Vec<(u64, usize, usize)> = Vec::new();
     for (f, (fence, at_ms)) in fences.iter().enumerate() {
-        let by_device = matches!(fence.delegate, Delegate::Host(_) | Delegate::Nobody);
+        let by_device = matches!(fence.delegate, Delegate::Host(_) | Delegate::Unnamed);
         for (r, (receipt, _)) in receipts.iter().enumerate().filter(|_| by_device) {
             let apart = receipt.ended_ms.abs_diff(*at_ms);
             if apart <= SAME_MS && receipt.by_fencer {
@@ -236,7 +236,7 @@ fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, writte
         Delegate::Human => (Evidence::Confirmed.worth(), ProofSource::Human),
         Delegate::Watchdog => (Evidence::Watchdog.worth(), ProofSource::Watchdog),
         Delegate::Host(host) => (of_devices(), ProofSource::Device(Some(host.clone()))),
-        Delegate::Nobody => (of_devices(), ProofSource::Device(None)),
+        Delegate::Unnamed => (of_devices(), ProofSource::Device(None)),
     };
     Proof { keys: vec![key], at_ms, grade: worth.grade, word, powered: worth.powered, is_planned: false }
 }

@@ -170,7 +170,7 @@ fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_th
 #[test]
 fn what_sent_no_power_on_leaves_the_off() {
     let at = |action, outcome, ended_ms| PowerReceipt { action, outcome, ..receipt("b", ended_ms, Grade::Unknown) };
-    let by_hand = |removal| PowerReceipt { by_fencer: false, ..removal };
+    let by_hand = |receipt| PowerReceipt { by_fencer: false, ..receipt };
     let begun = |action, ended_ms| PowerReceipt { unfinished: true, ..at(action, Outcome::Unknown, ended_ms) };
     for other in [
         begun(Action::Off, 400_000),

@@ -135,7 +135,7 @@ impl ReconcileInput {
             node.member_since_ms = None;
             node.answers = Some(false);
             let (action, status) = (FenceAction::Off, FenceStatus::Success);
-            node.fences.push(Fence { action, status, completed_ms, delegate: Delegate::Nobody });
+            node.fences.push(Fence { action, status, completed_ms, delegate: Delegate::Unnamed });
         }
         self
     }
@@ -174,16 +174,16 @@ impl PowerReceipt {
     /// Returns the actions of gnt-ha's programs on `wanted`, one of Ganeti's nodes `all`. An action whose node name may
     /// mean another of these nodes is left out.
     #[must_use]
-    pub fn all_of(stories: &[ActionRecord], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
-        let same = |story: &&ActionRecord| node::means(&story.intent.node, wanted, all);
-        stories.iter().filter(same).map(Self::of).collect()
+    pub fn all_of(actions: &[ActionRecord], wanted: &NodeName, all: &[NodeName]) -> Vec<Self> {
+        let same = |action: &&ActionRecord| node::means(&action.intent.node, wanted, all);
+        actions.iter().filter(same).map(Self::of).collect()
     }
 
     /// Returns what an action record reports. A record without a receipt reports only that the action began. The parts
     /// of the action report the same again, and are left out.
     #[must_use]
-    pub fn of(story: &ActionRecord) -> Self {
-        let ActionRecord { intent, receipt, .. } = story;
+    pub fn of(action: &ActionRecord) -> Self {
+        let ActionRecord { intent, receipt, .. } = action;
         let receipt = receipt.as_ref();
         Self {
             id: intent.id.clone(),

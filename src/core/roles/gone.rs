@@ -175,7 +175,7 @@ mod tests {
     /// A fencing by a device that cuts a path, or of an unknown kind, is not enough to take the role without a vote.
     #[test]
     fn who_was_only_cut_off_is_not_gone() {
-        let by_device = Fence { delegate: Delegate::Nobody, ..fence(FenceAction::Off, 5_000) };
+        let by_device = Fence { delegate: Delegate::Unnamed, ..fence(FenceAction::Off, 5_000) };
         let absent = Some(Membership::Absent);
         for (kind, expected) in [
             (Kind::Power { reads_reboot: true }, true),
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn no_fencing_makes_itself_void() {
         let absent = Some(Membership::Absent);
-        let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Nobody, ..fence });
+        let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Unnamed, ..fence });
         let outcome = Outcome::Unknown;
         let begun = PowerReceipt { outcome, unfinished: true, ..receipt(Action::Reboot, Grade::Unknown, 4_500) };
         assert!(is_gone(absent, &fences, &[begun]));
@@ -248,7 +248,7 @@ mod tests {
     /// The on half of a fencing does not make it void, however coarse the time of the history is.
     #[test]
     fn the_on_half_of_a_reboot_is_part_of_it() {
-        let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Nobody, ..fence });
+        let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Unnamed, ..fence });
         let receipts = [receipt(Action::Off, Grade::Off, 9_000), receipt(Action::On, Grade::Unknown, 4_500)];
         assert!(is_gone(Some(Membership::Absent), &fences, &receipts));
         assert!(!is_gone(Some(Membership::Absent), &[], &receipts), "switched on by nobody's reboot");

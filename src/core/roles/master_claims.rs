@@ -90,7 +90,7 @@ pub enum Standing {
 impl Standing {
     /// Returns the other master of a newer configuration.
     #[must_use]
-    pub fn successor(&self) -> Option<&str> {
+    pub fn new_master(&self) -> Option<&str> {
         match self {
             Self::Outdated(master) => Some(master),
             Self::Undisputed | Self::Behind | Self::Disputed(_) | Self::Unconfirmed(_) => None,

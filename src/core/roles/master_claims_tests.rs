@@ -73,7 +73,7 @@ fn an_older_configuration_never_overrules_a_newer_one() {
         for served in [Served::Now, Served::ThisBoot] {
             assert_eq!(standing(&here(), words, served), Standing::Undisputed, "{words:?}");
         }
-        assert_eq!(standing(&here(), words, Served::Never).successor(), None, "it may take the role: {words:?}");
+        assert_eq!(standing(&here(), words, Served::Never).new_master(), None, "it may take the role: {words:?}");
         assert_eq!(disagreement(&here(), words), None, "full mode: {words:?}");
         assert_eq!(newer_copy(own_serial(words), words), None, "{words:?}");
         // The returned one may not take it.
@@ -96,7 +96,7 @@ fn of_nodes_that_do_not_serve_one_may_take_the_role() {
         let may = heard.iter().filter(|claim| {
             let (node, seen) = seen_by(&claim.from, &heard);
             let standing = standing(&node, &seen, Served::Never);
-            standing.successor().is_none() && standing.dispute().is_none()
+            standing.new_master().is_none() && standing.dispute().is_none()
         });
         assert_eq!(may.count(), 1, "{silent} is silent");
     }
@@ -155,7 +155,7 @@ fn the_word_of_a_shunned_node_never_counts() {
     for served in [Served::Now, Served::ThisBoot] {
         assert_eq!(standing(&here(), &returned, served), Standing::Undisputed, "{served:?}");
     }
-    assert_eq!(standing(&here(), &returned, Served::Never).successor(), None);
+    assert_eq!(standing(&here(), &returned, Served::Never).new_master(), None);
     assert_eq!(disagreement(&here(), &returned), None);
     assert_eq!(newer_copy(Some(110), &returned), None);
     assert_eq!(update_newer_config(None, 110, &returned), None);
@@ -182,7 +182,7 @@ fn equal_serials_with_different_masters_name_both() {
             what.contains("n2.lab names n2.lab (serial 101)") && what.contains("this node names n1.lab (serial 101)"),
             "{what}"
         );
-        assert_eq!(disputed.successor(), None, "nobody is overruled");
+        assert_eq!(disputed.new_master(), None, "nobody is overruled");
     }
     assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
     let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims("n2.lab", 101)];
@@ -322,7 +322,7 @@ fn any_served() -> impl Strategy<Value = Served> {
 /// take the role.
 fn taken(words: &[MasterClaim], served: Served) -> (Option<String>, bool) {
     let standing = standing(&here(), words, served);
-    (standing.successor().map(str::to_owned), standing.dispute().is_some())
+    (standing.new_master().map(str::to_owned), standing.dispute().is_some())
 }
 
 proptest! {
@@ -360,8 +360,8 @@ proptest! {
         let older = more.into_iter().filter(|word| word.serial < own);
         let all: Vec<MasterClaim> = words.iter().cloned().chain(older).collect();
         let before = standing(&here(), &words, Served::Now);
-        if before.successor().is_none() {
-            prop_assert!(standing(&here(), &all, Served::Now).successor().is_none());
+        if before.new_master().is_none() {
+            prop_assert!(standing(&here(), &all, Served::Now).new_master().is_none());
         }
         if disagreement(&here(), &words).is_none() {
             prop_assert!(disagreement(&here(), &all).is_none());
@@ -371,7 +371,7 @@ proptest! {
     /// A master that serves is overruled only by a newer configuration that another node than its master has, too.
     #[test]
     fn a_successor_is_another_node_with_a_newer_configuration(words in any_words(), served in any_served()) {
-        if let Some(other) = standing(&here(), &words, served).successor() {
+        if let Some(other) = standing(&here(), &words, served).new_master() {
             prop_assert!(other != "n1.lab");
             let of_it = || peers(&words).filter(|word| word.master == other);
             prop_assert!(own_serial(&words).is_none_or(|own| of_it().any(|word| word.serial >= own)));

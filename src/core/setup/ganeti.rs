@@ -21,7 +21,7 @@ pub const TAG_HEALTH: [&str; 3] = ["gnt-cluster", "add-tags", HEALTH];
 pub(super) fn oob_program(ganeti: &GanetiConfig) -> Part {
     let without = ganeti.nodes().iter().filter(|node| node.oob_program.is_none()).count();
     let state = match without {
-        0 => PartState::Same,
+        0 => PartState::Unchanged,
         _ if without == ganeti.nodes().len() => PartState::Add,
         some => PartState::Change(format!("{some} of {} nodes have none", ganeti.nodes().len())),
     };
@@ -31,7 +31,7 @@ pub(super) fn oob_program(ganeti: &GanetiConfig) -> Part {
 /// Returns the part for the health tag. Without it no node's health is published, and Pacemaker assumes that each node
 /// is well.
 pub(super) fn health(ganeti: &GanetiConfig) -> Part {
-    let state = if ganeti.tags().iter().any(|tag| tag == HEALTH) { PartState::Same } else { PartState::Add };
+    let state = if ganeti.tags().iter().any(|tag| tag == HEALTH) { PartState::Unchanged } else { PartState::Add };
     part(format!("Ganeti's tag by which each node's health is published ({HEALTH})"), &TAG_HEALTH, state)
 }
 

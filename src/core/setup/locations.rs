@@ -23,7 +23,7 @@ fn by_score(resources: &Resources) -> Part {
     let id = format!("{PREFIX}fence-by-score");
     let is_it = |scored: &&Scored| scored.resource == device && scored.attribute == ATTRIBUTE;
     let state = match resources.scored.iter().find(is_it) {
-        Some(_) => PartState::Same,
+        Some(_) => PartState::Unchanged,
         None if resources.location_ids.contains(&id) => PartState::Change("it says something else".to_owned()),
         None => PartState::Add,
     };
@@ -52,7 +52,7 @@ pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
     let role = resources.agents("ganeti-master-role").next().map_or(made, |role| &role.outer);
     let id = format!("{PREFIX}master-off-remotes");
     let state = if resources.by_kind.iter().any(|location| location.resource == role && location.kind == KIND) {
-        PartState::Same
+        PartState::Unchanged
     } else if resources.location_ids.contains(&id) {
         PartState::Change("it says something else".to_owned())
     } else {

@@ -215,8 +215,8 @@ fn alert(resources: &Resources) -> Part {
         pcs: vec![format!("pcs alert create path={ALERT_AGENT} id={ALERT}")],
         crm: vec![format!("alert {ALERT} {ALERT_AGENT}")],
         state: match (ours, theirs) {
-            (_, Some((id, _))) => PartState::Kept(format!("{id} does it")),
-            (Some((_, path)), None) if path == ALERT_AGENT => PartState::Same,
+            (_, Some((id, _))) => PartState::Foreign(format!("{id} does it")),
+            (Some((_, path)), None) if path == ALERT_AGENT => PartState::Unchanged,
             (Some((_, path)), None) => PartState::Change(format!("its path is {path}")),
             (None, None) => PartState::Add,
         },

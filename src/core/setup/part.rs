@@ -62,11 +62,11 @@ pub enum PartState {
     /// It is there, and ours, and no longer wanted.
     Remove(String),
     /// It is there as it should be.
-    Same,
+    Unchanged,
     /// Somebody else's does the same, and is left as it is.
-    Kept(String),
+    Foreign(String),
     /// It is not so, and this program cannot make it so.
-    ByHand(String),
+    Manual(String),
 }
 
 impl PartState {
@@ -79,7 +79,7 @@ impl PartState {
     /// Whether somebody else has to do it.
     #[must_use]
     pub const fn is_by_hand(&self) -> bool {
-        matches!(self, Self::ByHand(_))
+        matches!(self, Self::Manual(_))
     }
 
     /// Whether something is to be taken away.
@@ -105,7 +105,7 @@ pub(super) const ALERT: &str = "gnt-ha-alert";
 /// Compares an element of ours with what is there, as both are read.
 pub(super) fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resources) -> PartState {
     if let Some(theirs) = theirs {
-        return PartState::Kept(format!("{} does it", theirs.outer));
+        return PartState::Foreign(format!("{} does it", theirs.outer));
     }
     let Some(there) = resources.primitives.iter().find(|primitive| primitive.outer == outer) else {
         let other_kind = resources
@@ -113,12 +113,12 @@ pub(super) fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resource
             .iter()
             .find(|primitive| outer.starts_with(&primitive.id) || primitive.outer.starts_with(outer));
         return other_kind.filter(|other| other.id == MASTER).map_or(PartState::Add, |other| {
-            PartState::Kept(format!("{} does it in the other form (gnt-ha setup --remove, then again)", other.outer))
+            PartState::Foreign(format!("{} does it in the other form (gnt-ha setup --remove, then again)", other.outer))
         });
     };
     let whole = format!("<cib><configuration><resources>{xml}</resources></configuration></cib>");
     let wanted = Resources::parse(&whole).ok().and_then(|read| read.primitives.into_iter().next());
     let differs =
         wanted.as_ref().map_or_else(|| Some("it cannot be compared".to_owned()), |wanted| differs(wanted, there));
-    differs.map_or(PartState::Same, PartState::Change)
+    differs.map_or(PartState::Unchanged, PartState::Change)
 }

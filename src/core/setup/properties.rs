@@ -52,9 +52,9 @@ fn fencing(what: FencingProperty, value: &str, resources: &Resources) -> Vec<Par
         return vec![property(wanted, value, resources)];
     }
     let state = if is_same(wanted, value, &of_other) {
-        PartState::Same
+        PartState::Unchanged
     } else {
-        PartState::Kept(format!("it is {of_other}, as {other}"))
+        PartState::Foreign(format!("it is {of_other}, as {other}"))
     };
     vec![Part { state, ..property(wanted, value, resources) }]
 }
@@ -62,9 +62,9 @@ fn fencing(what: FencingProperty, value: &str, resources: &Resources) -> Vec<Par
 fn property(name: &str, value: &str, resources: &Resources) -> Part {
     let state = match resources.property(&[name]) {
         None => PartState::Add,
-        Some(there) if is_same(name, value, there) => PartState::Same,
+        Some(there) if is_same(name, value, there) => PartState::Unchanged,
         // A value that the administrator has set stays: `gnt-ha check` reports a time budget that does not fit.
-        Some(there) => PartState::Kept(format!("it is {there}")),
+        Some(there) => PartState::Foreign(format!("it is {there}")),
     };
     Part {
         what: format!("property {name} = {value}"),
@@ -125,12 +125,12 @@ fn copied(
     let tool = format!("crm_attribute --name {name}");
     let (xml, change, state) = match (&wanted, there) {
         (None, None) => return None,
-        (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), PartState::Same),
+        (Some(wanted), Some(there)) if wanted == there => (String::new(), String::new(), PartState::Unchanged),
         // The first of two properties counts, so one of gnt-ha beside it would have no effect.
         (_, Some(_)) if !is_ours => (
             String::new(),
             String::new(),
-            PartState::ByHand(format!("it is set elsewhere: {tool} --delete, then again")),
+            PartState::Manual(format!("it is set elsewhere: {tool} --delete, then again")),
         ),
         (Some(wanted), there) => (
             format!("  <nvpair id=\"{id}\" name=\"{name}\" value=\"{wanted}\"/>"),

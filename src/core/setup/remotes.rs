@@ -143,7 +143,7 @@ pub(super) fn remotes(
     for node in ganeti.nodes() {
         let part = match there.connection(node) {
             Some(remote) if node.master_candidate => Some(Part {
-                state: PartState::ByHand(format!(
+                state: PartState::Manual(format!(
                     "it is a remote node ({}), which fences nobody and cannot become the master",
                     remote.outer
                 )),
@@ -177,7 +177,7 @@ fn candidate(node: &Node) -> Part {
         xml: String::new(),
         pcs: vec![format!("pcs cluster node add {}", node.name)],
         crm: vec![format!("# crm cluster add {}", node.name)],
-        state: PartState::ByHand("Pacemaker does not know it: add it to corosync's nodes".to_owned()),
+        state: PartState::Manual("Pacemaker does not know it: add it to corosync's nodes".to_owned()),
     }
 }
 
@@ -212,16 +212,16 @@ fn connection(
     let state = match there {
         // If a connection does not start, because of its key or another fault, Pacemaker fences the node with
         // everything that runs there.
-        None if unreached.is_some() => PartState::ByHand(format!(
+        None if unreached.is_some() => PartState::Manual(format!(
             "it cannot be connected to at {server} port {PORT}: {}; have pacemaker_remote run there, with the cluster's authkey, or where \
              it has certificates make the connection yourself",
             unreached.unwrap_or_default()
         )),
-        None if !is_id => PartState::ByHand("its name is no id for a resource: it begins with a figure".to_owned()),
-        None if other_key.is_some() => PartState::ByHand(other_key.unwrap_or_default().to_owned()),
+        None if !is_id => PartState::Manual("its name is no id for a resource: it begins with a figure".to_owned()),
+        None if other_key.is_some() => PartState::Manual(other_key.unwrap_or_default().to_owned()),
         Some(there) if !is_ours(there) => match state(&xml, name, None, resources) {
-            PartState::Same => PartState::Same,
-            _ => PartState::Kept(format!("{} does it", there.outer)),
+            PartState::Unchanged => PartState::Unchanged,
+            _ => PartState::Foreign(format!("{} does it", there.outer)),
         },
         _ => state(&xml, name, None, resources),
     };

@@ -52,7 +52,7 @@ fn what_was_applied_is_the_same_afterwards() {
             assert!(first[1..].iter().all(|part| part.state == PartState::Add), "{first:#?}");
             let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
             assert!(
-                second.iter().all(|part| part.state == PartState::Same || part.pcs == [TAG_HEALTH.join(" ")]),
+                second.iter().all(|part| part.state == PartState::Unchanged || part.pcs == [TAG_HEALTH.join(" ")]),
                 "{second:#?}"
             );
             assert_eq!(second.len(), first.len());
@@ -73,11 +73,11 @@ fn what_was_typed_is_the_same_afterwards() {
         .replace("\"Promoted\"", "\"Master\"");
     let again = |cib: &str| plan(&Resources::parse(&format!("<cib>{cib}</cib>")).unwrap(), &ganeti(3, 3), wish);
     let second = again(&typed);
-    assert!(second.iter().all(|part| part.state == PartState::Same), "{second:#?}");
+    assert!(second.iter().all(|part| part.state == PartState::Unchanged), "{second:#?}");
     // A different time is a difference.
     let shorter =
         again(&typed.replace("timeout=\"300s\"", "timeout=\"300\"").replace("interval=\"10s\"", "interval=\"10\""));
-    assert!(shorter.iter().all(|part| part.state == PartState::Same), "{shorter:#?}");
+    assert!(shorter.iter().all(|part| part.state == PartState::Unchanged), "{shorter:#?}");
     let other = again(&typed.replace("timeout=\"300s\"", "timeout=\"300ms\""));
     assert!(other.iter().any(|part| matches!(part.state, PartState::Change(_))), "{other:#?}");
 }
@@ -113,10 +113,10 @@ fn what_was_changed_by_hand_is_said() {
         SetupOptions { primitive: true, ..SetupOptions::default() },
     );
     let states: Vec<&PartState> =
-        again.iter().map(|part| &part.state).filter(|state| **state != PartState::Same).collect();
+        again.iter().map(|part| &part.state).filter(|state| **state != PartState::Unchanged).collect();
     assert_eq!(states, [&PartState::Change("start: timeout is 20s, not 300s".into())]);
     let other_form = plan(&merged(&parts), &ganeti(3, 3), SetupOptions::default());
-    assert!(other_form.iter().any(|part| matches!(&part.state, PartState::Kept(why) if why.contains("other form"))));
+    assert!(other_form.iter().any(|part| matches!(&part.state, PartState::Foreign(why) if why.contains("other form"))));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn all_of_it_can_be_taken_away() {
 fn ganeti_is_told_of_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
     let with = ganeti(3, 3);
-    assert_eq!(plan(&empty, &with, SetupOptions::default())[0].state, PartState::Same);
+    assert_eq!(plan(&empty, &with, SetupOptions::default())[0].state, PartState::Unchanged);
     let text = r#"{"version": 3000000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}}, "nodes": {
         "u1": {"name": "n1.lab", "group": "g", "master_candidate": true, "ndparams": {"oob_program": "/x/oob"}},
         "u2": {"name": "n2.lab", "group": "g", "master_candidate": true, "ndparams": {}}}}"#;
@@ -164,7 +164,7 @@ fn where_the_device_may_run_does_not_depend_on_who_is_a_candidate() {
     for now in [ganeti(4, 4), ganeti(4, 1), ganeti(3, 3), ganeti(5, 2)] {
         let parts = of_nodes(&made, &now);
         let parts: Vec<&Part> = parts.iter().filter(|part| part.section == "constraints").collect();
-        assert!(!parts.is_empty() && parts.iter().all(|part| part.state == PartState::Same), "{parts:#?}");
+        assert!(!parts.is_empty() && parts.iter().all(|part| part.state == PartState::Unchanged), "{parts:#?}");
     }
 }
 
@@ -210,7 +210,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
         let there = whole(&made);
         let kinds: Vec<_> = there.by_kind.iter().map(|kept| (kept.resource.as_str(), kept.kind.as_str())).collect();
         assert_eq!(kinds, [(role, "remote")]);
-        assert_eq!(of(plan(&there, &twenty, wish)).unwrap().state, PartState::Same);
+        assert_eq!(of(plan(&there, &twenty, wish)).unwrap().state, PartState::Unchanged);
         assert!(of_nodes(&there, &twenty).iter().all(|part| !part.xml.contains(ID)), "no hook changes it");
         assert!(removal(&there).contains(&format!("<rsc_location id=\"{ID}\"/>")));
         for (from, to) in [
@@ -224,10 +224,10 @@ fn the_master_role_never_runs_on_a_remote_node() {
             assert_eq!(changed.state, PartState::Change("it says something else".into()), "{to}");
         }
         // An equal constraint that gnt-ha has not made is enough, also for a role that gnt-ha has not made.
-        assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Same);
+        assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Unchanged);
         let theirs = plan(&whole(&made.replace("gnt-ha-master", "theirs")), &twenty, wish);
         assert!(
-            theirs.iter().all(|part| part.section != "constraints" || part.state == PartState::Same),
+            theirs.iter().all(|part| part.section != "constraints" || part.state == PartState::Unchanged),
             "{theirs:#?}"
         );
     }
@@ -254,7 +254,7 @@ fn the_copy_of_the_programs_follows_ganeti() {
         let parts = of_nodes(&Resources::parse(cib).unwrap(), &with(own));
         parts.into_iter().find(|part| part.section == "crm_config").unwrap()
     };
-    assert_eq!(of_nodes(&made, "/x/oob").state, PartState::Same);
+    assert_eq!(of_nodes(&made, "/x/oob").state, PartState::Unchanged);
     let changed = of_nodes(&made, "/y/oob");
     assert_eq!(changed.state, PartState::Change("it is not so for n2.lab".into()));
     assert!(changed.xml.contains("value=\"/x/oob,n1.lab+,/y/oob,n2.lab+\""), "{}", changed.xml);
@@ -267,7 +267,7 @@ fn the_copy_of_the_programs_follows_ganeti() {
     assert!(gone.state.is_removal());
     let elsewhere = made.replace("gnt-ha-options-gnt-ha-oob-programs", "cib-bootstrap-options-x");
     assert!(of_nodes(&elsewhere, "/y/oob").state.is_by_hand());
-    assert_eq!(of_nodes(&elsewhere, "/x/oob").state, PartState::Same);
+    assert_eq!(of_nodes(&elsewhere, "/x/oob").state, PartState::Unchanged);
 }
 
 /// The digest of the configuration is written only for an administrator, not by a hook. A host that becomes master with
@@ -281,7 +281,7 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
     let find = |parts: Vec<Part>| parts.into_iter().find(|part| part.what.contains("config-digest"));
     assert_eq!(find(of_nodes(&made, &ganeti(3, 3))), None, "left");
     assert_eq!(find(plan(&made, &ganeti(3, 3), SetupOptions::default())), None, "left");
-    assert_eq!(find(plan(&made, &ganeti(3, 3), wish(first))).unwrap().state, PartState::Same);
+    assert_eq!(find(plan(&made, &ganeti(3, 3), wish(first))).unwrap().state, PartState::Unchanged);
     let changed = find(plan(&made, &ganeti(3, 3), wish(other))).unwrap();
     assert!(
         matches!(&changed.state, PartState::Change(why) if why.contains("only if the one here is right")),
@@ -349,7 +349,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
     let again = plan(&applied, &many, wish);
-    assert!(again.iter().all(|part| part.state == PartState::Same), "{again:#?}");
+    assert!(again.iter().all(|part| part.state == PartState::Unchanged), "{again:#?}");
 
     // The elements of gnt-ha are removed, and no others.
     let all = removal(&applied);
@@ -359,10 +359,10 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(!removal(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
     let kept = plan(&theirs, &many, wish);
     let n17 = kept.iter().find(|part| part.what.starts_with("n17.lab ") && part.section == "resources").unwrap();
-    assert_eq!(n17.state, PartState::Same, "it is as it is wanted");
+    assert_eq!(n17.state, PartState::Unchanged, "it is as it is wanted");
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"").replace("\"60s\"", "\"90s\"");
     let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, wish);
-    assert!(kept.iter().any(|part| part.state == PartState::Kept("n17.lab does it".into())), "{kept:#?}");
+    assert!(kept.iter().any(|part| part.state == PartState::Foreign("n17.lab does it".into())), "{kept:#?}");
     // A remote node whose connection was removed is still among the nodes.
     let bare = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
     assert_eq!(remote(&plan(&Resources::parse(&bare).unwrap(), &many, wish)).len(), 10);
@@ -394,7 +394,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     let of = |node: &str| parts.iter().find(|part| part.what.starts_with(node) && part.section == "resources").unwrap();
     assert_eq!(of("n18.lab ").state, PartState::Add);
     assert!(
-        matches!(&of("n17.lab ").state, PartState::ByHand(why) if why.contains("192.0.2.17 port 3121: Connection refused")),
+        matches!(&of("n17.lab ").state, PartState::Manual(why) if why.contains("192.0.2.17 port 3121: Connection refused")),
         "{parts:#?}"
     );
     let made = fragment(&parts);
@@ -403,7 +403,10 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     let applied = merged(&parts);
     assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
     let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::default()));
-    assert!(again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Same), "{again:#?}");
+    assert!(
+        again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Unchanged),
+        "{again:#?}"
+    );
 }
 
 /// Pacemaker may start a connection on any full member, and fences the node if that fails because of its key. No
@@ -422,7 +425,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
         wall_ms: 1,
         remote_key: key.map(str::to_owned),
     };
-    let says = |key| NodeSurvey::Says { program: Some(program(key)), skew_ms: 0, self_fence: None };
+    let says = |key| NodeSurvey::Answered { program: Some(program(key)), skew_ms: 0, self_fence: None };
     let survey = |second: Option<NodeSurvey>| {
         let asked = [(node(2), second), (node(3), Some(says(Some("k")))), (node(4), Some(says(None)))];
         let nodes = asked.into_iter().filter_map(|(node, said)| Some((node, said?))).collect();
@@ -431,11 +434,11 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     let told = |survey: &Survey| other_key(&cib(""), &many(), Some(&here), survey);
     assert_eq!(told(&survey(Some(says(Some("k"))))), None, "a node that is to be a remote node connects to nobody");
     let other = "n2.lab has another key for remote nodes, or none".to_owned();
-    let older = NodeSurvey::Says { program: None, skew_ms: 0, self_fence: None };
+    let older = NodeSurvey::Answered { program: None, skew_ms: 0, self_fence: None };
     for differs in [says(Some("other")), says(None), older] {
         assert_eq!(told(&survey(Some(differs))).as_ref(), Some(&other));
     }
-    let unknown = told(&survey(Some(NodeSurvey::Silent("did not answer in time".into())))).unwrap();
+    let unknown = told(&survey(Some(NodeSurvey::NoAnswer("did not answer in time".into())))).unwrap();
     assert_eq!(unknown, "n2.lab does not say which key for remote nodes it has: did not answer in time");
     assert!(told(&survey(None)).unwrap().contains("it is offline in Ganeti or refused"));
     let keyless = Survey { own: program(None), ..survey(Some(says(None))) };
@@ -447,7 +450,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     let addresses = to_connect(&cib(""), &many(), 3).into_iter().map(|at| (at, Ok(()))).collect();
     let reached = Reached { addresses, other_key: Some(other.clone()) };
     let parts = plan_reached(&cib(""), &many(), wish, Some(&reached));
-    let by_hand = PartState::ByHand(other);
+    let by_hand = PartState::Manual(other);
     assert_eq!(parts.iter().filter(|part| part.state == by_hand).count(), 2, "{parts:#?}");
     assert!(!fragment(&parts).contains("type=\"remote\""));
     // The present connections stay.
@@ -501,7 +504,9 @@ fn remote_nodes_have_no_part_in_a_tie() {
     let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
     assert_eq!([2, 16].map(|members| full_members(&made, &five, members)), [2, 2]);
     assert!(
-        plan(&made, &five, wish).iter().any(|part| part.what.contains("priority-") && part.state == PartState::Same)
+        plan(&made, &five, wish)
+            .iter()
+            .any(|part| part.what.contains("priority-") && part.state == PartState::Unchanged)
     );
     let third = Resources { nodes: large(5, 3).0.nodes, ..cib };
     assert_eq!(full_members(&third, &five, 2), 3, "a regular node that is a full member stays one");
@@ -544,7 +549,7 @@ fn a_candidate_is_no_remote_node() {
     let promoted = ganeti(20, 11);
     let parts = plan(&cib, &promoted, SetupOptions::default());
     let by_hand = |parts: &[Part]| -> Vec<String> {
-        let of = parts.iter().filter(|part| matches!(part.state, PartState::ByHand(_)));
+        let of = parts.iter().filter(|part| matches!(part.state, PartState::Manual(_)));
         of.map(|part| part.what.clone()).collect()
     };
     let said = ["n11.lab, a master candidate, as a full member of Pacemaker's cluster"];
@@ -586,7 +591,7 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
         [("property fencing-timeout = 90s".into(), PartState::Add), ("property stonith-timeout".into(), gone)]
     );
     let kept = of("3.20.5", &pair("x", "stonith-timeout"));
-    assert_eq!(kept[1].1, PartState::Kept("it is 90s, as stonith-timeout".into()));
+    assert_eq!(kept[1].1, PartState::Foreign("it is 90s, as stonith-timeout".into()));
     // A name that this Pacemaker does not know has no effect.
     assert_eq!(of("3.16.1", &pair("x", "fencing-timeout"))[1], older[1]);
 }
@@ -609,7 +614,9 @@ fn health_counts_where_it_is_wished_for() {
     );
     // A configuration that has it without the option keeps it; one without it gets the clone changed.
     assert!(
-        plan(&merged(&parts), &ganeti(3, 3), SetupOptions::default()).iter().all(|part| part.state == PartState::Same)
+        plan(&merged(&parts), &ganeti(3, 3), SetupOptions::default())
+            .iter()
+            .all(|part| part.state == PartState::Unchanged)
     );
     let later = plan(&merged(&without), &ganeti(3, 3), wish);
     let why = PartState::Change("allow-unhealthy-nodes is not set, not true".into());
@@ -661,8 +668,10 @@ fn what_was_typed_as_printed_is_the_same_afterwards() {
         let wish = SetupOptions { digest: DIGEST.parse().ok(), ..wish };
         let parts = plan(&Resources::parse(cib).unwrap(), &cluster, wish);
         let parts = parts.iter().filter(|part| part.section != GANETI);
-        let open: Vec<(&str, &PartState)> =
-            parts.filter(|part| part.state != PartState::Same).map(|part| (part.what.as_str(), &part.state)).collect();
+        let open: Vec<(&str, &PartState)> = parts
+            .filter(|part| part.state != PartState::Unchanged)
+            .map(|part| (part.what.as_str(), &part.state))
+            .collect();
         assert_eq!(open, [], "{by}");
     }
 }

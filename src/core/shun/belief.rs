@@ -189,7 +189,7 @@ impl Roll {
 /// a candidate may order a readmission anyway.
 fn believed(entry: &ShunEntry) -> Grade {
     match entry.reach {
-        ShunScope::Everything => entry.grade.min(Evidence::LeaseEnded.worth().grade),
+        ShunScope::All => entry.grade.min(Evidence::LeaseEnded.worth().grade),
         ShunScope::Tcp => entry.grade,
     }
 }

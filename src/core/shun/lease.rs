@@ -10,9 +10,9 @@ use super::lease_times::LeaseTimes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CandidateAnswer {
     /// Its confd answered this round's question, signed, with a role that may run: it grants the lease.
-    MayRun,
+    Granted,
     /// Its confd answered, signed, that this node is recorded offline: it denies the lease.
-    Refuses,
+    Denied,
     /// Its confd did not answer, and its self-fence daemon answered this round's signed echo. A kernel that shuns this
     /// node drops the echo, so the candidate does not shun it. Without the echo a fault of confd everywhere, such as an
     /// upgrade that stops all of Ganeti's daemons, would reset every node at once. A candidate without a self-fence
@@ -26,7 +26,7 @@ impl CandidateAnswer {
     /// Returns whether the answer grants a lease to a node that had one before.
     #[must_use]
     pub const fn grants(self) -> bool {
-        matches!(self, Self::MayRun | Self::Alive)
+        matches!(self, Self::Granted | Self::Alive)
     }
 }
 
@@ -88,7 +88,7 @@ impl Lease {
     /// and the node reset.
     pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, CandidateAnswer>) {
         let is_first = self.granted_at.is_none();
-        let counts = |word: &CandidateAnswer| if is_first { *word == CandidateAnswer::MayRun } else { word.grants() };
+        let counts = |word: &CandidateAnswer| if is_first { *word == CandidateAnswer::Granted } else { word.grants() };
         let grants = |list: &BTreeSet<IpAddr>| {
             let granted = list.iter().filter(|candidate| words.get(candidate).is_some_and(counts)).count();
             granted >= majority(list.len())
@@ -104,7 +104,7 @@ impl Lease {
 
     /// Returns whether a keepalive may be sent at `now`, which is read from the clock since boot in the moment before.
     #[must_use]
-    pub fn may_pet(&self, now: Duration) -> bool {
+    pub fn is_valid(&self, now: Duration) -> bool {
         self.ends().is_some_and(|ends| now < ends)
     }
 
@@ -152,11 +152,11 @@ mod tests {
     #[test]
     fn it_counts_from_the_sending_and_an_old_round_shortens_nothing() {
         let mut lease = lease(&[1, 2, 3]);
-        assert!(!lease.may_pet(S(0)), "there never was one");
-        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
+        assert!(!lease.is_valid(S(0)), "there never was one");
+        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         assert_eq!(lease.ends(), Some(S(15)));
-        assert!(lease.may_pet(S(14)) && !lease.may_pet(S(15)));
-        lease.round(S(3), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (3, CandidateAnswer::MayRun)]));
+        assert!(lease.is_valid(S(14)) && !lease.is_valid(S(15)));
+        lease.round(S(3), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (3, CandidateAnswer::Granted)]));
         assert_eq!(lease.ends(), Some(S(15)));
     }
 
@@ -166,8 +166,8 @@ mod tests {
         for (words, granted) in [
             (
                 said(&[
-                    (1, CandidateAnswer::MayRun),
-                    (2, CandidateAnswer::MayRun),
+                    (1, CandidateAnswer::Granted),
+                    (2, CandidateAnswer::Granted),
                     (3, CandidateAnswer::Silent),
                     (4, CandidateAnswer::Silent),
                 ]),
@@ -175,42 +175,45 @@ mod tests {
             ),
             (
                 said(&[
-                    (1, CandidateAnswer::MayRun),
-                    (2, CandidateAnswer::MayRun),
-                    (3, CandidateAnswer::MayRun),
-                    (4, CandidateAnswer::Refuses),
+                    (1, CandidateAnswer::Granted),
+                    (2, CandidateAnswer::Granted),
+                    (3, CandidateAnswer::Granted),
+                    (4, CandidateAnswer::Denied),
                 ]),
                 true,
             ),
             (
                 said(&[
-                    (1, CandidateAnswer::Refuses),
-                    (2, CandidateAnswer::Refuses),
-                    (3, CandidateAnswer::MayRun),
-                    (4, CandidateAnswer::MayRun),
+                    (1, CandidateAnswer::Denied),
+                    (2, CandidateAnswer::Denied),
+                    (3, CandidateAnswer::Granted),
+                    (4, CandidateAnswer::Granted),
                 ]),
                 false,
             ),
-            (said(&[(7, CandidateAnswer::MayRun), (8, CandidateAnswer::MayRun), (9, CandidateAnswer::MayRun)]), false),
+            (
+                said(&[(7, CandidateAnswer::Granted), (8, CandidateAnswer::Granted), (9, CandidateAnswer::Granted)]),
+                false,
+            ),
         ] {
             let mut lease = lease(&[1, 2, 3, 4]);
             lease.round(S(1), &list(&[1, 2, 3, 4]), &words);
-            assert_eq!(lease.may_pet(S(2)), granted, "{words:?}");
+            assert_eq!(lease.is_valid(S(2)), granted, "{words:?}");
         }
         let mut nobody = lease(&[]);
         nobody.round(S(1), &list(&[]), &said(&[]));
-        assert!(!nobody.may_pet(S(1)));
+        assert!(!nobody.is_valid(S(1)));
     }
 
     /// A signed denial grants nothing, also to a node that had a lease.
     #[test]
     fn a_refusal_renews_nothing() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         lease.round(
             S(5),
             &list(&[1, 2, 3]),
-            &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::Refuses), (3, CandidateAnswer::Refuses)]),
+            &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Denied), (3, CandidateAnswer::Denied)]),
         );
         assert_eq!(lease.ends(), Some(S(11)));
     }
@@ -219,9 +222,9 @@ mod tests {
     #[test]
     fn a_fault_of_confd_everywhere_ends_nobody() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
+        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive)]));
-        assert!(lease.may_pet(S(14)));
+        assert!(lease.is_valid(S(14)));
     }
 
     /// A node was readmitted while Ganeti still had it recorded offline. Its question came before the readmission, its
@@ -231,7 +234,7 @@ mod tests {
         let mut lease = lease(&[1, 2, 3]);
         for words in [
             said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Alive)]),
-            said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::MayRun)]),
+            said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Granted)]),
         ] {
             lease.round(S(1), &list(&[1, 2, 3]), &words);
             assert_eq!(lease.ends(), None, "{words:?}");
@@ -239,7 +242,7 @@ mod tests {
         lease.round(
             S(2),
             &list(&[1, 2, 3]),
-            &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::Refuses), (3, CandidateAnswer::MayRun)]),
+            &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Denied), (3, CandidateAnswer::Granted)]),
         );
         assert_eq!(lease.ends(), Some(S(12)));
     }
@@ -248,10 +251,10 @@ mod tests {
     #[test]
     fn a_shorter_list_needs_the_longer_ones_majority() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1]), &said(&[(1, CandidateAnswer::MayRun)]));
-        assert!(!lease.may_pet(S(2)));
+        lease.round(S(1), &list(&[1]), &said(&[(1, CandidateAnswer::Granted)]));
+        assert!(!lease.is_valid(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
-        lease.round(S(2), &list(&[1, 2]), &said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun)]));
+        lease.round(S(2), &list(&[1, 2]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         assert_eq!(*lease.candidates(), list(&[1, 2]));
     }
 
@@ -259,9 +262,10 @@ mod tests {
     #[test]
     fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
         let mut lease = lease(&[1, 2, 3]);
-        let words = said(&[(1, CandidateAnswer::MayRun), (2, CandidateAnswer::MayRun), (5, CandidateAnswer::MayRun)]);
+        let words =
+            said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted), (5, CandidateAnswer::Granted)]);
         lease.round(S(1), &list(&[4, 5, 6]), &words);
-        assert!(lease.may_pet(S(2)));
+        assert!(lease.is_valid(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
     }
 
@@ -289,10 +293,10 @@ mod tests {
         fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), refusing in proptest::collection::btree_set(0u8..9, 0..9)) {
             let candidates = list(&numbers.iter().copied().collect::<Vec<_>>());
             let refusing = list(&refusing.into_iter().collect::<Vec<_>>());
-            let words = candidates.difference(&refusing).map(|candidate| (*candidate, CandidateAnswer::MayRun)).collect();
+            let words = candidates.difference(&refusing).map(|candidate| (*candidate, CandidateAnswer::Granted)).collect();
             let mut lease = lease(&numbers.into_iter().collect::<Vec<_>>());
             lease.round(S(1), &candidates, &words);
-            prop_assert_eq!(lease.may_pet(S(1)), !blocks(&candidates, &refusing) && !candidates.is_empty());
+            prop_assert_eq!(lease.is_valid(S(1)), !blocks(&candidates, &refusing) && !candidates.is_empty());
         }
     }
 }

@@ -57,7 +57,7 @@ impl LeaseTimes {
     /// (SIGSTOP, a scheduler, a hypervisor). Then it may send one keepalive up to a whole watchdog time after the lease
     /// has ended. No process can exclude that.
     #[must_use]
-    pub fn bound(self) -> Duration {
+    pub fn wait_time(self) -> Duration {
         const MILLION: u128 = 1_000_000;
         let drift = u128::from(self.drift_ppm.min(999_999));
         let held = u128::from(self.lease_ms) + 2 * u128::from(self.watchdog_ms);
@@ -76,12 +76,12 @@ impl LeaseTimes {
         Self { lease_ms, watchdog_ms, ..self }
     }
 
-    /// Returns whether self-fencing keeps its rules to the end of the wait time ([`LeaseTimes::bound`]), whichever
+    /// Returns whether self-fencing keeps its rules to the end of the wait time ([`LeaseTimes::wait_time`]), whichever
     /// clock is the faster one. It promised `age_ms` ago to keep them for `guaranteed_for_ms`. Self-fencing that is
     /// disarmed before the watchdog expires does not reset the host.
     #[must_use]
     pub fn is_kept(self, age_ms: u64, guaranteed_for_ms: u64) -> bool {
-        let bound = u64::try_from(self.bound().as_millis()).unwrap_or(u64::MAX);
+        let bound = u64::try_from(self.wait_time().as_millis()).unwrap_or(u64::MAX);
         self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)
     }
 
@@ -102,15 +102,15 @@ mod tests {
     #[test]
     fn the_wait_is_rounded_up_and_covers_both_clocks() {
         let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-        assert_eq!(terms.bound(), Duration::from_millis(25_455));
-        assert_eq!(LeaseTimes { drift_ppm: 0, ..terms }.bound(), Duration::from_secs(25));
+        assert_eq!(terms.wait_time(), Duration::from_millis(25_455));
+        assert_eq!(LeaseTimes { drift_ppm: 0, ..terms }.wait_time(), Duration::from_secs(25));
     }
 
     #[test]
     fn whoever_was_told_of_shorter_times_can_still_rely_on_them() {
         let told = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
         let longer = LeaseTimes { lease_ms: 30_000, ..told };
-        assert_eq!(longer.no_longer_than(told).bound(), told.bound());
+        assert_eq!(longer.no_longer_than(told).wait_time(), told.wait_time());
         let shorter = LeaseTimes { watchdog_ms: 2_000, ..told };
         assert_eq!(shorter.no_longer_than(told), shorter);
         let crossed = LeaseTimes { lease_ms: 3_000, watchdog_ms: 9_000, ..told };
@@ -123,7 +123,7 @@ mod tests {
         let own = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         assert_eq!(own.claimed(own), Ok(own));
         let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..own };
-        assert_eq!(bare.claimed(own).unwrap().bound(), own.bound());
+        assert_eq!(bare.claimed(own).unwrap().wait_time(), own.wait_time());
         assert_eq!(LeaseTimes { stop_ms: 9_000, ..own }.claimed(own).unwrap().stop_ms, 9_000);
         for wrong in [
             LeaseTimes { lease_ms: 999, ..own },

@@ -94,7 +94,7 @@ pub enum ShunScope {
     /// stack.
     Tcp,
     /// All packets in both directions (the scope `all`).
-    Everything,
+    All,
 }
 
 /// Stands for the boot id where two boots were named for one epoch; it matches no boot.
@@ -304,7 +304,7 @@ mod tests {
         let address = (1u8..5).prop_map(|n| IpAddr::from([192, 0, 2, n]));
         let addresses = proptest::collection::btree_set(address, 0..3);
         let grade = prop_oneof![Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
-        let reach = prop_oneof![Just(ShunScope::Tcp), Just(ShunScope::Everything)];
+        let reach = prop_oneof![Just(ShunScope::Tcp), Just(ShunScope::All)];
         let boot_id = proptest::option::of("[ab]");
         (0u64..5, addresses, reach, grade, boot_id, 0u64..3, "[ab]").prop_map(
             |(epoch, addresses, reach, grade, boot_id, since_ms, by)| {
@@ -337,7 +337,7 @@ mod tests {
         let entry = |boot: Option<&str>| ShunEntry {
             epoch: Epoch(1),
             addresses: BTreeSet::new(),
-            reach: ShunScope::Everything,
+            reach: ShunScope::All,
             grade: Grade::Isolated,
             boot_id: boot.map(str::to_owned),
             since_ms: 1,
@@ -375,7 +375,7 @@ mod tests {
         let entry = |epoch: u64| ShunEntry {
             epoch: Epoch(epoch),
             addresses: BTreeSet::new(),
-            reach: ShunScope::Everything,
+            reach: ShunScope::All,
             grade: Grade::Isolated,
             boot_id: None,
             since_ms: 1,

@@ -37,7 +37,7 @@ pub struct Answer<'a> {
 pub fn stand(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
         (Ok(answer), _) => match answer.refuses {
-            Some(epoch) => PeerState::Refuses { epoch, ruleset_id: answer.ruleset_id.to_owned(), reach: answer.reach },
+            Some(epoch) => PeerState::Shuns { epoch, ruleset_id: answer.ruleset_id.to_owned(), reach: answer.reach },
             None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.why_not)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Answer<'static> =
-        Answer { refuses: Some(Epoch(1)), reach: ShunScope::Everything, ruleset_id: "a", why_not: "it is readmitted" };
+        Answer { refuses: Some(Epoch(1)), reach: ShunScope::All, ruleset_id: "a", why_not: "it is readmitted" };
 
     fn silent() -> Facts<'static> {
         Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }
@@ -67,7 +67,7 @@ mod tests {
             recorded_offline: true,
             serves: false,
         };
-        assert!(matches!(stand(&facts(Some(Epoch(1)))), PeerState::Refuses { .. }));
+        assert!(matches!(stand(&facts(Some(Epoch(1)))), PeerState::Shuns { .. }));
         assert!(matches!(stand(&facts(None)), PeerState::Unconfirmed(_)));
     }
 

@@ -19,7 +19,7 @@ pub const SOFTDOG: &str = "Software Watchdog";
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PeerState {
     /// The peer shuns every address of the node, read back from its kernel.
-    Refuses {
+    Shuns {
         /// The epoch in which it shuns the node.
         epoch: Epoch,
         /// The ruleset id of its rules.
@@ -121,7 +121,7 @@ pub fn look(
     boot_id: &str,
 ) -> Result<Round, Vec<Missing>> {
     let confirming: BTreeSet<&NodeName> =
-        peers.iter().filter(|peer| matches!(peer.stand, PeerState::Refuses { .. })).map(|peer| &peer.node).collect();
+        peers.iter().filter(|peer| matches!(peer.stand, PeerState::Shuns { .. })).map(|peer| &peer.node).collect();
     let mut look = Round {
         asked,
         at,
@@ -135,15 +135,15 @@ pub fn look(
     for peer in peers {
         let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.refused_by.contains(*node));
         match &peer.stand {
-            PeerState::Refuses { epoch: theirs, .. } if *theirs != epoch => {
+            PeerState::Shuns { epoch: theirs, .. } if *theirs != epoch => {
                 missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
             }
-            PeerState::Refuses { reach: theirs, .. } if *theirs < reach => {
+            PeerState::Shuns { reach: theirs, .. } if *theirs < reach => {
                 missing.push(Missing { node: peer.node.clone(), why: "refuses TCP only".to_owned() });
             }
-            PeerState::Refuses { ruleset_id, reach: theirs, .. } => {
+            PeerState::Shuns { ruleset_id, reach: theirs, .. } => {
                 look.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
-                if *theirs == ShunScope::Everything {
+                if *theirs == ShunScope::All {
                     look.refusing.insert(peer.address);
                 }
             }
@@ -273,9 +273,9 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
         }
     }
     if must_restart_wait(first, last) {
-        return ProofVerdict::Waiting { until: last.at + self_fence.terms.bound() };
+        return ProofVerdict::Waiting { until: last.at + self_fence.terms.wait_time() };
     }
-    let until = first.at + self_fence.terms.bound();
+    let until = first.at + self_fence.terms.wait_time();
     // The node's next boot asks for no lease before it is armed, and nothing ends it. A master that is lost with the
     // node, and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {

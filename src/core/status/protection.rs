@@ -185,7 +185,7 @@ mod tests {
         let mut entry = ShunEntry {
             epoch: Epoch(1),
             addresses: [].into(),
-            reach: ShunScope::Everything,
+            reach: ShunScope::All,
             grade: Grade::Bounded,
             boot_id: None,
             since_ms: 1,

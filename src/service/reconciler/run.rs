@@ -386,7 +386,7 @@ impl Reconciler {
             Some(seen) => Cow::Borrowed(seen),
             None => Cow::Owned(pacemaker::status(deadline)?),
         };
-        let stories = join_entries(ReceiptLog::new(&self.state_dir).read()?.entries, None);
+        let actions = join_entries(ReceiptLog::new(&self.state_dir).read()?.entries, None);
         let Cib { held, fencing, .. } = self.read_cib()?;
         let all = config.names();
         let at = now();
@@ -421,7 +421,7 @@ impl Reconciler {
                     member_since_ms: None,
                     answers: None,
                     fences: pacemaker.fences_of(&node.name, &all),
-                    receipts: PowerReceipt::all_of(&stories, &node.name, &all),
+                    receipts: PowerReceipt::all_of(&actions, &node.name, &all),
                     ways: fencing.ways(&node.name, &all),
                 })
                 .collect(),

@@ -222,7 +222,7 @@ impl Daemon {
     fn want_armed(&mut self) {
         // Opening the watchdog starts it, so a node that never had a lease would be reset. So would be a node in
         // [`Phase::Free`], if its keepalives depended on a lease that it does not have.
-        if !self.lease.may_pet(boottime()) && (self.watchdog.is_none() || self.phase == Phase::Free) {
+        if !self.lease.is_valid(boottime()) && (self.watchdog.is_none() || self.phase == Phase::Free) {
             if self.watchdog.is_none() {
                 self.phase = Phase::Waiting;
             }
@@ -244,7 +244,7 @@ impl Daemon {
 
     /// Opens the watchdog, which arms it, if there is a lease or the phase needs none.
     fn take_up(&mut self, phase: Phase) {
-        if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.may_pet(boottime())) {
+        if self.watchdog.is_some() || !(phase == Phase::Free || self.lease.is_valid(boottime())) {
             return;
         }
         match open(&self.settings.watchdog_device, Duration::from_millis(self.terms.watchdog_ms)) {
@@ -300,7 +300,7 @@ impl Daemon {
         let free = self.phase == Phase::Free;
         // The clock is read in the moment before. The wait time of the others allows for a stop between this and the
         // keepalive.
-        if free || self.lease.may_pet(boottime()) {
+        if free || self.lease.is_valid(boottime()) {
             if let Err(error) = watchdog.pet() {
                 tracing::warn!(%error, "cannot pet the watchdog");
             }

@@ -147,7 +147,7 @@ impl Rounds {
     fn hear(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Duration> {
         if let Some((salt, role)) = self.confd.role(datagram) {
             let round = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))?;
-            let word = if role == ConfdNodeRole::Offline { CandidateAnswer::Refuses } else { CandidateAnswer::MayRun };
+            let word = if role == ConfdNodeRole::Offline { CandidateAnswer::Denied } else { CandidateAnswer::Granted };
             round.words.insert(from.ip(), word);
             return Some(round.sent);
         }
@@ -180,8 +180,8 @@ impl Rounds {
 /// Returns the answer as text for the status.
 pub(super) const fn text(word: CandidateAnswer) -> &'static str {
     match word {
-        CandidateAnswer::MayRun => "may run",
-        CandidateAnswer::Refuses => "refuses",
+        CandidateAnswer::Granted => "may run",
+        CandidateAnswer::Denied => "refuses",
         CandidateAnswer::Alive => "alive",
         CandidateAnswer::Silent => "silent",
     }

@@ -300,7 +300,7 @@ impl<'a> ShunApplier<'a> {
         // An address whose rules were lost and are made again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
         let is_new = |address: &IpAddr, reach: &ShunScope| is_anew || told.get(address) < Some(reach);
-        for (of, which) in [(ShunScope::Everything, Which::All), (ShunScope::Tcp, Which::Tcp)] {
+        for (of, which) in [(ShunScope::All, Which::All), (ShunScope::Tcp, Which::Tcp)] {
             let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
             connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
         }

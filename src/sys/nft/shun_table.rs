@@ -134,7 +134,7 @@ enum Found {
     Whole(AppliedRules),
 }
 
-const REACHES: [(&str, ShunScope); 2] = [("all", ShunScope::Everything), ("tcp", ShunScope::Tcp)];
+const REACHES: [(&str, ShunScope); 2] = [("all", ShunScope::All), ("tcp", ShunScope::Tcp)];
 
 fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
     let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(Found::Nothing) };

@@ -65,7 +65,7 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
     fs::create_dir_all(dir.join("state"))?;
     let entry = |n: u32| {
         let addresses = [0, 1, 2, 3].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + EACH * n + k).to_string());
-        let entry = json!({"epoch": 1, "addresses": addresses, "reach": "everything", "grade": "isolated", "boot_id": null,
+        let entry = json!({"epoch": 1, "addresses": addresses, "reach": "all", "grade": "isolated", "boot_id": null,
                            "since_ms": 1, "by": "bench"});
         (format!("node{n}.example.com"), entry)
     };

@@ -141,8 +141,7 @@ impl Boots {
     fn peers(state: &State) -> Vec<Peer> {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
-            let refuses =
-                Answer { refuses: Some(EPOCH), reach: ShunScope::Everything, ruleset_id: "seal", why_not: "" };
+            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::All, ruleset_id: "seal", why_not: "" };
             let facts = Facts {
                 answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
@@ -169,7 +168,7 @@ impl Boots {
 
     fn look(state: &mut State) -> Option<()> {
         let at = Duration::from_millis(state.step * STEP_MS);
-        let asked = (EPOCH, ShunScope::Everything);
+        let asked = (EPOCH, ShunScope::All);
         let last = look(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
         let refusing = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
         let kept = state.first.map(|(at, is_master, was_lost)| Round {

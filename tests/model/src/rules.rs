@@ -125,8 +125,7 @@ pub enum Action {
 
 fn entry((epoch, is_proven): Order) -> ShunEntry {
     // A node whose power was read as off has a narrower scope, and that is the stronger proof.
-    let (reach, grade) =
-        if is_proven { (ShunScope::Tcp, Grade::Off) } else { (ShunScope::Everything, Grade::Isolated) };
+    let (reach, grade) = if is_proven { (ShunScope::Tcp, Grade::Off) } else { (ShunScope::All, Grade::Isolated) };
     ShunEntry {
         epoch,
         addresses: [address(TARGET)].into(),
@@ -153,7 +152,7 @@ impl Candidate {
 
     /// Whether a candidate answers requests for a grant: not with the scope `all`, but with `tcp`.
     fn may_grant(&self) -> bool {
-        self.up == Up::Talks && self.rules != Some(ShunScope::Everything)
+        self.up == Up::Talks && self.rules != Some(ShunScope::All)
     }
 }
 
@@ -166,8 +165,8 @@ impl Rules {
             // Read back: at least the scope of the shun list.
             let read_back = candidate.rules.filter(|rules| Some(*rules) >= candidate.wanted());
             match (candidate.up, read_back) {
-                _ if is_told => (asker.asked, ShunScope::Everything),
-                (Up::Talks, Some(_)) if self.without == Without::Scope => (candidate.epoch, ShunScope::Everything),
+                _ if is_told => (asker.asked, ShunScope::All),
+                (Up::Talks, Some(_)) if self.without == Without::Scope => (candidate.epoch, ShunScope::All),
                 (Up::Talks, Some(rules)) if candidate.epoch.is_shunned() => (candidate.epoch, rules),
                 _ => return PeerState::Unconfirmed("does not refuse it".to_owned()),
             }
@@ -179,7 +178,7 @@ impl Rules {
             stand,
             refused_by: BTreeSet::new(),
         };
-        let lie = if lies { (asker.asked, ShunScope::Everything).into_stand(0) } else { PeerState::ServesNothing };
+        let lie = if lies { (asker.asked, ShunScope::All).into_stand(0) } else { PeerState::ServesNothing };
         PEERS.iter().map(|number| peer(*number, stand(number))).chain([peer(LIAR, lie)]).collect()
     }
 
@@ -199,7 +198,7 @@ impl Rules {
         // Long after the first round, as far as that one is concerned.
         const LATER: Duration = Duration::from_secs(1);
         let own = &state.askers[asker];
-        let asked = (own.asked, ShunScope::Everything);
+        let asked = (own.asked, ShunScope::All);
         let last = look(&name(TARGET), asked, &self.peers(state, own, lies), LATER, LATER, "boot").ok()?;
         let ruleset_ids: BTreeMap<u8, u8> =
             state.candidates.iter().map(|(number, one)| (*number, one.ruleset_id)).collect();
@@ -233,7 +232,7 @@ trait IntoStand {
 
 impl IntoStand for (Epoch, ShunScope) {
     fn into_stand(self, ruleset_id: u8) -> PeerState {
-        PeerState::Refuses { epoch: self.0, reach: self.1, ruleset_id: ruleset_id.to_string() }
+        PeerState::Shuns { epoch: self.0, reach: self.1, ruleset_id: ruleset_id.to_string() }
     }
 }
 

@@ -256,7 +256,7 @@ impl Timing {
     /// Returns the asker's view now.
     fn look(&self, state: &State) -> Option<Round> {
         let at = units(state.asker_clock());
-        look(&name(TARGET), (EPOCH, ShunScope::Everything), &self.peers(state), at, at, "boot").ok()
+        look(&name(TARGET), (EPOCH, ShunScope::All), &self.peers(state), at, at, "boot").ok()
     }
 
     fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
@@ -271,14 +271,14 @@ impl Timing {
     }
 
     fn hear(&self, state: &mut State, sent: u64) {
-        let word = |is_confd: bool| if is_confd { CandidateAnswer::MayRun } else { CandidateAnswer::Alive };
+        let word = |is_confd: bool| if is_confd { CandidateAnswer::Granted } else { CandidateAnswer::Alive };
         let heard = state.heard.get(&sent).into_iter().flatten();
         let words: BTreeMap<IpAddr, CandidateAnswer> =
             heard.map(|(number, is_confd)| (address(*number), word(*is_confd))).collect();
         let counts_from = if self.without == Without::Sending { state.node_clock() } else { sent };
         let list = self.list();
         if self.without == Without::Majority && !words.is_empty() {
-            let all = list.iter().map(|address| (*address, CandidateAnswer::MayRun)).collect();
+            let all = list.iter().map(|address| (*address, CandidateAnswer::Granted)).collect();
             state.lease.round(units(counts_from), &list, &all);
         }
         state.lease.round(units(counts_from), &list, &words);
@@ -311,7 +311,7 @@ impl Timing {
 }
 
 fn refuses() -> PeerState {
-    PeerState::Refuses { epoch: EPOCH, ruleset_id: "seal".to_owned(), reach: ShunScope::Everything }
+    PeerState::Shuns { epoch: EPOCH, ruleset_id: "seal".to_owned(), reach: ShunScope::All }
 }
 
 impl Model for Timing {
@@ -327,7 +327,7 @@ impl Model for Timing {
             lease.round(
                 Duration::ZERO,
                 &self.list(),
-                &self.list().into_iter().map(|at| (at, CandidateAnswer::MayRun)).collect(),
+                &self.list().into_iter().map(|at| (at, CandidateAnswer::Granted)).collect(),
             );
             State {
                 step: 0,
@@ -432,7 +432,7 @@ impl Model for Timing {
                 self.hear(&mut state, sent);
             }
             Action::Look => {
-                state.looked = state.discipline == Discipline::Free || state.lease.may_pet(units(state.node_clock()));
+                state.looked = state.discipline == Discipline::Free || state.lease.is_valid(units(state.node_clock()));
             }
             Action::Pet => {
                 state.petted = state.node_clock();

@@ -122,8 +122,8 @@ pub const ALL: &[Mutant] = &[
     of(
         "a-refusal-in-another-epoch-counts",
         VERDICT,
-        "PeerState::Refuses { epoch: theirs, .. } if *theirs != epoch =>",
-        "PeerState::Refuses { epoch: theirs, .. } if *theirs < epoch =>",
+        "PeerState::Shuns { epoch: theirs, .. } if *theirs != epoch =>",
+        "PeerState::Shuns { epoch: theirs, .. } if *theirs < epoch =>",
         Unit("verdict::tests::a_refusal_in_another_epoch_is_none"),
     ),
     of(
@@ -136,7 +136,7 @@ pub const ALL: &[Mutant] = &[
     of(
         "a-refusal-of-tcp-refuses-the-lease",
         VERDICT,
-        "                if *theirs == ShunScope::Everything {\n                    look.refusing.insert(peer.address);\n                }\n",
+        "                if *theirs == ShunScope::All {\n                    look.refusing.insert(peer.address);\n                }\n",
         "                look.refusing.insert(peer.address);\n                let _ = theirs;\n",
         Unit("verdict::tests::who_refuses_tcp_only_does_not_refuse_the_lease"),
     ),
@@ -193,8 +193,8 @@ pub const ALL: &[Mutant] = &[
     of(
         "the-wait-counts-from-the-first-question",
         VERDICT,
-        "let until = first.at + self_fence.terms.bound();",
-        "let until = first.asked + self_fence.terms.bound();",
+        "let until = first.at + self_fence.terms.wait_time();",
+        "let until = first.asked + self_fence.terms.wait_time();",
         Unit("verdict::tests::the_wait_counts_from_the_last_answer_of_the_first_look"),
     ),
     // Which reports of self-fencing are believed.
@@ -258,14 +258,14 @@ pub const ALL: &[Mutant] = &[
     of(
         "an-echo-begins-a-lease",
         LEASE,
-        "if is_first { *word == CandidateAnswer::MayRun } else { word.grants() }",
-        "word.grants() || is_first && *word == CandidateAnswer::MayRun",
+        "if is_first { *word == CandidateAnswer::Granted } else { word.grants() }",
+        "word.grants() || is_first && *word == CandidateAnswer::Granted",
         Unit("lease::tests::no_echo_begins_a_lease"),
     ),
     of(
         "a-refusal-grants",
         LEASE,
-        "matches!(self, Self::MayRun | Self::Alive)",
+        "matches!(self, Self::Granted | Self::Alive)",
         "!matches!(self, Self::Silent)",
         Unit("lease::tests::a_refusal_renews_nothing"),
     ),

@@ -91,7 +91,7 @@ const TEXTS: [&str; 16] = [
     "bounded",
     "isolated",
     "unknown",
-    "everything",
+    "all",
     "tcp",
     "n1",
     "n2",

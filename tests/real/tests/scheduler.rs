@@ -144,7 +144,7 @@ fn the_device_runs_where_a_node_says_that_it_can() {
         trial.merge(&fragment(&parts), late()).unwrap();
         trial.verify(late()).unwrap();
         let now = look(&trial, None);
-        assert_eq!(now.taker("gnt-ha-fence"), runs_on, "{what}");
+        assert_eq!(now.promoted_on("gnt-ha-fence"), runs_on, "{what}");
         let node = NodeName::new("n1.lab").unwrap();
         let name = resources.called(&node, std::slice::from_ref(&node)).unwrap();
         let fenced = look(&trial, Some(&Death::Member(name.clone()))).fenced();

@@ -117,7 +117,7 @@ impl Scene {
         let bites: Vec<usize> = lost.iter().map(|host| host.bites().unwrap().len()).collect();
         let cut_at = lab::now().unwrap();
         self.cut(&lost, &losses);
-        let bound = TERMS.bound();
+        let bound = TERMS.wait_time();
         thread::scope(|scope| {
             let runs: Vec<_> = (0..lost.len())
                 .map(|i| {
@@ -231,6 +231,6 @@ fn a_lost_host_stops_itself_in_time_and_is_never_said_to_have_stopped_before() {
     println!(
         "{} of {wanted} runs: stopped after {stopped:?} at most, of {:?}; said {soonest:?} later at least",
         runs.len(),
-        TERMS.bound()
+        TERMS.wait_time()
     );
 }

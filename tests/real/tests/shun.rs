@@ -147,7 +147,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     udp.send_to(b"a", (THERE[0], 5405)).unwrap();
     udp_there.recv_from(&mut [0; 9]).unwrap();
 
-    let report = scene.tell(1, ShunScope::Everything);
+    let report = scene.tell(1, ShunScope::All);
     assert_eq!(report.refuses, BTreeMap::from([(node("n3"), Epoch(1))]));
     for (here, there) in &mut flows {
         // The kernel has ended our end. Packets of the other end get no answer, and packets to it do not arrive.
@@ -173,7 +173,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     with_other.write_all(b"x").unwrap();
     others_end.read_exact(&mut [0]).unwrap();
 
-    assert_eq!(scene.tell(2, ShunScope::Everything).refuses, BTreeMap::new());
+    assert_eq!(scene.tell(2, ShunScope::All).refuses, BTreeMap::new());
     connected(&scene, THERE[0], 7002);
     udp.send_to(b"e", (THERE[0], 5405)).unwrap();
 }
@@ -197,9 +197,9 @@ fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
 #[test]
 fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     let scene = Scene::new();
-    let first = scene.tell(1, ShunScope::Everything);
+    let first = scene.tell(1, ShunScope::All);
     assert!(matches!(scene.apply(), Applied::AlreadySo(_)));
-    assert_eq!(scene.tell(1, ShunScope::Everything).ruleset_id, first.ruleset_id);
+    assert_eq!(scene.tell(1, ShunScope::All).ruleset_id, first.ruleset_id);
     for damage in [
         "nft flush ruleset",
         "nft flush chain inet gnt-ha-shunned output",
@@ -209,18 +209,14 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
         run(damage);
         assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
         assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
-        let after = scene.tell(1, ShunScope::Everything);
+        let after = scene.tell(1, ShunScope::All);
         assert_ne!(after.ruleset_id, first.ruleset_id, "{damage}");
         assert_eq!(after.refuses, first.refuses, "{damage}");
     }
-    let before = scene.tell(1, ShunScope::Everything);
+    let before = scene.tell(1, ShunScope::All);
     run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
-    assert_ne!(
-        scene.tell(1, ShunScope::Everything).ruleset_id,
-        before.ruleset_id,
-        "an address was let through for a moment"
-    );
+    assert_ne!(scene.tell(1, ShunScope::All).ruleset_id, before.ruleset_id, "an address was let through for a moment");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
@@ -228,12 +224,12 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
 #[test]
 fn old_orders_and_own_addresses_change_nothing() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::Everything);
-    scene.tell(2, ShunScope::Everything);
-    assert_eq!(scene.tell(1, ShunScope::Everything).refuses, BTreeMap::new(), "readmitted since");
-    assert_eq!(scene.tell(3, ShunScope::Everything).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
+    scene.tell(1, ShunScope::All);
+    scene.tell(2, ShunScope::All);
+    assert_eq!(scene.tell(1, ShunScope::All).refuses, BTreeMap::new(), "readmitted since");
+    assert_eq!(scene.tell(3, ShunScope::All).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
     run("ip addr add 192.0.2.2/32 dev lo");
-    let report = scene.tell(5, ShunScope::Everything);
+    let report = scene.tell(5, ShunScope::All);
     assert!(report.not_applied[&node("n3")].contains("an address of this host"), "{:?}", report.not_applied);
     assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
 }
@@ -242,12 +238,12 @@ fn old_orders_and_own_addresses_change_nothing() {
 #[test]
 fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::Everything);
+    scene.tell(1, ShunScope::All);
     let ganeti = format!("n3 {}\nn4 {}\n", THERE[1], THERE[0]);
     std::fs::write(scene.dir.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
     let refused = || scene.apply().refused().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(refused(), [THERE[1]]);
-    let report = scene.tell(1, ShunScope::Everything);
+    let report = scene.tell(1, ShunScope::All);
     assert!(
         !report.refuses.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
         "{report:?}"
@@ -260,7 +256,7 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
 #[test]
 fn a_damaged_register_readmits_nobody() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::Everything);
+    scene.tell(1, ShunScope::All);
     std::fs::write(scene.dir.path().join("state/shun-list.json"), "{\"n3\":").unwrap();
     let config = scene.config();
     let keeper = ShunApplier::new(&config, scene.dir.path()).unwrap();
@@ -301,7 +297,7 @@ fn what_is_forwarded_is_refused_too() {
     scene.there(|| run("ip route add 198.51.100.0/24 via 192.0.2.1"));
     let _listener = scene.there(|| TcpListener::bind((THERE[0], 7000)).unwrap());
     in_instance(|| drop(connect("192.0.2.2", 7000).unwrap()));
-    scene.tell(1, ShunScope::Everything);
+    scene.tell(1, ShunScope::All);
     in_instance(|| assert_eq!(connect("192.0.2.2", 7000).unwrap_err(), ErrorKind::ConnectionRefused));
 }
 
@@ -335,9 +331,9 @@ fn what_is_bridged_is_refused_too() {
         })
     };
     assert_eq!(connects(), Ok(()));
-    scene.tell(1, ShunScope::Everything);
+    scene.tell(1, ShunScope::All);
     // By a reset, if the kernel passes bridged packets to the other tables as well (br_netfilter).
     assert!(connects().is_err());
-    scene.tell(2, ShunScope::Everything);
+    scene.tell(2, ShunScope::All);
     assert_eq!(connects(), Ok(()));
 }

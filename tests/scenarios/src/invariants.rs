@@ -52,7 +52,7 @@ fn one(
             if node == here {
                 return Err("a master recorded itself".to_owned());
             }
-            if plan.memory.breaker.latch().is_some() {
+            if plan.memory.breaker.open_state().is_some() {
                 return Err("I4: the breaker holds".to_owned());
             }
             if truth.ganeti.offline {

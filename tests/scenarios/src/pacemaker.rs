@@ -132,8 +132,8 @@ impl World {
             let proven_by = if self.device == Device::Shun { "peers" } else { "bmc" };
             // A receipt has the grade before the host was switched on again.
             let written = if grade == Grade::Bounded { Grade::Off } else { grade };
-            let removal = self.removal(by, asked, outcome, written, proven_by);
-            self.hosts[by].ledger.push((host, removal));
+            let receipt = self.receipt(by, asked, outcome, written, proven_by);
+            self.hosts[by].ledger.push((host, receipt));
         }
         let completed_ms = Some(self.wall_ms(by, self.now));
         let delegate = match self.device {
@@ -184,23 +184,23 @@ impl World {
     }
 
     /// Runs `fence_ganeti` by hand: Pacemaker is not notified.
-    pub(crate) fn by_hand(&mut self, host: Host, removal: PowerReceipt) {
-        let stopped = removal.grade == Grade::Off && matches!(removal.outcome, Outcome::Done | Outcome::OffOnly);
-        match removal.action {
-            Action::On if removal.outcome == Outcome::Done || removal.unfinished => self.switch(host, FenceAction::On),
+    pub(crate) fn by_hand(&mut self, host: Host, receipt: PowerReceipt) {
+        let stopped = receipt.grade == Grade::Off && matches!(receipt.outcome, Outcome::Done | Outcome::OffOnly);
+        match receipt.action {
+            Action::On if receipt.outcome == Outcome::Done || receipt.unfinished => self.switch(host, FenceAction::On),
             Action::Off if stopped => self.switch(host, FenceAction::Off),
-            Action::Reboot | Action::Cycle if stopped && removal.outcome == Outcome::OffOnly => {
+            Action::Reboot | Action::Cycle if stopped && receipt.outcome == Outcome::OffOnly => {
                 self.switch(host, FenceAction::Off);
             }
             Action::Reboot | Action::Cycle if stopped => self.switch(host, FenceAction::Reboot),
             _ => {}
         }
-        let proves = matches!(removal.outcome, Outcome::Done | Outcome::OffOnly | Outcome::Unchanged);
-        if proves && removal.action != Action::On && removal.grade > Grade::Unknown {
-            self.hosts[host].truly_fenced.push((self.now, removal.grade));
+        let proves = matches!(receipt.outcome, Outcome::Done | Outcome::OffOnly | Outcome::Unchanged);
+        if proves && receipt.action != Action::On && receipt.grade > Grade::Unknown {
+            self.hosts[host].truly_fenced.push((self.now, receipt.grade));
         }
         let master = self.master;
-        self.hosts[master].ledger.push((host, removal));
+        self.hosts[master].ledger.push((host, receipt));
     }
 
     pub(crate) fn heal(&mut self, host: Host) {

@@ -122,7 +122,7 @@ impl World {
     /// Every reachable node shuns a node that was fenced: with scope `tcp` if its power was read as off.
     pub(crate) fn shun(&mut self, node: Host, by: Host) {
         let (grade, reach) = match self.device {
-            Device::Shun => (Grade::Isolated, ShunScope::Everything),
+            Device::Shun => (Grade::Isolated, ShunScope::All),
             _ => (Grade::Off, ShunScope::Tcp),
         };
         let (name, since_ms) = (self.hosts[node].name.clone(), self.wall_ms(0, self.now));
@@ -183,7 +183,7 @@ impl World {
     /// Returns the answers of the candidates' confd to `here`. confd uses UDP: only the scope `all` blocks it.
     pub(crate) fn words(&self, here: Host) -> Vec<MasterClaim> {
         let own = &self.hosts[here];
-        let closed = |by: Host, node: Host| self.shuns(by, node) == Some(ShunScope::Everything);
+        let closed = |by: Host, node: Host| self.shuns(by, node) == Some(ShunScope::All);
         let answers = |host: &Host| {
             let state = &self.hosts[*host];
             let reached = state.linked && own.linked && !closed(here, *host) && !closed(*host, here);
@@ -356,7 +356,7 @@ impl World {
             let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             self.say(&format!("n{} role: {state}{why}", host + 1));
         }
-        if standing.successor().is_some() && self.hosts[host].role.serves {
+        if standing.new_master().is_some() && self.hosts[host].role.serves {
             self.hosts[host].role.serves = false;
             self.say(&format!("n{} stops serving", host + 1));
         }

@@ -66,7 +66,7 @@ impl World {
             .iter()
             .flat_map(|host| &self.hosts[*host].ledger)
             .filter(|(of, _)| *of == node)
-            .map(|(_, removal)| removal.clone())
+            .map(|(_, receipt)| receipt.clone())
             .collect();
         NodeState {
             ganeti: state.ganeti.clone(),

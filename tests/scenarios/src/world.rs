@@ -143,13 +143,13 @@ impl World {
             Command::Fence(host, action, succeeds) => self.fence(host, action, succeeds && self.hosts[host].bmc),
             Command::Confirm(host) => self.confirm(host),
             Command::Receipt(host, action, outcome, grade) => {
-                let removal =
-                    PowerReceipt { by_fencer: false, ..self.removal(self.master, action, outcome, grade, "bmc") };
-                self.by_hand(host, removal);
+                let receipt =
+                    PowerReceipt { by_fencer: false, ..self.receipt(self.master, action, outcome, grade, "bmc") };
+                self.by_hand(host, receipt);
             }
             Command::Begun(host, action) => {
-                let removal = self.removal(self.master, action, Outcome::Unknown, Grade::Unknown, "nobody");
-                self.by_hand(host, PowerReceipt { by_fencer: false, unfinished: true, ..removal });
+                let receipt = self.receipt(self.master, action, Outcome::Unknown, Grade::Unknown, "nobody");
+                self.by_hand(host, PowerReceipt { by_fencer: false, unfinished: true, ..receipt });
             }
             Command::Pause(ref reason) => {
                 let since_ms = (BEGIN + self.now) * 1_000;
@@ -245,7 +245,7 @@ impl World {
     }
 
     /// Adds a receipt that was written on `by`.
-    pub(crate) fn removal(
+    pub(crate) fn receipt(
         &mut self,
         by: Host,
         action: gnt_ha::core::receipt::Action,

@@ -22,7 +22,7 @@ pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
     ShunEntry {
         epoch: Epoch(epoch),
         addresses: addresses(all),
-        reach: ShunScope::Everything,
+        reach: ShunScope::All,
         grade,
         boot_id: None,
         since_ms: 1,
@@ -149,9 +149,9 @@ fn a_candidate_is_believed_within_limits() {
 #[test]
 fn nobody_is_off_at_a_candidates_word() {
     for (reach, stated, taken) in [
-        (ShunScope::Everything, Grade::Off, Grade::Bounded),
-        (ShunScope::Everything, Grade::Bounded, Grade::Bounded),
-        (ShunScope::Everything, Grade::Isolated, Grade::Isolated),
+        (ShunScope::All, Grade::Off, Grade::Bounded),
+        (ShunScope::All, Grade::Bounded, Grade::Bounded),
+        (ShunScope::All, Grade::Isolated, Grade::Isolated),
         (ShunScope::Tcp, Grade::Off, Grade::Off),
     ] {
         let said = register(&[("n3", ShunEntry { reach, ..entry(1, stated, &["192.0.2.3"]) })]);
@@ -289,6 +289,6 @@ fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
     assert_eq!(heard(said.clone(), true).unwrap().receipts.into_keys().collect::<Vec<_>>(), [name("n4")]);
     assert!(heard(said.clone(), false).unwrap().receipts.is_empty());
     said.scopes =
-        (0..=crate::core::shun::list::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), ShunScope::Everything)).collect();
+        (0..=crate::core::shun::list::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), ShunScope::All)).collect();
     assert!(heard(said, true).unwrap_err().contains("too many nodes"));
 }

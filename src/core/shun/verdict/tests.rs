@@ -18,7 +18,7 @@ fn peer(n: u8, stand: PeerState) -> Peer {
 }
 
 fn refuses(n: u8) -> Peer {
-    peer(n, PeerState::Refuses { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::Everything })
+    peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::All })
 }
 
 fn silent(n: u8) -> Peer {
@@ -26,7 +26,7 @@ fn silent(n: u8) -> Peer {
 }
 
 fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<Missing>> {
-    look(&node(9), (EPOCH, ShunScope::Everything), peers, S(at), S(at), "boot")
+    look(&node(9), (EPOCH, ShunScope::All), peers, S(at), S(at), "boot")
 }
 
 fn self_fence() -> DatedSelfFenceReport {
@@ -89,7 +89,7 @@ fn everyone_has_to_confirm() {
     assert!(seen(&[refuses(1), peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_ok());
     assert!(seen(&[refuses(1), peer(3, PeerState::ServesNothing)], 0).is_ok());
     assert!(seen(&[], 0).is_err() && seen(&[peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_err());
-    let old = peer(2, PeerState::Refuses { epoch: Epoch(1), ruleset_id: "x".into(), reach: ShunScope::Everything });
+    let old = peer(2, PeerState::Shuns { epoch: Epoch(1), ruleset_id: "x".into(), reach: ShunScope::All });
     assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
 }
 
@@ -106,7 +106,7 @@ fn who_is_lost_together_counts_when_every_survivor_refuses_it() {
 #[test]
 fn bounded_is_said_after_the_wait_and_not_before() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3), refuses(4)], at).unwrap();
-    let until = S(50) + self_fence().self_fence.terms.bound();
+    let until = S(50) + self_fence().self_fence.terms.wait_time();
     assert_eq!(judged(&all(50), &all(50), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     assert_eq!(judged(&all(50), &all(75), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     assert_eq!(judged(&all(50), &all(76), 9, Some(&self_fence())), ProofVerdict::Bounded);
@@ -160,7 +160,7 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     booted.boot_id = "another".into();
     for last in [flushed, readmitted, booted] {
         assert!(must_restart_wait(&all(0), &last));
-        let until = S(90) + self_fence().self_fence.terms.bound();
+        let until = S(90) + self_fence().self_fence.terms.wait_time();
         assert_eq!(judged(&all(0), &last, 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     }
     assert!(!must_restart_wait(&all(0), &all(90)));
@@ -208,7 +208,7 @@ fn weaker_watchdogs_count_by_name_only() {
 #[test]
 fn who_refuses_tcp_only_does_not_refuse_the_lease() {
     let tcp =
-        |n: u8| peer(n, PeerState::Refuses { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::Tcp });
+        |n: u8| peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::Tcp });
     let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
@@ -282,7 +282,7 @@ fn the_askers_own_list_has_to_be_blocked_too() {
 fn the_wait_counts_from_the_last_answer_of_the_first_look() {
     let all = [refuses(1), refuses(2), refuses(3)];
     let first = Round { asked: S(0), ..seen(&all, 40).unwrap() };
-    let until = S(40) + self_fence().self_fence.terms.bound();
+    let until = S(40) + self_fence().self_fence.terms.wait_time();
     assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
 }
 
@@ -290,7 +290,7 @@ fn the_wait_counts_from_the_last_answer_of_the_first_look() {
 #[test]
 fn a_refusal_in_another_epoch_is_none() {
     for other in [Epoch(1), Epoch(5)] {
-        let theirs = peer(2, PeerState::Refuses { epoch: other, ruleset_id: "x".into(), reach: ShunScope::Everything });
+        let theirs = peer(2, PeerState::Shuns { epoch: other, ruleset_id: "x".into(), reach: ShunScope::All });
         assert!(seen(&[refuses(1), theirs, refuses(3)], 0).is_err(), "{other}");
     }
 }
