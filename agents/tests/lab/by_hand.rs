@@ -1,10 +1,10 @@
-//! An administrator sets a running node offline with Ganeti's own command: the hooks do the rest.
+//! An administrator sets a running node offline with Ganeti's own command: the hooks shun it and put it on standby.
 
 use std::time::Instant;
 
 use gnt_ha::core::grade::Grade;
 use lab::{Host, Power};
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 use real_parts::receipts;
 use serde_json::Value;
 
@@ -13,9 +13,9 @@ use crate::scene::Scene;
 const NODE: &str = "n3.lab";
 
 /// The scope in which a host's kernel shuns the node: none, TCP or all traffic.
-fn refuses(host: &Host) -> Option<String> {
-    let said = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
-    let all: Value = serde_json::from_str(&said.stdout).unwrap();
+fn shun_scope(host: &Host) -> Option<String> {
+    let output = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
+    let all: Value = serde_json::from_str(&output.stdout).unwrap();
     let entry = all["nodes"].as_array().unwrap().iter().find(|line| line["node"] == NODE)?;
     assert_eq!(entry["refused"], true, "{}: {entry}", host.name());
     Some(entry["entry"]["reach"].as_str().unwrap().to_owned())
@@ -23,16 +23,16 @@ fn refuses(host: &Host) -> Option<String> {
 
 fn standby(host: &Host) -> Option<String> {
     let words = ["crm_attribute", "--node", NODE, "--name", "standby", "--query", "--quiet"];
-    let said = host.run(&words).unwrap();
-    said.success().then(|| said.stdout.trim().to_owned())
+    let output = host.run(&words).unwrap();
+    output.success().then(|| output.stdout.trim().to_owned())
 }
 
 fn modify(master: &Host, what: &str) -> lab::Output {
     let begun = Instant::now();
     // Without a terminal for its question, --offline=no has no effect without --force.
-    let said = master.run(&["gnt-node", "modify", "--force", what, NODE]).unwrap();
-    println!("gnt-node modify {what}: {:.1} s: {said:?}", begun.elapsed().as_secs_f64());
-    said
+    let output = master.run(&["gnt-node", "modify", "--force", what, NODE]).unwrap();
+    println!("gnt-node modify {what}: {:.1} s: {output:?}", begun.elapsed().as_secs_f64());
+    output
 }
 
 fn cib(master: &Host) -> String {
@@ -43,20 +43,20 @@ fn cib(master: &Host) -> String {
 /// Pacemaker's cluster. Both are undone when Ganeti has the node online again.
 pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     let master = scene.host("n1");
-    let said = modify(&master, "--offline=yes");
-    assert!(said.success() && !said.text().contains("gnt-ha"), "{}", said.text());
-    assert_eq!(standby(&master).as_deref(), Some("true"), "told before the job ended");
+    let output = modify(&master, "--offline=yes");
+    assert!(output.success() && !output.text().contains("gnt-ha"), "{}", output.text());
+    assert_eq!(standby(&master).as_deref(), Some("true"), "set before the job ended");
     for host in scene.others("n3") {
-        assert_eq!(refuses(&host).as_deref(), Some("tcp"), "{}", host.name());
+        assert_eq!(shun_scope(&host).as_deref(), Some("tcp"), "{}", host.name());
     }
     scene.settle();
-    assert!(scene.lab.crm_mon().unwrap().is_online("n3"), "corosync is not refused");
+    assert!(scene.lab.crm_mon().unwrap().is_online("n3"), "corosync is not shunned");
     scene.assert_only_fenced(&[]);
 
-    let refused = modify(&master, "--offline=no");
-    assert!(!refused.success() && refused.text().contains("fails to report its version"), "{}", refused.text());
-    let unasked = master.run(&[GNT_HA, "readmit", NODE]).unwrap();
-    assert!(!unasked.success() && unasked.text().contains("--force --reason TEXT"), "{}", unasked.text());
+    let failed = modify(&master, "--offline=no");
+    assert!(!failed.success() && failed.text().contains("fails to report its version"), "{}", failed.text());
+    let unconfirmed = master.run(&[GNT_HA, "readmit", NODE]).unwrap();
+    assert!(!unconfirmed.success() && unconfirmed.text().contains("--force --reason TEXT"), "{}", unconfirmed.text());
     master.check(&[GNT_HA, "readmit", NODE, "--force", "--reason", "it was a test"]).unwrap();
     let back = modify(&master, "--offline=no");
     assert!(back.success(), "{}", back.text());
@@ -64,7 +64,7 @@ pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     let cib = cib(&master);
     assert!(!cib.contains("gnt-ha-standby"), "as before: {cib}");
     for host in scene.others("n3") {
-        assert_eq!(refuses(&host), None, "{}", host.name());
+        assert_eq!(shun_scope(&host), None, "{}", host.name());
     }
     // A reconciliation in between may have found it on standby.
     scene.wait("n3 is a candidate again", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.role == "C")));
@@ -76,9 +76,9 @@ pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     let master = scene.host("n1");
     master.check(&["gnt-cluster", "add-tags", TAG]).unwrap();
     let tags = || master.read_file("/var/lib/ganeti/ssconf_cluster_tags");
-    scene.wait("n1 knows the tag", 20, || Ok(tags()?.contains(TAG)));
-    let said = modify(&master, "--offline=yes");
-    assert!(said.success() && !said.text().contains("gnt-ha"), "{}", said.text());
+    scene.wait("n1 has the tag", 20, || Ok(tags()?.contains(TAG)));
+    let output = modify(&master, "--offline=yes");
+    assert!(output.success() && !output.text().contains("gnt-ha"), "{}", output.text());
     scene.wait_fenced("n3", 60);
     assert_eq!(standby(&master), None);
     scene.settle();
@@ -86,10 +86,11 @@ pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     let of_it: Vec<_> = history.iter().filter(|event| event.target.starts_with("n3")).collect();
     let ours = of_it.iter().filter(|event| event.client.starts_with("stonith_admin"));
     assert_eq!(ours.map(|event| event.action.as_str()).collect::<Vec<_>>(), ["off"], "{history:#?}");
-    let stories = receipts::on_all(&scene.lab);
-    let receipts = stories.iter().filter(|story| story.intent.node.short() == "n3").map(|story| story.receipt.as_ref());
+    let actions = receipts::on_all(&scene.lab);
+    let receipts =
+        actions.iter().filter(|action| action.intent.node.short() == "n3").map(|action| action.receipt.as_ref());
     let proven: Vec<_> = receipts.map(|receipt| receipt.map(|receipt| receipt.grade)).collect();
-    assert_eq!(proven, vec![Some(Grade::Off); of_it.len()], "{stories:#?}");
+    assert_eq!(proven, vec![Some(Grade::Off); of_it.len()], "{actions:#?}");
     scene.assert_only_fenced(&["n3"]);
     // Pacemaker fences it again, by its own action, if it learns of the loss at the end of the fencing.
     if of_it.len() == 1 {

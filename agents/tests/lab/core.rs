@@ -2,7 +2,7 @@
 //! and each kind of failure after the other, in one lab.
 
 use lab::Host;
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 
 use crate::cib::Roles;
 use crate::cut::the_master_is_cut_off;
@@ -11,9 +11,9 @@ use crate::forms;
 use crate::scene::{End, Scene};
 
 fn gnt_ha(host: &Host, words: &[&str]) -> lab::Output {
-    let said = host.run(&[&[GNT_HA], words].concat()).unwrap();
-    println!("gnt-ha {}: {}", words.join(" "), said.text());
-    said
+    let output = host.run(&[&[GNT_HA], words].concat()).unwrap();
+    println!("gnt-ha {}: {}", words.join(" "), output.text());
+    output
 }
 
 #[test]

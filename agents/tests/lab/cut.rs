@@ -3,8 +3,8 @@
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::Outcome;
 use lab::{Network, Power};
+use real_parts::observer::{Observer, Sign};
 use real_parts::receipts;
-use real_parts::witness::{Sign, Witness};
 
 use crate::scene::{End, Scene};
 
@@ -13,7 +13,7 @@ use crate::scene::{End, Scene};
 /// nodes that were fenced until then, including n1. Returns the new master.
 pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     let n1 = scene.host("n1");
-    let mut witness = Witness::new(&scene.lab);
+    let mut observer = Observer::new(&scene.lab);
     n1.cut(Network::Primary).unwrap();
     n1.cut(Network::Secondary).unwrap();
     assert_eq!(n1.power_status(), Power::On);
@@ -27,12 +27,12 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     n1.heal(Network::Primary).unwrap();
     n1.heal(Network::Secondary).unwrap();
     n1.power_on().unwrap();
-    witness.watch(&n1);
+    observer.watch(&n1);
     scene.wait_back("n1");
     scene.settle();
     scene.assert_end(&end);
 
-    let timeline = witness.end();
+    let timeline = observer.end();
     timeline.assert_never_two();
     for sign in [Sign::Luxid, Sign::MasterIp] {
         // The watcher proves something only if it saw both masters.
@@ -40,7 +40,7 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
         let until = old.first().and_then(|span| span.to).unwrap_or_else(|| panic!("{timeline:#?}"));
         let from = taken.first().unwrap_or_else(|| panic!("{timeline:#?}")).from;
         println!(
-            "{sign:?}: n1 until {:.2} s, {new} from {:.2} s; fenced by Pacemaker's word at about {:.2} s",
+            "{sign:?}: n1 until {:.2} s, {new} from {:.2} s; reported as fenced by Pacemaker at about {:.2} s",
             until.as_secs_f64(),
             from.as_secs_f64(),
             took.as_secs_f64()
@@ -50,8 +50,8 @@ pub(crate) fn the_master_is_cut_off(scene: &Scene, fenced: &[&str]) -> String {
     // A device that reads the power has read it as off, over the BMC that was not cut.
     let receipt = receipts::on_all(&scene.lab)
         .into_iter()
-        .filter(|story| story.intent.program == "fence_ganeti" && story.intent.node.short() == "n1")
-        .find_map(|story| story.receipt);
+        .filter(|action| action.intent.program == "fence_ganeti" && action.intent.node.short() == "n1")
+        .find_map(|action| action.receipt);
     let receipt = receipt.unwrap();
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off), "{receipt:?}");
     new

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use gnt_ha::core::grade::Grade;
 use lab::{Host, Network};
-use real_parts::protect::OOB_PROGRAM;
+use real_parts::install::OOB_PROGRAM;
 use real_parts::receipts;
 
 use crate::cib::Roles;
 use crate::full::shell;
 use crate::scene::{End, Scene};
-use crate::shunned::{entry, reached_as_ganeti, refuses};
+use crate::shunned::{entry, reached_as_ganeti, shuns};
 
 /// A shell line that puts the state directory with its content on a file system of its own.
 const OWN: &str = "set -e; [ -d /var/lib/gnt-ha ] || mkdir -m 700 /var/lib/gnt-ha; cp -a /var/lib/gnt-ha /run/held; \
@@ -34,7 +34,7 @@ const BACK: Duration = Duration::from_secs(15);
 /// A full or read-only disk of all survivors prevents no step after a failure. Before, the old master was back 15 s
 /// after its failure, and the new one did not shun it and never recorded it.
 #[test]
-fn survivors_whose_disks_take_nothing_fence_refuse_and_record() {
+fn survivors_with_full_or_read_only_disks_fence_shun_and_record() {
     let scene = Scene::up("disk", 3, Roles::Primitive);
     for host in scene.others("n1") {
         shell(&host, &format!("{OWN}{FULL}"));
@@ -61,7 +61,7 @@ fn the_master_dies(scene: &Scene, old: &str, why: &str, fenced: &[&str]) -> Stri
         let written = host.run(&["sh", "-c", "cp /etc/hosts /var/lib/gnt-ha/probe"]).unwrap();
         assert!(!written.success() && written.text().contains(why), "{}: {}", host.name(), written.text());
     }
-    let known: BTreeSet<String> = receipts::on_all(&scene.lab).into_iter().map(|story| story.intent.id).collect();
+    let known: BTreeSet<String> = receipts::on_all(&scene.lab).into_iter().map(|action| action.intent.id).collect();
     let died = Instant::now();
     let new = scene.kill_the_master(old);
     scene.wait_offline(&[old]);
@@ -72,16 +72,16 @@ fn the_master_dies(scene: &Scene, old: &str, why: &str, fenced: &[&str]) -> Stri
     scene.assert_end(&End { master: &new, fenced, offline: &[old], ..End::default() });
 
     for host in &survivors {
-        is_refused(host, &scene.host(old));
+        is_shunned(host, &scene.host(old));
     }
-    let mut stories = receipts::on_all(&scene.lab);
-    stories.retain(|story| !known.contains(&story.intent.id));
-    let [story] = &stories[..] else { panic!("{stories:#?}") };
-    let receipt = story.receipt.as_ref().unwrap();
-    assert_eq!((story.intent.node.short(), receipt.grade), (old, Grade::Off), "{receipt:?}");
-    let is_in = |dir: &str| holders(&survivors, dir, &story.intent.id);
+    let mut actions = receipts::on_all(&scene.lab);
+    actions.retain(|action| !known.contains(&action.intent.id));
+    let [action] = &actions[..] else { panic!("{actions:#?}") };
+    let receipt = action.receipt.as_ref().unwrap();
+    assert_eq!((action.intent.node.short(), receipt.grade), (old, Grade::Off), "{receipt:?}");
+    let is_in = |dir: &str| holders(&survivors, dir, &action.intent.id);
     assert_eq!((is_in(IN_MEMORY).len(), is_in(STATE).len()), (1, 0), "{receipt:?}");
-    is_said(scene, &new, why, &format!("{story:?}"));
+    is_reported(scene, &new, why, &format!("{action:?}"));
     new
 }
 
@@ -92,8 +92,8 @@ fn holders<'a>(hosts: &'a [Host], dir: &str, id: &str) -> Vec<&'a Host> {
 }
 
 /// The kernel drops packets from and to the node; Ganeti's daemons and SSH reach neither side.
-fn is_refused(host: &Host, old: &Host) {
-    assert!(refuses(host, old.name()), "{}", host.name());
+fn is_shunned(host: &Host, old: &Host) {
+    assert!(shuns(host, old.name()), "{}", host.name());
     let rules = host.check(&["nft", "list", "table", "inet", "gnt-ha-shunned"]).unwrap().stdout;
     for address in [old.address(Network::Primary), old.address(Network::Secondary)] {
         assert!(rules.contains(&address), "{}: {address} in {rules}", host.name());
@@ -106,17 +106,17 @@ fn is_refused(host: &Host, old: &Host) {
     }
 }
 
-/// Reported in the receipt of the fencing, and by each sync.
-fn is_said(scene: &Scene, master: &str, why: &str, story: &str) {
-    let told = scene.host(master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
-    println!("{told}\n{story}");
+/// Data that is not durable is reported in the receipt of the fencing and by each sync.
+fn is_reported(scene: &Scene, master: &str, why: &str, action: &str) {
+    let output = scene.host(master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
+    println!("{output}\n{action}");
     for host in scene.lab.hosts() {
-        let is_said =
+        let names_it =
             |line: &str| line.contains(&host.fqdn()) && line.contains("next boot forgets") && line.contains(why);
         let survives = host.run(&["test", "-e", IN_MEMORY]).unwrap().success();
-        assert_eq!(told.lines().any(is_said), survives, "{}: {told}", host.name());
+        assert_eq!(output.lines().any(names_it), survives, "{}: {output}", host.name());
     }
-    assert!(story.contains("until its next boot only") && story.contains(why), "{story}");
+    assert!(action.contains("until its next boot only") && action.contains(why), "{action}");
 }
 
 /// Data that was kept in memory is written to the disk, and the rules stay.
@@ -125,8 +125,8 @@ fn there_is_room(scene: &Scene, old: &str, make: &str) {
         shell(&host, make);
     }
     let master = scene.holder().unwrap();
-    let told = scene.host(&master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
-    assert!(!told.contains("next boot forgets"), "{told}");
+    let output = scene.host(&master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
+    assert!(!output.contains("next boot forgets"), "{output}");
     for host in scene.others(old) {
         assert_eq!(entry(&host, old)["grade"], "off", "{}", host.name());
         assert!(
@@ -134,14 +134,15 @@ fn there_is_room(scene: &Scene, old: &str, make: &str) {
             "{}",
             host.name()
         );
-        assert!(refuses(&host, old), "{}", host.name());
+        assert!(shuns(&host, old), "{}", host.name());
     }
 }
 
-/// With the next write that succeeds.
+/// The next write that succeeds brings the receipts to the disk.
 fn the_receipts_come_to_the_disk(scene: &Scene, old: &str) {
     let survivors = scene.others(old);
-    let id = receipts::on_all(&scene.lab).into_iter().find(|story| story.intent.node.short() == old).unwrap().intent.id;
+    let id =
+        receipts::on_all(&scene.lab).into_iter().find(|action| action.intent.node.short() == old).unwrap().intent.id;
     let by = holders(&survivors, IN_MEMORY, &id);
     by[0].check(&[OOB_PROGRAM, "power-on", &scene.host(old).fqdn()]).unwrap();
     assert_eq!(holders(&survivors, STATE, &id).len(), 1);

@@ -1,7 +1,7 @@
 //! Types the output of `gnt-ha setup --format` as printed: with each form the cluster is set up completely.
 
 use lab::Host;
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 
 use crate::full::shell;
 use crate::scene::Scene;

@@ -66,9 +66,9 @@ fn health(scene: &Scene) {
     let says = |word: &str| {
         let asked = ["attrd_updater", "--name", "#health-ganeti", "--node", node, "--query"];
         scene.wait(&format!("the health of {node} is {word:?}"), FOUND, || {
-            let said = master.run(&asked)?.text();
+            let output = master.run(&asked)?.text();
             // A deleted attribute is still read, and has none of these values.
-            let has = |value: &&str| said.contains(&format!("value=\"{value}\""));
+            let has = |value: &&str| output.contains(&format!("value=\"{value}\""));
             let value = ["green", "yellow", "red"].into_iter().find(has);
             Ok(value.unwrap_or_default() == word)
         });

@@ -23,7 +23,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
     host.check(&["gnt-ha", "pause", "the network is being rebuilt"]).unwrap();
     dead.power_off().unwrap();
     scene.wait_fenced(dead.name(), 60);
-    scene.wait_refused(master, dead.name(), "paused by root: the network is being rebuilt (gnt-ha resume)");
+    scene.wait_blocked(master, dead.name(), "paused by root: the network is being rebuilt (gnt-ha resume)");
     let held = End { master, fenced: &[dead.name()], ..End::default() };
     scene.settle();
     scene.assert_end(&held);
@@ -34,7 +34,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
     scene.wait_told(master, dead.name(), "Pacemaker has no quorum here");
     scene.wait("who has no quorum runs nothing", 60, || Ok(scene.serving().is_empty()));
     scene.nothing_happens();
-    assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]), "nobody has taken the role");
+    assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]), "no node has taken the role");
     scene.assert_only_fenced(held.fenced);
     other.heal(Network::Primary).unwrap();
     scene.wait("all are well", 120, || Ok(scene.is_well(master)));
@@ -53,21 +53,21 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 
 impl Scene {
     /// Waits until a node's record is blocked for this reason: in the command's output, and in Pacemaker's log.
-    pub(crate) fn wait_refused(&self, master: &str, node: &str, reason: &str) {
+    pub(crate) fn wait_blocked(&self, master: &str, node: &str, reason: &str) {
         self.wait_told(master, node, reason);
         let host = self.host(master);
         self.wait(&format!("the log has: {node}: {reason}"), 60, || {
-            Ok(is_refused(&host.read_file("/var/log/pacemaker/pacemaker.log")?, node, reason))
+            Ok(is_blocked(&host.read_file("/var/log/pacemaker/pacemaker.log")?, node, reason))
         });
     }
 
     /// Waits until `gnt-ha reconcile` reports a node's record as blocked for this reason.
     fn wait_told(&self, master: &str, node: &str, reason: &str) {
         let host = self.host(master);
-        self.wait(&format!("the record of {node} is refused: {reason}"), 60, || {
-            Ok(is_refused(&host.check(&["gnt-ha", "reconcile", "--dry-run"])?.stdout, node, reason))
+        self.wait(&format!("the record of {node} is blocked: {reason}"), 60, || {
+            Ok(is_blocked(&host.check(&["gnt-ha", "reconcile", "--dry-run"])?.stdout, node, reason))
         });
-        println!("{node}: refused: {reason}");
+        println!("{node}: blocked: {reason}");
     }
 
     /// Sets Pacemaker's maintenance mode.
@@ -78,7 +78,7 @@ impl Scene {
 }
 
 /// Whether a line reports that the record of this node is blocked for this reason.
-fn is_refused(text: &str, node: &str, reason: &str) -> bool {
+fn is_blocked(text: &str, node: &str, reason: &str) -> bool {
     let line = format!("refused: {reason}");
-    text.lines().any(|told| told.contains(&format!("{node}.lab")) && told.contains(&line))
+    text.lines().any(|of_node| of_node.contains(&format!("{node}.lab")) && of_node.contains(&line))
 }

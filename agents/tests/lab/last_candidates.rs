@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gnt_ha::core::grade::Grade;
 use lab::Host;
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 use real_parts::receipts;
 
 use crate::cib::Roles;
@@ -12,12 +12,12 @@ use crate::scene::{Scene, short};
 
 /// Returns the attribute of each host that shows whether it may fence, by `attrd_updater`.
 fn scores(host: &Host) -> lab::Result<Vec<(String, String)>> {
-    let said = host.run(&["attrd_updater", "--name", "gnt-ha-fence-score", "--query", "--all"])?.stdout;
+    let output = host.run(&["attrd_updater", "--name", "gnt-ha-fence-score", "--query", "--all"])?.stdout;
     let word = |line: &str, name: &str| {
         let rest = line.split_once(&format!("{name}=\""))?.1;
         Some(rest.split_once('"')?.0.to_owned())
     };
-    let all = said.lines().filter_map(|line| Some((short(&word(line, "host")?), word(line, "value")?)));
+    let all = output.lines().filter_map(|line| Some((short(&word(line, "host")?), word(line, "value")?)));
     Ok(all.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
@@ -26,7 +26,7 @@ fn scores(host: &Host) -> lab::Result<Vec<(String, String)>> {
 /// configuration reports that it may not fence. So does a host with an old one, in which the second has another host's
 /// machine. Neither runs the device.
 #[test]
-fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
+fn the_last_candidate_is_fenced_by_a_regular_node() {
     let lab = Scene::bare("last-candidates", 5);
     let host = lab.host("n1").unwrap();
     // A rebooted host would be back, as a candidate, before the second failure.
@@ -43,16 +43,16 @@ fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
     let scene = Scene::with_lab(lab, Roles::Promotable);
     let expected = [("n1", "200"), ("n2", "200"), ("n3", "100"), ("n4", "-INFINITY"), ("n5", "-INFINITY")];
     let expected = expected.map(|(node, score)| (node.to_owned(), score.to_owned()));
-    scene.wait("each says whether it may fence", 60, || Ok(scores(&host)? == expected));
+    scene.wait("each reports whether it may fence", 60, || Ok(scores(&host)? == expected));
     scene.host("n3").check(&["fence_ganeti", "--action", "list"]).unwrap();
     let old = scene.host("n4");
     for words in [&["--action", "list"][..], &["--action", "status", "--plug", "n2.lab"]] {
-        let refused = old.run(&[&["fence_ganeti"][..], words].concat()).unwrap();
+        let failed = old.run(&[&["fence_ganeti"][..], words].concat()).unwrap();
         assert!(
-            !refused.success()
-                && refused.stderr.contains("is another one than that with which gnt-ha setup --apply was last run"),
+            !failed.success()
+                && failed.stderr.contains("is another one than that with which gnt-ha setup --apply was last run"),
             "{}",
-            refused.text()
+            failed.text()
         );
     }
     scene.settle();
@@ -69,8 +69,8 @@ fn the_last_candidate_is_fenced_by_a_host_that_was_none() {
         .collect();
     println!("n2 was fenced by {by:?}");
     assert!(!by.is_empty() && by.iter().all(|delegate| delegate == "n3"), "{history:#?}");
-    let proven = receipts::on(&scene.host("n3")).into_iter().any(|story| {
-        story.intent.node.short() == "n2" && story.receipt.is_some_and(|receipt| receipt.grade == Grade::Off)
+    let proven = receipts::on(&scene.host("n3")).into_iter().any(|action| {
+        action.intent.node.short() == "n2" && action.receipt.is_some_and(|receipt| receipt.grade == Grade::Off)
     });
     assert!(proven, "no receipt of a proven off on a host that was no candidate");
     for (name, power) in [("n1", lab::Power::Off), ("n2", lab::Power::Off), ("n5", lab::Power::On)] {

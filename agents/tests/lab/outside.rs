@@ -16,16 +16,16 @@ use crate::scene::short;
 
 /// The directory in which the fake hypervisor has a file for each running instance.
 const INSTANCES: &str = "run/ganeti/fake-hypervisor";
-const REGISTER: &str = "var/lib/gnt-ha/shun-list.json";
-const EACH: Duration = Duration::from_millis(40);
+const SHUN_LIST: &str = "var/lib/gnt-ha/shun-list.json";
+const INTERVAL: Duration = Duration::from_millis(40);
 
 /// The observations of a watch.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observations {
     /// Violations, one line each.
     pub(crate) wrong: BTreeSet<String>,
     /// The nodes that were reported to have stopped, each with the epoch of its shun list entry.
-    pub(crate) said: BTreeSet<(String, u64)>,
+    pub(crate) reported: BTreeSet<(String, u64)>,
     /// The hosts on which each instance ran.
     pub(crate) ran_on: BTreeMap<String, BTreeSet<String>>,
 }
@@ -33,35 +33,35 @@ pub(crate) struct Seen {
 /// A watch in a thread, which runs until it is ended.
 pub(crate) struct Outside {
     ends: Arc<AtomicBool>,
-    looking: JoinHandle<Seen>,
+    thread: JoinHandle<Observations>,
 }
 
 impl Outside {
     pub(crate) fn begin(lab: &Lab) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
-        let (hosts, told) = (lab.hosts(), Arc::clone(&ends));
-        let looking = thread::spawn(move || {
-            let (mut seen, mut began) = (Seen::default(), BTreeMap::new());
-            while !told.load(Ordering::Relaxed) {
-                seen.look(&hosts, &mut began);
-                thread::sleep(EACH);
+        let (hosts, is_over) = (lab.hosts(), Arc::clone(&ends));
+        let thread = thread::spawn(move || {
+            let (mut seen, mut began) = (Observations::default(), BTreeMap::new());
+            while !is_over.load(Ordering::Relaxed) {
+                seen.observe(&hosts, &mut began);
+                thread::sleep(INTERVAL);
             }
             seen
         });
-        Self { ends, looking }
+        Self { ends, thread }
     }
 
-    pub(crate) fn end(self) -> Seen {
+    pub(crate) fn end(self) -> Observations {
         self.ends.store(true, Ordering::Relaxed);
-        self.looking.join().unwrap()
+        self.thread.join().unwrap()
     }
 }
 
 /// The running boot of a host, and the time of its first observation, in ms since 1970.
 type Boots = BTreeMap<String, (String, u64)>;
 
-impl Seen {
-    fn look(&mut self, hosts: &[Host], boots: &mut Boots) {
+impl Observations {
+    fn observe(&mut self, hosts: &[Host], boots: &mut Boots) {
         for host in hosts {
             match boot(host) {
                 None => drop(boots.remove(host.name())),
@@ -71,9 +71,9 @@ impl Seen {
         }
         self.instances(hosts);
         for host in hosts {
-            let text = host.root().and_then(|root| std::fs::read(root.join(REGISTER)).ok()).unwrap_or_default();
-            let Ok(register) = serde_json::from_slice::<ShunList>(&text) else { continue };
-            self.register(host, &register, hosts, boots);
+            let text = host.root().and_then(|root| std::fs::read(root.join(SHUN_LIST)).ok()).unwrap_or_default();
+            let Ok(shun_list) = serde_json::from_slice::<ShunList>(&text) else { continue };
+            self.shun_list(host, &shun_list, hosts, boots);
         }
     }
 
@@ -95,18 +95,18 @@ impl Seen {
         }
     }
 
-    fn register(&mut self, by: &Host, register: &ShunList, hosts: &[Host], boots: &Boots) {
-        for (node, entry) in register.shunned().filter(|(_, entry)| entry.grade >= Grade::Bounded) {
+    fn shun_list(&mut self, by: &Host, shun_list: &ShunList, hosts: &[Host], boots: &Boots) {
+        for (node, entry) in shun_list.shunned().filter(|(_, entry)| entry.grade >= Grade::Bounded) {
             let name = short(node.as_str());
-            if !self.said.insert((name.clone(), entry.epoch.0)) {
+            if !self.reported.insert((name.clone(), entry.epoch.0)) {
                 continue;
             }
             let Some(host) = hosts.iter().find(|host| host.name() == name) else { continue };
             let runs_since = boots.get(&name).filter(|(boot_then, _)| boot(host).as_ref() == Some(boot_then));
             if let Some((boot, since_ms)) = runs_since.filter(|(_, since_ms)| *since_ms < entry.since_ms) {
-                let (said, epoch) = (entry.grade, entry.epoch);
+                let (grade, epoch) = (entry.grade, entry.epoch);
                 self.wrong.insert(format!(
-                    "{} has {name} as {said} in epoch {epoch}, of {}, and it runs, boot {boot}, since {since_ms}",
+                    "{} has {name} as {grade} in epoch {epoch}, of {}, and it runs, boot {boot}, since {since_ms}",
                     by.name(),
                     entry.since_ms
                 ));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::{Host, Lab};
 
 /// Commands that only read, or that change nothing while they fail: the state that they wait for may take a moment.
-const LOOKS: [&str; 7] = [
+const READS: [&str; 7] = [
     "/usr/lib/gnt-ha/ganeti-oob check",
     "gnt-ha readmit",
     "gnt-ha check",
@@ -61,11 +61,11 @@ fn plain(line: &str) -> String {
 }
 
 /// `...` on a line of its own matches any lines, within a line any text.
-fn is_like(said: &[&str], shown: &[String]) -> bool {
+fn is_like(printed: &[&str], shown: &[String]) -> bool {
     match shown.split_first() {
-        None => said.is_empty(),
-        Some((line, rest)) if line == "..." => (0..=said.len()).any(|skip| is_like(&said[skip..], rest)),
-        Some((line, rest)) => said.split_first().is_some_and(|(first, others)| {
+        None => printed.is_empty(),
+        Some((line, rest)) if line == "..." => (0..=printed.len()).any(|skip| is_like(&printed[skip..], rest)),
+        Some((line, rest)) => printed.split_first().is_some_and(|(first, others)| {
             let mut left = plain(first);
             let shown = plain(line);
             let parts: Vec<&str> = shown.split("...").collect();
@@ -82,10 +82,10 @@ fn is_like(said: &[&str], shown: &[String]) -> bool {
     }
 }
 
-fn says(host: &Host, shown: &Shown) -> Result<(), String> {
-    let said = host.run(&["sh", "-c", &shown.command]).unwrap().text();
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-    if is_like(&lines, &shown.output) { Ok(()) } else { Err(said) }
+fn check_output(host: &Host, shown: &Shown) -> Result<(), String> {
+    let output = host.run(&["sh", "-c", &shown.command]).unwrap().text();
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    if is_like(&lines, &shown.output) { Ok(()) } else { Err(output) }
 }
 
 /// Types the page's commands on `host`.
@@ -95,25 +95,30 @@ pub(crate) fn follow(page: &str, lab: &Lab, host: &Host) {
     for shown in &all {
         let command = &shown.command;
         println!("# {command}");
-        let mut said = String::new();
-        let mut tried = || match says(host, shown) {
+        let mut output = String::new();
+        let mut tried = || match check_output(host, shown) {
             Ok(()) => true,
             Err(text) => {
-                said = text;
+                output = text;
                 false
             }
         };
-        let as_shown = if LOOKS.iter().any(|look| command.starts_with(look)) {
+        let as_shown = if READS.iter().any(|read| command.starts_with(read)) {
             lab.wait_until(command, Duration::from_secs(60), || Ok(tried())).is_ok()
         } else {
             tried()
         };
-        assert!(as_shown, "{command}: the page shows\n{}\nand it says\n{said}", shown.output.join("\n"));
+        assert!(
+            as_shown,
+            "{command}: the page shows\n{}\nand the command prints
+{output}",
+            shown.output.join("\n")
+        );
     }
 }
 
 #[test]
-fn what_the_page_shows_is_told_from_what_it_does_not() {
+fn only_output_that_the_page_shows_matches() {
     let shown: Vec<String> = ["If n1 died:", "...", "  took 3.2 s, ... done"].map(str::to_owned).into();
     assert!(is_like(&["If n1 died:", "x", "y", "  took 11.84 s, well done"], &shown));
     assert!(is_like(

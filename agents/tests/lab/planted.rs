@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lab::Host;
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 use serde_json::Value;
 
 use crate::scene::Scene;
@@ -228,8 +228,9 @@ const FAULTS: &[Fault] = &[
 ];
 
 fn findings(host: &Host) -> Vec<Value> {
-    let said = host.run(&[GNT_HA, "check", "--json"]).unwrap();
-    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.text()));
+    let output = host.run(&[GNT_HA, "check", "--json"]).unwrap();
+    let report: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", output.text()));
     report["findings"].as_array().unwrap().clone()
 }
 

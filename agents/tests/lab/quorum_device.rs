@@ -1,7 +1,7 @@
 //! Two hosts and a third one with corosync's qnetd, which decides which host goes on; about three minutes in all.
 
 use lab::{Host, Output};
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 
 use crate::cib::Roles;
 use crate::full::shell;
@@ -17,9 +17,9 @@ const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do s
     PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemakerd";
 
 fn gnt_ha(host: &Host, words: &[&str]) -> Output {
-    let said = host.run(&[&[GNT_HA], words].concat()).unwrap();
-    println!("gnt-ha {}: {}", words.join(" "), said.text());
-    said
+    let output = host.run(&[&[GNT_HA], words].concat()).unwrap();
+    println!("gnt-ha {}: {}", words.join(" "), output.text());
+    output
 }
 
 /// Returns how often each of the two was fenced.
@@ -80,17 +80,17 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
 
     // Without qnetd the cluster goes on, and ends with the next failure.
     qnetd.kill().unwrap();
-    let said = |words: &str| -> lab::Result<bool> { Ok(n1.run(&[GNT_HA, "check"])?.text().contains(words)) };
-    scene.wait("check says so", 60, || said("n2.lab: it has no vote of qnetd on 192.0.2.200"));
+    let check_shows = |words: &str| -> lab::Result<bool> { Ok(n1.run(&[GNT_HA, "check"])?.text().contains(words)) };
+    scene.wait("check shows it", 60, || check_shows("n2.lab: it has no vote of qnetd on 192.0.2.200"));
     assert_eq!(gnt_ha(&n1, &["check"]).code, 2);
     assert!(gnt_ha(&n1, &["status"]).stdout.contains("does not give its vote to each member"));
-    let refused = gnt_ha(&n1, &["drill", "n2", "--yes"]);
+    let failed = gnt_ha(&n1, &["drill", "n2", "--yes"]);
     let why = "loses quorum: 1 of 3 votes would be left, and 2 are needed";
-    assert!(!refused.success() && refused.stderr.contains(why), "{}", refused.text());
+    assert!(!failed.success() && failed.stderr.contains(why), "{}", failed.text());
     let rehearsed = gnt_ha(&n1, &["rehearse", "n2"]);
     assert!(rehearsed.stdout.contains(why) && rehearsed.stdout.contains("nobody would be fenced"));
     assert!(rehearsed.stdout.contains("demote gnt-ha-master on n1.lab"), "{}", rehearsed.text());
-    assert_eq!(fenced(&scene), [1, 1], "nobody was fenced by any of that");
+    assert_eq!(fenced(&scene), [1, 1], "no host was fenced meanwhile");
     n2.power_off().unwrap();
     scene.wait("n1 has no quorum, and serves no more", 60, || Ok(!n1.crm_mon()?.quorum && scene.serving().is_empty()));
     scene.settle();

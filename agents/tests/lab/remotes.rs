@@ -2,7 +2,7 @@
 //! each kind of loss.
 
 use lab::{Host, Lab};
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 
 use crate::cib::Roles;
 use crate::full::shell;
@@ -20,16 +20,16 @@ const TYPED: &str = "gnt-ha setup --format xml >/root/setup.xml; \
      cibadmin --modify --allow-create --scope configuration --xml-file /root/setup.xml";
 
 fn setup(host: &Host, words: &[&str]) -> lab::Output {
-    let said = host.run(&[&[GNT_HA, "setup"], words].concat()).unwrap();
-    println!("gnt-ha setup {}: {}", words.join(" "), said.text());
-    said
+    let output = host.run(&[&[GNT_HA, "setup"], words].concat()).unwrap();
+    println!("gnt-ha setup {}: {}", words.join(" "), output.text());
+    output
 }
 
 /// Returns what `setup` prints of the connection to a node.
 fn connection(host: &Host, node: &str) -> String {
-    let said = setup(host, &[]).stdout;
+    let output = setup(host, &[]).stdout;
     let about = format!("{node}.lab as a Pacemaker remote node");
-    said.lines().find(|line| line.contains(&about)).unwrap_or_else(|| panic!("{said}")).to_owned()
+    output.lines().find(|line| line.contains(&about)).unwrap_or_else(|| panic!("{output}")).to_owned()
 }
 
 /// Two hosts without a connection yet: one does not answer, then has another key, then is correct.
@@ -61,9 +61,9 @@ fn held_by(scene: &Scene, node: &str) -> Option<String> {
 
 /// Returns the membership of a node that the master prints.
 fn member(scene: &Scene, node: &str) -> String {
-    let said = scene.host("n1").run(&[GNT_HA, "status"]).unwrap().stdout;
+    let output = scene.host("n1").run(&[GNT_HA, "status"]).unwrap().stdout;
     // A line that needs attention has a mark before it.
-    let lines = said.lines().map(|line| line.trim_start_matches([' ', '!', '*']));
+    let lines = output.lines().map(|line| line.trim_start_matches([' ', '!', '*']));
     let line = lines.into_iter().find(|line| line.starts_with(&format!("{node}.lab "))).unwrap_or_default();
     line.split_whitespace().nth(1).unwrap_or_default().to_owned()
 }
@@ -103,8 +103,8 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     assert!(setup(&n1, &[]).success(), "what was typed is what is wanted");
     scene.wait("check is green", 60, || Ok(n1.run(&[GNT_HA, "check"])?.success()));
     for node in ["n2", "n4", "n5"] {
-        let said = n1.run(&[GNT_HA, "rehearse", node]).unwrap();
-        assert!(said.success(), "{}", said.text());
+        let output = n1.run(&[GNT_HA, "rehearse", node]).unwrap();
+        assert!(output.success(), "{}", output.text());
     }
     scene.settle();
     scene.assert_only_fenced(&[]);

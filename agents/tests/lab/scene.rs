@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
-use real_parts::protect::{CONFIG, Proof, built_programs, install, install_hooks, protect, protect_by};
+use real_parts::install::{CONFIG, Proof, built_programs, install, install_hooks, protect, protect_by};
 pub(crate) use real_parts::roles::serves;
 use real_parts::{lab_name, receipts};
 
@@ -244,7 +244,11 @@ impl Scene {
         self.wait("Pacemaker has nothing to do", 90, || {
             let Some(dc) = self.lab.crm_mon()?.dc else { return Ok(false) };
             let asked = ["crmadmin", "--status", &dc];
-            Ok(self.lab.hosts().iter().any(|host| host.run(&asked).is_ok_and(|said| said.text().contains("S_IDLE"))))
+            Ok(self
+                .lab
+                .hosts()
+                .iter()
+                .any(|host| host.run(&asked).is_ok_and(|output| output.text().contains("S_IDLE"))))
         });
     }
 
@@ -269,12 +273,12 @@ impl Scene {
     /// power.
     pub(crate) fn assert_only_fenced(&self, names: &[&str]) {
         let history = self.lab.fence_history().unwrap();
-        let stories = receipts::on_all(&self.lab);
+        let actions = receipts::on_all(&self.lab);
         let targets = history.iter().map(|event| event.target.as_str());
         // Pacemaker's fence history can be deleted; receipts stay.
-        let all = targets.chain(stories.iter().map(|story| story.intent.node.as_str()));
+        let all = targets.chain(actions.iter().map(|action| action.intent.node.as_str()));
         let touched: BTreeSet<String> = all.map(short).collect();
-        assert_eq!(touched.iter().collect::<Vec<_>>(), names, "{history:#?} {stories:#?}");
+        assert_eq!(touched.iter().collect::<Vec<_>>(), names, "{history:#?} {actions:#?}");
         let now = self.boots_now();
         for (name, boot) in self.boots.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
             assert_eq!(now.get(name), Some(boot), "{name} was booted");

@@ -1,7 +1,7 @@
 //! `gnt-ha setup`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master, and back.
 
 use lab::Host;
-use real_parts::protect::{GNT_HA, OOB_PROGRAM, install_hooks};
+use real_parts::install::{GNT_HA, OOB_PROGRAM, install_hooks};
 use serde_json::Value;
 
 use crate::by_hand;
@@ -17,8 +17,8 @@ fn setup(host: &Host, words: &[&str]) -> lab::Output {
 }
 
 fn findings(host: &Host) -> Value {
-    let said = host.run(&[GNT_HA, "check", "--json"]).unwrap();
-    serde_json::from_str::<Value>(&said.stdout).unwrap()["findings"].clone()
+    let output = host.run(&[GNT_HA, "check", "--json"]).unwrap();
+    serde_json::from_str::<Value>(&output.stdout).unwrap()["findings"].clone()
 }
 
 fn wait_for_the_device(scene: &Scene) {
@@ -32,41 +32,41 @@ fn wait_for_the_device(scene: &Scene) {
 fn assert_verify_shows_findings(scene: &Scene) {
     let master = scene.host("n1");
     let verify = || master.run(&["gnt-cluster", "verify"]).unwrap().text();
-    let well = verify();
-    assert!(!well.contains("gnt-ha"), "{well}");
+    let before = verify();
+    assert!(!before.contains("gnt-ha"), "{before}");
     let enabled = ["crm_attribute", "--type", "crm_config", "--name", "stonith-enabled", "--update"];
     master.check(&[&enabled[..], &["false"]].concat()).unwrap();
     let why = "Pacemaker would take over from a dead host without making sure that it is dead";
-    scene.wait("gnt-cluster verify says so", 60, || Ok(verify().contains(why)));
+    scene.wait("gnt-cluster verify shows it", 60, || Ok(verify().contains(why)));
     master.check(&[&enabled[..], &["true"]].concat()).unwrap();
 }
 
 /// Each node publishes whether it can fence, as a candidate or by the copy; nothing in Pacemaker's configuration
 /// changes.
-fn assert_who_may_fence_is_said(scene: &Scene) {
+fn assert_nodes_report_whether_they_may_fence(scene: &Scene) {
     let master = scene.host("n1");
     let pool = |size: &str| master.check(&["gnt-cluster", "modify", &format!("--candidate-pool-size={size}")]).unwrap();
-    let says = |score: &str| {
+    let reports = |score: &str| {
         let asked = ["attrd_updater", "--name", "gnt-ha-fence-score", "--query", "--all"];
-        scene.wait(&format!("n3 says {score}"), 60, || {
-            let said = master.run(&asked)?.text();
-            let mut of_n3 = said.lines().filter(|line| line.contains("host=\"n3"));
+        scene.wait(&format!("n3 reports {score}"), 60, || {
+            let output = master.run(&asked)?.text();
+            let mut of_n3 = output.lines().filter(|line| line.contains("host=\"n3"));
             Ok(of_n3.any(|line| line.contains(&format!("value=\"{score}\""))))
         });
         let setup = setup(&master, &[]);
         assert!(setup.success(), "{}", setup.text());
     };
-    says("200");
+    reports("200");
     pool("2");
     master.check(&["gnt-node", "modify", "--master-candidate=no", "n3.lab"]).unwrap();
-    says("100");
+    reports("100");
     pool("3");
     master.check(&["gnt-node", "modify", "--master-candidate=yes", "n3.lab"]).unwrap();
-    says("200");
+    reports("200");
 }
 
 /// `check` finds a candidate whose OOB program has another version or configuration.
-fn assert_others_are_looked_at(scene: &Scene) {
+fn assert_other_candidates_are_checked(scene: &Scene) {
     let master = scene.host("n1");
     let rules = || -> Vec<(String, String)> {
         let word = |value: &Value| value.as_str().unwrap().to_owned();
@@ -93,39 +93,39 @@ fn assert_others_are_looked_at(scene: &Scene) {
 }
 
 /// Adds a recipient to the alerts that setup has made, as an administrator does: the reports go to a file.
-fn hear_alerts(scene: &Scene) {
+fn record_alerts(scene: &Scene) {
     for host in scene.lab.hosts() {
-        host.write_file("/usr/local/bin/told", b"#!/bin/sh\nexec cat >>/tmp/told\n", 0o755).unwrap();
+        host.write_file("/usr/local/bin/record-alert", b"#!/bin/sh\nexec cat >>/tmp/alerts\n", 0o755).unwrap();
     }
     let recipient = "<alerts><alert id=\"gnt-ha-alert\" path=\"/usr/lib/gnt-ha/gnt-ha-alert\">\
-         <recipient id=\"told\" value=\"/usr/local/bin/told\"/></alert></alerts>";
+         <recipient id=\"recorded\" value=\"/usr/local/bin/record-alert\"/></alert></alerts>";
     let words = ["cibadmin", "--modify", "--allow-create", "--scope", "configuration", "--xml-text", recipient];
     scene.host("n1").check(&words).unwrap();
 }
 
-fn told(scene: &Scene) -> Vec<String> {
+fn alerts(scene: &Scene) -> Vec<String> {
     let hosts = scene.lab.hosts();
-    let all = hosts.iter().filter_map(|host| host.run(&["cat", "/tmp/told"]).ok());
-    all.flat_map(|said| said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let all = hosts.iter().filter_map(|host| host.run(&["cat", "/tmp/alerts"]).ok());
+    all.flat_map(|output| output.stdout.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// `setup` rejects timeouts that do not fit together, and shows the time budget. It keeps the administrator's own
 /// values, and so changes nothing.
-fn assert_too_short_is_refused(host: &Host) {
+fn assert_shortfalls_are_rejected(host: &Host) {
     let timeout = ["crm_attribute", "--name", "stonith-timeout"];
     host.check(&[&timeout[..], &["--update", "20s"]].concat()).unwrap();
     for words in [&[][..], &["--apply"]] {
-        let refused = setup(host, words);
-        println!("{}", refused.text());
-        assert_eq!(refused.code, 2, "{}", refused.text());
+        let rejected = setup(host, words);
+        println!("{}", rejected.text());
+        assert_eq!(rejected.code, 2, "{}", rejected.text());
         for line in [
             "  =    60 s  is needed\n",
             "(property stonith-timeout)",
             "  change: crm_attribute --name stonith-timeout --update 72s\n",
         ] {
-            assert!(refused.stdout.contains(line), "{}", refused.text());
+            assert!(rejected.stdout.contains(line), "{}", rejected.text());
         }
-        assert!(refused.stderr.contains("nothing was changed: the times do not hold together"), "{}", refused.text());
+        assert!(rejected.stderr.contains("nothing was changed: the times do not hold together"), "{}", rejected.text());
     }
     assert!(!host.check(&["cibadmin", "--query"]).unwrap().stdout.contains("gnt-ha-"), "nothing was made");
     host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();
@@ -141,9 +141,9 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     println!("{}", shown.text());
     assert_eq!(shown.code, 1, "{}", shown.text());
     assert!(shown.stdout.contains("+ add        fence device for every node\n"), "{}", shown.text());
-    assert_eq!(setup(&host, &["--json"]).code, 1, "nothing was changed by looking");
+    assert_eq!(setup(&host, &["--json"]).code, 1, "the first run changed nothing");
 
-    assert_too_short_is_refused(&host);
+    assert_shortfalls_are_rejected(&host);
 
     let elsewhere = setup(&lab.host("n2").unwrap(), &["--apply"]);
     assert_eq!(elsewhere.code, 2, "{}", elsewhere.text());
@@ -159,13 +159,13 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     assert_eq!(findings(&host), Value::Array(Vec::new()));
 
     assert_each_is_found_and_fixed(&scene);
-    assert_others_are_looked_at(&scene);
+    assert_other_candidates_are_checked(&scene);
     install_hooks(&scene.lab).unwrap();
     assert_verify_shows_findings(&scene);
-    assert_who_may_fence_is_said(&scene);
+    assert_nodes_report_whether_they_may_fence(&scene);
     by_hand::put_on_standby_until_it_is_back(&scene);
     by_hand::fenced_once_where_the_tag_says_so(&scene);
-    hear_alerts(&scene);
+    record_alerts(&scene);
     assert!(setup(&host, &[]).success(), "recipients are the administrator's");
 
     // A host publishes its score at a monitor.
@@ -183,12 +183,12 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.settle();
     scene.assert_only_fenced(&["n1", "n3"]);
     assert_eq!(scene.serving(), [new.as_str()]);
-    let told = told(&scene);
-    println!("{}", told.join("\n"));
-    let count = |words: &str| told.iter().filter(|line| line.contains(words)).count();
-    assert_eq!((count("n1.lab was fenced: "), count("NOT fenced")), (1, 0), "{told:?}");
-    assert_eq!(count(&format!("gnt-ha-master was promoted on {new}.lab")), 1, "{told:?}");
-    assert!(count("n1.lab has left the cluster's membership, and may still run") > 0, "{told:?}");
+    let alerts = alerts(&scene);
+    println!("{}", alerts.join("\n"));
+    let count = |words: &str| alerts.iter().filter(|line| line.contains(words)).count();
+    assert_eq!((count("n1.lab was fenced: "), count("NOT fenced")), (1, 0), "{alerts:?}");
+    assert_eq!(count(&format!("gnt-ha-master was promoted on {new}.lab")), 1, "{alerts:?}");
+    assert!(count("n1.lab has left the cluster's membership, and may still run") > 0, "{alerts:?}");
     let master = scene.host(&new);
 
     let healthy = setup(&master, &["--health", "--apply"]);

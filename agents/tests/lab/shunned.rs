@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::Outcome;
 use lab::{Host, Power};
-use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof};
+use real_parts::install::{GNT_HA, OOB_PROGRAM, Proof};
 use real_parts::receipts;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ for t in threads: t.join()
 /// The ports of noded, SSH, and DRBD's first resource.
 const PORTS: &str = "1811 22 7000";
 
-const REGISTER: &str = "/var/lib/gnt-ha/shun-list.json";
+const SHUN_LIST: &str = "/var/lib/gnt-ha/shun-list.json";
 
 /// Returns what one host reaches of another: each port of each address, and its confd.
 fn reached(from: &Host, to: &Host) -> BTreeSet<String> {
@@ -61,8 +61,8 @@ pub(crate) fn reached_as_ganeti(from: &Host, to: &Host) -> BTreeSet<String> {
 
 /// Returns a host's shun list entry of another.
 pub(crate) fn entry(host: &Host, node: &str) -> Value {
-    let register: Value = serde_json::from_str(&host.read_file(REGISTER).unwrap()).unwrap();
-    register[format!("{node}.lab")].clone()
+    let shun_list: Value = serde_json::from_str(&host.read_file(SHUN_LIST).unwrap()).unwrap();
+    shun_list[format!("{node}.lab")].clone()
 }
 
 /// Checks that neither host reaches the other, and no established connection has data.
@@ -73,7 +73,7 @@ fn assert_apart(one: &Host, other: &Host) {
     assert!(flows::alive(one, other).is_empty(), "{:#?}", flows::alive(one, other));
 }
 
-pub(crate) fn refuses(host: &Host, node: &str) -> bool {
+pub(crate) fn shuns(host: &Host, node: &str) -> bool {
     let status = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
     let status: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
     let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
@@ -104,9 +104,9 @@ fn shut_down(host: &Host) {
 /// host.
 fn add_other_family(hosts: &[&Host], lost: &Host) {
     for host in hosts {
-        let mut register: Value = serde_json::from_str(&host.read_file(REGISTER).unwrap()).unwrap();
-        register[lost.fqdn()]["addresses"] = json!(flows::addresses(lost));
-        host.write_file(REGISTER, register.to_string().as_bytes(), 0o600).unwrap();
+        let mut shun_list: Value = serde_json::from_str(&host.read_file(SHUN_LIST).unwrap()).unwrap();
+        shun_list[lost.fqdn()]["addresses"] = json!(flows::addresses(lost));
+        host.write_file(SHUN_LIST, shun_list.to_string().as_bytes(), 0o600).unwrap();
         host.check(&[GNT_HA, "shun", "apply"]).unwrap();
     }
 }
@@ -117,7 +117,7 @@ fn add_other_family(hosts: &[&Host], lost: &Host) {
 /// later. The shunned host reboots and stays shunned until it is readmitted. Pacemaker fences by shunning alone.
 /// `gnt-node power off` shuns it, and its power stays recorded as on.
 #[test]
-fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
+fn a_host_without_a_bmc_is_shunned_until_it_is_readmitted() {
     let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: None };
     let mut scene = Scene::without_bmcs("shunned", 5, Roles::Promotable, &proof);
     let all = scene.lab.hosts();
@@ -138,8 +138,8 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     assert_eq!(n3.power_status(), Power::On);
     assert!(n3.check(&["pgrep", "--full", "flows.py"]).is_ok(), "its processes live");
     scene.wait_offline(&["n3", "n5"]);
-    let story = receipts::on_all(&scene.lab).into_iter().rfind(|story| story.intent.node.short() == "n3").unwrap();
-    let receipt = story.receipt.unwrap();
+    let action = receipts::on_all(&scene.lab).into_iter().rfind(|action| action.intent.node.short() == "n3").unwrap();
+    let receipt = action.receipt.unwrap();
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Isolated), "{receipt:?}");
     // An address that Ganeti does not have is in no shun entry, so the host that was down comes first.
     one_that_was_down_catches_up(&scene, &n1, &n5);
@@ -147,7 +147,7 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     std::thread::sleep(Duration::from_secs(2));
     for peer in [&n1, &n2, &n4] {
         assert_apart(peer, &n3);
-        assert_eq!(entry(peer, "n3")["epoch"], 1, "refused once");
+        assert_eq!(entry(peer, "n3")["epoch"], 1, "shunned once");
     }
     assert_eq!(flows::alive(&n1, &n2).len(), flows::BETWEEN_TWO, "nothing else is touched");
 
@@ -156,15 +156,15 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
     it_stays_out_until_it_is_readmitted(&scene, &n1, &n3);
 
     // Ganeti's own command, while Pacemaker loses the node because of it: both have the same result. No power is off.
-    let told = n1.run(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
-    assert!(!told.success() && told.text().contains("proven isolated"), "{}", told.text());
+    let power_off = n1.run(&["gnt-node", "power", "-f", "off", "n4.lab"]).unwrap();
+    assert!(!power_off.success() && power_off.text().contains("proven isolated"), "{}", power_off.text());
     assert!(scene.flags().get("n4").is_some_and(|flags| flags.offline && !flags.unpowered));
     scene.wait_fenced("n4", 60);
     scene.wait_offline(&["n4"]);
     scene.settle();
     for peer in [&n1, &n2, &n3, &n5] {
-        assert_eq!(entry(peer, "n4")["epoch"], 1, "{}: it is refused once", peer.name());
-        assert!(refuses(peer, "n4"), "{}", peer.name());
+        assert_eq!(entry(peer, "n4")["epoch"], 1, "{}: it is shunned once", peer.name());
+        assert!(shuns(peer, "n4"), "{}", peer.name());
     }
     assert_eq!(n4.power_status(), Power::On);
     assert!(reached_as_ganeti(&n1, &n4).is_empty() && reached_as_ganeti(&n4, &n1).is_empty());
@@ -176,13 +176,13 @@ fn a_host_without_a_bmc_is_refused_until_it_is_readmitted() {
 /// a boot before the network is up.
 fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     n2.check(&["nft", "flush", "ruleset"]).unwrap();
-    assert!(!refuses(n2, "n3"));
+    assert!(!shuns(n2, "n3"));
     n2.check(&[GNT_HA, "shun", "apply"]).unwrap();
-    assert!(refuses(n2, "n3"));
+    assert!(shuns(n2, "n3"));
     assert_apart(n2, n3);
     n2.check(&["nft", "flush", "ruleset"]).unwrap();
     n1.check(&[OOB_PROGRAM, "sync"]).unwrap();
-    assert!(refuses(n2, "n3"), "n1 has told it again");
+    assert!(shuns(n2, "n3"), "n1 has sent the shun list again");
     assert_apart(n2, n3);
 
     let script = b"#!/bin/sh\n/usr/sbin/gnt-ha shun apply\nnft list ruleset > /root/rules-before-network\n";
@@ -193,20 +193,20 @@ fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     for address in flows::addresses(n3) {
         assert!(rules.contains(&address), "{address} in {rules}");
     }
-    assert!(refuses(n2, "n3"));
+    assert!(shuns(n2, "n3"));
     scene.wait_back("n2");
     scene.wait("n2 is drained no more", 60, || Ok(scene.flags().get("n2").is_some_and(|flags| !flags.drained)));
 }
 
-/// The host did not know of the other's loss. It is a new boot that runs nothing, so it may be readmitted without a
+/// The host was down when the other was lost. It is a new boot that runs nothing, so it may be readmitted without a
 /// confirmation.
 fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
     power_on_as_another_boot(n5, "n5", n1);
     scene.wait("n5 has booted", 60, || Ok(n5.power_status() == Power::On));
-    assert!(reached_as_ganeti(n1, n5).is_empty(), "it is refused itself");
+    assert!(reached_as_ganeti(n1, n5).is_empty(), "it is shunned itself");
     n1.check(&[OOB_PROGRAM, "readmit", "n5.lab"]).unwrap();
     n1.check(&[OOB_PROGRAM, "sync"]).unwrap();
-    assert!(refuses(n5, "n3"));
+    assert!(shuns(n5, "n3"));
     scene.add_again("n5", "n1");
     scene.wait_back("n5");
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::ShunList;
 use lab::{Host, Network, Power};
-use real_parts::dice::{Dice, count};
-use real_parts::protect::{GNT_HA, OOB_PROGRAM, Proof};
+use real_parts::install::{GNT_HA, OOB_PROGRAM, Proof};
+use real_parts::observer::{Observer, Sign};
 use real_parts::roles;
-use real_parts::witness::{Sign, Witness};
+use real_parts::seeded_random::{SeededRandom, count};
 use serde_json::json;
 
 use crate::cib::Roles;
@@ -60,28 +60,28 @@ fn add_instances(scene: &Scene) {
 }
 
 /// Draws the next event: mostly one that the cluster survives, one time in ten one that it does not.
-fn befall(scene: &Scene, dice: &mut Dice, away: &mut BTreeSet<String>) {
+fn cause_event(scene: &Scene, random: &mut SeededRandom, away: &mut BTreeSet<String>) {
     let all = scene.lab.hosts();
     let lost = all.iter().filter(|host| away.contains(host.name()) || host.power_status() != Power::On).count();
-    let bears = usize::from(HOSTS / 2).saturating_sub(lost);
-    let most = if dice.below(10) == 0 { usize::from(HOSTS) } else { bears };
-    let part = dice.some(&all, (1 + dice.clone().below(2)).min(most));
+    let tolerated = usize::from(HOSTS / 2).saturating_sub(lost);
+    let most = if random.below(10) == 0 { usize::from(HOSTS) } else { tolerated };
+    let part = random.some(&all, (1 + random.clone().below(2)).min(most));
     let rest: Vec<Host> =
         all.iter().filter(|host| part.iter().all(|other| other.name() != host.name())).cloned().collect();
     let names = part.iter().map(Host::name).collect::<Vec<_>>().join(" ");
     let (out, back) = (pairs(&part, &rest), pairs(&rest, &part));
-    match dice.below(6) {
+    match random.below(6) {
         _ if part.is_empty() => heal(scene, away),
         0 => {
-            println!("parted from the others: {names}");
+            println!("cut off from the others: {names}");
             scene.lab.block(&[out, back].concat()).unwrap();
         }
         1 => {
-            println!("hears nobody: {names}");
+            println!("receives no packets: {names}");
             scene.lab.block(&back).unwrap();
         }
         2 => {
-            println!("is heard by nobody: {names}");
+            println!("sends no packets: {names}");
             scene.lab.block(&out).unwrap();
         }
         3 => {
@@ -116,7 +116,7 @@ fn heal(scene: &Scene, away: &mut BTreeSet<String>) {
 /// that have booted; readds them to Ganeti; moves instances of lost nodes.
 struct Administrator<'a> {
     scene: &'a Scene,
-    witness: &'a Mutex<Witness>,
+    observer: &'a Mutex<Observer>,
     off_since: BTreeMap<String, Instant>,
     /// The time at which each got its power back, in ms since 1970.
     booted_ms: BTreeMap<String, u64>,
@@ -127,7 +127,7 @@ struct Administrator<'a> {
 }
 
 impl Administrator<'_> {
-    fn goes_round(&mut self) {
+    fn act(&mut self) {
         for host in self.scene.lab.hosts() {
             if host.power_status() != Power::Off {
                 self.off_since.remove(host.name());
@@ -136,16 +136,16 @@ impl Administrator<'_> {
                 if host.power_on().is_ok() {
                     self.booted_ms.insert(host.name().to_owned(), booted_ms);
                 }
-                self.witness.lock().unwrap().watch(&host);
+                self.observer.lock().unwrap().watch(&host);
             }
         }
-        self.cuts_knots();
-        self.syncs();
+        self.confirm_unprovable_nodes();
+        self.sync();
         let Some(master) = self.scene.lab.hosts().into_iter().find(serves) else { return };
-        let register = master.read_file("/var/lib/gnt-ha/shun-list.json").unwrap_or_default();
-        let register: ShunList = serde_json::from_str(&register).unwrap_or_default();
+        let shun_list = master.read_file("/var/lib/gnt-ha/shun-list.json").unwrap_or_default();
+        let shun_list: ShunList = serde_json::from_str(&shun_list).unwrap_or_default();
         let shunned_ms = |name: &str| {
-            let entry = register.shunned().find(|(node, _)| node.as_str() == name);
+            let entry = shun_list.shunned().find(|(node, _)| node.as_str() == name);
             entry.map(|(_, entry)| entry.since_ms)
         };
         let run = |words: &[&str]| master.run_within(words, PATIENCE).is_ok_and(|output| output.success());
@@ -163,11 +163,11 @@ impl Administrator<'_> {
             }
         }
         run(&[GNT_HA, "breaker", "reset"]);
-        self.moves_instances(&master);
+        self.move_instances(&master);
     }
 
     /// Runs the sync as gnt-ha-shun-sync.timer does on each host: Pacemaker's monitors may be stuck.
-    fn syncs(&mut self) {
+    fn sync(&mut self) {
         if self.synced.elapsed() < SYNC {
             return;
         }
@@ -179,21 +179,21 @@ impl Administrator<'_> {
 
     /// A host that was reset, and shunned before its self-fencing had a first lease, cannot be proven off. An
     /// administrator must cut its power, and only then confirm it.
-    fn cuts_knots(&mut self) {
+    fn confirm_unprovable_nodes(&mut self) {
         let running: Vec<Host> =
             self.scene.lab.hosts().into_iter().filter(|host| host.power_status() == Power::On).collect();
         let seen = running.iter().find_map(|host| Some((host, host.crm_mon().ok().filter(|seen| seen.quorum)?)));
-        let Some((teller, seen)) = seen else { return };
+        let Some((member, seen)) = seen else { return };
         let unclean = |host: &Host| seen.node(host.name()).is_some_and(|node| node.unclean && !node.online);
         for host in self.scene.lab.hosts() {
             if !unclean(&host) {
                 self.unclean_since.remove(host.name());
             } else if self.unclean_since.entry(host.name().to_owned()).or_insert_with(Instant::now).elapsed() > UNCLEAN
             {
-                println!("the administrator pulls the plug of {}, and says so", host.name());
+                println!("the administrator cuts the power of {} and confirms it", host.name());
                 host.power_off().unwrap();
                 if host.power_status() == Power::Off
-                    && teller
+                    && member
                         .run_within(&["stonith_admin", "--confirm", host.uname()], PATIENCE)
                         .is_ok_and(|output| output.success())
                 {
@@ -205,7 +205,7 @@ impl Administrator<'_> {
     }
 
     /// Does what Ganeti's harep does: fails over an instance of an offline node.
-    fn moves_instances(&mut self, master: &Host) {
+    fn move_instances(&mut self, master: &Host) {
         let query = json!(["instance", ["name"], ["=", "status", "ERROR_nodeoffline"]]);
         let Some(answer) = roles::luxi(master, "Query", &query) else { return };
         for row in answer["data"].as_array().into_iter().flatten() {
@@ -230,19 +230,19 @@ impl Administrator<'_> {
 /// twice, never `bounded` of a host that runs. `GNT_HA_STORM_EVENTS` sets the number of events: 50 for a night.
 #[test]
 fn nothing_runs_twice_in_a_storm_of_partitions() {
-    let mut dice = Dice::new();
+    let mut random = SeededRandom::new();
     let proof = Proof { shun: true, least: None, self_fence: Some(TERMS) };
     let scene = Scene::without_bmcs("storm", HOSTS, Roles::Promotable, &proof);
     wait_armed(&scene);
     add_instances(&scene);
-    let witness = Mutex::new(Witness::new(&scene.lab));
-    let outside = Outside::begin(&scene.lab);
+    let observer = Mutex::new(Observer::new(&scene.lab));
+    let watcher = Outside::begin(&scene.lab);
     let (over, mut away) = (AtomicBool::new(false), BTreeSet::new());
     let ((moved, confirmed), calm) = thread::scope(|scope| {
         let administrator = scope.spawn(|| {
             let mut administrator = Administrator {
                 scene: &scene,
-                witness: &witness,
+                observer: &observer,
                 off_since: BTreeMap::new(),
                 booted_ms: BTreeMap::new(),
                 unclean_since: BTreeMap::new(),
@@ -251,27 +251,27 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
                 confirmed: 0,
             };
             while !over.load(Ordering::Relaxed) {
-                administrator.goes_round();
+                administrator.act();
                 thread::sleep(Duration::from_secs(1));
             }
             (administrator.moved, administrator.confirmed)
         });
         // One event that certainly moves the master, before a random one does.
         let master = scene.serving().into_iter().next().unwrap();
-        println!("parted from the others: {master}");
+        println!("cut off from the others: {master}");
         let (first, rest): (Vec<Host>, Vec<Host>) =
             scene.lab.hosts().into_iter().partition(|host| host.name() == master);
         scene.lab.block(&[pairs(&first, &rest), pairs(&rest, &first)].concat()).unwrap();
         away.insert(master);
         thread::sleep(FIRST);
         for _ in 0..count("GNT_HA_STORM_EVENTS", 4) {
-            befall(&scene, &mut dice, &mut away);
+            cause_event(&scene, &mut random, &mut away);
             // Mostly long enough for a lease to end; not always for its consequences.
-            thread::sleep(Duration::from_millis(3_000 + dice.below(11_000) as u64));
+            thread::sleep(Duration::from_millis(3_000 + random.below(11_000) as u64));
         }
         heal(&scene, &mut away);
         println!("the storm is over");
-        let calm = scene.lab.wait_until("all is well again", Duration::from_secs(240), || {
+        let calm = scene.lab.wait_until("all hosts are online and one serves", Duration::from_secs(240), || {
             let seen = scene.lab.crm_mon()?;
             let flags = scene.flags();
             let online = scene.lab.hosts().iter().all(|host| seen.is_online(host.name()));
@@ -279,14 +279,14 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
         });
         over.store(true, Ordering::Relaxed);
         let moved = administrator.join().unwrap();
-        println!("all is well again: {calm:?}");
+        println!("the cluster is whole again: {calm:?}");
         (moved, calm)
     });
-    let seen = outside.end();
-    let timeline = witness.into_inner().unwrap().end();
+    let seen = watcher.end();
+    let timeline = observer.into_inner().unwrap().end();
     println!(
-        "instances moved: {moved}, confirmed by hand: {confirmed}, said to have stopped: {:?}, ran on: {:#?}",
-        seen.said, seen.ran_on
+        "instances moved: {moved}, confirmed by hand: {confirmed}, reported as stopped: {:?}, ran on: {:#?}",
+        seen.reported, seen.ran_on
     );
     assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
     timeline.assert_never_two();
@@ -298,9 +298,9 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
         .map(|((_, host), _)| host.as_str())
         .collect();
     println!("served at some time: {masters:?}");
-    assert!(!seen.said.is_empty() && seen.ran_on.len() == usize::from(HOSTS));
+    assert!(!seen.reported.is_empty() && seen.ran_on.len() == usize::from(HOSTS));
     // Only reported: the guarantee is that nothing runs twice. After more losses at once than a cluster survives, an
-    // administrator has to act, and this one knows few actions.
+    // administrator has to act, and this one has few actions.
     if let Err(error) = calm {
         println!("the administrator has not healed everything: {error}");
     }

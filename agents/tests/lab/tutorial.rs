@@ -2,7 +2,7 @@
 
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
-use real_parts::protect::{CONFIG, Proof, built_programs, configuration, install};
+use real_parts::install::{CONFIG, Proof, built_programs, configuration, install};
 
 use crate::cib::Roles;
 use crate::page::follow;
@@ -94,8 +94,8 @@ fn n3_is_armed_and_lost(scene: &Scene, host: &Host) {
     let programs = built_programs().unwrap();
     let shun = Proof { shun: true, ..Proof::default() };
     install(&scene.lab, &programs, &shun).unwrap();
-    let (refused, armed) = parts(NO_BMC_PAGE, "## 2. Self-fencing");
-    follow(refused, &scene.lab, host);
+    let (shunning, armed) = parts(NO_BMC_PAGE, "## 2. Self-fencing");
+    follow(shunning, &scene.lab, host);
     install(&scene.lab, &programs, &Proof { self_fence: Some(TERMS), ..shun }).unwrap();
     wait_armed(scene);
     let (lost, back) = parts(armed, "## 4. Coming back");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lab::Host;
-use real_parts::protect::GNT_HA;
+use real_parts::install::GNT_HA;
 
 use crate::Result;
 use crate::bmcs::{self, Bmcs};
@@ -63,7 +63,7 @@ pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
                 theirs: "-".to_owned(),
                 figure: middle.as_secs_f64(),
                 goal: Goal::AtMost(limit),
-                note: "median; without Pacemaker; a full ledger; each BMC takes 0.2 s for a login".to_owned(),
+                note: "median; without Pacemaker; a full receipt log; each BMC takes 0.2 s for a login".to_owned(),
             })
         })
         .collect()
@@ -72,10 +72,10 @@ pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
 /// The command has found that Pacemaker is absent: its other findings count.
 fn looked(call: &Call, command: &str) -> Result<Duration> {
     let run = call.try_run()?;
-    let said: serde_json::Value = run.json()?;
+    let answer: serde_json::Value = run.json()?;
     let count = match command {
-        "status" => said["nodes"].as_array().map(Vec::len),
-        _ => said["checked"]["devices"].as_u64().and_then(|count| usize::try_from(count).ok()),
+        "status" => answer["nodes"].as_array().map(Vec::len),
+        _ => answer["checked"]["devices"].as_u64().and_then(|count| usize::try_from(count).ok()),
     };
     if count == Some(bmcs::COUNT.into()) {
         Ok(run.wall)

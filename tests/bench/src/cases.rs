@@ -249,7 +249,7 @@ fn memory(site: &Site, agents_peak: u64) -> Result<Vec<Row>> {
     Ok(vec![
         row("fence_ganeti, list-status of the large cluster", agents_peak),
         row("ganeti-oob, power-status and health", health.max(status)),
-        row("gnt-ha, history of a full ledger", history),
+        row("gnt-ha, history of a full receipt log", history),
     ])
 }
 

@@ -115,9 +115,9 @@ impl Call {
             .chain(["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", COUNT, "sh"])
             .chain(words.iter().map(String::as_str))
             .collect();
-        let told = host.check(&line)?.stdout;
-        let told = told.trim().strip_prefix("0 ").and_then(|number| number.parse::<u64>().ok());
-        let count = told.and_then(|number| number.checked_sub(TELLER));
+        let output = host.check(&line)?.stdout;
+        let bytes = output.trim().strip_prefix("0 ").and_then(|number| number.parse::<u64>().ok());
+        let count = bytes.and_then(|number| number.checked_sub(TELLER));
         Ok(count.ok_or_else(|| format!("{}: its processes were not counted", self.program.display()))?)
     }
 

@@ -10,8 +10,8 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab, Options};
 use nix::unistd::{SysconfVar, sysconf};
+use real_parts::install::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
 use real_parts::lab_name;
-use real_parts::protect::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -87,11 +87,11 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
             .stdout(Stdio::piped())
             .output()?;
         let took = begun.elapsed();
-        let said = String::from_utf8_lossy(&done.stdout);
-        if done.status.success() && said.contains("10000 addresses") {
+        let output = String::from_utf8_lossy(&done.stdout);
+        if done.status.success() && output.contains("10000 addresses") {
             Ok(took)
         } else {
-            Err(format!("gnt-ha shun apply: {said}{}", String::from_utf8_lossy(&done.stderr)).into())
+            Err(format!("gnt-ha shun apply: {output}{}", String::from_utf8_lossy(&done.stderr)).into())
         }
     };
     let times: Result<Vec<Duration>> = (0..runs).map(|_| apply()).collect();
@@ -119,7 +119,7 @@ fn refused(lab: &Lab, runs: usize) -> Result<Row> {
     }
     let middle = median(times.into_iter());
     Ok(row(
-        "3 hosts: until everybody refuses a node, read back, s",
+        "3 hosts: until all shun a node, read back, s",
         middle.as_secs_f64(),
         Goal::AtMost(0.3),
         "median, of the receipts",
@@ -160,8 +160,8 @@ const COUNTER: &str = "add table inet bench; add chain inet bench out { type fil
      add rule inet bench out udp dport 1814 counter";
 
 fn questions(host: &Host) -> Result<f64> {
-    let said: Value = serde_json::from_str(&host.check(&["nft", "--json", "list", "table", "inet", "bench"])?.stdout)?;
-    let items = said["nftables"].as_array().cloned().unwrap_or_default();
+    let table: Value = serde_json::from_str(&host.check(&["nft", "--json", "list", "table", "inet", "bench"])?.stdout)?;
+    let items = table["nftables"].as_array().cloned().unwrap_or_default();
     let counted =
         |item: &Value| item["rule"]["expr"].as_array()?.iter().find_map(|part| part["counter"]["packets"].as_u64());
     let packets = items.iter().find_map(counted).ok_or("nft shows no counter")?;

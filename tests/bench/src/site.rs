@@ -214,11 +214,11 @@ impl Site {
 
     /// Writes a full receipt log: as many receipts as are kept.
     fn write_ledger(&self) -> Result<()> {
-        let ledger = ReceiptLog::new(&self.state_dir());
+        let receipt_log = ReceiptLog::new(&self.state_dir());
         for number in 0..FENCINGS {
             let (id, node) = (format!("{number:032x}"), NodeName::new(&many_node((number % 200 + 1) as u8))?);
             let at = Timestamp { wall_ms: 1_700_000_000_000 + number * 60_000, boottime_ms: number * 60_000 };
-            ledger.append(&LogEntry::Intent(Intent {
+            receipt_log.append(&LogEntry::Intent(Intent {
                 version: VERSION,
                 id: id.clone(),
                 program: "fence_ganeti".to_owned(),
@@ -240,7 +240,7 @@ impl Site {
                 did: did.to_owned(),
                 saw: saw.to_owned(),
             };
-            ledger.append(&LogEntry::Receipt(Receipt {
+            receipt_log.append(&LogEntry::Receipt(Receipt {
                 version: VERSION,
                 id,
                 node,

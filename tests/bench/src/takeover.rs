@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab::{Host, Lab, Options, Power};
-use real_parts::protect::{built_programs, protect};
-use real_parts::witness::Witness;
+use real_parts::install::{built_programs, protect};
+use real_parts::observer::Observer;
 use real_parts::{lab_name, receipts, roles};
 
 use crate::Result;
@@ -93,14 +93,14 @@ fn with_examples(dir: &Path) -> Result<Option<Takeover>> {
 /// else is checked from time to time.
 fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
     let others: Vec<Host> = lab.hosts().into_iter().filter(|host| host.name() != old.name()).collect();
-    let mut witness = Witness::new(lab);
+    let mut observer = Observer::new(lab);
     let begun = Instant::now();
     old.power_off()?;
     let mut takeover = Takeover { serves: None, recorded: None, touched: BTreeSet::new() };
     let mut looked = begun;
     while begun.elapsed() < PATIENCE && takeover.recorded.is_none() && takeover.touched.is_empty() {
         std::thread::sleep(OFTEN);
-        if let Some((host, since)) = witness.serving(old.name()) {
+        if let Some((host, since)) = observer.serving(old.name()) {
             takeover.serves.get_or_insert(since.saturating_duration_since(begun));
             let master = others.iter().find(|other| other.name() == host);
             let recorded = master.is_some_and(|master| roles::has_offline(master, &old.fqdn()));
@@ -111,7 +111,7 @@ fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
             looked = Instant::now();
         }
     }
-    drop(witness.end());
+    drop(observer.end());
     old.power_on()?;
     // If all hosts are fenced none returns: that is found below.
     let _ = lab.wait_until("the old master is back", BOOT, || Ok(lab.crm_mon()?.is_online(old.name())));
@@ -125,9 +125,9 @@ fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
 
 fn touched(lab: &Lab, old: &Host, others: &[Host]) -> BTreeSet<String> {
     let history = lab.fence_history().unwrap_or_default().into_iter().map(|event| event.target);
-    let stories = receipts::on_all(lab).into_iter().map(|story| story.intent.node.as_str().to_owned());
-    let dark = others.iter().filter(|host| host.power_status() != Power::On).map(Host::fqdn);
-    history.chain(stories).chain(dark).filter(|name| *name != old.fqdn()).collect()
+    let fenced = receipts::on_all(lab).into_iter().map(|action| action.intent.node.as_str().to_owned());
+    let off = others.iter().filter(|host| host.power_status() != Power::On).map(Host::fqdn);
+    history.chain(fenced).chain(off).filter(|name| *name != old.fqdn()).collect()
 }
 
 fn table(ours: &[Takeover], theirs: Option<&Takeover>) -> Vec<Row> {

@@ -47,7 +47,7 @@ pub struct FenceEvent {
     pub action: String,
     /// The target of the action.
     pub target: String,
-    /// The delegate, which executes it; empty while there is none.
+    /// The delegate, which executes it; empty while no host executes it.
     pub delegate: String,
     /// The client that requested it, such as `pacemaker-controld.123`.
     pub client: String,

@@ -1,7 +1,7 @@
 //! A host's disk: the upper layer of an overlay over the machine's own root, or over a tree of another system.
 //!
-//! The layers lie on a tmpfs of the lab; they stay when the host's power goes. What the machine has installed a host has, too;
-//! what the machine is, was, or is configured to be, no host is.
+//! The upper layers are on a tmpfs of the lab and stay when the host loses its power. A host has the programs that are
+//! installed on the machine, but none of the machine's own state or configuration.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,7 @@ use crate::owners::Owners;
 use crate::remote::{PROGRAM, Parts};
 use crate::state::{Dir, Spec, make_dir, write};
 
-/// The tmpfs for all disks of a lab.
+/// Mounts the tmpfs for all disks of a lab and makes the directories of the hosts.
 pub(crate) fn create(dir: &Dir, hosts: u8) -> Result<()> {
     let disks = dir.disks();
     make_dir(&disks, 0o700)?;
@@ -36,7 +36,7 @@ pub(crate) fn create(dir: &Dir, hosts: u8) -> Result<()> {
     Ok(())
 }
 
-/// A host that has just died may still hold the mount for a moment.
+/// Unmounts the disks of a lab. Tries for two seconds: a host that has just lost its power can still hold the mount.
 pub(crate) fn unmount(dir: &Dir) -> Result<()> {
     let disks = dir.disks();
     for _ in 0..50 {
@@ -55,7 +55,7 @@ fn mounted(path: &Path) -> bool {
     table.lines().any(|line| line.split(' ').nth(1).is_some_and(|p| Path::new(p) == path))
 }
 
-/// An overlay wants a work directory that no earlier mount has used.
+/// Makes a new work directory of a host: an overlay needs one that no earlier mount has used.
 pub(crate) fn fresh_work(dir: &Dir, host: &str) -> Result<()> {
     let work = dir.disk(host).join("work");
     if work.exists() {
@@ -64,14 +64,15 @@ pub(crate) fn fresh_work(dir: &Dir, host: &str) -> Result<()> {
     make_dir(&work, 0o700)
 }
 
-/// What a host is made of: the lower layer of its overlay, and the upper one, its own.
+/// The two layers of a host's overlay: the lower one is shared, the upper one is the host's own.
 #[derive(Debug, Clone, Copy)]
 struct Layers<'a> {
     lower: &'a Path,
     upper: &'a Path,
 }
 
-/// State and configuration of what a host runs itself: only the content of [`PACKAGES`] is seen of them.
+/// Directories with state and configuration of the daemons that a host runs: a host sees only the files of [`PACKAGES`]
+/// in them.
 const EMPTIED: [&str; 9] = [
     "etc/corosync",
     "etc/ganeti",
@@ -84,15 +85,15 @@ const EMPTIED: [&str; 9] = [
     "var/log/pacemaker",
 ];
 
-/// What nothing is seen of.
+/// Paths of the lower layer that no host sees.
 const HIDDEN: [&str; 6] =
     ["etc/gnt-ha", "etc/gnt-ha-lab.json", "etc/rc.local", "etc/rc.network", "var/lib/gnt-ha", "var/log/gnt-ha"];
 
-/// The packages, by how their names begin, whose content is the same on each host.
+/// The packages whose files are the same on each host, by the start of their names.
 const PACKAGES: [&str; 3] = ["corosync", "ganeti", "pacemaker"];
 
 impl Layers<'_> {
-    /// The directory of the upper layer, with the modes and owners of the lower one: those of the upper are what the host sees.
+    /// Makes a directory of the upper layer, with the modes and owners of the lower one: the host sees those of the upper.
     fn dir(&self, path: &Path) -> Result<()> {
         let mut dir = PathBuf::new();
         for part in path.components() {
@@ -110,7 +111,7 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// Puts a file on a disk whose host does not run.
+    /// Writes a file to the disk of a host that does not run.
     fn seed(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let path = Path::new(path.trim_start_matches('/'));
         self.dir(path.parent().unwrap_or(Path::new("")))?;
@@ -122,7 +123,7 @@ impl Layers<'_> {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).map_err(Error::file("chmod", &file))
     }
 
-    /// Has the host see nothing of the lower layer there: the overlay's whiteout. What it has of its own stays.
+    /// Hides a path of the lower layer from the host, with a whiteout of the overlay. A file in the upper layer stays.
     fn white_out(&self, path: &Path) -> Result<()> {
         self.dir(path.parent().unwrap_or(Path::new("")))?;
         let file = self.upper.join(path);
@@ -132,7 +133,7 @@ impl Layers<'_> {
         mknod(&file, SFlag::S_IFCHR, Mode::empty(), 0).map_err(Error::system(format!("hide {}", path.display())))
     }
 
-    /// Has the host see nothing of the machine's own state, in the lower layer or of what it runs itself.
+    /// Hides the machine's own state from the host.
     fn forget(&self) -> Result<()> {
         let packaged = self.packaged()?;
         for path in HIDDEN.map(Path::new) {
@@ -152,8 +153,8 @@ impl Layers<'_> {
         for entry in entries {
             let entry = entry.map_err(Error::file("read directory", &lower))?;
             let (path, kind) = (dir.join(entry.file_name()), entry.file_type());
-            let kind = kind.map_err(Error::file("look at", &lower.join(entry.file_name())))?;
-            // Those are made by the packages' scripts.
+            let kind = kind.map_err(Error::file("read the type of", &lower.join(entry.file_name())))?;
+            // The packages' scripts make these links, so that no list of dpkg has them.
             let is_link =
                 kind.is_symlink() && fs::read_link(self.lower.join(&path)).is_ok_and(|to| to.starts_with("/usr"));
             match packaged.contains(&path) {
@@ -166,7 +167,7 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// The files and directories of [`PACKAGES`], by dpkg's own lists.
+    /// Reads the files and directories of [`PACKAGES`] from dpkg's lists.
     fn packaged(&self) -> Result<BTreeSet<PathBuf>> {
         let lists = self.lower.join("var/lib/dpkg/info");
         let mut all = BTreeSet::new();
@@ -183,11 +184,11 @@ impl Layers<'_> {
     }
 }
 
-/// What a member and a remote node know each other by.
+/// The key by which a cluster member and a remote node authenticate each other.
 const AUTHKEY: &str = "/etc/pacemaker/authkey";
 
-/// Puts the disk of a host that has no power over another root. What the host has written itself it keeps, with owners of the same
-/// names; of the state of the new root it sees no more than of the old one's.
+/// Moves the disk of a host without power to another root. The host keeps the files that it has written, with owners of the
+/// same names. The state of the new root is hidden as that of the old root was.
 pub(crate) fn move_to(dir: &Dir, host: &str, from: &Path, to: &Path) -> Result<()> {
     let upper = dir.disk(host).join("upper");
     Owners::between(from, to)?.hand_over(&upper)?;
@@ -196,8 +197,8 @@ pub(crate) fn move_to(dir: &Dir, host: &str, from: &Path, to: &Path) -> Result<(
 
 const HOST_KEYS: [&str; 2] = ["rsa", "ed25519"];
 
-/// One set of keys for the whole lab: Ganeti knows all hosts' keys under the cluster's name. A cluster that was kept has its
-/// own.
+/// Makes one set of ssh keys for the whole lab: Ganeti has the keys of all hosts under the cluster's name. A kept cluster
+/// brings its own keys.
 pub(crate) fn make_keys(dir: &Dir, kept: Option<&Path>) -> Result<()> {
     let keys = dir.keys();
     make_dir(&keys, 0o700)?;
@@ -215,7 +216,7 @@ pub(crate) fn make_keys(dir: &Dir, kept: Option<&Path>) -> Result<()> {
     HOST_KEYS.iter().try_for_each(|kind| make(kind, &format!("ssh_host_{kind}_key")))
 }
 
-/// What a host's disk differs in from the machine's before its first boot.
+/// Writes a host's own files before its first boot: names, keys and the configuration of corosync.
 pub(crate) fn furnish(dir: &Dir, spec: &Spec, index: u8, corosync: &str) -> Result<()> {
     let upper = dir.disk(&format!("n{index}")).join("upper");
     let layers = Layers { lower: spec.root(index), upper: &upper };
@@ -240,7 +241,7 @@ pub(crate) fn furnish(dir: &Dir, spec: &Spec, index: u8, corosync: &str) -> Resu
     Ok(())
 }
 
-/// What the hosts of a lab with remote nodes have besides.
+/// Writes what the hosts of a lab with remote nodes need in addition: the key, and pacemaker-remoted.
 pub(crate) fn furnish_remote(dir: &Dir, spec: &Spec, index: u8, parts: &Parts) -> Result<()> {
     let upper = dir.disk(&format!("n{index}")).join("upper");
     let layers = Layers { lower: spec.root(index), upper: &upper };
@@ -258,7 +259,7 @@ pub(crate) fn furnish_remote(dir: &Dir, spec: &Spec, index: u8, parts: &Parts) -
     Ok(())
 }
 
-/// The number of a group in a root (group(5)).
+/// Returns the number of a group in a root (group(5)).
 fn group_of(root: &Path, name: &str) -> Result<u32> {
     let table = root.join("etc/group");
     let text = fs::read_to_string(&table).map_err(Error::file("read", &table))?;
@@ -277,7 +278,7 @@ mod tests {
 
     use super::*;
 
-    /// Whiteouts of a disk, in order.
+    /// Returns the whiteouts of a disk, sorted.
     fn hidden(upper: &Path, dir: &Path) -> Vec<PathBuf> {
         let mut all = Vec::new();
         for entry in fs::read_dir(upper.join(dir)).unwrap().map(|entry| entry.unwrap()) {
@@ -292,7 +293,7 @@ mod tests {
         all
     }
 
-    /// No host has the machine's state: a receipt of a trial by hand would be taken for one of the host's own.
+    /// No host sees the machine's state: a receipt of a trial by hand would pass for one of the host's own.
     #[test]
     fn a_host_has_what_is_installed_and_nothing_of_the_machines_state() {
         let scene = std::env::temp_dir().join(format!("lab-disk-{}", std::process::id()));
@@ -304,7 +305,7 @@ mod tests {
         };
         let lists = "/var/lib/pacemaker\n/var/lib/pacemaker/cib\n/etc/ganeti\n/etc/ganeti/kvm-ifup-os\n";
         put("var/lib/dpkg/info/pacemaker.list", lists);
-        // What is installed of ours is no state of the machine's, but whether it is configured is.
+        // The installed programs of gnt-ha are not state of the machine, but their configuration is.
         put("var/lib/dpkg/info/gnt-ha.list", "/etc/ganeti/hooks\n/etc/ganeti/hooks/watcher\n");
         put("etc/ganeti/kvm-ifup-os", "");
         std::os::unix::fs::symlink("/usr/lib/ganeti/3.0", lower.join("etc/ganeti/lib")).unwrap();
@@ -335,13 +336,13 @@ mod tests {
             "var/log/pacemaker/pacemaker.log",
         ];
         assert_eq!(hidden(&upper, Path::new("")), expected.map(PathBuf::from));
-        // A file of the host's own takes the place of what is hidden.
+        // A file of the host's own replaces the whiteout.
         layers.seed("/root/.ssh/known_hosts", b"its own", 0o600).unwrap();
         assert_eq!(fs::read(upper.join("root/.ssh/known_hosts")).unwrap(), b"its own");
         fs::remove_dir_all(&scene).unwrap();
     }
 
-    /// An upgrade: the host's own files belong to who has the same name there, and the state of the new root is hidden, too.
+    /// The host's own files belong to the users of the same names in the new root, and the state of the new root is hidden.
     #[test]
     fn a_disk_is_moved_to_another_root() {
         let scene = std::env::temp_dir().join(format!("lab-move-{}", std::process::id()));
@@ -351,7 +352,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        // Only root can give a file away: the test's own user has another number there.
+        // Only root can change the owner of a file; the test's user has a different number in the new root.
         let own = geteuid().as_raw();
         let other = if own == 0 { 4321 } else { own };
         for (root, number) in [(&from, own), (&to, other)] {

@@ -34,7 +34,7 @@ pub enum Error {
     #[error("the program `lab` is not beside {}: build it with `cargo build -p lab`, or name it in GNT_HA_LAB", .0.display())]
     NoProgram(PathBuf),
     /// The lab's name cannot be part of a namespace's and a directory's name.
-    #[error("{0:?} is no name for a lab: 1 to 15 of a-z, 0-9 and -")]
+    #[error("{0:?} is not a valid name of a lab: 1 to 15 of a-z, 0-9 and -")]
     LabName(String),
     /// The number of hosts is not one that a lab can have.
     #[error("a lab has 2 to 7 hosts, not {0}")]
@@ -48,7 +48,7 @@ pub enum Error {
         hosts: u8,
     },
     /// The name is not that of a system of which hosts can be made.
-    #[error("{system:?} is no system for the hosts of a lab: there are {known}")]
+    #[error("{system:?} is not a known system for the hosts of a lab: use {known}")]
     NoSystem {
         /// The requested name.
         system: String,

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::init::ENVIRONMENT;
 use crate::network::Network;
 use crate::power::{HARMLESS, Mains, Power};
-use crate::watchdog::Bite;
+use crate::watchdog::Expiry;
 
 /// The most that a command of [`Host::run`] may take.
 pub const RUN_LIMIT: Duration = Duration::from_secs(60);
@@ -143,8 +143,8 @@ impl Host {
     }
 
     /// Returns the times at which its watchdog cut its power, the earliest first.
-    pub fn bites(&self) -> Result<Vec<Bite>> {
-        self.mains.bites()
+    pub fn expiries(&self) -> Result<Vec<Expiry>> {
+        self.mains.expiries()
     }
 
     /// Unplugs a cable. The BMC does not answer any more without its cable.

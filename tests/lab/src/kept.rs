@@ -1,8 +1,8 @@
-//! Ganeti clusters that were made once: their disks are kept, and a lab of the same kind begins with them.
+//! Keeps the disks of a new Ganeti cluster, so that a later lab of the same kind starts with them.
 //!
-//! Names and addresses are the same in all labs, so a cluster is the same wherever it is put. What can make another one is in
-//! the name of its directory: the number of hosts and of remote nodes, the lab's sources, the versions of Ganeti's packages, and the numbers of its
-//! users, which own the files and are another in each root.
+//! Names and addresses are the same in all labs, so the files of a cluster fit each of them. The name of its directory has
+//! a hash of everything that the files depend on: the number of hosts and of remote nodes, the lab's sources, the versions
+//! of Ganeti's packages, and the numbers of its users, which own the files and differ between roots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,25 +17,25 @@ use crate::lab::Lab;
 use crate::state::{Spec, make_dir};
 use crate::system::beside;
 
-/// What makes a cluster what it is.
+/// The sources that determine the files of a cluster.
 const SOURCES: [&str; 4] =
     [include_str!("ganeti.rs"), include_str!("disk.rs"), include_str!("kept.rs"), include_str!("network.rs")];
 
-/// Where no directory `target` is around the program.
+/// The directory of kept clusters if the program is not in a directory `target`.
 const ELSEWHERE: &str = "/var/cache/gnt-ha-lab";
 
-/// What Ganeti's programs have written of a cluster.
+/// The directories to which Ganeti's programs write the state of a cluster.
 const PARTS: [&str; 2] = ["var/lib/ganeti", "etc/ganeti"];
 
-/// Every candidate has its copy of these; a cluster is whole when all are the same.
+/// Files of which each master candidate has a copy; a cluster is complete when all copies are equal.
 const COPIES: [&str; 2] = ["var/lib/ganeti/config.data", "var/lib/ganeti/ssconf_node_list"];
 
-/// The place of a cluster that is kept, or can be.
+/// The directory of a kept cluster, which need not exist yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept(PathBuf);
 
 impl Kept {
-    /// For clusters of such hosts; `program` is the program `lab`.
+    /// Returns the directory for clusters with the hosts of `spec`; `program` is the path of the program `lab`.
     pub(crate) fn of(program: &Path, spec: &Spec) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         SOURCES.hash(&mut hasher);
@@ -60,7 +60,7 @@ impl Kept {
         &self.0
     }
 
-    /// The keys of its hosts, which Ganeti knows.
+    /// Returns the directory with the ssh keys of the hosts.
     pub(crate) fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
@@ -69,12 +69,12 @@ impl Kept {
         dir.join(format!("{}.tar", host.name))
     }
 
-    /// Puts a host's part of the cluster on its disk, before its Ganeti starts.
+    /// Copies a host's part of the cluster to its disk. To be called before Ganeti starts on the host.
     pub(crate) fn put(&self, host: &Host) -> Result<()> {
         tar("put Ganeti's files", "--extract", &Self::disk(&self.0, host), host, &["--preserve-permissions"])
     }
 
-    /// Keeps the cluster of a lab, whole or not at all, once every host has all of it.
+    /// Keeps the cluster of a lab, completely or not at all, once each candidate has the same configuration.
     pub(crate) fn keep(&self, lab: &Lab, hosts: &[Host]) -> Result<()> {
         lab.wait_until("the same configuration on all hosts", Duration::from_secs(20), || {
             Ok(COPIES.iter().all(|path| {
@@ -86,7 +86,7 @@ impl Kept {
         })?;
         let new = self.0.with_extension(format!("new{}", std::process::id()));
         let made = self.fill(&new, lab, hosts).and_then(|()| match fs::rename(&new, &self.0) {
-            // Somebody else was faster.
+            // A lab that ran at the same time has kept its cluster first.
             Err(_) if self.is_there() => Ok(()),
             other => other.map_err(Error::file("rename", &new)),
         });
@@ -101,7 +101,7 @@ impl Kept {
     }
 }
 
-/// Ganeti's users and groups, by their names and numbers.
+/// Returns Ganeti's users and groups, with their names and numbers.
 fn users(root: &Path) -> Result<Vec<String>> {
     let mut users = Vec::new();
     for table in ["etc/passwd", "etc/group"].map(|table| root.join(table)) {

@@ -128,11 +128,11 @@ impl Times {
         Self { begun: Instant::now(), built: None }
     }
 
-    fn tell(self, name: &str) {
+    fn append(self, name: &str) {
         let (Some(path), Some(built)) = (std::env::var_os(TIMES), self.built) else { return };
         let line = format!("{:7.1} s  {name} ({:.1} s)\n", self.begun.elapsed().as_secs_f64(), built.as_secs_f64());
-        let told = OpenOptions::new().create(true).append(true).open(&path);
-        if let Err(error) = told.and_then(|mut file| file.write_all(line.as_bytes())) {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
             eprintln!("{}: {error}", path.display());
         }
     }
@@ -140,7 +140,7 @@ impl Times {
 
 impl Lab {
     /// Builds a lab and waits until its Ganeti cluster is complete and its Pacemaker has quorum, a designated
-    /// controller (DC) and all hosts online. After a failure the lab is taken down again.
+    /// controller (DC) and all hosts online. After a failure the lab is taken down.
     ///
     /// Call it, and [`Host::run`], from threads that block no signals: programs on the hosts inherit the blocking, and
     /// daemons that cannot be stopped take 30 s to be killed.
@@ -324,7 +324,7 @@ impl Drop for Lab {
         if let Err(error) = teardown::down(&self.spec.name, Duration::from_secs(30)) {
             eprintln!("lab {}: {error}", self.spec.name);
         }
-        self.times.tell(&self.spec.name);
+        self.times.append(&self.spec.name);
         self.dismiss();
     }
 }

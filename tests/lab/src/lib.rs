@@ -54,7 +54,7 @@ pub use power::Power;
 pub use qnetd::Qnetd;
 pub use status::{HostStatus, Status};
 pub use watch::{Event, Watch};
-pub use watchdog::{Bite, SOCKET, now};
+pub use watchdog::{Expiry, SOCKET, now};
 
 /// The tasks for which a lab itself starts the program `lab`.
 #[doc(hidden)]

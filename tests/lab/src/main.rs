@@ -34,7 +34,7 @@ enum Verb {
         /// How many hosts: 2 to 7
         #[arg(long, default_value_t = 3)]
         hosts: u8,
-        /// How many of them, the last ones, run pacemaker-remoted and are regular nodes of Ganeti; nobody is connected to them
+        /// How many of them, the last ones, run pacemaker-remoted and are regular nodes of Ganeti; no connection to them is configured
         #[arg(long, default_value_t = 0, value_name = "COUNT")]
         remotes: u8,
         /// Seconds a host waits at later boots before its services start
@@ -46,7 +46,7 @@ enum Verb {
         /// Let corosync use the secondary network too
         #[arg(long)]
         two_links: bool,
-        /// Give each host a watchdog that bites after so many seconds without a pet
+        /// Give each host a watchdog that expires after so many seconds without a keepalive
         #[arg(long, value_name = "SECONDS")]
         watchdog: Option<u64>,
         /// What the hosts are made of: debian-12, debian-12-backports, debian-13, debian-sid, or a directory with a root in it;

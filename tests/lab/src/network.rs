@@ -1,8 +1,8 @@
-//! Namespaces, bridges and cables.
+//! Makes the networks of a lab from namespaces, bridges and cables.
 //!
-//! A "switch" namespace holds one bridge for each network and, on the third, the addresses
-//! of the BMCs; each host has a namespace with one cable (veth) into the first two. A filter of
-//! the switch drops what goes from one host to another, where that is asked for.
+//! A "switch" namespace holds one bridge for each network and, on the third, the addresses of the BMCs; each host has a
+//! namespace with one cable (veth) into the first two. A filter of the switch drops the packets from one host to another
+//! if a test requests that.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,21 +18,21 @@ use crate::qnetd;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// eth0: names resolve to it; corosync and Ganeti talk over it. 192.0.2.0/24, 2001:db8:0:2::/64.
+    /// eth0: names resolve to it; corosync and Ganeti use it. 192.0.2.0/24, 2001:db8:0:2::/64.
     Primary,
     /// eth1: Ganeti's secondary addresses. 198.51.100.0/24, 2001:db8:0:100::/64.
     Secondary,
-    /// The BMCs', routed from the primary one. 203.0.113.0/24.
+    /// The network of the BMCs, routed from the primary one. 203.0.113.0/24.
     Bmc,
 }
 
 impl Network {
-    /// The address of host number `index` (from 1) in this network.
+    /// Returns the address of host number `index` (from 1) in this network.
     pub(crate) fn address(self, index: u8) -> String {
         format!("{}.{index}", self.prefix())
     }
 
-    /// The IPv6 address of host number `index`; the BMCs have none.
+    /// Returns the IPv6 address of host number `index`; the BMCs have none.
     pub(crate) fn address6(self, index: u8) -> Option<String> {
         match self {
             Self::Primary => Some(format!("2001:db8:0:2::{index}")),
@@ -72,14 +72,14 @@ impl FromStr for Network {
 }
 
 const SWITCH: &str = "switch";
-/// The cluster's (the master's) own address in the primary network.
+/// The master IP: the cluster's own address in the primary network.
 pub(crate) const CLUSTER: &str = "192.0.2.100";
 
 fn namespace(lab: &str, part: &str) -> String {
     format!("gntha-{lab}-{part}")
 }
 
-/// The file that stands for a namespace.
+/// Returns the file of a namespace (ip-netns(8)).
 fn file(lab: &str, part: &str) -> PathBuf {
     Path::new("/run/netns").join(namespace(lab, part))
 }
@@ -92,7 +92,7 @@ pub(crate) fn switch_file(lab: &str) -> PathBuf {
     file(lab, SWITCH)
 }
 
-/// The namespaces of this lab that exist, the switch first.
+/// Returns the namespaces of this lab that exist, the switch first.
 pub(crate) fn existing(lab: &str) -> Vec<PathBuf> {
     let hosts = (1..=7).map(|i| format!("n{i}"));
     let parts = std::iter::once(SWITCH.to_owned()).chain(hosts).chain(std::iter::once(qnetd::NAME.to_owned()));
@@ -113,8 +113,8 @@ pub(crate) fn create_switch(lab: &str, hosts: u8) -> Result<()> {
     tool("make the switch", &["ip", "netns", "add", &namespace(lab, SWITCH)], "")?;
     let mut lines = String::from("link set lo up\n");
     for (number, network) in [Network::Primary, Network::Secondary, Network::Bmc].into_iter().enumerate() {
-        // A bridge without an address of its own takes one of a port's, and another when ports
-        // come or go: the hosts' way to the BMCs would then be gone until they ask anew.
+        // A bridge without an address of its own takes that of a port, and changes it when ports come or go: the hosts
+        // would not reach the BMCs until they had resolved the new address.
         let mac = format!("02:00:00:00:{number:02x}:fe");
         let address = network.address(254);
         lines += &format!("link add {network} address {mac} type bridge\n");
@@ -127,7 +127,7 @@ pub(crate) fn create_switch(lab: &str, hosts: u8) -> Result<()> {
     nft(lab, FILTER)
 }
 
-/// Pairs of ports: what comes in by the first does not leave by the second.
+/// Drops packets between pairs of ports: a packet that arrives at the first does not leave by the second.
 const FILTER: &str = "\
 add table bridge lab
 add set bridge lab blocked { type ifname . ifname; }
@@ -140,7 +140,7 @@ fn nft(lab: &str, lines: &str) -> Result<()> {
     tool("set the switch's filter", &["nsenter", &switch, "nft", "-f", "-"], lines).map(drop)
 }
 
-/// Replaces, in one step, what the switch drops: packets from a host to another, in both networks.
+/// Replaces, in one step, the pairs of hosts between which the switch drops packets, in both networks.
 pub(crate) fn block(lab: &str, pairs: &[(String, String)]) -> Result<()> {
     let mut lines = String::from("flush set bridge lab blocked\n");
     for (from, to) in pairs {
@@ -151,15 +151,15 @@ pub(crate) fn block(lab: &str, pairs: &[(String, String)]) -> Result<()> {
     nft(lab, &lines)
 }
 
-/// Lays a host's cables anew, as a boot finds them: nothing of an earlier life is left,
-/// neither addresses nor filter rules. The host brings its own ends up, in its boot.
+/// Makes a host's cables for a new boot: no address and no filter rule of an earlier boot is left. The host brings up its
+/// own ends when it boots.
 pub(crate) fn connect(lab: &str, host: &str, index: u8, cuts: &[Network]) -> Result<()> {
     forget(lab, host)?;
     let own = namespace(lab, host);
     tool("make a host's network", &["ip", "netns", "add", &own], "")?;
     let (mut switch, mut inside) = (String::new(), String::from("link set lo up\n"));
     for (number, network) in [Network::Primary, Network::Secondary].into_iter().enumerate() {
-        // A card keeps its address over a power cycle; the neighbours rely on that.
+        // A network card keeps its address over a power cycle, and the neighbours rely on that.
         let mac = format!("02:00:00:00:{number:02x}:{index:02x}");
         switch += &format!("link add {host}-{network} type veth peer name eth{number} address {mac} netns {own}\n");
         switch += &format!("link set {host}-{network} master {network}\n");
@@ -172,7 +172,7 @@ pub(crate) fn connect(lab: &str, host: &str, index: u8, cuts: &[Network]) -> Res
     batch(lab, host, &inside)
 }
 
-/// Brings up a host's own ends; called on the host.
+/// Brings up a host's own ends of its cables. To be called on the host.
 pub(crate) fn raise(index: u8) -> Result<()> {
     let mut lines = String::new();
     for (number, network) in [Network::Primary, Network::Secondary].into_iter().enumerate() {
@@ -185,17 +185,17 @@ pub(crate) fn raise(index: u8) -> Result<()> {
     tool("bring up the network", &["ip", "-batch", "-"], &lines).map(drop)
 }
 
-/// The same from outside, for a host that has no boot.
+/// Brings up a host's own ends from outside, for a host that does not boot.
 pub(crate) fn raise_outside(lab: &str, host: &str) -> Result<()> {
     batch(lab, host, "link set eth0 up\nlink set eth1 up\n")
 }
 
-/// The number of a host, from its short name.
+/// Returns the number of a host from its short name.
 pub(crate) fn index(host: &str) -> Option<u8> {
     host.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=7).contains(n))
 }
 
-/// Removes a host's namespace and, at once and not some time later, its cables.
+/// Removes a host's namespace and its cables. The kernel alone would remove the cables later.
 fn forget(lab: &str, host: &str) -> Result<()> {
     let own = file(lab, host);
     if own.exists() {
@@ -206,22 +206,22 @@ fn forget(lab: &str, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Both cables without a link: what a host without power looks like from the others.
+/// Takes the link from both cables: the other hosts see the same of a host without power.
 pub(crate) fn silence(lab: &str, host: &str) -> Result<()> {
     batch(lab, SWITCH, &format!("link set {host}-primary down\nlink set {host}-secondary down\n"))
 }
 
-/// Takes one cable out or puts it back.
+/// Unplugs or plugs in one cable.
 pub(crate) fn set_link(lab: &str, host: &str, index: u8, network: Network, up: bool) -> Result<()> {
     let lines = match network {
-        // Without its address the switch drops what is for the BMC: silence, as from a dead one.
+        // Without the address the switch drops the packets for the BMC, as if the BMC had failed.
         Network::Bmc => format!("addr {} {}/32 dev bmc\n", if up { "add" } else { "del" }, network.address(index)),
         _ => format!("link set {host}-{network} {}\n", if up { "up" } else { "down" }),
     };
     batch(lab, SWITCH, &lines)
 }
 
-/// The hosts' common `/etc/hosts`.
+/// Returns the text of `/etc/hosts`, which is the same on all hosts.
 pub(crate) fn hosts_file(hosts: u8) -> String {
     let mut text = String::from("127.0.0.1 localhost\n");
     for i in 1..=hosts {

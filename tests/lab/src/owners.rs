@@ -23,7 +23,7 @@ impl Owners {
 
     /// Changes the owners of a directory and its content to the same names on the other side. Modes stay.
     pub(crate) fn hand_over(&self, path: &Path) -> Result<()> {
-        let found = fs::symlink_metadata(path).map_err(Error::file("look at", path))?;
+        let found = fs::symlink_metadata(path).map_err(Error::file("read the owner of", path))?;
         let user = self.users.get(&found.uid()).copied().filter(|user| *user != found.uid());
         let group = self.groups.get(&found.gid()).copied().filter(|group| *group != found.gid());
         if user.is_some() || group.is_some() {

@@ -14,7 +14,7 @@ use crate::init::{STAGE_FILE, STAGE_UP};
 use crate::network::{self, Network};
 use crate::process::{Process, kill_inside};
 use crate::state::{self, Dir, Lock};
-use crate::watchdog::{self, Bite};
+use crate::watchdog::{self, Expiry};
 
 /// A host's power, as its BMC would report it, and the progress of its boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,8 +146,8 @@ impl Mains {
         Ok(state::load(&self.dir.cuts(&self.host))?.unwrap_or_default())
     }
 
-    pub(crate) fn bites(&self) -> Result<Vec<Bite>> {
-        Ok(state::load(&self.dir.bites(&self.host))?.unwrap_or_default())
+    pub(crate) fn expiries(&self) -> Result<Vec<Expiry>> {
+        Ok(state::load(&self.dir.expiries(&self.host))?.unwrap_or_default())
     }
 
     /// Unplugs a cable or plugs it in; it stays so over power cycles.

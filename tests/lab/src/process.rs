@@ -86,7 +86,7 @@ pub(crate) fn inside(namespace: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Kills the processes in the namespace until there are none; returns false if one remains.
+/// Kills the processes in the namespace until no process is left; returns false if one remains.
 pub(crate) fn kill_inside(namespace: &Path, limit: Duration) -> bool {
     let end = Instant::now() + limit;
     loop {

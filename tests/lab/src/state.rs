@@ -133,8 +133,8 @@ impl Dir {
         self.host(host).join("supervisor.json")
     }
 
-    pub(crate) fn bites(&self, host: &str) -> PathBuf {
-        self.host(host).join("bites.json")
+    pub(crate) fn expiries(&self, host: &str) -> PathBuf {
+        self.host(host).join("expiries.json")
     }
 
     pub(crate) fn cuts(&self, host: &str) -> PathBuf {

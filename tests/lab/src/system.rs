@@ -174,7 +174,11 @@ impl Tree {
         }
         let status = child.wait().map_err(Error::system("wait for mmdebstrap"))?;
         if !status.success() {
-            return Err(Error::NoTree { system: self.name.into(), mirror, why: why(&last, exit_code(status)) });
+            return Err(Error::NoTree {
+                system: self.name.into(),
+                mirror,
+                why: failure_text(&last, exit_code(status)),
+            });
         }
         write(&new.join(RECIPE), recipe.as_bytes(), 0o644)?;
         fs::rename(new, root).map_err(Error::file("rename", new))
@@ -182,9 +186,9 @@ impl Tree {
 }
 
 /// Returns the relevant output of mmdebstrap and apt: their errors, or else the end.
-fn why(said: &[String], code: i32) -> String {
-    let errors: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("E: ")).collect();
-    let end = || said.iter().rev().take(3).rev().map(String::as_str).collect();
+fn failure_text(output: &[String], code: i32) -> String {
+    let errors: Vec<&str> = output.iter().filter_map(|line| line.strip_prefix("E: ")).collect();
+    let end = || output.iter().rev().take(3).rev().map(String::as_str).collect();
     let lines: Vec<&str> = if errors.is_empty() { end() } else { errors.into_iter().take(5).collect() };
     format!("mmdebstrap ended with {code}: {}", lines.join("; "))
 }
@@ -192,14 +196,14 @@ fn why(said: &[String], code: i32) -> String {
 /// Returns the source from which this machine's apt has Debian.
 fn mirror() -> String {
     let format = "$(ORIGIN) $(REPO_URI)";
-    let said =
+    let answer =
         tool("ask apt for its mirror", &["apt-get", "indextargets", "--format", format, "Created-By: Packages"], "");
     let debian = |line: &str| {
         let uri = line.strip_prefix("Debian ")?;
         // Security and other archives have other paths.
         uri.trim_end_matches('/').ends_with("/debian").then(|| uri.to_owned())
     };
-    said.ok().and_then(|said| said.stdout.lines().find_map(debian)).unwrap_or_else(|| MIRROR.into())
+    answer.ok().and_then(|answer| answer.stdout.lines().find_map(debian)).unwrap_or_else(|| MIRROR.into())
 }
 
 #[cfg(test)]
@@ -231,12 +235,15 @@ mod tests {
 
     /// If an archive cannot be reached the error is reported, not the page before it.
     #[test]
-    fn why_there_is_no_tree_is_told_in_one_line() {
-        let said = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    fn a_failed_build_is_reported_in_one_line() {
+        let output = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         let lines =
-            said(&["Ign:1 http://x trixie InRelease", "E: Failed to fetch http://x", "E: apt-get update failed"]);
-        assert_eq!(why(&lines, 25), "mmdebstrap ended with 25: Failed to fetch http://x; apt-get update failed");
-        assert_eq!(why(&said(&["a", "b", "c", "d"]), 1), "mmdebstrap ended with 1: b; c; d");
-        assert_eq!(why(&[], 127), "mmdebstrap ended with 127: ");
+            output(&["Ign:1 http://x trixie InRelease", "E: Failed to fetch http://x", "E: apt-get update failed"]);
+        assert_eq!(
+            failure_text(&lines, 25),
+            "mmdebstrap ended with 25: Failed to fetch http://x; apt-get update failed"
+        );
+        assert_eq!(failure_text(&output(&["a", "b", "c", "d"]), 1), "mmdebstrap ended with 1: b; c; d");
+        assert_eq!(failure_text(&[], 127), "mmdebstrap ended with 127: ");
     }
 }

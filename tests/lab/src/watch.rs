@@ -26,14 +26,14 @@ pub struct Watch<'lab> {
     ganeti: BTreeMap<(String, &'static str), Vec<String>>,
     seen: Option<CrmMon>,
     /// Finished fencing actions: another host's late view may have them as pending again.
-    told: Vec<FenceEvent>,
+    reported: Vec<FenceEvent>,
 }
 
 const KEYS: [(&str, &str); 2] = [("master_node", "master"), ("offline_nodes", "offline nodes")];
 
 impl<'lab> Watch<'lab> {
     pub(crate) fn new(lab: &'lab Lab) -> Self {
-        let mut watch = Self { lab, power: BTreeMap::new(), ganeti: BTreeMap::new(), seen: None, told: Vec::new() };
+        let mut watch = Self { lab, power: BTreeMap::new(), ganeti: BTreeMap::new(), seen: None, reported: Vec::new() };
         watch.poll();
         watch
     }
@@ -89,11 +89,11 @@ impl<'lab> Watch<'lab> {
         lines
     }
 
-    fn fencing(&mut self, tell: bool, before: &[FenceEvent]) -> Vec<String> {
+    fn fencing(&mut self, report: bool, before: &[FenceEvent]) -> Vec<String> {
         let events = self.seen.iter().flat_map(|s| s.fencing.iter().rev());
-        let new: Vec<_> = events.filter(|e| !before.contains(e) && !self.told.contains(e)).cloned().collect();
-        self.told.extend(new.iter().filter(|e| !e.completed.is_empty()).cloned());
-        if !tell {
+        let new: Vec<_> = events.filter(|e| !before.contains(e) && !self.reported.contains(e)).cloned().collect();
+        self.reported.extend(new.iter().filter(|e| !e.completed.is_empty()).cloned());
+        if !report {
             return Vec::new();
         }
         new.iter()

@@ -24,16 +24,16 @@ use crate::state::{self, Dir, Spec};
 /// The path of the socket on a host.
 pub const SOCKET: &str = "/run/watchdog.sock";
 
-/// The interval at which it checks whether its host runs.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval at which the watchdog checks whether its host runs.
+const HOST_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// An expiry, after which a watchdog cut its host's power; the times are those of [`now`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bite {
+pub struct Expiry {
     /// The time of the last keepalive.
-    pub petted: Duration,
+    pub last_keepalive: Duration,
     /// The time at which the power was cut.
-    pub bitten: Duration,
+    pub power_cut: Duration,
 }
 
 /// Returns the machine's clock since its boot, which is that of every host.
@@ -62,27 +62,27 @@ pub fn keep(lab: &str, host: &str) -> Result<()> {
     let listener = UnixListener::bind(&path).map_err(Error::file("make the socket", &path))?;
     listener.set_nonblocking(true).map_err(Error::system("set up the socket"))?;
     let hello = format!("{{\"identity\":\"stand-in\",\"timeout_ms\":{},\"nowayout\":true}}\n", time.as_millis());
-    let mut petters: Vec<UnixStream> = Vec::new();
-    let mut petted: Option<Duration> = None;
+    let mut clients: Vec<UnixStream> = Vec::new();
+    let mut last_keepalive: Option<Duration> = None;
     while boot.alive() {
-        wait(&listener, &petters, petted, time)?;
-        while let Ok((mut petter, _)) = listener.accept() {
-            if petter.set_nonblocking(true).is_ok() && petter.write_all(hello.as_bytes()).is_ok() {
-                petters.push(petter);
+        wait(&listener, &clients, last_keepalive, time)?;
+        while let Ok((mut client, _)) = listener.accept() {
+            if client.set_nonblocking(true).is_ok() && client.write_all(hello.as_bytes()).is_ok() {
+                clients.push(client);
             }
         }
-        let mut pet = false;
-        petters.retain_mut(|petter| read(petter, &mut pet));
+        let mut is_keepalive = false;
+        clients.retain_mut(|client| read(client, &mut is_keepalive));
         let seen = now()?;
-        if pet {
-            petted = Some(seen);
+        if is_keepalive {
+            last_keepalive = Some(seen);
         }
-        let Some(last) = petted.filter(|last| seen >= *last + time) else { continue };
+        let Some(last) = last_keepalive.filter(|last| seen >= *last + time) else { continue };
         mains.off()?;
-        let mut bites = mains.bites()?;
-        bites.push(Bite { petted: last, bitten: now()? });
-        state::save(&dir.bites(host), &bites)?;
-        eprintln!("{host}: the watchdog has bitten");
+        let mut expiries = mains.expiries()?;
+        expiries.push(Expiry { last_keepalive: last, power_cut: now()? });
+        state::save(&dir.expiries(host), &expiries)?;
+        eprintln!("{host}: the watchdog has expired and cut the power");
         return Ok(());
     }
     Ok(())
@@ -104,24 +104,30 @@ fn booted(mains: &Mains) -> Option<(Process, PathBuf)> {
 }
 
 /// Waits until data comes, the time is over, or the host must be checked.
-fn wait(listener: &UnixListener, petters: &[UnixStream], petted: Option<Duration>, time: Duration) -> Result<()> {
-    let left = petted.map_or(LOOK, |last| (last + time).saturating_sub(now().unwrap_or_default()));
-    let left = PollTimeout::try_from(left.min(LOOK)).unwrap_or(PollTimeout::ZERO);
-    let all = std::iter::once(listener.as_fd()).chain(petters.iter().map(AsFd::as_fd));
+fn wait(
+    listener: &UnixListener,
+    clients: &[UnixStream],
+    last_keepalive: Option<Duration>,
+    time: Duration,
+) -> Result<()> {
+    let left =
+        last_keepalive.map_or(HOST_CHECK_INTERVAL, |last| (last + time).saturating_sub(now().unwrap_or_default()));
+    let left = PollTimeout::try_from(left.min(HOST_CHECK_INTERVAL)).unwrap_or(PollTimeout::ZERO);
+    let all = std::iter::once(listener.as_fd()).chain(clients.iter().map(AsFd::as_fd));
     let mut all: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     match poll(&mut all, left) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(error) => Err(Error::system("wait for a pet")(error)),
+        Err(error) => Err(Error::system("wait for a keepalive")(error)),
     }
 }
 
 /// Reads the data; returns false when the connection is over.
-fn read(petter: &mut UnixStream, pet: &mut bool) -> bool {
+fn read(client: &mut UnixStream, is_keepalive: &mut bool) -> bool {
     let mut bytes = [0; 64];
     loop {
-        match petter.read(&mut bytes) {
+        match client.read(&mut bytes) {
             Ok(0) => return false,
-            Ok(_) => *pet = true,
+            Ok(_) => *is_keepalive = true,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return error.kind() == ErrorKind::WouldBlock,
         }

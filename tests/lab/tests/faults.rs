@@ -8,7 +8,7 @@ use std::time::Duration;
 use lab::{Host, Lab, Network, Options, Power};
 
 /// Sends a keepalive to the watchdog ten times per second, until it is killed; then the connection is closed.
-const PET: &str = "import socket, time\n\
+const KEEPALIVES: &str = "import socket, time\n\
     s = socket.socket(socket.AF_UNIX)\n\
     s.connect('/run/watchdog.sock')\n\
     print(s.makefile().readline(), flush=True)\n\
@@ -21,7 +21,7 @@ fn reaches(from: &Host, address: &str) -> bool {
 
 #[test]
 #[ignore = "builds a lab: root, 1 minute"]
-fn hosts_are_parted_booted_and_bitten() {
+fn hosts_are_separated_booted_and_reset() {
     let name = std::env::var("GNT_HA_LAB_PREFIX").unwrap_or_default() + "test-faults";
     let lab = Lab::up(Options {
         name,
@@ -64,16 +64,16 @@ fn hosts_are_parted_booted_and_bitten() {
     assert_eq!(seen(&n1, &n3), [true; 4]);
 
     // A watchdog does nothing before its first keepalive; after it, it cannot be disarmed.
-    assert!(n2.bites().unwrap().is_empty());
+    assert!(n2.expiries().unwrap().is_empty());
     let begun = lab::now().unwrap();
-    n2.run_within(&["python3", "-c", PET], Duration::from_secs(3)).unwrap_err();
-    lab.wait_until("n2 is bitten", Duration::from_secs(10), || Ok(!n2.bites()?.is_empty())).unwrap();
+    n2.run_within(&["python3", "-c", KEEPALIVES], Duration::from_secs(3)).unwrap_err();
+    lab.wait_until("the watchdog of n2 expires", Duration::from_secs(10), || Ok(!n2.expiries()?.is_empty())).unwrap();
     assert_eq!(n2.power_status(), Power::Off);
-    let bite = n2.bites().unwrap()[0];
-    assert!(bite.petted > begun + Duration::from_secs(1), "it was petted for a while: {bite:?}");
-    assert!(bite.bitten >= bite.petted + Duration::from_secs(1), "{bite:?}");
+    let expiry = n2.expiries().unwrap()[0];
+    assert!(expiry.last_keepalive > begun + Duration::from_secs(1), "keepalives came for a while: {expiry:?}");
+    assert!(expiry.power_cut >= expiry.last_keepalive + Duration::from_secs(1), "{expiry:?}");
     n2.power_on().unwrap();
     std::thread::sleep(Duration::from_secs(2));
     assert_ne!(n2.power_status(), Power::Off, "a new boot disarms it");
-    assert_eq!(n2.bites().unwrap(), [bite]);
+    assert_eq!(n2.expiries().unwrap(), [expiry]);
 }

@@ -1,12 +1,12 @@
-//! A lab whose cluster gnt-ha protects: our programs are installed on each host, Ganeti uses `ganeti-oob`, and
+//! Builds a lab whose cluster gnt-ha protects: the programs are installed on each host, Ganeti uses `ganeti-oob`, and
 //! Pacemaker uses `fence_ganeti` and the roles.
 
-pub mod dice;
-pub mod protect;
+pub mod install;
+pub mod observer;
+pub mod progress;
 pub mod receipts;
 pub mod roles;
-pub mod story;
-pub mod witness;
+pub mod seeded_random;
 
 /// Returns the name of a lab; `GNT_HA_LAB_PREFIX` is put before it, so that two of a kind can run on one machine.
 #[must_use]

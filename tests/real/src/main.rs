@@ -1,13 +1,14 @@
-//! `make demo`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master. The master's host dies
-//! and is fenced, with a proof; another node takes over; the dead node is recorded, and returns.
+//! `make demo`: from a bare Ganeti and a bare Pacemaker to a cluster that survives the failure of its master. The
+//! master's host fails and is fenced, with a proof; another node becomes the master; the failed node is recorded offline,
+//! and returns.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lab::{Host, Lab, Options, Output};
-use real_parts::protect::{Proof, built_programs, install, install_hooks, text};
-use real_parts::story::Teller;
+use real_parts::install::{Proof, built_programs, install, install_hooks, text};
+use real_parts::progress::Progress;
 use real_parts::{lab_name, receipts, roles};
 
 const VICTIM: &str = "n1";
@@ -49,13 +50,13 @@ fn demo() -> Result<(), String> {
     println!("\nThe power of {dead}, Ganeti's master, is cut.");
     let steps = Steps::watch(&lab, &victim, &dead)?;
 
-    println!("\nWho did what to {dead}, and why it was believed, on the host that did it:");
+    println!("\nThe actions on {dead} and the proof, on the host that fenced it:");
     let fencer = lab.hosts().into_iter().find(|host| !receipts::on(host).is_empty());
     show(&fencer.ok_or("no host has a receipt")?, &["gnt-ha", "history", "--incident", "last"])?;
     take_back(&lab, &steps.master, &victim)?;
     steps.table();
     println!(
-        "\nThe dead host was proven off before another one took over from it, Ganeti knows, and a receipt says why.\n\
+        "\nThe failed host was proven off before another host became master, Ganeti has it recorded offline, and a receipt has the proof.\n\
          The same by hand, page by page: docs/tutorial.md. To try things yourself: tests/lab/README.md."
     );
     Ok(())
@@ -64,39 +65,39 @@ fn demo() -> Result<(), String> {
 /// Sets up a bare Ganeti and a bare Pacemaker up to a rehearsed failure, as an administrator does.
 fn protect(lab: &Lab, programs: &Path, master: &Host) -> Result<(), String> {
     println!(
-        "\nNeither knows of the other. The programs are installed, and ganeti-oob is told of the BMCs. Do they answer?"
+        "\nNeither uses the other. The programs are installed, and the configuration names the BMCs. Do they answer?"
     );
     install(lab, programs, &Proof::default())?;
     install_hooks(lab)?;
     show(master, &["/usr/lib/gnt-ha/ganeti-oob", "check"])?;
-    println!("\nWhat Pacemaker and Ganeti lack, made so after it was tried on a copy:");
+    println!("\nThe configuration that Pacemaker and Ganeti lack, applied after a test on a copy:");
     show(master, &["gnt-ha", "setup", "--apply"])?;
-    println!("\nIs everything there, on all hosts?");
-    show_when_well(lab, master, &["gnt-ha", "check"])?;
+    println!("\nAre all hosts set up completely?");
+    show_when_ok(lab, master, &["gnt-ha", "check"])?;
     println!("\nWhat would happen if the master's host died now?");
     // The hosts publish their scores at a monitor.
     let all_offer = || Ok(offers(master)? == lab.hosts().len());
     lab.wait_until("all candidates offer themselves", PATIENCE, all_offer).map_err(text)?;
-    show_when_well(lab, master, &["gnt-ha", "rehearse", VICTIM])
+    show_when_ok(lab, master, &["gnt-ha", "rehearse", VICTIM])
 }
 
 /// Returns the number of hosts that would take the master role.
 fn offers(host: &Host) -> lab::Result<usize> {
     let words = ["attrd_updater", "--query", "--all", "--name", "master-gnt-ha-master"];
-    let said = host.run(&words)?.stdout;
-    Ok(said.lines().filter(|line| line.contains("value=\"") && !line.contains("value=\"\"")).count())
+    let output = host.run(&words)?.stdout;
+    Ok(output.lines().filter(|line| line.contains("value=\"") && !line.contains("value=\"\"")).count())
 }
 
 /// Readmits the host that was fenced and boots: the others shun it until the administrator does so.
 fn take_back(lab: &Lab, master: &Host, back: &Host) -> Result<(), String> {
     let node = back.fqdn();
     println!(
-        "\n{node} has power again and boots, as slowly as a server. Whatever it takes itself for then: the others refuse it."
+        "\n{node} has power again and boots, as slowly as a server. Until it is readmitted, the other nodes drop its packets."
     );
     lab.wait_until(&format!("{node} is back"), PATIENCE, || Ok(lab.crm_mon()?.is_online(&node))).map_err(text)?;
-    show_when_well(lab, master, &["gnt-ha", "readmit", VICTIM])?;
+    show_when_ok(lab, master, &["gnt-ha", "readmit", VICTIM])?;
     show(master, &["gnt-node", "add", "--readd", "--no-ssh-key-check", &node])?;
-    show_when_well(lab, master, &["gnt-ha", "status"])
+    show_when_ok(lab, master, &["gnt-ha", "status"])
 }
 
 /// The times of the observations, since the power was cut.
@@ -112,30 +113,30 @@ struct Steps {
 
 impl Steps {
     fn watch(lab: &Lab, victim: &Host, dead: &str) -> Result<Self, String> {
-        let mut teller = Teller::new(lab);
-        teller.start_clock();
+        let mut progress = Progress::new(lab);
+        progress.start_clock();
         victim.power_off().map_err(text)?;
         let lost = |lab: &Lab| lab.crm_mon().is_ok_and(|seen| seen.node(dead).is_some_and(|node| !node.online));
-        let lost = teller.look_until(&format!("Pacemaker has lost {dead}"), PATIENCE, lost)?;
+        let lost = progress.poll_until(&format!("Pacemaker has lost {dead}"), PATIENCE, lost)?;
         let fenced = |lab: &Lab| {
             let done = |event: &lab::FenceEvent| event.target == dead && event.status == "success";
             lab.fence_history().is_ok_and(|events| events.iter().any(done))
         };
-        let fenced = teller.look_until(&format!("{dead} is fenced"), PATIENCE, fenced)?;
+        let fenced = progress.poll_until(&format!("{dead} is fenced"), PATIENCE, fenced)?;
         let mut master = None;
-        let serves = teller.look_until("another host serves", PATIENCE, |lab| {
+        let serves = progress.poll_until("another host serves", PATIENCE, |lab| {
             master = lab.hosts().into_iter().find(roles::serves);
             master.is_some()
         })?;
-        let master = master.ok_or("nobody serves")?;
-        teller.say(&format!("{}: luxid answers, this host is Ganeti's master now", master.name()));
+        let master = master.ok_or("no host serves")?;
+        progress.add(&format!("{}: luxid answers, this host is Ganeti's master now", master.name()));
         let recorded = |_: &Lab| roles::has_offline(&master, dead);
-        let recorded = teller.look_until(&format!("{dead} is recorded offline"), PATIENCE, recorded)?;
-        teller.say(&format!("{}: Ganeti has {dead} recorded as offline", master.name()));
+        let recorded = progress.poll_until(&format!("{dead} is recorded offline"), PATIENCE, recorded)?;
+        progress.add(&format!("{}: Ganeti has {dead} recorded as offline", master.name()));
         let over = recorded + SETTLED;
         let mut since = recorded;
         while since < over {
-            since = teller.look_until("it is over", PATIENCE, |_| true)?;
+            since = progress.poll_until("it is over", PATIENCE, |_| true)?;
             std::thread::sleep(Duration::from_millis(100));
         }
         let events = lab.fence_history().map_err(text)?;
@@ -150,7 +151,7 @@ impl Steps {
         let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
         let rows = [
             ("after the power was cut", "here".to_owned(), "Ganeti's examples, in earlier runs"),
-            ("Pacemaker sees the loss", seconds(self.lost), "3.6 s"),
+            ("Pacemaker detects the failure", seconds(self.lost), "3.6 s"),
             ("fenced", seconds(self.fenced), "6.4 s"),
             ("another host is the serving master", seconds(self.serves), "42 s"),
             ("recorded offline in Ganeti", seconds(self.recorded), "68 s, or never"),
@@ -171,13 +172,13 @@ fn show(host: &Host, words: &[&str]) -> Result<(), String> {
 }
 
 /// Repeats a command until it succeeds, and prints its output.
-fn show_when_well(lab: &Lab, host: &Host, words: &[&str]) -> Result<(), String> {
+fn show_when_ok(lab: &Lab, host: &Host, words: &[&str]) -> Result<(), String> {
     let mut last = None;
     let waited = lab.wait_until(&words.join(" "), PATIENCE, || {
         let output = host.run(words)?;
-        let well = output.success();
+        let is_ok = output.success();
         last = Some(output);
-        Ok(well)
+        Ok(is_ok)
     });
     if let Some(output) = last {
         print(host, words, &output);

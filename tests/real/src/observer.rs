@@ -1,4 +1,5 @@
-//! Records which host served when, and which had the master IP: a process on each host checks many times a second.
+//! Records when each host served as master and when it had the master IP: a process on each host checks many times a
+//! second.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -13,7 +14,7 @@ use lab::{Host, Lab};
 
 /// A program that prints when one of the two changes, until its input ends. An address can be bound only where it is on
 /// a device. A luxid that hangs does not serve.
-const LOOK: &str = r#"
+const PROGRAM: &str = r#"
 import json, select, socket, sys
 def serves():
     s = socket.socket(socket.AF_UNIX)
@@ -61,76 +62,76 @@ pub struct Span {
     pub to: Option<Duration>,
 }
 
-struct Seen {
+struct Observation {
     host: String,
     at: Duration,
     signs: BTreeMap<Sign, bool>,
 }
 
 /// Watches all hosts that have power at its start; a host that is booted later must be added again.
-pub struct Witness {
+pub struct Observer {
     begun: Instant,
-    sender: Option<Sender<Seen>>,
-    seen: Receiver<Seen>,
-    told: Vec<Seen>,
-    looking: Vec<(Child, JoinHandle<()>)>,
+    sender: Option<Sender<Observation>>,
+    seen: Receiver<Observation>,
+    received: Vec<Observation>,
+    processes: Vec<(Child, JoinHandle<()>)>,
 }
 
-impl Witness {
+impl Observer {
     /// Starts, and returns when every host was seen once.
     pub fn new(lab: &Lab) -> Self {
         let (sender, seen) = channel();
-        let mut witness =
-            Self { begun: Instant::now(), sender: Some(sender), seen, told: Vec::new(), looking: Vec::new() };
-        lab.hosts().iter().for_each(|host| witness.watch(host));
-        witness
+        let mut observer =
+            Self { begun: Instant::now(), sender: Some(sender), seen, received: Vec::new(), processes: Vec::new() };
+        lab.hosts().iter().for_each(|host| observer.watch(host));
+        observer
     }
 
-    /// Watches a host until it dies.
+    /// Watches a host until it loses its power.
     pub fn watch(&mut self, host: &Host) {
-        // A host that has just died gives no sign.
-        let Ok(mut command) = host.command(&["python3", "-c", LOOK], None, false) else { return };
+        // A host that has just lost its power gives no sign.
+        let Ok(mut command) = host.command(&["python3", "-c", PROGRAM], None, false) else { return };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (begun, name, sender) = (self.begun, host.name().to_owned(), self.sender.clone().unwrap());
         let thread = std::thread::spawn(move || {
-            let tell = |luxid, ip| {
+            let send = |luxid, ip| {
                 let signs = BTreeMap::from([(Sign::Luxid, luxid), (Sign::MasterIp, ip)]);
-                let _ = sender.send(Seen { host: name.clone(), at: begun.elapsed(), signs });
+                let _ = sender.send(Observation { host: name.clone(), at: begun.elapsed(), signs });
             };
             for line in output.lines().map_while(Result::ok) {
-                tell(line.starts_with('1'), line.ends_with('1'));
+                send(line.starts_with('1'), line.ends_with('1'));
             }
-            // The host is dead: no process of it runs.
-            tell(false, false);
+            // The host has no power: no process of it runs.
+            send(false, false);
         });
-        self.looking.push((child, thread));
+        self.processes.push((child, thread));
     }
 
     /// Returns the host besides `old` that serves now, and since when.
     pub fn serving(&mut self, old: &str) -> Option<(String, Instant)> {
-        self.told.extend(self.seen.try_iter());
+        self.received.extend(self.seen.try_iter());
         let mut timeline = Timeline::default();
-        self.told.iter().for_each(|seen| timeline.add(seen));
+        self.received.iter().for_each(|seen| timeline.add(seen));
         let now = |spans: &[Span]| spans.last().filter(|span| span.to.is_none()).map(|span| span.from);
         let luxids = timeline.0.iter().filter(|((sign, host), _)| *sign == Sign::Luxid && host != old);
         luxids.filter_map(|((_, host), spans)| Some((host.clone(), self.begun + now(spans)?))).next()
     }
 
-    /// Ends, and returns which host gave which sign when.
+    /// Ends the observation, and returns the periods of each sign on each host.
     pub fn end(mut self) -> Timeline {
         let until = self.begun.elapsed();
-        for (child, _) in &mut self.looking {
+        for (child, _) in &mut self.processes {
             drop(child.stdin.take());
             child.wait().unwrap();
         }
-        for (_, thread) in self.looking.drain(..) {
+        for (_, thread) in self.processes.drain(..) {
             thread.join().unwrap();
         }
         self.sender = None;
         let mut timeline = Timeline::default();
-        self.told.extend(self.seen.iter());
-        self.told.iter().filter(|seen| seen.at <= until).for_each(|seen| timeline.add(seen));
+        self.received.extend(self.seen.iter());
+        self.received.iter().filter(|seen| seen.at <= until).for_each(|seen| timeline.add(seen));
         timeline
     }
 }
@@ -140,7 +141,7 @@ impl Witness {
 pub struct Timeline(pub BTreeMap<(Sign, String), Vec<Span>>);
 
 impl Timeline {
-    fn add(&mut self, seen: &Seen) {
+    fn add(&mut self, seen: &Observation) {
         for (sign, given) in &seen.signs {
             let spans = self.0.entry((*sign, seen.host.clone())).or_default();
             match (spans.last_mut().filter(|span| span.to.is_none()), given) {
@@ -170,18 +171,19 @@ impl Timeline {
 
 /// The check finds two masters at the same time, and accepts one after the other.
 #[test]
-fn a_witness_tells_two_at_once_from_one_after_the_other() {
-    let seen = |host: &str, at: u64, luxid| Seen {
+fn the_check_finds_two_masters_at_once() {
+    let seen = |host: &str, at: u64, luxid| Observation {
         host: host.to_owned(),
         at: Duration::from_millis(at),
         signs: BTreeMap::from([(Sign::Luxid, luxid), (Sign::MasterIp, false)]),
     };
-    let judge = |second_from: u64| {
+    let is_accepted = |second_from: u64| {
         let mut timeline = Timeline::default();
-        let told = [seen("n1", 0, true), seen("n2", 0, false), seen("n2", second_from, true), seen("n1", 500, false)];
-        told.iter().for_each(|seen| timeline.add(seen));
+        let observations =
+            [seen("n1", 0, true), seen("n2", 0, false), seen("n2", second_from, true), seen("n1", 500, false)];
+        observations.iter().for_each(|seen| timeline.add(seen));
         std::panic::catch_unwind(|| timeline.assert_never_two()).is_ok()
     };
-    assert!(judge(501));
-    assert!(!judge(499));
+    assert!(is_accepted(501));
+    assert!(!is_accepted(499));
 }

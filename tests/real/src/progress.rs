@@ -10,20 +10,20 @@ use lab::{Lab, Watch};
 use crate::receipts;
 
 /// Prints the changes of a lab and its receipts, each once.
-pub struct Teller<'lab> {
+pub struct Progress<'lab> {
     lab: &'lab Lab,
     watch: Watch<'lab>,
     zero: SystemTime,
-    told: BTreeSet<String>,
+    printed: BTreeSet<String>,
 }
 
-impl<'lab> Teller<'lab> {
+impl<'lab> Progress<'lab> {
     /// Starts to print changes from now on.
     #[must_use]
     pub fn new(lab: &'lab Lab) -> Self {
-        let mut teller = Self { lab, watch: lab.watch(), zero: SystemTime::now(), told: BTreeSet::new() };
-        let _past = teller.new_in_receipts();
-        teller
+        let mut progress = Self { lab, watch: lab.watch(), zero: SystemTime::now(), printed: BTreeSet::new() };
+        let _past = progress.new_in_receipts();
+        progress
     }
 
     /// Starts the clock again.
@@ -31,17 +31,17 @@ impl<'lab> Teller<'lab> {
         self.zero = SystemTime::now();
     }
 
-    /// Prints a line of the caller's, with the time.
-    pub fn say(&self, line: &str) {
+    /// Prints a line with the time.
+    pub fn add(&self, line: &str) {
         self.print(SystemTime::now(), line);
     }
 
     /// Prints the new changes and receipts.
-    pub fn look(&mut self) {
+    pub fn poll(&mut self) {
         let mut lines: Vec<(SystemTime, String)> =
             self.watch.poll().into_iter().map(|event| (event.at, event.text)).collect();
         let receipts = self.new_in_receipts();
-        // A round takes a moment. A change that was seen only now came before the agent that it started.
+        // A poll takes a moment. A change that is seen only now came before the agent that it started.
         if let Some((first, _)) = receipts.first() {
             lines.iter_mut().for_each(|(at, _)| *at = (*at).min(*first));
         }
@@ -56,7 +56,7 @@ impl<'lab> Teller<'lab> {
     ///
     /// # Errors
     /// If the time is over.
-    pub fn look_until(
+    pub fn poll_until(
         &mut self,
         what: &str,
         limit: Duration,
@@ -64,14 +64,14 @@ impl<'lab> Teller<'lab> {
     ) -> Result<Duration, String> {
         let begun = SystemTime::now();
         loop {
-            self.look();
+            self.poll();
             if done(self.lab) {
                 let since = self.zero.elapsed().unwrap_or_default();
-                self.look();
+                self.poll();
                 return Ok(since);
             }
             if begun.elapsed().unwrap_or_default() >= limit {
-                return Err(format!("waited {} s in vain: {what}", limit.as_secs()));
+                return Err(format!("waited {} s without success: {what}", limit.as_secs()));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -84,34 +84,34 @@ impl<'lab> Teller<'lab> {
 
     fn new_in_receipts(&mut self) -> Vec<(SystemTime, String)> {
         let mut lines = Vec::new();
-        for story in receipts::on_all(self.lab) {
-            self.new_in_story(&story, &mut lines);
+        for action in receipts::on_all(self.lab) {
+            self.new_in_action(&action, &mut lines);
         }
         lines
     }
 
-    fn new_in_story(&mut self, story: &ActionRecord, lines: &mut Vec<(SystemTime, String)>) {
-        let intent = &story.intent;
-        if self.told.insert(format!("{} intent", intent.id)) {
+    fn new_in_action(&mut self, action: &ActionRecord, lines: &mut Vec<(SystemTime, String)>) {
+        let intent = &action.intent;
+        if self.printed.insert(format!("{} intent", intent.id)) {
             let line = format!(
-                "{}: {}: {} of {}, asked by {}; the intent is on disk",
+                "{}: {}: {} of {}, requested by {}; the intent is on disk",
                 intent.host,
                 intent.program,
-                deed(intent.action),
+                action_name(intent.action),
                 intent.node,
                 intent.requested_by.program
             );
             lines.push((at(intent.at.wall_ms), line));
         }
-        for part in &story.parts {
-            self.new_in_story(part, lines);
+        for part in &action.parts {
+            self.new_in_action(part, lines);
         }
-        let Some(receipt) = &story.receipt else { return };
-        if !self.told.insert(format!("{} receipt", intent.id)) {
+        let Some(receipt) = &action.receipt else { return };
+        if !self.printed.insert(format!("{} receipt", intent.id)) {
             return;
         }
         // The parts of an action have receipts of their own.
-        for step in receipt.steps.iter().filter(|_| story.parts.is_empty()) {
+        for step in receipt.steps.iter().filter(|_| action.parts.is_empty()) {
             let line = format!("{}:   {}: {}: {}", intent.host, step.by, step.did, step.saw);
             lines.push((at(intent.at.wall_ms + step.at_ms), line));
         }
@@ -123,7 +123,7 @@ impl<'lab> Teller<'lab> {
                 format!(
                     "{}: {} of {}: proven {}, by {}; the receipt is on disk",
                     intent.host,
-                    deed(intent.action),
+                    action_name(intent.action),
                     intent.node,
                     receipt.grade,
                     receipt.proven_by
@@ -132,7 +132,7 @@ impl<'lab> Teller<'lab> {
             outcome => format!(
                 "{}: {} of {}: {outcome:?}: {}",
                 intent.host,
-                deed(intent.action),
+                action_name(intent.action),
                 intent.node,
                 receipt.reason.clone().unwrap_or_default()
             ),
@@ -144,8 +144,8 @@ impl<'lab> Teller<'lab> {
     }
 }
 
-/// Returns a receipt as a sentence.
-fn deed(action: Action) -> String {
+/// Returns an action in the words of the command line.
+fn action_name(action: Action) -> String {
     if action == Action::Reboot { action.to_string() } else { format!("power-{action}") }
 }
 

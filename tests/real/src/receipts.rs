@@ -8,7 +8,7 @@ use lab::{Host, Lab};
 /// boot.
 const FILES: [&str; 2] = ["/var/lib/gnt-ha/receipts.jsonl", "/run/gnt-ha/until-boot/var-lib-gnt-ha/receipts.jsonl"];
 
-/// Returns the entries of a host's receipt log; empty if there is none.
+/// Returns the entries of a host's receipt log; empty if the host has no log.
 #[must_use]
 pub fn on(host: &Host) -> Vec<ActionRecord> {
     let text: String = FILES.iter().filter_map(|file| host.read_file(file).ok()).collect();
@@ -19,6 +19,6 @@ pub fn on(host: &Host) -> Vec<ActionRecord> {
 #[must_use]
 pub fn on_all(lab: &Lab) -> Vec<ActionRecord> {
     let mut all: Vec<ActionRecord> = lab.hosts().iter().flat_map(on).collect();
-    all.sort_by_key(|story| story.intent.at.wall_ms);
+    all.sort_by_key(|action| action.intent.at.wall_ms);
     all
 }

@@ -2,9 +2,9 @@
 
 /// A generator whose numbers follow from a seed, the same on every machine (splitmix64).
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct SeededRandom(u64);
 
-impl Dice {
+impl SeededRandom {
     /// Returns a generator with the seed in `GNT_HA_SEED`, or one from the clock; prints the seed, so that a run can be
     /// repeated.
     #[must_use]
@@ -12,7 +12,7 @@ impl Dice {
         let named = std::env::var("GNT_HA_SEED").ok().and_then(|text| text.parse().ok());
         let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| u64::from(time.subsec_nanos()));
         let seed = named.unwrap_or_else(clock);
-        println!("GNT_HA_SEED={seed} throws the same dice again");
+        println!("GNT_HA_SEED={seed} repeats this run");
         Self(seed)
     }
 
@@ -33,7 +33,7 @@ impl Dice {
     }
 }
 
-impl Default for Dice {
+impl Default for SeededRandom {
     fn default() -> Self {
         Self::new()
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use real_parts::protect::built_programs;
+use real_parts::install::built_programs;
 
 /// A fencer in a directory of its own; it is killed with all its processes when it is dropped.
 struct Fencer {

@@ -1,4 +1,4 @@
-//! Whole fencings: a real Pacemaker, a real Ganeti, `fence_ganeti`, `ganeti-oob`, a BMC.
+//! Fences hosts from Pacemaker to the BMC: with a real Pacemaker, a real Ganeti, `fence_ganeti` and `ganeti-oob`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::Outcome;
 use lab::{FenceEvent, Lab, Network, Options, Power};
-use real_parts::protect::{built_programs, protect};
+use real_parts::install::{built_programs, protect};
 use real_parts::receipts;
 
 fn protected(name: &str, near: &str) -> Lab {
@@ -54,15 +54,18 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     let offline = || Ok(n1.run(&["gnt-node", "list", "--no-headers", "-o", "offline", "n3.lab"])?.stdout.trim() == "Y");
     lab.wait_until("recorded offline", Duration::from_secs(90), offline).unwrap();
 
-    let stories = receipts::on(&n1);
-    assert_eq!(stories.len(), 1, "{stories:?}");
-    let receipt = stories[0].receipt.as_ref().unwrap();
+    let actions = receipts::on(&n1);
+    assert_eq!(actions.len(), 1, "{actions:?}");
+    let receipt = actions[0].receipt.as_ref().unwrap();
     assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off));
-    assert_eq!(stories[0].intent.requested_by.program, "pacemaker-fenced");
-    assert_eq!(stories[0].parts.len(), 2, "off and on by ganeti-oob");
+    assert_eq!(actions[0].intent.requested_by.program, "pacemaker-fenced");
+    assert_eq!(actions[0].parts.len(), 2, "off and on by ganeti-oob");
     let [here, elsewhere] = [&n1, &n2].map(|host| host.check(&["gnt-ha", "history", "n3"]).unwrap().stdout);
     assert!(here.contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob"), "{here}");
-    assert!(here.contains("Pacemaker: reboot, success") && !here.contains("says Pacemaker"), "told once: {here}");
+    assert!(
+        here.contains("Pacemaker: reboot, success") && !here.contains("says Pacemaker"),
+        "the action is listed once: {here}"
+    );
     assert!(elsewhere.contains("n3.lab  reboot  success, says Pacemaker\n    done by n1.lab:"), "{elsewhere}");
     n3.heal(Network::Primary).unwrap();
     n3.heal(Network::Secondary).unwrap();
@@ -80,7 +83,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     assert!(lab.crm_mon().unwrap().node("n2").unwrap().unclean);
     let last = receipts::on_all(&lab)
         .into_iter()
-        .rfind(|story| story.intent.node.short() == "n2" && story.receipt.is_some())
+        .rfind(|action| action.intent.node.short() == "n2" && action.receipt.is_some())
         .unwrap();
     let receipt = last.receipt.unwrap();
     assert_eq!(receipt.outcome, Outcome::Unknown);
@@ -88,7 +91,7 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     let record = n1.run(&["gnt-node", "list", "--no-headers", "-o", "offline", "n2.lab"]).unwrap();
     assert_eq!(record.stdout.trim(), "N", "nothing is recorded without proof");
 
-    // A human's word lets it go on.
+    // The administrator's confirmation ends the fencing.
     n1.check(&["stonith_admin", "--confirm", "n2.lab"]).unwrap();
     lab.wait_until("n2 is clean", Duration::from_secs(60), || {
         Ok(lab.crm_mon()?.node("n2").is_some_and(|n2| !n2.unclean))
@@ -103,12 +106,12 @@ fn the_masters_own_host_is_fenced() {
     lab.host("n1").unwrap().power_off().unwrap();
     wait_fenced(&lab, "n1.lab");
     assert_only_fenced(&lab, "n1.lab");
-    let stories = receipts::on_all(&lab);
-    let story = stories
+    let actions = receipts::on_all(&lab);
+    let action = actions
         .iter()
-        .find(|story| story.intent.node.short() == "n1" && story.intent.program == "fence_ganeti")
+        .find(|action| action.intent.node.short() == "n1" && action.intent.program == "fence_ganeti")
         .unwrap();
-    let receipt = story.receipt.as_ref().unwrap();
+    let receipt = action.receipt.as_ref().unwrap();
     assert_eq!(receipt.grade, Grade::Off);
     assert!(receipt.record.as_ref().unwrap().contains("its successor has to record it"), "{receipt:?}");
 }

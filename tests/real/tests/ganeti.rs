@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gnt_ha::core::receipt::{Action, Outcome};
 use lab::{Host, Lab, Network, Options, Output, Power};
-use real_parts::protect::{Proof, built_programs, install, tell_ganeti};
+use real_parts::install::{Proof, built_programs, install, tell_ganeti};
 use real_parts::receipts;
 
 fn lab() -> Lab {
@@ -66,15 +66,15 @@ fn ganeti_drives_the_oob_program() {
     assert!(health.success() && health.stdout.contains("bmc power overload"), "{}", health.text());
 
     // The receipt has Ganeti's node daemon as the requester, and the requested action.
-    let told: Vec<_> = receipts::on(&n1)
+    let actions: Vec<_> = receipts::on(&n1)
         .into_iter()
-        .map(|story| {
-            (story.intent.action, story.receipt.map(|receipt| receipt.outcome), story.intent.requested_by.program)
+        .map(|action| {
+            (action.intent.action, action.receipt.map(|receipt| receipt.outcome), action.intent.requested_by.program)
         })
         .collect();
     let noded = || "ganeti-noded".to_owned();
     let done = Some(Outcome::Done);
-    assert_eq!(told, [(Action::Off, done, noded()), (Action::On, done, noded()), (Action::Cycle, done, noded())]);
+    assert_eq!(actions, [(Action::Off, done, noded()), (Action::On, done, noded()), (Action::Cycle, done, noded())]);
 
     // The state of a BMC that does not answer is unknown, never off: Ganeti must not record that n2 has no power.
     lab.host("n2").unwrap().cut(Network::Bmc).unwrap();

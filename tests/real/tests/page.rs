@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use real_parts::protect::built_programs;
+use real_parts::install::built_programs;
 use serde_json::Value;
 
 /// Receipts like those of hosts, with names as long as in a data centre. There is a reboot within a second, one by two
@@ -20,7 +20,7 @@ const MEASURE: &str = include_str!("page/measure.js");
 const ELEMENTS: &str = "body circle dd div dl dt h1 head html line meta p script strong style svg table tbody td text th \
                         thead title tr";
 
-/// A screen in light mode, and the narrowest window of Chromium in dark mode.
+/// A wide screen in light mode, and the narrowest window of Chromium in dark mode (`prefers-color-scheme`).
 const SCREENS: [(u32, bool); 2] = [(1280, false), (500, true)];
 
 /// The least contrast of text (WCAG 2.1, 1.4.3), and of a drawing's parts (1.4.11).
@@ -31,13 +31,13 @@ fn page(dir: &Path, incident: &str) -> String {
     let program = built_programs().unwrap().join("gnt-ha");
     let mut command = Command::new(program);
     command.env("TZ", "UTC").args(["history", "--incident", incident, "--html", "--state-dir"]).arg(dir);
-    let said = command.output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    String::from_utf8(said.stdout).unwrap()
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Returns the measurements of a browser with this width.
-fn measured(dir: &Path, page: &str, width: u32, dark: bool) -> Value {
+fn measured(dir: &Path, page: &str, width: u32, dark_mode: bool) -> Value {
     let file = dir.join("page.html");
     // A script element of the page itself would be one more than this one and the one that it writes.
     std::fs::write(&file, page.replace("</body>", &format!("<script>{MEASURE}</script></body>"))).unwrap();
@@ -54,16 +54,16 @@ fn measured(dir: &Path, page: &str, width: u32, dark: bool) -> Value {
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("--window-size={width},900"))
-        .args(dark.then_some("--force-dark-mode"))
+        .args(dark_mode.then_some("--force-dark-mode"))
         .arg(format!("file://{}", file.display()))
         .stderr(Stdio::null());
-    let said = command.output().unwrap_or_else(|error| panic!("chromium: {error}: tests/requirements chromium"));
-    let dom = String::from_utf8(said.stdout).unwrap();
+    let output = command.output().unwrap_or_else(|error| panic!("chromium: {error}: tests/requirements chromium"));
+    let dom = String::from_utf8(output.stdout).unwrap();
     let (_, from) =
         dom.split_once("<script type=\"application/json\" id=\"measured\">").unwrap_or_else(|| panic!("{dom}"));
     let measured: Value = serde_json::from_str(from.split_once("</script>").unwrap().0).unwrap();
     assert_eq!(measured["width"], width, "the browser's window");
-    assert_eq!(measured["dark"], dark);
+    assert_eq!(measured["dark_mode"], dark_mode);
     measured
 }
 
@@ -106,9 +106,9 @@ fn a_browser_shows_every_step_on_the_time_line_and_loads_nothing() {
     for incident in INCIDENTS {
         let page = page(dir.path(), incident);
         assert!(!page.contains("<script") && !page.contains("url(") && !page.contains("@import"), "{page}");
-        for (width, dark) in SCREENS {
-            let seen = measured(dir.path(), &page, width, dark);
-            let what = format!("{incident} at {width}, dark: {dark}");
+        for (width, dark_mode) in SCREENS {
+            let seen = measured(dir.path(), &page, width, dark_mode);
+            let what = format!("{incident} at {width}, dark_mode: {dark_mode}");
             println!("{what}: {} dots", list(&seen["dots"]).len());
             assert_eq!((&seen["fetched"], &seen["points"]), (&Value::Array(Vec::new()), &Value::from(0)), "{what}");
             let strange: Vec<&Value> =

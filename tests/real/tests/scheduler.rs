@@ -53,7 +53,7 @@ fn bare() -> String {
     )
 }
 
-fn look(trial: &Trial, death: Option<&Death>) -> Simulation {
+fn simulation(trial: &Trial, death: Option<&Death>) -> Simulation {
     Simulation::parse(&trial.simulate(death, true, late()).unwrap()).unwrap()
 }
 
@@ -61,7 +61,7 @@ fn look(trial: &Trial, death: Option<&Death>) -> Simulation {
 /// nodes. crm_simulate shows no unexpected effect at any single host's failure. A remote node is fenced by its name,
 /// and not because the member with its connection died.
 #[test]
-fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
+fn each_of_twenty_nodes_is_fenced_alone_when_it_fails() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("after.xml");
     let resources = Resources::parse(&bare()).unwrap();
@@ -70,7 +70,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let trial = Trial::begin(&dir.path().join("before"), &bare()).unwrap();
     trial.merge(&fragment(&parts), late()).unwrap();
     trial.verify(late()).unwrap();
-    let begun = look(&trial, None);
+    let begun = simulation(&trial, None);
     assert_eq!(unexpected_fencing(None, &begun.fenced()), None);
 
     // All resources have been started.
@@ -82,14 +82,14 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let after = std::fs::read_to_string(&file).unwrap();
     let started = Resources::parse(&after).unwrap();
     let trial = Trial::begin(&dir.path().join("after"), &after).unwrap();
-    let now = look(&trial, None);
+    let now = simulation(&trial, None);
     assert_eq!(now.connections.len(), usize::from(NODES - MEMBERS));
     for n in 1..=NODES {
         let node = NodeName::new(&format!("n{n}.lab")).unwrap();
         let name = started.called(&node, std::slice::from_ref(&node)).unwrap();
         let death = Death::of(name, &now, &started);
         assert_eq!(matches!(death, Death::Connection(_)), n > MEMBERS, "{death:?}");
-        let fenced = look(&trial, Some(&death)).fenced();
+        let fenced = simulation(&trial, Some(&death)).fenced();
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{death:?}");
         assert_eq!(unexpected_fencing(Some(name), &fenced), None);
     }
@@ -98,7 +98,7 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
     let without = trial.simulate(Some(&Death::Member(first)), false, late()).unwrap();
     assert_eq!(Simulation::parse(&without).unwrap().fenced(), BTreeSet::new());
 
-    // The removal: renamed or unneeded elements are deleted by their ids.
+    // Renamed or unneeded elements are deleted by their ids.
     trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
     trial.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
     let cib = dir.path().join("after").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
@@ -108,14 +108,14 @@ fn of_twenty_nodes_each_is_fenced_when_it_dies_and_no_other() {
 }
 
 /// Returns the same CIB, with attributes in which nodes report whether they may fence.
-fn saying(score: impl Fn(u8) -> &'static str) -> String {
+fn with_scores(score: impl Fn(u8) -> &'static str) -> String {
     (1..=MEMBERS).filter(|n| !score(*n).is_empty()).fold(bare(), |cib, n| {
-        let said = format!(
+        let attributes = format!(
             "<transient_attributes id=\"{n}\"><instance_attributes id=\"status-{n}\"><nvpair id=\"status-{n}-s\" \
              name=\"gnt-ha-fence-score\" value=\"{}\"/></instance_attributes></transient_attributes><lrm id=\"{n}\">",
             score(n)
         );
-        cib.replace(&format!("<lrm id=\"{n}\">"), &said)
+        cib.replace(&format!("<lrm id=\"{n}\">"), &attributes)
     })
 }
 
@@ -123,31 +123,31 @@ fn saying(score: impl Fn(u8) -> &'static str) -> String {
 /// may not. Independently of the attributes a dead node must be fenced: nodes of a cluster that has just started have
 /// published nothing yet.
 #[test]
-fn the_device_runs_where_a_node_says_that_it_can() {
+fn the_device_runs_on_a_node_that_reports_that_it_may_fence() {
     type Score = fn(u8) -> &'static str;
     let cases: [(&str, Score, Option<&str>); 4] = [
         ("a candidate first", |n| ["-INFINITY", "100", "200"][usize::from(n.saturating_sub(8))], Some("n10.lab")),
         ("one by the copy", |n| if n == 9 { "100" } else { "-INFINITY" }, Some("n9.lab")),
         (
-            "who has said nothing, before who has not what is needed",
+            "a node without an attribute, before a node that may not",
             |n| if n == 4 { "" } else { "-INFINITY" },
             Some("n4.lab"),
         ),
-        ("nobody", |_| "-INFINITY", None),
+        ("no node", |_| "-INFINITY", None),
     ];
     for (what, score, runs_on) in cases {
         let dir = tempfile::tempdir().unwrap();
-        let cib = saying(score);
+        let cib = with_scores(score);
         let resources = Resources::parse(&cib).unwrap();
         let parts = plan(&resources, &ganeti(), SetupOptions::default());
         let trial = Trial::begin(dir.path(), &cib).unwrap();
         trial.merge(&fragment(&parts), late()).unwrap();
         trial.verify(late()).unwrap();
-        let now = look(&trial, None);
+        let now = simulation(&trial, None);
         assert_eq!(now.promoted_on("gnt-ha-fence"), runs_on, "{what}");
         let node = NodeName::new("n1.lab").unwrap();
         let name = resources.called(&node, std::slice::from_ref(&node)).unwrap();
-        let fenced = look(&trial, Some(&Death::Member(name.clone()))).fenced();
+        let fenced = simulation(&trial, Some(&Death::Member(name.clone()))).fenced();
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{what}");
     }
 }

@@ -66,7 +66,7 @@ fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
     make_unreachable(&addresses, Duration::from_secs(1));
     assert_eq!(connect(DEAD), Err(ErrorKind::HostUnreachable));
     std::thread::sleep(Duration::from_millis(1_500));
-    assert_eq!(connect(DEAD), Err(ErrorKind::TimedOut), "the kernel has let go");
+    assert_eq!(connect(DEAD), Err(ErrorKind::TimedOut), "the kernel has removed the rule");
 }
 
 /// Two nodes died within 10 s. wconfd had asked the noded of the second just before. For a quarter of an hour it sent
@@ -74,32 +74,32 @@ fn a_dead_address_fails_at_once_and_an_own_one_is_reached() {
 /// after 30 s, each time. Now a program that waits for a dead node gets an error at once; connections of this host with
 /// itself are not affected.
 #[test]
-fn who_waits_for_a_node_that_is_gone_is_told() {
+fn a_program_that_waits_for_a_lost_node_gets_an_error() {
     cabled();
     let _noded = TcpListener::bind((HERE, NODED_PORT)).unwrap();
-    let (tell, told) = mpsc::channel();
+    let (sender, steps) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     let node = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        tell.send(gettid()).unwrap();
+        sender.send(gettid()).unwrap();
         ended.recv().unwrap();
         ip(&format!("addr add {DEAD}/24 dev v1"));
         ip("link set v1 up");
         let [noded, other] = [NODED_PORT, 22].map(|port| TcpListener::bind((DEAD, port)).unwrap());
-        tell.send(gettid()).unwrap();
+        sender.send(gettid()).unwrap();
         let taken = [noded.accept().unwrap(), other.accept().unwrap()];
         ended.recv().unwrap();
         ip("link set v1 down");
-        tell.send(gettid()).unwrap();
+        sender.send(gettid()).unwrap();
         ended.recv().unwrap();
         drop(taken);
     });
-    ip(&format!("link set v1 netns {}", told.recv().unwrap()));
+    ip(&format!("link set v1 netns {}", steps.recv().unwrap()));
     end.send(()).unwrap();
-    told.recv().unwrap();
+    steps.recv().unwrap();
     let mut to = [(DEAD, NODED_PORT), (DEAD, 22), (HERE, NODED_PORT)].map(|to| TcpStream::connect(to).unwrap());
     end.send(()).unwrap();
-    told.recv().unwrap();
+    steps.recv().unwrap();
     for stream in &mut to {
         stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         stream.write_all(b"POST /node_info").unwrap();

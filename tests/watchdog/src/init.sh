@@ -94,7 +94,7 @@ watch echo 8
 
 # For a moment Ganeti's file names no candidate, or cannot be read.
 : >/var/lib/ganeti/ssconf_master_candidates_ips
-watch nobody 3
+watch alone 3
 rm /var/lib/ganeti/ssconf_master_candidates_ips
 watch unreadable 3
 

@@ -33,7 +33,7 @@ pub fn kernel(dir: &Path) -> io::Result<Kernel> {
     }
     if packages(dir, &name)?.is_none() && download(dir, &name).is_err() {
         // The list of packages may be older than the archive.
-        said("apt-get", Command::new("apt-get").args(["update", "-qq"]))?;
+        output_of("apt-get", Command::new("apt-get").args(["update", "-qq"]))?;
         download(dir, &name)?;
     }
     let package = packages(dir, &name)?.ok_or_else(|| missing(&format!("{name}_*.deb"), dir))?;
@@ -50,12 +50,12 @@ pub fn kernel(dir: &Path) -> io::Result<Kernel> {
 }
 
 fn download(dir: &Path, name: &str) -> io::Result<()> {
-    said("apt-get", Command::new("apt-get").args(["download", "-qq", name]).current_dir(dir)).map(drop)
+    output_of("apt-get", Command::new("apt-get").args(["download", "-qq", name]).current_dir(dir)).map(drop)
 }
 
 /// Returns the package on which the meta package depends now.
 fn package() -> io::Result<String> {
-    let text = said("apt-cache", Command::new("apt-cache").args(["depends", META]))?;
+    let text = output_of("apt-cache", Command::new("apt-cache").args(["depends", META]))?;
     let first = text.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
     first.map(str::to_owned).ok_or_else(|| io::Error::other(format!("apt-cache depends {META}: {text}")))
 }
@@ -73,7 +73,7 @@ fn unpack(package: &Path, into: &Path) -> io::Result<()> {
     let mut unpacking = Command::new("tar");
     unpacking.arg("-C").arg(into).args(["-x", "--wildcards", "./boot/vmlinuz-*"]);
     unpacking.args(MODULES.map(|module| format!("*/drivers/watchdog/{module}")));
-    let done = said("tar", unpacking.stdin(tar));
+    let done = output_of("tar", unpacking.stdin(tar));
     let status = opened.wait()?;
     done?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("dpkg-deb {}: {status}", package.display()))) }
@@ -103,8 +103,8 @@ fn missing(what: &str, dir: &Path) -> io::Error {
     io::Error::other(format!("there is no {what} in {}", dir.display()))
 }
 
-/// Returns the output of a program, if it succeeded.
-fn said(program: &str, command: &mut Command) -> io::Result<String> {
+/// Runs a program and returns its output, if it succeeded.
+fn output_of(program: &str, command: &mut Command) -> io::Result<String> {
     let output = command.stderr(Stdio::piped()).output()?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);

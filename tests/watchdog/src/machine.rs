@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::kernel::Kernel;
 
-/// The end of a machine.
+/// The output and the events of a machine until its end.
 #[derive(Debug)]
 pub struct Ended {
     /// The output on its serial console.
@@ -40,10 +40,10 @@ pub fn run(kernel: &Kernel, initramfs: &[u8], dir: &Path, limit: Duration) -> io
     let mut machine = Machine { child: start(kernel, &archive, &console)?, console };
     let stdin = machine.child.stdin.take();
     let stdout = machine.child.stdout.take().ok_or_else(|| io::Error::other("QEMU has no output"))?;
-    // QEMU sends no event before that.
+    // QEMU sends no event before this command.
     let mut stdin = stdin.ok_or_else(|| io::Error::other("QEMU has no input"))?;
     stdin.write_all(b"{\"execute\": \"qmp_capabilities\"}\n")?;
-    let (sender, told) = channel();
+    let (sender, lines) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
@@ -54,20 +54,22 @@ pub fn run(kernel: &Kernel, initramfs: &[u8], dir: &Path, limit: Duration) -> io
     let end = Instant::now() + limit;
     let mut events = Vec::new();
     loop {
-        match told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 let word: Value = serde_json::from_str(&line)?;
                 events.extend(word.get("event").is_some().then_some(word));
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                let console = machine.said()?;
-                return Err(io::Error::other(format!("it still runs after {limit:?}; its console:\n{console}")));
+                let console = machine.console_text()?;
+                return Err(io::Error::other(format!(
+                    "the machine still runs after {limit:?}; its console:\n{console}"
+                )));
             }
         }
     }
     let status = machine.child.wait()?;
-    let console = machine.said()?;
+    let console = machine.console_text()?;
     if !status.success() {
         return Err(io::Error::other(format!("QEMU: {status}; the console:\n{console}")));
     }
@@ -91,7 +93,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn said(&self) -> io::Result<String> {
+    fn console_text(&self) -> io::Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(&self.console)?).replace('\r', ""))
     }
 }

@@ -1,4 +1,4 @@
-//! Self-fencing with a watchdog that resets a machine: the end of a node that is cut off.
+//! Resets a machine by its watchdog: self-fencing of a node that is cut off, and the measurement of the timeout.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// The guest's report at one time.
 #[derive(Debug)]
-struct Said {
+struct Report {
     word: String,
     up_ms: u64,
     status: Option<Status>,
@@ -38,44 +38,49 @@ struct Said {
 /// The watchdog resets a node without a lease, not before its lease has ended and not after the wait time. While a
 /// majority grants, by confd or echo, nothing resets it.
 #[test]
-fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
+fn a_machine_without_a_lease_is_reset_within_the_wait_time() {
     let kernel = unpacked_kernel();
     let dir = tempfile::tempdir().unwrap();
     let ended = machine::run(kernel, &initramfs(kernel, INIT), dir.path(), LIMIT).unwrap();
     let console = &ended.console;
-    let said: Vec<Said> = console.lines().filter_map(said).collect();
+    let reports: Vec<Report> = console.lines().filter_map(parse_report).collect();
     let all = |word: &str| {
-        let all: Vec<&Said> = said.iter().filter(|said| said.word == word && said.status.is_some()).collect();
-        assert!(!all.is_empty(), "the guest did not come to {word:?}:\n{console}");
+        let all: Vec<&Report> =
+            reports.iter().filter(|report| report.word == word && report.status.is_some()).collect();
+        assert!(!all.is_empty(), "the guest did not reach {word:?}:\n{console}");
         all
     };
     let phases = |word: &str| -> BTreeSet<String> {
-        all(word).iter().filter_map(|said| said.status.as_ref()).map(|status| format!("{:?}", status.phase)).collect()
+        all(word)
+            .iter()
+            .filter_map(|report| report.status.as_ref())
+            .map(|status| format!("{:?}", status.phase))
+            .collect()
     };
     let only = |phase: Phase| BTreeSet::from([format!("{phase:?}")]);
 
     assert_eq!(phases("waiting"), only(Phase::Waiting), "{console}");
-    assert!(console.contains("@@ state inactive\n"), "it is not opened before the first lease:\n{console}");
+    assert!(console.contains("@@ state inactive\n"), "the watchdog is not opened before the first lease:\n{console}");
 
-    let leased = all("leased").pop().and_then(|said| said.status.as_ref()).unwrap();
+    let leased = all("leased").pop().and_then(|report| report.status.as_ref()).unwrap();
     assert_eq!(leased.phase, Phase::Armed, "{console}");
     assert_eq!((leased.driver.as_deref(), leased.nowayout), (Some("i6300ESB timer"), Some(true)));
-    assert_eq!(leased.watchdog_ms, Some(TERMS.watchdog_ms), "as the device says");
+    assert_eq!(leased.watchdog_ms, Some(TERMS.watchdog_ms), "as the device reports");
     assert!(console.contains("@@ kernel i6300ESB timer 3\n"), "{console}");
     assert!(leased.candidates.values().all(|word| word == "may run"), "{leased:?}");
 
-    let echo = all("echo").pop().and_then(|said| said.status.as_ref()).unwrap();
+    let echo = all("echo").pop().and_then(|report| report.status.as_ref()).unwrap();
     assert!(echo.candidates.values().all(|word| word == "alive"), "{echo:?}");
     // Each phase is longer than the lease or the watchdog's timeout: keepalives are sent only while the node has a
     // lease.
-    for word in ["echo", "nobody", "unreadable", "again", "armed"] {
+    for word in ["echo", "alone", "unreadable", "again", "armed"] {
         assert_eq!(phases(word), only(Phase::Armed), "{word}:\n{console}");
     }
     assert_ne!(all("echo")[0].status.as_ref().unwrap().pid, all("again")[6].status.as_ref().unwrap().pid);
 
-    // It keeps its discipline by the majority of the candidates that were in force, in whichever process.
+    // While it disarms, the node still needs the leases of a majority of the candidates, also in a new process.
     assert_eq!(phases("disarming"), only(Phase::Disarming), "{console}");
-    let disarming = all("disarming").pop().and_then(|said| said.status.as_ref()).unwrap();
+    let disarming = all("disarming").pop().and_then(|report| report.status.as_ref()).unwrap();
     assert_eq!(disarming.in_force, leased.in_force);
     assert!(
         disarming.guaranteed_until_ms.is_some_and(|until| until > disarming.at_boottime_ms + 500_000),
@@ -84,15 +89,15 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
 
     // The last lease. The status is written once per second, and holds for the time at which it is written.
     let lost = all("lost");
-    let last_lease = |said: &&Said| {
-        let status = said.status.as_ref()?;
+    let last_lease = |report: &&Report| {
+        let status = report.status.as_ref()?;
         Some(status.at_boottime_ms + status.lease_left_ms?)
     };
     let lease_end = lost.iter().filter_map(last_lease).max().unwrap();
     let last = lost.last().unwrap();
     assert!(last.up_ms >= lease_end, "reset at {} before the end of the lease at {lease_end}:\n{console}", last.up_ms);
     let granted = Duration::from_millis(lease_end - TERMS.lease_ms);
-    assert!(Duration::from_millis(last.up_ms) <= granted + TERMS.wait_time(), "it ran on for too long:\n{console}");
+    assert!(Duration::from_millis(last.up_ms) <= granted + TERMS.wait_time(), "the machine ran for too long:\n{console}");
     assert_eq!(last.status.as_ref().unwrap().phase, Phase::Lost, "{console}");
     assert!(
         console.contains("gnt-ha self-fence: lease ended: no majority of the master candidates grants it"),
@@ -104,21 +109,21 @@ fn a_machine_that_is_cut_off_is_reset_after_its_lease_and_within_the_bound() {
     assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
     let end = ended.event("SHUTDOWN").unwrap();
     assert_eq!(end["reason"], "guest-reset", "{:?}", ended.events);
-    println!("lease ended at {lease_end} ms, last word at {} ms, bound {:?}", last.up_ms, granted + TERMS.wait_time());
+    println!("lease ended at {lease_end} ms, last report at {} ms, limit {:?}", last.up_ms, granted + TERMS.wait_time());
 }
 
-/// A host that stops its keepalives is reset by its watchdog, and its notes until then show the next boot when. A
-/// serving host is not reset.
+/// The watchdog resets a host that stops its keepalives, and the next boot reads the time from the host's notes. A host
+/// with instances is not reset.
 #[test]
-fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
+fn a_measured_machine_reports_the_time_of_its_reset_at_the_next_boot() {
     let kernel = unpacked_kernel();
     let dir = tempfile::tempdir().unwrap();
     let ended = machine::run(kernel, &initramfs(kernel, MEASURE), dir.path(), LIMIT).unwrap();
     let console = &ended.console;
-    for refused in ["failed: instances run here", "it resets this host, without a shutdown"] {
-        assert!(console.contains(refused), "{refused}:\n{console}");
+    for objection in ["failed: instances run here", "it resets this host, without a shutdown"] {
+        assert!(console.contains(objection), "{objection}:\n{console}");
     }
-    assert!(console.contains("== state inactive"), "nothing was opened before:\n{console}");
+    assert!(console.contains("== state inactive"), "the watchdog was not opened before:\n{console}");
     assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
 
     // The next boot is simulated on this host, with the content of the guest's disk. The reset may truncate the last
@@ -139,16 +144,16 @@ fn a_machine_that_is_measured_tells_its_next_boot_when_it_was_reset() {
     };
     let measured = measure();
     assert!(measured.starts_with("i6300ESB timer, set to 3.0 s: reset this host between "), "{measured}");
-    assert_eq!(measure(), measured, "it is kept");
+    assert_eq!(measure(), measured, "the result is kept");
     println!("{measured}");
 }
 
-fn said(line: &str) -> Option<Said> {
+fn parse_report(line: &str) -> Option<Report> {
     let mut words = line.strip_prefix("@@ ")?.splitn(3, ' ');
     let (word, up, status) = (words.next()?, words.next()?, words.next()?);
     // `/proc/uptime` has hundredths of a second.
     let up_ms = up.replace('.', "").parse::<u64>().ok()? * 10;
-    Some(Said { word: word.to_owned(), up_ms, status: serde_json::from_str(status).ok()? })
+    Some(Report { word: word.to_owned(), up_ms, status: serde_json::from_str(status).ok()? })
 }
 
 /// Returns the kernel, which is downloaded and unpacked once: the tests of this file run in parallel.

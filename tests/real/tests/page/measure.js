@@ -17,7 +17,7 @@ const contrast = (element, of) => {
 const measured = {
   width: innerWidth,
   scrolls: document.documentElement.scrollWidth,
-  dark: ground < 0.5,
+  dark_mode: ground < 0.5,
   fetched: performance.getEntriesByType("resource").map((entry) => entry.name),
   points: all("[src], [href], [data], [action], link, img, iframe, object, embed").length,
   elements: [...new Set(all("*").map((element) => element.localName))].sort(),
@@ -33,8 +33,8 @@ const measured = {
   ],
   dotContrasts: all("svg circle").map((element) => contrast(element, "fill")),
 };
-const said = document.createElement("script");
-said.type = "application/json";
-said.id = "measured";
-said.textContent = JSON.stringify(measured);
-document.body.append(said);
+const output = document.createElement("script");
+output.type = "application/json";
+output.id = "measured";
+output.textContent = JSON.stringify(measured);
+document.body.append(output);
